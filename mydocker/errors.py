@@ -1,0 +1,69 @@
+"""What can go wrong, as values: every error that mydocker raises on purpose is one of these.
+
+Raised in every room, printed only by `cli`. A message says what failed, on which object and why, in
+lower case; a hint says what to do next; an exit code says whose fault it was (125 is docker run's
+"the engine itself failed").
+"""
+
+from __future__ import annotations
+
+USAGE_FAILURE = 125
+
+
+class MydockerError(Exception):
+    """An error to be shown to the user as `mydocker: MESSAGE`, with HINT on the next line."""
+
+    exit_code = USAGE_FAILURE
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(MydockerError):
+    """A command line that cannot be understood."""
+
+
+class SpecError(MydockerError):
+    """Everything that is wrong with the spec files given, one line each: `file:line:column: message`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class ImageError(MydockerError):
+    """An image that cannot be had, or that is not what it claims to be."""
+
+
+class ImageNotFoundError(ImageError):
+    """The registry, or the store with `--pull never`, has no such image or no such platform of it."""
+
+
+class RegistryError(ImageError):
+    """A registry that cannot be reached, refuses, or answers what it must not."""
+
+
+class StoreError(ImageError):
+    """The store on disk cannot be read or written."""
+
+
+class HostError(MydockerError):
+    """The host cannot do what the container needs; the hint names what it lacks."""
+
+
+class LaunchError(MydockerError):
+    """A container that could not be set up."""
+
+
+class CommandNotFoundError(LaunchError):
+    """The container's command does not exist in its image."""
+
+    exit_code = 127
+
+
+class CommandNotExecutableError(LaunchError):
+    """The container's command exists and cannot be executed."""
+
+    exit_code = 126

@@ -1,0 +1,35 @@
+"""StoredImage: what `image` gives and `runtime` takes, an image that is on disk, verified and unpacked."""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.reference import Digest, Platform, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ImageConfig(Record):
+    """The part of an OCI image config (image-spec "config.md") that a run or a check looks at.
+
+    Strings are as the image has them: untrusted. `env` may hold anything, `NAME=value` or not.
+    """
+
+    platform: Platform
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    exposed_ports: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
+    stop_signal: str = ""
+
+
+class StoredImage(Record):
+    """`lowerdirs` are absolute paths of unpacked layers, the lowest first, as the manifest lists them."""
+
+    reference: Reference
+    manifest: Digest
+    config: ImageConfig
+    lowerdirs: tuple[str, ...]

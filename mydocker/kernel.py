@@ -1,0 +1,252 @@
+"""The one door to Linux system calls that Python's `os` lacks, through ctypes and the C library.
+
+Each function is one system call, takes and returns plain values, and raises OSError with the call's
+name and object. Nothing here decides anything. Minimum kernel 5.12 (mount_setattr(2)). Calls without a wrapper in every
+C library go by number; those added since Linux 5.1 have one number on all architectures.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+CLONE_PIDFD = 0x00001000
+
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
+MS_SHARED = 1 << 20
+MNT_DETACH = 2
+
+ATTR_RDONLY = 0x01
+ATTR_NOSUID = 0x02
+ATTR_NODEV = 0x04
+ATTR_NOEXEC = 0x08
+
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+KEYCTL_JOIN_SESSION_KEYRING = 1
+
+_AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_OPEN_TREE_CLONE = 1
+_OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+_FSOPEN_CLOEXEC = 1
+_FSCONFIG_SET_FLAG = 0
+_FSCONFIG_SET_STRING = 1
+_FSCONFIG_CMD_CREATE = 6
+_FSMOUNT_CLOEXEC = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 0x04
+_MOVE_MOUNT_T_EMPTY_PATH = 0x40
+_CLOSE_RANGE_CLOEXEC = 4
+_SFD_CLOEXEC = os.O_CLOEXEC
+_SIGCHLD = 17
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_NUMBERS = {  # name: (x86-64, arm64); asm/unistd_64.h and asm-generic/unistd.h
+    "clone": (56, 220),
+    "pivot_root": (155, 41),
+    "keyctl": (250, 219),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "close_range": (436, 436),
+    "openat2": (437, 437),
+    "mount_setattr": (442, 442),
+}
+_COLUMN = 1 if os.uname().machine == "aarch64" else 0
+
+# PyDLL keeps the interpreter's lock during a call: nothing here waits, and clone must not lose it.
+_libc = ctypes.PyDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def _fail(call: str, about: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{os.strerror(number)} ({call})", about or None)
+
+
+def _call(name: str, *arguments: object, about: str = "") -> int:
+    """Call the C library's function NAME."""
+    result: int = getattr(_libc, name)(*arguments)
+    if result == -1:
+        raise _fail(name, about)
+    return result
+
+
+def _syscall(name: str, *arguments: object, about: str = "") -> int:
+    """Make the system call NAME by its number; integers are passed as longs, as the kernel takes them."""
+    longs = [ctypes.c_long(x) if isinstance(x, int) else x for x in arguments]
+    result: int = _libc.syscall(ctypes.c_long(_NUMBERS[name][_COLUMN]), *longs)
+    if result == -1:
+        raise _fail(name, about)
+    return result
+
+
+def clone(namespaces: int) -> tuple[int, int]:
+    """fork(2) into new namespaces: (pid, pidfd) in the parent, (0, -1) in the child.
+
+    clone(2) rather than unshare(2) and fork: the child is PID 1 at once, its user namespace owns the
+    others, and the caller stays where it is. The caller must have one thread only, as for fork.
+    """
+    pidfd = ctypes.c_int(-1)
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid: int = _libc.syscall(
+        ctypes.c_long(_NUMBERS["clone"][_COLUMN]),
+        ctypes.c_ulong(namespaces | CLONE_PIDFD | _SIGCHLD),
+        None,
+        ctypes.byref(pidfd),
+        None,
+        None,
+    )
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0, -1
+    error = _fail("clone", "") if pid == -1 else None
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if error:
+        raise error
+    return pid, pidfd.value
+
+
+def unshare(namespaces: int) -> None:
+    _call("unshare", namespaces)
+
+
+def sethostname(name: str) -> None:
+    raw = os.fsencode(name)
+    _call("sethostname", raw, ctypes.c_size_t(len(raw)), about=name)
+
+
+def set_propagation(target: str, flags: int) -> None:
+    """Change the mount propagation of TARGET, for instance MS_REC | MS_SLAVE (mount(2))."""
+    _call("mount", None, os.fsencode(target), None, ctypes.c_ulong(flags), None, about=target)
+
+
+def mount(source: str, target: str, fstype: str, flags: int, options: str) -> None:
+    """The classic mount(2); OPTIONS are limited to a page and split at commas."""
+    words = [os.fsencode(x) for x in (source, target, fstype)]
+    _call("mount", *words, ctypes.c_ulong(flags), os.fsencode(options), about=target)
+
+
+def umount(target: str, flags: int = MNT_DETACH) -> None:
+    _call("umount2", os.fsencode(target), flags, about=target)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    _syscall("pivot_root", os.fsencode(new_root), os.fsencode(put_old))
+
+
+def new_filesystem(fstype: str, options: list[tuple[str, str | None]], *, attributes: int = 0, source: str = "") -> int:
+    """A new file system, mounted nowhere yet: a descriptor for `attach`. An option with None is a flag.
+
+    fsopen(2), fsconfig(2), fsmount(2); each value is at most 255 bytes. The error carries the kernel's own words if any.
+    """
+    context = _syscall("fsopen", os.fsencode(fstype), _FSOPEN_CLOEXEC, about=fstype)
+    try:
+        for key, value in [("source", source or fstype), *options]:
+            command = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
+            raw = None if value is None else os.fsencode(value)
+            _syscall("fsconfig", context, command, os.fsencode(key), raw, 0, about=f"{fstype} {key}={value or ''}")
+        _syscall("fsconfig", context, _FSCONFIG_CMD_CREATE, None, None, 0, about=fstype)
+        return _syscall("fsmount", context, _FSMOUNT_CLOEXEC, attributes, about=fstype)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}{_kernel_log(context)}", error.filename) from None
+    finally:
+        os.close(context)
+
+
+def _kernel_log(context: int) -> str:
+    """What the kernel wrote about a failure into the file system context (fsopen(2), "Message retrieval")."""
+    lines = []
+    try:
+        while line := os.read(context, 4096):
+            lines.append(line.decode(errors="replace").strip()[2:])
+    except OSError:  # ENODATA: no more of them
+        pass
+    return f": {'; '.join(lines)}" if lines else ""
+
+
+def clone_tree(path: str, *, directory: int = _AT_FDCWD, recursive: bool = False) -> int:
+    """A copy of the mount at PATH (what a bind mount shows), attached nowhere: a descriptor for `attach`."""
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    return _syscall("open_tree", directory, os.fsencode(path), flags, about=path)
+
+
+def set_attributes(tree: int, attributes: int, *, recursive: bool = False, propagation: int = 0) -> None:
+    """Add ATTR_… flags to the mount that descriptor TREE stands on, and to those below (mount_setattr(2))."""
+    request = (ctypes.c_uint64 * 4)(attributes, 0, propagation, 0)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    _syscall("mount_setattr", tree, b"", flags, request, ctypes.sizeof(request))
+
+
+def attach(tree: int, target: int) -> None:
+    """Mount a detached TREE on the file or directory open at descriptor TARGET; no path, so no symlink."""
+    flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
+    _syscall("move_mount", tree, b"", target, b"", flags)
+
+
+def open_inside(root: int, path: str, flags: int, *, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
+    """Open PATH as a process chrooted to directory ROOT would: openat2(2), by default RESOLVE_IN_ROOT.
+
+    Magic links (/proc/self/fd/N, /proc/self/exe) are never followed.
+    """
+    flags |= os.O_CLOEXEC
+    how = (ctypes.c_uint64 * 3)(flags, mode, resolve | RESOLVE_NO_MAGICLINKS)
+    return _syscall("openat2", root, os.fsencode(path) or b".", how, ctypes.sizeof(how), about=path)
+
+
+def close_on_exec_from(first: int) -> None:
+    """Mark every descriptor from FIRST up close-on-exec (close_range(2))."""
+    _syscall("close_range", first, 0x7FFFFFFF, _CLOSE_RANGE_CLOEXEC)
+
+
+def prctl(option: int, *values: int) -> int:
+    longs = [ctypes.c_ulong(x) for x in (*values, 0, 0, 0, 0)[:4]]
+    return _call("prctl", option, *longs, about=str(option))
+
+
+def get_capabilities() -> int:
+    """The permitted set of this process, as a bit mask (capget(2))."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)()
+    _call("capget", header, data)
+    return int(data[1]) | int(data[4]) << 32
+
+
+def set_capabilities(mask: int) -> None:
+    """Make MASK the permitted and effective set, and empty the inheritable one (capset(2))."""
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    _call("capset", header, (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0))
+
+
+def join_session_keyring() -> None:
+    """Leave the caller's session keyring for a new, anonymous one (keyctl(2))."""
+    _syscall("keyctl", KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0)
+
+
+def signal_descriptor(signals: list[int]) -> int:
+    """A descriptor from which the blocked SIGNALS are read, 128 bytes each, the number first (signalfd(2))."""
+    mask = (ctypes.c_uint64 * 16)(sum(1 << (number - 1) for number in signals))
+    return _call("signalfd", -1, mask, _SFD_CLOEXEC)

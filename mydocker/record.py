@@ -1,0 +1,57 @@
+"""Record: the base of every value that walks from room to room.
+
+A frozen, keyword-only class with equality, a repr and `replace`, declared like a dataclass. It
+exists because `dataclasses` costs more start-up time than a whole container: its import, and the code
+it generates for each class. Type checkers see a dataclass (PEP 681).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing itself is too slow to import on the warm path
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_):
+        return lambda cls: cls
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Record:
+    """Subclasses declare fields as annotations; a class attribute of that name is its default."""
+
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        own = cls.__dict__.get("__annotations__", {})
+        cls.fields = (*cls.fields, *(name for name in own if name not in cls.fields))
+
+    def __init__(self, **values: Any) -> None:
+        unknown = [name for name in values if name not in self.fields]
+        missing = [name for name in self.fields if name not in values and not hasattr(type(self), name)]
+        if unknown or missing:
+            raise TypeError(f"{type(self).__name__}: unknown fields {unknown}, missing fields {missing}")
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]  # one body refuses both; it never looks at the value
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields in the order they were declared, defaults included; nested records stay records."""
+        return {name: getattr(self, name) for name in self.fields}
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return type(self)(**{**self.__dict__, **changes})
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, name) for name in self.fields)))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
+        return f"{type(self).__name__}({shown})"

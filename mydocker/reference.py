@@ -1,0 +1,188 @@
+"""The names of images: Reference, Digest and Platform, strings that become types at the door.
+
+Grammar: distribution/reference (the grammar `docker pull` accepts), OCI image-spec "Digests" and
+"Image Index", OCI distribution-spec "Pulling manifests". No regular expressions: `re` costs more
+start-up time than parsing by hand.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import UsageError
+from mydocker.record import Record
+
+DOCKER_HUB = "docker.io"
+DEFAULT_TAG = "latest"
+NAME_LIMIT = 255
+TAG_LIMIT = 128
+
+_LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+_ALNUM = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_HEX = frozenset("0123456789abcdef")
+
+
+class Digest(Record):
+    """A sha256 digest of a blob as stored. `str(digest)` is `sha256:<hex>`; `hex` is safe in a path."""
+
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Accepts `sha256:` and 64 lower-case hex digits, nothing else: a digest becomes a path and a URL."""
+        algorithm, _, value = text.partition(":")
+        if algorithm != "sha256":
+            raise UsageError(f"digest {text!r}: only sha256 is supported")
+        if len(value) != 64 or not _HEX.issuperset(value):
+            raise UsageError(f"digest {text!r}: want 64 lower-case hexadecimal digits after sha256:")
+        return cls(hex=value)
+
+    def __str__(self) -> str:
+        return f"sha256:{self.hex}"
+
+
+class Platform(Record):
+    """An OCI platform. `os` and `architecture` are Go's names (linux, amd64, arm64); variant e.g. `v7`, or empty."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        """`linux/arm64`, `linux/arm/v7`, or an architecture alone, under its Go or its kernel name."""
+        parts = text.split("/")
+        if not all(part and _ALNUM.issuperset(part.replace("_", "").replace(".", "")) for part in parts):
+            raise UsageError(f"platform {text!r}: want OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64")
+        if len(parts) == 1:
+            parts.insert(0, "linux")
+        if len(parts) > 3 or parts[0] != "linux":
+            raise UsageError(f"platform {text!r}: want linux/ARCH or linux/ARCH/VARIANT")
+        return cls(os=parts[0], architecture=_ARCHITECTURES.get(parts[1], parts[1]), variant="".join(parts[2:]))
+
+    @classmethod
+    def host(cls) -> Platform:
+        """The platform of this machine."""
+        machine = os.uname().machine
+        return cls(os="linux", architecture=_ARCHITECTURES.get(machine, machine))
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "armv7l": "arm",
+    "armv6l": "arm",
+    "i386": "386",
+    "i686": "386",
+}
+
+
+class Reference(Record):
+    """An image's name, complete: registry `host[:port]`, repository, and a tag, a digest, or both.
+
+    `digest` decides when present. `str(reference)` is the full form; `familiar` is as Docker prints it.
+    """
+
+    registry: str
+    repository: str
+    tag: str | None
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Accepts what `docker run` accepts: `alpine`, `alpine:3.20`, `user/app`, `host:5000/app@sha256:…`."""
+        name, at, digest_text = text.partition("@")
+        digest = Digest.parse(digest_text) if at else None
+        head, slash, tail = name.rpartition("/")
+        last, colon, tag = tail.partition(":")
+        if colon and not _is_tag(tag):
+            raise _bad(text, f"{tag!r} is not a tag (letters, digits, _ . -, at most {TAG_LIMIT})")
+        registry, repository = _split_registry(head + slash + last)
+        if len(name) > NAME_LIMIT + TAG_LIMIT or len(repository) > NAME_LIMIT:
+            raise _bad(text, f"a repository name has at most {NAME_LIMIT} characters")
+        if not _is_host(registry):
+            raise _bad(text, f"{registry!r} is not a registry's host")
+        for part in repository.split("/"):
+            if not _is_component(part):
+                raise _bad(text, _component_fault(part))
+        return cls(
+            registry=registry,
+            repository=repository,
+            tag=tag if colon else None if digest else DEFAULT_TAG,
+            digest=digest,
+        )
+
+    @property
+    def familiar(self) -> str:
+        """The short form: `alpine:latest` for `docker.io/library/alpine:latest`."""
+        name = f"{self.registry}/{self.repository}"
+        if self.registry == DOCKER_HUB:
+            name = self.repository.removeprefix("library/")
+        return name + self._suffix
+
+    @property
+    def _suffix(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return tag + (f"@{self.digest}" if self.digest else "")
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.repository}{self._suffix}"
+
+
+def _split_registry(name: str) -> tuple[str, str]:
+    """The first component is a registry if it has a dot, a colon or an upper-case letter, or is `localhost`."""
+    first, slash, rest = name.partition("/")
+    if not slash or not ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+        first, rest = DOCKER_HUB, name
+    if first in ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"):
+        first = DOCKER_HUB
+    if first == DOCKER_HUB and "/" not in rest:
+        rest = f"library/{rest}"
+    return first, rest
+
+
+def _is_tag(text: str) -> bool:
+    return 0 < len(text) <= TAG_LIMIT and text[0] not in ".-" and (_ALNUM | set("_.-")).issuperset(text)
+
+
+def _is_host(text: str) -> bool:
+    host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    host = host if colon else text
+    if colon and not (port.isascii() and port.isdigit() and int(port[:6]) < 65536):
+        return False
+    if host.startswith("["):
+        return host.endswith("]") and len(host) > 2 and (_HEX | set("ABCDEF:")).issuperset(host[1:-1])
+    labels = host.split(".")
+    return all(x and x[0] != "-" and x[-1] != "-" and (_ALNUM | {"-"}).issuperset(x) for x in labels)
+
+
+def _is_component(part: str) -> bool:
+    """[a-z0-9]+ joined by one `.`, one or two `_`, or any number of `-`."""
+    if not part or part[0] not in _LOWER or part[-1] not in _LOWER:
+        return False
+    separator = ""
+    for letter in part:
+        if letter in _LOWER:
+            if separator and separator not in (".", "_", "__") and separator.strip("-"):
+                return False
+            separator = ""
+        elif letter in "._-":
+            separator += letter
+        else:
+            return False
+    return True
+
+
+def _component_fault(part: str) -> str:
+    if not part:
+        return "a part of the name is empty"
+    if part != part.lower():
+        return f"{part!r}: a repository name is lower-case"
+    return f"{part!r} is not part of a repository name (a-z, 0-9, and . _ - between them)"
+
+
+def _bad(text: str, why: str) -> UsageError:
+    return UsageError(f"invalid image reference {text!r}: {why}")

@@ -1,0 +1,1 @@
+"""Many specs become outcomes, in sequence; the batch runner."""

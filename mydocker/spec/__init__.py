@@ -1,0 +1,1 @@
+"""Words become a complete ContainerSpec: the option table, YAML files, the positional form of `run`."""

@@ -1,0 +1,56 @@
+"""ContainerSpec: one container, complete and checked, whether it came from YAML or from a command line.
+
+Every value is parsed: durations are seconds, sizes bytes, paths absolute, variables interpolated, env
+files read and `-e NAME` looked up. What the image decides when nothing is said is None.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.reference import Platform, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
+
+
+class User(Record):
+    """Who runs the command: a name or a number each; group None means the user's own groups."""
+
+    user: str | int
+    group: str | int | None = None
+
+
+class Volume(Record):
+    """A bind of `source`, an absolute path of the host, on `target`, an absolute path in the container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    propagation: str = "rprivate"
+
+
+class ContainerSpec(Record):
+    """What to run. Exactly one of `image` and `rootfs` is set."""
+
+    name: str | None = None
+    origin: str = "command line"  # file:line of the document, for messages
+    image: Reference | None = None
+    rootfs: str | None = None  # absolute directory of the host; "/" is the machine's own tree, copy-on-write
+    platform: Platform | None = None
+    pull_policy: str = "missing"  # missing, always, never
+    labels: Mapping[str, str] = {}
+    entrypoint: tuple[str, ...] | None = None  # None: the image's; (): none
+    command: tuple[str, ...] | None = None  # None: the image's CMD; (): none
+    environment: Mapping[str, str] = {}  # over the image's
+    user: User | None = None
+    working_dir: str | None = None
+    hostname: str | None = None
+    volumes: tuple[Volume, ...] = ()
+    inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
+    namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
+    network_mode: str = "host"  # host, none
+    timeout: float | None = None  # seconds
+    tty: bool = False
+    stdin_open: bool = False
