@@ -1,0 +1,126 @@
+"""What the tests share: a registry, stores, the installed command, a second user. See tests/lab."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+
+import pytest
+from lab import busybox
+from lab.command import Command, as_user, command, ordinary_user, readable_copy
+from lab.registry import Registry, serve
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An ordinary user cannot run the tests marked `root`; they are skipped, which CI does not allow."""
+    if os.geteuid() != 0:
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With CI set, a test that skips has failed: nothing may go unnoticed there."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]  # pytest sends the report
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
+    return report  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real registry that has `library/alpine:latest`; what a test pushes there is seen by the next one."""
+    with serve(tmp_path_factory.mktemp("registry")) as running:
+        running.push(busybox.alpine(), "library/alpine")
+        yield running
+
+
+@pytest.fixture
+def store(tmp_path: pathlib.Path) -> pathlib.Path:
+    """An empty directory for $MYDOCKER_ROOT."""
+    path = tmp_path / "store"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def mydocker(tmp_path: pathlib.Path, registry: Registry) -> Command:
+    """The installed command with an empty store; `run alpine` pulls from the registry."""
+    return command(tmp_path, registry=registry.address)
+
+
+@pytest.fixture(scope="session")
+def alpine(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Command:
+    """The installed command with a store, shared by tests, in which alpine is present."""
+    ready = command(tmp_path_factory.mktemp("alpine"), registry=registry.address)
+    pulled = ready("run", "alpine", "true")
+    assert pulled.code == 0, pulled
+    return ready
+
+
+@pytest.fixture(scope="session")
+def explorer(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """docker-explorer, a static program of the host; it lies in a directory of root's."""
+    source = pathlib.Path(__file__).parent / "lab" / "docker-explorer.c"
+    program = tmp_path_factory.mktemp("explorer") / "docker-explorer"
+    subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", program, source], check=True)
+    return program
+
+
+@pytest.fixture(scope="session")
+def user() -> Iterator[pwd.struct_passwd]:
+    """An ordinary user: a new one for root, else oneself."""
+    if os.geteuid() != 0:
+        yield pwd.getpwuid(os.geteuid())
+        return
+    with ordinary_user() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def user_directory(user: pwd.struct_passwd) -> Iterator[Callable[[], pathlib.Path]]:
+    """Makes directories that belong to `user`, outside pytest's own, which are closed to others."""
+    top = pathlib.Path(tempfile.mkdtemp(prefix="mydocker-"))
+    top.chmod(0o755)
+
+    def make() -> pathlib.Path:
+        path = pathlib.Path(tempfile.mkdtemp(dir=top))
+        path.chmod(0o755)
+        os.chown(path, user.pw_uid, user.pw_gid)
+        return path
+
+    yield make
+    shutil.rmtree(top)
+
+
+@pytest.fixture(scope="session")
+def user_program(user_directory: Callable[[], pathlib.Path], user: pwd.struct_passwd) -> pathlib.Path:
+    """The installed command if `user` may run it, else a copy."""
+    plain = command(user_directory())
+    if as_user(plain, user, program=plain.program)("--version").code == 0 or os.geteuid() != 0:
+        return plain.program
+    return readable_copy(user_directory())
+
+
+@pytest.fixture
+def second_user(
+    user: pwd.struct_passwd,
+    user_directory: Callable[[], pathlib.Path],
+    user_program: pathlib.Path,
+    registry: Registry,
+) -> Command:
+    """The command as an ordinary user runs it, with an empty store of their own."""
+    directory = user_directory()
+    ready = command(directory, registry=registry.address)
+    if os.geteuid() != 0:
+        return ready
+    for path in directory.rglob("*"):
+        os.chown(path, user.pw_uid, user.pw_gid)
+    return as_user(ready, user, program=user_program)

@@ -1,0 +1,1 @@
+"""Real parts that the tests run against: images built in memory, a registry, a second user."""

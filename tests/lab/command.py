@@ -1,0 +1,144 @@
+"""The installed `mydocker` command, run as a user runs it: Result in bytes, an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import mydocker as package
+
+SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Result:
+    stdout: bytes
+    stderr: bytes
+    code: int
+
+
+@dataclass(frozen=True)
+class Command:
+    """`command("run", "alpine", "true")` waits for a Result; `command.start(…)` gives a Popen with pipes.
+
+    `prefix` goes before the program (setpriv, unshare). `environment` is all that the command gets, plus
+    what a call adds with `env`; a value None removes one.
+    """
+
+    program: pathlib.Path
+    environment: Mapping[str, str]
+    directory: pathlib.Path
+    prefix: Sequence[str] = ()
+    store: pathlib.Path = field(default=pathlib.Path("/nonexistent"))
+
+    def __call__(
+        self,
+        *arguments: str,
+        input: bytes = b"",
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout: float = 60,
+    ) -> Result:
+        done = subprocess.run(
+            self.argv(*arguments),
+            input=input,
+            capture_output=True,
+            env=self._environment(env),
+            cwd=cwd or self.directory,
+            timeout=timeout,
+        )
+        return Result(done.stdout, done.stderr, done.returncode)
+
+    def start(
+        self,
+        *arguments: str,
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        **options: object,
+    ) -> subprocess.Popen[bytes]:
+        """Without OPTIONS, all three streams are pipes; the caller ends the process."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(  # type: ignore[no-any-return, call-overload]  # options as Popen has them
+            self.argv(*arguments), env=self._environment(env), cwd=cwd or self.directory, **{**pipes, **options}
+        )
+
+    def argv(self, *arguments: str) -> list[str]:
+        return [*self.prefix, str(self.program), *arguments]
+
+    def _environment(self, changes: Mapping[str, str | None] | None) -> dict[str, str]:
+        merged = {**self.environment, **(changes or {})}
+        return {name: value for name, value in merged.items() if value is not None}
+
+
+def command(directory: pathlib.Path, *, registry: str = "", store: pathlib.Path | None = None) -> Command:
+    """A command whose home, configuration and store lie in DIRECTORY; docker.io is the registry at REGISTRY."""
+    configuration, home = directory / "config", directory / "home"
+    (configuration / "containers").mkdir(parents=True, exist_ok=True)
+    home.mkdir(exist_ok=True)
+    if registry:
+        (configuration / "containers" / "registries.conf").write_text(registries_conf(registry))
+    store = store or directory / "store"
+    environment = {
+        "PATH": PATH,
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(configuration),
+        "MYDOCKER_ROOT": str(store),
+        "LC_ALL": "C.UTF-8",
+    }
+    return Command(SCRIPT, environment, directory, store=store)
+
+
+def registries_conf(address: str) -> str:
+    """containers-registries.conf(5): docker.io is answered by ADDRESS, without TLS, and so is ADDRESS itself."""
+    return f"""\
+[[registry]]
+prefix = "docker.io"
+location = "{address}"
+insecure = true
+
+[[registry]]
+location = "{address}"
+insecure = true
+"""
+
+
+@contextmanager
+def ordinary_user() -> Iterator[pwd.struct_passwd]:
+    """A user made for the length of the `with`, with a home and what subordinate ids the machine gives new users."""
+    name = f"mydocker-{os.getpid()}"
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+    try:
+        yield pwd.getpwnam(name)
+    finally:
+        subprocess.run(["userdel", "--remove", name], check=True, stderr=subprocess.DEVNULL)
+
+
+def as_user(command: Command, user: pwd.struct_passwd, *, program: pathlib.Path) -> Command:
+    """COMMAND with PROGRAM, entered as a login of USER would be: no groups, no capabilities."""
+    prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups", "--inh-caps=-all", "--"]
+    environment = {**command.environment, "HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
+    return Command(program, environment, command.directory, prefix, command.store)
+
+
+def readable_copy(directory: pathlib.Path) -> pathlib.Path:
+    """mydocker and what it needs, copied into DIRECTORY for users who may not enter this environment; the program."""
+    site = directory / "site"
+    shutil.copytree(sysconfig.get_path("purelib"), site)
+    shutil.copytree(pathlib.Path(package.__file__).parent, site / "mydocker", dirs_exist_ok=True)
+    program = directory / "mydocker"
+    python = os.path.realpath(sys.executable)
+    program.write_text(
+        f"#!{python} -I\nimport sys\nsys.path.insert(0, {str(site)!r})\n"
+        "from mydocker.cli import main\nsys.exit(main())\n"
+    )
+    program.chmod(0o755)
+    return program

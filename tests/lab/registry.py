@@ -1,0 +1,130 @@
+"""A real registry: Debian's docker-registry on a free loopback port, its storage in a directory of the test's."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlencode, urlsplit
+
+from lab.oci import Image, Index
+
+_CONFIGURATION = """\
+version: 0.1
+log: {{level: warn, accesslog: {{disabled: false}}}}
+storage: {{filesystem: {{rootdirectory: {storage}}}, delete: {{enabled: true}}}}
+http: {{addr: "{address}"}}
+{extra}
+"""
+_REQUEST = re.compile(r'"(GET|HEAD) (/v2/\S*) HTTP/[\d.]+" (\d{3})')
+
+
+class Registry:
+    """`address` is host:port; `storage` the directory it keeps everything in."""
+
+    def __init__(self, address: str, storage: pathlib.Path, log: pathlib.Path) -> None:
+        self.address, self.storage, self._log = address, storage, log
+
+    def push(self, image: Image | Index, name: str, *, tag: str = "latest") -> str:
+        """Store IMAGE as repository NAME (`library/alpine`) under TAG, and return its digest."""
+        for each in image.images if isinstance(image, Index) else (image,):
+            for digest, data in each.blobs.items():
+                self._push_blob(name, digest, data)
+            self._push_manifest(name, each.digest, each)
+        self._push_manifest(name, tag, image)
+        return image.digest
+
+    def requests(self) -> list[tuple[str, str, int]]:
+        """(method, path, status) of all that has been fetched so far, once the log has been quiet for 50 ms."""
+        size = -1
+        while size != (size := self._log.stat().st_size):
+            time.sleep(0.05)
+        found = _REQUEST.findall(self._log.read_text(errors="replace"))
+        return [(method, path, int(status)) for method, path, status in found]
+
+    def blob_fetches(self, digest: str) -> int:
+        """How often the blob has been sent, in whole or in part."""
+        return sum(
+            method == "GET" and path.endswith(f"/blobs/{digest}") and status in (200, 206)
+            for method, path, status in self.requests()
+        )
+
+    def _push_blob(self, name: str, digest: str, data: bytes) -> None:
+        if self._send("HEAD", f"/v2/{name}/blobs/{digest}")[0] == 200:
+            return
+        status, headers = self._send("POST", f"/v2/{name}/blobs/uploads/")
+        assert status == 202, (status, headers)
+        where = urlsplit(headers["Location"])
+        query = f"{where.query}&" if where.query else ""
+        status, headers = self._send(
+            "PUT",
+            f"{where.path}?{query}{urlencode({'digest': digest})}",
+            data,
+            {"Content-Type": "application/octet-stream"},
+        )
+        assert status == 201, (status, headers)
+
+    def _push_manifest(self, name: str, reference: str, what: Image | Index) -> None:
+        headers = {"Content-Type": what.media_type}
+        status, answer = self._send("PUT", f"/v2/{name}/manifests/{reference}", what.manifest, headers)
+        assert status == 201, (status, answer)
+
+    def _send(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str]]:
+        connection = http.client.HTTPConnection(self.address, timeout=30)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+            return answer.status, {**dict(answer.getheaders()), "body": text}
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serve(directory: pathlib.Path, *, extra: str = "") -> Iterator[Registry]:
+    """A registry that runs for the length of the `with`; EXTRA is YAML added to its configuration (auth, …)."""
+    address = f"127.0.0.1:{free_port()}"
+    storage, log, configuration = directory / "storage", directory / "log", directory / "config.yml"
+    configuration.write_text(_CONFIGURATION.format(storage=storage, address=address, extra=extra))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "OTEL_"))}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(configuration)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+        )
+    try:
+        _wait(address, process, log)
+        yield Registry(address, storage, log)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait(address: str, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
+    host, _, port = address.partition(":")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise RuntimeError(f"docker-registry does not answer at {address}: {log.read_text(errors='replace')}")
