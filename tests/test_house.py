@@ -1,0 +1,145 @@
+"""The shape of the project, kept by reading it: which room imports which, the doors, the sizes, the warm path."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import pytest
+from lab.command import Command
+
+ROOT = pathlib.Path(__file__).parent.parent
+PACKAGE = ROOT / "mydocker"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# what each room may import; rooms point down only, and image and spec do not know each other
+BASE = {"", "errors", "kernel", "record", "reference", "tools"}
+ARROWS = {
+    "image": BASE | {"image"},
+    "spec": BASE | {"spec"},
+    "runtime": BASE | {"image", "spec", "runtime"},
+    "smoke": BASE | {"image", "spec", "runtime", "smoke"},
+    "cli": BASE | {"image", "spec", "runtime", "smoke", "cli"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+WARM: list[str] = []
+
+DOORS = ["ctypes", "requests", "sh", "yaml"]
+TOP_LEVEL = {"CHANGELOG.md", "Dockerfile", "LICENSE", "README.md", "examples", "mydocker", "pyproject.toml", "tests"}
+
+# what a warm start never imports; each of these costs a millisecond or more, or brings in one that does
+HEAVY = """
+argparse asyncio base64 configparser contextlib copy ctypes.util dataclasses datetime email enum fnmatch functools
+glob hashlib http importlib.metadata importlib.resources inspect ipaddress isal json locale logging multiprocessing
+pathlib pickle platform random re requests rich secrets selectors sh shlex shutil socket ssl string subprocess
+tarfile tempfile textwrap threading tokenize tomllib traceback typing urllib urllib3 uuid weakref yaml zlib
+"""
+REPORT = """
+import sys
+before = set(sys.modules)
+try:
+    {code}
+finally:
+    sys.stderr.write("\\n".join(set(sys.modules) - before))
+"""
+
+
+def _imports(module: pathlib.Path) -> set[str]:
+    """Absolute names of all that MODULE imports anywhere, also inside functions and under TYPE_CHECKING."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _room(name: str) -> str:
+    """`runtime` of `mydocker.runtime.plan.Plan`; the empty string of `mydocker` itself and its version."""
+    parts = name.split(".")[1:]
+    return parts[0] if parts and parts[0] != "__version__" else ""
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_arrows_go_down_only(module: pathlib.Path) -> None:
+    inside = module.relative_to(PACKAGE).with_suffix("")
+    allowed = ARROWS.get(inside.parts[0], BASE)
+    rooms = {_room(name) for name in _imports(module) if name.split(".")[0] == "mydocker"}
+    if inside.parts != ("__init__",):
+        assert rooms <= allowed, f"{inside} may not import {sorted(rooms - allowed)}"
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_each_outside_thing_has_one_door(library: str) -> None:
+    doors = [
+        str(module.relative_to(ROOT))
+        for module in MODULES
+        if any(name.split(".")[0] == library for name in _imports(module))
+    ]
+    assert len(doors) <= 1, doors
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_is_short_and_says_what_it_is(module: pathlib.Path) -> None:
+    text = module.read_text()
+    assert len(text.splitlines()) <= 300
+    assert ast.get_docstring(ast.parse(text)), "no docstring"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_functions_are_short(module: pathlib.Path) -> None:
+    functions = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.FunctionDef)]
+    long = {node.name: node.end_lineno - node.lineno + 1 for node in functions if node.end_lineno}
+    assert {name: lines for name, lines in long.items() if lines > 40} == {}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_prints_and_exits(module: pathlib.Path) -> None:
+    if module.relative_to(PACKAGE).parts[0] in ("cli", "__main__.py"):
+        return
+    calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
+    assert not {"print", "exit", "quit", "sys.exit", "sys.stdout.write", "sys.stderr.write"} & set(calls)
+
+
+def test_the_top_level_holds_what_was_agreed() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    top = {line.split("/")[0] for line in listed.splitlines()}
+    assert {name for name in top if not name.startswith(".")} <= TOP_LEVEL
+
+
+def _loaded(code: str, *arguments: str, env: Mapping[str, str] | None = None) -> set[str]:
+    """The modules that CODE leaves in sys.modules, beyond those of the bare interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", REPORT.format(code=code), *arguments], capture_output=True, text=True, env=env
+    )
+    return set(done.stderr.split())
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    assert _loaded("import mydocker") == {"mydocker"}
+
+
+@pytest.mark.root
+def test_a_warm_start_imports_nothing_heavy(warm: set[str]) -> None:
+    assert sorted(warm & set(HEAVY.split())) == []
+
+
+@pytest.mark.root
+def test_a_warm_start_imports_only_these_of_ours(warm: set[str]) -> None:
+    """A module more is a decision: it costs each start, so it is written down here."""
+    assert sorted(name for name in warm if name.split(".")[0] == "mydocker") == WARM
+
+
+@pytest.fixture
+def warm(alpine: Command) -> set[str]:
+    """The modules that a dry run of an image that is present imports."""
+    code = "from mydocker.cli import main; main()"
+    arguments = ("run", "--dry-run", "--network", "none", "alpine", "echo", "hi")
+    assert alpine(*arguments).code == 0
+    return _loaded(code, *arguments, env=alpine.environment)
