@@ -1,0 +1,93 @@
+"""Values of single fields become a complete ContainerSpec: the rules that concern more than one field.
+
+Both doors, the command line and the spec file, end here. Values are keyed by YAML key. A key that was
+given and could not be read is there as None, so that it is not called missing as well.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.spec.container import NAMESPACES, ContainerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+
+def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
+    """The spec of values that have no contradictions."""
+    own = {key: value for key, value in values.items() if key not in _COMBINED}
+    entrypoint, command = _process(values)
+    namespaces, network_mode = _isolation(values)
+    return ContainerSpec(
+        **own,
+        origin=origin,
+        entrypoint=entrypoint,
+        command=command,
+        environment={**values.get("env_file", {}), **values.get("environment", {})},
+        namespaces=namespaces,
+        network_mode=network_mode,
+    )
+
+
+_COMBINED = ("entrypoint", "command", "args", "env_file", "environment", "namespaces", "network_mode")
+
+
+def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What cannot hold together, as (the key to blame, message). Blame falls on a key that is present, or on ""."""
+    if "image" in values and "rootfs" in values:
+        yield "rootfs", "image and rootfs exclude each other"
+    if "image" not in values and "rootfs" not in values:
+        yield "", "no image: one of image and rootfs is needed"
+    if "rootfs" in values and "platform" in values:
+        yield "platform", "platform is for an image, and rootfs is none"
+    yield from _process_contradictions(values)
+    yield from _isolation_contradictions(values)
+    targets = [volume.target for volume in values.get("volumes") or ()]
+    for target in sorted({x for x in targets if targets.count(x) > 1}):
+        yield "volumes", f"two volumes have the target {target!r}"
+
+
+def _process_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if {"entrypoint", "command", "args"} <= values.keys():
+        yield "args", "entrypoint, command and args together: write entrypoint and args"
+    elif "args" in values and values.get("command") == ():
+        yield "command", "command is empty, and with args it is the program"
+
+
+def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    asked, mode = values.get("namespaces"), values.get("network_mode")
+    if asked is not None and mode is not None:
+        private = asked.get("net", mode == "none") if isinstance(asked, dict) else "net" in asked
+        if private and mode == "host":
+            yield "namespaces", "a net namespace of its own contradicts network_mode 'host'"
+        if not private and mode == "none":
+            yield "namespaces", "network_mode 'none' needs the net namespace"
+    if asked is not None and "hostname" in values and "uts" not in _isolation(values)[0]:
+        # without a uts namespace, sethostname(2) would rename the machine
+        yield "hostname", "a host name of its own needs the uts namespace"
+
+
+def _process(values: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """(entrypoint, command), None for the image's.
+
+    `args` make `command` the program. An entrypoint drops the image's CMD, in Docker as in Compose.
+    """
+    entrypoint, command, arguments = (values.get(key) for key in ("entrypoint", "command", "args"))
+    if arguments is not None:
+        entrypoint, command = (command if command is not None else entrypoint), arguments
+    if entrypoint is not None and command is None:
+        command = ()
+    return entrypoint, command
+
+
+def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """(namespaces, network_mode). A list of namespaces is exact, a mapping (name -> new) changes the default."""
+    asked, mode = values.get("namespaces"), values.get("network_mode")
+    if asked is None or isinstance(asked, dict):
+        choice = {name: name != "net" or mode == "none" for name in NAMESPACES} | (asked or {})
+        chosen = tuple(name for name in NAMESPACES if choice[name])
+    else:
+        chosen = asked
+    # a new net namespace has nothing but lo in it, and that is the network 'none'
+    return chosen, "none" if "net" in chosen else "host"

@@ -1,0 +1,180 @@
+"""YAML text becomes nodes. The one file that imports `yaml`, and it takes only events from it.
+
+YAML's own construction is not used: it would make False of `no`, a number of `22:22`, lose the places,
+keep the last of duplicate keys, and expand aliases without end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import yaml
+
+from mydocker.spec.node import Mapping, Node, Problem, Scalar, Sequence
+
+SIZE_LIMIT = 1 << 20  # bytes
+DEPTH_LIMIT = 64
+ALIAS_LIMIT = 1000  # a thousand is beyond any honest file, and keeps `<<` from multiplying
+
+_CORE = "tag:yaml.org,2002:"
+_TAGS = frozenset((None, "!", *(_CORE + x for x in ("str", "int", "float", "bool", "null", "seq", "map"))))
+_MERGE = "<<"
+
+
+class _StopError(Exception):
+    """What makes the rest of the file unreadable."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def parse_documents(raw: bytes) -> tuple[list[Node], list[Problem]]:
+    """The documents of a stream, the empty ones left out, and everything that is wrong with them as YAML."""
+    composer = _Composer()
+    documents: list[Node] = []
+    try:
+        for document in composer.documents(_decode(raw)):
+            if not (isinstance(document, Scalar) and document.is_null):
+                documents.append(document)
+    except _StopError as stop:
+        composer.problems.append(stop.problem)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        composer.problems.append(Problem(line=line, column=column, message=f"not YAML: {_words(error)}"))
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # its scanner lets chr() and int() fail
+        line, column = composer.place
+        composer.problems.append(Problem(line=line, column=column, message=f"not YAML after this: {error}"))
+    return documents, composer.problems
+
+
+def _words(error: yaml.MarkedYAMLError) -> str:
+    """The parser's message; its words for a tab are a riddle to most people."""
+    if "'\\t' that cannot start any token" in (error.problem or ""):
+        return "a tab where only spaces may indent"
+    return ", ".join(part for part in (error.context, error.problem) if part)
+
+
+def _decode(raw: bytes) -> str:
+    """UTF-8, perhaps with a byte order mark, and no control characters (YAML 1.2, section 5.1)."""
+    if len(raw) > SIZE_LIMIT:
+        raise _StopError(Problem(line=1, column=1, message=f"larger than {SIZE_LIMIT} bytes"))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig", "replace")
+        raise _StopError(_at_end_of(before, f"not UTF-8: byte 0x{raw[error.start]:02x}")) from None
+    bad = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if bad:
+        raise _StopError(_at_end_of(text[: bad.start()], f"control character U+{ord(bad[0]):04X}"))
+    return text
+
+
+def _at_end_of(text: str, message: str) -> Problem:
+    return Problem(line=text.count("\n") + 1, column=len(text) - (text.rfind("\n") + 1) + 1, message=message)
+
+
+class _Composer:
+    """The reading of one stream: its events, its anchors (of one document), what was wrong so far."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.place = (1, 1)
+        self._anchors: dict[str, Node | None] = {}  # None: the node is not complete yet
+        self._aliases = 0
+        self._events: Iterator[yaml.Event] = iter(())
+
+    def documents(self, text: str) -> Iterator[Node]:
+        self._events = yaml.parse(text, Loader=yaml.SafeLoader)
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._anchors = {}
+                yield self._node(self._next(), depth=0)
+
+    def _next(self) -> yaml.Event:
+        event = next(self._events)
+        self.place = (event.start_mark.line + 1, event.start_mark.column + 1)
+        return event
+
+    def _node(self, event: yaml.Event, *, depth: int) -> Node:
+        if depth > DEPTH_LIMIT:
+            raise self._stop(f"nested more than {DEPTH_LIMIT} deep")
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event.anchor)
+        line, column = self.place
+        self._check_tag(event)
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        node: Node
+        if isinstance(event, yaml.ScalarEvent):
+            node = Scalar(line=line, column=column, text=self._text(event), plain=event.implicit[0])
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = Sequence(line=line, column=column, items=tuple(self._items(depth=depth + 1)))
+        else:
+            node = Mapping(line=line, column=column, entries=self._entries(depth=depth + 1))
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, anchor: str) -> Node:
+        self._aliases += 1
+        if self._aliases > ALIAS_LIMIT:
+            raise self._stop(f"more than {ALIAS_LIMIT} aliases")
+        if anchor not in self._anchors:
+            raise self._stop(f"alias {anchor!r} has no anchor before it")
+        node = self._anchors[anchor]
+        if node is None:
+            raise self._stop(f"alias {anchor!r} stands within what it names")
+        return node
+
+    def _items(self, *, depth: int) -> Iterator[Node]:
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            yield self._node(event, depth=depth)
+
+    def _entries(self, *, depth: int) -> tuple[tuple[Scalar, Node], ...]:
+        entries: dict[str, tuple[Scalar, Node]] = {}
+        merged: list[Node] = []
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key = self._node(event, depth=depth)
+            value = self._node(self._next(), depth=depth)
+            if not isinstance(key, Scalar):
+                self.problems.append(key.problem("a key must be text"))
+            elif key.plain and key.text == _MERGE:
+                merged += value.items if isinstance(value, Sequence) else (value,)
+            elif key.text in entries:
+                first = entries[key.text][0]
+                self.problems.append(key.problem(f"duplicate key {key.text!r}, first on line {first.line}"))
+            else:
+                entries[key.text] = (key, value)
+        for mapping in merged:
+            self._merge(mapping, entries)
+        return tuple(entries.values())
+
+    def _merge(self, mapping: Node, entries: dict[str, tuple[Scalar, Node]]) -> None:
+        """The keys of MAPPING that are not there yet ("Merge Key Language-Independent Type for YAML")."""
+        if not isinstance(mapping, Mapping):
+            self.problems.append(mapping.problem("'<<' takes a mapping, or a list of them"))
+            return
+        for key, value in mapping.entries:
+            entries.setdefault(key.text, (key, value))
+
+    def _check_tag(self, event: yaml.Event) -> None:
+        if event.tag not in _TAGS:
+            self.problems.append(
+                Problem(line=self.place[0], column=self.place[1], message=f"tag {event.tag!r} is not supported")
+            )
+
+    def _text(self, event: yaml.ScalarEvent) -> str:
+        """The text of a scalar; JSON writes what lies beyond U+FFFF as an escaped surrogate pair."""
+        text: str = event.value
+        try:
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise self._stop("an escape is half of a surrogate pair") from None
+        if "\0" in text:
+            raise self._stop("a NUL character cannot be part of any value")
+        return text
+
+    def _stop(self, message: str) -> _StopError:
+        return _StopError(Problem(line=self.place[0], column=self.place[1], message=message))

@@ -1,0 +1,40 @@
+"""Durations: `1m30s`, `1.5h`, `250ms`, or a bare number of seconds, become seconds.
+
+The notation of Compose ("Specifying durations") and Go's time.ParseDuration, without a sign.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+_NUMBER = frozenset("0123456789.")
+_LIMIT = 100 * 366 * 86400.0  # a hundred years: more is a slip, and overflows a timer
+
+
+def parse_duration(text: str) -> float:
+    """Seconds. Raises UsageError for anything else than a sum such as 1h2m3.5s."""
+    total, rest = 0.0, text if text[-1:] not in _NUMBER else f"{text}s"
+    while rest:
+        number, rest = _take(rest, digits=True)
+        unit, rest = _take(rest, digits=False)
+        if number.count(".") > 1 or not number.strip(".") or unit not in _UNITS:
+            raise _bad(text)
+        total += float(number) * _UNITS[unit]
+    if not text:
+        raise _bad(text)
+    if total > _LIMIT:
+        raise UsageError(f"duration {text!r} is longer than a hundred years")
+    return total
+
+
+def _take(text: str, *, digits: bool) -> tuple[str, str]:
+    """The longest start of `text` that is (or is not) made of digits and dots, and what follows it."""
+    end = 0
+    while end < len(text) and (text[end] in _NUMBER) is digits:
+        end += 1
+    return text[:end], text[end:]
+
+
+def _bad(text: str) -> UsageError:
+    return UsageError(f"duration {text!r}: want a number of seconds, or a duration such as 90s, 1m30s or 1.5h")

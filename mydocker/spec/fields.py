@@ -1,0 +1,260 @@
+"""The one table of fields: a row for each thing that a container can have.
+
+From these rows alone come the parser of `mydocker run`, the keys of a spec file and `run --help`, so
+no flag can exist without its key and no key without its flag. The order of the rows is the order of
+precedence: where two rows fill one attribute, the later one wins.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.spec import words
+from mydocker.spec.container import ContainerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mydocker.spec.words import Place
+
+
+class Field(Record):
+    """One row. `name` is the attribute of ContainerSpec, `key` the word in YAML; no flags: an argument by place."""
+
+    name: str
+    key: str
+    flags: tuple[str, ...] = ()
+    metavar: str = ""  # of the flag's value; empty for a switch
+    shape: str = "text"  # what YAML may hold: text, boolean, words, list, pairs, or a shape of the key's own
+    parse: Callable[[str, Place], Any]  # one word of the command line -> a value
+    merge: str = "replace"  # a second value: replace, append (tuples) or update (mappings)
+    group: str
+    help: str
+
+    @property
+    def default(self) -> object:
+        """What the container has when neither a flag nor a key says otherwise."""
+        return getattr(ContainerSpec, self.name)
+
+    @property
+    def repeatable(self) -> bool:
+        return self.merge != "replace"
+
+
+class Switch(Record):
+    """A flag of `run` that says nothing about the container: it has no key and takes no value."""
+
+    flags: tuple[str, ...]
+    help: str
+
+
+FIELDS = (
+    Field(
+        name="name",
+        key="name",
+        flags=("--name",),
+        metavar="NAME",
+        shape="title",
+        parse=words.name,
+        group="what to run",
+        help="Name of the container, for messages",
+    ),
+    Field(
+        name="image",
+        key="image",
+        metavar="IMAGE",
+        parse=words.image,
+        group="what to run",
+        help="Image, such as alpine, alpine:3.20 or ghcr.io/user/app@sha256:...",
+    ),
+    Field(
+        name="rootfs",
+        key="rootfs",
+        flags=("--rootfs",),
+        metavar="DIR",
+        parse=words.path,
+        group="what to run",
+        help="Run on this directory, copy-on-write, in place of an image; / is this machine's own tree",
+    ),
+    Field(
+        name="platform",
+        key="platform",
+        flags=("--platform",),
+        metavar="OS/ARCH",
+        parse=words.platform,
+        group="what to run",
+        help="Platform of a multi-platform image, such as linux/arm64",
+    ),
+    Field(
+        name="pull_policy",
+        key="pull_policy",
+        flags=("--pull",),
+        metavar="WHEN",
+        parse=words.pull_policy,
+        group="what to run",
+        help="Pull the image: missing, always or never",
+    ),
+    Field(
+        name="labels",
+        key="labels",
+        flags=("-l", "--label"),
+        metavar="NAME=VALUE",
+        shape="pairs",
+        parse=words.label,
+        merge="update",
+        group="what to run",
+        help="Label of the container",
+    ),
+    Field(
+        name="entrypoint",
+        key="entrypoint",
+        flags=("--entrypoint",),
+        metavar="PROGRAM",
+        shape="words",
+        parse=words.entrypoint,
+        group="process",
+        help="Run this program in place of the image's entrypoint and command; empty: none",
+    ),
+    Field(
+        name="command",
+        key="command",
+        metavar="COMMAND",
+        shape="words",
+        parse=words.text,
+        merge="append",
+        group="process",
+        help="Command, in place of the image's",
+    ),
+    Field(
+        name="command",
+        key="args",
+        metavar="ARG",
+        shape="words",
+        parse=words.text,
+        merge="append",
+        group="process",
+        help="Arguments; in a file that has args, command is the program",
+    ),
+    Field(
+        name="environment",
+        key="env_file",
+        flags=("--env-file",),
+        metavar="FILE",
+        shape="env_files",
+        parse=words.env_file,
+        merge="update",
+        group="process",
+        help="Read environment variables from a file",
+    ),
+    Field(
+        name="environment",
+        key="environment",
+        flags=("-e", "--env"),
+        metavar="NAME[=VALUE]",
+        shape="pairs",
+        parse=words.variable,
+        merge="update",
+        group="process",
+        help="Environment variable; NAME alone copies it from here",
+    ),
+    Field(
+        name="user",
+        key="user",
+        flags=("-u", "--user"),
+        metavar="USER[:GROUP]",
+        parse=words.user,
+        group="process",
+        help="User and group, names or numbers of the image",
+    ),
+    Field(
+        name="working_dir",
+        key="working_dir",
+        flags=("-w", "--workdir"),
+        metavar="DIR",
+        parse=words.working_dir,
+        group="process",
+        help="Working directory in the container; made if missing",
+    ),
+    Field(
+        name="timeout",
+        key="timeout",
+        flags=("--timeout",),
+        metavar="DURATION",
+        parse=words.timeout,
+        group="process",
+        help="Stop the container after this time, such as 90s or 1m30s; exit code 124",
+    ),
+    Field(
+        name="tty",
+        key="tty",
+        flags=("-t", "--tty"),
+        shape="boolean",
+        parse=words.boolean,
+        group="process",
+        help="Give the command a terminal",
+    ),
+    Field(
+        name="stdin_open",
+        key="stdin_open",
+        flags=("-i", "--interactive"),
+        shape="boolean",
+        parse=words.boolean,
+        group="process",
+        help="Pass standard input to the command",
+    ),
+    Field(
+        name="volumes",
+        key="volumes",
+        flags=("-v", "--volume"),
+        metavar="SRC:DST[:OPTIONS]",
+        shape="volumes",
+        parse=words.volume,
+        merge="append",
+        group="files",
+        help="Show the host's SRC at DST; options ro, rw, rshared, rslave, rprivate",
+    ),
+    Field(
+        name="inject",
+        key="inject",
+        flags=("--inject",),
+        metavar="PROGRAM",
+        shape="list",
+        parse=words.injected,
+        merge="append",
+        group="files",
+        help="Place this program of the host, read-only, at the same path",
+    ),
+    Field(
+        name="hostname",
+        key="hostname",
+        flags=("-h", "--hostname"),
+        metavar="NAME",
+        parse=words.hostname,
+        group="isolation",
+        help="Host name in the container",
+    ),
+    Field(
+        name="namespaces",
+        key="namespaces",
+        flags=("--namespaces",),
+        metavar="LIST",
+        shape="namespaces",
+        parse=words.namespaces,
+        group="isolation",
+        help="Exactly these namespaces are new: mount,pid,uts,ipc,net,cgroup; empty: a bare chroot",
+    ),
+    Field(
+        name="network_mode",
+        key="network_mode",
+        flags=("--network", "--net"),
+        metavar="MODE",
+        parse=words.network_mode,
+        group="isolation",
+        help="Network: host, or none (lo only)",
+    ),
+)
+
+DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do nothing")
+HELP = Switch(flags=("--help",), help="Print this text")
+REMOVE = Switch(flags=("--rm",), help="Accepted for Docker's sake: a run leaves nothing behind")
+SWITCHES = (REMOVE, DRY_RUN, HELP)

@@ -1,0 +1,43 @@
+"""Names that mydocker knows and does not have yet, and the nearest known name to one that is unknown.
+
+Only looked at when a word was not understood.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LATER_KEYS = frozenset(
+    """
+    cap_add cap_drop configs cpus cpuset depends_on devices dns expect extends extra_hosts group_add healthcheck
+    include init ipc matrix mem_limit pid pids_limit ports pre_start privileged profiles read_only restart retries
+    secrets security_opt shm_size skip stdin stop_grace_period stop_signal sysctls tags tmpfs ulimits umask
+    userns_mode uts
+    """.split()
+)
+
+# the flags of `docker run` and `podman run` that have a meaning for a container of ours
+LATER_FLAGS = frozenset(
+    """
+    -P -a -c -d -m -p -q --add-host --annotation --attach --blkio-weight --cap-add --cap-drop --cgroup-parent
+    --cgroupns --cidfile --cpu-period --cpu-quota --cpu-shares --cpus --cpuset-cpus --cpuset-mems --detach
+    --detach-keys --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
+    --device-write-iops --dns --dns-option --dns-search --domainname --expose --gpus --group-add --health-cmd
+    --health-interval --health-retries --health-start-period --health-timeout --init --ip --ip6 --ipc --isolation
+    --keep --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory --memory-reservation
+    --memory-swap --memory-swappiness --mount --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
+    --pid --pids-limit --privileged --publish --publish-all --quiet --read-only --restart --runtime --security-opt
+    --shm-size --sig-proxy --stop-signal --stop-timeout --storage-opt --sysctl --tmpfs --ulimit --umask --userns
+    --uts --volume-driver --volumes-from
+    """.split()
+)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name most like WORD, or None if none is like it."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word[:64], list(known), n=1, cutoff=0.6)), None)

@@ -1,0 +1,36 @@
+"""`--user` and USER: `user[:group]`, each a name or a number, become a User.
+
+Nothing here looks anything up: names are the image's, and are resolved in its files at launch.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+from mydocker.spec.container import User
+
+ID_LIMIT = 2**31 - 1  # what runc and Docker accept; above it, ids wrap round to others (CVE-2024-40635)
+
+_DIGITS = frozenset("0123456789")
+
+
+def parse_user(text: str) -> User:
+    """`app`, `1000`, `app:staff`, `1000:1000` and mixed. Raises UsageError; an empty part is never root."""
+    name, colon, group = text.partition(":")
+    if not colon:
+        return User(user=_identity(name, "user"))
+    return User(user=_identity(name, "user"), group=_identity(group, "group"))
+
+
+def _identity(word: str, what: str) -> str | int:
+    """Only ASCII digits make a number: not `1_0`, `٠` or `0x0`, which int() or isdigit() would let through."""
+    if not word:
+        raise UsageError(f"the {what} is empty", hint="write USER, USER:GROUP or numbers")
+    if _DIGITS.issuperset(word):
+        if len(word.lstrip("0")) > 10 or int(word) > ID_LIMIT:
+            raise UsageError(f"{what} {word}: a number is at most {ID_LIMIT}")
+        return int(word)
+    if _DIGITS.issuperset(word[1:]) and word[0] == "-":
+        raise UsageError(f"{what} {word}: a number is 0 to {ID_LIMIT}")
+    if ":" in word or not word.isprintable() or " " in word:
+        raise UsageError(f"{what} {word!r} is not a name", hint="write USER, USER:GROUP or numbers")
+    return word

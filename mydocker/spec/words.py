@@ -1,0 +1,186 @@
+"""One word becomes a value: what a flag of `run` is given, or a scalar of a spec file.
+
+Each function takes the word and the Place it stands in, and gives a complete value or raises
+UsageError saying what was wanted. On the warm path: what a plain run does not need is imported late.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.reference import Platform, Reference
+from mydocker.spec.container import NAMESPACES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mydocker.spec.container import User, Volume
+
+HOST_NAME_LIMIT = 63  # RFC 1123; the kernel would take 64 (uts_namespaces(7))
+TITLE_LIMIT = 255
+
+_ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_BOOLEANS = {  # Go's strconv.ParseBool, which Docker's flags go through
+    **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
+}
+
+
+class Place(Record):
+    """What a word is read against: an absolute directory for relative paths, variables for `-e NAME`."""
+
+    directory: str
+    environ: Mapping[str, str]
+
+
+def text(word: str, place: Place) -> str:
+    return word
+
+
+def boolean(word: str, place: Place) -> bool:
+    if word not in _BOOLEANS:
+        raise UsageError("want true or false")
+    return _BOOLEANS[word]
+
+
+def image(word: str, place: Place) -> Reference:
+    return Reference.parse(word)
+
+
+def platform(word: str, place: Place) -> Platform:
+    return Platform.parse(word)
+
+
+def name(word: str, place: Place) -> str:
+    """A container's name as `docker run` takes it."""
+    if not word or word[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(word) or len(word) > TITLE_LIMIT:
+        raise UsageError(f"want letters, digits, _ . and -, a letter or digit first, at most {TITLE_LIMIT}")
+    return word
+
+
+def title(word: str, place: Place) -> str:
+    """The name of a spec in a file: one line for people."""
+    if not word.strip() or len(word) > TITLE_LIMIT or not word.isprintable():
+        raise UsageError(f"name: want one line of text, at most {TITLE_LIMIT} characters")
+    return word
+
+
+def path(word: str, place: Place) -> str:
+    """A path of the host, made absolute; `~` and `~/x` are below the caller's home."""
+    if not word:
+        raise UsageError("the path is empty")
+    if word.startswith("~"):
+        word = _below_home(word, place)
+    # realpath would follow links that may change before they are used, and normpath keeps a leading "//"
+    return "/" + os.path.normpath(os.path.join(place.directory, word)).lstrip("/")
+
+
+def _below_home(word: str, place: Place) -> str:
+    user, _, rest = word[1:].partition("/")
+    home = place.environ.get("HOME", "")
+    if user or not home.startswith("/"):
+        raise UsageError(f"cannot expand '~{user}' in {word!r}", hint="write the path in full")
+    return os.path.join(home, rest.lstrip("/"))
+
+
+def pull_policy(word: str, place: Place) -> str:
+    word = "missing" if word == "if_not_present" else word  # Compose's other name for it
+    return _one_of(word, ("missing", "always", "never"))
+
+
+def network_mode(word: str, place: Place) -> str:
+    if word in ("bridge", "default") or word.startswith(("container:", "service:", "ns:")):
+        raise UsageError(f"network {word!r} is not supported yet", hint="use host or none")
+    return _one_of(word, ("host", "none"))
+
+
+def label(word: str, place: Place) -> dict[str, str]:
+    key, _, value = word.partition("=")
+    if not key:
+        raise UsageError("a label needs a name: NAME=VALUE")
+    return {key: value}
+
+
+def entrypoint(word: str, place: Place) -> tuple[str, ...]:
+    """One program, never split; an empty word resets the image's entrypoint (docker run)."""
+    return (word,) if word else ()
+
+
+def variable(word: str, place: Place) -> dict[str, str]:
+    """NAME=VALUE, or NAME, which copies the caller's value and sets nothing if there is none (docker run)."""
+    key, equals, value = word.partition("=")
+    if not key:
+        raise UsageError("an environment variable needs a name: NAME=VALUE")
+    if equals:
+        return {key: value}
+    return {key: place.environ[key]} if key in place.environ else {}
+
+
+def working_dir(word: str, place: Place) -> str | None:
+    """An absolute path in the container; an empty word is the image's, as for Docker."""
+    if word and not word.startswith("/"):
+        raise UsageError(f"the working directory {word!r} is not an absolute path")
+    return word or None
+
+
+def hostname(word: str, place: Place) -> str:
+    """RFC 1123 labels; `_` is let through because Compose users name their hosts so."""
+    if len(word) > HOST_NAME_LIMIT:
+        raise UsageError(f"host name {word!r} is longer than {HOST_NAME_LIMIT} characters")
+    for part in word.split("."):
+        if not part or part[0] == "-" or part[-1] == "-" or not (_ALNUM | {"-", "_"}).issuperset(part):
+            raise UsageError(f"host name {word!r}: want letters, digits and -, in parts joined by dots")
+    return word
+
+
+def injected(word: str, place: Place) -> str:
+    if not word.startswith("/") or word != os.path.normpath(word) or word.startswith("//") or word == "/":
+        raise UsageError(f"{word!r}: want the absolute path of a program of this machine, without . or ..")
+    return word
+
+
+def namespace(word: str, place: Place) -> str:
+    return _one_of(word, NAMESPACES)
+
+
+def namespaces(word: str, place: Place) -> tuple[str, ...]:
+    """Names joined by commas; an empty word is none of them."""
+    chosen = [namespace(part.strip(), place) for part in word.split(",")] if word else []
+    return tuple(x for x in NAMESPACES if x in chosen)
+
+
+def timeout(word: str, place: Place) -> float:
+    """Seconds, more than none."""
+    from mydocker.spec.duration import parse_duration
+
+    seconds = parse_duration(word)
+    if seconds <= 0:
+        raise UsageError("a timeout must be more than 0", hint="leave it out for none")
+    return seconds
+
+
+def user(word: str, place: Place) -> User | None:
+    """An empty word is the image's user, as for Docker."""
+    from mydocker.spec.user import parse_user
+
+    return parse_user(word) if word else None
+
+
+def volume(word: str, place: Place) -> Volume:
+    from mydocker.spec.volume import parse_volume
+
+    return parse_volume(word, place)
+
+
+def env_file(word: str, place: Place) -> dict[str, str]:
+    from mydocker.spec.envfile import read_docker_file
+
+    return read_docker_file(os.path.join(place.directory, word), environ=place.environ)
+
+
+def _one_of(word: str, choices: Iterable[str]) -> str:
+    if word not in choices:
+        raise UsageError(f"{word!r}: want {' or '.join(choices)}")
+    return word
