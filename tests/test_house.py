@@ -113,6 +113,29 @@ def test_the_top_level_holds_what_was_agreed() -> None:
     assert {name for name in top if not name.startswith(".")} <= TOP_LEVEL
 
 
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    blocks = (ROOT / "README.md").read_text().split("```sh\n")[1:]
+    [command] = [block.split("```")[0] for block in blocks if "pytest" in block.split("```")[0]]
+    assert command in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_dockerfile_builds_the_plain_image_from_this_folder_alone() -> None:
+    """The last stage is the default one; what it is built on fetches nothing but Python packages."""
+    stages = (ROOT / "Dockerfile").read_text().split("\nFROM ")[1:]
+    plain, tester, default = stages
+    assert plain.startswith("python:3-slim AS plain\n") and "://" not in plain
+    assert 'ENTRYPOINT ["mydocker"]' in plain
+    assert plain.index("pip install") < plain.index("COPY mydocker"), "code before the dependencies spoils the cache"
+    assert tester.startswith("plain AS tester\n") and "/usr/local/bin/docker-explorer" in tester
+    assert default.strip() == "plain"
+
+
+def test_the_dockerfile_copies_what_the_context_has() -> None:
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    copies = [line.split()[1:-1] for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("COPY")]
+    assert {name for names in copies for name in names} == set(allowed)
+
+
 def _loaded(code: str, *arguments: str, env: Mapping[str, str] | None = None) -> set[str]:
     """The modules that CODE leaves in sys.modules, beyond those of the bare interpreter."""
     done = subprocess.run(
