@@ -94,14 +94,16 @@ class _Composer:
 
     def _next(self) -> yaml.Event:
         event = next(self._events)
-        self.place = (event.start_mark.line + 1, event.start_mark.column + 1)
+        if event.start_mark:
+            self.place = (event.start_mark.line + 1, event.start_mark.column + 1)
         return event
 
     def _node(self, event: yaml.Event, *, depth: int) -> Node:
         if depth > DEPTH_LIMIT:
             raise self._stop(f"nested more than {DEPTH_LIMIT} deep")
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event.anchor)
+            return self._alias(event.anchor or "")
+        assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)  # the only others that begin a node
         line, column = self.place
         self._check_tag(event)
         if event.anchor:
@@ -159,7 +161,7 @@ class _Composer:
         for key, value in mapping.entries:
             entries.setdefault(key.text, (key, value))
 
-    def _check_tag(self, event: yaml.Event) -> None:
+    def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.tag not in _TAGS:
             self.problems.append(
                 Problem(line=self.place[0], column=self.place[1], message=f"tag {event.tag!r} is not supported")

@@ -33,32 +33,30 @@ def parse_dotenv(text: str, *, origin: str, lookup: Lookup) -> dict[str, str]:
             continue
         try:
             name, value = _split(line)
-            if value[:1] in ("'", '"'):
-                while _end_of_quote(value) < 0 and at < len(lines):
-                    value, at = f"{value}\n{lines[at]}", at + 1
+            while value and value[0] in "'\"" and _end_of_quote(value) < 0 and at < len(lines):
+                value, at = f"{value}\n{lines[at]}", at + 1
             _set(values, name, value, lookup)
         except UsageError as error:
             raise UsageError(f"{origin}:{number}: {error.message}", hint=error.hint) from None
     return values
 
 
-def _split(line: str) -> tuple[str, str]:
-    """NAME and the raw value with its delimiter gone; a NAME alone has its own `$NAME` as a mark, a lone NUL."""
+def _split(line: str) -> tuple[str, str | None]:
+    """NAME and its raw value, which is None for a NAME alone."""
     entry = line.removeprefix("export").lstrip() if line.startswith(("export ", "export\t")) else line
     ends = [end for end in (entry.find("="), entry.find(":")) if end >= 0]
-    name, value = (entry[: min(ends)], entry[min(ends) + 1 :].lstrip()) if ends else (entry.split(" #")[0], "\0")
-    name = name.rstrip()
+    name = (entry[: min(ends)] if ends else entry.partition(" #")[0]).rstrip()
     if not name or any(letter.isspace() or letter in "'\"$" for letter in name):
         raise UsageError(f"{name!r} is not the name of a variable")
-    return name, value
+    return name, entry[min(ends) + 1 :].lstrip() if ends else None
 
 
-def _set(values: dict[str, str], name: str, raw: str, lookup: Lookup) -> None:
+def _set(values: dict[str, str], name: str, raw: str | None, lookup: Lookup) -> None:
     def known(variable: str) -> str | None:
         found = lookup(variable)
         return values.get(variable) if found is None else found
 
-    if raw == "\0":
+    if raw is None:
         copied = lookup(name)
         if copied is not None:
             values[name] = copied

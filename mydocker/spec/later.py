@@ -10,18 +10,15 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LATER_KEYS = frozenset(
-    """
+_KEYS = """
     cap_add cap_drop configs cpus cpuset depends_on devices dns expect extends extra_hosts group_add healthcheck
     include init ipc matrix mem_limit pid pids_limit ports pre_start privileged profiles read_only restart retries
     secrets security_opt shm_size skip stdin stop_grace_period stop_signal sysctls tags tmpfs ulimits umask
     userns_mode uts
-    """.split()
-)
+"""
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
-LATER_FLAGS = frozenset(
-    """
+_FLAGS = """
     -P -a -c -d -m -p -q --add-host --annotation --attach --blkio-weight --cap-add --cap-drop --cgroup-parent
     --cgroupns --cidfile --cpu-period --cpu-quota --cpu-shares --cpus --cpuset-cpus --cpuset-mems --detach
     --detach-keys --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
@@ -32,8 +29,10 @@ LATER_FLAGS = frozenset(
     --pid --pids-limit --privileged --publish --publish-all --quiet --read-only --restart --runtime --security-opt
     --shm-size --sig-proxy --stop-signal --stop-timeout --storage-opt --sysctl --tmpfs --ulimit --umask --userns
     --uts --volume-driver --volumes-from
-    """.split()
-)
+"""
+
+LATER_KEYS = frozenset(_KEYS.split())
+LATER_FLAGS = frozenset(_FLAGS.split())
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

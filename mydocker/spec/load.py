@@ -1,0 +1,128 @@
+"""Spec files become ContainerSpecs, or one SpecError with everything that is wrong in any of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from mydocker.errors import SpecError, UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.spec.assemble import assemble, contradictions
+from mydocker.spec.document import SIZE_LIMIT, parse_documents
+from mydocker.spec.envfile import read_compose_file, why_unreadable
+from mydocker.spec.fields import FIELDS
+from mydocker.spec.later import LATER_KEYS, nearest
+from mydocker.spec.node import Mapping, Node, Problem, Scalar
+from mydocker.spec.reading import Reading, unknown_key
+from mydocker.spec.shape import SHAPES
+from mydocker.spec.words import Place
+
+if TYPE_CHECKING:
+    import collections.abc
+    from typing import Any
+
+    from mydocker.spec.container import ContainerSpec
+
+_ROWS = {field.key: field for field in FIELDS}
+
+# what people who know `docker run` or a Dockerfile write for a key: the long names of the flags, and a few more
+_SYNONYMS = {
+    **{flag[2:]: field.key for field in FIELDS for flag in field.flags if flag.startswith("--")},
+    "cmd": "command",
+    "container_name": "name",
+}
+
+
+def load_files(paths: list[str], *, environ: collections.abc.Mapping[str, str]) -> list[ContainerSpec]:
+    """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files."""
+    specs: list[ContainerSpec] = []
+    problems: list[str] = []
+    for path in paths:
+        found, wrong = _load(path, environ)
+        specs += found
+        problems += wrong
+    if problems:
+        raise SpecError(problems)
+    return specs
+
+
+def _load(path: str, environ: collections.abc.Mapping[str, str]) -> tuple[list[ContainerSpec], list[str]]:
+    """The specs of one file, and what is wrong with it, in the order of its lines."""
+    shown = "<stdin>" if path == "-" else path
+    try:
+        raw, place = _read(path), _place(path, environ)
+    except UsageError as error:
+        return [], [f"{shown}: {error.message}"]
+    documents, problems = parse_documents(raw)
+    reading = Reading(place=place, problems=problems)
+    specs = [_container(document, reading, shown) for document in documents]
+    if not documents and not problems:
+        problems.append(Problem(line=1, column=1, message="there is no container in this file"))
+    ordered = sorted(problems, key=lambda x: (x.line, x.column))
+    # an alias shows one mistake in several places; it is one mistake
+    lines = list(dict.fromkeys(f"{shown}:{x.line}:{x.column}: {x.message}" for x in ordered))
+    return [spec for spec in specs if spec], lines
+
+
+def _read(path: str) -> bytes:
+    """The bytes of a file, at most one more than are allowed."""
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read(SIZE_LIMIT + 1)
+        with open(path, "rb") as file:
+            return file.read(SIZE_LIMIT + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UsageError(f"cannot read it: {why_unreadable(error)}") from None
+
+
+def _place(path: str, environ: collections.abc.Mapping[str, str]) -> Place:
+    """Paths count from the file's directory, and `.env` beside it lies under the environment, as in Compose."""
+    directory = os.getcwd() if path == "-" else os.path.dirname(os.path.abspath(path))
+    beside = os.path.join(directory, ".env")
+    if not os.path.isfile(beside):
+        return Place(directory=directory, environ=environ)
+    return Place(directory=directory, environ={**read_compose_file(beside, lookup=environ.get), **environ})
+
+
+def _container(document: Node, reading: Reading, shown: str) -> ContainerSpec | None:
+    """The spec of one document; None if anything is wrong with it."""
+    before = len(reading.problems)
+    if not isinstance(document, Mapping):
+        reading.refuse(document, "want keys and values, such as 'image: alpine'")
+        return None
+    keys = {key.text: key for key, _ in document.entries}
+    if "services" in keys:
+        reading.refuse(keys["services"], "Compose files are not supported yet")
+        return None
+    values = _values(document, reading)
+    for key, message in contradictions(values):
+        reading.refuse(keys.get(key, document), message)
+    if len(reading.problems) > before:
+        return None
+    return assemble(values, origin=f"{shown}:{document.line}")
+
+
+def _values(document: Mapping, reading: Reading) -> dict[str, Any]:
+    """The values of the keys that are given and not null; None for one that could not be read."""
+    values: dict[str, Any] = {}
+    for key, node in document.entries:
+        if key.text.startswith(("x-", "x_")):
+            continue
+        if key.text not in _ROWS:
+            _refuse_key(key, reading, values)
+        elif not (isinstance(node, Scalar) and node.is_null):
+            before, field = len(reading.problems), _ROWS[key.text]
+            value = SHAPES[field.shape](node, field, reading)
+            values[key.text] = value if len(reading.problems) == before else None
+    return values
+
+
+def _refuse_key(key: Scalar, reading: Reading, values: dict[str, Any]) -> None:
+    """Write down an unknown key; the key that was probably meant counts as given, so as not to be missed as well."""
+    if key.text in LATER_KEYS:
+        reading.refuse(key, f"{key.text} is not supported yet")
+        return
+    meant = _SYNONYMS.get(key.text) or nearest(key.text, _ROWS)
+    if meant:
+        values.setdefault(meant, None)
+    reading.refuse(key, unknown_key(key.text, meant))

@@ -1,0 +1,67 @@
+"""Reading: the reading of one file, and what was wrong so far.
+
+Everything wrong is written down with its place, so that all of it can be shown at once; a function
+that could not read its node has written that down, and what it returns is not used.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import MydockerError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.spec.interpolate import interpolate
+from mydocker.spec.later import nearest
+from mydocker.spec.node import Mapping, Node, Problem, Scalar, Sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from mydocker.spec.words import Place
+
+
+class Reading(Record):
+    """`place` is the file's directory and its variables; `problems` grows."""
+
+    place: Place
+    problems: list[Problem]
+
+    def refuse(self, node: Node, message: str) -> None:
+        self.problems.append(node.problem(message))
+
+    def attempt(self, node: Node, action: Callable[[], Any]) -> Any:
+        """What ACTION gives; its error is written down at NODE."""
+        try:
+            return action()
+        except MydockerError as error:
+            self.refuse(node, error.message + (f" ({error.hint})" if error.hint else ""))
+
+    def text(self, node: Node, *, want: str = "text") -> str:
+        """The text of a scalar, its variables replaced."""
+        if not isinstance(node, Scalar) or node.is_null:
+            self.refuse(node, f"want {want}, not {_kind(node)}")
+            return ""
+        written = node.text  # the lambda below must not see a wider type
+        found: str | None = self.attempt(node, lambda: interpolate(written, self.place.environ.get))
+        return found or ""
+
+    def word(self, node: Node, parse: Callable[[str, Place], Any]) -> Any:
+        """The value that PARSE makes of a scalar's text."""
+        before = len(self.problems)
+        word = self.text(node)
+        return self.attempt(node, lambda: parse(word, self.place)) if len(self.problems) == before else None
+
+    def members(self, node: Mapping, known: Iterable[str]) -> dict[str, Node]:
+        """The entries of a small mapping with fixed keys; those that are null count as not given."""
+        names = tuple(known)
+        for key, _value in node.entries:
+            if key.text not in names:
+                self.refuse(key, unknown_key(key.text, nearest(key.text, names)))
+        return {key.text: value for key, value in node.entries if not (isinstance(value, Scalar) and value.is_null)}
+
+
+def unknown_key(key: str, meant: str | None) -> str:
+    return f"unknown key {key!r}" + (f"; did you mean {meant!r}?" if meant else "")
+
+
+def _kind(node: Node) -> str:
+    return {Sequence: "a list", Mapping: "a mapping"}.get(type(node), "null")

@@ -1,0 +1,210 @@
+"""Shapes: what a key of a spec file may hold, and the value that becomes of it.
+
+A shape is a function of the key's node (never null), the field's row and the Reading. The Compose
+specification's "Services top-level elements" says what Compose's keys hold.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.spec import words
+from mydocker.spec.container import NAMESPACES
+from mydocker.spec.envfile import read_compose_file, read_docker_file
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.volume import PROPAGATIONS, bind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mydocker.spec.container import Volume
+    from mydocker.spec.fields import Field
+    from mydocker.spec.reading import Reading
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def _text(node: Node, field: Field, reading: Reading) -> Any:
+    """A scalar, read as the flag's word is read."""
+    return reading.word(node, field.parse)
+
+
+def _title(node: Node, field: Field, reading: Reading) -> Any:
+    """A name in a file is for people: `web answers` will do."""
+    return reading.word(node, words.title)
+
+
+def _boolean(node: Node, field: Field, reading: Reading) -> Any:
+    return reading.word(node, _switch)
+
+
+def _switch(word: str, place: words.Place) -> bool:
+    """The words of YAML 1.1, which Compose files have grown up with, quoted or not."""
+    if word.lower() not in _BOOLEANS:
+        raise UsageError(f"want true or false, not {word!r}")
+    return _BOOLEANS[word.lower()]
+
+
+def _words(node: Node, field: Field, reading: Reading) -> tuple[str, ...]:
+    """Arguments: a list, or a string that is split as a shell would split it."""
+    if isinstance(node, Sequence):
+        return tuple(reading.text(item) for item in node.items)
+    text = reading.text(node, want="a list of words, or a string")
+    return tuple(reading.attempt(node, lambda: _shell_split(text)) or ())
+
+
+def _shell_split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{str(error).lower()} in {text!r}") from None
+
+
+def _list(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "want a list")
+        return ()
+    return tuple(reading.word(item, field.parse) for item in node.items)
+
+
+def _pairs(node: Node, field: Field, reading: Reading) -> dict[str, str]:
+    """NAME and value: a mapping, or a list of NAME=VALUE. A NAME without a value is for the field to understand."""
+    values: dict[str, str] = {}
+    if isinstance(node, Mapping):
+        for key, value in node.entries:
+            values.update(_pair(key, value, field, reading) or {})
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            values.update(reading.word(item, field.parse) or {})
+    else:
+        reading.refuse(node, "want a mapping, or a list of NAME=VALUE")
+    return values
+
+
+def _pair(key: Scalar, value: Node, field: Field, reading: Reading) -> Any:
+    if "=" in key.text:
+        reading.refuse(key, f"a name cannot have '=' in it: {key.text!r}")
+        return None
+    if isinstance(value, Scalar) and value.is_null:
+        return reading.attempt(key, lambda: field.parse(key.text, reading.place))
+    text = reading.text(value)
+    return reading.attempt(key, lambda: field.parse(f"{key.text}={text}", reading.place))
+
+
+def _env_files(node: Node, field: Field, reading: Reading) -> dict[str, str]:
+    """One file or a list; an entry is a path, or {path, required, format}. The last to set a variable wins."""
+    values: dict[str, str] = {}
+    for item in node.items if isinstance(node, Sequence) else (node,):
+        values.update(_env_file(item, reading) or {})
+    return values
+
+
+def _env_file(node: Node, reading: Reading) -> Any:
+    required, raw, path_node = True, False, node
+    if isinstance(node, Mapping):
+        members = reading.members(node, ("path", "required", "format"))
+        if "path" not in members:
+            reading.refuse(node, "an env_file entry needs a path")
+            return None
+        path_node = members["path"]
+        required = "required" not in members or reading.word(members["required"], _switch)
+        raw = "format" in members and reading.word(members["format"], _env_format) == "raw"
+    path = reading.word(path_node, words.path)
+    if path is None or not (required or os.path.exists(path)):
+        return None
+    environ = reading.place.environ
+    if raw:
+        return reading.attempt(path_node, lambda: read_docker_file(path, environ=environ))
+    return reading.attempt(path_node, lambda: read_compose_file(path, lookup=environ.get))
+
+
+def _env_format(word: str, place: words.Place) -> str:
+    if word != "raw":
+        raise UsageError(f"env_file format {word!r}: the only one is raw")
+    return word
+
+
+def _volumes(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "want a list of volumes")
+        return ()
+    return tuple(
+        _long_volume(item, reading) if isinstance(item, Mapping) else reading.word(item, field.parse)
+        for item in node.items
+    )
+
+
+def _long_volume(node: Mapping, reading: Reading) -> Volume | None:
+    """{type: bind, source, target, read_only, bind: {propagation, …}}."""
+    members = reading.members(node, ("type", "source", "target", "read_only", "bind", "consistency"))
+    missing = [key for key in ("type", "source", "target") if key not in members]
+    if missing:
+        reading.refuse(node, f"a volume needs {' and '.join(missing)}")
+        return None
+    reading.word(members["type"], _volume_type)
+    source, target = reading.text(members["source"]), reading.text(members["target"])
+    read_only = "read_only" in members and reading.word(members["read_only"], _switch)
+    propagation = _propagation(members["bind"], reading) if "bind" in members else "rprivate"
+    volume: Volume | None = reading.attempt(
+        members["source"],
+        lambda: bind(source, target, reading.place, read_only=read_only, propagation=propagation),
+    )
+    return volume
+
+
+def _volume_type(word: str, place: words.Place) -> str:
+    if word != "bind":
+        raise UsageError(f"volume type {word!r} is not supported yet", hint="use bind")
+    return word
+
+
+def _propagation(node: Node, reading: Reading) -> str:
+    """From the `bind` member. `create_host_path` and `selinux` are let through: neither changes what we do.
+
+    A source that is missing is an error at launch whatever `create_host_path` says, so it cannot be lost silently.
+    """
+    if not isinstance(node, Mapping):
+        reading.refuse(node, "want a mapping")
+        return ""
+    members = reading.members(node, ("propagation", "create_host_path", "selinux"))
+    if "propagation" not in members:
+        return "rprivate"
+    word = reading.text(members["propagation"])
+    if word not in PROPAGATIONS:
+        reading.refuse(members["propagation"], f"{word!r}: want {' or '.join(PROPAGATIONS)}")
+    return word
+
+
+def _namespaces(node: Node, field: Field, reading: Reading) -> tuple[str, ...] | dict[str, bool]:
+    """A list: exactly these are new. A mapping, name to `host` or `private`: the others are as they would be."""
+    if isinstance(node, Sequence):
+        chosen = [reading.word(item, words.namespace) for item in node.items]
+        return tuple(name for name in NAMESPACES if name in chosen)
+    if not isinstance(node, Mapping):
+        reading.refuse(node, "want a list of namespaces, or a mapping such as net: host")
+        return ()
+    members = reading.members(node, NAMESPACES)
+    return {name: reading.word(value, _is_private) for name, value in members.items()}
+
+
+def _is_private(word: str, place: words.Place) -> bool:
+    if word not in ("host", "private"):
+        raise UsageError(f"{word!r}: want host or private")
+    return word == "private"
+
+
+SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
+    "text": _text,
+    "title": _title,
+    "boolean": _boolean,
+    "words": _words,
+    "list": _list,
+    "pairs": _pairs,
+    "env_files": _env_files,
+    "volumes": _volumes,
+    "namespaces": _namespaces,
+}
