@@ -1,0 +1,269 @@
+"""Transport: one HTTP request to a registry or to where it points, and its answer as a bounded stream.
+
+Knows nothing of images or tokens. Here stand the rules for addresses: https unless the registry is insecure, no step
+down from https to http, no redirect out of the registry's reach into private networks, an Authorization for the host
+it was meant for only, proxies from the environment, nothing from ~/.netrc and no cookies.
+"""
+
+from __future__ import annotations
+
+import http.cookiejar
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed misses it
+
+import requests
+import requests.adapters
+import requests.exceptions
+import urllib3
+
+from mydocker import __version__
+from mydocker.errors import RegistryError
+from mydocker.image.address import addresses_of, host_of, is_loopback, name_of, origin_of
+from mydocker.image.connection import Patience, metered_pools
+
+REDIRECT_LIMIT = 5
+_REDIRECTS = (301, 302, 303, 307, 308)
+_PASSING = (429, 500, 502, 503, 504)  # answers that another attempt may change
+
+
+class Reply:
+    """An answer of which the body has not been read; close it, or use it in a `with`."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self.url = response.url
+        self._response = response
+
+    def read(self, size: int) -> bytes:
+        """At most SIZE bytes of the body as it came, b"" at its end. RegistryError if it breaks off or crawls."""
+        try:
+            data: bytes = self._response.raw.read(size, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise RegistryError(f"{host_of(self.url)}: the download broke off: {_reason(error)}") from error
+        return data
+
+    def read_all(self, limit: int, what: str) -> bytes:
+        """The whole body, of at most LIMIT bytes; RegistryError, naming WHAT, if there is more."""
+        body = bytearray()
+        while len(body) <= limit and (piece := self.read(limit + 1 - len(body))):
+            body += piece
+        if len(body) > limit:
+            raise RegistryError(f"{what}: {host_of(self.url)} sends more than {limit} bytes")
+        return bytes(body)
+
+    def close(self) -> None:
+        self._response.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Makes connections, direct ones and those through a proxy, metered."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._pools = metered_pools(patience)
+        super().__init__(pool_maxsize=16)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        found = super().proxy_manager_for(proxy, **kwargs)
+        found.pool_classes_by_scheme = self._pools
+        return found
+
+
+class Transport:
+    """Requests on behalf of the registry HOME (`name[:port]`). Its methods may be called from several threads."""
+
+    def __init__(self, home: str, *, insecure: bool, environ: Mapping[str, str], patience: Patience) -> None:
+        self.home = home
+        self.insecure = insecure or is_loopback(home)
+        self._environ = environ
+        self._patience = patience
+        self._session = requests.Session()
+        self._session.trust_env = False  # else ~/.netrc would answer for the user
+        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers.clear()
+        self._session.headers.update({"User-Agent": f"mydocker/{__version__}", "Accept-Encoding": "identity"})
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter(patience))
+        if self.insecure:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._home_is_private: bool | None = None
+
+    def close(self) -> None:
+        self._session.close()
+
+    def scheme(self) -> str:
+        """`https`, or `http` if the registry is insecure and speaks no TLS: dockerd's order of trying."""
+        if not self.insecure:
+            return "https"
+        try:
+            self._send(f"https://{self.home}/v2/", headers={}, form=None).close()
+        except requests.exceptions.RequestException as error:
+            if isinstance(error, requests.exceptions.SSLError) or _is_passing(error):
+                return "http"
+            raise _failure(self.home, error) from error
+        return "https"
+
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        authorization: str | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """The answer to a GET of URL, or to a POST of FORM, redirects followed. RegistryError if none can be had."""
+        for _ in range(REDIRECT_LIMIT + 1):
+            self.check(url)
+            sent = dict(headers or {})
+            if authorization:
+                sent["Authorization"] = authorization
+            reply = self._persist(url, headers=sent, form=form)
+            location = reply.headers.get("Location")
+            if reply.status not in _REDIRECTS or not location:
+                return reply
+            reply.close()
+            target = urljoin(url, location)
+            if form is not None:
+                raise RegistryError(f"{host_of(url)}: redirects a request that carries credentials")
+            if origin_of(target) != origin_of(url):
+                authorization = None
+            if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+                raise RegistryError(f"{host_of(url)}: redirects from https to {urlsplit(target).scheme!r:.20}")
+            url = target
+        raise RegistryError(f"{host_of(url)}: more than {REDIRECT_LIMIT} redirects")
+
+    def check(self, url: str) -> None:
+        """RegistryError if a registry HOME has no business to send us to URL."""
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in ("https", "http") or "@" in parts.netloc:
+            raise RegistryError(f"{self.home}: points to {url!r:.100}, which is no usable address")
+        if parts.scheme == "http" and not self.insecure:
+            raise RegistryError(
+                f"{self.home}: points to {host_of(url)} without encryption",
+                hint="a registry without https must be marked insecure in containers-registries.conf(5)",
+            )
+        if name_of(parts.netloc) == name_of(self.home):
+            return
+        if any(address.is_link_local for address in addresses_of(host)):
+            raise RegistryError(f"{self.home}: points to the link-local address of {host_of(url)}")
+        if self._is_public() and any(not address.is_global for address in addresses_of(host)):
+            raise RegistryError(f"{self.home}: a public registry, points to {host_of(url)} in a private network")
+
+    def _is_public(self) -> bool:
+        if self._home_is_private is None:
+            found = addresses_of(name_of(self.home))
+            self._home_is_private = bool(found) and not all(address.is_global for address in found)
+        return not self._home_is_private
+
+    def _persist(self, url: str, *, headers: dict[str, str], form: Mapping[str, str] | None) -> Reply:
+        """Ask until there is an answer that another attempt would not change, or patience is at its end."""
+        wait = self._patience.first_wait
+        for attempt in range(1, self._patience.attempts + 1):
+            last = attempt == self._patience.attempts
+            asked = wait
+            try:
+                reply = Reply(self._send(url, headers=headers, form=form))
+            except requests.exceptions.RequestException as error:
+                if last or not _is_passing(error):
+                    raise _failure(host_of(url), error) from error
+            else:
+                if last or reply.status not in _PASSING:
+                    return reply
+                asked = _retry_after(reply.headers.get("Retry-After"), wait)
+                reply.close()
+            time.sleep(min(asked, self._patience.longest_wait))
+            wait *= 2
+        raise AssertionError("patience has at least one attempt")
+
+    def _send(self, url: str, *, headers: dict[str, str], form: Mapping[str, str] | None) -> requests.Response:
+        at_home = urlsplit(url).netloc.lower() == self.home.lower()
+        return self._session.request(
+            "GET" if form is None else "POST",
+            url,
+            headers=headers,
+            data=form,
+            stream=True,
+            allow_redirects=False,
+            timeout=(self._patience.connect, self._patience.silence),
+            proxies=self._proxies(url),
+            verify=False if self.insecure and at_home else self._authorities(),
+        )
+
+    def _authorities(self) -> str | bool:
+        """The file of certificate authorities that the environment names, or True for the usual ones."""
+        names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+        return next((self._environ[name] for name in names if self._environ.get(name)), True)
+
+    def _proxies(self, url: str) -> dict[str, Any]:
+        """The proxy for URL from http_proxy, https_proxy, all_proxy and no_proxy; none for loopback, as in Go."""
+        parts = urlsplit(url)
+        if is_loopback(parts.netloc) or proxy_bypass_environment(parts.netloc, {"no": self._proxy("no")}):
+            return {}
+        proxy = self._proxy(parts.scheme) or self._proxy("all")
+        return {parts.scheme: proxy} if proxy else {}
+
+    def _proxy(self, kind: str) -> str:
+        return self._environ.get(f"{kind}_proxy") or self._environ.get(f"{kind}_proxy".upper()) or ""
+
+
+def _retry_after(text: str | None, usual: float) -> float:
+    """The seconds that a Retry-After header asks for (RFC 9110 section 10.2.3: a number or a date)."""
+    if not text:
+        return usual
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(usual, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError, OSError):
+        return usual
+
+
+def _is_passing(error: requests.exceptions.RequestException) -> bool:
+    """Whether to ask again: a connection that was made and then lost, but not one refused, untrusted or too slow."""
+    lost = isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError)
+    final = (requests.exceptions.SSLError, requests.exceptions.ProxyError, requests.exceptions.Timeout)
+    return (
+        lost and not isinstance(error, final) and not isinstance(_cause(error), urllib3.exceptions.NewConnectionError)
+    )
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What lies below the wrappers of requests and urllib3."""
+    inner = getattr(error, "reason", None) or next((x for x in error.args if isinstance(x, BaseException)), None)
+    return _cause(inner) if isinstance(inner, BaseException) else error
+
+
+def _reason(error: BaseException) -> str:
+    cause = _cause(error)
+    if isinstance(cause, urllib3.exceptions.NameResolutionError):
+        return "its name does not resolve"
+    if isinstance(cause, urllib3.exceptions.NewConnectionError) and isinstance(cause.__cause__, OSError):
+        cause = cause.__cause__
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror.lower()
+    return ascii(str(cause))[1:-1][:200] or type(cause).__name__
+
+
+def _failure(host: str, error: BaseException) -> RegistryError:
+    hint = None
+    if isinstance(error, requests.exceptions.SSLError):
+        hint = "REQUESTS_CA_BUNDLE names a file of further certificate authorities"
+    return RegistryError(f"registry {host}: {_reason(error)}", hint=hint)
