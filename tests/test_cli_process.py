@@ -1,0 +1,175 @@
+"""`mydocker run` as a process: its streams, signals, time limits and terminal, and what is left when it dies."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pty
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Callable
+
+import pytest
+from lab.command import Command, Result
+
+pytestmark = pytest.mark.root
+
+
+def _run(mydocker: Command, *words: str) -> Result:
+    return mydocker("run", *words)
+
+
+def test_standard_input_is_closed_unless_asked_for(alpine: Command) -> None:
+    assert alpine("run", "alpine", "cat", input=b"x" * 100) == Result(b"", b"", 0)
+    assert alpine("run", "-i", "alpine", "wc", "-c", input=b"x" * 1_000_000) == Result(b"1000000\n", b"", 0)
+
+
+def test_closed_descriptors(alpine: Command) -> None:
+    """With 0, 1 and 2 closed no file of ours may end up there."""
+    words = " ".join(alpine.argv("run", "alpine", "sh", "-c", "'echo x; exit 5'"))
+    done = subprocess.run(["sh", "-c", f"exec {words} <&- >&- 2>&-"], env=dict(alpine.environment), timeout=30)
+    assert done.returncode == 5
+
+
+def test_a_directory_as_standard_input_is_refused(alpine: Command) -> None:
+    """It would be a way out of the container."""
+    root = os.open("/", os.O_RDONLY)
+    process = alpine.start("run", "-i", "alpine", "ls", "/proc/self/fd/0/root", stdin=root)
+    os.close(root)
+    out, error = process.communicate(timeout=30)
+    assert (out, process.returncode) == (b"", 125)
+    assert b"directory" in error
+
+
+def test_output_is_exact_and_unbounded(alpine: Command) -> None:
+    done = _run(alpine, "alpine", "sh", "-c", "head -c 50000000 /dev/zero; echo end >&2")
+    assert (len(done.stdout), done.stdout.strip(b"\0"), done.stderr, done.code) == (50_000_000, b"", b"end\n", 0)
+
+
+def test_a_reader_that_leaves_ends_the_command(alpine: Command) -> None:
+    """`mydocker run alpine yes | head -1`: the command gets SIGPIPE or EPIPE, and no word comes from us."""
+    with alpine.start("run", "alpine", "yes") as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline() == b"y\n"
+        process.stdout.close()
+        assert process.wait(timeout=10) in (1, 128 + signal.SIGPIPE)
+        assert b"mydocker" not in process.stderr.read()
+
+
+READY = """
+trap 'echo got TERM; exit 7' TERM
+trap 'echo got HUP; exit 8' HUP
+trap 'echo got INT; exit 9' INT
+echo ready
+while :; do sleep 0.05; done
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (signal.SIGTERM, (b"got TERM\n", 7)),
+        (signal.SIGHUP, (b"got HUP\n", 8)),
+        (signal.SIGINT, (b"got INT\n", 9)),
+    ],
+)
+def test_signals_are_forwarded(alpine: Command, number: int, expected: tuple[bytes, int]) -> None:
+    process = alpine.start("run", "alpine", "sh", "-c", READY)
+    assert process.stdout and process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    out, error = process.communicate(timeout=10)
+    assert (out, process.returncode, error) == (*expected, b"")
+
+
+def test_a_second_interrupt_kills(alpine: Command) -> None:
+    process = alpine.start("run", "alpine", "sh", "-c", "trap '' INT TERM; echo ready; sleep 60; sleep 60")
+    assert process.stdout and process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("script", "least", "most"),
+    [
+        ("trap 'exit 0' TERM; while :; do sleep 0.05; done", 0.3, 5),
+        ("sleep 60", 0.3, 15),  # PID 1 without a handler ignores TERM: the grace of ten seconds goes by
+    ],
+)
+def test_timeout(alpine: Command, script: str, least: float, most: float) -> None:
+    before = time.monotonic()
+    done = _run(alpine, "--timeout", "300ms", "alpine", "sh", "-c", f"{script}; true")
+    assert (done.stdout, done.code) == (b"", 124)
+    assert least <= time.monotonic() - before < most
+
+
+def test_a_timeout_that_is_not_reached(alpine: Command) -> None:
+    assert _run(alpine, "--timeout", "20s", "alpine", "echo", "x") == Result(b"x\n", b"", 0)
+
+
+def _until(condition: Callable[[], bool], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def _processes_with(marker: bytes) -> list[str]:
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if marker in pathlib.Path("/proc", name, "cmdline").read_bytes():
+                found.append(name)
+        except OSError:
+            continue
+    return found
+
+
+def test_kill_leaves_nothing_within_a_second(alpine: Command) -> None:
+    marker = f"{os.getpid()}{time.monotonic_ns()}"
+    process = alpine.start("run", "alpine", "sh", "-c", f"sleep 7{marker} & echo ready; sleep 8{marker}; true")
+    assert process.stdout and process.stdout.readline() == b"ready\n"
+    assert _processes_with(marker.encode())
+    process.kill()
+    process.communicate()
+    assert _until(lambda: not _processes_with(marker.encode()), seconds=1)
+    assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
+
+
+def test_many_at_once(alpine: Command) -> None:
+    """Each has its own writable layer."""
+    script = "echo $$ > /only; sleep 0.2; cat /only"
+    started = [alpine.start("run", "alpine", "sh", "-c", script) for _ in range(20)]
+    outcomes = [(*process.communicate(timeout=60), process.returncode) for process in started]
+    assert outcomes == [(b"1\n", b"", 0)] * 20
+    assert os.listdir(alpine.store / "containers") == []
+
+
+def test_a_terminal(alpine: Command) -> None:
+    """On a real terminal: the container's own pty, TERM set, both streams on it, and ours restored afterwards."""
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    script = "tty; echo $TERM; echo error >&2; test -t 0 && test -t 1 && test -t 2; exit $?"
+    process = alpine.start(
+        "run", "-it", "alpine", "sh", "-c", script, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    assert process.wait(timeout=20) == 0
+    assert termios.tcgetattr(slave) == before
+    os.close(slave)
+    assert _drain(master) == b"/dev/pts/0\r\nxterm\r\nerror\r\n"
+
+
+def _drain(master: int) -> bytes:
+    text = b""
+    try:
+        while part := os.read(master, 4096):
+            text += part
+    except OSError:  # EIO: the other side is closed
+        pass
+    os.close(master)
+    return text
