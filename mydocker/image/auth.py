@@ -22,8 +22,8 @@ from mydocker.record import Record
 
 _CLIENT = "mydocker"
 _TOKEN_LIMIT = 1 << 20
-_CHALLENGE = re.compile(r"\s*,*\s*([A-Za-z][\w-]*)(?:\s+|$)(?![=])")
-_PARAMETER = re.compile(r'\s*,*\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_CHALLENGE = re.compile(r"[\s,]*([A-Za-z][\w-]*)(?=[\s,]|$)(?!\s*=)")
+_PARAMETER = re.compile(r'[\s,]*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 

@@ -144,16 +144,16 @@ class _Source:
     ) -> Reply:
         """An accepted answer, with the authorization that it takes; MISSING is raised for one that means `not here`."""
         base = self._base()
-        for attempt in ("with what we have", "renewed"):
+        for renewable in (True, False):
             header = self._authorization.header
             reply = self._transport.get(base + path, headers=headers, authorization=header)
-            if reply.status != 401 or attempt == "renewed" or not self._renew(reply, header, base, missing):
+            if reply.status in accepted:
+                return reply
+            with reply:
+                refusal = self._refusal(reply, missing)
+            if not (renewable and reply.status == 401 and self._renew(reply, header, base, missing)):
                 break
-            reply.close()
-        if reply.status in accepted:
-            return reply
-        with reply:
-            raise self._refusal(reply, missing)
+        raise refusal
 
     def _renew(self, reply: Reply, refused: str | None, base: str, missing: ImageError) -> bool:
         if origin_of(reply.url) != origin_of(base):
@@ -162,7 +162,6 @@ class _Source:
         try:
             return self._authorization.answer(challenge, refused=refused, base=base)
         except DeniedError as error:
-            reply.close()
             raise type(missing)(missing.message, hint=self._denial(error.hint)) from error
 
     def _base(self) -> str:

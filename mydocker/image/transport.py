@@ -7,7 +7,6 @@ it was meant for only, proxies from the environment, nothing from ~/.netrc and n
 
 from __future__ import annotations
 
-import http.cookiejar
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -28,6 +27,9 @@ from mydocker.image.connection import Patience, metered_pools
 REDIRECT_LIMIT = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (429, 500, 502, 503, 504)  # answers that another attempt may change
+
+# RequestException is an OSError, and so is requests' complaint about a missing CA file; of urllib3's some slip through.
+_FAILURES = (OSError, urllib3.exceptions.HTTPError)
 
 
 class Reply:
@@ -93,7 +95,6 @@ class Transport:
         self._patience = patience
         self._session = requests.Session()
         self._session.trust_env = False  # else ~/.netrc would answer for the user
-        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.clear()
         self._session.headers.update({"User-Agent": f"mydocker/{__version__}", "Accept-Encoding": "identity"})
         for scheme in ("http://", "https://"):
@@ -111,7 +112,7 @@ class Transport:
             return "https"
         try:
             self._send(f"https://{self.home}/v2/", headers={}, form=None).close()
-        except requests.exceptions.RequestException as error:
+        except _FAILURES as error:
             if isinstance(error, requests.exceptions.SSLError) or _is_passing(error):
                 return "http"
             raise _failure(self.home, error) from error
@@ -136,15 +137,23 @@ class Transport:
             if reply.status not in _REDIRECTS or not location:
                 return reply
             reply.close()
-            target = urljoin(url, location)
             if form is not None:
                 raise RegistryError(f"{host_of(url)}: redirects a request that carries credentials")
+            target = self._target(url, location)
             if origin_of(target) != origin_of(url):
                 authorization = None
-            if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-                raise RegistryError(f"{host_of(url)}: redirects from https to {urlsplit(target).scheme!r:.20}")
             url = target
         raise RegistryError(f"{host_of(url)}: more than {REDIRECT_LIMIT} redirects")
+
+    def _target(self, url: str, location: str) -> str:
+        try:
+            target = urljoin(url, location)
+            scheme = urlsplit(target).scheme
+        except ValueError:
+            raise RegistryError(f"{self.home}: points to {location!r:.100}, which is no usable address") from None
+        if urlsplit(url).scheme == "https" and scheme != "https":
+            raise RegistryError(f"{host_of(url)}: redirects from https to {scheme!r:.20}")
+        return target
 
     def check(self, url: str) -> None:
         """RegistryError if a registry HOME has no business to send us to URL."""
@@ -181,7 +190,7 @@ class Transport:
             asked = wait
             try:
                 reply = Reply(self._send(url, headers=headers, form=form))
-            except requests.exceptions.RequestException as error:
+            except _FAILURES as error:
                 if last or not _is_passing(error):
                     raise _failure(host_of(url), error) from error
             else:
@@ -194,16 +203,14 @@ class Transport:
         raise AssertionError("patience has at least one attempt")
 
     def _send(self, url: str, *, headers: dict[str, str], form: Mapping[str, str] | None) -> requests.Response:
+        # Not Session.send: it looks into a redirect even if told not to follow it, and trips over what it finds.
         at_home = urlsplit(url).netloc.lower() == self.home.lower()
-        return self._session.request(
-            "GET" if form is None else "POST",
-            url,
-            headers=headers,
-            data=form,
+        request = requests.Request("GET" if form is None else "POST", url, headers=headers, data=form)
+        return self._session.get_adapter(url).send(
+            self._session.prepare_request(request),
             stream=True,
-            allow_redirects=False,
             timeout=(self._patience.connect, self._patience.silence),
-            proxies=self._proxies(url),
+            proxies=self.proxies(url),
             verify=False if self.insecure and at_home else self._authorities(),
         )
 
@@ -212,8 +219,8 @@ class Transport:
         names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
         return next((self._environ[name] for name in names if self._environ.get(name)), True)
 
-    def _proxies(self, url: str) -> dict[str, Any]:
-        """The proxy for URL from http_proxy, https_proxy, all_proxy and no_proxy; none for loopback, as in Go."""
+    def proxies(self, url: str) -> dict[str, Any]:
+        """The proxy for URL by its scheme, from the usual four variables; none for loopback, as in Go."""
         parts = urlsplit(url)
         if is_loopback(parts.netloc) or proxy_bypass_environment(parts.netloc, {"no": self._proxy("no")}):
             return {}
@@ -236,7 +243,7 @@ def _retry_after(text: str | None, usual: float) -> float:
         return usual
 
 
-def _is_passing(error: requests.exceptions.RequestException) -> bool:
+def _is_passing(error: Exception) -> bool:
     """Whether to ask again: a connection that was made and then lost, but not one refused, untrusted or too slow."""
     lost = isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError)
     final = (requests.exceptions.SSLError, requests.exceptions.ProxyError, requests.exceptions.Timeout)
