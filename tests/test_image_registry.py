@@ -1,83 +1,37 @@
-"""Registry against a fake Docker Hub: its dialogue, and every fault that a registry can have or feign."""
+"""Registry against a fake Docker Hub: its dialogue, what is missing, what is not what it should be, mirrors."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import pathlib
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from lab import hub as lab
+from lab import hubclient
 from lab.hub import Hub
+from lab.hubclient import DATA, DOCUMENT, Open, descriptor, fetch, login
 from lab.registry import Registry as RealRegistry
 
 from mydocker.errors import ImageError, ImageNotFoundError, RegistryError
-from mydocker.image.connection import Patience
-from mydocker.image.manifest import Descriptor, Manifest, parse_manifest
+from mydocker.image.manifest import Manifest, parse_manifest
 from mydocker.image.registry import Registry
-from mydocker.reference import Digest, Reference
-
-DATA = bytes(range(256)) * 4000
-DOCUMENT = {"schemaVersion": 2, "mediaType": lab.MANIFEST, "config": {}, "layers": []}
-IMPATIENT = Patience(connect=2, silence=1, grace=0.4, rate=1 << 30, attempts=3, first_wait=0.01, longest_wait=0.02)
-
-Open = Callable[..., Registry]
+from mydocker.reference import Reference
 
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    with lab.serve() as running:
-        running.tag(DOCUMENT)
-        running.add(DATA)
+    with hubclient.serve() as running:
         yield running
 
 
 @pytest.fixture
 def connect(hub: Hub, tmp_path: pathlib.Path) -> Iterator[Open]:
-    """Opens `docker.io/library/alpine` as a registries.conf with MIRRORS and the hub for its location has it."""
-    opened = []
-
-    def open_registry(
-        name: str = "alpine",
-        *,
-        mirrors: tuple[str, ...] = (),
-        location: str | None = None,
-        config: object = None,
-        patience: Patience = IMPATIENT,
-        **environ: str,
-    ) -> Registry:
-        tables = "".join(f'[[registry.mirror]]\nlocation="{mirror}"\n' for mirror in mirrors)
-        conf = f'[[registry]]\nprefix="docker.io"\nlocation="{location or hub.address}"\n{tables}'
-        (tmp_path / "registries.conf").write_text(conf)
-        (tmp_path / "config.json").write_text(json.dumps(config or {}))
-        files = {"CONTAINERS_REGISTRIES_CONF": str(tmp_path / "registries.conf"), "DOCKER_CONFIG": str(tmp_path)}
-        opened.append(Registry(Reference.parse(name), environ={**files, **environ}, patience=patience))
-        return opened[-1]
-
-    yield open_registry
-    for registry in opened:
-        registry.close()
-
-
-def descriptor(data: bytes = DATA, *, size: int | None = None) -> Descriptor:
-    digest = Digest(hex=hashlib.sha256(data).hexdigest())
-    return Descriptor(media_type=lab.LAYER, digest=digest, size=len(data) if size is None else size)
-
-
-def fetch(registry: Registry, *, offset: int = 0, wanted: Descriptor | None = None) -> tuple[int, bytes]:
-    """Where the stream of the blob began, and its bytes."""
-    with registry.open_blob(wanted or descriptor(), offset=offset) as stream:
-        return stream.offset, b"".join(iter(lambda: stream.read(100_000), b""))
-
-
-def login(hub: Hub, user: str, password: str) -> dict[str, object]:
-    """A config.json with USER's password for the hub."""
-    return {"auths": {hub.address: {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}}}
+    with hubclient.opener(hub, tmp_path) as opener:
+        yield opener
 
 
 # The dialogue
@@ -263,207 +217,6 @@ def test_a_content_encoding_is_not_undone(hub: Hub, connect: Open) -> None:
     assert hub.seen("cdn")[0].headers["Accept-Encoding"] == "identity"
 
 
-# Resuming
-
-
-def test_a_download_is_resumed_where_it_stopped(hub: Hub, connect: Open) -> None:
-    assert fetch(connect(), offset=1000) == (1000, DATA[1000:])
-    assert hub.seen("cdn")[0].headers["Range"] == f"bytes=1000-{len(DATA) - 1}"
-
-
-def test_a_server_without_ranges_sends_all(hub: Hub, connect: Open) -> None:
-    hub.answer("cdn", "/", lab.reply(DATA))
-    assert fetch(connect(), offset=1000) == (0, DATA)
-
-
-@pytest.mark.parametrize(
-    "content_range",
-    ["bytes 999-{end}/{size}", "bytes 1000-{end}/5", "bytes 1000-1001/{size}", "bytes */{size}", "", "x"],
-)
-def test_another_part_than_was_asked_for_is_not_used(content_range: str, hub: Hub, connect: Open) -> None:
-    wrong = content_range.format(end=len(DATA) - 1, size=len(DATA))
-    hub.answer("cdn", "/", lab.reply(DATA[999:], {"Content-Range": wrong}, status=206), times=1)
-    assert fetch(connect(), offset=1000) == (0, DATA)
-    assert "Range" not in hub.seen("cdn")[1].headers
-
-
-def test_a_range_that_is_refused(hub: Hub, connect: Open) -> None:
-    hub.answer("cdn", "/", lab.reply(b"", status=416), times=1)
-    assert fetch(connect(), offset=1000) == (0, DATA)
-
-
-@pytest.mark.parametrize("offset", [len(DATA), len(DATA) + 5])
-def test_nothing_left_to_resume_starts_anew(offset: int, connect: Open) -> None:
-    assert fetch(connect(), offset=offset) == (0, DATA)
-
-
-def test_a_connection_lost_at_half(hub: Hub, connect: Open) -> None:
-    hub.answer("cdn", "/", lab.broken_off(DATA, after=len(DATA) // 2), times=1)
-    registry, received = connect(), b""
-    with registry.open_blob(descriptor()) as stream, pytest.raises(RegistryError, match="broke off|early"):
-        while True:
-            received += stream.read(1000)
-    assert DATA.startswith(received) and len(received) > len(DATA) // 2 - 1000
-    assert fetch(registry, offset=len(received)) == (len(received), DATA[len(received) :])
-
-
-# Servers that fail for a while, or for ever
-
-
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_failure_that_passes(status: int, hub: Hub, connect: Open) -> None:
-    hub.answer("registry", "/manifests/", lab.reply(b"", {"Retry-After": "0"}, status=status), times=2)
-    assert json.loads(connect().manifest("latest")[0]) == DOCUMENT
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_failure_for_ever(status: int, hub: Hub, connect: Open) -> None:
-    hub.answer("registry", "/manifests/", lab.reply(b"", {"Retry-After": "86400"}, status=status))
-    with pytest.raises(RegistryError, match=f"HTTP status {status}"):
-        connect().manifest("latest")
-    assert len(hub.seen("registry", "/manifests/")) == IMPATIENT.attempts
-
-
-@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "soon", "-1", "9" * 5000, "1e9", "\xb2"])
-def test_no_retry_after_keeps_us_waiting(date: str, hub: Hub, connect: Open) -> None:
-    hub.answer("registry", "/manifests/", lab.reply(b"", {"Retry-After": date}, status=429), times=1)
-    started = time.monotonic()
-    connect().manifest("latest")
-    assert time.monotonic() - started < 2
-
-
-def test_a_connection_that_is_hung_up_is_made_again(hub: Hub, connect: Open) -> None:
-    hub.answer("registry", "/manifests/", lab.hang_up, times=2)
-    assert json.loads(connect().manifest("latest")[0]) == DOCUMENT
-
-
-def test_a_registry_that_is_not_there(connect: Open) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(RegistryError, match=f"^registry {address}: connection refused$"):
-            connect(location=address).manifest("latest")
-
-
-def test_a_name_that_does_not_resolve(connect: Open) -> None:
-    with pytest.raises(RegistryError, match="^registry r.invalid: its name does not resolve$"):
-        connect(location="r.invalid").manifest("latest")
-
-
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lab.dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"),
-        lab.dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"),
-        lab.dripping(b"HTTP/1.1 200 OK\r\nX-Slow: "),
-        lab.dripping(b""),
-        lab.endless(b"X-A: b\r\n", start=b"HTTP/1.1 200 OK\r\n"),
-        lab.endless(b"x" * 1000, start=b"HTTP/1.1 200 OK\r\nX-Long: "),
-        lab.endless(b"HTTP/1.1 100 Continue\r\n\r\n"),
-        lambda handler: time.sleep(3),
-    ],
-    ids=["slow body", "slow chunk", "slow header", "slow status", "headers", "long header", "continue", "silence"],
-)
-@pytest.mark.parametrize("server", ["registry", "auth", "cdn"])
-def test_a_server_that_holds_us(server: str, answer: lab.Answer, hub: Hub, connect: Open) -> None:
-    hub.answer(server, {"registry": "/blobs/", "auth": "/token", "cdn": "/"}[server], answer)
-    started = time.monotonic()
-    with pytest.raises(ImageError):
-        fetch(connect())
-    assert time.monotonic() - started < 6
-
-
-def test_a_slow_reader_is_not_a_slow_server(connect: Open) -> None:
-    with connect().open_blob(descriptor()) as stream:
-        received = stream.read(1000)
-        time.sleep(IMPATIENT.grace + IMPATIENT.silence)
-        while piece := stream.read(100_000):
-            received += piece
-    assert received == DATA
-
-
-# Redirects and realms
-
-
-def test_redirects_end(hub: Hub, connect: Open) -> None:
-    hub.answer("cdn", "/", lab.redirect("/again"))
-    with pytest.raises(RegistryError, match="more than 5 redirects"):
-        fetch(connect())
-    assert len(hub.seen("cdn")) == 5
-
-
-@pytest.mark.parametrize(
-    ("target", "reason"),
-    [
-        ("http://169.254.169.254/latest/meta-data/", "link-local"),
-        ("file:///etc/passwd", "no usable address"),
-        ("http://user:pass@127.0.0.1/", "no usable address"),
-        ("http://[", "no usable address"),
-        ("http://" + "a" * 70 + "/", "registry a"),
-        ("http://..%00/", "registry ..%00"),
-        ("http://127.0.0.1:1/\x7f \xff", "connection refused"),
-    ],
-)
-def test_redirects_that_are_not_followed(target: str, reason: str, hub: Hub, connect: Open) -> None:
-    hub.answer("registry", "/blobs/", lab.redirect(target))
-    with pytest.raises(RegistryError, match=reason):
-        fetch(connect())
-
-
-def test_the_blob_store_cannot_ask_for_credentials(hub: Hub, connect: Open) -> None:
-    hub.users["me"] = "secret"
-    registry = connect(config=login(hub, "me", "secret"))
-    registry.manifest("latest")
-    hub.answer("cdn", "/", lab.refusal(401, "X", challenge=f'Bearer realm="{hub.url("cdn")}/token"'))
-    with pytest.raises(RegistryError):
-        fetch(registry)
-    assert [seen.path for seen in hub.seen("cdn", "/token")] == []
-    assert len(hub.seen("auth")) == 1
-
-
-def test_a_foreign_realm_gets_no_credentials(hub: Hub, connect: Open) -> None:
-    elsewhere = hub.url("cdn")  # localhost is another name than 127.0.0.1
-    hub.challenge = f'Bearer realm="{elsewhere}/token",service="s"'
-    hub.answer("cdn", "/token", lab.refusal(401, "UNAUTHORIZED"))
-    with pytest.raises(ImageNotFoundError) as caught:
-        connect(config=login(hub, "me", "secret")).manifest("latest")
-    assert "not its own site: no credentials were sent" in (caught.value.hint or "")
-    (asked,) = hub.seen("cdn", "/token")
-    assert "Authorization" not in asked.headers and "account" not in asked.query
-
-
-@pytest.mark.parametrize("realm", ["http://169.254.169.254/token", "/token", "gopher://x/", "http://[::1", ""])
-def test_realms_that_are_no_token_servers(realm: str, hub: Hub, connect: Open) -> None:
-    hub.challenge = f'Bearer realm="{realm}"'
-    with pytest.raises(ImageError):
-        connect().manifest("latest")
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [b"", b"[]", b"{}", b'{"token": 7}', b'{"token": "a\\r\\nX-Evil: 1"}', b'{"token": "\\u00e9"}', b"[" * 200_000],
-)
-def test_tokens_that_are_none(answer: bytes, hub: Hub, connect: Open) -> None:
-    hub.answer("auth", "/token", lab.reply(answer))
-    with pytest.raises(ImageError, match=f"token of {hub.addresses['auth']}"):
-        connect().manifest("latest")
-
-
-def test_netrc_and_cookies_are_not_used(hub: Hub, connect: Open, tmp_path: pathlib.Path, monkeypatch) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("default login me password secret\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    hub.answer("registry", "/manifests/", lab.refusal(401, "X", challenge='Basic realm="r"'), times=1)
-    with pytest.raises(ImageNotFoundError):
-        connect().manifest("latest")
-    hub.answer("cdn", "/", lab.reply(DATA, {"Set-Cookie": "id=1"}), times=1)
-    registry = connect()
-    assert fetch(registry) == fetch(registry)
-    assert not [seen for seen in hub.requests if "Cookie" in seen.headers]
-    assert not [seen for seen in hub.requests if seen.headers.get("Authorization", "").startswith("Basic")]
-
-
 # Mirrors
 
 
@@ -491,64 +244,3 @@ def test_credentials_are_for_one_server_each(hub: Hub, connect: Open) -> None:
         connect(mirrors=(mirror.address,), config=login(hub, "me", "secret")).manifest("latest")
         assert all("Authorization" not in seen.headers for seen in mirror.seen("auth"))
     assert hub.seen("auth")[0].headers["Authorization"].startswith("Basic")
-
-
-# TLS
-
-
-@pytest.fixture
-def secure(tmp_path: pathlib.Path) -> Iterator[tuple[Hub, pathlib.Path]]:
-    """A hub with TLS under this machine's own name, and the certificate that it has signed itself."""
-    name = socket.gethostname()
-    certificate = lab.make_certificate(tmp_path, name)
-    with lab.serve(host=name, certificate=certificate) as running:
-        running.tag(DOCUMENT)
-        running.add(DATA)
-        yield running, certificate
-
-
-@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_https_with_an_authority_of_the_users(variable: str, secure: tuple[Hub, pathlib.Path], connect: Open) -> None:
-    hub, certificate = secure
-    registry = connect(location=hub.address, **{variable: str(certificate)})
-    registry.manifest("latest")
-    assert fetch(registry) == (0, DATA)
-
-
-def test_https_with_an_unknown_authority(secure: tuple[Hub, pathlib.Path], connect: Open) -> None:
-    hub, _ = secure
-    with pytest.raises(RegistryError, match="certificate") as caught:
-        connect(location=hub.address).manifest("latest")
-    assert "REQUESTS_CA_BUNDLE" in (caught.value.hint or "")
-    assert not hub.requests
-
-
-def test_a_file_of_authorities_that_is_missing(secure: tuple[Hub, pathlib.Path], connect: Open) -> None:
-    with pytest.raises(RegistryError, match="/nowhere.pem"):
-        connect(location=secure[0].address, SSL_CERT_FILE="/nowhere.pem").manifest("latest")
-
-
-def test_https_never_steps_down(secure: tuple[Hub, pathlib.Path], hub: Hub, connect: Open) -> None:
-    encrypted, certificate = secure
-    encrypted.answer("registry", "/blobs/", lab.redirect(f"{hub.url('cdn')}/x"))
-    with pytest.raises(RegistryError, match="redirects from https to 'http'"):
-        registry = connect(location=encrypted.address, SSL_CERT_FILE=str(certificate))
-        registry.manifest("latest")
-        fetch(registry)
-    assert not hub.requests
-
-
-def test_a_registry_without_tls_is_not_asked_unless_insecure(hub: Hub, connect: Open) -> None:
-    with lab.serve(host=socket.gethostname()) as plain:
-        plain.tag(DOCUMENT)
-        with pytest.raises(RegistryError):
-            connect(location=plain.address).manifest("latest")
-        assert not plain.requests
-        assert connect(location=f'{plain.address}"\ninsecure=true\n#"').manifest("latest")[1] == lab.MANIFEST
-
-
-def test_a_loopback_registry_may_sign_itself(tmp_path: pathlib.Path, connect: Open) -> None:
-    certificate = lab.make_certificate(tmp_path, "other.example")
-    with lab.serve(certificate=certificate) as running:
-        running.answer("registry", "/manifests/", lab.reply(b"{}"))
-        assert connect(location=running.address).manifest("latest")[0] == b"{}"
