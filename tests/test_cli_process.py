@@ -33,14 +33,16 @@ def test_closed_descriptors(alpine: Command) -> None:
     assert done.returncode == 5
 
 
-def test_a_directory_as_standard_input_is_refused(alpine: Command) -> None:
-    """It would be a way out of the container."""
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_directory_as_a_stream_is_refused(alpine: Command, tmp_path: pathlib.Path, stream: str) -> None:
+    """It would be a way out of the container. Python itself refuses it, before any code of ours runs."""
     root = os.open("/", os.O_RDONLY)
-    process = alpine.start("run", "-i", "alpine", "ls", "/proc/self/fd/0/root", stdin=root)
+    words = ("run", "-i", "-v", f"{tmp_path}:/mnt", "alpine", "touch", "/mnt/started")
+    process = alpine.start(*words, **{stream: root})
     os.close(root)
-    out, error = process.communicate(timeout=30)
-    assert (out, process.returncode) == (b"", 125)
-    assert b"directory" in error
+    process.communicate(timeout=30)
+    assert process.returncode not in (None, 0)
+    assert list(tmp_path.glob("started")) == []
 
 
 def test_output_is_exact_and_unbounded(alpine: Command) -> None:
