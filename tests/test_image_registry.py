@@ -217,6 +217,50 @@ def test_a_content_encoding_is_not_undone(hub: Hub, connect: Open) -> None:
     assert hub.seen("cdn")[0].headers["Accept-Encoding"] == "identity"
 
 
+# Resuming
+
+
+def test_a_download_is_resumed_where_it_stopped(hub: Hub, connect: Open) -> None:
+    assert fetch(connect(), offset=1000) == (1000, DATA[1000:])
+    assert hub.seen("cdn")[0].headers["Range"] == f"bytes=1000-{len(DATA) - 1}"
+
+
+def test_a_server_without_ranges_sends_all(hub: Hub, connect: Open) -> None:
+    hub.answer("cdn", "/", lab.reply(DATA))
+    assert fetch(connect(), offset=1000) == (0, DATA)
+
+
+@pytest.mark.parametrize(
+    "content_range",
+    ["bytes 999-{end}/{size}", "bytes 1000-{end}/5", "bytes 1000-1001/{size}", "bytes */{size}", "", "x"],
+)
+def test_another_part_than_was_asked_for_is_not_used(content_range: str, hub: Hub, connect: Open) -> None:
+    wrong = content_range.format(end=len(DATA) - 1, size=len(DATA))
+    hub.answer("cdn", "/", lab.reply(DATA[999:], {"Content-Range": wrong}, status=206), times=1)
+    assert fetch(connect(), offset=1000) == (0, DATA)
+    assert "Range" not in hub.seen("cdn")[1].headers
+
+
+def test_a_range_that_is_refused(hub: Hub, connect: Open) -> None:
+    hub.answer("cdn", "/", lab.reply(b"", status=416), times=1)
+    assert fetch(connect(), offset=1000) == (0, DATA)
+
+
+@pytest.mark.parametrize("offset", [len(DATA), len(DATA) + 5])
+def test_nothing_left_to_resume_starts_anew(offset: int, connect: Open) -> None:
+    assert fetch(connect(), offset=offset) == (0, DATA)
+
+
+def test_a_connection_lost_at_half(hub: Hub, connect: Open) -> None:
+    hub.answer("cdn", "/", lab.broken_off(DATA, after=len(DATA) // 2), times=1)
+    registry, received = connect(), b""
+    with registry.open_blob(descriptor()) as stream, pytest.raises(RegistryError, match="broke off|early"):
+        while True:
+            received += stream.read(1000)
+    assert DATA.startswith(received) and len(received) > len(DATA) // 2 - 1000
+    assert fetch(registry, offset=len(received)) == (len(received), DATA[len(received) :])
+
+
 # Mirrors
 
 

@@ -29,48 +29,15 @@ def connect(hub: Hub, tmp_path: pathlib.Path) -> Iterator[Open]:
         yield opener
 
 
-# Resuming
-
-
-def test_a_download_is_resumed_where_it_stopped(hub: Hub, connect: Open) -> None:
-    assert fetch(connect(), offset=1000) == (1000, DATA[1000:])
-    assert hub.seen("cdn")[0].headers["Range"] == f"bytes=1000-{len(DATA) - 1}"
-
-
-def test_a_server_without_ranges_sends_all(hub: Hub, connect: Open) -> None:
-    hub.answer("cdn", "/", lab.reply(DATA))
-    assert fetch(connect(), offset=1000) == (0, DATA)
-
-
-@pytest.mark.parametrize(
-    "content_range",
-    ["bytes 999-{end}/{size}", "bytes 1000-{end}/5", "bytes 1000-1001/{size}", "bytes */{size}", "", "x"],
-)
-def test_another_part_than_was_asked_for_is_not_used(content_range: str, hub: Hub, connect: Open) -> None:
-    wrong = content_range.format(end=len(DATA) - 1, size=len(DATA))
-    hub.answer("cdn", "/", lab.reply(DATA[999:], {"Content-Range": wrong}, status=206), times=1)
-    assert fetch(connect(), offset=1000) == (0, DATA)
-    assert "Range" not in hub.seen("cdn")[1].headers
-
-
-def test_a_range_that_is_refused(hub: Hub, connect: Open) -> None:
-    hub.answer("cdn", "/", lab.reply(b"", status=416), times=1)
-    assert fetch(connect(), offset=1000) == (0, DATA)
-
-
-@pytest.mark.parametrize("offset", [len(DATA), len(DATA) + 5])
-def test_nothing_left_to_resume_starts_anew(offset: int, connect: Open) -> None:
-    assert fetch(connect(), offset=offset) == (0, DATA)
-
-
-def test_a_connection_lost_at_half(hub: Hub, connect: Open) -> None:
-    hub.answer("cdn", "/", lab.broken_off(DATA, after=len(DATA) // 2), times=1)
-    registry, received = connect(), b""
-    with registry.open_blob(descriptor()) as stream, pytest.raises(RegistryError, match="broke off|early"):
-        while True:
-            received += stream.read(1000)
-    assert DATA.startswith(received) and len(received) > len(DATA) // 2 - 1000
-    assert fetch(registry, offset=len(received)) == (len(received), DATA[len(received) :])
+@pytest.fixture
+def secure(tmp_path: pathlib.Path) -> Iterator[tuple[Hub, pathlib.Path]]:
+    """A hub with TLS under this machine's own name, and the certificate that it has signed itself."""
+    name = socket.gethostname()
+    certificate = lab.make_certificate(tmp_path, name)
+    with lab.serve(host=name, certificate=certificate) as running:
+        running.tag(DOCUMENT)
+        running.add(DATA)
+        yield running, certificate
 
 
 # Servers that fail for a while, or for ever
@@ -114,6 +81,29 @@ def test_a_registry_that_is_not_there(connect: Open) -> None:
 def test_a_name_that_does_not_resolve(connect: Open) -> None:
     with pytest.raises(RegistryError, match="^registry r.invalid: its name does not resolve$"):
         connect(location="r.invalid").manifest("latest")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lab.hang_up, "it hung up without an answer"),
+        (lab.reply(b"", status=500), "HTTP status 500"),
+        (lab.endless(b"\x1b[2J\r\n"), "its answer is not HTTP"),
+        (lab.dripping(b"HTTP/1.1 "), "timed out"),
+    ],
+    ids=["hang up", "status", "noise", "slow"],
+)
+def test_failures_in_plain_words(answer: lab.Answer, reason: str, hub: Hub, connect: Open) -> None:
+    hub.answer("registry", "/manifests/", answer)
+    with pytest.raises(RegistryError, match=f"^registry {hub.address}: {reason}$"):
+        connect().manifest("latest")
+
+
+def test_a_proxy_that_is_not_there(secure: tuple[Hub, pathlib.Path], connect: Open) -> None:
+    with pytest.raises(RegistryError, match="connection refused$") as caught:
+        connect(location=secure[0].address, https_proxy="http://127.0.0.1:1").manifest("latest")
+    assert "https_proxy" in (caught.value.hint or "")
+    assert not secure[0].requests
 
 
 @pytest.mark.timeout(20)
@@ -233,17 +223,6 @@ def test_netrc_and_cookies_are_not_used(hub: Hub, connect: Open, tmp_path: pathl
 # TLS
 
 
-@pytest.fixture
-def secure(tmp_path: pathlib.Path) -> Iterator[tuple[Hub, pathlib.Path]]:
-    """A hub with TLS under this machine's own name, and the certificate that it has signed itself."""
-    name = socket.gethostname()
-    certificate = lab.make_certificate(tmp_path, name)
-    with lab.serve(host=name, certificate=certificate) as running:
-        running.tag(DOCUMENT)
-        running.add(DATA)
-        yield running, certificate
-
-
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_https_with_an_authority_of_the_users(variable: str, secure: tuple[Hub, pathlib.Path], connect: Open) -> None:
     hub, certificate = secure
@@ -254,7 +233,7 @@ def test_https_with_an_authority_of_the_users(variable: str, secure: tuple[Hub, 
 
 def test_https_with_an_unknown_authority(secure: tuple[Hub, pathlib.Path], connect: Open) -> None:
     hub, _ = secure
-    with pytest.raises(RegistryError, match="certificate") as caught:
+    with pytest.raises(RegistryError, match="its certificate is not trusted: self-signed") as caught:
         connect(location=hub.address).manifest("latest")
     assert "REQUESTS_CA_BUNDLE" in (caught.value.hint or "")
     assert not hub.requests

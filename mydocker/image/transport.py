@@ -7,6 +7,9 @@ it was meant for only, proxies from the environment, nothing from ~/.netrc and n
 
 from __future__ import annotations
 
+import http.client
+import socket
+import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -259,18 +262,32 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _reason(error: BaseException) -> str:
+    """Why a request failed, in a few lower-case words."""
     cause = _cause(error)
-    if isinstance(cause, urllib3.exceptions.NameResolutionError):
-        return "its name does not resolve"
     if isinstance(cause, urllib3.exceptions.NewConnectionError) and isinstance(cause.__cause__, OSError):
         cause = cause.__cause__
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror.lower()
-    return ascii(str(cause))[1:-1][:200] or type(cause).__name__
+    for kinds, words in _REASONS:
+        if isinstance(cause, kinds):
+            return words
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {cause.verify_message}"
+    text = cause.strerror.lower() if isinstance(cause, OSError) and cause.strerror else str(cause)
+    return ascii(text)[1:-1][:200] or type(cause).__name__
+
+
+# The first that fits counts: RemoteDisconnected is a BadStatusLine, NameResolutionError once was a timeout.
+_REASONS = (
+    ((urllib3.exceptions.NameResolutionError, socket.gaierror), "its name does not resolve"),
+    ((urllib3.exceptions.TimeoutError, TimeoutError), "timed out"),
+    ((http.client.RemoteDisconnected,), "it hung up without an answer"),
+    ((http.client.BadStatusLine,), "its answer is not HTTP"),
+)
 
 
 def _failure(host: str, error: BaseException) -> RegistryError:
     hint = None
     if isinstance(error, requests.exceptions.SSLError):
-        hint = "REQUESTS_CA_BUNDLE names a file of further certificate authorities"
+        hint = "REQUESTS_CA_BUNDLE may name a file of certificate authorities"
+    if isinstance(error, requests.exceptions.ProxyError):
+        hint = "this is about the proxy that http_proxy, https_proxy or all_proxy names"
     return RegistryError(f"registry {host}: {_reason(error)}", hint=hint)
