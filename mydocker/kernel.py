@@ -59,6 +59,10 @@ _MOVE_MOUNT_T_EMPTY_PATH = 0x40
 _CLOSE_RANGE_CLOEXEC = 4
 _SFD_CLOEXEC = os.O_CLOEXEC
 _SIGCHLD = 17
+_AF_INET = 2
+_SOCK_DGRAM = 2
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _NUMBERS = {  # name: (x86-64, arm64); asm/unistd_64.h and asm-generic/unistd.h
@@ -160,7 +164,7 @@ def pivot_root(new_root: str, put_old: str) -> None:
 def new_filesystem(fstype: str, options: list[tuple[str, str | None]], *, attributes: int = 0, source: str = "") -> int:
     """A new file system, mounted nowhere yet: a descriptor for `attach`. An option with None is a flag.
 
-    fsopen(2), fsconfig(2), fsmount(2); each value is at most 255 bytes. The error carries the kernel's own words if any.
+    fsopen(2), fsconfig(2), fsmount(2); a value is at most 255 bytes. An error carries the kernel's own words if any.
     """
     context = _syscall("fsopen", os.fsencode(fstype), _FSOPEN_CLOEXEC, about=fstype)
     try:
@@ -250,3 +254,25 @@ def signal_descriptor(signals: list[int]) -> int:
     """A descriptor from which the blocked SIGNALS are read, 128 bytes each, the number first (signalfd(2))."""
     mask = (ctypes.c_uint64 * 16)(sum(1 << (number - 1) for number in signals))
     return _call("signalfd", -1, mask, _SFD_CLOEXEC)
+
+
+def filesystem_type(path: str) -> int:
+    """The magic number of the file system that PATH is on (statfs(2), f_type)."""
+    buffer = (ctypes.c_long * 32)()
+    _call("statfs", os.fsencode(path), buffer, about=path)
+    return int(buffer[0])
+
+
+def set_interface_up(name: str) -> None:
+    """Bring network interface NAME up in this network namespace (netdevice(7), SIOCSIFFLAGS)."""
+    channel = _call("socket", _AF_INET, _SOCK_DGRAM | os.O_CLOEXEC, 0, about=name)
+    try:
+        request = ctypes.create_string_buffer(name.encode().ljust(16, b"\0") + _IFF_UP.to_bytes(2, "little"), 40)
+        _call("ioctl", channel, ctypes.c_ulong(_SIOCSIFFLAGS), request, about=name)
+    finally:
+        os.close(channel)
+
+
+def syncfs(descriptor: int) -> None:
+    """Write out all that is cached of the file system on which DESCRIPTOR is (syncfs(2)); reports lost writes."""
+    _call("syncfs", descriptor)

@@ -1,0 +1,60 @@
+"""A process that unpacks a stranger's archive can write one directory, whatever the archive makes it do.
+
+Every mount it sees is made read-only but that directory, which is mounted on itself; it has no network. The kernel
+keeps to that whatever names, links and bugs there are (CVE-2019-14271, CVE-2024-24579 and their kin are bugs of
+unpackers that were trusted instead). A hard link to a file outside is EXDEV: it would cross mounts (link(2)).
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+
+_NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+
+# capabilities(7), by number: what restoring owners, modes, device nodes and file capabilities takes
+_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _MKNOD, _SETFCAP = 0, 1, 3, 4, 27, 31
+_KEPT = {_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _MKNOD, _SETFCAP}
+_SETPCAP = 8
+
+
+def confine(directory: str) -> None:
+    """For the rest of this process's life only what is below DIRECTORY, now its working directory, can be written.
+
+    Takes root's CAP_SYS_ADMIN, or as an ordinary user a user namespace in which root is that user. OSError.
+    """
+    if os.geteuid() != 0:
+        _become_root_of_a_namespace()
+    kernel.unshare(_NAMESPACES)
+    kernel.set_propagation("/", kernel.MS_REC | kernel.MS_PRIVATE)
+    layer = kernel.clone_tree(directory)
+    kernel.set_attributes(layer, kernel.ATTR_NOSUID | kernel.ATTR_NODEV)
+    everything = os.open("/", os.O_PATH)
+    kernel.set_attributes(everything, kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV, recursive=True)
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    kernel.attach(layer, place)
+    os.chdir(directory)  # by name: what is mounted there, not what is below
+    for descriptor in (layer, everything, place):
+        os.close(descriptor)
+
+
+def drop_capabilities() -> None:
+    """Leave to the program that is executed next only what unpacking takes: no `trusted.*` attribute, no mount."""
+    held = kernel.get_capabilities()
+    for number in range(held.bit_length()):
+        if number not in _KEPT | {_SETPCAP}:
+            kernel.prctl(kernel.PR_CAPBSET_DROP, number)
+    kernel.prctl(kernel.PR_CAPBSET_DROP, _SETPCAP)
+
+
+def _become_root_of_a_namespace() -> None:
+    """user_namespaces(7): one id may be mapped without privileges, and groups only once setgroups is denied."""
+    user, group = os.geteuid(), os.getegid()
+    kernel.unshare(kernel.CLONE_NEWUSER)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+        descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,108 @@
+"""Compressed layers: chunks of a blob in, chunks of its tar out, each of bounded size whatever the blob claims.
+
+gzip (RFC 1952, any number of members), Zstandard (RFC 8878, any number of frames) or none.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from mydocker.errors import ImageError
+
+PIECE = 1 << 20  # bytes of output at a time
+_FEED = 64 << 10  # bytes of input at a time: what follows a member's end is copied, so keep that short
+_WINDOW_LOG = 27  # 128 MiB, the most that `zstd` itself takes without --long; a frame may ask for 2 GiB
+
+# No real layer expands like this. gzip reaches 1,030 to 1, zstd 10,000 to 1: 10 MB would fill a disk.
+FREE = 1 << 30  # bytes that may come out whatever went in
+RATIO = 200
+
+
+class _Decompressor(Protocol):
+    eof: bool
+    needs_input: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+def inflate(chunks: Iterable[bytes], *, compression: str, what: str) -> Iterator[bytes]:
+    """The uncompressed bytes of CHUNKS; COMPRESSION is `gzip`, `zstd` or `none`. ImageError if WHAT is damaged."""
+    if compression == "none":
+        yield from chunks
+        return
+    taken = given = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal taken
+        for chunk in chunks:
+            for start in range(0, len(chunk), _FEED):
+                piece = chunk[start : start + _FEED]
+                taken += len(piece)
+                yield piece
+
+    for piece in _members(counted(), _DECOMPRESSORS[compression], what):
+        given += len(piece)
+        if given > FREE + RATIO * taken:
+            raise ImageError(f"{what}: expands more than {RATIO} times, as no real layer does")
+        yield piece
+
+
+def _members(chunks: Iterable[bytes], new: Callable[[], _Decompressor], what: str) -> Iterator[bytes]:
+    decompressor = new()
+    fresh = True  # at the start of a member, where the stream may end
+    for data in chunks:
+        while data or not decompressor.needs_input:
+            if fresh and not (data := data.lstrip(b"\0")):  # padding, which gzip(1) ignores as well
+                break
+            fresh = False
+            try:
+                piece = decompressor.decompress(data, PIECE)
+            except _failures() as error:
+                raise ImageError(f"{what}: damaged: {error}") from None
+            data = b""
+            if piece:
+                yield piece
+            if decompressor.eof:
+                data, decompressor, fresh = decompressor.unused_data, new(), True
+            elif decompressor.needs_input:
+                break
+    if not fresh:
+        raise ImageError(f"{what}: ends in the middle of its compressed data")
+
+
+@functools.cache
+def _failures() -> tuple[type[Exception], ...]:
+    from isal import igzip_lib
+
+    isal_error: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # its stub has an instance
+    return isal_error, _zstandard().ZstdError, EOFError, ValueError
+
+
+def _gzip() -> _Decompressor:
+    from isal import igzip_lib
+
+    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+
+
+def _zstd() -> _Decompressor:
+    zstd = _zstandard()
+    decompressor: _Decompressor = zstd.ZstdDecompressor(
+        options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
+    )
+    return decompressor
+
+
+def _zstandard() -> types.ModuleType:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
+
+
+_DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {"gzip": _gzip, "zstd": _zstd}

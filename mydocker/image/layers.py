@@ -1,0 +1,151 @@
+"""The layers of an image that the store lacks: fetched three at a time, verified on the way, published one by one.
+
+    registry -> size and digest -> inflate -> diff ID -> scan -> confined tar -> rename
+
+Nothing waits for a whole layer, nothing keeps one in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+
+from mydocker import kernel, tools
+from mydocker.errors import ImageError, StoreError
+from mydocker.image import blob
+from mydocker.image.incoming import Claim
+from mydocker.image.inflate import inflate
+from mydocker.image.manifest import Descriptor, compression
+from mydocker.image.registry import Registry
+from mydocker.image.store import Store
+from mydocker.image.tarstream import Scan
+from mydocker.image.unpacker import Unpacker
+from mydocker.image.verified import Verified
+from mydocker.record import Record
+from mydocker.reference import Digest
+
+PARALLEL = 3
+BATCH = 64  # layers begun at once: each takes a few descriptors, of which a process often has 1,024
+_CAP_MKNOD = 27
+
+
+class _Job(Record):
+    descriptor: Descriptor
+    diff_id: Digest
+    claim: Claim
+    unpacker: Unpacker
+
+
+class _Stopped(Exception):
+    """Another layer has failed."""
+
+
+def fetch(
+    wanted: Mapping[Digest, Descriptor], *, registry: Registry, store: Store, progress: Callable[[str], None]
+) -> None:
+    """Put every layer of WANTED, diff ID to blob, into the store. On failure those that are complete stay.
+
+    The unpacking processes are forked first, while there is one thread; no thread is left at the end. Claims are taken
+    in one order by everyone, so two pulls cannot wait for each other.
+    """
+    missing = sorted((diff_id for diff_id in wanted if not os.path.isdir(store.layer_path(diff_id))), key=str)
+    for start in range(0, len(missing), BATCH):
+        with ExitStack() as stack:
+            jobs = []
+            for diff_id in missing[start : start + BATCH]:
+                claim = stack.enter_context(Claim(store, diff_id))
+                if not claim.is_done:
+                    jobs.append(_begin(wanted[diff_id], diff_id, claim, stack))
+            _run(sorted(jobs, key=lambda job: -job.descriptor.size), registry, progress)  # the longest first
+
+
+def _begin(descriptor: Descriptor, diff_id: Digest, claim: Claim, stack: ExitStack) -> _Job:
+    os.mkdir(claim.directory, 0o755)
+    os.chmod(claim.directory, 0o755)  # whatever our umask is
+    what = f"layer {descriptor.digest}"
+    unpacker = Unpacker(claim.directory, tar=tools.find("tar"), lock=claim.lock, what=what)
+    stack.callback(unpacker.abort)  # before the claim's end removes the directory
+    return _Job(descriptor=descriptor, diff_id=diff_id, claim=claim, unpacker=unpacker)
+
+
+def _run(jobs: list[_Job], registry: Registry, progress: Callable[[str], None]) -> None:
+    """Work on JOBS in a few threads. Raises the first failure; the other threads have ended by then."""
+    crew = _Crew(jobs, registry, progress)
+    # daemons: an interrupted pull must not wait for a registry that says nothing
+    threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(PARALLEL, len(jobs)))]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:  # an interrupt
+        crew.stop.set()
+        for job in jobs:
+            job.unpacker.kill()  # so that no thread waits for it
+        for thread in threads:
+            thread.join(1)
+        raise
+    if crew.failures:
+        raise next((error for error in crew.failures if not isinstance(error, _Stopped)), crew.failures[0])
+
+
+class _Crew:
+    """What the threads share; each of them does `work`."""
+
+    def __init__(self, jobs: list[_Job], registry: Registry, progress: Callable[[str], None]) -> None:
+        self.stop = threading.Event()
+        self.failures: list[BaseException] = []
+        self._waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        for job in jobs:
+            self._waiting.put(job)
+        self._registry, self._progress, self._telling = registry, progress, threading.Lock()
+
+    def work(self) -> None:
+        """Take jobs until there are none, or until one has failed anywhere."""
+        while not self.stop.is_set() and not self._waiting.empty():
+            try:
+                job = self._waiting.get_nowait()
+                _fetch_one(job, self._registry, self.stop)
+                with self._telling:
+                    self._progress(f"layer {job.descriptor.digest.hex[:12]}: {_size(job.descriptor.size)} done")
+            except queue.Empty:  # another thread was faster
+                return
+            except BaseException as error:  # raised again by the thread that waits for us
+                self.failures.append(error)
+                self.stop.set()
+
+
+def _fetch_one(job: _Job, registry: Registry, stop: threading.Event) -> None:
+    what = f"layer {job.descriptor.digest}"
+    arriving = _until(stop, blob.chunks(registry, job.descriptor))
+    stored = Verified(arriving, digest=job.descriptor.digest, size=job.descriptor.size, what=what)
+    plain = inflate(stored, compression=compression(job.descriptor), what=what)
+    scan = Scan(what=what, devices=_can_make_devices())
+    try:
+        job.unpacker.write(scan.filter(Verified(plain, digest=job.diff_id, what=f"{what}: diff ID")))
+    except StoreError:
+        raise
+    except ImageError:
+        stored.drain()  # a digest that does not match explains whatever else is wrong
+        raise
+    job.unpacker.finish(hidden=scan.hidden, opaque=scan.opaque)
+    job.claim.publish()
+
+
+def _until(stop: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if stop.is_set():
+            raise _Stopped
+        yield chunk
+
+
+def _can_make_devices() -> bool:
+    """mknod(2): no user namespace may make a device, so an ordinary user's layers go without; nothing could open it."""
+    return os.geteuid() == 0 and bool(kernel.get_capabilities() >> _CAP_MKNOD & 1)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

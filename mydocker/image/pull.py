@@ -1,0 +1,120 @@
+"""Pulling: an image's manifest, config and layers from its registry into the store, then its name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from mydocker.errors import ImageError, ImageNotFoundError, StoreError
+from mydocker.image import blob, incoming, layers
+from mydocker.image.config import parse_config
+from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
+from mydocker.image.registry import Registry
+from mydocker.image.store import Store
+from mydocker.image.stored import ImageConfig, StoredImage
+from mydocker.image.verified import Verified
+from mydocker.record import Record
+from mydocker.reference import Digest, Platform, Reference
+
+
+class _Found(Record):
+    """What a registry has under a name: the manifest for our platform, and the digests that mean it."""
+
+    raw: bytes
+    manifest: Manifest
+    digest: Digest
+    digests: tuple[Digest, ...]
+
+
+def pull(
+    reference: Reference,
+    *,
+    platform: Platform,
+    store: Store,
+    environ: Mapping[str, str],
+    progress: Callable[[str], None] | None = None,
+) -> StoredImage:
+    """Ask the registry what REFERENCE is and fetch what the store lacks. Contract and errors as for `resolve`.
+
+    The name is written last: until then nobody can see the image, and whatever fails leaves only whole layers.
+    """
+    tell = progress or (lambda text: None)
+    try:
+        store.prepare()
+        incoming.sweep(store)
+        with Registry(reference, environ=environ) as registry:
+            tell(f"pulling {reference.familiar}")
+            found = _manifest(registry, reference, platform)
+            raw_config = _config(registry, found.manifest.config)
+            config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
+            wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
+            layers.fetch(wanted, registry=registry, store=store, progress=tell)
+        store.put_blob(found.manifest.config.digest, raw_config)
+        store.put_blob(found.digest, found.raw)
+        for name in _names(reference, found.digests):
+            store.record_ref(name, platform, manifest=found.digest, config=found.manifest.config.digest)
+        return store.image(reference, found.digest, config, diff_ids)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        raise StoreError(
+            f"cannot write to the store {store.root}: {error.strerror}{where}",
+            hint="MYDOCKER_ROOT names a directory to use instead",
+        ) from error
+
+
+def _manifest(registry: Registry, reference: Reference, platform: Platform) -> _Found:
+    identifier = str(reference.digest or reference.tag)
+    raw, content_type = registry.manifest(identifier)
+    parsed = parse_manifest(raw, content_type=content_type)
+    digest = _digest(raw)
+    if reference.digest and digest != reference.digest:
+        raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {digest}")
+    if isinstance(parsed, Manifest):
+        return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
+    chosen = _choose(parsed, platform, reference)
+    raw, content_type = registry.manifest(str(chosen.digest))
+    for _ in Verified([raw], digest=chosen.digest, size=chosen.size, what=f"manifest {chosen.digest}"):
+        pass
+    inner = parse_manifest(raw, content_type=content_type)
+    if not isinstance(inner, Manifest):
+        raise ImageError(f"image {reference.familiar}: an index within an index")
+    return _Found(raw=raw, manifest=inner, digest=chosen.digest, digests=(digest, chosen.digest))
+
+
+def _choose(index: Index, platform: Platform, reference: Reference) -> Descriptor:
+    try:
+        return choose(index, platform)
+    except ImageNotFoundError as error:
+        raise ImageNotFoundError(f"image {reference.familiar}: {error.message}", hint=error.hint) from None
+
+
+def _config(registry: Registry, descriptor: Descriptor) -> bytes:
+    what = f"config {descriptor.digest}"
+    chunks = blob.chunks(registry, descriptor)
+    return b"".join(Verified(chunks, digest=descriptor.digest, size=descriptor.size, what=what))
+
+
+def _checked(
+    raw: bytes, manifest: Manifest, reference: Reference, platform: Platform
+) -> tuple[ImageConfig, tuple[Digest, ...]]:
+    config, diff_ids = parse_config(raw)
+    if len(diff_ids) != len(manifest.layers):
+        raise ImageError(
+            f"image {reference.familiar}: its config has {len(diff_ids)} diff IDs for {len(manifest.layers)} layers"
+        )
+    has, wants = config.platform, platform
+    if has.architecture and (has.os or wants.os, has.architecture) != (wants.os, wants.architecture):
+        raise ImageNotFoundError(
+            f"image {reference.familiar}: no image for platform {platform}", hint=f"it exists for {str(has)!r:.100}"
+        )
+    return config, diff_ids
+
+
+def _names(reference: Reference, digests: tuple[Digest, ...]) -> list[Reference]:
+    """The names under which the image can be found from now on; a tag beside a digest has not been asked about."""
+    by_digest = [reference.replace(tag=None, digest=digest) for digest in digests]
+    return by_digest if reference.digest else [reference, *by_digest]
+
+
+def _digest(raw: bytes) -> Digest:
+    return Digest(hex=hashlib.sha256(raw).hexdigest())

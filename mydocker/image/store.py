@@ -1,0 +1,202 @@
+"""Store: the images on this machine, found without network, parsing or hashing anything large.
+
+    <root>/
+      blobs/sha256/<hex>              manifests and configs
+      layers/sha256-<hex>/            one unpacked layer each, named by diff ID, complete and durable if it exists
+      refs/<registry>/<repository>/:<tag>/<platform>
+      refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `_Ref`)
+      incoming/                       what is being written, see incoming.py
+      containers/<id>/                one running container each, the runtime's
+
+A component of a repository's name begins with neither `:` nor `@`, so no two names share a path. Everything is
+published by rename(2) and never changed afterwards: readers take no lock. All of it is closed to others (mode 0700):
+layers hold setuid programs of strangers.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+
+from mydocker.errors import ImageError, StoreError, UsageError
+from mydocker.image.config import parse_config
+from mydocker.image.stored import ImageConfig, StoredImage
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.reference import Digest, Platform, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LIMIT = 4 << 20  # bytes of a blob, as in jsontext
+
+
+class _Ref(Record):
+    """A file below refs/: `manifest DIGEST`, `config DIGEST`, `crc32 HEX`, `from REFERENCE`, `when TIME`, a line each.
+
+    The digests have been verified when this was written. The sum is the config's: it shows later damage and, unlike
+    hashlib, costs nothing to import.
+    """
+
+    manifest: Digest
+    config: Digest
+    crc32: int
+
+
+class Store:
+    """The store under ROOT, an absolute path; nothing is created before something is put there."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.containers = f"{root}/containers"
+        self.incoming = f"{root}/incoming"
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str]) -> Store:
+        """$MYDOCKER_ROOT, or /var/lib/mydocker for root, or mydocker in $XDG_DATA_HOME or ~/.local/share."""
+        root = environ.get("MYDOCKER_ROOT")
+        if not root and os.geteuid() == 0:
+            root = "/var/lib/mydocker"
+        if not root:
+            data = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME') or os.path.expanduser('~')}/.local/share"
+            root = f"{data}/mydocker"
+        return cls(os.path.abspath(root))
+
+    def layer_path(self, diff_id: Digest) -> str:
+        """Where the layer is, or will be once it has been unpacked and verified."""
+        return f"{self.root}/layers/sha256-{diff_id.hex}"
+
+    def blob_path(self, digest: Digest) -> str:
+        return f"{self.root}/blobs/sha256/{digest.hex}"
+
+    def ref_path(self, reference: Reference, platform: Platform) -> str:
+        """A digest says all: the same image under another name is the same image."""
+        if reference.digest:
+            name = f"@sha256/{reference.digest.hex}"
+        else:
+            name = f"{reference.registry}/{reference.repository}/:{reference.tag}"
+        return f"{self.root}/refs/{name}/{str(platform).replace('/', '-')}"
+
+    def find(self, reference: Reference, platform: Platform) -> StoredImage | None:
+        """The image if it is here, whole. What is missing or damaged is None, to be fetched again.
+
+        Raises StoreError if the store cannot be read.
+        """
+        try:
+            ref = _parse_ref(_read(self.ref_path(reference, platform)))
+            raw = _read(self.blob_path(ref.config))
+            if binascii.crc32(raw) != ref.crc32:
+                return None
+            config, diff_ids = parse_config(raw)
+            return self.image(reference, ref.manifest, config, diff_ids)
+        except (FileNotFoundError, ImageError, UsageError, ValueError):
+            return None
+        except OSError as error:
+            raise StoreError(
+                f"cannot read the store {self.root}: {error.strerror}: {error.filename}",
+                hint="set MYDOCKER_ROOT to a directory of your own",
+            ) from None
+
+    def image(
+        self, reference: Reference, manifest: Digest, config: ImageConfig, diff_ids: tuple[Digest, ...]
+    ) -> StoredImage:
+        """The image of these layers, all of which must be here: FileNotFoundError.
+
+        Overlayfs does not look at the root of a layer for a sign that it hides those below, so here they are left out.
+        """
+        lowerdirs: list[str] = []
+        for diff_id in diff_ids:
+            path = self.layer_path(diff_id)
+            if _is_opaque(path):
+                lowerdirs.clear()
+            lowerdirs.append(path)
+        return StoredImage(reference=reference, manifest=manifest, config=config, lowerdirs=tuple(lowerdirs))
+
+    def prepare(self) -> None:
+        """Create the directories that are missing."""
+        os.makedirs(self.root, mode=0o700, exist_ok=True)
+        for name in ("blobs/sha256", "layers", "refs", "incoming", "containers"):
+            _make_private(self.root, name)
+
+    def put_blob(self, digest: Digest, data: bytes) -> None:
+        """Keep DATA, whose digest has been verified."""
+        self._publish(self.blob_path(digest), data)
+
+    def record_ref(self, reference: Reference, platform: Platform, *, manifest: Digest, config: Digest) -> None:
+        """Make the image of MANIFEST and CONFIG, whose blobs and layers are here, what REFERENCE means on PLATFORM."""
+        import time
+
+        crc = binascii.crc32(_read(self.blob_path(config)))
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        path = self.ref_path(reference, platform)
+        _make_private(self.root, os.path.relpath(os.path.dirname(path), self.root))
+        text = f"manifest {manifest}\nconfig {config}\ncrc32 {crc:08x}\nfrom {reference}\nwhen {when}\n"
+        self._publish(path, text.encode())
+
+    def _publish(self, path: str, data: bytes) -> None:
+        """Write, fsync, rename, fsync: after a crash PATH has its old contents or all of DATA."""
+        from mydocker.image import lock
+
+        temporary = f"{self.incoming}/{os.path.basename(path)[:64]}-{os.getpid()}.lock"  # a stale one goes as a lock
+        descriptor = lock.acquire(temporary)
+        assert descriptor is not None
+        try:
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[os.write(descriptor, remaining) :]
+            os.fsync(descriptor)
+            os.rename(temporary, path)
+            sync_directory(os.path.dirname(path))
+        finally:
+            lock.release(descriptor, temporary)
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in directory PATH durable (fsync(2))."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_private(root: str, name: str) -> None:
+    path = root
+    for part in name.split("/"):
+        path = f"{path}/{part}"
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size > _LIMIT:
+            raise ValueError(f"{path} is too large")
+        return os.read(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def _parse_ref(raw: bytes) -> _Ref:
+    """ValueError or UsageError if it is not what `record_ref` writes."""
+    lines = dict(line.split(" ", 1) for line in raw.decode("ascii").splitlines())
+    return _Ref(
+        manifest=Digest.parse(lines.get("manifest", "")),
+        config=Digest.parse(lines.get("config", "")),
+        crc32=int(lines.get("crc32", ""), 16),
+    )
+
+
+def _is_opaque(path: str) -> bool:
+    """Whether the layer at PATH says that it hides those below; one system call that also tells whether it is there."""
+    for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
+        try:
+            return os.getxattr(path, name) == b"y"
+        except FileNotFoundError:
+            raise
+        except OSError:  # ENODATA; ENOTSUP where the file system has none
+            continue
+    return False

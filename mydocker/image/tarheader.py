@@ -1,0 +1,153 @@
+"""One header of a tar archive: 512 untrusted bytes, and the extension headers before it, turned into an Entry.
+
+POSIX.1-2017 pax "ustar Interchange Format" and "pax Header Block", GNU tar manual "Basic Tar Format". It reads as GNU
+tar reads, which sees the same bytes afterwards: what GNU tar might understand in another way is refused.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import ImageError
+from mydocker.record import Record
+
+BLOCK = 512
+NAME_LIMIT = 4096  # PATH_MAX: the kernel takes no longer path
+
+FILES = b"\0007"  # NUL and "7" are old names of a regular file, "0"
+REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO = (b"%d" % n for n in range(7))
+SPARSE = b"S"
+PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK = b"x", b"g", b"L", b"K"
+KNOWN = frozenset((REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO, SPARSE, b"\0", b"7"))
+
+_ZEROS = bytes(BLOCK)
+
+
+class Entry(Record):
+    """`name` and `link` are raw bytes; `size` counts the bytes that follow in the archive, `extent` those on disk."""
+
+    type: bytes
+    name: bytes
+    link: bytes
+    size: int
+    extent: int
+    device: tuple[int, int]
+
+
+class Malformed(Exception):
+    """What is wrong with a header; the caller knows whose it is."""
+
+
+def is_end(block: bytes) -> bool:
+    return block == _ZEROS
+
+
+def check(block: bytes) -> None:
+    """Raise Malformed unless the checksum of BLOCK holds (the sum of its bytes, its own field counted as blanks)."""
+    stated = number(block[148:156])
+    total = sum(block) - sum(block[148:156]) + 8 * 0x20
+    if stated != total and stated != total - 256 * sum(byte > 127 for byte in block[:148] + block[156:]):
+        raise Malformed("not a tar header: its checksum is wrong")  # the second sum is that of old tars' signed bytes
+
+
+def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
+    """The Entry of header BLOCK with the pax records EXTENSIONS; GNU's long names come as `L` and `K` in them."""
+    kind = block[156:157]
+    if kind not in KNOWN:
+        raise Malformed(f"unknown type {kind!r}")
+    size = extent = _size(block, extensions)
+    if b"GNU.sparse.major" in extensions or b"GNU.sparse.size" in extensions or b"GNU.sparse.map" in extensions:
+        logical = extensions.get(b"GNU.sparse.realsize", extensions.get(b"GNU.sparse.size", b""))
+        extent = max(size, _decimal(logical))
+    elif kind == SPARSE:
+        extent = max(size, number(block[483:495]))
+    return Entry(
+        type=REGULAR if kind in FILES else kind,
+        name=_name(block, extensions),
+        link=extensions.get(b"linkpath", extensions.get(b"K", _text(block[157:257]))),
+        size=0 if kind == HARDLINK else size,  # some archivers state the target's
+        extent=extent,
+        device=_device(block, extensions) if kind in (CHARACTER, BLOCKDEV) else (0, 0),
+    )
+
+
+def parse_pax(body: bytes) -> dict[bytes, bytes]:
+    """The records of an extended header's BODY, each `length key=value newline`; of equal keys the last counts."""
+    records = {}
+    start = 0
+    while start < len(body):
+        blank = body.find(b" ", start, start + 10)
+        end = start + _decimal(body[start:blank] if blank > 0 else b"")
+        if end <= blank or body[end - 1 : end] != b"\n":
+            raise Malformed("a damaged pax header")
+        key, equals, value = body[blank + 1 : end - 1].partition(b"=")
+        if not key or not equals:
+            raise Malformed("a damaged pax header")
+        records[key] = value
+        start = end
+    return records
+
+
+def number(field: bytes) -> int:
+    """A numeric field: octal digits between blanks or NULs, or base 256 when its first bit is set (GNU)."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    text = field.partition(b"\0")[0].strip(b" ")
+    if text.strip(b"01234567"):
+        raise Malformed(f"{field!r} is not a number")
+    return int(text or b"0", 8)
+
+
+def unterminated(body: bytes) -> bytes:
+    """The text of a GNU long name: up to the first NUL."""
+    return _text(body)
+
+
+def _size(block: bytes, extensions: dict[bytes, bytes]) -> int:
+    if b"size" in extensions:
+        return _decimal(extensions[b"size"])
+    return number(block[124:136])
+
+
+def _name(block: bytes, extensions: dict[bytes, bytes]) -> bytes:
+    for source in (b"GNU.sparse.name", b"path", b"L"):
+        if source in extensions:
+            return extensions[source]
+    name = _text(block[:100])
+    if block[257:263] == b"ustar\0" and block[345]:
+        return _text(block[345:500]) + b"/" + name
+    return name
+
+
+def _device(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
+    major, minor = extensions.get(b"SCHILY.devmajor"), extensions.get(b"SCHILY.devminor")
+    return (
+        number(block[329:337]) if major is None else _decimal(major),
+        number(block[337:345]) if minor is None else _decimal(minor),
+    )
+
+
+def _decimal(text: bytes) -> int:
+    if not text.isdigit() or len(text) > 20:
+        raise Malformed(f"{text[:40]!r} is not a number")
+    return int(text)
+
+
+def _text(field: bytes) -> bytes:
+    return field.partition(b"\0")[0]
+
+
+def components(name: bytes) -> list[bytes]:
+    """The parts of NAME below the layer's root. An absolute name means the same as a relative one (as in Docker)."""
+    if b"\0" in name or len(name) > NAME_LIMIT:
+        raise Malformed("its name is too long" if len(name) > NAME_LIMIT else "its name contains NUL")
+    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    if b".." in parts:
+        raise Malformed("its name contains ..")
+    if len(name) > 255 and any(len(part) > 255 for part in parts):
+        raise Malformed("a part of its name is longer than 255 bytes")
+    return parts
+
+
+def refuse(what: str, name: bytes, why: str) -> ImageError:
+    """The error about entry NAME of the layer WHAT."""
+    shown = name[:120].decode(errors="backslashreplace")
+    return ImageError(f"{what}: entry {shown!r}: {why}")

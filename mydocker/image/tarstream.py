@@ -1,0 +1,204 @@
+"""Scan: a layer's tar on its way to the program that unpacks it. It judges every header and keeps some entries back.
+
+Chunks of an untrusted archive go in; an archive comes out that has no whiteouts (they are collected, see whiteout.py),
+no reserved names, no device nodes if they cannot be made, and always an end. What cannot be right is refused with an
+ImageError that names the entry. Memory does not grow with the archive, but for the names of its whiteouts.
+
+It is no boundary: confine.py is. It exists for what is legal to the file system and wrong in a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mydocker.errors import ImageError
+from mydocker.image import tarheader
+from mydocker.image.tarheader import BLOCK, Entry, Malformed, refuse
+
+ENTRY_LIMIT = 1_000_000  # files in one layer; the largest images in use have about 300,000
+SIZE_LIMIT = 256 << 30  # bytes in one layer, unpacked; also the largest sparse file
+DEPTH_LIMIT = 256  # directories in one another
+EXTENSION_LIMIT = 1 << 20  # bytes of one extended header; an extended attribute has at most 64 KiB (xattr(7))
+WHITEOUT_LIMIT = 16 << 20  # bytes of all whiteouts' names
+
+WHITEOUT = b".wh."  # OCI image-spec layer.md, "Whiteouts"
+RESERVED = b".wh..wh."
+OPAQUE = b".wh..wh..opq"
+
+Piece = bytes | memoryview
+
+
+class Scan:
+    """One layer's scan. `hidden` and `opaque` are complete when `filter` has ended."""
+
+    def __init__(self, *, what: str, devices: bool) -> None:
+        self.hidden: list[bytes] = []  # paths that a whiteout hides, below the layer's root
+        self.opaque: list[bytes] = []  # directories that hide what lower layers have in them
+        self._what, self._devices = what, devices
+        self._entries = self._bytes = self._names = 0
+
+    def filter(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
+        """What is to be unpacked, in pieces of any size. All CHUNKS are read, what follows the end included."""
+        source = _Source(chunks, self._what)
+        while found := self._next(source):
+            entry, headers = found
+            keep = self._judge(entry)
+            if keep:
+                yield from headers
+            for piece in source.pieces(-(-entry.size // BLOCK) * BLOCK):
+                if keep:
+                    yield piece
+        yield bytes(2 * BLOCK)
+        source.drain()
+
+    def _next(self, source: _Source) -> tuple[Entry, list[bytes]] | None:
+        """The next entry and the blocks that describe it; None at the end."""
+        headers: list[bytes] = []
+        extensions: dict[bytes, bytes] = {}
+        seen = b""
+        while (block := source.block()) and not tarheader.is_end(block):
+            try:
+                tarheader.check(block)
+                kind = block[156:157]
+                if kind in b"xgLK" and kind:
+                    body = self._extension(source, block, again=kind in seen)
+                    if kind != tarheader.PAX_GLOBAL:  # Docker ignores those as well: `git archive` writes one
+                        seen += kind
+                        headers += (block, body)
+                        extensions.update(_records(kind, body[: tarheader.number(block[124:136])]))
+                    continue
+                entry = tarheader.decode(block, extensions)
+            except Malformed as problem:
+                raise refuse(self._what, extensions.get(b"path", block[:100].rstrip(b"\0")), str(problem)) from None
+            headers.append(block)
+            if entry.type == tarheader.SPARSE:
+                headers += _sparse_map(source, block)
+            return entry, headers
+        if headers:
+            raise source.truncated()
+        if block and not tarheader.is_end(source.block() or bytes(BLOCK)):
+            raise ImageError(f"{self._what}: a lone block of zeros in the middle of its archive")
+        return None
+
+    def _extension(self, source: _Source, block: bytes, *, again: bool) -> bytes:
+        size = tarheader.number(block[124:136])
+        if again or size > EXTENSION_LIMIT:
+            raise Malformed(
+                "extended headers too large" if size > EXTENSION_LIMIT else "two extended headers of a kind"
+            )
+        return source.take(-(-size // BLOCK) * BLOCK)
+
+    def _judge(self, entry: Entry) -> bool:
+        """Whether ENTRY is to be unpacked. Raises ImageError if it has no place in a layer."""
+        self._count(entry)
+        try:
+            parts = tarheader.components(entry.name)
+            _check(entry, parts)
+        except Malformed as problem:
+            raise refuse(self._what, entry.name, str(problem)) from None
+        if WHITEOUT in entry.name and self._is_mark(entry, parts):
+            return False
+        return self._devices or entry.type not in (tarheader.CHARACTER, tarheader.BLOCKDEV)
+
+    def _count(self, entry: Entry) -> None:
+        self._entries += 1
+        self._bytes += entry.extent
+        if self._entries > ENTRY_LIMIT:
+            raise ImageError(f"{self._what}: has more than {ENTRY_LIMIT} entries")
+        if self._bytes > SIZE_LIMIT:
+            raise refuse(self._what, entry.name, f"the layer has more than {SIZE_LIMIT >> 30} GiB")
+
+    def _is_mark(self, entry: Entry, parts: list[bytes]) -> bool:
+        """Take note of a whiteout; the rest of what AUFS once kept under `.wh..wh.` is dropped, as Docker does."""
+        if any(part.startswith(RESERVED) and part != OPAQUE for part in parts):
+            return True
+        marks = [part for part in parts if part.startswith(WHITEOUT)]
+        if not marks:
+            return False
+        hidden = parts[-1].removeprefix(WHITEOUT)
+        if marks != parts[-1:] or hidden in (b"", b".", b".."):
+            raise refuse(self._what, entry.name, "not a valid whiteout")
+        self._names += len(entry.name)
+        if self._names > WHITEOUT_LIMIT:
+            raise ImageError(f"{self._what}: its whiteouts take more than {WHITEOUT_LIMIT >> 20} MiB")
+        if parts[-1] == OPAQUE:
+            self.opaque.append(b"/".join(parts[:-1]))
+        else:
+            self.hidden.append(b"/".join((*parts[:-1], hidden)))
+        return True
+
+
+def _check(entry: Entry, parts: list[bytes]) -> None:
+    is_file = entry.type in (tarheader.REGULAR, tarheader.SPARSE)
+    if not parts and entry.type != tarheader.DIRECTORY:
+        raise Malformed("the layer's root can only be a directory")
+    if len(parts) > DEPTH_LIMIT:
+        raise Malformed(f"more than {DEPTH_LIMIT} directories deep")
+    if entry.size and not (is_file and not entry.name.endswith(b"/")):
+        raise Malformed("only a file can have contents")
+    if entry.type == tarheader.HARDLINK and not tarheader.components(entry.link):
+        raise Malformed("a hard link to nothing")
+    if entry.type == tarheader.SYMLINK and (not entry.link or b"\0" in entry.link):
+        raise Malformed("a symbolic link to nothing")
+    if entry.type == tarheader.CHARACTER and entry.device == (0, 0):
+        raise Malformed("device 0:0 is how overlayfs hides a file, and no image may forge it")
+
+
+def _records(kind: bytes, body: bytes) -> dict[bytes, bytes]:
+    return tarheader.parse_pax(body) if kind == tarheader.PAX else {kind: tarheader.unterminated(body)}
+
+
+def _sparse_map(source: _Source, block: bytes) -> list[bytes]:
+    """The blocks of an old GNU sparse file's map that had no room in its header (GNU tar manual, "Sparse Formats")."""
+    blocks: list[bytes] = []
+    more = block[482]
+    while more:
+        blocks.append(source.take(BLOCK))
+        more = blocks[-1][504]
+        if len(blocks) * BLOCK > EXTENSION_LIMIT:
+            raise ImageError("a sparse file of too many pieces")
+    return blocks
+
+
+class _Source:
+    """Chunks of any size, read again in the sizes that tar thinks in."""
+
+    def __init__(self, chunks: Iterable[bytes], what: str) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+        self._what = what
+
+    def block(self) -> bytes:
+        """The next block; empty at the end of the stream."""
+        if len(self._rest) >= BLOCK:
+            block, self._rest = bytes(self._rest[:BLOCK]), self._rest[BLOCK:]
+            return block
+        return self.take(BLOCK) if self._more() else b""
+
+    def take(self, size: int) -> bytes:
+        return b"".join(self.pieces(size))
+
+    def pieces(self, size: int) -> Iterator[memoryview]:
+        """The next SIZE bytes."""
+        while size:
+            if not self._more():
+                raise self.truncated()
+            piece, self._rest = self._rest[:size], self._rest[size:]
+            size -= len(piece)
+            yield piece
+
+    def drain(self) -> None:
+        self._rest = memoryview(b"")
+        for _ in self._chunks:
+            pass
+
+    def truncated(self) -> ImageError:
+        return ImageError(f"{self._what}: its archive ends in the middle of an entry")
+
+    def _more(self) -> bool:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return False
+            self._rest = memoryview(chunk)
+        return True

@@ -1,0 +1,63 @@
+"""The programs of the host that mydocker drives: found, named with their package when missing, and run through `sh`.
+
+The only file that imports `sh`, and only inside a function: importing it takes longer than a container. Nothing here
+ever carries a container's own process.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import HostError
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SHOWN = 2000  # bytes of a program's complaint that an error repeats
+
+_PACKAGES = {  # Debian's names; other distributions mostly agree
+    "ip": "iproute2",
+    "newgidmap": "uidmap",
+    "newuidmap": "uidmap",
+    "nft": "nftables",
+    "pasta": "passt",
+    "tar": "tar",
+}
+
+
+def find(program: str, *, path: str = PATH) -> str:
+    """The absolute path of PROGRAM, looked up in the system's directories whatever the caller's PATH says.
+
+    Raises HostError, naming the package that has it.
+    """
+    for directory in path.split(":"):
+        candidate = f"{directory}/{program}"
+        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
+            return candidate
+    package = _PACKAGES.get(program)
+    hint = f"install the package {package}" if package else f"install {program}; it is looked for in {path}"
+    raise HostError(f"the program {program} is not installed", hint=hint)
+
+
+def run(program: str, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> bytes:
+    """What PROGRAM, run to its end with exactly ENVIRONMENT, writes to stdout. HostError if it fails."""
+    import sh
+
+    command = sh.Command(find(program)).bake(_tty_out=False, _return_cmd=True)
+    try:
+        done = command(*arguments, _in=stdin, _env={"PATH": PATH, "LC_ALL": "C", **(environment or {})})
+    except sh.ErrorReturnCode as error:  # a signal too: SignalException is one of these
+        said = printable(error.stderr[:_SHOWN]) or "it said nothing"
+        raise HostError(f"{program} failed with status {error.exit_code}: {said}") from error
+    except OSError as error:
+        raise HostError(f"cannot run {program}: {error.strerror}") from error
+    output: bytes = done.stdout
+    return output
+
+
+def printable(raw: bytes) -> str:
+    """RAW, a program's words about untrusted names, as one line that cannot command a terminal."""
+    text = "; ".join(line for line in raw.decode(errors="replace").splitlines() if line.strip())
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
