@@ -1,8 +1,45 @@
-"""The command line: argv in, exit code out. The only room that prints."""
+"""The command line: argv in, exit code out. The only room that prints, and the only one that ends the process."""
 
 from __future__ import annotations
 
+import sys
+
+from mydocker.cli.output import complain
+from mydocker.errors import MydockerError, UsageError
+
+INTERRUPTED = 130
+HINT = "see 'mydocker --help'"
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command that ARGV (default: sys.argv[1:]) names; the exit code."""
-    raise NotImplementedError
+    """Run the command that ARGV (by default the process's arguments) names; its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(words)
+    except MydockerError as error:
+        complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _dispatch(words: list[str]) -> int:
+    """Each command's module is imported only when it is the one wanted: a warm `run` pays for no other."""
+    name, rest = (words[0], words[1:]) if words else ("--help", [])
+    if name == "run":
+        from mydocker.cli.run import run_command
+
+        return run_command(rest)
+    if name == "up":
+        from mydocker.cli.up import up_command
+
+        return up_command(rest)
+    if name == "check":
+        from mydocker.cli.check import check_command
+
+        return check_command(rest)
+    if name in ("--help", "help", "--version", "version"):
+        from mydocker.cli.help import help_command
+
+        return help_command(name)
+    raise UsageError(f"{name!r} is not a mydocker command", hint=HINT)

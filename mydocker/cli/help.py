@@ -1,0 +1,24 @@
+"""`mydocker --help` and `mydocker --version`."""
+
+from __future__ import annotations
+
+from mydocker import __version__
+
+OVERVIEW = """\
+Usage: mydocker COMMAND ...
+
+Unit files for containers: pull an image, isolate a command and run it, with no daemon.
+
+Commands:
+  run [OPTIONS] IMAGE [COMMAND [ARG...]]   run one container
+  up FILE...                               run the containers of spec files, in order
+  check FILE...                            validate spec files, and run nothing
+
+  mydocker COMMAND --help                  all about one command
+  mydocker --version                       the version"""
+
+
+def help_command(name: str) -> int:
+    """Print the overview, or with NAME `version` or `--version` the version; 0."""
+    print(f"mydocker {__version__}" if name.endswith("version") else OVERVIEW)
+    return 0

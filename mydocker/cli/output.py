@@ -1,0 +1,31 @@
+"""What mydocker itself says, on stderr: stdout belongs to the containers."""
+
+from __future__ import annotations
+
+import sys
+
+from mydocker.errors import MydockerError, SpecError
+
+
+def say(text: str) -> None:
+    """One line on stderr, control characters escaped: much of what we say was said by an image or a registry."""
+    try:  # noqa: SIM105  # contextlib is not on the warm path
+        print(printable(text), file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # closed, or nobody is reading it
+        pass
+
+
+def complain(error: MydockerError) -> None:
+    """Say what went wrong, and what to do about it."""
+    if isinstance(error, SpecError):
+        for problem in error.problems:
+            say(problem)
+    else:
+        say(f"mydocker: {error.message}")
+    if error.hint:
+        say(f"hint: {error.hint}")
+
+
+def printable(text: str) -> str:
+    """TEXT on one line, harmless to a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -1,0 +1,18 @@
+"""The parser of the commands that are not on the warm path."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from mydocker.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises UsageError where it would print and exit, and that takes no abbreviated options."""
+
+    def __init__(self, command: str, *, description: str) -> None:
+        super().__init__(prog=f"mydocker {command}", description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see '{self.prog} --help'")

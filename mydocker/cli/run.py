@@ -1,0 +1,44 @@
+"""`mydocker run [OPTIONS] IMAGE [COMMAND [ARG...]]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from mydocker.cli.output import say
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.run import prepare, run
+from mydocker.spec.argv import parse_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def run_command(argv: list[str]) -> int:
+    """Run one container as ARGV says; its exit code."""
+    request = parse_run(argv, environ=os.environ, cwd=working_directory())
+    if request.help:
+        from mydocker.spec.help import run_help
+
+        print(run_help())
+        return 0
+    plan = prepare(request.spec, environ=os.environ, progress=progress(), lend_program=True)
+    if request.dry_run:
+        from mydocker.cli.dryrun import show
+
+        show(plan)
+        return 0
+    return run(plan).status
+
+
+def working_directory() -> str:
+    """The current directory; `/` if it has been removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"
+
+
+def progress() -> Callable[[str], None] | None:
+    """Where a pull tells what it does: nowhere unless a terminal is watching."""
+    return say if sys.stderr is not None and sys.stderr.isatty() else None

@@ -1,0 +1,65 @@
+"""`mydocker up FILE...`: the containers of spec files, in order."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.output import complain, say
+from mydocker.cli.parser import Parser
+from mydocker.cli.run import progress
+from mydocker.errors import SpecError
+from mydocker.runtime.outcome import Outcome
+from mydocker.runtime.run import prepare, run
+from mydocker.smoke.sequence import Result, run_in_order
+from mydocker.spec.container import ContainerSpec
+from mydocker.spec.load import load_files
+
+
+def up_command(argv: list[str]) -> int:
+    """Run every document of the files that ARGV names; the exit code of the first that failed, or 0."""
+    parser = Parser("up", description="Run the containers that spec files describe, one after the other.")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
+    options = parser.parse_args(argv)
+    specs = load_files(options.files, environ=os.environ)
+    if not specs:
+        raise SpecError([f"{name}: describes no container" for name in options.files])
+    if options.dry_run:
+        return _show(specs)
+    return _run(specs, keep_going=options.keep_going)
+
+
+def _run(specs: list[ContainerSpec], *, keep_going: bool) -> int:
+    status = 0
+    for result in run_in_order(specs, run=_run_one, keep_going=keep_going):
+        if result.error:
+            complain(result.error)
+        if len(specs) > 1:
+            say(_summary(result))
+        status = status or result.status
+    return status
+
+
+def _run_one(spec: ContainerSpec) -> Outcome:
+    return run(prepare(spec, environ=os.environ, progress=progress()))
+
+
+def _summary(result: Result) -> str:
+    name = result.spec.name or result.spec.origin
+    if result.outcome is None:
+        return f"{name}: not started"
+    outcome = result.outcome
+    if outcome.timed_out:
+        how = f"timed out after {result.spec.timeout:g} s"
+    else:
+        how = f"killed by signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
+    return f"{name}: {how} ({outcome.wall:.2f} s)"
+
+
+def _show(specs: list[ContainerSpec]) -> int:
+    from mydocker.cli.dryrun import show
+
+    for spec in specs:
+        show(prepare(spec, environ=os.environ, progress=progress()))
+    return 0

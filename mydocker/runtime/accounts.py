@@ -1,0 +1,93 @@
+"""Who the command runs as: a User looked up in the image's own /etc/passwd and /etc/group.
+
+Never in the host's, and never through the C library, whose name services would load code of the image
+(CVE-2019-14271). The files are untrusted: read through the root's descriptor, only if regular, only
+up to a limit (CVE-2024-9676), and numbers must be in range (CVE-2024-40635).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from mydocker import kernel
+from mydocker.errors import LaunchError
+from mydocker.record import Record
+from mydocker.spec.container import User
+
+ID_LIMIT = 2**31 - 1
+FILE_LIMIT = 16 * 2**20  # bytes; more than any real account file, and quick to read
+ROOT = User(user=0)
+
+
+class Identity(Record):
+    """The numbers that a process gets, and its home directory."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    home: str = "/"
+
+
+def look_up(root: int, user: User) -> Identity:
+    """USER in the image below descriptor ROOT. An unknown name is an error, an unknown number is not.
+
+    Like runc: without a group the passwd entry's own and all that list the user as a member; with one,
+    only that one; a number without an entry gets gid 0 and home `/`.
+    """
+    passwd = _entries(root, "/etc/passwd", 7)
+    account = next((line for line in passwd if _is(user.user, line)), None)
+    if account is None and isinstance(user.user, str):
+        raise LaunchError(f"unable to find user {user.user!r} in the image's /etc/passwd")
+    uid = user.user if isinstance(user.user, int) else 0
+    gid, home = 0, "/"
+    groups: tuple[int, ...] = ()
+    if account is not None:
+        uid, gid, home = _number(account[2]), _number(account[3]), account[5] or "/"
+    if user.group is not None:
+        gid = _group(root, user.group)
+    elif account is not None:
+        groups = _memberships(root, account[0])
+    return Identity(uid=uid, gid=gid, groups=groups, home=home)
+
+
+def _group(root: int, group: str | int) -> int:
+    for line in _entries(root, "/etc/group", 4):
+        if _is(group, line):
+            return _number(line[2])
+    if isinstance(group, str):
+        raise LaunchError(f"unable to find group {group!r} in the image's /etc/group")
+    return group
+
+
+def _memberships(root: int, name: str) -> tuple[int, ...]:
+    lines = _entries(root, "/etc/group", 4)
+    return tuple(_number(line[2]) for line in lines if name in line[3].split(","))
+
+
+def _is(wanted: str | int, line: list[str]) -> bool:
+    """Whether a line is the account wanted: by its name, or by its number."""
+    return line[0] == str(wanted) or (isinstance(wanted, int) and line[2] == str(wanted))
+
+
+def _number(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= ID_LIMIT:
+        return int(text)
+    raise LaunchError(f"the image's account files hold an id out of range: {text[:40]!r}")
+
+
+def _entries(root: int, path: str, columns: int) -> list[list[str]]:
+    """The lines of an account file that have all their columns; none if it is missing or no regular file."""
+    try:
+        descriptor = kernel.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return []
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return []
+        if found.st_size > FILE_LIMIT:
+            raise LaunchError(f"{path} of the image is larger than {FILE_LIMIT} bytes")
+        lines = file.read(FILE_LIMIT).decode(errors="surrogateescape").split("\n")
+    fields = [line.strip().split(":") for line in lines]
+    return [line for line in fields if len(line) >= columns and line[0]]

@@ -1,0 +1,119 @@
+"""The file that a command names: found on the PATH of the container, and checked before it is executed.
+
+Runs inside the new root. The kernel resolves `#!` interpreters and ELF loaders itself, following
+/proc/self/exe to the one program of the host that is still reachable, our interpreter: a script
+`#!/proc/self/exe` would run it, and could then rewrite it (CVE-2019-5736). So each file on the way is
+first opened with magic links refused, while we may still read what the command's user may not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+
+from mydocker import kernel
+from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
+
+INTERPRETER_DEPTH = 5  # the kernel's own limit (execve(2), ELOOP)
+_ELFCLASS64 = 2
+_PT_INTERP = 3
+_PROGRAM_HEADERS = 128
+_PATH_MAX = 4096
+_FAR = 2**62  # beyond any file, within what pread(2) takes
+
+
+def find_command(root: int, name: str, path: str) -> str:
+    """The path of command NAME as execvp(3) would choose it. Raises with exit code 127 or 126.
+
+    A name with a slash is a path. Else the first executable on PATH is taken, and an empty entry of
+    PATH is not the current directory (as in Go's exec.LookPath).
+    """
+    if "/" in name:
+        return name
+    denied = None
+    for directory in path.split(":") if name else ():
+        candidate = f"{directory}/{name}"
+        if not directory.startswith("/"):
+            continue
+        try:
+            check_executable(root, candidate)
+        except CommandNotFoundError:
+            continue
+        except CommandNotExecutableError as error:
+            denied = denied or error
+            continue
+        return candidate
+    raise denied or CommandNotFoundError(f"{name!r}: executable file not found in the container's $PATH")
+
+
+def check_executable(root: int, path: str, *, depth: int = 0) -> None:
+    """Refuse what execve(2) would refuse, and interpreters that are magic links."""
+    if depth > INTERPRETER_DEPTH:
+        raise CommandNotExecutableError(f"{path}: too many interpreters")
+    try:
+        descriptor = kernel.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise refuse(path, error) from None
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise CommandNotExecutableError(f"{path}: is not a regular file")
+        if not mode & 0o111:
+            raise CommandNotExecutableError(f"{path}: permission denied")
+        interpreter = _interpreter(descriptor)
+    finally:
+        os.close(descriptor)
+    if interpreter:
+        check_executable(root, interpreter, depth=depth + 1)
+
+
+def refuse(path: str, error: OSError) -> LaunchError:
+    """What an error of open(2) or execve(2) means for the exit code: 127 not found, 126 not executable."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return CommandNotFoundError(f"{path}: no such file or directory")
+    if error.errno == errno.ENOEXEC:
+        return CommandNotExecutableError(f"{path}: exec format error")
+    return CommandNotExecutableError(f"{path}: {os.strerror(error.errno or 0).lower()}")
+
+
+def is_static_program(path: str) -> bool:
+    """Whether PATH of the host is an executable ELF file that needs no loader, and so runs in any root."""
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            executable = stat.S_ISREG(mode) and mode & 0o111
+            return bool(executable) and file.read(4) == b"\x7fELF" and _elf_interpreter(file.fileno()) is None
+    except OSError:
+        return False
+
+
+def _interpreter(descriptor: int) -> str | None:
+    """What the kernel opens besides the file itself: its `#!` line's program, or its ELF loader."""
+    start = os.pread(descriptor, 256, 0)  # BINPRM_BUF_SIZE: the kernel looks no further
+    if start.startswith(b"#!"):
+        words = start[2:].split(b"\n")[0].strip(b" \t").replace(b"\t", b" ").split(b" ")
+        return os.fsdecode(words[0]) or None
+    return _elf_interpreter(descriptor) if start.startswith(b"\x7fELF") else None
+
+
+def _elf_interpreter(descriptor: int) -> str | None:
+    """The PT_INTERP of a little-endian ELF file, 32 or 64 bit (elf(5)); None if it has none."""
+    header = _read(descriptor, 0, 64)
+    if header[4] == _ELFCLASS64:
+        layout = "<I4xQ16xQ"  # of a program header: type, offset, size in the file
+        table, size, count = struct.unpack_from("<32xQ14xHH", header)
+    else:
+        layout = "<II8xI"
+        table, size, count = struct.unpack_from("<28xI10xHH", header)
+    for index in range(min(count, _PROGRAM_HEADERS)):
+        kind, offset, length = struct.unpack_from(layout, _read(descriptor, table + index * size, 64))
+        if kind == _PT_INTERP:
+            return os.fsdecode(_read(descriptor, offset, min(length, _PATH_MAX)).split(b"\0")[0])
+    return None
+
+
+def _read(descriptor: int, offset: int, length: int) -> bytes:
+    """LENGTH bytes at OFFSET, zeros beyond the end of the file."""
+    return os.pread(descriptor, length, min(offset, _FAR)).ljust(length, b"\0")

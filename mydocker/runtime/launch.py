@@ -1,0 +1,103 @@
+"""Carrying out a LaunchPlan: clone the child, stand by it, and say how it ended.
+
+mydocker ── clone(2) ──> the child, PID 1 of its namespaces, soon the user's command
+    └────── fork(2) ───> the janitor, which cleans up if mydocker is killed
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from mydocker import kernel
+from mydocker.errors import HostError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.janitor import Janitor
+from mydocker.runtime.process import become
+from mydocker.runtime.rundir import RunDirectory
+from mydocker.runtime.signals import Signals
+from mydocker.runtime.supervise import Watch
+
+if TYPE_CHECKING:
+    from mydocker.runtime.outcome import Outcome
+    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.terminals import Terminal
+
+FLAGS = {
+    "mount": kernel.CLONE_NEWNS,
+    "pid": kernel.CLONE_NEWPID,
+    "uts": kernel.CLONE_NEWUTS,
+    "ipc": kernel.CLONE_NEWIPC,
+    "net": kernel.CLONE_NEWNET,
+    "cgroup": kernel.CLONE_NEWCGROUP,
+}
+
+
+def launch(plan: LaunchPlan) -> Outcome:
+    """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
+
+    Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
+    """
+    _occupy_standard_descriptors()
+    with RunDirectory(plan.run_dir) as directory, Signals() as signals:
+        directory.write_etc(hostname=plan.hostname, share_network="net" not in plan.namespaces)
+        if not plan.tty:
+            return _run(plan, directory, signals, None)
+        from mydocker.runtime.terminals import Terminal
+
+        with Terminal(forward_input=plan.stdin_open) as terminal:
+            return _run(plan, directory, signals, terminal)
+
+
+def _run(plan: LaunchPlan, directory: RunDirectory, signals: Signals, terminal: Terminal | None) -> Outcome:
+    report, failing = os.pipe()
+    try:
+        pid, pidfd = kernel.clone(_namespaces(plan))
+    except OSError as error:
+        raise _refused(plan, error) from None
+    if pid == 0:
+        become(plan, report=failing, terminal=terminal.theirs.fileno() if terminal else None)
+    os.close(failing)
+    watch = Watch(
+        pid=pid,
+        pidfd=pidfd,
+        report=report,
+        signals=signals,
+        terminal=terminal,
+        timeout=plan.timeout,
+        grace=plan.grace,
+    )
+    try:
+        with Janitor(pidfd=pidfd, run_dir=plan.run_dir, keep=directory.lock):
+            return watch.until_end()
+    finally:
+        watch.kill()  # nothing to kill, unless an error of ours ends the watch
+        os.close(pidfd)
+        os.close(report)
+
+
+def _namespaces(plan: LaunchPlan) -> int:
+    return sum(FLAGS[name] for name in plan.namespaces) | (kernel.CLONE_NEWUSER if plan.rootless else 0)
+
+
+def _refused(plan: LaunchPlan, error: OSError) -> HostError:
+    """clone(2) failed: which permission or limit is missing."""
+    if error.errno == errno.EPERM and plan.rootless:
+        hint = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run as root"
+    elif error.errno == errno.EPERM:
+        hint = "inside another container, start that one with --cap-add SYS_ADMIN"
+    elif error.errno in (errno.ENOSPC, errno.EUSERS):
+        hint = "raise the limits in /proc/sys/user/max_*_namespaces"
+    else:
+        hint = None
+    return HostError(f"this host refuses to create namespaces: {error.strerror}", hint=hint)
+
+
+def _occupy_standard_descriptors() -> None:
+    """Where one of 0-2 is closed, /dev/null takes its place, so that no file of ours ends up there."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open("/dev/null", os.O_RDWR)  # takes the lowest number that is free
+            os.set_inheritable(descriptor, True)

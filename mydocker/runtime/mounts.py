@@ -1,0 +1,127 @@
+"""The mounts that every container has, in order: /proc, /dev, /sys, /etc files, masks, and the volumes between them.
+
+What and with which options is docker run's (runc's libcontainer, OCI runtime-spec "Default Filesystems").
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import LaunchError
+from mydocker.kernel import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.operations import (
+    HARDENED,
+    READ_ONLY,
+    Bind,
+    Device,
+    Filesystem,
+    Mask,
+    Operation,
+    ReadOnly,
+    Symlink,
+)
+
+if TYPE_CHECKING:
+    from mydocker.runtime.host import Host
+    from mydocker.spec.container import ContainerSpec, Volume
+
+GENERATED = ("hosts", "hostname", "resolv.conf")  # files of /etc
+
+MASKED = (
+    *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
+    *("/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats"),
+    *("/sys/firmware", "/sys/devices/virtual/powercap"),
+)
+
+READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+
+LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+
+TTY_GROUP = "5"
+
+
+def standard_mounts(spec: ContainerSpec, host: Host, *, run_dir: str) -> tuple[Operation, ...]:
+    """All operations but the root's own and those for host programs."""
+    volumes = sorted(spec.volumes, key=lambda volume: volume.target.rstrip("/").count("/"))
+    return (
+        *_proc(spec, host),
+        *_dev(spec, host),
+        *_sys(spec, host),
+        *(_volume(volume) for volume in volumes),
+        *_etc(spec, run_dir),
+        *(Mask(target=path) for path in MASKED),
+        *(ReadOnly(target=path) for path in READ_ONLY_PATHS),
+    )
+
+
+def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
+    """A user namespace may mount a new proc only for a pid namespace of its own (user_namespaces(7))."""
+    if host.rootless and "pid" not in spec.namespaces:
+        return (Bind(target="/proc", source="/proc", attributes=0, recursive=True, follow=False),)
+    return (Filesystem(target="/proc", fstype="proc", attributes=HARDENED),)
+
+
+def _dev(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
+    terminals = [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]
+    if not host.rootless:  # a single mapped id has no tty group
+        terminals.append(("gid", TTY_GROUP))
+    return (
+        Filesystem(
+            target="/dev", fstype="tmpfs", options=(("mode", "755"), ("size", "65536k")), attributes=ATTR_NOSUID
+        ),
+        *(Device(target=f"/dev/{name}", number=number) for name, number in DEVICES.items()),
+        *(Symlink(target=f"/dev/{name}", to=to) for name, to in LINKS.items()),
+        Filesystem(target="/dev/pts", fstype="devpts", options=tuple(terminals), attributes=ATTR_NOSUID | ATTR_NOEXEC),
+        *_ipc(spec),
+    )
+
+
+def _ipc(spec: ContainerSpec) -> tuple[Operation, ...]:
+    if "ipc" not in spec.namespaces:
+        return tuple(
+            Bind(target=path, source=path, attributes=HARDENED, recursive=True) for path in ("/dev/shm", "/dev/mqueue")
+        )
+    shared = (("mode", "1777"), ("size", "64m"))
+    return (
+        Filesystem(target="/dev/shm", fstype="tmpfs", options=shared, attributes=HARDENED),
+        Filesystem(target="/dev/mqueue", fstype="mqueue", attributes=HARDENED),
+    )
+
+
+def _sys(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
+    """A user namespace may mount a new sysfs only for a network namespace of its own (user_namespaces(7))."""
+    locked = READ_ONLY | HARDENED
+    if host.rootless and "net" not in spec.namespaces:
+        return (Bind(target="/sys", source="/sys", attributes=locked, recursive=True, follow=False),)
+    sysfs = Filesystem(target="/sys", fstype="sysfs", attributes=locked)
+    if not host.cgroup2 or "cgroup" not in spec.namespaces:
+        return (sysfs,)
+    return (sysfs, Filesystem(target="/sys/fs/cgroup", fstype="cgroup2", attributes=locked))
+
+
+def _volume(volume: Volume) -> Operation:
+    inside = volume.target.rstrip("/")
+    if not inside:
+        raise LaunchError(f"volume {volume.source}: the container's root cannot be a volume's target")
+    if inside == "/proc" or inside.startswith("/proc/"):
+        raise LaunchError(f"volume {volume.source}: nothing can be mounted in /proc (CVE-2019-16884)")
+    return Bind(
+        target=inside,
+        source=volume.source,
+        attributes=ATTR_NODEV | (ATTR_RDONLY if volume.read_only else 0),
+        recursive=volume.propagation.startswith("r"),
+        propagation=volume.propagation.removeprefix("r"),
+    )
+
+
+def _etc(spec: ContainerSpec, run_dir: str) -> tuple[Operation, ...]:
+    taken = {volume.target for volume in spec.volumes}
+    paths = {name: f"/etc/{name}" for name in GENERATED}
+    return tuple(Bind(target=path, source=f"{run_dir}/{name}") for name, path in paths.items() if path not in taken)

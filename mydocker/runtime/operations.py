@@ -1,0 +1,232 @@
+"""The file tree of a container as data: each operation is a value, and `apply` carries it out.
+
+An operation runs in the child, in its own mount namespace, before the root changes. It gets a descriptor
+of the new root; `target` is a path in there. The image is untrusted, so no target is ever resolved by path from
+outside: openat2(2) with RESOLVE_IN_ROOT yields a descriptor, and trees are attached to
+descriptors (CVE-2021-30465, CVE-2019-16884).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from mydocker import kernel
+from mydocker.errors import LaunchError
+from mydocker.record import Record
+from mydocker.runtime.inside import make_target, open_existing
+
+MS_NODEV = 4
+OPTIONS_LIMIT = 4095  # mount(2) copies one page of options
+READ_ONLY = kernel.ATTR_RDONLY
+HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
+PROPAGATIONS = {"private": 1 << 18, "slave": 1 << 19, "shared": 1 << 20}
+
+
+class Operation(Record):
+    """One step of building the tree; `target` is absolute inside the new root."""
+
+    target: str
+
+    def apply(self, root: int) -> None:
+        """Do it; OSError and LaunchError tell what the kernel or the image refused."""
+        raise NotImplementedError
+
+
+class Filesystem(Operation):
+    """A new file system of a kernel type: proc, sysfs, tmpfs, devpts, mqueue, cgroup2.
+
+    The target may not be a symbolic link nor lie behind one (CVE-2023-27561).
+    """
+
+    fstype: str
+    options: tuple[tuple[str, str | None], ...] = ()
+    attributes: int = 0
+
+    def apply(self, root: int) -> None:
+        tree = kernel.new_filesystem(self.fstype, list(self.options), attributes=self.attributes)
+        _attach(tree, make_target(root, self.target, directory=True, follow=False))
+
+
+class Bind(Operation):
+    """What stands at `source` on the host, seen at the target too. Only mount flags are added, none is taken."""
+
+    source: str
+    attributes: int = kernel.ATTR_NODEV
+    recursive: bool = False
+    propagation: str = "private"
+    follow: bool = True  # whether symlinks of the image on the way to the target are followed, inside
+
+    def apply(self, root: int) -> None:
+        try:
+            directory = stat.S_ISDIR(os.stat(self.source).st_mode)
+        except FileNotFoundError:
+            raise LaunchError(f"bind source {self.source} does not exist") from None
+        tree = kernel.clone_tree(self.source, recursive=self.recursive)
+        kernel.set_attributes(
+            tree, self.attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation]
+        )
+        _attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
+
+
+class HostProgram(Operation):
+    """A program of the host at the same path in the container, read-only, if the image has none there."""
+
+    replace_existing: bool = False
+
+    def apply(self, root: int) -> None:
+        if self.replace_existing or not _exists(root, self.target):
+            Bind(target=self.target, source=self.target, attributes=READ_ONLY | kernel.ATTR_NODEV).apply(root)
+
+
+class CopyOnWrite(Operation):
+    """A directory of the host that can be written to in the container and stays as it was on the host.
+
+    One overlay; `scratch` is a directory on a file system of the mount namespace's own. What overlayfs refuses as a
+    lower directory (EINVAL: some file systems; in a user namespace, any directory with mounts below it) is
+    shown read-only instead.
+    """
+
+    source: str
+    scratch: str
+    options: str = ""
+
+    def apply(self, root: int) -> None:
+        upper, work = f"{self.scratch}/upper", f"{self.scratch}/work"
+        os.makedirs(upper)
+        os.makedirs(work)
+        copy_ownership(self.source, upper)
+        target = make_target(root, self.target, directory=True, follow=False)
+        try:
+            mount_overlay((self.source,), upper, work, f"/proc/self/fd/{target}", self.options)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            Bind(target=self.target, source=self.source, attributes=READ_ONLY, recursive=True).apply(root)
+        finally:
+            os.close(target)
+
+
+class Symlink(Operation):
+    """A symbolic link in a directory that an earlier operation mounted."""
+
+    to: str
+
+    def apply(self, root: int) -> None:
+        parent, name = os.path.split(self.target)
+        directory = open_existing(root, parent, follow=False)
+        try:
+            os.symlink(self.to, name, dir_fd=directory)
+        finally:
+            os.close(directory)
+
+
+class Mask(Operation):
+    """Nothing to be seen there: a file becomes /dev/null, a directory empty and read-only; a missing one is skipped.
+
+    `null` must really be the null device: a link planted in its place led to host files (CVE-2025-31133).
+    """
+
+    def apply(self, root: int) -> None:
+        target = _open_if_present(root, self.target)
+        if target is None:
+            return
+        if stat.S_ISDIR(os.fstat(target).st_mode):
+            tree = kernel.new_filesystem("tmpfs", [("size", "0")], attributes=READ_ONLY | HARDENED)
+        else:
+            tree = clone_device("/dev/null", os.makedev(1, 3))
+        _attach(tree, target)
+
+
+class ReadOnly(Operation):
+    """A path that an earlier operation mounted, made read-only; a missing one is skipped."""
+
+    def apply(self, root: int) -> None:
+        target = _open_if_present(root, self.target)
+        if target is None:
+            return
+        tree = kernel.clone_tree("", directory=target, recursive=True)
+        kernel.set_attributes(tree, READ_ONLY | HARDENED, recursive=True)
+        _attach(tree, target)
+
+
+class Device(Operation):
+    """A character device of the host, bound: creating one would need a capability outside user namespaces."""
+
+    number: tuple[int, int]  # major, minor: what the host has there must be this device
+
+    def apply(self, root: int) -> None:
+        tree = clone_device(self.target, os.makedev(*self.number))
+        _attach(tree, make_target(root, self.target, directory=False, follow=False))
+
+
+def clone_device(path: str, number: int) -> int:
+    """A detached bind of the character device at PATH, verified to be device NUMBER."""
+    tree = kernel.clone_tree(path)
+    found = os.fstat(tree)
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != number:
+        os.close(tree)
+        raise LaunchError(f"{path} of the host is not the device it should be")
+    return tree
+
+
+def copy_ownership(source: str, target: str) -> None:
+    """Give TARGET, the root of an upper layer, the mode and owner of SOURCE: overlayfs shows those of the upper."""
+    found = os.stat(source)
+    os.chmod(target, stat.S_IMODE(found.st_mode))
+    try:
+        os.chown(target, found.st_uid, found.st_gid)
+    except OSError as error:  # an owner that this user namespace has no number for
+        if error.errno not in (errno.EINVAL, errno.EPERM):
+            raise
+
+
+def mount_overlay(lower: tuple[str, ...], upper: str, work: str, target: str, extra: str) -> None:
+    """Mount an overlay on TARGET. LOWER is listed lowest first; paths are absolute; EXTRA are more mount options.
+
+    Names are given relative to what they have in common, since mount(2) takes a page of options.
+    """
+    common = os.path.commonpath([*lower, upper, work])
+    names = [os.path.relpath(path, common) for path in (*lower, upper, work)]
+    *layers, upper_name, work_name = names
+    stack = ":".join(_escape(name) for name in reversed(layers))
+    options = f"lowerdir={stack},upperdir={_escape(upper_name)},workdir={_escape(work_name)}{extra}"
+    before = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    try:
+        os.chdir(common)
+        if len(os.fsencode(options)) > OPTIONS_LIMIT:
+            raise LaunchError(f"an image of {len(lower)} layers is more than one overlay mount takes")
+        kernel.mount("overlay", target, "overlay", MS_NODEV, options)
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
+def _escape(path: str) -> str:
+    """Overlay's own escapes (kernel documentation "overlayfs.rst"): a backslash before `:`, `,` and itself."""
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def _attach(tree: int, target: int) -> None:
+    """Attach and close both descriptors."""
+    try:
+        kernel.attach(tree, target)
+    finally:
+        os.close(tree)
+        os.close(target)
+
+
+def _exists(root: int, path: str) -> bool:
+    found = _open_if_present(root, path, follow=True)
+    if found is None:
+        return False
+    os.close(found)
+    return True
+
+
+def _open_if_present(root: int, path: str, *, follow: bool = False) -> int | None:
+    try:
+        return open_existing(root, path, follow=follow)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

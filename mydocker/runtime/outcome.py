@@ -1,0 +1,26 @@
+"""Outcome: how a container ended, and what it used."""
+
+from __future__ import annotations
+
+from mydocker.record import Record
+
+TIMED_OUT = 124
+SIGNAL_BASE = 128
+
+
+class Outcome(Record):
+    """Exactly one of `exit_code` and `signal` is set. Times are in seconds, sizes in bytes."""
+
+    exit_code: int | None = None
+    signal: int | None = None
+    timed_out: bool = False
+    wall: float = 0.0
+    cpu: float = 0.0
+    max_rss: int = 0
+
+    @property
+    def status(self) -> int:
+        """The exit code that mydocker ends with: the command's own, 128+n for signal n, 124 for a time-out."""
+        if self.timed_out:
+            return TIMED_OUT
+        return SIGNAL_BASE + self.signal if self.signal else self.exit_code or 0

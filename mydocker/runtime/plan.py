@@ -1,0 +1,149 @@
+"""LaunchPlan: all that will be done to start a container, decided before anything is done.
+
+`plan` takes complete values and reads nothing but the top level of `/` where that is the root; the
+result is plain data, to be printed by --dry-run, compared in tests, and carried out by `launch`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import LaunchError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime import capabilities
+from mydocker.runtime.accounts import ROOT
+from mydocker.runtime.executable import is_static_program
+from mydocker.runtime.mounts import standard_mounts
+from mydocker.runtime.operations import HostProgram, Operation
+from mydocker.runtime.rootfs import BareRoot, LayeredRoot, MemoryRoot, Root, disk_submounts, machine_tree
+from mydocker.spec.container import User
+
+if TYPE_CHECKING:
+    from mydocker.image.stored import ImageConfig, StoredImage
+    from mydocker.runtime.host import Host
+    from mydocker.spec.container import ContainerSpec
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+GRACE = 10.0  # seconds between asking a container to end and killing it, as docker stop has it
+
+
+class LaunchPlan(Record):
+    """One launch. Times are in seconds; `environment` lacks only HOME, which the image's passwd file decides."""
+
+    container_id: str
+    run_dir: str
+    namespaces: tuple[str, ...]
+    rootless: tuple[int, int] | None  # the uid and gid outside which root inside a user namespace is; None for root
+    hostname: str
+    loopback: bool  # whether to bring up `lo` in a network namespace of the container's own
+    root: Root
+    operations: tuple[Operation, ...]
+    capabilities: int
+    user: User
+    environment: dict[str, str]
+    working_dir: str
+    argv: tuple[str, ...]
+    stdin_open: bool
+    tty: bool
+    timeout: float | None
+    grace: float = GRACE
+
+
+def plan(
+    spec: ContainerSpec,
+    image: StoredImage | None,
+    *,
+    host: Host,
+    container_id: str,
+    run_dir: str,
+    lend_program: bool = False,
+) -> LaunchPlan:
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`). `lend_program`: if the image lacks the command, a
+    static program of the host at that absolute path may serve. Raises LaunchError."""
+    config = image.config if image else None
+    hostname = spec.hostname or container_id[:12]
+    argv = _argv(spec, config)
+    return LaunchPlan(
+        container_id=container_id,
+        run_dir=run_dir,
+        namespaces=spec.namespaces,
+        rootless=(host.uid, host.gid) if host.rootless else None,
+        hostname=hostname,
+        loopback="net" in spec.namespaces,
+        root=_root(spec, image, host, run_dir),
+        operations=_operations(spec, host, run_dir, program=argv[0] if lend_program else ""),
+        capabilities=capabilities.DEFAULT if host.rootless else capabilities.DEFAULT & host.capabilities,
+        user=spec.user or _image_user(config),
+        environment=_environment(spec, config, hostname),
+        working_dir=os.path.join("/", spec.working_dir or (config.working_dir if config else "")),
+        argv=argv,
+        stdin_open=spec.stdin_open,
+        tty=spec.tty,
+        timeout=spec.timeout,
+    )
+
+
+def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
+    """ENTRYPOINT and then the arguments, else CMD; an entrypoint of the spec's own drops the image's CMD."""
+    entrypoint, command = spec.entrypoint, spec.command
+    if command is None:
+        command = config.cmd if config and entrypoint is None else ()
+    if entrypoint is None:
+        entrypoint = config.entrypoint if config else ()
+    argv = (*entrypoint, *command)
+    if not argv:
+        raise LaunchError("no command to run: none was given, and the image names none")
+    return argv
+
+
+def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str) -> dict[str, str]:
+    """Lowest to highest: the defaults, the image's, the spec's. What is no assignment in the image is dropped."""
+    environment = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
+    if spec.tty:
+        environment["TERM"] = "xterm"
+    for entry in config.env if config else ():
+        name, separator, value = entry.partition("=")
+        if name and separator and "\0" not in entry:
+            environment[name] = value
+    return {**environment, **spec.environment}
+
+
+def _image_user(config: ImageConfig | None) -> User:
+    if config is None or not config.user:
+        return ROOT
+    from mydocker.spec.user import parse_user
+
+    return parse_user(config.user)
+
+
+def _root(spec: ContainerSpec, image: StoredImage | None, host: Host, run_dir: str) -> Root:
+    if "mount" not in spec.namespaces:
+        if image or not spec.rootfs:
+            raise LaunchError("an image needs a mount namespace", hint="add `mount` to namespaces, or use rootfs")
+        return BareRoot(path=spec.rootfs)
+    if spec.rootfs == "/":
+        return MemoryRoot()
+    lowerdirs = image.lowerdirs if image else (spec.rootfs or "",)
+    if not image and not os.path.isdir(lowerdirs[0]):
+        raise LaunchError(f"rootfs {lowerdirs[0]} is not a directory")
+    if not lowerdirs:
+        raise LaunchError(f"image {image.reference.familiar if image else ''} has no layers, so nothing to run")
+    within = os.path.commonpath([lowerdirs[0], run_dir]) == os.path.normpath(lowerdirs[0])
+    return LayeredRoot(lowerdirs=lowerdirs, in_memory=host.store_on_overlay or within, user_xattrs=host.rootless)
+
+
+def _operations(spec: ContainerSpec, host: Host, run_dir: str, *, program: str) -> tuple[Operation, ...]:
+    if "mount" not in spec.namespaces:
+        if spec.volumes or spec.inject:
+            raise LaunchError("volumes and inject need a mount namespace", hint="add `mount` to namespaces")
+        return ()
+    tree: tuple[Operation, ...] = ()
+    if spec.rootfs == "/":
+        tree = machine_tree(run_dir, user_xattrs=host.rootless, submounts=() if host.rootless else disk_submounts())
+    lent = program.startswith("/") and is_static_program(program)
+    return (
+        *tree,
+        *standard_mounts(spec, host, run_dir=run_dir),
+        *(HostProgram(target=path, replace_existing=True) for path in spec.inject),
+        *((HostProgram(target=program),) if lent else ()),
+    )

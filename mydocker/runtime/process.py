@@ -1,0 +1,179 @@
+"""The child: it builds the container's tree around itself, gives up its privileges and becomes the command.
+
+Runs in the new namespaces as PID 1, after clone(2), with all signals blocked. A failure goes back as text through
+a close-on-exec pipe, so that it is never taken for the command's own. Once the root has changed nothing
+may be imported or looked up: what is found there belongs to the image (CVE-2019-14271).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+
+from mydocker import kernel
+from mydocker.errors import LaunchError, MydockerError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime import signals
+from mydocker.runtime.accounts import Identity, look_up
+from mydocker.runtime.executable import check_executable, find_command, refuse
+from mydocker.runtime.inside import make_directory
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from mydocker.runtime.plan import LaunchPlan
+
+
+def become(plan: LaunchPlan, *, report: int, terminal: int | None) -> NoReturn:
+    """Carry out PLAN and execute its command; never returns.
+
+    REPORT is the pipe for failures, TERMINAL a socket over which the master of a new terminal is sent.
+    """
+    try:
+        _run(plan, report, terminal)
+    except MydockerError as error:
+        _tell(report, error)
+    except OSError as error:
+        about = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        _tell(report, LaunchError(f"cannot start the container: {error.strerror}{about}"))
+    except BaseException as error:  # a defect of ours must not run on in a half-built container
+        _tell(report, LaunchError(f"cannot start the container: {type(error).__name__}: {error}"))
+    os._exit(LaunchError.exit_code)
+
+
+def _tell(report: int, error: MydockerError) -> None:
+    text = f"{error.exit_code}\n{error.hint or ''}\n{error.message}"
+    os.write(report, text.encode(errors="surrogateescape")[:4096])
+
+
+def _run(plan: LaunchPlan, report: int, terminal: int | None) -> None:
+    if terminal is not None:
+        from mydocker.runtime import terminals
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
+    os.setsid()
+    os.umask(0o022)
+    if plan.rootless:
+        _map_root(*plan.rootless)
+    _name_and_connect(plan)
+    root = _build_tree(plan)
+    _change_root(root, pivot="mount" in plan.namespaces)
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    identity = look_up(root, plan.user)
+    environment = {"HOME": identity.home, **plan.environment}
+    if terminal is not None:
+        terminals.take_new_terminal(owner=identity.uid, channel=terminal)
+    _check_standard_streams(read_nothing=terminal is None and not plan.stdin_open)
+    _enter_directory(root, plan.working_dir)
+    command = find_command(root, plan.argv[0], environment.get("PATH", ""))
+    check_executable(root, command)
+    signals.reset()
+    kernel.close_on_exec_from(3)
+    _drop_privileges(plan, identity)
+    _execute(command, plan.argv, environment)
+
+
+def _map_root(uid: int, gid: int) -> None:
+    """Root in here is the user UID:GID out there, and nobody else exists (user_namespaces(7))."""
+    for name, line in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(line)
+
+
+def _name_and_connect(plan: LaunchPlan) -> None:
+    if "uts" in plan.namespaces:
+        kernel.sethostname(plan.hostname)
+    if plan.loopback:
+        kernel.set_interface_up("lo")
+    try:
+        kernel.join_session_keyring()
+    except OSError as error:  # refused in containers, absent in some kernels; nothing is shared then either
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EDQUOT):
+            raise
+
+
+def _build_tree(plan: LaunchPlan) -> int:
+    """Mount the root and everything in it; a descriptor of the root."""
+    if "mount" in plan.namespaces:
+        kernel.set_propagation("/", kernel.MS_REC | kernel.MS_SLAVE)
+    root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
+    for operation in plan.operations:
+        try:
+            operation.apply(root)
+        except OSError as error:
+            what = f"{type(operation).__name__.lower()} {operation.target}"
+            raise LaunchError(f"cannot set up {what}: {error.strerror}") from None
+    return root
+
+
+def _change_root(root: int, *, pivot: bool) -> None:
+    """Make ROOT the root, and make sure that Python finds nothing to import in it."""
+    sys.path.clear()
+    sys.meta_path.clear()
+    os.fchdir(root)
+    if pivot:
+        kernel.pivot_root(".", ".")  # the old root is now on top of the new one (pivot_root(2), NOTES)
+        kernel.umount(".")
+    else:
+        os.chroot(".")
+    os.chdir("/")
+
+
+def _check_standard_streams(*, read_nothing: bool) -> None:
+    if read_nothing:
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    for descriptor in (0, 1, 2):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise LaunchError(f"descriptor {descriptor} is a directory, which would lead out of the container")
+
+
+def _enter_directory(root: int, path: str) -> None:
+    """Change to PATH, created if missing; never through a magic link of /proc (CVE-2024-21626)."""
+    directory = make_directory(root, path)
+    os.fchdir(directory)
+    if not os.getcwd().startswith("/"):  # "(unreachable)/…": getcwd(3)
+        raise LaunchError(f"working directory {path} is outside of the container")
+
+
+def _drop_privileges(plan: LaunchPlan, identity: Identity) -> None:
+    """Give up all capabilities that the plan does not grant, then change to the user."""
+    kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
+    _limit_bounding_set(plan.capabilities)
+    if not plan.rootless:  # where setgroups(2) is denied, and the caller's groups are no one's
+        os.setgroups([*identity.groups])
+    _set_ids(identity)
+    if identity.uid == 0:
+        kernel.set_capabilities(plan.capabilities)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)  # changing the user has cleared it
+
+
+def _limit_bounding_set(mask: int) -> None:
+    for number in range(64):
+        if not mask >> number & 1:
+            try:
+                kernel.prctl(kernel.PR_CAPBSET_DROP, number)
+            except OSError:  # EINVAL: past the last that this kernel knows
+                return
+
+
+def _set_ids(identity: Identity) -> None:
+    try:
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise LaunchError(
+            f"user {identity.uid}:{identity.gid} does not exist in a rootless container, which has only root",
+            hint="run as root, or without a user",
+        ) from None
+
+
+def _execute(command: str, argv: tuple[str, ...], environment: dict[str, str]) -> None:
+    try:
+        os.execve(command, argv, environment)
+    except OSError as error:
+        raise refuse(command, error) from None
+    except ValueError as error:  # a NUL in an argument or a variable
+        raise LaunchError(f"cannot execute {command!r}: {error}") from None

@@ -1,0 +1,118 @@
+"""The root of a container as data: layers of an image, a directory of the host, or the machine's own tree.
+
+Each kind of root is mounted in the child's own mount namespace at `<run dir>/root`, and what the container writes goes
+to `<run dir>/scratch`, on disk or in memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from mydocker import kernel
+from mydocker.record import Record
+from mydocker.runtime.operations import Bind, CopyOnWrite, Operation, Symlink, copy_ownership, mount_overlay
+
+OWN_MOUNTS = ("dev", "proc", "sys")  # a container has its own, whatever its root
+IN_MEMORY = [("mode", "755")]
+
+
+class Root(Record):
+    """What becomes `/`."""
+
+    def mount(self, run_dir: str) -> str:
+        """Mount it; the path at which it stands now."""
+        raise NotImplementedError
+
+
+class LayeredRoot(Root):
+    """Directories of the host, lowest first, under a writable layer of the container's own.
+
+    `in_memory`: the writable layer is a tmpfs, because overlayfs refuses an upper directory on overlayfs, or one that
+    stands inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones
+    that a user namespace may set.
+    """
+
+    lowerdirs: tuple[str, ...]
+    in_memory: bool = False
+    user_xattrs: bool = False
+
+    def mount(self, run_dir: str) -> str:
+        root, upper, work = f"{run_dir}/root", f"{run_dir}/scratch/upper", f"{run_dir}/scratch/work"
+        if self.in_memory:
+            _mount_memory(f"{run_dir}/scratch")
+        os.mkdir(upper)
+        os.mkdir(work)
+        copy_ownership(self.lowerdirs[-1], upper)
+        mount_overlay(self.lowerdirs, upper, work, root, overlay_options(user_xattrs=self.user_xattrs))
+        return root
+
+
+class MemoryRoot(Root):
+    """An empty tmpfs, to be filled by operations; `scratch` is another one, that the container does not see."""
+
+    def mount(self, run_dir: str) -> str:
+        _mount_memory(f"{run_dir}/scratch")
+        _mount_memory(f"{run_dir}/root")
+        return f"{run_dir}/root"
+
+
+class BareRoot(Root):
+    """A directory of the host as it is, for a plain chroot without a mount namespace: what is written stays."""
+
+    path: str
+
+    def mount(self, run_dir: str) -> str:
+        return self.path
+
+
+def overlay_options(*, user_xattrs: bool) -> str:
+    """Options of every overlay: no sync of a throw-away layer, no redirects that a layer could have forged."""
+    return ",userxattr,volatile" if user_xattrs else ",redirect_dir=nofollow,metacopy=off,volatile"
+
+
+def machine_tree(run_dir: str, *, user_xattrs: bool, submounts: tuple[str, ...]) -> tuple[Operation, ...]:
+    """The operations that show the machine's own tree, copy-on-write, in a MemoryRoot.
+
+    One overlay for each top-level directory, because one for `/` would have its upper directory inside its
+    lower one. `submounts` get one of their own: overlayfs does not show what is mounted in a lower directory.
+    """
+    options = overlay_options(user_xattrs=user_xattrs)
+    operations: list[Operation] = []
+    directories = []
+    for entry in sorted(os.scandir("/"), key=lambda entry: entry.name):
+        if entry.is_symlink():
+            operations.append(Symlink(target=entry.path, to=os.readlink(entry.path)))
+        elif entry.is_dir() and entry.name not in OWN_MOUNTS:
+            directories.append(entry.path)
+        elif entry.is_file():
+            operations.append(Bind(target=entry.path, source=entry.path, attributes=kernel.ATTR_RDONLY))
+    for number, path in enumerate([*directories, *submounts]):
+        scratch = f"{run_dir}/scratch/{number}"
+        operations.append(CopyOnWrite(target=path, source=path, scratch=scratch, options=options))
+    return tuple(operations)
+
+
+def disk_submounts() -> tuple[str, ...]:
+    """Where block devices are mounted below the top-level directories, from /proc/self/mountinfo (proc(5))."""
+    found = []
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            before, _, after = line.partition(" - ")
+            path = before.split(" ")[4].replace("\\040", " ")
+            on_disk = after.split(" ")[1].startswith("/dev/")
+            if on_disk and path.count("/") > 1 and path.split("/")[1] not in OWN_MOUNTS and os.path.isdir(path):
+                found.append(path)
+    return tuple(found)
+
+
+def _mount_memory(path: str) -> None:
+    tree = kernel.new_filesystem("tmpfs", list(IN_MEMORY), attributes=kernel.ATTR_NODEV)
+    target = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        kernel.attach(tree, target)
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or errno.EIO), path) from None
+    finally:
+        os.close(tree)
+        os.close(target)

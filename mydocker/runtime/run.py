@@ -1,0 +1,52 @@
+"""One spec, from its image to its outcome: the whole way through this room."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.image.resolve import resolve
+from mydocker.image.store import Store
+from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Platform
+from mydocker.runtime.host import look_at_host
+from mydocker.runtime.launch import launch
+from mydocker.runtime.plan import LaunchPlan, plan
+from mydocker.runtime.rundir import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mydocker.runtime.outcome import Outcome
+    from mydocker.spec.container import ContainerSpec
+
+
+def prepare(
+    spec: ContainerSpec,
+    *,
+    environ: Mapping[str, str],
+    progress: Callable[[str], None] | None = None,
+    lend_program: bool = False,
+) -> LaunchPlan:
+    """Get the image that SPEC names, pulling it if it must be, and plan the launch. `lend_program`: see `plan`."""
+    store = Store.open(environ)
+    image = None
+    if spec.image:
+        platform = spec.platform or Platform.host()
+        image = resolve(
+            spec.image, platform=platform, policy=spec.pull_policy, store=store, environ=environ, progress=progress
+        )
+    container_id = os.urandom(32).hex()
+    return plan(
+        spec,
+        image,
+        host=look_at_host(store.containers),
+        container_id=container_id,
+        run_dir=f"{store.containers}/{container_id[:12]}",
+        lend_program=lend_program,
+    )
+
+
+def run(plan: LaunchPlan) -> Outcome:
+    """Launch PLAN and wait for its end, after clearing away what killed runs have left."""
+    sweep(os.path.dirname(plan.run_dir))
+    return launch(plan)

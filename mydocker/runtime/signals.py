@@ -1,0 +1,56 @@
+"""Signals: held back while a container runs, taken one by one, and reset in the child.
+
+`signal` is the interpreter's own `_signal`, which the standard module wraps in enums at a tenth of a warm start.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import signal as signal
+else:
+    import _signal as signal
+
+NOT_FORWARDED = (signal.SIGKILL, signal.SIGCHLD, signal.SIGSTOP)
+_SIGINFO_SIZE = 128  # struct signalfd_siginfo (signalfd(2))
+
+
+class Signals:
+    """Context manager: signals to us wait in `descriptor` instead of interrupting us."""
+
+    def __enter__(self) -> Signals:
+        numbers = [int(n) for n in signal.valid_signals() if n not in NOT_FORWARDED]
+        if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+            # inherited from our caller; the kernel would reap our child, and its status with it (wait(2))
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self.before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+        self.descriptor = kernel.signal_descriptor(numbers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.before)
+
+    def take(self) -> int:
+        """The number of a signal that has come; call it when `descriptor` is readable."""
+        return int.from_bytes(os.read(self.descriptor, _SIGINFO_SIZE)[:4], "little")
+
+
+def send(pidfd: int, number: int) -> None:
+    """Send signal NUMBER to the process of PIDFD, if there still is one."""
+    try:  # noqa: SIM105  # contextlib is not on the warm path
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        pass
+
+
+def reset() -> None:
+    """Give every signal its default action and block none; Python ignores SIGPIPE and SIGXFSZ."""
+    for number in range(1, signal.NSIG):
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -1,0 +1,145 @@
+"""Watching over a running container: its end, our signals, its time, its terminal; one loop, no threads."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.outcome import Outcome
+from mydocker.runtime.signals import Signals, send, signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mydocker.runtime.terminals import Terminal
+
+
+class Watch:
+    """One container from its clone to its end."""
+
+    def __init__(
+        self,
+        *,
+        pid: int,
+        pidfd: int,
+        report: int,
+        signals: Signals,
+        terminal: Terminal | None,
+        timeout: float | None,
+        grace: float,
+    ) -> None:
+        self.pid, self.pidfd, self.report = pid, pidfd, report
+        self.signals, self.terminal, self.grace = signals, terminal, grace
+        self.began = time.monotonic()
+        self.deadline = self.began + timeout if timeout is not None else None
+        self.kill_at: float | None = None
+        self.timed_out = False
+        self.interrupted = False
+        self.failure = b""
+        self.outcome: Outcome | None = None
+        self.poll = select.poll()
+        self.actions: dict[int, Callable[[], None]] = {}
+
+    def until_end(self) -> Outcome:
+        """Wait for the container's end. Raises what went wrong if its command never started."""
+        self._on(self.pidfd, self._end)
+        self._on(self.report, self._hear)
+        self._on(self.signals.descriptor, self._pass_on)
+        if self.terminal:
+            self._on(self.terminal.ours.fileno(), self._join_terminal)
+        while self.outcome is None:
+            for descriptor, _ in self.poll.poll(self._patience()):
+                if descriptor in self.actions:  # an earlier action of this round may have forgotten it
+                    self.actions[descriptor]()
+            self._mind_the_time()
+        if self.failure:
+            raise _decode(self.failure)
+        return self.outcome
+
+    def kill(self) -> None:
+        """End the container at once: PID 1's death kills its whole pid namespace (pid_namespaces(7))."""
+        send(self.pidfd, signal.SIGKILL)
+
+    def _on(self, descriptor: int, action: Callable[[], None]) -> None:
+        self.actions[descriptor] = action
+        self.poll.register(descriptor, select.POLLIN)
+
+    def _forget(self, descriptor: int) -> None:
+        self.poll.unregister(descriptor)
+        del self.actions[descriptor]
+
+    def _patience(self) -> float | None:
+        """Milliseconds until something is due."""
+        due = [at for at in (self.deadline, self.kill_at) if at is not None]
+        return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
+
+    def _mind_the_time(self) -> None:
+        now = time.monotonic()
+        if self.deadline is not None and now >= self.deadline:
+            self.deadline, self.timed_out, self.kill_at = None, True, now + self.grace
+            send(self.pidfd, signal.SIGTERM)
+        if self.kill_at is not None and now >= self.kill_at:
+            self.kill_at = None
+            self.kill()
+
+    def _hear(self) -> None:
+        """The child says why it failed; or nothing, when its command was executed and the pipe closed."""
+        text = os.read(self.report, 4096)
+        self.failure += text
+        if not text:
+            self._forget(self.report)
+
+    def _pass_on(self) -> None:
+        number = self.signals.take()
+        if number == signal.SIGWINCH and self.terminal:
+            self.terminal.resize()
+        elif number == signal.SIGINT and self.interrupted:
+            self.kill()
+        else:
+            self.interrupted = self.interrupted or number == signal.SIGINT
+            if number == signal.SIGTERM and self.kill_at is None:
+                self.kill_at = time.monotonic() + self.grace
+            send(self.pidfd, number)
+
+    def _join_terminal(self) -> None:
+        terminal = self.terminal
+        assert terminal is not None
+        self._forget(terminal.ours.fileno())
+        if terminal.receive() < 0:
+            return
+        self._carry(terminal.master, terminal.carry_output)
+        if terminal.forward_input:
+            self._carry(0, terminal.carry_input)
+
+    def _carry(self, descriptor: int, carry: Callable[[], bool]) -> None:
+        def action() -> None:
+            if not carry():
+                self._forget(descriptor)
+
+        self._on(descriptor, action)
+
+    def _end(self) -> None:
+        _, status, usage = os.wait4(self.pid, 0)
+        if self.report in self.actions:
+            self._hear()
+        if self.terminal:
+            while self.terminal.master in self.actions:  # what was written before the end is still shown
+                self.actions[self.terminal.master]()
+        code = os.waitstatus_to_exitcode(status)
+        self.outcome = Outcome(
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            timed_out=self.timed_out,
+            wall=time.monotonic() - self.began,
+            cpu=usage.ru_utime + usage.ru_stime,
+            max_rss=usage.ru_maxrss * 1024,
+        )
+
+
+def _decode(failure: bytes) -> LaunchError:
+    code, hint, message = failure.decode(errors="surrogateescape").split("\n", 2)
+    kinds = {"126": CommandNotExecutableError, "127": CommandNotFoundError}
+    return kinds.get(code, LaunchError)(message, hint=hint or None)

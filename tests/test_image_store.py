@@ -1,0 +1,146 @@
+"""The store on disk: names, privacy, and what damage does. Images come from a real registry."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+from lab import oci
+from lab.oci import DIR, layer
+from lab.registry import Registry
+
+from mydocker.image import lock, tree
+from mydocker.image.resolve import resolve
+from mydocker.image.store import Store
+from mydocker.image.stored import StoredImage
+from mydocker.reference import Digest, Platform, Reference
+
+HOST = Platform(os="linux", architecture="amd64")
+ARM = Platform(os="linux", architecture="arm64")
+
+
+@pytest.mark.parametrize(
+    ("environ", "root"),
+    [
+        ({"MYDOCKER_ROOT": "/x/y"}, "/x/y"),
+        ({"MYDOCKER_ROOT": "x"}, f"{pathlib.Path.cwd()}/x"),
+        ({"MYDOCKER_ROOT": "", "HOME": "/h"}, "/var/lib/mydocker"),
+        ({"HOME": "/h", "XDG_DATA_HOME": "/d"}, "/var/lib/mydocker"),
+    ],
+)
+@pytest.mark.root
+def test_where_root_s_store_is(environ: dict[str, str], root: str) -> None:
+    assert Store.open(environ).root == root
+
+
+def test_no_two_names_share_a_path() -> None:
+    store = Store("/s")
+    digest = "sha256:" + "a" * 64
+    names = ["a", "a:b", "a/b", "a/b:c", "host:5000/a", "host:5000/a:b", f"a@{digest}", "localhost/a"]
+    paths = {store.ref_path(Reference.parse(name), platform) for name in names for platform in (HOST, ARM)}
+    assert len(paths) == 2 * len(names)
+    assert not any(one != two and one.startswith(f"{two}/") for one in paths for two in paths)
+
+
+@pytest.fixture
+def image(registry: Registry, store: pathlib.Path) -> tuple[Store, Reference, StoredImage]:
+    built = oci.image([layer({"etc": DIR, "etc/motd": b"hello\n"})], cmd=["/bin/true"])
+    registry.push(built, "store/plain")
+    reference = Reference.parse(f"{registry.address}/store/plain")
+    there = Store(str(store))
+    return there, reference, _resolve(there, reference)
+
+
+def _resolve(store: Store, reference: Reference, *, platform: Platform = HOST) -> StoredImage:
+    environ = {"HOME": "/nonexistent"}
+    return resolve(reference, platform=platform, policy="missing", store=store, environ=environ)
+
+
+def test_found_again_by_tag_and_by_digest(image: tuple[Store, Reference, StoredImage]) -> None:
+    store, reference, pulled = image
+    assert store.find(reference, HOST) == pulled
+    by_digest = reference.replace(tag=None, digest=pulled.manifest)
+    assert store.find(by_digest, HOST) == pulled.replace(reference=by_digest)
+    assert store.find(reference, ARM) is None
+    assert store.find(reference.replace(tag="other"), HOST) is None
+
+
+def test_another_platform_does_not_displace_ours(registry: Registry, store: pathlib.Path) -> None:
+    files = [layer({"ours": b"1"})], [layer({"theirs": b"1"})]
+    index = oci.index([oci.image(files[0]), oci.image(files[1], architecture="arm64")])
+    digest = registry.push(index, "store/both")
+    there, reference = Store(str(store)), Reference.parse(f"{registry.address}/store/both")
+    ours, theirs = _resolve(there, reference), _resolve(there, reference, platform=ARM)
+    assert os.listdir(ours.lowerdirs[0]) == ["ours"] and os.listdir(theirs.lowerdirs[0]) == ["theirs"]
+    assert there.find(reference, HOST) == ours
+    by_index = reference.replace(tag=None, digest=Digest.parse(digest))
+    assert (found := there.find(by_index, ARM)) and found.lowerdirs == theirs.lowerdirs
+
+
+def test_nobody_else_can_look_inside(image: tuple[Store, Reference, StoredImage]) -> None:
+    """Layers hold setuid programs of strangers."""
+    root = image[0].root
+    assert {name: os.stat(f"{root}/{name}").st_mode & 0o777 for name in os.listdir(root)} == dict.fromkeys(
+        ["blobs", "containers", "incoming", "layers", "refs"], 0o700
+    )
+    assert os.listdir(f"{root}/incoming") == []
+
+
+def test_any_flipped_byte_of_ref_and_config_is_noticed(image: tuple[Store, Reference, StoredImage]) -> None:
+    store, reference, pulled = image
+    ref = pathlib.Path(store.ref_path(reference, HOST))
+    config = next(line.split()[1] for line in ref.read_text().splitlines() if line.startswith("config "))
+    for path in (ref, pathlib.Path(store.blob_path(Digest.parse(config)))):
+        whole = path.read_bytes()
+        for place in range(len(whole)):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x11]) + whole[place + 1 :])
+            found = store.find(reference, HOST)
+            assert found is None or found == pulled or found.manifest != pulled.manifest
+        path.write_bytes(whole[: len(whole) // 2])
+        assert store.find(reference, HOST) is None
+        path.write_bytes(whole)
+    assert store.find(reference, HOST) == pulled
+
+
+@pytest.mark.parametrize("what", ["layers/*", "blobs/sha256/*", "refs/*/*/*/*/*"])
+def test_what_is_missing_is_fetched_again(image: tuple[Store, Reference, StoredImage], what: str) -> None:
+    store, reference, pulled = image
+    lost = list(pathlib.Path(store.root).glob(what))
+    assert lost
+    for path in lost:
+        tree.remove(str(path)) if path.is_dir() else path.unlink()
+    assert store.find(reference, HOST) is None
+    assert _resolve(store, reference) == pulled
+    assert pathlib.Path(pulled.lowerdirs[0], "etc/motd").read_bytes() == b"hello\n"
+
+
+def test_a_tree_of_any_depth_is_removed(tmp_path: pathlib.Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    (tmp_path / "canary").write_bytes(b"1")
+    (top / "link").symlink_to(tmp_path)
+    (top / "0").mkdir()
+    here = os.open(top, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=here)
+        os.symlink(tmp_path, "l", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.chmod(here, 0)
+        os.close(here)
+        here = below
+    os.close(here)
+    tree.remove(str(top))
+    tree.remove(str(top))
+    assert [path.name for path in tmp_path.iterdir()] == ["canary"]
+
+
+def test_a_lock_is_one_holder_s_and_goes_with_its_file(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "x.lock")
+    held = lock.acquire(path)
+    assert held is not None and lock.acquire(path, wait=False) is None
+    lock.release(held, path)
+    assert os.listdir(tmp_path) == []
+    again = lock.acquire(path, wait=False)
+    assert again is not None
+    lock.release(again, path)

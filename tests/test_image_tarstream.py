@@ -1,0 +1,194 @@
+"""What the scan lets through to tar, what it collects, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lab.oci import (
+    DIR,
+    OPAQUE,
+    WHITEOUT,
+    CharDevice,
+    Dir,
+    Entries,
+    Entry,
+    Fifo,
+    File,
+    Hardlink,
+    Link,
+    layer,
+)
+
+from mydocker.errors import ImageError
+from mydocker.image.tarstream import DEPTH_LIMIT, SIZE_LIMIT, Scan
+
+FORMATS = [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]
+
+
+def scan(archive: bytes, *, devices: bool = True, chunk: int = 1000) -> tuple[Scan, bytes]:
+    found = Scan(what="layer x", devices=devices)
+    pieces = (archive[start : start + chunk] for start in range(0, len(archive), chunk))
+    return found, b"".join(found.filter(pieces))
+
+
+def names(archive: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        return tar.getnames()
+
+
+def refusal(archive: bytes) -> str:
+    with pytest.raises(ImageError) as caught:
+        scan(archive)
+    return caught.value.message
+
+
+EVERYTHING: Entries = {
+    "./": DIR,
+    "a/": Dir(mode=0o711),
+    "a/" + "n" * 200: b"x" * 1500,
+    "a/é": File(b"1", xattrs={"user.x": b"\xff\0y"}),
+    "a/link": Link("t" * 300),
+    "a/hard": Hardlink("a/é"),
+    "a/fifo": Fifo(),
+    "a/null": CharDevice(1, 3),
+    "/absolute": b"2",
+    "big-owner": File(b"", uid=5_000_000),
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_is_right_passes_unchanged(format: int) -> None:
+    archive = layer(EVERYTHING, format=format)
+    found, passed = scan(archive)
+    assert archive.startswith(passed[:-1024]) and passed.endswith(bytes(1024))
+    assert names(passed) == names(archive)
+    assert (found.hidden, found.opaque) == ([], [])
+
+
+@given(st.integers(1, 5000), st.sampled_from(FORMATS))
+def test_the_size_of_the_chunks_does_not_matter(chunk: int, format: int) -> None:
+    archive = layer(EVERYTHING, format=format)
+    assert scan(archive, chunk=chunk)[1] == scan(archive, chunk=len(archive))[1]
+
+
+@given(st.binary(max_size=3000), st.integers(0, 4000))
+def test_damage_is_an_image_error(noise: bytes, place: int) -> None:
+    archive = layer(EVERYTHING)
+    damaged = archive[:place] + noise + archive[place + len(noise) :]
+    try:
+        scan(damaged)
+    except ImageError as error:
+        assert error.message.startswith("layer x: ")
+
+
+@pytest.mark.parametrize("archive", [b"", bytes(512), bytes(1024), bytes(10240), layer({})], ids=len)
+def test_an_empty_layer_is_a_layer(archive: bytes) -> None:
+    assert scan(archive)[1] == bytes(1024)
+
+
+def test_what_follows_the_end_is_read_and_dropped() -> None:
+    archive = layer({"a": b"1"})
+    assert scan(archive + b"junk" * 1000)[1] == scan(archive)[1]
+
+
+def test_whiteouts_are_collected_and_dropped() -> None:
+    archive = layer(
+        [
+            ("d", DIR),
+            ("d", OPAQUE),
+            ("d/old", WHITEOUT),
+            ("old", WHITEOUT),
+            ("", OPAQUE),
+            ("kept", b"1"),
+            (".wh..wh.plnk/1.2", b"data of AUFS"),
+        ]
+    )
+    found, passed = scan(archive)
+    assert found.hidden == [b"d/old", b"old"]
+    assert found.opaque == [b"d", b""]
+    assert names(passed) == ["d", "kept"]
+
+
+def test_a_whiteout_s_long_name_goes_with_it() -> None:
+    long = "n" * 240
+    found, passed = scan(layer({f"{'d' * 200}/{long}": WHITEOUT, "kept": b"1"}))
+    assert found.hidden == [f"{'d' * 200}/{long}".encode()]
+    assert names(passed) == ["kept"]
+
+
+def test_devices_are_dropped_where_they_cannot_be_made() -> None:
+    archive = layer({"null": CharDevice(1, 3), "fifo": Fifo(), "file": b"1"})
+    assert names(scan(archive, devices=False)[1]) == ["fifo", "file"]
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "words"),
+    [
+        ("../x", File(), "contains .."),
+        ("a/../../x", File(), "contains .."),
+        ("a/..", DIR, "contains .."),
+        ("x", Hardlink("../../etc/passwd"), "contains .."),
+        ("x", Hardlink("/"), "a hard link to nothing"),
+        ("x", Link(""), "a symbolic link to nothing"),
+        (".", Link("/etc"), "root can only be a directory"),
+        ("/", Hardlink("x"), "root can only be a directory"),
+        (".wh.", File(), "not a valid whiteout"),
+        ("a/.wh..", File(), "not a valid whiteout"),
+        ("a/.wh...", File(), "not a valid whiteout"),
+        (".wh.a/b", File(), "not a valid whiteout"),
+        ("null", CharDevice(0, 0), "device 0:0"),
+        ("null", CharDevice(1, 3, headers={"SCHILY.devmajor": "0", "SCHILY.devminor": "0"}), "device 0:0"),
+        ("a/" * (DEPTH_LIMIT + 1) + "x", File(), "directories deep"),
+        ("a/" * 2500 + "x", File(), "too long"),
+        ("a" * 256, File(), "longer than 255 bytes"),
+        ("x", File(headers={"path": "a\0b"}), "NUL"),
+        ("x", File(headers={"path": "../y"}), "contains .."),
+        ("x", File(headers={"GNU.sparse.major": "1", "GNU.sparse.name": "../y"}), "contains .."),
+        ("x", File(headers={"size": "-1"}), "not a number"),
+        ("x", File(headers={"GNU.sparse.major": "1", "GNU.sparse.realsize": str(1 << 62)}), f"{SIZE_LIMIT >> 30} GiB"),
+        ("x", Entry(type=b"V"), "unknown type"),
+        ("x", Entry(type=b"D"), "unknown type"),
+        ("x", Entry(type=tarfile.DIRTYPE, data=b"data"), "only a file can have contents"),
+    ],
+)
+def test_refused(name: str, entry: Entry, words: str) -> None:
+    assert words in refusal(_raw(name, entry))
+
+
+def _raw(name: str, entry: Entry) -> bytes:
+    """One entry with everything as stated, which tarfile's `add` would put right."""
+    info = entry.tarinfo(name)
+    return info.tobuf(tarfile.PAX_FORMAT) + entry.data.ljust(-(-len(entry.data) // 512) * 512, b"\0")
+
+
+@pytest.mark.parametrize("cut", [1, 511, 512 + 10, 1024 + 5])
+def test_truncated(cut: int) -> None:
+    archive = layer({"a": b"x" * 2000})
+    assert "in the middle of an entry" in refusal(archive[:cut])
+
+
+def test_a_lone_block_of_zeros_hides_nothing() -> None:
+    archive = layer({"a": b"1"})
+    assert "a lone block of zeros" in refusal(bytes(512) + archive)
+
+
+def test_names_in_messages_cannot_command_a_terminal() -> None:
+    assert "\x1b" not in refusal(layer({"../\x1b[2J": b""}))
+
+
+def test_old_sparse_files_pass() -> None:
+    """Type S with a map of more pieces than its header has room for, as GNU tar --format=gnu --sparse writes it."""
+    info = tarfile.TarInfo("sparse")
+    info.type, info.size = b"S", 512
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[482] = 1
+    header[483:495] = b"00000100000\0"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    archive = bytes(header) + bytes(512) + b"d" * 512 + layer({"next": b"1"})
+    assert scan(archive)[1].startswith(archive[:1536])
+    assert b"next" in scan(archive)[1]
