@@ -16,6 +16,7 @@ class Host(Record):
     capabilities: int
     cgroup2: bool
     store_on_overlay: bool
+    shared_ipc: tuple[str, ...]  # where the host shows its shared memory and message queues
 
     @property
     def rootless(self) -> bool:
@@ -31,4 +32,5 @@ def look_at_host(store: str) -> Host:
         capabilities=kernel.get_capabilities(),
         cgroup2=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         store_on_overlay=kernel.filesystem_type(store) == OVERLAYFS_MAGIC,
+        shared_ipc=tuple(path for path in ("/dev/shm", "/dev/mqueue") if os.path.isdir(path)),
     )

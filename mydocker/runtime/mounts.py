@@ -79,15 +79,13 @@ def _dev(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
         *(Device(target=f"/dev/{name}", number=number) for name, number in DEVICES.items()),
         *(Symlink(target=f"/dev/{name}", to=to) for name, to in LINKS.items()),
         Filesystem(target="/dev/pts", fstype="devpts", options=tuple(terminals), attributes=ATTR_NOSUID | ATTR_NOEXEC),
-        *_ipc(spec),
+        *_ipc(spec, host),
     )
 
 
-def _ipc(spec: ContainerSpec) -> tuple[Operation, ...]:
+def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     if "ipc" not in spec.namespaces:
-        return tuple(
-            Bind(target=path, source=path, attributes=HARDENED, recursive=True) for path in ("/dev/shm", "/dev/mqueue")
-        )
+        return tuple(Bind(target=path, source=path, attributes=HARDENED, recursive=True) for path in host.shared_ipc)
     shared = (("mode", "1777"), ("size", "64m"))
     return (
         Filesystem(target="/dev/shm", fstype="tmpfs", options=shared, attributes=HARDENED),

@@ -36,7 +36,7 @@ def become(plan: LaunchPlan, *, report: int, terminal: int | None) -> NoReturn:
     except MydockerError as error:
         _tell(report, error)
     except OSError as error:
-        about = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        about = f": {error.filename}" if error.filename else ""
         _tell(report, LaunchError(f"cannot start the container: {error.strerror}{about}"))
     except BaseException as error:  # a defect of ours must not run on in a half-built container
         _tell(report, LaunchError(f"cannot start the container: {type(error).__name__}: {error}"))
