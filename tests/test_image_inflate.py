@@ -44,7 +44,6 @@ def test_padding_after_gzip_is_ignored() -> None:
         (lambda blob: blob[: len(blob) // 2], "ends in the middle"),
         (lambda blob: blob[:-1], "ends in the middle"),
         (lambda blob: b"not compressed at all", "damaged"),
-        (lambda blob: blob[:100] + b"\xff" * 50 + blob[150:], ""),
         (lambda blob: blob + b"junk that is no member", "damaged"),
     ],
 )

@@ -95,8 +95,7 @@ def test_any_flipped_byte_of_ref_and_config_is_noticed(image: tuple[Store, Refer
         whole = path.read_bytes()
         for place in range(len(whole)):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x11]) + whole[place + 1 :])
-            found = store.find(reference, HOST)
-            assert found is None or found == pulled or found.manifest != pulled.manifest
+            assert store.find(reference, HOST) in (None, pulled)  # the time and the origin decide nothing
         path.write_bytes(whole[: len(whole) // 2])
         assert store.find(reference, HOST) is None
         path.write_bytes(whole)

@@ -147,7 +147,7 @@ def test_devices_are_dropped_where_they_cannot_be_made() -> None:
         ("a" * 256, File(), "longer than 255 bytes"),
         ("x", File(headers={"path": "a\0b"}), "NUL"),
         ("x", File(headers={"path": "../y"}), "contains .."),
-        ("x", File(headers={"GNU.sparse.major": "1", "GNU.sparse.name": "../y"}), "contains .."),
+        ("x", File(headers={"GNU.sparse.size": "0", "GNU.sparse.name": "../y"}), "contains .."),
         ("x", File(headers={"size": "-1"}), "not a number"),
         ("x", File(headers={"GNU.sparse.major": "1", "GNU.sparse.realsize": str(1 << 62)}), f"{SIZE_LIMIT >> 30} GiB"),
         ("x", Entry(type=b"V"), "unknown type"),

@@ -33,8 +33,8 @@ _LIMIT = 4 << 20  # bytes of a blob, as in jsontext
 class _Ref(Record):
     """A file below refs/: `manifest DIGEST`, `config DIGEST`, `crc32 HEX`, `from REFERENCE`, `when TIME`, a line each.
 
-    The digests have been verified when this was written. The sum is the config's: it shows later damage and, unlike
-    hashlib, costs nothing to import.
+    The digests had been verified when this was written. The sum, of both and of the config, shows later damage and,
+    unlike hashlib, costs nothing to import.
     """
 
     manifest: Digest
@@ -84,7 +84,7 @@ class Store:
         try:
             ref = _parse_ref(_read(self.ref_path(reference, platform)))
             raw = _read(self.blob_path(ref.config))
-            if binascii.crc32(raw) != ref.crc32:
+            if _sum(ref.manifest, ref.config, raw) != ref.crc32:
                 return None
             config, diff_ids = parse_config(raw)
             return self.image(reference, ref.manifest, config, diff_ids)
@@ -125,7 +125,7 @@ class Store:
         """Make the image of MANIFEST and CONFIG, whose blobs and layers are here, what REFERENCE means on PLATFORM."""
         import time
 
-        crc = binascii.crc32(_read(self.blob_path(config)))
+        crc = _sum(manifest, config, _read(self.blob_path(config)))
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         path = self.ref_path(reference, platform)
         _make_private(self.root, os.path.relpath(os.path.dirname(path), self.root))
@@ -178,6 +178,10 @@ def _read(path: str) -> bytes:
         return os.read(descriptor, size)
     finally:
         os.close(descriptor)
+
+
+def _sum(manifest: Digest, config: Digest, raw_config: bytes) -> int:
+    return binascii.crc32(f"{manifest} {config} ".encode() + raw_config)
 
 
 def _parse_ref(raw: bytes) -> _Ref:

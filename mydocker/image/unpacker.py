@@ -40,6 +40,7 @@ _VECTORS = 512  # pieces; IOV_MAX is 1024
 _PIPE = 1 << 20  # /proc/sys/fs/pipe-max-size, for all users
 _SHOWN = 2000  # bytes of tar's complaints
 _VERIFIED = b"verified"
+_FULL = ("No space left on device", "Disk quota exceeded", "Wrote only")  # the last is tar's word for a short write
 
 
 class Unpacker:
@@ -122,8 +123,7 @@ class Unpacker:
             return
         kind, text = report[:1], tools.printable(report[1:])
         message = f"{self._what}: cannot be unpacked: {text}"
-        full = ("No space left on device", "Disk quota exceeded")
-        if any(words in text for words in full):
+        if any(words in text for words in _FULL):
             raise StoreError(message, hint="free some space, or set MYDOCKER_ROOT to a larger file system")
         raise _host_error(message) if kind == b"H" else ImageError(message)
 
