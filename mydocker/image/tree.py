@@ -4,60 +4,60 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def remove(path: str) -> None:
-    """Remove the directory PATH and all in it, without following a link. Nothing there is fine; OSError otherwise.
+    """Remove directory PATH and all in it, following no symlink. No such directory is fine; OSError otherwise.
 
-    Each subdirectory is first moved to the top, so neither recursion, nor the number of open files, nor the length
-    of a path grows with the depth, which an image may choose.
+    Directories below are first moved up into PATH, so that neither recursion, nor the number of open files, nor the
+    length of a path grows with the depth, which an image or a container may choose.
     """
-    with suppress(FileNotFoundError):
-        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            _empty(top)
-        finally:
-            os.close(top)
-        os.rmdir(path)
-
-
-def _empty(top: int) -> None:
-    moved = 0
-    while names := os.listdir(top):
-        for name in names:
-            if not _is_directory(top, name):
-                os.unlink(name, dir_fd=top)
-                continue
-            # an image's directory may be closed even to its owner; to move one, its `..` must be writable
-            os.chmod(name, 0o700, dir_fd=top)
-            directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+    try:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    names = _fresh_names()
+    try:
+        pending = _empty(top, top, names)
+        while pending:
+            name = pending.pop()
+            directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
             try:
-                moved = _flatten(directory, top, moved)
+                pending += _empty(directory, top, names)
             finally:
                 os.close(directory)
             os.rmdir(name, dir_fd=top)
+        os.rmdir(path)
+    finally:
+        os.close(top)
 
 
-def _flatten(directory: int, top: int, moved: int) -> int:
-    """Remove the files of DIRECTORY and move its directories to TOP, under numbers from MOVED on."""
-    for name in os.listdir(directory):
-        if not _is_directory(directory, name):
+def _fresh_names() -> Iterator[str]:
+    """Names that nobody who filled the tree could foresee."""
+    prefix = os.urandom(8).hex()
+    number = 0
+    while True:
+        number += 1
+        yield f"{prefix}-{number}"
+
+
+def _empty(directory: int, top: int, names: Iterator[str]) -> list[str]:
+    """Unlink the files of DIRECTORY and move its directories up into TOP, under new NAMES; those."""
+    moved: list[str] = []
+    with os.scandir(directory) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in found:
+        if not is_directory:
             os.unlink(name, dir_fd=directory)
             continue
-        os.chmod(name, 0o700, dir_fd=directory)
-        while _exists(top, f"{moved}"):
-            moved += 1
-        os.rename(name, f"{moved}", src_dir_fd=directory, dst_dir_fd=top)
+        # a directory may be closed even to its owner, and moving one writes its `..`
+        os.chmod(name, stat.S_IRWXU, dir_fd=directory)
+        new = next(names)
+        os.rename(name, new, src_dir_fd=directory, dst_dir_fd=top)
+        moved.append(new)
     return moved
-
-
-def _is_directory(directory: int, name: str) -> bool:
-    return stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
-
-
-def _exists(directory: int, name: str) -> bool:
-    with suppress(FileNotFoundError):
-        os.stat(name, dir_fd=directory, follow_symlinks=False)
-        return True
-    return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 
-from mydocker.runtime.rundir import remove_tree
+from mydocker.image import tree
 from mydocker.runtime.signals import send, signal
 
 
@@ -45,6 +45,6 @@ class Janitor:
             os.read(waiting, 1)  # returns at the end of file, when no one holds the other end
             send(self.pidfd, signal.SIGKILL)
             select.select([self.pidfd], [], [])  # readable once the process has ended (pidfd_open(2))
-            remove_tree(self.run_dir)
+            tree.remove(self.run_dir)
         finally:
             os._exit(0)

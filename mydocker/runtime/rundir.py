@@ -10,12 +10,11 @@ nobody, and the next run sweeps it away.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import stat
 
 from mydocker.errors import StoreError
+from mydocker.image import tree
 
 LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
@@ -35,7 +34,7 @@ class RunDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        remove_tree(self.path)
+        tree.remove(self.path)
         os.close(self.lock)
 
     def _create(self) -> None:
@@ -88,67 +87,8 @@ def sweep(containers: str) -> None:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_tree(path)
+            tree.remove(path)
         except BlockingIOError:
             pass
         finally:
             os.close(lock)
-
-
-def remove_tree(path: str) -> None:
-    """Remove directory PATH and all in it, following no symlink, whatever its depth.
-
-    Directories below are first moved up into PATH, so that no path grows and no recursion is needed.
-    What vanishes meanwhile is no error.
-    """
-    try:
-        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    moved = 0
-    try:
-        pending = _empty(top, top, 0)
-        moved = len(pending)
-        while pending:
-            name = pending.pop()
-            directory = _open_directory(name, top)
-            try:
-                below = _empty(directory, top, moved)
-            finally:
-                os.close(directory)
-            moved += len(below)
-            pending += below
-            os.rmdir(name, dir_fd=top)
-        os.rmdir(path)
-    finally:
-        os.close(top)
-
-
-def _empty(directory: int, top: int, serial: int) -> list[str]:
-    """Unlink the files of DIRECTORY and move its directories up into TOP; the new names of those."""
-    moved: list[str] = []
-    with os.scandir(directory) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in found:
-        if not is_directory:
-            os.unlink(name, dir_fd=directory)
-            continue
-        new = f".removed-{serial + len(moved)}"
-        try:
-            os.rename(name, new, src_dir_fd=directory, dst_dir_fd=top)
-        except PermissionError:  # moving a directory writes its `..`
-            os.chmod(name, stat.S_IRWXU, dir_fd=directory)
-            os.rename(name, new, src_dir_fd=directory, dst_dir_fd=top)
-        moved.append(new)
-    return moved
-
-
-def _open_directory(name: str, top: int) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-    try:
-        return os.open(name, flags, dir_fd=top)
-    except OSError as error:
-        if error.errno != errno.EACCES:
-            raise
-        os.chmod(name, stat.S_IRWXU, dir_fd=top)
-        return os.open(name, flags, dir_fd=top)

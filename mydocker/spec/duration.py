@@ -14,7 +14,7 @@ _LIMIT = 100 * 366 * 86400.0  # a hundred years: more is a slip, and overflows a
 
 def parse_duration(text: str) -> float:
     """Seconds. Raises UsageError for anything else than a sum such as 1h2m3.5s."""
-    total, rest = 0.0, text if text[-1:] not in _NUMBER else f"{text}s"
+    total, rest = 0.0, f"{text}s" if _NUMBER.issuperset(text) else text
     while rest:
         number, rest = _take(rest, digits=True)
         unit, rest = _take(rest, digits=False)

@@ -65,7 +65,7 @@ FIELDS = (
         metavar="IMAGE",
         parse=words.image,
         group="what to run",
-        help="Image, such as alpine, alpine:3.20 or ghcr.io/user/app@sha256:...",
+        help="Image, such as alpine:3.20 or ghcr.io/user/app, perhaps with @sha256:DIGEST",
     ),
     Field(
         name="rootfs",
