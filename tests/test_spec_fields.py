@@ -1,0 +1,75 @@
+"""The table: every row reaches the command line, the spec file and the help."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mydocker.spec.container import ContainerSpec
+from mydocker.spec.fields import FIELDS, SWITCHES, Field
+from mydocker.spec.help import key_help, run_help
+from mydocker.spec.later import LATER_KEYS
+from mydocker.spec.shape import SHAPES
+
+BY_PLACE = {"image", "command", "args"}
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)
+def test_a_row_has_a_key_and_a_way_to_say_it(field: Field) -> None:
+    assert field.key
+    assert bool(field.flags) != (field.key in BY_PLACE)
+    assert field.name in ContainerSpec.fields
+    assert field.shape in SHAPES
+    assert field.merge in ("replace", "append", "update")
+    assert bool(field.metavar) != (field.shape == "boolean")
+    assert field.help and not field.help.endswith(".")
+
+
+def test_names_are_given_once() -> None:
+    keys = [field.key for field in FIELDS]
+    flags = [flag for row in (*FIELDS, *SWITCHES) for flag in row.flags]
+    assert len(set(keys)) == len(keys)
+    assert len(set(flags)) == len(flags)
+    assert LATER_KEYS.isdisjoint(keys)
+
+
+def test_every_attribute_of_a_container_has_its_row() -> None:
+    assert set(ContainerSpec.fields) - {"origin"} == {field.name for field in FIELDS}
+
+
+def test_rows_after_one_another_where_they_fill_one_attribute() -> None:
+    """Precedence is the order of the rows: env files lie under environment."""
+    keys = [field.key for field in FIELDS]
+    assert keys.index("env_file") < keys.index("environment")
+
+
+def test_help_lists_every_flag_and_every_key() -> None:
+    shown = run_help()
+    for row in (*FIELDS, *SWITCHES):
+        for flag in row.flags:
+            assert re.search(rf"^ +(\S+, )*{flag}\b", shown, re.MULTILINE), flag
+    for field in FIELDS:
+        assert re.search(rf"^  {field.key}: ", key_help(), re.MULTILINE), field.key
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_help_tells_defaults_and_what_may_be_repeated() -> None:
+    assert "(default: missing)" in run_help()
+    assert re.search(r"NAME alone copies it from here \(repeatable\)", run_help())
+
+
+def test_the_positional_form_imports_nothing_heavy() -> None:
+    """Warm start: a plain run must not pay for YAML, patterns or near misses."""
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "from mydocker.spec.argv import parse_run\n"
+        "parse_run(['-e', 'A=1', '--network', 'none', 'alpine', 'true'], environ={}, cwd='/')\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert [name for name in done.stdout.split() if not name.startswith("mydocker")] == []
+    ours = {name.removeprefix("mydocker.spec.") for name in done.stdout.split()}
+    assert ours.isdisjoint({"document", "load", "help", "later", "shape", "duration", "user", "volume", "envfile"})

@@ -1,0 +1,189 @@
+"""Single words: durations, users, volumes, names, variables."""
+
+from __future__ import annotations
+
+import pytest
+
+from mydocker.errors import UsageError
+from mydocker.spec import words
+from mydocker.spec.container import User, Volume
+from mydocker.spec.duration import parse_duration
+from mydocker.spec.user import parse_user
+from mydocker.spec.volume import parse_volume
+from mydocker.spec.words import Place
+
+HERE = Place(directory="/srv/app", environ={"HOME": "/home/me", "LANG": "C"})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("10", 10),
+        ("0.5", 0.5),
+        ("10s", 10),
+        ("1m30s", 90),
+        ("1.5h", 5400),
+        ("250ms", 0.25),
+        ("1h1m1s1ms", 3661.001),
+        ("3us", 3e-6),
+        ("3µs", 3e-6),
+        (".5s", 0.5),
+    ],
+)
+def test_duration(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "x", "-1s", "+1s", "1x", "1 s", " 1", "1..s", ".", "1m30", "1e3", "nan", "inf", "٣s", "9" * 400]
+)
+def test_no_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0.0h"])
+def test_a_timeout_of_nothing_is_a_slip(text: str) -> None:
+    with pytest.raises(UsageError, match="more than 0"):
+        words.timeout(text, HERE)
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "group"),
+    [
+        ("app", "app", None),
+        ("1000", 1000, None),
+        ("app:staff", "app", "staff"),
+        ("1000:staff", 1000, "staff"),
+        ("app:0", "app", 0),
+        ("007", 7, None),
+        ("2147483647", 2**31 - 1, None),
+        ("1_0", "1_0", None),
+        ("٠", "٠", None),
+        ("0x0", "0x0", None),
+        ("+0", "+0", None),
+        ("²", "²", None),
+    ],
+)
+def test_user(text: str, user: str | int, group: str | int | None) -> None:
+    parsed = parse_user(text)
+    assert parsed == User(user=user, group=group)
+    assert type(parsed.user) is type(user)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", ":0", "0:", "-1", "app:-1", "2147483648", "4294967296", "0" * 5000 + "9" * 5000, "a:b:c", "a b", "a\n"],
+)
+def test_no_user(text: str) -> None:
+    """CVE-2024-40635: a number that wraps round, or nothing at all, must never become root."""
+    with pytest.raises(UsageError):
+        parse_user(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "volume"),
+    [
+        (".:/x", Volume(source="/srv/app", target="/x")),
+        ("./a/../b:/x", Volume(source="/srv/app/b", target="/x")),
+        ("../d:/x/", Volume(source="/srv/d", target="/x")),
+        ("/a:/b/../c:ro", Volume(source="/a", target="/c", read_only=True)),
+        ("//a:/b:rw", Volume(source="/a", target="/b")),
+        ("~/d:/b:z", Volume(source="/home/me/d", target="/b")),
+        ("~:/b:Z,ro", Volume(source="/home/me", target="/b", read_only=True)),
+        ("/a:/b:ro,rslave", Volume(source="/a", target="/b", read_only=True, propagation="rslave")),
+        ("/a:/b:shared", Volume(source="/a", target="/b", propagation="shared")),
+        ("/a:/b:cached", Volume(source="/a", target="/b")),
+    ],
+)
+def test_volume(text: str, volume: Volume) -> None:
+    assert parse_volume(text, HERE) == volume
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/a", "anonymous volumes are not supported yet"),
+        ("data:/x", "named volumes are not supported yet"),
+        ("/a:/b:O", "not supported yet"),
+        (":/x", "source of a volume is empty"),
+        ("/a:", "not an absolute path"),
+        ("/a:b", "not an absolute path"),
+        ("/a:/", "cannot be '/'"),
+        ("/a:/b/..", "cannot be '/'"),
+        ("/a:/b:rx", "unknown option 'rx'"),
+        ("/a:/b:ro:rw", "unknown option"),
+        ("/a:/b:ro,rw", "contradict"),
+        ("/a:/b:ro,ro", "given twice"),
+        ("/a:/b:shared,slave", "contradict"),
+        ("~root/x:/b", "cannot expand '~root'"),
+    ],
+)
+def test_no_volume(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_volume(text, HERE)
+
+
+def test_a_home_that_is_not_known_is_not_guessed() -> None:
+    with pytest.raises(UsageError, match="cannot expand"):
+        words.path("~/x", Place(directory="/", environ={}))
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("A=1", {"A": "1"}), ("A=", {"A": ""}), ("A=b=c", {"A": "b=c"}), ("LANG", {"LANG": "C"}), ("NOPE", {})],
+)
+def test_variable(word: str, value: dict[str, str]) -> None:
+    assert words.variable(word, HERE) == value
+
+
+@pytest.mark.parametrize("word", ["a", "a.b-c.d", "web_1", "1", "x" * 63])
+def test_hostname(word: str) -> None:
+    assert words.hostname(word, HERE) == word
+
+
+@pytest.mark.parametrize("word", ["", ".", "a.", "-a", "a-", "a..b", "a b", "a/b", "ä", "x" * 64, "a\n"])
+def test_no_hostname(word: str) -> None:
+    with pytest.raises(UsageError, match="host name"):
+        words.hostname(word, HERE)
+
+
+@pytest.mark.parametrize(
+    ("parse", "word"),
+    [
+        (words.variable, ""),
+        (words.variable, "=x"),
+        (words.label, "=x"),
+        (words.name, ""),
+        (words.name, "-a"),
+        (words.name, "a b"),
+        (words.name, "x" * 256),
+        (words.title, " "),
+        (words.title, "a\nb"),
+        (words.working_dir, "a/b"),
+        (words.working_dir, "./"),
+        (words.path, ""),
+        (words.injected, "sh"),
+        (words.injected, "/a/../b"),
+        (words.injected, "/"),
+        (words.pull_policy, "sometimes"),
+        (words.pull_policy, ""),
+        (words.network_mode, "bridge"),
+        (words.network_mode, "container:x"),
+        (words.network_mode, "mynet"),
+        (words.namespaces, "mount,foo"),
+        (words.namespaces, ","),
+        (words.boolean, "yes"),
+        (words.boolean, ""),
+    ],
+)
+def test_refused_words(parse: object, word: str) -> None:
+    assert callable(parse)
+    with pytest.raises(UsageError) as caught:
+        parse(word, HERE)
+    assert caught.value.message[0] == caught.value.message[0].lower()
+
+
+def test_namespaces_keep_one_order() -> None:
+    assert words.namespaces("net, mount,net", HERE) == ("mount", "net")
+    assert words.namespaces("", HERE) == ()
