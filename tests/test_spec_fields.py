@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
 import subprocess
 import sys
 
 import pytest
 
+import mydocker
 from mydocker.spec.container import ContainerSpec
 from mydocker.spec.fields import FIELDS, SWITCHES, Field
 from mydocker.spec.help import key_help, run_help
@@ -63,13 +65,14 @@ def test_help_tells_defaults_and_what_may_be_repeated() -> None:
 
 def test_the_positional_form_imports_nothing_heavy() -> None:
     """Warm start: a plain run must not pay for YAML, patterns or near misses."""
+    place = pathlib.Path(mydocker.__file__).parent.parent
     code = (
-        "import sys; before = set(sys.modules)\n"
+        f"import sys; sys.path.append({str(place)!r}); before = set(sys.modules)\n"
         "from mydocker.spec.argv import parse_run\n"
         "parse_run(['-e', 'A=1', '--network', 'none', 'alpine', 'true'], environ={}, cwd='/')\n"
         "print(*sorted(set(sys.modules) - before))"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
-    assert [name for name in done.stdout.split() if not name.startswith("mydocker")] == []
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert [name for name in done.stdout.split() if not name.startswith("mydocker")] == ["__future__"]
     ours = {name.removeprefix("mydocker.spec.") for name in done.stdout.split()}
     assert ours.isdisjoint({"document", "load", "help", "later", "shape", "duration", "user", "volume", "envfile"})
