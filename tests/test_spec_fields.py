@@ -67,7 +67,7 @@ def test_the_positional_form_imports_nothing_heavy() -> None:
     """Warm start: a plain run must not pay for YAML, patterns or near misses."""
     place = pathlib.Path(mydocker.__file__).parent.parent
     code = (
-        f"import sys; sys.path.append({str(place)!r}); before = set(sys.modules)\n"
+        f"import os, sys; sys.path.append({str(place)!r}); before = set(sys.modules)\n"
         "from mydocker.spec.argv import parse_run\n"
         "parse_run(['-e', 'A=1', '--network', 'none', 'alpine', 'true'], environ={}, cwd='/')\n"
         "print(*sorted(set(sys.modules) - before))"
