@@ -178,3 +178,13 @@ def test_dry_run_starts_nothing(alpine: Command, tmp_path: pathlib.Path) -> None
     assert b"/mnt" in done.stdout and b"touch" in done.stdout
     assert list(tmp_path.glob("x")) == []
     assert os.listdir(alpine.store / "containers") == []
+
+
+@pytest.mark.rootless
+def test_a_store_of_somebody_else_is_an_error_of_one_line(second_user: Command, tmp_path: pathlib.Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "store").mkdir(mode=0o700)
+    result = second_user("run", "--rootfs", "/", "true", env={"MYDOCKER_ROOT": f"{tmp_path}/store"})
+    assert result.code == 125
+    assert b"Traceback" not in result.stderr
+    assert result.stderr.startswith(b"mydocker: ")

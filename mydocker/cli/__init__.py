@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from mydocker.cli.output import complain
-from mydocker.errors import MydockerError, UsageError
+from mydocker.errors import USAGE_FAILURE, MydockerError, UsageError
 
 INTERRUPTED = 130
 HINT = "see 'mydocker --help'"
@@ -19,6 +19,10 @@ def main(argv: list[str] | None = None) -> int:
     except MydockerError as error:
         complain(error)
         return error.exit_code
+    except OSError as error:
+        about = f": {error.filename}" if error.filename else ""
+        complain(MydockerError(f"the host refuses: {error.strerror or error}{about}"))
+        return USAGE_FAILURE
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -112,10 +112,16 @@ class Store:
         return StoredImage(reference=reference, manifest=manifest, config=config, lowerdirs=tuple(lowerdirs))
 
     def prepare(self) -> None:
-        """Create the directories that are missing."""
-        os.makedirs(self.root, mode=0o700, exist_ok=True)
-        for name in ("blobs/sha256", "layers", "refs", "incoming", "containers"):
-            _make_private(self.root, name)
+        """Create the directories that are missing, for their owner alone."""
+        try:
+            os.makedirs(self.root, mode=0o700, exist_ok=True)
+            for name in ("blobs/sha256", "layers", "refs", "incoming", "containers"):
+                _make_private(self.root, name)
+        except OSError as error:
+            raise StoreError(
+                f"cannot create the store {self.root}: {error.strerror}",
+                hint="MYDOCKER_ROOT names a directory to use instead",
+            ) from None
 
     def put_blob(self, digest: Digest, data: bytes) -> None:
         """Keep DATA, whose digest has been verified."""

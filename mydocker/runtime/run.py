@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import StoreError
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
@@ -30,7 +29,8 @@ def prepare(
 ) -> LaunchPlan:
     """Get the image that SPEC names, pulling it if it must be, and plan the launch. `lend_program`: see `plan`."""
     store = Store.open(environ)
-    _make(store.containers)
+    if not os.path.isdir(store.containers):
+        store.prepare()
     image = None
     if spec.image:
         platform = spec.platform or Platform.host()
@@ -46,16 +46,6 @@ def prepare(
         run_dir=f"{store.containers}/{container_id[:12]}",
         lend_program=lend_program,
     )
-
-
-def _make(containers: str) -> None:
-    """The first run on a machine makes the directory of all runs, for its owner alone."""
-    if not os.path.isdir(containers):
-        try:
-            os.makedirs(os.path.dirname(containers), mode=0o700, exist_ok=True)
-            os.makedirs(containers, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot create {containers}: {error.strerror}", hint="set MYDOCKER_ROOT") from None
 
 
 def run(plan: LaunchPlan) -> Outcome:
