@@ -1,8 +1,6 @@
-"""`python -m mydocker`, and the `mydocker` console script."""
+"""`python -m mydocker` does what the `mydocker` command does."""
 
-import sys
-
-from mydocker.cli import main
+from mydocker.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

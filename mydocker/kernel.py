@@ -133,6 +133,18 @@ def clone(namespaces: int) -> tuple[int, int]:
     return pid, pidfd.value
 
 
+def wait(pid: int) -> tuple[int, float, int]:
+    """Wait for the end of child PID: its wait status, CPU seconds and largest resident size in bytes (wait4(2)).
+
+    os.wait4 would import a module for its result.
+    """
+    status = ctypes.c_int()
+    usage = (ctypes.c_long * 18)()  # struct rusage: user, system (seconds, microseconds), maxrss in KiB
+    _call("wait4", pid, ctypes.byref(status), 0, usage, about=str(pid))
+    user, user_part, system, system_part, largest = usage[:5]
+    return status.value, user + system + (user_part + system_part) / 1e6, largest * 1024
+
+
 def unshare(namespaces: int) -> None:
     _call("unshare", namespaces)
 

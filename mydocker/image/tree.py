@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -55,6 +56,12 @@ def _empty(directory: int, top: int, names: Iterator[str]) -> list[str]:
         if not is_directory:
             os.unlink(name, dir_fd=directory)
             continue
+        try:
+            os.rmdir(name, dir_fd=directory)
+            continue
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
         # a directory may be closed even to its owner, and moving one writes its `..`
         os.chmod(name, stat.S_IRWXU, dir_fd=directory)
         new = next(names)

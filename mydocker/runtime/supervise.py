@@ -6,6 +6,7 @@ import os
 import select
 import time
 
+from mydocker import kernel
 from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.outcome import Outcome
@@ -122,7 +123,7 @@ class Watch:
         self._on(descriptor, action)
 
     def _end(self) -> None:
-        _, status, usage = os.wait4(self.pid, 0)
+        status, cpu, max_rss = kernel.wait(self.pid)
         if self.report in self.actions:
             self._hear()
         if self.terminal:
@@ -134,8 +135,8 @@ class Watch:
             signal=-code if code < 0 else None,
             timed_out=self.timed_out,
             wall=time.monotonic() - self.began,
-            cpu=usage.ru_utime + usage.ru_stime,
-            max_rss=usage.ru_maxrss * 1024,
+            cpu=cpu,
+            max_rss=max_rss,
         )
 
 
