@@ -117,6 +117,14 @@ def test_what_the_image_says_is_heeded(mydocker: Command, registry: Registry) ->
     assert _run(mydocker, "-e", "B=flag", "lab/settings") == Result(b"image flag\nmail\nusers\n/srv/app\n", b"", 0)
 
 
+def test_a_program_that_only_the_image_names_is_not_lent(
+    mydocker: Command, registry: Registry, explorer: pathlib.Path
+) -> None:
+    registry.push(image(entrypoint=[str(explorer)]), "lab/borrower")
+    assert _run(mydocker, "lab/borrower", "mypid").code == 127
+    assert _run(mydocker, "--entrypoint", str(explorer), "lab/borrower", "mypid").stdout == b"1\n"
+
+
 def test_nothing_to_run(mydocker: Command, registry: Registry) -> None:
     registry.push(image(cmd=None), "lab/nothing")
     done = _run(mydocker, "lab/nothing")

@@ -71,7 +71,7 @@ def plan(
         hostname=hostname,
         loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),
-        operations=_operations(spec, host, run_dir, program=argv[0] if lend_program else ""),
+        operations=_operations(spec, host, run_dir, program=_asked_for(spec, argv[0]) if lend_program else ""),
         capabilities=capabilities.DEFAULT if host.rootless else capabilities.DEFAULT & host.capabilities,
         user=spec.user or _image_user(config),
         environment=_environment(spec, config, hostname),
@@ -94,6 +94,12 @@ def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
     if not argv:
         raise LaunchError("no command to run: none was given, and the image names none")
     return argv
+
+
+def _asked_for(spec: ContainerSpec, program: str) -> str:
+    """PROGRAM if the user named it: what only the image names does not get at the host's files."""
+    given = (*(spec.entrypoint or ()), *(spec.command or ()))
+    return program if program in given[:1] else ""
 
 
 def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str) -> dict[str, str]:
