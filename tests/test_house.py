@@ -33,11 +33,11 @@ WARM = """
 mydocker mydocker.cli mydocker.cli.output mydocker.cli.run mydocker.errors mydocker.image mydocker.image.config
 mydocker.image.jsontext mydocker.image.resolve mydocker.image.store mydocker.image.stored mydocker.image.tree
 mydocker.kernel mydocker.record mydocker.reference mydocker.runtime mydocker.runtime.accounts
-mydocker.runtime.capabilities mydocker.runtime.executable mydocker.runtime.host mydocker.runtime.inside
+mydocker.runtime.executable mydocker.runtime.host mydocker.runtime.inside
 mydocker.runtime.janitor mydocker.runtime.launch mydocker.runtime.mounts mydocker.runtime.operations
 mydocker.runtime.outcome mydocker.runtime.plan mydocker.runtime.process mydocker.runtime.rootfs mydocker.runtime.run
 mydocker.runtime.rundir mydocker.runtime.signals mydocker.runtime.supervise mydocker.spec mydocker.spec.argv
-mydocker.spec.assemble mydocker.spec.container mydocker.spec.fields mydocker.spec.words
+mydocker.spec.assemble mydocker.spec.capability mydocker.spec.container mydocker.spec.fields mydocker.spec.words
 """
 
 DOORS = ["ctypes", "requests", "sh", "yaml"]

@@ -138,7 +138,7 @@ def test_help_wins_over_what_is_missing(line: str) -> None:
         ("-e", "flag needs an argument: 'e' in -e"),
         ("-ite", "flag needs an argument: 'e' in -ite"),
         ("--memory 64m alpine", "--memory is not supported yet"),
-        ("--cap-add=ALL alpine", "--cap-add is not supported yet"),
+        ("--publish=80 alpine", "--publish is not supported yet"),
         ("-p 80:80 alpine", "-p is not supported yet"),
         ("-d alpine", "-d is not supported yet"),
         ("--tty=maybe alpine", "invalid argument 'maybe' for -t, --tty: want true or false"),

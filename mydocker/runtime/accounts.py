@@ -29,7 +29,7 @@ class Identity(Record):
     home: str = "/"
 
 
-def look_up(root: int, user: User) -> Identity:
+def look_up(root: int, user: User, more_groups: tuple[str | int, ...] = ()) -> Identity:
     """USER in the image below descriptor ROOT. An unknown name is an error, an unknown number is not.
 
     Like runc: without a group the passwd entry's own and all that list the user as a member; with one,
@@ -48,6 +48,8 @@ def look_up(root: int, user: User) -> Identity:
         gid = _group(root, user.group)
     elif account is not None:
         groups = _memberships(root, account[0])
+    for group in more_groups:
+        groups = (*groups, _group(root, group))
     return Identity(uid=uid, gid=gid, groups=groups, home=home)
 
 

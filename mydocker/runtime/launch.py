@@ -65,6 +65,7 @@ def _run(plan: LaunchPlan, directory: RunDirectory, signals: Signals, terminal: 
         signals=signals,
         terminal=terminal,
         timeout=plan.timeout,
+        stop_signal=plan.stop_signal,
         grace=plan.grace,
     )
     try:

@@ -54,11 +54,18 @@ def standard_mounts(spec: ContainerSpec, host: Host, *, run_dir: str) -> tuple[O
         *_proc(spec, host),
         *_dev(spec, host),
         *_sys(spec, host),
+        *_chosen(spec),
         *(_volume(volume) for volume in volumes),
         *_etc(spec, run_dir),
-        *(Mask(target=path) for path in MASKED),
-        *(ReadOnly(target=path) for path in READ_ONLY_PATHS),
+        *_walls(spec),
     )
+
+
+def _walls(spec: ContainerSpec) -> tuple[Operation, ...]:
+    """What keeps the kernel's own files from being read or written; none for a privileged container."""
+    if spec.privileged:
+        return ()
+    return (*(Mask(target=path) for path in MASKED), *(ReadOnly(target=path) for path in READ_ONLY_PATHS))
 
 
 def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
@@ -83,6 +90,20 @@ def _dev(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     )
 
 
+def _chosen(spec: ContainerSpec) -> tuple[Operation, ...]:
+    """What only some containers have: kernel parameters, all devices of the host."""
+    operations: list[Operation] = []
+    if spec.sysctls:
+        from mydocker.runtime.parameters import Parameter
+
+        operations += [Parameter(target=f"/proc/sys/{k.replace('.', '/')}", value=v) for k, v in spec.sysctls.items()]
+    if spec.privileged:
+        from mydocker.runtime.hostdevices import HostDevices
+
+        operations.append(HostDevices(target="/dev"))
+    return tuple(operations)
+
+
 def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     if "ipc" not in spec.namespaces:
         return tuple(Bind(target=path, source=path, attributes=HARDENED, recursive=True) for path in host.shared_ipc)
@@ -95,7 +116,7 @@ def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
 
 def _sys(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     """A user namespace may mount a new sysfs only for a network namespace of its own (user_namespaces(7))."""
-    locked = READ_ONLY | HARDENED
+    locked = HARDENED | (0 if spec.privileged else READ_ONLY)
     if host.rootless and "net" not in spec.namespaces:
         return (Bind(target="/sys", source="/sys", attributes=locked, recursive=True, follow=False),)
     sysfs = Filesystem(target="/sys", fstype="sysfs", attributes=locked)

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import LaunchError
+from mydocker.errors import LaunchError, UsageError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime import capabilities
 from mydocker.runtime.accounts import ROOT
 from mydocker.runtime.executable import is_static_program
 from mydocker.runtime.mounts import standard_mounts
 from mydocker.runtime.operations import HostProgram, Operation
 from mydocker.runtime.rootfs import BareRoot, LayeredRoot, MemoryRoot, Root, disk_submounts, machine_tree
+from mydocker.spec import capability
 from mydocker.spec.container import User
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mydocker.image.stored import ImageConfig, StoredImage
     from mydocker.runtime.host import Host
     from mydocker.spec.container import ContainerSpec
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-GRACE = 10.0  # seconds between asking a container to end and killing it, as docker stop has it
+SIGTERM = 15
 
 
 class LaunchPlan(Record):
@@ -46,7 +48,11 @@ class LaunchPlan(Record):
     stdin_open: bool
     tty: bool
     timeout: float | None
-    grace: float = GRACE
+    groups: tuple[str | int, ...] = ()  # besides those of the user
+    umask: int = 0o022
+    ulimits: Mapping[str, tuple[int, int]] = {}
+    stop_signal: int = SIGTERM
+    grace: float = 10.0  # from the stop signal to the kill
 
 
 def plan(
@@ -61,7 +67,7 @@ def plan(
     """Decide how to launch SPEC on IMAGE (None with `rootfs`). `lend_program`: if the image lacks the command, a
     static program of the host at that absolute path may serve. Raises LaunchError."""
     config = image.config if image else None
-    hostname = spec.hostname or container_id[:12]
+    hostname = (spec.hostname or container_id[:12]) if "uts" in spec.namespaces else os.uname().nodename
     argv = _argv(spec, config)
     return LaunchPlan(
         container_id=container_id,
@@ -72,7 +78,7 @@ def plan(
         loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, host, run_dir, program=_asked_for(spec, argv[0]) if lend_program else ""),
-        capabilities=capabilities.DEFAULT if host.rootless else capabilities.DEFAULT & host.capabilities,
+        capabilities=_capabilities(spec, host),
         user=spec.user or _image_user(config),
         environment=_environment(spec, config, hostname),
         working_dir=os.path.join("/", spec.working_dir or (config.working_dir if config else "")),
@@ -80,7 +86,39 @@ def plan(
         stdin_open=spec.stdin_open,
         tty=spec.tty,
         timeout=spec.timeout,
+        groups=spec.group_add,
+        umask=spec.umask,
+        ulimits=spec.ulimits,
+        stop_signal=spec.stop_signal or _image_stop_signal(config),
+        grace=spec.stop_grace_period,
     )
+
+
+def _capabilities(spec: ContainerSpec, host: Host) -> int:
+    """What is asked for and we hold, as a mask; asking by name for one that we lack is an error."""
+    held = capability.EVERYTHING if host.rootless else host.capabilities
+    if spec.privileged:
+        return held
+    if not spec.cap_add and not spec.cap_drop:
+        return capability.DEFAULT & held
+    chosen = capability.chosen(spec.cap_add, spec.cap_drop, everything=held)
+    asked = capability.mask(*(name for name in spec.cap_add if name != capability.ALL))
+    if asked & ~held:
+        lacking = ", ".join(capability.names(asked & ~held))
+        raise LaunchError(f"cap_add: {lacking}: mydocker itself does not have it, so it cannot give it")
+    return chosen & held
+
+
+def _image_stop_signal(config: ImageConfig | None) -> int:
+    """The image's StopSignal; one that is none counts as not given, as an image must not fail for it."""
+    if config is None or not config.stop_signal:
+        return SIGTERM
+    from mydocker.spec.stopsignal import parse_signal
+
+    try:
+        return parse_signal(config.stop_signal)
+    except UsageError:
+        return SIGTERM
 
 
 def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
@@ -140,8 +178,8 @@ def _root(spec: ContainerSpec, image: StoredImage | None, host: Host, run_dir: s
 
 def _operations(spec: ContainerSpec, host: Host, run_dir: str, *, program: str) -> tuple[Operation, ...]:
     if "mount" not in spec.namespaces:
-        if spec.volumes or spec.inject:
-            raise LaunchError("volumes and inject need a mount namespace", hint="add `mount` to namespaces")
+        if spec.volumes or spec.inject or spec.sysctls:
+            raise LaunchError("volumes, inject and sysctls need a mount namespace", hint="add `mount` to namespaces")
         return ()
     tree: tuple[Operation, ...] = ()
     if spec.rootfs == "/":

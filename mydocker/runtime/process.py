@@ -49,8 +49,10 @@ def _tell(report: int, error: MydockerError) -> None:
 
 
 def _run(plan: LaunchPlan, report: int, terminal: int | None) -> None:
-    if terminal is not None:
+    if terminal is not None:  # after the root has changed it is too late to import
         from mydocker.runtime import terminals
+    if plan.ulimits:
+        from mydocker.runtime import limits
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
     os.setsid()
     os.umask(0o022)
@@ -60,7 +62,7 @@ def _run(plan: LaunchPlan, report: int, terminal: int | None) -> None:
     root = _build_tree(plan)
     _change_root(root, pivot="mount" in plan.namespaces)
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
-    identity = look_up(root, plan.user)
+    identity = look_up(root, plan.user, plan.groups)
     environment = {"HOME": identity.home, **plan.environment}
     if terminal is not None:
         terminals.take_new_terminal(owner=identity.uid, channel=terminal)
@@ -70,6 +72,9 @@ def _run(plan: LaunchPlan, report: int, terminal: int | None) -> None:
     check_executable(root, command)
     signals.reset()
     kernel.close_on_exec_from(3)
+    if plan.ulimits:
+        limits.apply(plan.ulimits)
+    os.umask(plan.umask)
     _drop_privileges(plan, identity)
     _execute(command, plan.argv, environment)
 
@@ -142,6 +147,8 @@ def _drop_privileges(plan: LaunchPlan, identity: Identity) -> None:
     _limit_bounding_set(plan.capabilities)
     if not plan.rootless:  # where setgroups(2) is denied, and the caller's groups are no one's
         os.setgroups([*identity.groups])
+    elif plan.groups:
+        raise LaunchError("groups cannot be added in a rootless container, which has only root's")
     _set_ids(identity)
     if identity.uid == 0:
         kernel.set_capabilities(plan.capabilities)

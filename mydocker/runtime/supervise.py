@@ -30,10 +30,12 @@ class Watch:
         signals: Signals,
         terminal: Terminal | None,
         timeout: float | None,
+        stop_signal: int,
         grace: float,
     ) -> None:
         self.pid, self.pidfd, self.report = pid, pidfd, report
-        self.signals, self.terminal, self.grace = signals, terminal, grace
+        self.signals, self.terminal = signals, terminal
+        self.stop_signal, self.grace = stop_signal, grace
         self.began = time.monotonic()
         self.deadline = self.began + timeout if timeout is not None else None
         self.kill_at: float | None = None
@@ -81,7 +83,7 @@ class Watch:
         now = time.monotonic()
         if self.deadline is not None and now >= self.deadline:
             self.deadline, self.timed_out, self.kill_at = None, True, now + self.grace
-            send(self.pidfd, signal.SIGTERM)
+            send(self.pidfd, self.stop_signal)
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
             self.kill()
@@ -101,8 +103,9 @@ class Watch:
             self.kill()
         else:
             self.interrupted = self.interrupted or number == signal.SIGINT
-            if number == signal.SIGTERM and self.kill_at is None:
-                self.kill_at = time.monotonic() + self.grace
+            if number == signal.SIGTERM:  # stopping us is stopping the container
+                number = self.stop_signal
+                self.kill_at = self.kill_at or time.monotonic() + self.grace
             send(self.pidfd, number)
 
     def _join_terminal(self) -> None:

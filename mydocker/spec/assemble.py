@@ -30,7 +30,8 @@ def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
     )
 
 
-_COMBINED = ("entrypoint", "command", "args", "env_file", "environment", "namespaces", "network_mode")
+_SHARED = ("pid", "ipc", "uts")  # keys that say of one namespace whether it is the container's own
+_COMBINED = ("entrypoint", "command", "args", "env_file", "environment", "namespaces", "network_mode", *_SHARED)
 
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -58,14 +59,40 @@ def _process_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, st
 def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     asked, mode = values.get("namespaces"), values.get("network_mode")
     if asked is not None and mode is not None:
-        private = asked.get("net", mode == "none") if isinstance(asked, dict) else "net" in asked
+        private = _is_own(asked, "net", default=mode == "none")
         if private and mode == "host":
             yield "namespaces", "a net namespace of its own contradicts network_mode 'host'"
         if not private and mode == "none":
             yield "namespaces", "network_mode 'none' needs the net namespace"
-    if asked is not None and "hostname" in values and "uts" not in _isolation(values)[0]:
+    for key in _SHARED:
+        said = values.get(key)
+        if asked is not None and said is not None and _is_own(asked, key, default=said) != said:
+            yield key, f"{key} contradicts namespaces"
+    own = _isolation(values)[0]
+    if "hostname" in values and "uts" not in own:
         # without a uts namespace, sethostname(2) would rename the machine
         yield "hostname", "a host name of its own needs the uts namespace"
+    if values.get("privileged") and values.get("cap_drop"):
+        yield "cap_drop", "privileged gives every capability, and cap_drop takes some away"
+    if values.get("sysctls"):
+        yield from _sysctl_contradictions(values["sysctls"], own)
+
+
+def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Without a namespace of the container's own, setting one would set the machine's."""
+    from mydocker.spec.sysctl import namespace_of
+
+    for name in sysctls:
+        namespace = namespace_of(name)
+        if namespace == "net" and "net" not in own:
+            yield "sysctls", f"{name} needs a network of the container's own, such as network_mode 'none'"
+        elif namespace not in own:
+            yield "sysctls", f"{name} needs the {namespace} namespace"
+
+
+def _is_own(namespaces: Any, name: str, *, default: bool) -> bool:
+    """What the key `namespaces` says of one: whether it is the container's own."""
+    return bool(namespaces.get(name, default) if isinstance(namespaces, dict) else name in namespaces)
 
 
 def _process(values: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
@@ -85,7 +112,8 @@ def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     """(namespaces, network_mode). A list of namespaces is exact, a mapping (name -> new) changes the default."""
     asked, mode = values.get("namespaces"), values.get("network_mode")
     if asked is None or isinstance(asked, dict):
-        choice = {name: name != "net" or mode == "none" for name in NAMESPACES} | (asked or {})
+        said = {name: values[name] for name in _SHARED if values.get(name) is not None}
+        choice = {name: name != "net" or mode == "none" for name in NAMESPACES} | said | (asked or {})
         chosen = tuple(name for name in NAMESPACES if choice[name])
     else:
         chosen = asked

@@ -15,6 +15,7 @@ from mydocker.spec import words
 from mydocker.spec.container import NAMESPACES
 from mydocker.spec.envfile import read_compose_file, read_docker_file
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.ulimit import limit
 from mydocker.spec.volume import PROPAGATIONS, bind
 
 if TYPE_CHECKING:
@@ -197,6 +198,30 @@ def _is_private(word: str, place: words.Place) -> bool:
     return word == "private"
 
 
+def _ulimits(node: Node, field: Field, reading: Reading) -> dict[str, tuple[int, int]]:
+    """Name to a value, or to {soft, hard}; or a list of NAME=SOFT[:HARD]."""
+    values: dict[str, tuple[int, int]] = {}
+    if isinstance(node, Mapping):
+        for key, value in node.entries:
+            values.update(_ulimit(key, value, reading) or {})
+    else:
+        for limits in _list(node, field, reading):
+            values.update(limits or {})
+    return values
+
+
+def _ulimit(key: Scalar, value: Node, reading: Reading) -> Any:
+    soft = hard = value
+    if isinstance(value, Mapping):
+        members = reading.members(value, ("soft", "hard"))
+        if len(members) < 2:
+            reading.refuse(value, "a ulimit needs soft and hard")
+            return None
+        soft, hard = members["soft"], members["hard"]
+    texts = reading.text(soft), reading.text(hard)
+    return reading.attempt(key, lambda: limit(key.text, *texts))
+
+
 SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "text": _text,
     "title": _title,
@@ -207,4 +232,5 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "env_files": _env_files,
     "volumes": _volumes,
     "namespaces": _namespaces,
+    "ulimits": _ulimits,
 }

@@ -21,6 +21,11 @@ def parse_user(text: str) -> User:
     return User(user=_identity(name, "user"), group=_identity(group, "group"))
 
 
+def parse_group(text: str) -> str | int:
+    """A group alone, as --group-add takes it."""
+    return _identity(text, "group")
+
+
 def _identity(word: str, what: str) -> str | int:
     """Only ASCII digits make a number: not `1_0`, `٠` or `0x0`, which int() or isdigit() would let through."""
     if not word:

@@ -161,6 +161,57 @@ def timeout(word: str, place: Place) -> float:
     return seconds
 
 
+def grace(word: str, place: Place) -> float:
+    """Seconds, perhaps none."""
+    from mydocker.spec.duration import parse_duration
+
+    return parse_duration(word)
+
+
+def stop_signal(word: str, place: Place) -> int:
+    from mydocker.spec.stopsignal import parse_signal
+
+    return parse_signal(word)
+
+
+def capability(word: str, place: Place) -> str:
+    from mydocker.spec.capability import parse_capability
+
+    return parse_capability(word)
+
+
+def sysctl(word: str, place: Place) -> dict[str, str]:
+    from mydocker.spec.sysctl import parse_sysctl
+
+    return parse_sysctl(word)
+
+
+def ulimit(word: str, place: Place) -> dict[str, tuple[int, int]]:
+    from mydocker.spec.ulimit import parse_ulimit
+
+    return parse_ulimit(word)
+
+
+def umask(word: str, place: Place) -> int:
+    """An octal number, as the shell's umask prints it."""
+    if not word or len(word) > 4 or not frozenset("01234567").issuperset(word) or int(word, 8) > 0o777:
+        raise UsageError(f"umask {word!r}: want an octal number up to 0777, such as 0022")
+    return int(word, 8)
+
+
+def group(word: str, place: Place) -> str | int:
+    from mydocker.spec.user import parse_group
+
+    return parse_group(word)
+
+
+def shared_or_not(word: str, place: Place) -> bool:
+    """Whether a namespace is the container's own: `private`, or an empty word, rather than `host`."""
+    if word.startswith(("container:", "service:", "ns:")):
+        raise UsageError(f"{word!r} is not supported yet", hint="use host or private")
+    return _one_of(word or "private", ("host", "private")) == "private"
+
+
 def user(word: str, place: Place) -> User | None:
     """An empty word is the image's user, as for Docker."""
     from mydocker.spec.user import parse_user

@@ -1,0 +1,34 @@
+"""Signals by name: `TERM`, `SIGTERM`, `15`, `RTMIN+3`, as `docker run --stop-signal` takes them."""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import signal as signal
+else:
+    import _signal as signal  # the standard module wraps these in enums, which costs start-up time
+
+_REAL_TIME = (34, 64)  # SIGRTMIN and SIGRTMAX of glibc and of Docker's table
+_NUMBERS = {
+    name[3:]: value
+    for name, value in vars(signal).items()
+    if name.startswith("SIG") and not name.startswith("SIG_") and isinstance(value, int)
+}
+
+
+def parse_signal(word: str) -> int:
+    """The number of the signal that WORD names. Raises UsageError."""
+    if word.isascii() and word.isdigit() and len(word) < 4 and 1 <= int(word) <= _REAL_TIME[1]:
+        return int(word)
+    name = word.upper().removeprefix("SIG")
+    if name in _NUMBERS:
+        return int(_NUMBERS[name])
+    for start, base, sign in (("RTMIN+", _REAL_TIME[0], 1), ("RTMAX-", _REAL_TIME[1], -1)):
+        offset = name.removeprefix(start)
+        if offset != name and offset.isascii() and offset.isdigit() and len(offset) < 3:
+            number = base + sign * int(offset)
+            if _REAL_TIME[0] <= number <= _REAL_TIME[1]:
+                return number
+    raise UsageError(f"unknown signal {word!r}", hint="names are as in `kill -l`: TERM, SIGINT, RTMIN+3, or a number")
