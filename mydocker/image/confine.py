@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import os
 
-from mydocker import kernel
+from mydocker import idmap, kernel
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mydocker.idmap import IdMap
 
 _NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 
@@ -19,13 +23,14 @@ _KEPT = {_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _MKNOD, _SETFCAP}
 _SETPCAP = 8
 
 
-def confine(directory: str) -> None:
+def confine(directory: str, *, ids: IdMap | None) -> None:
     """For the rest of this process's life only what is below DIRECTORY, now its working directory, can be written.
 
-    Takes root's CAP_SYS_ADMIN, or as an ordinary user a user namespace in which root is that user. OSError.
+    Takes root's CAP_SYS_ADMIN, or as an ordinary user IDS, those of a user namespace in which root is that user.
+    OSError, HostError.
     """
-    if os.geteuid() != 0:
-        _become_root_of_a_namespace()
+    if ids is not None:
+        idmap.enter(ids)
     kernel.unshare(_NAMESPACES)
     kernel.set_propagation("/", kernel.MS_REC | kernel.MS_PRIVATE)
     layer = kernel.clone_tree(directory)
@@ -46,15 +51,3 @@ def drop_capabilities() -> None:
         if number not in _KEPT | {_SETPCAP}:
             kernel.prctl(kernel.PR_CAPBSET_DROP, number)
     kernel.prctl(kernel.PR_CAPBSET_DROP, _SETPCAP)
-
-
-def _become_root_of_a_namespace() -> None:
-    """user_namespaces(7): one id may be mapped without privileges, and groups only once setgroups is denied."""
-    user, group = os.geteuid(), os.getegid()
-    kernel.unshare(kernel.CLONE_NEWUSER)
-    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-        descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)

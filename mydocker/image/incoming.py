@@ -43,7 +43,7 @@ class Claim:
 
     def publish(self) -> None:
         """Make the layer, whose contents are durable, visible under its name, and give up the claim."""
-        os.rename(self.directory, self._final)
+        tree.move(self.directory, self._final)
         sync_directory(os.path.dirname(self._final))
         self._release()
 

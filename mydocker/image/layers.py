@@ -15,6 +15,7 @@ from contextlib import ExitStack
 
 from mydocker import kernel, tools
 from mydocker.errors import ImageError, StoreError
+from mydocker.idmap import IdMap
 from mydocker.image import blob
 from mydocker.image.incoming import Claim
 from mydocker.image.inflate import inflate
@@ -58,15 +59,15 @@ def fetch(
             for diff_id in missing[start : start + BATCH]:
                 claim = stack.enter_context(Claim(store, diff_id))
                 if not claim.is_done:
-                    jobs.append(_begin(wanted[diff_id], diff_id, claim, stack))
+                    jobs.append(_begin(wanted[diff_id], diff_id, claim, store.ids, stack))
             _run(sorted(jobs, key=lambda job: -job.descriptor.size), registry, progress)  # the longest first
 
 
-def _begin(descriptor: Descriptor, diff_id: Digest, claim: Claim, stack: ExitStack) -> _Job:
+def _begin(descriptor: Descriptor, diff_id: Digest, claim: Claim, ids: IdMap | None, stack: ExitStack) -> _Job:
     os.mkdir(claim.directory, 0o755)
     os.chmod(claim.directory, 0o755)  # whatever our umask is
     what = f"layer {descriptor.digest}"
-    unpacker = Unpacker(claim.directory, tar=tools.find("tar"), lock=claim.lock, what=what)
+    unpacker = Unpacker(claim.directory, tar=tools.find("tar"), lock=claim.lock, what=what, ids=ids)
     stack.callback(unpacker.abort)  # before the claim's end removes the directory
     return _Job(descriptor=descriptor, diff_id=diff_id, claim=claim, unpacker=unpacker)
 

@@ -3,6 +3,7 @@
     <root>/
       blobs/sha256/<hex>              manifests and configs
       layers/sha256-<hex>/            one unpacked layer each, named by diff ID, complete and durable if it exists
+      layers/sha256-<hex>-<ids>/      the same, unpacked by an ordinary user: IdMap.key says whose ids its owners are
       refs/<registry>/<repository>/:<tag>/<platform>
       refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `_Ref`)
       incoming/                       what is being written, see incoming.py
@@ -27,6 +28,8 @@ from mydocker.reference import Digest, Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mydocker.idmap import IdMap
+
 _LIMIT = 4 << 20  # bytes of a blob, as in jsontext
 
 
@@ -43,10 +46,16 @@ class _Ref(Record):
 
 
 class Store:
-    """The store under ROOT, an absolute path; nothing is created before something is put there."""
+    """The store under ROOT, an absolute path; nothing is created before something is put there.
+
+    `ids` is None for root, else what an ordinary user's layers are unpacked with. With other ids their owners would be
+    others, so when a user's ranges change its layers are fetched again.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self.ids = _caller_ids()
+        self._suffix = f"-{self.ids.key}" if self.ids else ""
         self.containers = f"{root}/containers"
         self.incoming = f"{root}/incoming"
 
@@ -63,7 +72,7 @@ class Store:
 
     def layer_path(self, diff_id: Digest) -> str:
         """Where the layer is, or will be once it has been unpacked and verified."""
-        return f"{self.root}/layers/sha256-{diff_id.hex}"
+        return f"{self.root}/layers/sha256-{diff_id.hex}{self._suffix}"
 
     def blob_path(self, digest: Digest) -> str:
         return f"{self.root}/blobs/sha256/{digest.hex}"
@@ -163,6 +172,14 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _caller_ids() -> IdMap | None:
+    if os.geteuid() == 0:
+        return None
+    from mydocker import idmap
+
+    return idmap.of_caller()
 
 
 def _make_private(root: str, name: str) -> None:

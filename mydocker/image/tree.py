@@ -1,4 +1,4 @@
-"""A directory tree of untrusted shape: removed whatever its depth, its modes and the number of its entries."""
+"""A directory tree of untrusted shape: removed whatever its depth, modes, owners and the number of its entries."""
 
 from __future__ import annotations
 
@@ -9,13 +9,36 @@ import stat
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def remove(path: str) -> None:
-    """Remove directory PATH and all in it, following no symlink. No such directory is fine; OSError otherwise.
+    """Remove directory PATH and all in it, following no symlink. No such directory is fine; OSError otherwise."""
+    _permitted(lambda: _remove(path))
 
-    Directories below are first moved up into PATH, so that neither recursion, nor the number of open files, nor the
+
+def move(path: str, target: str) -> None:
+    """Rename directory PATH to TARGET, whoever owns it: what moves to another parent is written to (its `..`)."""
+    _permitted(lambda: os.rename(path, target))
+
+
+def _permitted(action: Callable[[], None]) -> None:
+    """Do ACTION; and as an ordinary user whom other owners of files stop, as root of all ids that the user has."""
+    try:
+        action()
+    except PermissionError:
+        if os.geteuid() == 0:
+            raise
+        from mydocker import idmap
+
+        ids = idmap.of_caller()
+        if ids.is_single:
+            raise
+        idmap.perform(ids, action)
+
+
+def _remove(path: str) -> None:
+    """Directories below are first moved up into PATH, so that neither recursion, nor the number of open files, nor the
     length of a path grows with the depth, which an image or a container may choose.
     """
     try:

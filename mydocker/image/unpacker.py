@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mydocker import kernel, tools
 from mydocker.errors import HostError, ImageError, MydockerError, StoreError
 from mydocker.image import confine, whiteout
+
+if TYPE_CHECKING:
+    from mydocker.idmap import IdMap
 
 OPTIONS = (
     "--extract",
@@ -40,14 +44,18 @@ _VECTORS = 512  # pieces; IOV_MAX is 1024
 _PIPE = 1 << 20  # /proc/sys/fs/pipe-max-size, for all users
 _SHOWN = 2000  # bytes of tar's complaints
 _VERIFIED = b"verified"
+_NO_OWNER = re.compile(r"Cannot change ownership .*Invalid argument")
 _FULL = ("No space left on device", "Disk quota exceeded", "Wrote only")  # the last is tar's word for a short write
 
 
 class Unpacker:
     """Started by a process of one thread (fork(2)); used by any one thread from then on."""
 
-    def __init__(self, directory: str, *, tar: str, lock: int, what: str) -> None:
-        """Begin to unpack into DIRECTORY, which exists. LOCK stays held until the last of its processes is gone."""
+    def __init__(self, directory: str, *, tar: str, lock: int, what: str, ids: IdMap | None) -> None:
+        """Begin to unpack into DIRECTORY, which exists. LOCK stays held until the last of its processes is gone.
+
+        IDS are those of the user namespace that an ordinary user unpacks in.
+        """
         self._what = what
         archive, self._archive = os.pipe()
         _widen(self._archive)
@@ -55,7 +63,7 @@ class Unpacker:
         self._report, report = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _child(directory, tar, archive, orders, report, lock)
+            _child(directory, tar, archive, orders, report, lock, ids)
         self._process = os.pidfd_open(pid)
         for descriptor in (archive, orders, report):
             os.close(descriptor)
@@ -125,6 +133,8 @@ class Unpacker:
         message = f"{self._what}: cannot be unpacked: {text}"
         if any(words in text for words in _FULL):
             raise StoreError(message, hint="free some space, or set MYDOCKER_ROOT to a larger file system")
+        if _NO_OWNER.search(text):
+            raise HostError(message, hint="the image has more users than /etc/subuid and /etc/subgid grant to this one")
         raise _host_error(message) if kind == b"H" else ImageError(message)
 
 
@@ -147,24 +157,26 @@ def _close(descriptor: int) -> int:
     return -1
 
 
-def _child(directory: str, tar: str, archive: int, orders: int, report: int, lock: int) -> NoReturn:
+def _child(directory: str, tar: str, archive: int, orders: int, report: int, lock: int, ids: IdMap | None) -> NoReturn:
     """The confined process, from fork to exit. It has no use for any other descriptor, and others would miss them."""
     kind, text = b"H", b""
     try:
         os.setsid()  # Ctrl-C is for our parent, whose end is ours
         _keep_only({archive, orders, report, lock})
-        confine.confine(directory)
+        confine.confine(directory, ids=ids)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         os.umask(0o022)  # of directories that the archive does not mention
         os.set_inheritable(lock, True)
         os.set_inheritable(report, True)
         kind = b"I"
-        text = _extract(tar, archive)
-        if not text and _carry_out(orders):
+        text = _extract(tar, archive, own_files=ids is not None and ids.is_single)
+        if not text and _carry_out(orders, in_namespace=ids is not None):
             kernel.syncfs(os.open(".", os.O_RDONLY))
     except OSError as error:
         where = f": {os.fsdecode(error.filename)}" if error.filename else ""
         text = f"{error.strerror}{where}".encode(errors="replace")
+    except MydockerError as error:
+        text = error.message.encode(errors="replace")
     except BaseException as error:  # nothing may return into the caller's copy of the program
         text = repr(error).encode(errors="replace")
     if text:
@@ -183,8 +195,8 @@ def _keep_only(kept: set[int]) -> None:
     os.closerange(first, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 1 << 20 else 1 << 20)
 
 
-def _extract(tar: str, archive: int) -> bytes:
-    """Run GNU tar to its end; what it says if it fails."""
+def _extract(tar: str, archive: int, *, own_files: bool) -> bytes:
+    """Run GNU tar to its end; what it says if it fails. OWN_FILES: there is no other owner."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -195,7 +207,8 @@ def _extract(tar: str, archive: int) -> bytes:
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
             for number in (signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
-            os.execve(tar, [tar, *OPTIONS, *_owner_options()], {"PATH": tools.PATH, "LC_ALL": "C"})
+            owner = "--no-same-owner" if own_files else "--same-owner"
+            os.execve(tar, [tar, *OPTIONS, owner], {"PATH": tools.PATH, "LC_ALL": "C"})
         except OSError as error:
             os.write(2, f"{tar}: {error}".encode())
         finally:
@@ -209,22 +222,13 @@ def _extract(tar: str, archive: int) -> bytes:
     return (said or b"tar was killed") if status else b""
 
 
-def _owner_options() -> list[str]:
-    """With one id mapped every file is that id's."""
-    with open("/proc/self/uid_map") as text:
-        mapped = text.read().split()
-    return ["--no-same-owner"] if mapped[2:] == ["1"] else ["--same-owner"]
-
-
-def _carry_out(orders: int) -> bool:
+def _carry_out(orders: int, *, in_namespace: bool) -> bool:
     """Write the whiteouts. False if the archive turned out to be wrong, or whoever checks it is gone."""
     with os.fdopen(orders, "rb") as stream:
         *records, word = stream.read().split(b"\0")
     if word != _VERIFIED:
         return False
     root = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
-    with open("/proc/self/uid_map") as text:
-        in_namespace = text.read().split()[2:] == ["1"]
     whiteout.apply(
         root,
         hidden=[path[1:] for path in records if path[:1] == b"h"],

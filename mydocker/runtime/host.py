@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 
 from mydocker import kernel
-from mydocker.record import Record
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from mydocker.idmap import IdMap
 
 OVERLAYFS_MAGIC = 0x794C7630  # linux/magic.h
 
@@ -16,21 +19,23 @@ class Host(Record):
     capabilities: int
     cgroup2: bool
     store_on_overlay: bool
+    ids: IdMap | None  # those of an ordinary user's containers; None for root
     shared_ipc: tuple[str, ...]  # where the host shows its shared memory and message queues
 
     @property
     def rootless(self) -> bool:
         """Not root: a user namespace gives what privileges there are."""
-        return self.uid != 0
+        return self.ids is not None
 
 
-def look_at_host(store: str) -> Host:
-    """The facts of this machine and this user; STORE is a directory of the store."""
+def look_at_host(store: str, *, ids: IdMap | None) -> Host:
+    """The facts of this machine and this user, who has IDS; STORE is a directory of the store."""
     return Host(
         uid=os.geteuid(),
         gid=os.getegid(),
         capabilities=kernel.get_capabilities(),
         cgroup2=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         store_on_overlay=kernel.filesystem_type(store) == OVERLAYFS_MAGIC,
+        ids=ids,
         shared_ipc=tuple(path for path in ("/dev/shm", "/dev/mqueue") if os.path.isdir(path)),
     )

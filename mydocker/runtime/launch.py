@@ -51,12 +51,13 @@ def launch(plan: LaunchPlan) -> Outcome:
 
 def _run(plan: LaunchPlan, directory: RunDirectory, signals: Signals, terminal: Terminal | None) -> Outcome:
     report, failing = os.pipe()
+    named, naming = os.pipe() if plan.needs_ids else (-1, -1)
     try:
         pid, pidfd = kernel.clone(_namespaces(plan))
     except OSError as error:
         raise _refused(plan, error) from None
     if pid == 0:
-        become(plan, report=failing, terminal=terminal.theirs.fileno() if terminal else None)
+        become(plan, report=failing, terminal=terminal.theirs.fileno() if terminal else None, ids=(named, naming))
     os.close(failing)
     watch = Watch(
         pid=pid,
@@ -70,11 +71,26 @@ def _run(plan: LaunchPlan, directory: RunDirectory, signals: Signals, terminal: 
     )
     try:
         with Janitor(pidfd=pidfd, run_dir=plan.run_dir, keep=directory.lock):
+            if plan.needs_ids:
+                _give_ids(plan, pid, named, naming)
             return watch.until_end()
     finally:
         watch.kill()  # nothing to kill, unless an error of ours ends the watch
         os.close(pidfd)
         os.close(report)
+
+
+def _give_ids(plan: LaunchPlan, pid: int, named: int, naming: int) -> None:
+    """Write the child's id maps while it waits; only we, outside of its user namespace, may (user_namespaces(7))."""
+    from mydocker import idmap
+
+    assert plan.rootless is not None
+    os.close(named)
+    try:
+        idmap.assign(pid, plan.rootless)
+        os.write(naming, b"1")
+    finally:
+        os.close(naming)
 
 
 def _namespaces(plan: LaunchPlan) -> int:

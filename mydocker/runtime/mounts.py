@@ -77,7 +77,7 @@ def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
 
 def _dev(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     terminals = [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]
-    if not host.rootless:  # a single mapped id has no tty group
+    if host.ids is None or host.ids.has_group(int(TTY_GROUP)):
         terminals.append(("gid", TTY_GROUP))
     return (
         Filesystem(

@@ -21,6 +21,7 @@ from mydocker.spec.container import User
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mydocker.idmap import IdMap
     from mydocker.image.stored import ImageConfig, StoredImage
     from mydocker.runtime.host import Host
     from mydocker.spec.container import ContainerSpec
@@ -35,7 +36,7 @@ class LaunchPlan(Record):
     container_id: str
     run_dir: str
     namespaces: tuple[str, ...]
-    rootless: tuple[int, int] | None  # the uid and gid outside which root inside a user namespace is; None for root
+    rootless: IdMap | None  # the ids of a user namespace of its own; None for root
     hostname: str
     loopback: bool  # whether to bring up `lo` in a network namespace of the container's own
     root: Root
@@ -53,6 +54,11 @@ class LaunchPlan(Record):
     ulimits: Mapping[str, tuple[int, int]] = {}
     stop_signal: int = SIGTERM
     grace: float = 10.0  # from the stop signal to the kill
+
+    @property
+    def needs_ids(self) -> bool:
+        """Whether others must write the id maps of its user namespace."""
+        return self.rootless is not None and not self.rootless.is_single
 
 
 def plan(
@@ -73,7 +79,7 @@ def plan(
         container_id=container_id,
         run_dir=run_dir,
         namespaces=spec.namespaces,
-        rootless=(host.uid, host.gid) if host.rootless else None,
+        rootless=host.ids,
         hostname=hostname,
         loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),

@@ -23,16 +23,20 @@ from mydocker.runtime.inside import make_directory
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from mydocker.idmap import IdMap
     from mydocker.runtime.plan import LaunchPlan
 
+MORE_IDS = "grant that user more ids in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 
-def become(plan: LaunchPlan, *, report: int, terminal: int | None) -> NoReturn:
+
+def become(plan: LaunchPlan, *, report: int, terminal: int | None, ids: tuple[int, int]) -> NoReturn:
     """Carry out PLAN and execute its command; never returns.
 
-    REPORT is the pipe for failures, TERMINAL a socket over which the master of a new terminal is sent.
+    REPORT is the pipe for failures, TERMINAL a socket over which the master of a new terminal is sent, IDS a pipe
+    through which we hear that our id maps have been written.
     """
     try:
-        _run(plan, report, terminal)
+        _run(plan, report, terminal, ids)
     except MydockerError as error:
         _tell(report, error)
     except OSError as error:
@@ -48,7 +52,7 @@ def _tell(report: int, error: MydockerError) -> None:
     os.write(report, text.encode(errors="surrogateescape")[:4096])
 
 
-def _run(plan: LaunchPlan, report: int, terminal: int | None) -> None:
+def _run(plan: LaunchPlan, report: int, terminal: int | None, ids: tuple[int, int]) -> None:
     if terminal is not None:  # after the root has changed it is too late to import
         from mydocker.runtime import terminals
     if plan.ulimits:
@@ -57,7 +61,7 @@ def _run(plan: LaunchPlan, report: int, terminal: int | None) -> None:
     os.setsid()
     os.umask(0o022)
     if plan.rootless:
-        _map_root(*plan.rootless)
+        _take_ids(plan.rootless, *ids)
     _name_and_connect(plan)
     root = _build_tree(plan)
     _change_root(root, pivot="mount" in plan.namespaces)
@@ -79,11 +83,17 @@ def _run(plan: LaunchPlan, report: int, terminal: int | None) -> None:
     _execute(command, plan.argv, environment)
 
 
-def _map_root(uid: int, gid: int) -> None:
-    """Root in here is the user UID:GID out there, and nobody else exists (user_namespaces(7))."""
-    for name, line in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-        with open(f"/proc/self/{name}", "w") as file:
-            file.write(line)
+def _take_ids(ids: IdMap, named: int, naming: int) -> None:
+    """Have IDS in our new user namespace: one is for us to write, more are for our parent, whom we wait for."""
+    if ids.is_single:
+        from mydocker import idmap
+
+        idmap.assign_own(ids)
+        return
+    os.close(naming)
+    if not os.read(named, 1):  # it has failed, and says so itself
+        os._exit(LaunchError.exit_code)
+    os.close(named)
 
 
 def _name_and_connect(plan: LaunchPlan) -> None:
@@ -145,11 +155,10 @@ def _drop_privileges(plan: LaunchPlan, identity: Identity) -> None:
     """Give up all capabilities that the plan does not grant, then change to the user."""
     kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
     _limit_bounding_set(plan.capabilities)
-    if not plan.rootless:  # where setgroups(2) is denied, and the caller's groups are no one's
-        os.setgroups([*identity.groups])
-    elif plan.groups:
-        raise LaunchError("groups cannot be added in a rootless container, which has only root's")
-    _set_ids(identity)
+    has_groups = plan.rootless is None or not plan.rootless.is_single
+    if plan.groups and not has_groups:
+        raise LaunchError("groups cannot be added in a rootless container that has only root's", hint=MORE_IDS)
+    _set_ids(identity, groups=has_groups)
     if identity.uid == 0:
         kernel.set_capabilities(plan.capabilities)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)  # changing the user has cleared it
@@ -164,16 +173,19 @@ def _limit_bounding_set(mask: int) -> None:
                 return
 
 
-def _set_ids(identity: Identity) -> None:
+def _set_ids(identity: Identity, *, groups: bool) -> None:
+    """Become IDENTITY; without GROUPS setgroups(2) is denied, and the caller's groups are no one's."""
     try:
+        if groups:
+            os.setgroups([*identity.groups])
         os.setresgid(identity.gid, identity.gid, identity.gid)
         os.setresuid(identity.uid, identity.uid, identity.uid)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         raise LaunchError(
-            f"user {identity.uid}:{identity.gid} does not exist in a rootless container, which has only root",
-            hint="run as root, or without a user",
+            f"user {identity.uid}:{identity.gid} does not exist in this container, which an ordinary user has started",
+            hint=MORE_IDS,
         ) from None
 
 

@@ -41,7 +41,7 @@ def prepare(
     return plan(
         spec,
         image,
-        host=look_at_host(store.containers),
+        host=look_at_host(store.containers, ids=store.ids),
         container_id=container_id,
         run_dir=f"{store.containers}/{container_id[:12]}",
         lend_program=lend_program,

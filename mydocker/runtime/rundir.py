@@ -88,7 +88,7 @@ def sweep(containers: str) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             tree.remove(path)
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):  # in use; or an ordinary user has lost the ids that own files in it
             pass
         finally:
             os.close(lock)

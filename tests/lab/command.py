@@ -113,13 +113,27 @@ insecure = true
 
 @contextmanager
 def ordinary_user() -> Iterator[pwd.struct_passwd]:
-    """A user made for the length of the `with`, with a home and what subordinate ids the machine gives new users."""
+    """A user made for the length of the `with`, with a home and no subordinate ids; see `granted`."""
     name = f"mydocker-{os.getpid()}"
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+    no_ids = ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"]
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", *no_ids, name], check=True)
     try:
         yield pwd.getpwnam(name)
     finally:
         subprocess.run(["userdel", "--remove", name], check=True, stderr=subprocess.DEVNULL)
+
+
+@contextmanager
+def granted(user: pwd.struct_passwd, first: int, count: int = 65536) -> Iterator[None]:
+    """For the length of the `with`, USER has COUNT subordinate ids of users, and of groups, from FIRST on."""
+    for file in ("/etc/subuid", "/etc/subgid"):
+        pathlib.Path(file).touch()
+    ids = f"{first}-{first + count - 1}"
+    subprocess.run(["usermod", "--add-subuids", ids, "--add-subgids", ids, user.pw_name], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["usermod", "--del-subuids", ids, "--del-subgids", ids, user.pw_name], check=True)
 
 
 def as_user(command: Command, user: pwd.struct_passwd, *, program: pathlib.Path) -> Command:

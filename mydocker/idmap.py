@@ -1,0 +1,241 @@
+"""IdMap: which ids a rootless container has, and which of the host's they are (user_namespaces(7)).
+
+An ordinary user may map only itself; newuidmap(1) and newgidmap(1) also map the ranges that /etc/subuid and /etc/subgid
+grant it. With ranges, root inside is the user and 1, 2, 3… are the granted ids in order, as for Podman; without, or
+where those programs are missing or cannot gain privileges, root is all there is.
+
+Taken by the store, whose layers have owners, and by the runtime. On the warm path of an ordinary user only.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+from mydocker.errors import HostError
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+EXTENTS = 300  # the kernel takes 340 lines; two more may be needed below
+HIGHEST = 2**31 - 1  # the largest id that a container's user may have
+PROGRAMS = ("newuidmap", "newgidmap")
+
+
+class Extent(Record):
+    """COUNT ids from INSIDE on are those of the host from OUTSIDE on."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+class IdMap(Record):
+    """The ids of users and of groups that exist inside. One extent of one id each: there is nobody but the user."""
+
+    users: tuple[Extent, ...]
+    groups: tuple[Extent, ...]
+
+    @property
+    def is_single(self) -> bool:
+        return sum(extent.count for extent in self.users) == 1
+
+    @property
+    def key(self) -> str:
+        """A short name for this map: files that were unpacked with one map have other owners in any other."""
+        import binascii
+
+        return f"{binascii.crc32(repr((self.users, self.groups)).encode()):08x}"
+
+    def has_group(self, group: int) -> bool:
+        """Whether GROUP, a number inside, is anybody."""
+        return any(0 <= group - extent.inside < extent.count for extent in self.groups)
+
+
+def of_caller() -> IdMap:
+    """The map with all ids that the calling user is granted; root inside is the user."""
+    user, group = os.geteuid(), os.getegid()
+    users, groups = list(granted("/etc/subuid", user)), list(granted("/etc/subgid", user))
+    if not users or not groups or not can_use_ranges():
+        users = groups = []
+    return IdMap(users=_with_root(user, users), groups=_with_root(group, groups))
+
+
+def keep_id(ids: IdMap, *, user: int, group: int) -> IdMap:
+    """IDS, in which root is the user, changed so that the user's own ids are the same inside as outside.
+
+    Root and the user trade places, and everybody else stays: files of an image keep their owners but for root's,
+    which are the user's.
+    """
+    return IdMap(users=_swapped(ids.users, user), groups=_swapped(ids.groups, group))
+
+
+def granted(path: str, user: int) -> Iterator[tuple[int, int]]:
+    """The ranges (first, count) that subuid(5) file PATH grants USER, by name or number."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.strip().split(":") for line in file]
+    except OSError:
+        return
+    name = _name(user) if lines else ""
+    for line in lines:
+        if len(line) == 3 and line[0] in (name, str(user)) and _is_number(line[1]) and _is_number(line[2]):
+            yield int(line[1]), int(line[2])
+
+
+def can_use_ranges() -> bool:
+    """Whether newuidmap and newgidmap are there and may gain the privileges that they need."""
+    from mydocker import tools
+
+    try:
+        for program in PROGRAMS:
+            tools.find(program)
+    except HostError:
+        return False
+    return not kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS)
+
+
+def assign(process: int, ids: IdMap) -> None:
+    """Give IDS to the user namespace of PROCESS, a child of ours. HostError if the host's programs refuse."""
+    from mydocker import tools
+
+    maps = ((PROGRAMS[0], ids.users), (PROGRAMS[1], ids.groups))
+    try:
+        tools.run_together([(program, str(process), *_numbers(extents)) for program, extents in maps])
+    except HostError as error:
+        hint = "the ranges of this user in /etc/subuid and /etc/subgid must be free to use; mydocker doctor tells more"
+        raise HostError(error.message, hint=hint) from None
+
+
+def assign_own(ids: IdMap) -> None:
+    """Give IDS, a single one, to the new user namespace that we are in; nobody else is needed for that."""
+    [user], [group] = ids.users, ids.groups
+    lines = (("setgroups", "deny"), ("uid_map", _line(user)), ("gid_map", _line(group)))
+    for name, line in lines:
+        descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+def enter(ids: IdMap) -> None:
+    """Move this process, of one thread, into a new user namespace that has IDS. OSError, HostError."""
+    if ids.is_single:
+        kernel.unshare(kernel.CLONE_NEWUSER)
+        assign_own(ids)
+        return
+    waiting, ready = os.pipe()
+    helper = os.fork()  # it stays outside, where newuidmap has its privileges
+    if helper == 0:
+        _help(ids, waiting, ready)
+    os.close(waiting)
+    try:
+        kernel.unshare(kernel.CLONE_NEWUSER)
+        os.write(ready, b"1")
+    finally:
+        os.close(ready)
+        _, status = os.waitpid(helper, 0)
+    if status:
+        raise HostError("newuidmap and newgidmap refuse the ranges of /etc/subuid and /etc/subgid")
+
+
+def perform(ids: IdMap, action: Callable[[], None]) -> None:
+    """Do ACTION as root of a user namespace with IDS, in a process of its own. The OSError that it raised."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        number = 1
+        try:
+            enter(ids)
+            action()
+            number = 0
+        except OSError as error:
+            number = error.errno or 1
+        finally:
+            os.write(writer, str(number).encode())
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as report:
+        number = int(report.read() or "1")
+    os.waitpid(pid, 0)
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+def _help(ids: IdMap, waiting: int, ready: int) -> None:
+    status = 1
+    try:
+        os.close(ready)
+        if os.read(waiting, 1):
+            assign(os.getppid(), ids)
+            status = 0
+    finally:
+        os._exit(status)
+
+
+def _with_root(root: int, ranges: Iterable[tuple[int, int]]) -> tuple[Extent, ...]:
+    """Root inside is ROOT; then RANGES follow each other, those that overlap an earlier one left out (the kernel's
+    EINVAL)."""
+    extents = [Extent(inside=0, outside=root, count=1)]
+    following = 1
+    for first, count in ranges:
+        count = min(count, HIGHEST - following)
+        if count > 0 and len(extents) < EXTENTS and not any(_overlap(first, count, extent) for extent in extents):
+            extents.append(Extent(inside=following, outside=first, count=count))
+            following += count
+    return tuple(extents)
+
+
+def _overlap(first: int, count: int, extent: Extent) -> bool:
+    return first < extent.outside + extent.count and extent.outside < first + count
+
+
+def _swapped(extents: tuple[Extent, ...], own: int) -> tuple[Extent, ...]:
+    """Inside, root and OWN trade places; where OWN is beyond the ranges, their last id becomes root."""
+    root, *ranges = extents
+    if own == 0:
+        return extents
+    kept = Extent(inside=own, outside=root.outside, count=1)
+    if not ranges:
+        return (kept,)
+    last = ranges[-1].inside + ranges[-1].count - 1
+    found = [kept]
+    for extent in ranges:
+        found += _traded(extent, min(own, last))
+    return tuple(sorted(found, key=lambda extent: extent.inside))
+
+
+def _traded(extent: Extent, taken: int) -> list[Extent]:
+    """EXTENT with the id TAKEN, if it has it, as root."""
+    before = taken - extent.inside
+    if not 0 <= before < extent.count:
+        return [extent]
+    parts = (
+        Extent(inside=extent.inside, outside=extent.outside, count=before),
+        Extent(inside=0, outside=extent.outside + before, count=1),
+        Extent(inside=taken + 1, outside=extent.outside + before + 1, count=extent.count - before - 1),
+    )
+    return [part for part in parts if part.count]
+
+
+def _name(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return ""
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 10
+
+
+def _numbers(extents: tuple[Extent, ...]) -> list[str]:
+    return [str(number) for extent in extents for number in (extent.inside, extent.outside, extent.count)]
+
+
+def _line(extent: Extent) -> str:
+    return f"{extent.inside} {extent.outside} {extent.count}"
