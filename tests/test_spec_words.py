@@ -8,6 +8,8 @@ from mydocker.errors import UsageError
 from mydocker.spec import words
 from mydocker.spec.container import User, Volume
 from mydocker.spec.duration import parse_duration
+from mydocker.spec.quantity import parse_cpuset
+from mydocker.spec.size import parse_size
 from mydocker.spec.user import parse_user
 from mydocker.spec.volume import parse_volume
 from mydocker.spec.words import Place
@@ -40,6 +42,43 @@ def test_duration(text: str, seconds: float) -> None:
 def test_no_duration(text: str) -> None:
     with pytest.raises(UsageError, match="duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("123", 123),
+        ("1b", 1),
+        ("64k", 65536),
+        ("64K", 65536),
+        ("64kb", 65536),
+        ("64KiB", 65536),
+        ("64 m", 64 << 20),
+        ("1.5g", 3 << 29),
+        ("0.5t", 1 << 39),
+        ("9007199254740993", 2**53 + 1),
+        ("1.9", 1),
+        ("1p", 1 << 50),
+        ("9223372036854775807", 2**63 - 1),
+    ],
+)
+def test_size(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "m", "x", "-1", "+1m", "1x", "1mm", "1i", "1.2.3m", ".5g", "1e3", "nan", "٣m", "8192p", "9" * 400]
+)
+def test_no_size(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["-", "1-", "-1", "a", "1,,2", "2-1", "0x1", "99999", "9" * 50, "1-2-3", "²"])
+def test_no_set_of_processors(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_cpuset(text)
 
 
 @pytest.mark.parametrize("text", ["0", "0s", "0.0h"])

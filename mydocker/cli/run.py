@@ -28,7 +28,10 @@ def run_command(argv: list[str]) -> int:
 
         show(plan)
         return 0
-    return run(plan).status
+    outcome = run(plan)
+    if outcome.oom_killed and outcome.signal:
+        say("mydocker: out of memory: the container needed more than its memory limit")
+    return outcome.status
 
 
 def working_directory() -> str:

@@ -54,6 +54,7 @@ def _summary(result: Result) -> str:
         how = f"timed out after {result.spec.timeout:g} s"
     else:
         how = f"killed by signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
+        how = f"out of memory, {how}" if outcome.oom_killed else how
     return f"{name}: {how} ({outcome.wall:.2f} s)"
 
 

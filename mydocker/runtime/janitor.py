@@ -1,6 +1,6 @@
 """The janitor: a process that outlives mydocker just long enough to clean up after its sudden death.
 
-Waits until mydocker is gone, kill -9 included, then kills the container and removes its run directory.
+Waits until mydocker is gone, kill -9 included, then kills the container and removes its run directory and its cgroups.
 A parent-death signal alone is not enough: the kernel clears it when a container's command changes its
 user (prctl(2), PR_SET_PDEATHSIG).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 
-from mydocker.image import tree
+from mydocker.runtime.rundir import discard
 from mydocker.runtime.signals import send, signal
 
 
@@ -45,6 +45,6 @@ class Janitor:
             os.read(waiting, 1)  # returns at the end of file, when no one holds the other end
             send(self.pidfd, signal.SIGKILL)
             select.select([self.pidfd], [], [])  # readable once the process has ended (pidfd_open(2))
-            tree.remove(self.run_dir)
+            discard(self.run_dir)
         finally:
             os._exit(0)

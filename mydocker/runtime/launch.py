@@ -41,15 +41,29 @@ def launch(plan: LaunchPlan) -> Outcome:
     _occupy_standard_descriptors()
     with RunDirectory(plan.run_dir) as directory, Signals() as signals:
         directory.write_etc(hostname=plan.hostname, share_network="net" not in plan.namespaces)
-        if not plan.tty:
-            return _run(plan, directory, signals, None)
-        from mydocker.runtime.terminals import Terminal
+        if not plan.cgroups:
+            return _with_terminal(plan, directory, signals)
+        from mydocker.runtime.cgroups import Cgroups
 
-        with Terminal(forward_input=plan.stdin_open) as terminal:
-            return _run(plan, directory, signals, terminal)
+        with Cgroups(plan.cgroups, run_dir=plan.run_dir) as cgroups:
+            outcome = _with_terminal(plan, directory, signals, doors=cgroups.doors)
+            return cgroups.counted(outcome)
 
 
-def _run(plan: LaunchPlan, directory: RunDirectory, signals: Signals, terminal: Terminal | None) -> Outcome:
+def _with_terminal(
+    plan: LaunchPlan, directory: RunDirectory, signals: Signals, *, doors: tuple[int, ...] = ()
+) -> Outcome:
+    if not plan.tty:
+        return _run(plan, directory, signals, None, doors)
+    from mydocker.runtime.terminals import Terminal
+
+    with Terminal(forward_input=plan.stdin_open) as terminal:
+        return _run(plan, directory, signals, terminal, doors)
+
+
+def _run(
+    plan: LaunchPlan, directory: RunDirectory, signals: Signals, terminal: Terminal | None, doors: tuple[int, ...]
+) -> Outcome:
     report, failing = os.pipe()
     named, naming = os.pipe() if plan.needs_ids else (-1, -1)
     try:
@@ -57,7 +71,8 @@ def _run(plan: LaunchPlan, directory: RunDirectory, signals: Signals, terminal: 
     except OSError as error:
         raise _refused(plan, error) from None
     if pid == 0:
-        become(plan, report=failing, terminal=terminal.theirs.fileno() if terminal else None, ids=(named, naming))
+        theirs = terminal.theirs.fileno() if terminal else None
+        become(plan, report=failing, terminal=theirs, ids=(named, naming), doors=doors)
     os.close(failing)
     watch = Watch(
         pid=pid,
@@ -94,7 +109,9 @@ def _give_ids(plan: LaunchPlan, pid: int, named: int, naming: int) -> None:
 
 
 def _namespaces(plan: LaunchPlan) -> int:
-    return sum(FLAGS[name] for name in plan.namespaces) | (kernel.CLONE_NEWUSER if plan.rootless else 0)
+    """Those to enter at once. A cgroup namespace has our cgroups as its root: with new ones, the child joins first."""
+    flags = sum(FLAGS[name] for name in plan.namespaces) | (kernel.CLONE_NEWUSER if plan.rootless else 0)
+    return flags & ~kernel.CLONE_NEWCGROUP if plan.cgroups else flags
 
 
 def _refused(plan: LaunchPlan, error: OSError) -> HostError:

@@ -21,6 +21,7 @@ from mydocker.runtime.operations import (
 )
 
 if TYPE_CHECKING:
+    from mydocker.runtime.hierarchies import Cgroup
     from mydocker.runtime.host import Host
     from mydocker.spec.container import ContainerSpec, Volume
 
@@ -47,13 +48,15 @@ LINKS = {
 TTY_GROUP = "5"
 
 
-def standard_mounts(spec: ContainerSpec, host: Host, *, run_dir: str) -> tuple[Operation, ...]:
+def standard_mounts(
+    spec: ContainerSpec, host: Host, *, run_dir: str, cgroups: tuple[Cgroup, ...] = ()
+) -> tuple[Operation, ...]:
     """All operations but the root's own and those for host programs."""
     volumes = sorted(spec.volumes, key=lambda volume: volume.target.rstrip("/").count("/"))
     return (
         *_proc(spec, host),
         *_dev(spec, host),
-        *_sys(spec, host),
+        *_sys(spec, host, cgroups),
         *_chosen(spec),
         *(_volume(volume) for volume in volumes),
         *_etc(spec, run_dir),
@@ -114,15 +117,34 @@ def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     )
 
 
-def _sys(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
+def _sys(spec: ContainerSpec, host: Host, cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
     """A user namespace may mount a new sysfs only for a network namespace of its own (user_namespaces(7))."""
     locked = HARDENED | (0 if spec.privileged else READ_ONLY)
     if host.rootless and "net" not in spec.namespaces:
         return (Bind(target="/sys", source="/sys", attributes=locked, recursive=True, follow=False),)
     sysfs = Filesystem(target="/sys", fstype="sysfs", attributes=locked)
-    if not host.cgroup2 or "cgroup" not in spec.namespaces:
+    if "cgroup" not in spec.namespaces:
         return (sysfs,)
+    if not host.cgroup2:
+        return (sysfs, *_cgroup_v1(tuple(cgroup for cgroup in cgroups if cgroup.version == 1)))
     return (sysfs, Filesystem(target="/sys/fs/cgroup", fstype="cgroup2", attributes=locked))
+
+
+def _cgroup_v1(cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
+    """The container's own cgroups, where programs look for their limits; nothing if it has none."""
+    if not cgroups:
+        return ()
+    top, locked = "/sys/fs/cgroup", READ_ONLY | HARDENED
+    operations: list[Operation] = [
+        Filesystem(target=top, fstype="tmpfs", options=(("mode", "755"),), attributes=HARDENED)
+    ]
+    for cgroup in cgroups:
+        together = ",".join(cgroup.controllers)
+        flags = tuple((name, None) for name in cgroup.controllers)
+        operations.append(Filesystem(target=f"{top}/{together}", fstype="cgroup", options=flags, attributes=locked))
+        if len(cgroup.controllers) > 1:
+            operations += [Symlink(target=f"{top}/{name}", to=together) for name in cgroup.controllers]
+    return (*operations, ReadOnly(target=top))
 
 
 def _volume(volume: Volume) -> Operation:

@@ -9,11 +9,16 @@ SIGNAL_BASE = 128
 
 
 class Outcome(Record):
-    """Exactly one of `exit_code` and `signal` is set. Times are in seconds, sizes in bytes."""
+    """Exactly one of `exit_code` and `signal` is set. Times are in seconds, sizes in bytes.
+
+    `cpu` and `max_rss` are of the whole container where it has cgroups that count them; else of the command
+    and of those children it waited for, and of the largest of these processes.
+    """
 
     exit_code: int | None = None
     signal: int | None = None
     timed_out: bool = False
+    oom_killed: bool = False  # the kernel killed a process of it because its memory limit was reached
     wall: float = 0.0
     cpu: float = 0.0
     max_rss: int = 0

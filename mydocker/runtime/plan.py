@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mydocker.idmap import IdMap
     from mydocker.image.stored import ImageConfig, StoredImage
+    from mydocker.runtime.hierarchies import Cgroup
     from mydocker.runtime.host import Host
     from mydocker.spec.container import ContainerSpec
 
@@ -54,6 +55,7 @@ class LaunchPlan(Record):
     ulimits: Mapping[str, tuple[int, int]] = {}
     stop_signal: int = SIGTERM
     grace: float = 10.0  # from the stop signal to the kill
+    cgroups: tuple[Cgroup, ...] = ()  # to be made for the container's limits
 
     @property
     def needs_ids(self) -> bool:
@@ -68,10 +70,11 @@ def plan(
     host: Host,
     container_id: str,
     run_dir: str,
+    cgroups: tuple[Cgroup, ...] = (),
     lend_program: bool = False,
 ) -> LaunchPlan:
     """Decide how to launch SPEC on IMAGE (None with `rootfs`). `lend_program`: if the image lacks the command, a
-    static program of the host at that absolute path may serve. Raises LaunchError."""
+    static program of the host at that absolute path may serve. `cgroups`: see `hierarchies`. Raises LaunchError."""
     config = image.config if image else None
     hostname = (spec.hostname or container_id[:12]) if "uts" in spec.namespaces else os.uname().nodename
     argv = _argv(spec, config)
@@ -83,7 +86,9 @@ def plan(
         hostname=hostname,
         loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),
-        operations=_operations(spec, host, run_dir, program=_asked_for(spec, argv[0]) if lend_program else ""),
+        operations=_operations(
+            spec, host, run_dir, cgroups=cgroups, program=_asked_for(spec, argv[0]) if lend_program else ""
+        ),
         capabilities=_capabilities(spec, host),
         user=spec.user or _image_user(config),
         environment=_environment(spec, config, hostname),
@@ -97,6 +102,7 @@ def plan(
         ulimits=spec.ulimits,
         stop_signal=spec.stop_signal or _image_stop_signal(config),
         grace=spec.stop_grace_period,
+        cgroups=cgroups,
     )
 
 
@@ -182,7 +188,9 @@ def _root(spec: ContainerSpec, image: StoredImage | None, host: Host, run_dir: s
     return LayeredRoot(lowerdirs=lowerdirs, in_memory=host.store_on_overlay or within, user_xattrs=host.rootless)
 
 
-def _operations(spec: ContainerSpec, host: Host, run_dir: str, *, program: str) -> tuple[Operation, ...]:
+def _operations(
+    spec: ContainerSpec, host: Host, run_dir: str, *, cgroups: tuple[Cgroup, ...], program: str
+) -> tuple[Operation, ...]:
     if "mount" not in spec.namespaces:
         if spec.volumes or spec.inject or spec.sysctls:
             raise LaunchError("volumes, inject and sysctls need a mount namespace", hint="add `mount` to namespaces")
@@ -193,7 +201,7 @@ def _operations(spec: ContainerSpec, host: Host, run_dir: str, *, program: str) 
     lent = program.startswith("/") and is_static_program(program)
     return (
         *tree,
-        *standard_mounts(spec, host, run_dir=run_dir),
+        *standard_mounts(spec, host, run_dir=run_dir, cgroups=cgroups),
         *(HostProgram(target=path, replace_existing=True) for path in spec.inject),
         *((HostProgram(target=program),) if lent else ()),
     )

@@ -29,14 +29,16 @@ if TYPE_CHECKING:
 MORE_IDS = "grant that user more ids in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 
 
-def become(plan: LaunchPlan, *, report: int, terminal: int | None, ids: tuple[int, int]) -> NoReturn:
+def become(
+    plan: LaunchPlan, *, report: int, terminal: int | None, ids: tuple[int, int], doors: tuple[int, ...]
+) -> NoReturn:
     """Carry out PLAN and execute its command; never returns.
 
     REPORT is the pipe for failures, TERMINAL a socket over which the master of a new terminal is sent, IDS a pipe
-    through which we hear that our id maps have been written.
+    through which we hear that our id maps have been written, DOORS are the open cgroup.procs of the cgroups to join.
     """
     try:
-        _run(plan, report, terminal, ids)
+        _run(plan, report, terminal, ids, doors)
     except MydockerError as error:
         _tell(report, error)
     except OSError as error:
@@ -52,7 +54,7 @@ def _tell(report: int, error: MydockerError) -> None:
     os.write(report, text.encode(errors="surrogateescape")[:4096])
 
 
-def _run(plan: LaunchPlan, report: int, terminal: int | None, ids: tuple[int, int]) -> None:
+def _run(plan: LaunchPlan, report: int, terminal: int | None, ids: tuple[int, int], doors: tuple[int, ...]) -> None:
     if terminal is not None:  # after the root has changed it is too late to import
         from mydocker.runtime import terminals
     if plan.ulimits:
@@ -62,6 +64,8 @@ def _run(plan: LaunchPlan, report: int, terminal: int | None, ids: tuple[int, in
     os.umask(0o022)
     if plan.rootless:
         _take_ids(plan.rootless, *ids)
+    if doors:
+        _join_cgroups(plan, doors)
     _name_and_connect(plan)
     root = _build_tree(plan)
     _change_root(root, pivot="mount" in plan.namespaces)
@@ -94,6 +98,14 @@ def _take_ids(ids: IdMap, named: int, naming: int) -> None:
     if not os.read(named, 1):  # it has failed, and says so itself
         os._exit(LaunchError.exit_code)
     os.close(named)
+
+
+def _join_cgroups(plan: LaunchPlan, doors: tuple[int, ...]) -> None:
+    from mydocker.runtime import cgroups
+
+    cgroups.join(doors)
+    if "cgroup" in plan.namespaces:  # now, so that what we have joined is its root (cgroup_namespaces(7))
+        kernel.unshare(kernel.CLONE_NEWCGROUP)
 
 
 def _name_and_connect(plan: LaunchPlan) -> None:

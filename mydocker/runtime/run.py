@@ -16,6 +16,8 @@ from mydocker.runtime.rundir import sweep
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mydocker.runtime.hierarchies import Cgroup
+    from mydocker.runtime.host import Host
     from mydocker.runtime.outcome import Outcome
     from mydocker.spec.container import ContainerSpec
 
@@ -37,15 +39,24 @@ def prepare(
         image = resolve(
             spec.image, platform=platform, policy=spec.pull_policy, store=store, environ=environ, progress=progress
         )
+    host = look_at_host(store.containers, ids=store.ids)
     container_id = os.urandom(32).hex()
     return plan(
         spec,
         image,
-        host=look_at_host(store.containers, ids=store.ids),
+        host=host,
         container_id=container_id,
+        cgroups=_cgroups(spec, host, container_id) if spec.limited else (),
         run_dir=f"{store.containers}/{container_id[:12]}",
         lend_program=lend_program,
     )
+
+
+def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup, ...]:
+    from mydocker.runtime.controllers import demands
+    from mydocker.runtime.hierarchies import choose
+
+    return choose(demands(spec), name=f"mydocker-{container_id[:12]}", rootless=host.rootless)
 
 
 def run(plan: LaunchPlan) -> Outcome:

@@ -3,6 +3,7 @@
     root/                         where the new root is mounted, in the run's own mount namespace
     scratch/                      overlay's upper and work directories, unless in memory
     hosts hostname resolv.conf    bound over those of the image's /etc
+    cgroups                       the directories of its cgroups, if it has limits
 
 The lock is a flock(2) on the directory itself, shared with the janitor: a directory that can be locked belongs to
 nobody, and the next run sweeps it away.
@@ -77,6 +78,15 @@ def _host_file(path: str) -> str:
         return ""
 
 
+def discard(path: str) -> None:
+    """Remove all that a run left which could not end in order; it must be dead."""
+    if os.path.exists(f"{path}/cgroups"):
+        from mydocker.runtime.cgroups import remove_listed
+
+        remove_listed(path)
+    tree.remove(path)
+
+
 def sweep(containers: str) -> None:
     """Remove the directories of runs that ended without removing theirs."""
     for name in os.listdir(containers):
@@ -87,7 +97,7 @@ def sweep(containers: str) -> None:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            tree.remove(path)
+            discard(path)
         except (BlockingIOError, PermissionError):  # in use; or an ordinary user has lost the ids that own files in it
             pass
         finally:

@@ -44,6 +44,7 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "platform", "platform is for an image, and rootfs is none"
     yield from _process_contradictions(values)
     yield from _isolation_contradictions(values)
+    yield from _limit_contradictions(values)
     targets = [volume.target for volume in values.get("volumes") or ()]
     for target in sorted({x for x in targets if targets.count(x) > 1}):
         yield "volumes", f"two volumes have the target {target!r}"
@@ -93,6 +94,17 @@ def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...]) -> 
 def _is_own(namespaces: Any, name: str, *, default: bool) -> bool:
     """What the key `namespaces` says of one: whether it is the container's own."""
     return bool(namespaces.get(name, default) if isinstance(namespaces, dict) else name in namespaces)
+
+
+def _limit_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Docker's rules: a limit on memory and swap together is one more number beside the limit on memory."""
+    memory, both = values.get("mem_limit"), values.get("memswap_limit")
+    if both is None:
+        return
+    if "mem_limit" not in values:
+        yield "memswap_limit", "a limit on memory and swap needs a limit on memory too"
+    elif memory is not None and 0 < both < memory:
+        yield "memswap_limit", "memory and swap together must be at least as much as the memory"
 
 
 def _process(values: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:

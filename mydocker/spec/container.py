@@ -58,8 +58,18 @@ class ContainerSpec(Record):
     privileged: bool = False
     sysctls: Mapping[str, str] = {}
     ulimits: Mapping[str, tuple[int, int]] = {}  # name -> (soft, hard); -1 is no limit
+    mem_limit: int | None = None  # bytes
+    memswap_limit: int | None = None  # bytes of memory and swap together; -1: no limit; None: twice the memory
+    cpus: float | None = None
+    cpuset: tuple[int, ...] | None = None  # numbers of processors
+    pids_limit: int | None = None
     timeout: float | None = None  # seconds
     stop_signal: int | None = None  # None: the image's, else TERM
     stop_grace_period: float = 10.0  # seconds from the stop signal to the kill
     tty: bool = False
     stdin_open: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """Whether the container needs cgroups of its own."""
+        return bool(self.mem_limit or self.memswap_limit or self.cpus or self.cpuset or self.pids_limit)

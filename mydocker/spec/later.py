@@ -11,20 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _KEYS = """
-    configs cpus cpuset depends_on devices dns expect extends extra_hosts healthcheck
-    include init matrix mem_limit pids_limit ports pre_start profiles read_only restart retries
-    secrets security_opt shm_size skip stdin tags tmpfs     userns_mode """
+    configs depends_on devices dns expect extends extra_hosts healthcheck
+    include init matrix ports pre_start profiles read_only restart retries
+    secrets security_opt shm_size skip stdin tags tmpfs userns_mode
+"""
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
 _FLAGS = """
-    -P -a -c -d -m -p -q --add-host --annotation --attach --blkio-weight --cgroup-parent
-    --cgroupns --cidfile --cpu-period --cpu-quota --cpu-shares --cpus --cpuset-cpus --cpuset-mems --detach
+    -P -a -c -d -p -q --add-host --annotation --attach --blkio-weight --cgroup-parent
+    --cgroupns --cidfile --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
     --detach-keys --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
     --device-write-iops --dns --dns-option --dns-search --domainname --expose --gpus --health-cmd
     --health-interval --health-retries --health-start-period --health-timeout --init --ip --ip6 --isolation
-    --keep --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory --memory-reservation
-    --memory-swap --memory-swappiness --mount --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
-    --pids-limit --publish --publish-all --quiet --read-only --restart --runtime --security-opt
+    --keep --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory-reservation
+    --memory-swappiness --mount --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
+    --publish --publish-all --quiet --read-only --restart --runtime --security-opt
     --shm-size --sig-proxy --storage-opt --tmpfs --userns
     --volume-driver --volumes-from
 """

@@ -212,6 +212,36 @@ def shared_or_not(word: str, place: Place) -> bool:
     return _one_of(word or "private", ("host", "private")) == "private"
 
 
+def memory(word: str, place: Place) -> int | None:
+    from mydocker.spec.quantity import parse_memory
+
+    return parse_memory(word)
+
+
+def swap(word: str, place: Place) -> int | None:
+    from mydocker.spec.quantity import parse_swap
+
+    return parse_swap(word)
+
+
+def cpus(word: str, place: Place) -> float | None:
+    from mydocker.spec.quantity import parse_cpus
+
+    return parse_cpus(word)
+
+
+def cpuset(word: str, place: Place) -> tuple[int, ...] | None:
+    from mydocker.spec.quantity import parse_cpuset
+
+    return parse_cpuset(word)
+
+
+def processes(word: str, place: Place) -> int | None:
+    from mydocker.spec.quantity import parse_processes
+
+    return parse_processes(word)
+
+
 def user(word: str, place: Place) -> User | None:
     """An empty word is the image's user, as for Docker."""
     from mydocker.spec.user import parse_user

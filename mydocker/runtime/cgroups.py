@@ -1,0 +1,168 @@
+"""The cgroups of one container: made and given their limits, joined by the child, read, and removed at the end.
+
+Only imported for a container that has limits. What is to be made is decided in `hierarchies`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from mydocker.errors import HostError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.signals import signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mydocker.runtime.hierarchies import Cgroup
+    from mydocker.runtime.outcome import Outcome
+
+PATIENCE = 5.0  # seconds in which the processes of a cgroup that were killed must be gone
+LIST = "cgroups"  # a file of the run directory
+
+
+class Cgroups:
+    """Context manager: makes the cgroups of PLANNED, whose list is left in RUN_DIR while they are there."""
+
+    def __init__(self, planned: tuple[Cgroup, ...], *, run_dir: str) -> None:
+        self.planned = planned
+        self.paths = tuple(cgroup.path for cgroup in planned)
+        self.run_dir = run_dir
+        self.doors: tuple[int, ...] = ()
+
+    def __enter__(self) -> Cgroups:
+        with open(f"{self.run_dir}/{LIST}", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write("\n".join(self.paths))
+        try:
+            for cgroup in self.planned:
+                _make(cgroup)
+                self.doors += (os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC),)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for door in self.doors:
+            os.close(door)
+        remove(self.paths)
+
+    def counted(self, outcome: Outcome) -> Outcome:
+        """OUTCOME, after the container's end, with what its cgroups counted in place of what we measured."""
+        peaks = [_number(cgroup, "memory.peak", "memory.max_usage_in_bytes") for cgroup in self.planned]
+        times = [_cpu(cgroup) for cgroup in self.planned]
+        return outcome.replace(
+            oom_killed=any(_oom_kills(cgroup) for cgroup in self.planned),
+            max_rss=next((x for x in peaks if x is not None), outcome.max_rss),
+            cpu=next((x for x in times if x is not None), outcome.cpu),
+        )
+
+
+def join(doors: Iterable[int]) -> None:
+    """Move this process into the cgroups whose cgroup.procs are open at DOORS.
+
+    The kernel asks for the rights of who opened it (CVE-2021-4197), so this works from inside a user namespace.
+    """
+    for door in doors:
+        os.write(door, b"0")
+
+
+def remove(paths: Iterable[str]) -> None:
+    """Remove the cgroups at PATHS, and end what is still in them: only a pid namespace ends with its first process."""
+    deadline = time.monotonic() + PATIENCE
+    for path in paths:
+        while not _removed(path) and time.monotonic() < deadline:
+            _kill(path)
+            time.sleep(0.005)
+
+
+def remove_listed(run_dir: str) -> None:
+    """Remove the cgroups of a run that was killed and left RUN_DIR behind."""
+    with open(f"{run_dir}/{LIST}", encoding="utf-8", errors="surrogateescape") as file:
+        remove(file.read().split("\n"))
+
+
+def _make(cgroup: Cgroup) -> None:
+    parent = os.path.dirname(cgroup.path)
+    try:
+        if cgroup.enable:
+            _write(f"{parent}/cgroup.subtree_control", " ".join(f"+{name}" for name in cgroup.enable))
+        os.mkdir(cgroup.path, 0o755)
+        for setting in cgroup.settings:
+            if not (setting.optional and not os.path.exists(f"{cgroup.path}/{setting.file}")):
+                _write(f"{cgroup.path}/{setting.file}", setting.value)
+    except OSError as error:
+        raise _refused(cgroup, error) from None
+
+
+def _refused(cgroup: Cgroup, error: OSError) -> HostError:
+    controllers = ", ".join(cgroup.controllers)
+    hint = None
+    if error.errno == errno.ENOENT and error.filename and error.filename.endswith(("memsw.limit_in_bytes", "swap.max")):
+        hint = "this kernel does not count swap; booting it with swapaccount=1 may help"
+    return HostError(f"cannot set limits ({controllers}): {error.strerror}: {error.filename}", hint=hint)
+
+
+def _write(path: str, text: str) -> None:
+    """In one write(2), without creating the file; an error names it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} on writing {text!r}", path) from None
+    finally:
+        os.close(descriptor)
+
+
+def _removed(path: str) -> bool:
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
+
+
+def _kill(path: str) -> None:
+    for line in _read(path, "cgroup.procs").split():
+        if line == "0":  # a process that our pid namespace does not show (cgroups(7)); kill(2) takes 0 for our group
+            continue
+        try:  # noqa: SIM105  # as everywhere in this room
+            os.kill(int(line), signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def _read(path: str, name: str) -> str:
+    """The text of a file of a cgroup; empty if this kernel has none of that name."""
+    try:
+        with open(f"{path}/{name}") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _number(cgroup: Cgroup, *names: str) -> int | None:
+    return next((int(text) for name in names if (text := _read(cgroup.path, name).strip()).isdigit()), None)
+
+
+def _keyed(text: str, key: str) -> int:
+    """The value of KEY in a flat keyed file (kernel documentation "Control Group v2", "Format"); 0 if not there."""
+    return next((int(line.split()[1]) for line in text.splitlines() if line.split()[:1] == [key]), 0)
+
+
+def _oom_kills(cgroup: Cgroup) -> int:
+    return _keyed(_read(cgroup.path, "memory.events") or _read(cgroup.path, "memory.oom_control"), "oom_kill")
+
+
+def _cpu(cgroup: Cgroup) -> float | None:
+    """v2 counts in every cgroup; v1 where the controller cpuacct shares the hierarchy."""
+    if cgroup.version == 2:
+        return _keyed(_read(cgroup.path, "cpu.stat"), "usage_usec") / 1e6
+    nanoseconds = _number(cgroup, "cpuacct.usage")
+    return nanoseconds / 1e9 if nanoseconds is not None else None
