@@ -20,6 +20,7 @@ from mydocker.spec.container import User
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from mydocker.idmap import IdMap
     from mydocker.image.stored import ImageConfig, StoredImage
@@ -94,16 +95,23 @@ def plan(
         environment=_environment(spec, config, hostname),
         working_dir=os.path.join("/", spec.working_dir or (config.working_dir if config else "")),
         argv=argv,
-        stdin_open=spec.stdin_open,
-        tty=spec.tty,
-        timeout=spec.timeout,
-        groups=spec.group_add,
-        umask=spec.umask,
-        ulimits=spec.ulimits,
         stop_signal=spec.stop_signal or _image_stop_signal(config),
-        grace=spec.stop_grace_period,
         cgroups=cgroups,
+        **_as_given(spec),
     )
+
+
+def _as_given(spec: ContainerSpec) -> dict[str, Any]:
+    """The fields of a plan that are the spec's own."""
+    return {
+        "stdin_open": spec.stdin_open,
+        "tty": spec.tty,
+        "timeout": spec.timeout,
+        "groups": spec.group_add,
+        "umask": spec.umask,
+        "ulimits": spec.ulimits,
+        "grace": spec.stop_grace_period,
+    }
 
 
 def _capabilities(spec: ContainerSpec, host: Host) -> int:
