@@ -7,9 +7,10 @@ import pwd
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
-from lab.busybox import alpine
+from lab.busybox import alpine as alpine_image
 from lab.command import Command, Result, granted
 from lab.oci import Dir, File, layer
 from lab.registry import Registry
@@ -133,14 +134,14 @@ def test_layers_with_owners_of_all_kinds(second_user: Command, registry: Registr
         "closed/x": File(b"x", mode=0o600, uid=34, gid=35),
         "setuid": File(b"x", mode=0o6755, uid=65536, gid=65536),
     })  # fmt: skip
-    registry.push(alpine(odd), "test/owners")
+    registry.push(alpine_image(odd), "test/owners")
     script = "stat -c %u:%g:%a / /closed /closed/x /setuid"
     expected = "1000:1000:711\n33:33:700\n34:35:600\n65536:65536:6755\n"
     assert _sh(second_user, script, image="test/owners") == expected
 
 
 def test_an_owner_beyond_the_ranges_is_an_error(second_user: Command, registry: Registry, ranges: int) -> None:
-    registry.push(alpine(layer({"x": File(b"x", uid=65537)})), "test/beyond")
+    registry.push(alpine_image(layer({"x": File(b"x", uid=65537)})), "test/beyond")
     done = second_user("run", "test/beyond", "true")
     assert done.code == 125 and b"Traceback" not in done.stderr
     assert b"the image has more users than /etc/subuid" in done.stderr
@@ -159,3 +160,32 @@ def test_ranges_that_newuidmap_refuses_are_an_error(second_user: Command, user: 
         done = second_user("run", "alpine", "true")
     assert (done.code, done.stdout) == (125, b""), done
     assert b"newuidmap" in done.stderr and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("has_ranges", [False, True])
+def test_keep_id(second_user: Command, user: pwd.struct_passwd, has_ranges: bool) -> None:
+    """The caller is the same inside as outside, and what root of the image owns is the caller's."""
+    shared = second_user.directory / "shared"
+    shared.mkdir()
+    os.chown(shared, user.pw_uid, user.pw_gid)
+    options = ("--userns", "keep-id", "-v", f"{shared}:/mnt")
+    with granted(user, FIRST) if has_ranges else nullcontext():
+        shown = _sh(
+            second_user, "id -u; id -g; touch /mnt/x; stat -c %u:%g /mnt/x /bin; grep CapEff /proc/1/status", *options
+        )
+    own = f"{user.pw_uid}:{user.pw_gid}"
+    assert shown == f"{user.pw_uid}\n{user.pw_gid}\n{own}\n{own}\nCapEff:\t{0:016x}\n"
+    assert (shared / "x").stat().st_uid == user.pw_uid
+
+
+def test_keep_id_has_a_root_beside(second_user: Command, user: pwd.struct_passwd, ranges: int) -> None:
+    script = "id -u; stat -c %u:%g /etc/shadow; grep CapEff /proc/1/status"
+    shown = _sh(second_user, script, "--userns", "keep-id", "-u", "0")
+    assert shown == f"0\n{user.pw_uid}:42\nCapEff:\t00000000a80425fb\n"
+    assert _sh(second_user, "id -u", "--userns", "keep-id", "-u", "guest") == "405\n"
+
+
+def test_root_needs_no_keep_id(alpine: Command) -> None:
+    done = alpine("run", "--userns", "keep-id", "alpine", "true")
+    assert (done.code, done.stderr.splitlines()[0]) == (125, b"mydocker: keep-id is for ordinary users")
+    assert alpine("run", "--userns", "host", "alpine", "true") == Result(b"", b"", 0)

@@ -83,7 +83,7 @@ def plan(
         container_id=container_id,
         run_dir=run_dir,
         namespaces=spec.namespaces,
-        rootless=host.ids,
+        rootless=_ids(spec, host),
         hostname=hostname,
         loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),
@@ -91,7 +91,7 @@ def plan(
             spec, host, run_dir, cgroups=cgroups, program=_asked_for(spec, argv[0]) if lend_program else ""
         ),
         capabilities=_capabilities(spec, host),
-        user=spec.user or _image_user(config),
+        user=spec.user or _own_user(spec, host) or _image_user(config),
         environment=_environment(spec, config, hostname),
         working_dir=os.path.join("/", spec.working_dir or (config.working_dir if config else "")),
         argv=argv,
@@ -170,6 +170,21 @@ def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str)
         if name and separator and "\0" not in entry:
             environment[name] = value
     return {**environment, **spec.environment}
+
+
+def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
+    if spec.userns_mode != "keep-id":
+        return host.ids
+    if host.ids is None:
+        raise LaunchError("keep-id is for ordinary users", hint="leave it out: root's ids are the same inside already")
+    from mydocker.idmap import keep_id
+
+    return keep_id(host.ids, user=host.uid, group=host.gid)
+
+
+def _own_user(spec: ContainerSpec, host: Host) -> User | None:
+    """With keep-id the caller runs the command, whoever the image names (podman-run(1), --userns)."""
+    return User(user=host.uid, group=host.gid) if spec.userns_mode == "keep-id" else None
 
 
 def _image_user(config: ImageConfig | None) -> User:

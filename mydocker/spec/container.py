@@ -52,6 +52,7 @@ class ContainerSpec(Record):
     volumes: tuple[Volume, ...] = ()
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
+    userns_mode: str = "host"  # host: as it comes; keep-id: the caller's own ids inside too
     network_mode: str = "host"  # host, none
     cap_add: tuple[str, ...] = ()  # names of spec/capability.py, or ALL
     cap_drop: tuple[str, ...] = ()

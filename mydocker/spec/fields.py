@@ -282,6 +282,15 @@ FIELDS = (
         help="Exactly these namespaces are new: mount,pid,uts,ipc,net,cgroup; empty: a bare chroot",
     ),
     Field(
+        name="userns_mode",
+        key="userns_mode",
+        flags=("--userns",),
+        metavar="MODE",
+        parse=words.userns_mode,
+        group="isolation",
+        help="User namespace: host, or keep-id (an ordinary user's own ids inside too)",
+    ),
+    Field(
         name="network_mode",
         key="network_mode",
         flags=("--network", "--net"),

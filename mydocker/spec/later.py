@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _KEYS = """
     configs depends_on devices dns expect extends extra_hosts healthcheck
     include init matrix ports pre_start profiles read_only restart retries
-    secrets security_opt shm_size skip stdin tags tmpfs userns_mode
+    secrets security_opt shm_size skip stdin tags tmpfs
 """
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
@@ -26,7 +26,7 @@ _FLAGS = """
     --keep --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory-reservation
     --memory-swappiness --mount --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
     --publish --publish-all --quiet --read-only --restart --runtime --security-opt
-    --shm-size --sig-proxy --storage-opt --tmpfs --userns
+    --shm-size --sig-proxy --storage-opt --tmpfs
     --volume-driver --volumes-from
 """
 

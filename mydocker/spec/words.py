@@ -151,6 +151,10 @@ def namespaces(word: str, place: Place) -> tuple[str, ...]:
     return tuple(x for x in NAMESPACES if x in chosen)
 
 
+def userns_mode(word: str, place: Place) -> str:
+    return _one_of(word, ("host", "keep-id"))
+
+
 def timeout(word: str, place: Place) -> float:
     """Seconds, more than none."""
     from mydocker.spec.duration import parse_duration
