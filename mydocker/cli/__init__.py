@@ -6,8 +6,17 @@ import os
 import sys
 
 from mydocker.cli.output import complain
-from mydocker.errors import USAGE_FAILURE, MydockerError, UsageError
+from mydocker.errors import USAGE_FAILURE, ImageNotFoundError, MydockerError, UsageError
+from mydocker.record import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RUNNING = ("run", "up")  # their exit codes are those of what they run
+OTHERS = ("check", "history", "images", "inspect", "pull", "rmi", "tag")
+
+NEGATIVE = 1
+USAGE = 2
 INTERRUPTED = 130
 HINT = "see 'mydocker --help'"
 
@@ -31,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         return _dispatch(words)
     except MydockerError as error:
         complain(error)
-        return error.exit_code
+        return _status(words[0] if words else "", error)
     except OSError as error:
         about = f": {error.filename}" if error.filename else ""
         complain(MydockerError(f"the host refuses: {error.strerror or error}{about}"))
@@ -41,22 +50,26 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    """Each command's module is imported only when it is the one wanted: a warm `run` pays for no other."""
+    """The command NAME is the function `NAME_command` of the module of that name, imported only when it is wanted."""
     name, rest = (words[0], words[1:]) if words else ("--help", [])
-    if name == "run":
-        from mydocker.cli.run import run_command
-
-        return run_command(rest)
-    if name == "up":
-        from mydocker.cli.up import up_command
-
-        return up_command(rest)
-    if name == "check":
-        from mydocker.cli.check import check_command
-
-        return check_command(rest)
+    if name in RUNNING or name in OTHERS:
+        command: Callable[[list[str]], int] = getattr(_module(name), f"{name}_command")
+        return command(rest)
     if name in ("--help", "help", "--version", "version"):
         from mydocker.cli.help import help_command
 
         return help_command(name)
     raise UsageError(f"{name!r} is not a mydocker command", hint=HINT)
+
+
+def _module(name: str) -> object:
+    return __import__(f"mydocker.cli.{name}", fromlist=["cli"])  # importlib costs a millisecond
+
+
+def _status(command: str, error: MydockerError) -> int:
+    """Commands that run nothing have codes of their own for a wrong command line and for `there is none`."""
+    if command in OTHERS and isinstance(error, UsageError):
+        return USAGE
+    if command in OTHERS and isinstance(error, ImageNotFoundError):
+        return NEGATIVE
+    return error.exit_code

@@ -14,6 +14,13 @@ Commands:
   up FILE...                               run the containers of spec files, in order
   check FILE...                            validate spec files, and run nothing
 
+  pull IMAGE...                            fetch images from their registries
+  images                                   list the images that are here
+  inspect IMAGE...                         describe images, as JSON
+  history IMAGE                            how an image was made
+  tag IMAGE NAME                           give an image one more name
+  rmi IMAGE...                             remove images
+
   mydocker COMMAND --help                  all about one command
   mydocker --version                       the version"""
 

@@ -13,6 +13,8 @@ from mydocker.spec.argv import parse_run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mydocker.image.progress import Step
+
 
 def run_command(argv: list[str]) -> int:
     """Run one container as ARGV says; its exit code."""
@@ -42,6 +44,10 @@ def working_directory() -> str:
         return "/"
 
 
-def progress() -> Callable[[str], None] | None:
+def progress() -> Callable[[Step], None] | None:
     """Where a pull tells what it does: nowhere unless a terminal is watching."""
-    return say if sys.stderr is not None and sys.stderr.isatty() else None
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+    from mydocker.cli.progress import plain
+
+    return plain

@@ -20,6 +20,7 @@ from mydocker.image import blob
 from mydocker.image.incoming import Claim
 from mydocker.image.inflate import inflate
 from mydocker.image.manifest import Descriptor, compression
+from mydocker.image.progress import Step, megabytes
 from mydocker.image.registry import Registry
 from mydocker.image.store import Store
 from mydocker.image.tarstream import Scan
@@ -45,7 +46,7 @@ class _Stopped(Exception):
 
 
 def fetch(
-    wanted: Mapping[Digest, Descriptor], *, registry: Registry, store: Store, progress: Callable[[str], None]
+    wanted: Mapping[Digest, Descriptor], *, registry: Registry, store: Store, progress: Callable[[Step], None]
 ) -> None:
     """Put every layer of WANTED, diff ID to blob, into the store. On failure those that are complete stay.
 
@@ -72,7 +73,7 @@ def _begin(descriptor: Descriptor, diff_id: Digest, claim: Claim, ids: IdMap | N
     return _Job(descriptor=descriptor, diff_id=diff_id, claim=claim, unpacker=unpacker)
 
 
-def _run(jobs: list[_Job], registry: Registry, progress: Callable[[str], None]) -> None:
+def _run(jobs: list[_Job], registry: Registry, progress: Callable[[Step], None]) -> None:
     """Work on JOBS in a few threads. Raises the first failure; the other threads have ended by then."""
     crew = _Crew(jobs, registry, progress)
     # daemons: an interrupted pull must not wait for a registry that says nothing
@@ -96,7 +97,7 @@ def _run(jobs: list[_Job], registry: Registry, progress: Callable[[str], None]) 
 class _Crew:
     """What the threads share; each of them does `work`."""
 
-    def __init__(self, jobs: list[_Job], registry: Registry, progress: Callable[[str], None]) -> None:
+    def __init__(self, jobs: list[_Job], registry: Registry, progress: Callable[[Step], None]) -> None:
         self.stop = threading.Event()
         self.failures: list[BaseException] = []
         self._waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
@@ -104,14 +105,17 @@ class _Crew:
             self._waiting.put(job)
         self._registry, self._progress, self._telling = registry, progress, threading.Lock()
 
+    def tell(self, step: Step) -> None:
+        """Pass STEP on, one at a time."""
+        with self._telling:
+            self._progress(step)
+
     def work(self) -> None:
         """Take jobs until there are none, or until one has failed anywhere."""
         while not self.stop.is_set() and not self._waiting.empty():
             try:
                 job = self._waiting.get_nowait()
-                _fetch_one(job, self._registry, self.stop)
-                with self._telling:
-                    self._progress(f"layer {job.descriptor.digest.hex[:12]}: {_size(job.descriptor.size)} done")
+                _fetch_one(job, self._registry, self.tell, self.stop)
             except queue.Empty:  # another thread was faster
                 return
             except BaseException as error:  # raised again by the thread that waits for us
@@ -119,9 +123,9 @@ class _Crew:
                 self.stop.set()
 
 
-def _fetch_one(job: _Job, registry: Registry, stop: threading.Event) -> None:
+def _fetch_one(job: _Job, registry: Registry, tell: Callable[[Step], None], stop: threading.Event) -> None:
     what = f"layer {job.descriptor.digest}"
-    arriving = _until(stop, blob.chunks(registry, job.descriptor))
+    arriving = _watched(blob.chunks(registry, job.descriptor), job.descriptor, tell, stop)
     stored = Verified(arriving, digest=job.descriptor.digest, size=job.descriptor.size, what=what)
     plain = inflate(stored, compression=compression(job.descriptor), what=what)
     scan = Scan(what=what, devices=_can_make_devices())
@@ -134,19 +138,28 @@ def _fetch_one(job: _Job, registry: Registry, stop: threading.Event) -> None:
         raise
     job.unpacker.finish(hidden=scan.hidden, opaque=scan.opaque)
     job.claim.publish()
+    size = job.descriptor.size
+    text = f"{_name(job.descriptor)}: {megabytes(size)} done"
+    tell(Step(text=text, blob=job.descriptor.digest, done=size, size=size))
 
 
-def _until(stop: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _watched(
+    chunks: Iterator[bytes], descriptor: Descriptor, tell: Callable[[Step], None], stop: threading.Event
+) -> Iterator[bytes]:
+    step = Step(text=_name(descriptor), blob=descriptor.digest, size=descriptor.size, ended=False)
+    done = 0
     for chunk in chunks:
         if stop.is_set():
             raise _Stopped
+        done += len(chunk)
+        tell(step.replace(done=done))
         yield chunk
+
+
+def _name(descriptor: Descriptor) -> str:
+    return f"layer {descriptor.digest.hex[:12]}"
 
 
 def _can_make_devices() -> bool:
     """mknod(2): no user namespace may make a device, so an ordinary user's layers go without; nothing could open it."""
     return os.geteuid() == 0 and bool(kernel.get_capabilities() >> _CAP_MKNOD & 1)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

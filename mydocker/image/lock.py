@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 
 def acquire(path: str, *, wait: bool = True) -> int | None:
@@ -25,6 +26,35 @@ def acquire(path: str, *, wait: bool = True) -> int | None:
         except BaseException:
             os.close(descriptor)
             raise
+        os.close(descriptor)
+
+
+@contextmanager
+def shared(directory: str) -> Iterator[None]:
+    """For those who add to DIRECTORY, and need what is in it: nobody clears it meanwhile."""
+    with _held(directory, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def exclusive(directory: str) -> Iterator[bool]:
+    """For those who clear DIRECTORY. False, at once, if somebody is adding to it."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_held(directory, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            free = True
+        except BlockingIOError:
+            free = False
+        yield free
+
+
+@contextmanager
+def _held(directory: str, operation: int) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, operation)
+        yield
+    finally:
         os.close(descriptor)
 
 

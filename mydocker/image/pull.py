@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 from mydocker.errors import ImageError, ImageNotFoundError, StoreError
-from mydocker.image import blob, incoming, layers
+from mydocker.image import blob, incoming, layers, lock
 from mydocker.image.config import parse_config
 from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
+from mydocker.image.progress import Step, silence
 from mydocker.image.registry import Registry
 from mydocker.image.store import Store
 from mydocker.image.stored import ImageConfig, StoredImage
@@ -32,27 +33,27 @@ def pull(
     platform: Platform,
     store: Store,
     environ: Mapping[str, str],
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[Step], None] = silence,
 ) -> StoredImage:
     """Ask the registry what REFERENCE is and fetch what the store lacks. Contract and errors as for `resolve`.
 
     The name is written last: until then nobody can see the image, and whatever fails leaves only whole layers.
     """
-    tell = progress or (lambda text: None)
     try:
         store.prepare()
         incoming.sweep(store)
-        with Registry(reference, environ=environ) as registry:
-            tell(f"pulling {reference.familiar}")
+        with lock.shared(store.layers), Registry(reference, environ=environ) as registry:
+            progress(Step(text=f"pulling {reference.familiar}"))
             found = _manifest(registry, reference, platform)
             raw_config = _config(registry, found.manifest.config)
             config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
             wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
-            layers.fetch(wanted, registry=registry, store=store, progress=tell)
+            layers.fetch(wanted, registry=registry, store=store, progress=progress)
         store.put_blob(found.manifest.config.digest, raw_config)
         store.put_blob(found.digest, found.raw)
         for name in _names(reference, found.digests):
             store.record_ref(name, platform, manifest=found.digest, config=found.manifest.config.digest)
+        progress(Step(text=f"{reference.familiar}: {found.digest}"))
         return store.image(reference, found.digest, config, diff_ids)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""

@@ -8,6 +8,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mydocker.image.progress import Step
     from mydocker.image.store import Store
     from mydocker.image.stored import StoredImage
     from mydocker.reference import Platform, Reference
@@ -20,12 +21,12 @@ def resolve(
     policy: str,
     store: Store,
     environ: Mapping[str, str],
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[Step], None] | None = None,
 ) -> StoredImage:
     """The image that REFERENCE means on PLATFORM.
 
     POLICY `missing` asks no registry if the store has it, `never` asks none at all, `always` asks and fetches what has
-    changed. PROGRESS is told, in words, what is being fetched; perhaps from other threads, one at a time. No thread is
+    changed. PROGRESS is told what is being fetched; perhaps from other threads, one at a time. No thread is
     left when this returns. Raises ImageError or one of its children, or HostError.
     """
     if policy != "always" and (image := store.find(reference, platform)):
@@ -35,6 +36,7 @@ def resolve(
             f"image {reference.familiar} for {platform} is not in the store",
             hint="pulling is off (--pull never); --pull missing fetches it",
         )
+    from mydocker.image.progress import silence
     from mydocker.image.pull import pull
 
-    return pull(reference, platform=platform, store=store, environ=environ, progress=progress)
+    return pull(reference, platform=platform, store=store, environ=environ, progress=progress or silence)

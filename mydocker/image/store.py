@@ -5,7 +5,7 @@
       layers/sha256-<hex>/            one unpacked layer each, named by diff ID, complete and durable if it exists
       layers/sha256-<hex>-<ids>/      the same, unpacked by an ordinary user: IdMap.key says whose ids its owners are
       refs/<registry>/<repository>/:<tag>/<platform>
-      refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `_Ref`)
+      refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `Ref`)
       incoming/                       what is being written, see incoming.py
       containers/<id>/                one running container each, the runtime's
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _LIMIT = 4 << 20  # bytes of a blob, as in jsontext
 
 
-class _Ref(Record):
+class Ref(Record):
     """A file below refs/: `manifest DIGEST`, `config DIGEST`, `crc32 HEX`, `from REFERENCE`, `when TIME`, a line each.
 
     The digests had been verified when this was written. The sum, of both and of the config, shows later damage and,
@@ -43,6 +43,8 @@ class _Ref(Record):
     manifest: Digest
     config: Digest
     crc32: int
+    origin: str = ""
+    when: str = ""
 
 
 class Store:
@@ -58,6 +60,8 @@ class Store:
         self._suffix = f"-{self.ids.key}" if self.ids else ""
         self.containers = f"{root}/containers"
         self.incoming = f"{root}/incoming"
+        self.layers = f"{root}/layers"
+        self.refs = f"{root}/refs"
 
     @classmethod
     def open(cls, environ: Mapping[str, str]) -> Store:
@@ -72,7 +76,7 @@ class Store:
 
     def layer_path(self, diff_id: Digest) -> str:
         """Where the layer is, or will be once it has been unpacked and verified."""
-        return f"{self.root}/layers/sha256-{diff_id.hex}{self._suffix}"
+        return f"{self.layers}/sha256-{diff_id.hex}{self._suffix}"
 
     def blob_path(self, digest: Digest) -> str:
         return f"{self.root}/blobs/sha256/{digest.hex}"
@@ -83,7 +87,7 @@ class Store:
             name = f"@sha256/{reference.digest.hex}"
         else:
             name = f"{reference.registry}/{reference.repository}/:{reference.tag}"
-        return f"{self.root}/refs/{name}/{str(platform).replace('/', '-')}"
+        return f"{self.refs}/{name}/{str(platform).replace('/', '-')}"
 
     def find(self, reference: Reference, platform: Platform) -> StoredImage | None:
         """The image if it is here, whole. What is missing or damaged is None, to be fetched again.
@@ -91,9 +95,9 @@ class Store:
         Raises StoreError if the store cannot be read.
         """
         try:
-            ref = _parse_ref(_read(self.ref_path(reference, platform)))
-            raw = _read(self.blob_path(ref.config))
-            if _sum(ref.manifest, ref.config, raw) != ref.crc32:
+            ref = read_ref(self.ref_path(reference, platform))
+            raw = read(self.blob_path(ref.config))
+            if checksum(ref.manifest, ref.config, raw) != ref.crc32:
                 return None
             config, diff_ids = parse_config(raw)
             return self.image(reference, ref.manifest, config, diff_ids)
@@ -140,7 +144,7 @@ class Store:
         """Make the image of MANIFEST and CONFIG, whose blobs and layers are here, what REFERENCE means on PLATFORM."""
         import time
 
-        crc = _sum(manifest, config, _read(self.blob_path(config)))
+        crc = checksum(manifest, config, read(self.blob_path(config)))
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         path = self.ref_path(reference, platform)
         _make_private(self.root, os.path.relpath(os.path.dirname(path), self.root))
@@ -192,7 +196,8 @@ def _make_private(root: str, name: str) -> None:
             pass
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """A blob, or a ref; ValueError if it is larger than those can be."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(descriptor).st_size
@@ -203,17 +208,20 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _sum(manifest: Digest, config: Digest, raw_config: bytes) -> int:
+def checksum(manifest: Digest, config: Digest, raw_config: bytes) -> int:
+    """What a ref's `crc32` must be."""
     return binascii.crc32(f"{manifest} {config} ".encode() + raw_config)
 
 
-def _parse_ref(raw: bytes) -> _Ref:
+def read_ref(path: str) -> Ref:
     """ValueError or UsageError if it is not what `record_ref` writes."""
-    lines = dict(line.split(" ", 1) for line in raw.decode("ascii").splitlines())
-    return _Ref(
+    lines = dict(line.split(" ", 1) for line in read(path).decode("ascii").splitlines())
+    return Ref(
         manifest=Digest.parse(lines.get("manifest", "")),
         config=Digest.parse(lines.get("config", "")),
         crc32=int(lines.get("crc32", ""), 16),
+        origin=lines.get("from", ""),
+        when=lines.get("when", ""),
     )
 
 

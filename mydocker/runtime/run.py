@@ -16,6 +16,7 @@ from mydocker.runtime.rundir import sweep
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mydocker.image.progress import Step
     from mydocker.runtime.hierarchies import Cgroup
     from mydocker.runtime.host import Host
     from mydocker.runtime.outcome import Outcome
@@ -26,7 +27,7 @@ def prepare(
     spec: ContainerSpec,
     *,
     environ: Mapping[str, str],
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[Step], None] | None = None,
     lend_program: bool = False,
 ) -> LaunchPlan:
     """Get the image that SPEC names, pulling it if it must be, and plan the launch. `lend_program`: see `plan`."""

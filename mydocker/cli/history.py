@@ -1,0 +1,54 @@
+"""`mydocker history IMAGE`: how an image was made, the last step first."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from mydocker.cli.parser import Parser
+from mydocker.cli.table import add_format, show, show_json
+from mydocker.errors import StoreError
+from mydocker.image import catalog
+from mydocker.image.catalog import Image
+from mydocker.image.progress import megabytes
+from mydocker.image.store import Store
+
+HEADINGS = ("CREATED", "SIZE", "CREATED BY", "COMMENT")
+_SHOWN = 80  # characters of a step
+
+
+def history_command(argv: list[str]) -> int:
+    """Print the steps that made the image that ARGV names; 0."""
+    parser = Parser("history", description="Show how an image was made, the last step first.")
+    parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of an ID")
+    add_format(parser)
+    options = parser.parse_args(argv)
+    store = Store.open(os.environ)
+    steps = _steps(store, catalog.find(store, options.image)[0])
+    if options.format == "json":
+        show_json(steps)
+    else:
+        show(HEADINGS, [_cells(step) for step in steps])
+    return 0
+
+
+def _steps(store: Store, image: Image) -> list[dict[str, Any]]:
+    """OCI image-spec "config.md", history: entries and layers go together in order, but for entries of no layer."""
+    manifest, raw = catalog.documents(store, image)
+    history = json.loads(raw).get("history") or []
+    if not isinstance(history, list) or not all(isinstance(step, dict) for step in history):
+        raise StoreError(f"image {image.ref.config}: its history is not a list of steps")
+    layers = iter(manifest.layers)
+    steps = []
+    for step in history:
+        layer = None if step.get("empty_layer") else next(layers, None)
+        words = {key: str(step.get(key) or "") for key in ("created", "created_by", "comment")}
+        steps.append({**words, "size": layer.size if layer else 0, "layer": str(layer.digest) if layer else None})
+    return steps[::-1]
+
+
+def _cells(step: dict[str, Any]) -> list[str]:
+    command = " ".join(step["created_by"].split())
+    shown = command if len(command) <= _SHOWN else f"{command[: _SHOWN - 1]}…"
+    return [step["created"][:19], megabytes(step["size"]), shown, step["comment"]]

@@ -1,0 +1,34 @@
+"""`mydocker rmi IMAGE...`: remove names, and images that have no name left."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.parser import Parser
+from mydocker.image import catalog
+from mydocker.image.catalog import Entry, Image
+from mydocker.image.store import Store
+from mydocker.reference import Platform
+
+
+def rmi_command(argv: list[str]) -> int:
+    """Remove what ARGV names, or nothing if one of them is not there; 0."""
+    parser = Parser("rmi", description="Remove images. A name is removed; with its last name an image goes.")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name, or the beginning of an ID: all its names")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
+    options = parser.parse_args(argv)
+    platform = Platform.parse(options.platform) if options.platform else None
+    store = Store.open(os.environ)
+    gone: list[Entry] = []
+    for name in options.images:
+        for image in catalog.find(store, name, platform=platform):
+            gone += [entry for entry in _meant(image, name) if entry not in gone]
+    for entry in catalog.untag(store, gone):
+        print(f"removed {entry.reference.familiar} ({entry.platform})")
+    return 0
+
+
+def _meant(image: Image, name: str) -> list[Entry]:
+    """The entry of that NAME; all of them if NAME is an ID."""
+    named = [entry for entry in image.entries if catalog.is_name_of(entry.reference, name)]
+    return named or list(image.entries)

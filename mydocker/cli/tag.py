@@ -1,0 +1,26 @@
+"""`mydocker tag IMAGE NAME`: give an image one more name."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.parser import Parser
+from mydocker.errors import UsageError
+from mydocker.image import catalog
+from mydocker.image.store import Store
+from mydocker.reference import Reference
+
+
+def tag_command(argv: list[str]) -> int:
+    """Let the second word of ARGV mean the image that the first one means; 0."""
+    parser = Parser("tag", description="Give an image one more name. A name that is taken changes its meaning.")
+    parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of an ID")
+    parser.add_argument("name", metavar="NAME", help="the new name, such as team/app:1.2")
+    options = parser.parse_args(argv)
+    name = Reference.parse(options.name)
+    if name.digest:
+        raise UsageError(f"{options.name}: a new name has a tag, not a digest")
+    store = Store.open(os.environ)
+    for image in catalog.find(store, options.image):
+        catalog.tag(store, image, name)
+    return 0

@@ -1,0 +1,191 @@
+"""What the store holds, by name: the images that `images`, `inspect`, `tag` and `rmi` are about.
+
+An image that cannot be read is not listed; `fsck` says why. Nothing here asks a registry.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from mydocker.errors import ImageError, ImageNotFoundError, StoreError, UsageError
+from mydocker.image import lock
+from mydocker.image.config import parse_config
+from mydocker.image.manifest import Manifest, parse_manifest
+from mydocker.image.store import Ref, Store, checksum, read, read_ref, sync_directory
+from mydocker.record import Record
+from mydocker.reference import Digest, Platform, Reference
+
+_ID_LENGTH = 3  # the fewest digits of an image's ID that mean one; Docker shows twelve
+
+
+class Entry(Record):
+    """One ref: the name, with a tag or with a digest, and what it means on one platform."""
+
+    path: str
+    reference: Reference
+    platform: Platform
+    ref: Ref
+
+
+class Image(Record):
+    """One manifest of one platform, and all `names` for it. Its ID is the digest of its config, as in Docker."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def ref(self) -> Ref:
+        return self.entries[0].ref
+
+    @property
+    def platform(self) -> Platform:
+        return self.entries[0].platform
+
+    @property
+    def tags(self) -> tuple[Reference, ...]:
+        return tuple(entry.reference for entry in self.entries if entry.reference.tag)
+
+    @property
+    def digests(self) -> tuple[Reference, ...]:
+        """As `repository@digest`, the manifest's own and those of indexes that list it."""
+        return tuple(entry.reference for entry in self.entries if not entry.reference.tag)
+
+
+def images(store: Store) -> list[Image]:
+    """All images, sorted by their names. StoreError if the store cannot be read."""
+    found: dict[tuple[Digest, Platform], list[Entry]] = {}
+    for entry in entries(store):
+        found.setdefault((entry.ref.manifest, entry.platform), []).append(entry)
+    made = [Image(entries=tuple(sorted(group, key=_rank))) for group in found.values()]
+    return sorted(made, key=lambda image: (str(image.entries[0].reference), str(image.platform)))
+
+
+def find(store: Store, text: str, *, platform: Platform | None = None) -> list[Image]:
+    """The images that TEXT, a name or the beginning of an ID, means: for PLATFORM, else for this machine's if there
+    is one, else for any. ImageNotFoundError if there is none; UsageError if TEXT is neither, or means several."""
+    known = images(store)
+    found = _by_name(known, text) or _by_id(known, text)
+    suitable = [image for image in found if image.platform == (platform or Platform.host())]
+    if not suitable and (platform or not found):
+        where = f" for {platform}" if platform else ""
+        raise ImageNotFoundError(f"image {text} is not in the store{where}", hint="'mydocker images' lists what is")
+    return suitable or found
+
+
+def _by_name(known: list[Image], text: str) -> list[Image]:
+    if text.startswith("sha256:") and _hex(text):
+        return []
+    Reference.parse(text)
+    return [image for image in known if any(is_name_of(entry.reference, text) for entry in image.entries)]
+
+
+def is_name_of(reference: Reference, text: str) -> bool:
+    """Whether TEXT, which may be an ID instead, is REFERENCE. A tag beside a digest says nothing."""
+    try:
+        wanted = Reference.parse(text)
+    except UsageError:
+        return False
+    return reference == (wanted.replace(tag=None) if wanted.digest else wanted)
+
+
+def _by_id(known: list[Image], text: str) -> list[Image]:
+    digits = _hex(text)
+    found = [image for image in known if digits and image.ref.config.hex.startswith(digits)]
+    if len({image.ref.config for image in found}) > 1:
+        raise UsageError(f"several images have an ID that begins with {text}")
+    return found
+
+
+def _hex(text: str) -> str:
+    digits = text.removeprefix("sha256:")
+    return digits if _ID_LENGTH <= len(digits) <= 64 and not digits.strip("0123456789abcdef") else ""
+
+
+def entries(store: Store, *, broken: Callable[[str, Exception], None] | None = None) -> Iterator[Entry]:
+    """Every ref that can be read and whose config is here; BROKEN is called with the path of any other, and why."""
+    for path in ref_paths(store):
+        try:
+            ref = read_ref(path)
+            if checksum(ref.manifest, ref.config, read(store.blob_path(ref.config))) != ref.crc32:
+                raise ValueError("its sum is wrong")
+            yield Entry(path=path, reference=_reference(store, path, ref), platform=_platform(path), ref=ref)
+        except (FileNotFoundError, ValueError, UsageError) as error:
+            if broken:
+                broken(path, error)
+
+
+def ref_paths(store: Store) -> list[str]:
+    """The files below refs/. StoreError if they cannot be listed."""
+    problems: list[OSError] = []
+    found = [
+        f"{directory}/{name}" for directory, _, names in os.walk(store.refs, onerror=problems.append) for name in names
+    ]
+    for problem in problems:
+        if not isinstance(problem, FileNotFoundError):
+            raise StoreError(f"cannot read the store {store.root}: {problem.strerror}: {problem.filename}")
+    return sorted(found)
+
+
+def _reference(store: Store, path: str, ref: Ref) -> Reference:
+    parts = os.path.dirname(os.path.relpath(path, store.refs)).split("/")
+    if parts[0] == "@sha256":
+        return Reference.parse(ref.origin).replace(tag=None, digest=Digest(hex=parts[1]))
+    if len(parts) < 3 or not parts[-1].startswith(":"):
+        raise ValueError("not where a name belongs")
+    return Reference(registry=parts[0], repository="/".join(parts[1:-1]), tag=parts[-1][1:])
+
+
+def _platform(path: str) -> Platform:
+    return Platform.parse(os.path.basename(path).replace("-", "/"))
+
+
+def _rank(entry: Entry) -> tuple[bool, str]:
+    return not entry.reference.tag, str(entry.reference)
+
+
+def documents(store: Store, image: Image) -> tuple[Manifest, bytes]:
+    """The manifest of IMAGE, and its config as it is. StoreError if they are damaged or gone."""
+    try:
+        manifest = parse_manifest(read(store.blob_path(image.ref.manifest)))
+        config = read(store.blob_path(image.ref.config))
+        parse_config(config)
+    except (OSError, ValueError, ImageError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise StoreError(f"image {image.ref.config}: damaged: {said}", hint="see 'mydocker fsck'") from None
+    if not isinstance(manifest, Manifest):
+        raise StoreError(f"image {image.ref.config}: its manifest is an index", hint="see 'mydocker fsck'")
+    return manifest, config
+
+
+def tag(store: Store, image: Image, name: Reference) -> None:
+    """Let NAME, which has a tag, mean IMAGE as well, in place of what it meant."""
+    with lock.shared(store.layers):
+        documents(store, image)  # it may have been removed meanwhile
+        store.record_ref(name, image.platform, manifest=image.ref.manifest, config=image.ref.config)
+
+
+def untag(store: Store, gone: list[Entry]) -> list[Entry]:
+    """Remove the refs GONE, and with the last name of an image the digests by which it was known. What was removed."""
+    named = {entry.ref.manifest for entry in entries(store) if entry.reference.tag and entry not in gone}
+    orphans = {entry.ref.manifest for entry in gone} - named
+    digests = [entry for entry in entries(store) if not entry.reference.tag and entry.ref.manifest in orphans]
+    removed = [*gone, *(entry for entry in digests if entry not in gone)]
+    for entry in removed:
+        _unlink(store, entry.path)
+    return removed
+
+
+def _unlink(store: Store, path: str) -> None:
+    """Remove the ref PATH, and the directories above it that are empty then."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    directory = os.path.dirname(path)
+    sync_directory(directory)
+    while directory != store.refs:
+        try:
+            os.rmdir(directory)
+        except OSError:  # another name is there
+            return
+        directory = os.path.dirname(directory)

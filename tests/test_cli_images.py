@@ -1,0 +1,172 @@
+"""The commands about images, from the command line to the store: pull, images, inspect, history, tag, rmi."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import pty
+import subprocess
+from typing import Any
+
+import pytest
+from lab import oci
+from lab.command import Command, Result
+from lab.oci import layer
+from lab.registry import Registry
+
+
+@pytest.fixture
+def app(registry: Registry) -> str:
+    """An image of two layers and three steps; its name in the registry."""
+    history = [
+        {"created": "2024-01-01T00:00:00Z", "created_by": "COPY base /", "comment": "first"},
+        {"created": "2024-01-02T00:00:00Z", "created_by": "ENV \x1b[31mA=1", "empty_layer": True},
+        {"created": "2024-01-03T00:00:00Z", "created_by": "COPY top /"},
+    ]
+    layers = [layer({"base": os.urandom(1000)}), layer({"top": os.urandom(1000)})]
+    registry.push(oci.image(layers, env=["A=1"], config={"history": history}), "team/app")
+    return "team/app"
+
+
+def _json(done: Result) -> Any:
+    assert (done.stderr, done.code) == (b"", 0)
+    return json.loads(done.stdout)
+
+
+def _names(mydocker: Command) -> list[str]:
+    return [f"{row['repository']}:{row['tag']}" for row in _json(mydocker("images", "--format", "json"))]
+
+
+def test_pull_says_a_line_for_each_layer_and_no_more(mydocker: Command, app: str) -> None:
+    done = mydocker("pull", app)
+    lines = done.stderr.decode().splitlines()
+    assert (done.stdout, done.code) == (b"", 0)
+    assert lines[0] == "pulling team/app:latest" and lines[-1].startswith("team/app:latest: sha256:")
+    assert [line.split()[0] for line in lines[1:-1]] == ["layer", "layer"]
+    again = mydocker("pull", app).stderr.decode().splitlines()
+    assert again == [lines[0], lines[-1]]
+    assert mydocker("pull", "-q", app, "alpine") == Result(b"", b"", 0)
+    assert _names(mydocker) == ["alpine:latest", "team/app:latest"]
+
+
+def test_pull_on_a_terminal_shows_bars_and_leaves_lines(mydocker: Command, app: str) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**mydocker.environment, "TERM": "xterm", "COLUMNS": "100"}
+    done = subprocess.run(mydocker.argv("pull", app), stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    while len(piece := _read(ours)):
+        shown += piece
+    os.close(ours)
+    assert (done.stdout, done.returncode) == (b"", 0)
+    assert b"\x1b[" in shown and b"pulling team/app:latest" in shown and b"team/app:latest: sha256:" in shown
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # EIO: nobody has the other end any more
+        return b""
+
+
+def test_images_as_a_table(mydocker: Command, app: str) -> None:
+    assert mydocker("images") == Result(b"REPOSITORY   TAG   IMAGE ID   PLATFORM   CREATED   SIZE\n", b"", 0)
+    mydocker("pull", app)
+    [row] = _json(mydocker("images", "--format", "json"))
+    cells = mydocker("images").stdout.decode().splitlines()[1].split()
+    assert cells[:5] == ["team/app", "latest", row["id"][7:19], "linux/amd64", "2024-01-01T00:00:00"]
+    assert row["size"] > 2000
+
+
+def test_inspect_has_the_keys_of_docker(mydocker: Command, app: str) -> None:
+    mydocker("pull", app)
+    [found] = _json(mydocker("inspect", app))
+    assert found["RepoTags"] == ["team/app:latest"] and found["RepoDigests"] == [f"team/app@{found['Digest']}"]
+    assert (found["Os"], found["Architecture"], found["Config"]["Env"]) == ("linux", "amd64", ["A=1"])
+    assert len(found["RootFS"]["Layers"]) == 2 and all(pathlib.Path(path).is_dir() for path in found["LayerDirs"])
+    for name in (found["Id"], found["Id"][7:19], f"team/app@{found['Digest']}", "docker.io/team/app:latest"):
+        assert _json(mydocker("inspect", name)) == [found]
+
+
+def test_history_is_the_last_step_first_and_harmless(mydocker: Command, app: str) -> None:
+    mydocker("pull", app)
+    steps = _json(mydocker("history", app, "--format", "json"))
+    assert [step["created_by"] for step in steps] == ["COPY top /", "ENV \x1b[31mA=1", "COPY base /"]
+    assert [step["size"] > 0 for step in steps] == [True, False, True]
+    table = mydocker("history", app).stdout
+    assert b"\x1b" not in table and b"\\x1b[31mA=1" in table and table.count(b"\n") == 4
+
+
+def test_tag_and_rmi(mydocker: Command, app: str) -> None:
+    mydocker("pull", "-q", app)
+    assert mydocker("tag", app, "mine:1") == Result(b"", b"", 0)
+    assert _names(mydocker) == ["mine:1", "team/app:latest"]
+    assert mydocker("rmi", app) == Result(b"removed team/app:latest (linux/amd64)\n", b"", 0)
+    [left] = _json(mydocker("inspect", "mine:1"))
+    removed = mydocker("rmi", left["Id"][7:20]).stdout.decode().splitlines()
+    assert removed == ["removed mine:1 (linux/amd64)", f"removed team/app@{left['Digest']} (linux/amd64)"]
+    assert _names(mydocker) == [] and list((mydocker.store / "refs").iterdir()) == []
+
+
+def test_rmi_of_several_removes_all_or_none(mydocker: Command, app: str) -> None:
+    mydocker("pull", "-q", app, "alpine")
+    assert mydocker("rmi", app, "nonesuch").code == 1
+    assert _names(mydocker) == ["alpine:latest", "team/app:latest"]
+    assert mydocker("rmi", app, "alpine", app).code == 0
+    assert _names(mydocker) == []
+
+
+def test_images_for_another_platform(mydocker: Command, registry: Registry) -> None:
+    built = [oci.image([layer({"a": name.encode()})], architecture=name) for name in ("amd64", "arm64")]
+    registry.push(oci.index(built), "team/both")
+    assert mydocker("pull", "-q", "--platform", "linux/arm64", "team/both").code == 0
+    assert [each["Architecture"] for each in _json(mydocker("inspect", "team/both"))] == ["arm64"]
+    mydocker("pull", "-q", "--platform", "amd64", "team/both")
+    assert [each["Architecture"] for each in _json(mydocker("inspect", "team/both"))] == ["amd64"]
+    assert [row["platform"] for row in _json(mydocker("images", "--format", "json"))] == ["linux/amd64", "linux/arm64"]
+    assert mydocker("rmi", "--platform", "linux/arm64", "team/both").code == 0
+    assert [row["platform"] for row in _json(mydocker("images", "--format", "json"))] == ["linux/amd64"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("pull",), 2, "IMAGE"),
+        (("pull", "Nonsense"), 2, "lower-case"),
+        (("pull", "--platform", "x/y/z/w", "alpine"), 2, "platform"),
+        (("pull", "nonesuch/at-all"), 1, "not found"),
+        (("inspect", "nonesuch"), 1, "not in the store"),
+        (("inspect", "nonesuch", "--platform", "linux/arm64"), 1, "linux/arm64"),
+        (("history", "nonesuch"), 1, "not in the store"),
+        (("history",), 2, "IMAGE"),
+        (("tag", "nonesuch", "x"), 1, "not in the store"),
+        (("tag", "x"), 2, "NAME"),
+        (("tag", "x", "Y"), 2, "lower-case"),
+        (("rmi", "sha256:0123456789ab"), 1, "not in the store"),
+        (("images", "--format", "xml"), 2, "xml"),
+        (("images", "extra"), 2, "extra"),
+    ],
+)
+def test_refusals(mydocker: Command, words: tuple[str, ...], code: int, said: str) -> None:
+    done = mydocker(*words)
+    assert (done.stdout, done.code) == (b"", code) and said in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_damaged_name_is_not_listed_and_does_not_hide_the_others(mydocker: Command, app: str) -> None:
+    mydocker("pull", "-q", app, "alpine")
+    for path in (mydocker.store / "refs" / "docker.io" / "team").rglob("linux-*"):
+        path.write_bytes(b"\xff" + path.read_bytes())
+    rows = [row["repository"] for row in _json(mydocker("images", "--format", "json"))]
+    assert rows == ["alpine", "team/app"]  # the second one by its digest only
+    assert mydocker("inspect", app).code == 1
+    assert mydocker("pull", "-q", app).code == 0 == mydocker("inspect", app).code
+
+
+def test_every_command_explains_itself(mydocker: Command) -> None:
+    overview = mydocker("--help").stdout.decode()
+    for command in ("pull", "images", "inspect", "history", "tag", "rmi"):
+        done = mydocker(command, "--help")
+        assert done.code == 0 and f"usage: mydocker {command}" in done.stdout.decode()
+        assert f"\n  {command} " in overview
