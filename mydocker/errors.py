@@ -53,6 +53,12 @@ class HostError(MydockerError):
     """The host cannot do what the container needs; the hint names what it lacks."""
 
 
+def refused_by_host(error: OSError) -> HostError:
+    """A system call that failed where nobody had foreseen it."""
+    about = f": {error.filename}" if error.filename else ""
+    return HostError(f"the host refuses: {error.strerror or error}{about}")
+
+
 class LaunchError(MydockerError):
     """A container that could not be set up."""
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from mydocker.cli.output import complain
-from mydocker.errors import USAGE_FAILURE, ImageNotFoundError, MydockerError, UsageError
+from mydocker.errors import USAGE_FAILURE, ImageNotFoundError, MydockerError, UsageError, refused_by_host
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         complain(error)
         return _status(words[0] if words else "", error)
     except OSError as error:
-        about = f": {error.filename}" if error.filename else ""
-        complain(MydockerError(f"the host refuses: {error.strerror or error}{about}"))
+        complain(refused_by_host(error))
         return USAGE_FAILURE
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -6,6 +6,7 @@ import os
 import sys
 
 from mydocker.cli.output import say
+from mydocker.errors import MydockerError, refused_by_host
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.run import prepare, run
 from mydocker.spec.argv import parse_run
@@ -14,26 +15,63 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mydocker.image.progress import Step
+    from mydocker.runtime.outcome import Outcome
+    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.spec.container import ContainerSpec
 
 
 def run_command(argv: list[str]) -> int:
     """Run one container as ARGV says; its exit code."""
-    request = parse_run(argv, environ=os.environ, cwd=working_directory())
+    try:
+        request = parse_run(argv, environ=os.environ, cwd=working_directory())
+    except MydockerError as error:
+        _record_refusal(argv, error)
+        raise
     if request.help:
         from mydocker.spec.help import run_help
 
         print(run_help())
         return 0
-    plan = prepare(request.spec, environ=os.environ, progress=progress(), lend_program=True)
     if request.dry_run:
         from mydocker.cli.dryrun import show
 
-        show(plan)
+        show(_prepare(request.spec))
         return 0
-    outcome = run(plan)
+    outcome = run(_prepare(request.spec)) if request.result is None else _run_on_record(request.spec, request.result)
     if outcome.oom_killed and outcome.signal:
         say("mydocker: out of memory: the container needed more than its memory limit")
     return outcome.status
+
+
+def _prepare(spec: ContainerSpec) -> LaunchPlan:
+    return prepare(spec, environ=os.environ, progress=progress(), lend_program=True)
+
+
+def _run_on_record(spec: ContainerSpec, path: str) -> Outcome:
+    """Run SPEC, and write how it ended to the file at PATH."""
+    from mydocker.cli.result import ResultFile
+
+    results = ResultFile(path)
+    plan = None
+    try:
+        plan = _prepare(spec)
+        outcome = run(plan)
+    except (MydockerError, OSError) as error:
+        results.add(spec=spec, plan=plan, error=error if isinstance(error, MydockerError) else refused_by_host(error))
+        raise
+    results.add(spec=spec, plan=plan, outcome=outcome)
+    return outcome
+
+
+def _record_refusal(argv: list[str], error: MydockerError) -> None:
+    """A command line that cannot be understood has a result too, if it asks for one before its mistake."""
+    from mydocker.spec.argv import requested_result
+
+    path = requested_result(argv)
+    if path is not None:
+        from mydocker.cli.result import ResultFile
+
+        ResultFile(path).add(error=error)
 
 
 def working_directory() -> str:

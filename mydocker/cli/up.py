@@ -6,9 +6,10 @@ import os
 
 from mydocker.cli.output import complain, say
 from mydocker.cli.parser import Parser
+from mydocker.cli.result import ResultFile
 from mydocker.cli.run import progress
-from mydocker.errors import SpecError
-from mydocker.runtime.outcome import Outcome
+from mydocker.errors import MydockerError, SpecError
+from mydocker.runtime.plan import LaunchPlan
 from mydocker.runtime.run import prepare, run
 from mydocker.smoke.sequence import Result, run_in_order
 from mydocker.spec.container import ContainerSpec
@@ -20,19 +21,33 @@ def up_command(argv: list[str]) -> int:
     parser = Parser("up", description="Run the containers that spec files describe, one after the other.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
     parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
+    parser.add_argument("--result", metavar="FILE", help="write how each ended to FILE, as a line of JSON")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
     options = parser.parse_args(argv)
-    specs = load_files(options.files, environ=os.environ)
-    if not specs:
-        raise SpecError([f"{name}: describes no container" for name in options.files])
+    results = ResultFile(options.result) if options.result is not None else None
+    try:
+        specs = _load(options.files)
+    except MydockerError as error:
+        if results:
+            results.add(error=error)
+        raise
     if options.dry_run:
         return _show(specs)
-    return _run(specs, keep_going=options.keep_going)
+    return _run(specs, keep_going=options.keep_going, results=results)
 
 
-def _run(specs: list[ContainerSpec], *, keep_going: bool) -> int:
+def _load(files: list[str]) -> list[ContainerSpec]:
+    specs = load_files(files, environ=os.environ)
+    if not specs:
+        raise SpecError([f"{name}: describes no container" for name in files])
+    return specs
+
+
+def _run(specs: list[ContainerSpec], *, keep_going: bool, results: ResultFile | None) -> int:
     status = 0
-    for result in run_in_order(specs, run=_run_one, keep_going=keep_going):
+    for result in run_in_order(specs, prepare=_prepare, run=run, keep_going=keep_going):
+        if results:
+            results.add(spec=result.spec, plan=result.plan, outcome=result.outcome, error=result.error)
         if result.error:
             complain(result.error)
         if len(specs) > 1:
@@ -41,8 +56,8 @@ def _run(specs: list[ContainerSpec], *, keep_going: bool) -> int:
     return status
 
 
-def _run_one(spec: ContainerSpec) -> Outcome:
-    return run(prepare(spec, environ=os.environ, progress=progress()))
+def _prepare(spec: ContainerSpec) -> LaunchPlan:
+    return prepare(spec, environ=os.environ, progress=progress())
 
 
 def _summary(result: Result) -> str:
@@ -62,5 +77,5 @@ def _show(specs: list[ContainerSpec]) -> int:
     from mydocker.cli.dryrun import show
 
     for spec in specs:
-        show(prepare(spec, environ=os.environ, progress=progress()))
+        show(_prepare(spec))
     return 0

@@ -36,6 +36,7 @@ class LaunchPlan(Record):
     """One launch. Times are in seconds; `environment` lacks only HOME, which the image's passwd file decides."""
 
     container_id: str
+    image_digest: str | None = None  # of the manifest, for reports
     run_dir: str
     namespaces: tuple[str, ...]
     rootless: IdMap | None  # the ids of a user namespace of its own; None for root
@@ -81,6 +82,7 @@ def plan(
     argv = _argv(spec, config)
     return LaunchPlan(
         container_id=container_id,
+        image_digest=str(image.manifest) if image else None,
         run_dir=run_dir,
         namespaces=spec.namespaces,
         rootless=_ids(spec, host),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from mydocker.errors import MydockerError
+from mydocker.errors import MydockerError, refused_by_host
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from mydocker.runtime.plan import LaunchPlan
     from mydocker.spec.container import ContainerSpec
 
 
@@ -16,6 +17,7 @@ class Result(Record):
     """How one spec of a sequence ended: `outcome`, or the `error` for which its command never ran."""
 
     spec: ContainerSpec
+    plan: LaunchPlan | None = None  # none if it could not be prepared
     outcome: Outcome | None = None
     error: MydockerError | None = None
 
@@ -28,14 +30,23 @@ class Result(Record):
 
 
 def run_in_order(
-    specs: Iterable[ContainerSpec], *, run: Callable[[ContainerSpec], Outcome], keep_going: bool
+    specs: Iterable[ContainerSpec],
+    *,
+    prepare: Callable[[ContainerSpec], LaunchPlan],
+    run: Callable[[LaunchPlan], Outcome],
+    keep_going: bool,
 ) -> Iterator[Result]:
-    """RUN each of SPECS and yield its result at once; the first that fails is the last, unless `keep_going`."""
+    """PREPARE and RUN each of SPECS and yield its result at once; the first that fails is the last, unless
+    `keep_going`."""
     for spec in specs:
+        plan = None
         try:
-            result = Result(spec=spec, outcome=run(spec))
+            plan = prepare(spec)
+            result = Result(spec=spec, plan=plan, outcome=run(plan))
         except MydockerError as error:
-            result = Result(spec=spec, error=error)
+            result = Result(spec=spec, plan=plan, error=error)
+        except OSError as error:
+            result = Result(spec=spec, plan=plan, error=refused_by_host(error))
         yield result
         if result.status and not keep_going:
             return

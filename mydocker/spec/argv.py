@@ -11,7 +11,7 @@ from mydocker.errors import MydockerError, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.container import ContainerSpec
-from mydocker.spec.fields import DRY_RUN, FIELDS, HELP, SWITCHES, Field, Switch
+from mydocker.spec.fields import DRY_RUN, FIELDS, HELP, RESULT, SWITCHES, Field, Switch
 from mydocker.spec.words import Place, boolean, image
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class RunRequest(Record):
 
     spec: ContainerSpec
     dry_run: bool = False
+    result: str | None = None  # the path of a file for the result, relative to the caller's directory
     help: bool = False
 
 
@@ -41,7 +42,8 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
     """ARGV is what follows `run`. Env files are read; nothing else is looked at. Raises UsageError (exit code 125)."""
     if any("\0" in word for word in argv):
         raise UsageError("an argument holds a NUL character, which no program can be given")
-    options, rest = _split(argv)
+    options: list[_Option] = []
+    rest = _split(argv, options)
     place = Place(directory=cwd, environ=environ)
     if _is_on(HELP, options):
         return RunRequest(spec=ContainerSpec(), help=True)
@@ -54,19 +56,30 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
         values["command"] = tuple(rest)
     for _key, message in contradictions(values):
         raise UsageError(message, hint=_HINT)
-    return RunRequest(spec=assemble(values, origin="command line"), dry_run=_is_on(DRY_RUN, options))
+    return RunRequest(
+        spec=assemble(values, origin="command line"), dry_run=_is_on(DRY_RUN, options), result=_last(RESULT, options)
+    )
 
 
-def _split(argv: list[str]) -> tuple[list[_Option], list[str]]:
-    """The options, and the words after them."""
+def requested_result(argv: list[str]) -> str | None:
+    """The file for the result of a command line that `parse_run` refuses; None if the mistake comes before it."""
     options: list[_Option] = []
+    try:  # noqa: SIM105  # contextlib is not on the warm path
+        _split(argv, options)
+    except UsageError:
+        pass
+    return _last(RESULT, options)
+
+
+def _split(argv: list[str], options: list[_Option]) -> list[str]:
+    """Append the options to OPTIONS; the words after them."""
     words = list(reversed(argv))  # the next word is the last one: taking it is cheap
     while words and words[-1].startswith("-") and words[-1] != "-":
         word = words.pop()
         if word == "--":
             break
         options += _long(word, words) if word.startswith("--") else _short(word, words)
-    return options, words[::-1]
+    return words[::-1]
 
 
 def _long(word: str, words: list[str]) -> list[_Option]:
@@ -108,18 +121,23 @@ def _next(words: list[str], missing: str) -> str:
 
 def _checked(row: Field | Switch, text: str) -> _Option:
     """An option whose value, if it is a switch, is known to be true or false."""
-    if isinstance(row, Switch):
+    if _is_switch(row) and isinstance(row, Switch):
         _parse(row, boolean, text, Place(directory="/", environ={}))
     return _Option(row=row, text=text)
 
 
 def _is_switch(row: Field | Switch) -> bool:
-    return isinstance(row, Switch) or not row.metavar
+    return not row.metavar
 
 
 def _is_on(switch: Switch, options: list[_Option]) -> bool:
-    given = [option.text for option in options if option.row is switch]
-    return bool(given) and boolean(given[-1], Place(directory="/", environ={}))
+    given = _last(switch, options)
+    return given is not None and boolean(given, Place(directory="/", environ={}))
+
+
+def _last(switch: Switch, options: list[_Option]) -> str | None:
+    """The value given last."""
+    return next((option.text for option in reversed(options) if option.row is switch), None)
 
 
 def _values(options: list[_Option], place: Place) -> dict[str, Any]:

@@ -42,9 +42,10 @@ class Field(Record):
 
 
 class Switch(Record):
-    """A flag of `run` that says nothing about the container: it has no key and takes no value."""
+    """A flag of `run` that says nothing about the container, and so has no key."""
 
     flags: tuple[str, ...]
+    metavar: str = ""  # of its value; empty: it is true or false
     help: str
 
 
@@ -429,4 +430,5 @@ FIELDS = (
 DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do nothing")
 HELP = Switch(flags=("--help",), help="Print this text")
 REMOVE = Switch(flags=("--rm",), help="Accepted for Docker's sake: a run leaves nothing behind")
-SWITCHES = (REMOVE, DRY_RUN, HELP)
+RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
+SWITCHES = (REMOVE, RESULT, DRY_RUN, HELP)

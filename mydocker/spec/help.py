@@ -63,7 +63,7 @@ def _flags(row: Field | Switch) -> str:
     """`-e, --env NAME[=VALUE]`, the long flags in one column."""
     joined = ", ".join(row.flags)
     indent = "" if not row.flags[0].startswith("--") else "    "
-    return f"{indent}{joined} {row.metavar if isinstance(row, Field) else ''}".rstrip()
+    return f"{indent}{joined} {row.metavar}".rstrip()
 
 
 def _text(field: Field) -> str:
