@@ -112,7 +112,10 @@ def _name_and_connect(plan: LaunchPlan) -> None:
     if "uts" in plan.namespaces:
         kernel.sethostname(plan.hostname)
     if plan.loopback:
-        kernel.set_interface_up("lo")
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            kernel.set_interface_up("lo")
+        except PermissionError:  # without CAP_NET_ADMIN, as inside another container, it stays down
+            pass
     try:
         kernel.join_session_keyring()
     except OSError as error:  # refused in containers, absent in some kernels; nothing is shared then either
@@ -123,7 +126,7 @@ def _name_and_connect(plan: LaunchPlan) -> None:
 def _build_tree(plan: LaunchPlan) -> int:
     """Mount the root and everything in it; a descriptor of the root."""
     if "mount" in plan.namespaces:
-        kernel.set_propagation("/", kernel.MS_REC | kernel.MS_SLAVE)
+        _leave_propagation()
     root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
     for operation in plan.operations:
         try:
@@ -134,17 +137,39 @@ def _build_tree(plan: LaunchPlan) -> int:
     return root
 
 
+def _leave_propagation() -> None:
+    """From now on no mount of ours reaches the host; the first call that AppArmor's profile for containers refuses."""
+    try:
+        kernel.set_propagation("/", kernel.MS_REC | kernel.MS_SLAVE)
+    except PermissionError as error:
+        hint = "inside another container, start that one with --cap-add SYS_ADMIN --security-opt apparmor=unconfined"
+        raise LaunchError(f"this host refuses to mount anything: {error.strerror}", hint=hint) from None
+
+
 def _change_root(root: int, *, pivot: bool) -> None:
     """Make ROOT the root, and make sure that Python finds nothing to import in it."""
+    os.fchdir(root)
+    if not pivot:
+        os.chroot(".")
+    elif not _pivot():
+        from mydocker.runtime.moveroot import move_to_top
+
+        move_to_top()
     sys.path.clear()
     sys.meta_path.clear()
-    os.fchdir(root)
-    if pivot:
-        kernel.pivot_root(".", ".")  # the old root is now on top of the new one (pivot_root(2), NOTES)
-        kernel.umount(".")
-    else:
-        os.chroot(".")
     os.chdir("/")
+
+
+def _pivot() -> bool:
+    """Exchange the root for the current directory; False where that is refused: Docker's seccomp filter does."""
+    try:
+        kernel.pivot_root(".", ".")  # the old root is now on top of the new one (pivot_root(2), NOTES)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EINVAL):  # EINVAL: the old root is an initramfs
+            raise
+        return False
+    kernel.umount(".")
+    return True
 
 
 def _check_standard_streams(*, read_nothing: bool) -> None:
