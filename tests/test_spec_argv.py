@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mydocker.errors import MydockerError, UsageError
 from mydocker.reference import Platform, Reference
 from mydocker.spec.argv import RunRequest, parse_run
-from mydocker.spec.container import NAMESPACES, ContainerSpec, User, Volume
+from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, User
 from mydocker.spec.fields import FIELDS, SWITCHES
 from mydocker.spec.later import LATER_FLAGS
 
@@ -54,7 +54,8 @@ def test_the_plainest_line() -> None:
         ("--workdir= alpine", "working_dir", None),
         ("-h web alpine", "hostname", "web"),
         ("-hweb alpine", "hostname", "web"),
-        ("-v .:/x -v /a:/b alpine", "volumes", (Volume(source="/srv", target="/x"), Volume(source="/a", target="/b"))),
+        ("-v .:/x -v /a:/b alpine", "volumes",
+         (BindMount(source="/srv", target="/x"), BindMount(source="/a", target="/b"))),
         ("--inject /bin/a --inject /bin/b alpine", "inject", ("/bin/a", "/bin/b")),
         ("--timeout 1m30s alpine", "timeout", 90.0),
         ("-m 64m alpine", "mem_limit", 64 << 20),

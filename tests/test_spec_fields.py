@@ -31,7 +31,12 @@ def test_a_row_has_a_key_and_a_way_to_say_it(field: Field) -> None:
 
 
 def test_names_are_given_once() -> None:
+    """But for notations: rows of one key stand together, fill one attribute and come from one word in YAML."""
     keys = [field.key for field in FIELDS]
+    for one, next_one in zip(FIELDS, FIELDS[1:], strict=False):
+        if one.key == next_one.key:
+            assert (one.name, one.shape, one.merge) == (next_one.name, next_one.shape, "append")
+            keys.remove(one.key)
     flags = [flag for row in (*FIELDS, *SWITCHES) for flag in row.flags]
     assert len(set(keys)) == len(keys)
     assert len(set(flags)) == len(flags)

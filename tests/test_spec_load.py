@@ -12,7 +12,7 @@ import pytest
 
 from mydocker.errors import SpecError
 from mydocker.reference import Platform, Reference
-from mydocker.spec.container import NAMESPACES, ContainerSpec, User, Volume
+from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, User
 from mydocker.spec.document import SIZE_LIMIT
 from mydocker.spec.load import load_files
 
@@ -119,8 +119,8 @@ def test_paths_count_from_the_file(here: Path) -> None:
     assert spec.rootfs == str(here / "sub/tree")
     assert spec.environment == {"A": "1"}
     assert spec.volumes == (
-        Volume(source=str(here / "sub"), target="/x"),
-        Volume(source="/home/me/d", target="/y", read_only=True),
+        BindMount(source=str(here / "sub"), target="/x"),
+        BindMount(source="/home/me/d", target="/y", read_only=True),
     )
     assert spec.origin == "sub/c.yaml:1"
 
@@ -132,8 +132,8 @@ def test_long_volumes() -> None:
         "  bind: {propagation: rslave, create_host_path: false}\n"
     )
     assert spec.volumes == (
-        Volume(source="/a", target="/b", read_only=True),
-        Volume(source=os.path.abspath("a:b"), target="/c", propagation="rslave"),
+        BindMount(source="/a", target="/b", read_only=True),
+        BindMount(source=os.path.abspath("a:b"), target="/c", propagation="rslave"),
     )
 
 
@@ -209,9 +209,6 @@ def test_json_is_yaml() -> None:
          ["2:1: network_mode 'none' needs the net namespace"]),
         ("image: a\nnamespaces: {uts: host}\nhostname: x", ["3:1: a host name of its own needs the uts namespace"]),
         ("image: a\nnamespaces: {network: host}", ["2:14: unknown key 'network'; did you mean 'net'?"]),
-        ("image: a\nvolumes: [{type: tmpfs, source: /a, target: /b}]",
-         ["2:18: volume type 'tmpfs' is not supported yet (use bind)"]),
-        ("image: a\nvolumes: [{type: bind, target: /b}]", ["2:11: a volume needs source"]),
         ("image: a\nvolumes: /a:/b", ["2:10: want a list of volumes"]),
         ("image: a\nenv_file: gone", None),
         ("image: a\nname: ${", ["2:7: a '${' without its '}' (write $$ for a dollar sign)"]),

@@ -6,7 +6,7 @@ import pytest
 
 from mydocker.errors import UsageError
 from mydocker.spec import words
-from mydocker.spec.container import User, Volume
+from mydocker.spec.container import BindMount, Mount, User, VolumeMount
 from mydocker.spec.duration import parse_duration
 from mydocker.spec.quantity import parse_cpuset
 from mydocker.spec.size import parse_size
@@ -123,28 +123,31 @@ def test_no_user(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "volume"),
     [
-        (".:/x", Volume(source="/srv/app", target="/x")),
-        ("./a/../b:/x", Volume(source="/srv/app/b", target="/x")),
-        ("../d:/x/", Volume(source="/srv/d", target="/x")),
-        ("/a:/b/../c:ro", Volume(source="/a", target="/c", read_only=True)),
-        ("//a:/b:rw", Volume(source="/a", target="/b")),
-        ("~/d:/b:z", Volume(source="/home/me/d", target="/b")),
-        ("~:/b:Z,ro", Volume(source="/home/me", target="/b", read_only=True)),
-        ("/a:/b:ro,rslave", Volume(source="/a", target="/b", read_only=True, propagation="rslave")),
-        ("/a:/b:shared", Volume(source="/a", target="/b", propagation="shared")),
-        ("/a:/b:cached", Volume(source="/a", target="/b")),
+        (".:/x", BindMount(source="/srv/app", target="/x")),
+        ("./a/../b:/x", BindMount(source="/srv/app/b", target="/x")),
+        ("../d:/x/", BindMount(source="/srv/d", target="/x")),
+        ("/a:/b/../c:ro", BindMount(source="/a", target="/c", read_only=True)),
+        ("//a:/b:rw", BindMount(source="/a", target="/b")),
+        ("~/d:/b:z", BindMount(source="/home/me/d", target="/b")),
+        ("~:/b:Z,ro", BindMount(source="/home/me", target="/b", read_only=True)),
+        ("/a:/b:ro,rslave", BindMount(source="/a", target="/b", read_only=True, propagation="rslave")),
+        ("/a:/b:shared", BindMount(source="/a", target="/b", propagation="shared")),
+        ("/a:/b:cached", BindMount(source="/a", target="/b")),
+        ("/a:/b:O", BindMount(source="/a", target="/b", copy_on_write=True)),
+        ("/data", VolumeMount(target="/data")),
+        ("/data/../x", VolumeMount(target="/x")),
+        ("data:/x", VolumeMount(target="/x", volume="data")),
+        ("a.b_C-1:/x:ro,nocopy", VolumeMount(target="/x", volume="a.b_C-1", read_only=True, copy=False)),
+        ("data:/x:O", VolumeMount(target="/x", volume="data", copy_on_write=True)),
     ],
 )
-def test_volume(text: str, volume: Volume) -> None:
+def test_volume(text: str, volume: Mount) -> None:
     assert parse_volume(text, HERE) == volume
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("/a", "anonymous volumes are not supported yet"),
-        ("data:/x", "named volumes are not supported yet"),
-        ("/a:/b:O", "not supported yet"),
         (":/x", "source of a volume is empty"),
         ("/a:", "not an absolute path"),
         ("/a:b", "not an absolute path"),
@@ -156,6 +159,19 @@ def test_volume(text: str, volume: Volume) -> None:
         ("/a:/b:ro,ro", "given twice"),
         ("/a:/b:shared,slave", "contradict"),
         ("~root/x:/b", "cannot expand '~root'"),
+        ("x", "not an absolute path"),
+        ("", "not an absolute path"),
+        ("/", "cannot be '/'"),
+        ("a:/x", "2 to 255 characters"),
+        (f"{'a' * 256}:/x", "2 to 255 characters"),
+        ("-rf:/x", "a letter or digit first"),
+        (".x/../../etc:relative", "not an absolute path"),
+        ("a/b:/x", "want letters, digits"),
+        ("d\u0660ta:/x", "want letters, digits"),
+        ("data:/x:rshared", "'rshared' is for a path"),
+        ("/a:/x:nocopy", "'nocopy' is for named volumes"),
+        ("/a:/x:O,ro", "contradict"),
+        ("/a:/x:O,rshared", "contradict"),
     ],
 )
 def test_no_volume(text: str, message: str) -> None:

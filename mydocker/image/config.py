@@ -34,6 +34,7 @@ def parse_config(raw: bytes) -> tuple[ImageConfig, tuple[Digest, ...]]:
         working_dir=_string(inner, "WorkingDir"),
         exposed_ports=_keys(inner, "ExposedPorts"),
         labels=_labels(inner),
+        volumes=_keys(inner, "Volumes"),
         stop_signal=_string(inner, "StopSignal"),
     )
     return config, _diff_ids(document)

@@ -23,6 +23,7 @@ class ImageConfig(Record):
     working_dir: str = ""
     exposed_ports: tuple[str, ...] = ()
     labels: Mapping[str, str] = {}
+    volumes: tuple[str, ...] = ()  # paths that the image says hold data
     stop_signal: str = ""
 
 

@@ -26,6 +26,14 @@ def open_existing(root: int, path: str, *, follow: bool = True, directory: bool 
         raise LaunchError(f"{path} leads through a symbolic link of the image that may not be followed") from None
 
 
+def open_if_present(root: int, path: str, *, follow: bool = False) -> int | None:
+    """The same, or None if there is nothing at PATH."""
+    try:
+        return open_existing(root, path, follow=follow)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def make_target(root: int, path: str, *, directory: bool, follow: bool = True) -> int:
     """Open PATH below ROOT as something to mount on, after creating it (0755, or an empty file) if it is missing.
 

@@ -5,8 +5,7 @@ What and with which options is docker run's (runc's libcontainer, OCI runtime-sp
 
 from __future__ import annotations
 
-from mydocker.errors import LaunchError
-from mydocker.kernel import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY
+from mydocker.kernel import ATTR_NOEXEC, ATTR_NOSUID
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.operations import (
     HARDENED,
@@ -23,7 +22,7 @@ from mydocker.runtime.operations import (
 if TYPE_CHECKING:
     from mydocker.runtime.hierarchies import Cgroup
     from mydocker.runtime.host import Host
-    from mydocker.spec.container import ContainerSpec, Volume
+    from mydocker.spec.container import ContainerSpec
 
 GENERATED = ("hosts", "hostname", "resolv.conf")  # files of /etc
 
@@ -49,16 +48,20 @@ TTY_GROUP = "5"
 
 
 def standard_mounts(
-    spec: ContainerSpec, host: Host, *, run_dir: str, cgroups: tuple[Cgroup, ...] = ()
+    spec: ContainerSpec,
+    host: Host,
+    *,
+    run_dir: str,
+    own: tuple[Operation, ...] = (),
+    cgroups: tuple[Cgroup, ...] = (),
 ) -> tuple[Operation, ...]:
-    """All operations but the root's own and those for host programs."""
-    volumes = sorted(spec.volumes, key=lambda volume: volume.target.rstrip("/").count("/"))
+    """All operations but the root's own and those for host programs; OWN are those that mount what SPEC asks for."""
     return (
         *_proc(spec, host),
         *_dev(spec, host),
         *_sys(spec, host, cgroups),
         *_chosen(spec),
-        *(_volume(volume) for volume in volumes),
+        *own,
         *_etc(spec, run_dir),
         *_walls(spec),
     )
@@ -110,7 +113,7 @@ def _chosen(spec: ContainerSpec) -> tuple[Operation, ...]:
 def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     if "ipc" not in spec.namespaces:
         return tuple(Bind(target=path, source=path, attributes=HARDENED, recursive=True) for path in host.shared_ipc)
-    shared = (("mode", "1777"), ("size", "64m"))
+    shared = (("mode", "1777"), ("size", str(spec.shm_size or "64m")))
     return (
         Filesystem(target="/dev/shm", fstype="tmpfs", options=shared, attributes=HARDENED),
         Filesystem(target="/dev/mqueue", fstype="mqueue", attributes=HARDENED),
@@ -145,21 +148,6 @@ def _cgroup_v1(cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
         if len(cgroup.controllers) > 1:
             operations += [Symlink(target=f"{top}/{name}", to=together) for name in cgroup.controllers]
     return (*operations, ReadOnly(target=top))
-
-
-def _volume(volume: Volume) -> Operation:
-    inside = volume.target.rstrip("/")
-    if not inside:
-        raise LaunchError(f"volume {volume.source}: the container's root cannot be a volume's target")
-    if inside == "/proc" or inside.startswith("/proc/"):
-        raise LaunchError(f"volume {volume.source}: nothing can be mounted in /proc (CVE-2019-16884)")
-    return Bind(
-        target=inside,
-        source=volume.source,
-        attributes=ATTR_NODEV | (ATTR_RDONLY if volume.read_only else 0),
-        recursive=volume.propagation.startswith("r"),
-        propagation=volume.propagation.removeprefix("r"),
-    )
 
 
 def _etc(spec: ContainerSpec, run_dir: str) -> tuple[Operation, ...]:

@@ -15,7 +15,7 @@ import stat
 from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.record import Record
-from mydocker.runtime.inside import make_target, open_existing
+from mydocker.runtime.inside import make_target, open_existing, open_if_present
 
 MS_NODEV = 4
 OPTIONS_LIMIT = 4095  # mount(2) copies one page of options
@@ -46,7 +46,7 @@ class Filesystem(Operation):
 
     def apply(self, root: int) -> None:
         tree = kernel.new_filesystem(self.fstype, list(self.options), attributes=self.attributes)
-        _attach(tree, make_target(root, self.target, directory=True, follow=False))
+        attach(tree, make_target(root, self.target, directory=True, follow=False))
 
 
 class Bind(Operation):
@@ -59,15 +59,19 @@ class Bind(Operation):
     follow: bool = True  # whether symlinks of the image on the way to the target are followed, inside
 
     def apply(self, root: int) -> None:
-        try:
-            directory = stat.S_ISDIR(os.stat(self.source).st_mode)
-        except FileNotFoundError:
-            raise LaunchError(f"bind source {self.source} does not exist") from None
-        tree = kernel.clone_tree(self.source, recursive=self.recursive)
+        tree = self.clone()
+        directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         kernel.set_attributes(
             tree, self.attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation]
         )
-        _attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
+        attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
+
+    def clone(self) -> int:
+        """A detached copy of the mount at the source."""
+        try:
+            return kernel.clone_tree(self.source, recursive=self.recursive)
+        except FileNotFoundError:
+            raise LaunchError(f"bind source {self.source} does not exist") from None
 
 
 class HostProgram(Operation):
@@ -85,24 +89,37 @@ class CopyOnWrite(Operation):
 
     One overlay; `scratch` is a directory on a file system of the mount namespace's own. What overlayfs refuses as a
     lower directory (EINVAL: some file systems; in a user namespace, any directory with mounts below it) is
-    shown read-only instead.
+    shown read-only instead, if `or_read_only`. `in_memory`: the scratch gets a tmpfs, since it lies below the source.
     """
 
     source: str
     scratch: str
     options: str = ""
+    in_memory: bool = False
+    or_read_only: bool = True
+    follow: bool = False
 
     def apply(self, root: int) -> None:
+        if not os.path.isdir(self.source):
+            raise LaunchError(f"volume {self.source} cannot be shown copy-on-write: it is not a directory")
+        if self.in_memory:
+            os.makedirs(self.scratch)
+            mount_memory(self.scratch)
         upper, work = f"{self.scratch}/upper", f"{self.scratch}/work"
         os.makedirs(upper)
         os.makedirs(work)
         copy_ownership(self.source, upper)
-        target = make_target(root, self.target, directory=True, follow=False)
+        target = make_target(root, self.target, directory=True, follow=self.follow)
         try:
             mount_overlay((self.source,), upper, work, f"/proc/self/fd/{target}", self.options)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
+            if not self.or_read_only:
+                raise LaunchError(
+                    f"volume {self.source} cannot be shown copy-on-write: overlayfs refuses it",
+                    hint="it refuses some file systems, and for ordinary users directories with mounts below them",
+                ) from None
             Bind(target=self.target, source=self.source, attributes=READ_ONLY, recursive=True).apply(root)
         finally:
             os.close(target)
@@ -129,26 +146,26 @@ class Mask(Operation):
     """
 
     def apply(self, root: int) -> None:
-        target = _open_if_present(root, self.target)
+        target = open_if_present(root, self.target)
         if target is None:
             return
         if stat.S_ISDIR(os.fstat(target).st_mode):
             tree = kernel.new_filesystem("tmpfs", [("size", "0")], attributes=READ_ONLY | HARDENED)
         else:
             tree = clone_device("/dev/null", os.makedev(1, 3))
-        _attach(tree, target)
+        attach(tree, target)
 
 
 class ReadOnly(Operation):
     """A path that an earlier operation mounted, made read-only; a missing one is skipped."""
 
     def apply(self, root: int) -> None:
-        target = _open_if_present(root, self.target)
+        target = open_if_present(root, self.target)
         if target is None:
             return
         tree = kernel.clone_tree("", directory=target, recursive=True)
         kernel.set_attributes(tree, READ_ONLY | HARDENED, recursive=True)
-        _attach(tree, target)
+        attach(tree, target)
 
 
 class Device(Operation):
@@ -158,7 +175,7 @@ class Device(Operation):
 
     def apply(self, root: int) -> None:
         tree = clone_device(self.target, os.makedev(*self.number))
-        _attach(tree, make_target(root, self.target, directory=False, follow=False))
+        attach(tree, make_target(root, self.target, directory=False, follow=False))
 
 
 def clone_device(path: str, number: int) -> int:
@@ -169,6 +186,15 @@ def clone_device(path: str, number: int) -> int:
         os.close(tree)
         raise LaunchError(f"{path} of the host is not the device it should be")
     return tree
+
+
+def mount_memory(path: str) -> None:
+    """Mount an empty tmpfs on directory PATH of the run's own."""
+    tree = kernel.new_filesystem("tmpfs", [("mode", "755")], attributes=kernel.ATTR_NODEV)
+    try:
+        attach(tree, os.open(path, os.O_PATH | os.O_CLOEXEC))
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or errno.EIO), path) from None
 
 
 def copy_ownership(source: str, target: str) -> None:
@@ -208,8 +234,8 @@ def _escape(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
-def _attach(tree: int, target: int) -> None:
-    """Attach and close both descriptors."""
+def attach(tree: int, target: int) -> None:
+    """Mount the detached TREE on TARGET, and close both descriptors."""
     try:
         kernel.attach(tree, target)
     finally:
@@ -218,15 +244,8 @@ def _attach(tree: int, target: int) -> None:
 
 
 def _exists(root: int, path: str) -> bool:
-    found = _open_if_present(root, path, follow=True)
+    found = open_if_present(root, path, follow=True)
     if found is None:
         return False
     os.close(found)
     return True
-
-
-def _open_if_present(root: int, path: str, *, follow: bool = False) -> int | None:
-    try:
-        return open_existing(root, path, follow=follow)
-    except (FileNotFoundError, NotADirectoryError):
-        return None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mydocker.image.stored import ImageConfig, StoredImage
     from mydocker.runtime.hierarchies import Cgroup
     from mydocker.runtime.host import Host
+    from mydocker.runtime.volumes import MountPlan
     from mydocker.spec.container import ContainerSpec
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -58,6 +59,7 @@ class LaunchPlan(Record):
     stop_signal: int = SIGTERM
     grace: float = 10.0  # from the stop signal to the kill
     cgroups: tuple[Cgroup, ...] = ()  # to be made for the container's limits
+    volumes: tuple[str, ...] = ()  # the directories of named volumes, made if missing, and locked while it lives
 
     @property
     def needs_ids(self) -> bool:
@@ -72,14 +74,17 @@ def plan(
     host: Host,
     container_id: str,
     run_dir: str,
+    volumes: str,
     cgroups: tuple[Cgroup, ...] = (),
     lend_program: bool = False,
 ) -> LaunchPlan:
-    """Decide how to launch SPEC on IMAGE (None with `rootfs`). `lend_program`: if the image lacks the command, a
-    static program of the host at that absolute path may serve. `cgroups`: see `hierarchies`. Raises LaunchError."""
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`); VOLUMES is the directory of named volumes. With
+    `lend_program`, a static program of the host may serve as the command that the image lacks. `cgroups`: see
+    `hierarchies`. Raises LaunchError."""
     config = image.config if image else None
-    hostname = (spec.hostname or container_id[:12]) if "uts" in spec.namespaces else os.uname().nodename
-    argv = _argv(spec, config)
+    hostname, argv = _hostname(spec, container_id), _argv(spec, config)
+    working_dir = os.path.join("/", spec.working_dir or (config.working_dir if config else ""))
+    mounts = _mounts(spec, config, host, run_dir=run_dir, volumes=volumes)
     return LaunchPlan(
         container_id=container_id,
         image_digest=str(image.manifest) if image else None,
@@ -89,16 +94,15 @@ def plan(
         hostname=hostname,
         loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),
-        operations=_operations(
-            spec, host, run_dir, cgroups=cgroups, program=_asked_for(spec, argv[0]) if lend_program else ""
-        ),
+        operations=_operations(spec, host, run_dir, mounts, cgroups, working_dir, argv[0] if lend_program else ""),
         capabilities=_capabilities(spec, host),
         user=spec.user or _own_user(spec, host) or _image_user(config),
         environment=_environment(spec, config, hostname),
-        working_dir=os.path.join("/", spec.working_dir or (config.working_dir if config else "")),
+        working_dir=working_dir,
         argv=argv,
         stop_signal=spec.stop_signal or _image_stop_signal(config),
         cgroups=cgroups,
+        volumes=mounts.volumes if mounts else (),
         **_as_given(spec),
     )
 
@@ -114,6 +118,10 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
         "ulimits": spec.ulimits,
         "grace": spec.stop_grace_period,
     }
+
+
+def _hostname(spec: ContainerSpec, container_id: str) -> str:
+    return (spec.hostname or container_id[:12]) if "uts" in spec.namespaces else os.uname().nodename
 
 
 def _capabilities(spec: ContainerSpec, host: Host) -> int:
@@ -213,20 +221,42 @@ def _root(spec: ContainerSpec, image: StoredImage | None, host: Host, run_dir: s
     return LayeredRoot(lowerdirs=lowerdirs, in_memory=host.store_on_overlay or within, user_xattrs=host.rootless)
 
 
+def _mounts(
+    spec: ContainerSpec, config: ImageConfig | None, host: Host, *, run_dir: str, volumes: str
+) -> MountPlan | None:
+    """What the container has mounted of its own, if anything: most do not, and need not wait for the module."""
+    if not spec.volumes and not spec.read_only:
+        return None
+    from mydocker.runtime.volumes import plan_mounts
+
+    return plan_mounts(spec, config.volumes if config else (), host=host, run_dir=run_dir, volumes=volumes)
+
+
 def _operations(
-    spec: ContainerSpec, host: Host, run_dir: str, *, cgroups: tuple[Cgroup, ...], program: str
+    spec: ContainerSpec,
+    host: Host,
+    run_dir: str,
+    mounts: MountPlan | None,
+    cgroups: tuple[Cgroup, ...],
+    working_dir: str,
+    lent: str,
 ) -> tuple[Operation, ...]:
     if "mount" not in spec.namespaces:
-        if spec.volumes or spec.inject or spec.sysctls:
-            raise LaunchError("volumes, inject and sysctls need a mount namespace", hint="add `mount` to namespaces")
+        if mounts or spec.inject or spec.sysctls or spec.shm_size:
+            raise LaunchError(
+                "volumes, inject, read_only, shm_size and sysctls need a mount namespace",
+                hint="add `mount` to namespaces",
+            )
         return ()
     tree: tuple[Operation, ...] = ()
     if spec.rootfs == "/":
         tree = machine_tree(run_dir, user_xattrs=host.rootless, submounts=() if host.rootless else disk_submounts())
-    lent = program.startswith("/") and is_static_program(program)
+    program = _asked_for(spec, lent)
     return (
         *tree,
-        *standard_mounts(spec, host, run_dir=run_dir, cgroups=cgroups),
+        *(mounts.early if mounts else ()),
+        *standard_mounts(spec, host, run_dir=run_dir, own=mounts.late if mounts else (), cgroups=cgroups),
         *(HostProgram(target=path, replace_existing=True) for path in spec.inject),
-        *((HostProgram(target=program),) if lent else ()),
+        *((HostProgram(target=program),) if program.startswith("/") and is_static_program(program) else ()),
+        *(mounts.seal(tree, working_dir=working_dir) if mounts and spec.read_only else ()),
     )

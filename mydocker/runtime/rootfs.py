@@ -6,15 +6,21 @@ to `<run dir>/scratch`, on disk or in memory.
 
 from __future__ import annotations
 
-import errno
 import os
 
 from mydocker import kernel
 from mydocker.record import Record
-from mydocker.runtime.operations import Bind, CopyOnWrite, Operation, Symlink, copy_ownership, mount_overlay
+from mydocker.runtime.operations import (
+    Bind,
+    CopyOnWrite,
+    Operation,
+    Symlink,
+    copy_ownership,
+    mount_memory,
+    mount_overlay,
+)
 
 OWN_MOUNTS = ("dev", "proc", "sys")  # a container has its own, whatever its root
-IN_MEMORY = [("mode", "755")]
 
 
 class Root(Record):
@@ -40,7 +46,7 @@ class LayeredRoot(Root):
     def mount(self, run_dir: str) -> str:
         root, upper, work = f"{run_dir}/root", f"{run_dir}/scratch/upper", f"{run_dir}/scratch/work"
         if self.in_memory:
-            _mount_memory(f"{run_dir}/scratch")
+            mount_memory(f"{run_dir}/scratch")
         os.mkdir(upper)
         os.mkdir(work)
         copy_ownership(self.lowerdirs[-1], upper)
@@ -52,8 +58,8 @@ class MemoryRoot(Root):
     """An empty tmpfs, to be filled by operations; `scratch` is another one, that the container does not see."""
 
     def mount(self, run_dir: str) -> str:
-        _mount_memory(f"{run_dir}/scratch")
-        _mount_memory(f"{run_dir}/root")
+        mount_memory(f"{run_dir}/scratch")
+        mount_memory(f"{run_dir}/root")
         return f"{run_dir}/root"
 
 
@@ -104,15 +110,3 @@ def disk_submounts() -> tuple[str, ...]:
             if on_disk and path.count("/") > 1 and path.split("/")[1] not in OWN_MOUNTS and os.path.isdir(path):
                 found.append(path)
     return tuple(found)
-
-
-def _mount_memory(path: str) -> None:
-    tree = kernel.new_filesystem("tmpfs", list(IN_MEMORY), attributes=kernel.ATTR_NODEV)
-    target = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        kernel.attach(tree, target)
-    except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno or errno.EIO), path) from None
-    finally:
-        os.close(tree)
-        os.close(target)

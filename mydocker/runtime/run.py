@@ -49,6 +49,7 @@ def prepare(
         container_id=container_id,
         cgroups=_cgroups(spec, host, container_id) if spec.limited else (),
         run_dir=f"{store.containers}/{container_id[:12]}",
+        volumes=f"{store.root}/volumes",
         lend_program=lend_program,
     )
 
@@ -63,4 +64,9 @@ def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup
 def run(plan: LaunchPlan) -> Outcome:
     """Launch PLAN and wait for its end, after clearing away what killed runs have left."""
     sweep(os.path.dirname(plan.run_dir))
-    return launch(plan)
+    if not plan.volumes:
+        return launch(plan)
+    from mydocker.runtime.volumestore import Held
+
+    with Held(plan.volumes):
+        return launch(plan)

@@ -25,13 +25,17 @@ def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
         entrypoint=entrypoint,
         command=command,
         environment={**values.get("env_file", {}), **values.get("environment", {})},
+        volumes=(*values.get("volumes", ()), *values.get("tmpfs", ())),
         namespaces=namespaces,
         network_mode=network_mode,
     )
 
 
 _SHARED = ("pid", "ipc", "uts")  # keys that say of one namespace whether it is the container's own
-_COMBINED = ("entrypoint", "command", "args", "env_file", "environment", "namespaces", "network_mode", *_SHARED)
+_COMBINED = (
+    *("entrypoint", "command", "args", "env_file", "environment", "volumes", "tmpfs"),
+    *("namespaces", "network_mode", *_SHARED),
+)
 
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -45,9 +49,16 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _process_contradictions(values)
     yield from _isolation_contradictions(values)
     yield from _limit_contradictions(values)
-    targets = [volume.target for volume in values.get("volumes") or ()]
+    yield from _mount_contradictions(values)
+
+
+def _mount_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    mounts = [(key, mount.target) for key in ("volumes", "tmpfs") for mount in values.get(key) or () if mount]
+    targets = [target for _, target in mounts]
     for target in sorted({x for x in targets if targets.count(x) > 1}):
-        yield "volumes", f"two volumes have the target {target!r}"
+        yield next(key for key, x in reversed(mounts) if x == target), f"two volumes have the target {target!r}"
+    if "shm_size" in values and "ipc" not in _isolation(values)[0]:
+        yield "shm_size", "a /dev/shm of its own needs the ipc namespace"
 
 
 def _process_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -22,13 +22,41 @@ class User(Record):
     group: str | int | None = None
 
 
-class Volume(Record):
-    """A bind of `source`, an absolute path of the host, on `target`, an absolute path in the container."""
+class Mount(Record):
+    """Something of its own at `target`, an absolute path in the container."""
 
-    source: str
     target: str
     read_only: bool = False
+
+
+class BindMount(Mount):
+    """What stands at `source`, an absolute path of the host."""
+
+    source: str
     propagation: str = "rprivate"
+    recursive: bool = True  # with what is mounted below
+    copy_on_write: bool = False  # the container may write, and the host's files stay as they are
+
+
+class VolumeMount(Mount):
+    """A volume: a directory that mydocker keeps under a name, or without one, that lives as long as the container."""
+
+    volume: str | None = None
+    copy: bool = True  # what the image has at the target goes into an empty volume
+    copy_on_write: bool = False
+    subpath: str = ""  # what of the volume is shown, below its top
+
+
+class TmpfsMount(Mount):
+    """An empty file system in memory. Sizes are bytes; None is the kernel's default."""
+
+    size: int | None = None
+    inodes: int | None = None
+    mode: int | None = None  # None: that of the image's directory there, else 1777
+    uid: int | None = None
+    gid: int | None = None
+    executable: bool = False
+    setuid: bool = False
 
 
 class ContainerSpec(Record):
@@ -49,7 +77,9 @@ class ContainerSpec(Record):
     umask: int = 0o022
     working_dir: str | None = None
     hostname: str | None = None
-    volumes: tuple[Volume, ...] = ()
+    volumes: tuple[Mount, ...] = ()  # in the order given
+    read_only: bool = False  # the root; mounts in it are as they are
+    shm_size: int | None = None  # bytes of /dev/shm
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
     userns_mode: str = "host"  # host: as it comes; keep-id: the caller's own ids inside too

@@ -2,7 +2,8 @@
 
 From these rows alone come the parser of `mydocker run`, the keys of a spec file and `run --help`, so
 no flag can exist without its key and no key without its flag. The order of the rows is the order of
-precedence: where two rows fill one attribute, the later one wins.
+precedence: where two rows fill one attribute, the later one wins. Two rows with one key are two notations of
+it on the command line.
 """
 
 from __future__ import annotations
@@ -245,12 +246,53 @@ FIELDS = (
         name="volumes",
         key="volumes",
         flags=("-v", "--volume"),
-        metavar="SRC:DST[:OPTIONS]",
+        metavar="[SRC:]DST[:OPTIONS]",
         shape="volumes",
         parse=words.volume,
         merge="append",
         group="files",
-        help="Show the host's SRC at DST; options ro, rw, rshared, rslave, rprivate",
+        help="Show SRC at DST: a path of the host, or the name of a volume; without SRC, a volume of the container's"
+        " own; options ro, rw, O (writes do not reach the host), nocopy, rshared, rslave, rprivate",
+    ),
+    Field(
+        name="volumes",
+        key="volumes",
+        flags=("--mount",),
+        metavar="KEY=VALUE,...",
+        shape="volumes",
+        parse=words.mount,
+        merge="append",
+        group="files",
+        help="The same in words: type=bind, volume or tmpfs; source, target, readonly, …",
+    ),
+    Field(
+        name="volumes",
+        key="tmpfs",
+        flags=("--tmpfs",),
+        metavar="DST[:OPTIONS]",
+        shape="tmpfs",
+        parse=words.tmpfs,
+        merge="append",
+        group="files",
+        help="An empty file system in memory at DST; options size, mode, uid, gid, nr_inodes, exec, suid, ro",
+    ),
+    Field(
+        name="read_only",
+        key="read_only",
+        flags=("--read-only",),
+        shape="boolean",
+        parse=words.boolean,
+        group="files",
+        help="Nothing can be written but what is mounted for it",
+    ),
+    Field(
+        name="shm_size",
+        key="shm_size",
+        flags=("--shm-size",),
+        metavar="SIZE",
+        parse=words.shm_size,
+        group="files",
+        help="Size of /dev/shm, such as 1g; without it 64m",
     ),
     Field(
         name="inject",

@@ -37,8 +37,8 @@ def key_help() -> str:
     """The keys of a spec file, a line each, for `mydocker up --help`."""
     parts = []
     for group in dict.fromkeys(field.group for field in FIELDS):
-        rows = [field for field in FIELDS if field.group == group]
-        parts.append(_section(f"keys, {group}", ((f"{row.key}:", row.help) for row in rows)))
+        rows = {field.key: field for field in reversed(FIELDS) if field.group == group}  # of one key, the first
+        parts.append(_section(f"keys, {group}", ((f"{key}:", row.help) for key, row in reversed(rows.items()))))
     return "\n".join(parts)
 
 

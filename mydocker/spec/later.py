@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 _KEYS = """
     configs depends_on devices dns expect extends extra_hosts healthcheck
-    include init matrix ports pre_start profiles read_only restart retries
-    secrets security_opt shm_size skip stdin tags tmpfs
+    include init matrix ports pre_start profiles restart retries
+    secrets security_opt skip stdin tags
 """
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
@@ -24,9 +24,9 @@ _FLAGS = """
     --device-write-iops --dns --dns-option --dns-search --domainname --expose --gpus --health-cmd
     --health-interval --health-retries --health-start-period --health-timeout --init --ip --ip6 --isolation
     --keep --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory-reservation
-    --memory-swappiness --mount --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
-    --publish --publish-all --quiet --read-only --restart --runtime --security-opt
-    --shm-size --sig-proxy --storage-opt --tmpfs
+    --memory-swappiness --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
+    --publish --publish-all --quiet --restart --runtime --security-opt
+    --sig-proxy --storage-opt
     --volume-driver --volumes-from
 """
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mydocker.spec.container import ContainerSpec
 
-_ROWS = {field.key: field for field in FIELDS}
+_ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key, the first
 
 # what people who know `docker run` or a Dockerfile write for a key: the long names of the flags, and a few more
 _SYNONYMS = {

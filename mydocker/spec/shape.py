@@ -14,15 +14,14 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
 from mydocker.spec.container import NAMESPACES
 from mydocker.spec.envfile import read_compose_file, read_docker_file
+from mydocker.spec.longmount import long_mount
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.ulimit import limit
-from mydocker.spec.volume import PROPAGATIONS, bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from mydocker.spec.container import Volume
     from mydocker.spec.fields import Field
     from mydocker.spec.reading import Reading
 
@@ -134,50 +133,15 @@ def _volumes(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
         reading.refuse(node, "want a list of volumes")
         return ()
     return tuple(
-        _long_volume(item, reading) if isinstance(item, Mapping) else reading.word(item, field.parse)
+        long_mount(item, reading, boolean=_switch) if isinstance(item, Mapping) else reading.word(item, field.parse)
         for item in node.items
     )
 
 
-def _long_volume(node: Mapping, reading: Reading) -> Volume | None:
-    """{type: bind, source, target, read_only, bind: {propagation, …}}."""
-    members = reading.members(node, ("type", "source", "target", "read_only", "bind", "consistency"))
-    missing = [key for key in ("type", "source", "target") if key not in members]
-    if missing:
-        reading.refuse(node, f"a volume needs {' and '.join(missing)}")
-        return None
-    reading.word(members["type"], _volume_type)
-    source, target = reading.text(members["source"]), reading.text(members["target"])
-    read_only = "read_only" in members and reading.word(members["read_only"], _switch)
-    propagation = _propagation(members["bind"], reading) if "bind" in members else "rprivate"
-    volume: Volume | None = reading.attempt(
-        members["source"],
-        lambda: bind(source, target, reading.place, read_only=read_only, propagation=propagation),
-    )
-    return volume
-
-
-def _volume_type(word: str, place: words.Place) -> str:
-    if word != "bind":
-        raise UsageError(f"volume type {word!r} is not supported yet", hint="use bind")
-    return word
-
-
-def _propagation(node: Node, reading: Reading) -> str:
-    """From the `bind` member. `create_host_path` and `selinux` are let through: neither changes what we do.
-
-    A source that is missing is an error at launch whatever `create_host_path` says, so it cannot be lost silently.
-    """
-    if not isinstance(node, Mapping):
-        reading.refuse(node, "want a mapping")
-        return ""
-    members = reading.members(node, ("propagation", "create_host_path", "selinux"))
-    if "propagation" not in members:
-        return "rprivate"
-    word = reading.text(members["propagation"])
-    if word not in PROPAGATIONS:
-        reading.refuse(members["propagation"], f"{word!r}: want {' or '.join(PROPAGATIONS)}")
-    return word
+def _tmpfs(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
+    """One, or a list."""
+    items = node.items if isinstance(node, Sequence) else (node,)
+    return tuple(reading.word(item, field.parse) for item in items)
 
 
 def _namespaces(node: Node, field: Field, reading: Reading) -> tuple[str, ...] | dict[str, bool]:
@@ -231,6 +195,7 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "pairs": _pairs,
     "env_files": _env_files,
     "volumes": _volumes,
+    "tmpfs": _tmpfs,
     "namespaces": _namespaces,
     "ulimits": _ulimits,
 }

@@ -16,7 +16,7 @@ from mydocker.spec.container import NAMESPACES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mydocker.spec.container import User, Volume
+    from mydocker.spec.container import Mount, TmpfsMount, User
 
 HOST_NAME_LIMIT = 63  # RFC 1123; the kernel would take 64 (uts_namespaces(7))
 TITLE_LIMIT = 255
@@ -253,10 +253,29 @@ def user(word: str, place: Place) -> User | None:
     return parse_user(word) if word else None
 
 
-def volume(word: str, place: Place) -> Volume:
+def volume(word: str, place: Place) -> Mount:
     from mydocker.spec.volume import parse_volume
 
     return parse_volume(word, place)
+
+
+def mount(word: str, place: Place) -> Mount:
+    from mydocker.spec.mount import parse_mount
+
+    return parse_mount(word, place)
+
+
+def tmpfs(word: str, place: Place) -> TmpfsMount:
+    from mydocker.spec.tmpfs import parse_tmpfs
+
+    return parse_tmpfs(word)
+
+
+def shm_size(word: str, place: Place) -> int | None:
+    """Bytes; 0 is the default, as for Docker."""
+    from mydocker.spec.size import parse_size
+
+    return parse_size(word) or None
 
 
 def env_file(word: str, place: Place) -> dict[str, str]:

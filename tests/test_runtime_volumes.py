@@ -1,0 +1,233 @@
+"""Mounts of a container's own, as root: tmpfs, overlay, read-only root, volumes; what is seen, kept and left alone."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import stat
+
+import pytest
+from lab.busybox import alpine as image
+from lab.command import Command, Result
+from lab.oci import DIR, CharDevice, Dir, Fifo, File, Hardlink, Link, layer
+from lab.registry import Registry
+
+pytestmark = pytest.mark.root
+
+
+def _sh(mydocker: Command, script: str, *options: str, name: str = "alpine") -> str:
+    """The output of SCRIPT, which must succeed silently."""
+    done = mydocker("run", *options, name, "sh", "-c", script)
+    assert (done.stderr, done.code) == (b"", 0), done
+    return done.stdout.decode()
+
+
+def _refused(mydocker: Command, about: str, *words: str) -> None:
+    done = mydocker("run", *words)
+    assert (done.stdout, done.code) == (b"", 125), done
+    assert about in done.stderr.decode() and b"Traceback" not in done.stderr
+
+
+STATE = "grep ' /mnt ' /proc/mounts | cut -d' ' -f3,4; stat -c '%a %u:%g' /mnt; echo"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "state"),
+    [
+        (("--tmpfs", "/mnt"), {"nosuid", "nodev", "noexec", "rw"}, "755 0:0"),  # as the image's own /mnt
+        (("--tmpfs", "/mnt:exec,mode=1777"), {"nosuid", "nodev", "rw"}, "1777 0:0"),
+        (("--tmpfs", "/mnt:suid,ro"), {"noexec", "nodev", "ro"}, "755 0:0"),
+        (("--tmpfs", "/mnt:size=1m,uid=7,gid=8,nr_inodes=100"), {"size=1024k", "nr_inodes=100", "uid=7"}, "755 7:8"),
+        (("--mount", "type=tmpfs,dst=/mnt,tmpfs-size=64k,tmpfs-mode=0700"), {"size=64k", "mode=700"}, "700 0:0"),
+    ],
+)
+def test_tmpfs(alpine: Command, options: tuple[str, ...], expected: set[str], state: str) -> None:
+    mount, found, *_ = _sh(alpine, STATE, *options).splitlines()
+    fstype, words = mount.split()
+    assert fstype == "tmpfs" and expected <= set(words.split(",")) and found == state
+    assert ("noexec" in words) == ("exec" not in options[1].split(":")[-1].split(","))
+
+
+def test_a_tmpfs_where_the_image_has_nothing(alpine: Command) -> None:
+    assert _sh(alpine, "stat -c %a /new/place; echo x > /new/place/x", "--tmpfs", "/new/place") == "1777\n"
+
+
+def test_a_tmpfs_ends_where_its_size_does(alpine: Command) -> None:
+    done = alpine("run", "--tmpfs", "/mnt:size=64k", "alpine", "dd", "if=/dev/zero", "of=/mnt/x", "bs=1k", "count=65")
+    assert b"No space left" in done.stderr and done.code == 1
+
+
+def test_shm_size(alpine: Command) -> None:
+    assert "size=1048576k" in _sh(alpine, "grep /dev/shm /proc/mounts", "--shm-size", "1g")
+
+
+def test_a_read_only_root(alpine: Command, tmp_path: pathlib.Path) -> None:
+    script = """
+    for x in / /etc /usr/bin /root /tmp /new; do touch $x/y 2>/dev/null && echo $x; done
+    for x in /dev /dev/shm /run /mnt/v /mnt/t /srv; do touch $x/y || echo not $x; done; pwd"""
+    options = ("--read-only", "-v", f"{tmp_path}:/mnt/v", "--tmpfs", "/mnt/t", "--tmpfs", "/run", "-v", "/srv")
+    assert _sh(alpine, script, *options, "-w", "/work/here") == "/work/here\n"
+    assert os.listdir(tmp_path) == ["y"]
+
+
+def test_a_read_only_machine(alpine: Command, tmp_path: pathlib.Path) -> None:
+    script = """
+    for x in / /etc /usr/bin /root /opt; do touch $x/mydocker-y 2>/dev/null && echo $x; done; touch /srv/y; ls /srv"""
+    done = alpine("run", "--rootfs", "/", "--read-only", "-v", f"{tmp_path}:/srv", "sh", "-c", script)
+    assert done == Result(b"y\n", b"", 0)
+
+
+def test_what_the_image_declares_stays_writable(alpine: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
+    registry.push(
+        image(layer({"data": Dir(mode=0o700, uid=7), "data/x": b"image"}), config={
+            "config": {"Volumes": {"/data": {}, "/srv/": {}, "/given": {}}}}),
+        "library/declares",
+    )  # fmt: skip
+    script = "stat -c '%a %u' /data; cat /data/x; echo y > /data/y; touch /srv/y; touch /given/y || echo ro; ls /given"
+    done = alpine("run", "--read-only", "-v", f"{tmp_path}:/given:ro", "declares", "sh", "-c", script)
+    assert done.stdout == b"700 7\nimagero\n" and b"Read-only" in done.stderr
+
+
+def test_an_overlay_volume_leaves_the_host_alone(alpine: Command, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "old").write_text("host")
+    (tmp_path / "gone").write_text("host")
+    tmp_path.chmod(0o751)
+    script = "stat -c %a /mnt; rm /mnt/gone; echo -n new > /mnt/old; echo > /mnt/more; ls /mnt; cat /mnt/old"
+    assert _sh(alpine, script, "-v", f"{tmp_path}:/mnt:O") == "751\nmore\nold\nnew"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "host", "gone": "host"}
+    _refused(alpine, "old", "-v", f"{tmp_path}/old:/mnt:O", "alpine", "true")
+    _refused(alpine, "nonesuch", "-v", f"{tmp_path}/nonesuch:/mnt:O", "alpine", "true")
+
+
+def test_an_overlay_of_what_holds_the_store(alpine: Command) -> None:
+    before = os.listdir(alpine.store)
+    assert _sh(alpine, "echo x > /mnt/x; ls /mnt | grep -e x -e refs", "-v", f"{alpine.store}:/mnt:O") == "refs\nx\n"
+    assert os.listdir(alpine.store) == before
+
+
+def test_a_volume_without_a_name_masks_the_hosts_directory(
+    alpine: Command, registry: Registry, tmp_path: pathlib.Path
+) -> None:
+    """`-v $PWD:/app -v /app/node_modules`: what the image has there, not what the host has; and the host's stays."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "host").touch()
+    registry.push(image(layer({"app": DIR, "app/modules": Dir(uid=5), "app/modules/image": b""})), "library/masked")
+    script = "ls /app /app/modules; stat -c %u /app/modules; touch /app/modules/new"
+    found = _sh(alpine, script, "-v", f"{tmp_path}:/app", "-v", "/app/modules", name="masked")
+    assert found == "/app:\nmodules\n\n/app/modules:\nimage\n5\n"
+    assert os.listdir(tmp_path / "modules") == ["host"]
+    assert os.listdir(alpine.store / "containers") == []
+
+
+FILES = {
+    "srv/d": Dir(mode=0o2750, uid=5, gid=6, mtime=1_600_000_000),
+    "srv/d/deep": Dir(mode=0o711),
+    "srv/d/deep/file": File(b"text\n", mode=0o4755, uid=7, gid=8, mtime=1_500_000_000),
+    "srv/d/deep/linked": Hardlink("srv/d/deep/file"),
+    "srv/d/link": Link("/etc/passwd", uid=9),
+    "srv/d/fifo": Fifo(mode=0o600, uid=4),
+    "srv/d/disk": CharDevice(1, 5),
+    "srv/d/capable": File(b"x", xattrs={"security.capability": b"\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0"}),
+}
+
+
+def test_a_named_volume_is_filled_once_and_kept(mydocker: Command, registry: Registry, store: pathlib.Path) -> None:
+    registry.push(image(layer(FILES)), "library/filling")
+    options, data = ("-v", "data:/srv/d"), store / "volumes" / "data" / "data"
+    assert _sh(mydocker, "cat /srv/d/deep/file; echo mine > /srv/d/mine", *options, name="filling") == "text\n"
+    assert _what_is_in(data) == {
+        "": (0o42750, 5, 6),
+        "deep": (0o40711, 0, 0),
+        "deep/file": (0o104755, 7, 8),
+        "deep/linked": (0o104755, 7, 8),
+        "link": (0o120777, 9, 0),
+        "fifo": (0o10600, 4, 0),
+        "capable": (0o100644, 0, 0),
+        "mine": (0o100644, 0, 6),
+    }
+    assert (data / "deep/file").samefile(data / "deep/linked") and os.readlink(data / "link") == "/etc/passwd"
+    assert (data / "deep/file").stat().st_mtime == 1_500_000_000
+    assert os.getxattr(data / "capable", "security.capability") == b"\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    assert _sh(mydocker, "rm -r /srv/d/deep; cat /srv/d/mine", *options, name="filling") == "mine\n"
+    assert _sh(mydocker, "ls /srv/d; cat /srv/d/mine", *options, name="filling") == "capable\nfifo\nlink\nmine\nmine\n"
+    assert sorted(os.listdir(store / "volumes" / "data")) == ["data", "lock"]
+
+
+def _what_is_in(top: pathlib.Path) -> dict[str, tuple[int, int, int]]:
+    found = {}
+    for path in [top, *top.rglob("*")]:
+        status = path.lstat()
+        found[str(path.relative_to(top)).lstrip(".")] = (status.st_mode, status.st_uid, status.st_gid)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("-v", "one:/etc/profile.d:nocopy"), ""),
+        (("-v", "two:/etc"), "passwd\n"),
+        (("-v", "three:/nowhere"), ""),
+        (("--mount", "src=four,dst=/etc"), "passwd\n"),
+        (("--mount", "src=five,dst=/etc,volume-nocopy"), ""),
+        (("-v", "six:/usr/bin:ro"), "passwd\n"),
+        (("-v", "seven:/etc:O"), "passwd\n"),
+    ],
+)
+def test_what_fills_a_volume(alpine: Command, options: tuple[str, ...], expected: str) -> None:
+    target = options[1].partition("/")[2].split(":")[0].split(",")[0]
+    assert _sh(alpine, f"ls /{target} | grep -x passwd; true", *options) == expected
+
+
+def test_a_volume_shows_what_is_below_a_path_in_it(alpine: Command, tmp_path: pathlib.Path) -> None:
+    _sh(alpine, "mkdir -p /v/a/b; echo x > /v/a/b/c; ln -s /etc /v/out; ln -s a /v/in", "-v", "parts:/v")
+    for path in ("a/b", "in/b"):
+        assert _sh(alpine, "ls /mnt", "--mount", f"src=parts,dst=/mnt,volume-subpath={path}") == "c\n"
+    for path in ("out", "nonesuch", "a/b/c/d"):
+        _refused(
+            alpine,
+            "/mnt",
+            "--mount",
+            f"src=parts,dst=/mnt,volume-subpath={path}",
+            "alpine",
+            "true",
+        )
+
+
+def test_an_empty_volume_that_is_in_use_is_filled_in_place(
+    mydocker: Command, registry: Registry, store: pathlib.Path
+) -> None:
+    """The first container, which has nothing to put there, sees what the second brings."""
+    script = "echo ready; while ! [ -e /nowhere/passwd ]; do sleep 0.05; done; ls /nowhere | grep passwd"
+    first = mydocker.start("run", "-v", "shared:/nowhere", "alpine", "sh", "-c", script)
+    assert first.stdout and first.stdout.readline() == b"ready\n"
+    _sh(mydocker, "true", "-v", "shared:/etc")
+    out, _ = first.communicate(timeout=30)
+    assert (out, first.returncode) == (b"passwd\n", 0)
+
+
+def test_an_interrupted_fill_is_completed_or_begun_again(mydocker: Command, store: pathlib.Path) -> None:
+    """What a kill leaves behind: half a copy aside, or a whole one that has moved in halfway."""
+    volume = store / "volumes" / "data"
+    assert _sh(mydocker, "true", "-v", "data:/nowhere") == ""
+    (volume / "filling").mkdir()
+    (volume / "filling" / "half").touch()
+    assert _sh(mydocker, "ls /etc | grep -e half -e passwd", "-v", "data:/etc") == "passwd\n"
+    (volume / "filled").mkdir()
+    (volume / "filled" / "rest").touch()
+    assert _sh(mydocker, "ls /etc | grep -e rest -e passwd", "-v", "data:/etc") == "passwd\nrest\n"
+    assert sorted(os.listdir(volume)) == ["data", "lock"]
+
+
+def test_twenty_containers_fill_one_volume(mydocker: Command) -> None:
+    assert _sh(mydocker, "true") == ""
+    runs = [mydocker.start("run", "-v", "data:/etc", "alpine", "sh", "-c", "ls /etc | wc -l") for _ in range(20)]
+    results = [run.communicate(timeout=60) for run in runs]
+    assert {run.returncode for run in runs} == {0}
+    assert len({out for out, _ in results}) == 1, results
+
+
+def test_modes_do_not_depend_on_the_caller(mydocker: Command, store: pathlib.Path) -> None:
+    prefix = ["sh", "-c", 'umask 077; exec "$@"', "sh"]
+    narrow = Command(mydocker.program, mydocker.environment, mydocker.directory, prefix, store)
+    assert _sh(narrow, "stat -c %a /nowhere", "-v", "data:/nowhere") == "755\n"
+    assert stat.S_IMODE((store / "volumes").stat().st_mode) == 0o700
