@@ -20,6 +20,7 @@ Commands:
   history IMAGE                            how an image was made
   tag IMAGE NAME                           give an image one more name
   rmi IMAGE...                             remove images
+  volume ls|create|inspect|rm|prune        named volumes
 
   mydocker COMMAND --help                  all about one command
   mydocker --version                       the version"""

@@ -21,11 +21,11 @@ _DOOMED = ".removed-"  # no volume's name begins with a dot
 
 
 class Volume(Record):
-    """A named volume. `made` is in seconds since 1970."""
+    """A named volume. `path` is that of what containers see, `created` in seconds since 1970."""
 
     name: str
     path: str
-    made: float
+    created: float
     in_use: bool
 
 
@@ -62,36 +62,28 @@ def listed(volumes: str) -> list[Volume]:
         names = sorted(name for name in os.listdir(volumes) if not name.startswith("."))
     except FileNotFoundError:
         return []
-    found = (find(f"{volumes}/{name}") for name in names)
+    found = [find(f"{volumes}/{name}") for name in names]
     return [volume for volume in found if volume]
 
 
 def find(path: str) -> Volume | None:
     """The volume at PATH, if there is one."""
     try:
-        made = os.stat(f"{path}/lock", follow_symlinks=False).st_mtime
-        directory = os.open(path, _DIRECTORY)
+        created = os.stat(f"{path}/lock", follow_symlinks=False).st_mtime
+        with _Trial(path) as alone:
+            return Volume(name=os.path.basename(path), path=f"{path}/data", created=created, in_use=not alone)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        return Volume(name=os.path.basename(path), path=f"{path}/data", made=made, in_use=not _lock_alone(directory))
-    finally:
-        os.close(directory)
 
 
 def remove(path: str) -> bool:
-    """Remove the volume at PATH and all in it; False if it is in use."""
+    """Remove the volume at PATH and all in it; False if it is in use. FileNotFoundError if it is not there."""
     volumes = os.path.dirname(path)
-    directory = os.open(path, _DIRECTORY)
-    try:
-        if not _lock_alone(directory):
-            return False
-        doomed = f"{volumes}/{_DOOMED}{os.urandom(8).hex()}"
-        os.rename(path, doomed)  # from here on the name is free, whatever becomes of us
-    finally:
-        os.close(directory)
+    with _Trial(path) as alone:
+        if alone:  # once renamed, its name is free, whatever becomes of us
+            os.rename(path, f"{volumes}/{_DOOMED}{os.urandom(8).hex()}")
     sweep(volumes)
-    return True
+    return alone
 
 
 def sweep(volumes: str) -> None:
@@ -101,12 +93,30 @@ def sweep(volumes: str) -> None:
             tree.remove(f"{volumes}/{name}")
 
 
-def _lock_alone(directory: int) -> bool:
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+class _Trial:
+    """Context manager: whether the volume at PATH could be locked exclusively, and is. One at a time in this store, so
+    that none takes another's trial for use."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> bool:
+        self.turn = os.open(os.path.dirname(self.path), _DIRECTORY)
+        try:
+            fcntl.flock(self.turn, fcntl.LOCK_EX)
+            self.directory = os.open(self.path, _DIRECTORY)
+        except BaseException:
+            os.close(self.turn)
+            raise
+        try:
+            fcntl.flock(self.directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.directory)
+        os.close(self.turn)
 
 
 def _hold(path: str) -> int:
