@@ -53,11 +53,11 @@ class IdMap(Record):
         return any(0 <= group - extent.inside < extent.count for extent in self.groups)
 
 
-def of_caller() -> IdMap:
-    """The map with all ids that the calling user is granted; root inside is the user."""
+def of_caller(*, ranges: bool = True) -> IdMap:
+    """The map with all ids that the calling user is granted; root inside is the user. Without RANGES, only that."""
     user, group = os.geteuid(), os.getegid()
     users, groups = list(granted("/etc/subuid", user)), list(granted("/etc/subgid", user))
-    if not users or not groups or not can_use_ranges():
+    if not ranges or not users or not groups or not can_use_ranges():
         users = groups = []
     return IdMap(users=_with_root(user, users), groups=_with_root(group, groups))
 

@@ -22,6 +22,8 @@ Commands:
   rmi IMAGE...                             remove images
   volume ls|create|inspect|rm|prune        named volumes
 
+  doctor                                   try what this host can do for containers
+
   mydocker COMMAND --help                  all about one command
   mydocker --version                       the version"""
 
