@@ -36,8 +36,9 @@ mydocker.kernel mydocker.record mydocker.reference mydocker.runtime mydocker.run
 mydocker.runtime.executable mydocker.runtime.host mydocker.runtime.inside
 mydocker.runtime.janitor mydocker.runtime.launch mydocker.runtime.mounts mydocker.runtime.operations
 mydocker.runtime.outcome mydocker.runtime.plan mydocker.runtime.process mydocker.runtime.rootfs mydocker.runtime.run
-mydocker.runtime.rundir mydocker.runtime.signals mydocker.runtime.supervise mydocker.spec mydocker.spec.argv
-mydocker.spec.assemble mydocker.spec.capability mydocker.spec.container mydocker.spec.fields mydocker.spec.words
+mydocker.runtime.rundir mydocker.runtime.seccomp mydocker.runtime.signals mydocker.runtime.supervise mydocker.spec
+mydocker.spec.argv mydocker.spec.assemble mydocker.spec.capability mydocker.spec.container mydocker.spec.fields
+mydocker.spec.words
 """
 
 DOORS = ["ctypes", "requests", "sh", "yaml"]

@@ -8,6 +8,7 @@
       refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `Ref`)
       incoming/                       what is being written, see incoming.py
       containers/<id>/                one running container each, the runtime's
+      seccomp/<key>                   compiled system call filters, the runtime's
 
 A component of a repository's name begins with neither `:` nor `@`, so no two names share a path. Everything is
 published by rename(2) and never changed afterwards: readers take no lock. All of it is closed to others (mode 0700):
@@ -150,6 +151,11 @@ class Store:
         _make_private(self.root, os.path.relpath(os.path.dirname(path), self.root))
         text = f"manifest {manifest}\nconfig {config}\ncrc32 {crc:08x}\nfrom {reference}\nwhen {when}\n"
         self._publish(path, text.encode())
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Put DATA at NAME, a path below the root, for another room. Raises OSError."""
+        _make_private(self.root, os.path.dirname(name))
+        self._publish(f"{self.root}/{name}", data)
 
     def _publish(self, path: str, data: bytes) -> None:
         """Write, fsync, rename, fsync: after a crash PATH has its old contents or all of DATA."""

@@ -65,11 +65,13 @@ _SOCK_DGRAM = 2
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
 _CAPABILITY_VERSION_3 = 0x20080522
+_SECCOMP_SET_MODE_FILTER = 1
 
 _NUMBERS = {  # name: (x86-64, arm64); asm/unistd_64.h and asm-generic/unistd.h
     "clone": (56, 220),
     "pivot_root": (155, 41),
     "keyctl": (250, 219),
+    "seccomp": (317, 277),
     "open_tree": (428, 428),
     "move_mount": (429, 429),
     "fsopen": (430, 430),
@@ -261,6 +263,13 @@ def set_capabilities(mask: int) -> None:
 def join_session_keyring() -> None:
     """Leave the caller's session keyring for a new, anonymous one (keyctl(2))."""
     _syscall("keyctl", KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0)
+
+
+def load_filter(program: bytes, *, flags: int) -> None:
+    """Let PROGRAM, struct sock_filter one after another, judge each system call from now on (seccomp(2))."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    request = (ctypes.c_uint64 * 2)(len(program) // 8, ctypes.addressof(instructions))  # struct sock_fprog
+    _syscall("seccomp", _SECCOMP_SET_MODE_FILTER, flags, request)
 
 
 def signal_descriptor(signals: list[int]) -> int:

@@ -11,10 +11,12 @@ import os
 
 from mydocker import kernel
 from mydocker.errors import HostError
+from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.janitor import Janitor
-from mydocker.runtime.process import become
+from mydocker.runtime.process import Handover, become
 from mydocker.runtime.rundir import RunDirectory
+from mydocker.runtime.seccomp import program
 from mydocker.runtime.signals import Signals
 from mydocker.runtime.supervise import Watch
 
@@ -61,9 +63,21 @@ def _with_terminal(
         return _run(plan, directory, signals, terminal, doors)
 
 
+def _prepare_walls(plan: LaunchPlan) -> bytes:
+    """What of the isolation is read from the host; the program of the system call filter."""
+    if plan.exec_label:
+        from mydocker.runtime.labels import check_host
+
+        check_host(plan.exec_label)
+    if not plan.seccomp:
+        return b""
+    return program(plan.seccomp, store=Store(os.path.dirname(os.path.dirname(plan.run_dir))))
+
+
 def _run(
     plan: LaunchPlan, directory: RunDirectory, signals: Signals, terminal: Terminal | None, doors: tuple[int, ...]
 ) -> Outcome:
+    syscall_filter = _prepare_walls(plan)
     report, failing = os.pipe()
     named, naming = os.pipe() if plan.needs_ids else (-1, -1)
     try:
@@ -71,8 +85,14 @@ def _run(
     except OSError as error:
         raise _refused(plan, error) from None
     if pid == 0:
-        theirs = terminal.theirs.fileno() if terminal else None
-        become(plan, report=failing, terminal=theirs, ids=(named, naming), doors=doors)
+        handover = Handover(
+            report=failing,
+            terminal=terminal.theirs.fileno() if terminal else None,
+            ids=(named, naming),
+            doors=doors,
+            syscall_filter=syscall_filter,
+        )
+        become(plan, handover)
     os.close(failing)
     watch = Watch(
         pid=pid,

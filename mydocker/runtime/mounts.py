@@ -69,7 +69,7 @@ def standard_mounts(
 
 def _walls(spec: ContainerSpec) -> tuple[Operation, ...]:
     """What keeps the kernel's own files from being read or written; none for a privileged container."""
-    if spec.privileged:
+    if spec.privileged or not spec.security_opt.masked_paths:
         return ()
     return (*(Mask(target=path) for path in MASKED), *(ReadOnly(target=path) for path in READ_ONLY_PATHS))
 

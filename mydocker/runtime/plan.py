@@ -15,6 +15,7 @@ from mydocker.runtime.executable import is_static_program
 from mydocker.runtime.mounts import standard_mounts
 from mydocker.runtime.operations import HostProgram, Operation
 from mydocker.runtime.rootfs import BareRoot, LayeredRoot, MemoryRoot, Root, disk_submounts, machine_tree
+from mydocker.runtime.seccomp import SyscallFilter
 from mydocker.spec import capability
 from mydocker.spec.container import User
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mydocker.image.stored import ImageConfig, StoredImage
     from mydocker.runtime.hierarchies import Cgroup
     from mydocker.runtime.host import Host
+    from mydocker.runtime.labels import ExecLabel
     from mydocker.runtime.volumes import MountPlan
     from mydocker.spec.container import ContainerSpec
 
@@ -46,6 +48,9 @@ class LaunchPlan(Record):
     root: Root
     operations: tuple[Operation, ...]
     capabilities: int
+    seccomp: SyscallFilter | None
+    no_new_privileges: bool
+    exec_label: ExecLabel | None
     user: User
     environment: dict[str, str]
     working_dir: str
@@ -95,7 +100,7 @@ def plan(
         loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, host, run_dir, mounts, cgroups, working_dir, argv[0] if lend_program else ""),
-        capabilities=_capabilities(spec, host),
+        **_privileges(spec, host),
         user=spec.user or _own_user(spec, host) or _image_user(config),
         environment=_environment(spec, config, hostname),
         working_dir=working_dir,
@@ -122,6 +127,17 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
 
 def _hostname(spec: ContainerSpec, container_id: str) -> str:
     return (spec.hostname or container_id[:12]) if "uts" in spec.namespaces else os.uname().nodename
+
+
+def _privileges(spec: ContainerSpec, host: Host) -> dict[str, Any]:
+    """The fields that say what the command may ask of the kernel."""
+    capabilities = _capabilities(spec, host)
+    return {
+        "capabilities": capabilities,
+        "seccomp": _seccomp(spec, capabilities),
+        "no_new_privileges": spec.security_opt.no_new_privileges,
+        "exec_label": _exec_label(spec),
+    }
 
 
 def _capabilities(spec: ContainerSpec, host: Host) -> int:
@@ -195,6 +211,22 @@ def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
 def _own_user(spec: ContainerSpec, host: Host) -> User | None:
     """With keep-id the caller runs the command, whoever the image names (podman-run(1), --userns)."""
     return User(user=host.uid, group=host.gid) if spec.userns_mode == "keep-id" else None
+
+
+def _seccomp(spec: ContainerSpec, granted: int) -> SyscallFilter | None:
+    """A privileged container has none but what it is given by name, as with Docker."""
+    wanted = spec.security_opt.seccomp
+    if wanted is None or (spec.privileged and isinstance(wanted, str)):
+        return None
+    return SyscallFilter(capabilities=granted, profile=None if isinstance(wanted, str) else wanted)
+
+
+def _exec_label(spec: ContainerSpec) -> ExecLabel | None:
+    if not (spec.security_opt.apparmor or spec.security_opt.label):
+        return None
+    from mydocker.runtime.labels import wanted_label
+
+    return wanted_label(spec.security_opt)
 
 
 def _image_user(config: ImageConfig | None) -> User:

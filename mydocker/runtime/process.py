@@ -14,11 +14,12 @@ import sys
 
 from mydocker import kernel
 from mydocker.errors import LaunchError, MydockerError
-from mydocker.record import TYPE_CHECKING
-from mydocker.runtime import signals
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime import seccomp, signals
 from mydocker.runtime.accounts import Identity, look_up
 from mydocker.runtime.executable import check_executable, find_command, refuse
 from mydocker.runtime.inside import make_directory
+from mydocker.spec.capability import mask
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -28,17 +29,24 @@ if TYPE_CHECKING:
 
 MORE_IDS = "grant that user more ids in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 
+SYS_ADMIN = mask("SYS_ADMIN")
 
-def become(
-    plan: LaunchPlan, *, report: int, terminal: int | None, ids: tuple[int, int], doors: tuple[int, ...]
-) -> NoReturn:
-    """Carry out PLAN and execute its command; never returns.
 
-    REPORT is the pipe for failures, TERMINAL a socket over which the master of a new terminal is sent, IDS a pipe
-    through which we hear that our id maps have been written, DOORS are the open cgroup.procs of the cgroups to join.
-    """
+class Handover(Record):
+    """What the parent has opened and read for the child."""
+
+    report: int  # the pipe for failures
+    terminal: int | None  # a socket over which the master of a new terminal is sent
+    ids: tuple[int, int]  # a pipe through which we hear that our id maps have been written
+    doors: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
+    syscall_filter: bytes  # the program for seccomp(2), empty for none
+
+
+def become(plan: LaunchPlan, given: Handover) -> NoReturn:
+    """Carry out PLAN and execute its command; never returns."""
+    report = given.report
     try:
-        _run(plan, report, terminal, ids, doors)
+        _run(plan, given)
     except MydockerError as error:
         _tell(report, error)
     except OSError as error:
@@ -54,18 +62,23 @@ def _tell(report: int, error: MydockerError) -> None:
     os.write(report, text.encode(errors="surrogateescape")[:4096])
 
 
-def _run(plan: LaunchPlan, report: int, terminal: int | None, ids: tuple[int, int], doors: tuple[int, ...]) -> None:
+def _run(plan: LaunchPlan, given: Handover) -> None:
+    terminal = given.terminal
     if terminal is not None:  # after the root has changed it is too late to import
         from mydocker.runtime import terminals
     if plan.ulimits:
         from mydocker.runtime import limits
+    if plan.exec_label:
+        from mydocker.runtime import labels
+
+        attributes = labels.open_attributes()
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
     os.setsid()
     os.umask(0o022)
     if plan.rootless:
-        _take_ids(plan.rootless, *ids)
-    if doors:
-        _join_cgroups(plan, doors)
+        _take_ids(plan.rootless, *given.ids)
+    if given.doors:
+        _join_cgroups(plan, given.doors)
     _name_and_connect(plan)
     root = _build_tree(plan)
     _change_root(root, pivot="mount" in plan.namespaces)
@@ -83,7 +96,9 @@ def _run(plan: LaunchPlan, report: int, terminal: int | None, ids: tuple[int, in
     if plan.ulimits:
         limits.apply(plan.ulimits)
     os.umask(plan.umask)
-    _drop_privileges(plan, identity)
+    if plan.exec_label:
+        labels.apply(plan.exec_label, attributes)
+    _drop_privileges(plan, identity, given.syscall_filter)
     _execute(command, plan.argv, environment)
 
 
@@ -188,17 +203,37 @@ def _enter_directory(root: int, path: str) -> None:
         raise LaunchError(f"working directory {path} is outside of the container")
 
 
-def _drop_privileges(plan: LaunchPlan, identity: Identity) -> None:
-    """Give up all capabilities that the plan does not grant, then change to the user."""
+def _drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes) -> None:
+    """Give up all capabilities that the plan does not grant, change to the user, and submit to the filter.
+
+    Loading a filter takes CAP_SYS_ADMIN or no_new_privs (seccomp(2)). So that capability stays until execve(2), which
+    leaves root with the bounding set and others with nothing (capabilities(7)), and is the only call after it.
+    """
+    granted = plan.capabilities if identity.uid == 0 else 0
+    keep = syscall_filter and not plan.no_new_privileges
     kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
     _limit_bounding_set(plan.capabilities)
     has_groups = plan.rootless is None or not plan.rootless.is_single
     if plan.groups and not has_groups:
         raise LaunchError("groups cannot be added in a rootless container that has only root's", hint=MORE_IDS)
+    if keep and identity.uid != 0:
+        kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
     _set_ids(identity, groups=has_groups)
-    if identity.uid == 0:
-        kernel.set_capabilities(plan.capabilities)
+    _set_capabilities(granted, meanwhile=SYS_ADMIN if keep else 0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)  # changing the user has cleared it
+    if plan.no_new_privileges:
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    if plan.seccomp:
+        seccomp.load(syscall_filter, flags=plan.seccomp.flags)
+
+
+def _set_capabilities(granted: int, *, meanwhile: int) -> None:
+    try:
+        kernel.set_capabilities(granted | meanwhile)
+    except OSError as error:
+        if error.errno != errno.EPERM:  # we do not hold what we want to hold on to
+            raise
+        kernel.set_capabilities(granted)
 
 
 def _limit_bounding_set(mask: int) -> None:

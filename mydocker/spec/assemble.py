@@ -7,10 +7,10 @@ given and could not be read is there as None, so that it is not called missing a
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec.container import NAMESPACES, ContainerSpec
+from mydocker.spec.container import NAMESPACES, ContainerSpec, Security
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
 
@@ -28,13 +28,14 @@ def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
         volumes=(*values.get("volumes", ()), *values.get("tmpfs", ())),
         namespaces=namespaces,
         network_mode=network_mode,
+        security_opt=_security(values.get("security_opt")),
     )
 
 
 _SHARED = ("pid", "ipc", "uts")  # keys that say of one namespace whether it is the container's own
 _COMBINED = (
     *("entrypoint", "command", "args", "env_file", "environment", "volumes", "tmpfs"),
-    *("namespaces", "network_mode", *_SHARED),
+    *("namespaces", "network_mode", *_SHARED, "security_opt"),
 )
 
 
@@ -129,6 +130,14 @@ def _process(values: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, tuple[s
     if entrypoint is not None and command is None:
         command = ()
     return entrypoint, command
+
+
+def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
+    if not options:
+        return Security()
+    from mydocker.spec.security import combine
+
+    return combine(options)
 
 
 def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:

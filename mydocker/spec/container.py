@@ -12,6 +12,8 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mydocker.spec.seccomp import Profile
+
 NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
 
 
@@ -59,6 +61,25 @@ class TmpfsMount(Mount):
     setuid: bool = False
 
 
+class SelinuxLabel(Record):
+    """The parts of an SELinux context; what nobody says is as Docker's policy has it, with no level of its own."""
+
+    user: str = "system_u"
+    role: str = "system_r"
+    type: str = "container_t"
+    level: str = "s0"
+
+
+class Security(Record):
+    """The walls that `security_opt` moves."""
+
+    seccomp: Profile | str | None = "default"  # None: no filter
+    no_new_privileges: bool = False
+    apparmor: str | None = None  # a profile's name; None: none
+    label: SelinuxLabel | None = None
+    masked_paths: bool = True  # whether parts of /proc and /sys are hidden or read-only
+
+
 class ContainerSpec(Record):
     """What to run. Exactly one of `image` and `rootfs` is set."""
 
@@ -89,6 +110,7 @@ class ContainerSpec(Record):
     privileged: bool = False
     sysctls: Mapping[str, str] = {}
     ulimits: Mapping[str, tuple[int, int]] = {}  # name -> (soft, hard); -1 is no limit
+    security_opt: Security = Security()
     mem_limit: int | None = None  # bytes
     memswap_limit: int | None = None  # bytes of memory and swap together; -1: no limit; None: twice the memory
     cpus: float | None = None

@@ -370,6 +370,18 @@ FIELDS = (
         help="Host name: private, or host",
     ),
     Field(
+        name="security_opt",
+        key="security_opt",
+        flags=("--security-opt",),
+        metavar="NAME[=VALUE]",
+        shape="list",
+        parse=words.security_option,
+        merge="append",
+        group="isolation",
+        help="seccomp=FILE|unconfined, no-new-privileges, systempaths=unconfined, apparmor=PROFILE, "
+        "label=disable|PART:VALUE",
+    ),
+    Field(
         name="cap_add",
         key="cap_add",
         flags=("--cap-add",),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _KEYS = """
     configs depends_on devices dns expect extends extra_hosts healthcheck
     include init matrix ports pre_start profiles restart retries
-    secrets security_opt skip stdin tags
+    secrets skip stdin tags
 """
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
@@ -25,7 +25,7 @@ _FLAGS = """
     --health-interval --health-retries --health-start-period --health-timeout --init --ip --ip6 --isolation
     --keep --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory-reservation
     --memory-swappiness --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
-    --publish --publish-all --quiet --restart --runtime --security-opt
+    --publish --publish-all --quiet --restart --runtime
     --sig-proxy --storage-opt
     --volume-driver --volumes-from
 """

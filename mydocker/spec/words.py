@@ -15,6 +15,7 @@ from mydocker.spec.container import NAMESPACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from mydocker.spec.container import Mount, TmpfsMount, User
 
@@ -276,6 +277,12 @@ def shm_size(word: str, place: Place) -> int | None:
     from mydocker.spec.size import parse_size
 
     return parse_size(word) or None
+
+
+def security_option(word: str, place: Place) -> dict[str, Any]:
+    from mydocker.spec.security import parse_option
+
+    return parse_option(word, place)
 
 
 def env_file(word: str, place: Place) -> dict[str, str]:
