@@ -1,0 +1,105 @@
+"""mydocker inside a container of Docker's, with --cap-add SYS_ADMIN and Docker's own seccomp filter.
+
+The project's Dockerfile is built by a real daemon, and the tester's stages run in what comes out.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+
+import pytest
+from lab.command import Result, registries_conf
+from lab.dockerd import Docker, build, daemon
+from lab.registry import Registry
+from test_stages import EXPLORER, STAGES
+
+pytestmark = [pytest.mark.root, pytest.mark.nested, pytest.mark.timeout(600)]
+
+Nested = Callable[..., Result]
+IMAGE = "mydocker"
+APPARMOR = pathlib.Path("/sys/module/apparmor/parameters/enabled")
+UNCONFINED = ("--security-opt", "apparmor=unconfined") if APPARMOR.exists() and "Y" in APPARMOR.read_text() else ()
+GRANTED = ("--cap-add", "SYS_ADMIN", *UNCONFINED)
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[Docker]:
+    """A daemon that has the image of this project."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="docker-"))
+    try:
+        with daemon(directory) as running:
+            build(running, directory, IMAGE)
+            yield running
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def nested(
+    docker: Docker, registry: Registry, explorer: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> Nested:
+    """Runs mydocker in a container that has docker-explorer and /opt/some_dir; OPTIONS are those of `docker run`."""
+    directory = tmp_path_factory.mktemp("nested")
+    (directory / "registries.conf").write_text(registries_conf(registry.address))
+    (directory / "some_dir").mkdir()
+    shown = [f"{explorer}:{EXPLORER}:ro", f"{directory}/some_dir:/opt/some_dir"]
+    shown.append(f"{directory}/registries.conf:/etc/containers/registries.conf:ro")
+    volumes = [word for volume in shown for word in ("--volume", volume)]
+
+    def run(*arguments: str, options: tuple[str, ...] = GRANTED) -> Result:
+        return docker("run", "--rm", "--network", "host", *volumes, *options, IMAGE, *arguments)
+
+    return run
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage(nested: Nested, stage: str) -> None:
+    arguments, expected = STAGES[stage]
+    assert nested("run", *arguments) == expected
+
+
+def test_with_a_store_on_a_volume(nested: Nested, tmp_path: pathlib.Path) -> None:
+    """What the container writes then lies on disk; and the second run finds the image."""
+    options = (*GRANTED, "--volume", f"{tmp_path}:/var/lib/mydocker")
+    script = "touch /etc/x && grep -c ' / overlay ' /proc/mounts"
+    for _ in range(2):
+        assert nested("run", "alpine", "sh", "-c", script, options=options) == Result(b"1\n", b"", 0)
+    findings = _doctor(nested, options)
+    assert findings["overlay"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("option", [(), ("--network", "none"), ("--rootfs", "/")])
+def test_isolation(nested: Nested, option: tuple[str, ...]) -> None:
+    image = () if "--rootfs" in option else ("alpine",)
+    script = "echo $$; ls /proc/1/fd; grep -c ' /proc proc ' /proc/mounts; echo x > /proc/sys/kernel/hostname"
+    done = nested("run", *option, *image, "sh", "-c", script)
+    assert done.stdout == b"1\n0\n1\n2\n1\n" and b"Read-only file system" in done.stderr, done
+
+
+def test_a_limit_is_an_error_not_a_wish(nested: Nested) -> None:
+    done = nested("run", "--memory", "64m", "alpine", "true")
+    assert (done.code, done.stdout) == (125, b"") and b"Traceback" not in done.stderr, done
+
+
+def test_doctor_names_the_weaker_steps(nested: Nested) -> None:
+    findings = _doctor(nested, GRANTED)
+    weaker = [name for name, finding in findings.items() if finding["state"] == "weaker"]
+    assert weaker == ["overlay", "pivot_root", "loopback"]
+
+
+def test_without_the_capability_the_flag_is_named(nested: Nested) -> None:
+    for arguments in (("run", "alpine", "true"), ("run", "--rootfs", "/", "true")):
+        done = nested(*arguments, options=())
+        assert (done.code, done.stdout) == (125, b"")
+        assert b"--cap-add SYS_ADMIN" in done.stderr and b"Traceback" not in done.stderr
+    assert nested("doctor", options=()).code == 1
+
+
+def _doctor(nested: Nested, options: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    done = nested("doctor", "--format", "json", options=options)
+    assert (done.stderr, done.code) == (b"", 0), done
+    return {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
