@@ -225,7 +225,7 @@ def test_killed_at_any_moment_the_next_pull_is_as_if_nothing_had_been(
         process.communicate()
         for complete in (store / "layers").glob("*"):
             assert len(list(complete.rglob("f*"))) == 60
-    assert contents(pull("pull/killed")) == files
+    assert contents(pull("pull/killed", policy="always")) == files
     assert list((store / "incoming").iterdir()) == []
 
 
@@ -248,7 +248,8 @@ def test_a_full_disk_is_said_to_be_full_and_gets_its_space_back(
     registry.push(oci.image([layer({"big": os.urandom(30_000_000)})], compression="none"), "pull/big")
     registry.push(oci.image([layer({"etc": DIR, "etc/x": os.urandom(10_000_000)})]), "pull/fits")
     error = refused(lambda: pull("pull/big", into=small), small)
-    assert isinstance(error, StoreError) and "big: Wrote only" in error.message and error.hint
+    full = ("big: Wrote only", "No space left on device")  # tar's words, or ours
+    assert isinstance(error, StoreError) and any(words in error.message for words in full) and error.hint
     assert len(contents(pull("pull/fits", into=small))) == 1
 
 

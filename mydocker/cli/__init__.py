@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RUNNING = ("run", "up")  # their exit codes are those of what they run
-OTHERS = ("check", "doctor", "history", "images", "inspect", "pull", "rmi", "tag", "volume")
+OTHERS = (
+    "check",
+    "doctor",
+    "fsck",
+    "history",
+    "images",
+    "inspect",
+    "prune",
+    "pull",
+    "rmi",
+    "tag",
+    "volume",
+)
 
 NEGATIVE = 1
 USAGE = 2

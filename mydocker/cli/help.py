@@ -20,8 +20,10 @@ Commands:
   history IMAGE                            how an image was made
   tag IMAGE NAME                           give an image one more name
   rmi IMAGE...                             remove images
-  volume ls|create|inspect|rm|prune        named volumes
+  prune                                    free the space of what no image needs
+  fsck                                     check every byte of the store
 
+  volume ls|create|inspect|rm|prune        named volumes
   doctor                                   try what this host can do for containers
 
   mydocker COMMAND --help                  all about one command

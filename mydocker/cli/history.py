@@ -35,16 +35,16 @@ def history_command(argv: list[str]) -> int:
 
 def _steps(store: Store, image: Image) -> list[dict[str, Any]]:
     """OCI image-spec "config.md", history: entries and layers go together in order, but for entries of no layer."""
-    manifest, raw = catalog.documents(store, image)
-    history = json.loads(raw).get("history") or []
+    found = catalog.documents(store, image)
+    history = json.loads(found.config).get("history") or []
     if not isinstance(history, list) or not all(isinstance(step, dict) for step in history):
         raise StoreError(f"image {image.ref.config}: its history is not a list of steps")
-    layers = iter(manifest.layers)
+    layers = zip(found.diff_ids, found.sizes, strict=True)
     steps = []
     for step in history:
-        layer = None if step.get("empty_layer") else next(layers, None)
+        diff_id, size = (None, 0) if step.get("empty_layer") else next(layers, (None, 0))
         words = {key: str(step.get(key) or "") for key in ("created", "created_by", "comment")}
-        steps.append({**words, "size": layer.size if layer else 0, "layer": str(layer.digest) if layer else None})
+        steps.append({**words, "size": size, "diff_id": str(diff_id) if diff_id else None})
     return steps[::-1]
 
 

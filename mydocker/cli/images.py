@@ -21,7 +21,7 @@ NONE = "<none>"
 
 def images_command(argv: list[str]) -> int:
     """Print every image of the store, a line for each name of it; 0."""
-    parser = Parser("images", description="List the images in the store. SIZE is that of the compressed layers.")
+    parser = Parser("images", description="List the images in the store. SIZE is that of the unpacked layers.")
     add_format(parser)
     options = parser.parse_args(argv)
     store = Store.open(os.environ)
@@ -35,15 +35,16 @@ def images_command(argv: list[str]) -> int:
 
 def _rows(store: Store, image: Image) -> list[dict[str, Any]]:
     try:
-        manifest, config = catalog.documents(store, image)
+        found = catalog.documents(store, image)
     except StoreError:
         return []
     common = {
         "id": str(image.ref.config),
         "digest": str(image.ref.manifest),
         "platform": str(image.platform),
-        "created": str(json.loads(config).get("created") or ""),
-        "size": sum(layer.size for layer in manifest.layers),
+        "created": str(json.loads(found.config).get("created") or ""),
+        "size": sum(found.sizes),
+        "download": sum(layer.size for layer in found.manifest.layers),
         "pulled": image.ref.when,
     }
     names = [(_repository(tag), tag.tag) for tag in image.tags] or [(_repository(image.digests[0]), NONE)]

@@ -11,7 +11,7 @@ from mydocker.cli.table import show_json
 from mydocker.image import catalog
 from mydocker.image.catalog import Image
 from mydocker.image.store import Store
-from mydocker.reference import Digest, Platform
+from mydocker.reference import Platform
 
 
 def inspect_command(argv: list[str]) -> int:
@@ -28,9 +28,8 @@ def inspect_command(argv: list[str]) -> int:
 
 
 def _described(store: Store, image: Image) -> dict[str, Any]:
-    manifest, raw = catalog.documents(store, image)
-    config = json.loads(raw)
-    diff_ids = [Digest.parse(text) for text in config["rootfs"].get("diff_ids") or []]
+    found = catalog.documents(store, image)
+    config = json.loads(found.config)
     return {
         "Id": str(image.ref.config),
         "Digest": str(image.ref.manifest),
@@ -41,10 +40,10 @@ def _described(store: Store, image: Image) -> dict[str, Any]:
         "Os": image.platform.os,
         "Architecture": image.platform.architecture,
         "Variant": image.platform.variant,
-        "Size": sum(layer.size for layer in manifest.layers),
+        "Size": sum(found.sizes),
         "Config": config.get("config") or {},
-        "RootFS": {"Type": "layers", "Layers": [str(each) for each in diff_ids]},
-        "LayerDirs": [store.layer_path(each) for each in diff_ids],
+        "RootFS": {"Type": "layers", "Layers": [str(each) for each in found.diff_ids]},
+        "LayerDirs": [store.layer_path(each) for each in found.diff_ids],
         "History": config.get("history") or [],
         "Pulled": image.ref.when,
     }

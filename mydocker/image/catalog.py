@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from mydocker.errors import ImageError, ImageNotFoundError, StoreError, UsageError
-from mydocker.image import lock
+from mydocker.image import lock, skeleton
 from mydocker.image.config import parse_config
 from mydocker.image.manifest import Manifest, parse_manifest
 from mydocker.image.store import Ref, Store, checksum, read, read_ref, sync_directory
@@ -143,25 +143,35 @@ def _rank(entry: Entry) -> tuple[bool, str]:
     return not entry.reference.tag, str(entry.reference)
 
 
-def documents(store: Store, image: Image) -> tuple[Manifest, bytes]:
-    """The manifest of IMAGE, and its config as it is. StoreError if they are damaged or gone."""
+class Documents(Record):
+    """An image's `manifest`, its `config` as it is, and of each layer the diff ID and the bytes that its files have."""
+
+    manifest: Manifest
+    config: bytes
+    diff_ids: tuple[Digest, ...]
+    sizes: tuple[int, ...]
+
+
+def documents(store: Store, image: Image) -> Documents:
+    """What IMAGE is made of. StoreError if that is damaged or gone."""
     try:
         manifest = parse_manifest(read(store.blob_path(image.ref.manifest)))
         config = read(store.blob_path(image.ref.config))
-        parse_config(config)
+        _, diff_ids = parse_config(config)
     except (OSError, ValueError, ImageError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise StoreError(f"image {image.ref.config}: damaged: {said}", hint="see 'mydocker fsck'") from None
-    if not isinstance(manifest, Manifest):
-        raise StoreError(f"image {image.ref.config}: its manifest is an index", hint="see 'mydocker fsck'")
-    return manifest, config
+    if not isinstance(manifest, Manifest) or len(manifest.layers) != len(diff_ids):
+        raise StoreError(f"image {image.ref.config}: its manifest is of another image", hint="see 'mydocker fsck'")
+    sizes = tuple(skeleton.unpacked_size(store.skeleton_path(diff_id)) for diff_id in diff_ids)
+    return Documents(manifest=manifest, config=config, diff_ids=diff_ids, sizes=sizes)
 
 
 def tag(store: Store, image: Image, name: Reference) -> None:
     """Let NAME, which has a tag, mean IMAGE as well, in place of what it meant."""
     with lock.shared(store.layers):
         documents(store, image)  # it may have been removed meanwhile
-        store.record_ref(name, image.platform, manifest=image.ref.manifest, config=image.ref.config)
+        store.record_ref(name, image.platform, manifest=image.ref.manifest, config=image.ref.config, origin=name)
 
 
 def untag(store: Store, gone: list[Entry]) -> list[Entry]:
@@ -171,11 +181,11 @@ def untag(store: Store, gone: list[Entry]) -> list[Entry]:
     digests = [entry for entry in entries(store) if not entry.reference.tag and entry.ref.manifest in orphans]
     removed = [*gone, *(entry for entry in digests if entry not in gone)]
     for entry in removed:
-        _unlink(store, entry.path)
+        unlink(store, entry.path)
     return removed
 
 
-def _unlink(store: Store, path: str) -> None:
+def unlink(store: Store, path: str) -> None:
     """Remove the ref PATH, and the directories above it that are empty then."""
     try:
         os.unlink(path)

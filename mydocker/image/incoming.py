@@ -1,6 +1,7 @@
 """incoming/: layers that are being written, each held by one process.
 
-    <hex>.lock    flock(2) of the process that unpacks the layer with this diff ID, and of what it has started
+    <hex>.lock    flock(2) of the process that unpacks the layer with this diff ID, and of what it has started;
+                  its contents become the layer's skeleton
     <hex>/        the layer so far; of no use without a holder
 
 Whoever finds a lock that nobody holds removes it and what it covers.
@@ -9,6 +10,7 @@ Whoever finds a lock that nobody holds removes it and what it covers.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from mydocker.image import lock, tree
 from mydocker.image.store import Store, sync_directory
@@ -22,6 +24,7 @@ class Claim:
         self.directory = f"{store.incoming}/{diff_id.hex}"
         self._lock_path = f"{self.directory}.lock"
         self._final = store.layer_path(diff_id)
+        self._skeleton = store.skeleton_path(diff_id)
         self.lock = -1
 
     def __enter__(self) -> Claim:
@@ -42,7 +45,14 @@ class Claim:
         return os.path.isdir(self._final)
 
     def publish(self) -> None:
-        """Make the layer, whose contents are durable, visible under its name, and give up the claim."""
+        """Make the layer and its skeleton, both durable, visible under their names, and give up the claim.
+
+        The skeleton comes first: a layer has one whatever happens here.
+        """
+        with suppress(FileNotFoundError):
+            os.unlink(self._skeleton)
+        os.link(self._lock_path, self._skeleton)
+        sync_directory(os.path.dirname(self._skeleton))
         tree.move(self.directory, self._final)
         sync_directory(os.path.dirname(self._final))
         self._release()

@@ -22,6 +22,7 @@ from mydocker.image.inflate import inflate
 from mydocker.image.manifest import Descriptor, compression
 from mydocker.image.progress import Step, megabytes
 from mydocker.image.registry import Registry
+from mydocker.image.skeleton import Writer
 from mydocker.image.store import Store
 from mydocker.image.tarstream import Scan
 from mydocker.image.unpacker import Unpacker
@@ -128,7 +129,8 @@ def _fetch_one(job: _Job, registry: Registry, tell: Callable[[Step], None], stop
     arriving = _watched(blob.chunks(registry, job.descriptor), job.descriptor, tell, stop)
     stored = Verified(arriving, digest=job.descriptor.digest, size=job.descriptor.size, what=what)
     plain = inflate(stored, compression=compression(job.descriptor), what=what)
-    scan = Scan(what=what, devices=_can_make_devices())
+    skeleton = Writer(job.claim.lock)
+    scan = Scan(what=what, devices=_can_make_devices(), skeleton=skeleton)
     try:
         job.unpacker.write(scan.filter(Verified(plain, digest=job.diff_id, what=f"{what}: diff ID")))
     except StoreError:
@@ -137,6 +139,7 @@ def _fetch_one(job: _Job, registry: Registry, tell: Callable[[Step], None], stop
         stored.drain()  # a digest that does not match explains whatever else is wrong
         raise
     job.unpacker.finish(hidden=scan.hidden, opaque=scan.opaque)
+    skeleton.finish()
     job.claim.publish()
     size = job.descriptor.size
     text = f"{_name(job.descriptor)}: {megabytes(size)} done"

@@ -52,7 +52,8 @@ def pull(
         store.put_blob(found.manifest.config.digest, raw_config)
         store.put_blob(found.digest, found.raw)
         for name in _names(reference, found.digests):
-            store.record_ref(name, platform, manifest=found.digest, config=found.manifest.config.digest)
+            config_digest = found.manifest.config.digest
+            store.record_ref(name, platform, manifest=found.digest, config=config_digest, origin=reference)
         progress(Step(text=f"{reference.familiar}: {found.digest}"))
         return store.image(reference, found.digest, config, diff_ids)
     except OSError as error:
@@ -112,9 +113,10 @@ def _checked(
 
 
 def _names(reference: Reference, digests: tuple[Digest, ...]) -> list[Reference]:
-    """The names under which the image can be found from now on; a tag beside a digest has not been asked about."""
-    by_digest = [reference.replace(tag=None, digest=digest) for digest in digests]
-    return by_digest if reference.digest else [reference, *by_digest]
+    """The names under which the image can be found from now on, the one that was asked for last; a tag beside a digest
+    has not been asked about."""
+    by_digest = [reference.replace(tag=None, digest=digest) for digest in reversed(digests)]
+    return by_digest if reference.digest else [*by_digest, reference]
 
 
 def _digest(raw: bytes) -> Digest:

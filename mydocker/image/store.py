@@ -4,6 +4,7 @@
       blobs/sha256/<hex>              manifests and configs
       layers/sha256-<hex>/            one unpacked layer each, named by diff ID, complete and durable if it exists
       layers/sha256-<hex>-<ids>/      the same, unpacked by an ordinary user: IdMap.key says whose ids its owners are
+      skeletons/…                     for each of layers/ a file of that name: what must be in it, see skeleton.py
       refs/<registry>/<repository>/:<tag>/<platform>
       refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `Ref`)
       incoming/                       what is being written, see incoming.py
@@ -35,7 +36,7 @@ _LIMIT = 4 << 20  # bytes of a blob, as in jsontext
 
 
 class Ref(Record):
-    """A file below refs/: `manifest DIGEST`, `config DIGEST`, `crc32 HEX`, `from REFERENCE`, `when TIME`, a line each.
+    """A file below refs/: `manifest DIGEST`, `config DIGEST`, `crc32 HEX`, `from ORIGIN`, `when TIME`, a line each.
 
     The digests had been verified when this was written. The sum, of both and of the config, shows later damage and,
     unlike hashlib, costs nothing to import.
@@ -62,7 +63,9 @@ class Store:
         self.containers = f"{root}/containers"
         self.incoming = f"{root}/incoming"
         self.layers = f"{root}/layers"
+        self.blobs = f"{root}/blobs/sha256"
         self.refs = f"{root}/refs"
+        self.skeletons = f"{root}/skeletons"
 
     @classmethod
     def open(cls, environ: Mapping[str, str]) -> Store:
@@ -79,8 +82,12 @@ class Store:
         """Where the layer is, or will be once it has been unpacked and verified."""
         return f"{self.layers}/sha256-{diff_id.hex}{self._suffix}"
 
+    def skeleton_path(self, diff_id: Digest) -> str:
+        """Where the layer's skeleton is, see skeleton.py."""
+        return f"{self.skeletons}/sha256-{diff_id.hex}{self._suffix}"
+
     def blob_path(self, digest: Digest) -> str:
-        return f"{self.root}/blobs/sha256/{digest.hex}"
+        return f"{self.blobs}/{digest.hex}"
 
     def ref_path(self, reference: Reference, platform: Platform) -> str:
         """A digest says all: the same image under another name is the same image."""
@@ -129,7 +136,7 @@ class Store:
         """Create the directories that are missing, for their owner alone."""
         try:
             os.makedirs(self.root, mode=0o700, exist_ok=True)
-            for name in ("blobs/sha256", "layers", "refs", "incoming", "containers"):
+            for name in ("blobs/sha256", "layers", "skeletons", "refs", "incoming", "containers"):
                 _make_private(self.root, name)
         except OSError as error:
             raise StoreError(
@@ -141,15 +148,20 @@ class Store:
         """Keep DATA, whose digest has been verified."""
         self._publish(self.blob_path(digest), data)
 
-    def record_ref(self, reference: Reference, platform: Platform, *, manifest: Digest, config: Digest) -> None:
-        """Make the image of MANIFEST and CONFIG, whose blobs and layers are here, what REFERENCE means on PLATFORM."""
+    def record_ref(
+        self, reference: Reference, platform: Platform, *, manifest: Digest, config: Digest, origin: Reference
+    ) -> None:
+        """Make the image of MANIFEST and CONFIG, whose blobs and layers are here, what REFERENCE means on PLATFORM.
+
+        ORIGIN is the name that was asked for.
+        """
         import time
 
         crc = checksum(manifest, config, read(self.blob_path(config)))
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         path = self.ref_path(reference, platform)
         _make_private(self.root, os.path.relpath(os.path.dirname(path), self.root))
-        text = f"manifest {manifest}\nconfig {config}\ncrc32 {crc:08x}\nfrom {reference}\nwhen {when}\n"
+        text = f"manifest {manifest}\nconfig {config}\ncrc32 {crc:08x}\nfrom {origin}\nwhen {when}\n"
         self._publish(path, text.encode())
 
     def keep(self, name: str, data: bytes) -> None:

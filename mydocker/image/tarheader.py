@@ -30,6 +30,7 @@ class Entry(Record):
     size: int
     extent: int
     device: tuple[int, int]
+    is_plain: bool  # a regular file whose contents are in the archive as they will be on disk
 
 
 class Malformed(Exception):
@@ -54,9 +55,11 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
     if kind not in KNOWN:
         raise Malformed(f"unknown type {kind!r}")
     size = extent = _size(block, extensions)
+    sparse = kind == SPARSE
     if b"GNU.sparse.major" in extensions or b"GNU.sparse.size" in extensions or b"GNU.sparse.map" in extensions:
         logical = extensions.get(b"GNU.sparse.realsize", extensions.get(b"GNU.sparse.size", b""))
         extent = max(size, _decimal(logical))
+        sparse = True
     elif kind == SPARSE:
         extent = max(size, number(block[483:495]))
     return Entry(
@@ -66,6 +69,7 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
         size=0 if kind == HARDLINK else size,  # some archivers state the target's
         extent=extent,
         device=_device(block, extensions) if kind in (CHARACTER, BLOCKDEV) else (0, 0),
+        is_plain=(kind in FILES or kind == REGULAR) and not sparse,
     )
 
 

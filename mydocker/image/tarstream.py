@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from mydocker.errors import ImageError
 from mydocker.image import tarheader
+from mydocker.image.skeleton import Writer
 from mydocker.image.tarheader import BLOCK, Entry, Malformed, refuse
 
 ENTRY_LIMIT = 1_000_000  # files in one layer; the largest images in use have about 300,000
@@ -31,25 +32,55 @@ Piece = bytes | memoryview
 class Scan:
     """One layer's scan. `hidden` and `opaque` are complete when `filter` has ended."""
 
-    def __init__(self, *, what: str, devices: bool) -> None:
+    def __init__(self, *, what: str, devices: bool, skeleton: Writer | None = None) -> None:
         self.hidden: list[bytes] = []  # paths that a whiteout hides, below the layer's root
         self.opaque: list[bytes] = []  # directories that hide what lower layers have in them
-        self._what, self._devices = what, devices
+        self._what, self._devices, self._skeleton = what, devices, skeleton
         self._entries = self._bytes = self._names = 0
+        self._read: list[bytes] = []  # all blocks since the last entry, also those that nobody is to see
 
     def filter(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
         """What is to be unpacked, in pieces of any size. All CHUNKS are read, what follows the end included."""
         source = _Source(chunks, self._what)
         while found := self._next(source):
             entry, headers = found
-            keep = self._judge(entry)
+            parts = self._judge(entry)
+            keep = parts is not None
             if keep:
                 yield from headers
-            for piece in source.pieces(-(-entry.size // BLOCK) * BLOCK):
+            for piece in self._contents(source, entry, b"/".join(parts or ())):
                 if keep:
                     yield piece
         yield bytes(2 * BLOCK)
-        source.drain()
+        self._note(self._read)
+        for chunk in source.remainder():
+            self._note([chunk])
+
+    def _contents(self, source: _Source, entry: Entry, path: bytes) -> Iterator[Piece]:
+        """What follows ENTRY, padding included; the skeleton learns what of it will be on disk as PATH."""
+        skeleton, padded = self._skeleton, -(-entry.size // BLOCK) * BLOCK
+        if skeleton:
+            skeleton.entry(self._read, path)
+        self._read = []
+        if not entry.size:
+            return
+        if not skeleton:
+            yield from source.pieces(padded)
+            return
+        note = skeleton.content if entry.is_plain and path else skeleton.literal
+        for piece in source.pieces(entry.size):
+            note(piece)
+            yield piece
+        if entry.is_plain and path:
+            skeleton.end_of_content(path)
+        padding = source.take(padded - entry.size)
+        skeleton.literal(padding)
+        yield padding
+
+    def _note(self, blocks: Iterable[Piece]) -> None:
+        for block in blocks:
+            if self._skeleton:
+                self._skeleton.literal(block)
 
     def _next(self, source: _Source) -> tuple[Entry, list[bytes]] | None:
         """The next entry and the blocks that describe it; None at the end."""
@@ -57,11 +88,13 @@ class Scan:
         extensions: dict[bytes, bytes] = {}
         seen = b""
         while (block := source.block()) and not tarheader.is_end(block):
+            self._read.append(block)
             try:
                 tarheader.check(block)
                 kind = block[156:157]
                 if kind in b"xgLK" and kind:
                     body = self._extension(source, block, again=kind in seen)
+                    self._read.append(body)
                     if kind != tarheader.PAX_GLOBAL:  # Docker ignores those as well: `git archive` writes one
                         seen += kind
                         headers += (block, body)
@@ -72,13 +105,21 @@ class Scan:
                 raise refuse(self._what, extensions.get(b"path", block[:100].rstrip(b"\0")), str(problem)) from None
             headers.append(block)
             if entry.type == tarheader.SPARSE:
-                headers += _sparse_map(source, block)
+                map_blocks = _sparse_map(source, block)
+                self._read += map_blocks
+                headers += map_blocks
             return entry, headers
         if headers:
             raise source.truncated()
-        if block and not tarheader.is_end(source.block() or bytes(BLOCK)):
-            raise ImageError(f"{self._what}: a lone block of zeros in the middle of its archive")
+        if block:
+            self._end(source, block)
         return None
+
+    def _end(self, source: _Source, block: bytes) -> None:
+        second = source.block()
+        self._read += (block, second)
+        if not tarheader.is_end(second or bytes(BLOCK)):
+            raise ImageError(f"{self._what}: a lone block of zeros in the middle of its archive")
 
     def _extension(self, source: _Source, block: bytes, *, again: bool) -> bytes:
         size = tarheader.number(block[124:136])
@@ -88,8 +129,8 @@ class Scan:
             )
         return source.take(-(-size // BLOCK) * BLOCK)
 
-    def _judge(self, entry: Entry) -> bool:
-        """Whether ENTRY is to be unpacked. Raises ImageError if it has no place in a layer."""
+    def _judge(self, entry: Entry) -> list[bytes] | None:
+        """The parts of ENTRY's path, None if it is not to be unpacked. ImageError if it has no place in a layer."""
         self._count(entry)
         try:
             parts = tarheader.components(entry.name)
@@ -97,8 +138,8 @@ class Scan:
         except Malformed as problem:
             raise refuse(self._what, entry.name, str(problem)) from None
         if WHITEOUT in entry.name and self._is_mark(entry, parts):
-            return False
-        return self._devices or entry.type not in (tarheader.CHARACTER, tarheader.BLOCKDEV)
+            return None
+        return parts if self._devices or entry.type not in (tarheader.CHARACTER, tarheader.BLOCKDEV) else None
 
     def _count(self, entry: Entry) -> None:
         self._entries += 1
@@ -187,10 +228,11 @@ class _Source:
             size -= len(piece)
             yield piece
 
-    def drain(self) -> None:
-        self._rest = memoryview(b"")
-        for _ in self._chunks:
-            pass
+    def remainder(self) -> Iterator[Piece]:
+        """All that has not been read."""
+        rest, self._rest = self._rest, memoryview(b"")
+        yield rest
+        yield from self._chunks
 
     def truncated(self) -> ImageError:
         return ImageError(f"{self._what}: its archive ends in the middle of an entry")

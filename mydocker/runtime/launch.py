@@ -41,7 +41,7 @@ def launch(plan: LaunchPlan) -> Outcome:
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
-    with RunDirectory(plan.run_dir) as directory, Signals() as signals:
+    with RunDirectory(plan.run_dir, image=plan.image_digest) as directory, Signals() as signals:
         directory.write_etc(hostname=plan.hostname, share_network="net" not in plan.namespaces)
         if not plan.cgroups:
             return _with_terminal(plan, directory, signals)

@@ -2,6 +2,7 @@
 
     root/                         where the new root is mounted, in the run's own mount namespace
     scratch/                      overlay's upper and work directories, unless in memory
+    image                         a link that points nowhere: the digest of the image's manifest
     hosts hostname resolv.conf    bound over those of the image's /etc
     cgroups                       the directories of its cgroups, if it has limits
 
@@ -23,8 +24,10 @@ LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, image: str | None = None) -> None:
+        """IMAGE is the digest of the image's manifest."""
         self.path = path
+        self.image = image
         self.lock = -1
 
     def __enter__(self) -> RunDirectory:
@@ -56,6 +59,8 @@ class RunDirectory:
                 os.close(lock)
         os.mkdir("root", 0o755, dir_fd=self.lock)
         os.mkdir("scratch", 0o755, dir_fd=self.lock)
+        if self.image:
+            os.symlink(self.image, "image", dir_fd=self.lock)  # so that nobody removes its layers, see usage.py
 
     def write_etc(self, *, hostname: str, share_network: bool) -> None:
         """Write the generated /etc files. With the host's network, its names resolve as on the host."""

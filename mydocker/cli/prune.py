@@ -1,0 +1,31 @@
+"""`mydocker prune`: give back the space of what nobody needs."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.output import say
+from mydocker.cli.parser import Parser
+from mydocker.image.progress import megabytes
+from mydocker.image.prune import Busy, prune
+from mydocker.image.store import Store
+from mydocker.runtime import rundir
+
+
+def prune_command(argv: list[str]) -> int:
+    """Remove layers and blobs of no image, and what killed runs and pulls have left; say what; 0."""
+    parser = Parser("prune", description="Remove layers that no image has, and what killed runs and pulls have left.")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    options = parser.parse_args(argv)
+    store = Store.open(os.environ)
+    if not options.dry_run and os.path.isdir(store.containers):
+        rundir.sweep(store.containers)
+    freed = 0
+    try:
+        for removal in prune(store, dry_run=options.dry_run):
+            print(f"{removal.what}: {megabytes(removal.size)}" if removal.size else removal.what)
+            freed += removal.size
+    except Busy:
+        say("a pull is under way: layers and blobs were left alone")
+    print(f"{'would free' if options.dry_run else 'freed'} {megabytes(freed)}")
+    return 0

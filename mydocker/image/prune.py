@@ -1,0 +1,101 @@
+"""Clearing the store of what nobody needs: layers and blobs of no image, images that lost their name to a newer one,
+leftovers of pulls. Beside a pull only the leftovers go: what it has found here must stay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from mydocker.errors import UsageError
+from mydocker.image import catalog, incoming, lock, skeleton, tree, usage
+from mydocker.image.catalog import Entry
+from mydocker.image.store import Store
+from mydocker.image.usage import Usage
+from mydocker.record import Record
+from mydocker.reference import Digest, Reference
+
+
+class Removal(Record):
+    """One thing that is gone, or would go: `what`, in words, and the bytes that this frees if that is known."""
+
+    what: str
+    size: int
+
+
+class Busy(Exception):
+    """A pull is under way."""
+
+
+def prune(store: Store, *, dry_run: bool) -> Iterator[Removal]:
+    """Remove what is not needed, one by one. Busy, after the leftovers, if layers cannot be judged now."""
+    if not os.path.isdir(store.layers):
+        return
+    yield from _leftovers(store, dry_run=dry_run)
+    with lock.exclusive(store.layers) as free:
+        if not free:
+            raise Busy
+        stale = list(_nameless(store))
+        for entry in stale:
+            yield Removal(what=f"image {entry.reference.familiar} ({entry.platform}), which has no name", size=0)
+            if not dry_run:
+                catalog.unlink(store, entry.path)
+        yield from _unused(store, _needed(store, stale), dry_run=dry_run)
+
+
+def _leftovers(store: Store, *, dry_run: bool) -> Iterator[Removal]:
+    before = set(os.listdir(store.incoming))
+    if not dry_run:
+        incoming.sweep(store)
+    for name in sorted(before - set(os.listdir(store.incoming))):
+        yield Removal(what=f"interrupted download {name.partition('.')[0][:12]}", size=0)
+
+
+def _nameless(store: Store) -> Iterator[Entry]:
+    """Digests of images whose name means another image now. What was asked for by its digest has no name to lose."""
+    found = list(catalog.entries(store))
+    named = {entry.ref.manifest for entry in found if entry.reference.tag}
+    for entry in found:
+        if not entry.reference.tag and entry.ref.manifest not in named and Reference.parse(entry.ref.origin).tag:
+            yield entry
+
+
+def _needed(store: Store, gone: list[Entry]) -> Usage:
+    names = usage.of_names(store, but={entry.path for entry in gone})
+    return usage.both(names, usage.of_containers(store))
+
+
+def _unused(store: Store, needed: Usage, *, dry_run: bool) -> Iterator[Removal]:
+    for name in sorted(os.listdir(store.layers)):
+        if digest_of(name) not in needed.layers:
+            size = skeleton.unpacked_size(f"{store.skeletons}/{name}")
+            if not dry_run:
+                remove_layer(store, name)
+            yield Removal(what=f"layer {name}", size=size)
+    for directory, kept in ((store.skeletons, needed.layers), (store.blobs, needed.blobs)):
+        for name in sorted(os.listdir(directory)):
+            path = f"{directory}/{name}"
+            if digest_of(name) not in kept:
+                size = os.stat(path, follow_symlinks=False).st_size
+                if not dry_run:
+                    os.unlink(path)
+                yield Removal(what=f"{'blob' if directory == store.blobs else 'skeleton'} {name}", size=size)
+
+
+def remove_layer(store: Store, name: str) -> None:
+    """Take the layer directory NAME out of sight at once, and then apart."""
+    place = f"{store.incoming}/gone-{name}"
+    held = lock.acquire(f"{place}.lock")
+    assert held is not None
+    try:
+        tree.move(f"{store.layers}/{name}", place)
+        tree.remove(place)
+    finally:
+        lock.release(held, f"{place}.lock")
+
+
+def digest_of(name: str) -> Digest | None:
+    """The digest in the name of a file or directory of the store; None for what does not belong there."""
+    try:
+        return Digest(hex=Digest.parse(f"sha256:{name.removeprefix('sha256-').partition('-')[0]}").hex)
+    except UsageError:
+        return None
