@@ -231,3 +231,56 @@ def test_modes_do_not_depend_on_the_caller(mydocker: Command, store: pathlib.Pat
     narrow = Command(mydocker.program, mydocker.environment, mydocker.directory, prefix, store)
     assert _sh(narrow, "stat -c %a /nowhere", "-v", "data:/nowhere") == "755\n"
     assert stat.S_IMODE((store / "volumes").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("options", "script", "expected"),
+    [
+        (("--device", "/dev/full:/dev/mine"), "stat -c '%F %t:%T' /dev/mine; head -c2 /dev/mine | wc -c", "1:7\n2\n"),
+        (("--device", "/dev/zero:/deep/er/zero:rw"), "head -c3 /deep/er/zero | wc -c", "3\n"),
+        (("--device", "/dev/zero:/dev/null"), "head -c3 /dev/null | wc -c", "3\n"),
+        (("--tmpfs", "/srv", "--device", "/dev/full:/srv/d"), "head -c1 /srv/d | wc -c", "1\n"),
+    ],
+)
+def test_a_device(alpine: Command, options: tuple[str, ...], script: str, expected: str) -> None:
+    assert _sh(alpine, script, *options).endswith(expected)
+
+
+def test_a_directory_of_devices(alpine: Command) -> None:
+    assert "/dev/all/zero" in _sh(alpine, "ls -d /dev/all/*; head -c1 /dev/all/zero", "--device", "/dev:/dev/all")
+
+
+@pytest.mark.parametrize(
+    ("words", "about"),
+    [
+        (("--device", "/dev/nonesuch", "alpine", "true"), "device /dev/nonesuch does not exist"),
+        (("--device", "/etc/passwd", "alpine", "true"), "/etc/passwd is not a device"),
+        (("--device", "/dev/zero:/etc", "alpine", "true"), "/etc"),
+        (("--namespaces", "pid", "--rootfs", "/", "--device", "/dev/zero", "true"), "need a mount namespace"),
+        (("--namespaces", "pid", "--rootfs", "/", "--read-only", "true"), "need a mount namespace"),
+        (("-v", "data:/proc/x", "alpine", "true"), "nothing can be mounted in /proc"),
+        (("--tmpfs", "/proc", "alpine", "true"), "nothing can be mounted in /proc"),
+        (("-v", "/data/../proc/sys", "alpine", "true"), "nothing can be mounted in /proc"),
+        (("--tmpfs", "/etc/passwd", "alpine", "true"), "/etc/passwd"),
+        (("-v", "data:/etc/passwd", "alpine", "true"), "/etc/passwd"),
+        (("-v", "/etc/passwd", "alpine", "true"), "/etc/passwd"),
+        (("--mount", "type=bind,src=/nonesuch,dst=/x", "alpine", "true"), "bind source /nonesuch does not exist"),
+    ],
+)
+def test_refusals(alpine: Command, words: tuple[str, ...], about: str) -> None:
+    _refused(alpine, about, *words)
+
+
+@pytest.mark.parametrize("option", [("-v", "nodes:/v"), ("-v", "/v"), ("--tmpfs", "/v")])
+def test_a_volume_opens_no_device_files(alpine: Command, option: tuple[str, str]) -> None:
+    done = alpine("run", *option, "alpine", "sh", "-c", "rm -f /v/zero; mknod /v/zero c 1 5; head -c1 /v/zero")
+    assert b"Permission denied" in done.stderr and done.code == 1
+
+
+def test_submounts_come_along_or_not(alpine: Command) -> None:
+    """The host's /dev has file systems below it; a bind shows them unless told not to."""
+    below = "test -e /mnt/pts/ptmx && echo there || echo not"
+    assert _sh(alpine, below, "--mount", "type=bind,src=/dev,dst=/mnt") == "there\n"
+    assert _sh(alpine, below, "-v", "/dev:/mnt:private") == "there\n"
+    assert _sh(alpine, below, "--mount", "type=bind,src=/dev,dst=/mnt,bind-recursive=disabled") == "not\n"
+    assert "Read-only" in alpine("run", "-v", "/dev:/mnt:ro", "alpine", "touch", "/mnt/shm/x").stderr.decode()

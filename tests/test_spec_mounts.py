@@ -8,7 +8,8 @@ import pytest
 
 from mydocker.errors import SpecError, UsageError
 from mydocker.spec.argv import parse_run
-from mydocker.spec.container import BindMount, ContainerSpec, Mount, TmpfsMount, VolumeMount
+from mydocker.spec.container import BindMount, ContainerSpec, Device, Mount, TmpfsMount, VolumeMount
+from mydocker.spec.device import parse_device
 from mydocker.spec.load import load_files
 from mydocker.spec.mount import parse_mount
 from mydocker.spec.tmpfs import parse_tmpfs
@@ -92,11 +93,11 @@ def test_no_mount(text: str, message: str) -> None:
     ],
 )
 def test_tmpfs(text: str, mount: TmpfsMount) -> None:
-    assert parse_tmpfs(text) == mount
+    assert parse_tmpfs(text, HERE) == mount
 
 
 def test_a_share_of_the_memory() -> None:
-    half, whole = parse_tmpfs("/x:size=50%").size, parse_tmpfs("/x:size=100%").size
+    half, whole = parse_tmpfs("/x:size=50%", HERE).size, parse_tmpfs("/x:size=100%", HERE).size
     assert half and whole and abs(half * 2 - whole) <= 1
 
 
@@ -119,10 +120,10 @@ def test_a_share_of_the_memory() -> None:
 )
 def test_no_tmpfs(text: str, message: str | None) -> None:
     if message is None:
-        assert parse_tmpfs(text) == TmpfsMount(target="/run")
+        assert parse_tmpfs(text, HERE) == TmpfsMount(target="/run")
         return
     with pytest.raises(UsageError, match=message):
-        parse_tmpfs(text)
+        parse_tmpfs(text, HERE)
 
 
 def _load(directory: pathlib.Path, text: str) -> ContainerSpec:
@@ -170,6 +171,11 @@ def test_the_long_form(tmp_path: pathlib.Path) -> None:
         ("volumes: [{type: volume, target: /b, volume: {subpath: x}}]", ["2:56: a subpath is for a named volume"]),
         ("volumes: ['data:/b']\ntmpfs: /b", ["3:1: two volumes have the target '/b'"]),
         ("tmpfs: [/b, '/b:ro']", ["2:1: two volumes have the target '/b'"]),
+        ("devices: /dev/a", ["2:10: want a list of devices"]),
+        ("devices: [{target: /a}]", ["2:11: a device needs source"]),
+        ("devices: [{source: /a, permissions: r}]",
+         ["2:11: device permissions 'r' cannot be enforced: the device's own mode decides"
+          " (write rw, or leave it out)"]),
         ("tmpfs: {a: b}", ["2:8: want text, not a mapping"]),
         ("namespaces: [mount]\nshm_size: 1m", ["3:1: a /dev/shm of its own needs the ipc namespace"]),
     ],
@@ -186,3 +192,45 @@ def test_the_flags_share_one_list() -> None:
     assert {mount.target for mount in spec.volumes} == {"/t", "/v", "/m"}
     assert (spec.shm_size, spec.read_only) == (1 << 30, True)
     assert parse_run(["--shm-size=0", "alpine"], environ={}, cwd="/").spec.shm_size is None
+
+
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        ("/dev/fuse", Device(source="/dev/fuse", target="/dev/fuse")),
+        ("/dev/a:/dev/b", Device(source="/dev/a", target="/dev/b")),
+        ("/dev/a:/dev/b:rw", Device(source="/dev/a", target="/dev/b")),
+        ("/dev/a:mrw", Device(source="/dev/a", target="/dev/a")),
+        ("/dev/../dev/a:/x/../b:rwm", Device(source="/dev/a", target="/b")),
+    ],
+)
+def test_device(text: str, device: Device) -> None:
+    assert parse_device(text, HERE) == device
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "'' is not an absolute path"),
+        ("fuse", "'fuse' is not an absolute path"),
+        ("/dev/a:b", "permissions 'b'"),
+        ("/dev/a:/b:rwx", "permissions 'rwx'"),
+        ("/dev/a:/b:rr", "permissions 'rr'"),
+        ("/dev/a:/b:r", "cannot be enforced"),
+        ("/dev/a:m", "cannot be enforced"),
+        ("/dev/a:/", "cannot be '/'"),
+        ("/dev/a:b:rw", "'b' is not an absolute path"),
+    ],
+)
+def test_no_device(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_device(text, HERE)
+
+
+def test_devices_in_a_file(tmp_path: pathlib.Path) -> None:
+    spec = _load(tmp_path, "devices: [/dev/a, {source: /dev/b, target: /dev/c, permissions: rw}, {source: /dev/d}]")
+    assert [(device.source, device.target) for device in spec.devices] == [
+        ("/dev/a", "/dev/a"),
+        ("/dev/b", "/dev/c"),
+        ("/dev/d", "/dev/d"),
+    ]

@@ -1,4 +1,4 @@
-"""The devices of the host, for a privileged container."""
+"""Devices of the host in a container: all of them for a privileged one, else those that were chosen."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import os
 import stat
 
 from mydocker import kernel
+from mydocker.errors import LaunchError
 from mydocker.runtime.inside import make_target
-from mydocker.runtime.operations import Operation
+from mydocker.runtime.operations import Operation, attach
 
 # directories and a file of /dev that a container has its own of, as in runc's HostDevices
 _OWN = ("console", "fd", "mqueue", "ptmx", "pts", "shm")
 
 
 class HostDevices(Operation):
-    """Every device node below the host's /dev, bound below the target; nodes that are there already stay."""
+    """Every device node below the host's directory `source`, bound below the target; nodes that are there stay."""
+
+    source: str = "/dev"
 
     def apply(self, root: int) -> None:
-        self._bind_all(root, "/dev", "")
+        self._bind_all(root, self.source, "")
 
     def _bind_all(self, root: int, host: str, below: str) -> None:
         for entry in os.scandir(host):
@@ -35,15 +38,29 @@ class HostDevices(Operation):
 
     def _bind(self, root: int, source: str, name: str) -> None:
         target = make_target(root, self.target + name, directory=False, follow=False)
-        try:
-            if not stat.S_ISREG(os.fstat(target).st_mode):
-                return
-            tree = kernel.clone_tree(source)
-            try:
-                kernel.attach(tree, target)
-            finally:
-                os.close(tree)
-        except FileNotFoundError:
-            pass
-        finally:
+        if not stat.S_ISREG(os.fstat(target).st_mode):
             os.close(target)
+            return
+        try:
+            tree = kernel.clone_tree(source)
+        except FileNotFoundError:
+            os.close(target)
+            return
+        attach(tree, target)
+
+
+class ChosenDevice(HostDevices):
+    """One device of the host at the target, over whatever is there; of a directory, the devices in it."""
+
+    def apply(self, root: int) -> None:
+        try:
+            if os.path.isdir(self.source):
+                return super().apply(root)
+            tree = kernel.clone_tree(self.source)
+        except FileNotFoundError:
+            raise LaunchError(f"device {self.source} does not exist on this host") from None
+        mode = os.fstat(tree).st_mode
+        if not stat.S_ISCHR(mode) and not stat.S_ISBLK(mode):
+            os.close(tree)
+            raise LaunchError(f"{self.source} is not a device")
+        attach(tree, make_target(root, self.target, directory=False))

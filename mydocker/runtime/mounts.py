@@ -62,6 +62,7 @@ def standard_mounts(
         *_sys(spec, host, cgroups),
         *_chosen(spec),
         *own,
+        *_devices(spec),
         *_etc(spec, run_dir),
         *_walls(spec),
     )
@@ -108,6 +109,14 @@ def _chosen(spec: ContainerSpec) -> tuple[Operation, ...]:
 
         operations.append(HostDevices(target="/dev"))
     return tuple(operations)
+
+
+def _devices(spec: ContainerSpec) -> tuple[Operation, ...]:
+    if not spec.devices:
+        return ()
+    from mydocker.runtime.hostdevices import ChosenDevice
+
+    return tuple(ChosenDevice(target=device.target, source=device.source) for device in spec.devices)
 
 
 def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:

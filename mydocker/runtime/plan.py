@@ -274,9 +274,9 @@ def _operations(
     lent: str,
 ) -> tuple[Operation, ...]:
     if "mount" not in spec.namespaces:
-        if mounts or spec.inject or spec.sysctls or spec.shm_size:
+        if mounts or spec.inject or spec.sysctls or spec.shm_size or spec.devices:
             raise LaunchError(
-                "volumes, inject, read_only, shm_size and sysctls need a mount namespace",
+                "volumes, devices, inject, read_only, shm_size and sysctls need a mount namespace",
                 hint="add `mount` to namespaces",
             )
         return ()

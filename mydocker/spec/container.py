@@ -61,6 +61,13 @@ class TmpfsMount(Mount):
     setuid: bool = False
 
 
+class Device(Record):
+    """The device file `source` of the host, or all in that directory, at `target`; both are absolute paths."""
+
+    source: str
+    target: str
+
+
 class SelinuxLabel(Record):
     """The parts of an SELinux context; what nobody says is as Docker's policy has it, with no level of its own."""
 
@@ -101,6 +108,7 @@ class ContainerSpec(Record):
     volumes: tuple[Mount, ...] = ()  # in the order given
     read_only: bool = False  # the root; mounts in it are as they are
     shm_size: int | None = None  # bytes of /dev/shm
+    devices: tuple[Device, ...] = ()
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
     userns_mode: str = "host"  # host: as it comes; keep-id: the caller's own ids inside too

@@ -295,6 +295,17 @@ FIELDS = (
         help="Size of /dev/shm, such as 1g; without it 64m",
     ),
     Field(
+        name="devices",
+        key="devices",
+        flags=("--device",),
+        metavar="SRC[:DST][:rwm]",
+        shape="devices",
+        parse=words.device,
+        merge="append",
+        group="files",
+        help="A device of the host; in there, too, its mode says who may read and write it",
+    ),
+    Field(
         name="inject",
         key="inject",
         flags=("--inject",),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _KEYS = """
-    configs depends_on devices dns expect extends extra_hosts healthcheck
+    configs depends_on dns expect extends extra_hosts healthcheck
     include init matrix ports pre_start profiles restart retries
     secrets skip stdin tags
 """
@@ -20,7 +20,7 @@ _KEYS = """
 _FLAGS = """
     -P -a -c -d -p -q --add-host --annotation --attach --blkio-weight --cgroup-parent
     --cgroupns --cidfile --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
-    --detach-keys --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
+    --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
     --device-write-iops --dns --dns-option --dns-search --domainname --expose --gpus --health-cmd
     --health-interval --health-retries --health-start-period --health-timeout --init --ip --ip6 --isolation
     --keep --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory-reservation

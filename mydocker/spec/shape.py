@@ -144,6 +144,28 @@ def _tmpfs(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
     return tuple(reading.word(item, field.parse) for item in items)
 
 
+def _devices(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
+    """Devices as on the command line, or as {source, target, permissions}."""
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "want a list of devices")
+        return ()
+    return tuple(
+        _device(item, reading) if isinstance(item, Mapping) else reading.word(item, field.parse) for item in node.items
+    )
+
+
+def _device(node: Mapping, reading: Reading) -> Any:
+    from mydocker.spec.device import device
+
+    members = reading.members(node, ("source", "target", "permissions"))
+    if "source" not in members:
+        reading.refuse(node, "a device needs source")
+        return None
+    texts = {key: reading.text(value) for key, value in members.items()}
+    source = texts["source"]
+    return reading.attempt(node, lambda: device(source, texts.get("target", source), texts.get("permissions", "rwm")))
+
+
 def _namespaces(node: Node, field: Field, reading: Reading) -> tuple[str, ...] | dict[str, bool]:
     """A list: exactly these are new. A mapping, name to `host` or `private`: the others are as they would be."""
     if isinstance(node, Sequence):
@@ -178,7 +200,7 @@ def _ulimit(key: Scalar, value: Node, reading: Reading) -> Any:
     soft = hard = value
     if isinstance(value, Mapping):
         members = reading.members(value, ("soft", "hard"))
-        if len(members) < 2:
+        if not {"soft", "hard"} <= members.keys():
             reading.refuse(value, "a ulimit needs soft and hard")
             return None
         soft, hard = members["soft"], members["hard"]
@@ -196,6 +218,7 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "env_files": _env_files,
     "volumes": _volumes,
     "tmpfs": _tmpfs,
+    "devices": _devices,
     "namespaces": _namespaces,
     "ulimits": _ulimits,
 }

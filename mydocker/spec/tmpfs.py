@@ -11,6 +11,8 @@ from mydocker.spec.volume import clean_target
 if TYPE_CHECKING:
     from typing import Any
 
+    from mydocker.spec.words import Place
+
 _ID_LIMIT = 2**31 - 1
 _MODE_LIMIT = 0o7777
 
@@ -25,7 +27,7 @@ _SWITCHES: dict[str, dict[str, Any]] = {
 }
 
 
-def parse_tmpfs(text: str) -> TmpfsMount:
+def parse_tmpfs(text: str, place: Place) -> TmpfsMount:
     """Without options noexec, nosuid and nodev, as for Docker."""
     target, _, options = text.partition(":")
     values: dict[str, Any] = {}

@@ -14,10 +14,10 @@ from mydocker.reference import Platform, Reference
 from mydocker.spec.container import NAMESPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from mydocker.spec.container import Mount, TmpfsMount, User
+    from mydocker.spec.container import User
 
 HOST_NAME_LIMIT = 63  # RFC 1123; the kernel would take 64 (uts_namespaces(7))
 TITLE_LIMIT = 255
@@ -254,22 +254,19 @@ def user(word: str, place: Place) -> User | None:
     return parse_user(word) if word else None
 
 
-def volume(word: str, place: Place) -> Mount:
-    from mydocker.spec.volume import parse_volume
+def _late(module: str, function: str) -> Callable[[str, Place], Any]:
+    """FUNCTION of a module that few command lines need."""
 
-    return parse_volume(word, place)
+    def parse(word: str, place: Place) -> Any:
+        return getattr(__import__(f"mydocker.spec.{module}", fromlist=["spec"]), function)(word, place)
 
-
-def mount(word: str, place: Place) -> Mount:
-    from mydocker.spec.mount import parse_mount
-
-    return parse_mount(word, place)
+    return parse
 
 
-def tmpfs(word: str, place: Place) -> TmpfsMount:
-    from mydocker.spec.tmpfs import parse_tmpfs
-
-    return parse_tmpfs(word)
+volume = _late("volume", "parse_volume")
+mount = _late("mount", "parse_mount")
+tmpfs = _late("tmpfs", "parse_tmpfs")
+device = _late("device", "parse_device")
 
 
 def shm_size(word: str, place: Place) -> int | None:
