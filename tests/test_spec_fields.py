@@ -17,12 +17,13 @@ from mydocker.spec.later import LATER_KEYS
 from mydocker.spec.shape import SHAPES
 
 BY_PLACE = {"image", "command", "args"}
+IN_FILES = {"expect"}  # what only a file can say
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)
 def test_a_row_has_a_key_and_a_way_to_say_it(field: Field) -> None:
     assert field.key
-    assert bool(field.flags) != (field.key in BY_PLACE)
+    assert bool(field.flags) != (field.key in BY_PLACE | IN_FILES)
     assert field.name in ContainerSpec.fields
     assert field.shape in SHAPES
     assert field.merge in ("replace", "append", "update")

@@ -24,6 +24,7 @@ OTHERS = (
     "pull",
     "rmi",
     "tag",
+    "test",
     "volume",
 )
 

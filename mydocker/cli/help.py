@@ -12,6 +12,7 @@ Unit files for containers: pull an image, isolate a command and run it, with no 
 Commands:
   run [OPTIONS] IMAGE [COMMAND [ARG...]]   run one container
   up FILE...                               run the containers of spec files, in order
+  test PATH...                             run spec files as a batch, and judge them
   check FILE...                            validate spec files, and run nothing
 
   pull IMAGE...                            fetch images from their registries

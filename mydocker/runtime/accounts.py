@@ -93,3 +93,9 @@ def _entries(root: int, path: str, columns: int) -> list[list[str]]:
         lines = file.read(FILE_LIMIT).decode(errors="surrogateescape").split("\n")
     fields = [line.strip().split(":") for line in lines]
     return [line for line in fields if len(line) >= columns and line[0]]
+
+
+def names(root: int, path: str, number: int) -> tuple[str, ...]:
+    """What account file PATH (passwd or group) of the image calls NUMBER."""
+    columns = 7 if path.endswith("passwd") else 4
+    return tuple(line[0] for line in _entries(root, path, columns) if line[2] == str(number))

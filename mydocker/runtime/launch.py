@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.terminals import Terminal
+    from mydocker.runtime.window import Window
 
 FLAGS = {
     "mount": kernel.CLONE_NEWNS,
@@ -35,32 +36,45 @@ FLAGS = {
 }
 
 
-def launch(plan: LaunchPlan) -> Outcome:
+def launch(plan: LaunchPlan, *, window: Window | None = None) -> Outcome:
     """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
 
+    Through `window` the container can be looked at before it is taken down.
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
     with RunDirectory(plan.run_dir, image=plan.image_digest) as directory, Signals() as signals:
         directory.write_etc(hostname=plan.hostname, share_network="net" not in plan.namespaces)
-        if not plan.cgroups:
-            return _with_terminal(plan, directory, signals)
-        from mydocker.runtime.cgroups import Cgroups
+        outcome = _with_limits(plan, directory, signals, window)
+        if window:
+            window.use(plan)
+        return outcome
 
-        with Cgroups(plan.cgroups, run_dir=plan.run_dir) as cgroups:
-            outcome = _with_terminal(plan, directory, signals, doors=cgroups.doors)
-            return cgroups.counted(outcome)
+
+def _with_limits(plan: LaunchPlan, directory: RunDirectory, signals: Signals, window: Window | None) -> Outcome:
+    if not plan.cgroups:
+        return _with_terminal(plan, directory, signals, window)
+    from mydocker.runtime.cgroups import Cgroups
+
+    with Cgroups(plan.cgroups, run_dir=plan.run_dir) as cgroups:
+        outcome = _with_terminal(plan, directory, signals, window, doors=cgroups.doors)
+        return cgroups.counted(outcome)
 
 
 def _with_terminal(
-    plan: LaunchPlan, directory: RunDirectory, signals: Signals, *, doors: tuple[int, ...] = ()
+    plan: LaunchPlan,
+    directory: RunDirectory,
+    signals: Signals,
+    window: Window | None,
+    *,
+    doors: tuple[int, ...] = (),
 ) -> Outcome:
     if not plan.tty:
-        return _run(plan, directory, signals, None, doors)
+        return _run(plan, directory, signals, None, window, doors)
     from mydocker.runtime.terminals import Terminal
 
     with Terminal(forward_input=plan.stdin_open) as terminal:
-        return _run(plan, directory, signals, terminal, doors)
+        return _run(plan, directory, signals, terminal, window, doors)
 
 
 def _prepare_walls(plan: LaunchPlan) -> bytes:
@@ -75,25 +89,25 @@ def _prepare_walls(plan: LaunchPlan) -> bytes:
 
 
 def _run(
-    plan: LaunchPlan, directory: RunDirectory, signals: Signals, terminal: Terminal | None, doors: tuple[int, ...]
+    plan: LaunchPlan,
+    directory: RunDirectory,
+    signals: Signals,
+    terminal: Terminal | None,
+    window: Window | None,
+    doors: tuple[int, ...],
 ) -> Outcome:
     syscall_filter = _prepare_walls(plan)
     report, failing = os.pipe()
-    named, naming = os.pipe() if plan.needs_ids else (-1, -1)
-    try:
-        pid, pidfd = kernel.clone(_namespaces(plan))
-    except OSError as error:
-        raise _refused(plan, error) from None
-    if pid == 0:
-        handover = Handover(
-            report=failing,
-            terminal=terminal.theirs.fileno() if terminal else None,
-            ids=(named, naming),
-            doors=doors,
-            syscall_filter=syscall_filter,
-        )
-        become(plan, handover)
-    os.close(failing)
+    ids = os.pipe() if plan.needs_ids else (-1, -1)
+    handover = Handover(
+        report=failing,
+        terminal=terminal.theirs.fileno() if terminal else None,
+        ids=ids,
+        doors=doors,
+        syscall_filter=syscall_filter,
+        window=window,
+    )
+    pid, pidfd = _clone(plan, handover)
     watch = Watch(
         pid=pid,
         pidfd=pidfd,
@@ -107,12 +121,24 @@ def _run(
     try:
         with Janitor(pidfd=pidfd, run_dir=plan.run_dir, keep=directory.lock):
             if plan.needs_ids:
-                _give_ids(plan, pid, named, naming)
+                _give_ids(plan, pid, *ids)
             return watch.until_end()
     finally:
         watch.kill()  # nothing to kill, unless an error of ours ends the watch
         os.close(pidfd)
         os.close(report)
+
+
+def _clone(plan: LaunchPlan, handover: Handover) -> tuple[int, int]:
+    """The child, as its pid and pidfd."""
+    try:
+        pid, pidfd = kernel.clone(_namespaces(plan))
+    except OSError as error:
+        raise _refused(plan, error) from None
+    if pid == 0:
+        become(plan, handover)
+    os.close(handover.report)
+    return pid, pidfd
 
 
 def _give_ids(plan: LaunchPlan, pid: int, named: int, naming: int) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mydocker.idmap import IdMap
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.window import Window
 
 MORE_IDS = "grant that user more ids in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 
@@ -40,6 +41,7 @@ class Handover(Record):
     ids: tuple[int, int]  # a pipe through which we hear that our id maps have been written
     doors: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
     syscall_filter: bytes  # the program for seccomp(2), empty for none
+    window: Window | None  # through which our tree is looked at
 
 
 def become(plan: LaunchPlan, given: Handover) -> NoReturn:
@@ -80,7 +82,7 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
     if given.doors:
         _join_cgroups(plan, given.doors)
     _name_and_connect(plan)
-    root = _build_tree(plan)
+    root = _build_tree(plan, given.window)
     _change_root(root, pivot="mount" in plan.namespaces)
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
     identity = look_up(root, plan.user, plan.groups)
@@ -138,8 +140,8 @@ def _name_and_connect(plan: LaunchPlan) -> None:
             raise
 
 
-def _build_tree(plan: LaunchPlan) -> int:
-    """Mount the root and everything in it; a descriptor of the root."""
+def _build_tree(plan: LaunchPlan, window: Window | None) -> int:
+    """Mount the root and everything in it; a descriptor of the root, which whoever is at the window gets as well."""
     if "mount" in plan.namespaces:
         _leave_propagation()
     root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
@@ -149,6 +151,8 @@ def _build_tree(plan: LaunchPlan) -> int:
         except OSError as error:
             what = f"{type(operation).__name__.lower()} {operation.target}"
             raise LaunchError(f"cannot set up {what}: {error.strerror}") from None
+    if window:
+        window.hand_out(root, plan.run_dir)
     return root
 
 

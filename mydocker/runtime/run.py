@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.hierarchies import Cgroup
     from mydocker.runtime.host import Host
     from mydocker.runtime.outcome import Outcome
+    from mydocker.runtime.window import Window
     from mydocker.spec.container import ContainerSpec
 
 
@@ -61,12 +62,12 @@ def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup
     return choose(demands(spec), name=f"mydocker-{container_id[:12]}", rootless=host.rootless)
 
 
-def run(plan: LaunchPlan) -> Outcome:
+def run(plan: LaunchPlan, *, window: Window | None = None) -> Outcome:
     """Launch PLAN and wait for its end, after clearing away what killed runs have left."""
     sweep(os.path.dirname(plan.run_dir))
     if not plan.volumes:
-        return launch(plan)
+        return launch(plan, window=window)
     from mydocker.runtime.volumestore import Held
 
     with Held(plan.volumes):
-        return launch(plan)
+        return launch(plan, window=window)

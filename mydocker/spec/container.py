@@ -12,6 +12,7 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mydocker.spec.expect import Expect
     from mydocker.spec.seccomp import Profile
 
 NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
@@ -129,6 +130,7 @@ class ContainerSpec(Record):
     stop_grace_period: float = 10.0  # seconds from the stop signal to the kill
     tty: bool = False
     stdin_open: bool = False
+    expect: Expect | None = None  # what `mydocker test` judges it by
 
     @property
     def limited(self) -> bool:

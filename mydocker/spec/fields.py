@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Field(Record):
-    """One row. `name` is the attribute of ContainerSpec, `key` the word in YAML; no flags: an argument by place."""
+    """One row. `name` is the attribute of ContainerSpec, `key` the word in YAML.
+
+    Without flags it is an argument by place, or something that only a file can say.
+    """
 
     name: str
     key: str
@@ -489,6 +492,15 @@ FIELDS = (
         parse=words.processes,
         group="limits",
         help="Processes and threads at once",
+    ),
+    Field(
+        name="expect",
+        key="expect",
+        metavar="CHECKS",
+        shape="expect",
+        parse=words.text,
+        group="verdict",
+        help="What must be true of the container, for `mydocker test`",
     ),
 )
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _KEYS = """
-    configs depends_on dns expect extends extra_hosts healthcheck
+    configs depends_on dns extends extra_hosts healthcheck
     include init matrix ports pre_start profiles restart retries
     secrets skip stdin tags
 """

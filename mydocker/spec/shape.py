@@ -208,6 +208,12 @@ def _ulimit(key: Scalar, value: Node, reading: Reading) -> Any:
     return reading.attempt(key, lambda: limit(key.text, *texts))
 
 
+def _expect(node: Node, field: Field, reading: Reading) -> Any:
+    from mydocker.spec.expectation import read_expect  # patterns are slow to import, and most specs expect nothing
+
+    return read_expect(node, field, reading)
+
+
 SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "text": _text,
     "title": _title,
@@ -221,4 +227,5 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "devices": _devices,
     "namespaces": _namespaces,
     "ulimits": _ulimits,
+    "expect": _expect,
 }

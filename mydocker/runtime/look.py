@@ -1,0 +1,108 @@
+"""What files in a container's tree look like, and what the container changed: read from outside, from a View.
+
+Nothing of the container runs, and nothing in it is trusted: paths resolve inside the root, nothing but a regular file
+is ever opened for reading, and sizes and numbers have limits. Facts are plain data, fit for JSON.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+
+from mydocker import kernel
+from mydocker.errors import LaunchError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.accounts import names
+from mydocker.runtime.inside import open_existing
+
+if TYPE_CHECKING:
+    from typing import Any
+
+CONTENTS_LIMIT = 4 << 20  # bytes that are compared
+DIGEST_LIMIT = 4 << 30  # bytes that are hashed
+TYPES = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character-device",
+    stat.S_IFBLK: "block-device",
+}
+
+
+def look_at_file(root: int, path: str, wanted: frozenset[str]) -> dict[str, Any]:
+    """The facts of PATH below descriptor ROOT: `exists`, and of a file that does, those of WANTED.
+
+    `type` is that of the path itself; everything else is what a symlink leads to. `problem` tells why a fact that
+    was wanted is not there.
+    """
+    try:
+        kind = _lstat_type(root, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {"exists": False}
+    facts: dict[str, Any] = {"exists": True, "type": kind}
+    try:
+        found = open_existing(root, path)
+    except (OSError, LaunchError) as error:
+        return {**facts, "problem": f"cannot follow it: {getattr(error, 'strerror', None) or error}"}
+    try:
+        facts.update(_attributes(root, os.fstat(found)))
+        if wanted & {"contents", "sha256"}:
+            facts.update(_content(found, wanted))
+    finally:
+        os.close(found)
+    return facts
+
+
+def _lstat_type(root: int, path: str) -> str:
+    parent, name = os.path.split(path.rstrip("/"))
+    if not name:
+        return "directory"
+    above = open_existing(root, parent, directory=True)
+    try:
+        return TYPES[stat.S_IFMT(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)]
+    finally:
+        os.close(above)
+
+
+def _attributes(root: int, found: os.stat_result) -> dict[str, Any]:
+    """Owners are all that they may be called: their names in the image, then the number."""
+    return {
+        "mode": f"{stat.S_IMODE(found.st_mode):04o}",
+        "size": found.st_size,
+        "owner": [*names(root, "/etc/passwd", found.st_uid), str(found.st_uid)],
+        "group": [*names(root, "/etc/group", found.st_gid), str(found.st_gid)],
+    }
+
+
+def _content(found: int, wanted: frozenset[str]) -> dict[str, Any]:
+    status = os.fstat(found)
+    if not stat.S_ISREG(status.st_mode):
+        return {"problem": "it is no regular file"}
+    if "sha256" in wanted and status.st_size > DIGEST_LIMIT:
+        return {"problem": f"larger than {DIGEST_LIMIT >> 30} GiB"}
+    if "contents" in wanted and status.st_size > CONTENTS_LIMIT:
+        return {"problem": f"larger than {CONTENTS_LIMIT >> 20} MiB"}
+    facts = {}
+    # opened anew from the descriptor: what stands at the path may be another file by now
+    with open(f"/proc/self/fd/{found}", "rb") as file:
+        if "contents" in wanted:
+            facts["contents"] = file.read(CONTENTS_LIMIT).decode(errors="surrogateescape")
+            file.seek(0)
+        if "sha256" in wanted:
+            facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return facts
+
+
+def open_directory(top: int, path: str) -> int | None:
+    """Directory PATH below TOP for listing, through no symlink; None if it is none."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        return kernel.open_inside(top, path or ".", flags, resolve=kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise

@@ -1,0 +1,194 @@
+"""The batch: cases are run, several at once, by one process with one loop; results come as they are had.
+
+Each case has a worker; the loop hears their pipes, their ends and our signals. Nothing else is shared, so outputs
+cannot mix. A signal that asks us to end stops all workers, and what they had found is still reported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from collections import deque
+from functools import partial
+
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.outcome import Outcome
+from mydocker.runtime.signals import Signals, send, signal
+from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Finding, Result
+from mydocker.smoke.judge import judge
+from mydocker.smoke.worker import Worker, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+KEPT = 8 << 20  # bytes of each output
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+INSIST = 0.1  # seconds after which a container that was asked to end is asked again, and so killed (supervise.py)
+_CHUNK = 1 << 16
+
+
+class _Run:
+    """One case under way."""
+
+    def __init__(self, case: Case, worker: Worker, *, attempt: int) -> None:
+        self.case, self.worker, self.attempt = case, worker, attempt
+        self.began = time.monotonic()
+        self.heard = {worker.stdout: bytearray(), worker.stderr: bytearray(), worker.finding: bytearray()}
+        self.cut: list[int] = []
+
+    def hear(self, descriptor: int) -> bool:
+        """Take what has come; False at the end, or when nothing more is there."""
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        room = KEPT - len(self.heard[descriptor])
+        if descriptor != self.worker.finding and len(data) > room:
+            self.cut.append(descriptor)
+            self.heard[descriptor] += data[:room]
+        else:
+            self.heard[descriptor] += data
+        return bool(data)
+
+    def finish(self) -> Finding:
+        """What was found, after the worker's end."""
+        os.waitpid(self.worker.pid, 0)
+        for descriptor in self.heard:
+            while self.hear(descriptor):
+                pass
+            os.close(descriptor)
+        os.close(self.worker.pidfd)
+        told: dict[str, Any] = {}
+        for line in self.heard[self.worker.finding].splitlines():
+            told.update(json.loads(line))
+        outcome = told.pop("outcome", None)
+        if outcome is None and not told.get("problem"):
+            told["problem"] = "it was killed before it could tell"
+        return Finding(
+            **told,
+            outcome=Outcome(**outcome) if outcome else None,
+            stdout=self.heard[self.worker.stdout].decode(errors="surrogateescape"),
+            stderr=self.heard[self.worker.stderr].decode(errors="surrogateescape"),
+            cut=tuple(name for name in ("stdout", "stderr") if getattr(self.worker, name) in self.cut),
+            seconds=time.monotonic() - self.began,
+        )
+
+
+class Limits(Record):
+    """How a batch goes: `jobs` containers at once; `max_failures`, after which no more is begun; seconds for all."""
+
+    jobs: int = 1
+    max_failures: int | None = None
+    timeout: float | None = None
+
+
+class Batch:
+    """The cases that wait, those that run, and why no more are begun, if so."""
+
+    def __init__(self, cases: Sequence[Case], *, limits: Limits, environ: Mapping[str, str]) -> None:
+        self.waiting = deque((case, 1) for case in cases)
+        self.limits, self.environ = limits, environ
+        self.running: dict[int, _Run] = {}  # by pidfd
+        self.poll = select.poll()
+        self.actions: dict[int, Callable[[], None]] = {}
+        self.ready: deque[Result] = deque()
+        self.stopped = ""
+        self.interrupted = False
+        self.bad = 0
+        self.began = time.monotonic()
+
+    def results(self) -> Iterator[Result]:
+        """Run all; each result as soon as it is there. Abandoning the iterator kills what runs."""
+        with Signals() as signals:
+            self._on(signals.descriptor, lambda: self._take_signal(signals))
+            try:
+                while self.waiting or self.running:
+                    self._begin_more()
+                    if self.running:
+                        self._turn()
+                    while self.ready:
+                        yield self.ready.popleft()
+            finally:
+                for run in self.running.values():
+                    send(run.worker.pidfd, signal.SIGKILL)
+
+    def _begin_more(self) -> None:
+        while self.waiting and self.stopped:
+            case, attempt = self.waiting.popleft()
+            verdict, reason = ERROR if self.interrupted else SKIPPED, f"not run: {self.stopped}"
+            self.ready.append(Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1))
+        while self.waiting and len(self.running) < self.limits.jobs:
+            case, attempt = self.waiting.popleft()
+            run = _Run(case, start(case.spec, environ=self.environ), attempt=attempt)
+            self.running[run.worker.pidfd] = run
+            self._on(run.worker.pidfd, partial(self._end, run))
+            for descriptor in run.heard:
+                self._on(descriptor, partial(self._hear, run, descriptor))
+
+    def _on(self, descriptor: int, action: Callable[[], None]) -> None:
+        self.actions[descriptor] = action
+        self.poll.register(descriptor, select.POLLIN)
+
+    def _forget(self, descriptor: int) -> None:
+        if self.actions.pop(descriptor, None):
+            self.poll.unregister(descriptor)
+
+    def _turn(self) -> None:
+        for descriptor, _ in self.poll.poll(self._patience()):
+            if descriptor in self.actions:  # an earlier action of this turn may have forgotten it
+                self.actions[descriptor]()
+        if self.limits.timeout is not None and not self.stopped and self._left() <= 0:
+            self._stop(f"the batch was over its {self.limits.timeout:g} s")
+        elif self.interrupted:
+            self._ask_to_end()
+
+    def _left(self) -> float:
+        return (self.limits.timeout or 0) - (time.monotonic() - self.began)
+
+    def _patience(self) -> float | None:
+        """Milliseconds until something is due."""
+        if self.interrupted:
+            return INSIST * 1000
+        return max(0.0, self._left()) * 1000 + 1 if self.limits.timeout is not None else None
+
+    def _hear(self, run: _Run, descriptor: int) -> None:
+        if not run.hear(descriptor):
+            self._forget(descriptor)
+
+    def _end(self, run: _Run) -> None:
+        for descriptor in (run.worker.pidfd, *run.heard):
+            self._forget(descriptor)
+        del self.running[run.worker.pidfd]
+        finding = run.finish()
+        if self.interrupted:
+            result = Result(case=run.case, verdict=ERROR, reason=self.stopped, finding=finding, attempts=run.attempt)
+        else:
+            result = judge(run.case, finding, attempts=run.attempt, began=run.began - self.began)
+        self.ready.append(result)
+        self.bad += result.verdict in (FAILED, ERROR)
+        if self.limits.max_failures and self.bad >= self.limits.max_failures and not self.stopped:
+            self.stopped = f"{self.bad} had failed"
+
+    def _take_signal(self, signals: Signals) -> None:
+        if signals.take() in STOPPING:
+            self._stop("interrupted")
+
+    def _stop(self, reason: str) -> None:
+        self.stopped, self.interrupted = reason, True
+        self._ask_to_end()
+
+    def _ask_to_end(self) -> None:
+        """The second time, the container is killed; a worker that has none yet ends the first time."""
+        for run in self.running.values():
+            send(run.worker.pidfd, signal.SIGINT)
+
+
+def exit_code(results: Sequence[Result], *, interrupted: bool) -> int:
+    """0 all passed (or were skipped), 1 some failed, 3 some could not be judged, 130 interrupted."""
+    verdicts = {result.verdict for result in results}
+    if interrupted:
+        return 130
+    return 1 if FAILED in verdicts else 3 if ERROR in verdicts else 0

@@ -1,0 +1,69 @@
+"""A Case is one spec of a batch; a Finding is what running it showed; a Result is the verdict on it."""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.outcome import Outcome
+from mydocker.spec.container import ContainerSpec
+
+if TYPE_CHECKING:
+    from typing import Any
+
+PASSED, FAILED, ERROR, SKIPPED = VERDICTS = ("passed", "failed", "error", "skipped")
+
+
+class Case(Record):
+    """`number` is its place in the batch, from 0; `file` and `line` are where its spec begins."""
+
+    number: int
+    spec: ContainerSpec
+    file: str
+    line: int
+
+    @property
+    def title(self) -> str:
+        return self.spec.name or f"{self.file}:{self.line}"
+
+    @property
+    def again(self) -> str:
+        """The command that runs this case alone."""
+        import shlex
+
+        return f"mydocker test {shlex.quote(f'{self.file}:{self.line}')}"
+
+
+class Finding(Record):
+    """One run. Where the command never ran, `outcome` is None, and `problem` and `exit_code` say why.
+
+    Outputs are text, undecodable bytes as surrogates; `facts` maps what a check is about to what was found.
+    """
+
+    outcome: Outcome | None = None
+    problem: str = ""
+    exit_code: int = 125
+    stdout: str = ""
+    stderr: str = ""
+    cut: tuple[str, ...] = ()  # the outputs of which more came than is kept
+    facts: dict[str, Any] = {}
+    seconds: float = 0.0
+
+
+class Failure(Record):
+    """An expectation that did not hold: `place` is file:line:column, `actual` the lines that decide."""
+
+    place: str
+    about: str
+    expected: str
+    actual: str
+
+
+class Result(Record):
+    """The verdict. `reason` says why there is none better: of an error, of a skipped case."""
+
+    case: Case
+    verdict: str
+    failures: tuple[Failure, ...] = ()
+    reason: str = ""
+    finding: Finding = Finding()
+    attempts: int = 1
+    began: float = 0.0  # seconds since the batch began

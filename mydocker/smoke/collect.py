@@ -1,0 +1,73 @@
+"""Paths become cases: files as they are named, and in folders every `*.smoke.yaml`, in the order of their names."""
+
+from __future__ import annotations
+
+import glob
+import os
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.smoke.case import Case
+from mydocker.spec.load import load_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+SUFFIXES = (".smoke.yaml", ".smoke.yml")
+
+
+class _Wanted(Record):
+    """A file, and of its specs only those that begin on one of `lines`, unless there are none."""
+
+    file: str
+    lines: tuple[int, ...] = ()
+
+
+def collect(paths: Iterable[str], *, environ: Mapping[str, str]) -> list[Case]:
+    """The cases of PATHS: files, FILE:LINE (the spec that holds this line), folders, patterns.
+
+    Raises SpecError with all that is wrong in any file, UsageError for a path that leads to nothing.
+    """
+    wanted: dict[str, _Wanted] = {}
+    for item in (found for path in paths for found in _files(path)):
+        before = wanted.get(item.file)
+        if before is None:
+            wanted[item.file] = item
+        else:
+            both = (*before.lines, *item.lines) if before.lines and item.lines else ()
+            wanted[item.file] = item.replace(lines=both)
+    specs = load_files(list(wanted), environ=environ)
+    begins = [(spec, *spec.origin.rpartition(":")[::2]) for spec in specs]
+    cases: list[Case] = []
+    for spec, file, line in begins:
+        starts = [int(start) for _, other, start in begins if other == file]
+        if not wanted[file].lines or int(line) in {_start_of(asked, starts) for asked in wanted[file].lines}:
+            cases.append(Case(number=len(cases), spec=spec, file=file, line=int(line)))
+    return cases
+
+
+def _start_of(line: int, starts: list[int]) -> int:
+    """Where the spec begins that holds LINE."""
+    return max((start for start in starts if start <= line), default=starts[0])
+
+
+def _files(path: str) -> Iterator[_Wanted]:
+    if os.path.isdir(path):
+        yield from (_Wanted(file=found) for found in _below(path))
+        return
+    file, _, line = path.rpartition(":")
+    if path == "-" or os.path.lexists(path):
+        yield _Wanted(file=path)
+    elif line.isascii() and line.isdigit() and os.path.lexists(file):
+        yield _Wanted(file=file, lines=(int(line),))
+    else:
+        found = sorted(glob.glob(path, recursive=True))
+        if not found:
+            raise UsageError(f"{path}: no such file or folder")
+        yield from (item for name in found for item in _files(name))
+
+
+def _below(folder: str) -> Iterator[str]:
+    for directory, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(directory, name) for name in sorted(files) if name.endswith(SUFFIXES))

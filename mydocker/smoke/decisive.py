@@ -1,0 +1,59 @@
+"""The lines of a long text that show why a matcher did not hold: where it differs, what ought not to be there."""
+
+from __future__ import annotations
+
+import re
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.smoke.matching import holds
+
+if TYPE_CHECKING:
+    from mydocker.spec.expect import Matcher
+
+LINES = 10
+WIDTH = 200
+
+
+def decisive_lines(matcher: Matcher, text: str) -> str:
+    """At most about a dozen lines of TEXT, each with its number once there are several."""
+    if not text:
+        return "nothing"
+    lines = text.splitlines()
+    if matcher.op == "and":
+        return decisive_lines(next(inner for inner in matcher.want if not holds(inner, text)), text)
+    if matcher.op == "not":
+        return _listed(lines, [number for number, line in enumerate(lines) if _guilty(matcher.want, line)])
+    if matcher.op == "text":
+        return _difference(matcher.want, lines, text)
+    return _listed(lines, [])
+
+
+def _guilty(matcher: Matcher, line: str) -> bool:
+    if matcher.op == "match-regexp":
+        return re.search(matcher.want, line) is not None
+    return holds(matcher, line)
+
+
+def _difference(want: str, lines: list[str], text: str) -> str:
+    """From the first line that differs on."""
+    wanted = want.splitlines()
+    common = min(len(wanted), len(lines))
+    first = next((number for number in range(common) if wanted[number] != lines[number]), common)
+    if first >= len(lines):
+        if len(wanted) > len(lines):
+            return _listed(lines, range(max(0, first - 2), first)) + f"\nand then the end; wanted next: {wanted[first]}"
+        return _listed(lines, []) + ("\nwith a line end after it" if text.endswith("\n") else "\nwithout a line end")
+    return _listed(lines, range(first, len(lines)))
+
+
+def _listed(lines: list[str], numbers: range | list[int]) -> str:
+    """The lines with these NUMBERS, cut to a few; without any, the last of all."""
+    chosen = list(numbers) or list(range(max(0, len(lines) - LINES), len(lines)))
+    numbered = len(lines) > 1
+    shown = [f"{number + 1}: " * numbered + _cut(lines[number]) for number in chosen[:LINES]]
+    more = len(chosen) - LINES
+    return "\n".join(shown + ([f"and {more} more"] if more > 0 else []))
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else f"{line[:WIDTH]}… ({len(line)} characters)"

@@ -1,0 +1,131 @@
+"""Expectations x finding -> verdict. Pure: whatever was to be seen has been seen by now."""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.smoke.case import ERROR, FAILED, PASSED, Case, Failure, Finding, Result
+from mydocker.smoke.decisive import decisive_lines
+from mydocker.smoke.matching import describe, holds, outside, shown
+from mydocker.spec.expect import Check, complete
+
+if TYPE_CHECKING:
+    from typing import Any
+
+NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
+
+
+def judge(case: Case, finding: Finding, *, attempts: int = 1, began: float = 0.0) -> Result:
+    """The verdict on what was found of CASE."""
+    expect = complete(case.spec.expect)
+    result = Result(case=case, verdict=PASSED, finding=finding, attempts=attempts, began=began)
+    if finding.outcome is None and not (finding.exit_code in NEVER_RAN and _wants_exit_code(expect.checks)):
+        return result.replace(verdict=ERROR, reason=finding.problem)
+    failures: list[Failure] = []
+    for check in expect.checks:
+        if not _moot(check, failures):
+            failures += _failures(case, check, finding)
+    return result.replace(verdict=FAILED if failures else PASSED, failures=tuple(failures))
+
+
+def _wants_exit_code(checks: tuple[Check, ...]) -> bool:
+    return any(check.about == ("exit_code",) and not check.implied for check in checks)
+
+
+def _moot(check: Check, failures: list[Failure]) -> bool:
+    """Of a file that should not be as it is, or of a container that was killed, the first failure tells all."""
+    earlier = {failure.about for failure in failures}
+    if check.about[0] == "files" and check.about[2] != "exists":
+        return _name((*check.about[:2], "exists")) in earlier
+    return check.implied and "timed_out" in earlier
+
+
+def _failures(case: Case, check: Check, finding: Finding) -> list[Failure]:
+    value, problem = _value(check, finding)
+    if not problem and holds(check.matcher, value):
+        return []
+    failure = Failure(
+        place=f"{case.file}:{check.line}:{check.column}" if check.line else f"{case.file}:{case.line}",
+        about=_name(check.about),
+        expected=_expected(check),
+        actual=problem or _actual(check, value, finding),
+    )
+    return [failure]
+
+
+def _name(about: tuple[str, ...]) -> str:
+    """("files", "/etc/x", "mode") is `mode of /etc/x` to people."""
+    if len(about) < 3:
+        return about[0]
+    return about[1] if about[2] == "exists" else f"{about[2]} of {about[1]}"
+
+
+def _value(check: Check, finding: Finding) -> tuple[Any, str]:
+    """(what a check compares, "") or (None, why there is nothing to compare)."""
+    about, outcome = check.about, finding.outcome
+    if about[0] in ("stdout", "stderr"):
+        cut = about[0] in finding.cut
+        return getattr(finding, about[0]), "more output than is kept" if cut else ""
+    if about[0] == "files":
+        return _file_value(check, finding)
+    if about[0] == "changes":
+        return finding.facts.get("changes"), finding.facts.get("changes problem", "")
+    if outcome is None:  # the command never ran: see NEVER_RAN
+        return {"exit_code": finding.exit_code, "timed_out": False, "duration": finding.seconds}[about[0]], ""
+    if about[0] == "exit_code":
+        return (128 + outcome.signal if outcome.signal else outcome.exit_code), ""
+    return {"timed_out": outcome.timed_out, "duration": outcome.wall}[about[0]], ""
+
+
+def _file_value(check: Check, finding: Finding) -> tuple[Any, str]:
+    _, path, attribute = check.about
+    facts = finding.facts.get(f"files {path}")
+    if facts is None:
+        return None, finding.problem or "the container could not be looked into"
+    if attribute not in facts:
+        return None, facts.get("problem", "the file does not exist")
+    value = facts[attribute]
+    if attribute in ("owner", "group"):  # by name, or by number
+        return (check.matcher.want if check.matcher.want in value else " or ".join(value)), ""
+    return value, ""
+
+
+def _expected(check: Check) -> str:
+    if check.about == ("timed_out",):
+        return "an end before the timeout" if not check.matcher.want else "a timeout"
+    if check.about == ("duration",):
+        return f"{describe(check.matcher)} seconds"
+    if len(check.about) == 3 and check.about[2] == "exists":
+        return "that it exists" if check.matcher.want else "no such file"
+    return describe(check.matcher)
+
+
+def _actual(check: Check, value: Any, finding: Finding) -> str:
+    """What came instead, cut to the lines that decide."""
+    about = check.about
+    if about == ("timed_out",):
+        return f"it was stopped after {finding.seconds:.2f} s" if value else "it ended by itself"
+    if about == ("exit_code",):
+        signal = finding.outcome.signal if finding.outcome else None
+        return f"{value}, killed by signal {signal}" if signal else str(value) + _why(finding)
+    if about == ("duration",):
+        return f"{value:.3f} seconds"
+    if about == ("changes",):
+        return _changes(check, value)
+    if len(about) == 3 and about[2] == "exists":
+        return "there is one" if value else "there is none"
+    if about[-1] in ("stdout", "stderr", "contents"):
+        return decisive_lines(check.matcher, value)
+    return shown(value)
+
+
+def _why(finding: Finding) -> str:
+    return "" if finding.outcome else f", {finding.problem}"
+
+
+def _changes(check: Check, paths: list[str]) -> str:
+    if check.matcher.op == "globs":
+        paths = outside(check.matcher.want, paths)
+    elif check.matcher.op == "no-glob":
+        paths = [path for path in paths if path not in outside(check.matcher.want, [path])]
+    listed = [f"{path} changed" for path in paths[:10]]
+    return "\n".join(listed + [f"and {len(paths) - 10} more"] * (len(paths) > 10)) or "nothing changed"

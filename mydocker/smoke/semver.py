@@ -1,0 +1,60 @@
+"""Versions against constraints: `>=1.2 <2`, `~1.4`, `^3 || ^4`; the order is that of Semantic Versioning 2.0.0."""
+
+from __future__ import annotations
+
+import re
+
+_VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
+_CONSTRAINT = re.compile(r"(=|!=|>=|<=|>|<|~|\^)?\s*(v?\d[0-9A-Za-z.+-]*)")
+_Key = tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]
+
+
+def satisfies(version: str, constraint: str) -> bool:
+    """Whether VERSION meets CONSTRAINT: parts joined by space or comma must all hold, parts joined by || any."""
+    key = _key(version)
+    if key is None:
+        return False
+    return any(
+        all(_meets(key, op, wanted) for op, wanted in _CONSTRAINT.findall(choice)) for choice in constraint.split("||")
+    )
+
+
+def _key(version: str) -> _Key | None:
+    """Sorts as versions do: a pre-release lies before its release, numbers in it before words (section 11)."""
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return None
+    numbers = tuple(int(part or 0) for part in match.groups()[:3])
+    parts = match[4].split(".") if match[4] else []
+    return (
+        numbers,
+        not parts,
+        tuple((not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts),
+    )
+
+
+def _meets(key: _Key, op: str, wanted: str) -> bool:
+    want = _key(wanted)
+    if want is None:
+        return False
+    if op in ("~", "^"):
+        return want <= key and key[0] < _next(wanted, op)
+    return {
+        "": key == want,
+        "=": key == want,
+        "!=": key != want,
+        ">": key > want,
+        ">=": key >= want,
+        "<": key < want,
+        "<=": key <= want,
+    }[op]
+
+
+def _next(wanted: str, op: str) -> tuple[int, ...]:
+    """The first version that `~` or `^` leaves out: the next minor one, or the next that may break."""
+    numbers = [int(part) for part in wanted.lstrip("v").split("-")[0].split("+")[0].split(".")]
+    if op == "~":
+        place = min(1, len(numbers) - 1)
+    else:
+        place = next((place for place, number in enumerate(numbers) if number), len(numbers) - 1)
+    return (*numbers[:place], numbers[place] + 1)

@@ -1,0 +1,139 @@
+"""A worker: a process of our own that runs one spec and tells what it found.
+
+Forked, not started: it has everything imported already. It has a session of its own, so that Ctrl-C reaches the batch
+alone, and it dies with it. What the container writes goes into pipes; the finding comes as lines of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from mydocker import kernel
+from mydocker.errors import MydockerError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.changes import list_changes
+from mydocker.runtime.look import look_at_file
+from mydocker.runtime.run import prepare, run
+from mydocker.runtime.signals import signal
+from mydocker.runtime.window import View, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
+
+    from mydocker.spec.container import ContainerSpec
+
+
+class Worker(Record):
+    """A worker that runs, and the descriptors on which it is heard: its pidfd, and the read ends of three pipes."""
+
+    pid: int
+    pidfd: int
+    stdout: int
+    stderr: int
+    finding: int
+
+
+def start(spec: ContainerSpec, *, environ: Mapping[str, str]) -> Worker:
+    """Start running SPEC. The caller has one thread, and blocks the signals that are not meant for the worker."""
+    pipes = [os.pipe() for _ in range(3)]
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _work(spec, environ, parent, [writer for _, writer in pipes])
+    for _, writer in pipes:
+        os.close(writer)
+    readers = [reader for reader, _ in pipes]
+    for reader in readers:
+        os.set_blocking(reader, False)
+    return Worker(pid=pid, pidfd=os.pidfd_open(pid), stdout=readers[0], stderr=readers[1], finding=readers[2])
+
+
+def _work(spec: ContainerSpec, environ: Mapping[str, str], parent: int, writers: list[int]) -> NoReturn:
+    """In the worker, to its end."""
+    finding = writers[2]
+    try:
+        _settle(parent, writers)
+        _tell(finding, _run(spec, environ, finding))
+    except MydockerError as error:
+        hint = f"; {error.hint}" if error.hint else ""
+        _tell(finding, {"problem": f"{error.message}{hint}", "exit_code": error.exit_code})
+    except KeyboardInterrupt:
+        _tell(finding, {"problem": "interrupted"})
+    except OSError as error:
+        about = f": {error.filename}" if error.filename else ""
+        _tell(finding, {"problem": f"the host refuses: {error.strerror or error}{about}"})
+    except BaseException as error:  # a defect of ours must not run on as a second batch
+        _tell(finding, {"problem": f"{type(error).__name__}: {error}"})
+    finally:
+        os._exit(0)
+
+
+def _settle(parent: int, writers: list[int]) -> None:
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before we asked to be told
+        os._exit(1)
+    os.setsid()
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    for number, writer in enumerate(writers[:2], start=1):
+        os.dup2(writer, number)
+        os.close(writer)
+    sys.stdout = sys.stderr = None  # what is ours is told on the third pipe only
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _tell(finding: int, words: Mapping[str, Any]) -> None:
+    raw = json.dumps(words).encode() + b"\n"
+    while raw:
+        raw = raw[os.write(finding, raw) :]
+
+
+def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int) -> dict[str, Any]:
+    # nobody types in a batch: a terminal is for the command to write on
+    plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ)
+    # from here on they are the watch's to take; none may interrupt the clearing away after it
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    if not _paths(spec) and not _wants_changes(spec):
+        return {"outcome": run(plan).as_dict()}
+    with Window(lambda view: _look(spec, view, finding)) as window:
+        return {"outcome": run(plan, window=window).as_dict()}
+
+
+def _look(spec: ContainerSpec, view: View, finding: int) -> None:
+    """Tell the facts that SPEC asks for. As an ordinary user, look as root of the container's own ids."""
+    if view.plan.rootless is None or view.plan.rootless.is_single:
+        _tell(finding, {"facts": _facts(spec, view)})
+        return
+    from mydocker import idmap
+
+    idmap.perform(view.plan.rootless, lambda: _tell(finding, {"facts": _facts(spec, view)}))
+
+
+def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for path, wanted in _paths(spec).items():
+        try:
+            facts[f"files {path}"] = look_at_file(view.root, path, frozenset(wanted))
+        except (OSError, MydockerError) as error:
+            facts[f"files {path}"] = {"problem": str(error)}
+    if _wants_changes(spec):
+        try:
+            facts["changes"] = list_changes(view)
+        except (OSError, MydockerError) as error:
+            facts["changes problem"] = str(error)
+    return facts
+
+
+def _paths(spec: ContainerSpec) -> dict[str, set[str]]:
+    """The files to look at, and what of each is asked for."""
+    paths: dict[str, set[str]] = {}
+    for check in spec.expect.of("files") if spec.expect else ():
+        paths.setdefault(check.about[1], set()).add(check.about[2])
+    return paths
+
+
+def _wants_changes(spec: ContainerSpec) -> bool:
+    return bool(spec.expect and spec.expect.of("changes"))

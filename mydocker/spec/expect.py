@@ -1,0 +1,70 @@
+"""What a spec file expects of its container, as values: an Expect of Checks, each one thing that must hold.
+
+A Check knows the line that it stands on, so that a report can name it. What it is about is a path of words,
+such as ("exit_code",) or ("files", "/etc/passwd", "mode"); a Matcher says what is wanted of that value.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Matcher(Record):
+    """`op` is one of goss's words, or of our own:
+
+    text               equal, but for a last line end that WANT may leave out
+    equal              WANT is the value
+    contain-substring  WANT is in the text
+    contain-element    an element (of a text: a line) matches WANT, a Matcher; contain-elements: each of WANT has one
+    match-regexp       WANT, a pattern, is found in the text
+    have-len, have-prefix, have-suffix, gt, ge, lt, le, semver-constraint
+    not, and, or       WANT is a Matcher, or a tuple of them
+    gjson              WANT is a tuple of (path, Matcher): the text is JSON, and holds these
+    globs              each of the paths matches one of WANT; some-glob: one of the paths does; no-glob: none does
+    """
+
+    op: str
+    want: Any
+
+
+class Check(Record):
+    """One expectation, and where it was written; `implied`: nobody did, it is what holds if nothing is said."""
+
+    line: int
+    column: int
+    about: tuple[str, ...]
+    matcher: Matcher
+    implied: bool = False
+
+
+class Expect(Record):
+    """All that is expected of one container. `within`: seconds in which it must come true, while the container runs."""
+
+    checks: tuple[Check, ...] = ()
+    within: float | None = None
+
+    def of(self, *about: str) -> tuple[Check, ...]:
+        """The checks whose subject begins with ABOUT."""
+        return tuple(check for check in self.checks if check.about[: len(about)] == about)
+
+
+STANDARD = (
+    Check(line=0, column=0, about=("timed_out",), matcher=Matcher(op="equal", want=False), implied=True),
+    Check(line=0, column=0, about=("exit_code",), matcher=Matcher(op="equal", want=0), implied=True),
+)
+
+
+def complete(expect: Expect | None) -> Expect:
+    """EXPECT with what it does not say: the command ends by itself, and with exit code 0.
+
+    One that is expected to run out of time, or to be watched while it runs, has no exit code of its own.
+    """
+    given = expect or Expect()
+    said = {check.about[0] for check in given.checks}
+    if "timed_out" in said or given.within is not None:
+        return given
+    implied = tuple(check for check in STANDARD if check.about[0] not in said)
+    return given.replace(checks=(*implied, *given.checks))

@@ -1,0 +1,176 @@
+"""The `expect` key: what must be true of a container, as a spec file says it, becomes an Expect."""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.spec import words
+from mydocker.spec.expect import Check, Expect, Matcher
+from mydocker.spec.later import nearest
+from mydocker.spec.matcher import read_matcher, read_pattern
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.reading import unknown_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from mydocker.spec.fields import Field
+    from mydocker.spec.reading import Reading
+
+PLAIN = {"exit_code": "exit", "timed_out": "boolean", "duration": "duration"}
+OUTPUT = ("stdout", "stderr")
+LATER = ("metadata", "ports", "http", "process", "max_memory", "oom_killed")
+KEYS = (*PLAIN, *OUTPUT, "files", "changes", "within")
+
+FILE_KEYS = ("path", "exists", "type", "mode", "owner", "group", "size", "contents", "sha256")
+FILE_TYPES = ("file", "directory", "symlink", "fifo", "socket", "character-device", "block-device")
+CHANGE_OPERATORS = {"only": "globs", "include": "some-glob", "exclude": "no-glob"}
+
+
+def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
+    """The shape of `expect`; nothing in it is ignored, and what could never fail is an error."""
+    if not isinstance(node, Mapping) or not node.entries:
+        reading.refuse(node, "want what is expected, such as 'exit_code: 0' or 'stdout: [welcome]'")
+        return None
+    checks: list[Check] = []
+    within = None
+    for key, value in node.entries:
+        if _is_null(value) and key.text in KEYS:
+            reading.refuse(key, f"{key.text} is empty, which asserts nothing")
+        elif key.text == "within":
+            within = reading.word(value, words.timeout)
+        else:
+            checks += _checks(key, value, reading)
+    return Expect(checks=tuple(checks), within=within)
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.is_null
+
+
+def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check]:
+    if key.text in PLAIN:
+        yield from _check(node, (key.text,), read_matcher(node, PLAIN[key.text], reading))
+    elif key.text in OUTPUT:
+        yield from _text(node, (key.text,), reading)
+    elif key.text == "files":
+        yield from _files(node, reading)
+    elif key.text == "changes":
+        yield from _changes(node, reading)
+    elif key.text in LATER:
+        reading.refuse(key, f"{key.text} is not supported yet")
+    else:
+        reading.refuse(key, unknown_key(key.text, nearest(key.text, KEYS)))
+
+
+def _check(node: Node, about: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
+    if matcher:
+        yield Check(line=node.line, column=node.column, about=about, matcher=matcher)
+
+
+def _text(node: Node, about: tuple[str, ...], reading: Reading) -> Iterator[Check]:
+    """Each pattern of a list is a check of its own, so that a report names the very line."""
+    if isinstance(node, Sequence) and node.items:
+        for item in node.items:
+            yield from _check(item, about, read_pattern(item, reading))
+    else:
+        yield from _check(node, about, read_matcher(node, "text", reading))
+
+
+def _files(node: Node, reading: Reading) -> Iterator[Check]:
+    if not isinstance(node, Sequence) or not node.items:
+        reading.refuse(node, "want a list of files, each with a path and what is expected of it")
+        return
+    for item in node.items:
+        if isinstance(item, Mapping):
+            yield from _file(item, reading)
+        else:
+            reading.refuse(item, "want a mapping, such as {path: /etc/app.conf, mode: '0644'}")
+
+
+def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
+    """That it is there comes first, and is implied by any other check of it."""
+    members = reading.members(node, FILE_KEYS)
+    path = reading.word(members["path"], _absolute) if "path" in members else None
+    if not path:
+        if "path" not in members:
+            reading.refuse(node, "a file needs its path")
+        return
+    exists = reading.word(members["exists"], _switch) if "exists" in members else True
+    yield from _check(
+        members.get("exists", members["path"]), ("files", path, "exists"), Matcher(op="equal", want=exists)
+    )
+    for name in FILE_KEYS[2:]:
+        if name not in members:
+            continue
+        if not exists:
+            reading.refuse(members[name], f"{name} of a file that is not to exist")
+        elif name == "contents":
+            yield from _text(members[name], ("files", path, name), reading)
+        elif name == "size":
+            yield from _check(members[name], ("files", path, name), read_matcher(members[name], "number", reading))
+        else:
+            value = reading.word(members[name], _FILE_WORDS[name])
+            if value is not None:
+                yield from _check(members[name], ("files", path, name), Matcher(op="equal", want=value))
+
+
+def _changes(node: Node, reading: Reading) -> Iterator[Check]:
+    """What the container wrote. `only: []` is no empty assertion: nothing may have changed."""
+    if not isinstance(node, Mapping) or not node.entries:
+        reading.refuse(node, f"want a mapping with {', '.join(CHANGE_OPERATORS)}: patterns such as /tmp/**")
+        return
+    for name, value in reading.members(node, CHANGE_OPERATORS).items():
+        if not isinstance(value, Sequence) or (not value.items and name != "only"):
+            reading.refuse(value, "want a list of patterns such as /tmp/**")
+            continue
+        globs = tuple(reading.word(item, _absolute) for item in value.items)
+        yield from _check(value, ("changes",), Matcher(op=CHANGE_OPERATORS[name], want=globs))
+
+
+def _absolute(word: str, place: words.Place) -> str:
+    if not word.startswith("/") or "/../" in f"{word}/":
+        raise UsageError(f"{word!r}: want an absolute path in the container, without ..")
+    return word
+
+
+def _switch(word: str, place: words.Place) -> bool:
+    if word not in ("true", "false"):
+        raise UsageError(f"{word!r}: want true or false")
+    return word == "true"
+
+
+def _type(word: str, place: words.Place) -> str:
+    if word not in FILE_TYPES:
+        raise UsageError(f"{word!r}: want {', '.join(FILE_TYPES)}")
+    return word
+
+
+def _mode(word: str, place: words.Place) -> str:
+    """Octal, as chmod takes it; four digits, whatever was written."""
+    digits = word.removeprefix("0o")
+    if not digits or not set("01234567").issuperset(digits) or len(digits.lstrip("0")) > 4:
+        raise UsageError(f'{word!r}: want a mode in octal, such as "0644"')
+    return f"{int(digits, 8):04o}"
+
+
+def _name_or_number(word: str, place: words.Place) -> str:
+    if not word or ":" in word:
+        raise UsageError(f"{word!r}: want a name or a number")
+    return word
+
+
+def _sha256(word: str, place: words.Place) -> str:
+    if len(word) != 64 or not set("0123456789abcdef").issuperset(word.lower()):
+        raise UsageError("want the 64 hexadecimal digits of a SHA-256")
+    return word.lower()
+
+
+_FILE_WORDS: dict[str, Callable[[str, words.Place], Any]] = {
+    "type": _type,
+    "mode": _mode,
+    "owner": _name_or_number,
+    "group": _name_or_number,
+    "sha256": _sha256,
+}

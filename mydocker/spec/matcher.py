@@ -1,0 +1,257 @@
+"""Matchers as they are written: a value, a list of patterns, or a mapping of goss's words, become Matcher values.
+
+The words are those of goss (docs/gossfile.md, "Matchers"). Each is parsed for the kind of value that it will meet, so
+that `lt: 2s` is a time where a time is compared, and a mistake is found before anything runs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.spec.duration import parse_duration
+from mydocker.spec.expect import Matcher
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mydocker.spec.reading import Reading
+    from mydocker.spec.words import Place
+
+ORDER = ("gt", "ge", "lt", "le")
+LOGIC = ("not", "and", "or")
+TEXT = (
+    *("equal", "contain-substring", "contain-element", "contain-elements", "match-regexp", "have-len"),
+    *("have-prefix", "have-suffix", "semver-constraint", "gjson"),
+    *ORDER,
+    *LOGIC,
+)
+OPERATORS = {
+    "text": TEXT,
+    "json": TEXT,
+    "number": ("equal", *ORDER, *LOGIC),
+    "exit": ("equal", *ORDER, *LOGIC),
+    "duration": ("equal", *ORDER, *LOGIC),
+    "boolean": ("equal",),
+}
+_CONSTRAINT = re.compile(r"(?:=|!=|>=|<=|>|<|~|\^)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?")
+_YAML_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}  # YAML 1.2, section 10.2
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
+
+def read_matcher(node: Node, kind: str, reading: Reading) -> Matcher | None:
+    """The matcher of one node; None once what is wrong with it has been written down."""
+    if isinstance(node, Mapping):
+        return _mapping(node, kind, reading)
+    if isinstance(node, Sequence):
+        return _listed(node, kind, reading)
+    value = read_value(node, kind, reading)
+    return None if value is None and kind != "json" else Matcher(op="text" if kind == "text" else "equal", want=value)
+
+
+def read_pattern(node: Node, reading: Reading) -> Matcher | None:
+    """An item of a list of patterns: part of the text, `/regex/`, either with `!` before it, or a matcher mapping.
+
+    A backslash before a first `!` or `/` makes it an ordinary character, as in goss.
+    """
+    if isinstance(node, Mapping):
+        return _mapping(node, "text", reading)
+    text = reading.text(node, want="a pattern")
+    if not text:
+        reading.refuse(node, "an empty pattern is in every text")
+        return None
+    inverted, rest = text.startswith("!"), text.removeprefix("!")
+    if len(rest) > 2 and rest.startswith("/") and rest.endswith("/"):
+        found = _regexp(node, rest[1:-1], reading)
+    elif rest:
+        found = Matcher(op="contain-substring", want=rest[1:] if rest.startswith(("\\!", "\\/")) else rest)
+    else:
+        reading.refuse(node, "'!' alone rules out nothing")
+        return None
+    return Matcher(op="not", want=found) if found and inverted else found
+
+
+def read_value(node: Node, kind: str, reading: Reading) -> Any:
+    """One value of KIND; None (which no kind but json has) once what is wrong with it has been written down."""
+    if kind == "json":
+        return _json_value(node, reading)
+    before = len(reading.problems)
+    parse = _PARSERS.get(kind)
+    value = reading.word(node, parse) if parse else reading.text(node)
+    return value if len(reading.problems) == before else None
+
+
+def _mapping(node: Mapping, kind: str, reading: Reading) -> Matcher | None:
+    """All of a mapping's matchers must hold."""
+    if not node.entries:
+        reading.refuse(node, "an empty mapping asserts nothing")
+        return None
+    found = [
+        _operator(key, value, kind, reading) for key, value in node.entries if _known(key, OPERATORS[kind], reading)
+    ]
+    complete = [matcher for matcher in found if matcher]
+    if len(complete) < len(node.entries):
+        return None
+    return complete[0] if len(complete) == 1 else Matcher(op="and", want=tuple(complete))
+
+
+def _known(key: Scalar, operators: tuple[str, ...], reading: Reading) -> bool:
+    if key.text in operators:
+        return True
+    from mydocker.spec.later import nearest
+
+    near = nearest(key.text, operators)
+    more = f"; did you mean {near!r}?" if near else f": want one of {', '.join(operators)}"
+    reading.refuse(key, f"unknown matcher {key.text!r}{more}")
+    return False
+
+
+def _listed(node: Sequence, kind: str, reading: Reading) -> Matcher | None:
+    """Patterns of a text; values of JSON, as they stand; of anything else, any one of these."""
+    if not node.items:
+        reading.refuse(node, 'an empty list asserts nothing; write "" for no text at all')
+        return None
+    if kind == "json":
+        return Matcher(op="equal", want=_json_value(node, reading))
+    read = read_pattern if kind == "text" else lambda item, reading: read_matcher(item, kind, reading)
+    found = [read(item, reading) for item in node.items]
+    if None in found:
+        return None
+    return Matcher(op="and" if kind == "text" else "or", want=tuple(found))
+
+
+def _operator(key: Scalar, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    op = key.text
+    if op in _SPECIAL:
+        return _SPECIAL[op](op, node, kind, reading)
+    if op in ORDER:
+        kind = "number" if kind in ("text", "json", "exit") else kind
+    elif op == "have-len":
+        kind = "number"
+    elif op != "equal":
+        kind = "text"
+    if op == "equal" and kind == "text":
+        op = "text"
+    before = len(reading.problems)
+    value = read_value(node, kind, reading)
+    return Matcher(op=op, want=value) if len(reading.problems) == before else None
+
+
+def _negation(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    inner = read_matcher(node, kind, reading)
+    return Matcher(op=op, want=inner) if inner else None
+
+
+def _junction(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    if not isinstance(node, Sequence) or not node.items:
+        reading.refuse(node, f"{op} wants a list of matchers")
+        return None
+    found = [read_matcher(item, kind, reading) for item in node.items]
+    return None if None in found else Matcher(op=op, want=tuple(found))
+
+
+def _element(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    """An element is a line of a text, or an item of a JSON array."""
+    return _negation(op, node, "json" if kind == "json" else "text", reading)
+
+
+def _elements(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    return _junction(op, node, "json" if kind == "json" else "text", reading)
+
+
+def _pattern(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    return _regexp(node, reading.text(node), reading)
+
+
+def _regexp(node: Node, text: str, reading: Reading) -> Matcher | None:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        reading.refuse(node, f"not a regular expression: {error}")
+        return None
+    return Matcher(op="match-regexp", want=text)
+
+
+def _semver(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    text = reading.text(node)
+    parts = [part.strip() for part in re.split(r"\|\||,|(?<=[0-9A-Za-z])\s+", text)]
+    if not all(_CONSTRAINT.fullmatch(part) for part in parts):
+        reading.refuse(node, f"{text!r}: want a version constraint such as '>=1.2 <2', '~1.4' or '^3 || ^4'")
+        return None
+    return Matcher(op=op, want=text)
+
+
+def _gjson(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    """A mapping of paths, such as `items.0.name` or `items.#`, to matchers."""
+    if not isinstance(node, Mapping) or not node.entries:
+        reading.refuse(node, "gjson wants a mapping of paths, such as 'items.0.name', to matchers")
+        return None
+    found = [(key.text, read_matcher(value, "json", reading)) for key, value in node.entries]
+    return None if any(matcher is None for _, matcher in found) else Matcher(op=op, want=tuple(found))
+
+
+_SPECIAL: dict[str, Callable[[str, Node, str, Reading], Matcher | None]] = {
+    "not": _negation,
+    "and": _junction,
+    "or": _junction,
+    "contain-element": _element,
+    "contain-elements": _elements,
+    "match-regexp": _pattern,
+    "semver-constraint": _semver,
+    "gjson": _gjson,
+}
+
+
+def _json_value(node: Node, reading: Reading) -> Any:
+    """The value that JSON would have there; only here does a plain `true` or `1` mean more than its text."""
+    if isinstance(node, Sequence):
+        return tuple(_json_value(item, reading) for item in node.items)
+    if isinstance(node, Mapping):
+        return {key.text: _json_value(value, reading) for key, value in node.entries}
+    assert isinstance(node, Scalar)
+    if node.plain and node.text.lower() in _YAML_WORDS:
+        return _YAML_WORDS[node.text.lower()]
+    if node.plain and _NUMBER.fullmatch(node.text):
+        return float(node.text) if set(node.text) & set(".eE") else int(node.text)
+    return reading.text(node)
+
+
+def _number(word: str, place: Place) -> float:
+    if not _NUMBER.fullmatch(word):
+        raise UsageError(f"{word!r}: want a number")
+    return float(word) if set(word) & set(".eE") else int(word)
+
+
+def _exit_code(word: str, place: Place) -> int:
+    """A number, or the name of a signal, which stands for 128 + n as in a shell."""
+    if word.isascii() and word.isdigit():
+        if len(word) > 3 or int(word) > 255:
+            raise UsageError(f"exit code {word}: want a number from 0 to 255")
+        return int(word)
+    import signal
+
+    name = word.upper() if word.upper().startswith("SIG") else f"SIG{word.upper()}"
+    if name not in signal.Signals.__members__:
+        raise UsageError(f"exit code {word!r}: want a number, or the name of a signal such as SIGTERM")
+    return 128 + signal.Signals[name]
+
+
+def _duration(word: str, place: Place) -> float:
+    return parse_duration(word)
+
+
+def _boolean(word: str, place: Place) -> bool:
+    if word not in ("true", "false"):
+        raise UsageError(f"{word!r}: want true or false")
+    return word == "true"
+
+
+_PARSERS: dict[str, Callable[[str, Place], Any]] = {
+    "number": _number,
+    "exit": _exit_code,
+    "duration": _duration,
+    "boolean": _boolean,
+}

@@ -1,0 +1,68 @@
+"""The `expect` key: what is wrong in it is found before anything runs, each mistake at its place."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from mydocker.errors import SpecError
+from mydocker.spec.load import load_files
+
+
+def _problems(tmp_path: pathlib.Path, expect: str) -> list[str]:
+    path = tmp_path / "x.yaml"
+    path.write_text(f"image: x\nexpect: {expect}\n")
+    with pytest.raises(SpecError) as caught:
+        load_files([str(path)], environ={})
+    return [line.removeprefix(f"{path}:") for line in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("expect", "place", "words"),
+    [
+        ("5", "2:9", "want what is expected"),
+        ("{}", "2:9", "want what is expected"),
+        ("{exitcode: 0}", "2:10", "did you mean 'exit_code'?"),
+        ("{ports: {tcp:80: listening}}", "2:10", "ports is not supported yet"),
+        ("{stdout: []}", "2:18", "an empty list asserts nothing"),
+        ("{stdout: }", "2:10", "stdout is empty, which asserts nothing"),
+        ("{stdout: ['']}", "2:19", "an empty pattern is in every text"),
+        ("{stdout: ['!']}", "2:19", "rules out nothing"),
+        ("{stdout: ['/a(/']}", "2:19", "not a regular expression"),
+        ("{stdout: {}}", "2:18", "an empty mapping asserts nothing"),
+        ("{stdout: {contains: x}}", "2:19", "unknown matcher 'contains'"),
+        ("{stdout: {lt: many}}", "2:23", "want a number"),
+        ("{stdout: {and: x}}", "2:24", "and wants a list of matchers"),
+        ("{stdout: {gjson: x}}", "2:26", "gjson wants a mapping"),
+        ("{stdout: {semver-constraint: newest}}", "2:38", "want a version constraint"),
+        ("{exit_code: many}", "2:21", "want a number, or the name of a signal"),
+        ("{exit_code: 256}", "2:21", "want a number from 0 to 255"),
+        ("{exit_code: []}", "2:21", "an empty list asserts nothing"),
+        ("{exit_code: {match-regexp: x}}", "2:22", "unknown matcher 'match-regexp'"),
+        ("{timed_out: maybe}", "2:21", "want true or false"),
+        ("{duration: {lt: soon}}", "2:25", "duration 'soon'"),
+        ("{within: 0}", "2:18", "a timeout must be more than 0"),
+        ("{files: /x}", "2:17", "want a list of files"),
+        ("{files: [/x]}", "2:18", "want a mapping"),
+        ("{files: [{mode: 644}]}", "2:18", "a file needs its path"),
+        ("{files: [{path: x}]}", "2:25", "want an absolute path"),
+        ("{files: [{path: /a/../b}]}", "2:25", "want an absolute path"),
+        ("{files: [{path: /x, mode: rw}]}", "2:35", "want a mode in octal"),
+        ("{files: [{path: /x, type: dir}]}", "2:35", "want file, directory"),
+        ("{files: [{path: /x, sha256: abc}]}", "2:37", "64 hexadecimal digits"),
+        ("{files: [{path: /x, exists: false, mode: 644}]}", "2:50", "mode of a file that is not to exist"),
+        ("{files: [{path: /x, moed: 644}]}", "2:29", "did you mean 'mode'?"),
+        ("{changes: [/x]}", "2:19", "want a mapping"),
+        ("{changes: {include: []}}", "2:29", "want a list of patterns"),
+        ("{changes: {only: [tmp]}}", "2:27", "want an absolute path"),
+    ],
+)
+def test_a_mistake_has_its_place(tmp_path: pathlib.Path, expect: str, place: str, words: str) -> None:
+    [problem] = _problems(tmp_path, expect)
+    assert problem.startswith(f"{place}: ")
+    assert words in problem
+
+
+def test_all_mistakes_come_at_once(tmp_path: pathlib.Path) -> None:
+    assert len(_problems(tmp_path, "{stdout: [], stderr: {}, exit_code: x, files: [{path: y}, {}]}")) == 5
