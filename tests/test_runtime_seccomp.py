@@ -12,6 +12,7 @@ import pytest
 from lab import bpf
 from lab.command import Command, Result
 
+from mydocker.errors import LaunchError
 from mydocker.kernel.libseccomp import Library
 from mydocker.runtime import seccomp
 from mydocker.runtime.seccompfilter import compile_profile, open_library
@@ -259,7 +260,7 @@ def test_a_rule(
         "defaultErrnoRet": 2,
         "syscalls": [
             {"names": ["kcmp"], "action": "SCMP_ACT_ALLOW", **rule},
-            {"names": ["openat2"], "action": "SCMP_ACT_ALLOW"},  # newer, so that kcmp is not too new to be known
+            {"names": ["execve", "openat2"], "action": "SCMP_ACT_ALLOW"},  # newer: kcmp is not too new to be known
         ],
     }
     profile = parse_profile(json.dumps(members).encode(), "test")
@@ -337,7 +338,50 @@ def test_without_libseccomp(mydocker: Command, library: Library) -> None:
     assert os.listdir(mydocker.store / "containers") == []
 
 
-def test_a_profile_without_rules_is_its_default_alone(library: Library) -> None:
-    profile = parse_profile(b'{"defaultAction": "SCMP_ACT_ERRNO"}', "test")
-    program = compile_profile(profile, capabilities=0, library=library)
-    assert {bpf.answer(program, architecture=MACHINE, number=number) for number in range(1000)} == {EPERM}
+@pytest.mark.parametrize("rules", [[], [{"names": ["read", "exec"], "action": "SCMP_ACT_ALLOW"}]])
+def test_a_profile_under_which_nothing_can_start(library: Library, rules: list[object]) -> None:
+    profile = parse_profile(json.dumps({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules}).encode(), "test")
+    with pytest.raises(LaunchError, match="seccomp profile test: it does not allow execve"):
+        compile_profile(profile, capabilities=0, library=library)
+
+
+@root
+def test_a_profile_that_refuses_the_command(alpine: Command, tmp_path: pathlib.Path) -> None:
+    rule = {"names": ["execve"], "action": "SCMP_ACT_ERRNO"}
+    option = _profile(tmp_path, defaultAction="SCMP_ACT_ALLOW", syscalls=[rule])
+    done = alpine("run", "--security-opt", option, "alpine", "true")
+    assert done == Result(b"", b"mydocker: /bin/true: operation not permitted\n", 126)
+
+
+@root
+@pytest.mark.parametrize(("user", "held"), [("root", b"00000000a80425fb"), ("nobody", b"0000000000000000")])
+def test_without_sys_admin_it_takes_no_new_privileges(alpine: Command, user: str, held: bytes) -> None:
+    """As in a container without that capability, where a bare chroot is all that can be had."""
+    drop = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "--"]
+    poor = Command(alpine.program, alpine.environment, alpine.directory, drop, alpine.store)
+    bare = ("run", "-u", user, "--namespaces", "", "--rootfs", "/")
+    done = poor(*bare, "grep", "-E", "^(CapPrm|NoNewPrivs|Seccomp):", "/proc/self/status")
+    assert done == Result(b"CapPrm:\t%b\nNoNewPrivs:\t1\nSeccomp:\t2\n" % held, b"", 0)
+
+
+@root
+@pytest.mark.parametrize(("options", "walls"), [((), True), (("--security-opt", "systempaths=unconfined"), False)])
+def test_system_paths(alpine: Command, options: tuple[str, ...], walls: bool) -> None:
+    done = alpine("run", *options, "alpine", "cat", "/proc/self/mountinfo")
+    targets = {line.split()[4] for line in done.stdout.decode().splitlines()}
+    assert ("/proc/sys" in targets) == walls
+    assert any(target.startswith(("/proc/", "/sys/firmware")) for target in targets) == walls
+
+
+@root
+@pytest.mark.parametrize("word", ["apparmor=no-such-profile", "label=type:no_such_t"])
+def test_a_label_that_the_host_does_not_have(alpine: Command, word: str) -> None:
+    done = alpine("run", "--security-opt", word, "alpine", "true")
+    assert (done.stdout, done.code) == (b"", 125)
+    assert b"not enabled on this host" in done.stderr or b"not loaded on this host" in done.stderr
+
+
+@root
+@pytest.mark.parametrize("word", ["apparmor=unconfined", "apparmor:unconfined", "label=disable", "label:disable"])
+def test_no_label_is_had_everywhere(alpine: Command, word: str) -> None:
+    assert alpine("run", "--security-opt", word, "alpine", "true") == Result(b"", b"", 0)

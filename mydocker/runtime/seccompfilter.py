@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}  # libseccomp's name of a machine, which is uname's: Go's name
 ENOSYS = 38
+_LENIENT = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
 INSTRUCTION_LIMIT = 4096  # BPF_MAXINSNS, linux/bpf_common.h
 
 _AUDIT = {  # linux/audit.h; x32 has the number of x86_64, and a bit in the numbers of its calls
@@ -51,17 +52,28 @@ def compile_profile(profile: Profile, *, capabilities: int, library: Library) ->
     rules = [rule for rule in profile.rules if _counts(rule, capabilities, machine)]
     architectures = (machine, *profile.architectures.get(machine, profile.architectures.get("", ())))
     default = _action(profile.default_action, profile.default_errno)
+    if profile.default_action not in _LENIENT:
+        _check_execve(profile, rules)
     try:
         program = library.compile(
             default=default, architectures=architectures, rules=_library_rules(rules, default, library)
         )
     except OSError as error:
         raise LaunchError(f"seccomp profile {profile.origin}: libseccomp refuses it: {error.strerror}") from None
-    if profile.default_action not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG"):
+    if profile.default_action not in _LENIENT:
         program = _unknown_is_enosys(rules, architectures, library) + program
     if len(program) > INSTRUCTION_LIMIT * 8:
         raise LaunchError(f"seccomp profile {profile.origin}: the filter is longer than the kernel takes")
     return program
+
+
+def _check_execve(profile: Profile, rules: list[Rule]) -> None:
+    """The filter is loaded before the command is executed, and would end it without a word."""
+    if not any("execve" in rule.names and rule.action in _LENIENT for rule in rules):
+        raise LaunchError(
+            f"seccomp profile {profile.origin}: it does not allow execve, so that no command can start",
+            hint="a rule with the action SCMP_ACT_ALLOW and the names that the command needs, execve among them",
+        )
 
 
 def _counts(rule: Rule, capabilities: int, machine: str) -> bool:
