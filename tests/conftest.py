@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from lab import busybox
-from lab.command import Command, as_user, command, ordinary_user, readable_copy
+from lab.command import Command, as_user, command, ordinary_user, python_of, readable_copy
 from lab.registry import Registry, serve
 
 
@@ -106,7 +106,7 @@ def user_program(user_directory: Callable[[], pathlib.Path], user: pwd.struct_pa
     plain = command(user_directory())
     if as_user(plain, user, program=plain.program)("--version").code == 0 or os.geteuid() != 0:
         return plain.program
-    return readable_copy(user_directory())
+    return readable_copy(user_directory(), python=python_of(user))
 
 
 @pytest.fixture

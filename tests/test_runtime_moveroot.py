@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+import pwd
 import sys
 from dataclasses import replace
 
 import pytest
-from lab.command import Command, Result
+from lab.command import Command, Result, python_of
 
 pytestmark = pytest.mark.root
 
@@ -30,8 +31,7 @@ print(os.path.samestat(before, os.stat("/")), os.path.exists("/proc/1/root"))
 """
 
 
-def _without_pivot(mydocker: Command) -> Command:
-    python = os.path.realpath(sys.executable)
+def _without_pivot(mydocker: Command, *, python: str = os.path.realpath(sys.executable)) -> Command:
     return replace(mydocker, prefix=[*mydocker.prefix, python, "-I", "-c", NOPIVOT.read_text()])
 
 
@@ -72,9 +72,9 @@ def test_the_outer_proc_is_gone(alpine: Command) -> None:
 
 
 @pytest.mark.rootless
-def test_an_ordinary_user(second_user: Command) -> None:
+def test_an_ordinary_user(second_user: Command, user: pwd.struct_passwd) -> None:
     """The mounts of the user's machine cannot be unmounted there, only covered."""
-    confined = _without_pivot(second_user)
+    confined = _without_pivot(second_user, python=python_of(user))
     assert confined("run", "--network", "none", "alpine", "sh", "-c", "echo $$; ls /sys/class/net") == Result(
         b"1\nlo\n", b"", 0
     )

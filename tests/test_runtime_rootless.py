@@ -150,7 +150,7 @@ def test_an_owner_beyond_the_ranges_is_an_error(second_user: Command, registry: 
 
 def test_a_caller_who_may_not_gain_privileges_has_one_id(second_user: Command, ranges: int) -> None:
     """newuidmap is a set-uid program."""
-    prefix = [*second_user.prefix[:-1], "--no-new-privs", "--"]
+    prefix = [*second_user.prefix, "setpriv", "--no-new-privs", "--"]
     confined = Command(second_user.program, second_user.environment, second_user.directory, prefix, second_user.store)
     assert [line[2] for line in _uid_map(confined)] == [1, 1]
 

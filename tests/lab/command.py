@@ -136,20 +136,40 @@ def granted(user: pwd.struct_passwd, first: int, count: int = 65536) -> Iterator
         subprocess.run(["usermod", "--del-subuids", ids, "--del-subgids", ids, user.pw_name], check=True)
 
 
+def entered_as(user: pwd.struct_passwd) -> list[str]:
+    """Words before a command that run it as USER. Through env(1): what setpriv executes itself still has, for the
+    length of that call, root's way into closed directories."""
+    ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups", "--inh-caps=-all"]
+    return ["setpriv", *ids, "--", "env"]
+
+
+def python_of(user: pwd.struct_passwd) -> str:
+    """An interpreter of our version that USER may run: ours, or the system's."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    candidates = [os.path.realpath(sys.executable), f"/usr/bin/python{version}"]
+    as_them = entered_as(user) if os.geteuid() == 0 else []
+    for python in candidates:
+        done = subprocess.run(
+            [*as_them, python, "-I", "-c", "import sys; print(sys.prefix)"], capture_output=True, cwd="/"
+        )
+        if done.returncode == 0:
+            return python
+    raise FileNotFoundError(f"none of {candidates} can be run by user {user.pw_name}")
+
+
 def as_user(command: Command, user: pwd.struct_passwd, *, program: pathlib.Path) -> Command:
     """COMMAND with PROGRAM, entered as a login of USER would be: no groups, no capabilities."""
-    prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups", "--inh-caps=-all", "--"]
+    prefix = entered_as(user)
     environment = {**command.environment, "HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
     return Command(program, environment, command.directory, prefix, command.store)
 
 
-def readable_copy(directory: pathlib.Path) -> pathlib.Path:
+def readable_copy(directory: pathlib.Path, *, python: str) -> pathlib.Path:
     """mydocker and what it needs, copied into DIRECTORY for users who may not enter this environment; the program."""
     site = directory / "site"
     shutil.copytree(sysconfig.get_path("purelib"), site)
     shutil.copytree(pathlib.Path(package.__file__).parent, site / "mydocker", dirs_exist_ok=True)
     program = directory / "mydocker"
-    python = os.path.realpath(sys.executable)
     program.write_text(
         f"#!{python} -I\nimport sys\nsys.path.insert(0, {str(site)!r})\n"
         "from mydocker.cli import main\nsys.exit(main())\n"
