@@ -34,7 +34,8 @@ def _is_empty(cgroup: pathlib.Path) -> bool:
 
 
 def _within_a_second(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 1
+    """An emulated processor gets more time."""
+    deadline = time.monotonic() + (20 if "EMULATED" in os.environ else 1)
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
     return condition()
@@ -109,8 +110,6 @@ def test_limits_seen_inside(alpine: Command, options: tuple[str, ...], script: s
 
 @root
 def test_no_limit_makes_no_cgroup(alpine: Command) -> None:
-    script = "ls -A /sys/fs/cgroup | wc -l; cat /proc/self/cgroup"
-    assert alpine("run", "alpine", "sh", "-c", script).code == 0
     shown = alpine("run", "--dry-run", "alpine", "true").stdout.decode()
     assert "cgroups: ()" in shown.splitlines()
 

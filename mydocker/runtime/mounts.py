@@ -132,9 +132,9 @@ def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
 def _sys(spec: ContainerSpec, host: Host, cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
     """A user namespace may mount a new sysfs only for a network namespace of its own (user_namespaces(7))."""
     locked = HARDENED | (0 if spec.privileged else READ_ONLY)
+    sysfs: Operation = Filesystem(target="/sys", fstype="sysfs", attributes=locked)
     if host.rootless and "net" not in spec.namespaces:
-        return (Bind(target="/sys", source="/sys", attributes=locked, recursive=True, follow=False),)
-    sysfs = Filesystem(target="/sys", fstype="sysfs", attributes=locked)
+        sysfs = Bind(target="/sys", source="/sys", attributes=locked, recursive=True, follow=False)
     if "cgroup" not in spec.namespaces:
         return (sysfs,)
     if not host.cgroup2:

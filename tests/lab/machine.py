@@ -1,0 +1,136 @@
+"""A virtual machine with Debian's kernel, in software: for what this machine's own kernel or its cgroups cannot show.
+
+Its root is this machine's own tree, read-only over virtiofs, under a writable layer in memory: whatever is installed
+here is there, and nothing that happens there stays. cgroup v2 is at /sys/fs/cgroup, `/run` is a tmpfs.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+VIRTIOFSD = "/usr/lib/qemu/virtiofsd"  # Debian has it outside of PATH
+MEMORY = "1536M"
+MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "fuse")
+MODULES += ("virtiofs", "overlay")
+
+FIRST = """\
+#!/bin/busybox sh
+b=/bin/busybox
+for round in 1 2 3 4; do  # in any order: what depends on another succeeds in a later round
+    for module in /modules/*; do $b insmod $module 2>/dev/null; done
+done
+set -e
+$b mount -t virtiofs -o ro host /host
+$b mount -t tmpfs memory /memory
+$b mkdir /memory/upper /memory/work
+$b cp /guest /bin/busybox /memory/upper/
+$b mount -t overlay -o lowerdir=/host,upperdir=/memory/upper,workdir=/memory/work root /new
+exec $b switch_root /new /busybox sh /guest
+"""
+GUEST = """\
+b=/busybox
+$b mount -t proc proc /proc
+$b mount -t sysfs sysfs /sys
+$b mount -t devtmpfs dev /dev
+$b mkdir -p /dev/pts /dev/shm /dev/mqueue
+$b ln -s /proc/self/fd /dev/fd
+$b mount -t devpts devpts /dev/pts
+$b mount -t tmpfs -o mode=1777 shm /dev/shm
+$b mount -t mqueue mqueue /dev/mqueue
+$b mount -t cgroup2 cgroup2 /sys/fs/cgroup
+$b mount -t tmpfs -o mode=1777 run /run
+$b ip link set lo up
+$b cp -a /etc /run/etc  # what others change there meanwhile would be stale here
+$b mount -o bind /run/etc /etc
+$b rm -f /etc/*.lock
+$b mount -t tmpfs home /home
+export HOME=/root TMPDIR=/run PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin EMULATED=1
+cd {directory}
+{command}
+echo "guest: exit code $?"
+$b poweroff -f
+"""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a machine said on its console, and how the command ended; None if it never did."""
+
+    console: str
+    code: int | None
+
+
+def run_there(command: str, *, kernel: pathlib.Path, directory: pathlib.Path, seconds: float) -> Session:
+    """Boot, run the shell's COMMAND in the current directory, and switch off.
+
+    KERNEL is an unpacked linux-image package: boot/ and lib/. DIRECTORY is for sockets and files of the emulator.
+    """
+    [vmlinuz] = (kernel / "boot").glob("vmlinuz-*")
+    guest = GUEST.format(directory=os.getcwd(), command=command)
+    initrd = _initrd(directory, kernel, guest)
+    with _share(directory) as socket:
+        done = subprocess.run(
+            [
+                *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", MEMORY),
+                *("-object", f"memory-backend-memfd,id=memory,size={MEMORY},share=on", "-numa", "node,memdev=memory"),
+                *("-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio", "-no-reboot"),
+                *("-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", "console=ttyS0 quiet panic=-1"),
+                *("-chardev", f"socket,id=share,path={socket}", "-device", "vhost-user-fs-pci,chardev=share,tag=host"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+        )
+    console = done.stdout.decode(errors="replace").replace("\r", "")
+    ends = re.findall(r"^guest: exit code (\d+)$", console, re.MULTILINE)
+    return Session(console=console, code=int(ends[-1]) if ends else None)
+
+
+def _initrd(directory: pathlib.Path, kernel: pathlib.Path, guest: str) -> pathlib.Path:
+    """An initramfs of busybox, the modules for reaching the root, and the two scripts."""
+    busybox = shutil.which("busybox")
+    assert busybox, "busybox is missing: apt-get install busybox-static"
+    top = directory / "initrd.d"
+    for name in ("bin", "modules", "host", "memory", "new"):
+        (top / name).mkdir(parents=True)
+    shutil.copy(busybox, top / "bin/busybox")
+    for name in MODULES:
+        [module] = (kernel / "lib/modules").rglob(f"{name}.ko")
+        shutil.copy(module, top / "modules")
+    (top / "guest").write_text(guest)
+    (top / "init").write_text(FIRST)
+    (top / "init").chmod(0o755)
+    names = "\n".join(str(path.relative_to(top)) for path in sorted(top.rglob("*")))
+    made = subprocess.run(
+        [busybox, "cpio", "-o", "-H", "newc"], cwd=top, input=names.encode(), capture_output=True, check=True
+    )
+    archive = directory / "initrd"
+    archive.write_bytes(made.stdout)
+    return archive
+
+
+@contextmanager
+def _share(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The socket at which this machine's root is shared."""
+    socket = directory / "share"
+    options = ["-o", "source=/", "-o", "sandbox=chroot", "-o", "cache=always"]
+    with (directory / "share.log").open("wb") as log:
+        sharing = subprocess.Popen([VIRTIOFSD, f"--socket-path={socket}", *options], stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 20
+        while not socket.exists() and sharing.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert socket.exists(), (directory / "share.log").read_text()
+        yield socket
+    finally:
+        sharing.kill()
+        sharing.wait()
