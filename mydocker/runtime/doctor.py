@@ -15,6 +15,7 @@ from mydocker.runtime.controllers import demands
 from mydocker.runtime.hierarchies import choose
 from mydocker.runtime.host import Host, look_at_host
 from mydocker.runtime.rundir import RunDirectory
+from mydocker.runtime.seccompfilter import open_library
 from mydocker.spec.container import ContainerSpec
 
 OK, WEAKER, MISSING = "ok", "weaker", "missing"
@@ -29,8 +30,6 @@ SWITCHES = (  # of the kernel, that keep ordinary users from user namespaces: cl
     ("kernel.unprivileged_userns_clone", "0", "1"),
     ("user.max_user_namespaces", "0", "10000"),
 )
-LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
-SECCOMP = "libseccomp.so.2"
 
 
 class Finding(Record):
@@ -178,13 +177,11 @@ def _limits(host: Host, run_dir: str) -> Iterator[Finding]:
 
 
 def _seccomp() -> Finding:
-    """The library that compiles filters, in a library directory or one below (Debian's multiarch)."""
-    for top in LIBRARIES:
-        below = [entry.path for entry in os.scandir(top) if entry.is_dir()] if os.path.isdir(top) else []
-        for directory in (top, *below):
-            if os.path.exists(f"{directory}/{SECCOMP}"):
-                return Finding(name="seccomp", state=OK, detail=f"{directory}/{SECCOMP}")
-    return Finding(name="seccomp", state=MISSING, detail=f"no {SECCOMP}", hint="install libseccomp2")
+    try:
+        open_library()
+    except HostError as error:
+        return Finding(name="seccomp", state=MISSING, detail=error.message, hint=error.hint)
+    return Finding(name="seccomp", state=OK, detail="libseccomp compiles the filters")
 
 
 def _unpacking() -> Finding:
