@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 from lab.busybox import alpine as alpine_image
@@ -189,3 +190,18 @@ def test_root_needs_no_keep_id(alpine: Command) -> None:
     done = alpine("run", "--userns", "keep-id", "alpine", "true")
     assert (done.code, done.stderr.splitlines()[0]) == (125, b"mydocker: keep-id is for ordinary users")
     assert alpine("run", "--userns", "host", "alpine", "true") == Result(b"", b"", 0)
+
+
+def _behind(mydocker: Command, mounts: str) -> Command:
+    """MYDOCKER on a machine on which root has done MOUNTS, a script, in a mount namespace."""
+    return replace(mydocker, prefix=["unshare", "--mount", "sh", "-ec", f'{mounts}; exec "$@"', "sh", *mydocker.prefix])
+
+
+def test_a_proc_that_is_covered_is_an_error_with_a_hint(second_user: Command) -> None:
+    """As in a container of Docker's: the kernel gives a user namespace no proc that shows more than can be seen."""
+    covered = _behind(second_user, "mount -t tmpfs cover /proc/fs")
+    done = covered("run", "alpine", "true")
+    assert (done.code, done.stdout) == (125, b"")
+    assert done.stderr.splitlines()[0].startswith(b"mydocker: cannot mount a new proc: ")
+    assert b"systempaths=unconfined" in done.stderr
+    assert covered("doctor").code == 1

@@ -14,6 +14,7 @@ from mydocker.runtime.cgroups import Cgroups
 from mydocker.runtime.controllers import demands
 from mydocker.runtime.hierarchies import choose
 from mydocker.runtime.host import Host, look_at_host
+from mydocker.runtime.operations import COVERED
 from mydocker.runtime.rundir import RunDirectory
 from mydocker.runtime.seccompfilter import open_library
 from mydocker.spec.container import ContainerSpec
@@ -86,7 +87,7 @@ def _steps(host: Host, run_dir: str) -> Iterator[Finding]:
     detail = why or "mount, pid, uts, ipc, net, cgroup"
     yield Finding(name="namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
     why = probes.attempt(probes.proc, ids=host.ids)
-    hint = f"something covers parts of /proc; {IN_A_CONTAINER}" if why else None
+    hint = COVERED if why else None
     yield Finding(
         name="proc", state=MISSING if why else OK, detail=why or "a /proc of its own", hint=hint, essential=True
     )

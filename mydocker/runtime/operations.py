@@ -21,6 +21,8 @@ MS_NODEV = 4
 OPTIONS_LIMIT = 4095  # mount(2) copies one page of options
 READ_ONLY = kernel.ATTR_RDONLY
 HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
+# a user namespace gets a new one only where a whole one can be seen (mount_namespaces(7))
+COVERED = "inside another container, start that one with --security-opt systempaths=unconfined, or be root in there"
 PROPAGATIONS = {"private": 1 << 18, "slave": 1 << 19, "shared": 1 << 20}
 
 
@@ -45,7 +47,10 @@ class Filesystem(Operation):
     attributes: int = 0
 
     def apply(self, root: int) -> None:
-        tree = kernel.new_filesystem(self.fstype, list(self.options), attributes=self.attributes)
+        try:
+            tree = kernel.new_filesystem(self.fstype, list(self.options), attributes=self.attributes)
+        except PermissionError as error:
+            raise LaunchError(f"cannot mount a new {self.fstype}: {error.strerror}", hint=COVERED) from None
         attach(tree, make_target(root, self.target, directory=True, follow=False))
 
 
