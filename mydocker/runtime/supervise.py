@@ -130,6 +130,8 @@ class Watch:
         if self.report in self.actions:
             self._hear()
         if self.terminal:
+            if self.terminal.ours.fileno() in self.actions:  # it has come in the same round as the end
+                self._join_terminal()
             while self.terminal.master in self.actions:  # what was written before the end is still shown
                 self.actions[self.terminal.master]()
         code = os.waitstatus_to_exitcode(status)
