@@ -77,20 +77,27 @@ def find(path: str) -> Volume | None:
 
 
 def remove(path: str) -> bool:
-    """Remove the volume at PATH and all in it; False if it is in use. FileNotFoundError if it is not there."""
+    """Remove the volume at PATH and all in it; False if it is in use. FileNotFoundError if it is not there.
+
+    What an interrupted removal has left goes, too. StoreError if something of this one must stay.
+    """
     volumes = os.path.dirname(path)
+    doomed = f"{_DOOMED}{os.urandom(8).hex()}"
     with _Trial(path) as alone:
-        if alone:  # once renamed, its name is free, whatever becomes of us
-            os.rename(path, f"{volumes}/{_DOOMED}{os.urandom(8).hex()}")
-    sweep(volumes)
-    return alone
-
-
-def sweep(volumes: str) -> None:
-    """Complete removals that were interrupted, too."""
+        if not alone:
+            return False
+        os.rename(path, f"{volumes}/{doomed}")  # from here on the name is free, whatever becomes of us
     for name in os.listdir(volumes):
         if name.startswith(_DOOMED):
-            tree.remove(f"{volumes}/{name}")
+            try:
+                tree.remove(f"{volumes}/{name}")
+            except OSError as error:
+                if name == doomed:
+                    raise StoreError(
+                        f"cannot remove all of volume {os.path.basename(path)}: {error.strerror}",
+                        hint=f"what is left, perhaps files of ids that you no longer have, is in {volumes}/{name}",
+                    ) from None
+    return True
 
 
 class _Trial:
@@ -151,7 +158,8 @@ def _complete(directory: int) -> None:
         os.chmod("data", 0o755, dir_fd=directory)  # whatever the caller's umask is
     except FileExistsError:
         pass
-    os.close(os.open("data", _DIRECTORY, dir_fd=directory))
+    # O_PATH: it may belong to another of an ordinary user's ids, and be closed to the user
+    os.close(os.open("data", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory))
 
 
 def _make_directory(path: str, mode: int) -> None:
