@@ -152,6 +152,8 @@ def test_a_sequence_tells_what_ran_out_of_memory(alpine: Command, tmp_path: path
     assert greedy.startswith("greedy: out of memory, killed by signal 9 (")
     assert killed.startswith("killed: exit code 137 (")
     assert done.code == 137
+    (tmp_path / "one.yaml").write_text("image: alpine\nmem_limit: 16m\nmemswap_limit: 16m\ncommand: tail /dev/zero\n")
+    assert alpine("up", str(tmp_path / "one.yaml")).stderr.startswith(b"mydocker: out of memory: ")
 
 
 @root

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 
 from mydocker.errors import MydockerError, SpecError
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mydocker.runtime.outcome import Outcome
 
 
 def say(text: str) -> None:
@@ -24,6 +28,12 @@ def complain(error: MydockerError) -> None:
         say(f"mydocker: {error.message}")
     if error.hint:
         say(f"hint: {error.hint}")
+
+
+def name_memory_kill(outcome: Outcome) -> None:
+    """A command that the kernel killed for its memory says nothing, and its 137 could be any kill's."""
+    if outcome.oom_killed and outcome.signal:
+        say("mydocker: out of memory: the container needed more than its memory limit")
 
 
 def printable(text: str) -> str:

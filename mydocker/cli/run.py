@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mydocker.cli.output import say
+from mydocker.cli.output import name_memory_kill
 from mydocker.errors import MydockerError, refused_by_host
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.run import prepare, run
@@ -38,8 +38,7 @@ def run_command(argv: list[str]) -> int:
         show(_prepare(request.spec))
         return 0
     outcome = run(_prepare(request.spec)) if request.result is None else _run_on_record(request.spec, request.result)
-    if outcome.oom_killed and outcome.signal:
-        say("mydocker: out of memory: the container needed more than its memory limit")
+    name_memory_kill(outcome)
     return outcome.status
 
 

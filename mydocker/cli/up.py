@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.cli.output import complain, say
+from mydocker.cli.output import complain, name_memory_kill, say
 from mydocker.cli.parser import Parser
 from mydocker.cli.result import ResultFile
 from mydocker.cli.run import progress
@@ -52,6 +52,8 @@ def _run(specs: list[ContainerSpec], *, keep_going: bool, results: ResultFile | 
             complain(result.error)
         if len(specs) > 1:
             say(_summary(result))
+        elif result.outcome:
+            name_memory_kill(result.outcome)
         status = status or result.status
     return status
 
