@@ -206,3 +206,11 @@ def test_a_proc_that_is_covered_is_an_error_with_a_hint(second_user: Command) ->
     assert done.stderr.splitlines()[0].startswith(b"mydocker: cannot mount a new proc: ")
     assert b"systempaths=unconfined" in done.stderr
     assert covered("doctor").code == 1
+
+
+def test_a_pull_says_once_that_there_is_one_owner(second_user: Command, user: pwd.struct_passwd) -> None:
+    said = b"all files will belong to root"
+    assert second_user("run", "alpine", "true").stderr == b""
+    assert second_user("pull", "alpine").stderr.count(said) == 1
+    with granted(user, FIRST):
+        assert said not in second_user("pull", "alpine").stderr

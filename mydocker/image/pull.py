@@ -17,6 +17,8 @@ from mydocker.image.verified import Verified
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
+ONE_OWNER = "all files will belong to root: see ids in 'mydocker doctor'"
+
 
 class _Found(Record):
     """What a registry has under a name: the manifest for our platform, and the digests that mean it."""
@@ -44,6 +46,8 @@ def pull(
         incoming.sweep(store)
         with lock.shared(store.layers), Registry(reference, environ=environ) as registry:
             progress(Step(text=f"pulling {reference.familiar}"))
+            if store.ids and store.ids.is_single:
+                progress(Step(text=ONE_OWNER))
             found = _manifest(registry, reference, platform)
             raw_config = _config(registry, found.manifest.config)
             config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
