@@ -15,12 +15,16 @@ from mydocker.runtime.signals import send, signal
 
 
 class Janitor:
-    """Context manager: the janitor is on duty between enter and exit. `keep` are descriptors it must hold: the lock."""
+    """Context manager: the janitor is on duty between enter and exit. `keep` are descriptors it must hold: the lock.
 
-    def __init__(self, *, pidfd: int, run_dir: str, keep: int) -> None:
+    `warded`: a warden ends the container when we are gone, and must not be killed before it has (runtime/reaper.py).
+    """
+
+    def __init__(self, *, pidfd: int, run_dir: str, keep: int, warded: bool) -> None:
         self.pidfd = pidfd
         self.run_dir = run_dir
         self.keep = keep
+        self.warded = warded
 
     def __enter__(self) -> Janitor:
         waiting, self.lifeline = os.pipe()
@@ -43,7 +47,8 @@ class Janitor:
             for low, high in zip([-1, *kept], [*kept, os.sysconf("SC_OPEN_MAX")], strict=True):
                 os.closerange(low + 1, high)
             os.read(waiting, 1)  # returns at the end of file, when no one holds the other end
-            send(self.pidfd, signal.SIGKILL)
+            if not self.warded:
+                send(self.pidfd, signal.SIGKILL)
             select.select([self.pidfd], [], [])  # readable once the process has ended (pidfd_open(2))
             discard(self.run_dir)
         finally:

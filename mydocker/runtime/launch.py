@@ -18,7 +18,7 @@ from mydocker.runtime.process import Handover, become
 from mydocker.runtime.rundir import RunDirectory
 from mydocker.runtime.seccomp import program
 from mydocker.runtime.signals import Signals
-from mydocker.runtime.supervise import Watch
+from mydocker.runtime.supervise import Started, Watch
 
 if TYPE_CHECKING:
     from mydocker.runtime.outcome import Outcome
@@ -44,7 +44,9 @@ def launch(plan: LaunchPlan, *, window: Window | None = None) -> Outcome:
     """
     _occupy_standard_descriptors()
     with RunDirectory(plan.run_dir, image=plan.image_digest) as directory, Signals() as signals:
-        directory.write_etc(hostname=plan.hostname, share_network="net" not in plan.namespaces)
+        directory.write_etc(
+            hostname=plan.hostname, share_network="net" not in plan.namespaces, hosts=plan.extra_hosts, dns=plan.dns
+        )
         outcome = _with_limits(plan, directory, signals, window)
         if window:
             window.use(plan)
@@ -99,30 +101,29 @@ def _run(
     syscall_filter = _prepare_walls(plan)
     report, failing = os.pipe()
     ids = os.pipe() if plan.needs_ids else (-1, -1)
+    lifeline = None if "pid" in plan.namespaces else os.pipe()
     handover = Handover(
         report=failing,
         terminal=terminal.theirs.fileno() if terminal else None,
         ids=ids,
         doors=doors,
+        lifeline=lifeline,
         syscall_filter=syscall_filter,
         window=window,
     )
     pid, pidfd = _clone(plan, handover)
-    watch = Watch(
-        pid=pid,
-        pidfd=pidfd,
-        report=report,
-        signals=signals,
-        terminal=terminal,
-        timeout=plan.timeout,
-        stop_signal=plan.stop_signal,
-        grace=plan.grace,
-    )
+    if lifeline:
+        os.close(lifeline[0])
+    started = Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline[1] if lifeline else None)
+    watch = Watch(plan, started, signals=signals, terminal=terminal)
     try:
-        with Janitor(pidfd=pidfd, run_dir=plan.run_dir, keep=directory.lock):
+        with Janitor(pidfd=pidfd, run_dir=plan.run_dir, keep=directory.lock, warded=lifeline is not None):
             if plan.needs_ids:
                 _give_ids(plan, pid, *ids)
-            return watch.until_end()
+            outcome = watch.until_end()
+            if not plan.cgroups and not window:  # who still look into it
+                directory.remove()  # before the janitor goes, who would do it if we were killed now
+            return outcome
     finally:
         watch.kill()  # nothing to kill, unless an error of ours ends the watch
         os.close(pidfd)

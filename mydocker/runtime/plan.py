@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import LaunchError, UsageError
+from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.accounts import ROOT
 from mydocker.runtime.executable import is_static_program
@@ -33,6 +33,16 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SIGTERM = 15
+_MOUNTED = (
+    "volumes",
+    "devices",
+    "inject",
+    "read_only",
+    "shm_size",
+    "sysctls",
+    "extra_hosts",
+    "dns",
+)  # all of it by mounts
 
 
 class LaunchPlan(Record):
@@ -61,6 +71,10 @@ class LaunchPlan(Record):
     groups: tuple[str | int, ...] = ()  # besides those of the user
     umask: int = 0o022
     ulimits: Mapping[str, tuple[int, int]] = {}
+    init: bool = False
+    stdin: str | None = None
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    dns: tuple[str, ...] = ()
     stop_signal: int = SIGTERM
     grace: float = 10.0  # from the stop signal to the kill
     cgroups: tuple[Cgroup, ...] = ()  # to be made for the container's limits
@@ -121,6 +135,10 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
         "groups": spec.group_add,
         "umask": spec.umask,
         "ulimits": spec.ulimits,
+        "init": spec.init and "pid" in spec.namespaces,  # without one, the warden does what it would do
+        "stdin": spec.stdin,
+        "extra_hosts": spec.extra_hosts,
+        "dns": spec.dns,
         "grace": spec.stop_grace_period,
     }
 
@@ -141,30 +159,16 @@ def _privileges(spec: ContainerSpec, host: Host) -> dict[str, Any]:
 
 
 def _capabilities(spec: ContainerSpec, host: Host) -> int:
-    """What is asked for and we hold, as a mask; asking by name for one that we lack is an error."""
     held = capability.EVERYTHING if host.rootless else host.capabilities
-    if spec.privileged:
-        return held
-    if not spec.cap_add and not spec.cap_drop:
-        return capability.DEFAULT & held
-    chosen = capability.chosen(spec.cap_add, spec.cap_drop, everything=held)
-    asked = capability.mask(*(name for name in spec.cap_add if name != capability.ALL))
-    if asked & ~held:
-        lacking = ", ".join(capability.names(asked & ~held))
-        raise LaunchError(f"cap_add: {lacking}: mydocker itself does not have it, so it cannot give it")
-    return chosen & held
+    return held if spec.privileged else capability.granted(spec.cap_add, spec.cap_drop, held=held)
 
 
 def _image_stop_signal(config: ImageConfig | None) -> int:
-    """The image's StopSignal; one that is none counts as not given, as an image must not fail for it."""
     if config is None or not config.stop_signal:
         return SIGTERM
-    from mydocker.spec.stopsignal import parse_signal
+    from mydocker.spec.stopsignal import signal_of_image
 
-    try:
-        return parse_signal(config.stop_signal)
-    except UsageError:
-        return SIGTERM
+    return signal_of_image(config.stop_signal)
 
 
 def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
@@ -274,11 +278,9 @@ def _operations(
     lent: str,
 ) -> tuple[Operation, ...]:
     if "mount" not in spec.namespaces:
-        if mounts or spec.inject or spec.sysctls or spec.shm_size or spec.devices:
-            raise LaunchError(
-                "volumes, devices, inject, read_only, shm_size and sysctls need a mount namespace",
-                hint="add `mount` to namespaces",
-            )
+        given = [name for name in _MOUNTED if getattr(spec, name)]
+        if given:
+            raise LaunchError(f"{', '.join(given)}: a mount namespace is needed", hint="add `mount` to namespaces")
         return ()
     tree: tuple[Operation, ...] = ()
     if spec.rootfs == "/":

@@ -40,6 +40,7 @@ class Handover(Record):
     terminal: int | None  # a socket over which the master of a new terminal is sent
     ids: tuple[int, int]  # a pipe through which we hear that our id maps have been written
     doors: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
+    lifeline: tuple[int, int] | None  # the warden's, in place of a pid namespace
     syscall_filter: bytes  # the program for seccomp(2), empty for none
     window: Window | None  # through which our tree is looked at
 
@@ -48,6 +49,10 @@ def become(plan: LaunchPlan, given: Handover) -> NoReturn:
     """Carry out PLAN and execute its command; never returns."""
     report = given.report
     try:
+        if given.lifeline:
+            from mydocker.runtime.reaper import fork_under_warden
+
+            fork_under_warden(*given.lifeline)
         _run(plan, given)
     except MydockerError as error:
         _tell(report, error)
@@ -65,11 +70,7 @@ def _tell(report: int, error: MydockerError) -> None:
 
 
 def _run(plan: LaunchPlan, given: Handover) -> None:
-    terminal = given.terminal
-    if terminal is not None:  # after the root has changed it is too late to import
-        from mydocker.runtime import terminals
-    if plan.ulimits:
-        from mydocker.runtime import limits
+    _import_ahead(plan, given)
     if plan.exec_label:
         from mydocker.runtime import labels
 
@@ -78,7 +79,7 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
     os.setsid()
     os.umask(0o022)
     if plan.rootless:
-        _take_ids(plan.rootless, *given.ids)
+        _take_ids(plan.rootless, given)
     if given.doors:
         _join_cgroups(plan, given.doors)
     _name_and_connect(plan)
@@ -87,34 +88,44 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
     identity = look_up(root, plan.user, plan.groups)
     environment = {"HOME": identity.home, **plan.environment}
-    if terminal is not None:
-        terminals.take_new_terminal(owner=identity.uid, channel=terminal)
-    _check_standard_streams(read_nothing=terminal is None and not plan.stdin_open)
+    _connect_streams(plan, identity, given.terminal)
     _enter_directory(root, plan.working_dir)
     command = find_command(root, plan.argv[0], environment.get("PATH", ""))
     check_executable(root, command)
-    signals.reset()
     kernel.close_on_exec_from(3)
     if plan.ulimits:
+        from mydocker.runtime import limits
+
         limits.apply(plan.ulimits)
     os.umask(plan.umask)
     if plan.exec_label:
         labels.apply(plan.exec_label, attributes)
     _drop_privileges(plan, identity, given.syscall_filter)
+    if plan.init:
+        from mydocker.runtime.reaper import fork_under_init
+
+        fork_under_init()
+    signals.reset()
     _execute(command, plan.argv, environment)
 
 
-def _take_ids(ids: IdMap, named: int, naming: int) -> None:
-    """Have IDS in our new user namespace: one is for us to write, more are for our parent, whom we wait for."""
-    if ids.is_single:
-        from mydocker import idmap
+def _import_ahead(plan: LaunchPlan, given: Handover) -> None:
+    """Import what is needed after the root has changed, when it is too late for more than to find it loaded."""
+    if given.terminal is not None:
+        import mydocker.runtime.terminals
+    if plan.ulimits:
+        import mydocker.runtime.limits
+    if plan.stdin is not None:
+        import mydocker.runtime.feed
+    if plan.init:
+        import mydocker.runtime.reaper  # noqa: F401
 
-        idmap.assign_own(ids)
-        return
-    os.close(naming)
-    if not os.read(named, 1):  # it has failed, and says so itself
-        os._exit(LaunchError.exit_code)
-    os.close(named)
+
+def _take_ids(ids: IdMap, given: Handover) -> None:
+    from mydocker import idmap
+
+    if not idmap.take(ids, *given.ids):
+        os._exit(LaunchError.exit_code)  # our parent, who failed to write them, says so
 
 
 def _join_cgroups(plan: LaunchPlan, doors: tuple[int, ...]) -> None:
@@ -191,9 +202,21 @@ def _pivot() -> bool:
     return True
 
 
-def _check_standard_streams(*, read_nothing: bool) -> None:
-    if read_nothing:
+def _connect_streams(plan: LaunchPlan, identity: Identity, terminal: int | None) -> None:
+    if terminal is not None:
+        from mydocker.runtime import terminals
+
+        terminals.take_new_terminal(owner=identity.uid, channel=terminal)
+    elif plan.stdin is not None:
+        from mydocker.runtime import feed
+
+        feed.be_standard_input(plan.stdin)
+    elif not plan.stdin_open:
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    _check_standard_streams()
+
+
+def _check_standard_streams() -> None:
     for descriptor in (0, 1, 2):
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise LaunchError(f"descriptor {descriptor} is a directory, which would lead out of the container")

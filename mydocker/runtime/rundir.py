@@ -29,6 +29,7 @@ class RunDirectory:
         self.path = path
         self.image = image
         self.lock = -1
+        self.removed = False
 
     def __enter__(self) -> RunDirectory:
         try:
@@ -38,8 +39,14 @@ class RunDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        tree.remove(self.path)
+        self.remove()
         os.close(self.lock)
+
+    def remove(self) -> None:
+        """Remove it before the end, for instance while a janitor would still do so in our place."""
+        if not self.removed:
+            tree.remove(self.path)
+            self.removed = True
 
     def _create(self) -> None:
         """A sweeper may take a directory between its creation and its lock: then it is created again."""
@@ -62,12 +69,22 @@ class RunDirectory:
         if self.image:
             os.symlink(self.image, "image", dir_fd=self.lock)  # so that nobody removes its layers, see usage.py
 
-    def write_etc(self, *, hostname: str, share_network: bool) -> None:
-        """Write the generated /etc files. With the host's network, its names resolve as on the host."""
+    def write_etc(
+        self, *, hostname: str, share_network: bool, hosts: tuple[tuple[str, str], ...] = (), dns: tuple[str, ...] = ()
+    ) -> None:
+        """Write the generated /etc files. With the host's network, its names resolve as on the host.
+
+        HOSTS are more names and their addresses; DNS are name servers to ask instead of the host's.
+        """
         names = (_host_file("/etc/hosts") if share_network else "") or LOCALHOST
-        self._write("hosts", f"{names.rstrip()}\n127.0.1.1\t{hostname}\n")
+        more = "".join(f"{address}\t{name}\n" for name, address in hosts)
+        self._write("hosts", f"{names.rstrip()}\n{more}127.0.1.1\t{hostname}\n")
         self._write("hostname", f"{hostname}\n")
-        self._write("resolv.conf", _host_file("/etc/resolv.conf"))
+        resolvers = _host_file("/etc/resolv.conf")
+        if dns:
+            kept = [line for line in resolvers.splitlines() if not line.lstrip().startswith("nameserver")]
+            resolvers = "\n".join([*kept, *(f"nameserver {address}" for address in dns), ""])
+        self._write("resolv.conf", resolvers)
 
     def _write(self, name: str, text: str) -> None:
         with open(f"{self.path}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:

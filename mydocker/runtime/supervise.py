@@ -8,36 +8,36 @@ import time
 
 from mydocker import kernel
 from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
-from mydocker.record import TYPE_CHECKING
+from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
 from mydocker.runtime.signals import Signals, send, signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.terminals import Terminal
+
+
+class Started(Record):
+    """The child, and our ends of the pipes to it: where it reports a failure, and what keeps its warden waiting."""
+
+    pid: int
+    pidfd: int
+    report: int
+    lifeline: int | None
 
 
 class Watch:
     """One container from its clone to its end."""
 
-    def __init__(
-        self,
-        *,
-        pid: int,
-        pidfd: int,
-        report: int,
-        signals: Signals,
-        terminal: Terminal | None,
-        timeout: float | None,
-        stop_signal: int,
-        grace: float,
-    ) -> None:
-        self.pid, self.pidfd, self.report = pid, pidfd, report
+    def __init__(self, plan: LaunchPlan, started: Started, *, signals: Signals, terminal: Terminal | None) -> None:
+        self.pid, self.pidfd = started.pid, started.pidfd
+        self.report, self.lifeline = started.report, started.lifeline
         self.signals, self.terminal = signals, terminal
-        self.stop_signal, self.grace = stop_signal, grace
+        self.stop_signal, self.grace = plan.stop_signal, plan.grace
         self.began = time.monotonic()
-        self.deadline = self.began + timeout if timeout is not None else None
+        self.deadline = self.began + plan.timeout if plan.timeout is not None else None
         self.kill_at: float | None = None
         self.timed_out = False
         self.interrupted = False
@@ -63,8 +63,15 @@ class Watch:
         return self.outcome
 
     def kill(self) -> None:
-        """End the container at once: PID 1's death kills its whole pid namespace (pid_namespaces(7))."""
-        send(self.pidfd, signal.SIGKILL)
+        """End the container at once: PID 1's death kills its whole pid namespace (pid_namespaces(7)).
+
+        Without a pid namespace, the end of the lifeline tells the warden to kill all.
+        """
+        if self.lifeline is None:
+            send(self.pidfd, signal.SIGKILL)
+        elif self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
         self.actions[descriptor] = action

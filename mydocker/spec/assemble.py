@@ -48,6 +48,7 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "rootfs" in values and "platform" in values:
         yield "platform", "platform is for an image, and rootfs is none"
     yield from _process_contradictions(values)
+    yield from _stdin_contradictions(values)
     yield from _isolation_contradictions(values)
     yield from _limit_contradictions(values)
     yield from _mount_contradictions(values)
@@ -67,6 +68,12 @@ def _process_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, st
         yield "args", "entrypoint, command and args together: write entrypoint and args"
     elif "args" in values and values.get("command") == ():
         yield "command", "command is empty, and with args it is the program"
+
+
+def _stdin_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in ("stdin_open", "tty"):
+        if values.get("stdin") is not None and values.get(key):
+            yield "stdin", f"stdin is a text, and {key} gives another standard input"
 
 
 def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

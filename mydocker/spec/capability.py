@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mydocker.errors import UsageError
+from mydocker.errors import LaunchError, UsageError
 
 ALL = "ALL"
 NAMES = (  # the position is the number
@@ -45,9 +45,15 @@ def parse_capability(word: str) -> str:
     return name
 
 
-def chosen(add: tuple[str, ...], drop: tuple[str, ...], *, everything: int) -> int:
-    """The mask that `docker run` gives for these names; EVERYTHING is what ALL stands for."""
+def granted(add: tuple[str, ...], drop: tuple[str, ...], *, held: int) -> int:
+    """The mask that `docker run` gives for these names, within what we hold: HELD, for which ALL stands.
+
+    Raises LaunchError where one is asked for by name that we do not hold.
+    """
     added, dropped = mask(*({*add} - {ALL})), mask(*({*drop} - {ALL}))
+    if added & ~held:
+        lacking = ", ".join(names(added & ~held))
+        raise LaunchError(f"cap_add: {lacking}: mydocker itself does not have it, so it cannot give it")
     if ALL in add:
-        return everything & ~dropped | added
-    return (0 if ALL in drop else DEFAULT & ~dropped) | added
+        return held & ~dropped | added
+    return (0 if ALL in drop else DEFAULT & held & ~dropped) | added

@@ -104,6 +104,8 @@ class ContainerSpec(Record):
     user: User | None = None
     group_add: tuple[str | int, ...] = ()  # supplementary groups besides the user's own
     umask: int = 0o022
+    stdin: str | None = None  # text fed to the command
+    init: bool = False
     working_dir: str | None = None
     hostname: str | None = None
     volumes: tuple[Mount, ...] = ()  # in the order given
@@ -114,6 +116,8 @@ class ContainerSpec(Record):
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
     userns_mode: str = "host"  # host: as it comes; keep-id: the caller's own ids inside too
     network_mode: str = "host"  # host, none
+    extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address)
+    dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
     cap_add: tuple[str, ...] = ()  # names of spec/capability.py, or ALL
     cap_drop: tuple[str, ...] = ()
     privileged: bool = False

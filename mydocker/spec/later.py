@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _KEYS = """
-    configs depends_on dns extends extra_hosts healthcheck
-    include init matrix ports pre_start profiles restart retries
-    secrets skip stdin tags
+    configs depends_on extends healthcheck
+    include matrix ports pre_start profiles restart retries
+    secrets skip tags
 """
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
 _FLAGS = """
-    -P -a -c -d -p -q --add-host --annotation --attach --blkio-weight --cgroup-parent
+    -P -a -c -d -p -q --annotation --attach --blkio-weight --cgroup-parent
     --cgroupns --cidfile --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
     --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
-    --device-write-iops --dns --dns-option --dns-search --domainname --expose --gpus --health-cmd
-    --health-interval --health-retries --health-start-period --health-timeout --init --ip --ip6 --isolation
+    --device-write-iops --dns-option --dns-search --domainname --expose --gpus --health-cmd
+    --health-interval --health-retries --health-start-period --health-timeout --ip --ip6 --isolation
     --keep --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory-reservation
     --memory-swappiness --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
     --publish --publish-all --quiet --restart --runtime

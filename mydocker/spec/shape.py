@@ -14,6 +14,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
 from mydocker.spec.container import NAMESPACES
 from mydocker.spec.envfile import read_compose_file, read_docker_file
+from mydocker.spec.hosts import host
 from mydocker.spec.longmount import long_mount
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.ulimit import limit
@@ -214,6 +215,26 @@ def _expect(node: Node, field: Field, reading: Reading) -> Any:
     return read_expect(node, field, reading)
 
 
+def _hosts(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
+    """Name to an address or several; or a list of NAME:ADDRESS."""
+    if not isinstance(node, Mapping):
+        return _list(node, field, reading)
+    return tuple(
+        _host(key, item, reading)
+        for key, value in node.entries
+        for item in (value.items if isinstance(value, Sequence) else (value,))
+    )
+
+
+def _host(key: Scalar, value: Node, reading: Reading) -> Any:
+    text = reading.text(value)
+    return reading.attempt(value, lambda: host(key.text, text))
+
+
+def _one_or_more(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
+    return _list(node, field, reading) if isinstance(node, Sequence) else (reading.word(node, field.parse),)
+
+
 SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "text": _text,
     "title": _title,
@@ -228,4 +249,6 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "namespaces": _namespaces,
     "ulimits": _ulimits,
     "expect": _expect,
+    "hosts": _hosts,
+    "one_or_more": _one_or_more,
 }

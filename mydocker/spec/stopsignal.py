@@ -32,3 +32,11 @@ def parse_signal(word: str) -> int:
             if _REAL_TIME[0] <= number <= _REAL_TIME[1]:
                 return number
     raise UsageError(f"unknown signal {word!r}", hint="names are as in `kill -l`: TERM, SIGINT, RTMIN+3, or a number")
+
+
+def signal_of_image(word: str) -> int:
+    """The number of an image's StopSignal; TERM for one that is none, as an image must not fail for it."""
+    try:
+        return parse_signal(word)
+    except UsageError:
+        return int(signal.SIGTERM)

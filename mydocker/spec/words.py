@@ -173,41 +173,11 @@ def grace(word: str, place: Place) -> float:
     return parse_duration(word)
 
 
-def stop_signal(word: str, place: Place) -> int:
-    from mydocker.spec.stopsignal import parse_signal
-
-    return parse_signal(word)
-
-
-def capability(word: str, place: Place) -> str:
-    from mydocker.spec.capability import parse_capability
-
-    return parse_capability(word)
-
-
-def sysctl(word: str, place: Place) -> dict[str, str]:
-    from mydocker.spec.sysctl import parse_sysctl
-
-    return parse_sysctl(word)
-
-
-def ulimit(word: str, place: Place) -> dict[str, tuple[int, int]]:
-    from mydocker.spec.ulimit import parse_ulimit
-
-    return parse_ulimit(word)
-
-
 def umask(word: str, place: Place) -> int:
     """An octal number, as the shell's umask prints it."""
     if not word or len(word) > 4 or not frozenset("01234567").issuperset(word) or int(word, 8) > 0o777:
         raise UsageError(f"umask {word!r}: want an octal number up to 0777, such as 0022")
     return int(word, 8)
-
-
-def group(word: str, place: Place) -> str | int:
-    from mydocker.spec.user import parse_group
-
-    return parse_group(word)
 
 
 def shared_or_not(word: str, place: Place) -> bool:
@@ -292,3 +262,21 @@ def _one_of(word: str, choices: Iterable[str]) -> str:
     if word not in choices:
         raise UsageError(f"{word!r}: want {' or '.join(choices)}")
     return word
+
+
+def _imported_late(module: str, function: str) -> Callable[[str, Place], Any]:
+    """A FUNCTION of one word in a MODULE of this room that a plain run does not need."""
+
+    def parse(word: str, place: Place) -> Any:
+        return getattr(__import__(f"mydocker.spec.{module}", fromlist=[function]), function)(word)
+
+    return parse
+
+
+stop_signal = _imported_late("stopsignal", "parse_signal")
+capability = _imported_late("capability", "parse_capability")
+sysctl = _imported_late("sysctl", "parse_sysctl")
+ulimit = _imported_late("ulimit", "parse_ulimit")
+group = _imported_late("user", "parse_group")
+extra_host = _imported_late("hosts", "parse_host")
+address = _imported_late("hosts", "parse_address")

@@ -1,0 +1,38 @@
+"""Names and addresses: entries of /etc/hosts, and name servers."""
+
+from __future__ import annotations
+
+import socket
+
+from mydocker.errors import UsageError
+
+
+def parse_host(word: str) -> tuple[str, str]:
+    """`NAME:ADDRESS` or `NAME=ADDRESS` as (name, address); an IPv6 address may stand in brackets (docker run)."""
+    equals, colon = word.find("="), word.find(":")
+    at = equals if equals >= 0 and (colon < 0 or equals < colon) else colon
+    name, address = word[:at], word[at + 1 :]
+    if at <= 0 or not address:
+        raise UsageError(f"{word!r}: want NAME:ADDRESS")
+    return host(name, address)
+
+
+def host(name: str, address: str) -> tuple[str, str]:
+    """The entry NAME, ADDRESS, both checked: they become a line of a file."""
+    if not name or not name.isprintable() or any(letter.isspace() or letter == "#" for letter in name):
+        raise UsageError(f"{name!r} is not a host name")
+    if address == "host-gateway":
+        raise UsageError("host-gateway needs a bridge network, which is not supported yet", hint="write the address")
+    return name, parse_address(address)
+
+
+def parse_address(word: str) -> str:
+    """An IPv4 or IPv6 address, without brackets."""
+    bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, bare)
+        except (OSError, ValueError):
+            continue
+        return bare
+    raise UsageError(f"{word!r} is not an IP address")

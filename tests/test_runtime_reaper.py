@@ -1,0 +1,185 @@
+"""The process above the command: as PID 1 with --init, and as the warden where there is no pid namespace."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import pty
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+from lab.command import Command, Result
+
+pytestmark = pytest.mark.root
+
+INIT = ("run", "--init", "alpine")
+HOST_PID = ("run", "--pid", "host", "alpine")
+CHROOT = ("run", "--namespaces", "", "--rootfs", "/")
+
+
+def _until(condition: Callable[[], bool], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def _processes_with(marker: str) -> list[str]:
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if marker.encode() in pathlib.Path("/proc", name, "cmdline").read_bytes():
+                found.append(name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def marker() -> str:
+    return f"{time.monotonic_ns() % 10**8:08}"  # of seconds to sleep: more digits would overflow, and sleep end at once
+
+
+def test_the_command_comes_second(alpine: Command) -> None:
+    script = "echo $$ $PPID; cut -d' ' -f5,6 /proc/2/stat; ls /proc/1/fd"
+    done = alpine(*INIT, "sh", "-c", script)
+    assert done.stdout.decode().splitlines() == ["2 1", "2 1", "0"]  # its signals' is the only one of PID 1
+    assert (done.stderr, done.code) == (b"", 0)
+
+
+@pytest.mark.parametrize("what", ["exe", "fd/0", "mem", "environ"])
+def test_nobody_looks_into_it(alpine: Command, what: str) -> None:
+    """CVE-2019-5736: its program is our interpreter, and its memory ours."""
+    done = alpine(*INIT, "sh", "-c", f"cat /proc/1/{what}; readlink /proc/1/exe; true")
+    assert done.stdout == b""
+    assert b"ermission denied" in done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("-u", "nobody"), ("--cap-drop", "ALL")])
+def test_a_thousand_orphans(alpine: Command, options: Sequence[str]) -> None:
+    """All are collected: none is left as a zombie, though their parents never waited."""
+    script = """
+    i=0; while [ $i -lt 1000 ]; do (true & ) ; i=$((i+1)); done
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        left=$(grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l); [ $left = 0 ] && break; sleep 0.2
+    done
+    echo $left"""
+    assert alpine("run", "--init", *options, "alpine", "sh", "-c", script) == Result(b"0\n", b"", 0)
+
+
+@pytest.mark.parametrize("run", [INIT, HOST_PID, CHROOT], ids=["init", "host-pid", "chroot"])
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("exit 7", 7), ("kill -KILL $$", 137), ("kill -TERM $$", 143), ("kill -SEGV $$", 139), ("exec nonesuch", 127)],
+)
+def test_the_exit_code_is_the_commands(alpine: Command, run: Sequence[str], script: str, code: int) -> None:
+    assert alpine(*run, "sh", "-c", script).code == code
+
+
+@pytest.mark.parametrize("run", [INIT, HOST_PID, CHROOT], ids=["init", "host-pid", "chroot"])
+def test_what_cannot_start(alpine: Command, run: Sequence[str]) -> None:
+    done = alpine(*run, "nonesuch")
+    assert (done.stdout, done.code) == (b"", 127)
+    assert done.stderr == b"mydocker: 'nonesuch': executable file not found in the container's $PATH\n"
+
+
+TRAP = "trap 'echo got it; exit 3' %s; echo ready; while :; do sleep 0.05; done"
+
+
+@pytest.mark.parametrize("run", [INIT, HOST_PID], ids=["init", "host-pid"])
+@pytest.mark.parametrize("name", ["TERM", "HUP", "USR1", "INT", "WINCH"])
+def test_signals_arrive(alpine: Command, run: Sequence[str], name: str) -> None:
+    process = alpine.start(*run, "sh", "-c", TRAP % name)
+    assert process.stdout and process.stdout.readline() == b"ready\n"
+    process.send_signal(getattr(signal, f"SIG{name}"))
+    out, error = process.communicate(timeout=10)
+    assert (out, error, process.returncode) == (b"got it\n", b"", 3)
+
+
+def test_a_command_without_handlers_ends_at_once(alpine: Command) -> None:
+    """What --init is for: PID 1 itself would ignore TERM."""
+    assert alpine("run", "--init", "--timeout", "300ms", "--stop-timeout", "1h", "alpine", "sleep", "60").code == 124
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "sleep 7{m} & ",
+        "setsid sleep 7{m} & ",
+        "(setsid sh -c 'setsid sleep 7{m} & sleep 8{m}' &) ; ",
+        "(trap '' HUP TERM INT; sleep 7{m} & sleep 8{m} &) ; ",
+    ],
+)
+@pytest.mark.parametrize("end", ["exits", "is killed", "we are killed", "time is over"])
+@pytest.mark.parametrize("run", [HOST_PID, CHROOT], ids=["host-pid", "chroot"])
+def test_no_process_is_left_without_a_pid_namespace(
+    alpine: Command, marker: str, run: Sequence[str], start: str, end: str
+) -> None:
+    options = ("--timeout", "1s", "--stop-timeout", "0") if end == "time is over" else ()
+    last = {"exits": "read x", "is killed": "read x; kill -9 $$"}.get(end, "trap '' TERM; sleep 9{m}; true")
+    script = f"{start}echo ready; {last}".replace("{m}", marker)
+    process = alpine.start(run[0], *options, "-i", *run[1:], "sh", "-c", script)
+    assert process.stdout and process.stdout.readline() == b"ready\n"
+    assert _until(lambda: len(_processes_with(f"7{marker}")) > 0, seconds=5)
+    if end == "we are killed":
+        process.kill()
+    process.communicate(b"\n", timeout=20)
+    assert _until(lambda: not _processes_with(marker), seconds=1), _processes_with(marker)
+    assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
+
+
+def test_a_terminal_belongs_to_the_command(alpine: Command) -> None:
+    """Ctrl-C goes to the command, which is in the foreground of its terminal."""
+    master, slave = pty.openpty()
+    script = "trap 'echo got it; exit 3' INT; echo ready; while :; do sleep 0.05; done"
+    words = ("run", "--init", "-it", "alpine", "sh", "-c", script)
+    process = alpine.start(*words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    os.close(slave)
+    assert os.read(master, 100) == b"ready\r\n"
+    os.write(master, b"\x03")
+    assert process.wait(timeout=10) == 3
+    os.close(master)
+
+
+@pytest.mark.parametrize("text", ["", "hello\n", "\N{SNOWMAN}", "x" * 1_000_000])
+def test_a_text_as_standard_input(alpine: Command, tmp_path: pathlib.Path, text: str) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(f"image: alpine\nuser: nobody\ncommand: cat /dev/stdin\nstdin: {json.dumps(text)}\n")
+    assert alpine("up", str(file)) == Result(text.encode(), b"", 0)
+    assert alpine("run", "--stdin", text[:100_000], "alpine", "cat") == Result(text[:100_000].encode(), b"", 0)
+
+
+@pytest.mark.parametrize("option", ["-i", "-t"])
+def test_two_standard_inputs(alpine: Command, option: str) -> None:
+    done = alpine("run", option, "--stdin", "x", "alpine", "cat")
+    assert (done.stdout, done.code) == (b"", 125)
+    assert b"stdin is a text" in done.stderr
+
+
+def test_names_and_name_servers(alpine: Command) -> None:
+    options = ["--add-host", "db:10.0.0.7", "--add-host", "six=[::1]", "--add-host=seven:fe80::1"]
+    options += ["--dns", "10.0.0.53", "--dns=::1", "--network", "none"]
+    done = alpine("run", *options, "alpine", "sh", "-c", "cat /etc/hosts; grep nameserver /etc/resolv.conf")
+    lines = [line.split() for line in done.stdout.decode().splitlines()]
+    assert (done.stderr, done.code) == (b"", 0)
+    assert lines[-6:-3] == [["10.0.0.7", "db"], ["::1", "six"], ["fe80::1", "seven"]]
+    assert lines[-2:] == [["nameserver", "10.0.0.53"], ["nameserver", "::1"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--add-host", "db"], b"'db': want NAME:ADDRESS"),
+        (["--add-host", "db:300.0.0.1"], b"'300.0.0.1' is not an IP address"),
+        (["--add-host", "d\nb:1.1.1.1"], b"is not a host name"),
+        (["--add-host", "db:host-gateway"], b"host-gateway needs a bridge network"),
+        (["--dns", "one"], b"'one' is not an IP address"),
+    ],
+)
+def test_bad_names(alpine: Command, options: list[str], message: bytes) -> None:
+    done = alpine("run", *options, "alpine", "true")
+    assert (done.stdout, done.code) == (b"", 125)
+    assert message in done.stderr and b"Traceback" not in done.stderr
