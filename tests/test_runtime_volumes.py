@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import stat
+import time
 
 import pytest
 from lab.busybox import alpine as image
@@ -284,3 +285,43 @@ def test_submounts_come_along_or_not(alpine: Command) -> None:
     assert _sh(alpine, below, "-v", "/dev:/mnt:private") == "there\n"
     assert _sh(alpine, below, "--mount", "type=bind,src=/dev,dst=/mnt,bind-recursive=disabled") == "not\n"
     assert "Read-only" in alpine("run", "-v", "/dev:/mnt:ro", "alpine", "touch", "/mnt/shm/x").stderr.decode()
+
+
+def test_kills_while_a_volume_is_filled(mydocker: Command, registry: Registry, store: pathlib.Path) -> None:
+    """kill -9 at fifteen moments of it: what the volume holds in the end is whole, and nothing lies beside it."""
+    many = {f"srv/d/{number}": f"{number}\n".encode() for number in range(2000)}
+    registry.push(image(layer({"srv/d": DIR, **many})), "library/many")
+    _sh(mydocker, "true", name="many")
+    volume, interrupted = store / "volumes" / "data", 0
+    for step in range(15):
+        run = mydocker.start("run", "-v", "data:/srv/d", "many", "true")
+        while run.poll() is None and not (volume / "filling").exists():
+            pass
+        time.sleep(step * 0.01)
+        run.kill()
+        run.communicate()
+        interrupted += (volume / "filling").exists() or (volume / "filled").exists()
+        if step < 10:
+            mydocker("volume", "rm", "data")
+    assert _sh(mydocker, "cat /srv/d/* | sort -n | uniq | wc -l", "-v", "data:/srv/d", name="many") == "2000\n"
+    assert sorted(os.listdir(volume)) == ["data", "lock"] and len(os.listdir(volume / "data")) == 2000
+    assert interrupted, "no kill came while it was being filled"
+    assert os.listdir(store / "containers") == []
+
+
+def test_volumes_of_a_spec_file(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "share").mkdir()
+    (tmp_path / "app.yaml").write_text("""\
+image: alpine
+read_only: true
+command: [sh, -c, "touch /x 2>/dev/null || touch /share/x /data/x /run/x; cat /count >> /data/log; cat /data/log"]
+volumes:
+- ./share:/share:O
+- {type: volume, source: data, target: /data}
+- {type: bind, source: count, target: /count, read_only: true}
+tmpfs: [/run]
+""")
+    (tmp_path / "count").write_text("1\n")
+    for expected in (b"1\n", b"1\n1\n"):
+        assert mydocker("up", str(tmp_path / "app.yaml")) == Result(expected, b"", 0)
+    assert os.listdir(tmp_path / "share") == []

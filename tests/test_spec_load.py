@@ -245,7 +245,7 @@ def test_all_mistakes_of_all_files_at_once(here: Path) -> None:
     assert caught.value.problems[3] == "gone: cannot read it: no such file or directory"
 
 
-@pytest.mark.parametrize("name", ["hello", "args-and-env", "sequence"])
+@pytest.mark.parametrize("name", ["hello", "args-and-env", "sequence", "volumes"])
 def test_examples_are_right(name: str) -> None:
     assert load_files([str(EXAMPLES / f"{name}.yaml")], environ={})
 
