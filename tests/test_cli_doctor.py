@@ -69,6 +69,16 @@ def test_root_without_its_privileges(alpine: Command) -> None:
     assert run.code == 125 and b"--cap-add SYS_ADMIN" in run.stderr
 
 
+@pytest.mark.rootless
+def test_root_of_somebody_s_user_namespace(second_user: Command) -> None:
+    """It has one id, and mydocker does not make the best of that yet; but it says so."""
+    inside = replace(second_user, prefix=[*second_user.prefix, "unshare", "--user", "--map-root-user"])
+    finding = _findings(inside, code=1)["namespaces"]
+    assert finding["state"] == "missing" and "as the user itself" in finding["hint"]
+    run = inside("run", "--rootfs", "/", "true")
+    assert run.code == 125 and b"Traceback" not in run.stderr
+
+
 def test_a_weaker_step_is_named_here_and_silent_on_a_run(alpine: Command) -> None:
     confined = replace(alpine, prefix=[os.path.realpath(sys.executable), "-I", "-c", NOPIVOT.read_text()])
     pivot = _findings(confined)["pivot_root"]

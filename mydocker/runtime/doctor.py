@@ -78,12 +78,13 @@ def _privileges() -> Finding:
 
 
 def _steps(host: Host, run_dir: str) -> Iterator[Finding]:
-    os.makedirs(f"{run_dir}/lower/old")
+    os.makedirs(f"{run_dir}/lower/old/inside")
     if host.ids is not None:
         yield _user_namespace()
         yield _ids(host.ids)
-    why = probes.attempt(probes.namespaces, ids=host.ids)
-    hint = (_closed_to_users() if host.rootless else IN_A_CONTAINER) if why else None
+    groups = host.ids is None or not host.ids.is_single
+    why = probes.attempt(lambda: probes.namespaces(groups=groups), ids=host.ids)
+    hint = (_closed_to_users() if host.rootless else _closed_to_root()) if why else None
     detail = why or "mount, pid, uts, ipc, net, cgroup"
     yield Finding(name="namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
     why = probes.attempt(probes.proc, ids=host.ids)
@@ -114,6 +115,13 @@ def _closed_to_users() -> str:
         if _read(f"/proc/sys/{switch.replace('.', '/')}") == closed:
             return f"sudo sysctl -w {switch}={opened}"
     return "run as root, or outside of the container that this is in"
+
+
+def _closed_to_root() -> str:
+    """Root of a user namespace that somebody else has made has what that was given (user_namespaces(7))."""
+    if _read("/proc/self/uid_map").split() == ["0", "0", "4294967295"]:
+        return IN_A_CONTAINER
+    return "this is root of a user namespace that lacks ids: leave it, and run mydocker as the user itself"
 
 
 def _ids(ids: idmap.IdMap) -> Finding:

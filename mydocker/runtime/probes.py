@@ -10,6 +10,7 @@ import os
 from mydocker import idmap, kernel
 from mydocker.errors import MydockerError
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.mounts import TTY_GROUP
 from mydocker.runtime.rootfs import LayeredRoot
 
 if TYPE_CHECKING:
@@ -51,11 +52,14 @@ def attempt(step: Callable[[], None], *, ids: IdMap | None) -> str | None:
     return said or None
 
 
-def namespaces() -> None:
-    """New namespaces of every kind, and a host name and a mount in them."""
+def namespaces(*, groups: bool) -> None:
+    """New namespaces of every kind, and a host name and mounts in them; with GROUPS, what takes other groups."""
     kernel.unshare(_MOUNT | _OTHERS | kernel.CLONE_NEWPID)
     kernel.sethostname("probe")
     _own_mounts()
+    if groups:
+        os.close(kernel.new_filesystem("devpts", [("newinstance", None), ("gid", TTY_GROUP)]))
+        os.setgroups([int(TTY_GROUP)])
 
 
 def loopback() -> None:
@@ -78,8 +82,10 @@ def overlay(run_dir: str, *, in_memory: bool, user_xattrs: bool) -> None:
     layer = f"{run_dir}/lower"
     root = LayeredRoot(lowerdirs=(layer,), in_memory=in_memory, user_xattrs=user_xattrs).mount(run_dir)
     os.mkdir(f"{root}/made")
+    os.rmdir(f"{root}/old/inside")
     os.rmdir(f"{root}/old")
-    if os.listdir(root) != ["made"] or os.listdir(layer) != ["old"]:
+    os.mkdir(f"{root}/old")  # which now hides the layer's: overlay's own mark, an extended attribute
+    if os.listdir(f"{root}/old") or os.listdir(f"{layer}/old") != ["inside"]:
         raise MydockerError("it does not show what was written")
 
 
