@@ -1,0 +1,133 @@
+"""Faults and loads: many runs at once, endless output, sudden deaths, and a terminal that is not the container's."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pathlib
+import pty
+import subprocess
+import termios
+import time
+from collections.abc import Callable
+
+import pytest
+from lab.command import Command, Result
+
+pytestmark = pytest.mark.root
+
+
+def _until(condition: Callable[[], bool], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def _processes_with(marker: str) -> list[str]:
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if marker.encode() in pathlib.Path("/proc", name, "cmdline").read_bytes():
+                found.append(name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def marker() -> str:
+    return f"{time.monotonic_ns() % 10**8:08}"  # of seconds to sleep: more digits would overflow, and sleep end at once
+
+
+def test_two_hundred_at_once(alpine: Command) -> None:
+    """Each has its own layer, and nothing is left."""
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+    words = ["run", "--network", "none", "alpine", "sh", "-c", "echo $$ > /only; cat /only"]
+    started = [alpine.start(*words, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) for _ in range(200)]
+    outcomes = [(process.communicate(timeout=100)[0], process.returncode) for process in started]
+    assert outcomes == [(b"1\n", 0)] * 200
+    assert os.listdir(alpine.store / "containers") == []
+    assert pathlib.Path("/proc/self/mountinfo").read_text() == mounts
+
+
+def test_a_gigabyte_of_output(alpine: Command) -> None:
+    """To the byte, and without passing through us: our memory stays what it was."""
+    reader, writer = os.pipe()
+    words = ("run", "alpine", "sh", "-c", "dd if=/dev/zero bs=1M count=1024 2>/dev/null")
+    process = alpine.start(*words, stdout=writer)
+    os.close(writer)
+    total, most = 0, 0
+    while data := os.read(reader, 1 << 20):
+        total += len(data)
+        if total % (1 << 26) < len(data):
+            most = max(most, _peak_memory(process.pid))
+    os.close(reader)
+    assert process.communicate(timeout=20) == (None, b"")
+    assert (total, process.returncode) == (1 << 30, 0)
+    assert 0 < most < 40_000
+
+
+def _peak_memory(process: int) -> int:
+    """VmHWM in KiB; 0 once it has ended."""
+    try:
+        status = pathlib.Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_killed_whatever_the_user(alpine: Command, marker: str, user: str, count: int) -> None:
+    """Changing the user clears the parent-death signal (prctl(2)); two mydockers do not get in each other's way."""
+    script = f"setsid sleep 7{marker} & echo ready; sleep 8{marker}; true"
+    started = [alpine.start("run", "-u", user, "alpine", "sh", "-c", script) for _ in range(count)]
+    for process in started:
+        assert process.stdout and process.stdout.readline() == b"ready\n"
+    for process in started:
+        process.kill()
+    for process in started:
+        process.communicate(timeout=10)
+    assert _until(lambda: not _processes_with(marker), seconds=1)
+    assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
+
+
+def test_killed_after_the_command_became_another_user(alpine: Command, marker: str) -> None:
+    """The command itself changes its user, as su does: then only the janitor is left to end it."""
+    script = f"echo ready; exec su -s /bin/sh nobody -c 'sleep 7{marker}; true'"
+    process = alpine.start("run", "alpine", "sh", "-c", script)
+    assert process.stdout and process.stdout.readline() == b"ready\n"
+    assert _until(lambda: bool(_processes_with(f"sleep\0007{marker}")), seconds=10)
+    process.kill()
+    process.communicate(timeout=10)
+    assert _until(lambda: not _processes_with(marker), seconds=1)
+    assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
+
+
+def test_what_is_typed_for_us_cannot_come_from_inside(alpine: Command) -> None:
+    """TIOCSTI (CVE-2016-2568 and its kin): our terminal is not the controlling one of a container without -t."""
+    master, slave = pty.openpty()
+    words = alpine.argv("run", "-i", "alpine", "sh", "-c", "test -t 0 && echo ours; : > /dev/tty")
+    process = subprocess.Popen(
+        words,
+        env=dict(alpine.environment),
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(slave)
+    out, error = process.communicate(timeout=20)
+    os.close(master)
+    assert out == b"ours\n"
+    assert b"/dev/tty: No such device or address" in error  # ENXIO: there is no controlling terminal
+
+
+def test_what_the_caller_loads_is_not_loaded_inside(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """LD_PRELOAD and PYTHONPATH act on us, as on any program, and not on the command."""
+    (tmp_path / "sitecustomize.py").write_text("")
+    env = {"LD_PRELOAD": "", "LD_LIBRARY_PATH": str(tmp_path), "PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": "/x"}
+    done = alpine("run", "-h", "box", "alpine", "sh", "-c", "env | grep -E '^(LD_|PYTHON)'; true", env=env)
+    assert done == Result(b"", b"", 0)
