@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pathlib
 import re
+import shlex
+import signal
+import time
+from collections.abc import Callable
 
+import junitparser
 import pytest
+import tap.parser
+import yaml
 from lab.command import Command, Result
 
 root = pytest.mark.root
@@ -20,6 +29,12 @@ def _marks(done: Result) -> list[str]:
     """`passed one`, … of each case, without the seconds."""
     found = re.findall(r"^(passed|FAILED|ERROR|skipped) +(.*?)(?:  +[\d.]+ s.*)?$", done.stdout.decode(), re.MULTILINE)
     return [" ".join(pair) for pair in found]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until CONDITION holds, for as long as a test may take."""
+    while not condition():
+        time.sleep(0.01)
 
 
 SCRIPT = (
@@ -57,3 +72,220 @@ def test_checks_from_outside_both_ways(alpine: Command, tmp_path: pathlib.Path) 
     assert _marks(done) == [f"{mark} {number}" for number in range(len(CHECKS)) for mark in ("passed", "FAILED")]
     about = re.findall(r"^    x\.smoke\.yaml:\d+:\d+: (.*)$", done.stdout.decode(), re.MULTILINE)
     assert about == [check[2] for check in CHECKS]
+
+
+@pytest.mark.rootless
+def test_an_ordinary_user_sees_files_and_changes(second_user: Command, tmp_path: pathlib.Path) -> None:
+    text = """\
+image: alpine
+command: [sh, -c, 'echo hi > /etc/f; chmod 600 /etc/f; mkdir -m 700 /srv/d; echo x > /srv/d/x; rm /etc/profile']
+expect:
+  files: [{path: /etc/f, owner: root, mode: "0600", contents: hi}, {path: /srv/d/x, contents: x}]
+  changes: {only: [/etc/f, /srv/d/x, /etc/profile]}
+"""
+    spec = second_user.directory / "x.smoke.yaml"
+    spec.write_text(text.replace("; rm /etc/profile", "").replace(", /etc/profile]", "]"))
+    spec.chmod(0o644)
+    done = second_user("test", str(spec))
+    assert (done.stderr, done.code) == (b"", 0), done
+    spec.write_text(spec.read_text().replace("/srv/d/x]", "/srv/d/y]"))
+    done = second_user("test", str(spec))
+    assert done.code == 1 and b"actual:   /srv/d/x changed" in done.stdout
+
+
+@root
+@pytest.mark.parametrize("jobs", ["1", "2", "20"])
+def test_reports_are_in_file_order_and_outputs_never_mix(alpine: Command, tmp_path: pathlib.Path, jobs: str) -> None:
+    """The first ones end last; each writes its own number, over and over."""
+    case = "name: n{0}\nimage: alpine\ncommand: [sh, -c, 'for i in $$(seq 200); do echo {0}; done; sleep 0.{1}']\n"
+    case += "expect: {{stdout: {{not: {{match-regexp: '[^{0}\\n]'}}, have-len: 400}}}}\n"
+    done = _test(alpine, tmp_path, "---\n".join(case.format(n, 9 - n) for n in range(10)), "-j", jobs)
+    assert (_marks(done), done.code) == ([f"passed n{n}" for n in range(10)], 0)
+
+
+SIMPLE = "name: '{0}'\nimage: alpine\ncommand: [sh, -c, '{1}']\n"
+
+
+def _simple(*scripts: str) -> str:
+    """Specs called a, b, c…, each with a script."""
+    return "---\n".join(SIMPLE.format(chr(ord("a") + n), script) for n, script in enumerate(scripts))
+
+
+@root
+@pytest.mark.parametrize(
+    ("text", "options", "marks", "code"),
+    [
+        (_simple("true", "true"), (), ["passed a", "passed b"], 0),
+        (_simple("true", "exit 1"), (), ["passed a", "FAILED b"], 1),
+        ("{image: 'nonesuch:1', name: a, pull_policy: never}", (), ["ERROR a"], 3),
+        ("{image: alpine, name: a, command: [nonesuch]}\n---\n" + _simple("false"), (), ["ERROR a", "FAILED a"], 1),
+        ("{image: alpine, nmae: a}", (), [], 2),
+        (_simple("true"), ("--nonesuch",), [], 2),
+        (_simple("true"), ("-j", "0"), [], 2),
+        (_simple("true"), ("--report", "xml=-"), [], 2),
+        (_simple("true"), ("--report", "junit=/nonesuch/x"), [], 2),
+        (_simple("true"), ("-k", "nonesuch"), [], 5),
+        (_simple("true"), ("-k", "not (a"), [], 2),
+        (_simple("true", "true", "true"), ("-k", "smoke and not (C or q)"), ["passed a", "passed b"], 0),
+        (_simple("exit 1", "exit 1", "true"), ("--maxfail", "1", "-j", "1"), ["FAILED a", "skipped b", "skipped c"], 1),
+        (_simple("true") + "skip: not today\n", (), ["skipped a"], 0),
+        (_simple("true") + "skip: false\n", (), ["passed a"], 0),
+        (_simple("true") + "tags: [x, y]\n---\n" + _simple("false"), ("--tags", "y"), ["passed a"], 0),
+        (_simple("false") + "tags: [x, y]\n---\n" + _simple("true") + "tags: z", ("--tags", "!x"), ["passed a"], 0),
+    ],
+)
+def test_verdicts_and_exit_codes(
+    alpine: Command, tmp_path: pathlib.Path, text: str, options: tuple[str, ...], marks: list[str], code: int
+) -> None:
+    done = _test(alpine, tmp_path, text, *options)
+    assert (_marks(done), done.code) == (marks, code)
+    assert bool(done.stderr) == (code in (2, 5))
+    assert b"Traceback" not in done.stderr
+
+
+@root
+def test_a_matrix_makes_several_of_one(alpine: Command, tmp_path: pathlib.Path) -> None:
+    text = "name: a\nimage: alpine\nmatrix: {X: [1, 2], Y: [p]}\ncommand: [echo, $X$Y]\nexpect: {stdout: 1p}\n"
+    done = _test(alpine, tmp_path, text)
+    assert _marks(done) == ["passed a (X=1, Y=p)", "FAILED a (X=2, Y=p)"]
+    [again] = re.findall(r"again: +mydocker (.*)", done.stdout.decode())
+    assert _marks(alpine(*shlex.split(again), cwd=tmp_path)) == ["FAILED a (X=2, Y=p)"]
+
+
+@root
+def test_the_command_to_run_it_again_does(alpine: Command, tmp_path: pathlib.Path) -> None:
+    done = _test(alpine, tmp_path, _simple("true", "exit 1", "true"))
+    [again] = re.findall(r"again: +mydocker (.*)", done.stdout.decode())
+    assert _marks(alpine(*shlex.split(again), cwd=tmp_path)) == ["FAILED b"]
+
+
+@root
+def test_retries(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """A volume counts: the third attempt is the one that passes."""
+    script = "echo x >> /srv/count; test $$(wc -l < /srv/count) = 3"
+    text = f"{SIMPLE.format('a', script)}volumes: ['.:/srv']\nretries: "
+    assert _marks(_test(alpine, tmp_path, f"{text}1\n")) == ["FAILED a"]
+    (tmp_path / "count").unlink()
+    done = _test(alpine, tmp_path, f"{text}2\n")
+    assert (done.code, b"attempt 3" in done.stdout) == (0, True)
+
+
+@root
+def test_last_failed(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    text = _simple("true", "exit 1", "true")
+    for _ in range(2):
+        assert _test(mydocker, tmp_path, text).code == 1
+        assert _marks(_test(mydocker, tmp_path, text, "--last-failed")) == ["FAILED b"]
+    fixed = _simple("true", "exit 0", "true")
+    assert _marks(_test(mydocker, tmp_path, fixed, "--last-failed")) == ["passed b"]
+    assert len(_marks(_test(mydocker, tmp_path, fixed, "--last-failed"))) == 3
+
+
+@root
+@pytest.mark.parametrize("way", ["signal", "timeout"])
+def test_a_batch_that_is_stopped_still_reports(alpine: Command, tmp_path: pathlib.Path, way: str) -> None:
+    """PID 1 of a container takes no notice of SIGINT."""
+    mark = f"31{os.getpid()}"
+    text = _simple("echo begun", f"sleep {mark}", f"sleep {mark}") + "---\n" + _simple("true")
+    (tmp_path / "x.smoke.yaml").write_text(text)
+    options = ("--timeout", "1s") if way == "timeout" else ()
+    process = alpine.start("test", "-j", "3", *options, "--report", "junit=x.xml", "x.smoke.yaml", cwd=tmp_path)
+    if way == "signal":
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"passed  a")
+        wait_for(lambda: len(_running(mark)) == 2)
+        process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (130 if way == "signal" else 3, b"")
+    assert stdout.count(b"ERROR") == (3 if way == "signal" else 2)
+    assert _running(mark) == []
+    assert os.listdir(alpine.store / "containers") == []
+    assert junitparser.JUnitXml.fromfile(str(tmp_path / "x.xml")).tests == 4
+
+
+@root
+def test_killing_a_batch_leaves_nothing(alpine: Command, tmp_path: pathlib.Path) -> None:
+    mark = f"32{os.getpid()}"
+    (tmp_path / "x.smoke.yaml").write_text(_simple(f"sleep {mark}", f"sleep {mark}"))
+    process = alpine.start("test", "-j", "2", "x.smoke.yaml", cwd=tmp_path)
+    wait_for(lambda: len(_running(mark)) == 2)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not _running(mark) and not os.listdir(alpine.store / "containers"))
+
+
+def _running(mark: str) -> list[int]:
+    """The processes of the machine that were started as `sleep MARK`."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if (path / "cmdline").read_bytes() == f"sleep\0{mark}\0".encode():
+                found.append(int(path.name))
+        except OSError:  # it has just ended
+            pass
+    return found
+
+
+HOSTILE = SIMPLE.format("a # <b>", 'printf "\\033[31mred\\000\\377 <&>]]>\\n"; exit 1') + "---\n"
+HOSTILE += _simple("true", "exit 2") + "skip: 'later # on'\n---\n{name: e, image: alpine, command: [nonesuch]}"
+
+
+@root
+def test_junit(alpine: Command, tmp_path: pathlib.Path) -> None:
+    done = _test(alpine, tmp_path, HOSTILE, "--report", "junit=-")
+    (tmp_path / "x.xml").write_bytes(done.stdout)
+    report = junitparser.JUnitXml.fromfile(str(tmp_path / "x.xml"))
+    assert (report.tests, report.failures, report.errors, report.skipped) == (4, 1, 1, 1)
+    [suite] = report
+    assert (suite.name, suite.tests) == ("x.smoke.yaml", 4)
+    cases = list(suite)
+    assert [(case.classname, case.name) for case in cases] == [("x", name) for name in ("a # <b>", "a", "b", "e")]
+    kinds = [[type(result).__name__ for result in case.result] for case in cases]
+    assert kinds == [["Failure"], [], ["Skipped"], ["Error"]]
+    assert cases[0].system_out == "\ufffd[31mred\ufffd\ufffd <&>]]>\n"
+    assert "exit_code: expected 0, found 1" in cases[0].result[0].message
+
+
+@root
+def test_tap(alpine: Command, tmp_path: pathlib.Path) -> None:
+    done = _test(alpine, tmp_path, HOSTILE, "--report", "tap=-")
+    lines = [line for line in tap.parser.Parser().parse_text(done.stdout.decode()) if line.category in ("test", "plan")]
+    assert lines[0].expected_tests == 4
+    assert [(line.ok, line.skip) for line in lines[1:]] == [(False, False), (True, False), (True, True), (False, False)]
+    blocks = re.findall(r"^  ---\n(.*?)^  \.\.\.\n", done.stdout.decode(), re.MULTILINE | re.DOTALL)
+    assert [yaml.safe_load(block)["severity"] for block in blocks] == ["fail", "error"]
+
+
+@root
+def test_json_and_json_lines(alpine: Command, tmp_path: pathlib.Path) -> None:
+    done = _test(alpine, tmp_path, HOSTILE, "--report", "json=-", "--report", "jsonl=lines", "--report", "text=text")
+    report = json.loads(done.stdout)
+    assert report["counts"] == {"passed": 1, "failed": 1, "error": 1, "skipped": 1}
+    verdicts = {case["name"]: case["verdict"] for case in report["cases"]}
+    assert verdicts == {"a # <b>": "failed", "a": "passed", "b": "skipped", "e": "error"}
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert sorted(lines, key=lambda case: case["line"]) == report["cases"]
+    assert (tmp_path / "text").read_text().endswith("s\n")
+    assert "\x1b" not in (tmp_path / "text").read_text()
+
+
+@root
+def test_github(alpine: Command, tmp_path: pathlib.Path) -> None:
+    lines = _test(alpine, tmp_path, HOSTILE, "--report", "github=-").stdout.decode().splitlines()
+    assert lines[0] == "::error file=x.smoke.yaml,line=1,title=a # <b>::exit_code: expected 0, found 1"
+    assert lines[1].startswith("::error file=x.smoke.yaml,line=14,title=e::'nonesuch'")
+
+
+@root
+def test_folders_and_several_paths(alpine: Command, tmp_path: pathlib.Path) -> None:
+    for name in ("b/z.smoke.yaml", "b/a.smoke.yml", "b/c/x.smoke.yaml", ".git/n.smoke.yaml", "b/plain.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{{name: {name}, image: alpine, command: ['true']}}")
+    assert _marks(alpine("test", ".", cwd=tmp_path)) == [
+        f"passed b/{n}" for n in ("a.smoke.yml", "z.smoke.yaml", "c/x.smoke.yaml")
+    ]
+    assert _marks(alpine("test", "b/plain.yaml", "b/*.smoke.yaml", "b/z.smoke.yaml", cwd=tmp_path)) == [
+        "passed b/plain.yaml",
+        "passed b/z.smoke.yaml",
+    ]
+    assert alpine("test", "nonesuch", cwd=tmp_path).code == 2

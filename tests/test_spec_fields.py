@@ -17,7 +17,7 @@ from mydocker.spec.later import LATER_KEYS
 from mydocker.spec.shape import SHAPES
 
 BY_PLACE = {"image", "command", "args"}
-IN_FILES = {"expect"}  # what only a file can say
+IN_FILES = {"expect", "tags", "skip", "retries", "matrix"}  # what only a file can say
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)

@@ -5,56 +5,72 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import ExitStack
 
 from mydocker.cli.output import complain
 from mydocker.cli.parser import Parser
 from mydocker.errors import MydockerError, SpecError, UsageError
+from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
-from mydocker.smoke.batch import Batch, Limits, exit_code
+from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
 from mydocker.smoke.case import Case, Result
 from mydocker.smoke.collect import collect
+from mydocker.smoke.report import FORMATS, Report, parse_target
+from mydocker.smoke.select import Memory, by_name, by_tags
 from mydocker.smoke.textreport import lines_of, summary
 from mydocker.spec.duration import parse_duration
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+    from typing import TextIO
 
 USAGE = 2
-INFRASTRUCTURE = 3
 NO_TESTS = 5
 _EPILOG = "Exit code: 0 all passed, 1 some failed, 2 wrong usage or spec, 3 some could not be judged, 5 no tests."
 
 
 def test_command(argv: list[str]) -> int:
     """Run the cases that ARGV names; what the verdicts come to as an exit code."""
-    try:
-        options = _parser().parse_args(argv)
-        limits = _limits(options)
-        cases = collect(options.paths, environ=os.environ)
-    except (UsageError, SpecError) as error:
-        complain(error)
-        return USAGE
-    if not cases:
-        complain(MydockerError("there is nothing to test", hint="a folder's tests are its *.smoke.yaml files"))
-        return NO_TESTS
-    return _run(cases, limits)
+    with ExitStack() as files:
+        try:
+            options = _parser().parse_args(argv)
+            limits = _limits(options)
+            memory = Memory(f"{Store.open(os.environ).root}/failed.json")
+            cases = _cases(options, memory)
+            reports = _open_reports(options.report, files)
+        except (UsageError, SpecError) as error:
+            complain(error)
+            return USAGE
+        if not cases:
+            complain(MydockerError("there is nothing to test", hint="a folder's tests are its *.smoke.yaml files"))
+            return NO_TESTS
+        return _run(cases, limits, reports, memory)
 
 
 def _parser() -> Parser:
     parser = Parser("test", description="Run containers and judge them by what their spec files expect.")
     parser.epilog = _EPILOG
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="a spec file, FILE:LINE for one spec of it, or a folder"
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="a spec file, FILE:LINE for one spec of it, or a folder")
+    add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
+    add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
+    add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
+    add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
+    add("--maxfail", type=_count, metavar="N", help="begin no more after N have failed")
+    add("--timeout", metavar="DURATION", help="end the whole batch after this time")
+    add(
+        "--report",
+        action="append",
+        default=[],
+        metavar="FORMAT=FILE",
+        help=f"write a report ({', '.join(FORMATS)}) to FILE, - for standard output; may be repeated",
     )
-    parser.add_argument("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
-    parser.add_argument("--maxfail", type=_count, metavar="N", help="begin no more after N have failed")
-    parser.add_argument("--timeout", metavar="DURATION", help="end the whole batch after this time")
     return parser
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1000):
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text)):
         raise ValueError
     return int(text)
 
@@ -70,15 +86,57 @@ def _limits(options: argparse.Namespace) -> Limits:
     )
 
 
-def _run(cases: list[Case], limits: Limits) -> int:
+def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
+    """The cases that are wanted, numbered anew."""
+    cases = collect(options.paths, environ=os.environ)
+    if options.k is not None:
+        cases = by_name(cases, options.k)
+    if options.tags is not None:
+        cases = by_tags(cases, options.tags)
+    if options.last_failed:
+        cases = memory.select(cases)
+    return [case.replace(number=number) for number, case in enumerate(cases)]
+
+
+def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
+    """Opened before anything runs, so that a wrong path costs no time. What people read comes last or not at all."""
+    reports = []
+    for word in words:
+        format, path = parse_target(word)
+        if path == "-":
+            file: TextIO = sys.stdout
+        else:
+            try:
+                file = files.enter_context(open(path, "w", encoding="utf-8"))  # noqa: SIM115  # FILES closes it
+            except OSError as error:
+                raise UsageError(f"cannot write the report {path}: {error.strerror}") from None
+        reports.append(Report(format, file))
+    return reports
+
+
+def _run(cases: list[Case], limits: Limits, reports: list[Report], memory: Memory) -> int:
     began = time.monotonic()
     batch = Batch(cases, limits=limits, environ=os.environ)
+    to_people = all(report.file is not sys.stdout for report in reports)
     results: list[Result] = []
-    for result in _in_order(batch.results()):
+    for result in _in_order(_told(batch.results(), reports)):
         results.append(result)
-        _print(*lines_of(result))
-    _print("", summary(results, seconds=time.monotonic() - began))
-    return exit_code(results, interrupted=batch.interrupted)
+        if to_people:
+            _print(*lines_of(result))
+    seconds = time.monotonic() - began
+    memory.keep(results)
+    for report in reports:
+        report.finish(results, seconds=seconds)
+    if to_people:
+        _print("", summary(results, seconds=seconds))
+    return exit_code(results, interrupted=batch.stopped == INTERRUPTED)
+
+
+def _told(results: Iterator[Result], reports: list[Report]) -> Iterator[Result]:
+    for result in results:
+        for report in reports:
+            report.add(result)
+        yield result
 
 
 def _in_order(results: Iterator[Result]) -> Iterator[Result]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 KEPT = 8 << 20  # bytes of each output
+INTERRUPTED = "interrupted"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 INSIST = 0.1  # seconds after which a container that was asked to end is asked again, and so killed (supervise.py)
 _CHUNK = 1 << 16
@@ -95,8 +96,8 @@ class Batch:
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
         self.ready: deque[Result] = deque()
-        self.stopped = ""
-        self.interrupted = False
+        self.stopped = ""  # why no more are begun
+        self.ending = False  # whether those that run are to end as well
         self.bad = 0
         self.began = time.monotonic()
 
@@ -118,10 +119,13 @@ class Batch:
     def _begin_more(self) -> None:
         while self.waiting and self.stopped:
             case, attempt = self.waiting.popleft()
-            verdict, reason = ERROR if self.interrupted else SKIPPED, f"not run: {self.stopped}"
+            verdict, reason = ERROR if self.ending else SKIPPED, f"not run: {self.stopped}"
             self.ready.append(Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1))
         while self.waiting and len(self.running) < self.limits.jobs:
             case, attempt = self.waiting.popleft()
+            if case.spec.skip:
+                self.ready.append(Result(case=case, verdict=SKIPPED, reason=case.spec.skip, attempts=0))
+                continue
             run = _Run(case, start(case.spec, environ=self.environ), attempt=attempt)
             self.running[run.worker.pidfd] = run
             self._on(run.worker.pidfd, partial(self._end, run))
@@ -142,7 +146,7 @@ class Batch:
                 self.actions[descriptor]()
         if self.limits.timeout is not None and not self.stopped and self._left() <= 0:
             self._stop(f"the batch was over its {self.limits.timeout:g} s")
-        elif self.interrupted:
+        elif self.ending:
             self._ask_to_end()
 
     def _left(self) -> float:
@@ -150,7 +154,7 @@ class Batch:
 
     def _patience(self) -> float | None:
         """Milliseconds until something is due."""
-        if self.interrupted:
+        if self.ending:
             return INSIST * 1000
         return max(0.0, self._left()) * 1000 + 1 if self.limits.timeout is not None else None
 
@@ -163,10 +167,13 @@ class Batch:
             self._forget(descriptor)
         del self.running[run.worker.pidfd]
         finding = run.finish()
-        if self.interrupted:
+        if self.ending:
             result = Result(case=run.case, verdict=ERROR, reason=self.stopped, finding=finding, attempts=run.attempt)
         else:
             result = judge(run.case, finding, attempts=run.attempt, began=run.began - self.began)
+        if result.verdict in (FAILED, ERROR) and run.attempt <= run.case.spec.retries and not self.stopped:
+            self.waiting.appendleft((run.case, run.attempt + 1))
+            return
         self.ready.append(result)
         self.bad += result.verdict in (FAILED, ERROR)
         if self.limits.max_failures and self.bad >= self.limits.max_failures and not self.stopped:
@@ -174,10 +181,10 @@ class Batch:
 
     def _take_signal(self, signals: Signals) -> None:
         if signals.take() in STOPPING:
-            self._stop("interrupted")
+            self._stop(INTERRUPTED)
 
     def _stop(self, reason: str) -> None:
-        self.stopped, self.interrupted = reason, True
+        self.stopped, self.ending = reason, True
         self._ask_to_end()
 
     def _ask_to_end(self) -> None:

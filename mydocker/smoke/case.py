@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
 from mydocker.spec.container import ContainerSpec
@@ -22,14 +24,18 @@ class Case(Record):
 
     @property
     def title(self) -> str:
-        return self.spec.name or f"{self.file}:{self.line}"
+        name = self.spec.name or f"{self.file}:{self.line}"
+        return f"{name} ({self._variables})" if self.spec.matrix else name
 
     @property
     def again(self) -> str:
         """The command that runs this case alone."""
-        import shlex
+        chosen = ["-k", " and ".join(self._variables.split(", "))] if self.spec.matrix else []
+        return shlex.join(["mydocker", "test", *chosen, f"{self.file}:{self.line}"])
 
-        return f"mydocker test {shlex.quote(f'{self.file}:{self.line}')}"
+    @property
+    def _variables(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.spec.matrix.items())
 
 
 class Finding(Record):

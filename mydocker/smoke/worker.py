@@ -103,8 +103,8 @@ def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int) -> dict[
 
 
 def _look(spec: ContainerSpec, view: View, finding: int) -> None:
-    """Tell the facts that SPEC asks for. As an ordinary user, look as root of the container's own ids."""
-    if view.plan.rootless is None or view.plan.rootless.is_single:
+    """Tell the facts that SPEC asks for. As an ordinary user, look with the container's own ids."""
+    if view.plan.rootless is None:
         _tell(finding, {"facts": _facts(spec, view)})
         return
     from mydocker import idmap

@@ -135,6 +135,10 @@ class ContainerSpec(Record):
     tty: bool = False
     stdin_open: bool = False
     expect: Expect | None = None  # what `mydocker test` judges it by
+    tags: tuple[str, ...] = ()
+    skip: str | None = None  # why a batch does not run it
+    retries: int = 0  # how often a batch runs it again if it does not pass
+    matrix: Mapping[str, str] = {}  # the variables that tell it from the others that its document makes
 
     @property
     def limited(self) -> bool:

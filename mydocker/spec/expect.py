@@ -41,10 +41,9 @@ class Check(Record):
 
 
 class Expect(Record):
-    """All that is expected of one container. `within`: seconds in which it must come true, while the container runs."""
+    """All that is expected of one container."""
 
     checks: tuple[Check, ...] = ()
-    within: float | None = None
 
     def of(self, *about: str) -> tuple[Check, ...]:
         """The checks whose subject begins with ABOUT."""
@@ -60,11 +59,11 @@ STANDARD = (
 def complete(expect: Expect | None) -> Expect:
     """EXPECT with what it does not say: the command ends by itself, and with exit code 0.
 
-    One that is expected to run out of time, or to be watched while it runs, has no exit code of its own.
+    One that is expected to run out of time has no exit code of its own.
     """
     given = expect or Expect()
     said = {check.about[0] for check in given.checks}
-    if "timed_out" in said or given.within is not None:
+    if "timed_out" in said:
         return given
     implied = tuple(check for check in STANDARD if check.about[0] not in said)
     return given.replace(checks=(*implied, *given.checks))

@@ -542,6 +542,43 @@ FIELDS = (
         group="verdict",
         help="What must be true of the container, for `mydocker test`",
     ),
+    Field(
+        name="tags",
+        key="tags",
+        metavar="TAG",
+        shape="flow",
+        parse=words.text,
+        group="verdict",
+        help="Words by which `mydocker test --tags` chooses",
+    ),
+    Field(
+        name="skip",
+        key="skip",
+        metavar="REASON",
+        shape="flow",
+        parse=words.text,
+        group="verdict",
+        help="Why `mydocker test` does not run this one; true and false do as well",
+    ),
+    Field(
+        name="retries",
+        key="retries",
+        metavar="NUMBER",
+        shape="flow",
+        parse=words.text,
+        group="verdict",
+        help="How often `mydocker test` tries again what did not pass",
+    ),
+    Field(
+        name="matrix",
+        key="matrix",
+        metavar="VARIABLES",
+        shape="flow",
+        parse=words.text,
+        merge="update",
+        group="verdict",
+        help="Variables with lists of values: a container for each combination of them",
+    ),
 )
 
 DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do nothing")

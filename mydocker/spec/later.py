@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 _KEYS = """
     configs depends_on extends healthcheck
-    include matrix ports pre_start profiles restart retries
-    secrets skip tags
+    include ports pre_start profiles restart
+    secrets
 """
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours

@@ -11,6 +11,7 @@ from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.document import SIZE_LIMIT, parse_documents
 from mydocker.spec.envfile import read_compose_file, why_unreadable
 from mydocker.spec.fields import FIELDS
+from mydocker.spec.flow import combinations
 from mydocker.spec.later import LATER_KEYS, nearest
 from mydocker.spec.node import Mapping, Node, Problem, Scalar
 from mydocker.spec.reading import Reading, unknown_key
@@ -55,13 +56,13 @@ def _load(path: str, environ: collections.abc.Mapping[str, str]) -> tuple[list[C
         return [], [f"{shown}: {error.message}"]
     documents, problems = parse_documents(raw)
     reading = Reading(place=place, problems=problems)
-    specs = [_container(document, reading, shown) for document in documents]
+    specs = [spec for document in documents for spec in _containers(document, reading, shown)]
     if not documents and not problems:
         problems.append(Problem(line=1, column=1, message="there is no container in this file"))
     ordered = sorted(problems, key=lambda x: (x.line, x.column))
     # an alias shows one mistake in several places; it is one mistake
     lines = list(dict.fromkeys(f"{shown}:{x.line}:{x.column}: {x.message}" for x in ordered))
-    return [spec for spec in specs if spec], lines
+    return specs, lines
 
 
 def _read(path: str) -> bytes:
@@ -84,16 +85,24 @@ def _place(path: str, environ: collections.abc.Mapping[str, str]) -> Place:
     return Place(directory=directory, environ={**read_compose_file(beside, lookup=environ.get), **environ})
 
 
-def _container(document: Node, reading: Reading, shown: str) -> ContainerSpec | None:
-    """The spec of one document; None if anything is wrong with it."""
-    before = len(reading.problems)
+def _containers(document: Node, reading: Reading, shown: str) -> list[ContainerSpec]:
+    """The specs of one document, more than one if it has a matrix; none if anything is wrong with it."""
     if not isinstance(document, Mapping):
         reading.refuse(document, "want keys and values, such as 'image: alpine'")
-        return None
+        return []
     keys = {key.text: key for key, _ in document.entries}
     if "services" in keys:
         reading.refuse(keys["services"], "Compose files are not supported yet")
-        return None
+        return []
+    specs = []
+    for variables in combinations(document, reading) if "matrix" in keys else [{}]:
+        place = reading.place.replace(environ={**reading.place.environ, **variables}) if variables else reading.place
+        specs.append(_container(document, keys, reading.replace(place=place), shown))
+    return [spec for spec in specs if spec]
+
+
+def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, shown: str) -> ContainerSpec | None:
+    before = len(reading.problems)
     values = _values(document, reading)
     for key, message in contradictions(values):
         reading.refuse(keys.get(key, document), message)

@@ -235,6 +235,12 @@ def _one_or_more(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
     return _list(node, field, reading) if isinstance(node, Sequence) else (reading.word(node, field.parse),)
 
 
+def _flow(node: Node, field: Field, reading: Reading) -> Any:
+    from mydocker.spec.flow import read_flow
+
+    return read_flow(node, field, reading)
+
+
 SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "text": _text,
     "title": _title,
@@ -251,4 +257,5 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "expect": _expect,
     "hosts": _hosts,
     "one_or_more": _one_or_more,
+    "flow": _flow,
 }

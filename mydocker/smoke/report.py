@@ -1,0 +1,104 @@
+"""Reports, for `--report FORMAT=FILE`: formats of the whole batch, and one that is written case by case."""
+
+from __future__ import annotations
+
+import json
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.smoke.case import ERROR, FAILED, Result
+from mydocker.smoke.data import as_data, clean, counts
+from mydocker.smoke.textreport import lines_of, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TextIO
+
+
+def text(results: Sequence[Result], *, seconds: float) -> str:
+    """What `mydocker test` prints."""
+    lines = [line for result in results for line in lines_of(result)]
+    return "\n".join([*lines, "", summary(results, seconds=seconds)]) + "\n"
+
+
+def as_json(results: Sequence[Result], *, seconds: float) -> str:
+    """One object: `version` 1, `seconds`, `counts` by verdict, and `cases`."""
+    whole = {"version": 1, "seconds": round(seconds, 6), "counts": counts(results)}
+    return json.dumps({**whole, "cases": [as_data(result) for result in results]}, indent=1) + "\n"
+
+
+def github(results: Sequence[Result], *, seconds: float) -> str:
+    """Workflow commands, which GitHub shows beside the lines of the spec file."""
+    lines = []
+    for result in results:
+        if result.verdict == ERROR:
+            lines.append(_annotation(f"{result.case.file}:{result.case.line}", result, result.reason))
+        for failure in result.failures if result.verdict == FAILED else ():
+            words = f"{failure.about}: expected {failure.expected}, found {failure.actual}"
+            lines.append(_annotation(failure.place, result, words))
+    return "".join(lines)
+
+
+def _annotation(place: str, result: Result, message: str) -> str:
+    file, line = place[: len(result.case.file)], place[len(result.case.file) + 1 :].split(":")[0]
+    properties = {"file": file, "line": line, "title": result.case.title}
+    named = ",".join(f"{name}={_value(value)}" for name, value in properties.items())
+    return f"::error {named}::{_data(message)}\n"
+
+
+def _data(words: str) -> str:
+    return clean(words).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _value(words: str) -> str:
+    return _data(words).replace(":", "%3A").replace(",", "%2C")
+
+
+def _junit(results: Sequence[Result], *, seconds: float) -> str:
+    from mydocker.smoke.junit import junit
+
+    return junit(results, seconds=seconds)
+
+
+def _tap(results: Sequence[Result], *, seconds: float) -> str:
+    from mydocker.smoke.tap import tap
+
+    return tap(results, seconds=seconds)
+
+
+WHOLE: dict[str, Callable[..., str]] = {
+    "text": text,
+    "tap": _tap,
+    "junit": _junit,
+    "json": as_json,
+    "github": github,
+}
+FORMATS = (*WHOLE, "jsonl")
+
+
+class Report:
+    """One report that goes to FILE, open for writing: `add` results as they come, `finish` when all are there."""
+
+    def __init__(self, format: str, file: TextIO) -> None:
+        self.format, self.file = format, file
+
+    def add(self, result: Result) -> None:
+        if self.format == "jsonl":
+            self.file.write(json.dumps(as_data(result)) + "\n")
+            self.file.flush()
+
+    def finish(self, results: Sequence[Result], *, seconds: float) -> None:
+        """RESULTS are in the order of their cases."""
+        if self.format in WHOLE:
+            self.file.write(WHOLE[self.format](results, seconds=seconds))
+        self.file.flush()
+
+
+def parse_target(word: str) -> tuple[str, str]:
+    """(format, path) of `--report FORMAT=FILE`; FILE - is standard output."""
+    format, equals, path = word.partition("=")
+    if format not in FORMATS:
+        raise UsageError(f"report {word!r}: want one of {', '.join(FORMATS)}, as in junit=report.xml")
+    if not path:
+        raise UsageError(f"report {word!r}: want a file, as in {format}=FILE; - is standard output")
+    return format, path

@@ -1,0 +1,54 @@
+"""The report in the Test Anything Protocol, version 14: a line for each case, YAML below one that did not pass."""
+
+from __future__ import annotations
+
+import json
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.smoke.case import PASSED, SKIPPED, Result
+from mydocker.smoke.data import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def tap(results: Sequence[Result], *, seconds: float) -> str:
+    """The whole report."""
+    lines = ["TAP version 14", f"1..{len(results)}"]
+    for number, result in enumerate(results, start=1):
+        good = "ok" if result.verdict in (PASSED, SKIPPED) else "not ok"
+        skip = f" # SKIP {_line(result.reason)}" if result.verdict == SKIPPED else ""
+        lines.append(f"{good} {number} - {_escaped(result.case.title)}{skip}")
+        if good == "not ok":
+            lines += _diagnostics(result)
+    return "\n".join(lines) + "\n"
+
+
+def _diagnostics(result: Result) -> Iterator[str]:
+    """A YAML block; strings are written as JSON writes them, which YAML reads."""
+    yield "  ---"
+    yield f"  severity: {'fail' if result.failures else 'error'}"
+    yield f"  at: {_quoted(f'{result.case.file}:{result.case.line}')}"
+    yield f"  again: {_quoted(result.case.again)}"
+    if result.reason:
+        yield f"  message: {_quoted(result.reason)}"
+    if result.failures:
+        yield "  failures:"
+    for failure in result.failures:
+        marks = ("  - ", "    ", "    ", "    ")
+        for mark, (name, value) in zip(marks, failure.as_dict().items(), strict=True):
+            yield f"  {mark}{name}: {_quoted(value)}"
+    yield "  ..."
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(clean(text))
+
+
+def _escaped(title: str) -> str:
+    """A `#` would begin a directive; a title that begins with a digit is kept apart by the dash."""
+    return _line(title).replace("\\", "\\\\").replace("#", "\\#")
+
+
+def _line(text: str) -> str:
+    return " ".join(clean(text).split())

@@ -1,0 +1,95 @@
+"""What a spec says about the batch that it is part of: `tags`, `skip`, `retries`, and the variables of its `matrix`."""
+
+from __future__ import annotations
+
+import itertools
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mydocker.spec.fields import Field
+    from mydocker.spec.reading import Reading
+    from mydocker.spec.words import Place
+
+RETRIES_LIMIT = 100
+COMBINATIONS_LIMIT = 1000
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+
+
+def read_flow(node: Node, field: Field, reading: Reading) -> Any:
+    """The value of the key that FIELD describes."""
+    return _READERS[field.key](node, reading)
+
+
+def _tags(node: Node, reading: Reading) -> tuple[str, ...]:
+    items = node.items if isinstance(node, Sequence) else (node,)
+    return tuple(reading.word(item, _tag) for item in items)
+
+
+def _tag(word: str, place: Place) -> str:
+    if not word or not _NAME.union("-.").issuperset(word):
+        raise UsageError(f"tag {word!r}: want letters, digits, _ . and -")
+    return word
+
+
+def _skip(node: Node, reading: Reading) -> str | None:
+    """Why this is not to run; `false` if it is."""
+    word = reading.text(node, want="a reason, or true or false")
+    return None if word.lower() in ("false", "no", "") else "it says so" if word.lower() in ("true", "yes") else word
+
+
+def _retries(node: Node, reading: Reading) -> int:
+    count: int = reading.word(node, _count)
+    return count
+
+
+def _count(word: str, place: Place) -> int:
+    if not (word.isascii() and word.isdigit() and len(word) < 4 and int(word) <= RETRIES_LIMIT):
+        raise UsageError(f"{word!r}: want a number of retries, at most {RETRIES_LIMIT}")
+    return int(word)
+
+
+def _matrix(node: Node, reading: Reading) -> dict[str, str]:
+    """What is to be said of it has been said by `combinations`, and each spec has its own variables."""
+    return {name: value for name, value in reading.place.environ.items() if name in _names(node)}
+
+
+def _names(node: Node) -> set[str]:
+    return {key.text for key, _ in node.entries} if isinstance(node, Mapping) else set()
+
+
+def combinations(document: Mapping, reading: Reading) -> list[dict[str, str]]:
+    """The variables of each spec that the `matrix` of DOCUMENT makes of it; without one, a single spec with none."""
+    node = next((value for key, value in document.entries if key.text == "matrix"), None)
+    if node is None or (isinstance(node, Scalar) and node.is_null):
+        return [{}]
+    if not isinstance(node, Mapping) or not node.entries:
+        reading.refuse(node, "want a mapping of variables to lists of values")
+        return [{}]
+    axes = [[(key.text, value) for value in _values(key, values, reading)] for key, values in node.entries]
+    found = [dict(choice) for choice in itertools.islice(itertools.product(*axes), COMBINATIONS_LIMIT + 1)]
+    if len(found) > COMBINATIONS_LIMIT:
+        reading.refuse(node, f"more than {COMBINATIONS_LIMIT} combinations")
+    return found[:COMBINATIONS_LIMIT] or [{}]
+
+
+def _values(key: Scalar, node: Node, reading: Reading) -> list[str]:
+    if not key.text or not _NAME.issuperset(key.text) or key.text[0].isdigit():
+        reading.refuse(key, f"{key.text!r}: want the name of a variable")
+    if not isinstance(node, Sequence) or not node.items:
+        reading.refuse(node, "want a list of values")
+        return []
+    return [reading.text(item) for item in node.items]
+
+
+_READERS: dict[str, Callable[[Node, Reading], Any]] = {
+    "tags": _tags,
+    "skip": _skip,
+    "retries": _retries,
+    "matrix": _matrix,
+}
