@@ -82,7 +82,7 @@ def test_nobody_else_can_look_inside(image: tuple[Store, Reference, StoredImage]
     """Layers hold setuid programs of strangers."""
     root = image[0].root
     assert {name: os.stat(f"{root}/{name}").st_mode & 0o777 for name in os.listdir(root)} == dict.fromkeys(
-        ["blobs", "containers", "incoming", "layers", "refs"], 0o700
+        ["blobs", "containers", "incoming", "layers", "refs", "skeletons"], 0o700
     )
     assert os.listdir(f"{root}/incoming") == []
 
