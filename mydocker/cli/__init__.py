@@ -16,6 +16,7 @@ RUNNING = ("run", "up")  # their exit codes are those of what they run
 OTHERS = (
     "check",
     "doctor",
+    "explain",
     "fsck",
     "history",
     "images",
