@@ -83,10 +83,7 @@ def _file_value(check: Check, finding: Finding) -> tuple[Any, str]:
         return None, finding.problem or "the container could not be looked into"
     if attribute not in facts:
         return None, facts.get("problem", "the file does not exist")
-    value = facts[attribute]
-    if attribute in ("owner", "group"):  # by name, or by number
-        return (check.matcher.want if check.matcher.want in value else " or ".join(value)), ""
-    return value, ""
+    return facts[attribute], ""
 
 
 def _expected(check: Check) -> str:
@@ -115,6 +112,9 @@ def _actual(check: Check, value: Any, finding: Finding) -> str:
         return "there is one" if value else "there is none"
     if about[-1] in ("stdout", "stderr", "contents"):
         return decisive_lines(check.matcher, value)
+    if about[-1] in ("owner", "group"):
+        *names, number = value
+        return f"{' or '.join(names)} ({number})" if names else str(number)
     return shown(value)
 
 

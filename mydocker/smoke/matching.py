@@ -118,6 +118,7 @@ _LOGIC: dict[str, Callable[[Any, Any], bool]] = {
 _RULES: dict[str, Callable[[Any, Any], bool]] = {
     "text": _text,
     "equal": _equal,
+    "called": lambda want, value: want in value,
     "contain-substring": _contains,
     "contain-element": _has_element,
     "contain-elements": _has_elements,
@@ -172,6 +173,7 @@ def shown(value: Any) -> str:
 _PHRASES: dict[str, Callable[[Any], str]] = {
     "text": lambda want: shown(want) if want else "nothing",
     "equal": shown,
+    "called": str,
     "contain-substring": lambda want: f"text with {shown(want)}",
     "contain-element": lambda want: f"an element that is {describe(want)}",
     "contain-elements": lambda want: "elements that are " + ", ".join(describe(inner) for inner in want),

@@ -17,6 +17,7 @@ class Matcher(Record):
 
     text               equal, but for a last line end that WANT may leave out
     equal              WANT is the value
+    called             WANT is one of its names: an owner has a name and a number
     contain-substring  WANT is in the text
     contain-element    an element (of a text: a line) matches WANT, a Matcher; contain-elements: each of WANT has one
     match-regexp       WANT, a pattern, is found in the text

@@ -110,7 +110,8 @@ def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
         else:
             value = reading.word(members[name], _FILE_WORDS[name])
             if value is not None:
-                yield from _check(members[name], ("files", path, name), Matcher(op="equal", want=value))
+                op = "called" if name in ("owner", "group") else "equal"
+                yield from _check(members[name], ("files", path, name), Matcher(op=op, want=value))
 
 
 def _changes(node: Node, reading: Reading) -> Iterator[Check]:

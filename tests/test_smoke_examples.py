@@ -1,0 +1,63 @@
+"""The examples as a batch: what holds holds, each failure reads as it should, and no expectation is idle."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import pytest
+from lab.command import Command
+
+from mydocker.smoke.batch import Batch, Limits
+from mydocker.smoke.case import Case
+from mydocker.smoke.collect import collect
+from mydocker.spec.expect import Check, Expect, Matcher
+
+ROOT = pathlib.Path(__file__).parent.parent
+REPORT = ROOT / "tests" / "reports" / "failures.txt"
+
+pytestmark = pytest.mark.root
+
+
+def _without_times(report: bytes) -> str:
+    text = re.sub(r" +[\d.]+ s$", "  0.00 s", report.decode(), flags=re.MULTILINE)
+    return re.sub(r"actual:   [\d.]+ seconds$", "actual:   0.300 seconds", text, flags=re.MULTILINE)
+
+
+def test_the_examples_pass(mydocker: Command) -> None:
+    done = mydocker("test", "examples", cwd=ROOT)
+    assert (done.stderr, done.code) == (b"", 0)
+    assert b"8 passed, 1 skipped in" in done.stdout
+
+
+def test_a_report_of_every_kind_of_failure_reads_as_a_user_sees_it(mydocker: Command) -> None:
+    done = mydocker("test", "examples/failures.yaml", cwd=ROOT)
+    assert (done.stderr, done.code) == (b"", 1)
+    assert _without_times(done.stdout) == REPORT.read_text()
+
+
+def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutation check: each check, turned round, turns the verdict of its case."""
+    monkeypatch.chdir(ROOT)
+    cases = [case for case in collect(["examples"], environ={}) if not case.spec.skip]
+    mutants = [(case, check) for case in cases for check in (case.spec.expect or Expect()).checks]
+    turned = [
+        case.replace(number=number, spec=case.spec.replace(expect=_turned(case, check)))
+        for number, (case, check) in enumerate(mutants)
+    ]
+    results = sorted(
+        Batch(turned, limits=Limits(jobs=2), environ=mydocker.environment).results(),
+        key=lambda result: result.case.number,
+    )
+    assert len(results) == len(mutants) > 20
+    for result, (case, check) in zip(results, mutants, strict=True):
+        assert result.verdict == "failed", (case.title, check)
+        places = [failure.place for failure in result.failures]
+        assert f"{case.file}:{check.line}:{check.column}" in places, (case.title, check)
+
+
+def _turned(case: Case, check: Check) -> Expect:
+    """The expectations of CASE, with the opposite of CHECK."""
+    assert case.spec.expect is not None
+    opposite = check.replace(matcher=Matcher(op="not", want=check.matcher))
+    return Expect(checks=tuple(opposite if each is check else each for each in case.spec.expect.checks))
