@@ -14,6 +14,7 @@ from mydocker.record import Record
 
 DOCKER_HUB = "docker.io"
 DEFAULT_TAG = "latest"
+TRANSPORTS = ("oci", "oci-archive", "docker-archive", "dir")
 NAME_LIMIT = 255
 TAG_LIMIT = 128
 
@@ -80,20 +81,37 @@ _ARCHITECTURES = {
 }
 
 
+class Location(Record):
+    """Files that have an image (containers-transports(5)): `transport`, `path`, and which image of several."""
+
+    transport: str
+    path: str
+    selector: str = ""
+
+
 class Reference(Record):
     """An image's name, complete: registry `host[:port]`, repository, and a tag, a digest, or both.
 
-    `digest` decides when present. `str(reference)` is the full form; `familiar` is as Docker prints it.
+    `digest` decides when present. With a `location` the image is there, in no registry. `str(reference)` is the full
+    form; `familiar` is as Docker prints it.
     """
 
     registry: str
     repository: str
     tag: str | None
     digest: Digest | None = None
+    location: Location | None = None
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Accepts what `docker run` accepts: `alpine`, `alpine:3.20`, `user/app`, `host:5000/app@sha256:…`."""
+        """Accepts what `docker run` accepts: `alpine`, `alpine:3.20`, `user/app`, `host:5000/app@sha256:…`; and
+        containers-transports(5): `docker://NAME`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
+        `docker-archive:FILE[:NAME]`, `dir:DIR`.
+        """
+        transport, colon, rest = text.partition(":")
+        if colon and transport in TRANSPORTS:
+            return cls._located(transport, rest)
+        text = text.removeprefix("docker://")
         name, at, digest_text = text.partition("@")
         digest = Digest.parse(digest_text) if at else None
         head, slash, tail = name.rpartition("/")
@@ -114,6 +132,18 @@ class Reference(Record):
             tag=tag if colon else None if digest else DEFAULT_TAG,
             digest=digest,
         )
+
+    @classmethod
+    def _located(cls, transport: str, rest: str) -> Reference:
+        """Its name in the store is `localhost/` and that of the file, as for Podman, which never is a registry's."""
+        path, _, selector = (rest, "", "") if transport == "dir" else rest.partition(":")
+        if not path or "\0" in path:
+            raise UsageError(f"invalid image reference {transport + ':' + rest!r}: want {transport}:PATH")
+        letters = [letter if letter in _LOWER else "-" for letter in os.path.basename(path.rstrip("/")).lower()]
+        repository = "".join(letters).strip("-")[:NAME_LIMIT].strip("-") or "image"
+        location = Location(transport=transport, path=path, selector=selector)
+        tag = selector if _is_tag(selector) else DEFAULT_TAG
+        return cls(registry="localhost", repository=repository, tag=tag, location=location)
 
     @property
     def familiar(self) -> str:

@@ -106,7 +106,7 @@ def pulled(mydocker: Command, registry: Registry) -> Command:
 
 @root
 def test_a_byte_flipped_anywhere_is_named_and_repaired(pulled: Command) -> None:
-    files = sorted(path for path in pulled.store.rglob("*") if path.is_file())
+    files = sorted(path for path in pulled.store.rglob("*") if path.is_file() and not path.is_symlink())
     chooser = random.Random(1)
     assert len(files) > 12
     for path in files:

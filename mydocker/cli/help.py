@@ -22,6 +22,8 @@ Commands:
   history IMAGE                            how an image was made
   tag IMAGE NAME                           give an image one more name
   rmi IMAGE...                             remove images
+  save -o FILE IMAGE...                    write images to an archive
+  load -i FILE                             read images from an archive or a directory
   prune                                    free the space of what no image needs
   fsck                                     check every byte of the store
 

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from typing import Protocol, Self
 
 from mydocker.errors import RegistryError
 from mydocker.image.manifest import Descriptor
-from mydocker.image.registry import Registry
 
 CHUNK = 256 << 10
 RESTARTS = 5  # for one blob; each failure to open it has been retried already, see transport.py
 
 
-def chunks(registry: Registry, descriptor: Descriptor) -> Iterator[bytes]:
+class Stream(Protocol):
+    """A blob from `offset` on, for use with `with`."""
+
+    offset: int
+
+    def read(self, size: int) -> bytes: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Source(Protocol):
+    """What has images: a registry, see `Registry` for the contract, or files."""
+
+    def manifest(self, identifier: str) -> tuple[bytes, str | None]: ...
+
+    def open_blob(self, descriptor: Descriptor, *, offset: int = 0) -> Stream: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def chunks(source: Source, descriptor: Descriptor) -> Generator[bytes, None, None]:
     """The bytes of DESCRIPTOR, unverified. Raises RegistryError when it keeps breaking off."""
     done = restarts = 0
     while True:
         try:
-            with registry.open_blob(descriptor, offset=done) as stream:
+            with source.open_blob(descriptor, offset=done) as stream:
                 skip = done - stream.offset  # the server may not do ranges: what we have is read again and dropped
                 while data := stream.read(CHUNK):
                     fresh = data[skip:]

@@ -82,7 +82,7 @@ def _by_name(known: list[Image], text: str) -> list[Image]:
 def is_name_of(reference: Reference, text: str) -> bool:
     """Whether TEXT, which may be an ID instead, is REFERENCE. A tag beside a digest says nothing."""
     try:
-        wanted = Reference.parse(text)
+        wanted = Reference.parse(text).replace(location=None)
     except UsageError:
         return False
     return reference == (wanted.replace(tag=None) if wanted.digest else wanted)

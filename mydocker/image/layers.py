@@ -1,6 +1,6 @@
 """The layers of an image that the store lacks: fetched three at a time, verified on the way, published one by one.
 
-    registry -> size and digest -> inflate -> diff ID -> scan -> confined tar -> rename
+    source -> size and digest -> inflate -> diff ID -> scan -> confined tar -> rename
 
 Nothing waits for a whole layer, nothing keeps one in memory.
 """
@@ -11,17 +11,17 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 from mydocker import kernel, tools
 from mydocker.errors import ImageError, StoreError
 from mydocker.idmap import IdMap
 from mydocker.image import blob
+from mydocker.image.blob import Source
 from mydocker.image.incoming import Claim
 from mydocker.image.inflate import inflate
 from mydocker.image.manifest import Descriptor, compression
 from mydocker.image.progress import Step, megabytes
-from mydocker.image.registry import Registry
 from mydocker.image.skeleton import Writer
 from mydocker.image.store import Store
 from mydocker.image.tarstream import Scan
@@ -47,7 +47,7 @@ class _Stopped(Exception):
 
 
 def fetch(
-    wanted: Mapping[Digest, Descriptor], *, registry: Registry, store: Store, progress: Callable[[Step], None]
+    wanted: Mapping[Digest, Descriptor], *, source: Source, store: Store, progress: Callable[[Step], None]
 ) -> None:
     """Put every layer of WANTED, diff ID to blob, into the store. On failure those that are complete stay.
 
@@ -62,7 +62,7 @@ def fetch(
                 claim = stack.enter_context(Claim(store, diff_id))
                 if not claim.is_done:
                     jobs.append(_begin(wanted[diff_id], diff_id, claim, store.ids, stack))
-            _run(sorted(jobs, key=lambda job: -job.descriptor.size), registry, progress)  # the longest first
+            _run(sorted(jobs, key=lambda job: -job.descriptor.size), source, progress)  # the longest first
 
 
 def _begin(descriptor: Descriptor, diff_id: Digest, claim: Claim, ids: IdMap | None, stack: ExitStack) -> _Job:
@@ -74,10 +74,10 @@ def _begin(descriptor: Descriptor, diff_id: Digest, claim: Claim, ids: IdMap | N
     return _Job(descriptor=descriptor, diff_id=diff_id, claim=claim, unpacker=unpacker)
 
 
-def _run(jobs: list[_Job], registry: Registry, progress: Callable[[Step], None]) -> None:
+def _run(jobs: list[_Job], source: Source, progress: Callable[[Step], None]) -> None:
     """Work on JOBS in a few threads. Raises the first failure; the other threads have ended by then."""
-    crew = _Crew(jobs, registry, progress)
-    # daemons: an interrupted pull must not wait for a registry that says nothing
+    crew = _Crew(jobs, source, progress)
+    # daemons: an interrupted pull must not wait for a source that says nothing
     threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(PARALLEL, len(jobs)))]
     try:
         for thread in threads:
@@ -98,13 +98,13 @@ def _run(jobs: list[_Job], registry: Registry, progress: Callable[[Step], None])
 class _Crew:
     """What the threads share; each of them does `work`."""
 
-    def __init__(self, jobs: list[_Job], registry: Registry, progress: Callable[[Step], None]) -> None:
+    def __init__(self, jobs: list[_Job], source: Source, progress: Callable[[Step], None]) -> None:
         self.stop = threading.Event()
         self.failures: list[BaseException] = []
         self._waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         for job in jobs:
             self._waiting.put(job)
-        self._registry, self._progress, self._telling = registry, progress, threading.Lock()
+        self._source, self._progress, self._telling = source, progress, threading.Lock()
 
     def tell(self, step: Step) -> None:
         """Pass STEP on, one at a time."""
@@ -116,7 +116,7 @@ class _Crew:
         while not self.stop.is_set() and not self._waiting.empty():
             try:
                 job = self._waiting.get_nowait()
-                _fetch_one(job, self._registry, self.tell, self.stop)
+                _fetch_one(job, self._source, self.tell, self.stop)
             except queue.Empty:  # another thread was faster
                 return
             except BaseException as error:  # raised again by the thread that waits for us
@@ -124,9 +124,16 @@ class _Crew:
                 self.stop.set()
 
 
-def _fetch_one(job: _Job, registry: Registry, tell: Callable[[Step], None], stop: threading.Event) -> None:
+def _fetch_one(job: _Job, source: Source, tell: Callable[[Step], None], stop: threading.Event) -> None:
     what = f"layer {job.descriptor.digest}"
-    arriving = _watched(blob.chunks(registry, job.descriptor), job.descriptor, tell, stop)
+    with closing(blob.chunks(source, job.descriptor)) as chunks:
+        _unpack(job, _watched(chunks, job.descriptor, tell, stop), what)
+    size = job.descriptor.size
+    text = f"{_name(job.descriptor)}: {megabytes(size)} done"
+    tell(Step(text=text, blob=job.descriptor.digest, done=size, size=size))
+
+
+def _unpack(job: _Job, arriving: Iterator[bytes], what: str) -> None:
     stored = Verified(arriving, digest=job.descriptor.digest, size=job.descriptor.size, what=what)
     plain = inflate(stored, compression=compression(job.descriptor), what=what)
     skeleton = Writer(job.claim.lock)
@@ -141,9 +148,6 @@ def _fetch_one(job: _Job, registry: Registry, tell: Callable[[Step], None], stop
     job.unpacker.finish(hidden=scan.hidden, opaque=scan.opaque)
     skeleton.finish()
     job.claim.publish()
-    size = job.descriptor.size
-    text = f"{_name(job.descriptor)}: {megabytes(size)} done"
-    tell(Step(text=text, blob=job.descriptor.digest, done=size, size=size))
 
 
 def _watched(

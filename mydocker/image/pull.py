@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 from mydocker.errors import ImageError, ImageNotFoundError, StoreError
 from mydocker.image import blob, incoming, layers, lock
+from mydocker.image.blob import Source
 from mydocker.image.config import parse_config
 from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
 from mydocker.image.progress import Step, silence
-from mydocker.image.registry import Registry
+from mydocker.image.source import open_source
 from mydocker.image.store import Store
 from mydocker.image.stored import ImageConfig, StoredImage
 from mydocker.image.verified import Verified
@@ -36,30 +38,33 @@ def pull(
     store: Store,
     environ: Mapping[str, str],
     progress: Callable[[Step], None] = silence,
+    source: Source | None = None,
 ) -> StoredImage:
-    """Ask the registry what REFERENCE is and fetch what the store lacks. Contract and errors as for `resolve`.
+    """Ask SOURCE, by default the one that REFERENCE names, what that is, and fetch what the store lacks. Contract and
+    errors as for `resolve`. A SOURCE that was given stays open.
 
     The name is written last: until then nobody can see the image, and whatever fails leaves only whole layers.
     """
     try:
         store.prepare()
         incoming.sweep(store)
-        with lock.shared(store.layers), Registry(reference, environ=environ) as registry:
+        opened = nullcontext(source) if source else open_source(reference, environ=environ)
+        with lock.shared(store.layers), opened as origin:
             progress(Step(text=f"pulling {reference.familiar}"))
             if store.ids and store.ids.is_single:
                 progress(Step(text=ONE_OWNER))
-            found = _manifest(registry, reference, platform)
-            raw_config = _config(registry, found.manifest.config)
+            found = _manifest(origin, reference, platform)
+            raw_config = _config(origin, found.manifest.config)
             config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
             wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
-            layers.fetch(wanted, registry=registry, store=store, progress=progress)
-        store.put_blob(found.manifest.config.digest, raw_config)
-        store.put_blob(found.digest, found.raw)
-        for name in _names(reference, found.digests):
-            config_digest = found.manifest.config.digest
-            store.record_ref(name, platform, manifest=found.digest, config=config_digest, origin=reference)
-        progress(Step(text=f"{reference.familiar}: {found.digest}"))
-        return store.image(reference, found.digest, config, diff_ids)
+            layers.fetch(wanted, source=origin, store=store, progress=progress)
+            store.put_blob(found.manifest.config.digest, raw_config)
+            store.put_blob(found.digest, found.raw)
+            for name in _names(reference, found.digests):
+                config_digest = found.manifest.config.digest
+                store.record_ref(name, platform, manifest=found.digest, config=config_digest, origin=reference)
+            progress(Step(text=f"{reference.familiar}: {found.digest}"))
+            return store.image(reference, found.digest, config, diff_ids)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise StoreError(
@@ -68,9 +73,9 @@ def pull(
         ) from error
 
 
-def _manifest(registry: Registry, reference: Reference, platform: Platform) -> _Found:
+def _manifest(source: Source, reference: Reference, platform: Platform) -> _Found:
     identifier = str(reference.digest or reference.tag)
-    raw, content_type = registry.manifest(identifier)
+    raw, content_type = source.manifest(identifier)
     parsed = parse_manifest(raw, content_type=content_type)
     digest = _digest(raw)
     if reference.digest and digest != reference.digest:
@@ -78,7 +83,7 @@ def _manifest(registry: Registry, reference: Reference, platform: Platform) -> _
     if isinstance(parsed, Manifest):
         return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
     chosen = _choose(parsed, platform, reference)
-    raw, content_type = registry.manifest(str(chosen.digest))
+    raw, content_type = source.manifest(str(chosen.digest))
     for _ in Verified([raw], digest=chosen.digest, size=chosen.size, what=f"manifest {chosen.digest}"):
         pass
     inner = parse_manifest(raw, content_type=content_type)
@@ -94,9 +99,9 @@ def _choose(index: Index, platform: Platform, reference: Reference) -> Descripto
         raise ImageNotFoundError(f"image {reference.familiar}: {error.message}", hint=error.hint) from None
 
 
-def _config(registry: Registry, descriptor: Descriptor) -> bytes:
+def _config(source: Source, descriptor: Descriptor) -> bytes:
     what = f"config {descriptor.digest}"
-    chunks = blob.chunks(registry, descriptor)
+    chunks = blob.chunks(source, descriptor)
     return b"".join(Verified(chunks, digest=descriptor.digest, size=descriptor.size, what=what))
 
 
@@ -116,9 +121,10 @@ def _checked(
     return config, diff_ids
 
 
-def _names(reference: Reference, digests: tuple[Digest, ...]) -> list[Reference]:
+def _names(asked: Reference, digests: tuple[Digest, ...]) -> list[Reference]:
     """The names under which the image can be found from now on, the one that was asked for last; a tag beside a digest
     has not been asked about."""
+    reference = asked.replace(location=None)
     by_digest = [reference.replace(tag=None, digest=digest) for digest in reversed(digests)]
     return by_digest if reference.digest else [*by_digest, reference]
 

@@ -21,14 +21,26 @@ def tar(layer: str, path: str) -> Iterator[bytes]:
     entry = -1
     with _Layer(layer) as files:
         for kind, body in skeleton.records(path):
-            if kind == skeleton.HEADERS:
-                entry += 1
-            if entry in dead and kind in (skeleton.HEADERS, skeleton.FILE, skeleton.BYTES):
+            entry += kind == skeleton.HEADERS
+            if entry in dead:
                 continue
             if kind in (skeleton.HEADERS, skeleton.BYTES):
                 yield body
             elif kind == skeleton.FILE:
                 yield from files.read(skeleton.contents(body))
+
+
+def tar_size(path: str, dead: set[int]) -> int:
+    """How many bytes `tar` gives for the skeleton at PATH, of which the entries DEAD are left out."""
+    entry, size = -1, 0
+    for kind, body in skeleton.records(path):
+        entry += kind == skeleton.HEADERS
+        if entry not in dead:
+            if kind == skeleton.FILE:
+                size += skeleton.contents(body).size
+            elif kind in (skeleton.HEADERS, skeleton.BYTES):
+                size += len(body)
+    return size
 
 
 def compare(layer: str, path: str) -> Iterator[str]:

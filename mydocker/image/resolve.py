@@ -26,12 +26,13 @@ def resolve(
     """The image that REFERENCE means on PLATFORM.
 
     POLICY `missing` asks no registry if the store has it, `never` asks none at all, `always` asks and fetches what has
-    changed. PROGRESS is told what is being fetched; perhaps from other threads, one at a time. No thread is
-    left when this returns. Raises ImageError or one of its children, or HostError.
+    changed. What lies in files is looked at each time. PROGRESS is told what is being fetched; perhaps from other
+    threads, one at a time. No thread is left when this returns. Raises ImageError or one of its children, or HostError.
     """
-    if policy != "always" and (image := store.find(reference, platform)):
+    from_registry = reference.location is None
+    if policy != "always" and from_registry and (image := store.find(reference, platform)):
         return image
-    if policy == "never":
+    if policy == "never" and from_registry:
         raise ImageNotFoundError(
             f"image {reference.familiar} for {platform} is not in the store",
             hint="pulling is off (--pull never); --pull missing fetches it",

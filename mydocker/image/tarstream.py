@@ -58,24 +58,22 @@ class Scan:
 
     def _contents(self, source: _Source, entry: Entry, path: bytes) -> Iterator[Piece]:
         """What follows ENTRY, padding included; the skeleton learns what of it will be on disk as PATH."""
-        skeleton, padded = self._skeleton, -(-entry.size // BLOCK) * BLOCK
+        skeleton = self._skeleton
         if skeleton:
             skeleton.entry(self._read, path)
         self._read = []
         if not entry.size:
             return
-        if not skeleton:
-            yield from source.pieces(padded)
-            return
-        note = skeleton.content if entry.is_plain and path else skeleton.literal
+        on_disk = entry.is_plain and bool(path)
         for piece in source.pieces(entry.size):
-            note(piece)
+            if skeleton:
+                (skeleton.content if on_disk else skeleton.literal)(piece)
             yield piece
-        if entry.is_plain and path:
+        if skeleton and on_disk:
             skeleton.end_of_content(path)
-        padding = source.take(padded - entry.size)
-        skeleton.literal(padding)
-        yield padding
+        padding = source.at_most(-entry.size % BLOCK)
+        self._note([padding])
+        yield padding.ljust(-entry.size % BLOCK, b"\0")  # umoci leaves out the last; Go's reader allows that too
 
     def _note(self, blocks: Iterable[Piece]) -> None:
         for block in blocks:
@@ -218,6 +216,14 @@ class _Source:
 
     def take(self, size: int) -> bytes:
         return b"".join(self.pieces(size))
+
+    def at_most(self, size: int) -> bytes:
+        """The next SIZE bytes, or what is left."""
+        data = b""
+        while len(data) < size and self._more():
+            piece, self._rest = self._rest[: size - len(data)], self._rest[size - len(data) :]
+            data += piece
+        return data
 
     def pieces(self, size: int) -> Iterator[memoryview]:
         """The next SIZE bytes."""

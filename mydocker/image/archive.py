@@ -1,0 +1,158 @@
+"""Writing images of the store to one file that everybody reads: an OCI image layout with Docker's manifest.json in it.
+
+That is the form of `docker save` since Docker 25; older ones, Podman and skopeo read one half or the other. Layers are
+written as plain tars, rebuilt from the store, so configs and diff IDs stay as they were and only manifests are new. A
+layer whose archive had two entries of one path cannot be rebuilt exactly: it and its config are rewritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+from mydocker.errors import ImageError
+from mydocker.image import catalog, inside, jsontext, lock, rebuild, skeleton
+from mydocker.image.catalog import Image
+from mydocker.image.layout import FULL_NAME, REF_NAME
+from mydocker.image.store import Store
+from mydocker.image.verified import Verified
+from mydocker.record import Record
+from mydocker.reference import Digest
+
+_OCI = "application/vnd.oci.image"
+
+
+class _Layer(Record):
+    """A tar that can be made again and again, and that has been measured."""
+
+    digest: Digest
+    size: int
+    chunks: Callable[[], Iterator[bytes]]
+
+
+def save(store: Store, images: Sequence[Image], output: BinaryIO) -> list[str]:
+    """Write IMAGES to OUTPUT. What had to be changed, in words. ImageError if a layer is damaged; OSError."""
+    notes: list[str] = []
+    writer = _Writer(output)
+    index, listed = [], []
+    with lock.shared(store.layers):
+        for image in images:
+            found = catalog.documents(store, image)
+            layers = [_measured(store, diff_id) for diff_id in found.diff_ids]
+            config = found.config
+            if [layer.digest for layer in layers] != list(found.diff_ids):
+                config = _with_diff_ids(config, [str(layer.digest) for layer in layers])
+                notes.append(f"{image.entries[0].reference.familiar}: a layer had several files of one name: rewritten")
+            for layer in layers:
+                writer.add_blob(layer.digest, layer.size, layer.chunks())
+            config_digest = writer.add(config)
+            manifest = _json(_manifest(config, config_digest, layers))
+            index += _index_entries(image, manifest, writer.add(manifest))
+            listed.append(_docker_entry(image, config_digest, layers))
+    writer.add_file("index.json", _json({"schemaVersion": 2, "manifests": index}))
+    writer.add_file("manifest.json", _json(listed))
+    writer.add_file("oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+    writer.end()
+    return notes
+
+
+def _measured(store: Store, diff_id: Digest) -> _Layer:
+    layer, path = store.layer_path(diff_id), store.skeleton_path(diff_id)
+
+    def chunks() -> Iterator[bytes]:
+        return inside.stream(store.ids, lambda: rebuild.tar(layer, path))
+
+    try:
+        dead = skeleton.dead_entries(path)
+        size = rebuild.tar_size(path, dead)
+    except OSError as error:
+        raise ImageError(f"layer {diff_id}: cannot be rebuilt: {error.strerror}", hint="see 'mydocker fsck'") from None
+    if not dead:
+        what = f"layer {diff_id}"
+        return _Layer(
+            digest=diff_id, size=size, chunks=lambda: iter(Verified(chunks(), digest=diff_id, size=size, what=what))
+        )
+    found = hashlib.sha256()
+    for chunk in chunks():
+        found.update(chunk)
+    return _Layer(digest=Digest(hex=found.hexdigest()), size=size, chunks=chunks)
+
+
+def _with_diff_ids(config: bytes, diff_ids: list[str]) -> bytes:
+    document = jsontext.mapping(jsontext.loads(config, "image config"), "image config")
+    return _json({**document, "rootfs": {**document["rootfs"], "diff_ids": diff_ids}})
+
+
+def _manifest(config: bytes, digest: Digest, layers: list[_Layer]) -> dict[str, Any]:
+    return {
+        "schemaVersion": 2,
+        "mediaType": f"{_OCI}.manifest.v1+json",
+        "config": _descriptor(f"{_OCI}.config.v1+json", digest, len(config)),
+        "layers": [_descriptor(f"{_OCI}.layer.v1.tar", layer.digest, layer.size) for layer in layers],
+    }
+
+
+def _index_entries(image: Image, manifest: bytes, digest: Digest) -> list[dict[str, Any]]:
+    """One for each name, which is how layouts have names; one without if there is none."""
+    platform = {"os": image.platform.os, "architecture": image.platform.architecture}
+    if image.platform.variant:
+        platform["variant"] = image.platform.variant
+    entry = {**_descriptor(f"{_OCI}.manifest.v1+json", digest, len(manifest)), "platform": platform}
+    named = [{**entry, "annotations": {REF_NAME: str(tag), FULL_NAME: str(tag)}} for tag in image.tags]
+    return named or [entry]
+
+
+def _docker_entry(image: Image, config: Digest, layers: list[_Layer]) -> dict[str, Any]:
+    return {
+        "Config": f"blobs/sha256/{config.hex}",
+        "RepoTags": [tag.familiar for tag in image.tags] or None,
+        "Layers": [f"blobs/sha256/{layer.digest.hex}" for layer in layers],
+    }
+
+
+def _descriptor(media_type: str, digest: Digest, size: int) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": str(digest), "size": size}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+class _Writer:
+    """A tar archive, written as a stream; each blob once."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        self._output = output
+        self._blobs: set[Digest] = set()
+
+    def add(self, data: bytes) -> Digest:
+        digest = Digest(hex=hashlib.sha256(data).hexdigest())
+        self.add_blob(digest, len(data), iter([data]))
+        return digest
+
+    def add_blob(self, digest: Digest, size: int, chunks: Iterator[bytes]) -> None:
+        if digest not in self._blobs:
+            self._blobs.add(digest)
+            self._add(f"blobs/sha256/{digest.hex}", size, chunks)
+
+    def add_file(self, name: str, data: bytes) -> None:
+        self._add(name, len(data), iter([data]))
+
+    def end(self) -> None:
+        self._output.write(bytes(2 * tarfile.BLOCKSIZE))
+        self._output.flush()
+
+    def _add(self, name: str, size: int, chunks: Iterator[bytes]) -> None:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = size, 0o644
+        self._output.write(member.tobuf(tarfile.GNU_FORMAT))
+        written = 0
+        for chunk in chunks:
+            written += len(chunk)
+            self._output.write(chunk)
+        if written != size:
+            raise ImageError(f"{name}: {written} bytes instead of {size}")
+        self._output.write(bytes(-size % tarfile.BLOCKSIZE))

@@ -1,0 +1,261 @@
+"""Images in files: what skopeo and umoci write we read, and what we write they read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import pathlib
+import subprocess
+import tarfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lab import busybox, oci
+from lab.command import Command, Result
+from lab.oci import DIR, File, layer
+from lab.registry import Registry
+
+root = pytest.mark.root
+
+
+def _run(*arguments: str | os.PathLike[str]) -> bytes:
+    done = subprocess.run(arguments, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _skopeo(source: str, target: str) -> None:
+    _run("skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", source, target)
+
+
+@pytest.fixture
+def remote(registry: Registry) -> str:
+    """alpine in the registry, as skopeo names it."""
+    registry.push(busybox.alpine(), "library/alpine")
+    return f"docker://{registry.address}/library/alpine:latest"
+
+
+def _image(mydocker: Command, name: str) -> Any:
+    done = mydocker("inspect", name)
+    assert done.code == 0, done
+    [found] = json.loads(done.stdout)
+    return found
+
+
+@root
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("oci:{}/layout:v1", "oci:{}/layout:v1"),
+        ("oci:{}/layout:v1", "oci:{}/layout"),
+        ("oci-archive:{}/x.tar:v1", "oci-archive:{}/x.tar"),
+        ("docker-archive:{}/y.tar:alpine:v1", "docker-archive:{}/y.tar"),
+        ("docker-archive:{}/y.tar:alpine:v1", "docker-archive:{}/y.tar:docker.io/library/alpine:v1"),
+        ("dir:{}/plain", "dir:{}/plain"),
+    ],
+)
+def test_what_skopeo_writes_runs(
+    mydocker: Command, remote: str, tmp_path: pathlib.Path, target: str, name: str
+) -> None:
+    _skopeo(remote, target.format(tmp_path))
+    done = mydocker("run", "--network", "none", name.format(tmp_path), "echo", "hey")
+    assert done == Result(b"hey\n", b"", 0)
+    assert mydocker("run", "--network", "none", "docker://alpine", "true").code == 0
+    listed = mydocker("images").stdout.decode()
+    assert "localhost/" in listed and mydocker("fsck").code == 0
+
+
+@root
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+def test_load_takes_what_save_of_others_has_written(
+    mydocker: Command, remote: str, tmp_path: pathlib.Path, kind: str, compress: bool
+) -> None:
+    archive = tmp_path / "saved"
+    _skopeo(remote, f"{kind}:{archive}:docker.io/library/mine:7")
+    if compress:
+        archive.write_bytes(gzip.compress(archive.read_bytes(), 1))
+    assert mydocker("load", "-q", "-i", str(archive)) == Result(b"loaded mine:7\n", b"", 0)
+    assert mydocker("run", "--network", "none", "--pull", "never", "mine:7", "echo", "hey").stdout == b"hey\n"
+    assert mydocker("load", "-q", input=archive.read_bytes()) == Result(b"loaded mine:7\n", b"", 0)
+
+
+@root
+def test_a_layout_of_umoci_is_read(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    source, layout = tmp_path / "source", tmp_path / "made"
+    (source / "etc").mkdir(parents=True)
+    (source / "etc" / "motd").write_bytes(b"hello\n")
+    _run("umoci", "init", "--layout", layout)
+    _run("umoci", "new", "--image", f"{layout}:first")
+    _run("umoci", "insert", "--image", f"{layout}:first", source / "etc", "/etc")
+    assert mydocker("load", "-q", "-i", str(layout)) == Result(b"loaded localhost/made:first\n", b"", 0)
+    [top] = _image(mydocker, "localhost/made:first")["LayerDirs"]
+    assert (pathlib.Path(top) / "etc" / "motd").read_bytes() == b"hello\n"
+
+
+@root
+def test_what_we_save_others_read(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
+    tars = [layer({"etc": DIR, "etc/a": File(os.urandom(700), uid=5)}), layer({"etc/b": b"2" * 100_000})]
+    registry.push(oci.image(tars, cmd=["/x"], labels={"a": "b"}), "team/app")
+    mydocker("pull", "-q", "team/app", "alpine")
+    saved = tmp_path / "saved.tar"
+    assert mydocker("save", "-o", str(saved), "team/app", "alpine") == Result(b"", b"", 0)
+    before = _image(mydocker, "team/app")
+    for number, source in enumerate(
+        (f"oci-archive:{saved}:docker.io/team/app:latest", f"docker-archive:{saved}:docker.io/team/app:latest")
+    ):
+        copy = tmp_path / f"copy{number}"
+        _skopeo(source, f"oci:{copy}:it")
+        config = json.loads(_run("skopeo", "inspect", "--config", f"oci:{copy}:it"))
+        assert config["rootfs"]["diff_ids"] == before["RootFS"]["Layers"] and config["config"] == before["Config"]
+        _run("umoci", "unpack", "--image", f"{copy}:it", tmp_path / f"bundle{number}")
+        assert (tmp_path / f"bundle{number}" / "rootfs" / "etc" / "a").stat().st_uid == 5
+
+
+@root
+def test_saved_and_loaded_an_image_is_the_same(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    mydocker("pull", "-q", "alpine")
+    before = _image(mydocker, "alpine")
+    piped = mydocker("save", "alpine").stdout
+    assert mydocker("save", "--format", "docker-archive", before["Id"]).stdout == piped
+    mydocker("rmi", "alpine")
+    mydocker("prune")
+    assert mydocker("load", "-q", input=piped) == Result(b"loaded alpine:latest\n", b"", 0)
+    after = _image(mydocker, "alpine")
+    assert (after["Id"], after["RootFS"]) == (before["Id"], before["RootFS"])
+    assert mydocker("fsck").code == 0
+
+
+@root
+def test_a_layer_that_cannot_be_rebuilt_is_rewritten_and_said_to_be(mydocker: Command, registry: Registry) -> None:
+    twice = layer([("a", b"first"), ("b", b"other"), ("a", b"second, longer")])
+    registry.push(oci.image([twice]), "team/twice")
+    mydocker("pull", "-q", "team/twice")
+    before = _image(mydocker, "team/twice")
+    done = mydocker("save", "team/twice")
+    assert done.code == 0 and b"rewritten" in done.stderr
+    mydocker("rmi", "team/twice")
+    assert mydocker("load", "-q", input=done.stdout).code == 0
+    after = _image(mydocker, "team/twice")
+    assert after["Id"] != before["Id"] and after["Config"] == before["Config"]
+    [top] = map(pathlib.Path, after["LayerDirs"])
+    assert {path.name: path.read_bytes() for path in top.iterdir()} == {"a": b"second, longer", "b": b"other"}
+
+
+@root
+def test_a_damaged_layer_is_not_saved(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    mydocker("pull", "-q", "alpine")
+    [path] = mydocker.store.glob("layers/*/etc/alpine-release")
+    assert not path.is_symlink()  # or this would write to a file of the machine
+    path.write_bytes(path.read_bytes() + b"\0")
+    done = mydocker("save", "-o", str(tmp_path / "x.tar"), "alpine")
+    assert (done.stdout, done.code) == (b"", 125) and path.name.encode() in done.stderr
+    assert not list(tmp_path.glob("x.tar*"))
+
+
+def test_an_ordinary_user_saves_what_belongs_to_others(second_user: Command, registry: Registry) -> None:
+    registry.push(oci.image([layer({"d": DIR, "d/secret": File(b"x" * 5000, mode=0, uid=33, gid=33)})]), "team/owned")
+    assert second_user("pull", "-q", "team/owned").code == 0
+    saved = second_user("save", "team/owned")
+    assert (saved.stderr, saved.code) == (b"", 0)
+    assert second_user("load", "-q", input=saved.stdout) == Result(b"loaded team/owned:latest\n", b"", 0)
+
+
+def _layout(directory: pathlib.Path, image: oci.Image, **changes: object) -> pathlib.Path:
+    (directory / "blobs" / "sha256").mkdir(parents=True)
+    for digest, data in {**image.blobs, image.digest: image.manifest}.items():
+        (directory / "blobs" / "sha256" / digest.removeprefix("sha256:")).write_bytes(data)
+    entry = {**oci.descriptor(image.media_type, image.manifest), **changes}
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    return directory
+
+
+HOSTILE: dict[str, Callable[[pathlib.Path, pathlib.Path], object]] = {
+    "a blob is a link out of it": lambda blob, canary: (blob.unlink(), blob.symlink_to(canary)),
+    "a blob is a FIFO": lambda blob, canary: (blob.unlink(), os.mkfifo(blob)),
+    "a blob is a directory": lambda blob, canary: (blob.unlink(), blob.mkdir()),
+    "a blob is gone": lambda blob, canary: blob.unlink(),
+    "a blob has another byte": lambda blob, canary: blob.write_bytes(b"X" + blob.read_bytes()[1:]),
+    "a blob is longer": lambda blob, canary: blob.write_bytes(blob.read_bytes() + b"X"),
+}
+
+
+@root
+@pytest.mark.parametrize("what", ["manifest", "config", "layer"])
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_a_hostile_layout_is_refused(mydocker: Command, tmp_path: pathlib.Path, attack: str, what: str) -> None:
+    image = oci.image([layer({"a": os.urandom(5000)})])
+    layout = _layout(tmp_path / "layout", image)
+    canary = tmp_path / "canary"
+    digest = {"manifest": image.digest, "config": oci.digest(image.config), "layer": oci.digest(image.layers[0])}[what]
+    blob = layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
+    canary.write_bytes(blob.read_bytes())
+    HOSTILE[attack](blob, canary)
+    done = mydocker("load", "-q", "-i", str(layout), timeout=20)
+    assert (done.stdout, done.code) == (b"", 125) and b"Traceback" not in done.stderr
+    assert mydocker("images", "--format", "json").stdout.strip() == b"[]"
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        ("[", "not JSON"),
+        ("{}", "several images"),
+        ('{"manifests": [{"digest": "sha256:../../../etc/passwd"}]}', ""),
+        ('{"manifests": [{"digest": 7}]}', "string"),
+        ('{"manifests": "x"}', "array"),
+        ('{"manifests": [{"digest": "md5:x"}]}', ""),
+    ],
+)
+def test_a_malformed_index(mydocker: Command, tmp_path: pathlib.Path, index: str, said: str) -> None:
+    (tmp_path / "index.json").write_text(index)
+    done = mydocker("pull", f"oci:{tmp_path}")
+    assert done.code in (1, 125) and said in done.stderr.decode() and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("load", "-i", "/nonesuch"), 1, "No such file"),
+        (("load", "-i", "/etc/passwd"), 125, "not a tar archive"),
+        (("load", "-i", "/dev/null"), 125, ""),
+        (("pull", "oci:"), 2, "PATH"),
+        (("pull", "oci:/nonesuch"), 1, "No such file"),
+        (("pull", "docker-archive:/etc/passwd"), 125, "not a tar archive"),
+        (("pull", "dir:/etc"), 125, "manifest.json is missing"),
+        (("save", "nonesuch"), 1, "not in the store"),
+        (("save", "-o", "/nonesuch/x"), 2, "IMAGE"),
+    ],
+)
+def test_refusals(mydocker: Command, words: tuple[str, ...], code: int, said: str) -> None:
+    done = mydocker(*words)
+    assert (done.stdout, done.code) == (b"", code), done
+    assert said in done.stderr.decode() and b"Traceback" not in done.stderr
+
+
+@root
+def test_a_docker_archive_may_link_to_layers_and_not_out(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """As old versions of `docker save` do; and a link in an archive is one to a member, never to a file of ours."""
+    tar = layer({"a": b"1"})
+    config = oci.image([tar, tar], architecture="amd64").config
+    for target, code in (("../one/layer.tar", 0), ("../../../../etc/passwd", 125), ("../two/layer.tar", 125)):
+        stream = io.BytesIO()
+        listing = [{"Config": "c.json", "RepoTags": ["linked:1"], "Layers": ["one/layer.tar", "two/layer.tar"]}]
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for name, data in (
+                ("one/layer.tar", tar),
+                ("c.json", config),
+                ("manifest.json", json.dumps(listing).encode()),
+            ):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+            link = tarfile.TarInfo("two/layer.tar")
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            archive.addfile(link)
+        (tmp_path / "x.tar").write_bytes(stream.getvalue())
+        done = mydocker("load", "-q", "-i", str(tmp_path / "x.tar"))
+        assert done.code == code and b"Traceback" not in done.stderr, done
