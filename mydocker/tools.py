@@ -41,15 +41,21 @@ def find(program: str, *, path: str = PATH) -> str:
     raise HostError(f"the program {program} is not installed", hint=hint)
 
 
-def run(program: str, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> bytes:
-    """What PROGRAM, run to its end with exactly ENVIRONMENT, writes to stdout. HostError if it fails."""
+def run(
+    program: str,
+    *arguments: str,
+    stdin: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+    path: str = PATH,
+) -> bytes:
+    """What PROGRAM of PATH, run to its end with exactly ENVIRONMENT, writes to stdout. HostError if it fails."""
     import sh
 
-    command = sh.Command(find(program)).bake(_tty_out=False, _return_cmd=True)
+    command = sh.Command(find(program, path=path)).bake(_tty_out=False, _return_cmd=True)
     try:
         done = command(*arguments, _in=stdin, _env={"PATH": PATH, "LC_ALL": "C", **(environment or {})})
     except sh.ErrorReturnCode as error:  # a signal too: SignalException is one of these
-        said = printable(error.stderr[:_SHOWN]) or "it said nothing"
+        said = printable((error.stderr.strip() or error.stdout)[:_SHOWN]) or "it said nothing"
         raise HostError(f"{program} failed with status {error.exit_code}: {said}") from error
     except OSError as error:
         raise HostError(f"cannot run {program}: {error.strerror}") from error

@@ -143,7 +143,7 @@ def test_what_is_denied_may_not_exist(status: int, hub: Hub, connect: Open) -> N
     hub.answer("registry", "/manifests/", denied)
     with pytest.raises(ImageNotFoundError) as caught:
         connect().manifest("latest")
-    assert f"does not exist, or needs a login: docker login {hub.address}" in (caught.value.hint or "")
+    assert f"does not exist, or needs a login: mydocker login {hub.address}" in (caught.value.hint or "")
 
 
 def test_error_bodies_are_escaped_and_bounded(hub: Hub, connect: Open) -> None:

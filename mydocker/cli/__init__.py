@@ -22,6 +22,8 @@ OTHERS = (
     "images",
     "inspect",
     "load",
+    "login",
+    "logout",
     "prune",
     "pull",
     "rmi",

@@ -24,6 +24,7 @@ Commands:
   rmi IMAGE...                             remove images
   save -o FILE IMAGE...                    write images to an archive
   load -i FILE                             read images from an archive or a directory
+  login, logout [REGISTRY]                 keep, or forget, a password for a registry
   prune                                    free the space of what no image needs
   fsck                                     check every byte of the store
 

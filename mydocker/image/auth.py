@@ -49,7 +49,9 @@ def parse_challenges(header: str) -> list[Challenge]:
 
 
 class Authorization:
-    """The Authorization header for REPOSITORY, renewed when it is refused. Safe to use from several threads."""
+    """The Authorization header for REPOSITORY, renewed when it is refused. Safe to use from several threads.
+
+    An empty repository stands for the registry as such: a login."""
 
     def __init__(self, transport: Transport, *, repository: str, credentials: Credentials | None) -> None:
         self.header: str | None = None
@@ -83,7 +85,7 @@ class Authorization:
         self._transport.check(realm)
         query = {
             "service": parameters.get("service", ""),
-            "scope": parameters.get("scope") or f"repository:{self._repository}:pull",
+            "scope": parameters.get("scope") or (f"repository:{self._repository}:pull" if self._repository else ""),
         }
         query = {name: text for name, text in query.items() if text}
         credentials = self._credentials
@@ -105,7 +107,9 @@ class Authorization:
         what = f"token of {host_of(realm)}"
         if reply.status in (400, 401, 403):
             hint = "log in again" if self._credentials and not self.withheld_from else None
-            raise DeniedError(f"{host_of(realm)}: no token for {self._repository}: access denied", hint=hint)
+            raise DeniedError(
+                f"{host_of(realm)}: no token for {self._repository or 'this login'}: access denied", hint=hint
+            )
         if reply.status != 200:
             raise RegistryError(f"{host_of(realm)}: no token: HTTP status {reply.status}")
         answer = jsontext.mapping(jsontext.loads(reply.read_all(_TOKEN_LIMIT, what), what), what)

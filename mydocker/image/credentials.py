@@ -1,7 +1,8 @@
-"""Credentials for a registry from the file that `docker login` writes, `config.json` (docker-login(1)).
+"""Credentials for a registry, from the files that `docker login` and `podman login` write (docker-login(1),
+containers-auth.json(5)) and from the credential helpers that those name.
 
-Read only, and only the entry of the registry that is asked. Secrets appear in no message and in no repr. Credential
-helpers are not consulted.
+The first file that knows the registry counts: $REGISTRY_AUTH_FILE alone if it is set, else those of Podman, then
+Docker's. Secrets appear in no message and in no repr.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from mydocker.errors import ImageError
-from mydocker.image import jsontext
+from mydocker.image import credhelper, jsontext
 from mydocker.record import Record
 from mydocker.reference import DOCKER_HUB
 
 # Docker Hub's entry has the address of its version 1 index for a name, whatever it is called elsewhere.
-_HUB_NAMES = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
+HUB_KEY = "https://index.docker.io/v1/"
+_HUB_NAMES = (HUB_KEY, "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 
 
 class Credentials(Record):
@@ -30,25 +33,80 @@ class Credentials(Record):
         return f"Credentials(username={self.username!r})"
 
 
-def find(host: str, *, environ: Mapping[str, str]) -> Credentials | None:
-    """What the user has stored for the registry HOST (`name[:port]`, or docker.io). ImageError if that is malformed."""
-    path = _path(environ)
+def find(host: str, *, environ: Mapping[str, str], repository: str = "") -> Credentials | None:
+    """What the user has stored for the registry HOST (`name[:port]`, or docker.io), or for REPOSITORY in it alone.
+
+    ImageError if a file is malformed, or if the helper of this very registry fails.
+    """
+    for path in _paths(environ):
+        document = read(path)
+        if found := _from_document(document, path, host, repository, environ):
+            return found
+    return None
+
+
+def docker_config(environ: Mapping[str, str]) -> str:
+    """Where `docker login` keeps what it has to keep."""
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return os.path.join(environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json")
+
+
+def read(path: str) -> dict[str, Any]:
+    """The JSON object in the file PATH; an empty one if there is no such file."""
     try:
         with open(path, "rb") as file:
             raw = file.read(jsontext.LIMIT + 1)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return {}
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from None
-    document = jsontext.mapping(jsontext.loads(raw, path), path)
+    return jsontext.mapping(jsontext.loads(raw, path), path)
+
+
+def key_of(host: str) -> str:
+    """How HOST is called in Docker's file, and by its helpers."""
+    return HUB_KEY if host == DOCKER_HUB else host
+
+
+def helper_of(document: dict[str, Any], path: str, host: str) -> tuple[str, bool]:
+    """The helper that DOCUMENT, from PATH, names for HOST, and whether for it alone; empty if there is none."""
+    helpers = jsontext.mapping(document.get("credHelpers"), f"{path}: credHelpers")
+    name = _entry(host, helpers)
+    if name is not None:
+        return jsontext.string(helpers[name], f"{path}: credHelpers"), True
+    return jsontext.string(document.get("credsStore"), f"{path}: credsStore"), False
+
+
+def _paths(environ: Mapping[str, str]) -> list[str]:
+    if named := environ.get("REGISTRY_AUTH_FILE"):
+        return [named]
+    home = environ.get("HOME") or os.path.expanduser("~")
+    places = [environ.get("XDG_RUNTIME_DIR"), environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")]
+    podman = [os.path.join(place, "containers/auth.json") for place in places if place]
+    return [*podman, docker_config(environ)]
+
+
+def _from_document(
+    document: dict[str, Any], path: str, host: str, repository: str, environ: Mapping[str, str]
+) -> Credentials | None:
+    helper, is_own = helper_of(document, path, host)
+    if helper:
+        found = credhelper.get(helper, key_of(host), environ=environ, must_exist=is_own)
+        if found:
+            username, secret = found
+            if username == credhelper.TOKEN:
+                return Credentials(username="", password="", identity_token=secret)
+            return Credentials(username=username, password=secret)
     entries = jsontext.mapping(document.get("auths"), f"{path}: auths")
-    name = _entry(host, entries)
+    name = _namespace(host, repository, entries) or _entry(host, entries)
     return None if name is None else _decode(jsontext.mapping(entries[name], f"{path}: {name}"), f"{path}: {name}")
 
 
-def _path(environ: Mapping[str, str]) -> str:
-    home = environ.get("HOME") or os.path.expanduser("~")
-    return os.path.join(environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json")
+def _namespace(host: str, repository: str, entries: dict[str, object]) -> str | None:
+    """The longest key that is HOST/REPOSITORY or a path above it (containers-auth.json(5))."""
+    parts = repository.split("/") if repository else []
+    keys = [f"{host}/{'/'.join(parts[:count])}" for count in range(len(parts), 0, -1)]
+    return next((key for key in keys if key in entries), None)
 
 
 def _entry(host: str, entries: dict[str, object]) -> str | None:

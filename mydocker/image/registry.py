@@ -105,13 +105,14 @@ class _Source:
     """One endpoint: its address, found at the first request, and the authorization for it."""
 
     def __init__(self, endpoint: Endpoint, environ: Mapping[str, str], patience: Patience) -> None:
-        host = _HUB_SERVER if endpoint.host == DOCKER_HUB else endpoint.host
         self._endpoint = endpoint
-        self._transport = Transport(host, insecure=endpoint.insecure, environ=environ, patience=patience)
+        self._transport = Transport(
+            server_of(endpoint.host), insecure=endpoint.insecure, environ=environ, patience=patience
+        )
         self._authorization = Authorization(
             self._transport,
             repository=endpoint.repository,
-            credentials=credentials.find(endpoint.host, environ=environ),
+            credentials=credentials.find(endpoint.host, environ=environ, repository=endpoint.repository),
         )
         self._scheme: str | None = None
 
@@ -184,7 +185,12 @@ class _Source:
             server = self._authorization.withheld_from
             return f"it asks to log in at {server}, which is not its own site: no credentials were sent there"
         told = f" ({said})" if said else ""
-        return f"it does not exist, or needs a login: docker login {self._endpoint.host}{told}"
+        return f"it does not exist, or needs a login: mydocker login {self._endpoint.host}{told}"
+
+
+def server_of(host: str) -> str:
+    """The server that answers for the registry HOST."""
+    return _HUB_SERVER if host == DOCKER_HUB else host
 
 
 def _verify(raw: bytes, identifier: str, what: str) -> None:

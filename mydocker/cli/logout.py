@@ -1,0 +1,22 @@
+"""`mydocker logout [REGISTRY]`: forget what `login` has kept."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli import NEGATIVE
+from mydocker.cli.login import registry
+from mydocker.cli.output import say
+from mydocker.cli.parser import Parser
+from mydocker.image import login
+from mydocker.reference import DOCKER_HUB
+
+
+def logout_command(argv: list[str]) -> int:
+    """0; 1 if there was nothing to forget."""
+    parser = Parser("logout", description="Forget the user name and the password for a registry.")
+    parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
+    host = registry(parser.parse_args(argv).registry)
+    known = login.forget(host, environ=os.environ)
+    say(f"logged out of {host}" if known else f"not logged in to {host}")
+    return 0 if known else NEGATIVE

@@ -1,0 +1,200 @@
+"""login and logout, credential helpers and Podman's files, against a real registry that wants a password."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pathlib
+import pty
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lab import oci
+from lab.command import Command, command
+from lab.oci import layer
+from lab.registry import Registry, serve
+
+PASSWORD = b"s3cret"
+HTPASSWD = "me:$2b$04$d6DXiTkU.ye9A.nk71qvxOnP7FclgoeB3Mf8DgGvM7hxU7SgUQYzK\n"  # of that password
+
+HELPER = """#!/bin/sh
+# keeps one secret in a file, as real helpers do in a keyring
+kept={place}/kept
+echo "$1" >> {place}/calls
+case $1 in
+  store) cat > "$kept" ;;
+  get) read -r key; if grep -q "\\"$key\\"" "$kept" 2>/dev/null; then cat "$kept"; else
+       echo "credentials not found in native keychain"; exit 1; fi ;;
+  erase) rm "$kept" ;;
+esac
+"""
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry in which nothing can be read without the password; it has `team/closed`."""
+    directory = tmp_path_factory.mktemp("closed")
+    built = oci.image([layer({"a": b"1"})])
+    with serve(directory) as open_registry:
+        open_registry.push(built, "team/closed")
+    (directory / "htpasswd").write_text(HTPASSWD)
+    with serve(directory, extra=f"auth: {{htpasswd: {{realm: here, path: {directory}/htpasswd}}}}") as running:
+        yield running
+
+
+@pytest.fixture
+def here(tmp_path: pathlib.Path) -> Command:
+    return command(tmp_path)
+
+
+def _config(here: Command) -> pathlib.Path:
+    return pathlib.Path(here.environment["HOME"]) / ".docker" / "config.json"
+
+
+def _auth() -> dict[str, str]:
+    return {"auth": base64.b64encode(b"me:" + PASSWORD).decode()}
+
+
+def test_login_pull_logout(here: Command, closed: Registry) -> None:
+    image = f"{closed.address}/team/closed"
+    refused = here("pull", "-q", image)
+    assert refused.code == 1 and f"mydocker login {closed.address}".encode() in refused.stderr
+    done = here("login", "-u", "me", "--password-stdin", closed.address, input=PASSWORD + b"\n")
+    assert (done.stdout, done.code) == (b"", 0) and f"logged in to {closed.address}".encode() in done.stderr
+    assert _config(here).stat().st_mode & 0o777 == 0o600
+    assert json.loads(_config(here).read_text()) == {"auths": {closed.address: _auth()}}
+    assert here("pull", "-q", image).code == 0
+    assert here("logout", closed.address).code == 0
+    assert json.loads(_config(here).read_text()) == {"auths": {}}
+    assert here("logout", closed.address).code == 1
+    assert here("pull", "-q", image).code == 1
+
+
+def test_all_else_in_the_file_stays(here: Command, closed: Registry) -> None:
+    before: dict[str, Any] = {
+        "auths": {"other.io": {"auth": "eDp5"}},
+        "detachKeys": "ctrl-z",
+        "HttpHeaders": {"a": "b"},
+    }
+    _config(here).parent.mkdir()
+    _config(here).write_text(json.dumps(before))
+    assert here("login", "-u", "me", "--password-stdin", f"http://{closed.address}/v2/", input=PASSWORD).code == 0
+    after = json.loads(_config(here).read_text())
+    assert after == {**before, "auths": {**before["auths"], closed.address: _auth()}}
+    here("logout", closed.address)
+    assert json.loads(_config(here).read_text()) == before
+
+
+def test_a_wrong_password_is_not_kept(here: Command, closed: Registry) -> None:
+    done = here("login", "-u", "me", "--password-stdin", closed.address, input=b"wrong-one")
+    assert done.code == 125 and b"refuses this user name or password" in done.stderr and b"wrong-one" not in done.stderr
+    assert not _config(here).exists()
+
+
+def test_the_password_is_asked_for_without_an_echo(here: Command, closed: Registry) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        here.argv("login", closed.address),
+        stdin=theirs,
+        stderr=theirs,
+        env=dict(here.environment),
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen = _until(ours, b"user name: ")
+    os.write(ours, b"me\n")
+    seen += _until(ours, b"password: ")
+    os.write(ours, PASSWORD + b"\n")
+    seen += _until(ours, b"kept in")
+    assert process.wait(20) == 0 and PASSWORD not in seen
+    os.close(ours)
+
+
+def _until(terminal: int, words: bytes) -> bytes:
+    seen = b""
+    while words not in seen:
+        seen += os.read(terminal, 1024)
+    return seen
+
+
+@pytest.fixture
+def helped(here: Command, tmp_path: pathlib.Path) -> Command:
+    """A command that finds the helper `lab` in its PATH."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    program = programs / "docker-credential-lab"
+    program.write_text(HELPER.format(place=tmp_path))
+    program.chmod(0o755)
+    environment = {**here.environment, "PATH": f"{programs}:{here.environment['PATH']}"}
+    return Command(here.program, environment, here.directory, store=here.store)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_helper_keeps_the_secret(helped: Command, closed: Registry, tmp_path: pathlib.Path, own: bool) -> None:
+    config = {"credHelpers": {closed.address: "lab"}} if own else {"credsStore": "lab"}
+    _config(helped).parent.mkdir()
+    _config(helped).write_text(json.dumps(config))
+    assert helped("login", "-u", "me", "--password-stdin", closed.address, input=PASSWORD).code == 0
+    assert json.loads(_config(helped).read_text()) == config
+    kept = json.loads((tmp_path / "kept").read_text())
+    assert kept == {"ServerURL": closed.address, "Username": "me", "Secret": PASSWORD.decode()}
+    assert helped("pull", "-q", f"{closed.address}/team/closed").code == 0
+    assert helped("logout", closed.address).code == 0 and not (tmp_path / "kept").exists()
+    assert (tmp_path / "calls").read_text().split() == ["store", "get", "get", "erase"]
+    assert helped("pull", "-q", f"{closed.address}/team/closed").code == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "said"),
+    [
+        ({"credsStore": "absent"}, 1, "needs a login"),
+        ({"credHelpers": {"REGISTRY": "absent"}}, 125, "docker-credential-absent is not installed"),
+        ({"credHelpers": {"REGISTRY": "../../bin/sh"}}, 125, "not the name of a credential helper"),
+        ({"credHelpers": ["x"]}, 125, "credHelpers"),
+    ],
+)
+def test_helpers_that_are_not_there(here: Command, closed: Registry, config: object, code: int, said: str) -> None:
+    _config(here).parent.mkdir()
+    _config(here).write_text(json.dumps(config).replace("REGISTRY", closed.address))
+    done = here("pull", "-q", f"{closed.address}/team/closed")
+    assert done.code == code and said in done.stderr.decode() and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"])
+@pytest.mark.parametrize("key", ["", "/team", "/team/closed"])
+def test_podman_s_files_are_read(
+    here: Command, closed: Registry, tmp_path: pathlib.Path, variable: str, key: str
+) -> None:
+    directory = tmp_path / "somewhere"
+    path = directory / "containers" / "auth.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"auths": {f"{closed.address}{key}": _auth()}}))
+    value = str(path if variable == "REGISTRY_AUTH_FILE" else directory)
+    assert here("pull", "-q", f"{closed.address}/team/closed", env={variable: value}).code == 0
+
+
+def test_a_key_of_another_repository_is_not_used(here: Command, closed: Registry, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "auth.json"
+    path.write_text(json.dumps({"auths": {f"{closed.address}/tea": _auth(), f"{closed.address}/team/clos": _auth()}}))
+    assert here("pull", "-q", f"{closed.address}/team/closed", env={"REGISTRY_AUTH_FILE": str(path)}).code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "input", "said"),
+    [
+        (("login", "-u", "me", "registry.example"), b"", "not a terminal"),
+        (("login", "--password-stdin", "registry.example"), b"x", "user name"),
+        (("login", "-u", "me", "--password-stdin", "registry.example"), b"\n", "empty"),
+        (("login", "-u", "me", "--password-stdin", "registry.example"), b"\xff", "UTF-8"),
+        (("login", "-u", "a:b", "--password-stdin", "registry.example"), b"x", "colon"),
+        (("login", "-u", "me", "--password-stdin", "justaname"), b"x", "not a registry"),
+        (("login", "-u", "me", "-p", "x", "registry.example"), b"", "-p"),
+        (("logout", "a", "b"), b"", "b"),
+    ],
+)
+def test_refusals(here: Command, words: tuple[str, ...], input: bytes, said: str) -> None:
+    done = here(*words, input=input)
+    assert (done.stdout, done.code) == (b"", 2) and said in done.stderr.decode() and b"Traceback" not in done.stderr
