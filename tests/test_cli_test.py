@@ -181,6 +181,47 @@ def test_last_failed(mydocker: Command, tmp_path: pathlib.Path) -> None:
     assert len(_marks(_test(mydocker, tmp_path, fixed, "--last-failed"))) == 3
 
 
+SERVER = """\
+name: a
+image: alpine
+command: [sh, -c, 'trap "echo bye; exit 0" TERM; echo ready; {0} > /tmp/up; while :; do sleep 0.05; done']
+expect: {{within: {1}, {2}}}
+"""
+
+
+@root
+@pytest.mark.parametrize(
+    ("script", "within", "expect", "complaints"),
+    [
+        ("echo x", "30s", "stdout: [ready], files: [{path: /tmp/up, contents: x}], exit_code: 0", []),
+        ("echo x", "30s", "stdout: [ready], exit_code: 7", ["exit_code"]),
+        ("echo x", "30s", "stdout: [ready], changes: {only: []}", ["changes"]),
+        ("echo x", "200ms", "stdout: [ready, never], exit_code: 0", ["stdout"]),
+        ("echo x", "200ms", "files: [{path: /tmp/up, contents: y}]", ["contents of /tmp/up"]),
+        ("exit 4", "30s", "stdout: [never]", ["exit_code", "stdout"]),
+        ("sleep 0.3; echo x", "30s", "files: [{path: /tmp/up, contents: x}]", []),
+    ],
+)
+def test_what_comes_true_while_it_runs(
+    alpine: Command, tmp_path: pathlib.Path, script: str, within: str, expect: str, complaints: list[str]
+) -> None:
+    """The server never ends by itself; it is ended once all holds, or the time is over."""
+    done = _test(alpine, tmp_path, SERVER.format(script, within, expect))
+    assert re.findall(r"^    x\.smoke\.yaml:\d+(?::\d+)?: (.*)$", done.stdout.decode(), re.MULTILINE) == complaints
+    assert (done.code, done.stderr) == (bool(complaints), b"")
+    assert os.listdir(alpine.store / "containers") == []
+
+
+@root
+def test_a_watched_container_that_does_not_end_is_killed(alpine: Command, tmp_path: pathlib.Path) -> None:
+    mark = f"33{os.getpid()}"
+    text = (
+        f"name: a\nimage: alpine\ncommand: [sleep, '{mark}']\nexpect: {{within: 9s, files: [{{path: /etc/passwd}}]}}\n"
+    )
+    done = _test(alpine, tmp_path, text)
+    assert (_marks(done), done.code, _running(mark)) == (["passed a"], 0, [])
+
+
 @root
 @pytest.mark.parametrize("way", ["signal", "timeout"])
 def test_a_batch_that_is_stopped_still_reports(alpine: Command, tmp_path: pathlib.Path, way: str) -> None:

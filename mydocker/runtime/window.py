@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 
+from mydocker import idmap, kernel
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.signals import signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mydocker.runtime.plan import LaunchPlan
 
@@ -37,32 +40,77 @@ class Window:
 
     def __init__(self, look: Callable[[View], None]) -> None:
         self.look = look
-        self.ours, self.theirs = socket.socketpair()
+        self.ours, theirs = socket.socketpair()
+        self.theirs = [theirs]
+        self.watcher = 0
 
     def __enter__(self) -> Window:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._dismiss()
         self.ours.close()
-        self.theirs.close()
+        self._close_theirs()
+
+    def _close_theirs(self) -> None:
+        for channel in self.theirs:
+            channel.close()
+
+    def set_watcher(self, plan: LaunchPlan, look: Callable[[View], None], *, every: float) -> None:
+        """Before the launch: have a process of our own that calls `look` all the time, EVERY so many seconds.
+
+        It has descriptors of its own, and the ids of the container, and is gone before `use` looks.
+        """
+        ours, theirs = socket.socketpair()
+        self.theirs.append(theirs)
+        self.watcher = os.fork()
+        if self.watcher == 0:
+            try:
+                self._watch(ours, plan, look, every)
+            finally:
+                os._exit(0)
+        ours.close()
+
+    def _watch(self, ours: socket.socket, plan: LaunchPlan, look: Callable[[View], None], every: float) -> None:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        self._close_theirs()
+        for _, root, scratch in _received(ours):
+            if plan.rootless:
+                idmap.enter(plan.rootless)
+            while True:
+                look(View(root=root, scratch=scratch, plan=plan))
+                time.sleep(every)
+
+    def _dismiss(self) -> None:
+        if self.watcher:
+            os.kill(self.watcher, signal.SIGKILL)
+            os.waitpid(self.watcher, 0)
+            self.watcher = 0
 
     def hand_out(self, root: int, run_dir: str) -> None:
         """In the child, when the tree is complete and before the root changes."""
         namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         scratch = os.open(f"{run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         rights = _HANDED_OUT.pack(namespace, root, scratch)
-        self.theirs.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        for channel in self.theirs:
+            channel.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         os.close(namespace)
         os.close(scratch)
 
     def use(self, plan: LaunchPlan) -> None:
         """In the parent: take the descriptors, look, and let go of them, and so of the container's mounts."""
-        self.theirs.close()
-        _, ancillary, _, _ = self.ours.recvmsg(1, socket.CMSG_SPACE(_HANDED_OUT.size))
-        for _, _, raw in ancillary:
-            namespace, root, scratch = _HANDED_OUT.unpack(raw)
+        self._dismiss()
+        self._close_theirs()
+        for descriptors in _received(self.ours):
             try:
-                self.look(View(root=root, scratch=scratch, plan=plan))
+                self.look(View(root=descriptors[1], scratch=descriptors[2], plan=plan))
             finally:
-                for descriptor in (scratch, root, namespace):
+                for descriptor in descriptors:
                     os.close(descriptor)
+
+
+def _received(channel: socket.socket) -> Iterator[tuple[int, ...]]:
+    """What the child has handed out; nothing, if it ended before."""
+    _, ancillary, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(_HANDED_OUT.size))
+    for _, _, raw in ancillary:
+        yield _HANDED_OUT.unpack(raw)

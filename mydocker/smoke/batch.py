@@ -6,76 +6,24 @@ cannot mix. A signal that asks us to end stops all workers, and what they had fo
 
 from __future__ import annotations
 
-import json
-import os
 import select
 import time
 from collections import deque
 from functools import partial
 
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.outcome import Outcome
 from mydocker.runtime.signals import Signals, send, signal
-from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Finding, Result
+from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Result
 from mydocker.smoke.judge import judge
-from mydocker.smoke.worker import Worker, start
+from mydocker.smoke.underway import Underway
+from mydocker.smoke.worker import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any
 
-KEPT = 8 << 20  # bytes of each output
 INTERRUPTED = "interrupted"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 INSIST = 0.1  # seconds after which a container that was asked to end is asked again, and so killed (supervise.py)
-_CHUNK = 1 << 16
-
-
-class _Run:
-    """One case under way."""
-
-    def __init__(self, case: Case, worker: Worker, *, attempt: int) -> None:
-        self.case, self.worker, self.attempt = case, worker, attempt
-        self.began = time.monotonic()
-        self.heard = {worker.stdout: bytearray(), worker.stderr: bytearray(), worker.finding: bytearray()}
-        self.cut: list[int] = []
-
-    def hear(self, descriptor: int) -> bool:
-        """Take what has come; False at the end, or when nothing more is there."""
-        try:
-            data = os.read(descriptor, _CHUNK)
-        except BlockingIOError:
-            return False
-        room = KEPT - len(self.heard[descriptor])
-        if descriptor != self.worker.finding and len(data) > room:
-            self.cut.append(descriptor)
-            self.heard[descriptor] += data[:room]
-        else:
-            self.heard[descriptor] += data
-        return bool(data)
-
-    def finish(self) -> Finding:
-        """What was found, after the worker's end."""
-        os.waitpid(self.worker.pid, 0)
-        for descriptor in self.heard:
-            while self.hear(descriptor):
-                pass
-            os.close(descriptor)
-        os.close(self.worker.pidfd)
-        told: dict[str, Any] = {}
-        for line in self.heard[self.worker.finding].splitlines():
-            told.update(json.loads(line))
-        outcome = told.pop("outcome", None)
-        if outcome is None and not told.get("problem"):
-            told["problem"] = "it was killed before it could tell"
-        return Finding(
-            **told,
-            outcome=Outcome(**outcome) if outcome else None,
-            stdout=self.heard[self.worker.stdout].decode(errors="surrogateescape"),
-            stderr=self.heard[self.worker.stderr].decode(errors="surrogateescape"),
-            cut=tuple(name for name in ("stdout", "stderr") if getattr(self.worker, name) in self.cut),
-            seconds=time.monotonic() - self.began,
-        )
 
 
 class Limits(Record):
@@ -92,7 +40,7 @@ class Batch:
     def __init__(self, cases: Sequence[Case], *, limits: Limits, environ: Mapping[str, str]) -> None:
         self.waiting = deque((case, 1) for case in cases)
         self.limits, self.environ = limits, environ
-        self.running: dict[int, _Run] = {}  # by pidfd
+        self.running: dict[int, Underway] = {}  # by pidfd
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
         self.ready: deque[Result] = deque()
@@ -126,7 +74,7 @@ class Batch:
             if case.spec.skip:
                 self.ready.append(Result(case=case, verdict=SKIPPED, reason=case.spec.skip, attempts=0))
                 continue
-            run = _Run(case, start(case.spec, environ=self.environ), attempt=attempt)
+            run = Underway(case, start(case.spec, environ=self.environ), attempt=attempt)
             self.running[run.worker.pidfd] = run
             self._on(run.worker.pidfd, partial(self._end, run))
             for descriptor in run.heard:
@@ -148,21 +96,26 @@ class Batch:
             self._stop(f"the batch was over its {self.limits.timeout:g} s")
         elif self.ending:
             self._ask_to_end()
+        for run in self.running.values():
+            run.watch()
 
     def _left(self) -> float:
         return (self.limits.timeout or 0) - (time.monotonic() - self.began)
 
     def _patience(self) -> float | None:
         """Milliseconds until something is due."""
+        due = [seconds for run in self.running.values() if (seconds := run.patience()) is not None]
         if self.ending:
-            return INSIST * 1000
-        return max(0.0, self._left()) * 1000 + 1 if self.limits.timeout is not None else None
+            due.append(INSIST)
+        elif self.limits.timeout is not None:
+            due.append(self._left())
+        return max(0.0, min(due)) * 1000 + 1 if due else None
 
-    def _hear(self, run: _Run, descriptor: int) -> None:
+    def _hear(self, run: Underway, descriptor: int) -> None:
         if not run.hear(descriptor):
             self._forget(descriptor)
 
-    def _end(self, run: _Run) -> None:
+    def _end(self, run: Underway) -> None:
         for descriptor in (run.worker.pidfd, *run.heard):
             self._forget(descriptor)
         del self.running[run.worker.pidfd]
@@ -170,7 +123,7 @@ class Batch:
         if self.ending:
             result = Result(case=run.case, verdict=ERROR, reason=self.stopped, finding=finding, attempts=run.attempt)
         else:
-            result = judge(run.case, finding, attempts=run.attempt, began=run.began - self.began)
+            result = judge(run.case, finding, attempts=run.attempt, began=run.began - self.began, live=run.live)
         if result.verdict in (FAILED, ERROR) and run.attempt <= run.case.spec.retries and not self.stopped:
             self.waiting.appendleft((run.case, run.attempt + 1))
             return

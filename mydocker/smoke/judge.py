@@ -9,22 +9,44 @@ from mydocker.smoke.matching import describe, holds, outside, shown
 from mydocker.spec.expect import Check, complete
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
 
 
-def judge(case: Case, finding: Finding, *, attempts: int = 1, began: float = 0.0) -> Result:
-    """The verdict on what was found of CASE."""
-    expect = complete(case.spec.expect)
+def judge(
+    case: Case, finding: Finding, *, attempts: int = 1, began: float = 0.0, live: tuple[Failure, ...] | None = None
+) -> Result:
+    """The verdict on what was found of CASE. `live`: what did not hold of that which was judged while it ran."""
+    expect = complete(case.spec.expect, stopped=live is not None)
     result = Result(case=case, verdict=PASSED, finding=finding, attempts=attempts, began=began)
     if finding.outcome is None and not (finding.exit_code in NEVER_RAN and _wants_exit_code(expect.checks)):
         return result.replace(verdict=ERROR, reason=finding.problem)
+    checks = [check for check in expect.checks if live is None or not _is_live(check)]
+    failures = (*(live or ()), *_all_failures(case, checks, finding))
+    return result.replace(verdict=FAILED if failures else PASSED, failures=failures)
+
+
+def unmet(case: Case, finding: Finding) -> tuple[Failure, ...]:
+    """What does not hold yet of that which can be judged while the container runs."""
+    expect = case.spec.expect
+    if expect is None or expect.within is None:
+        return ()
+    failures = _all_failures(case, [check for check in expect.checks if _is_live(check)], finding)
+    return tuple(failure.replace(expected=f"{failure.expected}, within {expect.within:g} s") for failure in failures)
+
+
+def _is_live(check: Check) -> bool:
+    return check.about[0] in ("stdout", "stderr", "files")
+
+
+def _all_failures(case: Case, checks: Iterable[Check], finding: Finding) -> tuple[Failure, ...]:
     failures: list[Failure] = []
-    for check in expect.checks:
+    for check in checks:
         if not _moot(check, failures):
             failures += _failures(case, check, finding)
-    return result.replace(verdict=FAILED if failures else PASSED, failures=tuple(failures))
+    return tuple(failures)
 
 
 def _wants_exit_code(checks: tuple[Check, ...]) -> bool:

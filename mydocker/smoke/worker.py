@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mydocker.spec.container import ContainerSpec
 
 
+INTERVAL = 0.05  # seconds between two looks at a container that is watched
+
+
 class Worker(Record):
     """A worker that runs, and the descriptors on which it is heard: its pidfd, and the read ends of three pipes."""
 
@@ -86,7 +89,7 @@ def _settle(parent: int, writers: list[int]) -> None:
 
 
 def _tell(finding: int, words: Mapping[str, Any]) -> None:
-    raw = json.dumps(words).encode() + b"\n"
+    raw = b"\n" + json.dumps(words).encode() + b"\n"  # the line before may have been cut off
     while raw:
         raw = raw[os.write(finding, raw) :]
 
@@ -96,9 +99,12 @@ def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int) -> dict[
     plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ)
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    if not _paths(spec) and not _wants_changes(spec):
+    watched = bool(spec.expect and spec.expect.within)
+    if not (_paths(spec) or _wants_changes(spec) or watched):
         return {"outcome": run(plan).as_dict()}
     with Window(lambda view: _look(spec, view, finding)) as window:
+        if watched:
+            window.set_watcher(plan, _Watcher(spec, finding).look, every=INTERVAL)
         return {"outcome": run(plan, window=window).as_dict()}
 
 
@@ -112,18 +118,37 @@ def _look(spec: ContainerSpec, view: View, finding: int) -> None:
     idmap.perform(view.plan.rootless, lambda: _tell(finding, {"facts": _facts(spec, view)}))
 
 
+class _Watcher:
+    """Tells the facts while the container runs, whenever they have changed; `began` shows that it does."""
+
+    def __init__(self, spec: ContainerSpec, finding: int) -> None:
+        self.spec, self.finding = spec, finding
+        self.told: dict[str, Any] = {}
+
+    def look(self, view: View) -> None:
+        facts = {"began": True, **_files(self.spec, view)}
+        if facts != self.told:
+            self.told = facts
+            _tell(self.finding, {"facts": facts})
+
+
 def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
+    facts = _files(spec, view)
+    if _wants_changes(spec):
+        try:
+            facts["changes"] = list_changes(view)
+        except (OSError, MydockerError) as error:
+            facts["changes problem"] = str(error)
+    return facts
+
+
+def _files(spec: ContainerSpec, view: View) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for path, wanted in _paths(spec).items():
         try:
             facts[f"files {path}"] = look_at_file(view.root, path, frozenset(wanted))
         except (OSError, MydockerError) as error:
             facts[f"files {path}"] = {"problem": str(error)}
-    if _wants_changes(spec):
-        try:
-            facts["changes"] = list_changes(view)
-        except (OSError, MydockerError) as error:
-            facts["changes problem"] = str(error)
     return facts
 
 

@@ -42,9 +42,11 @@ class Check(Record):
 
 
 class Expect(Record):
-    """All that is expected of one container."""
+    """All that is expected of one container. `within`: seconds in which outputs and files must come to be so, while it
+    runs; it is ended then."""
 
     checks: tuple[Check, ...] = ()
+    within: float | None = None
 
     def of(self, *about: str) -> tuple[Check, ...]:
         """The checks whose subject begins with ABOUT."""
@@ -57,14 +59,14 @@ STANDARD = (
 )
 
 
-def complete(expect: Expect | None) -> Expect:
+def complete(expect: Expect | None, *, stopped: bool = False) -> Expect:
     """EXPECT with what it does not say: the command ends by itself, and with exit code 0.
 
-    One that is expected to run out of time has no exit code of its own.
+    One that is expected to run out of time has no exit code of its own, nor has one that was `stopped` by us.
     """
     given = expect or Expect()
     said = {check.about[0] for check in given.checks}
-    if "timed_out" in said:
+    if "timed_out" in said or stopped:
         return given
     implied = tuple(check for check in STANDARD if check.about[0] not in said)
     return given.replace(checks=(*implied, *given.checks))

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 PLAIN = {"exit_code": "exit", "timed_out": "boolean", "duration": "duration"}
 OUTPUT = ("stdout", "stderr")
-LATER = ("within", "metadata", "ports", "http", "process", "max_memory", "oom_killed")
-KEYS = (*PLAIN, *OUTPUT, "files", "changes")
+LIVE = (*OUTPUT, "files")  # what can be judged while the container runs
+LATER = ("metadata", "ports", "http", "process", "max_memory", "oom_killed")
+KEYS = (*PLAIN, *OUTPUT, "files", "changes", "within")
 
 FILE_KEYS = ("path", "exists", "type", "mode", "owner", "group", "size", "contents", "sha256")
 FILE_TYPES = ("file", "directory", "symlink", "fifo", "socket", "character-device", "block-device")
@@ -34,12 +35,17 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
         reading.refuse(node, "want what is expected, such as 'exit_code: 0' or 'stdout: [welcome]'")
         return None
     checks: list[Check] = []
+    within = None
     for key, value in node.entries:
         if _is_null(value) and key.text in KEYS:
             reading.refuse(key, f"{key.text} is empty, which asserts nothing")
+        elif key.text == "within":
+            within = reading.word(value, words.timeout)
         else:
             checks += _checks(key, value, reading)
-    return Expect(checks=tuple(checks))
+    if within and not any(check.about[0] in LIVE for check in checks):
+        reading.refuse(node, f"within waits for {', '.join(LIVE)}, and nothing is said of these")
+    return Expect(checks=tuple(checks), within=within)
 
 
 def _is_null(node: Node) -> bool:

@@ -1,0 +1,114 @@
+"""A case under way: its worker, what has been heard of it, and, where it is watched, whether its time has come.
+
+With `within`, the expectations that can come true while a container runs are judged again and again, as soon as it
+runs; once they hold, or the time has passed, it is asked to end, and soon after that killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.outcome import Outcome
+from mydocker.runtime.signals import send, signal
+from mydocker.smoke.case import Case, Failure, Finding
+from mydocker.smoke.judge import unmet
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mydocker.smoke.worker import Worker
+
+KEPT = 8 << 20  # bytes of each output
+COURTESY = 1.0  # seconds between asking a container whose expectations hold to end, and killing it
+_CHUNK = 1 << 16
+
+
+class Underway:
+    """One attempt at CASE. `live` are the failures of the expectations that were watched; None if they were not."""
+
+    def __init__(self, case: Case, worker: Worker, *, attempt: int) -> None:
+        self.case, self.worker, self.attempt = case, worker, attempt
+        self.began = time.monotonic()
+        self.heard = {worker.stdout: bytearray(), worker.stderr: bytearray(), worker.finding: bytearray()}
+        self.cut: list[int] = []
+        self.within = case.spec.expect.within if case.spec.expect else None
+        self.due: float | None = None  # when the time is over; then, when to insist
+        self.live: tuple[Failure, ...] | None = None
+        self.news = False
+
+    def hear(self, descriptor: int) -> bool:
+        """Take what has come; False at the end, or when nothing more is there."""
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        room = KEPT - len(self.heard[descriptor])
+        if descriptor != self.worker.finding and len(data) > room:
+            self.cut.append(descriptor)
+            data, more = data[:room], True
+        else:
+            more = bool(data)
+        self.heard[descriptor] += data
+        self.news = True
+        return more
+
+    def watch(self) -> None:
+        """Judge what can be judged while it runs, if there is news or the time is over; act on it."""
+        if self.within is None or not (self.news or self.patience() == 0):
+            return
+        self.news = False
+        if self.live is None:
+            self._judge()
+        elif self.patience() == 0:  # it did not end when it was asked to
+            send(self.worker.pidfd, signal.SIGINT)
+            self.due = time.monotonic() + COURTESY / 10
+
+    def patience(self) -> float | None:
+        """Seconds until something is due, if anything is."""
+        return None if self.due is None else max(0.0, self.due - time.monotonic())
+
+    def _judge(self) -> None:
+        found = self._found()
+        if not found.facts:  # the container is not there yet
+            return
+        if self.due is None:
+            self.due = time.monotonic() + (self.within or 0)
+        failures = unmet(self.case, found)
+        if not failures or self.patience() == 0:
+            self.live = failures
+            self.due = time.monotonic() + COURTESY
+            send(self.worker.pidfd, signal.SIGTERM)
+
+    def finish(self) -> Finding:
+        """What was found, after the worker's end."""
+        os.waitpid(self.worker.pid, 0)
+        for descriptor in self.heard:
+            while self.hear(descriptor):
+                pass
+            os.close(descriptor)
+        os.close(self.worker.pidfd)
+        finding = self._found()
+        if finding.outcome is None and not finding.problem:
+            return finding.replace(problem="it was killed before it could tell")
+        return finding
+
+    def _found(self) -> Finding:
+        """What is known by now."""
+        told: dict[str, Any] = {}
+        for line in self.heard[self.worker.finding].split(b"\n"):
+            try:
+                told.update(json.loads(line) if line else {})
+            except ValueError:  # the watcher was killed in the middle of a line, or has not written it all
+                continue
+        outcome = told.pop("outcome", None)
+        return Finding(
+            **told,
+            outcome=Outcome(**outcome) if outcome else None,
+            stdout=self.heard[self.worker.stdout].decode(errors="surrogateescape"),
+            stderr=self.heard[self.worker.stderr].decode(errors="surrogateescape"),
+            cut=tuple(name for name in ("stdout", "stderr") if getattr(self.worker, name) in self.cut),
+            seconds=time.monotonic() - self.began,
+        )
