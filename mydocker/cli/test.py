@@ -54,6 +54,7 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="a spec file, FILE:LINE for one spec of it, or a folder")
     add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
+    add("--image", metavar="IMAGE", help="the image for files of container-structure-test, which name none")
     add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
     add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
     add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
@@ -88,7 +89,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
     """The cases that are wanted, numbered anew."""
-    cases = collect(options.paths, environ=os.environ)
+    cases = collect(options.paths, environ=os.environ, image=options.image)
     if options.k is not None:
         cases = by_name(cases, options.k)
     if options.tags is not None:

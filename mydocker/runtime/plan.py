@@ -179,7 +179,8 @@ def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
     if entrypoint is None:
         entrypoint = config.entrypoint if config else ()
     argv = (*entrypoint, *command)
-    if not argv:
+    only_looked_at = spec.expect is not None and (spec.entrypoint, spec.command) == ((), ())
+    if not argv and not only_looked_at:
         raise LaunchError("no command to run: none was given, and the image names none")
     return argv
 

@@ -164,6 +164,8 @@ def _build_tree(plan: LaunchPlan, window: Window | None) -> int:
             raise LaunchError(f"cannot set up {what}: {error.strerror}") from None
     if window:
         window.hand_out(root, plan.run_dir)
+    if not plan.argv:  # the tree is all that is wanted
+        os._exit(0)
     return root
 
 

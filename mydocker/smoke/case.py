@@ -21,6 +21,7 @@ class Case(Record):
     spec: ContainerSpec
     file: str
     line: int
+    options: tuple[str, ...] = ()  # with which it was chosen
 
     @property
     def title(self) -> str:
@@ -31,7 +32,7 @@ class Case(Record):
     def again(self) -> str:
         """The command that runs this case alone."""
         chosen = ["-k", " and ".join(self._variables.split(", "))] if self.spec.matrix else []
-        return shlex.join(["mydocker", "test", *chosen, f"{self.file}:{self.line}"])
+        return shlex.join(["mydocker", "test", *self.options, *chosen, f"{self.file}:{self.line}"])
 
     @property
     def _variables(self) -> str:

@@ -23,7 +23,7 @@ class _Wanted(Record):
     lines: tuple[int, ...] = ()
 
 
-def collect(paths: Iterable[str], *, environ: Mapping[str, str]) -> list[Case]:
+def collect(paths: Iterable[str], *, environ: Mapping[str, str], image: str | None = None) -> list[Case]:
     """The cases of PATHS: files, FILE:LINE (the spec that holds this line), folders, patterns.
 
     Raises SpecError with all that is wrong in any file, UsageError for a path that leads to nothing.
@@ -36,13 +36,14 @@ def collect(paths: Iterable[str], *, environ: Mapping[str, str]) -> list[Case]:
         else:
             both = (*before.lines, *item.lines) if before.lines and item.lines else ()
             wanted[item.file] = item.replace(lines=both)
-    specs = load_files(list(wanted), environ=environ)
+    specs = load_files(list(wanted), environ=environ, image=image)
     begins = [(spec, *spec.origin.rpartition(":")[::2]) for spec in specs]
     cases: list[Case] = []
+    options = ("--image", image) if image else ()
     for spec, file, line in begins:
         starts = [int(start) for _, other, start in begins if other == file]
         if not wanted[file].lines or int(line) in {_start_of(asked, starts) for asked in wanted[file].lines}:
-            cases.append(Case(number=len(cases), spec=spec, file=file, line=int(line)))
+            cases.append(Case(number=len(cases), spec=spec, file=file, line=int(line), options=options))
     return cases
 
 

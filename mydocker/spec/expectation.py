@@ -111,6 +111,8 @@ def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
             reading.refuse(members[name], f"{name} of a file that is not to exist")
         elif name == "contents":
             yield from _text(members[name], ("files", path, name), reading)
+        elif name == "mode" and isinstance(members[name], Mapping):
+            yield from _check(members[name], ("files", path, name), read_matcher(members[name], "text", reading))
         elif name == "size":
             yield from _check(members[name], ("files", path, name), read_matcher(members[name], "number", reading))
         else:

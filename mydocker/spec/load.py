@@ -34,12 +34,17 @@ _SYNONYMS = {
 }
 
 
-def load_files(paths: list[str], *, environ: collections.abc.Mapping[str, str]) -> list[ContainerSpec]:
-    """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files."""
+def load_files(
+    paths: list[str], *, environ: collections.abc.Mapping[str, str], image: str | None = None
+) -> list[ContainerSpec]:
+    """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
+
+    IMAGE is for the files of container-structure-test, which name none.
+    """
     specs: list[ContainerSpec] = []
     problems: list[str] = []
     for path in paths:
-        found, wrong = _load(path, environ)
+        found, wrong = _load(path, environ, image)
         specs += found
         problems += wrong
     if problems:
@@ -47,7 +52,9 @@ def load_files(paths: list[str], *, environ: collections.abc.Mapping[str, str]) 
     return specs
 
 
-def _load(path: str, environ: collections.abc.Mapping[str, str]) -> tuple[list[ContainerSpec], list[str]]:
+def _load(
+    path: str, environ: collections.abc.Mapping[str, str], image: str | None
+) -> tuple[list[ContainerSpec], list[str]]:
     """The specs of one file, and what is wrong with it, in the order of its lines."""
     shown = "<stdin>" if path == "-" else path
     try:
@@ -56,7 +63,8 @@ def _load(path: str, environ: collections.abc.Mapping[str, str]) -> tuple[list[C
         return [], [f"{shown}: {error.message}"]
     documents, problems = parse_documents(raw)
     reading = Reading(place=place, problems=problems)
-    specs = [spec for document in documents for spec in _containers(document, reading, shown)]
+    plain = [each for document in documents for each in _translated(document, reading, image)]
+    specs = [spec for document in plain for spec in _containers(document, reading, shown)]
     if not documents and not problems:
         problems.append(Problem(line=1, column=1, message="there is no container in this file"))
     ordered = sorted(problems, key=lambda x: (x.line, x.column))
@@ -83,6 +91,15 @@ def _place(path: str, environ: collections.abc.Mapping[str, str]) -> Place:
     if not os.path.isfile(beside):
         return Place(directory=directory, environ=environ)
     return Place(directory=directory, environ={**read_compose_file(beside, lookup=environ.get), **environ})
+
+
+def _translated(document: Node, reading: Reading, image: str | None) -> list[Node]:
+    """The documents that a document stands for: itself, but for the files of container-structure-test."""
+    if not isinstance(document, Mapping) or all(key.text != "schemaVersion" for key, _ in document.entries):
+        return [document]
+    from mydocker.spec import structure
+
+    return [*structure.documents(document, reading, image=image)]
 
 
 def _containers(document: Node, reading: Reading, shown: str) -> list[ContainerSpec]:
