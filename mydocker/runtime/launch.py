@@ -13,16 +13,15 @@ from mydocker import kernel
 from mydocker.errors import HostError
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.janitor import Janitor
 from mydocker.runtime.process import Handover, become
 from mydocker.runtime.rundir import RunDirectory
 from mydocker.runtime.seccomp import program
 from mydocker.runtime.signals import Signals
-from mydocker.runtime.supervise import Started, Watch
 
 if TYPE_CHECKING:
     from mydocker.runtime.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.supervise import Watch
     from mydocker.runtime.terminals import Terminal
     from mydocker.runtime.window import Window
 
@@ -112,22 +111,33 @@ def _run(
         window=window,
     )
     pid, pidfd = _clone(plan, handover)
+    from mydocker.runtime.supervise import Started, Watch  # here, for the child is at work meanwhile
+
     if lifeline:
         os.close(lifeline[0])
     started = Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline[1] if lifeline else None)
     watch = Watch(plan, started, signals=signals, terminal=terminal)
     try:
-        with Janitor(pidfd=pidfd, run_dir=plan.run_dir, keep=directory.lock, warded=lifeline is not None):
-            if plan.needs_ids:
-                _give_ids(plan, pid, *ids)
-            outcome = watch.until_end()
-            if not plan.cgroups and not window:  # who still look into it
-                directory.remove()  # before the janitor goes, who would do it if we were killed now
-            return outcome
+        return _stand_by(plan, directory, watch, ids=ids, keep_directory=bool(plan.cgroups or window))
     finally:
         watch.kill()  # nothing to kill, unless an error of ours ends the watch
         os.close(pidfd)
         os.close(report)
+
+
+def _stand_by(
+    plan: LaunchPlan, directory: RunDirectory, watch: Watch, *, ids: tuple[int, int], keep_directory: bool
+) -> Outcome:
+    """Wait for the end, while a janitor makes sure that the container and its directory do not outlive us."""
+    from mydocker.runtime.janitor import Janitor
+
+    with Janitor(pidfd=watch.pidfd, run_dir=plan.run_dir, keep=directory.lock, warded=watch.lifeline is not None):
+        if plan.needs_ids:
+            _give_ids(plan, watch.pid, *ids)
+        outcome = watch.until_end()
+        if not keep_directory:
+            directory.remove()  # before the janitor goes, who would do it if we were killed now
+        return outcome
 
 
 def _clone(plan: LaunchPlan, handover: Handover) -> tuple[int, int]:
