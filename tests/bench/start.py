@@ -69,6 +69,8 @@ def main() -> None:
                 reason = getattr(error, "stderr", None) or str(error).encode()
                 print(f"without {name}: {reason.decode(errors='replace').strip().splitlines()[-1:]}")
         _report(_measure(contestants, options.n), options.n)
+        if OURS in contestants:
+            _count_calls(contestants[OURS], directory / "calls")
 
 
 def _measure(contestants: dict[str, Contestant], runs: int) -> dict[str, list[float]]:
@@ -85,6 +87,16 @@ def _report(times: dict[str, list[float]], runs: int) -> None:
     for name, median in medians.items():
         ratio = f"{median / medians[OURS]:.2f}" if OURS in medians else "-"
         print(f"{name:32}{median:8.1f}{median - medians[FLOOR]:13.1f}{ratio:>16}")
+
+
+def _count_calls(contestant: Contestant, summary: pathlib.Path) -> None:
+    """Print which system calls one run makes, all its processes together."""
+    if not shutil.which("strace"):
+        print("\nwithout system calls: strace is not installed")
+        return
+    Contestant(["strace", "-f", "-c", "-S", "calls", "-o", str(summary), *contestant.argv], contestant.env).seconds()
+    lines = summary.read_text().splitlines()
+    print("\nsystem calls of one mydocker run", *lines[:22], lines[-1], sep="\n")
 
 
 def _preparations(directory: pathlib.Path, stack: ExitStack, *, with_docker: bool) -> Iterator[tuple]:  # type: ignore[type-arg]

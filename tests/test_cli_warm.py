@@ -1,0 +1,46 @@
+"""A warm start, counted: what a run of an image that is present asks of the kernel."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+import re
+from dataclasses import replace
+
+import pytest
+from lab.command import Command, Result
+
+pytestmark = pytest.mark.root
+
+OPENED = re.compile(r'\b(?:openat2?)\([^"]*"([^"]+)".*\bO_RDONLY(?!.*\bO_(?:PATH|DIRECTORY)).* = \d+$')
+
+
+def _traced(alpine: Command, trace: pathlib.Path, calls: str) -> list[str]:
+    """The lines of strace(1) for the system CALLS of one warm run, all its processes included."""
+    assert alpine("run", "--network", "none", "alpine", "true").code == 0  # compiles the filter, if none has before
+    watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", f"trace={calls}", "-o", str(trace)])
+    assert watched("run", "--network", "none", "alpine", "true") == Result(b"", b"", 0)
+    return trace.read_text(errors="replace").splitlines()
+
+
+def test_nothing_is_read_twice(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """Neither of the store nor of the host; the interpreter's own start is not ours."""
+    opened = [
+        found[1] for line in _traced(alpine, tmp_path / "trace", "openat,openat2") if (found := OPENED.search(line))
+    ]
+    ours = [path for path in opened if path.startswith((str(alpine.store), "/etc/")) or "/mydocker/" in path]
+    assert any(path.startswith(f"{alpine.store}/refs/") for path in ours)
+    counted = collections.Counter(path for path in ours if path != "/etc/ld.so.cache")
+    assert {path: count for path, count in counted.items() if count > 1} == {}
+
+
+def test_no_program_runs_but_the_command(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """mydocker, and what it was told to run: no helper, no shell. One clone for the container, one for its janitor."""
+    lines = _traced(alpine, tmp_path / "trace", "execve,clone,clone3,fork,vfork")
+    assert len([line for line in lines if "execve(" in line and line.endswith("= 0")]) == 2
+    assert len([line for line in lines if re.search(r"\b(clone3?|v?fork)\(", line)]) == 2
+
+
+def test_nobody_is_asked_over_a_network(alpine: Command, tmp_path: pathlib.Path) -> None:
+    lines = _traced(alpine, tmp_path / "trace", "connect,sendto,socket")
+    assert [line for line in lines if "connect(" in line or "sendto(" in line] == []
