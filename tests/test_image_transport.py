@@ -231,6 +231,59 @@ def test_https_with_an_authority_of_the_users(variable: str, secure: tuple[Hub, 
     assert fetch(registry) == (0, DATA)
 
 
+def _certs(directory: pathlib.Path, hub: Hub, certificate: pathlib.Path, *names: str) -> dict[str, str]:
+    """An environment with a certs.d for the hub, in which CERTIFICATE has NAMES."""
+    place = directory / "user" / "containers" / "certs.d" / hub.address
+    place.mkdir(parents=True)
+    for name in names:
+        (place / name).write_bytes(certificate.read_bytes())
+    return {"XDG_CONFIG_HOME": str(directory / "user")}
+
+
+def test_https_with_the_authority_of_certs_d(
+    secure: tuple[Hub, pathlib.Path], connect: Open, tmp_path: pathlib.Path
+) -> None:
+    hub, certificate = secure
+    registry = connect(location=hub.address, **_certs(tmp_path, hub, certificate, "ca.crt"))
+    registry.manifest("latest")
+
+
+def test_the_authority_of_one_registry_is_nobody_else_s(
+    secure: tuple[Hub, pathlib.Path], connect: Open, tmp_path: pathlib.Path
+) -> None:
+    hub, certificate = secure
+    environ = _certs(tmp_path, hub, certificate, "ca.crt")
+    place = tmp_path / "user" / "containers" / "certs.d"
+    (place / hub.address).rename(place / "other.example:443")
+    with pytest.raises(RegistryError, match="not trusted"):
+        connect(location=hub.address, **environ).manifest("latest")
+
+
+@pytest.mark.parametrize(("names", "works"), [(("ca.crt",), False), (("ca.crt", "me.cert", "me.key"), True)])
+def test_a_client_s_certificate(connect: Open, tmp_path: pathlib.Path, names: tuple[str, ...], works: bool) -> None:
+    name = socket.gethostname()
+    certificate = lab.make_certificate(tmp_path, name)
+    with lab.serve(host=name, certificate=certificate, client=certificate) as hub:
+        hub.tag(DOCUMENT)
+        registry = connect(location=hub.address, **_certs(tmp_path, hub, certificate, *names))
+        if works:
+            registry.manifest("latest")
+        else:
+            with pytest.raises(RegistryError):
+                registry.manifest("latest")
+            assert not hub.requests
+
+
+@pytest.mark.parametrize(("name", "words"), [("bad.crt", "bad.crt"), ("me.cert", "me.cert")])
+def test_a_file_of_certs_d_that_cannot_be_used(
+    secure: tuple[Hub, pathlib.Path], connect: Open, tmp_path: pathlib.Path, name: str, words: str
+) -> None:
+    hub, _ = secure
+    (tmp_path / "junk").write_bytes(b"junk")
+    with pytest.raises(ImageError, match=words):
+        connect(location=hub.address, **_certs(tmp_path, hub, tmp_path / "junk", name)).manifest("latest")
+
+
 def test_https_with_an_unknown_authority(secure: tuple[Hub, pathlib.Path], connect: Open) -> None:
     hub, _ = secure
     with pytest.raises(RegistryError, match="its certificate is not trusted: self-signed") as caught:

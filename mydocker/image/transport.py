@@ -24,6 +24,7 @@ import urllib3
 
 from mydocker import __version__
 from mydocker.errors import RegistryError
+from mydocker.image import certs
 from mydocker.image.address import addresses_of, host_of, is_loopback, name_of, origin_of
 from mydocker.image.connection import Patience, metered_pools
 
@@ -72,18 +73,19 @@ class Reply:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Makes connections, direct ones and those through a proxy, metered."""
+    """Makes connections, direct ones and those through a proxy, metered; with CONTEXT, by its rules."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, context: ssl.SSLContext | None = None) -> None:
         self._pools = metered_pools(patience)
+        self._rules: dict[str, Any] = {"ssl_context": context} if context else {}
         super().__init__(pool_maxsize=16)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, **{**kwargs, **self._rules})
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        found = super().proxy_manager_for(proxy, **kwargs)
+        found = super().proxy_manager_for(proxy, **{**kwargs, **self._rules})
         found.pool_classes_by_scheme = self._pools
         return found
 
@@ -100,8 +102,11 @@ class Transport:
         self._session.trust_env = False  # else ~/.netrc would answer for the user
         self._session.headers.clear()
         self._session.headers.update({"User-Agent": f"mydocker/{__version__}", "Accept-Encoding": "identity"})
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter(patience))
+        self._session.mount("http://", _Adapter(patience))
+        for prefix in ("https://", f"https://{home}/"):  # token servers and redirects see no certificate of ours
+            own = prefix != "https://"
+            rules = None if self.insecure else certs.context(home, environ=environ, client=own)
+            self._session.mount(prefix, _Adapter(patience, rules))
         if self.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._home_is_private: bool | None = None
@@ -287,7 +292,7 @@ _REASONS = (
 def _failure(host: str, error: BaseException) -> RegistryError:
     hint = None
     if isinstance(error, requests.exceptions.SSLError):
-        hint = "REQUESTS_CA_BUNDLE may name a file of certificate authorities"
+        hint = "containers/certs.d or REQUESTS_CA_BUNDLE may name its authority"
     if isinstance(error, requests.exceptions.ProxyError):
         hint = "this is about the proxy that http_proxy, https_proxy or all_proxy names"
     return RegistryError(f"registry {host}: {_reason(error)}", hint=hint)

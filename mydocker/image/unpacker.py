@@ -11,6 +11,7 @@ confinement, which no library does for us.
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import re
 import signal
@@ -160,6 +161,7 @@ def _close(descriptor: int) -> int:
 def _child(directory: str, tar: str, archive: int, orders: int, report: int, lock: int, ids: IdMap | None) -> NoReturn:
     """The confined process, from fork to exit. It has no use for any other descriptor, and others would miss them."""
     kind, text = b"H", b""
+    gc.disable()  # or the caller's garbage, such as a socket, might close a descriptor that has a new owner here
     try:
         os.setsid()  # Ctrl-C is for our parent, whose end is ours
         _keep_only({archive, orders, report, lock})
@@ -209,8 +211,8 @@ def _extract(tar: str, archive: int, *, own_files: bool) -> bytes:
                 signal.signal(number, signal.SIG_DFL)
             owner = "--no-same-owner" if own_files else "--same-owner"
             os.execve(tar, [tar, *OPTIONS, owner], {"PATH": tools.PATH, "LC_ALL": "C"})
-        except OSError as error:
-            os.write(2, f"{tar}: {error}".encode())
+        except BaseException as error:  # nothing may return into the caller's copy of the program
+            os.write(2, f"{tar}: {error!r}".encode())
         finally:
             os._exit(127)
     os.close(archive)  # or its writer would never learn that tar has ended
@@ -219,7 +221,7 @@ def _extract(tar: str, archive: int, *, own_files: bool) -> bytes:
     while data := os.read(reader, 4096):  # all of it, or tar would wait for us
         said = (said + data)[:_SHOWN]
     _, status = os.waitpid(pid, 0)
-    return (said or b"tar was killed") if status else b""
+    return (said or b"tar ended with status %d" % os.waitstatus_to_exitcode(status)) if status else b""
 
 
 def _carry_out(orders: int, *, in_namespace: bool) -> bool:

@@ -220,8 +220,11 @@ def endless(piece: bytes, *, start: bytes = b"") -> Answer:
 
 
 @contextmanager
-def serve(*, host: str = "127.0.0.1", certificate: pathlib.Path | None = None) -> Iterator[Hub]:
-    """A running hub; over TLS with CERTIFICATE (key and certificate in one file). The blob store is `localhost`."""
+def serve(
+    *, host: str = "127.0.0.1", certificate: pathlib.Path | None = None, client: pathlib.Path | None = None
+) -> Iterator[Hub]:
+    """A running hub; over TLS with CERTIFICATE (key and certificate in one file), the registry for those only who
+    have one that CLIENT has signed. The blob store is `localhost`."""
     hub = Hub()
     hub.scheme = "https" if certificate else "http"
     with ExitStack() as stack:
@@ -231,6 +234,9 @@ def serve(*, host: str = "127.0.0.1", certificate: pathlib.Path | None = None) -
             if certificate:
                 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
                 context.load_cert_chain(certificate)
+                if client and role == "registry":
+                    context.verify_mode = ssl.CERT_REQUIRED
+                    context.load_verify_locations(client)
                 server.socket = context.wrap_socket(server.socket, server_side=True)
             name = "localhost" if role == "cdn" and not certificate else host
             hub.addresses[role] = f"{name}:{server.server_port}"
