@@ -75,6 +75,15 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A static program that makes the system call it is told to."""
+    source = pathlib.Path(__file__).parent / "lab" / "ask-kernel.c"
+    directory = tmp_path_factory.mktemp("ask")
+    subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", directory / "ask", source], check=True)
+    return directory / "ask"
+
+
+@pytest.fixture(scope="session")
 def user() -> Iterator[pwd.struct_passwd]:
     """An ordinary user: a new one for root, else oneself."""
     if os.geteuid() != 0:

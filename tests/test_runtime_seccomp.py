@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -30,15 +29,6 @@ OPERATORS: Mapping[str, Callable[[int, int, int], bool]] = {
     "SCMP_CMP_GT": lambda argument, value, _: argument > value,
     "SCMP_CMP_MASKED_EQ": lambda argument, mask, value: argument & mask == value,
 }
-
-
-@pytest.fixture(scope="session")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A static program that makes the system call it is told to."""
-    source = pathlib.Path(__file__).parent / "lab" / "ask-kernel.c"
-    directory = tmp_path_factory.mktemp("ask")
-    subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", directory / "ask", source], check=True)
-    return directory / "ask"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,95 @@
+"""The command under test: `RUNTIME=docker pytest tests/parity`, or podman, or mydocker, which is what runs unasked.
+
+Each command gets a store, or a daemon, of the suite's own, and images that it has pulled from the tests' registry.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+from known import DEPENDS, KNOWN
+from lab import busybox, dockerd, oci
+from lab.command import PATH, Command, command, registries_conf
+from lab.registry import Registry
+from peer import Peer
+
+NAME = os.environ.get("RUNTIME", "mydocker")
+IMAGES = {
+    "library/alpine": busybox.alpine(),
+    "lab/entry": busybox.alpine(entrypoint=["echo", "entry"], cmd=["one", "two"]),
+    "lab/settings": busybox.alpine(
+        env=["A=image", "B=image", "PATH=/bin"], user="mail:users", working_dir="/srv/app", stop_signal="SIGQUIT"
+    ),
+    "lab/nothing": busybox.alpine(cmd=None),
+    "lab/text": busybox.alpine(oci.layer({"bin/text": oci.Program(b"just text\n"), "bin/lost": oci.Link("/nowhere")})),
+}
+CONTAINERS_CONF = """\
+[containers]
+default_ulimits = ["nofile=10000:10000", "nproc=1000:1000"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A difference that is known is expected, strictly: when it is gone, its line must go too."""
+    here = [item for item in items if item.path.parent == pathlib.Path(__file__).parent]
+    for item in here:
+        for table, strict in ((KNOWN, True), (DEPENDS, False)):
+            if reason := table.get(NAME, {}).get(item.name):
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=strict))
+
+
+@pytest.fixture(scope="session")
+def peer(registry: Registry) -> Iterator[Peer]:
+    """The command, with all IMAGES present. Its directory has a short name: sockets lie below it (unix(7))."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="parity-"))
+    try:
+        for name, image in IMAGES.items():
+            registry.push(image, name)
+        start = {"mydocker": _mydocker, "docker": _docker, "podman": _podman}[NAME]
+        for ready in start(directory, registry):
+            for name in IMAGES:
+                done = ready.command("pull", f"{registry.address}/{name}")
+                assert done.code == 0, done
+            yield ready
+    finally:
+        shutil.rmtree(directory)
+
+
+def _mydocker(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
+    yield Peer("mydocker", command(directory, registry=registry.address), registry.address)
+
+
+def _docker(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
+    with dockerd.daemon(directory) as running:
+        environment = {"PATH": PATH, "HOME": str(directory), "DOCKER_HOST": f"unix://{running.socket}"}
+        yield Peer("docker", Command(_program("docker"), environment, directory), registry.address)
+
+
+def _podman(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
+    files = {"CONTAINERS_CONF": CONTAINERS_CONF, "CONTAINERS_REGISTRIES_CONF": registries_conf(registry.address)}
+    environment = {"PATH": PATH, "HOME": str(directory)}
+    for name, text in files.items():
+        (directory / name).write_text(text)
+        environment[name] = str(directory / name)
+    places = {"--root": "root", "--runroot": "run", "--tmpdir": "tmp"}
+    words = [str(_program("podman")), *(f"{option}={directory / place}" for option, place in places.items())]
+    wrapper = directory / "podman"
+    wrapper.write_text(f'#!/bin/sh\nexec {" ".join(words)} "$@"\n')
+    wrapper.chmod(0o755)
+    yield Peer("podman", Command(wrapper, environment, directory), registry.address)
+
+
+def _program(name: str) -> pathlib.Path:
+    """Debian's, should a local one come first."""
+    found = shutil.which(name, path=f"/usr/bin:{PATH}")
+    assert found, f"{name} is missing"
+    return pathlib.Path(found)

@@ -1,0 +1,53 @@
+"""A command that is like docker's, and what all tests of this suite do with it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lab.command import Command, Result
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`peer.run("-e", "A=1", image="library/alpine", argv=["env"])` waits for a Result.
+
+    Containers have no network: only so all commands agree on what is to be seen.
+    """
+
+    name: str
+    command: Command
+    registry: str
+
+    def run(
+        self,
+        *options: str,
+        argv: tuple[str, ...] = (),
+        image: str = "library/alpine",
+        input: bytes = b"",
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | None = None,
+    ) -> Result:
+        return self.command(*self._words(options, image, argv), input=input, env=env, cwd=cwd)
+
+    def start(
+        self, *options: str, argv: tuple[str, ...], image: str = "library/alpine", **streams: object
+    ) -> subprocess.Popen[bytes]:
+        return self.command.start(*self._words(options, image, argv), **streams)
+
+    def sh(self, script: str, *options: str) -> str:
+        """The output of SCRIPT, which must succeed silently."""
+        done = self.run(*options, argv=("sh", "-c", script))
+        assert (done.stderr, done.code) == (b"", 0), done
+        return done.stdout.decode()
+
+    def stop(self, process: subprocess.Popen[bytes], container: str) -> None:
+        """Ask CONTAINER, which PROCESS runs, to end. There is no daemon to ask where PROCESS is all there is."""
+        if self.name == "mydocker":
+            process.terminate()
+        else:
+            assert self.command("stop", "-t", "20", container).code == 0
+
+    def _words(self, options: tuple[str, ...], image: str, argv: tuple[str, ...]) -> list[str]:
+        return ["run", "--rm", "--network", "none", *options, f"{self.registry}/{image}", *argv]

@@ -1,0 +1,333 @@
+"""The command line of `docker run`: exit codes, what is run, with which environment, as whom, where, with what."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pty
+import re
+import signal
+
+import pytest
+from lab.command import Result
+from peer import Peer
+
+pytestmark = pytest.mark.root
+
+EXIT_CODES = {
+    "true": ((), ("true",), 0),
+    "false": ((), ("false",), 1),
+    "255": ((), ("sh", "-c", "exit 255"), 255),
+    "killed": ((), ("sh", "-c", "sh -c 'kill -9 $$'; exit $?"), 137),
+    "pid 1 is safe from its own signals": ((), ("sh", "-c", "kill -9 $$; exit 3"), 3),
+    "no such command": ((), ("nonesuch",), 127),
+    "no such path": ((), ("/bin/nonesuch",), 127),
+    "a directory": ((), ("/etc",), 126),
+    "not executable": ((), ("/etc/passwd",), 126),
+    "no such option": (("--nonesuch",), ("true",), 125),
+    "no such user": (("-u", "nonesuch"), ("true",), 125),
+    "no such group": (("-u", "root:nonesuch"), ("true",), 125),
+    "no such env file": (("--env-file", "/nonesuch"), ("true",), 125),
+    "a relative workdir": (("-w", "relative"), ("true",), 125),
+    "an empty name of a variable": (("-e", "=x"), ("true",), 125),
+    "unknown capability": (("--cap-add", "NONESUCH"), ("true",), 125),
+    "unknown ulimit": (("--ulimit", "nonesuch=1"), ("true",), 125),
+    "a network parameter without a network": (("--sysctl", "kernel.panic=1"), ("true",), 125),
+    "a user number too large": (("-u", "4294967296"), ("true",), 125),
+    "a negative user number": (("-u", "-1"), ("true",), 125),
+}
+
+
+@pytest.mark.parametrize("name", EXIT_CODES)
+def test_exit_code(peer: Peer, name: str) -> None:
+    options, argv, code = EXIT_CODES[name]
+    done = peer.run(*options, argv=argv)
+    assert (done.stdout, done.code) == (b"", code), done
+    assert b"Traceback" not in done.stderr
+
+
+OTHER_IMAGES = {
+    "no such image": ((), "lab/nonesuch", (), 125),
+    "never pulled": (("--pull", "never"), "lab/nonesuch", (), 125),
+    "nothing to run": ((), "lab/nothing", (), 125),
+    "text is not executable": ((), "lab/text", ("/bin/text",), 126),
+    "a link to nowhere": ((), "lab/text", ("/bin/lost",), 127),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_IMAGES)
+def test_exit_code_of_other_images(peer: Peer, name: str) -> None:
+    options, image, argv, code = OTHER_IMAGES[name]
+    done = peer.run(*options, argv=argv, image=image)
+    assert (done.stdout, done.code) == (b"", code), done
+
+
+ENTRYPOINTS = {
+    "the image's": ((), (), "entry one two"),
+    "arguments": ((), ("three",), "entry three"),
+    "another drops cmd": (("--entrypoint", "/bin/echo"), (), ""),
+    "another with arguments": (("--entrypoint", "/bin/echo"), ("three",), "three"),
+    "empty resets": (("--entrypoint", ""), ("echo", "four"), "four"),
+    "searched in PATH": (("--entrypoint", "echo"), ("a b", "c"), "a b c"),
+    "options end at the image": ((), ("-e", "--help", "--"), "entry -e --help --"),
+}
+
+
+@pytest.mark.parametrize("name", ENTRYPOINTS)
+def test_entrypoint(peer: Peer, name: str) -> None:
+    options, argv, expected = ENTRYPOINTS[name]
+    assert peer.run(*options, argv=argv, image="lab/entry") == Result(f"{expected}\n".encode(), b"", 0)
+
+
+def test_an_entrypoint_is_one_word(peer: Peer) -> None:
+    assert peer.run("--entrypoint", "echo x", image="lab/entry").code == 127
+
+
+SEEN = {
+    "the last -e": (("-e", "A=1", "-e", "A=2"), "echo $A", "2"),
+    "a value of several words": (("-e", "A=a b=c"), "echo $A", "a b=c"),
+    "an empty value": (("-e", "A="), "echo ${A-unset}", ""),
+    "the host's value": (("-e", "FROM_HOST"), "echo $FROM_HOST", "yes"),
+    "not on the host": (("-e", "NOT_ON_HOST"), "echo ${NOT_ON_HOST-unset}", "unset"),
+    "nothing else of the host": ((), "echo ${FROM_HOST-unset}", "unset"),
+    "-e HOME": (("-e", "HOME=/h"), "echo $HOME", "/h"),
+    "-e PATH": (("-e", "PATH=/bin"), "echo $PATH", "/bin"),
+    "-e HOSTNAME": (("-e", "HOSTNAME=x", "-h", "box"), "echo $HOSTNAME", "x"),
+    "no TERM": ((), "echo ${TERM-unset}", "unset"),
+    "HOSTNAME": (("-h", "box"), "echo $HOSTNAME; hostname; cat /etc/hostname", "box\nbox\nbox"),
+    "a name": (("-u", "mail"), "id -u; id -g; id -G; echo $HOME", "8\n12\n12\n/var/mail"),
+    "supplementary groups": (("-u", "daemon"), "id -G", "2 1"),
+    "root's groups": ((), "id -G", "0 1 2 6 10"),
+    "a number of the image": (("-u", "2"), "id -G; echo $HOME", "2 1\n/sbin"),
+    "user and group number": (("-u", "8:0"), "id -u; id -g; id -G", "8\n0\n0"),
+    "user and group name": (("-u", "mail:users"), "id -u; id -g; id -G", "8\n100\n100"),
+    "number and group name": (("-u", "4242:users"), "id -u; id -g", "4242\n100"),
+    "name and group number": (("-u", "mail:4243"), "id -u; id -g", "8\n4243"),
+    "an unknown number": (("-u", "4242"), "id -u; id -g; echo $HOME", "4242\n0\n/"),
+    "unknown numbers": (("-u", "4242:4243"), "id -u; id -g; id -G", "4242\n4243\n4243"),
+    "--group-add": (("--group-add", "mail", "--group-add", "4711"), "id -G", "0 1 2 6 10 12 4711"),
+    "--group-add and a user": (("--group-add", "wheel", "-u", "nobody"), "id -G", "65534 10"),
+    "a new workdir": (("-w", "/new/dir"), "pwd; stat -c '%a %u' /new/dir", "/new/dir\n755 0"),
+    "an existing workdir": (("-w", "/etc"), "pwd", "/etc"),
+    "a workdir with dots": (("-w", "/etc/../tmp/."), "pwd", "/tmp"),
+    "no workdir": ((), "pwd", "/"),
+    "a label and a name": (("--name", "parity-x", "-l", "a=b"), "echo ok", "ok"),
+    "two dashes": (("--",), "echo ok", "ok"),
+    "a long option with =": (("--env=A=1", "--workdir=/tmp"), "echo $A; pwd", "1\n/tmp"),
+    "short options together": (("-it", "--tty=false"), "echo ok", "ok"),
+    "a flag with a value": (("--read-only=false",), "touch /x; echo ok", "ok"),
+    "--read-only": (
+        ("--read-only",),
+        "touch /x 2>&1; touch /dev/shm/x; echo $?",
+        "touch: /x: Read-only file system\n0",
+    ),
+    "--tmpfs": (
+        ("--tmpfs", "/t"),
+        "grep ' /t ' /proc/mounts | grep -c nosuid,nodev,noexec; stat -c %a /t",
+        "1\n1777",
+    ),
+    "--tmpfs with options": (
+        ("--tmpfs", "/t:size=1m,mode=700,exec"),
+        "grep ' /t ' /proc/mounts | grep -c noexec; stat -c %a /t; df -k /t | tail -1 | awk '{print $2}'",
+        "0\n700\n1024",
+    ),
+    "--read-only --tmpfs": (("--read-only", "--tmpfs", "/t"), "touch /t/x; ls /t", "x"),
+    "--shm-size": (("--shm-size", "1m"), "df -k /dev/shm | tail -1 | awk '{print $2}'", "1024"),
+    "no --shm-size": ((), "df -k /dev/shm | tail -1 | awk '{print $2}'", "65536"),
+    "--ulimit": (("--ulimit", "nofile=100:200"), "ulimit -Sn; ulimit -Hn", "100\n200"),
+    "--ulimit once": (
+        ("--ulimit", "nofile=100", "--ulimit", "core=0"),
+        "ulimit -n; ulimit -Hn; ulimit -c",
+        "100\n100\n0",
+    ),
+    "--sysctl": (("--sysctl", "kernel.msgmax=4000"), "cat /proc/sys/kernel/msgmax", "4000"),
+    "--sysctl of the network": (("--sysctl", "net.ipv4.ip_forward=1"), "cat /proc/sys/net/ipv4/ip_forward", "1"),
+    "--init": (("--init",), "cat /proc/1/comm | grep -c '^sh$'; echo $(($$ > 1))", "0\n1"),
+    "--init and orphans": (
+        ("--init",),
+        "sh -c 'true & exec sleep 0.1' & wait; sleep 0.3; grep -l '^State:.Z' /proc/[0-9]*/status | wc -l",
+        "0",
+    ),
+    "--add-host": (("--add-host", "there:10.1.2.3"), "grep -w there /etc/hosts | tr '\t' ' '", "10.1.2.3 there"),
+    "--dns": (("--dns", "10.1.2.3"), "grep ^nameserver /etc/resolv.conf", "nameserver 10.1.2.3"),
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_seen(peer: Peer, name: str) -> None:
+    options, script, expected = SEEN[name]
+    done = peer.run(*options, argv=("sh", "-c", script), env={"FROM_HOST": "yes"})
+    assert done == Result(f"{expected}\n".encode(), b"", 0)
+
+
+def test_init_passes_on_the_exit_code(peer: Peer) -> None:
+    assert peer.run("--init", argv=("sh", "-c", "exit 33")).code == 33
+    assert peer.run("--init", argv=("sh", "-c", "kill -9 $$")).code == 137
+    assert peer.run("--init", argv=("nonesuch",)).code == 127
+
+
+def test_environment_is_clean(peer: Peer) -> None:
+    done = peer.run("-h", "box", argv=("env",), env={"PYTHONPATH": "/nowhere", "SECRET": "1"})
+    expected = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "HOSTNAME=box"}
+    assert set(done.stdout.decode().split()) == expected
+
+
+ENV_FILES = {
+    "in order": (b"A=1\nA=2\n", "2,unset,unset"),
+    "comments and blanks": (b"# A=1\n\n  \nB=1\n", "unset,1,unset"),
+    "quotes are literal": (b"A=\"x\"\nB='y'\n", "\"x\",'y',unset"),
+    "a name alone": (b"FROM_HOST\nA=1\n", "1,unset,yes"),
+    "a name alone that the host lacks": (b"A\n", "unset,unset,unset"),
+    "a mark of byte order": (b"\xef\xbb\xbfA=1\n", "1,unset,unset"),
+    "white space before": (b"  A=1\n", "1,unset,unset"),
+    "white space in a value": (b"A= x # y \n", " x # y ,unset,unset"),
+    "no end of line": (b"A=1\nB=2", "1,2,unset"),
+    "carriage returns": (b"A=1\r\nB=2\r\n", "1,2,unset"),
+}
+
+
+@pytest.mark.parametrize("name", ENV_FILES)
+def test_env_file(peer: Peer, name: str, tmp_path: pathlib.Path) -> None:
+    content, expected = ENV_FILES[name]
+    (tmp_path / "env").write_bytes(content)
+    script = 'echo "${A-unset},${B-unset},${FROM_HOST-unset}"'
+    done = peer.run("--env-file", f"{tmp_path}/env", argv=("sh", "-c", script), env={"FROM_HOST": "yes"})
+    assert done == Result(f"{expected}\n".encode(), b"", 0)
+
+
+@pytest.mark.parametrize("content", [b"A B=1\n", b"=1\n", b"A=\xff\n"], ids=["white space", "no name", "not UTF-8"])
+def test_env_file_refused(peer: Peer, content: bytes, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "env").write_bytes(content)
+    assert peer.run("--env-file", f"{tmp_path}/env", argv=("true",)).code == 125
+
+
+def test_env_files_give_way_to_options(peer: Peer, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "one").write_text("A=one\nB=one\nC=one\n")
+    (tmp_path / "two").write_text("B=two\nC=two\n")
+    files = ("-e", "C=flag", "--env-file", f"{tmp_path}/one", "--env-file", f"{tmp_path}/two")
+    assert peer.sh("echo $A $B $C", *files) == "one two flag\n"
+
+
+def test_what_the_image_says(peer: Peer) -> None:
+    done = peer.run("-e", "B=flag", argv=("sh", "-c", "echo $A $B; id -un; id -gn; pwd"), image="lab/settings")
+    assert done == Result(b"image flag\nmail\nusers\n/srv/app\n", b"", 0)
+
+
+def test_a_directory_as_volume(peer: Peer, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in").write_text("hello\n")
+    share = f"{tmp_path}:/mnt/deep/er"
+    assert peer.sh("cat /mnt/deep/er/in; echo out > /mnt/deep/er/out", "-v", share) == "hello\n"
+    assert (tmp_path / "out").read_text() == "out\n"
+    refused = peer.run("-v", f"{share}:ro", argv=("touch", "/mnt/deep/er/no"))
+    assert refused == Result(b"", b"touch: /mnt/deep/er/no: Read-only file system\n", 1)
+
+
+def test_a_file_as_volume(peer: Peer, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "conf").write_text("x\n")
+    assert peer.sh("cat /etc/new/conf", "-v", f"{tmp_path}/conf:/etc/new/conf:ro") == "x\n"
+
+
+def test_a_relative_volume(peer: Peer, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in").write_text("hello\n")
+    done = peer.run("-v", "./:/mnt", argv=("cat", "/mnt/in"), cwd=str(tmp_path))
+    assert done == Result(b"hello\n", b"", 0)
+
+
+def test_a_missing_volume_source_is_an_error(peer: Peer, tmp_path: pathlib.Path) -> None:
+    assert peer.run("-v", f"{tmp_path}/nonesuch:/x", argv=("true",)).code == 125
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_named_volume_is_filled_and_kept(peer: Peer) -> None:
+    assert peer.sh("cat /etc/alpine-release; echo kept > /etc/mark", "-v", "parity-volume:/etc") == "3.20.3\n"
+    assert peer.sh("cat /mnt/mark /mnt/alpine-release", "-v", "parity-volume:/mnt") == "kept\n3.20.3\n"
+
+
+def test_mount_in_words(peer: Peer, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in").write_text("hello\n")
+    bind = f"type=bind,source={tmp_path},target=/mnt,readonly"
+    assert peer.sh("cat /mnt/in; touch /mnt/x 2>&1 | grep -c Read-only", "--mount", bind) == "hello\n1\n"
+
+
+def test_standard_input(peer: Peer) -> None:
+    assert peer.run(argv=("cat",), input=b"x" * 100) == Result(b"", b"", 0)
+    assert peer.run("-i", argv=("wc", "-c"), input=b"x" * 1_000_000) == Result(b"1000000\n", b"", 0)
+
+
+def test_streams_are_apart(peer: Peer) -> None:
+    done = peer.run(argv=("sh", "-c", "echo out; echo error >&2; exit 3"))
+    assert done == Result(b"out\n", b"error\n", 3)
+
+
+TRAPS = "".join(f"trap 'echo got {name}; exit {code}' {name};" for name, code in [("TERM", 7), ("HUP", 8), ("INT", 9)])
+TRAPS += "trap 'echo got QUIT; exit 10' QUIT; trap 'echo got USR1; exit 11' USR1;"
+LOOP = f"{TRAPS} echo ready; while :; do sleep 0.05; done"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "code"),
+    [
+        (signal.SIGTERM, "TERM", 7),
+        (signal.SIGHUP, "HUP", 8),
+        (signal.SIGINT, "INT", 9),
+        (signal.SIGUSR1, "USR1", 11),
+    ],
+    ids=["TERM", "HUP", "INT", "USR1"],
+)
+def test_signals_are_forwarded(peer: Peer, number: int, name: str, code: int) -> None:
+    with peer.start(argv=("sh", "-c", LOOP)) as process:
+        assert process.stdout and process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        out, error = process.communicate(timeout=30)
+    assert (out.decode(), process.returncode, error) == (f"got {name}\n", code, b"")
+
+
+STOPS = {
+    "TERM unless said": ((), "library/alpine", b"got TERM\n"),
+    "a name": (("--stop-signal", "SIGINT"), "library/alpine", b"got INT\n"),
+    "a short name": (("--stop-signal", "USR1"), "library/alpine", b"got USR1\n"),
+    "a number": (("--stop-signal", "1"), "library/alpine", b"got HUP\n"),
+    "the image's": ((), "lab/settings", b"got QUIT\n"),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_stopping(peer: Peer, name: str) -> None:
+    options, image, expected = STOPS[name]
+    container = "parity-stopping"
+    with peer.start(*options, "--name", container, argv=("sh", "-c", LOOP), image=image) as process:
+        assert process.stdout and process.stdout.readline() == b"ready\n"
+        peer.stop(process, container)
+        out, _ = process.communicate(timeout=30)
+    assert out == expected
+
+
+def test_a_terminal(peer: Peer) -> None:
+    master, slave = pty.openpty()
+    script = "tty; echo $TERM; echo error >&2; test -t 0 && test -t 1 && test -t 2 && ls /dev/console"
+    streams = {"stdin": slave, "stdout": slave, "stderr": slave, "start_new_session": True}
+    process = peer.start("-it", argv=("sh", "-c", script), **streams)
+    os.close(slave)
+    seen = _drain(master)
+    assert (process.wait(timeout=30), seen) == (0, b"/dev/pts/0\r\nxterm\r\nerror\r\n/dev/console\r\n")
+
+
+def test_a_terminal_without_input(peer: Peer) -> None:
+    done = peer.run("-t", argv=("sh", "-c", "echo $TERM; tty; echo error >&2"))
+    assert done == Result(b"xterm\r\n/dev/pts/0\r\nerror\r\n", b"", 0)
+
+
+def test_a_terminal_needs_one_for_input(peer: Peer) -> None:
+    done = peer.run("-it", argv=("true",))
+    assert done.code != 0 and re.search(b"not a (TTY|terminal)", done.stderr), done
+
+
+def _drain(master: int) -> bytes:
+    text = b""
+    try:
+        while part := os.read(master, 4096):
+            text += part
+    except OSError:  # EIO: the other side is closed
+        pass
+    os.close(master)
+    return text
