@@ -15,7 +15,9 @@ import junitparser
 import pytest
 import tap.parser
 import yaml
+from lab import busybox
 from lab.command import Command, Result
+from lab.registry import Registry
 
 root = pytest.mark.root
 
@@ -195,9 +197,9 @@ expect: {{within: {1}, {2}}}
     [
         ("echo x", "30s", "stdout: [ready], files: [{path: /tmp/up, contents: x}], exit_code: 0", []),
         ("echo x", "30s", "stdout: [ready], exit_code: 7", ["exit_code"]),
-        ("echo x", "30s", "stdout: [ready], changes: {only: []}", ["changes"]),
-        ("echo x", "200ms", "stdout: [ready, never], exit_code: 0", ["stdout"]),
-        ("echo x", "200ms", "files: [{path: /tmp/up, contents: y}]", ["contents of /tmp/up"]),
+        ("echo x", "30s", "files: [{path: /tmp/up, contents: x}], changes: {only: []}", ["changes"]),
+        ("echo x", "2s", "stdout: [ready, never], exit_code: 0", ["stdout"]),
+        ("echo x", "2s", "files: [{path: /tmp/up, contents: y}]", ["contents of /tmp/up"]),
         ("exit 4", "30s", "stdout: [never]", ["exit_code", "stdout"]),
         ("sleep 0.3; echo x", "30s", "files: [{path: /tmp/up, contents: x}]", []),
     ],
@@ -227,10 +229,10 @@ def test_a_watched_container_that_does_not_end_is_killed(alpine: Command, tmp_pa
 def test_a_batch_that_is_stopped_still_reports(alpine: Command, tmp_path: pathlib.Path, way: str) -> None:
     """PID 1 of a container takes no notice of SIGINT."""
     mark = f"31{os.getpid()}"
-    text = _simple("echo begun", f"sleep {mark}", f"sleep {mark}") + "---\n" + _simple("true")
+    text = _simple("echo begun", *[f"sleep {mark}"] * 3)
     (tmp_path / "x.smoke.yaml").write_text(text)
-    options = ("--timeout", "1s") if way == "timeout" else ()
-    process = alpine.start("test", "-j", "3", *options, "--report", "junit=x.xml", "x.smoke.yaml", cwd=tmp_path)
+    options = ("--timeout", "3s") if way == "timeout" else ()
+    process = alpine.start("test", "-j", "2", *options, "--report", "junit=x.xml", "x.smoke.yaml", cwd=tmp_path)
     if way == "signal":
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"passed  a")
@@ -238,7 +240,7 @@ def test_a_batch_that_is_stopped_still_reports(alpine: Command, tmp_path: pathli
         process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (130 if way == "signal" else 3, b"")
-    assert stdout.count(b"ERROR") == (3 if way == "signal" else 2)
+    assert stdout.count(b"ERROR") == 3 and stdout.count(b"not run: ") == 1
     assert _running(mark) == []
     assert os.listdir(alpine.store / "containers") == []
     assert junitparser.JUnitXml.fromfile(str(tmp_path / "x.xml")).tests == 4
@@ -330,3 +332,14 @@ def test_folders_and_several_paths(alpine: Command, tmp_path: pathlib.Path) -> N
         "passed b/z.smoke.yaml",
     ]
     assert alpine("test", "nonesuch", cwd=tmp_path).code == 2
+
+
+@root
+def test_metadata_of_the_image(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
+    settings = {"env": ["A=b"], "labels": {"v": "1.2"}, "user": "nobody", "working_dir": "/srv", "cmd": ["true"]}
+    registry.push(busybox.alpine(**settings), "library/described")
+    text = "name: a\nimage: described\nexpect: {metadata: {env: {A: b, B: null}, labels: {v: '1.2'}, user: nobody, "
+    text += "workdir: /srv, cmd: ['true'], entrypoint: [], exposed_ports: ['!80']}}\n"
+    assert _marks(_test(mydocker, tmp_path, text)) == ["passed a"]
+    done = _test(mydocker, tmp_path, text.replace("A: b", "A: c"))
+    assert b'env of A\n      expected: "c"\n      actual:   "b"\n' in done.stdout

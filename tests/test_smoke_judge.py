@@ -22,13 +22,23 @@ FACTS = {
     "files /no": {"exists": False},
     "files /p": {"exists": True, "type": "fifo", "mode": "0600", "problem": "it is no regular file"},
     "changes": ["/etc/new", "/tmp/a/b", "/tmp/c"],
+    "metadata": {
+        "env": {"PATH": "/bin"},
+        "labels": {"v": "1.2"},
+        "entrypoint": [],
+        "cmd": ["sh", "-c"],
+        "user": "app",
+        "workdir": "",
+        "exposed_ports": ["80/tcp"],
+        "volumes": ["/data"],
+    },
 }
 
 
 def _judge(tmp_path: pathlib.Path, expect: str, **finding: object) -> Result:
     (tmp_path / "x.yaml").write_text(f"image: x\nexpect: {expect}\n")
     (spec,) = load_files([str(tmp_path / "x.yaml")], environ={})
-    found = {"outcome": Outcome(exit_code=0, wall=0.5), "stdout": LINES, "facts": FACTS, **finding}
+    found = {"outcome": Outcome(exit_code=0, wall=0.5, max_rss=1 << 20), "stdout": LINES, "facts": FACTS, **finding}
     return judge(Case(number=0, spec=spec, file="x.yaml", line=1), Finding(**found))
 
 
@@ -69,6 +79,17 @@ BOTH_WAYS = [
     ("files: [{path: /f, contents: [h, '!x']}]", "files: [{path: /f, contents: [h, '!i']}]", "hi"),
     (f"files: [{{path: /f, sha256: {'AB' * 32}}}]", f"files: [{{path: /f, sha256: {'0' * 64}}}]", f'"{"ab" * 32}"'),
     ("files: [{path: /p, type: fifo}]", "files: [{path: /p, contents: x}]", "it is no regular file"),
+    ("max_memory: {lt: 2m}", "max_memory: {lt: 1m}", "1048576 bytes"),
+    ("oom_killed: false", "oom_killed: true", "false"),
+    ("metadata: {env: {PATH: /bin}}", "metadata: {env: {PATH: /sbin}}", "\"/bin\""),
+    ("metadata: {env: {HOME: null}}", "metadata: {env: {PATH: null}}", "\"/bin\""),
+    ("metadata: {env: {PATH: {have-prefix: /}}}", "metadata: {env: {HOME: {have-prefix: /}}}", "null"),
+    ("metadata: {labels: {v: {semver-constraint: ^1}}}", "metadata: {labels: {v: [3]}}", "\"1.2\""),
+    ("metadata: {entrypoint: []}", "metadata: {entrypoint: [sh]}", "[]"),
+    ("metadata: {cmd: [sh, -c]}", "metadata: {cmd: [sh]}", "[\"sh\", \"-c\"]"),
+    ("metadata: {exposed_ports: [80, '!443']}", "metadata: {exposed_ports: [80/udp]}", "[\"80/tcp\"]"),
+    ("metadata: {volumes: [/data]}", "metadata: {volumes: ['!/data']}", "[\"/data\"]"),
+    ("metadata: {user: app, workdir: ''}", "metadata: {user: root}", "\"app\""),
     ("changes: {only: [/tmp/**, /etc/new]}", "changes: {only: [/tmp/*]}", "/etc/new changed\n/tmp/a/b changed"),
     ("changes: {include: [/etc/*]}", "changes: {include: [/var/*]}", "/etc/new changed\n/tmp/a/b changed\n"),
     ("changes: {exclude: [/usr/**]}", "changes: {exclude: [/tmp/**]}", "/tmp/a/b changed\n/tmp/c changed"),

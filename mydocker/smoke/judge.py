@@ -89,13 +89,17 @@ def _value(check: Check, finding: Finding) -> tuple[Any, str]:
         return getattr(finding, about[0]), "more output than is kept" if cut else ""
     if about[0] == "files":
         return _file_value(check, finding)
+    if about[0] == "metadata":
+        return _metadata_value(check, finding)
     if about[0] == "changes":
         return finding.facts.get("changes"), finding.facts.get("changes problem", "")
     if outcome is None:  # the command never ran: see NEVER_RAN
-        return {"exit_code": finding.exit_code, "timed_out": False, "duration": finding.seconds}[about[0]], ""
+        nothing = {"timed_out": False, "oom_killed": False, "duration": finding.seconds, "max_memory": 0}
+        return {**nothing, "exit_code": finding.exit_code}[about[0]], ""
     if about[0] == "exit_code":
         return (128 + outcome.signal if outcome.signal else outcome.exit_code), ""
-    return {"timed_out": outcome.timed_out, "duration": outcome.wall}[about[0]], ""
+    used = {"duration": outcome.wall, "max_memory": outcome.max_rss}
+    return {**used, "timed_out": outcome.timed_out, "oom_killed": outcome.oom_killed}[about[0]], ""
 
 
 def _file_value(check: Check, finding: Finding) -> tuple[Any, str]:
@@ -108,11 +112,22 @@ def _file_value(check: Check, finding: Finding) -> tuple[Any, str]:
     return facts[attribute], ""
 
 
+def _metadata_value(check: Check, finding: Finding) -> tuple[Any, str]:
+    _, name, kind = check.about
+    metadata = finding.facts.get("metadata")
+    if metadata is None:
+        return None, "there is no image"
+    value = metadata[kind]
+    return (value.get(name) if isinstance(value, dict) else value), ""
+
+
 def _expected(check: Check) -> str:
     if check.about == ("timed_out",):
         return "an end before the timeout" if not check.matcher.want else "a timeout"
     if check.about == ("duration",):
         return f"{describe(check.matcher)} seconds"
+    if check.about == ("max_memory",):
+        return f"{describe(check.matcher)} bytes"
     if len(check.about) == 3 and check.about[2] == "exists":
         return "that it exists" if check.matcher.want else "no such file"
     return describe(check.matcher)
@@ -128,6 +143,8 @@ def _actual(check: Check, value: Any, finding: Finding) -> str:
         return f"{value}, killed by signal {signal}" if signal else str(value) + _why(finding)
     if about == ("duration",):
         return f"{value:.3f} seconds"
+    if about == ("max_memory",):
+        return f"{value} bytes"
     if about == ("changes",):
         return _changes(check, value)
     if len(about) == 3 and about[2] == "exists":

@@ -155,7 +155,7 @@ def describe(matcher: Matcher) -> str:
         inner = describe(want)
         return f"no {inner.removeprefix('a ')}" if inner.startswith(("a ", "text ")) else f"not {inner}"
     if op in _WORDS:
-        return f"{_WORDS[op]} {want:g}"
+        return f"{_WORDS[op]} {shown(want)}"
     if op == "gjson":
         return "JSON with " + ", ".join(f"{path} {describe(inner)}" for path, inner in want)
     return _PHRASES[op](want)

@@ -72,7 +72,7 @@ class Underway:
 
     def _judge(self) -> None:
         found = self._found()
-        if not found.facts:  # the container is not there yet
+        if "began" not in found.facts:  # the container is not there yet
             return
         if self.due is None:
             self.due = time.monotonic() + (self.within or 0)
@@ -103,7 +103,9 @@ class Underway:
                 told.update(json.loads(line) if line else {})
             except ValueError:  # the watcher was killed in the middle of a line, or has not written it all
                 continue
-        outcome = told.pop("outcome", None)
+        outcome, metadata = told.pop("outcome", None), told.pop("metadata", None)
+        if metadata:
+            told["facts"] = {**told.get("facts", {}), "metadata": metadata}
         return Finding(
             **told,
             outcome=Outcome(**outcome) if outcome else None,

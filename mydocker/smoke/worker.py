@@ -12,7 +12,10 @@ import sys
 
 from mydocker import kernel
 from mydocker.errors import MydockerError
+from mydocker.image.resolve import resolve
+from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.reference import Platform, Reference
 from mydocker.runtime.changes import list_changes
 from mydocker.runtime.look import look_at_file
 from mydocker.runtime.run import prepare, run
@@ -97,6 +100,8 @@ def _tell(finding: int, words: Mapping[str, Any]) -> None:
 def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int) -> dict[str, Any]:
     # nobody types in a batch: a terminal is for the command to write on
     plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ)
+    if spec.image and spec.expect and spec.expect.of("metadata"):
+        _tell(finding, {"metadata": _metadata(spec.image, spec, environ)})
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = bool(spec.expect and spec.expect.within)
@@ -106,6 +111,23 @@ def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int) -> dict[
         if watched:
             window.set_watcher(plan, _Watcher(spec, finding).look, every=INTERVAL)
         return {"outcome": run(plan, window=window).as_dict()}
+
+
+def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the configuration of the image, which has been resolved before, says."""
+    store, platform = Store.open(environ), spec.platform or Platform.host()
+    config = resolve(image, platform=platform, policy="missing", store=store, environ=environ).config
+    pairs = (entry.partition("=") for entry in config.env)
+    return {
+        "env": {name: value for name, separator, value in pairs if separator},
+        "labels": dict(config.labels),
+        "entrypoint": list(config.entrypoint),
+        "cmd": list(config.cmd),
+        "exposed_ports": [port if "/" in port else f"{port}/tcp" for port in config.exposed_ports],
+        "volumes": list(config.volumes),
+        "user": config.user,
+        "workdir": config.working_dir,
+    }
 
 
 def _look(spec: ContainerSpec, view: View, finding: int) -> None:

@@ -8,6 +8,7 @@ from mydocker.spec import words
 from mydocker.spec.expect import Check, Expect, Matcher
 from mydocker.spec.later import nearest
 from mydocker.spec.matcher import read_matcher, read_pattern
+from mydocker.spec.metadata import read_metadata
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.reading import unknown_key
 
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
     from mydocker.spec.fields import Field
     from mydocker.spec.reading import Reading
 
-PLAIN = {"exit_code": "exit", "timed_out": "boolean", "duration": "duration"}
+PLAIN = {
+    "exit_code": "exit",
+    "timed_out": "boolean",
+    "oom_killed": "boolean",
+    "duration": "duration",
+    "max_memory": "size",
+}
 OUTPUT = ("stdout", "stderr")
 LIVE = (*OUTPUT, "files")  # what can be judged while the container runs
-LATER = ("metadata", "ports", "http", "process", "max_memory", "oom_killed")
-KEYS = (*PLAIN, *OUTPUT, "files", "changes", "within")
+LATER = ("ports", "http", "process")
+KEYS = (*PLAIN, *OUTPUT, "files", "changes", "metadata", "within")
 
 FILE_KEYS = ("path", "exists", "type", "mode", "owner", "group", "size", "contents", "sha256")
 FILE_TYPES = ("file", "directory", "symlink", "fifo", "socket", "character-device", "block-device")
@@ -61,6 +68,8 @@ def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check]:
         yield from _files(node, reading)
     elif key.text == "changes":
         yield from _changes(node, reading)
+    elif key.text == "metadata":
+        yield from read_metadata(node, reading)
     elif key.text in LATER:
         reading.refuse(key, f"{key.text} is not supported yet")
     else:

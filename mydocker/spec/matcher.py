@@ -13,6 +13,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.spec.duration import parse_duration
 from mydocker.spec.expect import Matcher
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.size import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,7 @@ OPERATORS = {
     "number": ("equal", *ORDER, *LOGIC),
     "exit": ("equal", *ORDER, *LOGIC),
     "duration": ("equal", *ORDER, *LOGIC),
+    "size": ("equal", *ORDER, *LOGIC),
     "boolean": ("equal",),
 }
 _CONSTRAINT = re.compile(r"(?:=|!=|>=|<=|>|<|~|\^)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?")
@@ -243,6 +245,10 @@ def _duration(word: str, place: Place) -> float:
     return parse_duration(word)
 
 
+def _size(word: str, place: Place) -> int:
+    return parse_size(word)
+
+
 def _boolean(word: str, place: Place) -> bool:
     if word not in ("true", "false"):
         raise UsageError(f"{word!r}: want true or false")
@@ -253,5 +259,6 @@ _PARSERS: dict[str, Callable[[str, Place], Any]] = {
     "number": _number,
     "exit": _exit_code,
     "duration": _duration,
+    "size": _size,
     "boolean": _boolean,
 }

@@ -51,12 +51,14 @@ class Reading(Record):
         return self.attempt(node, lambda: parse(word, self.place)) if len(self.problems) == before else None
 
     def members(self, node: Mapping, known: Iterable[str]) -> dict[str, Node]:
-        """The entries of a small mapping with fixed keys; those that are null count as not given."""
-        names = tuple(known)
-        for key, _value in node.entries:
+        """The entries of a small mapping with fixed keys, but for those that are null. Unknown keys are refused."""
+        names, found = tuple(known), {}
+        for key, value in node.entries:
             if key.text not in names:
                 self.refuse(key, unknown_key(key.text, nearest(key.text, names)))
-        return {key.text: value for key, value in node.entries if not (isinstance(value, Scalar) and value.is_null)}
+            elif not (isinstance(value, Scalar) and value.is_null):
+                found[key.text] = value
+        return found
 
 
 def unknown_key(key: str, meant: str | None) -> str:
