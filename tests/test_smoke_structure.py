@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import pytest
+from lab import busybox
 from lab.command import Command, Result
 from lab.oci import image, layer
 from lab.registry import Registry
@@ -76,7 +77,10 @@ def test_files_of_an_image_in_which_nothing_can_run(
     [
         ("", "1:1", "there is no test in this file"),
         ("commandTest: []", "2:1", "did you mean 'commandTests'?"),
-        ("metadataTest: {user: x}", "2:1", "metadataTest is not supported yet"),
+        ("licenseTests: [{debian: true}]", "2:1", "licenseTests is not supported yet"),
+        ("metadataTest: {users: x, user: y}", "2:16", "did you mean 'user'?"),
+        ("metadataTest: {envVars: [{key: A}]}", "2:26", "value is missing"),
+        ("metadataTest: {}", "2:15", "want a mapping with"),
         ("commandTests: [{name: x, command: y, setup: [[z]]}]", "2:38", "setup is not supported yet"),
         ("commandTests: [{name: x}]", "2:16", "command is missing"),
         ("commandTests: [{name: x, command: y, expectedOutput: z}]", "2:54", "want a list of regular expressions"),
@@ -105,3 +109,27 @@ def test_it_needs_an_image(tmp_path: pathlib.Path) -> None:
     path.write_text("schemaVersion: 2.0.0\ncommandTests: [{name: x, command: y}]\n")
     with pytest.raises(SpecError, match="--image IMAGE"):
         load_files([str(path)], environ={})
+
+
+META = [
+    ("envVars: [{key: A, value: b$c}]", "envVars: [{key: A, value: c}]"),
+    ("envVars: [{key: A, value: '^b.c$', isRegex: true}]", "envVars: [{key: A, value: '^b.c$'}]"),
+    ("unboundEnvVars: [{key: B}]", "unboundEnvVars: [{key: A}]"),
+    ("labels: [{key: v, value: '^1', isRegex: true}]", "labels: [{key: w, value: '^1', isRegex: true}]"),
+    ("entrypoint: []", "entrypoint: [sh]"),
+    ("cmd: [/bin/sh]", "cmd: []"),
+    ("unexposedPorts: ['80'], unmountedVolumes: [/data]", "exposedPorts: [80]"),
+    ("workdir: /srv, user: nobody", "volumes: [/data]"),
+    ("user: nobody", "user: root"),
+]
+
+
+@root
+def test_metadata_both_ways(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
+    settings = {"env": ["A=b$c"], "labels": {"v": "1.2"}, "user": "nobody", "working_dir": "/srv"}
+    registry.push(busybox.alpine(**settings), "library/described")
+    for good, bad in META:
+        done = _test(mydocker, tmp_path, f"metadataTest: {{{good}}}", image="described")
+        assert (done.stderr, done.code) == (b"", 0), (good, done)
+        done = _test(mydocker, tmp_path, f"metadataTest: {{{bad}}}", image="described")
+        assert (done.stderr, done.code) == (b"", 1), (bad, done)

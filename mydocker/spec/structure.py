@@ -24,8 +24,16 @@ if TYPE_CHECKING:
 
 MARK = "schemaVersion"
 VERSION = "2.0.0"
-_LATER = ("metadataTest", "licenseTests", "setup", "teardown", "envFile")
-_TOP = (MARK, "globalEnvVars", "commandTests", "fileExistenceTests", "fileContentTests", "containerRunOptions")
+_LATER = ("licenseTests", "setup", "teardown", "envFile")
+_TOP = (
+    MARK,
+    "globalEnvVars",
+    "commandTests",
+    "fileExistenceTests",
+    "fileContentTests",
+    "metadataTest",
+    "containerRunOptions",
+)
 _OPTIONS = {"user": "user", "privileged": "privileged", "allocateTty": "tty", "capabilities": "cap_add"}
 _OPTIONS |= {"bindMounts": "volumes", "envVars": "environment"}
 _COMMAND = ("name", "command", "args", "envVars", "exitCode")
@@ -35,6 +43,10 @@ _EXECUTABLE = {"owner": "^.[1357]", "group": "^..[1357]", "other": "^...[1357]",
 _EXISTENCE = ("name", "path", "shouldExist", "permissions", "uid", "gid", "isExecutableBy")
 _CONTENT = ("name", "path", "expectedContents", "excludedContents")
 _MODE = re.compile(r"([-dLpSDcugt]*)((?:[r-][w-][x-]){3})")  # as Go's fs.FileMode prints it
+_PAIRS = {"envVars": "env", "unboundEnvVars": "env", "labels": "labels"}
+_SETS = {"exposedPorts": ("exposed_ports", ""), "unexposedPorts": ("exposed_ports", "!")}
+_SETS |= {"volumes": ("volumes", ""), "unmountedVolumes": ("volumes", "!")}
+_WHOLE = ("entrypoint", "cmd", "workdir", "user")
 _KINDS = {"d": "directory", "L": "symlink", "p": "fifo", "S": "socket"}
 _BITS = {"u": 0o4000, "g": 0o2000, "t": 0o1000}
 
@@ -57,6 +69,10 @@ def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Ma
         tests.append(_looked_at(item, common, _existence(item, reading), reading))
     for item in _items(top.get("fileContentTests"), reading):
         tests.append(_looked_at(item, common, _contents(item, reading), reading))
+    if isinstance(test := top.get("metadataTest"), Mapping):
+        tests.append(_metadata(test, common, reading))
+    elif test is not None:
+        reading.refuse(test, "want a mapping")
     if not tests and not reading.problems:
         reading.refuse(whole, "there is no test in this file")
     return tests
@@ -121,6 +137,45 @@ def _contents(test: Mapping, reading: Reading) -> list[Node]:
     ]
     file = {"path": _plain(members["path"], reading)} if "path" in members else {}
     return [_mapping(test, {**file, **({"contents": _list(patterns[0], patterns)} if patterns else {})})]
+
+
+def _metadata(test: Mapping, common: Entries, reading: Reading) -> Mapping:
+    members = _members(test, (*_PAIRS, *_SETS, *_WHOLE), reading)
+    found: Entries = {}
+    for ours in ("env", "labels"):
+        pairs = {name: node for theirs in _PAIRS if _PAIRS[theirs] == ours
+                 for item in _items(members.get(theirs), reading)
+                 for name, node in _pair(item, reading, absent=theirs.startswith("unbound")).items()}  # fmt: skip
+        found |= {ours: _mapping(test, pairs)} if pairs else {}
+    for ours in ("exposed_ports", "volumes"):
+        marked = [_text(item, mark + reading.text(item)) for theirs, (name, mark) in _SETS.items() if name == ours
+                  for item in _words(members.get(theirs))]  # fmt: skip
+        found |= {ours: _list(marked[0], [*marked])} if marked else {}
+    for name in _WHOLE:
+        if isinstance(node := members.get(name), Sequence):
+            found[name] = _list(node, [_plain(item, reading) for item in node.items])
+        elif node is not None:
+            found[name] = _plain(node, reading)
+    whole = {"name": _text(test, "metadata"), "image": common["image"], "entrypoint": common["entrypoint"]}
+    expect = _mapping(test, {"metadata": _mapping(test, found)})
+    return _mapping(test, {**whole, "command": _list(test, []), "expect": expect})
+
+
+def _words(node: Node | None) -> tuple[Node, ...]:
+    return node.items if isinstance(node, Sequence) else () if node is None else (node,)
+
+
+def _pair(item: Mapping, reading: Reading, *, absent: bool) -> Entries:
+    """A name and its matcher; of one that is to be absent, null."""
+    members = _members(item, ("key", "value", "isRegex"), reading, needs=("key",) if absent else ("key", "value"))
+    if "key" not in members:
+        return {}
+    key = members["key"]
+    if absent or "value" not in members:
+        return {reading.text(key): Scalar(line=key.line, column=key.column, text="", plain=True)}
+    value = _plain(members["value"], reading)
+    is_regex = "isRegex" in members and reading.text(members["isRegex"]) == "true"
+    return {reading.text(key): _mapping(value, {"match-regexp": value}) if is_regex else value}
 
 
 def _options(top: Entries, reading: Reading) -> Entries:
