@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 
@@ -85,7 +86,13 @@ def _podman(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
     wrapper = directory / "podman"
     wrapper.write_text(f'#!/bin/sh\nexec {" ".join(words)} "$@"\n')
     wrapper.chmod(0o755)
-    yield Peer("podman", Command(wrapper, environment, directory), registry.address)
+    podman = Command(wrapper, environment, directory)
+    try:
+        yield Peer("podman", podman, registry.address)
+    finally:
+        podman("rm", "--all", "--force", "--time", "0")
+        for mounted in ("root/overlay", "root/overlay-containers"):
+            subprocess.run(["umount", "--lazy", directory / mounted], stderr=subprocess.DEVNULL)
 
 
 def _program(name: str) -> pathlib.Path:

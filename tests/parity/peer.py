@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab.command import Command, Result
@@ -31,10 +32,16 @@ class Peer:
     ) -> Result:
         return self.command(*self._words(options, image, argv), input=input, env=env, cwd=cwd)
 
+    @contextmanager
     def start(
         self, *options: str, argv: tuple[str, ...], image: str = "library/alpine", **streams: object
-    ) -> subprocess.Popen[bytes]:
-        return self.command.start(*self._words(options, image, argv), **streams)
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A process that is killed, should it still be there at the end of the `with`."""
+        with self.command.start(*self._words(options, image, argv), **streams) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def sh(self, script: str, *options: str) -> str:
         """The output of SCRIPT, which must succeed silently."""

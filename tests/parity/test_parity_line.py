@@ -278,7 +278,7 @@ def test_signals_are_forwarded(peer: Peer, number: int, name: str, code: int) ->
     with peer.start(argv=("sh", "-c", LOOP)) as process:
         assert process.stdout and process.stdout.readline() == b"ready\n"
         process.send_signal(number)
-        out, error = process.communicate(timeout=30)
+        out, error = process.communicate(timeout=10)
     assert (out.decode(), process.returncode, error) == (f"got {name}\n", code, b"")
 
 
@@ -306,10 +306,11 @@ def test_a_terminal(peer: Peer) -> None:
     master, slave = pty.openpty()
     script = "tty; echo $TERM; echo error >&2; test -t 0 && test -t 1 && test -t 2 && ls /dev/console"
     streams = {"stdin": slave, "stdout": slave, "stderr": slave, "start_new_session": True}
-    process = peer.start("-it", argv=("sh", "-c", script), **streams)
-    os.close(slave)
-    seen = _drain(master)
-    assert (process.wait(timeout=30), seen) == (0, b"/dev/pts/0\r\nxterm\r\nerror\r\n/dev/console\r\n")
+    with peer.start("-it", argv=("sh", "-c", script), **streams) as process:
+        os.close(slave)
+        seen = _drain(master)
+        code = process.wait(timeout=30)
+    assert (code, seen) == (0, b"/dev/pts/0\r\nxterm\r\nerror\r\n/dev/console\r\n")
 
 
 def test_a_terminal_without_input(peer: Peer) -> None:
