@@ -60,6 +60,7 @@ DEPENDS: dict[str, dict[str, str]] = {
     "docker": {
         "test_process[a cgroup namespace]": "none on cgroup v1",
         "test_system_calls[-socket 40 1 0]": OLD_DOCKER,
+        "test_etc[localhost in IPv6]": "since Docker 26, not without IPv6",
         "test_a_relative_volume": OLD_DOCKER,
         "test_masked[/proc/interrupts]": "not before Docker 28",
         "test_exit_code_of_other_images[text is not executable]": "1 or 255, by the version of runc",
