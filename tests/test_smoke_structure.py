@@ -83,6 +83,8 @@ def test_files_of_an_image_in_which_nothing_can_run(
         ("metadataTest: {}", "2:15", "want a mapping with"),
         ("commandTests: [{name: x, command: y, setup: [[z]]}]", "2:38", "setup is not supported yet"),
         ("commandTests: [{name: x}]", "2:16", "command is missing"),
+        ("commandTests: [{name: x, command: y, args: z}]", "2:44", "want a list of arguments"),
+        ("containerRunOptions: x\ncommandTests: [{name: x, command: y}]", "2:22", "want a mapping"),
         ("commandTests: [{name: x, command: y, expectedOutput: z}]", "2:54", "want a list of regular expressions"),
         ("commandTests: [{name: x, command: y, expectedOutput: ['(']}]", "2:55", "not a regular expression"),
         (

@@ -83,6 +83,8 @@ def _command(test: Mapping, common: Entries, variables: Entries, reading: Readin
     words = [members[name] for name in ("command",) if name in members]
     if isinstance(arguments := members.get("args"), Sequence):
         words += arguments.items
+    elif arguments is not None:
+        reading.refuse(arguments, "want a list of arguments")
     expect: Entries = {"exit_code": members.get("exitCode", _text(test, "0"))}
     for stream in ("stdout", "stderr"):
         patterns = [
@@ -181,6 +183,8 @@ def _pair(item: Mapping, reading: Reading, *, absent: bool) -> Entries:
 def _options(top: Entries, reading: Reading) -> Entries:
     given = top.get("containerRunOptions")
     if not isinstance(given, Mapping):
+        if given is not None:
+            reading.refuse(given, "want a mapping")
         return {}
     return {_OPTIONS[name]: node for name, node in _members(given, tuple(_OPTIONS), reading).items()}
 
