@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from lab.oci import DIR, layer
 from lab.registry import Registry, serve
 
 from mydocker.errors import ImageError, ImageNotFoundError, MydockerError, RegistryError, StoreError
+from mydocker.image import catalog, fsck, tree
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store
 from mydocker.image.stored import StoredImage
@@ -189,6 +191,7 @@ def test_a_hundred_layers(registry: Registry, pull: Pull) -> None:
 
 PULL = """
 import os, sys
+from mydocker.image import catalog, fsck, tree
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store
 from mydocker.reference import Platform, Reference
@@ -218,14 +221,18 @@ def test_killed_at_any_moment_the_next_pull_is_as_if_nothing_had_been(
     files = {f"d{n}/f{m}": os.urandom(20_000) for n in range(4) for m in range(60)}
     layers = [layer({name: data for name, data in files.items() if name.startswith(f"d{n}/")}) for n in range(4)]
     registry.push(oci.image(layers), "pull/killed")
-    for delay in (0.15, 0.2, 0.22, 0.24, 0.26, 0.28, 0.3, 0.35):
+    chooser = random.Random(4)
+    for _ in range(50):
         process = _start(registry, "pull/killed", store)
-        time.sleep(delay)
+        time.sleep(chooser.uniform(0.12, 0.45))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         for complete in (store / "layers").glob("*"):
             assert len(list(complete.rglob("f*"))) == 60
+        if catalog.images(Store(str(store))):
+            tree.remove(str(store))  # it was too late: begin again
     assert contents(pull("pull/killed", policy="always")) == files
+    assert list(fsck.check(Store(str(store)))) == []
     assert list((store / "incoming").iterdir()) == []
 
 
