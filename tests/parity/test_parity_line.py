@@ -18,6 +18,7 @@ EXIT_CODES = {
     "true": ((), ("true",), 0),
     "false": ((), ("false",), 1),
     "255": ((), ("sh", "-c", "exit 255"), 255),
+    "27": ((), ("/bin/busybox", "ash", "-c", "exit 27"), 27),
     "killed": ((), ("sh", "-c", "sh -c 'kill -9 $$'; exit $?"), 137),
     "pid 1 is safe from its own signals": ((), ("sh", "-c", "kill -9 $$; exit 3"), 3),
     "no such command": ((), ("nonesuch",), 127),
@@ -96,6 +97,7 @@ SEEN = {
     "no TERM": ((), "echo ${TERM-unset}", "unset"),
     "HOSTNAME": (("-h", "box"), "echo $HOSTNAME; hostname; cat /etc/hostname", "box\nbox\nbox"),
     "a name": (("-u", "mail"), "id -u; id -g; id -G; echo $HOME", "8\n12\n12\n/var/mail"),
+    "a name without a home": (("-u", "nobody"), "id -un; id -gn; echo $HOME", "nobody\nnobody\n/"),
     "supplementary groups": (("-u", "daemon"), "id -G", "2 1"),
     "root's groups": ((), "id -G", "0 1 2 6 10"),
     "a number of the image": (("-u", "2"), "id -G; echo $HOME", "2 1\n/sbin"),
@@ -229,7 +231,7 @@ def test_a_file_as_volume(peer: Peer, tmp_path: pathlib.Path) -> None:
 
 def test_a_relative_volume(peer: Peer, tmp_path: pathlib.Path) -> None:
     (tmp_path / "in").write_text("hello\n")
-    done = peer.run("-v", "./:/mnt", argv=("cat", "/mnt/in"), cwd=str(tmp_path))
+    done = peer.run("-v", ".:/mnt", argv=("cat", "/mnt/in"), cwd=str(tmp_path))
     assert done == Result(b"hello\n", b"", 0)
 
 
