@@ -1,4 +1,4 @@
-"""`mydocker run` as a script uses it: messages, lent programs, layers. What docker run does, too, is in tests/parity."""
+"""`mydocker run` as a script uses it: messages, lent programs, layers. See tests/parity for what docker run does."""
 
 from __future__ import annotations
 
