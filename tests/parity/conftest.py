@@ -20,15 +20,6 @@ from lab.registry import Registry
 from peer import Peer
 
 NAME = os.environ.get("RUNTIME", "mydocker")
-IMAGES = {
-    "library/alpine": busybox.alpine(),
-    "lab/entry": busybox.alpine(entrypoint=["echo", "entry"], cmd=["one", "two"]),
-    "lab/settings": busybox.alpine(
-        env=["A=image", "B=image", "PATH=/bin"], user="mail:users", working_dir="/srv/app", stop_signal="SIGQUIT"
-    ),
-    "lab/nothing": busybox.alpine(cmd=None),
-    "lab/text": busybox.alpine(oci.layer({"bin/text": oci.Program(b"just text\n"), "bin/lost": oci.Link("/nowhere")})),
-}
 CONTAINERS_CONF = """\
 [containers]
 default_ulimits = ["nofile=10000:10000", "nproc=1000:1000"]
@@ -37,6 +28,18 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "none"
 """
+
+
+def _images() -> dict[str, oci.Image]:
+    text = oci.layer({"bin/text": oci.Program(b"just text\n"), "bin/lost": oci.Link("/nowhere")})
+    settings = {"env": ["A=image", "B=image", "PATH=/bin"], "user": "mail:users", "working_dir": "/srv/app"}
+    return {
+        "library/alpine": busybox.alpine(),
+        "lab/entry": busybox.alpine(entrypoint=["echo", "entry"], cmd=["one", "two"]),
+        "lab/settings": busybox.alpine(**settings, stop_signal="SIGQUIT"),
+        "lab/nothing": busybox.alpine(cmd=None),
+        "lab/text": busybox.alpine(text),
+    }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,14 +53,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def peer(registry: Registry) -> Iterator[Peer]:
-    """The command, with all IMAGES present. Its directory has a short name: sockets lie below it (unix(7))."""
+    """The command, with all images present. Its directory has a short name: sockets lie below it (unix(7))."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="parity-"))
     try:
-        for name, image in IMAGES.items():
+        images = _images()
+        for name, image in images.items():
             registry.push(image, name)
         start = {"mydocker": _mydocker, "docker": _docker, "podman": _podman}[NAME]
         for ready in start(directory, registry):
-            for name in IMAGES:
+            for name in images:
                 done = ready.command("pull", f"{registry.address}/{name}")
                 assert done.code == 0, done
             yield ready
