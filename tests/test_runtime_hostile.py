@@ -195,6 +195,21 @@ def test_our_interpreter_cannot_be_rewritten(attack: Attack) -> None:
     assert hashlib.sha256(interpreter.read_bytes()).digest() == before
 
 
+@pytest.mark.parametrize(
+    ("interpreter", "more"),
+    [("/proc/self/exe", {}), ("/link", {"link": Link("/proc/self/exe")})],
+    ids=["itself", "through a link"],
+)
+def test_a_script_that_is_run_by_proc_self_exe(attack: Attack, interpreter: str, more: dict[str, Entry]) -> None:
+    """CVE-2019-5736, the published way in: execve(2) of such a script makes an interpreter of whoever calls it."""
+    ours = pathlib.Path(os.path.realpath(sys.executable))
+    before = hashlib.sha256(ours.read_bytes()).digest()
+    attack.push(image(layer({"script": Program(f"#!{interpreter}\n".encode()), **more})))
+    done = attack.run("/script")
+    assert (done.stdout, done.code) == (b"", 126)
+    assert hashlib.sha256(ours.read_bytes()).digest() == before
+
+
 @pytest.mark.parametrize("entry", ["NOVALUE", "*", "=x", "PATH", "SECRET", "A\nB=1", "X=" + "x" * 100_000])
 def test_odd_environment_entries(attack: Attack, entry: str) -> None:
     """Nothing of the host's environment comes in through the image's."""

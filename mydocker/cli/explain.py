@@ -1,27 +1,56 @@
-"""`mydocker explain FILE...` and `mydocker explain run ...`: the equal `docker run` line of each container."""
+"""`mydocker explain [--shell] FILE...|run ...`: each container as the equal `docker run` line, or as a shell script."""
 
 from __future__ import annotations
 
 import os
 
 from mydocker.cli.parser import Parser
-from mydocker.cli.run import working_directory
+from mydocker.cli.run import progress, working_directory
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
 from mydocker.spec.argv import parse_run
 from mydocker.spec.dockerline import docker_line
 from mydocker.spec.load import load_files
 
+if TYPE_CHECKING:
+    from mydocker.spec.container import ContainerSpec
+
 
 def explain_command(argv: list[str]) -> int:
-    """Print a line for each container that ARGV describes, and comments on what Docker cannot say; 0."""
-    if argv[:1] == ["run"] and "--help" not in argv[1:2]:
-        specs = [parse_run(argv[1:], environ=os.environ, cwd=working_directory()).spec]
+    """Print a line for each container that ARGV describes, and comments on what Docker cannot say; 0.
+
+    With --shell, the script that does by hand what would be done for it; the image is pulled if it must be.
+    """
+    shell = argv[:1] == ["--shell"]
+    words = argv[1:] if shell else argv
+    by_line = words[:1] == ["run"] and "--help" not in words[1:2]
+    if by_line:
+        specs = [parse_run(words[1:], environ=os.environ, cwd=working_directory()).spec]
     else:
         parser = Parser("explain", description="Print the equal `docker run` line of spec files, or of `run ...`.")
+        parser.add_argument(
+            "--shell", action="store_true", help="print the shell script that does by hand what would be done"
+        )
         parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input; or: run ...")
-        specs = load_files(parser.parse_args(argv).files, environ=os.environ)
+        given = parser.parse_args(argv)
+        shell = given.shell
+        specs = load_files(given.files, environ=os.environ)
+    if shell:
+        _print_script(specs, lend_program=by_line)
+        return 0
     for spec in specs:
         line, notes = docker_line(spec)
         print(line)
         for note in notes:
             print(f"# {note}")
     return 0
+
+
+def _print_script(specs: list[ContainerSpec], *, lend_program: bool) -> None:
+    from mydocker.runtime.run import prepare
+    from mydocker.runtime.shellscript import shell_script
+
+    if len(specs) != 1:
+        raise UsageError(f"--shell explains one container, and these are {len(specs)}")
+    plan = prepare(specs[0], environ=os.environ, progress=progress(), lend_program=lend_program)
+    print(shell_script(plan), end="")

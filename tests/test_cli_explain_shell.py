@@ -1,0 +1,132 @@
+"""`mydocker explain --shell`: the script, run by hand, makes the container that mydocker makes."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+from lab import busybox
+from lab.command import Command, Result
+from lab.oci import WHITEOUT, Link, layer
+from lab.registry import Registry
+
+pytestmark = pytest.mark.root
+
+LOOK = """
+id; hostname; env | sort; pwd; umask; cat /etc/hosts /etc/hostname /etc/resolv.conf; ls /dev; echo $$
+grep -E '^(Cap|NoNewPrivs|Groups|SigIgn)' /proc/self/status; ulimit -n; cat /proc/net/dev | wc -l
+cat /sys/fs/cgroup/*/memory.limit_in_bytes /sys/fs/cgroup/*/pids.max 2>/dev/null
+ls -l /proc/self/fd | wc -l; cat /proc/sys/net/ipv4/ip_default_ttl; cut -d' ' -f5,6 /proc/self/mountinfo
+sed 's/.* - //' /proc/self/mountinfo | cut -d' ' -f1; (echo x > /probe) 2>&1; ls -ld . /srv /tmp; cat; exit 7
+"""
+
+
+def by_hand(alpine: Command, *words: str, input: bytes = b"") -> Result:
+    """What `run WORDS` does, done by the script; nothing that it made is there in the end."""
+    before = sorted(os.listdir(alpine.store))
+    explained = alpine("explain", "--shell", "run", *words)
+    assert (explained.code, explained.stderr) == (0, b"")
+    script = explained.stdout.decode()
+    environment = {"PATH": alpine.environment["PATH"], "FROM_HOST": "1"}
+    done = subprocess.run(["sh", "-c", script], input=input, capture_output=True, env=environment, timeout=60)
+    assert sorted(os.listdir(alpine.store)) == before
+    return Result(done.stdout, done.stderr, done.returncode)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "-u nobody -w /srv/new/place",
+        "-u 1234 -e A=it's -e B=$HOME",
+        "-u daemon:mail --group-add wheel --group-add 77",
+        "-u 405",
+        "-v HERE:/a/b:ro -v HERE/file:/c",
+        "--network none -h box",
+        "--read-only --tmpfs /tmp --tmpfs /run:size=1m,noexec -w /made",
+        "--cap-drop ALL --cap-add SYS_CHROOT --cap-add NET_ADMIN",
+        "--privileged",
+        "--security-opt no-new-privileges --umask 077",
+        "--ulimit nofile=50:60 --sysctl net.ipv4.ip_default_ttl=50 --network none",
+        "--pid host --ipc host --uts host",
+        "--shm-size 1m -v HERE:/o:O -v /anonymous --device /dev/null:/dev/other",
+        "-i --add-host a:1.2.3.4 --dns 9.9.9.9 -v named:/etc",
+        "--memory 64m --pids-limit 50 --cpus 0.5",
+    ],
+)
+def test_the_script_makes_the_same_container(alpine: Command, tmp_path: pathlib.Path, options: str) -> None:
+    (tmp_path / "file").write_text("x")
+    words = [*options.replace("HERE", str(tmp_path)).split(), "-h", "same"]
+    words = words if "uts" not in options else words[:-2]
+    ours = alpine("run", *words, "alpine", "sh", "-c", LOOK, input=b"fed\n")
+    theirs = by_hand(alpine, *words, "alpine", "sh", "-c", LOOK, input=b"fed\n")
+    pid = b"--pid" in options.encode()
+    assert _comparable(theirs, numbered=not pid) == _comparable(ours, numbered=not pid)
+    assert ours.code == 7
+
+
+def _comparable(result: Result, *, numbered: bool) -> tuple[list[str], bytes, int]:
+    lines = result.stdout.decode().splitlines()
+    return [line for line in lines if numbered or not line.isdigit()], result.stderr, result.code
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["true"], 0),
+        (["/nonesuch"], 127),
+        (["/etc"], 126),
+        (["sh", "-c", "sh -c 'kill -9 $$'; exit $?"], 137),
+        (["sh", "-c", 'echo "it\'s"; exit 3'], 3),
+    ],
+)
+def test_exit_codes(alpine: Command, command: list[str], code: int) -> None:
+    assert by_hand(alpine, "alpine", *command).code == code
+
+
+def test_a_value_cannot_end_the_inner_script(alpine: Command) -> None:
+    done = by_hand(alpine, "-e", "A=1\nEND_OF_INNER_SCRIPT\necho escaped", "alpine", "sh", "-c", "echo ${#A}")
+    assert done == Result(b"34\n", b"", 0)
+
+
+def test_the_machines_own_tree(alpine: Command, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text("rootfs: /\ncommand: [sh, -c, 'echo changed > /etc/by-hand; cat /etc/by-hand; id -u']\n")
+    script = alpine("explain", "--shell", str(file)).stdout
+    done = subprocess.run(["sh", "-c", script.decode()], capture_output=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == (b"changed\n0\n", b"", 0)
+    assert not os.path.exists("/etc/by-hand")
+
+
+def test_an_unknown_user(alpine: Command) -> None:
+    done = by_hand(alpine, "-u", "nonesuch", "alpine", "true")
+    assert (done.code, done.stderr) == (125, b"unable to find user nonesuch in the image\n")
+
+
+@pytest.mark.parametrize("number", ["4294967296", "-1", "", "root", "0x0"])
+def test_an_id_out_of_range(mydocker: Command, registry: Registry, number: str) -> None:
+    """CVE-2024-40635: never root by accident."""
+    accounts = f"app:x:{number}:5::/:/bin/sh\n"
+    registry.push(busybox.alpine(layer({"etc/passwd": accounts.encode()})), "by-hand/ids")
+    assert mydocker("run", "-u", "app", "by-hand/ids", "id").code == 125
+    done = by_hand(mydocker, "-u", "app", "by-hand/ids", "id")
+    assert done == Result(b"", b"an id of the image is out of range\n", 125)
+
+
+@pytest.mark.parametrize("name", ["etc", "proc", "dev"])
+def test_a_link_out_of_the_image(mydocker: Command, registry: Registry, tmp_path: pathlib.Path, name: str) -> None:
+    registry.push(busybox.alpine(layer({name: WHITEOUT}), layer({name: Link(str(tmp_path))})), f"by-hand/{name}")
+    assert mydocker("pull", f"by-hand/{name}").code == 0
+    before = sorted(os.listdir(tmp_path))
+    done = by_hand(mydocker, f"by-hand/{name}", "true")
+    assert done.code == 125 and b"a link leads out of the image" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_one_container_only(alpine: Command, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text("image: alpine\n---\nimage: alpine\n")
+    done = alpine("explain", str(file), "--shell")
+    assert done.code != 0 and b"--shell explains one container" in done.stderr
