@@ -30,7 +30,8 @@ def by_hand(alpine: Command, *words: str, input: bytes = b"") -> Result:
     assert (explained.code, explained.stderr) == (0, b"")
     script = explained.stdout.decode()
     environment = {"PATH": alpine.environment["PATH"], "FROM_HOST": "1"}
-    done = subprocess.run(["sh", "-c", script], input=input, capture_output=True, env=environment, timeout=60)
+    deaf = ["sh", "-c", "trap '' INT; exec sh -c \"$1\"", "sh", script]  # as what a shell starts with & is
+    done = subprocess.run(deaf, input=input, capture_output=True, env=environment, timeout=60)
     assert sorted(os.listdir(alpine.store)) == before
     return Result(done.stdout, done.stderr, done.returncode)
 

@@ -241,7 +241,7 @@ def _command(plan: LaunchPlan) -> Iterator[str]:
         yield f"umask {plan.umask:04o}"
     assigned = [shlex.quote(f"{name}={value}") for name, value in plan.environment.items()]
     home = [] if "HOME" in plan.environment else ['"HOME=${home:-/}"']
-    yield "exec env -i -- " + " ".join([*home, *assigned]) + " \\"
+    yield "exec env -i --default-signal -- " + " ".join([*home, *assigned]) + " \\"
     if "pid" in plan.namespaces:
         yield '    "$setsid" \\'
     granted = [*names(plan.capabilities), *_outlasting(plan)]
