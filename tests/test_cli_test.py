@@ -130,6 +130,8 @@ def _simple(*scripts: str) -> str:
         (_simple("true"), ("-k", "not (a"), [], 2),
         (_simple("true", "true", "true"), ("-k", "smoke and not (C or q)"), ["passed a", "passed b"], 0),
         (_simple("exit 1", "exit 1", "true"), ("--maxfail", "1", "-j", "1"), ["FAILED a", "skipped b", "skipped c"], 1),
+        (_simple("true") + "profiles: [p]\n---\n" + _simple("true"), (), ["passed a"], 0),
+        (_simple("true") + "profiles: [p]\n---\n" + _simple("true"), ("--profile", "p"), ["passed a"] * 2, 0),
         (_simple("true") + "skip: not today\n", (), ["skipped a"], 0),
         (_simple("true") + "skip: false\n", (), ["passed a"], 0),
         (_simple("true") + "tags: [x, y]\n---\n" + _simple("false"), ("--tags", "y"), ["passed a"], 0),

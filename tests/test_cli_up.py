@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import signal
 from dataclasses import replace
 
 import pytest
@@ -101,6 +102,39 @@ def test_the_first_failure_decides(
 ) -> None:
     done = _up(alpine, tmp_path, THREE, *options)
     assert (done.stdout, done.code, _summary(done)) == (stdout, 7, summary)
+
+
+@root
+@pytest.mark.parametrize(("policy", "runs", "code"), [("no", 1, 1), ("on-failure:1", 2, 1), ("on-failure", 3, 0)])
+def test_restart(alpine: Command, tmp_path: pathlib.Path, policy: str, runs: int, code: int) -> None:
+    """A volume counts; the third run is the one that succeeds."""
+    script = "echo x >> /srv/count; test $$(wc -l < /srv/count) = 3"
+    text = f"image: alpine\nrestart: {policy}\nvolumes: ['.:/srv']\ncommand: [sh, -c, '{script}']\n"
+    assert _up(alpine, tmp_path, text).code == code
+    assert (tmp_path / "count").read_text() == "x\n" * runs
+
+
+@root
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_asked_to_end_does_not_go_on(alpine: Command, tmp_path: pathlib.Path, number: int) -> None:
+    """Neither with the next try, nor with the next container."""
+    script = 'trap "exit 3" INT TERM; echo ready; while :; do sleep 0.05; done'
+    text = f"image: alpine\nrestart: on-failure\ncommand: [sh, -c, '{script}']\n---\n" + THREE
+    process = alpine.start("up", "--keep-going", _write(tmp_path, text), cwd=tmp_path)
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (stdout, process.returncode, len(stderr.splitlines())) == (b"", 3, 1)
+
+
+@root
+def test_profiles(alpine: Command, tmp_path: pathlib.Path) -> None:
+    text = "---\n".join(f"{{image: alpine, command: [echo, {n}], profiles: [{n}]}}\n" for n in "abc")
+    assert _up(alpine, tmp_path, text, "--profile", "c", "--profile", "a").stdout == b"a\nc\n"
+    done = alpine("up", _write(tmp_path, text), cwd=tmp_path, env={"COMPOSE_PROFILES": "b"})
+    assert done.stdout == b"b\n"
+    done = _up(alpine, tmp_path, text)
+    assert (done.stderr, done.code) == (b"spec.yaml: describes no container that takes part\n", 125)
 
 
 @root

@@ -16,3 +16,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"see '{self.prog} --help'")
+
+    def add_profiles(self) -> None:
+        """The option --profile, as `docker compose` has it."""
+        self.add_argument(
+            "--profile",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="take in the containers of this profile, * of all; may be repeated",
+        )

@@ -19,6 +19,7 @@ from mydocker.smoke.report import FORMATS, Report, parse_target
 from mydocker.smoke.select import Memory, by_name, by_tags
 from mydocker.smoke.textreport import lines_of, summary
 from mydocker.spec.duration import parse_duration
+from mydocker.spec.profiles import active_profiles
 
 if TYPE_CHECKING:
     import argparse
@@ -57,6 +58,7 @@ def _parser() -> Parser:
     add("--image", metavar="IMAGE", help="the image for files of container-structure-test, which name none")
     add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
     add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
+    parser.add_profiles()
     add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
     add("--maxfail", type=_count, metavar="N", help="begin no more after N have failed")
     add("--timeout", metavar="DURATION", help="end the whole batch after this time")
@@ -89,7 +91,8 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
     """The cases that are wanted, numbered anew."""
-    cases = collect(options.paths, environ=os.environ, image=options.image)
+    profiles = active_profiles(options.profile, os.environ)
+    cases = collect(options.paths, environ=os.environ, image=options.image, profiles=profiles)
     if options.k is not None:
         cases = by_name(cases, options.k)
     if options.tags is not None:

@@ -14,6 +14,7 @@ from mydocker.runtime.run import prepare, run
 from mydocker.smoke.sequence import Result, run_in_order
 from mydocker.spec.container import ContainerSpec
 from mydocker.spec.load import load_files
+from mydocker.spec.profiles import active_profiles, refuse_dependencies, select
 
 
 def up_command(argv: list[str]) -> int:
@@ -21,12 +22,13 @@ def up_command(argv: list[str]) -> int:
     parser = Parser("up", description="Run the containers that spec files describe, one after the other.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
     parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
+    parser.add_profiles()
     parser.add_argument("--result", metavar="FILE", help="write how each ended to FILE, as a line of JSON")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
     options = parser.parse_args(argv)
     results = ResultFile(options.result) if options.result is not None else None
     try:
-        specs = _load(options.files)
+        specs = _load(options.files, options.profile)
     except MydockerError as error:
         if results:
             results.add(error=error)
@@ -36,10 +38,11 @@ def up_command(argv: list[str]) -> int:
     return _run(specs, keep_going=options.keep_going, results=results)
 
 
-def _load(files: list[str]) -> list[ContainerSpec]:
-    specs = load_files(files, environ=os.environ)
+def _load(files: list[str], profiles: list[str]) -> list[ContainerSpec]:
+    specs = select(load_files(files, environ=os.environ), active_profiles(profiles, os.environ))
+    refuse_dependencies(specs)
     if not specs:
-        raise SpecError([f"{name}: describes no container" for name in files])
+        raise SpecError([f"{name}: describes no container that takes part" for name in files])
     return specs
 
 

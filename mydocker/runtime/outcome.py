@@ -19,6 +19,7 @@ class Outcome(Record):
     signal: int | None = None
     timed_out: bool = False
     oom_killed: bool = False  # the kernel killed a process of it because its memory limit was reached
+    stopped: bool = False  # we were asked to end it, by a signal
     wall: float = 0.0
     cpu: float = 0.0
     max_rss: int = 0

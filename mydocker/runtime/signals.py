@@ -16,6 +16,7 @@ else:
     import _signal as signal
 
 NOT_FORWARDED = (signal.SIGKILL, signal.SIGCHLD, signal.SIGSTOP)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # they ask us to end
 _SIGINFO_SIZE = 128  # struct signalfd_siginfo (signalfd(2))
 
 

@@ -10,7 +10,7 @@ from mydocker import kernel
 from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
-from mydocker.runtime.signals import Signals, send, signal
+from mydocker.runtime.signals import STOPPING, Signals, send, signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,7 @@ class Watch:
         self.kill_at: float | None = None
         self.timed_out = False
         self.interrupted = False
+        self.stopped = False
         self.failure = b""
         self.outcome: Outcome | None = None
         self.poll = select.poll()
@@ -110,6 +111,7 @@ class Watch:
             self.kill()
         else:
             self.interrupted = self.interrupted or number == signal.SIGINT
+            self.stopped = self.stopped or number in STOPPING
             if number == signal.SIGTERM:  # stopping us is stopping the container
                 number = self.stop_signal
                 self.kill_at = self.kill_at or time.monotonic() + self.grace
@@ -146,6 +148,7 @@ class Watch:
             exit_code=code if code >= 0 else None,
             signal=-code if code < 0 else None,
             timed_out=self.timed_out,
+            stopped=self.stopped,
             wall=time.monotonic() - self.began,
             cpu=cpu,
             max_rss=max_rss,

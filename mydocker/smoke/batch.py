@@ -12,7 +12,7 @@ from collections import deque
 from functools import partial
 
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.signals import Signals, send, signal
+from mydocker.runtime.signals import STOPPING, Signals, send, signal
 from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Result
 from mydocker.smoke.judge import judge
 from mydocker.smoke.underway import Underway
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 INTERRUPTED = "interrupted"
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 INSIST = 0.1  # seconds after which a container that was asked to end is asked again, and so killed (supervise.py)
 
 

@@ -9,6 +9,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.smoke.case import Case
 from mydocker.spec.load import load_files
+from mydocker.spec.profiles import refuse_dependencies, take_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,9 +24,16 @@ class _Wanted(Record):
     lines: tuple[int, ...] = ()
 
 
-def collect(paths: Iterable[str], *, environ: Mapping[str, str], image: str | None = None) -> list[Case]:
+def collect(
+    paths: Iterable[str],
+    *,
+    environ: Mapping[str, str],
+    image: str | None = None,
+    profiles: frozenset[str] = frozenset(),
+) -> list[Case]:
     """The cases of PATHS: files, FILE:LINE (the spec that holds this line), folders, patterns.
 
+    Specs with a profile take part if it is one of PROFILES, or if their line is named.
     Raises SpecError with all that is wrong in any file, UsageError for a path that leads to nothing.
     """
     wanted: dict[str, _Wanted] = {}
@@ -38,13 +46,15 @@ def collect(paths: Iterable[str], *, environ: Mapping[str, str], image: str | No
             wanted[item.file] = item.replace(lines=both)
     specs = load_files(list(wanted), environ=environ, image=image)
     begins = [(spec, *spec.origin.rpartition(":")[::2]) for spec in specs]
-    cases: list[Case] = []
+    chosen: list[Case] = []
     options = ("--image", image) if image else ()
     for spec, file, line in begins:
         starts = [int(start) for _, other, start in begins if other == file]
-        if not wanted[file].lines or int(line) in {_start_of(asked, starts) for asked in wanted[file].lines}:
-            cases.append(Case(number=len(cases), spec=spec, file=file, line=int(line), options=options))
-    return cases
+        named = int(line) in {_start_of(asked, starts) for asked in wanted[file].lines}
+        if named or (not wanted[file].lines and take_part(spec, profiles)):
+            chosen.append(Case(number=len(chosen), spec=spec, file=file, line=int(line), options=options))
+    refuse_dependencies(case.spec for case in chosen)
+    return chosen
 
 
 def _start_of(line: int, starts: list[int]) -> int:

@@ -12,7 +12,9 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mydocker.spec.dependencies import Dependency
     from mydocker.spec.expect import Expect
+    from mydocker.spec.healthcheck import Healthcheck
     from mydocker.spec.seccomp import Profile
 
 NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
@@ -134,6 +136,10 @@ class ContainerSpec(Record):
     stop_grace_period: float = 10.0  # seconds from the stop signal to the kill
     tty: bool = False
     stdin_open: bool = False
+    depends_on: tuple[Dependency, ...] = ()
+    healthcheck: Healthcheck | None = None
+    profiles: tuple[str, ...] = ()  # with one of which it takes part; (): always
+    restart: int = 0  # how often `up` runs it again after a failure; -1: without end
     expect: Expect | None = None  # what `mydocker test` judges it by
     tags: tuple[str, ...] = ()
     skip: str | None = None  # why a batch does not run it

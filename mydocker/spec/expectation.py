@@ -10,7 +10,7 @@ from mydocker.spec.later import nearest
 from mydocker.spec.matcher import read_matcher, read_pattern
 from mydocker.spec.metadata import read_metadata
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
-from mydocker.spec.reading import unknown_key
+from mydocker.spec.reading import switch, unknown_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,7 +109,7 @@ def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
         if "path" not in members:
             reading.refuse(node, "a file needs its path")
         return
-    exists = reading.word(members["exists"], _switch) if "exists" in members else True
+    exists = reading.word(members["exists"], switch) if "exists" in members else True
     yield from _check(
         members.get("exists", members["path"]), ("files", path, "exists"), Matcher(op="equal", want=exists)
     )
@@ -148,12 +148,6 @@ def _absolute(word: str, place: words.Place) -> str:
     if not word.startswith("/") or "/../" in f"{word}/":
         raise UsageError(f"{word!r}: want an absolute path in the container, without ..")
     return word
-
-
-def _switch(word: str, place: words.Place) -> bool:
-    if word not in ("true", "false"):
-        raise UsageError(f"{word!r}: want true or false")
-    return word == "true"
 
 
 def _type(word: str, place: words.Place) -> str:

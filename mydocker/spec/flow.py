@@ -1,4 +1,7 @@
-"""What a spec says about the batch that it is part of: `tags`, `skip`, `retries`, and the variables of its `matrix`."""
+"""What a spec says about when and how often it runs, beside others: `depends_on`, `profiles`, `restart`, `tags`, …
+
+The variables of a `matrix` make several specs of one document.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import itertools
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
+from mydocker.spec.dependencies import read_depends_on
+from mydocker.spec.healthcheck import read_healthcheck
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:
@@ -54,6 +59,37 @@ def _count(word: str, place: Place) -> int:
     return int(word)
 
 
+def _profiles(node: Node, reading: Reading) -> tuple[str, ...]:
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "want a list of profiles")
+        return ()
+    return tuple(reading.word(item, _profile) for item in node.items)
+
+
+def _profile(word: str, place: Place) -> str:
+    """A name, as Compose's schema wants it."""
+    if not word or word[0] not in _NAME or not _NAME.union("-.").issuperset(word):
+        raise UsageError(f"profile {word!r}: want letters, digits, _ . and -")
+    return word
+
+
+def _restart(node: Node, reading: Reading) -> int:
+    count: int = reading.word(node, _restarts)
+    return count
+
+
+def _restarts(word: str, place: Place) -> int:
+    """How often, -1 for without end."""
+    policy, colon, count = word.partition(":")
+    if policy in ("always", "unless-stopped"):
+        raise UsageError(f"restart {word!r} would never end", hint="want no or on-failure[:N]")
+    if word in ("no", "false"):
+        return 0
+    if policy != "on-failure" or (colon and not (count.isascii() and count.isdigit() and len(count) < 7)):
+        raise UsageError(f"restart {word!r}: want no or on-failure[:N]")
+    return int(count) or -1 if colon else -1
+
+
 def _matrix(node: Node, reading: Reading) -> dict[str, str]:
     """What is to be said of it has been said by `combinations`, and each spec has its own variables."""
     return {name: value for name, value in reading.place.environ.items() if name in _names(node)}
@@ -92,4 +128,8 @@ _READERS: dict[str, Callable[[Node, Reading], Any]] = {
     "skip": _skip,
     "retries": _retries,
     "matrix": _matrix,
+    "depends_on": read_depends_on,
+    "healthcheck": read_healthcheck,
+    "profiles": _profiles,
+    "restart": _restart,
 }

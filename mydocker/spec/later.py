@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _KEYS = """
-    configs depends_on extends healthcheck
-    include ports pre_start profiles restart
-    secrets
+    configs extends include ports pre_start secrets
 """
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours

@@ -8,6 +8,7 @@ import sys
 from mydocker.errors import SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.assemble import assemble, contradictions
+from mydocker.spec.dependencies import links
 from mydocker.spec.document import SIZE_LIMIT, parse_documents
 from mydocker.spec.envfile import read_compose_file, why_unreadable
 from mydocker.spec.fields import FIELDS
@@ -49,6 +50,7 @@ def load_files(
         problems += wrong
     if problems:
         raise SpecError(problems)
+    links(specs)  # for the sake of what may be wrong with them
     return specs
 
 

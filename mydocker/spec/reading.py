@@ -6,7 +6,7 @@ that could not read its node has written that down, and what it returns is not u
 
 from __future__ import annotations
 
-from mydocker.errors import MydockerError
+from mydocker.errors import MydockerError, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.interpolate import interpolate
 from mydocker.spec.later import nearest
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.spec.words import Place
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 class Reading(Record):
@@ -59,6 +61,13 @@ class Reading(Record):
             elif not (isinstance(value, Scalar) and value.is_null):
                 found[key.text] = value
         return found
+
+
+def switch(word: str, place: Place) -> bool:
+    """The words of YAML 1.1, which Compose files have grown up with, quoted or not."""
+    if word.lower() not in _BOOLEANS:
+        raise UsageError(f"want true or false, not {word!r}")
+    return _BOOLEANS[word.lower()]
 
 
 def unknown_key(key: str, meant: str | None) -> str:

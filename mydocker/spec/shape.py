@@ -17,6 +17,7 @@ from mydocker.spec.envfile import read_compose_file, read_docker_file
 from mydocker.spec.hosts import host
 from mydocker.spec.longmount import long_mount
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.reading import switch
 from mydocker.spec.ulimit import limit
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from mydocker.spec.fields import Field
     from mydocker.spec.reading import Reading
-
-_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def _text(node: Node, field: Field, reading: Reading) -> Any:
@@ -40,14 +39,7 @@ def _title(node: Node, field: Field, reading: Reading) -> Any:
 
 
 def _boolean(node: Node, field: Field, reading: Reading) -> Any:
-    return reading.word(node, _switch)
-
-
-def _switch(word: str, place: words.Place) -> bool:
-    """The words of YAML 1.1, which Compose files have grown up with, quoted or not."""
-    if word.lower() not in _BOOLEANS:
-        raise UsageError(f"want true or false, not {word!r}")
-    return _BOOLEANS[word.lower()]
+    return reading.word(node, switch)
 
 
 def _words(node: Node, field: Field, reading: Reading) -> tuple[str, ...]:
@@ -112,7 +104,7 @@ def _env_file(node: Node, reading: Reading) -> Any:
             reading.refuse(node, "an env_file entry needs a path")
             return None
         path_node = members["path"]
-        required = "required" not in members or reading.word(members["required"], _switch)
+        required = "required" not in members or reading.word(members["required"], switch)
         raw = "format" in members and reading.word(members["format"], _env_format) == "raw"
     path = reading.word(path_node, words.path)
     if path is None or not (required or os.path.exists(path)):
@@ -134,7 +126,7 @@ def _volumes(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
         reading.refuse(node, "want a list of volumes")
         return ()
     return tuple(
-        long_mount(item, reading, boolean=_switch) if isinstance(item, Mapping) else reading.word(item, field.parse)
+        long_mount(item, reading, boolean=switch) if isinstance(item, Mapping) else reading.word(item, field.parse)
         for item in node.items
     )
 

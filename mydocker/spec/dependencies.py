@@ -1,0 +1,155 @@
+"""Dependencies: which containers of the files given must be there, or have ended, before another one begins.
+
+`depends_on` names them by their `name`, those of the same file first. Compose, "Services top-level elements".
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import SpecError, UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.spec.later import nearest
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.reading import switch
+
+if TYPE_CHECKING:
+    import collections.abc
+
+    from mydocker.spec.container import ContainerSpec
+    from mydocker.spec.reading import Reading
+    from mydocker.spec.words import Place
+
+STARTED, HEALTHY, COMPLETED = CONDITIONS = (
+    "service_started",
+    "service_healthy",
+    "service_completed_successfully",
+)
+KEYS = ("condition", "required", "restart")
+
+
+class Dependency(Record):
+    """On the container called `name`. Unless it is `required`, it is of no matter if there is none of that name.
+
+    `line` and `column` are where it is written.
+    """
+
+    name: str
+    condition: str = STARTED
+    required: bool = True
+    line: int
+    column: int
+
+
+class Link(Record):
+    """A dependency, and the index of the spec that it is on."""
+
+    dependency: Dependency
+    on: int
+
+
+def read_depends_on(node: Node, reading: Reading) -> tuple[Dependency, ...]:
+    """A list of names, or a mapping of names to their conditions."""
+    if isinstance(node, Sequence):
+        return tuple(_dependency(item, reading.text(item)) for item in node.items)
+    if isinstance(node, Mapping):
+        return tuple(_long(key, value, reading) for key, value in node.entries)
+    reading.refuse(node, "want a list of names, or a mapping of names to conditions")
+    return ()
+
+
+def _dependency(node: Node, name: str, *, condition: str = STARTED, required: bool = True) -> Dependency:
+    return Dependency(name=name, condition=condition, required=required, line=node.line, column=node.column)
+
+
+def _long(key: Scalar, node: Node, reading: Reading) -> Dependency:
+    if not isinstance(node, Mapping) or all(name.text != "condition" for name, _ in node.entries):
+        reading.refuse(node, f"want a mapping with a condition: {', '.join(CONDITIONS)}")
+        return _dependency(key, key.text)
+    members = reading.members(node, KEYS)
+    if "restart" in members and reading.word(members["restart"], switch):
+        reading.refuse(members["restart"], "restart: nothing is ever restarted because of another container")
+    return _dependency(
+        key,
+        key.text,
+        condition=reading.word(members["condition"], _condition) if "condition" in members else STARTED,
+        required=reading.word(members["required"], switch) if "required" in members else True,
+    )
+
+
+def _condition(word: str, place: Place) -> str:
+    if word not in CONDITIONS:
+        raise UsageError(f"{word!r}: want {', '.join(CONDITIONS)}")
+    return word
+
+
+def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ...]]:
+    """For each of SPECS those that it depends on. Raises SpecError with each unknown name, and with a circle."""
+    problems: list[str] = []
+    found = []
+    for spec in specs:
+        own = []
+        for dependency in spec.depends_on:
+            on, problem = _find(spec, dependency, specs)
+            if on is not None:
+                own.append(Link(dependency=dependency, on=on))
+            elif dependency.required:
+                problems.append(f"{_file(spec)}:{dependency.line}:{dependency.column}: {problem}")
+        found.append(tuple(own))
+    problems = problems or [*_circle(specs, found)]
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _file(spec: ContainerSpec) -> str:
+    return spec.origin.rpartition(":")[0]
+
+
+def _find(
+    spec: ContainerSpec, dependency: Dependency, specs: collections.abc.Sequence[ContainerSpec]
+) -> tuple[int | None, str]:
+    """(the index of what DEPENDENCY of SPEC is on, "") or (None, why there is none)."""
+    called = [number for number, other in enumerate(specs) if other.name == dependency.name]
+    near = [number for number in called if _file(specs[number]) == _file(spec)] or called
+    fitting = [number for number in near if _agree(spec, specs[number])]
+    if len(fitting) == 1:
+        return fitting[0], ""
+    if fitting:
+        return None, f"there are {len(fitting)} containers called {dependency.name!r}"
+    meant = nearest(dependency.name, [other.name for other in specs if other.name])
+    return None, f"there is no container called {dependency.name!r}" + (f"; did you mean {meant!r}?" if meant else "")
+
+
+def _agree(one: ContainerSpec, other: ContainerSpec) -> bool:
+    """Whether the variables that both have from a `matrix` have the same values."""
+    return all(one.matrix[name] == value for name, value in other.matrix.items() if name in one.matrix)
+
+
+def _circle(
+    specs: collections.abc.Sequence[ContainerSpec], found: list[tuple[Link, ...]]
+) -> collections.abc.Iterator[str]:
+    """A line for the first circle; nothing can begin if there is one."""
+    done: set[int] = set()
+    for start in range(len(specs)):
+        path = _path_back(start, found, done)
+        if path:
+            dependency = next(link.dependency for link in found[path[-2]] if link.on == path[-1])
+            names = " -> ".join(str(specs[number].name or specs[number].origin) for number in path)
+            place = f"{_file(specs[path[-2]])}:{dependency.line}:{dependency.column}"
+            yield f"{place}: a circle: {names}"
+            return
+
+
+def _path_back(start: int, found: list[tuple[Link, ...]], done: set[int]) -> list[int]:
+    """A way from some spec, reached from START, back to it; empty if there is none. What has none is DONE."""
+    path: list[int] = []
+    stack = [(start, False)]
+    while stack:
+        number, left = stack.pop()
+        if left:
+            done.add(path.pop())
+        elif number in path:
+            return [*path[path.index(number) :], number]
+        elif number not in done:
+            path.append(number)
+            stack += [(number, True), *((link.on, False) for link in found[number])]
+    return []

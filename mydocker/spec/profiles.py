@@ -1,0 +1,61 @@
+"""Profiles: groups of containers that only take part when they are asked for. Compose, "Profiles"."""
+
+from __future__ import annotations
+
+from mydocker.errors import SpecError
+from mydocker.record import TYPE_CHECKING
+from mydocker.spec.dependencies import links
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mydocker.spec.container import ContainerSpec
+
+VARIABLE = "COMPOSE_PROFILES"
+ALL = "*"
+
+
+def active_profiles(given: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """Those GIVEN on the command line, and those of the environment; each may be several, joined by commas."""
+    words = [word for text in (*given, environ.get(VARIABLE, "")) for word in text.split(",")]
+    return frozenset(word.strip() for word in words if word.strip())
+
+
+def take_part(spec: ContainerSpec, active: frozenset[str]) -> bool:
+    return not spec.profiles or ALL in active or bool(active.intersection(spec.profiles))
+
+
+def select(specs: Sequence[ContainerSpec], active: frozenset[str]) -> list[ContainerSpec]:
+    """Those of SPECS that take part with the profiles ACTIVE. Raises SpecError if one depends on one that does not.
+
+    A dependency that is not required, and takes no part, is left out.
+    """
+    kept, problems = [], []
+    for spec, own in zip(specs, links(specs), strict=True):
+        if not take_part(spec, active):
+            continue
+        absent = [link for link in own if not take_part(specs[link.on], active)]
+        for link in absent:
+            if link.dependency.required:
+                problems.append(_problem(spec, specs[link.on], link.dependency.line, link.dependency.column))
+        gone = [link.dependency for link in absent]
+        kept.append(spec.replace(depends_on=tuple(each for each in spec.depends_on if each not in gone)))
+    if problems:
+        raise SpecError(problems)
+    return kept
+
+
+def _problem(spec: ContainerSpec, other: ContainerSpec, line: int, column: int) -> str:
+    file = spec.origin.rpartition(":")[0]
+    return f"{file}:{line}:{column}: {other.name!r} takes part only with --profile {' or '.join(other.profiles)}"
+
+
+def refuse_dependencies(specs: Iterable[ContainerSpec]) -> None:
+    """Nothing can start one container because of another yet."""
+    places = [
+        f"{spec.origin.rpartition(':')[0]}:{each.line}:{each.column}: depends_on is not supported yet"
+        for spec in specs
+        for each in spec.depends_on
+    ]
+    if places:
+        raise SpecError(places)
