@@ -130,7 +130,7 @@ def test_all_unknown_names_come_at_once_and_a_circle_names_its_way(tmp_path: pat
         _spec("b", "depends_on: [c]"),
         _spec("c", "depends_on: [a]"),
     ]
-    assert _problems(tmp_path, "---\n".join(circle)) == ["1.yaml:7:35: a circle: a -> b -> c -> a"]
+    assert _problems(tmp_path, "---\n".join(circle)) == ["1.yaml:7:34: a circle: a -> b -> c -> a"]
 
 
 def test_a_diamond_is_no_circle(tmp_path: pathlib.Path) -> None:
