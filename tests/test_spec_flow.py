@@ -122,7 +122,7 @@ def test_all_unknown_names_come_at_once_and_a_circle_names_its_way(tmp_path: pat
     assert _problems(tmp_path, text) == [
         "1.yaml:1:36: there is no container called 'dbb'; did you mean 'db'?",
         "1.yaml:1:41: there is no container called 'cache'",
-        "1.yaml:3:36: there is no container called 'nonesuch'",
+        "1.yaml:3:35: there is no container called 'nonesuch'",
     ]
     circle = [
         _spec("z"),
