@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mydocker.errors import RegistryError
+from mydocker.image.address import is_loopback
 from mydocker.image.auth import Challenge, is_own, parse_challenges
 from mydocker.image.connection import Patience
+from mydocker.image.reach import Reach
 from mydocker.image.transport import Transport
 
 HUB = "https://registry-1.docker.io/v2/library/alpine/"
@@ -104,9 +106,8 @@ def test_the_registrys_own_realm(realm: str, registry: str, own: bool) -> None:
     ],
 )
 def test_where_a_registry_cannot_send_us(home: str, url: str, reason: str) -> None:
-    transport = Transport(home, insecure=False, environ={}, patience=Patience())
     with pytest.raises(RegistryError, match=reason):
-        transport.check(url)
+        Reach(home, insecure=is_loopback(home)).check(url)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_where_a_registry_cannot_send_us(home: str, url: str, reason: str) -> No
     ],
 )
 def test_where_it_can(home: str, url: str) -> None:
-    Transport(home, insecure=False, environ={}, patience=Patience()).check(url)
+    Reach(home, insecure=is_loopback(home)).check(url)
 
 
 @pytest.mark.parametrize(

@@ -53,11 +53,16 @@ class Authorization:
 
     An empty repository stands for the registry as such: a login."""
 
-    def __init__(self, transport: Transport, *, repository: str, credentials: Credentials | None) -> None:
+    def __init__(
+        self, transport: Transport, *, repository: str, credentials: Credentials | None, actions: str = "pull"
+    ) -> None:
+        """ACTIONS is what is to be done with the repository: `pull`, or `pull,push`."""
         self.header: str | None = None
         self.withheld_from: str | None = None  # a token server of another site, which got no credentials
         self._transport = transport
         self._repository = repository
+        self._scope = f"repository:{repository}:{actions}" if repository else ""
+        self._is_for_more = actions != "pull"
         self._credentials = credentials
         self._lock = threading.Lock()
 
@@ -82,26 +87,34 @@ class Authorization:
 
     def _token(self, parameters: Mapping[str, str], base: str) -> str:
         realm = parameters["realm"]
-        self._transport.check(realm)
-        query = {
-            "service": parameters.get("service", ""),
-            "scope": parameters.get("scope") or (f"repository:{self._repository}:pull" if self._repository else ""),
-        }
-        query = {name: text for name, text in query.items() if text}
+        self._transport.reach.check(realm)
+        service, scopes = parameters.get("service", ""), self._scopes(parameters.get("scope", ""))
+        query = {"service": service} if service else {}
         credentials = self._credentials
         if credentials and not is_own(realm, base):
             self.withheld_from, credentials = host_of(realm), None
         if credentials and credentials.identity_token:
             form = {"grant_type": "refresh_token", "client_id": _CLIENT, "refresh_token": credentials.identity_token}
-            reply = self._transport.get(realm, form={**query, **form})
+            scope = {"scope": " ".join(scopes)} if scopes else {}
+            reply = self._transport.request("POST", realm, form={**query, **scope, **form})
         else:
             basic = _basic(credentials) if credentials else None
             if credentials:
                 query["account"] = credentials.username
             joint = "&" if urlsplit(realm).query else "?"
-            reply = self._transport.get(realm + joint + urlencode(query), authorization=basic)
+            asked = [*query.items(), *(("scope", scope) for scope in scopes)]
+            reply = self._transport.get(realm + joint + urlencode(asked), authorization=basic)
         with reply:
             return self._read_token(reply, realm)
+
+    def _scopes(self, wanted: str) -> list[str]:
+        """What a token is to be good for: what the challenge WANTED, a scope after another with blanks between them,
+        and for a push at once all that it takes, or there would be a new token for each kind of request."""
+        scopes = wanted.split()
+        if self._is_for_more:
+            own = self._scope.rpartition(":")[0]
+            scopes = [self._scope, *(scope for scope in scopes if scope.rpartition(":")[0] != own)]
+        return scopes or [self._scope] if self._scope else scopes
 
     def _read_token(self, reply: Reply, realm: str) -> str:
         what = f"token of {host_of(realm)}"

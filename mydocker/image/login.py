@@ -17,7 +17,7 @@ from mydocker.image import credentials, credhelper, jsontext, registriesconf
 from mydocker.image.auth import Authorization, DeniedError
 from mydocker.image.connection import Patience
 from mydocker.image.credentials import Credentials
-from mydocker.image.registry import server_of
+from mydocker.image.dialogue import server_of
 from mydocker.image.transport import Transport
 from mydocker.reference import Reference
 

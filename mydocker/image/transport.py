@@ -1,8 +1,7 @@
 """Transport: one HTTP request to a registry or to where it points, and its answer as a bounded stream.
 
-Knows nothing of images or tokens. Here stand the rules for addresses: https unless the registry is insecure, no step
-down from https to http, no redirect out of the registry's reach into private networks, an Authorization for the host
-it was meant for only, proxies from the environment, nothing from ~/.netrc and no cookies.
+Knows nothing of images or tokens. It goes where `Reach` allows, sends an Authorization to the host it was meant for
+only, takes proxies from the environment, nothing from ~/.netrc and no cookies.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from typing import Any, Protocol, Self
+from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed misses it
 
 import requests
@@ -25,8 +24,9 @@ import urllib3
 from mydocker import __version__
 from mydocker.errors import RegistryError
 from mydocker.image import certs
-from mydocker.image.address import addresses_of, host_of, is_loopback, name_of, origin_of
+from mydocker.image.address import host_of, is_loopback, origin_of
 from mydocker.image.connection import Patience, metered_pools
+from mydocker.image.reach import Reach
 
 REDIRECT_LIMIT = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -34,6 +34,14 @@ _PASSING = (429, 500, 502, 503, 504)  # answers that another attempt may change
 
 # RequestException is an OSError, and so is requests' complaint about a missing CA file; of urllib3's some slip through.
 _FAILURES = (OSError, urllib3.exceptions.HTTPError)
+
+
+class Body(Protocol):
+    """What is sent: its length in bytes, and its bytes in pieces."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
 class Reply:
@@ -96,6 +104,7 @@ class Transport:
     def __init__(self, home: str, *, insecure: bool, environ: Mapping[str, str], patience: Patience) -> None:
         self.home = home
         self.insecure = insecure or is_loopback(home)
+        self.reach = Reach(home, insecure=self.insecure)
         self._environ = environ
         self._patience = patience
         self._session = requests.Session()
@@ -109,7 +118,6 @@ class Transport:
             self._session.mount(prefix, _Adapter(patience, rules))
         if self.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self._home_is_private: bool | None = None
 
     def close(self) -> None:
         self._session.close()
@@ -119,103 +127,75 @@ class Transport:
         if not self.insecure:
             return "https"
         try:
-            self._send(f"https://{self.home}/v2/", headers={}, form=None).close()
+            self._send(requests.Request("GET", f"https://{self.home}/v2/")).close()
         except _FAILURES as error:
             if isinstance(error, requests.exceptions.SSLError) or _is_passing(error):
                 return "http"
             raise _failure(self.home, error) from error
         return "https"
 
-    def get(
+    def request(
         self,
+        method: str,
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
         authorization: str | None = None,
         form: Mapping[str, str] | None = None,
+        body: Body | None = None,
     ) -> Reply:
-        """The answer to a GET of URL, or to a POST of FORM, redirects followed. RegistryError if none can be had."""
+        """The answer to METHOD at URL, redirects followed. RegistryError if none can be had.
+
+        A FORM and a BODY go to this address alone, and a body goes once: whoever has it may begin again.
+        """
         for _ in range(REDIRECT_LIMIT + 1):
-            self.check(url)
+            self.reach.check(url)
             sent = dict(headers or {})
             if authorization:
                 sent["Authorization"] = authorization
-            reply = self._persist(url, headers=sent, form=form)
+            asked = requests.Request(method, url, headers=sent, data=form if body is None else body)
+            reply = self._persist(asked, attempts=self._patience.attempts if body is None else 1)
             location = reply.headers.get("Location")
             if reply.status not in _REDIRECTS or not location:
                 return reply
             reply.close()
-            if form is not None:
-                raise RegistryError(f"{host_of(url)}: redirects a request that carries credentials")
-            target = self._target(url, location)
+            if form is not None or body is not None:
+                raise RegistryError(f"{host_of(url)}: redirects a request that carries credentials or contents")
+            target = self.reach.target(url, location)
             if origin_of(target) != origin_of(url):
                 authorization = None
             url = target
         raise RegistryError(f"{host_of(url)}: more than {REDIRECT_LIMIT} redirects")
 
-    def _target(self, url: str, location: str) -> str:
-        try:
-            target = urljoin(url, location)
-            scheme = urlsplit(target).scheme
-        except ValueError:
-            raise RegistryError(f"{self.home}: points to {location!r:.100}, which is no usable address") from None
-        if urlsplit(url).scheme == "https" and scheme != "https":
-            raise RegistryError(f"{host_of(url)}: redirects from https to {scheme!r:.20}")
-        return target
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None, authorization: str | None = None) -> Reply:
+        return self.request("GET", url, headers=headers, authorization=authorization)
 
-    def check(self, url: str) -> None:
-        """RegistryError if a registry HOME has no business to send us to URL."""
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            host = None
-        if not host or parts.scheme not in ("https", "http") or "@" in parts.netloc:
-            raise RegistryError(f"{self.home}: points to {url!r:.100}, which is no usable address")
-        if parts.scheme == "http" and not self.insecure:
-            raise RegistryError(
-                f"{self.home}: points to {host_of(url)} without encryption",
-                hint="a registry without https must be marked insecure in containers-registries.conf(5)",
-            )
-        if name_of(parts.netloc) == name_of(self.home):
-            return
-        if any(address.is_link_local for address in addresses_of(host)):
-            raise RegistryError(f"{self.home}: points to the link-local address of {host_of(url)}")
-        if self._is_public() and any(not address.is_global for address in addresses_of(host)):
-            raise RegistryError(f"{self.home}: a public registry, points to {host_of(url)} in a private network")
-
-    def _is_public(self) -> bool:
-        if self._home_is_private is None:
-            found = addresses_of(name_of(self.home))
-            self._home_is_private = bool(found) and not all(address.is_global for address in found)
-        return not self._home_is_private
-
-    def _persist(self, url: str, *, headers: dict[str, str], form: Mapping[str, str] | None) -> Reply:
-        """Ask until there is an answer that another attempt would not change, or patience is at its end."""
+    def _persist(self, asked: requests.Request, *, attempts: int) -> Reply:
+        """Ask until there is an answer that another attempt would not change, or ATTEMPTS are at their end."""
         wait = self._patience.first_wait
-        for attempt in range(1, self._patience.attempts + 1):
-            last = attempt == self._patience.attempts
-            asked = wait
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
+            pause = wait
             try:
-                reply = Reply(self._send(url, headers=headers, form=form))
+                reply = Reply(self._send(asked))
             except _FAILURES as error:
                 if last or not _is_passing(error):
-                    raise _failure(host_of(url), error) from error
+                    raise _failure(host_of(asked.url), error) from error
             else:
                 if last or reply.status not in _PASSING:
                     return reply
-                asked = _retry_after(reply.headers.get("Retry-After"), wait)
+                pause = _retry_after(reply.headers.get("Retry-After"), wait)
                 reply.close()
-            time.sleep(min(asked, self._patience.longest_wait))
+            time.sleep(min(pause, self._patience.longest_wait))
             wait *= 2
-        raise AssertionError("patience has at least one attempt")
+        raise AssertionError("there is at least one attempt")
 
-    def _send(self, url: str, *, headers: dict[str, str], form: Mapping[str, str] | None) -> requests.Response:
+    def _send(self, asked: requests.Request) -> requests.Response:
         # Not Session.send: it looks into a redirect even if told not to follow it, and trips over what it finds.
+        url: str = asked.url
         at_home = urlsplit(url).netloc.lower() == self.home.lower()
-        request = requests.Request("GET" if form is None else "POST", url, headers=headers, data=form)
         return self._session.get_adapter(url).send(
-            self._session.prepare_request(request),
+            self._session.prepare_request(asked),
             stream=True,
             timeout=(self._patience.connect, self._patience.silence),
             proxies=self.proxies(url),
