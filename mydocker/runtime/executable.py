@@ -25,12 +25,13 @@ _FAR = 2**62  # beyond any file, within what pread(2) takes
 
 
 def find_command(root: int, name: str, path: str) -> str:
-    """The path of command NAME as execvp(3) would choose it. Raises with exit code 127 or 126.
+    """The path of command NAME as execvp(3) would choose it, checked. Raises with exit code 127 or 126.
 
     A name with a slash is a path. Else the first executable on PATH is taken, and an empty entry of
     PATH is not the current directory (as in Go's exec.LookPath).
     """
     if "/" in name:
+        check_executable(root, name)
         return name
     denied = None
     for directory in path.split(":") if name else ():
@@ -99,16 +100,21 @@ def _interpreter(descriptor: int) -> str | None:
 
 
 def _elf_interpreter(descriptor: int) -> str | None:
-    """The PT_INTERP of a little-endian ELF file, 32 or 64 bit (elf(5)); None if it has none."""
+    """The PT_INTERP of a little-endian ELF file, 32 or 64 bit (elf(5)); None if it has none.
+
+    The kernel runs no file whose program headers have another size than its own.
+    """
     header = _read(descriptor, 0, 64)
     if header[4] == _ELFCLASS64:
-        layout = "<I4xQ16xQ"  # of a program header: type, offset, size in the file
+        layout = "<I4xQ16xQ16x"  # of a program header: type, offset, size in the file
         table, size, count = struct.unpack_from("<32xQ14xHH", header)
     else:
-        layout = "<II8xI"
+        layout = "<II8xI12x"
         table, size, count = struct.unpack_from("<28xI10xHH", header)
-    for index in range(min(count, _PROGRAM_HEADERS)):
-        kind, offset, length = struct.unpack_from(layout, _read(descriptor, table + index * size, 64))
+    if size != struct.calcsize(layout):
+        return None
+    headers = _read(descriptor, table, min(count, _PROGRAM_HEADERS) * size)
+    for kind, offset, length in struct.iter_unpack(layout, headers):
         if kind == _PT_INTERP:
             return os.fsdecode(_read(descriptor, offset, min(length, _PATH_MAX)).split(b"\0")[0])
     return None

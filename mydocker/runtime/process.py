@@ -17,7 +17,7 @@ from mydocker.errors import LaunchError, MydockerError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime import seccomp, signals
 from mydocker.runtime.accounts import Identity, look_up
-from mydocker.runtime.executable import check_executable, find_command, refuse
+from mydocker.runtime.executable import find_command, refuse
 from mydocker.runtime.inside import make_directory
 from mydocker.spec.capability import mask
 
@@ -91,7 +91,6 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
     _connect_streams(plan, identity, given.terminal)
     _enter_directory(root, plan.working_dir)
     command = find_command(root, plan.argv[0], environment.get("PATH", ""))
-    check_executable(root, command)
     kernel.close_on_exec_from(3)
     if plan.ulimits:
         from mydocker.runtime import limits

@@ -108,7 +108,9 @@ def _preparations(directory: pathlib.Path, stack: ExitStack, *, with_docker: boo
     yield "runc run (a ready bundle)", lambda: _runc(directory / "bundle", busybox.alpine())
     yield "podman run", lambda: _podman(directory, image)
     if with_docker:
-        yield "docker run", lambda: _docker(stack.enter_context(_dockerd(directory)), image)
+        docker = stack.enter_context(_dockerd(directory, registry.address))
+        yield "docker run (default network)", lambda: _docker(docker)
+        yield "docker run", lambda: _docker(docker, "--network", "none")
     else:
         print("without docker run: --with-docker starts a daemon for it")
 
@@ -142,25 +144,30 @@ def _podman(directory: pathlib.Path, image: str) -> Contestant:
     return Contestant([*podman, "run", "--rm", "--network", "none", image, "true"], env)
 
 
-def _docker(host: str, image: str) -> Contestant:
-    docker = ["docker", "--host", host]
-    subprocess.run([*docker, "pull", "-q", image], check=True, capture_output=True)
-    return Contestant([*docker, "run", "--rm", "--network", "none", image, "true"])
+def _docker(socket: str, *options: str) -> Contestant:
+    return Contestant(["docker", "--host", socket, "run", "--rm", *options, "alpine", "true"])
 
 
 @contextmanager
-def _dockerd(directory: pathlib.Path) -> Iterator[str]:
-    """A daemon of our own; the address to give the client."""
+def _dockerd(directory: pathlib.Path, address: str) -> Iterator[str]:
+    """A daemon of our own that has the image; where to reach it.
+
+    In a network namespace, so that its bridge and its firewall rules are not the host's.
+    """
+    mydocker = command(directory, registry=address)
+    archive = directory / "alpine.tar"
+    subprocess.run(mydocker.argv("save", "-o", archive, "alpine"), env=mydocker.environment, check=True)
     socket = f"unix://{directory}/docker.sock"
     places = ["--data-root", directory / "docker", "--exec-root", directory / "docker-run"]
-    places += ["--pidfile", directory / "docker.pid", "--host", socket, "--bridge=none", "--iptables=false"]
     with (directory / "dockerd.log").open("wb") as log:
-        daemon = subprocess.Popen(["dockerd", *places], stdout=log, stderr=log)
+        argv = ["unshare", "--net", "dockerd", *places, "--pidfile", directory / "docker.pid", "--host", socket]
+        daemon = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
         for _ in range(100):
             if subprocess.run(["docker", "--host", socket, "version"], capture_output=True).returncode == 0:
                 break
             time.sleep(0.2)
+        subprocess.run(["docker", "--host", socket, "load", "-q", "-i", archive], check=True, capture_output=True)
         yield socket
     finally:
         daemon.terminate()
