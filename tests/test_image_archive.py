@@ -164,15 +164,6 @@ def test_an_ordinary_user_saves_what_belongs_to_others(second_user: Command, reg
     assert second_user("load", "-q", input=saved.stdout) == Result(b"loaded team/owned:latest\n", b"", 0)
 
 
-def _layout(directory: pathlib.Path, image: oci.Image, **changes: object) -> pathlib.Path:
-    (directory / "blobs" / "sha256").mkdir(parents=True)
-    for digest, data in {**image.blobs, image.digest: image.manifest}.items():
-        (directory / "blobs" / "sha256" / digest.removeprefix("sha256:")).write_bytes(data)
-    entry = {**oci.descriptor(image.media_type, image.manifest), **changes}
-    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
-    return directory
-
-
 HOSTILE: dict[str, Callable[[pathlib.Path, pathlib.Path], object]] = {
     "a blob is a link out of it": lambda blob, canary: (blob.unlink(), blob.symlink_to(canary)),
     "a blob is a FIFO": lambda blob, canary: (blob.unlink(), os.mkfifo(blob)),
@@ -188,7 +179,7 @@ HOSTILE: dict[str, Callable[[pathlib.Path, pathlib.Path], object]] = {
 @pytest.mark.parametrize("attack", HOSTILE)
 def test_a_hostile_layout_is_refused(mydocker: Command, tmp_path: pathlib.Path, attack: str, what: str) -> None:
     image = oci.image([layer({"a": os.urandom(5000)})])
-    layout = _layout(tmp_path / "layout", image)
+    layout = oci.write_layout(tmp_path / "layout", image)
     canary = tmp_path / "canary"
     digest = {"manifest": image.digest, "config": oci.digest(image.config), "layer": oci.digest(image.layers[0])}[what]
     blob = layout / "blobs" / "sha256" / digest.removeprefix("sha256:")

@@ -87,7 +87,8 @@ def parse_manifest(raw: bytes, *, content_type: str | None = None) -> Manifest |
         raise ImageError(f"not a container image: its config is of type {config.media_type!r:.100}")
     if config.size > jsontext.LIMIT:
         raise ImageError(f"manifest: config: larger than {jsontext.LIMIT >> 20} MiB")
-    layers = _bounded(document["layers"], "manifest: layers", LAYER_LIMIT)
+    hint = "overlayfs stacks no more; build the image with fewer instructions, or squash it"
+    layers = _bounded(document["layers"], "manifest: layers", LAYER_LIMIT, hint=hint)
     described = tuple(_descriptor(layer, f"manifest: layer {n}") for n, layer in enumerate(layers, 1))
     for layer in described:
         compression(layer)
@@ -188,10 +189,10 @@ def _platform(value: object, what: str) -> Platform | None:
     return Platform(os=system, architecture=architecture, variant=variant)
 
 
-def _bounded(value: object, what: str, limit: int) -> list[Any]:
+def _bounded(value: object, what: str, limit: int, *, hint: str | None = None) -> list[Any]:
     found = jsontext.array(value, what)
     if len(found) > limit:
-        raise ImageError(f"{what}: {len(found)} of them, more than {limit}")
+        raise ImageError(f"{what}: {len(found)} of them, more than {limit}", hint=hint)
     return found
 
 

@@ -123,13 +123,16 @@ class Store:
         """The image of these layers, all of which must be here: FileNotFoundError.
 
         Overlayfs does not look at the root of a layer for a sign that it hides those below, so here they are left out.
+        Nor does it take a directory twice (ELOOP): of equal layers, such as empty ones, only the highest counts, since
+        all that the lower ones have is in that one again.
         """
-        lowerdirs: list[str] = []
+        lowerdirs: dict[str, None] = {}
         for diff_id in diff_ids:
             path = self.layer_path(diff_id)
             if _is_opaque(path):
                 lowerdirs.clear()
-            lowerdirs.append(path)
+            lowerdirs.pop(path, None)
+            lowerdirs[path] = None
         return StoredImage(reference=reference, manifest=manifest, config=config, lowerdirs=tuple(lowerdirs))
 
     def prepare(self) -> None:

@@ -19,6 +19,7 @@ from mydocker.runtime.inside import make_target, open_existing, open_if_present
 
 MS_NODEV = 4
 OPTIONS_LIMIT = 4095  # mount(2) copies one page of options
+LINKS = "layers"  # in a run's scratch directory: short names for the directories of an overlay
 READ_ONLY = kernel.ATTR_RDONLY
 HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
 # a user namespace gets a new one only where a whole one can be seen (mount_namespaces(7))
@@ -216,22 +217,35 @@ def copy_ownership(source: str, target: str) -> None:
 def mount_overlay(lower: tuple[str, ...], upper: str, work: str, target: str, extra: str) -> None:
     """Mount an overlay on TARGET. LOWER is listed lowest first; paths are absolute; EXTRA are more mount options.
 
-    Names are given relative to what they have in common, since mount(2) takes a page of options.
+    Names are given relative to what they have in common, since mount(2) takes a page of options. Where that is not
+    enough, as with 50 layers and more, the names are those of links, made beside WORK: 500 layers take half a page.
     """
-    common = os.path.commonpath([*lower, upper, work])
-    names = [os.path.relpath(path, common) for path in (*lower, upper, work)]
-    *layers, upper_name, work_name = names
-    stack = ":".join(_escape(name) for name in reversed(layers))
-    options = f"lowerdir={stack},upperdir={_escape(upper_name)},workdir={_escape(work_name)}{extra}"
+    place = os.path.commonpath([*lower, upper, work])
+    options = _overlay_data([os.path.relpath(path, place) for path in (*lower, upper, work)], extra)
+    if len(os.fsencode(options)) > OPTIONS_LIMIT:
+        place = f"{os.path.dirname(work)}/{LINKS}"
+        options = _overlay_data(_link((*lower, upper, work), place), extra)
     before = os.open(".", os.O_PATH | os.O_CLOEXEC)
     try:
-        os.chdir(common)
-        if len(os.fsencode(options)) > OPTIONS_LIMIT:
-            raise LaunchError(f"an image of {len(lower)} layers is more than one overlay mount takes")
+        os.chdir(place)
         kernel.mount("overlay", target, "overlay", MS_NODEV, options)
     finally:
         os.fchdir(before)
         os.close(before)
+
+
+def _overlay_data(names: list[str], extra: str) -> str:
+    """The options of an overlay of NAMES: lower directories, lowest first, then the upper one and the one for work."""
+    *layers, upper, work = [_escape(name) for name in names]
+    return f"lowerdir={':'.join(reversed(layers))},upperdir={upper},workdir={work}{extra}"
+
+
+def _link(paths: tuple[str, ...], place: str) -> list[str]:
+    """Make directory PLACE, with a symbolic link to each of PATHS; the names of these."""
+    os.mkdir(place)
+    for number, path in enumerate(paths):
+        os.symlink(path, f"{place}/{number}")
+    return [str(number) for number in range(len(paths))]
 
 
 def _escape(path: str) -> str:

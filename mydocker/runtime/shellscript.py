@@ -11,7 +11,7 @@ import shlex
 
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.operations import OPTIONS_LIMIT
+from mydocker.runtime.operations import LINKS, OPTIONS_LIMIT
 from mydocker.runtime.rootfs import BareRoot, LayeredRoot, overlay_options
 from mydocker.runtime.rundir import LOCALHOST
 from mydocker.runtime.shellsteps import Script, functions_of
@@ -206,11 +206,16 @@ def _overlay(root: LayeredRoot) -> Iterator[str]:
         common = os.path.dirname(common)
     layers = [os.path.relpath(path, common) for path in reversed(root.lowerdirs)]
     stack = ":".join(layer.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for layer in layers)
+    yield f"cd {shlex.quote(common)}"
     if len(os.fsencode(stack)) > OPTIONS_LIMIT - 300:
-        raise LaunchError(f"an image of {len(layers)} layers is more than one overlay mount takes")
+        yield f'mkdir "$run/scratch/{LINKS}"; n=0'
+        yield f"for layer in {' '.join(shlex.quote(layer) for layer in layers)}; do"
+        yield f'    ln -s "$PWD/$layer" "$run/scratch/{LINKS}/$n"; n=$((n + 1))'
+        yield "done"
+        yield f'cd "$run/scratch/{LINKS}"'
+        stack = ":".join(str(number) for number in range(len(layers)))
     extra = overlay_options(user_xattrs=root.user_xattrs)
     wanted = f'nodev,lowerdir={shlex.quote(stack)},upperdir="$run"/scratch/upper,workdir="$run"/scratch/work{extra}'
-    yield f"cd {shlex.quote(common)}"
     yield f'LIBMOUNT_FORCE_MOUNT2=always mount -t overlay -o {wanted} overlay "$root"'
 
 

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import json
+import pathlib
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -283,6 +284,17 @@ def index(images: Sequence[Image], *, docker: bool = False) -> Index:
     return Index(
         _json({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests}), media_type, tuple(images)
     )
+
+
+def write_layout(directory: pathlib.Path, image: Image) -> pathlib.Path:
+    """DIRECTORY as an OCI image layout (image-layout.md) with IMAGE alone, under no name."""
+    (directory / "blobs" / "sha256").mkdir(parents=True)
+    for blob, data in {**image.blobs, image.digest: image.manifest}.items():
+        (directory / "blobs" / "sha256" / blob.removeprefix("sha256:")).write_bytes(data)
+    entry = descriptor(image.media_type, image.manifest)
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (directory / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+    return directory
 
 
 def _json(value: object) -> bytes:
