@@ -105,13 +105,12 @@ def test_killed_after_the_command_became_another_user(alpine: Command, marker: s
     assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
 
 
-def test_what_is_typed_for_us_cannot_come_from_inside(alpine: Command) -> None:
-    """TIOCSTI (CVE-2016-2568 and its kin): our terminal is not the controlling one of a container without -t."""
+def _on_a_terminal(words: list[str], environment: dict[str, str]) -> tuple[bytes, bytes]:
+    """What WORDS print, run by a session whose controlling terminal is their standard input."""
     master, slave = pty.openpty()
-    words = alpine.argv("run", "-i", "alpine", "sh", "-c", "test -t 0 && echo ours; : > /dev/tty")
     process = subprocess.Popen(
         words,
-        env=dict(alpine.environment),
+        env=environment,
         stdin=slave,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -119,10 +118,29 @@ def test_what_is_typed_for_us_cannot_come_from_inside(alpine: Command) -> None:
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(slave)
-    out, error = process.communicate(timeout=20)
+    printed = process.communicate(timeout=20)
     os.close(master)
+    return printed
+
+
+def test_what_is_typed_for_us_cannot_come_from_inside(alpine: Command) -> None:
+    """TIOCSTI (CVE-2016-2568 and its kin): our terminal is not the controlling one of a container without -t."""
+    words = alpine.argv("run", "-i", "alpine", "sh", "-c", "test -t 0 && echo ours; : > /dev/tty")
+    out, error = _on_a_terminal(words, dict(alpine.environment))
     assert out == b"ours\n"
     assert b"/dev/tty: No such device or address" in error  # ENXIO: there is no controlling terminal
+
+
+@pytest.mark.parametrize("options", [[], ["-u", "nobody"], ["--security-opt", "seccomp=unconfined"]])
+def test_the_kernel_types_nothing_for_a_container(alpine: Command, ask: pathlib.Path, options: list[str]) -> None:
+    legacy = pathlib.Path("/proc/sys/dev/tty/legacy_tiocsti")  # Linux 6.2: off, nobody may
+    allowed = not legacy.exists() or legacy.read_text() == "1\n"
+    assert (_on_a_terminal([str(ask), "tiocsti"], {})[0] == b"ok\n") == allowed
+    words = alpine.argv("run", "-i", *options, "-v", f"{ask}:/ask", "alpine", "/ask", "tiocsti")
+    assert _on_a_terminal(words, dict(alpine.environment)) == (
+        b"Operation not permitted\n" if allowed else b"Input/output error\n",
+        b"",
+    )
 
 
 def test_what_the_caller_loads_is_not_loaded_inside(alpine: Command, tmp_path: pathlib.Path) -> None:

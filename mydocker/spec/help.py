@@ -26,8 +26,9 @@ cannot be executed, 127 it does not exist, 128+N signal N ended it.
 def run_help() -> str:
     """The text of `mydocker run --help`."""
     parts = [_USAGE]
-    for group in dict.fromkeys(field.group for field in FIELDS):
-        rows = [field for field in FIELDS if field.group == group and field.flags]
+    flagged = [field for field in FIELDS if field.flags]
+    for group in dict.fromkeys(field.group for field in flagged):
+        rows = [field for field in flagged if field.group == group]
         parts.append(_section(group, ((_flags(row), _text(row)) for row in rows)))
     parts.append(_section("other", ((_flags(row), row.help) for row in SWITCHES)))
     return "\n".join(parts)

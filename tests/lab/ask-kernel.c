@@ -1,9 +1,11 @@
-/* Makes one system call: `ask-kernel NAME|NUMBER [ARGUMENT...]` prints what became of it, "ok" or the error. */
+/* Makes one system call: `ask-kernel NAME|NUMBER [ARGUMENT...]` prints what became of it, "ok" or the error.
+   `ask-kernel tiocsti` types a letter into the terminal that is its standard input. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,8 +31,9 @@ int main(int argc, char **argv)
 
     for (int i = 0; i < 6 && i + 2 < argc; i++)
         arguments[i] = (long) strtoul(argv[i + 2], NULL, 0);
-    long result = syscall(number(argv[1]), arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-                          arguments[5]);
+    long result = !strcmp(argv[1], "tiocsti")
+        ? ioctl(0, TIOCSTI, "x")
+        : syscall(number(argv[1]), arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
     if (result == 0 && !strcmp(argv[1], "clone"))
         return 0; /* the child, should there be one */
     puts(result == -1 ? strerror(errno) : "ok");
