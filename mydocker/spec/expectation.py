@@ -9,7 +9,7 @@ from mydocker.spec.expect import Check, Expect, Matcher
 from mydocker.spec.later import nearest
 from mydocker.spec.matcher import read_matcher, read_pattern
 from mydocker.spec.metadata import read_metadata
-from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null
 from mydocker.spec.reading import switch, unknown_key
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
     checks: list[Check] = []
     within = None
     for key, value in node.entries:
-        if _is_null(value) and key.text in KEYS:
+        if is_null(value) and key.text in KEYS:
             reading.refuse(key, f"{key.text} is empty, which asserts nothing")
         elif key.text == "within":
             within = reading.word(value, words.timeout)
@@ -53,10 +53,6 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
     if within and not any(check.about[0] in LIVE for check in checks):
         reading.refuse(node, f"within waits for {', '.join(LIVE)}, and nothing is said of these")
     return Expect(checks=tuple(checks), within=within)
-
-
-def _is_null(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.is_null
 
 
 def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check]:

@@ -66,7 +66,7 @@ def _load(
     documents, problems = parse_documents(raw)
     reading = Reading(place=place, problems=problems)
     plain = [each for document in documents for each in _translated(document, reading, image)]
-    specs = [spec for document in plain for spec in _containers(document, reading, shown)]
+    specs = [spec for document, inner in plain for spec in _containers(document, inner, shown)]
     if not documents and not problems:
         problems.append(Problem(line=1, column=1, message="there is no container in this file"))
     ordered = sorted(problems, key=lambda x: (x.line, x.column))
@@ -95,13 +95,20 @@ def _place(path: str, environ: collections.abc.Mapping[str, str]) -> Place:
     return Place(directory=directory, environ={**read_compose_file(beside, lookup=environ.get), **environ})
 
 
-def _translated(document: Node, reading: Reading, image: str | None) -> list[Node]:
-    """The documents that a document stands for: itself, but for the files of container-structure-test."""
-    if not isinstance(document, Mapping) or all(key.text != "schemaVersion" for key, _ in document.entries):
-        return [document]
-    from mydocker.spec import structure
+def _translated(document: Node, reading: Reading, image: str | None) -> list[tuple[Node, Reading]]:
+    """The documents that a document stands for, and what each is read with: itself, but for other people's files."""
+    if not isinstance(document, Mapping):
+        return [(document, reading)]
+    marks = {key.text for key, _ in document.entries}
+    if "schemaVersion" in marks:
+        from mydocker.spec import structure
 
-    return [*structure.documents(document, reading, image=image)]
+        return [(each, reading) for each in structure.documents(document, reading, image=image)]
+    if "services" in marks:
+        from mydocker.spec import compose
+
+        return [*compose.documents(document, reading)]
+    return [(document, reading)]
 
 
 def _containers(document: Node, reading: Reading, shown: str) -> list[ContainerSpec]:
@@ -110,9 +117,6 @@ def _containers(document: Node, reading: Reading, shown: str) -> list[ContainerS
         reading.refuse(document, "want keys and values, such as 'image: alpine'")
         return []
     keys = {key.text: key for key, _ in document.entries}
-    if "services" in keys:
-        reading.refuse(keys["services"], "Compose files are not supported yet")
-        return []
     specs = []
     for variables in combinations(document, reading) if "matrix" in keys else [{}]:
         place = reading.place.replace(environ={**reading.place.environ, **variables}) if variables else reading.place

@@ -6,7 +6,10 @@ stands in, never for YAML.
 
 from __future__ import annotations
 
-from mydocker.record import Record
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NULLS = ("", "~", "null", "Null", "NULL")  # YAML 1.2, section 10.2.1.1
 
@@ -48,3 +51,22 @@ class Mapping(Node):
     """Keys are distinct; entries keep the order of the file, merged ones (`<<`) last."""
 
     entries: tuple[tuple[Scalar, Node], ...]
+
+
+def is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.is_null
+
+
+def text_at(node: Node, text: str) -> Scalar:
+    """TEXT as it is, at the place of NODE: a dollar sign in it begins no variable."""
+    return Scalar(line=node.line, column=node.column, text=text.replace("$", "$$"), plain=False)
+
+
+def list_at(node: Node, items: Iterable[Node]) -> Sequence:
+    return Sequence(line=node.line, column=node.column, items=tuple(items))
+
+
+def mapping_at(node: Node, entries: dict[str, Node]) -> Mapping:
+    """A mapping at the place of NODE; each key stands where its value does."""
+    pairs = tuple((Scalar(line=v.line, column=v.column, text=key, plain=True), v) for key, v in entries.items())
+    return Mapping(line=node.line, column=node.column, entries=pairs)

@@ -11,7 +11,7 @@ import re
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.later import nearest
-from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence, list_at, mapping_at, text_at
 from mydocker.spec.reading import unknown_key
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Ma
     if image is None:
         reading.refuse(whole, "a container-structure-test file is for an image: mydocker test --image IMAGE")
         return []
-    common = {"image": _text(whole, image), "entrypoint": _list(whole, []), **_options(top, reading)}
+    common = {"image": text_at(whole, image), "entrypoint": list_at(whole, []), **_options(top, reading)}
     variables = _variables(top.get("globalEnvVars"), reading)
     tests = []
     for item in _items(top.get("commandTests"), reading):
@@ -85,7 +85,7 @@ def _command(test: Mapping, common: Entries, variables: Entries, reading: Readin
         words += arguments.items
     elif arguments is not None:
         reading.refuse(arguments, "want a list of arguments")
-    expect: Entries = {"exit_code": members.get("exitCode", _text(test, "0"))}
+    expect: Entries = {"exit_code": members.get("exitCode", text_at(test, "0"))}
     for stream in ("stdout", "stderr"):
         patterns = [
             pattern
@@ -94,20 +94,25 @@ def _command(test: Mapping, common: Entries, variables: Entries, reading: Readin
             for pattern in _patterns(members[name], reading, wanted=wanted)
         ]
         if patterns:
-            expect[stream] = _list(patterns[0], patterns)
+            expect[stream] = list_at(patterns[0], patterns)
     own = {**variables, **_variables(members.get("envVars"), reading)}
     environment = {"environment": _joined(test, common.get("environment"), own)} if own else {}
-    command = _list(test, [_plain(word, reading) for word in words])
-    return _mapping(
-        test, {**_name(members), **common, **environment, "command": command, "expect": _mapping(test, expect)}
+    command = list_at(test, [_plain(word, reading) for word in words])
+    return mapping_at(
+        test, {**_name(members), **common, **environment, "command": command, "expect": mapping_at(test, expect)}
     )
 
 
 def _looked_at(test: Mapping, common: Entries, files: list[Node], reading: Reading) -> Mapping:
     """A container that runs nothing: its files are looked at from outside."""
     members = {key.text: value for key, value in test.entries}
-    whole = {**_name(members), "image": common["image"], "entrypoint": common["entrypoint"], "command": _list(test, [])}
-    return _mapping(test, {**whole, "expect": _mapping(test, {"files": _list(test, files)})})
+    whole = {
+        **_name(members),
+        "image": common["image"],
+        "entrypoint": common["entrypoint"],
+        "command": list_at(test, []),
+    }
+    return mapping_at(test, {**whole, "expect": mapping_at(test, {"files": list_at(test, files)})})
 
 
 def _existence(test: Mapping, reading: Reading) -> list[Node]:
@@ -119,13 +124,15 @@ def _existence(test: Mapping, reading: Reading) -> list[Node]:
             file[ours] = members[theirs]
     if "permissions" in members:
         kind, mode = reading.word(members["permissions"], _permissions) or ("", "")
-        file["mode"] = _text(members["permissions"], mode)
-        file |= {"type": _text(members["permissions"], kind)} if kind else {}
-    found: list[Node] = [_mapping(test, file)]
+        file["mode"] = text_at(members["permissions"], mode)
+        file |= {"type": text_at(members["permissions"], kind)} if kind else {}
+    found: list[Node] = [mapping_at(test, file)]
     if "isExecutableBy" in members:
         pattern = reading.word(members["isExecutableBy"], _executable)
         node = members["isExecutableBy"]
-        found.append(_mapping(node, {**path, "mode": _mapping(node, {"match-regexp": _text(node, pattern or "")})}))
+        found.append(
+            mapping_at(node, {**path, "mode": mapping_at(node, {"match-regexp": text_at(node, pattern or "")})})
+        )
     return found
 
 
@@ -138,7 +145,7 @@ def _contents(test: Mapping, reading: Reading) -> list[Node]:
         for pattern in _patterns(members[name], reading, wanted=wanted)
     ]
     file = {"path": _plain(members["path"], reading)} if "path" in members else {}
-    return [_mapping(test, {**file, **({"contents": _list(patterns[0], patterns)} if patterns else {})})]
+    return [mapping_at(test, {**file, **({"contents": list_at(patterns[0], patterns)} if patterns else {})})]
 
 
 def _metadata(test: Mapping, common: Entries, reading: Reading) -> Mapping:
@@ -148,19 +155,19 @@ def _metadata(test: Mapping, common: Entries, reading: Reading) -> Mapping:
         pairs = {name: node for theirs in _PAIRS if _PAIRS[theirs] == ours
                  for item in _items(members.get(theirs), reading)
                  for name, node in _pair(item, reading, absent=theirs.startswith("unbound")).items()}  # fmt: skip
-        found |= {ours: _mapping(test, pairs)} if pairs else {}
+        found |= {ours: mapping_at(test, pairs)} if pairs else {}
     for ours in ("exposed_ports", "volumes"):
-        marked = [_text(item, mark + reading.text(item)) for theirs, (name, mark) in _SETS.items() if name == ours
+        marked = [text_at(item, mark + reading.text(item)) for theirs, (name, mark) in _SETS.items() if name == ours
                   for item in _words(members.get(theirs))]  # fmt: skip
-        found |= {ours: _list(marked[0], [*marked])} if marked else {}
+        found |= {ours: list_at(marked[0], [*marked])} if marked else {}
     for name in _WHOLE:
         if isinstance(node := members.get(name), Sequence):
-            found[name] = _list(node, [_plain(item, reading) for item in node.items])
+            found[name] = list_at(node, [_plain(item, reading) for item in node.items])
         elif node is not None:
             found[name] = _plain(node, reading)
-    whole = {"name": _text(test, "metadata"), "image": common["image"], "entrypoint": common["entrypoint"]}
-    expect = _mapping(test, {"metadata": _mapping(test, found)})
-    return _mapping(test, {**whole, "command": _list(test, []), "expect": expect})
+    whole = {"name": text_at(test, "metadata"), "image": common["image"], "entrypoint": common["entrypoint"]}
+    expect = mapping_at(test, {"metadata": mapping_at(test, found)})
+    return mapping_at(test, {**whole, "command": list_at(test, []), "expect": expect})
 
 
 def _words(node: Node | None) -> tuple[Node, ...]:
@@ -177,7 +184,7 @@ def _pair(item: Mapping, reading: Reading, *, absent: bool) -> Entries:
         return {reading.text(key): Scalar(line=key.line, column=key.column, text="", plain=True)}
     value = _plain(members["value"], reading)
     is_regex = "isRegex" in members and reading.text(members["isRegex"]) == "true"
-    return {reading.text(key): _mapping(value, {"match-regexp": value}) if is_regex else value}
+    return {reading.text(key): mapping_at(value, {"match-regexp": value}) if is_regex else value}
 
 
 def _options(top: Entries, reading: Reading) -> Entries:
@@ -207,7 +214,7 @@ def _joined(test: Node, copied: Node | None, own: Entries) -> Node:
     names = copied.items if isinstance(copied, Sequence) else ()
     null: Entries = {name.text: Scalar(line=name.line, column=name.column, text="", plain=True) for name in names
                      if isinstance(name, Scalar)}  # fmt: skip
-    return _mapping(test, {**null, **own})
+    return mapping_at(test, {**null, **own})
 
 
 def _patterns(node: Node, reading: Reading, *, wanted: bool) -> Iterator[Node]:
@@ -216,8 +223,8 @@ def _patterns(node: Node, reading: Reading, *, wanted: bool) -> Iterator[Node]:
         reading.refuse(node, "want a list of regular expressions")
         return
     for item in node.items:
-        matcher = _mapping(item, {"match-regexp": _plain(item, reading)})
-        yield matcher if wanted else _mapping(item, {"not": matcher})
+        matcher = mapping_at(item, {"match-regexp": _plain(item, reading)})
+        yield matcher if wanted else mapping_at(item, {"not": matcher})
 
 
 def _items(node: Node | None, reading: Reading) -> Iterator[Mapping]:
@@ -273,16 +280,3 @@ def _plain(node: Node, reading: Reading) -> Node:
         return node.replace(text=node.text.replace("$", "$$"))
     reading.refuse(node, "want text")
     return node
-
-
-def _text(node: Node, text: str) -> Scalar:
-    return Scalar(line=node.line, column=node.column, text=text.replace("$", "$$"), plain=False)
-
-
-def _list(node: Node, items: list[Node]) -> Sequence:
-    return Sequence(line=node.line, column=node.column, items=tuple(items))
-
-
-def _mapping(node: Node, entries: Entries) -> Mapping:
-    pairs = tuple((Scalar(line=v.line, column=v.column, text=key, plain=True), v) for key, v in entries.items())
-    return Mapping(line=node.line, column=node.column, entries=pairs)
