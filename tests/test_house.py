@@ -25,6 +25,7 @@ ARROWS = {
     "runtime": BASE | {"image", "spec", "runtime"},
     "smoke": BASE | {"image", "spec", "runtime", "smoke"},
     "cli": BASE | {"image", "spec", "runtime", "smoke", "cli"},
+    "api": BASE | {"image", "spec", "runtime", "smoke"},
     "__main__": {"cli"},
     "__init__": set(),
 }

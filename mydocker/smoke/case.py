@@ -40,19 +40,27 @@ class Case(Record):
 
 
 class Finding(Record):
-    """One run. Where the command never ran, `outcome` is None, and `problem` and `exit_code` say why.
+    """One run. Where the command never ran, `outcome` is None, and `problem`, `hint` and `exit_code` say why; `kind`
+    is the name of the error in errors.py, if it was one.
 
     Outputs are text, undecodable bytes as surrogates; `facts` maps what a check is about to what was found.
     """
 
     outcome: Outcome | None = None
     problem: str = ""
+    hint: str = ""
+    kind: str = ""
     exit_code: int = 125
     stdout: str = ""
     stderr: str = ""
     cut: tuple[str, ...] = ()  # the outputs of which more came than is kept
     facts: dict[str, Any] = {}
     seconds: float = 0.0
+
+    @property
+    def complaint(self) -> str:
+        """Why the command never ran, and what to do about it."""
+        return f"{self.problem}; {self.hint}" if self.hint else self.problem
 
 
 class Failure(Record):

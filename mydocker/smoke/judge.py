@@ -22,7 +22,7 @@ def judge(
     expect = complete(case.spec.expect, stopped=live is not None)
     result = Result(case=case, verdict=PASSED, finding=finding, attempts=attempts, began=began)
     if finding.outcome is None and not (finding.exit_code in NEVER_RAN and _wants_exit_code(expect.checks)):
-        return result.replace(verdict=ERROR, reason=finding.problem)
+        return result.replace(verdict=ERROR, reason=finding.complaint)
     checks = [check for check in expect.checks if live is None or not _is_live(check)]
     failures = (*(live or ()), *_all_failures(case, checks, finding))
     return result.replace(verdict=FAILED if failures else PASSED, failures=failures)
@@ -106,7 +106,7 @@ def _file_value(check: Check, finding: Finding) -> tuple[Any, str]:
     _, path, attribute = check.about
     facts = finding.facts.get(f"files {path}")
     if facts is None:
-        return None, finding.problem or "the container could not be looked into"
+        return None, finding.complaint or "the container could not be looked into"
     if attribute not in facts:
         return None, facts.get("problem", "the file does not exist")
     return facts[attribute], ""
@@ -158,7 +158,7 @@ def _actual(check: Check, value: Any, finding: Finding) -> str:
 
 
 def _why(finding: Finding) -> str:
-    return "" if finding.outcome else f", {finding.problem}"
+    return "" if finding.outcome else f", {finding.complaint}"
 
 
 def _changes(check: Check, paths: list[str]) -> str:

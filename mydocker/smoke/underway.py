@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.outcome import Outcome
@@ -27,12 +28,16 @@ _CHUNK = 1 << 16
 
 
 class Underway:
-    """One attempt at CASE. `live` are the failures of the expectations that were watched; None if they were not."""
+    """One attempt at CASE. `live` are the failures of the expectations that were watched; None if they were not.
 
-    def __init__(self, case: Case, worker: Worker, *, attempt: int) -> None:
-        self.case, self.worker, self.attempt = case, worker, attempt
+    `kept`: bytes of each output, of which more is dropped.
+    """
+
+    def __init__(self, case: Case, worker: Worker, *, attempt: int, kept: int = KEPT) -> None:
+        self.case, self.worker, self.attempt, self.kept = case, worker, attempt, kept
         self.began = time.monotonic()
-        self.heard = {worker.stdout: bytearray(), worker.stderr: bytearray(), worker.finding: bytearray()}
+        pipes = (worker.stdout, worker.stderr, worker.finding)
+        self.heard = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}
         self.cut: list[int] = []
         self.within = case.spec.expect.within if case.spec.expect else None
         self.due: float | None = None  # when the time is over; then, when to insist
@@ -45,7 +50,7 @@ class Underway:
             data = os.read(descriptor, _CHUNK)
         except BlockingIOError:
             return False
-        room = KEPT - len(self.heard[descriptor])
+        room = self.kept - len(self.heard[descriptor])
         if descriptor != self.worker.finding and len(data) > room:
             self.cut.append(descriptor)
             data, more = data[:room], True
@@ -84,7 +89,8 @@ class Underway:
 
     def finish(self) -> Finding:
         """What was found, after the worker's end."""
-        os.waitpid(self.worker.pid, 0)
+        with suppress(ChildProcessError):  # our program has SIGCHLD ignored, or waits for all its children elsewhere
+            os.waitpid(self.worker.pid, 0)
         for descriptor in self.heard:
             while self.hear(descriptor):
                 pass
@@ -109,8 +115,8 @@ class Underway:
         return Finding(
             **told,
             outcome=Outcome(**outcome) if outcome else None,
-            stdout=self.heard[self.worker.stdout].decode(errors="surrogateescape"),
-            stderr=self.heard[self.worker.stderr].decode(errors="surrogateescape"),
+            stdout=self.heard.get(self.worker.stdout, b"").decode(errors="surrogateescape"),
+            stderr=self.heard.get(self.worker.stderr, b"").decode(errors="surrogateescape"),
             cut=tuple(name for name in ("stdout", "stderr") if getattr(self.worker, name) in self.cut),
             seconds=time.monotonic() - self.began,
         )

@@ -1,7 +1,8 @@
 """A worker: a process of our own that runs one spec and tells what it found.
 
-Forked, not started: it has everything imported already. It has a session of its own, so that Ctrl-C reaches the batch
-alone, and it dies with it. What the container writes goes into pipes; the finding comes as lines of JSON.
+A batch forks it, so it has everything imported already; alone.py starts it. It has a session of its own, so that Ctrl-C
+reaches its parent alone, and it dies with that. What the container writes goes into pipes; the finding comes as lines
+of JSON.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import sys
 
 from mydocker import kernel
-from mydocker.errors import MydockerError
+from mydocker.errors import HostError, MydockerError, refused_by_host
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING, Record
@@ -33,7 +34,10 @@ INTERVAL = 0.05  # seconds between two looks at a container that is watched
 
 
 class Worker(Record):
-    """A worker that runs, and the descriptors on which it is heard: its pidfd, and the read ends of three pipes."""
+    """A worker that runs, and the descriptors on which it is heard: its pidfd, and the read ends of three pipes.
+
+    `stdout` and `stderr` are -1 where the container writes elsewhere.
+    """
 
     pid: int
     pidfd: int
@@ -48,7 +52,7 @@ def start(spec: ContainerSpec, *, environ: Mapping[str, str]) -> Worker:
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _work(spec, environ, parent, [writer for _, writer in pipes])
+        _become_worker(spec, environ, parent, [writer for _, writer in pipes])
     for _, writer in pipes:
         os.close(writer)
     readers = [reader for reader, _ in pipes]
@@ -57,36 +61,41 @@ def start(spec: ContainerSpec, *, environ: Mapping[str, str]) -> Worker:
     return Worker(pid=pid, pidfd=os.pidfd_open(pid), stdout=readers[0], stderr=readers[1], finding=readers[2])
 
 
-def _work(spec: ContainerSpec, environ: Mapping[str, str], parent: int, writers: list[int]) -> NoReturn:
-    """In the worker, to its end."""
-    finding = writers[2]
+def _become_worker(spec: ContainerSpec, environ: Mapping[str, str], parent: int, writers: list[int]) -> NoReturn:
+    """In the fork, to its end."""
     try:
-        _settle(parent, writers)
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        for number, writer in enumerate(writers[:2], start=1):
+            os.dup2(writer, number)
+            os.close(writer)
+    finally:
+        work(spec, environ=environ, parent=parent, finding=writers[2])
+
+
+def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, finding: int) -> NoReturn:
+    """Be the worker, to its end: a child of process PARENT that tells on descriptor FINDING what it finds."""
+    try:
+        _settle(parent)
         _tell(finding, _run(spec, environ, finding))
     except MydockerError as error:
-        hint = f"; {error.hint}" if error.hint else ""
-        _tell(finding, {"problem": f"{error.message}{hint}", "exit_code": error.exit_code})
+        told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
+        _tell(finding, {**told, "kind": type(error).__name__})
     except KeyboardInterrupt:
         _tell(finding, {"problem": "interrupted"})
     except OSError as error:
-        about = f": {error.filename}" if error.filename else ""
-        _tell(finding, {"problem": f"the host refuses: {error.strerror or error}{about}"})
+        _tell(finding, {"problem": refused_by_host(error).message, "kind": HostError.__name__})
     except BaseException as error:  # a defect of ours must not run on as a second batch
         _tell(finding, {"problem": f"{type(error).__name__}: {error}"})
     finally:
         os._exit(0)
 
 
-def _settle(parent: int, writers: list[int]) -> None:
+def _settle(parent: int) -> None:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was gone before we asked to be told
         os._exit(1)
     os.setsid()
-    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-    for number, writer in enumerate(writers[:2], start=1):
-        os.dup2(writer, number)
-        os.close(writer)
-    sys.stdout = sys.stderr = None  # what is ours is told on the third pipe only
+    sys.stdout = sys.stderr = None  # what is ours is told through a pipe of its own
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 

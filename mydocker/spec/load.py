@@ -17,6 +17,7 @@ from mydocker.spec.later import LATER_KEYS, nearest
 from mydocker.spec.node import Mapping, Node, Problem, Scalar
 from mydocker.spec.reading import Reading, unknown_key
 from mydocker.spec.shape import SHAPES
+from mydocker.spec.values import document_of
 from mydocker.spec.words import Place
 
 if TYPE_CHECKING:
@@ -52,6 +53,27 @@ def load_files(
         raise SpecError(problems)
     links(specs)  # for the sake of what may be wrong with them
     return specs
+
+
+def load_values(
+    values: collections.abc.Mapping[str, object], *, environ: collections.abc.Mapping[str, str]
+) -> ContainerSpec:
+    """The container that a program describes by keys of a spec file. Paths count from the current directory.
+
+    Raises SpecError with all that is wrong, each by its key.
+    """
+    document = document_of(values)
+    problems: list[Problem] = []
+    reading = Reading(place=Place(directory=os.getcwd(), environ=environ), problems=problems)
+    keys = {key.text: key for key, _ in document.entries}
+    for name in keys:
+        if name in _ROWS and _ROWS[name].group in ("flow", "verdict"):
+            reading.refuse(keys[name], "is for files, where several containers belong together")
+    spec = _container(document, keys, reading, "a program")
+    if spec is None or problems:
+        names = ["", *(f"{key}: " for key in keys)]
+        raise SpecError([names[problem.line] + problem.message for problem in problems])
+    return spec.replace(origin="a program")
 
 
 def _load(
