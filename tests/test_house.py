@@ -26,6 +26,7 @@ ARROWS = {
     "smoke": BASE | {"image", "spec", "runtime", "smoke"},
     "cli": BASE | {"image", "spec", "runtime", "smoke", "cli"},
     "api": BASE | {"image", "spec", "runtime", "smoke"},
+    "pytest_plugin": BASE | {"smoke", "spec"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -13,9 +13,11 @@ import pickle
 import select
 import sys
 
-from mydocker.errors import HostError
+from mydocker.errors import HostError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.signals import send, signal
+from mydocker.smoke.case import PASSED
+from mydocker.smoke.judge import judge
 from mydocker.smoke.underway import KEPT, Underway
 from mydocker.smoke.worker import Worker, work
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-    from mydocker.smoke.case import Case, Failure, Finding
+    from mydocker.smoke.case import Case, Failure, Finding, Result
     from mydocker.spec.container import ContainerSpec
 
 INSIST = 100  # milliseconds after which a container that was asked to end is asked again, and so killed (supervise.py)
@@ -52,6 +54,21 @@ def run_alone(
     finally:
         finding = run.finish()
     return finding, run.live
+
+
+def examine(case: Case, *, environ: Mapping[str, str]) -> Result:
+    """The verdict on CASE, which is tried again as often as it says.
+
+    Raises HostError as `run_alone` does, and UsageError for a case that needs others.
+    """
+    if case.spec.depends_on:
+        raise UsageError("depends_on: this case needs others beside it", hint="mydocker test runs them together")
+    for attempt in range(1, case.spec.retries + 2):
+        finding, live = run_alone(case, environ=environ)
+        result = judge(case, finding, attempts=attempt, live=live)
+        if result.verdict == PASSED:
+            break
+    return result
 
 
 def _until_end(run: Underway, poll: select.poll) -> None:

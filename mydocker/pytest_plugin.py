@@ -1,0 +1,113 @@
+"""The pytest plugin: `*.smoke.yaml` files are collected as tests, and tests get the fixture `container`.
+
+pytest loads this in every project of an environment that has mydocker, so it imports nothing of ours before it is
+needed. `-p no:mydocker` turns it off.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+import mydocker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mydocker.smoke.case import Case, Result
+
+_SUFFIXES = (".smoke.yaml", ".smoke.yml")
+_OWN_MARKS = frozenset(("filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"))
+
+
+def pytest_collect_file(file_path: pathlib.Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A spec file is collected where a test file would be."""
+    if file_path.name.endswith(_SUFFIXES):
+        return SmokeFile.from_parent(parent, path=file_path)
+    return None
+
+
+class SmokeFile(pytest.File):
+    """A spec file; all its mistakes are one error of collection."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        from mydocker.smoke.collect import collect
+        from mydocker.smoke.textreport import plain
+        from mydocker.spec.profiles import active_profiles
+
+        shown = os.path.relpath(self.path, self.config.invocation_params.dir)
+        try:
+            file = shown if os.path.exists(shown) else str(self.path)
+            cases = collect([file], environ=os.environ, profiles=active_profiles([], os.environ))
+        except mydocker.MydockerError as error:
+            raise self.CollectError(str(error)) from None
+        for case in cases:
+            named = case.spec.name or case.spec.matrix
+            name = plain(case.title) if named else f"line {case.line}"
+            yield SmokeItem.from_parent(self, name=name.replace("::", ":"), case=case)
+
+
+class SmokeItem(pytest.Item):
+    """One case of a spec file; its tags are its markers, but for the words that mean something to pytest."""
+
+    def __init__(self, *, case: Case, **given: object) -> None:
+        super().__init__(**given)  # type: ignore[arg-type]  # what pytest gives to every item
+        self.case = case
+        for tag in case.spec.tags:
+            self.extra_keyword_matches.add(tag)
+            if not tag.startswith("_") and tag not in _OWN_MARKS:
+                self.config.addinivalue_line("markers", f"{tag}: a tag of smoke tests")
+                self.add_marker(tag)
+
+    def runtest(self) -> None:
+        from mydocker.smoke.alone import examine
+        from mydocker.smoke.case import PASSED
+
+        if self.case.spec.skip:
+            pytest.skip(self.case.spec.skip)
+        result = examine(self.case, environ=os.environ)
+        if result.verdict != PASSED:
+            raise NotPassed(result)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> str:
+        """What `mydocker test` would say; a traceback only for a defect of ours."""
+        from mydocker.smoke.textreport import lines_of
+
+        error = excinfo.value
+        if isinstance(error, NotPassed):
+            return "\n".join(lines_of(error.result))
+        if isinstance(error, mydocker.MydockerError):
+            return str(error)
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[pathlib.Path, int, str]:
+        return self.path, self.case.line - 1, self.name
+
+
+class NotPassed(Exception):
+    """A case that failed, or that could not be judged."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.verdict)
+        self.result = result
+
+
+@pytest.fixture
+def container(request: pytest.FixtureRequest) -> Iterator[Callable[..., mydocker.Outcome]]:
+    """`container(image, *command, **keys)` runs a container to its end, as `mydocker.run` does.
+
+    If the test fails, the report shows what its containers have written.
+    """
+
+    def run(image: str | mydocker.ContainerSpec | None = None, *words: str, **keys: object) -> mydocker.Outcome:
+        outcome = mydocker.run(image, *words, **keys)  # type: ignore[arg-type]  # checked there
+        name = image.origin if isinstance(image, mydocker.ContainerSpec) else shlex.join([image or "", *words])
+        for stream in ("stdout", "stderr"):
+            if text := getattr(outcome, stream):
+                request.node.add_report_section("call", f"{stream} of {name}", text)
+        return outcome
+
+    yield run

@@ -1,0 +1,159 @@
+"""The pytest plugin, in pytests of its own: what it collects, what it says, and that nobody else notices it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from lab.command import Command
+
+root = pytest.mark.root
+
+SPECS = """\
+name: fine
+image: alpine
+command: [echo, hello]
+tags: [quick, skip, a-b]
+expect: {stdout: hello}
+---
+name: "broken :: <b>"
+image: alpine
+command: [sh, -c, "echo 8081; exit 3"]
+tags: [slow]
+expect: {stdout: ["8080"]}
+---
+image: alpine
+command: ["false"]
+skip: not today
+---
+name: each
+image: alpine
+matrix: {N: [1, 2]}
+command: [sh, -c, "test $N = 1"]
+---
+name: no image
+image: nonesuch
+pull_policy: never
+"""
+
+
+def _pytest(directory: pathlib.Path, *words: str, env: dict[str, str] | None = None) -> tuple[str, int]:
+    """What a pytest in DIRECTORY says, and its exit code."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--strict-markers", *words]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, env={**environment, "COLUMNS": "200", **(env or {})}
+    )
+    assert done.stderr == ""
+    return done.stdout, done.returncode
+
+
+def _verdicts(text: str) -> list[str]:
+    """`PASSED name`, … of the summary, sorted."""
+    return sorted(re.findall(r"^((?:PASSED|FAILED|ERROR) \S+?::.*?)(?: - .*)?$", text, re.MULTILINE))
+
+
+@root
+def test_a_spec_file_is_a_file_of_tests(alpine: Command, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "x.smoke.yaml").write_text(SPECS)
+    (tmp_path / "plain.yaml").write_text("image: alpine\n")
+    text, code = _pytest(tmp_path, env={**alpine.environment})
+    file = "x.smoke.yaml"
+    assert _verdicts(text) == [
+        f"FAILED {file}::broken : <b>",
+        f"FAILED {file}::each (N=2)",
+        f"FAILED {file}::no image",
+        f"PASSED {file}::each (N=1)",
+        f"PASSED {file}::fine",
+    ]
+    assert code == 1
+    assert "3 failed, 2 passed, 1 skipped" in text and "not today" in text
+    assert "Traceback" not in text and "\x1b" not in text
+    assert '    x.smoke.yaml:11:19: stdout\n      expected: text with "8080"\n      actual:   8081\n' in text
+    assert "    again:    mydocker test x.smoke.yaml:7\n" in text
+    assert "image nonesuch:latest for linux/" in text
+
+
+@root
+@pytest.mark.parametrize(
+    ("words", "passed"),
+    [
+        (("-m", "quick"), ["fine"]),
+        (("-m", "a-b"), ["fine"]),
+        (("-m", "slow"), []),
+        (("-k", "fine"), ["fine"]),
+        (("-k", "each and not 2"), ["each (N=1)"]),
+        (("x.smoke.yaml::fine",), ["fine"]),
+        (("-p", "no:mydocker"), []),
+    ],
+)
+def test_cases_are_chosen_as_tests_are(
+    alpine: Command, tmp_path: pathlib.Path, words: tuple[str, ...], passed: list[str]
+) -> None:
+    (tmp_path / "x.smoke.yaml").write_text(SPECS)
+    text, _ = _pytest(tmp_path, *words, env={**alpine.environment})
+    assert re.findall(r"^PASSED .*?::(.*)$", text, re.MULTILINE) == passed
+
+
+@root
+def test_retries_and_what_comes_true_while_it_runs(alpine: Command, tmp_path: pathlib.Path) -> None:
+    script = "echo x >> /srv/count; test $$(wc -l < /srv/count) = 2"
+    text = f"name: a\nimage: alpine\ncommand: [sh, -c, '{script}']\nvolumes: ['.:/srv']\nretries: 1\n---\n"
+    text += "name: b\nimage: alpine\ncommand: [sh, -c, 'echo up; sleep 60']\nexpect: {within: 30s, stdout: [up]}\n"
+    (tmp_path / "x.smoke.yml").write_text(text)
+    said, code = _pytest(tmp_path, env={**alpine.environment})
+    assert (_verdicts(said), code) == (["PASSED x.smoke.yml::a", "PASSED x.smoke.yml::b"], 0)
+
+
+def test_all_mistakes_of_a_file_are_told_when_it_is_collected(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "x.smoke.yaml").write_text("imge: alpine\ntimeout: x\n")
+    text, code = _pytest(tmp_path)
+    assert code == 2
+    assert "x.smoke.yaml:1:1: unknown key 'imge'; did you mean 'image'?\nx.smoke.yaml:2:10: " in text
+    assert "Traceback" not in text
+
+
+TESTS = """
+import mydocker
+import pytest
+
+def test_good(container):
+    outcome = container("alpine", "cat", stdin="x")
+    assert isinstance(outcome, mydocker.Outcome) and outcome.stdout == "x"
+
+def test_bad(container):
+    assert container("alpine", "sh", "-c", "echo the reason >&2; exit 4").exit_code == 0
+
+def test_raises(container):
+    with pytest.raises(mydocker.CommandNotFoundError):
+        container("alpine", "nonesuch")
+"""
+
+
+@root
+def test_the_fixture_runs_containers_and_shows_what_they_wrote(alpine: Command, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "test_x.py").write_text(TESTS)
+    text, code = _pytest(tmp_path, env={**alpine.environment})
+    assert _verdicts(text) == [
+        "FAILED test_x.py::test_bad",
+        "PASSED test_x.py::test_good",
+        "PASSED test_x.py::test_raises",
+    ]
+    assert re.search(r"-+ Captured stderr of alpine sh -c 'echo the reason >&2; exit 4' call -+\nthe reason\n", text)
+    assert code == 1
+
+
+def test_other_projects_pay_two_modules(tmp_path: pathlib.Path) -> None:
+    """And a fixture of their own of that name is theirs."""
+    (tmp_path / "conftest.py").write_text("import pytest\n@pytest.fixture\ndef container(): return 1\n")
+    report = "def test_x(container):\n    import sys\n    assert container == 1\n"
+    report += "    print('loaded', *sorted(name for name in sys.modules if name.startswith('mydocker')))\n"
+    (tmp_path / "test_x.py").write_text(report)
+    text, code = _pytest(tmp_path)
+    assert ("loaded mydocker mydocker.pytest_plugin\n" in text, code) == (True, 0)
+    text, code = _pytest(tmp_path, "-p", "no:mydocker")
+    assert ("loaded\n" in text, code) == (True, 0)
