@@ -34,6 +34,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report  # type: ignore[return-value]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where pictures lie that tests have taken, for people to look at."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, path in report.user_properties:
+            if name == "screenshot":
+                terminalreporter.write_line(f"screenshot: {path}")
+
+
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A real registry that has `library/alpine:latest`; what a test pushes there is seen by the next one."""

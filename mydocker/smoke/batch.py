@@ -13,7 +13,7 @@ from functools import partial
 
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.signals import STOPPING, Signals, send, signal
-from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Result
+from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Result, Span
 from mydocker.smoke.judge import judge
 from mydocker.smoke.underway import Underway
 from mydocker.smoke.worker import start
@@ -40,6 +40,7 @@ class Batch:
         self.waiting = deque((case, 1) for case in cases)
         self.limits, self.environ = limits, environ
         self.running: dict[int, Underway] = {}  # by pidfd
+        self.spans: dict[int, list[Span]] = {}  # by the number of the case
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
         self.ready: deque[Result] = deque()
@@ -73,11 +74,15 @@ class Batch:
             if case.spec.skip:
                 self.ready.append(Result(case=case, verdict=SKIPPED, reason=case.spec.skip, attempts=0))
                 continue
-            run = Underway(case, start(case.spec, environ=self.environ), attempt=attempt)
+            run = Underway(case, start(case.spec, environ=self.environ), attempt=attempt, slot=self._free_slot())
             self.running[run.worker.pidfd] = run
             self._on(run.worker.pidfd, partial(self._end, run))
             for descriptor in run.heard:
                 self._on(descriptor, partial(self._hear, run, descriptor))
+
+    def _free_slot(self) -> int:
+        taken = {run.slot for run in self.running.values()}
+        return next(slot for slot in range(self.limits.jobs) if slot not in taken)
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
         self.actions[descriptor] = action
@@ -122,11 +127,13 @@ class Batch:
         if self.ending:
             result = Result(case=run.case, verdict=ERROR, reason=self.stopped, finding=finding, attempts=run.attempt)
         else:
-            result = judge(run.case, finding, attempts=run.attempt, began=run.began - self.began, live=run.live)
+            result = judge(run.case, finding, attempts=run.attempt, live=run.live)
+        spans = self.spans.setdefault(run.case.number, [])
+        spans.append(Span(slot=run.slot, began=run.began - self.began, seconds=finding.seconds))
         if result.verdict in (FAILED, ERROR) and run.attempt <= run.case.spec.retries and not self.stopped:
             self.waiting.appendleft((run.case, run.attempt + 1))
             return
-        self.ready.append(result)
+        self.ready.append(result.replace(spans=tuple(spans)))
         self.bad += result.verdict in (FAILED, ERROR)
         if self.limits.max_failures and self.bad >= self.limits.max_failures and not self.stopped:
             self.stopped = f"{self.bad} had failed"

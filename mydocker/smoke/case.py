@@ -72,6 +72,14 @@ class Failure(Record):
     actual: str
 
 
+class Span(Record):
+    """When an attempt at a case ran: on which of the places that a batch has, from 0; in seconds since it began."""
+
+    slot: int
+    began: float
+    seconds: float
+
+
 class Result(Record):
     """The verdict. `reason` says why there is none better: of an error, of a skipped case."""
 
@@ -81,4 +89,9 @@ class Result(Record):
     reason: str = ""
     finding: Finding = Finding()
     attempts: int = 1
-    began: float = 0.0  # seconds since the batch began
+    spans: tuple[Span, ...] = ()  # of all attempts
+
+    @property
+    def began(self) -> float:
+        """When the last attempt did, in seconds since the batch began."""
+        return self.spans[-1].began if self.spans else 0.0

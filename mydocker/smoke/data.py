@@ -23,6 +23,7 @@ def as_data(result: Result) -> dict[str, Any]:
         "failures": [{key: clean(value) for key, value in failure.as_dict().items()} for failure in result.failures],
         "attempts": result.attempts,
         "began": round(result.began, 6),
+        "slot": result.spans[-1].slot if result.spans else None,
         "seconds": round(finding.seconds, 6),
         "outcome": outcome,
         "stdout": clean(finding.stdout),

@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
 
 
-def judge(
-    case: Case, finding: Finding, *, attempts: int = 1, began: float = 0.0, live: tuple[Failure, ...] | None = None
-) -> Result:
+def judge(case: Case, finding: Finding, *, attempts: int = 1, live: tuple[Failure, ...] | None = None) -> Result:
     """The verdict on what was found of CASE. `live`: what did not hold of that which was judged while it ran."""
     expect = complete(case.spec.expect, stopped=live is not None)
-    result = Result(case=case, verdict=PASSED, finding=finding, attempts=attempts, began=began)
+    result = Result(case=case, verdict=PASSED, finding=finding, attempts=attempts)
     if finding.outcome is None and not (finding.exit_code in NEVER_RAN and _wants_exit_code(expect.checks)):
         return result.replace(verdict=ERROR, reason=finding.complaint)
     checks = [check for check in expect.checks if live is None or not _is_live(check)]

@@ -66,12 +66,19 @@ def _tap(results: Sequence[Result], *, seconds: float) -> str:
     return tap(results, seconds=seconds)
 
 
+def _html(results: Sequence[Result], *, seconds: float) -> str:
+    from mydocker.smoke.htmlreport import html
+
+    return html(results, seconds=seconds)
+
+
 WHOLE: dict[str, Callable[..., str]] = {
     "text": text,
     "tap": _tap,
     "junit": _junit,
     "json": as_json,
     "github": github,
+    "html": _html,
 }
 FORMATS = (*WHOLE, "jsonl")
 

@@ -55,11 +55,12 @@ def _outputs(result: Result) -> Iterator[str]:
 def summary(results: Sequence[Result], *, seconds: float) -> str:
     """`3 passed, 1 failed in 1.20 s`."""
     counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in VERDICTS}
-    words = [f"{count} {_plural(verdict, count)}" for verdict, count in counts.items() if count]
+    words = [f"{count} {plural(verdict, count)}" for verdict, count in counts.items() if count]
     return f"{', '.join(words) or 'nothing ran'} in {seconds:.2f} s"
 
 
-def _plural(verdict: str, count: int) -> str:
+def plural(verdict: str, count: int) -> str:
+    """`2 errors`: the only verdict that is a noun."""
     return "errors" if verdict == ERROR and count > 1 else verdict
 
 

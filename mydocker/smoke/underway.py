@@ -33,8 +33,8 @@ class Underway:
     `kept`: bytes of each output, of which more is dropped.
     """
 
-    def __init__(self, case: Case, worker: Worker, *, attempt: int, kept: int = KEPT) -> None:
-        self.case, self.worker, self.attempt, self.kept = case, worker, attempt, kept
+    def __init__(self, case: Case, worker: Worker, *, attempt: int, slot: int = 0, kept: int = KEPT) -> None:
+        self.case, self.worker, self.attempt, self.slot, self.kept = case, worker, attempt, slot, kept
         self.began = time.monotonic()
         pipes = (worker.stdout, worker.stderr, worker.finding)
         self.heard = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}

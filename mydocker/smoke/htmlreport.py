@@ -1,0 +1,154 @@
+"""The report that people show each other: one HTML file with a time line of the batch, and failures before all else.
+
+It needs nothing but itself: no script, no font, no request, which its own security policy forbids besides. Every word
+that a container or a spec file has said is escaped, and what could command a terminal or turn a line of text round is
+spelt out.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from html import escape
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.smoke.case import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure, Result
+from mydocker.smoke.data import clean, counts
+from mydocker.smoke.htmlstyle import STYLE
+from mydocker.smoke.textreport import plain, plural, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LAST_LINES = 400  # of an output; a page with more is no fun to open
+WIDTH = 2000  # characters of a line
+TICKS = 8  # at most, below the time line
+_MARKS = {PASSED: "✓", FAILED: "✗", ERROR: "!", SKIPPED: "–"}
+
+
+def html(results: Sequence[Result], *, seconds: float) -> str:
+    """The whole report. RESULTS are in the order of their cases, SECONDS what the batch took."""
+    bad = [result for result in results if result.verdict in (FAILED, ERROR)]
+    rest = [result for result in results if result.verdict not in (FAILED, ERROR)]
+    title = f"{len(bad)} of {len(results)} did not pass" if bad else f"{summary(results, seconds=seconds)}"
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{'✗' if bad else '✓'} {escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>",
+        *_head(results, seconds=seconds),
+        *_time_line(results, seconds=seconds),
+        *(["<section><h2>What did not pass</h2>", *(_card(result) for result in bad), "</section>"] if bad else []),
+        *(["<section><h2>The others</h2>", *(_row(result) for result in rest), "</section>"] if rest else []),
+        "</body>\n</html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _head(results: Sequence[Result], *, seconds: float) -> Iterator[str]:
+    """The verdict in a few words, and how much there is of each."""
+    found = counts(results)
+    bad = found[FAILED] + found[ERROR]
+    words = "Nothing ran" if not results else f"{bad} of {len(results)} did not pass" if bad else "All is well"
+    slots = len({span.slot for result in results for span in result.spans})
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    together = f", {slots} at once" if slots > 1 else ""
+    yield f'<header class="{FAILED if bad else PASSED}"><h1>{words}</h1>'
+    yield f"<p>{when} · {len(results)} cases in {seconds:.2f} s{together}</p>"
+    shares = [(verdict, found[verdict]) for verdict in VERDICTS if found[verdict]]
+    yield '<div class="shares">'
+    for verdict, count in shares:
+        yield f'<span class="{verdict}" style="flex-grow:{count}">{count} {plural(verdict, count)}</span>'
+    yield "</div></header>"
+
+
+def _time_line(results: Sequence[Result], *, seconds: float) -> Iterator[str]:
+    """A lane for each slot, a bar for each attempt; wide enough to see, however short it was."""
+    spans = [(result, span) for result in results for span in result.spans]
+    if not spans:
+        return
+    total = max(seconds, *(span.began + span.seconds for _, span in spans), 1e-3)
+    yield '<section><h2>What ran when</h2><div class="line">'
+    for slot in sorted({span.slot for _, span in spans}):
+        yield f'<div class="lane"><i>{slot + 1}</i><div>'
+        for result, span in spans:
+            if span.slot == slot:
+                yield _bar(result, span is result.spans[-1], span.began / total, span.seconds / total, span.seconds)
+        yield "</div></div>"
+    yield '<div class="ticks"><i>s</i><div>'
+    for tick in _ticks(total):
+        yield f'<span style="left:{tick / total:.4%}">{tick:g}</span>'
+    yield "</div></div></div></section>"
+
+
+def _bar(result: Result, last: bool, left: float, width: float, seconds: float) -> str:
+    """An attempt; one that was followed by another is paler."""
+    name, kind = _shown(result.case.title), result.verdict if last else f"{result.verdict} early"
+    return (
+        f'<a class="{kind}" href="#case{result.case.number}" style="left:{left:.4%};width:{width:.4%}" '
+        f'title="{name}: {result.verdict}, {seconds:.2f} s">{name}</a>'
+    )
+
+
+def _ticks(total: float) -> list[float]:
+    """Round numbers from 0 to TOTAL, at steps of 1, 2 or 5 times a power of ten."""
+    rough = total / TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    return [number * step for number in range(int(total / step) + 1)]
+
+
+def _card(result: Result) -> str:
+    """A case that did not pass, with all that shows why."""
+    case = result.case
+    parts = [f'<article class="{result.verdict}" id="case{case.number}">', _title(result)]
+    if result.reason:
+        parts.append(f"<pre>{_shown(result.reason)}</pre>")
+    parts += [_failure(failure) for failure in result.failures]
+    parts += [_output(result, name, shown=True) for name in ("stdout", "stderr")]
+    parts.append(f'<p class="again">again <code>{_shown(case.again)}</code></p></article>')
+    return "\n".join(part for part in parts if part)
+
+
+def _failure(failure: Failure) -> str:
+    place = f"<span>{_shown(failure.place)}</span>"
+    return (
+        f'<div class="failure"><h4>{_shown(failure.about)} {place}</h4><div class="sides">'
+        f"<div><b>expected</b><pre>{_shown(failure.expected)}</pre></div>"
+        f'<div class="actual"><b>actual</b><pre>{_shown(failure.actual)}</pre></div></div></div>'
+    )
+
+
+def _row(result: Result) -> str:
+    """A case that is fine, to be opened by whoever wants to see what it wrote."""
+    outputs = [_output(result, name, shown=False) for name in ("stdout", "stderr")]
+    reason = f"<pre>{_shown(result.reason)}</pre>" if result.reason else ""
+    inside = "\n".join(part for part in (reason, *outputs) if part) or "<p>It wrote nothing.</p>"
+    start = f'<details class="{result.verdict}" id="case{result.case.number}">'
+    return f"{start}<summary>{_title(result)}</summary>{inside}</details>"
+
+
+def _title(result: Result) -> str:
+    tries = f"attempt {result.attempts}, " if result.attempts > 1 else ""
+    took = f"{tries}{result.finding.seconds:.2f} s" if result.spans else ""
+    return (
+        f'<h3><i title="{result.verdict}">{_MARKS[result.verdict]}</i> {_shown(result.case.title)} '
+        f"<span>{_shown(f'{result.case.file}:{result.case.line}')}</span><em>{took}</em></h3>"
+    )
+
+
+def _output(result: Result, name: str, *, shown: bool) -> str:
+    """The end of an output; not what a failure has shown already as a whole."""
+    lines = getattr(result.finding, name).splitlines()
+    if not lines or (shown and len(lines) == 1 and name in {failure.about for failure in result.failures}):
+        return ""
+    more = f", the last {LAST_LINES} of {len(lines)} lines" if len(lines) > LAST_LINES else ""
+    cut = ", more than is kept" if name in result.finding.cut else ""
+    text = "\n".join(_shown(line[:WIDTH] + "…" * (len(line) > WIDTH)) for line in lines[-LAST_LINES:])
+    opened = " open" if shown and len(lines) <= 10 else ""
+    return f"<details{opened}><summary>{name}{more}{cut}</summary><pre>{text}</pre></details>"
+
+
+def _shown(text: str) -> str:
+    """TEXT, of anybody's, as HTML; its lines stay lines."""
+    return "\n".join(escape(plain(clean(line).replace("\t", "    "))) for line in text.split("\n"))
