@@ -73,6 +73,15 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
     )
 
 
+def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
+    """The numbers of user and group of header BLOCK with the pax records EXTENSIONS."""
+    uid, gid = extensions.get(b"uid"), extensions.get(b"gid")
+    return (
+        number(block[108:116]) if uid is None else _decimal(uid),
+        number(block[116:124]) if gid is None else _decimal(gid),
+    )
+
+
 def parse_pax(body: bytes) -> dict[bytes, bytes]:
     """The records of an extended header's BODY, each `length key=value newline`; of equal keys the last counts."""
     records = {}

@@ -20,6 +20,8 @@ from mydocker.runtime.inside import open_existing
 if TYPE_CHECKING:
     from typing import Any
 
+    from mydocker.runtime.ownership import Ownership
+
 CONTENTS_LIMIT = 4 << 20  # bytes that are compared
 DIGEST_LIMIT = 4 << 30  # bytes that are hashed
 TYPES = {
@@ -33,11 +35,11 @@ TYPES = {
 }
 
 
-def look_at_file(root: int, path: str, wanted: frozenset[str]) -> dict[str, Any]:
+def look_at_file(root: int, path: str, wanted: frozenset[str], *, ownership: Ownership | None = None) -> dict[str, Any]:
     """The facts of PATH below descriptor ROOT: `exists`, and of a file that does, those of WANTED.
 
     `type` is that of the path itself; everything else is what a symlink leads to. `problem` tells why a fact that
-    was wanted is not there.
+    was wanted is not there. OWNERSHIP: see `View`.
     """
     try:
         kind = _lstat_type(root, path)
@@ -49,7 +51,9 @@ def look_at_file(root: int, path: str, wanted: frozenset[str]) -> dict[str, Any]
     except (OSError, LaunchError) as error:
         return {**facts, "problem": f"cannot follow it: {getattr(error, 'strerror', None) or error}"}
     try:
-        facts.update(_attributes(root, os.fstat(found)))
+        status = os.fstat(found)
+        owner = ownership.of(found) if ownership else (status.st_uid, status.st_gid)
+        facts.update(_attributes(root, status, *owner))
         if wanted & {"contents", "sha256"}:
             facts.update(_content(found, wanted))
     finally:
@@ -68,13 +72,13 @@ def _lstat_type(root: int, path: str) -> str:
         os.close(above)
 
 
-def _attributes(root: int, found: os.stat_result) -> dict[str, Any]:
+def _attributes(root: int, found: os.stat_result, uid: int, gid: int) -> dict[str, Any]:
     """Owners are all that they may be called: their names in the image, then the number."""
     return {
         "mode": f"{stat.S_IMODE(found.st_mode):04o}",
         "size": found.st_size,
-        "owner": [*names(root, "/etc/passwd", found.st_uid), str(found.st_uid)],
-        "group": [*names(root, "/etc/group", found.st_gid), str(found.st_gid)],
+        "owner": [*names(root, "/etc/passwd", uid), str(uid)],
+        "group": [*names(root, "/etc/group", gid), str(gid)],
     }
 
 

@@ -14,22 +14,28 @@ import time
 
 from mydocker import idmap, kernel
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.ownership import by_archive
 from mydocker.runtime.signals import signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mydocker.runtime.ownership import Ownership
     from mydocker.runtime.plan import LaunchPlan
 
 _HANDED_OUT = struct.Struct("3i")  # namespace, root, scratch
 
 
 class View(Record):
-    """Descriptors of the root (O_PATH) and of the scratch directory of a container that was made by `plan`."""
+    """Descriptors of the root (O_PATH) and of the scratch directory of a container that was made by `plan`.
+
+    `ownership` tells whose files are, where the kernel does not.
+    """
 
     root: int
     scratch: int
     plan: LaunchPlan
+    ownership: Ownership | None
 
 
 class Window:
@@ -77,8 +83,9 @@ class Window:
         for _, root, scratch in _received(ours):
             if plan.rootless:
                 idmap.enter(plan.rootless)
+            view = _view(plan, root=root, scratch=scratch)
             while True:
-                look(View(root=root, scratch=scratch, plan=plan))
+                look(view)
                 time.sleep(every)
 
     def _dismiss(self) -> None:
@@ -103,10 +110,14 @@ class Window:
         self._close_theirs()
         for descriptors in _received(self.ours):
             try:
-                self.look(View(root=descriptors[1], scratch=descriptors[2], plan=plan))
+                self.look(_view(plan, root=descriptors[1], scratch=descriptors[2]))
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)
+
+
+def _view(plan: LaunchPlan, *, root: int, scratch: int) -> View:
+    return View(root=root, scratch=scratch, plan=plan, ownership=by_archive(plan, root=root, scratch=scratch))
 
 
 def _received(channel: socket.socket) -> Iterator[tuple[int, ...]]:

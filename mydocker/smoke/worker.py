@@ -177,7 +177,7 @@ def _files(spec: ContainerSpec, view: View) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for path, wanted in _paths(spec).items():
         try:
-            facts[f"files {path}"] = look_at_file(view.root, path, frozenset(wanted))
+            facts[f"files {path}"] = look_at_file(view.root, path, frozenset(wanted), ownership=view.ownership)
         except (OSError, MydockerError) as error:
             facts[f"files {path}"] = {"problem": str(error)}
     return facts
