@@ -67,7 +67,10 @@ def test_login_pull_logout(here: Command, closed: Registry) -> None:
     assert _config(here).stat().st_mode & 0o777 == 0o600
     assert json.loads(_config(here).read_text()) == {"auths": {closed.address: _auth()}}
     assert here("pull", "-q", image).code == 0
+    assert here("push", "-q", image, "--to", f"{closed.address}/team/again").code == 0
     assert here("logout", closed.address).code == 0
+    denied = here("push", "-q", image)
+    assert denied.code == 125 and f"mydocker login {closed.address}".encode() in denied.stderr
     assert json.loads(_config(here).read_text()) == {"auths": {}}
     assert here("logout", closed.address).code == 1
     assert here("pull", "-q", image).code == 1

@@ -27,6 +27,7 @@ OTHERS = (
     "logout",
     "prune",
     "pull",
+    "push",
     "rmi",
     "save",
     "tag",

@@ -17,6 +17,7 @@ Commands:
   explain FILE... | run ...                 print the equal docker run line
 
   pull IMAGE...                            fetch images from their registries
+  push IMAGE...                            send images, or archives, to registries
   images                                   list the images that are here
   inspect IMAGE...                         describe images, as JSON
   history IMAGE                            how an image was made

@@ -1,12 +1,37 @@
-"""How a pull's progress is shown: plain lines, or bars on a terminal."""
+"""How the progress of a pull or a push is shown on stderr: plain lines, or bars on a terminal."""
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from mydocker.cli.output import say
-from mydocker.image.progress import Step
+from mydocker.image.progress import Step, silence
 
 
 def plain(step: Step) -> None:
     """A line for each step that is complete."""
     if step.ended:
         say(step.text)
+
+
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that shows progress."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing unless something fails")
+    parser.add_argument("--progress", choices=("auto", "plain"), default="auto", help="bars, or lines of text")
+
+
+@contextmanager
+def shown(options: argparse.Namespace) -> Iterator[Callable[[Step], None]]:
+    """What to tell the progress to, while it is shown as OPTIONS say."""
+    if options.quiet:
+        yield silence
+    elif options.progress == "plain" or sys.stderr is None or not sys.stderr.isatty():
+        yield plain
+    else:
+        from mydocker.cli.bars import bars
+
+        with bars() as progress:
+            yield progress

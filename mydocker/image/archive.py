@@ -10,27 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from mydocker.errors import ImageError
-from mydocker.image import catalog, inside, jsontext, lock, rebuild, skeleton
+from mydocker.image import catalog, lock, rebuilt
 from mydocker.image.catalog import Image
 from mydocker.image.layout import FULL_NAME, REF_NAME
+from mydocker.image.rebuilt import Layer
 from mydocker.image.store import Store
-from mydocker.image.verified import Verified
-from mydocker.record import Record
 from mydocker.reference import Digest
 
 _OCI = "application/vnd.oci.image"
-
-
-class _Layer(Record):
-    """A tar that can be made again and again, and that has been measured."""
-
-    digest: Digest
-    size: int
-    chunks: Callable[[], Iterator[bytes]]
 
 
 def save(store: Store, images: Sequence[Image], output: BinaryIO) -> list[str]:
@@ -41,10 +32,10 @@ def save(store: Store, images: Sequence[Image], output: BinaryIO) -> list[str]:
     with lock.shared(store.layers):
         for image in images:
             found = catalog.documents(store, image)
-            layers = [_measured(store, diff_id) for diff_id in found.diff_ids]
+            layers = [rebuilt.layer(store, diff_id) for diff_id in found.diff_ids]
             config = found.config
             if [layer.digest for layer in layers] != list(found.diff_ids):
-                config = _with_diff_ids(config, [str(layer.digest) for layer in layers])
+                config = rebuilt.with_diff_ids(config, [str(layer.digest) for layer in layers])
                 notes.append(f"{image.entries[0].reference.familiar}: a layer had several files of one name: rewritten")
             for layer in layers:
                 writer.add_blob(layer.digest, layer.size, layer.chunks())
@@ -59,34 +50,7 @@ def save(store: Store, images: Sequence[Image], output: BinaryIO) -> list[str]:
     return notes
 
 
-def _measured(store: Store, diff_id: Digest) -> _Layer:
-    layer, path = store.layer_path(diff_id), store.skeleton_path(diff_id)
-
-    def chunks() -> Iterator[bytes]:
-        return inside.stream(store.ids, lambda: rebuild.tar(layer, path))
-
-    try:
-        dead = skeleton.dead_entries(path)
-        size = rebuild.tar_size(path, dead)
-    except OSError as error:
-        raise ImageError(f"layer {diff_id}: cannot be rebuilt: {error.strerror}", hint="see 'mydocker fsck'") from None
-    if not dead:
-        what = f"layer {diff_id}"
-        return _Layer(
-            digest=diff_id, size=size, chunks=lambda: iter(Verified(chunks(), digest=diff_id, size=size, what=what))
-        )
-    found = hashlib.sha256()
-    for chunk in chunks():
-        found.update(chunk)
-    return _Layer(digest=Digest(hex=found.hexdigest()), size=size, chunks=chunks)
-
-
-def _with_diff_ids(config: bytes, diff_ids: list[str]) -> bytes:
-    document = jsontext.mapping(jsontext.loads(config, "image config"), "image config")
-    return _json({**document, "rootfs": {**document["rootfs"], "diff_ids": diff_ids}})
-
-
-def _manifest(config: bytes, digest: Digest, layers: list[_Layer]) -> dict[str, Any]:
+def _manifest(config: bytes, digest: Digest, layers: list[Layer]) -> dict[str, Any]:
     return {
         "schemaVersion": 2,
         "mediaType": f"{_OCI}.manifest.v1+json",
@@ -105,7 +69,7 @@ def _index_entries(image: Image, manifest: bytes, digest: Digest) -> list[dict[s
     return named or [entry]
 
 
-def _docker_entry(image: Image, config: Digest, layers: list[_Layer]) -> dict[str, Any]:
+def _docker_entry(image: Image, config: Digest, layers: list[Layer]) -> dict[str, Any]:
     return {
         "Config": f"blobs/sha256/{config.hex}",
         "RepoTags": [tag.familiar for tag in image.tags] or None,

@@ -63,13 +63,18 @@ def images(store: Store) -> list[Image]:
 def find(store: Store, text: str, *, platform: Platform | None = None) -> list[Image]:
     """The images that TEXT, a name or the beginning of an ID, means: for PLATFORM, else for this machine's if there
     is one, else for any. ImageNotFoundError if there is none; UsageError if TEXT is neither, or means several."""
-    known = images(store)
-    found = _by_name(known, text) or _by_id(known, text)
+    found = every(store, text)
     suitable = [image for image in found if image.platform == (platform or Platform.host())]
     if not suitable and (platform or not found):
         where = f" for {platform}" if platform else ""
         raise ImageNotFoundError(f"image {text} is not in the store{where}", hint="'mydocker images' lists what is")
     return suitable or found
+
+
+def every(store: Store, text: str) -> list[Image]:
+    """The images of all platforms that TEXT, a name or the beginning of an ID, means. UsageError as for `find`."""
+    known = images(store)
+    return _by_name(known, text) or _by_id(known, text)
 
 
 def _by_name(known: list[Image], text: str) -> list[Image]:

@@ -53,7 +53,8 @@ class _Metered(io.RawIOBase):
             raise TimeoutError("the server's headers do not end")
         started = time.monotonic()
         count: int | None = self._raw.readinto(buffer)
-        self._waited += time.monotonic() - started
+        if self._received:  # what comes before an answer is the server's work, and bounded by `silence`
+            self._waited += time.monotonic() - started
         self._received += count or 0
         return count
 

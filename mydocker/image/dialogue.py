@@ -14,7 +14,7 @@ from mydocker.image.address import origin_of
 from mydocker.image.auth import Authorization, DeniedError
 from mydocker.image.connection import Patience
 from mydocker.image.registriesconf import Endpoint
-from mydocker.image.transport import Body, Reply, Transport
+from mydocker.image.transport import PASSING, Body, PassingError, Reply, Transport
 from mydocker.reference import DOCKER_HUB
 
 _HUB_SERVER = "registry-1.docker.io"
@@ -99,7 +99,8 @@ class Dialogue:
             return type(missing)(missing.message, hint=self._denial(said))
         limit = "the registry's rate limit is reached; log in, or wait" if reply.status == 429 else None
         told = f": {said}" if said else ""
-        return RegistryError(f"registry {self._endpoint.host}: HTTP status {reply.status}{told}", hint=limit)
+        kind = PassingError if reply.status in PASSING else RegistryError
+        return kind(f"registry {self._endpoint.host}: HTTP status {reply.status}{told}", hint=limit)
 
     def _denial(self, said: str | None) -> str:
         if self._authorization.withheld_from:

@@ -95,6 +95,29 @@ def parse_manifest(raw: bytes, *, content_type: str | None = None) -> Manifest |
     return Manifest(media_type=media_type, config=config, layers=described)
 
 
+class Contents(Record):
+    """All that a manifest or index names, whatever it is for: what a registry must have before it takes it."""
+
+    media_type: str
+    blobs: tuple[Descriptor, ...]
+    manifests: tuple[Descriptor, ...]
+
+
+def contents(raw: bytes, *, content_type: str | None = None) -> Contents:
+    """What RAW, served with CONTENT_TYPE, names. Signatures and attestations too, which are no images: for whoever
+    copies them. ImageError if it is no manifest."""
+    document = jsontext.mapping(jsontext.loads(raw, "manifest"), "manifest")
+    media_type = _media_type(document, (content_type or "").partition(";")[0].strip().lower())
+    if media_type in INDEX_TYPES:
+        entries = _bounded(document["manifests"], "index: manifests", MANIFEST_LIMIT)
+        named = tuple(_descriptor(entry, f"index: manifest {n}") for n, entry in enumerate(entries, 1))
+        return Contents(media_type=media_type, blobs=(), manifests=named)
+    layers = _bounded(document["layers"], "manifest: layers", LAYER_LIMIT)
+    blobs = [_descriptor(layer, f"manifest: layer {n}") for n, layer in enumerate(layers, 1)]
+    config = _descriptor(document.get("config"), "manifest: config")
+    return Contents(media_type=media_type, blobs=(*blobs, config), manifests=())
+
+
 def compression(descriptor: Descriptor) -> str:
     """`gzip`, `zstd` or `none`, how a layer is compressed by its media type. ImageError if it is no layer."""
     try:

@@ -29,11 +29,15 @@ from mydocker.image.connection import Patience, metered_pools
 from mydocker.image.reach import Reach
 
 REDIRECT_LIMIT = 5
+PASSING = (429, 500, 502, 503, 504)  # answers that another attempt may change
 _REDIRECTS = (301, 302, 303, 307, 308)
-_PASSING = (429, 500, 502, 503, 504)  # answers that another attempt may change
 
 # RequestException is an OSError, and so is requests' complaint about a missing CA file; of urllib3's some slip through.
 _FAILURES = (OSError, urllib3.exceptions.HTTPError)
+
+
+class PassingError(RegistryError):
+    """A failure that another attempt may not meet."""
 
 
 class Body(Protocol):
@@ -182,7 +186,7 @@ class Transport:
                 if last or not _is_passing(error):
                     raise _failure(host_of(asked.url), error) from error
             else:
-                if last or reply.status not in _PASSING:
+                if last or reply.status not in PASSING:
                     return reply
                 pause = _retry_after(reply.headers.get("Retry-After"), wait)
                 reply.close()
@@ -269,10 +273,11 @@ _REASONS = (
 )
 
 
-def _failure(host: str, error: BaseException) -> RegistryError:
+def _failure(host: str, error: Exception) -> RegistryError:
     hint = None
     if isinstance(error, requests.exceptions.SSLError):
         hint = "containers/certs.d or REQUESTS_CA_BUNDLE may name its authority"
     if isinstance(error, requests.exceptions.ProxyError):
         hint = "this is about the proxy that http_proxy, https_proxy or all_proxy names"
-    return RegistryError(f"registry {host}: {_reason(error)}", hint=hint)
+    kind = PassingError if _is_passing(error) else RegistryError
+    return kind(f"registry {host}: {_reason(error)}", hint=hint)

@@ -35,10 +35,14 @@ def digest_of(data: bytes) -> str:
 
 
 class Seen:
-    """One request: which server, its path with the query, its headers, its form."""
+    """One request: its method, which server, its path with the query, its headers, its body."""
 
-    def __init__(self, server: str, path: str, headers: dict[str, str], form: dict[str, list[str]]) -> None:
-        self.server, self.path, self.headers, self.form = server, path, headers, form
+    def __init__(self, method: str, server: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        self.method, self.server, self.path, self.headers, self.body = method, server, path, headers, body
+
+    @property
+    def form(self) -> dict[str, list[str]]:
+        return parse_qs(self.body.decode())
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -56,6 +60,8 @@ class Hub:
         self.challenge: str | None = None  # instead of the usual one
         self.addresses: dict[str, str] = {}
         self.scheme = "http"
+        self.shared: set[str] = set()  # repositories whose blobs may be mounted elsewhere
+        self.cut: list[Answer] = []  # what the next uploads get before they have been read
         self._tokens = 0
         self._faults: list[list[Any]] = []
         self._lock = threading.Lock()
@@ -90,11 +96,24 @@ class Hub:
         return [request for request in self.requests if request.server == server and part in request.path]
 
     def handle(self, handler: Handler) -> None:
-        form = parse_qs(handler.rfile.read(int(handler.headers.get("Content-Length", 0))).decode())
+        if early := self._early(handler):
+            return early(handler)
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        seen = Seen(handler.command, handler.role, handler.path, dict(handler.headers), body)
+        handler.body = body
         with self._lock:
-            self.requests.append(Seen(handler.role, handler.path, dict(handler.headers), form))
+            self.requests.append(seen)
             fault = self._next_fault(handler)
-        (fault or getattr(self, f"_{handler.role}"))(handler)
+        (fault or self.usual)(handler)
+
+    def usual(self, handler: Handler) -> None:
+        """What a hub without faults answers."""
+        getattr(self, f"_{handler.role}")(handler)
+
+    def _early(self, handler: Handler) -> Answer | None:
+        """A fault for the next upload that comes before its body has been read."""
+        with self._lock:
+            return self.cut.pop(0) if handler.command == "PUT" and "/uploads/" in handler.path and self.cut else None
 
     def _next_fault(self, handler: Handler) -> Answer | None:
         for entry in self._faults:
@@ -105,17 +124,40 @@ class Hub:
         return None
 
     def _registry(self, handler: Handler) -> None:
+        parts = re.match(r"/v2/(.+)/(blobs/uploads|blobs|manifests)/([^?]*)", handler.path)
+        repository, kind, name = parts.groups() if parts else ("", "", "")
         if handler.headers.get("Authorization") != f"Bearer token-{self._tokens}":
-            repository = "/".join(urlsplit(handler.path).path.split("/")[2:-2])
-            usual = f'Bearer realm="{self.url("auth")}/token",service="{SERVICE}",scope="repository:{repository}:pull"'
+            actions = "pull" if handler.command in ("GET", "HEAD") else "pull,push"
+            scope = f"repository:{repository}:{actions}"
+            usual = f'Bearer realm="{self.url("auth")}/token",service="{SERVICE}",scope="{scope}"'
             return refusal(401, "UNAUTHORIZED", challenge=self.challenge or usual)(handler)
-        kind, _, name = handler.path.rpartition("/")
-        if kind.endswith("/blobs") and name in self.blobs:
+        if handler.command == "HEAD":
+            return reply(b"", status=200 if name in self.blobs else 404)(handler)
+        if handler.command != "GET":
+            return self._taken(handler, kind, name)(handler)
+        if kind == "blobs" and name in self.blobs:
             return redirect(f"{self.url('cdn')}/{name}?signature=x%2Fy")(handler)
-        if kind.endswith("/manifests") and name in self.manifests:
+        if kind == "manifests" and name in self.manifests:
             media_type, raw = self.manifests[name]
             return reply(raw, {"Content-Type": media_type, "Docker-Content-Digest": digest_of(raw)})(handler)
         return refusal(404, "MANIFEST_UNKNOWN")(handler)
+
+    def _taken(self, handler: Handler, kind: str, name: str) -> Answer:
+        """The answer to a push: the beginning of an upload, its end, or a manifest."""
+        query = parse_qs(urlsplit(handler.path).query)
+        if handler.command == "DELETE":
+            return reply(b"", status=204)
+        if handler.command == "POST":
+            if query.get("from", [""])[0] in self.shared:
+                return reply(b"", status=201)
+            return reply(b"", {"Location": urlsplit(handler.path).path + "1234?_state=x%2Fy"}, status=202)
+        if kind == "manifests":
+            self.tag(handler.body, name, media_type=handler.headers["Content-Type"])
+            return reply(b"", status=201)
+        if query["_state"] != ["x/y"] or digest_of(handler.body) != query["digest"][0]:
+            return refusal(400, "DIGEST_INVALID")
+        self.add(handler.body)
+        return reply(b"", status=201)
 
     def _auth(self, handler: Handler) -> None:
         authorization = handler.headers.get("Authorization", "")
@@ -138,11 +180,12 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: Hub
     role: str
+    body = b""
 
     def do_GET(self) -> None:
         self.hub.handle(self)
 
-    do_POST = do_GET
+    do_POST = do_HEAD = do_PUT = do_DELETE = do_GET
 
     def log_message(self, *_: object) -> None:
         pass
@@ -164,7 +207,8 @@ def reply(body: bytes, headers: dict[str, str] | None = None, *, status: int = 2
         for name, text in {"Content-Length": str(len(body)), **(headers or {})}.items():
             handler.send_header(name, text)
         handler.end_headers()
-        handler.wfile.write(body)
+        if handler.command != "HEAD":
+            handler.wfile.write(body)
 
     return send
 

@@ -45,18 +45,27 @@ def opener(hub: Hub, directory: pathlib.Path) -> Iterator[Open]:
             config: object = None,
             **environ: str,
         ) -> Registry:
-            tables = "".join(f'[[registry.mirror]]\nlocation="{mirror}"\n' for mirror in mirrors)
-            conf = f'[[registry]]\nprefix="docker.io"\nlocation="{location or hub.address}"\n{tables}'
-            (directory / "registries.conf").write_text(conf)
-            (directory / "config.json").write_text(json.dumps(config or {}))
-            files = {
-                "CONTAINERS_REGISTRIES_CONF": str(directory / "registries.conf"),
-                "DOCKER_CONFIG": str(directory),
-            }
-            opened = Registry(Reference.parse(name), environ={**files, **environ}, patience=IMPATIENT)
+            found = environ_of(hub, directory, mirrors=mirrors, location=location, config=config)
+            opened = Registry(Reference.parse(name), environ={**found, **environ}, patience=IMPATIENT)
             return stack.enter_context(opened)
 
         yield open_registry
+
+
+def environ_of(
+    hub: Hub,
+    directory: pathlib.Path,
+    *,
+    mirrors: tuple[str, ...] = (),
+    location: str | None = None,
+    config: object = None,
+) -> dict[str, str]:
+    """What leads `docker.io` to MIRRORS and then to the hub, or to LOCATION; its files lie in DIRECTORY."""
+    tables = "".join(f'[[registry.mirror]]\nlocation="{mirror}"\n' for mirror in mirrors)
+    conf = f'[[registry]]\nprefix="docker.io"\nlocation="{location or hub.address}"\n{tables}'
+    (directory / "registries.conf").write_text(conf)
+    (directory / "config.json").write_text(json.dumps(config or {}))
+    return {"CONTAINERS_REGISTRIES_CONF": str(directory / "registries.conf"), "DOCKER_CONFIG": str(directory)}
 
 
 def descriptor(data: bytes = DATA, *, size: int | None = None) -> Descriptor:

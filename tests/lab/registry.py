@@ -22,7 +22,7 @@ storage: {{filesystem: {{rootdirectory: {storage}}}, delete: {{enabled: true}}}}
 http: {{addr: "{address}"}}
 {extra}
 """
-_REQUEST = re.compile(r'"(GET|HEAD) (/v2/\S*) HTTP/[\d.]+" (\d{3})')
+_REQUEST = re.compile(r'"(GET|HEAD|POST|PUT) (/v2/\S*) HTTP/[\d.]+" (\d{3})')
 
 
 class Registry:
@@ -41,7 +41,7 @@ class Registry:
         return image.digest
 
     def requests(self) -> list[tuple[str, str, int]]:
-        """(method, path, status) of all that has been fetched so far, once the log has been quiet for 50 ms."""
+        """(method, path, status) of all that has been asked so far, once the log has been quiet for 50 ms."""
         size = -1
         while size != (size := self._log.stat().st_size):
             time.sleep(0.05)

@@ -1,0 +1,259 @@
+"""Pushing: images of the store, or of an archive, to the registry that a name says.
+
+What lies in files goes as it is, byte for byte. The store has layers unpacked: those that the registry has already, or
+can take from another of its repositories, keep their digests and so does the manifest; any other layer is rebuilt and
+compressed anew, and the manifest is written anew, with the layers' new digests. IDs of images stay what they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, BinaryIO
+
+from mydocker.errors import ImageError, StoreError, UsageError
+from mydocker.image import blob, catalog, jsontext, lock, manifest, rebuilt
+from mydocker.image.blob import Source
+from mydocker.image.catalog import Image
+from mydocker.image.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, compression, parse_manifest
+from mydocker.image.progress import Step, megabytes
+from mydocker.image.store import Store, read
+from mydocker.image.target import Chunks, Target
+from mydocker.image.verified import Verified
+from mydocker.record import Record
+from mydocker.reference import Digest, Platform, Reference
+
+_LEVEL = 6  # of zlib: what is pushed once is pulled often
+_BATCH = 1 << 20
+_GZIP = {
+    MANIFEST_TYPES[0]: "application/vnd.oci.image.layer.v1.tar+gzip",
+    MANIFEST_TYPES[1]: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+}
+
+Tell = Callable[[Step], None]
+
+
+class Pushed(Record):
+    """What `name` means in its registry now: `exact` if that is what was here. `sent` bytes of blobs went there."""
+
+    name: Reference
+    digest: Digest
+    exact: bool
+    sent: int
+
+
+class _Written(Record):
+    """A manifest or index that is ready to be named."""
+
+    raw: bytes
+    media_type: str
+    exact: bool = True
+
+    @property
+    def digest(self) -> Digest:
+        return _digest(self.raw)
+
+
+def push_stored(
+    store: Store, images: Sequence[Image], name: Reference, *, environ: Mapping[str, str], progress: Tell
+) -> Pushed:
+    """Let NAME, which has a tag, mean IMAGES of STORE, an index if there are several. RegistryError, ImageError."""
+    with Target(name, environ=environ) as target, lock.shared(store.layers):
+        sender = _Sender(target, name, progress)
+        written = [_stored(sender, store, image) for image in images]
+        return sender.name_it(written[0] if len(written) == 1 else _index(sender, images, written))
+
+
+def push_files(
+    source: Source, name: Reference, *, platform: Platform | None, environ: Mapping[str, str], progress: Tell
+) -> Pushed:
+    """Let NAME, which has a tag, mean the image of SOURCE, files, or with PLATFORM one of its images. RegistryError,
+    ImageError."""
+    raw, media_type = source.manifest(name.tag or "")
+    if platform and isinstance(index := parse_manifest(raw, content_type=media_type), Index):
+        chosen = manifest.choose(index, platform)
+        raw, media_type = source.manifest(str(chosen.digest))[0], chosen.media_type
+    with Target(name, environ=environ) as target:
+        sender = _Sender(target, name, progress)
+        return sender.name_it(_copied(sender, source, raw, media_type))
+
+
+class _Sender:
+    """Sends each blob once, and says so."""
+
+    def __init__(self, target: Target, name: Reference, progress: Tell) -> None:
+        self.target, self.progress = target, progress
+        self._name, self._sent = name, 0
+        self._there: set[Digest] = set()
+        progress(Step(text=f"pushing {name.familiar}"))
+
+    def is_there(self, descriptor: Descriptor, others: Sequence[Reference] = ()) -> bool:
+        """Whether the registry has the blob in this repository, by now also from one of OTHERS."""
+        digest = descriptor.digest
+        if digest in self._there:
+            return True
+        how = "there already" if self.target.has(digest) else ""
+        if not how and self.target.mount(digest, others):
+            how = "taken from another repository"
+        if how:
+            self._done(descriptor, how)
+        return bool(how)
+
+    def send(self, descriptor: Descriptor, chunks: Chunks, others: Sequence[Reference] = ()) -> None:
+        """Send the blob, unless it is there."""
+        if self.is_there(descriptor, others):
+            return
+        name, size = _shown(descriptor), descriptor.size
+        step = Step(text=name, blob=descriptor.digest, size=size, ended=False)
+        self.target.send(descriptor, chunks, lambda done: self.progress(step.replace(done=done)))
+        self._sent += size
+        self._done(descriptor, f"{megabytes(size)} sent")
+
+    def name_it(self, written: _Written) -> Pushed:
+        """Let the name mean WRITTEN."""
+        assert self._name.tag
+        self.target.put_manifest(written.raw, written.media_type, self._name.tag)
+        self.progress(Step(text=f"{self._name.familiar}: {written.digest}"))
+        return Pushed(name=self._name, digest=written.digest, exact=written.exact, sent=self._sent)
+
+    def _done(self, descriptor: Descriptor, how: str) -> None:
+        self._there.add(descriptor.digest)
+        size = descriptor.size
+        self.progress(Step(text=f"{_shown(descriptor)}: {how}", blob=descriptor.digest, done=size, size=size))
+
+
+def _copied(sender: _Sender, source: Source, raw: bytes, media_type: str | None, *, depth: int = 0) -> _Written:
+    """Send all that the manifest or index RAW names, from SOURCE and as it is."""
+    found = manifest.contents(raw, content_type=media_type)
+    if found.manifests and depth:
+        raise ImageError("an index within an index")
+    for inner in found.manifests:
+        found_raw, _ = source.manifest(str(inner.digest))
+        if _digest(found_raw) != inner.digest:
+            raise ImageError(f"manifest {inner.digest}: has another digest, {_digest(found_raw)}")
+        written = _copied(sender, source, found_raw, inner.media_type, depth=1)
+        sender.target.put_manifest(written.raw, written.media_type, str(inner.digest))
+    for descriptor in found.blobs:
+        sender.send(descriptor, _reading(source, descriptor))
+    return _Written(raw=raw, media_type=found.media_type)
+
+
+def _reading(source: Source, descriptor: Descriptor) -> Chunks:
+    what = f"blob {descriptor.digest}"
+    return lambda: iter(
+        Verified(blob.chunks(source, descriptor), digest=descriptor.digest, size=descriptor.size, what=what)
+    )
+
+
+def _stored(sender: _Sender, store: Store, image: Image) -> _Written:
+    """Send all that the manifest of IMAGE names, and give that manifest, or what has to be put in its place."""
+    found = catalog.documents(store, image)
+    others = _origins(image)
+    layers, diff_ids = [], []
+    for descriptor, diff_id in zip(found.manifest.layers, found.diff_ids, strict=True):
+        sent, now = _layer(sender, store, diff_id, descriptor, others, found.manifest.media_type)
+        layers.append(sent)
+        diff_ids.append(now)
+    same = diff_ids == list(found.diff_ids)
+    config = found.config if same else rebuilt.with_diff_ids(found.config, [str(diff_id) for diff_id in diff_ids])
+    described = found.manifest.config.replace(digest=_digest(config), size=len(config))
+    sender.send(described, lambda: iter([config]), others)
+    raw = read(store.blob_path(image.ref.manifest))
+    if tuple(layers) == found.manifest.layers and config is found.config:
+        return _Written(raw=raw, media_type=found.manifest.media_type)
+    sender.progress(
+        Step(text=f"{image.entries[0].reference.familiar}: layers are compressed anew: it was {_digest(raw)}")
+    )
+    return _Written(raw=_rewritten(raw, described, layers), media_type=found.manifest.media_type, exact=False)
+
+
+def _origins(image: Image) -> list[Reference]:
+    """All names by which IMAGE was ever asked for: perhaps a repository of the same registry has its blobs."""
+    found = [entry.reference for entry in image.entries]
+    for entry in image.entries:
+        with suppress(UsageError):
+            found.append(Reference.parse(entry.ref.origin))
+    return found
+
+
+def _layer(
+    sender: _Sender, store: Store, diff_id: Digest, was: Descriptor, others: Sequence[Reference], manifest_type: str
+) -> tuple[Descriptor, Digest]:
+    """Send the layer DIFF_ID, which once was the blob WAS: what it is now, and its diff ID."""
+    if sender.is_there(was, others):
+        return was, diff_id
+    layer = rebuilt.layer(store, diff_id)
+    if compression(was) == "none":
+        plain = was.replace(digest=layer.digest, size=layer.size)
+        sender.send(plain, layer.chunks)
+        return plain, layer.digest
+    with _compressed(layer.chunks(), store.incoming) as (file, digest, size):
+        packed = Descriptor(media_type=_GZIP[manifest_type], digest=digest, size=size)
+        sender.send(packed, lambda: _from_start(file))
+    return packed, layer.digest
+
+
+@contextmanager
+def _compressed(chunks: Iterator[bytes], place: str) -> Iterator[tuple[BinaryIO, Digest, int]]:
+    """CHUNKS as gzip, in a file without a name in directory PLACE: whoever sends it may have to begin again."""
+    found, packer = hashlib.sha256(), zlib.compressobj(_LEVEL, wbits=31)  # no time stamp: equal layers, equal blobs
+    with ExitStack() as stack:
+        where = place if os.access(place, os.W_OK) else tempfile.gettempdir()
+        try:
+            file = stack.enter_context(tempfile.TemporaryFile(dir=where))
+            for chunk in chunks:
+                _write(file, found, packer.compress(chunk))
+            _write(file, found, packer.flush())
+            file.flush()
+        except OSError as error:
+            hint = "a layer lies there for as long as it is sent"
+            raise StoreError(f"cannot write to {where}: {error.strerror}", hint=hint) from None
+        yield file, Digest(hex=found.hexdigest()), file.tell()
+
+
+def _write(file: BinaryIO, found: Any, data: bytes) -> None:
+    found.update(data)
+    file.write(data)
+
+
+def _from_start(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    return iter(lambda: file.read(_BATCH), b"")
+
+
+def _rewritten(raw: bytes, config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
+    """The manifest RAW, annotations and all, with other blobs."""
+    document = jsontext.mapping(jsontext.loads(raw, "manifest"), "manifest")
+    were = [document["config"], *document["layers"]]
+    now = [{**was, **_members(each)} for was, each in zip(were, (config, *layers), strict=True)]
+    return json.dumps({**document, "config": now[0], "layers": now[1:]}).encode()
+
+
+def _index(sender: _Sender, images: Sequence[Image], written: Sequence[_Written]) -> _Written:
+    """An index of manifests, made anew: the store keeps none."""
+    entries = []
+    for image, inner in zip(images, written, strict=True):
+        sender.target.put_manifest(inner.raw, inner.media_type, str(inner.digest))
+        described = Descriptor(media_type=inner.media_type, digest=inner.digest, size=len(inner.raw))
+        platform = {"os": image.platform.os, "architecture": image.platform.architecture}
+        variant = {"variant": image.platform.variant} if image.platform.variant else {}
+        entries.append({**_members(described), "platform": {**platform, **variant}})
+    document = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}
+    return _Written(raw=json.dumps(document).encode(), media_type=INDEX_TYPES[0], exact=False)
+
+
+def _members(descriptor: Descriptor) -> dict[str, Any]:
+    return {"mediaType": descriptor.media_type, "digest": str(descriptor.digest), "size": descriptor.size}
+
+
+def _digest(data: bytes) -> Digest:
+    return Digest(hex=hashlib.sha256(data).hexdigest())
+
+
+def _shown(descriptor: Descriptor) -> str:
+    return f"blob {descriptor.digest.hex[:12]}"
