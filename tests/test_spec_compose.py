@@ -98,10 +98,12 @@ def test_limits_may_stand_under_deploy() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["container_name: a", "expose: [80]", "scale: 1", "attach: true", "networks: {default: }", "build: "]
-)
+    "text", ["container_name: a", "expose: [80]", "scale: 1", "attach: true", "networks: {default: }", "build: ",
+             "ports: [80, '443:443', '53:53/udp']"]
+)  # fmt: skip
 def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
-    assert service(text).name == "web"
+    spec = service(text)
+    assert (spec.name, spec.network_mode, spec.ports) == ("web", "host", ())
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,10 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
           "2:45: unknown key 'drivr'; did you mean 'driver'?", "2:59: want a mapping"]),
         ("services: {web: {image: a}}\nmodels: {}\nincluded: x",
          ["2:1: models is not supported yet", "3:1: unknown key 'included'"]),
+        ("services: {web: {image: a, ports: ['8080:80', '127.0.0.1:443:443', x]}}",
+         ["1:35: port 80 as 8080 is not supported yet: services share the host's network",
+          "1:35: port 443 as 127.0.0.1 is not supported yet: services share the host's network",
+          "1:68: 'x': want a port, a number from 1 to 65535"]),
         ("services: {}", ["1:11: there is no service in this file"]),
         ("services: ", ["1:10: there is no service in this file"]),
         ("services: alpine", ["1:11: want a mapping"]),

@@ -41,6 +41,9 @@ def up_command(argv: list[str]) -> int:
 def _load(files: list[str], profiles: list[str]) -> list[ContainerSpec]:
     specs = select(load_files(files, environ=os.environ), active_profiles(profiles, os.environ))
     refuse_dependencies(specs)
+    unpublished = [f"{spec.origin}: ports are not published on the host yet" for spec in specs if spec.ports]
+    if unpublished:
+        raise SpecError(unpublished)
     if not specs:
         raise SpecError([f"{name}: describes no container that takes part" for name in files])
     return specs

@@ -1,6 +1,6 @@
-"""A window into a container: its tree and what it wrote, to be looked at from outside once it has ended.
+"""A window into a container: its tree, what it wrote and its processes, to be looked at from outside.
 
-The child hands out descriptors of its mount namespace, its root and its scratch directory over a socket. Holding
+The child hands out descriptors of its mount namespace, root, scratch directory and of itself over a socket. Holding
 the namespace keeps every mount in it, volumes and overlays, after the last process has gone (namespaces(7), "Namespace
 lifetime"); nothing in the image has to run. Imported only where somebody wants to look.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import time
 
-from mydocker import idmap, kernel
+from mydocker import kernel
+from mydocker.kernel.enter import enter_namespaces
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.ownership import by_archive
 from mydocker.runtime.signals import signal
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
     from mydocker.runtime.ownership import Ownership
     from mydocker.runtime.plan import LaunchPlan
 
-_HANDED_OUT = struct.Struct("3i")  # namespace, root, scratch
+_HANDED_OUT = struct.Struct("4i")  # namespace, root, scratch, process
 
 
 class View(Record):
-    """Descriptors of the root (O_PATH) and of the scratch directory of a container that was made by `plan`.
+    """Descriptors of the root (O_PATH), the scratch directory and the first process of a container made by `plan`.
 
     `ownership` tells whose files are, where the kernel does not.
     """
 
     root: int
     scratch: int
+    process: int
     plan: LaunchPlan
     ownership: Ownership | None
 
@@ -62,31 +63,33 @@ class Window:
         for channel in self.theirs:
             channel.close()
 
-    def set_watcher(self, plan: LaunchPlan, look: Callable[[View], None], *, every: float) -> None:
-        """Before the launch: have a process of our own that calls `look` all the time, EVERY so many seconds.
+    def set_watcher(self, plan: LaunchPlan, watch: Callable[[View], None]) -> None:
+        """Before the launch: have a process of our own that calls `watch`, which need not end, once there is a view.
 
-        It has descriptors of its own, and the ids of the container, and is gone before `use` looks.
+        It has descriptors of its own, and is in the user namespace of a rootless container, and so has its ids and its
+        rights over what it owns. It is gone before `use` looks.
         """
         ours, theirs = socket.socketpair()
         self.theirs.append(theirs)
+        parent = os.getpid()
         self.watcher = os.fork()
         if self.watcher == 0:
             try:
-                self._watch(ours, plan, look, every)
+                self._watch(ours, plan, watch, parent)
             finally:
                 os._exit(0)
         ours.close()
 
-    def _watch(self, ours: socket.socket, plan: LaunchPlan, look: Callable[[View], None], every: float) -> None:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    def _watch(self, ours: socket.socket, plan: LaunchPlan, watch: Callable[[View], None], parent: int) -> None:
         self._close_theirs()
-        for _, root, scratch in _received(ours):
+        self.ours.close()
+        for _, root, scratch, process in _received(ours):
             if plan.rootless:
-                idmap.enter(plan.rootless)
-            view = _view(plan, root=root, scratch=scratch)
-            while True:
-                look(view)
-                time.sleep(every)
+                enter_namespaces(process, kernel.CLONE_NEWUSER)
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # now: new credentials clear it (prctl(2))
+            if os.getppid() != parent:  # it was gone before we asked to be told
+                return
+            watch(_view(plan, root, scratch, process))
 
     def _dismiss(self) -> None:
         if self.watcher:
@@ -98,11 +101,12 @@ class Window:
         """In the child, when the tree is complete and before the root changes."""
         namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         scratch = os.open(f"{run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        rights = _HANDED_OUT.pack(namespace, root, scratch)
+        process = os.pidfd_open(os.getpid())
+        rights = _HANDED_OUT.pack(namespace, root, scratch, process)
         for channel in self.theirs:
             channel.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        os.close(namespace)
-        os.close(scratch)
+        for descriptor in (namespace, scratch, process):
+            os.close(descriptor)
 
     def use(self, plan: LaunchPlan) -> None:
         """In the parent: take the descriptors, look, and let go of them, and so of the container's mounts."""
@@ -110,14 +114,15 @@ class Window:
         self._close_theirs()
         for descriptors in _received(self.ours):
             try:
-                self.look(_view(plan, root=descriptors[1], scratch=descriptors[2]))
+                self.look(_view(plan, *descriptors[1:]))
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)
 
 
-def _view(plan: LaunchPlan, *, root: int, scratch: int) -> View:
-    return View(root=root, scratch=scratch, plan=plan, ownership=by_archive(plan, root=root, scratch=scratch))
+def _view(plan: LaunchPlan, root: int, scratch: int, process: int) -> View:
+    ownership = by_archive(plan, root=root, scratch=scratch)
+    return View(root=root, scratch=scratch, process=process, plan=plan, ownership=ownership)
 
 
 def _received(channel: socket.socket) -> Iterator[tuple[int, ...]]:

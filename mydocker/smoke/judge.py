@@ -6,7 +6,8 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, Case, Failure, Finding, Result
 from mydocker.smoke.decisive import decisive_lines
 from mydocker.smoke.matching import describe, holds, outside, shown
-from mydocker.spec.expect import Check, complete
+from mydocker.smoke.seen import seen, seen_actual, seen_expected, seen_name
+from mydocker.spec.expect import LIVE, RUNNING, Check, complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,13 +37,13 @@ def unmet(case: Case, finding: Finding) -> tuple[Failure, ...]:
 
 
 def _is_live(check: Check) -> bool:
-    return check.about[0] in ("stdout", "stderr", "files")
+    return check.about[0] in LIVE
 
 
 def _all_failures(case: Case, checks: Iterable[Check], finding: Finding) -> tuple[Failure, ...]:
     failures: list[Failure] = []
     for check in checks:
-        if not _moot(check, failures):
+        if not _moot(check, failures, finding):
             failures += _failures(case, check, finding)
     return tuple(failures)
 
@@ -51,9 +52,12 @@ def _wants_exit_code(checks: tuple[Check, ...]) -> bool:
     return any(check.about == ("exit_code",) and not check.implied for check in checks)
 
 
-def _moot(check: Check, failures: list[Failure]) -> bool:
-    """Of a file that should not be as it is, or of a container that was killed, the first failure tells all."""
+def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
+    """Of a file that should not be as it is, of a container that was killed or does not answer, the first failure
+    tells all."""
     earlier = {failure.about for failure in failures}
+    if check.about[0] == "http" and seen(check, finding)[1]:
+        return any(seen_name((*check.about[:2], part)) in earlier for part in ("status", "headers", "body"))
     if check.about[0] == "files" and check.about[2] != "exists":
         return _name((*check.about[:2], "exists")) in earlier
     return check.implied and "timed_out" in earlier
@@ -74,6 +78,8 @@ def _failures(case: Case, check: Check, finding: Finding) -> list[Failure]:
 
 def _name(about: tuple[str, ...]) -> str:
     """("files", "/etc/x", "mode") is `mode of /etc/x` to people."""
+    if about[0] in RUNNING:
+        return seen_name(about)
     if len(about) < 3:
         return about[0]
     return about[1] if about[2] == "exists" else f"{about[2]} of {about[1]}"
@@ -85,6 +91,8 @@ def _value(check: Check, finding: Finding) -> tuple[Any, str]:
     if about[0] in ("stdout", "stderr"):
         cut = about[0] in finding.cut
         return getattr(finding, about[0]), "more output than is kept" if cut else ""
+    if about[0] in RUNNING:
+        return seen(check, finding)
     if about[0] == "files":
         return _file_value(check, finding)
     if about[0] == "metadata":
@@ -120,6 +128,8 @@ def _metadata_value(check: Check, finding: Finding) -> tuple[Any, str]:
 
 
 def _expected(check: Check) -> str:
+    if check.about[0] in RUNNING:
+        return seen_expected(check)
     if check.about == ("timed_out",):
         return "an end before the timeout" if not check.matcher.want else "a timeout"
     if check.about == ("duration",):
@@ -134,6 +144,8 @@ def _expected(check: Check) -> str:
 def _actual(check: Check, value: Any, finding: Finding) -> str:
     """What came instead, cut to the lines that decide."""
     about = check.about
+    if about[0] in RUNNING:
+        return seen_actual(check, value, finding)
     if about == ("timed_out",):
         return f"it was stopped after {finding.seconds:.2f} s" if value else "it ended by itself"
     if about == ("exit_code",):

@@ -18,12 +18,14 @@ from mydocker.smoke.case import Case, Failure, Finding
 from mydocker.smoke.judge import unmet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from mydocker.smoke.worker import Worker
 
 KEPT = 8 << 20  # bytes of each output
 COURTESY = 1.0  # seconds between asking a container whose expectations hold to end, and killing it
+TOLD = ("problem", "hint", "kind", "exit_code")  # by a worker, of a Finding
 _CHUNK = 1 << 16
 
 
@@ -43,6 +45,8 @@ class Underway:
         self.due: float | None = None  # when the time is over; then, when to insist
         self.live: tuple[Failure, ...] | None = None
         self.news = False
+        self.told: dict[str, Any] = {}  # by the worker
+        self.seen: dict[str, Any] = {}  # by the watcher, while the container runs
 
     def hear(self, descriptor: int) -> bool:
         """Take what has come; False at the end, or when nothing more is there."""
@@ -57,8 +61,22 @@ class Underway:
         else:
             more = bool(data)
         self.heard[descriptor] += data
+        if descriptor == self.worker.finding:
+            self._understand()
         self.news = True
         return more
+
+    def _understand(self) -> None:
+        """Take the whole lines of the finding."""
+        *lines, rest = bytes(self.heard[self.worker.finding]).split(b"\n")
+        self.heard[self.worker.finding][:] = rest
+        for line in lines:
+            try:
+                told: dict[str, Any] = json.loads(line) if line else {}
+            except ValueError:  # the watcher was killed in the middle of a line
+                continue
+            self.seen.update(told.pop("seen", {}))
+            self.told.update(told)
 
     def watch(self) -> None:
         """Judge what can be judged while it runs, if there is news or the time is over; act on it."""
@@ -76,12 +94,11 @@ class Underway:
         return None if self.due is None else max(0.0, self.due - time.monotonic())
 
     def _judge(self) -> None:
-        found = self._found()
-        if "began" not in found.facts:  # the container is not there yet
+        if "began" not in self.seen:  # the container is not there yet
             return
         if self.due is None:
             self.due = time.monotonic() + (self.within or 0)
-        failures = unmet(self.case, found)
+        failures = unmet(self.case, self._found(self.seen))
         if not failures or self.patience() == 0:
             self.live = failures
             self.due = time.monotonic() + COURTESY
@@ -96,24 +113,17 @@ class Underway:
                 pass
             os.close(descriptor)
         os.close(self.worker.pidfd)
-        finding = self._found()
+        finding = self._found(self.told.get("facts", {}))
         if finding.outcome is None and not finding.problem:
             return finding.replace(problem="it was killed before it could tell")
         return finding
 
-    def _found(self) -> Finding:
-        """What is known by now."""
-        told: dict[str, Any] = {}
-        for line in self.heard[self.worker.finding].split(b"\n"):
-            try:
-                told.update(json.loads(line) if line else {})
-            except ValueError:  # the watcher was killed in the middle of a line, or has not written it all
-                continue
-        outcome, metadata = told.pop("outcome", None), told.pop("metadata", None)
-        if metadata:
-            told["facts"] = {**told.get("facts", {}), "metadata": metadata}
+    def _found(self, facts: Mapping[str, Any]) -> Finding:
+        """What is known by now, with FACTS."""
+        outcome, metadata = self.told.get("outcome"), self.told.get("metadata")
         return Finding(
-            **told,
+            **{name: self.told[name] for name in TOLD if name in self.told},
+            facts={**facts, "metadata": metadata} if metadata else {**facts},
             outcome=Outcome(**outcome) if outcome else None,
             stdout=self.heard.get(self.worker.stdout, b"").decode(errors="surrogateescape"),
             stderr=self.heard.get(self.worker.stderr, b"").decode(errors="surrogateescape"),

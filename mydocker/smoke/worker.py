@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 
 from mydocker import kernel
 from mydocker.errors import HostError, MydockerError, refused_by_host
@@ -17,20 +18,16 @@ from mydocker.image.resolve import resolve
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform, Reference
-from mydocker.runtime.changes import list_changes
-from mydocker.runtime.look import look_at_file
 from mydocker.runtime.run import prepare, run
 from mydocker.runtime.signals import signal
-from mydocker.runtime.window import View, Window
+from mydocker.runtime.window import Window
+from mydocker.smoke.facts import is_looked_at, look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
     from mydocker.spec.container import ContainerSpec
-
-
-INTERVAL = 0.05  # seconds between two looks at a container that is watched
 
 
 class Worker(Record):
@@ -114,11 +111,13 @@ def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int) -> dict[
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = bool(spec.expect and spec.expect.within)
-    if not (_paths(spec) or _wants_changes(spec) or watched):
+    if not (is_looked_at(spec) or watched):
         return {"outcome": run(plan).as_dict()}
-    with Window(lambda view: _look(spec, view, finding)) as window:
+    with Window(lambda view: look(spec, view, partial(_tell, finding))) as window:
         if watched:
-            window.set_watcher(plan, _Watcher(spec, finding).look, every=INTERVAL)
+            from mydocker.smoke.watcher import Watcher  # HTTP is slow to import
+
+            window.set_watcher(plan, Watcher(spec, partial(_tell, finding)).watch)
         return {"outcome": run(plan, window=window).as_dict()}
 
 
@@ -137,59 +136,3 @@ def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str])
         "user": config.user,
         "workdir": config.working_dir,
     }
-
-
-def _look(spec: ContainerSpec, view: View, finding: int) -> None:
-    """Tell the facts that SPEC asks for. As an ordinary user, look with the container's own ids."""
-    if view.plan.rootless is None:
-        _tell(finding, {"facts": _facts(spec, view)})
-        return
-    from mydocker import idmap
-
-    idmap.perform(view.plan.rootless, lambda: _tell(finding, {"facts": _facts(spec, view)}))
-
-
-class _Watcher:
-    """Tells the facts while the container runs, whenever they have changed; `began` shows that it does."""
-
-    def __init__(self, spec: ContainerSpec, finding: int) -> None:
-        self.spec, self.finding = spec, finding
-        self.told: dict[str, Any] = {}
-
-    def look(self, view: View) -> None:
-        facts = {"began": True, **_files(self.spec, view)}
-        if facts != self.told:
-            self.told = facts
-            _tell(self.finding, {"facts": facts})
-
-
-def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
-    facts = _files(spec, view)
-    if _wants_changes(spec):
-        try:
-            facts["changes"] = list_changes(view)
-        except (OSError, MydockerError) as error:
-            facts["changes problem"] = str(error)
-    return facts
-
-
-def _files(spec: ContainerSpec, view: View) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    for path, wanted in _paths(spec).items():
-        try:
-            facts[f"files {path}"] = look_at_file(view.root, path, frozenset(wanted), ownership=view.ownership)
-        except (OSError, MydockerError) as error:
-            facts[f"files {path}"] = {"problem": str(error)}
-    return facts
-
-
-def _paths(spec: ContainerSpec) -> dict[str, set[str]]:
-    """The files to look at, and what of each is asked for."""
-    paths: dict[str, set[str]] = {}
-    for check in spec.expect.of("files") if spec.expect else ():
-        paths.setdefault(check.about[1], set()).add(check.about[2])
-    return paths
-
-
-def _wants_changes(spec: ContainerSpec) -> bool:
-    return bool(spec.expect and spec.expect.of("changes"))

@@ -92,6 +92,8 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
     if "hostname" in values and "uts" not in own:
         # without a uts namespace, sethostname(2) would rename the machine
         yield "hostname", "a host name of its own needs the uts namespace"
+    if values.get("ports") and "net" not in own:
+        yield "ports", "ports need a network of the container's own, and with the host's they are the host's"
     if values.get("privileged") and values.get("cap_drop"):
         yield "cap_drop", "privileged gives every capability, and cap_drop takes some away"
     if values.get("sysctls"):
@@ -150,6 +152,8 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
 def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     """(namespaces, network_mode). A list of namespaces is exact, a mapping (name -> new) changes the default."""
     asked, mode = values.get("namespaces"), values.get("network_mode")
+    if mode is None and values.get("ports"):  # ports of its own take a network of its own
+        mode = "none"
     if asked is None or isinstance(asked, dict):
         said = {name: values[name] for name in _SHARED if values.get(name) is not None}
         choice = {name: name != "net" or mode == "none" for name in NAMESPACES} | said | (asked or {})

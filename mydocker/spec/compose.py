@@ -13,6 +13,7 @@ import os
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.later import LATER_KEYS, nearest
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null, list_at, text_at
+from mydocker.spec.port import read_ports
 from mydocker.spec.reading import unknown_key
 from mydocker.spec.volume import is_path
 
@@ -180,6 +181,17 @@ def _is_default_network(node: Node, reading: Reading) -> bool:
     return all(isinstance(name, Scalar) and name.text == "default" for name in names) and not isinstance(node, Scalar)
 
 
+def _is_published_anyway(node: Node, reading: Reading) -> bool:
+    """On the host's network a port of a service is the host's, under its own number and on the addresses it chooses."""
+    for port in read_ports(node, reading):
+        if port.host_ip or port.published not in (None, port.target):
+            want = f"{port.host_ip or port.published}"
+            reading.refuse(
+                node, f"port {port.target} as {want} is not supported yet: services share the host's network"
+            )
+    return True
+
+
 def _is_word(node: Node, reading: Reading) -> bool:
     return isinstance(node, Scalar)
 
@@ -195,6 +207,7 @@ def _is_true(node: Node, reading: Reading) -> bool:
 _WITHOUT_EFFECT: dict[str, Callable[[Node, Reading], bool]] = {  # whether each of these says what holds anyway
     "container_name": _is_word,
     "expose": _exposes_nothing,
+    "ports": _is_published_anyway,
     "networks": _is_default_network,
     "scale": _is_one,
     "attach": _is_true,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mydocker.spec.dependencies import Dependency
     from mydocker.spec.expect import Expect
     from mydocker.spec.healthcheck import Healthcheck
+    from mydocker.spec.port import Port
     from mydocker.spec.seccomp import Profile
 
 NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
@@ -119,6 +120,7 @@ class ContainerSpec(Record):
     userns_mode: str = "host"  # host: as it comes; keep-id: the caller's own ids inside too
     network_mode: str = "host"  # host, none
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address)
+    ports: tuple[Port, ...] = ()  # for what `mydocker test` asks by HTTP; nothing is published on the host
     dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
     cap_add: tuple[str, ...] = ()  # names of spec/capability.py, or ALL
     cap_drop: tuple[str, ...] = ()

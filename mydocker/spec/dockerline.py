@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.spec.container import Mount, Security, User
+    from mydocker.spec.port import Port
 
 _FLAGS = {
     row.name: next(flag for flag in row.flags if flag.startswith("--"))
     for row in FIELDS
     if row.flags and row.name not in ("namespaces", "volumes", "security_opt", "read_only")
-} | {"read_only": "--read-only"}
+} | {"read_only": "--read-only", "ports": "--publish"}
 _APART = ("origin", "image", "entrypoint", "command", "namespaces", "volumes", "security_opt")
 _NOT_DOCKERS = {  # attribute: what there is instead
     "rootfs": "a directory in place of an image: docker import makes an image of one",
@@ -40,6 +41,8 @@ def docker_line(spec: ContainerSpec) -> tuple[str, list[str]]:
     options, notes = ["--rm"], []
     for name in ContainerSpec.fields:
         value = getattr(spec, name)
+        if name == "network_mode" and spec.ports:  # Docker's own network is the one that publishes them
+            continue
         if name in _APART or (value == getattr(ContainerSpec, name) and name != "network_mode"):
             continue
         if name in _NOT_DOCKERS or name not in _FLAGS:
@@ -75,6 +78,13 @@ def _pairs(values: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in values.items()]
 
 
+def _port(port: Port) -> str:
+    address = [f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip] if port.host_ip else []
+    published = ["" if port.published is None else str(port.published)] if address or port.published else []
+    protocol = "" if port.protocol == "tcp" else f"/{port.protocol}"
+    return ":".join([*address, *published, str(port.target)]) + protocol
+
+
 def _user(user: User) -> list[str]:
     return [str(user.user) if user.group is None else f"{user.user}:{user.group}"]
 
@@ -86,6 +96,7 @@ _WRITERS: dict[str, Callable[[Any], list[str]]] = {
     "ulimits": lambda limits: [f"{name}={soft}:{hard}" for name, (soft, hard) in limits.items()],
     "user": _user,
     "extra_hosts": lambda hosts: [f"{name}:{address}" for name, address in hosts],
+    "ports": lambda ports: [_port(port) for port in ports],
     "devices": lambda devices: [f"{device.source}:{device.target}" for device in devices],
     "cpus": lambda cpus: [f"{cpus:g}"],
     "cpuset": lambda numbers: [",".join(map(str, numbers))],

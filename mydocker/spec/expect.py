@@ -11,6 +11,10 @@ from mydocker.record import TYPE_CHECKING, Record
 if TYPE_CHECKING:
     from typing import Any
 
+RUNNING = ("ports", "http", "process")  # what is there only while the container runs
+LIVE = ("stdout", "stderr", "files", *RUNNING)  # what can be judged meanwhile
+PATIENCE = 10.0  # seconds, where something of RUNNING is expected and `within` is not said
+
 
 class Matcher(Record):
     """`op` is one of goss's words, or of our own:
@@ -41,12 +45,27 @@ class Check(Record):
     implied: bool = False
 
 
+class Request(Record):
+    """What is asked of a container by HTTP, once it runs. `timeout`: seconds for the whole answer."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    timeout: float = 5.0
+    follow: bool = True  # where a redirect leads
+    verify: bool = True  # the certificate
+    username: str = ""
+    password: str = ""
+
+
 class Expect(Record):
-    """All that is expected of one container. `within`: seconds in which outputs and files must come to be so, while it
+    """All that is expected of one container. `within`: seconds in which what is LIVE must come to be so, while it
     runs; it is ended then."""
 
     checks: tuple[Check, ...] = ()
     within: float | None = None
+    requests: tuple[Request, ...] = ()
 
     def of(self, *about: str) -> tuple[Check, ...]:
         """The checks whose subject begins with ABOUT."""

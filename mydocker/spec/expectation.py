@@ -5,7 +5,7 @@ from __future__ import annotations
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
-from mydocker.spec.expect import Check, Expect, Matcher
+from mydocker.spec.expect import LIVE, PATIENCE, RUNNING, Check, Expect, Matcher, Request
 from mydocker.spec.later import nearest
 from mydocker.spec.matcher import read_matcher, read_pattern
 from mydocker.spec.metadata import read_metadata
@@ -27,9 +27,7 @@ PLAIN = {
     "max_memory": "size",
 }
 OUTPUT = ("stdout", "stderr")
-LIVE = (*OUTPUT, "files")  # what can be judged while the container runs
-LATER = ("ports", "http", "process")
-KEYS = (*PLAIN, *OUTPUT, "files", "changes", "metadata", "within")
+KEYS = (*PLAIN, *OUTPUT, "files", "changes", "metadata", *RUNNING, "within")
 
 FILE_KEYS = ("path", "exists", "type", "mode", "owner", "group", "size", "contents", "sha256")
 FILE_TYPES = ("file", "directory", "symlink", "fifo", "socket", "character-device", "block-device")
@@ -42,6 +40,7 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
         reading.refuse(node, "want what is expected, such as 'exit_code: 0' or 'stdout: [welcome]'")
         return None
     checks: list[Check] = []
+    requests: list[Request] = []
     within = None
     for key, value in node.entries:
         if is_null(value) and key.text in KEYS:
@@ -49,13 +48,17 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
         elif key.text == "within":
             within = reading.word(value, words.timeout)
         else:
-            checks += _checks(key, value, reading)
+            for found in _checks(key, value, reading):
+                checks += [found] if isinstance(found, Check) else []
+                requests += [found] if isinstance(found, Request) else []
     if within and not any(check.about[0] in LIVE for check in checks):
         reading.refuse(node, f"within waits for {', '.join(LIVE)}, and nothing is said of these")
-    return Expect(checks=tuple(checks), within=within)
+    if within is None and any(check.about[0] in RUNNING for check in checks):
+        within = PATIENCE
+    return Expect(checks=tuple(checks), within=within, requests=tuple(requests))
 
 
-def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check]:
+def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Request]:
     if key.text in PLAIN:
         yield from _check(node, (key.text,), read_matcher(node, PLAIN[key.text], reading))
     elif key.text in OUTPUT:
@@ -66,8 +69,12 @@ def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check]:
         yield from _changes(node, reading)
     elif key.text == "metadata":
         yield from read_metadata(node, reading)
-    elif key.text in LATER:
-        reading.refuse(key, f"{key.text} is not supported yet")
+    elif key.text in RUNNING:
+        from mydocker.spec import live
+
+        readers: dict[str, Callable[[Node, Reading], Iterator[Check | Request]]]
+        readers = {"ports": live.read_ports, "process": live.read_process, "http": live.read_http}
+        yield from readers[key.text](node, reading)
     else:
         reading.refuse(key, unknown_key(key.text, nearest(key.text, KEYS)))
 

@@ -386,6 +386,16 @@ FIELDS = (
         help="Add a line to /etc/hosts",
     ),
     Field(
+        name="ports",
+        key="ports",
+        metavar="[PUBLISHED:]PORT",
+        shape="ports",
+        parse=words.text,
+        merge="append",
+        group="isolation",
+        help="Ports under other numbers, for what `mydocker test` asks by http; nothing else is published yet",
+    ),
+    Field(
         name="dns",
         key="dns",
         flags=("--dns",),

@@ -233,6 +233,12 @@ def _flow(node: Node, field: Field, reading: Reading) -> Any:
     return read_flow(node, field, reading)
 
 
+def _ports(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
+    from mydocker.spec.port import read_ports
+
+    return read_ports(node, reading)
+
+
 SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "text": _text,
     "title": _title,
@@ -250,4 +256,5 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "hosts": _hosts,
     "one_or_more": _one_or_more,
     "flow": _flow,
+    "ports": _ports,
 }

@@ -1,0 +1,63 @@
+"""Facts: what the expectations of a spec ask to be looked at in its container, and what is found, fit for JSON."""
+
+from __future__ import annotations
+
+from mydocker.errors import MydockerError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.changes import list_changes
+from mydocker.runtime.look import look_at_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from mydocker.runtime.window import View
+    from mydocker.spec.container import ContainerSpec
+
+
+def is_looked_at(spec: ContainerSpec) -> bool:
+    """Whether anything of its container must be looked at once it has ended."""
+    return bool(_paths(spec)) or _wants_changes(spec)
+
+
+def look(spec: ContainerSpec, view: View, tell: Callable[[Mapping[str, Any]], None]) -> None:
+    """TELL the facts that SPEC asks for. As an ordinary user, look with the container's own ids."""
+    if view.plan.rootless is None:
+        tell({"facts": _facts(spec, view)})
+        return
+    from mydocker import idmap
+
+    idmap.perform(view.plan.rootless, lambda: tell({"facts": _facts(spec, view)}))
+
+
+def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
+    facts = file_facts(spec, view)
+    if _wants_changes(spec):
+        try:
+            facts["changes"] = list_changes(view)
+        except (OSError, MydockerError) as error:
+            facts["changes problem"] = str(error)
+    return facts
+
+
+def file_facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
+    """Those of the files, each as `files PATH`."""
+    facts: dict[str, Any] = {}
+    for path, wanted in _paths(spec).items():
+        try:
+            facts[f"files {path}"] = look_at_file(view.root, path, frozenset(wanted), ownership=view.ownership)
+        except (OSError, MydockerError) as error:
+            facts[f"files {path}"] = {"problem": str(error)}
+    return facts
+
+
+def _paths(spec: ContainerSpec) -> dict[str, set[str]]:
+    """The files to look at, and what of each is asked for."""
+    paths: dict[str, set[str]] = {}
+    for check in spec.expect.of("files") if spec.expect else ():
+        paths.setdefault(check.about[1], set()).add(check.about[2])
+    return paths
+
+
+def _wants_changes(spec: ContainerSpec) -> bool:
+    return bool(spec.expect and spec.expect.of("changes"))

@@ -1,0 +1,101 @@
+"""The watcher: a process of ours that looks at a container as long as it runs, and tells what has changed.
+
+Files, ports and processes are looked at again and again; HTTP requests are under way meanwhile, each in a process of
+its own. Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.httpask import Asking
+from mydocker.runtime.processes import list_processes
+from mydocker.runtime.sockets import listening
+from mydocker.smoke.facts import file_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from mydocker.runtime.window import View
+    from mydocker.spec.container import ContainerSpec
+
+INTERVAL = 0.05  # seconds between two looks
+LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has taken so far, up to that
+
+
+class Watcher:
+    """`tell` gets {"seen": facts}, those that have changed; the first of them is `began`."""
+
+    def __init__(self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None]) -> None:
+        self.spec, self.tell = spec, tell
+        self.told: dict[str, Any] = {}
+        self.began = time.monotonic()
+        self.requests = {request.url: request for request in spec.expect.requests} if spec.expect else {}
+        self.due = dict.fromkeys(self.requests, 0.0)
+        self.asking: dict[int, Asking] = {}  # by descriptor
+
+    def watch(self, view: View) -> None:
+        """Until the container has ended, or we are."""
+        self._tell({"began": True})
+        try:
+            while True:
+                self._tell(file_facts(self.spec, view) | self._running_facts(view))
+                self._ask(view)
+                self._hear()
+        except ProcessLookupError:
+            return
+
+    def _tell(self, facts: Mapping[str, Any]) -> None:
+        changed = {name: value for name, value in facts.items() if name not in self.told or self.told[name] != value}
+        self.told.update(changed)
+        if changed:
+            self.tell({"seen": changed})
+
+    def _running_facts(self, view: View) -> dict[str, Any]:
+        """`ports` and `processes`, if they are asked for."""
+        facts: dict[str, Any] = {}
+        own = view.plan.namespaces
+        expect = self.spec.expect
+        try:
+            if expect and expect.of("ports"):
+                facts["ports"] = listening(view.process, own)
+            if expect and expect.of("process"):
+                facts["processes"] = [[*process.names] for process in list_processes(view.process, own)]
+        except ProcessLookupError:
+            raise
+        except (LookupError, OSError) as error:
+            facts["running problem"] = str(error)
+        return facts
+
+    def _ask(self, view: View) -> None:
+        """Begin the requests that are due."""
+        now = time.monotonic()
+        own_network = "net" in view.plan.namespaces
+        ports = {port.published: port.target for port in self.spec.ports if port.published and port.protocol == "tcp"}
+        for url, due in self.due.items():
+            if due <= now:
+                request = self.requests[url]
+                asking = Asking(request, process=view.process, own_network=own_network, ports=ports)
+                self.asking[asking.descriptor] = asking
+                self.due[url] = float("inf")
+
+    def _hear(self) -> None:
+        """Take the answers that come before the next look."""
+        poll = select.poll()
+        for descriptor in self.asking:
+            poll.register(descriptor, select.POLLIN)
+        until = time.monotonic() + INTERVAL
+        while (left := until - time.monotonic()) > 0:
+            for descriptor, _ in poll.poll(left * 1000 + 1):
+                facts = self.asking[descriptor].take()
+                if facts is not None:
+                    poll.unregister(descriptor)
+                    self._answered(self.asking.pop(descriptor).request.url, facts)
+
+    def _answered(self, url: str, facts: dict[str, Any]) -> None:
+        self._tell({f"http {url}": facts})
+        now = time.monotonic()
+        self.due[url] = now + min(LONGEST, max(INTERVAL, (now - self.began) / 10))

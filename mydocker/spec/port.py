@@ -1,0 +1,89 @@
+"""Ports: the key `ports`, which ports of the container are to be reached from the host, and under which numbers.
+
+The notations are Compose's ("Services top-level elements", ports), short and long.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.spec.node import Mapping, Node, Sequence
+
+if TYPE_CHECKING:
+    from mydocker.spec.reading import Reading
+
+HIGHEST = 65535
+PROTOCOLS = ("tcp", "udp", "sctp")
+KEYS = ("target", "published", "host_ip", "protocol", "name", "app_protocol", "mode")
+
+
+class Port(Record):
+    """Port `target` of the container is to be `published` on the host; None: under any number that is free there."""
+
+    target: int
+    published: int | None = None
+    host_ip: str = ""  # empty: on all addresses
+    protocol: str = "tcp"
+
+
+def read_ports(node: Node, reading: Reading) -> tuple[Port, ...]:
+    """The value of the key."""
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "want a list of ports")
+        return ()
+    found: list[Port] = []
+    for item in node.items:
+        if isinstance(item, Mapping):
+            found += _long(item, reading)
+        else:
+            text = reading.text(item)
+            found += reading.attempt(item, partial(parse_port, text)) or ()
+    return tuple(found)
+
+
+def parse_port(text: str) -> tuple[Port, ...]:
+    """`[[HOST_IP:]PUBLISHED:]TARGET[/PROTOCOL]`; ranges such as 8000-8010 on both sides."""
+    rest, _, protocol = text.partition("/")
+    rest, _, target = rest.rpartition(":")
+    host_ip, _, published = rest.rpartition(":")
+    return _ports(target, published, host_ip.strip("[]"), protocol or "tcp")
+
+
+def _long(node: Mapping, reading: Reading) -> tuple[Port, ...]:
+    members = reading.members(node, KEYS)
+    if "target" not in members:
+        reading.refuse(node, "a port needs its target")
+        return ()
+    texts = {key: reading.text(value) for key, value in members.items()}
+    words = texts["target"], texts.get("published", ""), texts.get("host_ip", ""), texts.get("protocol", "tcp")
+    return reading.attempt(node, lambda: _ports(*words)) or ()
+
+
+def _ports(target: str, published: str, host_ip: str, protocol: str) -> tuple[Port, ...]:
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"protocol {protocol!r}: want {', '.join(PROTOCOLS)}")
+    inside = _range(target)
+    outside = _range(published) if published else [None] * len(inside)
+    if len(inside) != len(outside):
+        raise UsageError(f"ports {published} and {target} are not as many")
+    return tuple(
+        Port(target=each, published=other, host_ip=host_ip, protocol=protocol)
+        for each, other in zip(inside, outside, strict=True)
+    )
+
+
+def _range(text: str) -> list[int]:
+    first, dash, last = text.partition("-")
+    numbers = [parse_number(first), parse_number(last) if dash else parse_number(first)]
+    if numbers[0] > numbers[1]:
+        raise UsageError(f"ports {text}: the first is above the last")
+    return list(range(numbers[0], numbers[1] + 1))
+
+
+def parse_number(text: str) -> int:
+    """The number of a port."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) <= HIGHEST):
+        raise UsageError(f"{text!r}: want a port, a number from 1 to {HIGHEST}")
+    return int(text)
