@@ -7,11 +7,15 @@ of JSON.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 from functools import partial
 
+import mydocker.runtime.janitor
+import mydocker.runtime.outcome
+import mydocker.runtime.supervise  # noqa: F401  # what `run` imports only after its clone, every worker would import
 from mydocker import kernel
 from mydocker.errors import HostError, MydockerError, refused_by_host
 from mydocker.image.resolve import resolve
@@ -59,7 +63,11 @@ def start(spec: ContainerSpec, *, environ: Mapping[str, str]) -> Worker:
 
 
 def _become_worker(spec: ContainerSpec, environ: Mapping[str, str], parent: int, writers: list[int]) -> NoReturn:
-    """In the fork, to its end."""
+    """In the fork, to its end.
+
+    It lives too briefly to make garbage, and looking for some would copy every page that it shares with the batch.
+    """
+    gc.disable()
     try:
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         for number, writer in enumerate(writers[:2], start=1):
