@@ -138,9 +138,11 @@ class Store:
     def prepare(self) -> None:
         """Create the directories that are missing, for their owner alone."""
         try:
-            os.makedirs(self.root, mode=0o700, exist_ok=True)
-            for name in ("blobs/sha256", "layers", "skeletons", "refs", "incoming", "containers"):
-                _make_private(self.root, name)
+            if not os.path.isdir(self.root):
+                os.makedirs(self.root, mode=0o700, exist_ok=True)
+                if os.access(parent := os.path.dirname(self.root), os.R_OK):
+                    sync_directory(parent)
+            _make_private(self.root, "blobs/sha256", "layers", "skeletons", "refs", "incoming", "containers")
         except OSError as error:
             raise StoreError(
                 f"cannot create the store {self.root}: {error.strerror}",
@@ -207,14 +209,20 @@ def _caller_ids() -> IdMap | None:
     return idmap.of_caller()
 
 
-def _make_private(root: str, name: str) -> None:
-    path = root
-    for part in name.split("/"):
-        path = f"{path}/{part}"
-        try:  # noqa: SIM105  # contextlib is not on the warm path
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass
+def _make_private(root: str, *names: str) -> None:
+    """Make the directories NAMES below ROOT, and those above them, durable: what is published there is to stay."""
+    parents: dict[str, None] = {}
+    for name in names:
+        path = root
+        for part in name.split("/"):
+            parent, path = path, f"{path}/{part}"
+            try:
+                os.mkdir(path, 0o700)
+                parents[parent] = None
+            except FileExistsError:
+                pass
+    for parent in parents:
+        sync_directory(parent)
 
 
 def read(path: str) -> bytes:

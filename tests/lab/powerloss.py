@@ -1,0 +1,121 @@
+"""What a power loss may take: the system calls of a command, and a disk that forgets whatever was not synced."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from lab.command import Command
+
+_CALLS = """
+openat write writev pwrite64 ftruncate setxattr lsetxattr fsetxattr mkdir mkdirat symlink symlinkat mknodat link linkat
+rename renameat renameat2 fsync fdatasync syncfs
+"""
+_LINE = re.compile(r"(?P<pid>\d+) +(?:<\.\.\. )?(?P<call>\w+)(?P<resumed> resumed>)?(?P<rest>.*)")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_OPEN = re.compile(r"(?:AT_FDCWD|\d+)<([^>]*)>")
+
+
+@dataclass(frozen=True)
+class Event:
+    """`call` on absolute paths, in the order in which calls ended (syncs) or began (all others)."""
+
+    call: str
+    paths: tuple[str, ...]
+
+
+def trace(command: Command, *words: str, log: pathlib.Path) -> list[Event]:
+    """What `command(*words)`, which must succeed, asks of the disk."""
+    options = ["-f", "-y", "-s", "4096", "-e", f"trace={','.join(_CALLS.split())}", "-o", str(log)]
+    done = subprocess.run(
+        ["strace", *options, *command.argv(*words)], env=dict(command.environment), capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return list(_events(log.read_text(errors="replace").splitlines()))
+
+
+def _events(lines: Iterable[str]) -> Iterator[Event]:
+    begun: dict[str, Event] = {}
+    for line in lines:
+        found = _LINE.fullmatch(line)
+        if not found or found["call"] not in _CALLS.split():
+            continue
+        rest = found["rest"]
+        if found["resumed"]:
+            event = begun.pop(found["pid"], None)
+            if event and " = -1 " not in rest:
+                yield event
+            continue
+        event = Event(found["call"], tuple(_paths(found["call"], rest)))
+        is_sync = "sync" in event.call
+        if event.call == "openat" and "O_CREAT" not in rest or " = -1 " in rest:
+            continue
+        if "<unfinished" in rest and is_sync:
+            begun[found["pid"]] = event
+        else:
+            yield event
+
+
+def _paths(call: str, rest: str) -> list[str]:
+    names = [] if "write" in call else _QUOTED.findall(rest)
+    places = _OPEN.findall(rest.partition(" = ")[0])
+    if call in ("fsync", "fdatasync", "syncfs", "ftruncate", "fsetxattr") or "write" in call:
+        return places[:1]
+    if call in ("symlink", "symlinkat"):
+        names = names[1:]
+    names = names[: 2 if "link" in call or "rename" in call else 1]
+    return [os.path.normpath(os.path.join((places or ["/"])[0], name)) for name in names]
+
+
+@dataclass
+class Disk:
+    """What would be lost: `contents` of files that have not been synced, and `names` whose directory has not."""
+
+    root: str
+    contents: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+
+    def apply(self, event: Event) -> None:
+        """AssertionError if EVENT makes something visible that a power loss would leave half."""
+        if not event.paths or not all(path.startswith(os.path.dirname(self.root)) for path in event.paths):
+            return
+        path = event.paths[-1]
+        if event.call == "syncfs":
+            self.contents -= self._below(path)
+            self.names -= self._below(path)
+        elif "sync" in event.call:
+            self.contents.discard(path)
+            self.names = {name for name in self.names if os.path.dirname(name) != path}
+        elif "rename" in event.call or event.call in ("link", "linkat"):
+            self._publish(event.paths[0], path)
+        elif event.call.startswith(("mkdir", "symlink", "mknod", "openat")):
+            self.names.add(path)
+        else:
+            self.contents.add(path)
+
+    def lost(self) -> set[str]:
+        """What would be lost after the command has ended, leftovers aside."""
+        return (self.contents | self.names) - self._below(f"{self.root}/incoming") - {f"{self.root}/containers"}
+
+    def _below(self, *tops: str) -> set[str]:
+        prefixes = tuple(f"{top}/" for top in tops)
+        return {path for path in self.contents | self.names if path.startswith(prefixes)}
+
+    def _publish(self, source: str, target: str) -> None:
+        name = os.path.relpath(target, self.root)
+        if name.startswith("incoming/"):
+            return
+        half = self._below(source) | ({source} & self.contents)
+        assert not half, f"{name} is made of what is not on disk: {half}"
+        room, _, rest = name.partition("/")
+        missing: set[str] = set()
+        if room == "layers":
+            missing = {f"{self.root}/skeletons/{rest}"} & self.names
+        elif room == "refs":
+            missing = self._below(*(f"{self.root}/{other}" for other in ("layers", "skeletons", "blobs")))
+        assert not missing, f"{name} needs what is not on disk: {missing}"
+        self.names.add(target)
