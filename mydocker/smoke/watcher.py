@@ -36,13 +36,14 @@ class Watcher:
         self.requests = {request.url: request for request in spec.expect.requests} if spec.expect else {}
         self.due = dict.fromkeys(self.requests, 0.0)
         self.asking: dict[int, Asking] = {}  # by descriptor
+        self.answers: dict[str, Any] = {}
 
     def watch(self, view: View) -> None:
         """Until the container has ended, or we are."""
         self._tell({"began": True})
         try:
             while True:
-                self._tell(file_facts(self.spec, view) | self._running_facts(view))
+                self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers)
                 self._ask(view)
                 self._hear()
         except ProcessLookupError:
@@ -83,19 +84,23 @@ class Watcher:
                 self.due[url] = float("inf")
 
     def _hear(self) -> None:
-        """Take the answers that come before the next look."""
+        """Take the answers that come before the next look, which the first of them hastens.
+
+        They are told together with what is seen then: a server that has answered is not to be seen as it was before.
+        """
         poll = select.poll()
         for descriptor in self.asking:
             poll.register(descriptor, select.POLLIN)
         until = time.monotonic() + INTERVAL
-        while (left := until - time.monotonic()) > 0:
+        answered = False
+        while not answered and (left := until - time.monotonic()) > 0:
             for descriptor, _ in poll.poll(left * 1000 + 1):
                 facts = self.asking[descriptor].take()
                 if facts is not None:
-                    poll.unregister(descriptor)
+                    answered = True
                     self._answered(self.asking.pop(descriptor).request.url, facts)
 
     def _answered(self, url: str, facts: dict[str, Any]) -> None:
-        self._tell({f"http {url}": facts})
+        self.answers[f"http {url}"] = facts
         now = time.monotonic()
         self.due[url] = now + min(LONGEST, max(INTERVAL, (now - self.began) / 10))
