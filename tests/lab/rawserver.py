@@ -52,9 +52,21 @@ def _answer(path: str, request: bytes, port: int) -> Iterator[bytes]:
         yield OK + f"Content-Length: {len(request)}\r\n\r\n".encode() + request
 
 
+def _request(connection: socket.socket) -> bytes:
+    """The whole of it: a body may come by itself."""
+    raw = b""
+    while b"\r\n\r\n" not in raw:
+        raw += connection.recv(65536)
+    head, _, body = raw.partition(b"\r\n\r\n")
+    lengths = [line.split(b":")[1] for line in head.splitlines() if line.lower().startswith(b"content-length:")]
+    while lengths and len(body) < int(lengths[0]):
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
 def _serve(connection: socket.socket, port: int) -> None:
     try:
-        request = connection.recv(65536)
+        request = _request(connection)
         for piece in _answer(request.split(b" ")[1].decode(), request, port):
             connection.sendall(piece)
         connection.close()
