@@ -386,16 +386,6 @@ FIELDS = (
         help="Add a line to /etc/hosts",
     ),
     Field(
-        name="ports",
-        key="ports",
-        metavar="[PUBLISHED:]PORT",
-        shape="ports",
-        parse=words.text,
-        merge="append",
-        group="isolation",
-        help="Ports under other numbers, for what `mydocker test` asks by http; nothing else is published yet",
-    ),
-    Field(
         name="dns",
         key="dns",
         flags=("--dns",),
@@ -580,6 +570,16 @@ FIELDS = (
         parse=words.text,
         group="flow",
         help="Whether `up` runs it again: no, or on-failure[:N]",
+    ),
+    Field(
+        name="ports",
+        key="ports",
+        metavar="[PUBLISHED:]PORT",
+        shape="ports",
+        parse=words.text,
+        merge="append",
+        group="verdict",
+        help="Ports under other numbers, for what `mydocker test` asks by http; nothing else is published yet",
     ),
     Field(
         name="expect",
