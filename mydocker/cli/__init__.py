@@ -23,6 +23,7 @@ OTHERS = (
     "images",
     "inspect",
     "load",
+    "lock",
     "login",
     "logout",
     "prune",

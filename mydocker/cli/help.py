@@ -14,6 +14,7 @@ Commands:
   up FILE...                               run the containers of spec files, in order
   test PATH...                             run spec files as a batch, and judge them
   check FILE...                            validate spec files, and run nothing
+  lock PATH...                             write down which images spec files mean, for --frozen
   explain FILE... | run ...                 print the equal docker run line
 
   pull IMAGE...                            fetch images from their registries

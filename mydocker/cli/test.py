@@ -9,7 +9,9 @@ from contextlib import ExitStack
 
 from mydocker.cli.output import complain
 from mydocker.cli.parser import Parser
+from mydocker.cli.supply import add_supply, supplied
 from mydocker.errors import MydockerError, SpecError, UsageError
+from mydocker.image.lockfile import NAME
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
@@ -59,6 +61,7 @@ def _parser() -> Parser:
     add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
     add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
     parser.add_profiles()
+    add_supply(parser)
     add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
     add("--maxfail", type=_count, metavar="N", help="begin no more after N have failed")
     add("--timeout", metavar="DURATION", help="end the whole batch after this time")
@@ -99,7 +102,20 @@ def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
         cases = by_tags(cases, options.tags)
     if options.last_failed:
         cases = memory.select(cases)
-    return [case.replace(number=number) for number, case in enumerate(cases)]
+    return _supplied(cases, options)
+
+
+def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
+    """CASES, numbered anew, with their images as --frozen and --offline want them."""
+    chosen = {"frozen": options.frozen, "offline": options.offline}
+    words = tuple(f"--{name}" for name, on in chosen.items() if on)
+    if options.frozen and options.lock_file != NAME:
+        words += ("--lock-file", options.lock_file)
+    specs = supplied([case.spec for case in cases], lock_file=options.lock_file, **chosen)
+    return [
+        case.replace(number=number, spec=spec, options=(*case.options, *words))
+        for number, (case, spec) in enumerate(zip(cases, specs, strict=True))
+    ]
 
 
 def _open_reports(words: list[str], files: ExitStack) -> list[Report]:

@@ -633,4 +633,6 @@ DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do no
 HELP = Switch(flags=("--help",), help="Print this text")
 REMOVE = Switch(flags=("--rm",), help="Accepted for Docker's sake: a run leaves nothing behind")
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
-SWITCHES = (REMOVE, RESULT, DRY_RUN, HELP)
+FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock says, and no other")
+OFFLINE = Switch(flags=("--offline",), help="Ask no registry: the image is here, or it is an error")
+SWITCHES = (REMOVE, RESULT, FROZEN, OFFLINE, DRY_RUN, HELP)
