@@ -135,6 +135,19 @@ class Store:
             lowerdirs[path] = None
         return StoredImage(reference=reference, manifest=manifest, config=config, lowerdirs=tuple(lowerdirs))
 
+    def is_there(self) -> bool:
+        """Whether anything was ever put here. StoreError if that cannot be seen: it is somebody else's."""
+        try:
+            os.stat(self.layers)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StoreError(
+                f"cannot read the store {self.root}: {error.strerror}",
+                hint="set MYDOCKER_ROOT to a directory of your own",
+            ) from None
+        return True
+
     def prepare(self) -> None:
         """Create the directories that are missing, for their owner alone."""
         try:
