@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RUNNING = ("run", "up")  # their exit codes are those of what they run
 OTHERS = (
     "check",
+    "config",
     "doctor",
     "explain",
     "fsck",

@@ -15,6 +15,7 @@ Commands:
   test PATH...                             run spec files as a batch, and judge them
   check FILE...                            validate spec files, and run nothing
   lock PATH...                             write down which images spec files mean, for --frozen
+  config FILE...                           print spec files in their normal form
   explain FILE... | run ...                 print the equal docker run line
 
   pull IMAGE...                            fetch images from their registries
