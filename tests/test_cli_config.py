@@ -102,6 +102,11 @@ cpus: 0.25
 cpuset: 0-2,5
 pids_limit: 9
 ---
+ports: [80, "8080-8081:80-81/udp", "127.0.0.1:5:6", "[::1]::7", {target: 9, published: 10}]
+---
+ports: [80]
+namespaces: {pid: host}
+---
 namespaces: []
 ---
 namespaces: {net: private, pid: host}
@@ -149,13 +154,23 @@ expect:
   max_memory: {lt: 64m}
   timed_out: false
   oom_killed: false
+  ports: {"tcp:80": listening, 81/udp: closed, tcp6:82: {listening: true, ip: ["::", "::1"]}}
+  process: {nginx: running, sh: {running: false}}
+  http:
+    http://localhost/$$: {status: 200, headers: ["a: b", "!c"], body: {have-len: 3}}
+    http://localhost/b:
+      {status: {lt: 500}, method: post, request-headers: ["A: b$$"], request-body: "x\ny", timeout: 3s,
+       no-follow-redirects: true, allow-insecure: true, username: u, password: $$p}
   within: 20s
+---
+expect: {process: {a: running}}
 ---
 expect:
   exit_code: {not: {ge: 3}}
   max_memory: 5
   stdout:
-    gjson: {a: "1", b: 1, c: 1.50, d: true, e: ~, f: [1, x], g: {equal: {h: [~, "true"]}}, i: {contain-element: {gt: 2}}}
+    gjson: {a: "1", b: 1, c: 1.50, d: true, e: ~, f: [1, x], g: {equal: {h: [~, "true"]}}}
+    not: {gjson: {i: {contain-element: {gt: 2}}, j: {contain-elements: [1, {have-len: 2}]}}}
     semver-constraint: ">=1.2 <2"
     contain-element: {match-regexp: a}
     contain-elements: [a, b]

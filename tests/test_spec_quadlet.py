@@ -100,6 +100,7 @@ def container(text: str, more: str = "", name: str = "web.container") -> Contain
         ("PodmanArgs=--cpus=0.5 -m 64m --privileged", "privileged", True),
         ("PodmanArgs=-e 'A=b c' --mount type=tmpfs,target=/t", "environment", {"A": "b c"}),
         ("PodmanArgs=--add-host a:1.2.3.4\nAddHost=b:1.2.3.4", "extra_hosts", (("a", "1.2.3.4"), ("b", "1.2.3.4"))),
+        ("PublishPort=80\nPublishPort=81:81/udp", "ports", ()),
         ("Notify=true\nExposeHostPort=50-59\nReloadSignal=HUP\nEnvironmentHost=false\nX-Mine=1", "name", "web"),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
@@ -162,7 +163,8 @@ def test_templates_have_instances(here: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[Container]\nImage=a\nPublishPort=8080:80", ["3:1: PublishPort is not supported"]),
+        ("[Container]\nImage=a\nPublishPort=8080:80",
+         ["3:13: port 80 as 8080 is not supported yet: the network is the host's"]),
         ("[Container]\nImage=a\n  Imag = b", ["3:3: unknown key 'Imag'; did you mean 'Image'?"]),
         ("[Container]\nImage=a\nNetwork=x.network", ["3:9: 'x.network': want host or none"]),
         ("[Container]\nImage=a\nNetwork=host\nNetwork=none", ["4:1: several networks are not supported yet"]),

@@ -10,7 +10,6 @@ from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
 _NULLS = ("", "~", "null", "Null", "NULL")  # YAML 1.2, section 10.2.1.1
 
@@ -71,12 +70,3 @@ def mapping_at(node: Node, entries: dict[str, Node]) -> Mapping:
     """A mapping at the place of NODE; each key stands where its value does."""
     pairs = tuple((Scalar(line=v.line, column=v.column, text=key, plain=True), v) for key, v in entries.items())
     return Mapping(line=node.line, column=node.column, entries=pairs)
-
-
-def data_at(node: Node, data: Any) -> Node:
-    """Plain data (text, true and false, lists, mappings) at the place of NODE."""
-    if isinstance(data, dict):
-        return mapping_at(node, {key: data_at(node, value) for key, value in data.items()})
-    if isinstance(data, list | tuple):
-        return list_at(node, [data_at(node, item) for item in data])
-    return text_at(node, str(data).lower() if isinstance(data, bool) else str(data))

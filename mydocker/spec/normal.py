@@ -10,6 +10,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.normalexpect import expect_data
+from mydocker.spec.port import Port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,6 +165,12 @@ def _healthcheck(check: Healthcheck) -> dict[str, Any]:
     }
 
 
+def _ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in port.as_dict().items() if value != getattr(Port, name, None)} for port in ports
+    ]
+
+
 _WRITERS: dict[str, Callable[[Any], Any]] = {
     "image": _image,
     "platform": str,
@@ -176,6 +183,7 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "stop_grace_period": duration,
     "devices": lambda devices: [device.as_dict() for device in devices],
     "extra_hosts": lambda hosts: [f"{name}={address}" for name, address in hosts],
+    "ports": _ports,
     "shm_size": size,
     "sysctls": dict,
     "ulimits": lambda limits: {name: {"soft": soft, "hard": hard} for name, (soft, hard) in limits.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.spec.expect import Request
 from mydocker.spec.expectation import CHANGE_OPERATORS, OUTPUT, PLAIN
 from mydocker.spec.matcher import ORDER
 from mydocker.spec.metadata import LISTS, MAPPINGS, SETS
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from mydocker.spec.expect import Check, Expect, Matcher
 
+_SWITCHES = {"follow": "no-follow-redirects", "verify": "allow-insecure"}
 _CHANGES = {op: key for key, op in CHANGE_OPERATORS.items()}
 
 
@@ -30,9 +32,14 @@ def expect_data(expect: Expect) -> dict[str, Any]:
             _add_file(found.setdefault(subject, []), check)
         elif subject == "changes":
             found.setdefault(subject, {})[_CHANGES[check.matcher.op]] = [*check.matcher.want]
-        else:
-            assert subject == "metadata", subject
+        elif subject == "metadata":
             _add_metadata(found.setdefault(subject, {}), check)
+        elif subject == "http":
+            _add_answer(found.setdefault(subject, {}), check)
+        else:
+            _add_state(found.setdefault(subject, {}), check)
+    for request in expect.requests:
+        found["http"][_key(request.url)] |= _request(request)
     return found | ({"within": duration(expect.within)} if expect.within else {})
 
 
@@ -62,6 +69,44 @@ def _add_metadata(metadata: dict[str, Any], check: Check) -> None:
         metadata.setdefault(kind, []).append(f"{'!' if matcher.op == 'not' else ''}{inner.want.want}")
     else:
         metadata[kind] = [*matcher.want] if kind in LISTS else matcher_data(matcher, "text")
+
+
+def _key(text: str) -> str:
+    """Unlike other keys, those of live checks may have variables in them."""
+    return text.replace("$", "$$")
+
+
+def _add_state(states: dict[str, Any], check: Check) -> None:
+    """Of a port or a program."""
+    subject, name, word = check.about
+    if word == "ip":
+        states[_key(name)].setdefault(word, []).append(check.matcher.want.want)
+    else:
+        states[_key(name)] = {word: check.matcher.want}
+
+
+def _add_answer(answers: dict[str, Any], check: Check) -> None:
+    _, url, name = check.about
+    answer = answers.setdefault(_key(url), {})
+    if name == "status":
+        answer[name] = matcher_data(check.matcher, "number")
+    else:
+        answer.setdefault(name, []).append(matcher_data(check.matcher, "text"))
+
+
+def _request(request: Request) -> dict[str, Any]:
+    """What of a request is not as it would be."""
+    from mydocker.spec.normal import duration
+
+    said = {name: value for name, value in request.as_dict().items() if value != getattr(Request, name, None)}
+    written: dict[str, Any] = {name: said[name] for name in ("method", "username", "password") if name in said}
+    if "headers" in said:
+        written["request-headers"] = [f"{name}: {value}" for name, value in request.headers]
+    if "body" in said:
+        written["request-body"] = request.body
+    if "timeout" in said:
+        written["timeout"] = duration(request.timeout)
+    return written | {key: True for name, key in _SWITCHES.items() if name in said}
 
 
 def matcher_data(matcher: Matcher, kind: str) -> Any:

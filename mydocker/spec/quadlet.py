@@ -11,11 +11,13 @@ from functools import partial
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.later import nearest
-from mydocker.spec.node import Mapping, Node, Scalar, data_at, list_at, text_at
-from mydocker.spec.quadletvalue import SPECIAL, Context, boolean, resolve, resolve_words, time_span
+from mydocker.spec.node import Mapping, Node, Scalar, list_at, text_at
+from mydocker.spec.quadletcontext import Context, boolean, resolve, resolve_words, time_span
+from mydocker.spec.quadletvalue import SPECIAL
 from mydocker.spec.reading import unknown_key
 from mydocker.spec.specifier import Unit
 from mydocker.spec.unitfile import Setting, parse_unit, split_words
+from mydocker.spec.values import data_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +48,7 @@ _OFF = ("EnvironmentHost", "SecurityLabelNested")  # accepted when they are swit
 _NO_EQUAL = """
     Annotation CgroupsMode ContainersConfModule DNSOption DNSSearch GIDMap GlobalArgs HealthLogDestination
     HealthMaxLogCount HealthMaxLogSize HealthOnFailure HealthStartupCmd HealthStartupInterval HealthStartupRetries
-    HealthStartupSuccess HealthStartupTimeout IP IP6 LogDriver LogOpt Mask NetworkAlias Pod PublishPort Retry RetryDelay
+    HealthStartupSuccess HealthStartupTimeout IP IP6 LogDriver LogOpt Mask NetworkAlias Pod Retry RetryDelay
     Secret SecurityLabelFileType SubGIDMap SubUIDMap Timezone UIDMap
 """
 CONTAINER = frozenset((*_LAST, *_EACH, *_WORDS, *_SWITCHES, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL.split()))
