@@ -32,6 +32,7 @@ OTHERS = (
     "push",
     "rmi",
     "save",
+    "schema",
     "tag",
     "test",
     "volume",

@@ -16,6 +16,7 @@ Commands:
   check FILE...                            validate spec files, and run nothing
   lock PATH...                             write down which images spec files mean, for --frozen
   config FILE...                           print spec files in their normal form
+  schema                                   print what a spec file may hold, for editors
   explain FILE... | run ...                 print the equal docker run line
 
   pull IMAGE...                            fetch images from their registries
