@@ -17,6 +17,7 @@ RUNNING = ("run", "up")  # their exit codes are those of what they run
 OTHERS = (
     "check",
     "config",
+    "diff",
     "doctor",
     "explain",
     "fsck",

@@ -13,6 +13,7 @@ Commands:
   run [OPTIONS] IMAGE [COMMAND [ARG...]]   run one container
   up FILE...                               run the containers of spec files, in order
   test PATH...                             run spec files as a batch, and judge them
+  diff [ID]                                what a container changed that 'test' has kept
   check FILE...                            validate spec files, and run nothing
   lock PATH...                             write down which images spec files mean, for --frozen
   config FILE...                           print spec files in their normal form

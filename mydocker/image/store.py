@@ -9,6 +9,7 @@
       refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `Ref`)
       incoming/                       what is being written, see incoming.py
       containers/<id>/                one running container each, the runtime's
+      kept/<id>/                      what a failed test has left, the runtime's
       seccomp/<key>                   compiled system call filters, the runtime's
 
 A component of a repository's name begins with neither `:` nor `@`, so no two names share a path. Everything is
