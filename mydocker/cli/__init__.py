@@ -13,7 +13,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RUNNING = ("run", "up")  # their exit codes are those of what they run
+RUNNING = ("run", "up", "record")  # their exit codes are those of what they run
 OTHERS = (
     "check",
     "config",

@@ -15,6 +15,7 @@ Commands:
   test PATH...                             run spec files as a batch, and judge them
   diff [ID]                                what a container changed that 'test' has kept
   check FILE...                            validate spec files, and run nothing
+  record [OPTIONS] IMAGE [COMMAND...]      run a container, and write a spec that expects what held
   lock PATH...                             write down which images spec files mean, for --frozen
   config FILE...                           print spec files in their normal form
   schema                                   print what a spec file may hold, for editors
