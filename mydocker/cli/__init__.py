@@ -13,11 +13,9 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RUNNING = ("run", "up", "record")  # their exit codes are those of what they run
+RUNNING = ("run", "up")  # their exit codes are those of what they run
 OTHERS = (
     "check",
-    "config",
-    "diff",
     "doctor",
     "explain",
     "fsck",
@@ -25,7 +23,6 @@ OTHERS = (
     "images",
     "inspect",
     "load",
-    "lock",
     "login",
     "logout",
     "prune",
@@ -33,7 +30,6 @@ OTHERS = (
     "push",
     "rmi",
     "save",
-    "schema",
     "tag",
     "test",
     "volume",

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from mydocker.errors import ImageError
 
-PIECE = 1 << 20  # bytes of output at a time
+PIECE = 120 << 10  # bytes of output at a time: malloc(3) asks the kernel for what is larger, page by page, each time
 _FEED = 64 << 10  # bytes of input at a time: what follows a member's end is copied, so keep that short
 _WINDOW_LOG = 27  # 128 MiB, the most that `zstd` itself takes without --long; a frame may ask for 2 GiB
 

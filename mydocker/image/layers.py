@@ -1,8 +1,9 @@
-"""The layers of an image that the store lacks: fetched three at a time, verified on the way, published one by one.
+"""The layers of an image that the store lacks: fetched three at a time, verified on the way, published when durable.
 
-    source -> size and digest -> inflate -> diff ID -> scan -> confined tar -> rename
+    source -> size and digest -> inflate -> diff ID -> scan -> confined tar -> syncfs -> rename
 
-Nothing waits for a whole layer, nothing keeps one in memory.
+Nothing waits for a whole layer, nothing keeps one in memory. What has been written goes to the disk while the rest
+arrives, and layers that end at about the same time wait for it together.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from mydocker import kernel, tools
 from mydocker.errors import ImageError, StoreError
@@ -31,6 +32,7 @@ from mydocker.record import Record
 from mydocker.reference import Digest
 
 PARALLEL = 3
+AHEAD = 0.25  # seconds after which what has been written is sent to the disk, so that little is left for the end
 BATCH = 64  # layers begun at once: each takes a few descriptors, of which a process often has 1,024
 _CAP_MKNOD = 27
 
@@ -40,6 +42,7 @@ class _Job(Record):
     diff_id: Digest
     claim: Claim
     unpacker: Unpacker
+    skeleton: Writer
 
 
 class _Stopped(Exception):
@@ -57,12 +60,22 @@ def fetch(
     missing = sorted((diff_id for diff_id in wanted if not os.path.isdir(store.layer_path(diff_id))), key=str)
     for start in range(0, len(missing), BATCH):
         with ExitStack() as stack:
+            disk = stack.enter_context(_opened(store.incoming))  # before anything is written: see kernel.syncfs
             jobs = []
             for diff_id in missing[start : start + BATCH]:
                 claim = stack.enter_context(Claim(store, diff_id))
                 if not claim.is_done:
                     jobs.append(_begin(wanted[diff_id], diff_id, claim, store.ids, stack))
-            _run(sorted(jobs, key=lambda job: -job.descriptor.size), source, progress)  # the longest first
+            _run(sorted(jobs, key=lambda job: -job.descriptor.size), source, progress, disk)  # the longest first
+
+
+@contextmanager
+def _opened(directory: str) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _begin(descriptor: Descriptor, diff_id: Digest, claim: Claim, ids: IdMap | None, stack: ExitStack) -> _Job:
@@ -71,17 +84,20 @@ def _begin(descriptor: Descriptor, diff_id: Digest, claim: Claim, ids: IdMap | N
     what = f"layer {descriptor.digest}"
     unpacker = Unpacker(claim.directory, tar=tools.find("tar"), lock=claim.lock, what=what, ids=ids)
     stack.callback(unpacker.abort)  # before the claim's end removes the directory
-    return _Job(descriptor=descriptor, diff_id=diff_id, claim=claim, unpacker=unpacker)
+    skeleton = Writer(claim.lock)
+    return _Job(descriptor=descriptor, diff_id=diff_id, claim=claim, unpacker=unpacker, skeleton=skeleton)
 
 
-def _run(jobs: list[_Job], source: Source, progress: Callable[[Step], None]) -> None:
-    """Work on JOBS in a few threads. Raises the first failure; the other threads have ended by then."""
+def _run(jobs: list[_Job], source: Source, progress: Callable[[Step], None], disk: int) -> None:
+    """Work on JOBS in a few threads, and publish what they complete on the file system of DISK. Raises the first
+    failure; the threads have ended by then."""
     crew = _Crew(jobs, source, progress)
     # daemons: an interrupted pull must not wait for a source that says nothing
     threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(PARALLEL, len(jobs)))]
     try:
         for thread in threads:
             thread.start()
+        crew.publish(disk, threads=len(threads))
         for thread in threads:
             thread.join()
     except BaseException:  # an interrupt
@@ -96,12 +112,13 @@ def _run(jobs: list[_Job], source: Source, progress: Callable[[Step], None]) -> 
 
 
 class _Crew:
-    """What the threads share; each of them does `work`."""
+    """What the threads share; each of them does `work`, and the one that has started them `publish`."""
 
     def __init__(self, jobs: list[_Job], source: Source, progress: Callable[[Step], None]) -> None:
         self.stop = threading.Event()
         self.failures: list[BaseException] = []
         self._waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._complete: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()  # None: a thread has ended
         for job in jobs:
             self._waiting.put(job)
         self._source, self._progress, self._telling = source, progress, threading.Lock()
@@ -117,27 +134,60 @@ class _Crew:
             try:
                 job = self._waiting.get_nowait()
                 _fetch_one(job, self._source, self.tell, self.stop)
+                self._complete.put(job)
             except queue.Empty:  # another thread was faster
-                return
-            except BaseException as error:  # raised again by the thread that waits for us
-                self.failures.append(error)
-                self.stop.set()
+                break
+            except BaseException as error:
+                self._fail(error)
+        self._complete.put(None)
+
+    def publish(self, disk: int, *, threads: int) -> None:
+        """Until all THREADS have ended, wait for what they complete, make it durable and visible."""
+        while threads:
+            jobs = self._completed()
+            threads -= jobs.count(None)
+            try:
+                unpacked = [job for job in jobs if job and self._is_unpacked(job)]
+                kernel.syncfs(disk)
+                for job in unpacked:
+                    job.claim.publish()
+                    self.tell(_done(job.descriptor))
+            except Exception as error:
+                self._fail(error)
+
+    def _completed(self) -> list[_Job | None]:
+        """What there is to publish, perhaps nothing as yet."""
+        jobs: list[_Job | None] = []
+        with suppress(queue.Empty):
+            jobs.append(self._complete.get(timeout=AHEAD))
+            while True:
+                jobs.append(self._complete.get_nowait())
+        return jobs
+
+    def _is_unpacked(self, job: _Job) -> bool:
+        try:
+            job.unpacker.wait()
+            job.skeleton.finish()
+        except Exception as error:
+            self._fail(error)
+            return False
+        return True
+
+    def _fail(self, error: BaseException) -> None:
+        self.failures.append(error)
+        self.stop.set()
 
 
 def _fetch_one(job: _Job, source: Source, tell: Callable[[Step], None], stop: threading.Event) -> None:
     what = f"layer {job.descriptor.digest}"
     with closing(blob.chunks(source, job.descriptor)) as chunks:
         _unpack(job, _watched(chunks, job.descriptor, tell, stop), what)
-    size = job.descriptor.size
-    text = f"{_name(job.descriptor)}: {megabytes(size)} done"
-    tell(Step(text=text, blob=job.descriptor.digest, done=size, size=size))
 
 
 def _unpack(job: _Job, arriving: Iterator[bytes], what: str) -> None:
     stored = Verified(arriving, digest=job.descriptor.digest, size=job.descriptor.size, what=what)
     plain = inflate(stored, compression=compression(job.descriptor), what=what)
-    skeleton = Writer(job.claim.lock)
-    scan = Scan(what=what, devices=_can_make_devices(), skeleton=skeleton)
+    scan = Scan(what=what, devices=_can_make_devices(), skeleton=job.skeleton)
     try:
         job.unpacker.write(scan.filter(Verified(plain, digest=job.diff_id, what=f"{what}: diff ID")))
     except StoreError:
@@ -145,9 +195,7 @@ def _unpack(job: _Job, arriving: Iterator[bytes], what: str) -> None:
     except ImageError:
         stored.drain()  # a digest that does not match explains whatever else is wrong
         raise
-    job.unpacker.finish(hidden=scan.hidden, opaque=scan.opaque)
-    skeleton.finish()
-    job.claim.publish()
+    job.unpacker.complete(hidden=scan.hidden, opaque=scan.opaque)
 
 
 def _watched(
@@ -161,6 +209,12 @@ def _watched(
         done += len(chunk)
         tell(step.replace(done=done))
         yield chunk
+
+
+def _done(descriptor: Descriptor) -> Step:
+    size = descriptor.size
+    text = f"{_name(descriptor)}: {megabytes(size)} done"
+    return Step(text=text, blob=descriptor.digest, done=size, size=size)
 
 
 def _name(descriptor: Descriptor) -> str:

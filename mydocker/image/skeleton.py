@@ -82,12 +82,11 @@ class Writer:
         self._crc = self._size = 0
 
     def finish(self) -> None:
-        """The archive has been verified: make the skeleton complete and durable."""
+        """The archive has been verified: make the skeleton complete. Its user makes it durable, see incoming.py."""
         self._add(END, b"")
         self._write(self._compressor.compress(bytes(self._batch)) + self._compressor.flush())
         text = f"skeleton 1 {self._bytes}".encode()
         os.pwrite(self._descriptor, text + f" {self._zlib.crc32(text):08x}".encode().ljust(_HEADER - len(text)), 0)
-        os.fsync(self._descriptor)
 
     def _add(self, kind: bytes, data: bytes | memoryview) -> None:
         self._batch += _RECORD.pack(kind, len(data))

@@ -137,10 +137,7 @@ class Scan:
             raise refuse(self._what, entry.name, str(problem)) from None
         if WHITEOUT in entry.name and self._is_mark(entry, parts):
             return None
-        if entry.type in (tarheader.CHARACTER, tarheader.BLOCKDEV) and not self._devices:
-            self._hide(entry, parts)  # what a lower layer has there is not to be seen in its place
-            return None
-        return parts
+        return parts if self._devices or entry.type not in (tarheader.CHARACTER, tarheader.BLOCKDEV) else None
 
     def _count(self, entry: Entry) -> None:
         self._entries += 1
@@ -160,21 +157,14 @@ class Scan:
         hidden = parts[-1].removeprefix(WHITEOUT)
         if marks != parts[-1:] or hidden in (b"", b".", b".."):
             raise refuse(self._what, entry.name, "not a valid whiteout")
-        if parts[-1] == OPAQUE:
-            self._remember(entry)
-            self.opaque.append(b"/".join(parts[:-1]))
-        else:
-            self._hide(entry, [*parts[:-1], hidden])
-        return True
-
-    def _hide(self, entry: Entry, parts: list[bytes]) -> None:
-        self._remember(entry)
-        self.hidden.append(b"/".join(parts))
-
-    def _remember(self, entry: Entry) -> None:
         self._names += len(entry.name)
         if self._names > WHITEOUT_LIMIT:
             raise ImageError(f"{self._what}: its whiteouts take more than {WHITEOUT_LIMIT >> 20} MiB")
+        if parts[-1] == OPAQUE:
+            self.opaque.append(b"/".join(parts[:-1]))
+        else:
+            self.hidden.append(b"/".join((*parts[:-1], hidden)))
+        return True
 
 
 def _check(entry: Entry, parts: list[bytes]) -> None:

@@ -2,7 +2,7 @@
 
     we -- archive --> GNU tar            it writes; its complaints go to its parent, our child
     we -- orders ---> our child          whiteouts, and the word that everything has been verified
-    we <-- report --- our child          nothing if all is well and durable, else a letter and a message
+    we <-- report --- our child          nothing if all is well, else a letter and a message
 
 GNU tar, because it is several times as fast as anything in Python. It is executed by its path from between fork and
 confinement, which no library does for us.
@@ -81,8 +81,8 @@ class Unpacker:
                 batch, size = [], 0
         self._send(batch, size)
 
-    def finish(self, *, hidden: list[bytes], opaque: list[bytes]) -> None:
-        """The archive is complete and verified: wait until the layer is on disk, whiteouts included."""
+    def complete(self, *, hidden: list[bytes], opaque: list[bytes]) -> None:
+        """The archive is complete and verified: let the layer be finished, whiteouts included."""
         self._archive = _close(self._archive)
         records = [b"h" + path for path in hidden] + [b"o" + path for path in opaque]
         try:
@@ -91,6 +91,9 @@ class Unpacker:
                 orders.write(b"\0".join([*records, _VERIFIED]))
         except BrokenPipeError:
             pass  # the report says why
+
+    def wait(self) -> None:
+        """Wait until all of the layer has been written, though perhaps not to the disk. Raises what went wrong."""
         self._raise_failure(self._wait())
 
     def abort(self) -> None:
@@ -172,8 +175,8 @@ def _child(directory: str, tar: str, archive: int, orders: int, report: int, loc
         os.set_inheritable(report, True)
         kind = b"I"
         text = _extract(tar, archive, own_files=ids is not None and ids.is_single)
-        if not text and _carry_out(orders, in_namespace=ids is not None):
-            kernel.syncfs(os.open(".", os.O_RDONLY))
+        if not text:
+            _carry_out(orders, in_namespace=ids is not None)
     except OSError as error:
         where = f": {os.fsdecode(error.filename)}" if error.filename else ""
         text = f"{error.strerror}{where}".encode(errors="replace")
@@ -224,18 +227,17 @@ def _extract(tar: str, archive: int, *, own_files: bool) -> bytes:
     return (said or b"tar ended with status %d" % os.waitstatus_to_exitcode(status)) if status else b""
 
 
-def _carry_out(orders: int, *, in_namespace: bool) -> bool:
-    """Write the whiteouts. False if the archive turned out to be wrong, or whoever checks it is gone."""
+def _carry_out(orders: int, *, in_namespace: bool) -> None:
+    """Write the whiteouts; none if the archive turned out to be wrong, or whoever checks it is gone."""
     with os.fdopen(orders, "rb") as stream:
         *records, word = stream.read().split(b"\0")
     if word != _VERIFIED:
-        return False
+        return
     root = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     whiteout.apply(
         root,
         hidden=[path[1:] for path in records if path[:1] == b"h"],
         opaque=[path[1:] for path in records if path[:1] == b"o"],
-        space="user.overlay" if in_namespace else "trusted.overlay",
+        attribute="user.overlay.opaque" if in_namespace else "trusted.overlay.opaque",
     )
     os.close(root)
-    return True

@@ -29,7 +29,6 @@ def as_data(result: Result) -> dict[str, Any]:
         "stdout": clean(finding.stdout),
         "stderr": clean(finding.stderr),
         "again": clean(case.again),
-        "kept": finding.kept or None,
     }
 
 
