@@ -106,6 +106,8 @@ LOWER: Entries = {"d": DIR, "d/old": b"1", "d/sub": DIR, "d/sub/x": b"1", "file"
         ([("file", b"2"), ("file", WHITEOUT)], ["d", "d/old", "d/sub", "d/sub/x", "file", "link"]),
         ([("link", DIR), ("link/y", b"2")], ["d", "d/old", "d/sub", "d/sub/x", "file", "link", "link/y"]),
         ({"": OPAQUE, "only": b"2"}, ["only"]),
+        ({"new": DIR, "new/x": WHITEOUT, "d": DIR}, ["d", "d/old", "d/sub", "d/sub/x", "file", "link", "new"]),
+        ([("file", DIR), ("file/x", WHITEOUT), ("file/y", b"2"), ("d", WHITEOUT)], ["file", "file/y", "link"]),
     ],
 )
 def test_whiteouts_as_the_specification_has_them(

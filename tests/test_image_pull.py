@@ -180,7 +180,7 @@ def test_layers_used_twice_are_one(registry: Registry, pull: Pull) -> None:
     built = oci.image([same, layer({"b": b""}), same])
     registry.push(built, "pull/twice")
     image = pull("pull/twice")
-    assert image.lowerdirs[0] == image.lowerdirs[2] != image.lowerdirs[1]
+    assert [os.listdir(path) for path in image.lowerdirs] == [["b"], ["a"]]  # overlayfs takes a directory once
     assert registry.blob_fetches(oci.digest(built.layers[0])) == 1
 
 

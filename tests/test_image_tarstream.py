@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
+import tempfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab.oci import (
     DIR,
@@ -24,13 +26,16 @@ from lab.oci import (
 )
 
 from mydocker.errors import ImageError
+from mydocker.image import skeleton, tarheader
 from mydocker.image.tarstream import DEPTH_LIMIT, SIZE_LIMIT, Scan
 
 FORMATS = [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]
 
 
-def scan(archive: bytes, *, devices: bool = True, chunk: int = 1000) -> tuple[Scan, bytes]:
-    found = Scan(what="layer x", devices=devices)
+def scan(
+    archive: bytes, *, devices: bool = True, chunk: int = 1000, skeleton: skeleton.Writer | None = None
+) -> tuple[Scan, bytes]:
+    found = Scan(what="layer x", devices=devices, skeleton=skeleton)
     pieces = (archive[start : start + chunk] for start in range(0, len(archive), chunk))
     return found, b"".join(found.filter(pieces))
 
@@ -69,10 +74,59 @@ def test_what_is_right_passes_unchanged(format: int) -> None:
     assert (found.hidden, found.opaque) == ([], [])
 
 
+PLAIN: Entries = {f"d{n}/": DIR for n in range(5)} | {f"d{n % 5}/f{n}": b"x" * (n * 97) for n in range(40)}
+MIXED: Entries = {"first": b"1", **EVERYTHING, **PLAIN, "d1/gone": WHITEOUT, "d2/f2/": b"a directory now", "d3": OPAQUE}
+
+
 @given(st.integers(1, 5000), st.sampled_from(FORMATS))
 def test_the_size_of_the_chunks_does_not_matter(chunk: int, format: int) -> None:
     archive = layer(EVERYTHING, format=format)
     assert scan(archive, chunk=chunk)[1] == scan(archive, chunk=len(archive))[1]
+
+
+@given(st.integers(300, 70_000), st.sampled_from([tarfile.USTAR_FORMAT, *FORMATS]))
+@settings(max_examples=30, deadline=None)
+def test_entries_are_read_alike_in_haste_and_with_care(chunk: int, format: int) -> None:
+    """In haste if a chunk has the whole entry."""
+    archive = layer(PLAIN if format == tarfile.USTAR_FORMAT else MIXED, format=format)
+    assert _seen(archive, chunk=chunk) == _seen(archive, chunk=200)
+
+
+def _seen(archive: bytes, *, chunk: int) -> tuple[object, ...]:
+    with tempfile.TemporaryFile() as file:
+        writer = skeleton.Writer(file.fileno())
+        found, passed = scan(archive, chunk=chunk, skeleton=writer)
+        writer.finish()
+        records = list(skeleton.records(f"/proc/self/fd/{file.fileno()}"))
+    kinds = itertools.groupby(records, lambda record: record[0])
+    merged = [(kind, b"".join(body for _, body in group)) for kind, group in kinds]  # literal bytes come in any pieces
+    return found.hidden, found.opaque, passed, merged
+
+
+@given(st.integers(0, 511), st.binary(min_size=1, max_size=9))
+def test_what_is_read_in_haste_means_the_same_with_care(place: int, noise: bytes) -> None:
+    """A header with something else in it, and its checksum right again."""
+    header = bytearray(_raw("dir/name", File(b"x" * 700)))
+    header[place : place + len(noise)] = noise[: max(0, 512 - place)]
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    if found := tarheader.plain(memoryview(header)[:512]):
+        entry = tarheader.decode(bytes(header[:512]), {})
+        assert (b"/".join(tarheader.components(entry.name)), entry.size, entry.extent) == (*found, found[1])
+        assert entry.is_plain or entry.type == tarheader.DIRECTORY
+
+
+def test_a_global_header_belongs_to_no_entry() -> None:
+    own = _raw("x", File(b"1", headers={"comment": "own"}))
+    shared = tarfile.TarInfo.create_pax_global_header({"comment": "shared"})
+    assert scan(shared + own)[1] == own + bytes(1024)
+    assert "a global header among" in refusal(own[:1024] + shared + own[1024:])
+
+
+@pytest.mark.parametrize("chunk", [100, 100_000])
+def test_the_last_padding_may_be_missing(chunk: int) -> None:
+    archive = layer({"a": b"x" * 700})
+    assert scan(archive[: 512 + 700], chunk=chunk)[1] == archive[:1536] + bytes(1024)
 
 
 @given(st.binary(max_size=3000), st.integers(0, 4000))
@@ -122,7 +176,10 @@ def test_a_whiteout_s_long_name_goes_with_it() -> None:
 
 def test_devices_are_dropped_where_they_cannot_be_made() -> None:
     archive = layer({"null": CharDevice(1, 3), "fifo": Fifo(), "file": b"1"})
-    assert names(scan(archive, devices=False)[1]) == ["fifo", "file"]
+    found, left = scan(archive, devices=False)
+    assert names(left) == ["fifo", "file"]
+    assert found.hidden and not set(found.hidden) & {b"fifo", b"file"}  # what lower layers have there stays unseen
+    assert scan(archive)[0].hidden == []
 
 
 @pytest.mark.parametrize(

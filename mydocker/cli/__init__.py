@@ -13,9 +13,11 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RUNNING = ("run", "up")  # their exit codes are those of what they run
+RUNNING = ("run", "up", "record")  # their exit codes are those of what they run
 OTHERS = (
     "check",
+    "config",
+    "diff",
     "doctor",
     "explain",
     "fsck",
@@ -23,6 +25,7 @@ OTHERS = (
     "images",
     "inspect",
     "load",
+    "lock",
     "login",
     "logout",
     "prune",
@@ -30,6 +33,7 @@ OTHERS = (
     "push",
     "rmi",
     "save",
+    "schema",
     "tag",
     "test",
     "volume",

@@ -21,7 +21,7 @@ def fsck_command(argv: list[str]) -> int:
     parser.add_argument("--repair", action="store_true", help="remove what is damaged: the next pull fetches it again")
     options = parser.parse_args(argv)
     store = Store.open(os.environ)
-    if not os.path.isdir(store.layers):
+    if not store.is_there():
         return 0
     if not options.repair:
         return _report(fsck.check(store), fate=lambda damage: "")

@@ -13,7 +13,12 @@ Commands:
   run [OPTIONS] IMAGE [COMMAND [ARG...]]   run one container
   up FILE...                               run the containers of spec files, in order
   test PATH...                             run spec files as a batch, and judge them
+  diff [ID]                                what a container changed that 'test' has kept
   check FILE...                            validate spec files, and run nothing
+  record [OPTIONS] IMAGE [COMMAND...]      run a container, and write a spec that expects what held
+  lock PATH...                             write down which images spec files mean, for --frozen
+  config FILE...                           print spec files in their normal form
+  schema                                   print what a spec file may hold, for editors
   explain FILE... | run ...                 print the equal docker run line
 
   pull IMAGE...                            fetch images from their registries

@@ -9,17 +9,22 @@ from mydocker.cli.parser import Parser
 from mydocker.image.progress import megabytes
 from mydocker.image.prune import Busy, prune
 from mydocker.image.store import Store
-from mydocker.runtime import rundir
+from mydocker.runtime import kept, rundir
 
 
 def prune_command(argv: list[str]) -> int:
-    """Remove layers and blobs of no image, and what killed runs and pulls have left; say what; 0."""
-    parser = Parser("prune", description="Remove layers that no image has, and what killed runs and pulls have left.")
+    """Remove layers and blobs of no image, what killed runs and pulls left, and what tests have kept; say what; 0."""
+    text = "Remove layers that no image has, what killed runs and pulls have left, and what failed tests have kept."
+    parser = Parser("prune", description=text)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     options = parser.parse_args(argv)
     store = Store.open(os.environ)
     if not options.dry_run and os.path.isdir(store.containers):
         rundir.sweep(store.containers)
+    for path in kept.leftovers(store.root):
+        print(f"kept container {os.path.basename(path).lstrip('.')}")
+        if not options.dry_run:
+            kept.remove(path)
     freed = 0
     try:
         for removal in prune(store, dry_run=options.dry_run):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mydocker.image.progress import Step
     from mydocker.runtime.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.spec.argv import RunRequest
     from mydocker.spec.container import ContainerSpec
 
 
@@ -32,14 +33,22 @@ def run_command(argv: list[str]) -> int:
 
         print(run_help())
         return 0
+    spec = _supplied(request) if request.frozen or request.offline else request.spec
     if request.dry_run:
         from mydocker.cli.dryrun import show
 
-        show(_prepare(request.spec))
+        show(_prepare(spec))
         return 0
-    outcome = run(_prepare(request.spec)) if request.result is None else _run_on_record(request.spec, request.result)
+    outcome = run(_prepare(spec)) if request.result is None else _run_on_record(spec, request.result)
     name_memory_kill(outcome)
     return outcome.status
+
+
+def _supplied(request: RunRequest) -> ContainerSpec:
+    from mydocker.cli.supply import supplied
+
+    [spec] = supplied([request.spec], frozen=request.frozen, offline=request.offline)
+    return spec
 
 
 def _prepare(spec: ContainerSpec) -> LaunchPlan:

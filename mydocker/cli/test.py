@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from contextlib import ExitStack
 
-from mydocker.cli.output import complain
+from mydocker.cli import onfailure
+from mydocker.cli.output import complain, say
 from mydocker.cli.parser import Parser
+from mydocker.cli.supply import add_supply, supplied
 from mydocker.errors import MydockerError, SpecError, UsageError
+from mydocker.image.lockfile import NAME
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
@@ -35,7 +39,8 @@ def test_command(argv: list[str]) -> int:
     """Run the cases that ARGV names; what the verdicts come to as an exit code."""
     with ExitStack() as files:
         try:
-            options = _parser().parse_args(argv)
+            options = _parser().parse_args(_with_seed(argv))
+            onfailure.check(options.on_failure)
             limits = _limits(options)
             memory = Memory(f"{Store.open(os.environ).root}/failed.json")
             cases = _cases(options, memory)
@@ -46,7 +51,7 @@ def test_command(argv: list[str]) -> int:
         if not cases:
             complain(MydockerError("there is nothing to test", hint="a folder's tests are its *.smoke.yaml files"))
             return NO_TESTS
-        return _run(cases, limits, reports, memory)
+        return _run(cases, limits, reports, memory, options)
 
 
 def _parser() -> Parser:
@@ -59,8 +64,15 @@ def _parser() -> Parser:
     add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
     add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
     parser.add_profiles()
+    add_supply(parser)
     add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
     add("--maxfail", type=_count, metavar="N", help="begin no more after N have failed")
+    add(
+        "--on-failure",
+        choices=onfailure.CHOICES,
+        help="keep: keep what a failed container wrote, see 'mydocker diff'; shell: a shell there (one at a time)",
+    )
+    add("--shuffle", metavar="SEED", type=_seed, help="run in another order, --shuffle=SEED in the same one again")
     add("--timeout", metavar="DURATION", help="end the whole batch after this time")
     add(
         "--report",
@@ -81,9 +93,24 @@ def _count(text: str) -> int:
 _count.__name__ = "number"  # argparse names the type of a value that it refuses
 
 
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError
+    return int(text)
+
+
+_seed.__name__ = "seed"
+
+
+def _with_seed(argv: list[str]) -> list[str]:
+    """ARGV, with a seed for --shuffle where there is none: argparse would take the word after it."""
+    return [f"--shuffle={random.randrange(10**6)}" if word == "--shuffle" else word for word in argv]
+
+
 def _limits(options: argparse.Namespace) -> Limits:
     return Limits(
-        jobs=options.jobs or len(os.sched_getaffinity(0)),
+        jobs=1 if options.on_failure == onfailure.SHELL else options.jobs or len(os.sched_getaffinity(0)),
+        keep=options.on_failure is not None,
         max_failures=options.maxfail,
         timeout=parse_duration(options.timeout) if options.timeout else None,
     )
@@ -99,7 +126,20 @@ def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
         cases = by_tags(cases, options.tags)
     if options.last_failed:
         cases = memory.select(cases)
-    return [case.replace(number=number) for number, case in enumerate(cases)]
+    return _supplied(cases, options)
+
+
+def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
+    """CASES, numbered anew, with their images as --frozen and --offline want them."""
+    chosen = {"frozen": options.frozen, "offline": options.offline}
+    words = tuple(f"--{name}" for name, on in chosen.items() if on)
+    if options.frozen and options.lock_file != NAME:
+        words += ("--lock-file", options.lock_file)
+    specs = supplied([case.spec for case in cases], lock_file=options.lock_file, **chosen)
+    return [
+        case.replace(number=number, spec=spec, options=(*case.options, *words))
+        for number, (case, spec) in enumerate(zip(cases, specs, strict=True))
+    ]
 
 
 def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
@@ -118,15 +158,20 @@ def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
     return reports
 
 
-def _run(cases: list[Case], limits: Limits, reports: list[Report], memory: Memory) -> int:
+def _run(cases: list[Case], limits: Limits, reports: list[Report], memory: Memory, options: argparse.Namespace) -> int:
     began = time.monotonic()
-    batch = Batch(cases, limits=limits, environ=os.environ)
     to_people = all(report.file is not sys.stdout for report in reports)
+    if options.shuffle is not None:
+        cases = random.Random(options.shuffle).sample(cases, len(cases))
+        say(f"mydocker: run in the order of --shuffle={options.shuffle}")
+    batch = Batch(cases, limits=limits, environ=os.environ)
     results: list[Result] = []
     for result in _in_order(_told(batch.results(), reports)):
         results.append(result)
         if to_people:
             _print(*lines_of(result))
+        if options.on_failure == onfailure.SHELL:
+            onfailure.open_shell(result)
     seconds = time.monotonic() - began
     memory.keep(results)
     for report in reports:

@@ -8,6 +8,7 @@ from mydocker.cli.output import complain, name_memory_kill, say
 from mydocker.cli.parser import Parser
 from mydocker.cli.result import ResultFile
 from mydocker.cli.run import progress
+from mydocker.cli.supply import add_supply, supplied
 from mydocker.errors import MydockerError, SpecError
 from mydocker.runtime.plan import LaunchPlan
 from mydocker.runtime.run import prepare, run
@@ -23,12 +24,18 @@ def up_command(argv: list[str]) -> int:
     parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
     parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
     parser.add_profiles()
+    add_supply(parser)
     parser.add_argument("--result", metavar="FILE", help="write how each ended to FILE, as a line of JSON")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
     options = parser.parse_args(argv)
     results = ResultFile(options.result) if options.result is not None else None
     try:
-        specs = _load(options.files, options.profile)
+        specs = supplied(
+            _load(options.files, options.profile),
+            frozen=options.frozen,
+            offline=options.offline,
+            lock_file=options.lock_file,
+        )
     except MydockerError as error:
         if results:
             results.add(error=error)

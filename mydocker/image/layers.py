@@ -117,6 +117,7 @@ class _Crew:
     def __init__(self, jobs: list[_Job], source: Source, progress: Callable[[Step], None]) -> None:
         self.stop = threading.Event()
         self.failures: list[BaseException] = []
+        self._news = threading.Event()  # something has arrived, and is perhaps not on disk yet
         self._waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._complete: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()  # None: a thread has ended
         for job in jobs:
@@ -125,6 +126,7 @@ class _Crew:
 
     def tell(self, step: Step) -> None:
         """Pass STEP on, one at a time."""
+        self._news.set()
         with self._telling:
             self._progress(step)
 
@@ -148,7 +150,9 @@ class _Crew:
             threads -= jobs.count(None)
             try:
                 unpacked = [job for job in jobs if job and self._is_unpacked(job)]
-                kernel.syncfs(disk)
+                if unpacked or not jobs and self._news.is_set():
+                    self._news.clear()
+                    kernel.syncfs(disk)
                 for job in unpacked:
                     job.claim.publish()
                     self.tell(_done(job.descriptor))

@@ -28,7 +28,7 @@ class Busy(Exception):
 
 def prune(store: Store, *, dry_run: bool) -> Iterator[Removal]:
     """Remove what is not needed, one by one. Busy, after the leftovers, if layers cannot be judged now."""
-    if not os.path.isdir(store.layers):
+    if not store.is_there():
         return
     yield from _leftovers(store, dry_run=dry_run)
     with lock.exclusive(store.layers) as free:

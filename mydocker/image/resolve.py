@@ -35,7 +35,7 @@ def resolve(
     if policy == "never" and from_registry:
         raise ImageNotFoundError(
             f"image {reference.familiar} for {platform} is not in the store",
-            hint="pulling is off (--pull never); --pull missing fetches it",
+            hint="pulling is off (--pull never, --offline); --pull missing fetches it",
         )
     from mydocker.image.progress import silence
     from mydocker.image.pull import pull

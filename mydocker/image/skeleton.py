@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import struct
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mydocker.errors import ImageError
 from mydocker.image.inflate import inflate
@@ -31,6 +31,9 @@ _NUMBER = struct.Struct("<Q")
 _HEADER = 96  # bytes
 _BATCH = 256 << 10  # bytes that are compressed at once
 _RECORD_LIMIT = 8 << 20  # bytes
+
+
+Piece = bytes | memoryview
 
 
 class Contents(Record):
@@ -58,19 +61,27 @@ class Writer:
         os.lseek(descriptor, 0, os.SEEK_SET)
         self._write(bytes(_HEADER))
 
-    def entry(self, headers: list[bytes], path: bytes) -> None:
+    def entry(self, headers: Iterable[Piece], path: bytes) -> None:
         """The next entry of the archive, all its blocks before the contents."""
         if self._numbers and (dead := self._numbers.pop(path, None)) is not None:
             self._add(DEAD, _NUMBER.pack(dead))
         self._add(HEADERS, b"".join(headers))
         self._entries += 1
 
-    def literal(self, data: bytes | memoryview) -> None:
+    def whole(self, header: Piece, path: bytes, contents: Piece, padding: Piece) -> None:
+        """An entry of one header and, if it is a file, of CONTENTS that will be on disk as PATH."""
+        self.entry([header], path)
+        if contents:
+            self.content(contents)
+            self.end_of_content(path)
+            self.literal(padding)
+
+    def literal(self, data: Piece) -> None:
         """Bytes of the archive that will not be on disk, such as padding."""
         if data:
             self._add(BYTES, data)
 
-    def content(self, piece: bytes | memoryview) -> None:
+    def content(self, piece: Piece) -> None:
         """Bytes of the entry's file, which will be on disk."""
         self._crc = self._zlib.crc32(piece, self._crc)
         self._size += len(piece)
@@ -88,7 +99,7 @@ class Writer:
         text = f"skeleton 1 {self._bytes}".encode()
         os.pwrite(self._descriptor, text + f" {self._zlib.crc32(text):08x}".encode().ljust(_HEADER - len(text)), 0)
 
-    def _add(self, kind: bytes, data: bytes | memoryview) -> None:
+    def _add(self, kind: bytes, data: Piece) -> None:
         self._batch += _RECORD.pack(kind, len(data))
         self._batch += data
         if len(self._batch) >= _BATCH:

@@ -9,6 +9,7 @@
       refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `Ref`)
       incoming/                       what is being written, see incoming.py
       containers/<id>/                one running container each, the runtime's
+      kept/<id>/                      what a failed test has left, the runtime's
       seccomp/<key>                   compiled system call filters, the runtime's
 
 A component of a repository's name begins with neither `:` nor `@`, so no two names share a path. Everything is
@@ -134,6 +135,19 @@ class Store:
             lowerdirs.pop(path, None)
             lowerdirs[path] = None
         return StoredImage(reference=reference, manifest=manifest, config=config, lowerdirs=tuple(lowerdirs))
+
+    def is_there(self) -> bool:
+        """Whether anything was ever put here. StoreError if that cannot be seen: it is somebody else's."""
+        try:
+            os.stat(self.layers)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StoreError(
+                f"cannot read the store {self.root}: {error.strerror}",
+                hint="set MYDOCKER_ROOT to a directory of your own",
+            ) from None
+        return True
 
     def prepare(self) -> None:
         """Create the directories that are missing, for their owner alone."""

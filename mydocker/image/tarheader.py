@@ -6,8 +6,11 @@ tar reads, which sees the same bytes afterwards: what GNU tar might understand i
 
 from __future__ import annotations
 
+import struct
+import zlib
+from typing import NamedTuple
+
 from mydocker.errors import ImageError
-from mydocker.record import Record
 
 BLOCK = 512
 NAME_LIMIT = 4096  # PATH_MAX: the kernel takes no longer path
@@ -20,8 +23,14 @@ KNOWN = frozenset((REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, F
 
 _ZEROS = bytes(BLOCK)
 
+# name, digits of the size and what ends them, digits of the checksum and what follows, type, magic, prefix
+_USTAR = struct.Struct("100s 24x 11s c 12x 6s 2s c 100x 6s 82x 155s 12x")
+_PLAIN = frozenset((REGULAR, DIRECTORY))
+_UNUSUAL = (b"", b"/", b".")  # a name that begins so has to be taken apart
+_ENDS = b"\0 "  # of a number
 
-class Entry(Record):
+
+class Entry(NamedTuple):  # not a Record: there may be a million
     """`name` and `link` are raw bytes; `size` counts the bytes that follow in the archive, `extent` those on disk."""
 
     type: bytes
@@ -43,10 +52,38 @@ def is_end(block: bytes) -> bool:
 
 def check(block: bytes) -> None:
     """Raise Malformed unless the checksum of BLOCK holds (the sum of its bytes, its own field counted as blanks)."""
-    stated = number(block[148:156])
-    total = sum(block) - sum(block[148:156]) + 8 * 0x20
+    field = block[148:156]
+    stated = number(field)
+    total = _sum(block[:256]) + _sum(block[256:]) - _sum(field) + 8 * 0x20
     if stated != total and stated != total - 256 * sum(byte > 127 for byte in block[:148] + block[156:]):
         raise Malformed("not a tar header: its checksum is wrong")  # the second sum is that of old tars' signed bytes
+
+
+def _sum(data: bytes | memoryview) -> int:
+    """The sum of at most 256 bytes: the lower half of Adler-32 (RFC 1950), several times as fast as Python's own."""
+    return (zlib.adler32(data) & 0xFFFF) - 1
+
+
+def plain(block: memoryview) -> tuple[bytes, int] | None:
+    """The path below the layer's root, and the size, of a file or directory as most are: what `check`, `decode` and
+    `components` would find, in a third of the time. None if it takes those to say."""
+    name, digits, end, stated, rest, kind, magic, prefix = _USTAR.unpack(block)
+    if kind not in _PLAIN or not (digits + stated).isdigit() or end not in _ENDS or rest.strip(_ENDS):
+        return None
+    try:
+        size, total = int(digits, 8), int(stated, 8)
+    except ValueError:
+        return None
+    if total != _sum(block[:148]) + _sum(block[156:256]) + _sum(block[256:]) + 8 * 0x20:
+        return None
+    name = name.partition(b"\0")[0]
+    if magic == b"ustar\0" and prefix[0]:
+        name = prefix.partition(b"\0")[0] + b"/" + name
+    if name[:1] in _UNUSUAL or b"/." in name or b"//" in name:
+        return None
+    if kind == DIRECTORY:
+        return None if size else (name.rstrip(b"/"), 0)
+    return None if name.endswith(b"/") else (name, size)
 
 
 def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:

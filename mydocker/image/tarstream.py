@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 
 from mydocker.errors import ImageError
 from mydocker.image import tarheader
-from mydocker.image.skeleton import Writer
+from mydocker.image.skeleton import Piece, Writer
 from mydocker.image.tarheader import BLOCK, Entry, Malformed, refuse
+from mydocker.image.tarinput import Input
 
 ENTRY_LIMIT = 1_000_000  # files in one layer; the largest images in use have about 300,000
 SIZE_LIMIT = 256 << 30  # bytes in one layer, unpacked; also the largest sparse file
@@ -26,7 +27,7 @@ WHITEOUT = b".wh."  # OCI image-spec layer.md, "Whiteouts"
 RESERVED = b".wh..wh."
 OPAQUE = b".wh..wh..opq"
 
-Piece = bytes | memoryview
+EXTENSIONS = frozenset((tarheader.PAX, tarheader.PAX_GLOBAL, tarheader.LONG_NAME, tarheader.LONG_LINK))
 
 
 class Scan:
@@ -41,48 +42,67 @@ class Scan:
 
     def filter(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
         """What is to be unpacked, in pieces of any size. All CHUNKS are read, what follows the end included."""
-        source = _Source(chunks, self._what)
-        while found := self._next(source):
-            entry, headers = found
+        source = Input(chunks, self._what)
+        while entry := self._next(source):
             parts = self._judge(entry)
-            keep = parts is not None
-            if keep:
-                yield from headers
-            for piece in self._contents(source, entry, b"/".join(parts or ())):
-                if keep:
-                    yield piece
+            decide = source.drop if parts is None else source.keep
+            decide()
+            path = b"/".join(parts or ())
+            if self._skeleton:
+                self._skeleton.entry(self._read, path)
+            self._read.clear()
+            if entry.size:
+                for _ in self._contents(source, entry, path):
+                    decide()
+                    yield from source.taken()
+            elif source.passed:
+                yield from source.taken()
+        source.drop()
+        yield from source.taken()
         yield bytes(2 * BLOCK)
         self._note(self._read)
         for chunk in source.remainder():
             self._note([chunk])
 
-    def _contents(self, source: _Source, entry: Entry, path: bytes) -> Iterator[Piece]:
-        """What follows ENTRY, padding included; the skeleton learns what of it will be on disk as PATH."""
+    def _hurry(self, source: Input) -> None:
+        """Take the entries that come next, as long as they are like most and here as a whole: `filter` would do the
+        same with them, but not as soon."""
         skeleton = self._skeleton
-        if skeleton:
-            skeleton.entry(self._read, path)
-        self._read = []
-        if not entry.size:
-            return
+        while (block := source.ahead(BLOCK)) and (found := tarheader.plain(block)):
+            path, size = found
+            whole = source.ahead(BLOCK + size + -size % BLOCK)
+            if not whole or self._entries == ENTRY_LIMIT or self._bytes + size > SIZE_LIMIT:
+                break
+            self._entries += 1
+            self._bytes += size
+            if skeleton:
+                skeleton.whole(block, path, whole[BLOCK : BLOCK + size], whole[BLOCK + size :])
+            source.skip(len(whole))
+        source.keep()
+
+    def _contents(self, source: Input, entry: Entry, path: bytes) -> Iterator[None]:
+        """Read what follows ENTRY, padding included, and stop after each piece for a word on whether it is kept. The
+        skeleton learns what of it will be on disk as PATH."""
+        skeleton = self._skeleton
         on_disk = entry.is_plain and bool(path)
         for piece in source.pieces(entry.size):
             if skeleton:
                 (skeleton.content if on_disk else skeleton.literal)(piece)
-            yield piece
+            yield
         if skeleton and on_disk:
             skeleton.end_of_content(path)
-        padding = source.at_most(-entry.size % BLOCK)
-        self._note([padding])
-        yield padding.ljust(-entry.size % BLOCK, b"\0")  # umoci leaves out the last; Go's reader allows that too
+        if missing := -entry.size % BLOCK:
+            self._note([source.at_most(missing, pad=True)])  # umoci leaves out the last; Go's reader allows that too
+            yield
 
     def _note(self, blocks: Iterable[Piece]) -> None:
         for block in blocks:
             if self._skeleton:
                 self._skeleton.literal(block)
 
-    def _next(self, source: _Source) -> tuple[Entry, list[bytes]] | None:
-        """The next entry and the blocks that describe it; None at the end."""
-        headers: list[bytes] = []
+    def _next(self, source: Input) -> Entry | None:
+        """The next entry that is not like most, its blocks before the contents read; None at the end."""
+        self._hurry(source)
         extensions: dict[bytes, bytes] = {}
         seen = b""
         while (block := source.block()) and not tarheader.is_end(block):
@@ -90,36 +110,35 @@ class Scan:
             try:
                 tarheader.check(block)
                 kind = block[156:157]
-                if kind in b"xgLK" and kind:
-                    body = self._extension(source, block, again=kind in seen)
-                    self._read.append(body)
-                    if kind != tarheader.PAX_GLOBAL:  # Docker ignores those as well: `git archive` writes one
-                        seen += kind
-                        headers += (block, body)
-                        extensions.update(_records(kind, body[: tarheader.number(block[124:136])]))
-                    continue
-                entry = tarheader.decode(block, extensions)
+                if kind not in EXTENSIONS:
+                    entry = tarheader.decode(block, extensions)
+                    if entry.type == tarheader.SPARSE:
+                        self._read += _sparse_map(source, block)
+                    return entry
+                body = self._extension(source, block, again=kind in seen)
+                self._read.append(body)
+                if kind != tarheader.PAX_GLOBAL:
+                    seen += kind
+                    extensions.update(_records(kind, body[: tarheader.number(block[124:136])]))
+                elif seen:
+                    raise Malformed("a global header among those of an entry")
+                else:
+                    source.drop()  # Docker ignores them as well: `git archive` writes one
             except Malformed as problem:
                 raise refuse(self._what, extensions.get(b"path", block[:100].rstrip(b"\0")), str(problem)) from None
-            headers.append(block)
-            if entry.type == tarheader.SPARSE:
-                map_blocks = _sparse_map(source, block)
-                self._read += map_blocks
-                headers += map_blocks
-            return entry, headers
-        if headers:
+        if seen:
             raise source.truncated()
         if block:
             self._end(source, block)
         return None
 
-    def _end(self, source: _Source, block: bytes) -> None:
+    def _end(self, source: Input, block: bytes) -> None:
         second = source.block()
         self._read += (block, second)
         if not tarheader.is_end(second or bytes(BLOCK)):
             raise ImageError(f"{self._what}: a lone block of zeros in the middle of its archive")
 
-    def _extension(self, source: _Source, block: bytes, *, again: bool) -> bytes:
+    def _extension(self, source: Input, block: bytes, *, again: bool) -> bytes:
         size = tarheader.number(block[124:136])
         if again or size > EXTENSION_LIMIT:
             raise Malformed(
@@ -137,7 +156,10 @@ class Scan:
             raise refuse(self._what, entry.name, str(problem)) from None
         if WHITEOUT in entry.name and self._is_mark(entry, parts):
             return None
-        return parts if self._devices or entry.type not in (tarheader.CHARACTER, tarheader.BLOCKDEV) else None
+        if entry.type in (tarheader.CHARACTER, tarheader.BLOCKDEV) and not self._devices:
+            self._hide(entry, parts)  # what a lower layer has there is not to be seen in its place
+            return None
+        return parts
 
     def _count(self, entry: Entry) -> None:
         self._entries += 1
@@ -157,14 +179,21 @@ class Scan:
         hidden = parts[-1].removeprefix(WHITEOUT)
         if marks != parts[-1:] or hidden in (b"", b".", b".."):
             raise refuse(self._what, entry.name, "not a valid whiteout")
+        if parts[-1] == OPAQUE:
+            self._remember(entry)
+            self.opaque.append(b"/".join(parts[:-1]))
+        else:
+            self._hide(entry, [*parts[:-1], hidden])
+        return True
+
+    def _hide(self, entry: Entry, parts: list[bytes]) -> None:
+        self._remember(entry)
+        self.hidden.append(b"/".join(parts))
+
+    def _remember(self, entry: Entry) -> None:
         self._names += len(entry.name)
         if self._names > WHITEOUT_LIMIT:
             raise ImageError(f"{self._what}: its whiteouts take more than {WHITEOUT_LIMIT >> 20} MiB")
-        if parts[-1] == OPAQUE:
-            self.opaque.append(b"/".join(parts[:-1]))
-        else:
-            self.hidden.append(b"/".join((*parts[:-1], hidden)))
-        return True
 
 
 def _check(entry: Entry, parts: list[bytes]) -> None:
@@ -187,7 +216,7 @@ def _records(kind: bytes, body: bytes) -> dict[bytes, bytes]:
     return tarheader.parse_pax(body) if kind == tarheader.PAX else {kind: tarheader.unterminated(body)}
 
 
-def _sparse_map(source: _Source, block: bytes) -> list[bytes]:
+def _sparse_map(source: Input, block: bytes) -> list[bytes]:
     """The blocks of an old GNU sparse file's map that had no room in its header (GNU tar manual, "Sparse Formats")."""
     blocks: list[bytes] = []
     more = block[482]
@@ -197,56 +226,3 @@ def _sparse_map(source: _Source, block: bytes) -> list[bytes]:
         if len(blocks) * BLOCK > EXTENSION_LIMIT:
             raise ImageError("a sparse file of too many pieces")
     return blocks
-
-
-class _Source:
-    """Chunks of any size, read again in the sizes that tar thinks in."""
-
-    def __init__(self, chunks: Iterable[bytes], what: str) -> None:
-        self._chunks = iter(chunks)
-        self._rest = memoryview(b"")
-        self._what = what
-
-    def block(self) -> bytes:
-        """The next block; empty at the end of the stream."""
-        if len(self._rest) >= BLOCK:
-            block, self._rest = bytes(self._rest[:BLOCK]), self._rest[BLOCK:]
-            return block
-        return self.take(BLOCK) if self._more() else b""
-
-    def take(self, size: int) -> bytes:
-        return b"".join(self.pieces(size))
-
-    def at_most(self, size: int) -> bytes:
-        """The next SIZE bytes, or what is left."""
-        data = b""
-        while len(data) < size and self._more():
-            piece, self._rest = self._rest[: size - len(data)], self._rest[size - len(data) :]
-            data += piece
-        return data
-
-    def pieces(self, size: int) -> Iterator[memoryview]:
-        """The next SIZE bytes."""
-        while size:
-            if not self._more():
-                raise self.truncated()
-            piece, self._rest = self._rest[:size], self._rest[size:]
-            size -= len(piece)
-            yield piece
-
-    def remainder(self) -> Iterator[Piece]:
-        """All that has not been read."""
-        rest, self._rest = self._rest, memoryview(b"")
-        yield rest
-        yield from self._chunks
-
-    def truncated(self) -> ImageError:
-        return ImageError(f"{self._what}: its archive ends in the middle of an entry")
-
-    def _more(self) -> bool:
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return False
-            self._rest = memoryview(chunk)
-        return True

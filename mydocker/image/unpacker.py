@@ -238,6 +238,6 @@ def _carry_out(orders: int, *, in_namespace: bool) -> None:
         root,
         hidden=[path[1:] for path in records if path[:1] == b"h"],
         opaque=[path[1:] for path in records if path[:1] == b"o"],
-        attribute="user.overlay.opaque" if in_namespace else "trusted.overlay.opaque",
+        space="user.overlay" if in_namespace else "trusted.overlay",
     )
     os.close(root)

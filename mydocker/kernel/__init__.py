@@ -278,11 +278,11 @@ def signal_descriptor(signals: list[int]) -> int:
     return _call("signalfd", -1, mask, _SFD_CLOEXEC)
 
 
-def filesystem_type(path: str) -> int:
-    """The magic number of the file system that PATH is on (statfs(2), f_type)."""
+def file_system(path: str) -> tuple[int, bool]:
+    """The magic number of PATH's file system, and whether it is read-only there (statfs(2), f_type, f_flags)."""
     buffer = (ctypes.c_long * 32)()
     _call("statfs", os.fsencode(path), buffer, about=path)
-    return int(buffer[0])
+    return int(buffer[0]), bool(buffer[10] & os.ST_RDONLY)
 
 
 def set_interface_up(name: str) -> None:

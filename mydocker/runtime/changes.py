@@ -7,9 +7,10 @@ put there, the places that something is mounted on, is none of it.
 from __future__ import annotations
 
 import os
+import stat
 
 from mydocker.errors import LaunchError
-from mydocker.record import TYPE_CHECKING
+from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.look import open_directory
 from mydocker.runtime.operations import CopyOnWrite
 from mydocker.runtime.rootfs import LayeredRoot, MemoryRoot
@@ -23,33 +24,56 @@ if TYPE_CHECKING:
 LIMIT = 100_000  # changes; more are not a list that anyone compares
 
 
+class Overlay(Record):
+    """One of a container's overlays: `top` is where it stands, "" for the root; `upper` is below scratch; `lower` are
+    its lower directories, the lowest first."""
+
+    top: str
+    upper: str
+    lower: tuple[str, ...]
+
+
+class Change(Record):
+    """`path` changed, in an overlay that stands at `top` over `lower`; `gone` if it was removed."""
+
+    path: str
+    gone: bool
+    top: str
+    lower: tuple[str, ...]
+
+
 def list_changes(view: View) -> list[str]:
     """The paths that changed, sorted. Raises LaunchError where they cannot be known."""
-    plan = view.plan
-    ours = _ours(plan)
-    found: list[str] = []
-    for top, upper, lower in _layers(view):
-        for path in _walk(view, upper, top, lower):
+    return sorted(change.path for change in walk_changes(view))
+
+
+def walk_changes(view: View) -> Iterator[Change]:
+    """All changes, in no order. Raises LaunchError where they cannot be known."""
+    ours = _ours(view.plan)
+    count = 0
+    for overlay in overlays(view):
+        for path, gone in _walk(view, overlay):
             if path not in ours:
-                found.append(path)
-            if len(found) > LIMIT:
+                count += 1
+                yield Change(path=path, gone=gone, top=overlay.top, lower=overlay.lower)
+            if count > LIMIT:
                 raise LaunchError(f"the container changed more than {LIMIT} files")
-    if isinstance(plan.root, MemoryRoot):
-        found += _new_at_the_top(view, ours)
-    return sorted(found)
+    if isinstance(view.plan.root, MemoryRoot):
+        for path in _new_at_the_top(view, ours):
+            yield Change(path=path, gone=False, top="", lower=())
 
 
-def _layers(view: View) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Of each overlay: where it stands, its upper directory below scratch, and its lower directories."""
+def overlays(view: View) -> Iterator[Overlay]:
+    """Those in which the container can write. Raises LaunchError if there is none for the root."""
     plan = view.plan
     if isinstance(plan.root, LayeredRoot):
-        yield "", "upper", plan.root.lowerdirs
+        yield Overlay(top="", upper="upper", lower=plan.root.lowerdirs)
     elif not isinstance(plan.root, MemoryRoot):
         raise LaunchError("changes are known only where the root is copy-on-write")
     for operation in plan.operations:
         if isinstance(operation, CopyOnWrite):
             below = os.path.relpath(operation.scratch, f"{plan.run_dir}/scratch")
-            yield operation.target, f"{below}/upper", (operation.source,)
+            yield Overlay(top=operation.target, upper=f"{below}/upper", lower=(operation.source, *operation.over))
 
 
 def _ours(plan: LaunchPlan) -> set[str]:
@@ -62,8 +86,9 @@ def _ours(plan: LaunchPlan) -> set[str]:
     return ours
 
 
-def _walk(view: View, upper: str, top: str, lower: tuple[str, ...]) -> Iterator[str]:
-    """Files, whiteouts and new empty directories below UPPER, as paths in the container that begin with TOP.
+def _walk(view: View, overlay: Overlay) -> Iterator[tuple[str, bool]]:
+    """Files, whiteouts and new empty directories in the upper directory of OVERLAY: the path in the container, and
+    whether it is gone.
 
     A directory with changes in it is told by these; one without is only there because it is new, or because
     something in it was changed back.
@@ -71,21 +96,32 @@ def _walk(view: View, upper: str, top: str, lower: tuple[str, ...]) -> Iterator[
     pending = [""]
     while pending:
         inside = pending.pop()
-        directory = open_directory(view.scratch, f"{upper}{inside}")
+        directory = open_directory(view.scratch, f"{overlay.upper}{inside}")
         if directory is None:
             continue
         try:
             with os.scandir(directory) as entries:
-                listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                listed = [(entry.name, entry.is_dir(follow_symlinks=False), _is_gone(entry)) for entry in entries]
         finally:
             os.close(directory)
-        for name, is_directory in listed:
+        for name, is_directory, gone in listed:
             if is_directory:
                 pending.append(f"{inside}/{name}")
             else:
-                yield f"{top}{inside}/{name}"
-        if not listed and inside and not any(os.path.isdir(f"{path}{inside}") for path in lower):
-            yield f"{top}{inside}"
+                yield f"{overlay.top}{inside}/{name}", gone
+        if not listed and inside and not any(os.path.isdir(f"{path}{inside}") for path in overlay.lower):
+            yield f"{overlay.top}{inside}", False
+
+
+def _is_gone(entry: os.DirEntry[str]) -> bool:
+    if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False) or entry.is_symlink():
+        return False
+    return is_whiteout(entry.stat(follow_symlinks=False))
+
+
+def is_whiteout(found: os.stat_result) -> bool:
+    """Overlayfs's mark of what is removed (the kernel's overlayfs.rst, "whiteouts and opaque directories")."""
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
 def _new_at_the_top(view: View, ours: set[str]) -> list[str]:

@@ -9,7 +9,9 @@ from mydocker import idmap, kernel, tools
 from mydocker.errors import HostError, MydockerError
 from mydocker.image.store import Store
 from mydocker.record import Record
+from mydocker.reference import Platform
 from mydocker.runtime import probes
+from mydocker.runtime.binfmt import handled_machines
 from mydocker.runtime.cgroups import Cgroups
 from mydocker.runtime.controllers import demands
 from mydocker.runtime.hierarchies import choose
@@ -54,7 +56,7 @@ def examine(store: Store) -> tuple[Finding, ...]:
             findings += _limits(host, directory.path)
     except MydockerError as error:
         findings.append(Finding(name="store", state=MISSING, detail=error.message, hint=error.hint, essential=True))
-    return (*findings, _seccomp(), _unpacking(), _network())
+    return (*findings, _seccomp(), _unpacking(), _network(), _platforms())
 
 
 def can_run(findings: tuple[Finding, ...]) -> bool:
@@ -204,6 +206,20 @@ def _network() -> Finding:
     found = [program for program in ("ip", "nft", "pasta", "slirp4netns") if _is_there(program)]
     detail = f"host and none; programs for others, not used yet: {', '.join(found) or 'none'}"
     return Finding(name="network", state=OK, detail=detail)
+
+
+def _platforms() -> Finding:
+    """Whose programs a handler runs; the kernel finds it in the container only with flag F ("binfmt-misc.rst")."""
+    found = sorted(handled_machines())
+    own = Platform.host().architecture
+    if not found:
+        return Finding(name="platforms", state=OK, detail=f"{own}; for others, install qemu-user-static")
+    lacking = ", ".join(name for name, fixed in found if not fixed)
+    detail = ", ".join([own, *(name for name, fixed in found if fixed)])
+    if not lacking:
+        return Finding(name="platforms", state=OK, detail=detail)
+    detail, hint = f"{detail}; not in containers: {lacking}", f"register the handler of {lacking} with flag F"
+    return Finding(name="platforms", state=WEAKER, detail=detail, hint=hint)
 
 
 def _is_there(program: str) -> bool:

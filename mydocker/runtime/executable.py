@@ -15,10 +15,13 @@ import struct
 
 from mydocker import kernel
 from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
+from mydocker.reference import Platform
 
 INTERPRETER_DEPTH = 5  # the kernel's own limit (execve(2), ELOOP)
 _ELFCLASS64 = 2
+_ELFDATA2MSB = 2
 _PT_INTERP = 3
+_MACHINES = {3: "386", 21: "ppc64le", 22: "s390x", 40: "arm", 62: "amd64", 183: "arm64", 243: "riscv64", 258: "loong64"}
 _PROGRAM_HEADERS = 128
 _PATH_MAX = 4096
 _FAR = 2**62  # beyond any file, within what pread(2) takes
@@ -77,6 +80,51 @@ def refuse(path: str, error: OSError) -> LaunchError:
     if error.errno == errno.ENOEXEC:
         return CommandNotExecutableError(f"{path}: exec format error")
     return CommandNotExecutableError(f"{path}: {os.strerror(error.errno or 0).lower()}")
+
+
+def refuse_to_execute(path: str, error: OSError) -> LaunchError:
+    """What an ERROR of execve(2) means for PATH, which is there: perhaps it is a program for other processors.
+
+    Their programs need a handler of the host's (kernel documentation "binfmt-misc.rst"); without its flag F, the kernel
+    looks for that in the container.
+    """
+    machine = _foreign_machine(path) if error.errno in (errno.ENOEXEC, errno.ENOENT) else ""
+    if not machine:
+        return refuse(path, error)
+    about = f"{path}: exec format error: it is for {machine}, and this machine is {Platform.host().architecture}"
+    if error.errno == errno.ENOENT:
+        hint = "the handler in /proc/sys/fs/binfmt_misc is not in the container: it must be registered with flag F"
+    else:
+        hint = "a handler in /proc/sys/fs/binfmt_misc runs such programs: the package qemu-user-static has one"
+    return CommandNotExecutableError(about, hint=hint)
+
+
+def _foreign_machine(path: str) -> str:
+    """The architecture that the program at PATH, or a script's interpreter, is for; empty if it is this machine's."""
+    for _ in range(INTERPRETER_DEPTH):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:
+            return ""
+        try:
+            header = _read(descriptor, 0, 64)
+            script = None if header.startswith(b"\x7fELF") else _interpreter(descriptor)
+        finally:
+            os.close(descriptor)
+        if not script:
+            return machine_name(header)
+        path = script
+    return ""
+
+
+def machine_name(header: bytes) -> str:
+    """The architecture in the HEADER of an ELF file (elf(5), e_machine), as an OCI platform names it; empty if it is
+    that of this machine, or no ELF file at all."""
+    if not header.startswith(b"\x7fELF"):
+        return ""
+    number = int.from_bytes(header[18:20], "big" if header[5] == _ELFDATA2MSB else "little")
+    name = _MACHINES.get(number, f"machine {number}" if number else "")
+    return name if name != Platform.host().architecture else ""
 
 
 def is_static_program(path: str) -> bool:

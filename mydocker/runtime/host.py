@@ -19,6 +19,7 @@ class Host(Record):
     capabilities: int
     cgroup2: bool
     store_on_overlay: bool
+    store_read_only: bool
     ids: IdMap | None  # those of an ordinary user's containers; None for root
     shared_ipc: tuple[str, ...]  # where the host shows its shared memory and message queues
 
@@ -30,12 +31,14 @@ class Host(Record):
 
 def look_at_host(store: str, *, ids: IdMap | None) -> Host:
     """The facts of this machine and this user, who has IDS; STORE is a directory of the store."""
+    magic, read_only = kernel.file_system(store)
     return Host(
         uid=os.geteuid(),
         gid=os.getegid(),
         capabilities=kernel.get_capabilities(),
         cgroup2=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
-        store_on_overlay=kernel.filesystem_type(store) == OVERLAYFS_MAGIC,
+        store_on_overlay=magic == OVERLAYFS_MAGIC,
+        store_read_only=read_only,
         ids=ids,
         shared_ipc=tuple(path for path in ("/dev/shm", "/dev/mqueue") if os.path.isdir(path)),
     )

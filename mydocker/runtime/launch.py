@@ -48,7 +48,7 @@ def launch(plan: LaunchPlan, *, window: Window | None = None) -> Outcome:
         )
         outcome = _with_limits(plan, directory, signals, window)
         if window:
-            window.use(plan)
+            window.use(plan, outcome)
         return outcome
 
 

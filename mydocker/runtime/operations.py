@@ -104,6 +104,7 @@ class CopyOnWrite(Operation):
     in_memory: bool = False
     or_read_only: bool = True
     follow: bool = False
+    over: tuple[str, ...] = ()  # layers that lie over the source
 
     def apply(self, root: int) -> None:
         if not os.path.isdir(self.source):
@@ -117,7 +118,7 @@ class CopyOnWrite(Operation):
         copy_ownership(self.source, upper)
         target = make_target(root, self.target, directory=True, follow=self.follow)
         try:
-            mount_overlay((self.source,), upper, work, f"/proc/self/fd/{target}", self.options)
+            mount_overlay((self.source, *self.over), upper, work, f"/proc/self/fd/{target}", self.options)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise

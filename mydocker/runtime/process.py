@@ -17,7 +17,7 @@ from mydocker.errors import LaunchError, MydockerError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime import seccomp, signals
 from mydocker.runtime.accounts import Identity, look_up
-from mydocker.runtime.executable import find_command, refuse
+from mydocker.runtime.executable import find_command, refuse_to_execute
 from mydocker.runtime.inside import make_directory
 from mydocker.spec.capability import mask
 
@@ -293,6 +293,6 @@ def _execute(command: str, argv: tuple[str, ...], environment: dict[str, str]) -
     try:
         os.execve(command, argv, environment)
     except OSError as error:
-        raise refuse(command, error) from None
+        raise refuse_to_execute(command, error) from None
     except ValueError as error:  # a NUL in an argument or a variable
         raise LaunchError(f"cannot execute {command!r}: {error}") from None

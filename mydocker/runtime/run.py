@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from mydocker.errors import StoreError
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
@@ -41,7 +42,11 @@ def prepare(
         image = resolve(
             spec.image, platform=platform, policy=spec.pull_policy, store=store, environ=environ, progress=progress
         )
-    host = look_at_host(store.containers, ids=store.ids)
+    containers = store.containers
+    host = look_at_host(containers, ids=store.ids)
+    if host.store_read_only:
+        containers = _elsewhere(store, environ)
+        host = look_at_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
     return plan(
         spec,
@@ -49,10 +54,23 @@ def prepare(
         host=host,
         container_id=container_id,
         cgroups=_cgroups(spec, host, container_id) if spec.limited else (),
-        run_dir=f"{store.containers}/{container_id[:12]}",
+        run_dir=f"{containers}/{container_id[:12]}",
         volumes=f"{store.root}/volumes",
         lend_program=lend_program,
     )
+
+
+def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:
+    """Where containers of a STORE that is read-only live: in memory, where the user has a place of their own."""
+    place = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR")
+    if not place:
+        raise StoreError(f"the store {store.root} is read-only", hint="XDG_RUNTIME_DIR names a place for containers")
+    path = f"{place}/mydocker"
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the store {store.root} is read-only, and {path}: {error.strerror}") from None
+    return path
 
 
 def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup, ...]:

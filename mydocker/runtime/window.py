@@ -20,6 +20,7 @@ from mydocker.runtime.signals import signal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mydocker.runtime.outcome import Outcome
     from mydocker.runtime.ownership import Ownership
     from mydocker.runtime.plan import LaunchPlan
 
@@ -37,6 +38,7 @@ class View(Record):
     process: int
     plan: LaunchPlan
     ownership: Ownership | None
+    outcome: Outcome | None = None  # once it has ended
 
 
 class Window:
@@ -108,13 +110,13 @@ class Window:
         for descriptor in (namespace, scratch, process):
             os.close(descriptor)
 
-    def use(self, plan: LaunchPlan) -> None:
+    def use(self, plan: LaunchPlan, outcome: Outcome) -> None:
         """In the parent: take the descriptors, look, and let go of them, and so of the container's mounts."""
         self._dismiss()
         self._close_theirs()
         for descriptors in _received(self.ours):
             try:
-                self.look(_view(plan, *descriptors[1:]))
+                self.look(_view(plan, *descriptors[1:]).replace(outcome=outcome))
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)

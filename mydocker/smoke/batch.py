@@ -26,11 +26,15 @@ INSIST = 0.1  # seconds after which a container that was asked to end is asked a
 
 
 class Limits(Record):
-    """How a batch goes: `jobs` containers at once; `max_failures`, after which no more is begun; seconds for all."""
+    """How a batch goes: `jobs` containers at once; `max_failures`, after which no more is begun; seconds for all.
+
+    With `keep`, what a container wrote that failed is kept.
+    """
 
     jobs: int = 1
     max_failures: int | None = None
     timeout: float | None = None
+    keep: bool = False
 
 
 class Batch:
@@ -74,7 +78,8 @@ class Batch:
             if case.spec.skip:
                 self.ready.append(Result(case=case, verdict=SKIPPED, reason=case.spec.skip, attempts=0))
                 continue
-            run = Underway(case, start(case.spec, environ=self.environ), attempt=attempt, slot=self._free_slot())
+            worker = start(case.spec, environ=self.environ, keep=self.limits.keep)
+            run = Underway(case, worker, attempt=attempt, slot=self._free_slot())
             self.running[run.worker.pidfd] = run
             self._on(run.worker.pidfd, partial(self._end, run))
             for descriptor in run.heard:
@@ -118,6 +123,14 @@ class Batch:
     def _hear(self, run: Underway, descriptor: int) -> None:
         if not run.hear(descriptor):
             self._forget(descriptor)
+        if run.asks:
+            run.answer(keep=not self.ending and self._is_lost(run))
+
+    def _is_lost(self, run: Underway) -> bool:
+        """Whether this attempt has failed, and is the last."""
+        if run.attempt <= run.case.spec.retries and not self.stopped:
+            return False
+        return judge(run.case, run.preview(), live=run.live).verdict == FAILED
 
     def _end(self, run: Underway) -> None:
         for descriptor in (run.worker.pidfd, *run.heard):

@@ -56,6 +56,8 @@ class Finding(Record):
     cut: tuple[str, ...] = ()  # the outputs of which more came than is kept
     facts: dict[str, Any] = {}
     seconds: float = 0.0
+    kept: str = ""  # the id under which what it wrote was kept, see runtime/kept.py
+    not_kept: str = ""  # why it was not, though it should have been
 
     @property
     def complaint(self) -> str:

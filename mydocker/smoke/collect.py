@@ -62,6 +62,11 @@ def _start_of(line: int, starts: list[int]) -> int:
     return max((start for start in starts if start <= line), default=starts[0])
 
 
+def files_of(paths: Iterable[str]) -> Iterator[str]:
+    """The files that PATHS lead to, each once. Raises UsageError for a path that leads to nothing."""
+    yield from dict.fromkeys(found.file for path in paths for found in _files(path))
+
+
 def _files(path: str) -> Iterator[_Wanted]:
     if os.path.isdir(path):
         yield from (_Wanted(file=found) for found in _below(path))

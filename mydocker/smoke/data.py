@@ -29,6 +29,7 @@ def as_data(result: Result) -> dict[str, Any]:
         "stdout": clean(finding.stdout),
         "stderr": clean(finding.stderr),
         "again": clean(case.again),
+        "kept": finding.kept or None,
     }
 
 

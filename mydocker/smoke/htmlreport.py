@@ -106,6 +106,8 @@ def _card(result: Result) -> str:
         parts.append(f"<pre>{_shown(result.reason)}</pre>")
     parts += [_failure(failure) for failure in result.failures]
     parts += [_output(result, name, shown=True) for name in ("stdout", "stderr")]
+    if result.finding.kept:
+        parts.append(f'<p class="again">kept <code>mydocker diff {_shown(result.finding.kept)}</code></p>')
     parts.append(f'<p class="again">again <code>{_shown(case.again)}</code></p></article>')
     return "\n".join(part for part in parts if part)
 

@@ -25,6 +25,10 @@ def lines_of(result: Result) -> Iterator[str]:
         yield from _failure(failure)
     if result.verdict in (FAILED, ERROR):
         yield from _outputs(result)
+        if result.finding.kept:
+            yield f"    kept:     mydocker diff {result.finding.kept}"
+        if result.finding.not_kept:
+            yield f"    not kept: {plain(result.finding.not_kept)}"
         yield f"    again:    {plain(result.case.again)}"
 
 

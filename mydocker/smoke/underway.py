@@ -16,6 +16,7 @@ from mydocker.runtime.outcome import Outcome
 from mydocker.runtime.signals import send, signal
 from mydocker.smoke.case import Case, Failure, Finding
 from mydocker.smoke.judge import unmet
+from mydocker.smoke.worker import KEEP_IT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 KEPT = 8 << 20  # bytes of each output
 COURTESY = 1.0  # seconds between asking a container whose expectations hold to end, and killing it
-TOLD = ("problem", "hint", "kind", "exit_code")  # by a worker, of a Finding
+TOLD = ("problem", "hint", "kind", "exit_code", "kept", "not_kept")  # by a worker, of a Finding
 _CHUNK = 1 << 16
 
 
@@ -40,6 +41,7 @@ class Underway:
         self.began = time.monotonic()
         pipes = (worker.stdout, worker.stderr, worker.finding)
         self.heard = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}
+        self.word = worker.word
         self.cut: list[int] = []
         self.within = case.spec.expect.within if case.spec.expect else None
         self.due: float | None = None  # when the time is over; then, when to insist
@@ -78,6 +80,26 @@ class Underway:
             self.seen.update(told.pop("seen", {}))
             self.told.update(told)
 
+    @property
+    def asks(self) -> bool:
+        """Whether the worker waits to hear if it is to keep what its container wrote."""
+        return self.word >= 0 and "outcome" in self.told
+
+    def preview(self) -> Finding:
+        """What will have been found, of a worker that asks: its container has ended, and has written all it will."""
+        for descriptor in (self.worker.stdout, self.worker.stderr):
+            while self.hear(descriptor):
+                pass
+        return self._found(self.told.get("facts", {}))
+
+    def answer(self, *, keep: bool) -> None:
+        """Let the worker go on."""
+        if keep:
+            with suppress(BrokenPipeError):
+                os.write(self.word, KEEP_IT)
+        os.close(self.word)
+        self.word = -1
+
     def watch(self) -> None:
         """Judge what can be judged while it runs, if there is news or the time is over; act on it."""
         if self.within is None or not (self.news or self.patience() == 0):
@@ -113,6 +135,8 @@ class Underway:
                 pass
             os.close(descriptor)
         os.close(self.worker.pidfd)
+        if self.word >= 0:  # it has never asked
+            self.answer(keep=False)
         finding = self._found(self.told.get("facts", {}))
         if finding.outcome is None and not finding.problem:
             return finding.replace(problem="it was killed before it could tell")

@@ -24,7 +24,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform, Reference
 from mydocker.runtime.run import prepare, run
 from mydocker.runtime.signals import signal
-from mydocker.runtime.window import Window
+from mydocker.runtime.window import View, Window
 from mydocker.smoke.facts import is_looked_at, look
 
 if TYPE_CHECKING:
@@ -34,10 +34,14 @@ if TYPE_CHECKING:
     from mydocker.spec.container import ContainerSpec
 
 
+KEEP_IT = b"k"
+
+
 class Worker(Record):
     """A worker that runs, and the descriptors on which it is heard: its pidfd, and the read ends of three pipes.
 
-    `stdout` and `stderr` are -1 where the container writes elsewhere.
+    `stdout` and `stderr` are -1 where the container writes elsewhere. `word` is where it is told whether to keep what
+    its container wrote, or -1 if it does not ask.
     """
 
     pid: int
@@ -45,24 +49,37 @@ class Worker(Record):
     stdout: int
     stderr: int
     finding: int
+    word: int = -1
 
 
-def start(spec: ContainerSpec, *, environ: Mapping[str, str]) -> Worker:
-    """Start running SPEC. The caller has one thread, and blocks the signals that are not meant for the worker."""
+def start(spec: ContainerSpec, *, environ: Mapping[str, str], keep: bool = False) -> Worker:
+    """Start running SPEC. The caller has one thread, and blocks the signals that are not meant for the worker.
+
+    With KEEP, the worker tells the outcome while the container is still there, and waits for KEEP_IT or for the end of
+    the pipe.
+    """
     pipes = [os.pipe() for _ in range(3)]
+    hearing, word = os.pipe() if keep else (-1, -1)
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become_worker(spec, environ, parent, [writer for _, writer in pipes])
+        if keep:
+            os.close(word)
+        _become_worker(spec, environ, parent, [writer for _, writer in pipes], hearing)
+    if keep:
+        os.close(hearing)
     for _, writer in pipes:
         os.close(writer)
     readers = [reader for reader, _ in pipes]
     for reader in readers:
         os.set_blocking(reader, False)
-    return Worker(pid=pid, pidfd=os.pidfd_open(pid), stdout=readers[0], stderr=readers[1], finding=readers[2])
+    stdout, stderr, finding = readers
+    return Worker(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, finding=finding, word=word)
 
 
-def _become_worker(spec: ContainerSpec, environ: Mapping[str, str], parent: int, writers: list[int]) -> NoReturn:
+def _become_worker(
+    spec: ContainerSpec, environ: Mapping[str, str], parent: int, writers: list[int], hearing: int
+) -> NoReturn:
     """In the fork, to its end.
 
     It lives too briefly to make garbage, and looking for some would copy every page that it shares with the batch.
@@ -74,14 +91,17 @@ def _become_worker(spec: ContainerSpec, environ: Mapping[str, str], parent: int,
             os.dup2(writer, number)
             os.close(writer)
     finally:
-        work(spec, environ=environ, parent=parent, finding=writers[2])
+        work(spec, environ=environ, parent=parent, finding=writers[2], hearing=hearing)
 
 
-def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, finding: int) -> NoReturn:
-    """Be the worker, to its end: a child of process PARENT that tells on descriptor FINDING what it finds."""
+def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, finding: int, hearing: int = -1) -> NoReturn:
+    """Be the worker, to its end: a child of process PARENT that tells on descriptor FINDING what it finds.
+
+    Unless HEARING is -1, it hears there whether to keep what the container wrote.
+    """
     try:
         _settle(parent)
-        _tell(finding, _run(spec, environ, finding))
+        _tell(finding, _run(spec, environ, finding, hearing))
     except MydockerError as error:
         told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
         _tell(finding, {**told, "kind": type(error).__name__})
@@ -111,7 +131,7 @@ def _tell(finding: int, words: Mapping[str, Any]) -> None:
         raw = raw[os.write(finding, raw) :]
 
 
-def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int) -> dict[str, Any]:
+def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int, hearing: int) -> dict[str, Any]:
     # nobody types in a batch: a terminal is for the command to write on
     plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ)
     if spec.image and spec.expect and spec.expect.of("metadata"):
@@ -119,14 +139,37 @@ def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int) -> dict[
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = bool(spec.expect and spec.expect.within)
-    if not (is_looked_at(spec) or watched):
+    if not (is_looked_at(spec) or watched or hearing >= 0):
         return {"outcome": run(plan).as_dict()}
-    with Window(lambda view: look(spec, view, partial(_tell, finding))) as window:
+
+    def use(view: View) -> None:
+        look(spec, view, partial(_tell, finding))
+        if hearing >= 0:
+            _offer(spec, view, environ, finding, hearing)
+
+    with Window(use) as window:
         if watched:
             from mydocker.smoke.watcher import Watcher  # HTTP is slow to import
 
             window.set_watcher(plan, Watcher(spec, partial(_tell, finding)).watch)
         return {"outcome": run(plan, window=window).as_dict()}
+
+
+def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding: int, hearing: int) -> None:
+    """Tell how it ended, and keep what it wrote if that is wanted."""
+    assert view.outcome is not None
+    _tell(finding, {"outcome": view.outcome.as_dict()})
+    if os.read(hearing, 1) != KEEP_IT:
+        return
+    from mydocker.runtime.kept import keep
+
+    root = Store.open(environ).root
+    try:
+        _tell(finding, {"kept": keep(view, root=root, title=spec.name or spec.origin, origin=spec.origin)})
+    except MydockerError as error:
+        _tell(finding, {"not_kept": error.message})
+    except OSError as error:
+        _tell(finding, {"not_kept": refused_by_host(error).message})
 
 
 def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from mydocker.errors import MydockerError, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.container import ContainerSpec
-from mydocker.spec.fields import DRY_RUN, FIELDS, HELP, RESULT, SWITCHES, Field, Switch
+from mydocker.spec.fields import DRY_RUN, FIELDS, FROZEN, HELP, OFFLINE, REMOVE, RESULT, SWITCHES, Field, Switch
 from mydocker.spec.words import Place, boolean, image
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class RunRequest(Record):
 
     spec: ContainerSpec
     dry_run: bool = False
+    frozen: bool = False
+    offline: bool = False
     result: str | None = None  # the path of a file for the result, relative to the caller's directory
     help: bool = False
 
@@ -57,8 +59,24 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
     for _key, message in contradictions(values):
         raise UsageError(message, hint=_HINT)
     return RunRequest(
-        spec=assemble(values, origin="command line"), dry_run=_is_on(DRY_RUN, options), result=_last(RESULT, options)
+        spec=assemble(values, origin="command line"),
+        dry_run=_is_on(DRY_RUN, options),
+        frozen=_is_on(FROZEN, options),
+        offline=_is_on(OFFLINE, options),
+        result=_last(RESULT, options),
     )
+
+
+def parse_flags(argv: list[str]) -> list[tuple[Field, str]]:
+    """The rows and the values of flags alone; a switch has `true` or `false` for its value. Raises UsageError."""
+    options: list[_Option] = []
+    rest = _split(argv, options)
+    if rest:
+        raise UsageError(f"{rest[0]!r} is not a flag")
+    for option in options:
+        if isinstance(option.row, Switch) and option.row is not REMOVE:
+            raise UsageError(f"{option.row.flags[0]} says nothing about a container")
+    return [(option.row, option.text) for option in options if isinstance(option.row, Field)]
 
 
 def requested_result(argv: list[str]) -> str | None:

@@ -13,7 +13,7 @@ import os
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.later import LATER_KEYS, nearest
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null, list_at, text_at
-from mydocker.spec.port import read_ports
+from mydocker.spec.port import elsewhere, read_ports
 from mydocker.spec.reading import unknown_key
 from mydocker.spec.volume import is_path
 
@@ -184,11 +184,9 @@ def _is_default_network(node: Node, reading: Reading) -> bool:
 def _is_published_anyway(node: Node, reading: Reading) -> bool:
     """On the host's network a port of a service is the host's, under its own number and on the addresses it chooses."""
     for port in read_ports(node, reading):
-        if port.host_ip or port.published not in (None, port.target):
-            want = f"{port.host_ip or port.published}"
-            reading.refuse(
-                node, f"port {port.target} as {want} is not supported yet: services share the host's network"
-            )
+        if other := elsewhere(port):
+            message = f"port {port.target} as {other} is not supported yet: services share the host's network"
+            reading.refuse(node, message)
     return True
 
 

@@ -1,4 +1,4 @@
-"""YAML text becomes nodes. The one file that imports `yaml`, and it takes only events from it.
+"""YAML text becomes nodes, and plain data YAML text. The one file that imports `yaml`; to read, it takes only events.
 
 YAML's own construction is not used: it would make False of `no`, a number of `22:22`, lose the places,
 keep the last of duplicate keys, and expand aliases without end.
@@ -6,7 +6,8 @@ keep the last of duplicate keys, and expand aliases without end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import yaml
 
@@ -19,6 +20,7 @@ ALIAS_LIMIT = 1000  # a thousand is beyond any honest file, and keeps `<<` from 
 _CORE = "tag:yaml.org,2002:"
 _TAGS = frozenset((None, "!", *(_CORE + x for x in ("str", "int", "float", "bool", "null", "seq", "map"))))
 _MERGE = "<<"
+_WIDTH = 110  # of a line of text that may be broken
 
 
 class _StopError(Exception):
@@ -180,3 +182,32 @@ class _Composer:
 
     def _stop(self, message: str) -> _StopError:
         return _StopError(Problem(line=self.place[0], column=self.place[1], message=message))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Text of several lines as a block; a value that is used twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def _text(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar(f"{_CORE}str", data, style="|" if "\n" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper._text)
+
+
+def write_documents(documents: Iterable[Any]) -> str:
+    """Plain data as a stream of documents, each dollar sign doubled but those of keys, which have no variables."""
+    escaped = [escape(document) for document in documents]
+    text = yaml.dump_all(escaped, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return str(text)
+
+
+def escape(data: Any) -> Any:
+    """DATA with the dollar signs of its values doubled: what is read again has no variables in it."""
+    if isinstance(data, dict):
+        return {key: escape(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [escape(item) for item in data]
+    return data.replace("$", "$$") if isinstance(data, str) else data

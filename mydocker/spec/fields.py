@@ -29,6 +29,7 @@ class Field(Record):
     key: str
     flags: tuple[str, ...] = ()
     metavar: str = ""  # of the flag's value; empty for a switch
+    choices: tuple[str, ...] = ()  # all words that it takes, if they are few; words.py reads them
     shape: str = "text"  # what YAML may hold: text, boolean, words, list, pairs, or a shape of the key's own
     parse: Callable[[str, Place], Any]  # one word of the command line -> a value
     merge: str = "replace"  # a second value: replace, append (tuples) or update (mappings)
@@ -95,6 +96,7 @@ FIELDS = (
         key="pull_policy",
         flags=("--pull",),
         metavar="WHEN",
+        choices=("missing", "always", "never", "if_not_present"),
         parse=words.pull_policy,
         group="what to run",
         help="Pull the image: missing, always or never",
@@ -361,6 +363,7 @@ FIELDS = (
         key="userns_mode",
         flags=("--userns",),
         metavar="MODE",
+        choices=("host", "keep-id"),
         parse=words.userns_mode,
         group="isolation",
         help="User namespace: host, or keep-id (an ordinary user's own ids inside too)",
@@ -370,6 +373,7 @@ FIELDS = (
         key="network_mode",
         flags=("--network", "--net"),
         metavar="MODE",
+        choices=("host", "none"),
         parse=words.network_mode,
         group="isolation",
         help="Network: host, or none (lo only)",
@@ -401,6 +405,7 @@ FIELDS = (
         key="pid",
         flags=("--pid",),
         metavar="MODE",
+        choices=("host", "private", ""),
         parse=words.shared_or_not,
         group="isolation",
         help="Processes to see: private, or host",
@@ -410,6 +415,7 @@ FIELDS = (
         key="ipc",
         flags=("--ipc",),
         metavar="MODE",
+        choices=("host", "private", ""),
         parse=words.shared_or_not,
         group="isolation",
         help="Shared memory, semaphores and queues: private, or host",
@@ -419,6 +425,7 @@ FIELDS = (
         key="uts",
         flags=("--uts",),
         metavar="MODE",
+        choices=("host", "private", ""),
         parse=words.shared_or_not,
         group="isolation",
         help="Host name: private, or host",
@@ -633,4 +640,6 @@ DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do no
 HELP = Switch(flags=("--help",), help="Print this text")
 REMOVE = Switch(flags=("--rm",), help="Accepted for Docker's sake: a run leaves nothing behind")
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
-SWITCHES = (REMOVE, RESULT, DRY_RUN, HELP)
+FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock says, and no other")
+OFFLINE = Switch(flags=("--offline",), help="Ask no registry: the image is here, or it is an error")
+SWITCHES = (REMOVE, RESULT, FROZEN, OFFLINE, DRY_RUN, HELP)

@@ -43,6 +43,20 @@ def key_help() -> str:
     return "\n".join(parts)
 
 
+def reference() -> str:
+    """The keys of a spec file, with the flags of `run`, as tables in Markdown: the reference in README.md."""
+    parts = []
+    for group in dict.fromkeys(field.group for field in FIELDS):
+        lines = [f"### {group.capitalize()}", "", "| key | `run` | |", "|---|---|---|"]
+        for key in dict.fromkeys(field.key for field in FIELDS if field.group == group):
+            rows = [field for field in FIELDS if field.key == key]
+            flags = ", ".join(f"`{flag}`" for row in rows for flag in row.flags)
+            text = _text(rows[0]) if flags else rows[0].help
+            lines.append(f"| `{key}` | {flags} | {text.replace('|', chr(92) + '|')} |")
+        parts.append("\n".join([*lines, ""]))
+    return "\n".join(parts)
+
+
 def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:
     lines = [f"{title.capitalize()}:"]
     for left, right in entries:

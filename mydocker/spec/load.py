@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mydocker.spec.container import ContainerSpec
 
+UNIT_SUFFIX = ".container"  # of Quadlet's files
 _ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key, the first
 
 # what people who know `docker run` or a Dockerfile write for a key: the long names of the flags, and a few more
@@ -85,10 +86,10 @@ def _load(
         raw, place = _read(path), _place(path, environ)
     except UsageError as error:
         return [], [f"{shown}: {error.message}"]
-    documents, problems = parse_documents(raw)
+    problems: list[Problem] = []
     reading = Reading(place=place, problems=problems)
-    plain = [each for document in documents for each in _translated(document, reading, image)]
-    specs = [spec for document, inner in plain for spec in _containers(document, inner, shown)]
+    documents = _unit(raw, path, reading) if path.endswith(UNIT_SUFFIX) else _documents(raw, reading, image)
+    specs = [spec for document, inner in documents for spec in _containers(document, inner, shown)]
     if not documents and not problems:
         problems.append(Problem(line=1, column=1, message="there is no container in this file"))
     ordered = sorted(problems, key=lambda x: (x.line, x.column))
@@ -115,6 +116,19 @@ def _place(path: str, environ: collections.abc.Mapping[str, str]) -> Place:
     if not os.path.isfile(beside):
         return Place(directory=directory, environ=environ)
     return Place(directory=directory, environ={**read_compose_file(beside, lookup=environ.get), **environ})
+
+
+def _unit(raw: bytes, path: str, reading: Reading) -> list[tuple[Node, Reading]]:
+    from mydocker.spec import quadlet
+
+    found = quadlet.document(raw, os.path.abspath(path), reading)
+    return [(found, reading)] if found else []
+
+
+def _documents(raw: bytes, reading: Reading, image: str | None) -> list[tuple[Node, Reading]]:
+    documents, problems = parse_documents(raw)
+    reading.problems.extend(problems)
+    return [each for document in documents for each in _translated(document, reading, image)]
 
 
 def _translated(document: Node, reading: Reading, image: str | None) -> list[tuple[Node, Reading]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mydocker.spec.node import Node
     from mydocker.spec.reading import Reading
 
-_PARTS = {  # of the member that has the type's name; what we know and what changes nothing
+PARTS = {  # of the member that has the type's name; what we know and what changes nothing
     "bind": ("propagation", "create_host_path", "selinux", "recursive"),
     "volume": ("nocopy", "subpath"),
     "tmpfs": ("size", "mode"),
@@ -60,7 +60,7 @@ def _own(node: Node | None, kind: str, reading: Reading) -> dict[str, Node]:
     if not isinstance(node, Mapping):
         reading.refuse(node, "want a mapping")
         return {}
-    return reading.members(node, _PARTS[kind])
+    return reading.members(node, PARTS[kind])
 
 
 def _type(word: str, place: words.Place) -> str:

@@ -82,6 +82,11 @@ def _range(text: str) -> list[int]:
     return list(range(numbers[0], numbers[1] + 1))
 
 
+def elsewhere(port: Port) -> str:
+    """What a port is to be published as, if not as itself on all addresses, as it is on the host's network."""
+    return port.host_ip or ("" if port.published in (None, port.target) else str(port.published))
+
+
 def parse_number(text: str) -> int:
     """The number of a port."""
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) <= HIGHEST):

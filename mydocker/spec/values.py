@@ -24,25 +24,34 @@ def document_of(keys: collections.abc.Mapping[str, object]) -> Mapping:
     return Mapping(line=0, column=0, entries=tuple(entries))
 
 
-def node_of(value: object, *, line: int) -> Node:
+def data_at(node: Node, value: object) -> Node:
+    """VALUE at the place of NODE."""
+    return node_of(value, line=node.line, column=node.column)
+
+
+def node_of(value: object, *, line: int, column: int = 0) -> Node:
     """The node of a text, number, truth value, path, list or mapping; None is null."""
+
+    def inner(each: object) -> Node:
+        return node_of(each, line=line, column=column)
+
     if isinstance(value, collections.abc.Mapping):
-        pairs = ((_scalar(str(key), line=line), node_of(inner, line=line)) for key, inner in value.items())
-        return Mapping(line=line, column=0, entries=tuple(pairs))
+        pairs = ((_scalar(str(key), line=line, column=column), inner(each)) for key, each in value.items())
+        return Mapping(line=line, column=column, entries=tuple(pairs))
     if isinstance(value, list | tuple):
-        return Sequence(line=line, column=0, items=tuple(node_of(inner, line=line) for inner in value))
+        return Sequence(line=line, column=column, items=tuple(inner(each) for each in value))
     if value is None:
-        return Scalar(line=line, column=0, text="", plain=True)
+        return Scalar(line=line, column=column, text="", plain=True)
     if isinstance(value, bool):
-        return _scalar(str(value).lower(), line=line, plain=True)
+        return _scalar(str(value).lower(), line=line, column=column, plain=True)
     if isinstance(value, int | float):
-        return _scalar(str(value), line=line, plain=True)
+        return _scalar(str(value), line=line, column=column, plain=True)
     if isinstance(value, str | os.PathLike) and isinstance(text := os.fspath(value), str):
-        return _scalar(text.replace("$", "$$"), line=line)
+        return _scalar(text.replace("$", "$$"), line=line, column=column)
     raise UsageError(f"want text, a number, True or False, a list or a mapping, not {type(value).__name__}")
 
 
-def _scalar(text: str, *, line: int, plain: bool = False) -> Scalar:
+def _scalar(text: str, *, line: int, column: int = 0, plain: bool = False) -> Scalar:
     if "\0" in text:
         raise UsageError("a NUL character cannot be part of any value")
-    return Scalar(line=line, column=0, text=text, plain=plain)
+    return Scalar(line=line, column=column, text=text, plain=plain)

@@ -1,0 +1,48 @@
+"""`mydocker diff [ID]`: what a container changed that was kept after its failure."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from mydocker.cli.output import printable
+from mydocker.cli.parser import Parser
+from mydocker.cli.table import add_format, show, show_json
+from mydocker.image.store import Store
+from mydocker.runtime import kept
+from mydocker.runtime.kept import Kept
+
+HEADINGS = ("ID", "NAME", "SPEC", "KEPT", "CHANGES")
+
+
+def diff_command(argv: list[str]) -> int:
+    """Print the changes of the container that ARGV names, a line each as `docker diff` does; or list those kept; 0.
+
+    1 if there is none.
+    """
+    parser = Parser("diff", description="Say what a container changed that 'test --on-failure keep' has kept.")
+    parser.add_argument("id", nargs="?", metavar="ID", help="the beginning of its id; without one, list all")
+    add_format(parser)
+    options = parser.parse_args(argv)
+    root = Store.open(os.environ).root
+    if options.id is None:
+        _list(kept.listed(root), as_json=options.format == "json")
+        return 0
+    changes = kept.find(root, options.id).changes
+    if options.format == "json":
+        show_json([{"kind": kind, "path": path} for kind, path in changes])
+    for kind, path in changes if options.format == "table" else ():
+        print(f"{kind} {printable(path)}")
+    return 0
+
+
+def _list(found: list[Kept], *, as_json: bool) -> None:
+    if as_json:
+        show_json([{**each.as_dict(), "changes": len(each.changes)} for each in found])
+        return
+    rows = [(each.id, each.title, each.origin, _when(each.created), str(len(each.changes))) for each in found]
+    show(HEADINGS, rows)
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

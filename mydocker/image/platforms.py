@@ -1,0 +1,68 @@
+"""What a registry has under a name: the digest of a manifest for each platform. Nothing is fetched but descriptions."""
+
+from __future__ import annotations
+
+import hashlib
+
+from mydocker.errors import ImageError, UsageError
+from mydocker.image import blob
+from mydocker.image.blob import Source
+from mydocker.image.config import parse_config
+from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
+from mydocker.image.verified import Verified
+from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Digest, Platform, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def digests_of(reference: Reference, source: Source) -> dict[str, Digest]:
+    """The manifests that REFERENCE means, by `str(platform)`: those for Linux. Raises ImageError or RegistryError."""
+    raw, content_type = source.manifest(str(reference.digest or reference.tag))
+    parsed = parse_manifest(raw, content_type=content_type)
+    if isinstance(parsed, Manifest):
+        digest = Digest(hex=hashlib.sha256(raw).hexdigest())
+        if reference.digest and digest != reference.digest:
+            raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {digest}")
+        return _named([(digest, _platform_of(parsed, source))])
+    found = []
+    for descriptor, platform in parsed.manifests:
+        if platform is None:
+            inner = parse_manifest(_verified_manifest(source, descriptor))
+            platform = _platform_of(inner, source) if isinstance(inner, Manifest) else None
+        found.append((descriptor.digest, platform))
+    return _named(found)
+
+
+def chosen(digests: Mapping[str, Digest], platform: Platform) -> Digest:
+    """That of DIGESTS which a pull for PLATFORM would take. ImageNotFoundError if there is none."""
+    entries = [(Descriptor(media_type="", digest=digest, size=0), Platform.parse(n)) for n, digest in digests.items()]
+    return choose(Index(media_type="", manifests=tuple(entries)), platform).digest
+
+
+def _named(found: list[tuple[Digest, Platform | None]]) -> dict[str, Digest]:
+    """By the names of platforms that are ours to run; of several manifests for one, the first, as in a pull."""
+    named: dict[str, Digest] = {}
+    for digest, platform in found:
+        try:
+            named.setdefault(str(Platform.parse(str(platform))), digest)
+        except UsageError:  # not Linux, or no name at all
+            continue
+    return dict(sorted(named.items()))
+
+
+def _platform_of(manifest: Manifest, source: Source) -> Platform:
+    return parse_config(_verified(source, manifest.config, "config"))[0].platform
+
+
+def _verified_manifest(source: Source, descriptor: Descriptor) -> bytes:
+    raw, _ = source.manifest(str(descriptor.digest))
+    what = f"manifest {descriptor.digest}"
+    return b"".join(Verified([raw], digest=descriptor.digest, size=descriptor.size, what=what))
+
+
+def _verified(source: Source, descriptor: Descriptor, kind: str) -> bytes:
+    found = blob.chunks(source, descriptor)
+    what = f"{kind} {descriptor.digest}"
+    return b"".join(Verified(found, digest=descriptor.digest, size=descriptor.size, what=what))

@@ -1,0 +1,154 @@
+"""What is kept of a container after a failure: all that it wrote, below the store, until somebody removes it.
+
+    kept/<id>/
+      about             JSON: what the container was, and what it changed
+      <number>/         the upper directory of one of its overlays, as overlayfs writes it
+
+Staged under a name that begins with a dot, and renamed when it is complete. It needs no image: what had changed is
+written down. A shell on top of it needs the image that the container had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+
+from mydocker import tools
+from mydocker.errors import ImageNotFoundError, LaunchError, StoreError, UsageError
+from mydocker.image import tree
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.changes import overlays
+from mydocker.runtime.kinds import list_kinds
+from mydocker.runtime.operations import CopyOnWrite
+from mydocker.runtime.rootfs import LayeredRoot
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.window import View
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class Kept(Record):
+    """`layers` maps where an overlay stood, "" for the root, to its directory; `created` is seconds since 1970."""
+
+    id: str
+    path: str
+    title: str
+    origin: str  # file:line of its spec
+    image: str | None  # the digest of its manifest
+    created: float
+    changes: tuple[tuple[str, str], ...]  # see kinds.py
+    layers: dict[str, str]
+
+
+def place_of(root: str) -> str:
+    """Where in the store at ROOT they are."""
+    return f"{root}/kept"
+
+
+def keep(view: View, *, root: str, title: str, origin: str) -> str:
+    """Keep what the container of VIEW wrote, in the store at ROOT; its id. Raises LaunchError, HostError, OSError."""
+    plan = view.plan
+    name = plan.container_id[:12]
+    place, staged = place_of(root), f"{place_of(root)}/.{name}"
+    os.makedirs(place, mode=0o700, exist_ok=True)
+    layers = {overlay.top: str(number) for number, overlay in enumerate(overlays(view))}
+    about = {"title": title, "origin": origin, "image": plan.image_digest, "created": time.time(), "layers": layers}
+    try:
+        os.mkdir(staged, 0o700)
+        _write(view, staged, about)
+        os.rename(staged, f"{place}/{name}")
+    except BaseException:
+        tree.remove(staged)
+        raise
+    return name
+
+
+def _write(view: View, staged: str, about: dict[str, Any]) -> None:
+    """As an ordinary user, with the container's ids: they own what it wrote."""
+
+    def write() -> None:
+        for number, overlay in enumerate(overlays(view)):
+            source = f"/proc/{os.getpid()}/fd/{view.scratch}/{overlay.upper}"
+            tools.run_together([("cp", "-a", "--reflink=auto", source, f"{staged}/{number}")])
+        with open(f"{staged}/about", "w", encoding="utf-8", errors="surrogateescape") as file:
+            json.dump({**about, "changes": list_kinds(view)}, file, ensure_ascii=False)
+
+    if view.plan.rootless is None:
+        write()
+        return
+    from mydocker import idmap
+
+    idmap.perform(view.plan.rootless, write)
+
+
+def listed(root: str) -> list[Kept]:
+    """All that are kept in the store at ROOT, the oldest first."""
+    place = place_of(root)
+    try:
+        names = [name for name in os.listdir(place) if _HEX.issuperset(name)]
+    except FileNotFoundError:
+        return []
+    return sorted((_read(f"{place}/{name}") for name in names), key=lambda kept: kept.created)
+
+
+def find(root: str, beginning: str) -> Kept:
+    """The one whose id begins with BEGINNING. ImageNotFoundError if there is none, UsageError if there are several."""
+    found = [kept for kept in listed(root) if beginning and kept.id.startswith(beginning)]
+    if not found:
+        raise ImageNotFoundError(f"no container {beginning!r} is kept", hint="'mydocker diff' lists those that are")
+    if len(found) > 1:
+        raise UsageError(f"several containers that are kept have an id that begins with {beginning}")
+    return found[0]
+
+
+def _read(path: str) -> Kept:
+    try:
+        with open(f"{path}/about", encoding="utf-8", errors="surrogateescape") as file:
+            about = json.load(file)
+        about["changes"] = tuple((str(kind), str(changed)) for kind, changed in about["changes"])
+        about["layers"] = {top: f"{path}/{name}" for top, name in about["layers"].items()}
+        return Kept(id=os.path.basename(path), path=path, **about)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        hint = "'mydocker prune' removes it"
+        raise StoreError(f"cannot read what is kept at {path}: {error}", hint=hint) from None
+
+
+def remove(path: str) -> None:
+    """Remove what is kept at PATH. Raises OSError."""
+    tree.remove(path)
+
+
+def leftovers(root: str) -> list[str]:
+    """Every path below which something is kept, damaged and incomplete ones too, but for what is being written now."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(f"{place_of(root)}/{name}" for name in os.listdir(place_of(root)))
+    return []
+
+
+def on_top(plan: LaunchPlan, kept: Kept) -> LaunchPlan:
+    """PLAN, of the same spec, on the tree as it was left. Raises LaunchError where that cannot be shown again."""
+    layers = {top: path for top, path in kept.layers.items() if os.listdir(path)}
+    root = plan.root
+    if "" in layers and isinstance(root, LayeredRoot):
+        root = root.replace(lowerdirs=_stacked(root.lowerdirs, layers[""]))
+    operations = []
+    for operation in plan.operations:
+        if isinstance(operation, CopyOnWrite) and operation.target in layers:
+            operation = operation.replace(over=_stacked((operation.source,), layers[operation.target])[1:])
+        operations.append(operation)
+    return plan.replace(root=root, operations=tuple(operations))
+
+
+def _stacked(lower: tuple[str, ...], layer: str) -> tuple[str, ...]:
+    """LOWER and LAYER over it. Overlayfs takes no layer that lies within another one (ELOOP)."""
+    for path in lower:
+        if os.path.commonpath([path, layer]) == os.path.normpath(path):
+            hint = "MYDOCKER_ROOT may name a store elsewhere"
+            raise LaunchError(f"what it wrote below {path} cannot be shown again: the store lies there too", hint=hint)
+    return (*lower, layer)

@@ -1,0 +1,140 @@
+"""Documents of ours that say everything that there is to say: each key, each form of it, each kind of expectation."""
+
+from __future__ import annotations
+
+_TABLE = """\
+name: "no: $V"
+labels: {a: 'no', b: '', c: "x\\ny\\n", d: ~}
+environment: {A: 22:22, B: "0644", C: $$D, E: '${V}', F: "trailing \\nlines"}
+entrypoint: a b
+command: [c, "d $$E", '']
+---
+command: []
+---
+entrypoint: []
+---
+command: [a]
+args: [b]
+platform: linux/arm64
+pull_policy: never
+user: 0:staff
+group_add: [audio, 5]
+umask: "027"
+working_dir: /srv
+timeout: 1h1m1.5s
+stop_signal: RTMIN+3
+stop_grace_period: 250ms
+stdin: "text $$"
+init: true
+hostname: h
+---
+tty: true
+stdin_open: true
+privileged: true
+stop_signal: INT
+userns_mode: keep-id
+stop_grace_period: 0
+---
+volumes:
+- /a:/b:ro,rslave
+- ./x y:/c:O
+- data:/d:ro,nocopy
+- cache:/e:O,nocopy
+- /f
+- {type: bind, source: "/g:h", target: "/h:i", bind: {recursive: disabled}}
+- {type: volume, source: data, target: /j, volume: {subpath: k}}
+- {type: tmpfs, target: /l, tmpfs: {size: 1m, mode: "1755"}}
+tmpfs: [/m, "/n:size=1m,mode=700,uid=1,gid=2,nr_inodes=5,exec,suid,ro", "/o:exec"]
+shm_size: 2g
+read_only: true
+devices: ["/dev/null:/dev/nix"]
+inject: [/bin/sh]
+---
+network_mode: none
+extra_hosts: ["a:1.2.3.4", "a:::1", "b=1.2.3.4"]
+dns: [1.1.1.1]
+sysctls: {net.core.somaxconn: 5}
+cap_add: [NET_ADMIN]
+cap_drop: [ALL]
+ulimits: {nofile: {soft: 5, hard: -1}, nproc: 7}
+mem_limit: 64m
+memswap_limit: -1
+cpus: 0.25
+cpuset: 0-2,5
+pids_limit: 9
+---
+ports: [80, "8080-8081:80-81/udp", "127.0.0.1:5:6", "[::1]::7", {target: 9, published: 10}]
+---
+ports: [80]
+namespaces: {pid: host}
+---
+namespaces: []
+---
+namespaces: {net: private, pid: host}
+---
+pid: host
+ipc: host
+---
+security_opt: ["seccomp=profile.json", no-new-privileges, "apparmor=x", "label=level:s0:c1", systempaths=unconfined]
+---
+security_opt: [seccomp=unconfined]
+---
+name: other
+depends_on: {"no: v": {condition: service_healthy, required: false}}
+healthcheck: {test: [CMD, a, $$b], interval: 1m, timeout: 1.5s, start_period: 5s, retries: 3}
+profiles: [p]
+restart: on-failure:3
+tags: [t]
+skip: yes
+retries: 2
+---
+restart: on-failure
+healthcheck: {disable: true}
+matrix: {A: [1, no], B: ["x$V"]}
+environment: {A: $A, B: $B}
+---
+expect:
+  exit_code: [0, 3, TERM]
+  stdout: "exact $$text"
+  stderr: [part, "!absent", "/^re$$/", "!/x/", {have-len: 3}, {not: {or: [{have-prefix: a}, {have-suffix: b}]}}]
+  files:
+  - {path: /a, type: file, mode: "644", owner: root, group: 5, contents: [a, "!b"], size: {gt: 3, lt: 9}}
+  - {path: /a, exists: false}
+  - {path: /b, mode: {match-regexp: ^0}, contents: "", size: 5, sha256: SHA256}
+  metadata:
+    env: {A: b, C: ~, D: {match-regexp: x}}
+    labels: {l: [a, "!b"]}
+    entrypoint: []
+    cmd: [a, $$b]
+    exposed_ports: [80, "!53/udp"]
+    volumes: ["!/x"]
+    user: u
+    workdir: {have-prefix: /}
+  changes: {only: [], include: [/a/**], exclude: [/b]}
+  duration: {lt: 1m30s, ge: 10ms}
+  max_memory: {lt: 64m}
+  timed_out: false
+  oom_killed: false
+  ports: {"tcp:80": listening, 81/udp: closed, tcp6:82: {listening: true, ip: ["::", "::1"]}}
+  process: {nginx: running, sh: {running: false}}
+  http:
+    http://localhost/$$: {status: 200, headers: ["a: b", "!c"], body: {have-len: 3}}
+    http://localhost/b:
+      {status: {lt: 500}, method: post, request-headers: ["A: b$$"], request-body: "x\ny", timeout: 3s,
+       no-follow-redirects: true, allow-insecure: true, username: u, password: $$p}
+  within: 20s
+---
+expect: {process: {a: running}}
+---
+expect:
+  exit_code: {not: {ge: 3}}
+  max_memory: 5
+  stdout:
+    gjson: {a: "1", b: 1, c: 1.50, d: true, e: ~, f: [1, x], g: {equal: {h: [~, "true"]}}}
+    not: {gjson: {i: {contain-element: {gt: 2}}, j: {contain-elements: [1, {have-len: 2}]}}}
+    semver-constraint: ">=1.2 <2"
+    contain-element: {match-regexp: a}
+    contain-elements: [a, b]
+"""
+
+EVERYTHING = tuple(f"image: alpine\n{text}" for text in _TABLE.replace("SHA256", "a1" * 32).split("---\n"))

@@ -1,0 +1,295 @@
+"""Quadlet's .container files: what each setting becomes, the syntax of unit files, and what is refused at its place."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+from lab.command import Command
+
+from mydocker.errors import SpecError, UsageError
+from mydocker.spec import quadlet
+from mydocker.spec.container import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
+from mydocker.spec.healthcheck import Healthcheck
+from mydocker.spec.load import load_files
+from mydocker.spec.specifier import Unit, expand, replace_variables
+from mydocker.spec.unitfile import parse_unit, split_words
+
+ENVIRON = {"HOME": "/home/me", "V": "v w"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load(text: str, name: str = "web.container") -> ContainerSpec:
+    Path(name).write_text(text)
+    (spec,) = load_files([name], environ=ENVIRON)
+    return spec
+
+
+def container(text: str, more: str = "", name: str = "web.container") -> ContainerSpec:
+    return load(f"[Container]\nImage=alpine\n{text}\n{more}", name)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("", "name", "web"),
+        ("ContainerName=other", "name", "other"),
+        ("Exec=sh -c 'echo  $A' \"a b\" c\\x20d", "command", ("sh", "-c", "echo  $A", "a b", "c d")),
+        ("Exec=$V ${V} $$V a$V", "command", ("v", "w", "v w", "$V", "a$V")),
+        ("Exec=%N %n %p %% %h", "command", ("web", "web.service", "web", "%", "/home/me")),
+        ("Exec=a \\\n  b \\\n# comment\n; another\n  c", "command", ("a", "b", "c")),
+        ("Exec=a\nExec=\nExec=b", "command", ("b",)),
+        ("Exec=a\nExec=", "command", None),
+        ("Exec=${LEVEL}", "command", ("3",)),
+        ("Entrypoint=/bin/a b", "entrypoint", ("/bin/a b",)),
+        ('Entrypoint=["a", "b c"]', "entrypoint", ("a", "b c")),
+        ("Environment=A=1 'B=x y' \"C=$D\"\nEnvironment=E='q r'", "environment",
+         {"A": "1", "B": "x y", "C": "$D", "E": "q r"}),
+        ("Environment=A=1\nEnvironment=\nEnvironment=B=2", "environment", {"B": "2"}),
+        ("Label=a=1 b=2\nAutoUpdate=registry", "labels", {"a": "1", "b": "2", "io.containers.autoupdate": "registry"}),
+        ("AddCapability=CAP_NET_ADMIN sys_ptrace\nAddCapability=SYSLOG", "cap_add",
+         ("NET_ADMIN", "SYS_PTRACE", "SYSLOG")),
+        ("DropCapability=all", "cap_drop", ("ALL",)),
+        ("Sysctl=net.core.somaxconn=9 kernel.shm_rmid_forced=1\nNetwork=none", "sysctls",
+         {"net.core.somaxconn": "9", "kernel.shm_rmid_forced": "1"}),
+        ("Ulimit=nofile=5:6\nUlimit=nproc=7", "ulimits", {"nofile": (5, 6), "nproc": (7, 7)}),
+        ("AddHost=a:1.2.3.4\nAddHost=b:::1", "extra_hosts", (("a", "1.2.3.4"), ("b", "::1"))),
+        ("DNS=1.1.1.1", "dns", ("1.1.1.1",)),
+        ("GroupAdd=audio", "group_add", ("audio",)),
+        ("User=1000\nGroup=staff", "user", User(user=1000, group="staff")),
+        ("User=app", "user", User(user="app")),
+        ("HostName=h", "hostname", "h"),
+        ("WorkingDir=%h", "working_dir", "/home/me"),
+        ("Memory=20m", "mem_limit", 20 << 20),
+        ("PidsLimit=9", "pids_limit", 9),
+        ("ShmSize=1m", "shm_size", 1 << 20),
+        ("StopSignal=SIGINT", "stop_signal", 2),
+        ("StopTimeout=20", "stop_grace_period", 20.0),
+        ("Pull=never", "pull_policy", "never"),
+        ("RunInit=yes", "init", True),
+        ("UserNS=keep-id", "userns_mode", "keep-id"),
+        ("Network=host", "network_mode", "host"),
+        ("Volume=/a:/b:ro,z", "volumes", (BindMount(source="/a", target="/b", read_only=True),)),
+        ("Volume=./a:/b", "volumes", (BindMount(source="HERE/a", target="/b"),)),
+        ("Volume=data:/b", "volumes", (VolumeMount(volume="data", target="/b"),)),
+        ("Volume=plain.volume:/b", "volumes", (VolumeMount(volume="systemd-plain", target="/b"),)),
+        ("Volume=named.volume:/b", "volumes", (VolumeMount(volume="own", target="/b"),)),
+        ("Mount=type=tmpfs,target=/t,tmpfs-size=1m", "volumes", (TmpfsMount(target="/t", size=1 << 20),)),
+        ("Mount=type=bind,source=/a,target=/b,ro", "volumes", (BindMount(source="/a", target="/b", read_only=True),)),
+        ("Tmpfs=/t:size=5,uid=3", "volumes", (TmpfsMount(target="/t", size=5, uid=3),)),
+        ("ReadOnly=true", "volumes", tuple(TmpfsMount(target=x) for x in ("/run", "/tmp", "/var/tmp"))),
+        ("ReadOnly=true\nReadOnlyTmpfs=false", "volumes", ()),
+        ("ReadOnly=true\nTmpfs=/run\nVolume=/a:/tmp:ro", "volumes",
+         (BindMount(source="/a", target="/tmp", read_only=True), TmpfsMount(target="/var/tmp"),
+          TmpfsMount(target="/run"))),
+        ("ReadOnly=true\nReadOnlyTmpfs=0", "read_only", True),
+        ("AddDevice=-/dev/nonesuch", "devices", ()),
+        ("HealthCmd=curl -f x\nHealthInterval=2m\nHealthRetries=5\nHealthStartPeriod=1m\nHealthTimeout=20s",
+         "healthcheck",
+         Healthcheck(test=("CMD-SHELL", "curl -f x"), interval=120.0, retries=5, start_period=60.0, timeout=20.0)),
+        ('HealthCmd=["a", "b"]', "healthcheck", Healthcheck(test=("CMD", "a", "b"))),
+        ("HealthCmd=none", "healthcheck", Healthcheck(test=("NONE",))),
+        ("PodmanArgs=--cpus=0.5 -m 64m --privileged --rm", "cpus", 0.5),
+        ("PodmanArgs=--cpus=0.5 -m 64m --privileged", "privileged", True),
+        ("PodmanArgs=-e 'A=b c' --mount type=tmpfs,target=/t", "environment", {"A": "b c"}),
+        ("PodmanArgs=--add-host a:1.2.3.4\nAddHost=b:1.2.3.4", "extra_hosts", (("a", "1.2.3.4"), ("b", "1.2.3.4"))),
+        ("PublishPort=80\nPublishPort=81:81/udp", "ports", ()),
+        ("Notify=true\nExposeHostPort=50-59\nReloadSignal=HUP\nEnvironmentHost=false\nX-Mine=1", "name", "web"),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_each_setting_has_its_equal(here: Path, text: str, field: str, value: object) -> None:
+    Path("plain.volume").write_text("[Volume]\n")
+    Path("named.volume").write_text("[Volume]\nVolumeName=own\n")
+    if field == "volumes":
+        value = tuple(
+            each.replace(source=each.source.replace("HERE", str(here))) if isinstance(each, BindMount) else each
+            for each in value  # type: ignore[attr-defined]  # a tuple
+        )
+    assert getattr(container(text, "[Service]\nEnvironment=LEVEL=3"), field) == value
+
+
+def test_walls_are_moved_by_single_settings(here: Path) -> None:
+    (here / "s.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    security = container(
+        f"NoNewPrivileges=true\nSeccompProfile={here}/s.json\nSecurityLabelType=spc_t\nSecurityLabelLevel=s0:c1\nUnmask=ALL"
+    ).security_opt
+    assert security.no_new_privileges and not security.masked_paths
+    assert security.label == SelinuxLabel(type="spc_t", level="s0:c1")
+    assert getattr(security.seccomp, "origin", "") == f"{here}/s.json"
+    assert container("SecurityLabelDisable=true\nSeccompProfile=unconfined").security_opt.seccomp is None
+
+
+def test_a_root_directory_and_environment_files(here: Path) -> None:
+    (here / "env").write_text("A='q'\n")
+    spec = load("[Container]\nRootfs=/srv:O\nEnvironmentFile=env\nEnvironment=B=1\n")
+    assert (spec.rootfs, spec.environment) == ("/srv", {"A": "'q'", "B": "1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("Restart=no", "restart", 0),
+        ("Restart=on-failure", "restart", -1),
+        ("RuntimeMaxSec=5min 20s", "timeout", 320.0),
+        ("RuntimeMaxSec=1.5", "timeout", 1.5),
+        ("RuntimeMaxSec=infinity", "timeout", None),
+        ("MemoryMax=1G", "mem_limit", 1 << 30),
+        ("MemoryMax=infinity", "mem_limit", None),
+        ("TasksMax=7", "pids_limit", 7),
+        ("CPUQuota=50%", "cpus", 0.5),
+        ("Type=oneshot\nRemainAfterExit=yes\nTimeoutStartSec=900", "timeout", None),
+    ],
+)
+def test_what_systemd_would_do_is_done_where_it_can(text: str, field: str, value: object) -> None:
+    spec = container(
+        "", f"[Unit]\nDescription=x\nAfter=a.service\nWants=b.target\n[Install]\nWantedBy=c\n[Service]\n{text}"
+    )
+    assert getattr(spec, field) == value
+
+
+def test_templates_have_instances(here: Path) -> None:
+    text = "Exec=%p %i %I %j %J"
+    assert container(text, name="a-b@x-y.container").command == ("a-b", "x-y", "x/y", "b", "b")
+    assert container(text, "[Install]\nDefaultInstance=9", name="a@.container").command == ("a", "9", "9", "a", "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[Container]\nImage=a\nPublishPort=8080:80",
+         ["3:13: port 80 as 8080 is not supported yet: the network is the host's"]),
+        ("[Container]\nImage=a\n  Imag = b", ["3:3: unknown key 'Imag'; did you mean 'Image'?"]),
+        ("[Container]\nImage=a\nNetwork=x.network", ["3:9: 'x.network': want host or none"]),
+        ("[Container]\nImage=a\nNetwork=host\nNetwork=none", ["4:1: several networks are not supported yet"]),
+        ("[Container]\nImage=x.image", ["2:7: x.image: units of images are not supported: name the image"]),
+        ("[Container]\nRootfs=/srv", ["2:8: the container would write to /srv itself: want /srv:O"]),
+        ("[Container]\nTmpfs=/x", ["1:1: no image: one of image and rootfs is needed"]),
+        ("[Container]\nImage=a\nRootfs=/:O", ["3:1: image and rootfs exclude each other"]),
+        ("[Container]\nImage=a\nGroup=5", ["3:1: Group needs User"]),
+        ("[Container]\nImage=a\nExec=$NOPE", ["3:6: variable NOPE is not set (write $$ for a dollar sign)"]),
+        ("[Container]\nImage=a\nExec='x", ["3:6: a quote without its end in \"'x\""]),
+        ("[Container]\nImage=a\nExec=a\\q", ["3:6: unknown escape '\\q' in 'a\\\\q' (write \\\\ for a backslash)"]),
+        ("[Container]\nImage=a\nWorkingDir=%c",
+         ["3:12: specifier '%c' is not supported (write %% for a percent sign)"]),
+        ("[Container]\nImage=a\nExec=50%", ["3:6: a '%' without its letter in '50%' (write %% for a percent sign)"]),
+        ("[Container]\nImage=a\nRunInit=maybe", ["3:9: want true or false, not 'maybe'"]),
+        ("[Container]\nImage=a\nEnvironmentHost=true", ["3:1: EnvironmentHost is not supported"]),
+        ("[Container]\nImage=a\nMemory=x", ["3:8: size 'x': want a number of bytes, or a size such as 64m or 1.5g"]),
+        ("[Container]\nImage=a\nUnmask=/proc", ["3:8: Unmask of single paths is not supported: want ALL"]),
+        ("[Container]\nImage=a\nVolume=no.volume:/x", ["3:8: cannot read no.volume: no such file or directory"]),
+        ("[Container]\nImage=a\nVolume=odd.volume:/x", ["3:8: odd.volume:2: Driver is not supported"]),
+        ("[Container]\nImage=a\nMount=type=glob", ["3:7: mount type 'glob': want bind, volume, tmpfs"]),
+        ("[Container]\nImage=a\nPodmanArgs=--nonesuch",
+         ["3:12: unknown flag: --nonesuch (see 'mydocker run --help')"]),
+        ("[Container]\nImage=a\nPodmanArgs=x", ["3:12: 'x' is not a flag"]),
+        ("[Container]\nImage=a\nPodmanArgs=--dry-run", ["3:12: --dry-run says nothing about a container"]),
+        ("[Container]\nImage=a\n[Service]\nRestart=always\nExecStartPre=x\nRuntimeMaxSec=5 x\nCPUQuota=x",
+         ["4:9: restart 'always' would never end (want no or on-failure[:N])",
+          "5:1: ExecStartPre is not supported: there is no systemd to see to it", "6:15: '5 x': 'x' is no unit of time",
+          "7:10: 'x': want a percentage, such as 50%"]),
+        ("[Container]\nImage=a\n[Unit]\nRequires=db.container\nConditionPathExists=/x\nWants=x.service",
+         ["4:1: Requires of db.container is not supported: there is no systemd to see to it",
+          "5:1: ConditionPathExists is not supported: there is no systemd to see to it",
+          "6:1: Wants is not supported: there is no systemd to see to it"]),
+        ("[Container]\nImage=a\n[Install]\nWantdBy=x", ["4:1: unknown key 'WantdBy'; did you mean 'WantedBy'?"]),
+        ("[Container]\nImage=a\n[Pod]\nPodName=", ["4:1: section [Pod] is not supported"]),
+        ("[Service]\nType=x", ["1:1: there is no [Container] section"]),
+        ("", ["1:1: there is no [Container] section"]),
+        ("Image=a\n[Container]\nImage=b\nnonsense\n[x", ["1:1: a setting before the first [SECTION]",
+         "4:1: want KEY=VALUE, a [SECTION] or a # comment", "5:1: want a section, such as [Container]"]),
+        ("[Container]\nImage=a\nExec=a\0", ["3:1: a NUL character cannot be part of any value"]),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_what_has_no_equal_is_named_at_its_place(text: str, expected: list[str]) -> None:
+    Path("odd.volume").write_text("[Volume]\nDriver=x\n")
+    with pytest.raises(SpecError) as caught:
+        load(text)
+    assert [line.removeprefix("web.container:") for line in caught.value.problems] == expected
+
+
+@pytest.mark.parametrize("key", sorted(quadlet.CONTAINER))
+def test_every_setting_of_the_manual_is_known(key: str) -> None:
+    """None is taken for a slip: each is read, says nothing, or is refused by its name."""
+    try:
+        container(f"{key}=x")
+    except SpecError as error:
+        assert "unknown key" not in str(error)
+
+
+def test_drop_ins_and_templates_alone_are_refused(here: Path) -> None:
+    (here / "web.container.d").mkdir()
+    with pytest.raises(SpecError, match=r"web.container.d: drop-ins are not supported yet"):
+        container("")
+    with pytest.raises(SpecError, match=r"a@.container is a template"):
+        container("", name="a@.container")
+
+
+def test_bytes_that_are_no_text() -> None:
+    settings, problems = parse_unit(b"[A]\nB=\xff\n")
+    assert (settings, problems[0].line, problems[0].message) == ([], 2, "not UTF-8: byte 0xff")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("  a\tb ", ["a", "b"]),
+        ("'' \"\"", ["", ""]),
+        ("a'b c'd", ["ab cd"]),
+        (r"\x41\101\u00e9\t\s\\", ["AAé\t \\"]),
+        (r"'it\'s'", ["it's"]),
+    ],
+)
+def test_words(text: str, words: list[str]) -> None:
+    assert split_words(text) == words
+
+
+@pytest.mark.parametrize("text", ["\\", "a\\", "\\x4", "\\x00", "\\400", "\\ud800", "\\U00110000", '"', "\\8"])
+def test_no_words(text: str) -> None:
+    with pytest.raises(UsageError):
+        split_words(text)
+
+
+@pytest.mark.parametrize("letter", "nNpPiIjJyYhtSCLEuUGsHlvbTV")
+def test_specifiers_say_something_without_systemd(letter: str) -> None:
+    unit = Unit(path="/x/a@b.container", prefix="a", instance="b", variables={"HOME": "/root"})
+    found = expand(f"<%{letter}>", unit)
+    assert found.startswith("<") and len(found) > 2 and "%" not in found
+    assert expand("%u", unit) == pwd.getpwuid(os.geteuid()).pw_name
+    assert expand("%%h%%", unit) == "%h%"
+
+
+def test_variables_are_words_or_parts_of_one() -> None:
+    assert replace_variables("a${V}b", {"V": "1 2"}) == ["a1 2b"]
+    assert replace_variables("$V", {"V": "1 2"}) == ["1", "2"]
+    assert replace_variables("$V.x ${ $", {"V": "1"}) == ["$V.x ${ $"]
+
+
+@pytest.mark.root
+def test_a_unit_runs_is_tested_explained_and_printed(alpine: Command, here: Path) -> None:
+    Path("hello.container").write_text(
+        "[Unit]\nDescription=x\n[Container]\nImage=alpine\nExec=sh -c 'echo $WHO from %N'\nEnvironment=WHO=hello\n"
+        "[Install]\nWantedBy=default.target\n"
+    )
+    done = alpine("up", "hello.container", cwd=here)
+    assert (done.stdout, done.stderr, done.code) == (b"hello from hello\n", b"", 0)
+    assert alpine("test", "hello.container", cwd=here).code == 0
+    assert alpine("check", "hello.container", cwd=here).code == 0
+    assert b"'echo $WHO from hello'" in alpine("explain", "hello.container", cwd=here).stdout
+    printed = alpine("config", "hello.container", cwd=here)
+    assert b"echo $$WHO from hello" in printed.stdout
+    Path("hello.yaml").write_bytes(printed.stdout)
+    assert alpine("up", "hello.yaml", cwd=here).stdout == b"hello from hello\n"
+
+
+@pytest.mark.root
+def test_the_example_runs(mydocker: Command) -> None:
+    done = mydocker("up", "examples/hello.container", cwd=Path(__file__).parent.parent)
+    assert (done.stdout, done.stderr, done.code) == (b"hello from hello\n", b"", 0)
