@@ -20,6 +20,7 @@ from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
 from mydocker.smoke.case import Case, Result
 from mydocker.smoke.collect import collect
 from mydocker.smoke.report import FORMATS, Report, parse_target
+from mydocker.smoke.schedule import with_needed
 from mydocker.smoke.select import Memory, by_name, by_tags
 from mydocker.smoke.textreport import lines_of, summary
 from mydocker.spec.duration import parse_duration
@@ -117,7 +118,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
-    """The cases that are wanted, numbered anew."""
+    """The cases that are wanted and what they need, numbered anew."""
     profiles = active_profiles(options.profile, os.environ)
     cases = collect(options.paths, environ=os.environ, image=options.image, profiles=profiles)
     if options.k is not None:
@@ -126,7 +127,7 @@ def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
         cases = by_tags(cases, options.tags)
     if options.last_failed:
         cases = memory.select(cases)
-    return _supplied(cases, options)
+    return _supplied(with_needed(cases), options)
 
 
 def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:

@@ -36,6 +36,7 @@ def parse_config(raw: bytes) -> tuple[ImageConfig, tuple[Digest, ...]]:
         labels=_labels(inner),
         volumes=_keys(inner, "Volumes"),
         stop_signal=_string(inner, "StopSignal"),
+        healthcheck=jsontext.mapping(inner.get("Healthcheck"), f"{_WHAT}: Healthcheck"),
     )
     return config, _diff_ids(document)
 

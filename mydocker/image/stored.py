@@ -25,6 +25,7 @@ class ImageConfig(Record):
     labels: Mapping[str, str] = {}
     volumes: tuple[str, ...] = ()  # paths that the image says hold data
     stop_signal: str = ""
+    healthcheck: Mapping[str, object] = {}  # as it stands
 
 
 class StoredImage(Record):

@@ -7,6 +7,7 @@ up to a limit (CVE-2024-9676), and numbers must be in range (CVE-2024-40635).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -18,6 +19,7 @@ from mydocker.spec.container import User
 ID_LIMIT = 2**31 - 1
 FILE_LIMIT = 16 * 2**20  # bytes; more than any real account file, and quick to read
 ROOT = User(user=0)
+MORE_IDS = "grant that user more ids in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 
 
 class Identity(Record):
@@ -99,3 +101,19 @@ def names(root: int, path: str, number: int) -> tuple[str, ...]:
     """What account file PATH (passwd or group) of the image calls NUMBER."""
     columns = 7 if path.endswith("passwd") else 4
     return tuple(line[0] for line in _entries(root, path, columns) if line[2] == str(number))
+
+
+def take_identity(identity: Identity, *, groups: bool) -> None:
+    """Become IDENTITY; without GROUPS setgroups(2) is denied, and the caller's groups are no one's."""
+    try:
+        if groups:
+            os.setgroups([*identity.groups])
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise LaunchError(
+            f"user {identity.uid}:{identity.gid} does not exist in this container, which an ordinary user has started",
+            hint=MORE_IDS,
+        ) from None

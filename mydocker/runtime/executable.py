@@ -127,6 +127,16 @@ def machine_name(header: bytes) -> str:
     return name if name != Platform.host().architecture else ""
 
 
+def execute(command: str, argv: tuple[str, ...], environment: dict[str, str]) -> None:
+    """execve(2), which returns only with an error: LaunchError."""
+    try:
+        os.execve(command, argv, environment)
+    except OSError as error:
+        raise refuse_to_execute(command, error) from None
+    except ValueError as error:  # a NUL in an argument or a variable
+        raise LaunchError(f"cannot execute {command!r}: {error}") from None
+
+
 def is_static_program(path: str) -> bool:
     """Whether PATH of the host is an executable ELF file that needs no loader, and so runs in any root."""
     try:

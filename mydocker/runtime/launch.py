@@ -78,7 +78,7 @@ def _with_terminal(
         return _run(plan, directory, signals, terminal, window, doors)
 
 
-def _prepare_walls(plan: LaunchPlan) -> bytes:
+def prepare_walls(plan: LaunchPlan) -> bytes:
     """What of the isolation is read from the host; the program of the system call filter."""
     if plan.exec_label:
         from mydocker.runtime.labels import check_host
@@ -97,7 +97,7 @@ def _run(
     window: Window | None,
     doors: tuple[int, ...],
 ) -> Outcome:
-    syscall_filter = _prepare_walls(plan)
+    syscall_filter = prepare_walls(plan)
     report, failing = os.pipe()
     ids = os.pipe() if plan.needs_ids else (-1, -1)
     lifeline = None if "pid" in plan.namespaces else os.pipe()

@@ -16,8 +16,8 @@ from mydocker import kernel
 from mydocker.errors import LaunchError, MydockerError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime import seccomp, signals
-from mydocker.runtime.accounts import Identity, look_up
-from mydocker.runtime.executable import find_command, refuse_to_execute
+from mydocker.runtime.accounts import MORE_IDS, Identity, look_up, take_identity
+from mydocker.runtime.executable import execute, find_command
 from mydocker.runtime.inside import make_directory
 from mydocker.spec.capability import mask
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from mydocker.idmap import IdMap
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.window import Window
-
-MORE_IDS = "grant that user more ids in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 
 SYS_ADMIN = mask("SYS_ADMIN")
 
@@ -70,7 +68,7 @@ def _tell(report: int, error: MydockerError) -> None:
 
 
 def _run(plan: LaunchPlan, given: Handover) -> None:
-    _import_ahead(plan, given)
+    import_ahead(plan, given.terminal)
     if plan.exec_label:
         from mydocker.runtime import labels
 
@@ -84,11 +82,25 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
         _join_cgroups(plan, given.doors)
     _name_and_connect(plan)
     root = _build_tree(plan, given.window)
-    _change_root(root, pivot="mount" in plan.namespaces)
+    change_root(root, pivot="mount" in plan.namespaces)
+    turn_into_command(
+        plan,
+        terminal=given.terminal,
+        attributes=attributes if plan.exec_label else -1,
+        syscall_filter=given.syscall_filter,
+    )
+
+
+def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int, syscall_filter: bytes) -> None:
+    """In the container's namespaces and root: give up what PLAN does not grant, and execute its command.
+
+    ATTRIBUTES is from `labels.open_attributes`; it and all above the standard descriptors close. What is imported here
+    must have been imported before the root changed.
+    """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
     identity = look_up(root, plan.user, plan.groups)
     environment = {"HOME": identity.home, **plan.environment}
-    _connect_streams(plan, identity, given.terminal)
+    _connect_streams(plan, identity, terminal)
     _enter_directory(root, plan.working_dir)
     command = find_command(root, plan.argv[0], environment.get("PATH", ""))
     kernel.close_on_exec_from(3)
@@ -98,19 +110,21 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
         limits.apply(plan.ulimits)
     os.umask(plan.umask)
     if plan.exec_label:
+        from mydocker.runtime import labels
+
         labels.apply(plan.exec_label, attributes)
-    _drop_privileges(plan, identity, given.syscall_filter)
+    _drop_privileges(plan, identity, syscall_filter)
     if plan.init:
         from mydocker.runtime.reaper import fork_under_init
 
         fork_under_init()
     signals.reset()
-    _execute(command, plan.argv, environment)
+    execute(command, plan.argv, environment)
 
 
-def _import_ahead(plan: LaunchPlan, given: Handover) -> None:
+def import_ahead(plan: LaunchPlan, terminal: int | None = None) -> None:
     """Import what is needed after the root has changed, when it is too late for more than to find it loaded."""
-    if given.terminal is not None:
+    if terminal is not None:
         import mydocker.runtime.terminals
     if plan.ulimits:
         import mydocker.runtime.limits
@@ -143,6 +157,11 @@ def _name_and_connect(plan: LaunchPlan) -> None:
             kernel.set_interface_up("lo")
         except PermissionError:  # without CAP_NET_ADMIN, as inside another container, it stays down
             pass
+    leave_keyring()
+
+
+def leave_keyring() -> None:
+    """Share no session keyring with our caller."""
     try:
         kernel.join_session_keyring()
     except OSError as error:  # refused in containers, absent in some kernels; nothing is shared then either
@@ -177,7 +196,7 @@ def _leave_propagation() -> None:
         raise LaunchError(f"this host refuses to mount anything: {error.strerror}", hint=hint) from None
 
 
-def _change_root(root: int, *, pivot: bool) -> None:
+def change_root(root: int, *, pivot: bool) -> None:
     """Make ROOT the root, and make sure that Python finds nothing to import in it."""
     os.fchdir(root)
     if not pivot:
@@ -246,7 +265,7 @@ def _drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes
         raise LaunchError("groups cannot be added in a rootless container that has only root's", hint=MORE_IDS)
     if keep and identity.uid != 0:
         kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
-    _set_ids(identity, groups=has_groups)
+    take_identity(identity, groups=has_groups)
     _set_capabilities(granted, meanwhile=SYS_ADMIN if keep else 0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)  # changing the user has cleared it
     if plan.no_new_privileges:
@@ -271,28 +290,3 @@ def _limit_bounding_set(mask: int) -> None:
                 kernel.prctl(kernel.PR_CAPBSET_DROP, number)
             except OSError:  # EINVAL: past the last that this kernel knows
                 return
-
-
-def _set_ids(identity: Identity, *, groups: bool) -> None:
-    """Become IDENTITY; without GROUPS setgroups(2) is denied, and the caller's groups are no one's."""
-    try:
-        if groups:
-            os.setgroups([*identity.groups])
-        os.setresgid(identity.gid, identity.gid, identity.gid)
-        os.setresuid(identity.uid, identity.uid, identity.uid)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise LaunchError(
-            f"user {identity.uid}:{identity.gid} does not exist in this container, which an ordinary user has started",
-            hint=MORE_IDS,
-        ) from None
-
-
-def _execute(command: str, argv: tuple[str, ...], environment: dict[str, str]) -> None:
-    try:
-        os.execve(command, argv, environment)
-    except OSError as error:
-        raise refuse_to_execute(command, error) from None
-    except ValueError as error:  # a NUL in an argument or a variable
-        raise LaunchError(f"cannot execute {command!r}: {error}") from None

@@ -6,6 +6,7 @@ cannot mix. A signal that asks us to end stops all workers, and what they had fo
 
 from __future__ import annotations
 
+import itertools
 import select
 import time
 from collections import deque
@@ -15,8 +16,9 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.signals import STOPPING, Signals, send, signal
 from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Result, Span
 from mydocker.smoke.judge import judge
+from mydocker.smoke.schedule import Schedule
 from mydocker.smoke.underway import Underway
-from mydocker.smoke.worker import start
+from mydocker.smoke.worker import Role, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +43,7 @@ class Batch:
     """The cases that wait, those that run, and why no more are begun, if so."""
 
     def __init__(self, cases: Sequence[Case], *, limits: Limits, environ: Mapping[str, str]) -> None:
-        self.waiting = deque((case, 1) for case in cases)
+        self.schedule = Schedule(cases)
         self.limits, self.environ = limits, environ
         self.running: dict[int, Underway] = {}  # by pidfd
         self.spans: dict[int, list[Span]] = {}  # by the number of the case
@@ -58,8 +60,9 @@ class Batch:
         with Signals() as signals:
             self._on(signals.descriptor, lambda: self._take_signal(signals))
             try:
-                while self.waiting or self.running:
+                while self.schedule.waiting or self.running:
                     self._begin_more()
+                    self._release()
                     if self.running:
                         self._turn()
                     while self.ready:
@@ -69,25 +72,44 @@ class Batch:
                     send(run.worker.pidfd, signal.SIGKILL)
 
     def _begin_more(self) -> None:
-        while self.waiting and self.stopped:
-            case, attempt = self.waiting.popleft()
+        while self.schedule.waiting and self.stopped:
+            case, attempt = self.schedule.waiting.pop(0)
             verdict, reason = ERROR if self.ending else SKIPPED, f"not run: {self.stopped}"
-            self.ready.append(Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1))
-        while self.waiting and len(self.running) < self.limits.jobs:
-            case, attempt = self.waiting.popleft()
-            if case.spec.skip:
-                self.ready.append(Result(case=case, verdict=SKIPPED, reason=case.spec.skip, attempts=0))
-                continue
-            worker = start(case.spec, environ=self.environ, keep=self.limits.keep)
-            run = Underway(case, worker, attempt=attempt, slot=self._free_slot())
-            self.running[run.worker.pidfd] = run
-            self._on(run.worker.pidfd, partial(self._end, run))
-            for descriptor in run.heard:
-                self._on(descriptor, partial(self._hear, run, descriptor))
+            self._conclude(Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1))
+        for run in self.running.values():
+            self.schedule.seen[run.case.key] = run.seen
+        for result in self.schedule.hopeless():
+            self._conclude(result)
+        taken = sum(not run.service for run in self.running.values())
+        for case, attempt in [*self.schedule.take(places=self.limits.jobs - taken)]:
+            self._begin(case, attempt)
 
-    def _free_slot(self) -> int:
+    def _begin(self, case: Case, attempt: int) -> None:
+        service = self.schedule.is_service(case)
+        role = Role(service=service, health=self.schedule.wants_health(case))
+        worker = start(case.spec, environ=self.environ, role=role, keep=self.limits.keep)
+        run = Underway(case, worker, attempt=attempt, slot=self._free_slot(service=service), service=service)
+        self.running[run.worker.pidfd] = run
+        self._on(run.worker.pidfd, partial(self._end, run))
+        for descriptor in run.heard:
+            self._on(descriptor, partial(self._hear, run, descriptor))
+
+    def _release(self) -> None:
+        for run in self.running.values():
+            if run.service and self.schedule.is_released(run.case):
+                run.release()
+
+    def _conclude(self, result: Result) -> None:
+        self.schedule.conclude(result)
+        self.ready.append(result)
+        self.bad += result.verdict in (FAILED, ERROR)
+        if self.limits.max_failures and self.bad >= self.limits.max_failures and not self.stopped:
+            self.stopped = f"{self.bad} had failed"
+
+    def _free_slot(self, *, service: bool) -> int:
+        """Services have places of their own, after those of the others."""
         taken = {run.slot for run in self.running.values()}
-        return next(slot for slot in range(self.limits.jobs) if slot not in taken)
+        return next(slot for slot in itertools.count(self.limits.jobs if service else 0) if slot not in taken)
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
         self.actions[descriptor] = action
@@ -128,9 +150,12 @@ class Batch:
 
     def _is_lost(self, run: Underway) -> bool:
         """Whether this attempt has failed, and is the last."""
-        if run.attempt <= run.case.spec.retries and not self.stopped:
+        if self._has_tries_left(run):
             return False
-        return judge(run.case, run.preview(), live=run.live).verdict == FAILED
+        return judge(run.case, run.preview(), live=run.live, stopped=run.asked).verdict == FAILED
+
+    def _has_tries_left(self, run: Underway) -> bool:
+        return run.attempt <= run.case.spec.retries and not run.service and not self.stopped
 
     def _end(self, run: Underway) -> None:
         for descriptor in (run.worker.pidfd, *run.heard):
@@ -140,16 +165,13 @@ class Batch:
         if self.ending:
             result = Result(case=run.case, verdict=ERROR, reason=self.stopped, finding=finding, attempts=run.attempt)
         else:
-            result = judge(run.case, finding, attempts=run.attempt, live=run.live)
+            result = judge(run.case, finding, attempts=run.attempt, live=run.live, stopped=run.asked)
         spans = self.spans.setdefault(run.case.number, [])
         spans.append(Span(slot=run.slot, began=run.began - self.began, seconds=finding.seconds))
-        if result.verdict in (FAILED, ERROR) and run.attempt <= run.case.spec.retries and not self.stopped:
-            self.waiting.appendleft((run.case, run.attempt + 1))
+        if result.verdict in (FAILED, ERROR) and self._has_tries_left(run):
+            self.schedule.take_back(run.case, run.attempt + 1)
             return
-        self.ready.append(result.replace(spans=tuple(spans)))
-        self.bad += result.verdict in (FAILED, ERROR)
-        if self.limits.max_failures and self.bad >= self.limits.max_failures and not self.stopped:
-            self.stopped = f"{self.bad} had failed"
+        self._conclude(result.replace(spans=tuple(spans)))
 
     def _take_signal(self, signals: Signals) -> None:
         if signals.take() in STOPPING:

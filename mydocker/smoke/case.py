@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 PASSED, FAILED, ERROR, SKIPPED = VERDICTS = ("passed", "failed", "error", "skipped")
 
 
+class Need(Record):
+    """That `case` must be in the state that `condition` names (spec/dependencies.py), or, unless it is `required`, have
+    had its chance."""
+
+    case: Case
+    condition: str
+    required: bool = True
+
+
 class Case(Record):
     """`number` is its place in the batch, from 0; `file` and `line` are where its spec begins."""
 
@@ -22,6 +31,12 @@ class Case(Record):
     file: str
     line: int
     options: tuple[str, ...] = ()  # with which it was chosen
+    needs: tuple[Need, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What no other case has."""
+        return f"{self.file}:{self.line}", self._variables
 
     @property
     def title(self) -> str:

@@ -7,12 +7,15 @@ import os
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.smoke.case import Case
+from mydocker.smoke.case import Case, Need
+from mydocker.spec.dependencies import links
 from mydocker.spec.load import load_files
-from mydocker.spec.profiles import refuse_dependencies, take_part
+from mydocker.spec.profiles import reduce, take_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from mydocker.spec.container import ContainerSpec
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 
@@ -46,15 +49,35 @@ def collect(
             wanted[item.file] = item.replace(lines=both)
     specs = load_files(list(wanted), environ=environ, image=image)
     begins = [(spec, *spec.origin.rpartition(":")[::2]) for spec in specs]
-    chosen: list[Case] = []
-    options = ("--image", image) if image else ()
-    for spec, file, line in begins:
+    named = []
+    for _, file, line in begins:
         starts = [int(start) for _, other, start in begins if other == file]
-        named = int(line) in {_start_of(asked, starts) for asked in wanted[file].lines}
-        if named or (not wanted[file].lines and take_part(spec, profiles)):
-            chosen.append(Case(number=len(chosen), spec=spec, file=file, line=int(line), options=options))
-    refuse_dependencies(case.spec for case in chosen)
-    return chosen
+        named.append(int(line) in {_start_of(asked, starts) for asked in wanted[file].lines})
+    taking = [take_part(spec, profiles) or name for spec, name in zip(specs, named, strict=True)]
+    kept = reduce(specs, taking)
+    chosen = [name for name, takes in zip(named, taking, strict=True) if takes]
+    cases = _cases(kept, ("--image", image) if image else ())
+    return [case for case, name in zip(cases, chosen, strict=True) if name or not wanted[case.file].lines]
+
+
+def _cases(specs: list[ContainerSpec], options: tuple[str, ...]) -> list[Case]:
+    """A case for each of SPECS, with the cases that it needs in it."""
+    linked = links(specs)
+    made: dict[int, Case] = {}
+
+    def make(number: int) -> Case:
+        if number not in made:
+            needs = tuple(
+                Need(case=make(link.on), condition=link.dependency.condition, required=link.dependency.required)
+                for link in linked[number]
+            )
+            file, _, line = specs[number].origin.rpartition(":")
+            made[number] = Case(
+                number=number, spec=specs[number], file=file, line=int(line), options=options, needs=needs
+            )
+        return made[number]
+
+    return [make(number) for number in range(len(specs))]
 
 
 def _start_of(line: int, starts: list[int]) -> int:

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
 
 
-def judge(case: Case, finding: Finding, *, attempts: int = 1, live: tuple[Failure, ...] | None = None) -> Result:
-    """The verdict on what was found of CASE. `live`: what did not hold of that which was judged while it ran."""
-    expect = complete(case.spec.expect, stopped=live is not None)
+def judge(
+    case: Case,
+    finding: Finding,
+    *,
+    attempts: int = 1,
+    live: tuple[Failure, ...] | None = None,
+    stopped: bool | None = None,
+) -> Result:
+    """The verdict on what was found of CASE. `live`: what did not hold of that which was judged while it ran; it was
+    `stopped` by us then, unless said otherwise."""
+    expect = complete(case.spec.expect, stopped=live is not None if stopped is None else stopped)
     result = Result(case=case, verdict=PASSED, finding=finding, attempts=attempts)
     if finding.outcome is None and not (finding.exit_code in NEVER_RAN and _wants_exit_code(expect.checks)):
         return result.replace(verdict=ERROR, reason=finding.complaint)

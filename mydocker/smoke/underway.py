@@ -33,11 +33,15 @@ _CHUNK = 1 << 16
 class Underway:
     """One attempt at CASE. `live` are the failures of the expectations that were watched; None if they were not.
 
-    `kept`: bytes of each output, of which more is dropped.
+    A `service` is not asked to end before it is released. `kept`: bytes of each output, of which more is dropped.
     """
 
-    def __init__(self, case: Case, worker: Worker, *, attempt: int, slot: int = 0, kept: int = KEPT) -> None:
+    def __init__(
+        self, case: Case, worker: Worker, *, attempt: int, slot: int = 0, kept: int = KEPT, service: bool = False
+    ) -> None:
         self.case, self.worker, self.attempt, self.slot, self.kept = case, worker, attempt, slot, kept
+        self.service, self.held = service, service
+        self.asked = False  # to end
         self.began = time.monotonic()
         pipes = (worker.stdout, worker.stderr, worker.finding)
         self.heard = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}
@@ -102,14 +106,14 @@ class Underway:
 
     def watch(self) -> None:
         """Judge what can be judged while it runs, if there is news or the time is over; act on it."""
-        if self.within is None or not (self.news or self.patience() == 0):
+        if not (self.news or self.patience() == 0):
             return
         self.news = False
-        if self.live is None:
-            self._judge()
-        elif self.patience() == 0:  # it did not end when it was asked to
+        if self.asked and self.patience() == 0:  # it did not end when it was asked to
             send(self.worker.pidfd, signal.SIGINT)
             self.due = time.monotonic() + COURTESY / 10
+        elif self.within is not None and self.live is None:
+            self._judge()
 
     def patience(self) -> float | None:
         """Seconds until something is due, if anything is."""
@@ -122,7 +126,20 @@ class Underway:
             self.due = time.monotonic() + (self.within or 0)
         failures = unmet(self.case, self._found(self.seen))
         if not failures or self.patience() == 0:
-            self.live = failures
+            self.live, self.due = failures, None
+            self._ask_to_end()
+
+    def release(self) -> None:
+        """Nobody needs it any more. What it is itself expected to become still has its time."""
+        if not self.held:
+            return
+        self.held = False
+        if self.within is None or self.live is not None:
+            self._ask_to_end()
+
+    def _ask_to_end(self) -> None:
+        if not self.held:
+            self.asked = True
             self.due = time.monotonic() + COURTESY
             send(self.worker.pidfd, signal.SIGTERM)
 

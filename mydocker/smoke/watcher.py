@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import select
 import time
+from functools import partial
 
+from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.httpask import Asking
 from mydocker.runtime.processes import list_processes
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from mydocker.runtime.beside import Beside
     from mydocker.runtime.window import View
+    from mydocker.smoke.health import Health
     from mydocker.spec.container import ContainerSpec
 
 INTERVAL = 0.05  # seconds between two looks
@@ -29,13 +33,15 @@ LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has t
 class Watcher:
     """`tell` gets {"seen": facts}, those that have changed; the first of them is `began`."""
 
-    def __init__(self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None]) -> None:
-        self.spec, self.tell = spec, tell
+    def __init__(
+        self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None], *, health: Health | None = None
+    ) -> None:
+        self.spec, self.tell, self.health = spec, tell, health
         self.told: dict[str, Any] = {}
         self.began = time.monotonic()
         self.requests = {request.url: request for request in spec.expect.requests} if spec.expect else {}
         self.due = dict.fromkeys(self.requests, 0.0)
-        self.asking: dict[int, Asking] = {}  # by descriptor
+        self.asking: dict[int, tuple[Asking | Beside, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
         self.answers: dict[str, Any] = {}
 
     def watch(self, view: View) -> None:
@@ -43,8 +49,10 @@ class Watcher:
         self._tell({"began": True})
         try:
             while True:
-                self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers)
+                health = self.health.facts if self.health else {}
+                self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | health)
                 self._ask(view)
+                self._ask_for_health(view)
                 self._hear()
         except ProcessLookupError:
             return
@@ -80,8 +88,17 @@ class Watcher:
             if due <= now:
                 request = self.requests[url]
                 asking = Asking(request, process=view.process, own_network=own_network, ports=ports)
-                self.asking[asking.descriptor] = asking
+                self.asking[asking.descriptor] = (asking, partial(self._answered, url))
                 self.due[url] = float("inf")
+
+    def _ask_for_health(self, view: View) -> None:
+        if self.health and self.health.due <= time.monotonic():
+            try:
+                test = self.health.ask(view)
+            except LaunchError as error:
+                self.health.give_up(error.message)
+                return
+            self.asking[test.descriptor] = (test, self.health.take)
 
     def _hear(self) -> None:
         """Take the answers that come before the next look, which the first of them hastens.
@@ -95,10 +112,13 @@ class Watcher:
         answered = False
         while not answered and (left := until - time.monotonic()) > 0:
             for descriptor, _ in poll.poll(left * 1000 + 1):
-                facts = self.asking[descriptor].take()
+                asking, action = self.asking[descriptor]
+                facts = asking.take()
                 if facts is not None:
                     answered = True
-                    self._answered(self.asking.pop(descriptor).request.url, facts)
+                    del self.asking[descriptor]
+                    poll.unregister(descriptor)
+                    action(facts)
 
     def _answered(self, url: str, facts: dict[str, Any]) -> None:
         self.answers[f"http {url}"] = facts

@@ -31,10 +31,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
+    from mydocker.image.stored import ImageConfig
+    from mydocker.smoke.health import Health
     from mydocker.spec.container import ContainerSpec
 
 
 KEEP_IT = b"k"
+
+
+class Role(Record):
+    """What a container is to others: whether it runs for their sake (a `service`), and they want to know its health."""
+
+    service: bool = False
+    health: bool = False
+
+
+ALONE = Role()
 
 
 class Worker(Record):
@@ -52,33 +64,39 @@ class Worker(Record):
     word: int = -1
 
 
-def start(spec: ContainerSpec, *, environ: Mapping[str, str], keep: bool = False) -> Worker:
+def start(
+    spec: ContainerSpec,
+    *,
+    environ: Mapping[str, str],
+    role: Role = ALONE,
+    capture: bool = True,
+    keep: bool = False,
+) -> Worker:
     """Start running SPEC. The caller has one thread, and blocks the signals that are not meant for the worker.
 
-    With KEEP, the worker tells the outcome while the container is still there, and waits for KEEP_IT or for the end of
-    the pipe.
+    Without CAPTURE, the container writes to our own stdout and stderr. With KEEP, the worker tells the outcome while
+    the container is still there, and waits for KEEP_IT or for the end of the pipe.
     """
-    pipes = [os.pipe() for _ in range(3)]
+    pipes = [os.pipe() if wanted else (-1, -1) for wanted in (capture, capture, True)]
     hearing, word = os.pipe() if keep else (-1, -1)
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         if keep:
             os.close(word)
-        _become_worker(spec, environ, parent, [writer for _, writer in pipes], hearing)
+        _become_worker(spec, environ, parent, [writer for _, writer in pipes], role, hearing)
     if keep:
         os.close(hearing)
-    for _, writer in pipes:
-        os.close(writer)
-    readers = [reader for reader, _ in pipes]
-    for reader in readers:
-        os.set_blocking(reader, False)
-    stdout, stderr, finding = readers
+    for reader, writer in pipes:
+        if reader >= 0:
+            os.close(writer)
+            os.set_blocking(reader, False)
+    stdout, stderr, finding = (reader for reader, _ in pipes)
     return Worker(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, finding=finding, word=word)
 
 
 def _become_worker(
-    spec: ContainerSpec, environ: Mapping[str, str], parent: int, writers: list[int], hearing: int
+    spec: ContainerSpec, environ: Mapping[str, str], parent: int, writers: list[int], role: Role, hearing: int
 ) -> NoReturn:
     """In the fork, to its end.
 
@@ -88,20 +106,29 @@ def _become_worker(
     try:
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         for number, writer in enumerate(writers[:2], start=1):
-            os.dup2(writer, number)
-            os.close(writer)
+            if writer >= 0:
+                os.dup2(writer, number)
+                os.close(writer)
     finally:
-        work(spec, environ=environ, parent=parent, finding=writers[2], hearing=hearing)
+        work(spec, environ=environ, parent=parent, finding=writers[2], role=role, hearing=hearing)
 
 
-def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, finding: int, hearing: int = -1) -> NoReturn:
+def work(
+    spec: ContainerSpec,
+    *,
+    environ: Mapping[str, str],
+    parent: int,
+    finding: int,
+    role: Role = ALONE,
+    hearing: int = -1,
+) -> NoReturn:
     """Be the worker, to its end: a child of process PARENT that tells on descriptor FINDING what it finds.
 
     Unless HEARING is -1, it hears there whether to keep what the container wrote.
     """
     try:
         _settle(parent)
-        _tell(finding, _run(spec, environ, finding, hearing))
+        _tell(finding, _run(spec, environ, finding, role, hearing))
     except MydockerError as error:
         told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
         _tell(finding, {**told, "kind": type(error).__name__})
@@ -131,14 +158,15 @@ def _tell(finding: int, words: Mapping[str, Any]) -> None:
         raw = raw[os.write(finding, raw) :]
 
 
-def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int, hearing: int) -> dict[str, Any]:
+def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int, role: Role, hearing: int) -> dict[str, Any]:
     # nobody types in a batch: a terminal is for the command to write on
     plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ)
     if spec.image and spec.expect and spec.expect.of("metadata"):
         _tell(finding, {"metadata": _metadata(spec.image, spec, environ)})
+    health = _health(spec, environ) if role.health else None
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    watched = bool(spec.expect and spec.expect.within)
+    watched = role.service or bool(spec.expect and spec.expect.within)
     if not (is_looked_at(spec) or watched or hearing >= 0):
         return {"outcome": run(plan).as_dict()}
 
@@ -151,7 +179,7 @@ def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int, hearing:
         if watched:
             from mydocker.smoke.watcher import Watcher  # HTTP is slow to import
 
-            window.set_watcher(plan, Watcher(spec, partial(_tell, finding)).watch)
+            window.set_watcher(plan, Watcher(spec, partial(_tell, finding), health=health).watch)
         return {"outcome": run(plan, window=window).as_dict()}
 
 
@@ -174,8 +202,7 @@ def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding:
 
 def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> dict[str, Any]:
     """What the configuration of the image, which has been resolved before, says."""
-    store, platform = Store.open(environ), spec.platform or Platform.host()
-    config = resolve(image, platform=platform, policy="missing", store=store, environ=environ).config
+    config = _config(image, spec, environ)
     pairs = (entry.partition("=") for entry in config.env)
     return {
         "env": {name: value for name, separator, value in pairs if separator},
@@ -187,3 +214,15 @@ def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str])
         "user": config.user,
         "workdir": config.working_dir,
     }
+
+
+def _config(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> ImageConfig:
+    store, platform = Store.open(environ), spec.platform or Platform.host()
+    return resolve(image, platform=platform, policy="missing", store=store, environ=environ).config
+
+
+def _health(spec: ContainerSpec, environ: Mapping[str, str]) -> Health:
+    from mydocker.smoke.health import Health, complete
+
+    image = _config(spec.image, spec, environ).healthcheck if spec.image else {}
+    return Health(complete(spec.healthcheck, image))

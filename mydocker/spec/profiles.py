@@ -26,20 +26,24 @@ def take_part(spec: ContainerSpec, active: frozenset[str]) -> bool:
 
 
 def select(specs: Sequence[ContainerSpec], active: frozenset[str]) -> list[ContainerSpec]:
-    """Those of SPECS that take part with the profiles ACTIVE. Raises SpecError if one depends on one that does not.
+    """Those of SPECS that take part with the profiles ACTIVE. Raises SpecError if one depends on one that does not."""
+    return reduce(specs, [take_part(spec, active) for spec in specs])
+
+
+def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[ContainerSpec]:
+    """Those of SPECS that are TAKING part. Raises SpecError if one of them depends on one that does not.
 
     A dependency that is not required, and takes no part, is left out.
     """
     kept, problems = [], []
-    for spec, own in zip(specs, links(specs), strict=True):
-        if not take_part(spec, active):
-            continue
-        absent = [link for link in own if not take_part(specs[link.on], active)]
+    for spec, own, takes in zip(specs, links(specs), taking, strict=True):
+        absent = [link for link in own if takes and not taking[link.on]]
         for link in absent:
             if link.dependency.required:
                 problems.append(_problem(spec, specs[link.on], link.dependency.line, link.dependency.column))
         gone = [link.dependency for link in absent]
-        kept.append(spec.replace(depends_on=tuple(each for each in spec.depends_on if each not in gone)))
+        if takes:
+            kept.append(spec.replace(depends_on=tuple(each for each in spec.depends_on if each not in gone)))
     if problems:
         raise SpecError(problems)
     return kept

@@ -209,6 +209,7 @@ def image(
     labels: Mapping[str, str] | None = None,
     exposed_ports: Sequence[str] = (),
     stop_signal: str = "",
+    healthcheck: Mapping[str, Any] | None = None,
     architecture: str = "amd64",
     variant: str = "",
     compression: str = "gzip",
@@ -229,6 +230,7 @@ def image(
         "WorkingDir": working_dir,
         "Labels": dict(labels or {}),
         "StopSignal": stop_signal,
+        "Healthcheck": dict(healthcheck or {}),
     }
     platform = {"os": "linux", "architecture": architecture, **({"variant": variant} if variant else {})}
     members = {

@@ -1,0 +1,152 @@
+"""A command run beside a container's own, in its namespaces, with its user and no more rights: a healthcheck.
+
+mydocker ── fork ──> an overseer, which enters the namespaces ── fork ──> the command, in the pid namespace as well
+
+Until it is executed, the command is a process of ours among those of an image: no descriptor of the host is left in it,
+it imports nothing, and since it cannot be dumped none of them may trace it or look at what it executes
+(CVE-2016-9962, CVE-2019-5736).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+
+from mydocker import kernel
+from mydocker.errors import LaunchError, MydockerError
+from mydocker.kernel.enter import enter_namespaces
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime import cgroups, process
+from mydocker.runtime.launch import FLAGS, prepare_walls
+from mydocker.runtime.processes import pid_of
+from mydocker.runtime.signals import reset, signal
+from mydocker.spec.capability import mask
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from mydocker.runtime.plan import LaunchPlan
+
+OUTPUT_LIMIT = 4096  # bytes that are kept, as Docker does
+_SET_DUMPABLE = 4  # prctl(2)
+_CHUNK = 1 << 16
+
+
+class Beside:
+    """One such command under way. `descriptor` is readable when there is news; `take` then gives the facts."""
+
+    def __init__(self, plan: LaunchPlan, argv: tuple[str, ...], *, of: int, timeout: float) -> None:
+        """ARGV, for TIMEOUT seconds at most, in the container made by PLAN whose first process is OF, a pidfd.
+
+        Raises LaunchError where it would not be safe.
+        """
+        if plan.exec_label:
+            raise LaunchError("no healthcheck is run in a container with an AppArmor profile or a label of its own")
+        if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
+            raise LaunchError("no healthcheck is run in a container that has SYS_PTRACE: it could take over mydocker")
+        program = prepare_walls(plan)
+        self.raw = b""
+        self.descriptor, writer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            plan = plan.replace(argv=argv, init=False, tty=False, stdin=None, stdin_open=True)
+            _oversee(plan, program, of, timeout, writer)
+        os.close(writer)
+
+    def take(self) -> dict[str, Any] | None:
+        """What came of it: `exit_code` (None: it was not over in time) and `output`, or the `problem`; None as long as
+        it runs."""
+        data = os.read(self.descriptor, _CHUNK)
+        self.raw += data
+        if data:
+            return None
+        self.close()
+        facts: dict[str, Any] = json.loads(self.raw) if self.raw else {"problem": "it was killed"}
+        return facts
+
+    def close(self) -> None:
+        """Let go of it, whatever has come."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self.descriptor)
+            self.pid = 0
+
+
+def _oversee(plan: LaunchPlan, program: bytes, of: int, timeout: float, writer: int) -> NoReturn:
+    try:
+        reset()
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.prctl(_SET_DUMPABLE, 0)
+        os.write(writer, json.dumps(_run(plan, program, of, timeout, writer)).encode())
+    except (OSError, MydockerError) as error:
+        os.write(writer, json.dumps({"problem": str(error)}).encode())
+    finally:
+        os._exit(0)
+
+
+def _run(plan: LaunchPlan, program: bytes, of: int, timeout: float, writer: int) -> dict[str, Any]:
+    process.import_ahead(plan)
+    output, theirs = os.pipe()
+    root = os.open(f"/proc/{pid_of(of)}/root", os.O_PATH | os.O_DIRECTORY)
+    doors = tuple(os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY) for cgroup in plan.cgroups)
+    sys.path.clear()  # from here on, what is found there is the image's
+    sys.meta_path.clear()
+    enter_namespaces(of, sum(FLAGS[name] for name in plan.namespaces))
+    pid = os.fork()
+    if pid == 0:
+        _become(plan, program, root=root, output=theirs, doors=doors)
+    os.close(theirs)
+    return _wait(pid, output, timeout)
+
+
+def _become(plan: LaunchPlan, program: bytes, *, root: int, output: int, doors: tuple[int, ...]) -> NoReturn:
+    """In the command's process, to its execution."""
+    code = LaunchError.exit_code
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        kept = sorted({root, *doors})
+        for low, high in zip([2, *kept], [*kept, os.sysconf("SC_OPEN_MAX")], strict=True):
+            os.closerange(low + 1, high)
+        os.setsid()
+        cgroups.join(doors)
+        process.leave_keyring()
+        process.change_root(root, pivot=False)
+        process.turn_into_command(plan, terminal=None, attributes=-1, syscall_filter=program)
+    except MydockerError as error:
+        os.write(2, error.message.encode(errors="surrogateescape"))
+        code = error.exit_code
+    except OSError as error:
+        os.write(2, str(error).encode(errors="surrogateescape"))
+    finally:
+        os._exit(code)
+
+
+def _wait(pid: int, output: int, timeout: float) -> dict[str, Any]:
+    """Until its end, or the end of its time. What it writes after its end, by others, is nobody's."""
+    ended, kept, until = os.pidfd_open(pid), b"", time.monotonic() + timeout
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.register(output, select.POLLIN)
+    over = False
+    while not over and (left := until - time.monotonic()) > 0:
+        ready = {descriptor for descriptor, _ in poll.poll(left * 1000 + 1)}
+        if output in ready:
+            data = os.read(output, _CHUNK)
+            kept = (kept + data)[:OUTPUT_LIMIT]
+            if not data:
+                poll.unregister(output)
+        over = ended in ready and output not in ready
+    for number in (-pid, pid):  # its session, where no pid namespace ends what it has left; then it
+        try:
+            os.kill(number, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    text = kept.decode(errors="replace")
+    return {"exit_code": (128 - code if code < 0 else code) if over else None, "output": text}

@@ -1,0 +1,185 @@
+"""Cases that need others: the order they run in, what stays running for them, and what becomes of them if it fails."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import signal
+import time
+
+import pytest
+from lab import busybox
+from lab.command import Command, Result
+from lab.registry import Registry
+
+root = pytest.mark.root
+
+SPEC = "name: {}\nimage: alpine\nvolumes: ['.:/srv']\ncommand: [sh, -c, '{}']\n"
+LOG = "echo {0} >> /srv/log"
+SERVER = LOG + ' ; trap "echo {0} ends >> /srv/log; exit 0" TERM; {1} while :; do sleep 0.05; done'
+
+
+def _spec(name: str, script: str, **more: str) -> str:
+    return SPEC.format(name, script) + "".join(f"{key}: {value}\n" for key, value in more.items())
+
+
+def _server(name: str, ready: str = "", **more: str) -> str:
+    return _spec(name, SERVER.format(name, ready), **more)
+
+
+def _test(mydocker: Command, directory: pathlib.Path, *texts: str, options: tuple[str, ...] = ()) -> Result:
+    (directory / "x.smoke.yaml").write_text("---\n".join(texts))
+    done = mydocker("test", *options, "x.smoke.yaml", cwd=directory)
+    assert os.listdir(mydocker.store / "containers") == []
+    return done
+
+
+def _marks(done: Result) -> list[str]:
+    found = re.findall(r"^(passed|FAILED|ERROR|skipped) +(\S+)", done.stdout.decode(), re.MULTILINE)
+    return [" ".join(pair) for pair in found]
+
+
+def _log(directory: pathlib.Path) -> list[str]:
+    return (directory / "log").read_text().splitlines()
+
+
+HEALTHY = "{db: {condition: service_healthy}}"
+COMPLETED = "{dep: {condition: service_completed_successfully}}"
+HEALTH = "{test: test -e /tmp/up, interval: 30s}"
+
+
+@root
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_a_classic(alpine: Command, tmp_path: pathlib.Path, jobs: str) -> None:
+    """A data base, a migration that it must be up for, and two tests after that, in the wrong order in the file."""
+    both = "{db: {condition: service_healthy}, migrate: {condition: service_completed_successfully}}"
+    texts = [
+        _spec("web", LOG.format("web"), depends_on=both),
+        _spec("api", LOG.format("api"), depends_on=both),
+        _spec("migrate", "sleep 0.2; " + LOG.format("migrate"), depends_on=HEALTHY),
+        _server("db", "sleep 0.3; echo up >> /srv/log; touch /tmp/up;", healthcheck=HEALTH),
+    ]
+    done = _test(alpine, tmp_path, *texts, options=("-j", jobs))
+    assert (_marks(done), done.code) == (["passed web", "passed api", "passed migrate", "passed db"], 0)
+    log = _log(tmp_path)
+    assert (log[:3], sorted(log[3:5]), log[5:]) == (["db", "up", "migrate"], ["api", "web"], ["db ends"])
+
+
+@root
+def test_a_service_is_judged_by_its_own_run(alpine: Command, tmp_path: pathlib.Path) -> None:
+    texts = [
+        _server("db", "echo hi > /tmp/f;", expect="{files: [{path: /tmp/f, contents: bye}]}"),
+        _spec("web", LOG.format("web"), depends_on="[db]"),
+        _server("late", "sleep 0.3; echo ready;", expect="{within: 20s, stdout: [ready], exit_code: 0}"),
+        _spec("early", LOG.format("early"), depends_on="[late]"),
+        _server("never", expect="{within: 500ms, stdout: [ready]}"),
+        _spec("user", LOG.format("user"), depends_on="[never]"),
+        _spec("falls", "sleep 0.2; exit 3"),
+        _spec("long", "sleep 0.5", depends_on="[falls]"),
+    ]
+    done = _test(alpine, tmp_path, *texts)
+    marks = ["FAILED db", "passed web", "passed late", "passed early", "FAILED never", "passed user"]
+    assert _marks(done) == [*marks, "FAILED falls", "passed long"]
+    assert b"contents of /tmp/f\n" in done.stdout and b'expected: text with "ready", within 0.5 s' in done.stdout
+    assert b"exit_code\n      expected: 0\n      actual:   3\n" in done.stdout
+
+
+REFUSED = [
+    (_spec("dep", "exit 3", expect="{exit_code: 3}"), COMPLETED, "ERROR", "which ended with exit code 3"),
+    (_spec("dep", "true", skip="not today"), "[dep]", "skipped", "which is skipped"),
+    ("name: dep\nimage: 'nonesuch:1'\npull_policy: never\n", "[dep]", "ERROR", "which did not begin"),
+    (_spec("dep", "exit 4", healthcheck="{test: 'false'}", expect="{exit_code: 4}"),
+     "{dep: {condition: service_healthy}}", "ERROR", "which ended before it was healthy, with exit code 4"),
+    (_server("dep", healthcheck="{test: 'echo no; exit 7', interval: 200ms, retries: 2}"),
+     "{dep: {condition: service_healthy}}", "ERROR", "which is not healthy (exit code 7: no)"),
+    (_server("dep", healthcheck="{test: [CMD, nonesuch], interval: 200ms, retries: 1}"),
+     "{dep: {condition: service_healthy}}", "ERROR", "which is not healthy (exit code 127: 'nonesuch': executable"),
+    (_server("dep", healthcheck="{test: sleep 60, interval: 200ms, timeout: 300ms, retries: 1}"),
+     "{dep: {condition: service_healthy}}", "ERROR", "which is not healthy (no end within 0.3 s)"),
+    (_server("dep", healthcheck="{test: 'true'}", cap_add="[SYS_PTRACE]"),
+     "{dep: {condition: service_healthy}}", "ERROR", "which is not healthy (no healthcheck is run in a container that"),
+    (_server("dep"), "{dep: {condition: service_healthy}}", "ERROR", "which did not begin"),
+]  # fmt: skip  # a table reads best with a case on a line
+
+
+@root
+def test_what_cannot_begin_says_why(alpine: Command, tmp_path: pathlib.Path) -> None:
+    texts, marks, reasons = [], [], []
+    for number, (dep, depends_on, verdict, reason) in enumerate(REFUSED):
+        name = f"dep{number}"
+        needy = depends_on.replace("dep", name)
+        texts.append(dep.replace("dep", name))
+        texts.append(_spec(f"two{number}", "true", depends_on=needy))
+        texts.append(_spec(f"three{number}", "true", depends_on=needy.replace("}}", ", required: false}}"))
+                     if "{" in needy else _spec(f"three{number}", "true"))  # fmt: skip
+        marks += [f"{verdict} two{number}", f"passed three{number}"]
+        reasons.append(f"not run: it needs {name}, {reason}")
+    done = _test(alpine, tmp_path, *texts, options=("-j", "4"))
+    assert [mark for mark in _marks(done) if " dep" not in mark] == marks
+    said = [line.strip() for line in done.stdout.decode().splitlines() if "not run: it needs" in line]
+    assert [line[: len(reason)] for line, reason in zip(said, reasons, strict=True)] == reasons
+    assert b"it has no healthcheck, and is waited for to be healthy" in done.stdout
+
+
+@root
+def test_the_healthcheck_of_an_image_and_its_user(
+    mydocker: Command, registry: Registry, tmp_path: pathlib.Path
+) -> None:
+    """It runs as the container's user, in its directory, with its variables and its rights; not as ours."""
+    test = "id -un; pwd; echo $V; grep -c ^CapEff.*0000$ /proc/self/status; hostname; test -e up || exit 1"
+    check = {"Test": ["CMD-SHELL", test], "Interval": 10**9, "Retries": 60}
+    settings = {"user": "nobody", "working_dir": "/srv", "env": ["V=w"], "healthcheck": check}
+    registry.push(busybox.alpine(**settings), "library/checked")
+    base = "name: db\nimage: checked\nhostname: box\nnetwork_mode: none\n"
+    texts = [
+        base + "command: [sh, -c, 'sleep 0.3; touch /srv/up || true; while :; do sleep 1; done']\nuser: root\n",
+        "name: web\nimage: checked\ndepends_on: {db: {condition: service_healthy}}\ncommand: ['true']\n",
+    ]
+    assert _marks(_test(mydocker, tmp_path, *texts)) == ["passed db", "passed web"]
+    texts[0] = base + "command: [sleep, '60']\nhealthcheck: {interval: 200ms, retries: 1}\n"
+    done = _test(mydocker, tmp_path, *texts)
+    words = " ".join(done.stdout.decode().split())
+    assert "needs db, which is not healthy (exit code 1: nobody /srv w 1 box) again:" in words
+
+
+@pytest.mark.rootless
+def test_an_ordinary_user(second_user: Command) -> None:
+    spec = second_user.directory / "needs.smoke.yaml"
+    server = "name: db\nimage: alpine\ncommand: [sh, -c, 'sleep 0.2; touch /tmp/up; exec sleep 60']\n"
+    text = f"{server}healthcheck: {HEALTH}\n---\nname: web\nimage: alpine\ndepends_on: {HEALTHY}\ncommand: ['true']\n"
+    spec.write_text(text)
+    spec.chmod(0o644)
+    done = second_user("test", str(spec))
+    assert (_marks(done), done.code) == (["passed db", "passed web"], 0), done
+
+
+@root
+@pytest.mark.parametrize("options", [("-k", "web"), ("x.smoke.yaml:6",), ("--tags", "t")])
+def test_what_is_chosen_brings_what_it_needs(alpine: Command, tmp_path: pathlib.Path, options: tuple[str, ...]) -> None:
+    texts = [_server("db"), _spec("web", "true", depends_on="[db]", tags="[t]"), _spec("other", "true")]
+    (tmp_path / "x.smoke.yaml").write_text("---\n".join(texts))
+    paths = () if "smoke" in options[0] else ("x.smoke.yaml",)
+    assert _marks(alpine("test", *options, *paths, cwd=tmp_path)) == ["passed db", "passed web"]
+
+
+@root
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number: int) -> None:
+    """In the middle of a healthcheck, and of a container that needs another."""
+    texts = [
+        _server("db", healthcheck="{test: 'echo asked >> /srv/log; sleep 60'}"),
+        _spec("web", "true", depends_on=HEALTHY),
+        _server("cache"),
+        _spec("user", SERVER.format("user", ""), depends_on="[cache]"),
+    ]
+    (tmp_path / "x.smoke.yaml").write_text("---\n".join(texts))
+    process = alpine.start("test", "-j", "2", "x.smoke.yaml", cwd=tmp_path)
+    while not (tmp_path / "log").exists() or not {"asked", "user"} <= {*_log(tmp_path)}:
+        time.sleep(0.01)
+    process.send_signal(number)
+    stdout, _ = process.communicate(timeout=30)
+    assert process.returncode == (130 if number == signal.SIGINT else -9)
+    assert stdout.count(b"ERROR") == (4 if number == signal.SIGINT else 0)
+    while os.listdir(alpine.store / "containers"):
+        time.sleep(0.01)
