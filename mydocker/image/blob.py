@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from typing import Protocol, Self
 
 from mydocker.errors import RegistryError
 from mydocker.image.manifest import Descriptor
+from mydocker.image.part import Part
 
 CHUNK = 256 << 10
 RESTARTS = 5  # for one blob; each failure to open it has been retried already, see transport.py
@@ -38,21 +40,31 @@ class Source(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def chunks(source: Source, descriptor: Descriptor) -> Generator[bytes, None, None]:
-    """The bytes of DESCRIPTOR, unverified. Raises RegistryError when it keeps breaking off."""
+def chunks(source: Source, descriptor: Descriptor, part: Part | None = None) -> Generator[bytes, None, None]:
+    """The bytes of DESCRIPTOR, unverified: those of PART first, which the rest is added to. RegistryError when it keeps
+    breaking off."""
     done = restarts = 0
-    while True:
+    for kept in part.kept() if part else ():
+        done += len(kept)
+        yield kept
+    begun, waited = done, 0.0
+    while done < descriptor.size or not done:
         try:
             with source.open_blob(descriptor, offset=done) as stream:
                 skip = done - stream.offset  # the server may not do ranges: what we have is read again and dropped
+                started = time.monotonic()
                 while data := stream.read(CHUNK):
+                    waited += time.monotonic() - started
                     fresh = data[skip:]
                     skip = max(0, skip - len(data))
                     if fresh:
                         done += len(fresh)
+                        if part:
+                            part.add(fresh, waited=waited)
                         yield fresh
+                    started = time.monotonic()
             return
         except RegistryError:
             restarts += 1
-            if not 0 < done < descriptor.size or restarts > RESTARTS:
+            if not begun < done < descriptor.size or restarts > RESTARTS:
                 raise

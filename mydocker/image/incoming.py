@@ -3,18 +3,25 @@
     <hex>.lock    flock(2) of the process that unpacks the layer with this diff ID, and of what it has started;
                   its contents become the layer's skeleton
     <hex>/        the layer so far; of no use without a holder
+    <hex>.<hex of the blob>.part    the blob so far, see part.py; for the next holder
 
-Whoever finds a lock that nobody holds removes it and what it covers.
+Whoever finds a lock that nobody holds removes it and what it covers, parts aside.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from mydocker.image import lock, tree
+from mydocker.errors import RegistryError
+from mydocker.image import lock, part, tree
+from mydocker.image.part import Part
 from mydocker.image.store import Store, sync_directory
 from mydocker.reference import Digest
+
+_WEEK = 7 * 24 * 3600  # seconds for which a part is kept
 
 
 class Claim:
@@ -22,6 +29,8 @@ class Claim:
 
     def __init__(self, store: Store, diff_id: Digest) -> None:
         self.directory = f"{store.incoming}/{diff_id.hex}"
+        self._store, self._stem = store, diff_id.hex
+        self._part: Part | None = None
         self._lock_path = f"{self.directory}.lock"
         self._final = store.layer_path(diff_id)
         self._skeleton = store.skeleton_path(diff_id)
@@ -44,6 +53,11 @@ class Claim:
         """Whether the layer is in the store: perhaps another process has put it there while we waited."""
         return os.path.isdir(self._final)
 
+    def part(self, blob: Digest) -> Part:
+        """What an earlier claim has fetched of BLOB, to go on with."""
+        self._part = Part(f"{self.directory}.{blob.hex}.part")
+        return self._part
+
     def publish(self) -> None:
         """Make the layer and its skeleton, both durable, visible under their names, and give up the claim.
 
@@ -55,28 +69,71 @@ class Claim:
         sync_directory(os.path.dirname(self._skeleton))
         tree.move(self.directory, self._final)
         sync_directory(os.path.dirname(self._final))
+        self._forget()
         self._release()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """After a failure of the network, or an interrupt, what has arrived stays for the next pull."""
+        if self._part:
+            self._part.close()
         if self.lock >= 0:
             try:
                 tree.remove(self.directory)
+                if kind and issubclass(kind, Exception) and not issubclass(kind, RegistryError):
+                    self._forget()
             finally:
                 self._release()
+
+    def _forget(self) -> None:
+        for path in _parts(self._store):
+            if os.path.basename(path).startswith(f"{self._stem}."):
+                part.remove(path)
 
     def _release(self) -> None:
         lock.release(self.lock, self._lock_path)
         self.lock = -1
 
 
-def sweep(store: Store) -> None:
-    """Remove what processes that were killed have left."""
+def has_parts(store: Store) -> bool:
+    """Whether an earlier pull has left the beginning of a blob."""
+    return bool(_parts(store))
+
+
+def sweep(store: Store, *, parts: bool = False) -> None:
+    """Remove what processes that were killed have left; of downloads that can be resumed, with PARTS, all."""
     for name in os.listdir(store.incoming):
+        if name.endswith(".part"):
+            continue
         stem = name.removesuffix(".lock")
-        path = f"{store.incoming}/{stem}.lock"
-        held = lock.acquire(path, wait=False)
-        if held is not None:
-            try:
+        with _held(store, stem) as free:
+            if free:
                 tree.remove(f"{store.incoming}/{stem}")
-            finally:
-                lock.release(held, path)
+    for path in _parts(store):
+        stem = os.path.basename(path).partition(".")[0]
+        if parts or _is_old(path) or os.path.isdir(store.layer_path(Digest(hex=stem))):
+            with _held(store, stem) as free:
+                if free:
+                    part.remove(path)
+
+
+def _parts(store: Store) -> list[str]:
+    return [f"{store.incoming}/{name}" for name in os.listdir(store.incoming) if name.endswith(".part")]
+
+
+def _is_old(path: str) -> bool:
+    try:
+        return time.time() - os.stat(path).st_mtime > _WEEK
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _held(store: Store, stem: str) -> Iterator[bool]:
+    """Hold the lock of STEM, if nobody does."""
+    path = f"{store.incoming}/{stem}.lock"
+    held = lock.acquire(path, wait=False)
+    try:
+        yield held is not None
+    finally:
+        if held is not None:
+            lock.release(held, path)

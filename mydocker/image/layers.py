@@ -184,7 +184,8 @@ class _Crew:
 
 def _fetch_one(job: _Job, source: Source, tell: Callable[[Step], None], stop: threading.Event) -> None:
     what = f"layer {job.descriptor.digest}"
-    with closing(blob.chunks(source, job.descriptor)) as chunks:
+    part = job.claim.part(job.descriptor.digest)
+    with closing(blob.chunks(source, job.descriptor, part)) as chunks:
         _unpack(job, _watched(chunks, job.descriptor, tell, stop), what)
 
 

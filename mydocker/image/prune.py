@@ -43,11 +43,19 @@ def prune(store: Store, *, dry_run: bool) -> Iterator[Removal]:
 
 
 def _leftovers(store: Store, *, dry_run: bool) -> Iterator[Removal]:
-    before = set(os.listdir(store.incoming))
+    before = {name: _size(f"{store.incoming}/{name}") for name in os.listdir(store.incoming)}
     if not dry_run:
-        incoming.sweep(store)
-    for name in sorted(before - set(os.listdir(store.incoming))):
-        yield Removal(what=f"interrupted download {name.partition('.')[0][:12]}", size=0)
+        incoming.sweep(store, parts=True)
+    for name in sorted(set(before) - set(os.listdir(store.incoming))):
+        size = before[name] if name.endswith(".part") else 0
+        yield Removal(what=f"interrupted download {name.partition('.')[0][:12]}", size=size)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path, follow_symlinks=False).st_size
+    except FileNotFoundError:  # a pull beside us has finished
+        return 0
 
 
 def _nameless(store: Store) -> Iterator[Entry]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 
-from mydocker.errors import ImageError, ImageNotFoundError, StoreError
+from mydocker.errors import ImageError, ImageNotFoundError, RegistryError, StoreError
 from mydocker.image import blob, incoming, layers, lock
 from mydocker.image.blob import Source
 from mydocker.image.config import parse_config
@@ -57,7 +57,7 @@ def pull(
             raw_config = _config(origin, found.manifest.config)
             config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
             wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
-            layers.fetch(wanted, source=origin, store=store, progress=progress)
+            _fetch(wanted, origin, store, progress)
             store.put_blob(found.manifest.config.digest, raw_config)
             store.put_blob(found.digest, found.raw)
             for name in _names(reference, found.digests):
@@ -71,6 +71,19 @@ def pull(
             f"cannot write to the store {store.root}: {error.strerror}{where}",
             hint="MYDOCKER_ROOT names a directory to use instead",
         ) from error
+
+
+def _fetch(wanted: Mapping[Digest, Descriptor], source: Source, store: Store, progress: Callable[[Step], None]) -> None:
+    """Put the layers WANTED into STORE; once more if what an earlier pull had begun turns out to be wrong."""
+    resumed = incoming.has_parts(store)
+    try:
+        layers.fetch(wanted, source=source, store=store, progress=progress)
+    except (RegistryError, StoreError):
+        raise
+    except ImageError:
+        if not resumed:
+            raise
+        layers.fetch(wanted, source=source, store=store, progress=progress)
 
 
 def _manifest(source: Source, reference: Reference, platform: Platform) -> _Found:
