@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pathlib
@@ -79,6 +80,37 @@ def test_what_a_failed_container_changed(layered: Command, tmp_path: pathlib.Pat
     assert (listed["id"], listed["title"], listed["changes"]) == (found, "it fails", len(told))
     table = layered("diff").stdout.decode().splitlines()
     assert len(table) == 2 and table[1].startswith(f"{found}   it fails   ")
+
+
+@root
+@pytest.mark.parametrize("words", [("--rootfs", "/"), ("alpine",)])
+def test_run_keeps_what_any_container_wrote(mydocker: Command, words: tuple[str, ...]) -> None:
+    done = mydocker("run", "--keep", "--result", "out", *words, "sh", "-c", "echo said; touch /etc/new; exit 4")
+    [found] = re.findall(r"^mydocker: kept: mydocker diff ([0-9a-f]{12})$", done.stderr.decode(), re.MULTILINE)
+    assert (done.stdout, done.code) == (b"said\n", 4)
+    assert json.loads((mydocker.directory / "out").read_text())["container_id"].startswith(found)
+    assert mydocker("diff", found).stdout == b"C /etc\nA /etc/new\n"
+    assert os.listdir(mydocker.store / "containers") == []
+
+
+@root
+def test_what_cannot_be_kept_is_said(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """A bare chroot writes into the directory itself."""
+    done = mydocker("run", "--keep", "--namespaces", "", "--rootfs", "/", "true")
+    assert (done.stdout, done.code) == (b"", 0)
+    assert done.stderr == b"mydocker: changes are known only where the root is copy-on-write\n"
+
+
+@root
+def test_what_is_being_kept_is_not_pruned(mydocker: Command) -> None:
+    """Its directory is locked until it is complete; the one beside it is of a run that was killed."""
+    for name in (".0123456789ab", ".0123456789cd"):
+        (mydocker.store / "kept" / name).mkdir(parents=True)
+    held = os.open(mydocker.store / "kept" / ".0123456789ab", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    assert mydocker("prune").code == 0
+    os.close(held)
+    assert os.listdir(mydocker.store / "kept") == [".0123456789ab"]
 
 
 @root

@@ -120,6 +120,13 @@ def test_the_time_line_shows_each_attempt_where_and_when_it_ran() -> None:
     assert ticks == ["0", "0.5", "1", "1.5", "2"]
 
 
+def test_a_narrow_bar_has_its_name_as_a_hint_only() -> None:
+    spans = [Span(slot=0, began=0, seconds=9.9), Span(slot=0, began=9.9, seconds=0.1)]
+    page = _Page(report([_result(number, "passed", spans=[span]) for number, span in enumerate(spans)], seconds=10))
+    assert [text for _, text in page.of("a")] == ["plain", ""]
+    assert [attributes["title"] for attributes, _ in page.of("a")] == ["plain: passed, 9.90 s", "plain: passed, 0.10 s"]
+
+
 def test_long_outputs_are_cut() -> None:
     finding = Finding(outcome=Outcome(exit_code=0), stdout="x" * 5000 + "\nline" * 1000, cut=("stdout",))
     text = report([_result(0, "passed").replace(finding=finding)], seconds=1)

@@ -29,9 +29,10 @@ def lock_command(argv: list[str]) -> int:
     parser = Parser("lock", description="Write down which images spec files mean, for each platform: see --frozen.")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a spec file, or a folder with *.smoke.yaml files")
     parser.add_argument("--lock-file", metavar="FILE", default=NAME, help=f"the file, - for stdout (default: {NAME})")
+    parser.add_argument("--image", metavar="IMAGE", help="the image for files of container-structure-test")
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the lock file is not so")
     options = parser.parse_args(argv)
-    wanted = sorted(_references(options.paths), key=str)
+    wanted = sorted(_references(options.paths, options.image), key=str)
     if options.check:
         return _check(options.lock_file, wanted)
     lock = LockFile(images={str(reference): _ask(reference) for reference in wanted})
@@ -43,8 +44,8 @@ def lock_command(argv: list[str]) -> int:
     return 0
 
 
-def _references(paths: list[str]) -> set[Reference]:
-    specs = load_files(list(files_of(paths)), environ=os.environ)
+def _references(paths: list[str], image: str | None) -> set[Reference]:
+    specs = load_files(list(files_of(paths)), environ=os.environ, image=image)
     return {spec.image for spec in specs if spec.image and needs_lock(spec.image)}
 
 

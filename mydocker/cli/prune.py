@@ -21,7 +21,7 @@ def prune_command(argv: list[str]) -> int:
     store = Store.open(os.environ)
     if not options.dry_run and os.path.isdir(store.containers):
         rundir.sweep(store.containers)
-    for path in kept.leftovers(store.root):
+    for path in kept.all_paths(store.root):
         print(f"kept container {os.path.basename(path).lstrip('.')}")
         if not options.dry_run:
             kept.remove(path)

@@ -14,7 +14,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits
 from mydocker.smoke.case import Case
 from mydocker.smoke.recorded import questions, recorded
-from mydocker.spec.argv import parse_run
+from mydocker.spec.argv import RunRequest, parse_run
 from mydocker.spec.document import write_documents
 from mydocker.spec.normal import normal_form
 
@@ -45,7 +45,7 @@ def record_command(argv: list[str]) -> int:
         print(HELP)
         return 0
     request = parse_run(rest, environ=os.environ, cwd=working_directory())
-    if request.help or request.dry_run or request.result or request.frozen or request.offline:
+    if request != RunRequest(spec=request.spec):
         raise UsageError("record takes what says something about the container", hint="see 'mydocker record --help'")
     spec = request.spec.replace(name=request.spec.name or _title(rest, request.spec))
     findings: list[Finding] = []

@@ -39,7 +39,8 @@ def run_command(argv: list[str]) -> int:
 
         show(_prepare(spec))
         return 0
-    outcome = run(_prepare(spec)) if request.result is None else _run_on_record(spec, request.result)
+    runner = _keeping(spec) if request.keep else run
+    outcome = runner(_prepare(spec)) if request.result is None else _run_on_record(spec, request.result, runner)
     name_memory_kill(outcome)
     return outcome.status
 
@@ -55,15 +56,22 @@ def _prepare(spec: ContainerSpec) -> LaunchPlan:
     return prepare(spec, environ=os.environ, progress=progress(), lend_program=True)
 
 
-def _run_on_record(spec: ContainerSpec, path: str) -> Outcome:
-    """Run SPEC, and write how it ended to the file at PATH."""
+def _keeping(spec: ContainerSpec) -> Callable[[LaunchPlan], Outcome]:
+    from mydocker.cli.keep import run_and_keep
+
+    title = spec.name or (spec.image.familiar if spec.image else str(spec.rootfs))
+    return lambda plan: run_and_keep(plan, title=title)
+
+
+def _run_on_record(spec: ContainerSpec, path: str, runner: Callable[[LaunchPlan], Outcome]) -> Outcome:
+    """Run SPEC with RUNNER, and write how it ended to the file at PATH."""
     from mydocker.cli.result import ResultFile
 
     results = ResultFile(path)
     plan = None
     try:
         plan = _prepare(spec)
-        outcome = run(plan)
+        outcome = runner(plan)
     except (MydockerError, OSError) as error:
         results.add(spec=spec, plan=plan, error=error if isinstance(error, MydockerError) else refused_by_host(error))
         raise

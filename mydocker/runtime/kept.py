@@ -4,13 +4,13 @@
       about             JSON: what the container was, and what it changed
       <number>/         the upper directory of one of its overlays, as overlayfs writes it
 
-Staged under a name that begins with a dot, and renamed when it is complete. It needs no image: what had changed is
-written down. A shell on top of it needs the image that the container had.
+Staged under a name that begins with a dot, locked (flock(2)), and renamed when it is complete. It needs no image: what
+had changed is written down. A shell on top of it needs the image that the container had.
 """
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import json
 import os
 import time
@@ -59,13 +59,17 @@ def keep(view: View, *, root: str, title: str, origin: str) -> str:
     os.makedirs(place, mode=0o700, exist_ok=True)
     layers = {overlay.top: str(number) for number, overlay in enumerate(overlays(view))}
     about = {"title": title, "origin": origin, "image": plan.image_digest, "created": time.time(), "layers": layers}
+    os.mkdir(staged, 0o700)
+    held = os.open(staged, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.mkdir(staged, 0o700)
+        fcntl.flock(held, fcntl.LOCK_EX)
         _write(view, staged, about)
         os.rename(staged, f"{place}/{name}")
     except BaseException:
         tree.remove(staged)
         raise
+    finally:
+        os.close(held)
     return name
 
 
@@ -124,11 +128,24 @@ def remove(path: str) -> None:
     tree.remove(path)
 
 
-def leftovers(root: str) -> list[str]:
-    """Every path below which something is kept, damaged and incomplete ones too, but for what is being written now."""
-    with contextlib.suppress(FileNotFoundError):
-        return sorted(f"{place_of(root)}/{name}" for name in os.listdir(place_of(root)))
-    return []
+def all_paths(root: str) -> list[str]:
+    """Every path at which something is kept, damaged and incomplete ones too, but for what is being written now."""
+    try:
+        paths = sorted(f"{place_of(root)}/{name}" for name in os.listdir(place_of(root)))
+    except FileNotFoundError:
+        return []
+    return [path for path in paths if not _is_locked(path)]
+
+
+def _is_locked(path: str) -> bool:
+    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(held)
 
 
 def on_top(plan: LaunchPlan, kept: Kept) -> LaunchPlan:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LAST_LINES = 400  # of an output; a page with more is no fun to open
 WIDTH = 2000  # characters of a line
 TICKS = 8  # at most, below the time line
+NAMED = 0.03  # of the time line's width: narrower bars have no room for a name
 _MARKS = {PASSED: "✓", FAILED: "✗", ERROR: "!", SKIPPED: "–"}
 
 
@@ -86,7 +87,7 @@ def _bar(result: Result, last: bool, left: float, width: float, seconds: float) 
     name, kind = _shown(result.case.title), result.verdict if last else f"{result.verdict} early"
     return (
         f'<a class="{kind}" href="#case{result.case.number}" style="left:{left:.4%};width:{width:.4%}" '
-        f'title="{name}: {result.verdict}, {seconds:.2f} s">{name}</a>'
+        f'title="{name}: {result.verdict}, {seconds:.2f} s">{name if width > NAMED else ""}</a>'
     )
 
 

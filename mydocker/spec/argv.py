@@ -11,7 +11,7 @@ from mydocker.errors import MydockerError, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.container import ContainerSpec
-from mydocker.spec.fields import DRY_RUN, FIELDS, FROZEN, HELP, OFFLINE, REMOVE, RESULT, SWITCHES, Field, Switch
+from mydocker.spec.fields import DRY_RUN, FIELDS, FROZEN, HELP, KEEP, OFFLINE, REMOVE, RESULT, SWITCHES, Field, Switch
 from mydocker.spec.words import Place, boolean, image
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class RunRequest(Record):
 
     spec: ContainerSpec
     dry_run: bool = False
+    keep: bool = False
     frozen: bool = False
     offline: bool = False
     result: str | None = None  # the path of a file for the result, relative to the caller's directory
@@ -61,6 +62,7 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
     return RunRequest(
         spec=assemble(values, origin="command line"),
         dry_run=_is_on(DRY_RUN, options),
+        keep=_is_on(KEEP, options),
         frozen=_is_on(FROZEN, options),
         offline=_is_on(OFFLINE, options),
         result=_last(RESULT, options),

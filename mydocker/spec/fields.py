@@ -642,4 +642,5 @@ REMOVE = Switch(flags=("--rm",), help="Accepted for Docker's sake: a run leaves 
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
 FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock says, and no other")
 OFFLINE = Switch(flags=("--offline",), help="Ask no registry: the image is here, or it is an error")
-SWITCHES = (REMOVE, RESULT, FROZEN, OFFLINE, DRY_RUN, HELP)
+KEEP = Switch(flags=("--keep",), help="Keep what the container writes: see mydocker diff, mydocker prune")
+SWITCHES = (REMOVE, KEEP, RESULT, FROZEN, OFFLINE, DRY_RUN, HELP)

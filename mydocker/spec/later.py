@@ -26,7 +26,7 @@ _FLAGS = """
     --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
     --device-write-iops --dns-option --dns-search --domainname --expose --gpus --health-cmd
     --health-interval --health-retries --health-start-period --health-timeout --ip --ip6 --isolation
-    --keep --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory-reservation
+    --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory-reservation
     --memory-swappiness --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
     --publish --publish-all --quiet --restart --runtime
     --sig-proxy --storage-opt
