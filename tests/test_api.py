@@ -18,8 +18,6 @@ import pytest
 from lab.command import Command
 
 import mydocker
-from mydocker.api import Keys
-from mydocker.spec.fields import FIELDS
 
 root = pytest.mark.root
 
@@ -132,12 +130,6 @@ def test_loaded_specs(tmp_path: pathlib.Path) -> None:
     assert caught.value.problems[0].startswith(f"{file}:2:1: unknown key 'imge'")
 
 
-def test_every_key_of_the_table_has_its_type() -> None:
-    """But for those of several containers; and the image has its own place."""
-    without = {"image", *(field.key for field in FIELDS if field.group in ("verdict", "flow"))}
-    assert set(Keys.__annotations__) == {field.key for field in FIELDS} - without
-
-
 def test_the_names_are_loaded_when_they_are_used() -> None:
     code = "import sys, mydocker; a = set(sys.modules); mydocker.MydockerError; b = set(sys.modules); mydocker.run\n"
     code += "print(*(name for name in b - a if 'mydocker' in name), 'mydocker.api' in sys.modules)"
@@ -231,3 +223,16 @@ def test_the_worker_is_told_apart_from_any_child(alpine: Command) -> None:
     with pytest.raises(mydocker.CommandNotFoundError):
         mydocker.run("alpine", "nonesuch")
     assert os.listdir("/proc/self/fd") == before
+
+
+@root
+def test_the_example() -> None:
+    program = pathlib.Path(__file__).parent.parent / "examples" / "from_python.py"
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.splitlines() == [
+        r"exit code 3, stdout 'hello\n', stderr 'oops\n'",
+        "timed out",
+        "not run: 'nonesuch': executable file not found in the container's $PATH",
+        "squares: 1 4 9 16",
+    ]

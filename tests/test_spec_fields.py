@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import mydocker
+from mydocker.api import Keys
 from mydocker.spec.container import ContainerSpec
 from mydocker.spec.fields import FIELDS, SWITCHES, Field
 from mydocker.spec.help import key_help, run_help
@@ -47,6 +48,12 @@ def test_names_are_given_once() -> None:
 
 def test_every_attribute_of_a_container_has_its_row() -> None:
     assert set(ContainerSpec.fields) - {"origin"} == {field.name for field in FIELDS}
+
+
+def test_every_key_has_its_type_in_the_python_api() -> None:
+    """But for those of several containers; and the image has its own place."""
+    without = {"image", *(field.key for field in FIELDS if field.group in ("verdict", "flow"))}
+    assert set(Keys.__annotations__) == {field.key for field in FIELDS} - without
 
 
 def test_rows_after_one_another_where_they_fill_one_attribute() -> None:

@@ -43,11 +43,8 @@ def run_alone(
     dropped. Raises HostError if there is no interpreter to run it.
     """
     run = Underway(case, _spawn(case.spec, environ=environ, capture=capture), attempt=1, kept=kept)
-    poll = select.poll()
-    for descriptor in (run.worker.pidfd, *run.heard):
-        poll.register(descriptor, select.POLLIN)
     try:
-        _until_end(run, poll)
+        _until_end(run)
     except BaseException:
         _end(run)
         raise
@@ -71,7 +68,10 @@ def examine(case: Case, *, environ: Mapping[str, str]) -> Result:
     return result
 
 
-def _until_end(run: Underway, poll: select.poll) -> None:
+def _until_end(run: Underway) -> None:
+    poll = select.poll()
+    for descriptor in (run.worker.pidfd, *run.heard):
+        poll.register(descriptor, select.POLLIN)
     while True:
         patience = run.patience()
         for descriptor, _ in poll.poll(None if patience is None else patience * 1000 + 1):
