@@ -18,15 +18,20 @@ from contextlib import nullcontext
 import pytest
 from lab import busybox
 from lab.command import Command, Result, granted
-from lab.oci import WHITEOUT, Dir, Program, image, layer
+from lab.oci import OPAQUE, WHITEOUT, Dir, Program, image, layer
 from lab.registry import Registry
+
+from mydocker.smoke.case import Case
+from mydocker.smoke.underway import Underway
+from mydocker.smoke.worker import Worker
+from mydocker.spec.container import ContainerSpec
 
 root = pytest.mark.root
 
 SCRIPT = (
     "echo new > /etc/new; echo more >> /etc/passwd; rm /etc/group; rm -r /etc/profile.d; mkdir -p /opt/a/b; "
     "touch /opt/a/b/c; ln -s /etc/shadow /srv/link; mkfifo /srv/fifo; echo back > /etc/again; chmod 700 /home; "
-    "touch /tmp/mount/x; exit 3"
+    "touch /tmp/mount/x /var/o/old /var/o/new; exit 3"
 )
 SPEC = "name: it fails\nimage: {}\ncommand: [sh, -c, '" + SCRIPT + "']\nvolumes: ['.:/tmp/mount']\n"
 CHANGES = """\
@@ -43,6 +48,10 @@ A /opt/a/b/c
 C /srv
 A /srv/fifo
 A /srv/link
+C /var
+C /var/o
+C /var/o/new
+A /var/o/old
 """
 
 
@@ -60,8 +69,11 @@ def _ids(done: Result) -> list[str]:
 
 @pytest.fixture
 def layered(mydocker: Command, registry: Registry) -> Command:
-    """With an image `layered`, in which /etc/again was in one layer and is gone in the next."""
-    layers = (layer({"etc/again": b"", "etc/profile.d/x": b""}), layer({"etc/again": WHITEOUT, "etc": Dir()}))
+    """With an image `layered`: /etc/again was in one layer and is gone in the next, and all that was in /var/o."""
+    layers = (
+        layer({"etc/again": b"", "etc/profile.d/x": b"", "var/o/old": b""}),
+        layer({"etc/again": WHITEOUT, "etc": Dir(), "var/o": OPAQUE, "var/o/new": b""}),
+    )
     registry.push(busybox.alpine(*layers), "library/layered")
     return mydocker
 
@@ -142,6 +154,27 @@ def test_what_is_judged_is_all_that_it_wrote(alpine: Command, tmp_path: pathlib.
     assert _failed(alpine, tmp_path, text.replace("{}", "3000000")).code == 0
     assert len(_ids(_failed(alpine, tmp_path, text.replace("{}", "2999999")))) == 1
     alpine("prune")
+
+
+def test_an_output_that_was_not_read_yet_is_judged() -> None:
+    """A pipe may hold more than is read at once, and the news of the end may come first."""
+    pipes = [os.pipe() for _ in range(4)]
+    (stdout, out), (stderr, err), (finding, tell), (hearing, word) = pipes
+    fcntl.fcntl(out, fcntl.F_SETPIPE_SZ, 1 << 20)
+    os.write(out, b"x" * 300_000)
+    os.write(tell, b'\n{"outcome": {"exit_code": 0}}\n')
+    for reader in (stdout, stderr, finding):
+        os.set_blocking(reader, False)
+    worker = Worker(pid=0, pidfd=-1, stdout=stdout, stderr=stderr, finding=finding, word=word)
+    case = Case(number=0, spec=ContainerSpec(), file="x", line=1)
+    run = Underway(case, worker, attempt=1)
+    assert not run.asks
+    run.hear(finding)
+    assert run.asks and len(run.preview().stdout) == 300_000
+    run.answer(keep=True)
+    assert not run.asks and os.read(hearing, 2) == b"k"
+    for descriptor in (stdout, out, stderr, err, finding, tell, hearing):
+        os.close(descriptor)
 
 
 @root
