@@ -27,7 +27,7 @@ def _without_times(report: bytes) -> str:
 def test_the_examples_pass(mydocker: Command) -> None:
     done = mydocker("test", "examples", cwd=ROOT)
     assert (done.stderr, done.code) == (b"", 0)
-    assert b"10 passed, 1 skipped in" in done.stdout
+    assert b"13 passed, 1 skipped in" in done.stdout
 
 
 def test_a_report_of_every_kind_of_failure_reads_as_a_user_sees_it(mydocker: Command) -> None:

@@ -12,10 +12,10 @@ from mydocker.cli.supply import add_supply, supplied
 from mydocker.errors import MydockerError, SpecError
 from mydocker.runtime.plan import LaunchPlan
 from mydocker.runtime.run import prepare, run
-from mydocker.smoke.sequence import Result, run_in_order
+from mydocker.smoke.sequence import Result, Sequence
 from mydocker.spec.container import ContainerSpec
 from mydocker.spec.load import load_files
-from mydocker.spec.profiles import active_profiles, refuse_dependencies, select
+from mydocker.spec.profiles import active_profiles, select
 
 
 def up_command(argv: list[str]) -> int:
@@ -47,7 +47,6 @@ def up_command(argv: list[str]) -> int:
 
 def _load(files: list[str], profiles: list[str]) -> list[ContainerSpec]:
     specs = select(load_files(files, environ=os.environ), active_profiles(profiles, os.environ))
-    refuse_dependencies(specs)
     unpublished = [f"{spec.origin}: ports are not published on the host yet" for spec in specs if spec.ports]
     if unpublished:
         raise SpecError(unpublished)
@@ -58,7 +57,8 @@ def _load(files: list[str], profiles: list[str]) -> list[ContainerSpec]:
 
 def _run(specs: list[ContainerSpec], *, keep_going: bool, results: ResultFile | None) -> int:
     status = 0
-    for result in run_in_order(specs, prepare=_prepare, run=run, keep_going=keep_going):
+    sequence = Sequence(specs, prepare=_prepare, run=run, environ=os.environ)
+    for result in sequence.results(keep_going=keep_going):
         if results:
             results.add(spec=result.spec, plan=result.plan, outcome=result.outcome, error=result.error)
         if result.error:
@@ -80,7 +80,9 @@ def _summary(result: Result) -> str:
     if result.outcome is None:
         return f"{name}: not started"
     outcome = result.outcome
-    if outcome.timed_out:
+    if result.released:
+        how = "stopped"
+    elif outcome.timed_out:
         how = f"timed out after {result.spec.timeout:g} s"
     else:
         how = f"killed by signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"

@@ -7,8 +7,10 @@ import shlex
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
 from mydocker.spec.container import ContainerSpec
+from mydocker.spec.dependencies import links
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 PASSED, FAILED, ERROR, SKIPPED = VERDICTS = ("passed", "failed", "error", "skipped")
@@ -112,3 +114,24 @@ class Result(Record):
     def began(self) -> float:
         """When the last attempt did, in seconds since the batch began."""
         return self.spans[-1].began if self.spans else 0.0
+
+
+def cases_of(specs: Sequence[ContainerSpec], *, options: tuple[str, ...] = ()) -> list[Case]:
+    """A case for each of SPECS, with the cases that it needs in it. Raises SpecError if one is not among them."""
+    linked = links(specs)
+    made: dict[int, Case] = {}
+
+    def make(number: int) -> Case:
+        if number not in made:
+            needs = tuple(
+                Need(case=make(link.on), condition=link.dependency.condition, required=link.dependency.required)
+                for link in linked[number]
+            )
+            file, _, line = specs[number].origin.rpartition(":")
+            line = line if line.isdigit() else "0"  # from no file
+            made[number] = Case(
+                number=number, spec=specs[number], file=file, line=int(line), options=options, needs=needs
+            )
+        return made[number]
+
+    return [make(number) for number in range(len(specs))]

@@ -7,15 +7,12 @@ import os
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.smoke.case import Case, Need
-from mydocker.spec.dependencies import links
+from mydocker.smoke.case import Case, cases_of
 from mydocker.spec.load import load_files
 from mydocker.spec.profiles import reduce, take_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from mydocker.spec.container import ContainerSpec
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 
@@ -56,28 +53,8 @@ def collect(
     taking = [take_part(spec, profiles) or name for spec, name in zip(specs, named, strict=True)]
     kept = reduce(specs, taking)
     chosen = [name for name, takes in zip(named, taking, strict=True) if takes]
-    cases = _cases(kept, ("--image", image) if image else ())
+    cases = cases_of(kept, options=("--image", image) if image else ())
     return [case for case, name in zip(cases, chosen, strict=True) if name or not wanted[case.file].lines]
-
-
-def _cases(specs: list[ContainerSpec], options: tuple[str, ...]) -> list[Case]:
-    """A case for each of SPECS, with the cases that it needs in it."""
-    linked = links(specs)
-    made: dict[int, Case] = {}
-
-    def make(number: int) -> Case:
-        if number not in made:
-            needs = tuple(
-                Need(case=make(link.on), condition=link.dependency.condition, required=link.dependency.required)
-                for link in linked[number]
-            )
-            file, _, line = specs[number].origin.rpartition(":")
-            made[number] = Case(
-                number=number, spec=specs[number], file=file, line=int(line), options=options, needs=needs
-            )
-        return made[number]
-
-    return [make(number) for number in range(len(specs))]
 
 
 def _start_of(line: int, starts: list[int]) -> int:

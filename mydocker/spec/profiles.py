@@ -52,14 +52,3 @@ def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[Conta
 def _problem(spec: ContainerSpec, other: ContainerSpec, line: int, column: int) -> str:
     file = spec.origin.rpartition(":")[0]
     return f"{file}:{line}:{column}: {other.name!r} takes part only with --profile {' or '.join(other.profiles)}"
-
-
-def refuse_dependencies(specs: Iterable[ContainerSpec]) -> None:
-    """Nothing can start one container because of another yet."""
-    places = [
-        f"{spec.origin.rpartition(':')[0]}:{each.line}:{each.column}: depends_on is not supported yet"
-        for spec in specs
-        for each in spec.depends_on
-    ]
-    if places:
-        raise SpecError(places)

@@ -1,0 +1,113 @@
+"""`mydocker up` of containers that need each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import signal
+import time
+
+import pytest
+from lab.command import Command, Result
+
+pytestmark = pytest.mark.root
+
+SERVER = 'echo {0} begins; trap "echo {0} ends; exit 5" TERM; {1} while :; do sleep 0.05; done'
+HEALTHY, COMPLETED = "{condition: service_healthy}", "{condition: service_completed_successfully}"
+HEALTH = "{test: test -e /tmp/up, interval: 30s}"
+
+
+def _spec(name: str, script: str, **more: str) -> str:
+    keys = "".join(f"{key}: {value}\n" for key, value in more.items())
+    return f"name: {name}\nimage: alpine\nvolumes: ['.:/srv']\ncommand: [sh, -c, '{script}']\n{keys}"
+
+
+def _server(name: str, ready: str = "", **more: str) -> str:
+    return _spec(name, SERVER.format(name, ready), **more)
+
+
+def _up(mydocker: Command, directory: pathlib.Path, *texts: str, options: tuple[str, ...] = ()) -> Result:
+    (directory / "spec.yaml").write_text("---\n".join(texts))
+    done = mydocker("up", *options, "spec.yaml", cwd=directory)
+    assert os.listdir(mydocker.store / "containers") == []
+    return done
+
+
+def _said(done: Result) -> list[str]:
+    return [re.sub(r" \([\d.]+ s\)$", "", line) for line in done.stderr.decode().splitlines()]
+
+
+def test_what_is_needed_runs_as_long_as_it_is(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """In the wrong order in the file; the exit code of what we stop is of no matter."""
+    texts = [
+        _spec("web", "echo web", depends_on=f"{{db: {HEALTHY}, migrate: {COMPLETED}}}"),
+        _spec("migrate", "echo migrate", depends_on=f"{{db: {HEALTHY}}}"),
+        _server("db", "sleep 0.3; echo up; touch /tmp/up;", healthcheck=HEALTH),
+        _spec("last", "echo last"),
+    ]
+    done = _up(alpine, tmp_path, *texts, options=("--result", "result"))
+    assert done.stdout.decode().split("\n") == ["db begins", "up", "migrate", "web", "db ends", "last", ""]
+    assert (_said(done), done.code) == (
+        ["migrate: exit code 0", "web: exit code 0", "db: stopped", "last: exit code 0"], 0,
+    )  # fmt: skip
+    results = [json.loads(line) for line in (tmp_path / "result").read_text().splitlines()]
+    assert [(result["name"], result["exit_code"]) for result in results] == [
+        ("migrate", 0), ("web", 0), ("db", 5), ("last", 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "said", "code"),
+    [
+        ([_server("db"), _spec("web", "exit 3", depends_on="[db]"), _spec("x", "true")], (),
+         ["web: exit code 3", "db: stopped"], 3),
+        ([_server("db"), _spec("web", "exit 3", depends_on="[db]"), _spec("x", "true")], ("--keep-going",),
+         ["web: exit code 3", "db: stopped", "x: exit code 0"], 3),
+        ([_spec("one", "exit 4"), _spec("two", "true", depends_on=f"{{one: {COMPLETED}}}")], ("--keep-going",),
+         ["one: exit code 4", "mydocker: not run: it needs one, which ended with exit code 4", "two: not started"], 4),
+        ([_spec("db", "exit 6", healthcheck=HEALTH), _spec("web", "true", depends_on=f"{{db: {HEALTHY}}}")], (),
+         ["db: exit code 6"], 6),
+        ([_server("db", healthcheck="{test: 'echo no; false', interval: 200ms, retries: 1}"),
+          _spec("web", "true", depends_on=f"{{db: {HEALTHY}}}")], (),
+         ["mydocker: not run: it needs db, which is not healthy (exit code 1: no)", "web: not started", "db: stopped"],
+         125),
+        ([_server("db"), _spec("web", "true", depends_on=f"{{db: {HEALTHY}}}")], (),
+         ["mydocker: it has no healthcheck, and is waited for to be healthy", "db: not started"], 125),
+        ([_server("db", restart="on-failure"), _spec("web", "true", depends_on="[db]")], (),
+         ["spec.yaml:1: restart is not supported where others need a container while it runs"], 125),
+        ([_spec("db", "sleep 0.3; exit 7"), _spec("web", "sleep 1", depends_on="[db]"), _spec("x", "true")], (),
+         ["web: exit code 0", "db: exit code 7"], 7),
+        (["name: db\nimage: 'nonesuch:1'\npull_policy: never\n", _spec("web", "true", depends_on="[db]")], (),
+         ["mydocker: image nonesuch:1 for linux/amd64 is not in the store",
+          "hint: pulling is off (--pull never, --offline); --pull missing fetches it", "db: not started"], 125),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_failures(
+    alpine: Command, tmp_path: pathlib.Path, texts: list[str], options: tuple[str, ...], said: list[str], code: int
+) -> None:
+    done = _up(alpine, tmp_path, *texts, options=options)
+    assert ([re.sub("linux/arm64", "linux/amd64", line) for line in _said(done)], done.code) == (said, code)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("when", ["waiting", "running"])
+def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number: int, when: str) -> None:
+    """While a service is not healthy yet; and beside one that is."""
+    ready = "touch /tmp/up;" if when == "running" else ""
+    texts = [_server("db", ready, healthcheck=HEALTH), _server("web", depends_on=f"{{db: {HEALTHY}}}")]
+    (tmp_path / "spec.yaml").write_text("---\n".join([*texts, _spec("x", "echo x")]))
+    process = alpine.start("up", "--keep-going", "spec.yaml", cwd=tmp_path)
+    assert process.stdout is not None
+    last = b"web begins\n" if when == "running" else b"db begins\n"
+    while process.stdout.readline() != last:
+        pass
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert b"x\n" not in stdout
+    if when == "running" and number == signal.SIGTERM:
+        assert (stdout, process.returncode) == (b"web ends\ndb ends\n", 5)
+    while os.listdir(alpine.store / "containers"):
+        time.sleep(0.01)
+    assert b"Traceback" not in stderr
