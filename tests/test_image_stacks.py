@@ -40,8 +40,7 @@ def look(dump: pathlib.Path, user_directory: Callable[[], pathlib.Path]) -> Look
     directory, numbers = user_directory(), itertools.count()
 
     def look(command: Command, stack: Stack, marks_last: bool) -> Tree:
-        image = oci.image([stacks.tar(change, marks_last=marks_last) for change in stack], compression="none")
-        layout = oci.write_layout(directory / str(next(numbers)), image)
+        layout = oci.write_layout(directory / str(next(numbers)), stacks.image(stack, marks_last=marks_last))
         done = command("run", "--network", "none", f"oci:{layout}", str(dump), f"/{stacks.TOP}")
         assert (done.code, b"Traceback" in done.stderr) == (0, False), done
         return trees.parse(done.stdout)

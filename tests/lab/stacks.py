@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from lab import trees
+from lab import oci, trees
+from lab.busybox import ARCHITECTURE
 from lab.oci import OPAQUE, WHITEOUT, Content, Entry, Hardlink, layer
 from lab.trees import Node, Tree
 
@@ -87,22 +89,41 @@ STACKS = st.lists(LAYERS, min_size=2, max_size=5).map(tuple)
 Stack = tuple[Change, ...]
 
 
+def samples(count: int) -> list[Stack]:
+    """COUNT stacks, always the same ones, which have something of everything."""
+    found: list[Stack] = []
+
+    @settings(derandomize=True, database=None, max_examples=10 * count, phases=[Phase.generate])
+    @given(stack=STACKS)
+    def collect(stack: Stack) -> None:
+        found.append(stack)
+
+    collect()
+    return sorted(found, key=lambda stack: -sum(1 for change in stack for _ in _walk(TOP, change)))[:count]
+
+
 def tar(change: Change, *, marks_last: bool = False) -> bytes:
-    """The layer CHANGE; whiteouts stand before all that they do not hide, as builders put them, or after it."""
+    """The layer CHANGE. A whiteout stands where builders put it, before what it does not hide, or after everything."""
     marks: list[tuple[str, Content]] = []
     entries: list[tuple[str, Content]] = []
     files: list[str] = []
     for path, each in _walk(TOP, change):
+        place = marks if marks_last else entries
         if each.entry is None or each.again:
-            marks.append((path, WHITEOUT))
-        if each.opaque:
-            marks.append((path, OPAQUE))
+            place.append((path, WHITEOUT))
         if each.entry is not None:
             target = _target(each, files)
             entries.append((path, Hardlink(target) if target else each.entry))
             if each.entry.type == tarfile.REGTYPE:
                 files.append(path)
-    return layer([*entries, *marks] if marks_last else [*marks, *entries])
+        if each.opaque:
+            place.append((path, OPAQUE))
+    return layer([*entries, *marks])
+
+
+def image(stack: Stack, *, marks_last: bool = False) -> oci.Image:
+    tars = [tar(change, marks_last=marks_last) for change in stack]
+    return oci.image(tars, architecture=ARCHITECTURE)
 
 
 def _walk(path: str, change: Change) -> Iterator[tuple[str, Change]]:

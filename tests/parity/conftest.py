@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 from known import DEPENDS, KNOWN
-from lab import busybox, dockerd, oci
+from lab import busybox, dockerd, oci, stacks
 from lab.command import PATH, Command, command, registries_conf
 from lab.registry import Registry
 from peer import Peer
@@ -39,6 +39,7 @@ def _images() -> dict[str, oci.Image]:
         "lab/settings": busybox.alpine(**settings, stop_signal="SIGQUIT"),
         "lab/nothing": busybox.alpine(cmd=None),
         "lab/text": busybox.alpine(text),
+        **{f"lab/stack{number}": stacks.image(stack) for number, stack in enumerate(stacks.samples(4))},
     }
 
 
