@@ -43,6 +43,7 @@ class Keys(TypedDict, total=False):
     args: Words | None
     env_file: Path | Sequence[Path] | None
     environment: Pairs | None
+    expand: bool
     user: str | int | None
     group_add: Sequence[str | int] | None
     umask: str | None

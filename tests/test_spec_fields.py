@@ -19,7 +19,7 @@ from mydocker.spec.shape import SHAPES
 
 BY_PLACE = {"image", "command", "args"}
 IN_FILES = {"expect", "tags", "skip", "retries", "matrix"}  # what only a file can say
-IN_FILES |= {"depends_on", "healthcheck", "profiles", "restart", "ports"}
+IN_FILES |= {"depends_on", "healthcheck", "profiles", "restart", "ports", "pre_start"}
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)

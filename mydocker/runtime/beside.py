@@ -52,7 +52,7 @@ class Beside:
         self.descriptor, writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            plan = plan.replace(argv=argv, init=False, tty=False, stdin=None, stdin_open=True)
+            plan = plan.replace(argv=argv, before=(), init=False, tty=False, stdin=None, stdin_open=True)
             _oversee(plan, program, of, timeout, writer)
         os.close(writer)
 

@@ -74,6 +74,7 @@ class LaunchPlan(Record):
     init: bool = False
     stdin: str | None = None
     extra_hosts: tuple[tuple[str, str], ...] = ()
+    before: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
     dns: tuple[str, ...] = ()
     stop_signal: int = SIGTERM
     grace: float = 10.0  # from the stop signal to the kill
@@ -137,6 +138,7 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
         "ulimits": spec.ulimits,
         "init": spec.init and "pid" in spec.namespaces,  # without one, the warden does what it would do
         "stdin": spec.stdin,
+        "before": spec.pre_start,
         "extra_hosts": spec.extra_hosts,
         "dns": spec.dns,
         "grace": spec.stop_grace_period,

@@ -102,7 +102,7 @@ def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int
     environment = {"HOME": identity.home, **plan.environment}
     _connect_streams(plan, identity, terminal)
     _enter_directory(root, plan.working_dir)
-    command = find_command(root, plan.argv[0], environment.get("PATH", ""))
+    command = "" if plan.before else find_command(root, plan.argv[0], environment.get("PATH", ""))
     kernel.close_on_exec_from(3)
     if plan.ulimits:
         from mydocker.runtime import limits
@@ -114,6 +114,10 @@ def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int
 
         labels.apply(plan.exec_label, attributes)
     _drop_privileges(plan, identity, syscall_filter)
+    if plan.before:
+        from mydocker.runtime.before import run_before
+
+        command = run_before(plan, root=root, environment=environment)
     if plan.init:
         from mydocker.runtime.reaper import fork_under_init
 
@@ -130,6 +134,8 @@ def import_ahead(plan: LaunchPlan, terminal: int | None = None) -> None:
         import mydocker.runtime.limits
     if plan.stdin is not None:
         import mydocker.runtime.feed
+    if plan.before:
+        import mydocker.runtime.before
     if plan.init:
         import mydocker.runtime.reaper  # noqa: F401
 

@@ -11,7 +11,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform
 from mydocker.runtime.host import look_at_host
 from mydocker.runtime.launch import launch
-from mydocker.runtime.plan import LaunchPlan, plan
+from mydocker.runtime.plan import DEFAULT_PATH, LaunchPlan, plan
 from mydocker.runtime.rundir import sweep
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ def prepare(
         image = resolve(
             spec.image, platform=platform, policy=spec.pull_policy, store=store, environ=environ, progress=progress
         )
+        if spec.expand:
+            from mydocker.runtime.expand import expanded
+
+            spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
     containers = store.containers
     host = look_at_host(containers, ids=store.ids)
     if host.store_read_only:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.smoke.case import Case, cases_of
+from mydocker.spec.document import SIZE_LIMIT
 from mydocker.spec.load import load_files
 from mydocker.spec.profiles import reduce, take_part
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
+STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them
+_STRUCTURE = re.compile(rb"""^[{,\s]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?2\.0\.0""", re.MULTILINE)
 
 
 class _Wanted(Record):
@@ -37,7 +41,7 @@ def collect(
     Raises SpecError with all that is wrong in any file, UsageError for a path that leads to nothing.
     """
     wanted: dict[str, _Wanted] = {}
-    for item in (found for path in paths for found in _files(path)):
+    for item in (found for path in paths for found in _files(path, structure=image is not None)):
         before = wanted.get(item.file)
         if before is None:
             wanted[item.file] = item
@@ -67,9 +71,9 @@ def files_of(paths: Iterable[str]) -> Iterator[str]:
     yield from dict.fromkeys(found.file for path in paths for found in _files(path))
 
 
-def _files(path: str) -> Iterator[_Wanted]:
+def _files(path: str, *, structure: bool = False) -> Iterator[_Wanted]:
     if os.path.isdir(path):
-        yield from (_Wanted(file=found) for found in _below(path))
+        yield from (_Wanted(file=found) for found in _below(path, structure=structure))
         return
     file, _, line = path.rpartition(":")
     if path == "-" or os.path.lexists(path):
@@ -80,10 +84,23 @@ def _files(path: str) -> Iterator[_Wanted]:
         found = sorted(glob.glob(path, recursive=True))
         if not found:
             raise UsageError(f"{path}: no such file or folder")
-        yield from (item for name in found for item in _files(name))
+        yield from (item for name in found for item in _files(name, structure=structure))
 
 
-def _below(folder: str) -> Iterator[str]:
+def _below(folder: str, *, structure: bool) -> Iterator[str]:
+    """The tests in FOLDER; with STRUCTURE, there is an image for files of container-structure-test, too."""
     for directory, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(directory, name) for name in sorted(files) if name.endswith(SUFFIXES))
+        for path in (os.path.join(directory, name) for name in sorted(files)):
+            if path.endswith(SUFFIXES) or (structure and _is_structure(path)):
+                yield path
+
+
+def _is_structure(path: str) -> bool:
+    if not path.endswith(STRUCTURE_SUFFIXES):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return bool(_STRUCTURE.search(file.read(SIZE_LIMIT)))
+    except OSError:
+        return False

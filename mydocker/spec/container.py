@@ -106,6 +106,8 @@ class ContainerSpec(Record):
     environment: Mapping[str, str] = {}  # over the image's
     user: User | None = None
     group_add: tuple[str | int, ...] = ()  # supplementary groups besides the user's own
+    expand: bool = False  # whether the image's variables are replaced in `environment` and `command`
+    pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end in the container before its own
     umask: int = 0o022
     stdin: str | None = None  # text fed to the command
     init: bool = False

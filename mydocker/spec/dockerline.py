@@ -29,6 +29,8 @@ _NOT_DOCKERS = {  # attribute: what there is instead
     "rootfs": "a directory in place of an image: docker import makes an image of one",
     "umask": "umask: run the command by a shell that sets it",
     "stdin": "stdin: give the text to docker run -i by a pipe",
+    "expand": "expand: docker run replaces no variables of the image",
+    "pre_start": "pre_start: a docker run for each command, with docker commit between them",
     "inject": "inject: a volume for each program, read-only",
     "timeout": "timeout: put `timeout` before docker run, and remove the container afterwards",
     "userns_mode": "userns_mode keep-id: podman has it",

@@ -165,6 +165,15 @@ FIELDS = (
         help="Environment variable; NAME alone copies it from here",
     ),
     Field(
+        name="expand",
+        key="expand",
+        flags=("--expand",),
+        shape="boolean",
+        parse=words.boolean,
+        group="process",
+        help="Replace $NAME in values of environment, and known ones in the command, by the image's variables",
+    ),
+    Field(
         name="user",
         key="user",
         flags=("-u", "--user"),
@@ -558,6 +567,16 @@ FIELDS = (
         parse=words.text,
         group="flow",
         help="A command in the container that tells whether it is healthy, for those that depend on it",
+    ),
+    Field(
+        name="pre_start",
+        key="pre_start",
+        metavar="COMMANDS",
+        shape="flow",
+        parse=words.text,
+        merge="append",
+        group="flow",
+        help="Commands that run in the container before its own, to their end; each must succeed",
     ),
     Field(
         name="profiles",

@@ -12,6 +12,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.spec.dependencies import read_depends_on
 from mydocker.spec.healthcheck import read_healthcheck
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.reading import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,27 @@ def _count(word: str, place: Place) -> int:
     if not (word.isascii() and word.isdigit() and len(word) < 4 and int(word) <= RETRIES_LIMIT):
         raise UsageError(f"{word!r}: want a number of retries, at most {RETRIES_LIMIT}")
     return int(word)
+
+
+def _pre_start(node: Node, reading: Reading) -> tuple[tuple[str, ...], ...]:
+    """Commands: each a list of words, a string that is split as a shell would, or as Compose has it {command}."""
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "want a list of commands")
+        return ()
+    return tuple(_before(item, reading) for item in node.items)
+
+
+def _before(node: Node, reading: Reading) -> tuple[str, ...]:
+    if isinstance(node, Mapping):
+        members = reading.members(node, ("command",))
+        if "command" not in members:
+            reading.refuse(node, "command is missing")
+            return ()
+        node = members["command"]
+    found = words_of(node, reading)
+    if not found:
+        reading.refuse(node, "the command is empty")
+    return found
 
 
 def _profiles(node: Node, reading: Reading) -> tuple[str, ...]:
@@ -130,6 +152,7 @@ _READERS: dict[str, Callable[[Node, Reading], Any]] = {
     "matrix": _matrix,
     "depends_on": read_depends_on,
     "healthcheck": read_healthcheck,
+    "pre_start": _pre_start,
     "profiles": _profiles,
     "restart": _restart,
 }

@@ -84,6 +84,8 @@ def _load(
     shown = "<stdin>" if path == "-" else path
     try:
         raw, place = _read(path), _place(path, environ)
+        if path.endswith(".json"):
+            raw = raw.replace(b"\t", b" ")  # no tab of JSON stands in a text, and YAML has none between words
     except UsageError as error:
         return [], [f"{shown}: {error.message}"]
     problems: list[Problem] = []

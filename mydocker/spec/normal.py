@@ -193,6 +193,7 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "cpus": lambda cpus: f"{cpus:.9f}".rstrip("0").rstrip("."),
     "cpuset": lambda numbers: ",".join(map(str, numbers)),
     "depends_on": _dependencies,
+    "pre_start": lambda commands: [[*words] for words in commands],
     "healthcheck": _healthcheck,
     "restart": lambda count: "on-failure" if count < 0 else f"on-failure:{count}",
     "expect": expect_data,

@@ -6,6 +6,8 @@ that could not read its node has written that down, and what it returns is not u
 
 from __future__ import annotations
 
+import shlex
+
 from mydocker.errors import MydockerError, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.interpolate import interpolate
@@ -76,3 +78,18 @@ def unknown_key(key: str, meant: str | None) -> str:
 
 def _kind(node: Node) -> str:
     return {Sequence: "a list", Mapping: "a mapping"}.get(type(node), "null")
+
+
+def words_of(node: Node, reading: Reading) -> tuple[str, ...]:
+    """Arguments: a list, or a string that is split as a shell would split it."""
+    if isinstance(node, Sequence):
+        return tuple(reading.text(item) for item in node.items)
+    text = reading.text(node, want="a list of words, or a string")
+    return tuple(reading.attempt(node, lambda: _shell_split(text)) or ())
+
+
+def _shell_split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{str(error).lower()} in {text!r}") from None

@@ -147,6 +147,7 @@ SHAPES: dict[str, Schema] = {  # by the names of shape.py
     "one_or_more": _one_or_more(_SCALAR),
     "ports": _ports(),
 }
+_COMMAND = _one_or_more(_SCALAR)
 _CONDITION = {"condition": {"enum": [*dependencies.CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}
 _FLOW: dict[str, Schema] = {  # by key
     "depends_on": {
@@ -156,6 +157,7 @@ _FLOW: dict[str, Schema] = {  # by key
         ]
     },
     "healthcheck": closed({**dict.fromkeys(healthcheck.KEYS, _SCALAR), "test": _one_or_more(_SCALAR)}),
+    "pre_start": {"type": "array", "items": {"anyOf": [_COMMAND, closed({"command": _COMMAND}, needs=("command",))]}},
     "profiles": _LIST,
     "restart": _SCALAR,
     "tags": _one_or_more(_SCALAR),

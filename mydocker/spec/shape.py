@@ -7,7 +7,6 @@ specification's "Services top-level elements" says what Compose's keys hold.
 from __future__ import annotations
 
 import os
-import shlex
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
@@ -17,7 +16,7 @@ from mydocker.spec.envfile import read_compose_file, read_docker_file
 from mydocker.spec.hosts import host
 from mydocker.spec.longmount import long_mount
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
-from mydocker.spec.reading import switch
+from mydocker.spec.reading import switch, words_of
 from mydocker.spec.ulimit import limit
 
 if TYPE_CHECKING:
@@ -43,18 +42,7 @@ def _boolean(node: Node, field: Field, reading: Reading) -> Any:
 
 
 def _words(node: Node, field: Field, reading: Reading) -> tuple[str, ...]:
-    """Arguments: a list, or a string that is split as a shell would split it."""
-    if isinstance(node, Sequence):
-        return tuple(reading.text(item) for item in node.items)
-    text = reading.text(node, want="a list of words, or a string")
-    return tuple(reading.attempt(node, lambda: _shell_split(text)) or ())
-
-
-def _shell_split(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise UsageError(f"{str(error).lower()} in {text!r}") from None
+    return words_of(node, reading)
 
 
 def _list(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:

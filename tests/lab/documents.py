@@ -20,6 +20,8 @@ pull_policy: never
 user: 0:staff
 group_add: [audio, 5]
 umask: "027"
+expand: true
+pre_start: [[a, "b $$C"], "sh -c 'x y'", {command: [d]}]
 working_dir: /srv
 timeout: 1h1m1.5s
 stop_signal: RTMIN+3

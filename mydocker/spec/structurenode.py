@@ -1,0 +1,61 @@
+"""Nodes of files of container-structure-test: their members and items, known or refused, and their texts as ours."""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.spec.later import nearest
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence, mapping_at
+from mydocker.spec.reading import unknown_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mydocker.spec.reading import Reading
+
+    Entries = dict[str, Node]
+
+
+def patterns_of(node: Node, reading: Reading, *, wanted: bool) -> Iterator[Node]:
+    """Matchers for the regular expressions of a list."""
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "want a list of regular expressions")
+        return
+    for item in node.items:
+        matcher = mapping_at(item, {"match-regexp": plain(item, reading)})
+        yield matcher if wanted else mapping_at(item, {"not": matcher})
+
+
+def items_of(node: Node | None, reading: Reading) -> Iterator[Mapping]:
+    if node is not None and not isinstance(node, Sequence):
+        reading.refuse(node, "want a list")
+    for item in node.items if isinstance(node, Sequence) else ():
+        if isinstance(item, Mapping):
+            yield item
+        else:
+            reading.refuse(item, "want a mapping")
+
+
+def members_of(node: Mapping, known: tuple[str, ...], reading: Reading, needs: tuple[str, ...] = ()) -> Entries:
+    """The entries of NODE that are known; the others are refused, and so is the lack of what it needs."""
+    found: Entries = {}
+    for key, value in node.entries:
+        if key.text in known:
+            found[key.text] = value
+        else:
+            reading.refuse(key, unknown_key(key.text, nearest(key.text, known)))
+    for name in needs:
+        if name not in found:
+            reading.refuse(node, f"{name} is missing")
+    return found
+
+
+def name_of(members: Entries) -> Entries:
+    return {"name": members["name"]} if "name" in members else {}
+
+
+def plain(node: Node, reading: Reading) -> Node:
+    """NODE, a text in which a dollar sign is no variable of Compose's."""
+    if isinstance(node, Scalar):
+        return node.replace(text=node.text.replace("$", "$$"))
+    reading.refuse(node, "want text")
+    return node
