@@ -7,7 +7,7 @@ import pathlib
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.command import Command
 
@@ -22,10 +22,11 @@ _OPEN = re.compile(r"(?:AT_FDCWD|\d+)<([^>]*)>")
 
 @dataclass(frozen=True)
 class Event:
-    """`call` on absolute paths, in the order in which calls ended (syncs) or began (all others)."""
+    """`call` on absolute paths. A sync is two events: what is written after it `began` may not be safe when it ends."""
 
     call: str
     paths: tuple[str, ...]
+    began: bool = False
 
 
 def trace(command: Command, *words: str, log: pathlib.Path) -> list[Event]:
@@ -54,6 +55,8 @@ def _events(lines: Iterable[str]) -> Iterator[Event]:
         is_sync = "sync" in event.call
         if event.call == "openat" and "O_CREAT" not in rest or " = -1 " in rest:
             continue
+        if is_sync:
+            yield replace(event, began=True)
         if "<unfinished" in rest and is_sync:
             begun[found["pid"]] = event
         else:
@@ -73,49 +76,62 @@ def _paths(call: str, rest: str) -> list[str]:
 
 @dataclass
 class Disk:
-    """What would be lost: `contents` of files that have not been synced, and `names` whose directory has not."""
+    """What would be lost: `contents` of files that have not been synced, and `names` whose directory has not; since
+    when, in events."""
 
     root: str
-    contents: set[str] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
+    contents: dict[str, int] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    _begun: dict[Event, int] = field(default_factory=dict)
+    _now: int = 0
 
     def apply(self, event: Event) -> None:
         """AssertionError if EVENT makes something visible that a power loss would leave half."""
+        self._now += 1
         if not event.paths or not all(path.startswith(os.path.dirname(self.root)) for path in event.paths):
             return
         path = event.paths[-1]
-        if event.call == "syncfs":
-            self.contents -= self._below(path)
-            self.names -= self._below(path)
+        if event.began:
+            self._begun[event] = self._now
         elif "sync" in event.call:
-            self.contents.discard(path)
-            self.names = {name for name in self.names if os.path.dirname(name) != path}
+            self._sync(path, whole=event.call == "syncfs", since=self._begun[replace(event, began=True)])
         elif "rename" in event.call or event.call in ("link", "linkat"):
             self._publish(event.paths[0], path)
         elif event.call.startswith(("mkdir", "symlink", "mknod", "openat")):
-            self.names.add(path)
+            self.names[path] = self._now
         else:
-            self.contents.add(path)
+            self.contents[path] = self._now
+
+    def _sync(self, path: str, *, whole: bool, since: int) -> None:
+        """All before event SINCE is safe: of the file or directory PATH, or WHOLE, of what is below it."""
+        safe_contents = self._below(path) if whole else {path}
+        safe_names = self._below(path) if whole else {name for name in self.names if os.path.dirname(name) == path}
+        self.contents = {name: at for name, at in self.contents.items() if at > since or name not in safe_contents}
+        self.names = {name: at for name, at in self.names.items() if at > since or name not in safe_names}
 
     def lost(self) -> set[str]:
         """What would be lost after the command has ended, leftovers aside."""
-        return (self.contents | self.names) - self._below(f"{self.root}/incoming") - {f"{self.root}/containers"}
+        return (
+            (self.contents.keys() | self.names.keys())
+            - self._below(f"{self.root}/incoming")
+            - {f"{self.root}/containers"}
+        )
 
     def _below(self, *tops: str) -> set[str]:
         prefixes = tuple(f"{top}/" for top in tops)
-        return {path for path in self.contents | self.names if path.startswith(prefixes)}
+        return {path for path in self.contents.keys() | self.names.keys() if path.startswith(prefixes)}
 
     def _publish(self, source: str, target: str) -> None:
         name = os.path.relpath(target, self.root)
         if name.startswith("incoming/"):
             return
-        half = self._below(source) | ({source} & self.contents)
+        half = self._below(source) | ({source} & self.contents.keys())
         assert not half, f"{name} is made of what is not on disk: {half}"
         room, _, rest = name.partition("/")
         missing: set[str] = set()
         if room == "layers":
-            missing = {f"{self.root}/skeletons/{rest}"} & self.names
+            missing = {f"{self.root}/skeletons/{rest}"} & self.names.keys()
         elif room == "refs":
             missing = self._below(*(f"{self.root}/{other}" for other in ("layers", "skeletons", "blobs")))
         assert not missing, f"{name} needs what is not on disk: {missing}"
-        self.names.add(target)
+        self.names[target] = self._now
