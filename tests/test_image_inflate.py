@@ -10,7 +10,8 @@ import pytest
 from lab.oci import compress
 
 from mydocker.errors import ImageError
-from mydocker.image.inflate import FREE, inflate
+from mydocker.image.inflate import inflate
+from mydocker.image.limits import FREE, LimitError, Limits
 
 DATA = b"".join(b"line %d\n" % n for n in range(100_000))
 
@@ -77,3 +78,16 @@ def test_a_bomb_ends_early_and_in_little_memory(compression: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_limit_on_expansion_can_be_another() -> None:
+    member = compress(bytes(64 << 20), "gzip")
+
+    def pieces(limits: Limits) -> Iterator[bytes]:
+        return inflate((member for _ in range(24)), compression="gzip", what="layer x", limits=limits)
+
+    with pytest.raises(LimitError, match="more than 3 times") as caught:
+        for _ in pieces(Limits(expansion=3)):
+            pass
+    assert caught.value.hint and "MYDOCKER_LAYER_EXPANSION" in caught.value.hint
+    assert sum(map(len, pieces(Limits(expansion=2000)))) == 24 * (64 << 20)

@@ -27,7 +27,8 @@ from lab.oci import (
 
 from mydocker.errors import ImageError
 from mydocker.image import skeleton, tarheader
-from mydocker.image.tarstream import DEPTH_LIMIT, SIZE_LIMIT, Scan
+from mydocker.image.limits import Limits
+from mydocker.image.tarstream import Scan
 
 FORMATS = [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]
 
@@ -199,14 +200,14 @@ def test_devices_are_dropped_where_they_cannot_be_made() -> None:
         (".wh.a/b", File(), "not a valid whiteout"),
         ("null", CharDevice(0, 0), "device 0:0"),
         ("null", CharDevice(1, 3, headers={"SCHILY.devmajor": "0", "SCHILY.devminor": "0"}), "device 0:0"),
-        ("a/" * (DEPTH_LIMIT + 1) + "x", File(), "directories deep"),
+        ("a/" * (Limits().depth + 1) + "x", File(), "directories deep"),
         ("a/" * 2500 + "x", File(), "too long"),
         ("a" * 256, File(), "longer than 255 bytes"),
         ("x", File(headers={"path": "a\0b"}), "NUL"),
         ("x", File(headers={"path": "../y"}), "contains .."),
         ("x", File(headers={"GNU.sparse.size": "0", "GNU.sparse.name": "../y"}), "contains .."),
         ("x", File(headers={"size": "-1"}), "not a number"),
-        ("x", File(headers={"GNU.sparse.major": "1", "GNU.sparse.realsize": str(1 << 62)}), f"{SIZE_LIMIT >> 30} GiB"),
+        ("x", File(headers={"GNU.sparse.major": "1", "GNU.sparse.realsize": str(1 << 62)}), f"{Limits().gib} GiB"),
         ("x", Entry(type=b"V"), "unknown type"),
         ("x", Entry(type=b"D"), "unknown type"),
         ("x", Entry(type=tarfile.DIRTYPE, data=b"data"), "only a file can have contents"),

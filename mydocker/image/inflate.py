@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from mydocker.errors import ImageError
+from mydocker.image.limits import FREE, LimitError, Limits
 
 PIECE = 120 << 10  # bytes of output at a time: malloc(3) asks the kernel for what is larger, page by page, each time
 _FEED = 64 << 10  # bytes of input at a time: what follows a member's end is copied, so keep that short
 _WINDOW_LOG = 27  # 128 MiB, the most that `zstd` itself takes without --long; a frame may ask for 2 GiB
-
-# No real layer expands like this. gzip reaches 1,030 to 1, zstd 10,000 to 1: 10 MB would fill a disk.
-FREE = 1 << 30  # bytes that may come out whatever went in
-RATIO = 200
 
 
 class _Decompressor(Protocol):
@@ -30,8 +27,10 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def inflate(chunks: Iterable[bytes], *, compression: str, what: str) -> Iterator[bytes]:
-    """The uncompressed bytes of CHUNKS; COMPRESSION is `gzip`, `zstd` or `none`. ImageError if WHAT is damaged."""
+def inflate(chunks: Iterable[bytes], *, compression: str, what: str, limits: Limits | None = None) -> Iterator[bytes]:
+    """The uncompressed bytes of CHUNKS; COMPRESSION is `gzip`, `zstd` or `none`. ImageError if WHAT is damaged, or
+    expands more than LIMITS say."""
+    ratio = (limits or Limits()).expansion
     if compression == "none":
         yield from chunks
         return
@@ -47,8 +46,8 @@ def inflate(chunks: Iterable[bytes], *, compression: str, what: str) -> Iterator
 
     for piece in _members(counted(), _DECOMPRESSORS[compression], what):
         given += len(piece)
-        if given > FREE + RATIO * taken:
-            raise ImageError(f"{what}: expands more than {RATIO} times, as no real layer does")
+        if given > FREE + ratio * taken:
+            raise LimitError(f"{what}: expands more than {ratio} times, as no real layer does", "expansion")
         yield piece
 
 

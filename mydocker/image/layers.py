@@ -21,6 +21,7 @@ from mydocker.image import blob
 from mydocker.image.blob import Source
 from mydocker.image.incoming import Claim
 from mydocker.image.inflate import inflate
+from mydocker.image.limits import Limits
 from mydocker.image.manifest import Descriptor, compression
 from mydocker.image.progress import Step, megabytes
 from mydocker.image.skeleton import Writer
@@ -43,6 +44,7 @@ class _Job(Record):
     claim: Claim
     unpacker: Unpacker
     skeleton: Writer
+    limits: Limits
 
 
 class _Stopped(Exception):
@@ -50,7 +52,12 @@ class _Stopped(Exception):
 
 
 def fetch(
-    wanted: Mapping[Digest, Descriptor], *, source: Source, store: Store, progress: Callable[[Step], None]
+    wanted: Mapping[Digest, Descriptor],
+    *,
+    source: Source,
+    store: Store,
+    limits: Limits,
+    progress: Callable[[Step], None],
 ) -> None:
     """Put every layer of WANTED, diff ID to blob, into the store. On failure those that are complete stay.
 
@@ -65,7 +72,7 @@ def fetch(
             for diff_id in missing[start : start + BATCH]:
                 claim = stack.enter_context(Claim(store, diff_id))
                 if not claim.is_done:
-                    jobs.append(_begin(wanted[diff_id], diff_id, claim, store.ids, stack))
+                    jobs.append(_begin(wanted[diff_id], diff_id, claim, store.ids, limits, stack))
             _run(sorted(jobs, key=lambda job: -job.descriptor.size), source, progress, disk)  # the longest first
 
 
@@ -78,14 +85,18 @@ def _opened(directory: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _begin(descriptor: Descriptor, diff_id: Digest, claim: Claim, ids: IdMap | None, stack: ExitStack) -> _Job:
+def _begin(
+    descriptor: Descriptor, diff_id: Digest, claim: Claim, ids: IdMap | None, limits: Limits, stack: ExitStack
+) -> _Job:
     os.mkdir(claim.directory, 0o755)
     os.chmod(claim.directory, 0o755)  # whatever our umask is
     what = f"layer {descriptor.digest}"
     unpacker = Unpacker(claim.directory, tar=tools.find("tar"), lock=claim.lock, what=what, ids=ids)
     stack.callback(unpacker.abort)  # before the claim's end removes the directory
     skeleton = Writer(claim.lock)
-    return _Job(descriptor=descriptor, diff_id=diff_id, claim=claim, unpacker=unpacker, skeleton=skeleton)
+    return _Job(
+        descriptor=descriptor, diff_id=diff_id, claim=claim, unpacker=unpacker, skeleton=skeleton, limits=limits
+    )
 
 
 def _run(jobs: list[_Job], source: Source, progress: Callable[[Step], None], disk: int) -> None:
@@ -191,8 +202,8 @@ def _fetch_one(job: _Job, source: Source, tell: Callable[[Step], None], stop: th
 
 def _unpack(job: _Job, arriving: Iterator[bytes], what: str) -> None:
     stored = Verified(arriving, digest=job.descriptor.digest, size=job.descriptor.size, what=what)
-    plain = inflate(stored, compression=compression(job.descriptor), what=what)
-    scan = Scan(what=what, devices=_can_make_devices(), skeleton=job.skeleton)
+    plain = inflate(stored, compression=compression(job.descriptor), what=what, limits=job.limits)
+    scan = Scan(what=what, devices=_can_make_devices(), skeleton=job.skeleton, limits=job.limits)
     try:
         job.unpacker.write(scan.filter(Verified(plain, digest=job.diff_id, what=f"{what}: diff ID")))
     except StoreError:

@@ -10,6 +10,7 @@ from mydocker.errors import ImageError, ImageNotFoundError, RegistryError, Store
 from mydocker.image import blob, incoming, layers, lock
 from mydocker.image.blob import Source
 from mydocker.image.config import parse_config
+from mydocker.image.limits import Limits
 from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
 from mydocker.image.progress import Step, silence
 from mydocker.image.source import open_source
@@ -57,7 +58,7 @@ def pull(
             raw_config = _config(origin, found.manifest.config)
             config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
             wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
-            _fetch(wanted, origin, store, progress)
+            _fetch(wanted, origin, store, Limits.of(environ), progress)
             store.put_blob(found.manifest.config.digest, raw_config)
             store.put_blob(found.digest, found.raw)
             for name in _names(reference, found.digests):
@@ -73,17 +74,23 @@ def pull(
         ) from error
 
 
-def _fetch(wanted: Mapping[Digest, Descriptor], source: Source, store: Store, progress: Callable[[Step], None]) -> None:
+def _fetch(
+    wanted: Mapping[Digest, Descriptor],
+    source: Source,
+    store: Store,
+    limits: Limits,
+    progress: Callable[[Step], None],
+) -> None:
     """Put the layers WANTED into STORE; once more if what an earlier pull had begun turns out to be wrong."""
     resumed = incoming.has_parts(store)
     try:
-        layers.fetch(wanted, source=source, store=store, progress=progress)
+        layers.fetch(wanted, source=source, store=store, limits=limits, progress=progress)
     except (RegistryError, StoreError):
         raise
     except ImageError:
         if not resumed:
             raise
-        layers.fetch(wanted, source=source, store=store, progress=progress)
+        layers.fetch(wanted, source=source, store=store, limits=limits, progress=progress)
 
 
 def _manifest(source: Source, reference: Reference, platform: Platform) -> _Found:

@@ -13,13 +13,11 @@ from collections.abc import Iterable, Iterator
 
 from mydocker.errors import ImageError
 from mydocker.image import tarheader
+from mydocker.image.limits import LimitError, Limits
 from mydocker.image.skeleton import Piece, Writer
 from mydocker.image.tarheader import BLOCK, Entry, Malformed, refuse
 from mydocker.image.tarinput import Input
 
-ENTRY_LIMIT = 1_000_000  # files in one layer; the largest images in use have about 300,000
-SIZE_LIMIT = 256 << 30  # bytes in one layer, unpacked; also the largest sparse file
-DEPTH_LIMIT = 256  # directories in one another
 EXTENSION_LIMIT = 1 << 20  # bytes of one extended header; an extended attribute has at most 64 KiB (xattr(7))
 WHITEOUT_LIMIT = 16 << 20  # bytes of all whiteouts' names
 
@@ -33,10 +31,13 @@ EXTENSIONS = frozenset((tarheader.PAX, tarheader.PAX_GLOBAL, tarheader.LONG_NAME
 class Scan:
     """One layer's scan. `hidden` and `opaque` are complete when `filter` has ended."""
 
-    def __init__(self, *, what: str, devices: bool, skeleton: Writer | None = None) -> None:
+    def __init__(
+        self, *, what: str, devices: bool, skeleton: Writer | None = None, limits: Limits | None = None
+    ) -> None:
         self.hidden: list[bytes] = []  # paths that a whiteout hides, below the layer's root
         self.opaque: list[bytes] = []  # directories that hide what lower layers have in them
         self._what, self._devices, self._skeleton = what, devices, skeleton
+        self._limits = limits or Limits()
         self._entries = self._bytes = self._names = 0
         self._read: list[bytes] = []  # all blocks since the last entry, also those that nobody is to see
 
@@ -67,11 +68,12 @@ class Scan:
     def _hurry(self, source: Input) -> None:
         """Take the entries that come next, as long as they are like most and here as a whole: `filter` would do the
         same with them, but not as soon."""
-        skeleton = self._skeleton
+        skeleton, limits = self._skeleton, self._limits
+        most, largest, deepest = limits.entries, limits.size, limits.depth
         while (block := source.ahead(BLOCK)) and (found := tarheader.plain(block)):
             path, size = found
             whole = source.ahead(BLOCK + size + -size % BLOCK)
-            if not whole or self._entries == ENTRY_LIMIT or self._bytes + size > SIZE_LIMIT:
+            if not whole or self._entries == most or self._bytes + size > largest or path.count(b"/") >= deepest:
                 break
             self._entries += 1
             self._bytes += size
@@ -154,6 +156,9 @@ class Scan:
             _check(entry, parts)
         except Malformed as problem:
             raise refuse(self._what, entry.name, str(problem)) from None
+        if len(parts) > self._limits.depth:
+            refused = refuse(self._what, entry.name, f"more than {self._limits.depth} directories deep")
+            raise LimitError(refused.message, "depth")
         if WHITEOUT in entry.name and self._is_mark(entry, parts):
             return None
         if entry.type in (tarheader.CHARACTER, tarheader.BLOCKDEV) and not self._devices:
@@ -164,10 +169,12 @@ class Scan:
     def _count(self, entry: Entry) -> None:
         self._entries += 1
         self._bytes += entry.extent
-        if self._entries > ENTRY_LIMIT:
-            raise ImageError(f"{self._what}: has more than {ENTRY_LIMIT} entries")
-        if self._bytes > SIZE_LIMIT:
-            raise refuse(self._what, entry.name, f"the layer has more than {SIZE_LIMIT >> 30} GiB")
+        limits = self._limits
+        if self._entries > limits.entries:
+            raise LimitError(f"{self._what}: has more than {limits.entries} entries", "entries")
+        if self._bytes > limits.size:
+            refused = refuse(self._what, entry.name, f"the layer has more than {limits.gib} GiB")
+            raise LimitError(refused.message, "gib")
 
     def _is_mark(self, entry: Entry, parts: list[bytes]) -> bool:
         """Take note of a whiteout; the rest of what AUFS once kept under `.wh..wh.` is dropped, as Docker does."""
@@ -200,8 +207,6 @@ def _check(entry: Entry, parts: list[bytes]) -> None:
     is_file = entry.type in (tarheader.REGULAR, tarheader.SPARSE)
     if not parts and entry.type != tarheader.DIRECTORY:
         raise Malformed("the layer's root can only be a directory")
-    if len(parts) > DEPTH_LIMIT:
-        raise Malformed(f"more than {DEPTH_LIMIT} directories deep")
     if entry.size and not (is_file and not entry.name.endswith(b"/")):
         raise Malformed("only a file can have contents")
     if entry.type == tarheader.HARDLINK and not tarheader.components(entry.link):

@@ -1,0 +1,63 @@
+"""How large a layer may be: what is refused, and what an environment variable allows in spite of that."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+from lab import oci
+from lab.command import Command
+from lab.oci import DIR, File, layer
+from lab.registry import Registry
+
+from mydocker.errors import UsageError
+from mydocker.image.limits import Limits
+
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x"}
+DEEP = "/".join("abcdef")
+# a variable, the entries of a layer, what is too little for them and what is enough
+CASES = {
+    "entries": ("ENTRIES", {"a": DIR, "a/b": b"1", "c": b"2"}, 2, 3, "has more than 2 entries"),
+    "entries, long names": ("ENTRIES", {"l" * 200: b"1", "m" * 200: b"2"}, 1, 2, "has more than 1 entries"),
+    "depth": ("DEPTH", {DEEP: b"1"}, 5, 6, "more than 5 directories deep"),
+    "depth, long names": ("DEPTH", {f"{DEEP}/{'l' * 200}": b"1"}, 6, 7, "more than 6 directories deep"),
+    "size": (
+        "GIB",
+        {"x": File(b"0\n" + bytes(510), headers={**SPARSE, "GNU.sparse.realsize": str(2 << 30)})},
+        1,
+        3,
+        "the layer has more than 1 GiB",
+    ),
+}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("case", CASES)
+def test_a_limit_refuses_and_its_variable_allows(mydocker: Command, registry: Registry, case: str) -> None:
+    name, entries, little, enough, said = CASES[case]
+    registry.push(oci.image([layer(entries)]), "limits/app")
+    variable = f"MYDOCKER_LAYER_{name}"
+    refused = mydocker("pull", "-q", "limits/app", env={variable: str(little)})
+    assert refused.code == 125 and said in refused.stderr.decode(), refused
+    assert f"hint: if you trust the image, {variable} allows more" in refused.stderr.decode()
+    assert list(mydocker.store.glob("layers/*")) == [] == list(mydocker.store.glob("incoming/*"))
+    assert mydocker("pull", "-q", "limits/app", env={variable: str(enough)}).code == 0
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "1g", " 1", "\u0661"])
+def test_a_variable_that_is_no_number(mydocker: Command, text: str) -> None:
+    done = mydocker("pull", "-q", "alpine", env={"MYDOCKER_LAYER_DEPTH": text})
+    assert done.code == 2 and b"MYDOCKER_LAYER_DEPTH=" in done.stderr and b"above 0" in done.stderr
+    with pytest.raises(UsageError):
+        Limits.of({"MYDOCKER_LAYER_GIB": text})
+
+
+def test_an_empty_variable_is_none() -> None:
+    assert Limits.of({"MYDOCKER_LAYER_GIB": "", "MYDOCKER_LAYER_ENTRIES": "7"}) == Limits(entries=7)
+
+
+def test_the_readme_states_what_holds() -> None:
+    text = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+    for name, value in (("ENTRIES", "1000000"), ("GIB", "256"), ("DEPTH", "256"), ("EXPANSION", "200")):
+        assert f"| `MYDOCKER_LAYER_{name}` | {value} |" in text
+        assert str(getattr(Limits(), name.lower())) == value
