@@ -55,7 +55,7 @@ def test_read_again_it_means_the_same(here: Path) -> None:
 
 def test_the_table_has_every_key() -> None:
     """So a new key, or a new kind of expectation, cannot be forgotten here."""
-    elsewhere = ("image", "rootfs", "env_file", "expect", "uts")
+    elsewhere = ("image", "rootfs", "env_file", "expect", "uts", "extends", "include")
     for row in FIELDS:
         assert row.key in elsewhere or any(f"\n{row.key}:" in text for text in EVERYTHING), row.key
     for key in EXPECT_KEYS:

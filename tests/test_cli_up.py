@@ -43,6 +43,12 @@ def test_an_example_of_a_sequence(mydocker: Command) -> None:
     assert _summary(done) == ["write: exit code 0", "look again: exit code 0"]
 
 
+@root
+def test_an_example_of_what_lies_over_another(mydocker: Command) -> None:
+    done = mydocker("up", str(EXAMPLES / "extends.yaml"))
+    assert (done.stdout, done.code) == (b"hello, world\ngood night, world\n", 0)
+
+
 def test_all_examples_are_valid(mydocker: Command) -> None:
     for example in sorted(EXAMPLES.rglob("*.yaml")):
         assert mydocker("check", str(example)) == Result(b"", b"", 0)

@@ -155,6 +155,30 @@ def test_an_ordinary_user(second_user: Command) -> None:
 
 
 @root
+def test_a_healthcheck_does_not_repeat_what_came_before(alpine: Command, tmp_path: pathlib.Path) -> None:
+    prepared = {"pre_start": "[[sh, -c, 'echo prepared >> /srv/log']]", "healthcheck": HEALTH}
+    texts = [_server("db", "sleep 0.3; touch /tmp/up;", **prepared), _spec("web", "true", depends_on=HEALTHY)]
+    assert _marks(_test(alpine, tmp_path, *texts)) == ["passed db", "passed web"]
+    assert _log(tmp_path) == ["prepared", "db", "db ends"]
+
+
+@root
+def test_files_that_are_included(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """Their cases are run as well, unless one line of the other is asked for; mistakes name their own file."""
+    (tmp_path / "base.yaml").write_text(
+        _server("db") + "---\n" + _spec("base", "echo hi; exit 3", expect="{stdout: bye}")
+    )
+    texts = [
+        "include: base.yaml\n",
+        _spec("web", "true", depends_on="[db]", extends="{file: base.yaml, service: base}"),
+    ]
+    done = _test(alpine, tmp_path, *texts)
+    assert _marks(done) == ["passed db", "FAILED base", "FAILED web"]
+    assert done.stdout.count(b"base.yaml:10:18: stdout") == 2
+    assert _marks(alpine("test", "x.smoke.yaml:3", cwd=tmp_path)) == ["passed db", "FAILED web"]
+
+
+@root
 @pytest.mark.parametrize("options", [("-k", "web"), ("x.smoke.yaml:6",), ("--tags", "t")])
 def test_what_is_chosen_brings_what_it_needs(alpine: Command, tmp_path: pathlib.Path, options: tuple[str, ...]) -> None:
     texts = [_server("db"), _spec("web", "true", depends_on="[db]", tags="[t]"), _spec("other", "true")]

@@ -132,7 +132,7 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
          ["2:23: volume driver 'nfs' is not supported: want local", "2:28: driver_opts is not supported yet",
           "2:45: unknown key 'drivr'; did you mean 'driver'?", "2:59: want a mapping"]),
         ("services: {web: {image: a}}\nmodels: {}\nincluded: x",
-         ["2:1: models is not supported yet", "3:1: unknown key 'included'"]),
+         ["2:1: models is not supported yet", "3:1: unknown key 'included'; did you mean 'include'?"]),
         ("services: {web: {image: a, ports: ['8080:80', '127.0.0.1:443:443', x]}}",
          ["1:35: port 80 as 8080 is not supported yet: services share the host's network",
           "1:35: port 443 as 127.0.0.1 is not supported yet: services share the host's network",

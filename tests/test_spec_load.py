@@ -183,7 +183,7 @@ def test_json_is_yaml() -> None:
         ("imag: a", ["1:1: unknown key 'imag'; did you mean 'image'?"]),
         ("image: a\nenv: {}", ["2:1: unknown key 'env'; did you mean 'environment'?"]),
         ("image: a\nqqqqq: 1", ["2:1: unknown key 'qqqqq'"]),
-        ("image: a\nextends: b", ["2:1: extends is not supported yet"]),
+        ("image: a\npost_start: []", ["2:1: post_start is not supported yet"]),
         ("image: a\nimage: b", ["2:1: duplicate key 'image', first on line 1"]),
         ("name: x", ["1:1: no image: one of image and rootfs is needed"]),
         ("image: a\nrootfs: /", ["2:1: image and rootfs exclude each other"]),

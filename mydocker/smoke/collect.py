@@ -53,12 +53,14 @@ def collect(
     named = []
     for _, file, line in begins:
         starts = [int(start) for _, other, start in begins if other == file]
-        named.append(int(line) in {_start_of(asked, starts) for asked in wanted[file].lines})
+        asked = wanted[file].lines if file in wanted else ()
+        named.append(int(line) in {_start_of(each, starts) for each in asked})
     taking = [take_part(spec, profiles) or name for spec, name in zip(specs, named, strict=True)]
     kept = reduce(specs, taking)
     chosen = [name for name, takes in zip(named, taking, strict=True) if takes]
     cases = cases_of(kept, options=("--image", image) if image else ())
-    return [case for case, name in zip(cases, chosen, strict=True) if name or not wanted[case.file].lines]
+    some = _Wanted(file="", lines=tuple(line for item in wanted.values() for line in item.lines))  # for files included
+    return [case for case, name in zip(cases, chosen, strict=True) if name or not wanted.get(case.file, some).lines]
 
 
 def _start_of(line: int, starts: list[int]) -> int:

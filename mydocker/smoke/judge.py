@@ -76,7 +76,7 @@ def _failures(case: Case, check: Check, finding: Finding) -> list[Failure]:
     if not problem and holds(check.matcher, value):
         return []
     failure = Failure(
-        place=f"{case.file}:{check.line}:{check.column}" if check.line else f"{case.file}:{case.line}",
+        place=f"{check.file or case.file}:{check.line}:{check.column}" if check.line else f"{case.file}:{case.line}",
         about=_name(check.about),
         expected=_expected(check),
         actual=problem or _actual(check, value, finding),

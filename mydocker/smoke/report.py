@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
@@ -13,6 +14,8 @@ from mydocker.smoke.textreport import lines_of, summary
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TextIO
+
+_PLACE = re.compile(r"(.*?):(\d+)(?::\d+)?", re.DOTALL)
 
 
 def text(results: Sequence[Result], *, seconds: float) -> str:
@@ -40,7 +43,7 @@ def github(results: Sequence[Result], *, seconds: float) -> str:
 
 
 def _annotation(place: str, result: Result, message: str) -> str:
-    file, line = place[: len(result.case.file)], place[len(result.case.file) + 1 :].split(":")[0]
+    file, line = _PLACE.fullmatch(place).groups()  # type: ignore[union-attr]  # all places are like this
     properties = {"file": file, "line": line, "title": result.case.title}
     named = ",".join(f"{name}={_value(value)}" for name, value in properties.items())
     return f"::error {named}::{_data(message)}\n"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Entries = dict[str, Node]
 
-_TOP = ("name", "version", "services", "volumes", "networks")
+_TOP = ("name", "version", "include", "services", "volumes", "networks")
 _PROJECT = "COMPOSE_PROJECT_NAME"
 _PROJECT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _SERVICE_LETTERS = _PROJECT_LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
@@ -52,6 +52,9 @@ def documents(whole: Mapping, reading: Reading) -> Iterator[tuple[Mapping, Readi
     volumes = dict(_volume(key, node, name, inner) for key, node in _entries(top.get("volumes"), inner))
     hosts = tuple(host for key, service in services for host in _hosts_of(key, service, inner))
     project = _Project(volumes=volumes, hosts=tuple(dict.fromkeys(hosts)))
+    if "include" in top:
+        key = _key(top["include"], "include")
+        yield Mapping(line=key.line, column=key.column, entries=((key, top["include"]),)), inner
     for key, service in services:
         if not _SERVICE_LETTERS.issuperset(key.text):
             inner.refuse(key, f"service {key.text!r}: want letters, digits, _ . and -")

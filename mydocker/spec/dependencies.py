@@ -29,7 +29,7 @@ KEYS = ("condition", "required", "restart")
 class Dependency(Record):
     """On the container called `name`. Unless it is `required`, it is of no matter if there is none of that name.
 
-    `line` and `column` are where it is written.
+    `line` and `column` are where it is written; `file` is empty where that is the file of the container itself.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Dependency(Record):
     required: bool = True
     line: int
     column: int
+    file: str = ""
 
 
 class Link(Record):
@@ -92,12 +93,17 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
             if on is not None:
                 own.append(Link(dependency=dependency, on=on))
             elif dependency.required:
-                problems.append(f"{_file(spec)}:{dependency.line}:{dependency.column}: {problem}")
+                problems.append(f"{place(spec, dependency)}: {problem}")
         found.append(tuple(own))
     problems = problems or [*_circle(specs, found)]
     if problems:
         raise SpecError(problems)
     return found
+
+
+def place(spec: ContainerSpec, dependency: Dependency) -> str:
+    """file:line:column of a DEPENDENCY of SPEC."""
+    return f"{dependency.file or _file(spec)}:{dependency.line}:{dependency.column}"
 
 
 def _file(spec: ContainerSpec) -> str:
@@ -134,8 +140,7 @@ def _circle(
         if path:
             dependency = next(link.dependency for link in found[path[-2]] if link.on == path[-1])
             names = " -> ".join(str(specs[number].name or specs[number].origin) for number in path)
-            place = f"{_file(specs[path[-2]])}:{dependency.line}:{dependency.column}"
-            yield f"{place}: a circle: {names}"
+            yield f"{place(specs[path[-2]], dependency)}: a circle: {names}"
             return
 
 

@@ -36,13 +36,17 @@ class Matcher(Record):
 
 
 class Check(Record):
-    """One expectation, and where it was written; `implied`: nobody did, it is what holds if nothing is said."""
+    """One expectation, and where it was written; `implied`: nobody did, it is what holds if nothing is said.
+
+    `file` is empty where that is the file of the container itself.
+    """
 
     line: int
     column: int
     about: tuple[str, ...]
     matcher: Matcher
     implied: bool = False
+    file: str = ""
 
 
 class Request(Record):

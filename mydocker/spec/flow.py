@@ -10,6 +10,7 @@ import itertools
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.dependencies import read_depends_on
+from mydocker.spec.extend import read_extends, read_include
 from mydocker.spec.healthcheck import read_healthcheck
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.reading import words_of
@@ -155,4 +156,6 @@ _READERS: dict[str, Callable[[Node, Reading], Any]] = {
     "pre_start": _pre_start,
     "profiles": _profiles,
     "restart": _restart,
+    "extends": read_extends,
+    "include": read_include,
 }

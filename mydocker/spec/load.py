@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from mydocker.errors import SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.dependencies import links
-from mydocker.spec.document import SIZE_LIMIT, parse_documents
-from mydocker.spec.envfile import read_compose_file, why_unreadable
+from mydocker.spec.extend import find_base, merge, open_beside, placed, read_include
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.flow import combinations
 from mydocker.spec.later import LATER_KEYS, nearest
-from mydocker.spec.node import Mapping, Node, Problem, Scalar
+from mydocker.spec.node import Mapping, Node, Problem, Scalar, is_null
 from mydocker.spec.reading import Reading, unknown_key
 from mydocker.spec.shape import SHAPES
+from mydocker.spec.source import Library, Source, key_of
 from mydocker.spec.values import document_of
 from mydocker.spec.words import Place
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from mydocker.spec.container import ContainerSpec
 
-UNIT_SUFFIX = ".container"  # of Quadlet's files
 _ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key, the first
 
 # what people who know `docker run` or a Dockerfile write for a key: the long names of the flags, and a few more
@@ -44,12 +42,14 @@ def load_files(
 
     IMAGE is for the files of container-structure-test, which name none.
     """
+    library = Library(image=image)
     specs: list[ContainerSpec] = []
-    problems: list[str] = []
-    for path in paths:
-        found, wrong = _load(path, environ, image)
-        specs += found
-        problems += wrong
+    given: set[str] = set()
+    for path in paths:  # a file that is named twice counts twice, one that another has included does not
+        if key_of(path) in given or key_of(path) not in library.included:
+            specs += _load(path, environ, library)
+        given.add(key_of(path))
+    problems = [*library.lines]
     if problems:
         raise SpecError(problems)
     links(specs)  # for the sake of what may be wrong with them
@@ -77,76 +77,20 @@ def load_values(
     return spec.replace(origin="a program")
 
 
-def _load(
-    path: str, environ: collections.abc.Mapping[str, str], image: str | None
-) -> tuple[list[ContainerSpec], list[str]]:
-    """The specs of one file, and what is wrong with it, in the order of its lines."""
+def _load(path: str, environ: collections.abc.Mapping[str, str], library: Library) -> list[ContainerSpec]:
+    """The specs of one file; what is wrong with it is with the library."""
     shown = "<stdin>" if path == "-" else path
     try:
-        raw, place = _read(path), _place(path, environ)
-        if path.endswith(".json"):
-            raw = raw.replace(b"\t", b" ")  # no tab of JSON stands in a text, and YAML has none between words
+        source = library.open(path, shown, environ=environ)
     except UsageError as error:
-        return [], [f"{shown}: {error.message}"]
-    problems: list[Problem] = []
-    reading = Reading(place=place, problems=problems)
-    documents = _unit(raw, path, reading) if path.endswith(UNIT_SUFFIX) else _documents(raw, reading, image)
-    specs = [spec for document, inner in documents for spec in _containers(document, inner, shown)]
-    if not documents and not problems:
-        problems.append(Problem(line=1, column=1, message="there is no container in this file"))
-    ordered = sorted(problems, key=lambda x: (x.line, x.column))
-    # an alias shows one mistake in several places; it is one mistake
-    lines = list(dict.fromkeys(f"{shown}:{x.line}:{x.column}: {x.message}" for x in ordered))
-    return specs, lines
+        library.found.append(f"{shown}: {error.message}")
+        return []
+    library.is_in(source)
+    return _of_source(source)
 
 
-def _read(path: str) -> bytes:
-    """The bytes of a file, at most one more than are allowed."""
-    try:
-        if path == "-":
-            return sys.stdin.buffer.read(SIZE_LIMIT + 1)
-        with open(path, "rb") as file:
-            return file.read(SIZE_LIMIT + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise UsageError(f"cannot read it: {why_unreadable(error)}") from None
-
-
-def _place(path: str, environ: collections.abc.Mapping[str, str]) -> Place:
-    """Paths count from the file's directory, and `.env` beside it lies under the environment, as in Compose."""
-    directory = os.getcwd() if path == "-" else os.path.dirname(os.path.abspath(path))
-    beside = os.path.join(directory, ".env")
-    if not os.path.isfile(beside):
-        return Place(directory=directory, environ=environ)
-    return Place(directory=directory, environ={**read_compose_file(beside, lookup=environ.get), **environ})
-
-
-def _unit(raw: bytes, path: str, reading: Reading) -> list[tuple[Node, Reading]]:
-    from mydocker.spec import quadlet
-
-    found = quadlet.document(raw, os.path.abspath(path), reading)
-    return [(found, reading)] if found else []
-
-
-def _documents(raw: bytes, reading: Reading, image: str | None) -> list[tuple[Node, Reading]]:
-    documents, problems = parse_documents(raw)
-    reading.problems.extend(problems)
-    return [each for document in documents for each in _translated(document, reading, image)]
-
-
-def _translated(document: Node, reading: Reading, image: str | None) -> list[tuple[Node, Reading]]:
-    """The documents that a document stands for, and what each is read with: itself, but for other people's files."""
-    if not isinstance(document, Mapping):
-        return [(document, reading)]
-    marks = {key.text for key, _ in document.entries}
-    if "schemaVersion" in marks:
-        from mydocker.spec import structure
-
-        return [(each, reading) for each in structure.documents(document, reading, image=image)]
-    if "services" in marks:
-        from mydocker.spec import compose
-
-        return [*compose.documents(document, reading)]
-    return [(document, reading)]
+def _of_source(source: Source) -> list[ContainerSpec]:
+    return [spec for document, reading in source.documents for spec in _containers(document, reading, source.shown)]
 
 
 def _containers(document: Node, reading: Reading, shown: str) -> list[ContainerSpec]:
@@ -155,16 +99,31 @@ def _containers(document: Node, reading: Reading, shown: str) -> list[ContainerS
         reading.refuse(document, "want keys and values, such as 'image: alpine'")
         return []
     keys = {key.text: key for key, _ in document.entries}
-    specs = []
+    specs: list[ContainerSpec | None] = []
+    if "include" in keys:
+        specs += _included(document, reading)
+        if all(key == "include" or key.startswith(("x-", "x_")) for key in keys):
+            return [spec for spec in specs if spec]
     for variables in combinations(document, reading) if "matrix" in keys else [{}]:
         place = reading.place.replace(environ={**reading.place.environ, **variables}) if variables else reading.place
         specs.append(_container(document, keys, reading.replace(place=place), shown))
     return [spec for spec in specs if spec]
 
 
+def _included(document: Mapping, reading: Reading) -> list[ContainerSpec]:
+    """The containers of the files that DOCUMENT takes in, but for those that are there already."""
+    node = next(node for key, node in document.entries if key.text == "include")
+    found: list[ContainerSpec] = []
+    for written, place in () if is_null(node) or reading.source is None else read_include(node, reading):
+        source = open_beside(written, place, reading)
+        if source and not source.library.is_in(source):
+            found += _of_source(source)
+    return found
+
+
 def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, shown: str) -> ContainerSpec | None:
     before = len(reading.problems)
-    values = _values(document, reading)
+    values = _complete(document, reading)
     for key, message in contradictions(values):
         reading.refuse(keys.get(key, document), message)
     if len(reading.problems) > before:
@@ -172,11 +131,25 @@ def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, sho
     return assemble(values, origin=f"{shown}:{document.line}")
 
 
+def _complete(document: Mapping, reading: Reading, chain: tuple[Node, ...] = ()) -> dict[str, Any]:
+    """The values of DOCUMENT over those of the one that it extends, which those of CHAIN have led to."""
+    values = _values(document, reading)
+    if "extends" not in values:
+        return values
+    extension = values.pop("extends")
+    base = find_base(extension, reading, (*chain, document)) if extension else None
+    if base is None:
+        return {"image": None, **values}  # it is not to be called missing as well
+    theirs = _complete(base[0], base[1], (*chain, document))
+    other = base[2]
+    return merge(theirs if other is reading.source else placed(theirs, other.shown), values)
+
+
 def _values(document: Mapping, reading: Reading) -> dict[str, Any]:
     """The values of the keys that are given and not null; None for one that could not be read."""
     values: dict[str, Any] = {}
     for key, node in document.entries:
-        if key.text.startswith(("x-", "x_")):
+        if key.text.startswith(("x-", "x_")) or key.text == "include":
             continue
         if key.text not in _ROWS:
             _refuse_key(key, reading, values)

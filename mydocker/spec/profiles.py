@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from mydocker.errors import SpecError
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec.dependencies import links
+from mydocker.spec.dependencies import links, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mydocker.spec.container import ContainerSpec
+    from mydocker.spec.dependencies import Dependency
 
 VARIABLE = "COMPOSE_PROFILES"
 ALL = "*"
@@ -40,7 +41,7 @@ def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[Conta
         absent = [link for link in own if takes and not taking[link.on]]
         for link in absent:
             if link.dependency.required:
-                problems.append(_problem(spec, specs[link.on], link.dependency.line, link.dependency.column))
+                problems.append(_problem(spec, specs[link.on], link.dependency))
         gone = [link.dependency for link in absent]
         if takes:
             kept.append(spec.replace(depends_on=tuple(each for each in spec.depends_on if each not in gone)))
@@ -49,6 +50,6 @@ def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[Conta
     return kept
 
 
-def _problem(spec: ContainerSpec, other: ContainerSpec, line: int, column: int) -> str:
-    file = spec.origin.rpartition(":")[0]
-    return f"{file}:{line}:{column}: {other.name!r} takes part only with --profile {' or '.join(other.profiles)}"
+def _problem(spec: ContainerSpec, other: ContainerSpec, dependency: Dependency) -> str:
+    profiles = " or ".join(other.profiles)
+    return f"{place(spec, dependency)}: {other.name!r} takes part only with --profile {profiles}"

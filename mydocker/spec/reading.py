@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from mydocker.spec.source import Source
     from mydocker.spec.words import Place
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 class Reading(Record):
-    """`place` is the file's directory and its variables; `problems` grows."""
+    """`place` is the file's directory and its variables; `problems` grows. `source` is the file, if it is one."""
 
     place: Place
     problems: list[Problem]
+    source: Source | None = None
 
     def refuse(self, node: Node, message: str) -> None:
         self.problems.append(node.problem(message))

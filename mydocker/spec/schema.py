@@ -7,7 +7,7 @@ with a dollar sign may be anything. What depends on several keys, or on the word
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec import dependencies, flow, healthcheck, longmount, port
+from mydocker.spec import dependencies, extend, flow, healthcheck, longmount, port
 from mydocker.spec.container import NAMESPACES
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.mount import TYPES
@@ -43,7 +43,11 @@ def schema() -> Schema:
             "else": {
                 "$ref": "#/$defs/container",
                 # of these, one and one only, unless another container gives it
-                "oneOf": [{"required": [name]} for name in ("image", "rootfs")],
+                "anyOf": [
+                    {"required": ["extends"]},
+                    {"required": ["include"]},
+                    {"oneOf": [{"required": [name]} for name in ("image", "rootfs")]},
+                ],
             },
         },
         "$defs": {**_definitions(), **definitions()},
@@ -158,6 +162,8 @@ _FLOW: dict[str, Schema] = {  # by key
     },
     "healthcheck": closed({**dict.fromkeys(healthcheck.KEYS, _SCALAR), "test": _one_or_more(_SCALAR)}),
     "pre_start": {"type": "array", "items": {"anyOf": [_COMMAND, closed({"command": _COMMAND}, needs=("command",))]}},
+    "extends": {"anyOf": [_SCALAR, closed(dict.fromkeys(extend.KEYS, _SCALAR))]},
+    "include": _one_or_more({"anyOf": [_SCALAR, closed({"path": _one_or_more(_SCALAR)}, needs=("path",))]}),
     "profiles": _LIST,
     "restart": _SCALAR,
     "tags": _one_or_more(_SCALAR),

@@ -1,0 +1,135 @@
+"""Sources: the files that containers are read from, each parsed once, with what was wrong in it.
+
+A file that is named on the command line may lead to others (`extends`, `include`); the library knows them all.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.spec.document import SIZE_LIMIT, parse_documents
+from mydocker.spec.envfile import read_compose_file, why_unreadable
+from mydocker.spec.node import Mapping, Node, Problem
+from mydocker.spec.reading import Reading
+from mydocker.spec.words import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from collections.abc import Mapping as Variables
+
+UNIT_SUFFIX = ".container"  # of Quadlet's files
+
+
+class Source:
+    """One file: its documents, each with what it is to be read with; `shown` is its name in messages."""
+
+    def __init__(self, path: str, shown: str, library: Library, environ: Variables[str, str]) -> None:
+        """Raises UsageError if it cannot be read at all."""
+        self.path, self.shown, self.library = path, shown, library
+        self.problems: list[Problem] = []
+        raw, place = _read(path), _place(path, environ)
+        reading = Reading(place=place, problems=self.problems, source=self)
+        if path.endswith(UNIT_SUFFIX):
+            self.documents = _unit(raw, path, reading)
+        else:
+            self.documents = _documents(raw, reading, library.image)
+        if not self.documents and not self.problems:
+            self.problems.append(Problem(line=1, column=1, message="there is no container in this file"))
+
+    def beside(self, written: str) -> tuple[str, str]:
+        """(path, name in messages) of a file that this one names."""
+        directory = "" if self.path == "-" else os.path.dirname(self.path)
+        return os.path.join(directory, written), os.path.normpath(os.path.join(os.path.dirname(self.shown), written))
+
+    @property
+    def lines(self) -> list[str]:
+        """What is wrong, in the order of its lines. An alias shows one mistake in several places; it is one mistake."""
+        ordered = sorted(self.problems, key=lambda x: (x.line, x.column))
+        return list(dict.fromkeys(f"{self.shown}:{x.line}:{x.column}: {x.message}" for x in ordered))
+
+
+class Library:
+    """The sources of one loading. `image` is for files of container-structure-test, which name none."""
+
+    def __init__(self, *, image: str | None = None) -> None:
+        self.image = image
+        self.sources: dict[str, Source] = {}
+        self.included: set[str] = set()  # files whose containers are in
+        self.found: list[Source | str] = []  # in the order of their finding: sources, and why another cannot be read
+
+    def open(self, path: str, shown: str, *, environ: Variables[str, str]) -> Source:
+        """The source at PATH. Raises UsageError if it cannot be read."""
+        key = key_of(path)
+        if key not in self.sources:
+            self.sources[key] = Source(path, shown, self, environ)
+            self.found.append(self.sources[key])
+        return self.sources[key]
+
+    def is_in(self, source: Source) -> bool:
+        """Whether its containers are in already; from now on they are."""
+        before = len(self.included)
+        self.included.add(key_of(source.path))
+        return len(self.included) == before
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """Everything that is wrong in any file."""
+        for found in self.found:
+            yield from [found] if isinstance(found, str) else found.lines
+
+
+def key_of(path: str) -> str:
+    """What tells a file from all others."""
+    return path if path == "-" else os.path.realpath(path)
+
+
+def _read(path: str) -> bytes:
+    """The bytes of a file, at most one more than are allowed."""
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read(SIZE_LIMIT + 1)
+        with open(path, "rb") as file:
+            return file.read(SIZE_LIMIT + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UsageError(f"cannot read it: {why_unreadable(error)}") from None
+
+
+def _place(path: str, environ: Variables[str, str]) -> Place:
+    """Paths count from the file's directory, and `.env` beside it lies under the environment, as in Compose."""
+    directory = os.getcwd() if path == "-" else os.path.dirname(os.path.abspath(path))
+    beside = os.path.join(directory, ".env")
+    if not os.path.isfile(beside):
+        return Place(directory=directory, environ=environ)
+    return Place(directory=directory, environ={**read_compose_file(beside, lookup=environ.get), **environ})
+
+
+def _unit(raw: bytes, path: str, reading: Reading) -> list[tuple[Node, Reading]]:
+    from mydocker.spec import quadlet
+
+    found = quadlet.document(raw, os.path.abspath(path), reading)
+    return [(found, reading)] if found else []
+
+
+def _documents(raw: bytes, reading: Reading, image: str | None) -> list[tuple[Node, Reading]]:
+    documents, problems = parse_documents(raw)
+    reading.problems.extend(problems)
+    return [each for document in documents for each in _translated(document, reading, image)]
+
+
+def _translated(document: Node, reading: Reading, image: str | None) -> list[tuple[Node, Reading]]:
+    """The documents that a document stands for, and what each is read with: itself, but for other people's files."""
+    if not isinstance(document, Mapping):
+        return [(document, reading)]
+    marks = {key.text for key, _ in document.entries}
+    if "schemaVersion" in marks:
+        from mydocker.spec import structure
+
+        return [(each, reading) for each in structure.documents(document, reading, image=image)]
+    if "services" in marks:
+        from mydocker.spec import compose
+
+        return [*compose.documents(document, reading)]
+    return [(document, reading)]

@@ -1,0 +1,187 @@
+"""`extends` and `include`: what a container takes from others, and where the mistakes in those are."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from mydocker.errors import SpecError
+from mydocker.spec.container import ContainerSpec
+from mydocker.spec.expect import Expect
+from mydocker.spec.healthcheck import Healthcheck
+from mydocker.spec.load import load_files
+
+BASE = """\
+name: base
+image: alpine:${TAG:-1}
+command: [serve, --all]
+environment: {A: base, B: base}
+volumes: ['./data:/data', './log:/log']
+cap_add: [NET_ADMIN]
+labels: [a=1]
+healthcheck: {test: 'true', retries: 5}
+tags: [slow]
+timeout: 9s
+profiles: [p]
+user: nobody
+expect: {exit_code: 3, stdout: [hello], within: 3s}
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    return tmp_path
+
+
+def _load(**files: str) -> list[ContainerSpec]:
+    """The containers of main.yaml; `__` in a name is a slash."""
+    for name, text in files.items():
+        pathlib.Path(f"{name.replace('__', '/')}.yaml").write_text(text)
+    return load_files(["main.yaml"], environ={})
+
+
+def _problems(**files: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        _load(**files)
+    return [*caught.value.problems]
+
+
+def _over(text: str) -> ContainerSpec:
+    """A container that says TEXT over BASE, which is in another folder."""
+    [spec] = _load(sub__base=BASE, main=f"extends: {{file: sub/base.yaml, service: base}}\n{text}")
+    return spec
+
+
+def test_nothing_said_is_as_the_base_says(here: pathlib.Path) -> None:
+    spec = _over("")
+    assert (str(spec.image), spec.name, spec.origin) == ("docker.io/library/alpine:1", None, "main.yaml:1")
+    assert [mount.source for mount in spec.volumes] == [f"{here}/sub/data", f"{here}/sub/log"]  # type: ignore[attr-defined]
+    assert (spec.timeout, spec.command, spec.profiles) == (9.0, ("serve", "--all"), ("p",))
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("command: [x]", "command", ("x",)),
+        ("args: [y]", "entrypoint", ("serve", "--all")),
+        ("environment: {B: own, C: own}", "environment", {"A": "base", "B": "own", "C": "own"}),
+        ("environment: [C=own]", "environment", {"A": "base", "B": "base", "C": "own"}),
+        ("cap_add: [NET_RAW, NET_ADMIN]", "cap_add", ("NET_RAW", "NET_ADMIN")),
+        ("labels: {b: 2}", "labels", {"a": "1", "b": "2"}),
+        (
+            "healthcheck: {interval: 2s}",
+            "healthcheck",
+            Healthcheck(test=("CMD-SHELL", "true"), interval=2.0, retries=5),
+        ),
+        ("healthcheck: {disable: true}", "healthcheck", Healthcheck(test=("NONE",), retries=5)),
+        ("timeout: 5s", "timeout", 5.0),
+        ("timeout: ", "timeout", 9.0),
+        ("rootfs: /", "image", None),
+        ("name: own", "name", "own"),
+        ("user: root:root", "user", None),
+    ],
+)
+def test_what_lies_over_what(text: str, field: str, value: object) -> None:
+    found = getattr(_over(text), field)
+    assert found == value if value is not None or field == "image" else found is not None
+
+
+def test_volumes_by_their_targets_and_expectations_by_what_they_are_about(here: pathlib.Path) -> None:
+    spec = _over("volumes: ['./own:/log', './more:/more']\nexpect: {stdout: [bye], stderr: ''}")
+    mounts = {mount.target: mount.source for mount in spec.volumes}  # type: ignore[attr-defined]
+    assert mounts == {"/data": f"{here}/sub/data", "/log": f"{here}/own", "/more": f"{here}/more"}
+    assert spec.expect is not None and spec.expect.within == 3.0
+    checks = {check.about[0]: (check.file, check.line, check.matcher.op) for check in spec.expect.checks}
+    assert checks["exit_code"] == ("sub/base.yaml", 13, "equal")
+    assert checks["stdout"][:2] == ("", 3) and checks["stderr"][:2] == ("", 3)
+
+
+def test_in_one_file_and_over_several(here: pathlib.Path) -> None:
+    main = "{name: a, image: x, tags: [a], environment: {N: '${N:-}'}}\n---\n{name: b, extends: a, tags: [b]}\n---\n"
+    main += "{name: c, extends: {service: b}, tags: [c], matrix: {N: [1, 2]}}\n"
+    specs = _load(main=main)
+    assert [spec.tags for spec in specs] == [("a",), ("a", "b"), ("a", "b", "c"), ("a", "b", "c")]
+    assert [spec.environment["N"] for spec in specs] == ["", "", "1", "2"]
+
+
+def test_a_service_of_a_compose_file(here: pathlib.Path) -> None:
+    compose = "services:\n  base: {image: alpine, init: true, volumes: ['./d:/d']}\n  web: {extends: base, tty: true}\n"
+    [spec] = _load(sub__compose=compose, main="extends: {file: sub/compose.yaml, service: web}\nhostname: h\n")
+    assert (spec.init, spec.tty, spec.hostname, spec.volumes[0].target) == (True, True, "h", "/d")
+    inner = "include: [sub/compose.yaml]\nservices:\n  app: {extends: {file: sub/compose.yaml, service: base}}\n"
+    assert [spec.name for spec in _load(main=inner)] == ["base", "web", "app"]
+
+
+def test_dependencies_of_a_base(here: pathlib.Path) -> None:
+    base = "{name: base, image: x, depends_on: [db]}\n"
+    main = "include: sub/base.yaml\nname: own\nextends: {file: sub/base.yaml}\n---\n{name: db, image: x}\n"
+    assert [spec.name for spec in _load(sub__base=base, main=main)] == ["base", "own", "db"]
+    [problem] = _problems(sub__base=base, main="extends: {file: sub/base.yaml}\n")
+    assert problem == "sub/base.yaml:1:37: there is no container called 'db'"
+
+
+@pytest.mark.parametrize(
+    ("base", "main", "expected"),
+    [
+        (BASE, "extends: nonesuch", ["main.yaml:1:10: main.yaml has no container called 'nonesuch'"]),
+        (BASE, "extends: {file: sub/base.yaml, service: bas}",
+         ["main.yaml:1:10: sub/base.yaml has no container called 'bas'; did you mean 'base'?"]),
+        (BASE, "extends: {file: gone.yaml}", ["main.yaml:1:10: gone.yaml: cannot read it: no such file or directory"]),
+        (BASE, "extends: {}", ["main.yaml:1:10: want a mapping with service and file"]),
+        (BASE, "extends: [a]", ["main.yaml:1:10: want a name, or a mapping with service and file, not a list"]),
+        (BASE, "extends: {fiel: x}", ["main.yaml:1:11: unknown key 'fiel'; did you mean 'file'?",
+                                      "main.yaml:1:10: want a mapping with service and file"]),
+        (BASE + "---\n" + BASE, "extends: {file: sub/base.yaml}",
+         ["main.yaml:1:10: sub/base.yaml has more than one container; name one"]),
+        (BASE.replace("timeout: 9s", "timeout: soon\nnope: 1"), "extends: {file: sub/base.yaml}\nuser: '-1'",
+         ["main.yaml:2:7:", "sub/base.yaml:10:10:", "sub/base.yaml:11:1: unknown key 'nope'"]),
+        ("- x", "extends: {file: sub/base.yaml}", ["main.yaml:1:10: sub/base.yaml has no container"]),
+        ("a: [", "extends: {file: sub/base.yaml}",
+         ["sub/base.yaml:1:5: not YAML", "main.yaml:1:10: sub/base.yaml has no container"]),
+        (BASE, "{name: a, extends: b, image: x}\n---\n{name: b, extends: a, image: x}",
+         ["main.yaml:1:20: a circle", "main.yaml:3:20: a circle"]),
+        ("{name: base, extends: {file: ../main.yaml}}", "{name: a, extends: {file: sub/base.yaml}}",
+         ["sub/base.yaml:1:23: a circle"]),
+        (BASE, "include: gone.yaml", ["main.yaml:1:10: gone.yaml: cannot read it: no such file or directory"]),
+        (BASE, "include: [{paths: x}]", ["main.yaml:1:12: unknown key 'paths'; did you mean 'path'?",
+                                         "main.yaml:1:11: want a path"]),
+        ("{image: x, nope: 1}", "include: [{path: sub/base.yaml}]", ["sub/base.yaml:1:12: unknown key 'nope'"]),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_every_mistake_has_its_place(base: str, main: str, expected: list[str]) -> None:
+    found = _problems(sub__base=base, main=main)
+    missing = [want for want in expected if not any(line.startswith(want) for line in found)]
+    assert (missing, len([line for line in found if "no image" not in line])) == ([], len(expected)), found
+
+
+def test_what_is_included_comes_first_and_once(here: pathlib.Path) -> None:
+    files = {
+        "sub__a": "include: [b.yaml]\n---\n{name: a, image: x}\n",
+        "sub__b": "include: a.yaml\nname: b\nimage: x\nvolumes: ['./d:/d']\n",
+        "main": "x-note: 1\ninclude: [sub/a.yaml, sub/b.yaml]\n---\n{name: main, image: x}\n",
+    }
+    specs = _load(**files)
+    assert [spec.name for spec in specs] == ["b", "a", "main"]
+    assert specs[0].volumes[0].source == f"{here}/sub/d"  # type: ignore[attr-defined]
+    both = load_files(["main.yaml", "sub/b.yaml"], environ={})
+    assert [spec.name for spec in both] == ["b", "a", "main"]
+    again = load_files(["sub/b.yaml", "sub/b.yaml"], environ={})
+    assert [spec.name for spec in again] == ["a", "b", "b"]
+
+
+def test_an_expectation_of_a_base_is_reported_where_it_stands(here: pathlib.Path) -> None:
+    from mydocker.runtime.outcome import Outcome
+    from mydocker.smoke.case import Case, Finding
+    from mydocker.smoke.judge import judge
+    from mydocker.smoke.report import github
+
+    spec = _over("expect: {stdout: [bye]}")
+    assert isinstance(spec.expect, Expect)
+    result = judge(
+        Case(number=0, spec=spec, file="main.yaml", line=1), Finding(outcome=Outcome(exit_code=0), stdout="bye")
+    )
+    assert [failure.place for failure in result.failures] == ["sub/base.yaml:13:21"]
+    assert github([result], seconds=0).startswith("::error file=sub/base.yaml,line=13,")
