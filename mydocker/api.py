@@ -43,7 +43,7 @@ class Keys(TypedDict, total=False):
     args: Words | None
     env_file: Path | Sequence[Path] | None
     environment: Pairs | None
-    expand: bool
+    expand: bool | None
     user: str | int | None
     group_add: Sequence[str | int] | None
     umask: str | None
@@ -57,6 +57,8 @@ class Keys(TypedDict, total=False):
     init: bool | None
     volumes: Sequence[str | Mapping[str, Any]] | None
     tmpfs: str | Sequence[str] | None
+    configs: Sequence[Mapping[str, Any]] | None
+    secrets: Sequence[Mapping[str, Any]] | None
     read_only: bool | None
     shm_size: Size | None
     devices: Sequence[str | Mapping[str, str]] | None

@@ -31,6 +31,8 @@ def _without_places(value: object) -> object:
     """VALUE with nothing in it of where it was written."""
     if isinstance(value, Record):
         kept = {name: getattr(value, name) for name in value.fields if name not in ("origin", "line", "column")}
+        if "volumes" in kept:  # parents are mounted first, whatever their order here
+            kept["volumes"] = tuple(sorted(kept["volumes"], key=lambda mount: mount.target))
         return type(value).__name__, {name: _without_places(each) for name, each in kept.items()}
     if isinstance(value, tuple):
         return [_without_places(each) for each in value]

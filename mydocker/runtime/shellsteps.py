@@ -26,7 +26,7 @@ from mydocker.runtime.operations import (
     Symlink,
 )
 from mydocker.runtime.parameters import Parameter
-from mydocker.runtime.volumes import Directory, Fill, Keep, Seal, Tmpfs, VolumeBind
+from mydocker.runtime.volumes import GIVEN, Directory, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
 
 FLAGS = {
     kernel.ATTR_RDONLY: "ro",
@@ -208,6 +208,15 @@ def _fill(step: Fill, word: Word) -> list[str]:
     return [f'at {word(step.target)}; [ ! -d "$t" ] || [ -n "$(ls -A {volume})" ] || cp -a "$t"/. {volume}/']
 
 
+def _given(step: GivenFile, word: Word) -> list[str]:
+    place, path = word(step.place), word(f"{step.place}/file")
+    return [
+        f"mkdir {place}; mount -t tmpfs -o mode=755,nodev none {place}; printf %s {shlex.quote(step.content)} > {path}",
+        f"chown {step.uid}:{step.gid} {path}; chmod {step.mode:04o} {path}",
+        f"bind {path} {word(step.target)} {options(GIVEN)}",
+    ]
+
+
 def _parameter(step: Parameter, word: Word) -> list[str]:
     return [f'at {word(step.target)}; printf %s {word(step.value)} > "$t"']
 
@@ -225,6 +234,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands bef
     HostDevices: lambda step, word: [f"devices {word(step.source)} {word(step.target)}"],
     ChosenDevice: lambda step, word: [f"devices {word(step.source)} {word(step.target)}"],
     Parameter: _parameter,
+    GivenFile: _given,
     Keep: _keep,
     Fill: _fill,
     Tmpfs: _tmpfs,

@@ -14,13 +14,16 @@ from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.copyup import fill
 from mydocker.runtime.inside import make_directory, make_target, open_if_present
-from mydocker.runtime.operations import Bind, CopyOnWrite, Operation, attach
+from mydocker.runtime.operations import READ_ONLY, Bind, CopyOnWrite, Operation, attach, mount_memory
 from mydocker.runtime.rootfs import overlay_options
-from mydocker.spec.container import BindMount, Mount, TmpfsMount, VolumeMount
+from mydocker.spec.container import BindMount, FileMount, Mount, TmpfsMount, VolumeMount
 
 if TYPE_CHECKING:
     from mydocker.runtime.host import Host
     from mydocker.spec.container import ContainerSpec
+
+
+GIVEN = READ_ONLY | kernel.ATTR_NODEV | kernel.ATTR_NOSUID  # of files that are given; one may be a script to execute
 
 
 class MountPlan(Record):
@@ -111,6 +114,29 @@ class Tmpfs(Operation):
         attach(kernel.new_filesystem("tmpfs", options, attributes=self.attributes), target)
 
 
+class GivenFile(Operation):
+    """A file of this content, read-only. It is in memory, at `place`, a new directory of the run."""
+
+    content: str
+    place: str
+    mode: int
+    uid: int
+    gid: int
+
+    def apply(self, root: int) -> None:
+        path = f"{self.place}/file"
+        os.mkdir(self.place, 0o700)
+        mount_memory(self.place)
+        with open(path, "wb") as file:
+            file.write(os.fsencode(self.content))
+        try:
+            os.chown(path, self.uid, self.gid)
+        except OSError:
+            raise LaunchError(f"{self.target}: there is no owner {self.uid}:{self.gid} in this container") from None
+        os.chmod(path, self.mode)
+        Bind(target=self.target, source=path, attributes=GIVEN).apply(root)
+
+
 class Directory(Operation):
     """A directory at the target, while one can still be made."""
 
@@ -146,6 +172,8 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
                 late.append(_bind(mount, host, run_dir=run_dir, number=number))
             case TmpfsMount():
                 late.append(_tmpfs(mount))
+            case FileMount():
+                late.append(_file(mount, place=f"{run_dir}/file-{number}"))
             case VolumeMount(volume=None):
                 place = f"{run_dir}/volume-{number}"
                 early.append(Keep(target=mount.target, place=place))
@@ -190,6 +218,12 @@ def _bind(mount: BindMount, host: Host, *, run_dir: str, number: int) -> Operati
         attributes=_attributes(mount),
         recursive=mount.recursive,
         propagation=mount.propagation.removeprefix("r"),
+    )
+
+
+def _file(mount: FileMount, *, place: str) -> Operation:
+    return GivenFile(
+        target=mount.target, content=mount.content, place=place, mode=mount.mode, uid=mount.uid, gid=mount.gid
     )
 
 

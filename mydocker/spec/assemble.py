@@ -25,7 +25,7 @@ def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
         entrypoint=entrypoint,
         command=command,
         environment={**values.get("env_file", {}), **values.get("environment", {})},
-        volumes=(*values.get("volumes", ()), *values.get("tmpfs", ())),
+        volumes=tuple(mount for key in _MOUNTS for mount in values.get(key, ())),
         namespaces=namespaces,
         network_mode=network_mode,
         security_opt=_security(values.get("security_opt")),
@@ -33,8 +33,9 @@ def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
 
 
 _SHARED = ("pid", "ipc", "uts")  # keys that say of one namespace whether it is the container's own
+_MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
-    *("entrypoint", "command", "args", "env_file", "environment", "volumes", "tmpfs"),
+    *("entrypoint", "command", "args", "env_file", "environment", *_MOUNTS),
     *("namespaces", "network_mode", *_SHARED, "security_opt"),
 )
 
@@ -55,7 +56,7 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _mount_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    mounts = [(key, mount.target) for key in ("volumes", "tmpfs") for mount in values.get(key) or () if mount]
+    mounts = [(key, mount.target) for key in _MOUNTS for mount in values.get(key) or () if mount]
     targets = [target for _, target in mounts]
     for target in sorted({x for x in targets if targets.count(x) > 1}):
         yield next(key for key, x in reversed(mounts) if x == target), f"two volumes have the target {target!r}"

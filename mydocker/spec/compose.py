@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.spec.composegiven import definitions, granted
 from mydocker.spec.later import LATER_KEYS, nearest
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null, list_at, text_at
 from mydocker.spec.port import elsewhere, read_ports
@@ -20,11 +21,12 @@ from mydocker.spec.volume import is_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mydocker.spec.composegiven import Definitions
     from mydocker.spec.reading import Reading
 
     Entries = dict[str, Node]
 
-_TOP = ("name", "version", "include", "services", "volumes", "networks")
+_TOP = ("name", "version", "include", "services", "volumes", "networks", "configs", "secrets")
 _PROJECT = "COMPOSE_PROJECT_NAME"
 _PROJECT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _SERVICE_LETTERS = _PROJECT_LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
@@ -36,6 +38,7 @@ class _Project(Record):
     """What a service may speak of: the names of volumes, and the host names of all services."""
 
     volumes: dict[str, str | None]  # as declared -> as kept; None: it could not be read
+    given: dict[str, Definitions]  # of configs, of secrets
     hosts: tuple[str, ...]
 
 
@@ -51,7 +54,8 @@ def documents(whole: Mapping, reading: Reading) -> Iterator[tuple[Mapping, Readi
     _refuse_networks(top.get("networks"), inner)
     volumes = dict(_volume(key, node, name, inner) for key, node in _entries(top.get("volumes"), inner))
     hosts = tuple(host for key, service in services for host in _hosts_of(key, service, inner))
-    project = _Project(volumes=volumes, hosts=tuple(dict.fromkeys(hosts)))
+    given = {kind: definitions(_entries(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
+    project = _Project(volumes=volumes, given=given, hosts=tuple(dict.fromkeys(hosts)))
     if "include" in top:
         key = _key(top["include"], "include")
         yield Mapping(line=key.line, column=key.column, entries=((key, top["include"]),)), inner
@@ -74,6 +78,8 @@ def _document(name: Scalar, service: Mapping, project: _Project, reading: Readin
             entries += [(_key(value, ours), value) for ours, value in _deployed(node, reading).items()]
         elif key.text == "volumes":
             entries.append((key, _mounts(node, project, reading)))
+        elif key.text in project.given:
+            entries.append((key, granted(key.text, node, project.given[key.text], reading)))
         elif key.text not in _WITHOUT_EFFECT or not _WITHOUT_EFFECT[key.text](node, reading):
             entries.append((key, node))
     given = {key.text: node for key, node in service.entries if not is_null(node)}

@@ -65,6 +65,15 @@ class TmpfsMount(Mount):
     setuid: bool = False
 
 
+class FileMount(Mount):
+    """A file that has this content, by this owner."""
+
+    content: str  # bytes that are no UTF-8 as surrogates
+    mode: int = 0o444
+    uid: int = 0
+    gid: int = 0
+
+
 class Device(Record):
     """The device file `source` of the host, or all in that directory, at `target`; both are absolute paths."""
 

@@ -9,7 +9,7 @@ import math
 import shlex
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
+from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, FileMount, TmpfsMount, VolumeMount
 from mydocker.spec.fields import FIELDS
 
 if TYPE_CHECKING:
@@ -120,6 +120,9 @@ def _mount(mount: Mount, notes: list[str]) -> list[str]:
         size = [] if mount.size is None else [f"size={mount.size}"]
         mode = [] if mount.mode is None else [f"mode={mount.mode:o}"]
         return ["--tmpfs", ":".join([mount.target, ",".join([*size, *mode])]).rstrip(":")]
+    if isinstance(mount, FileMount):
+        notes.append(f"{mount.target}: write its content to a file, and mount that read-only")
+        return []
     if isinstance(mount, BindMount | VolumeMount) and mount.copy_on_write:
         notes.append(f"volume {mount.target}: copy-on-write (O) is Podman's and ours")
     source = getattr(mount, "source", None) or getattr(mount, "volume", None)

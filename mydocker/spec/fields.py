@@ -309,6 +309,27 @@ FIELDS = (
         help="An empty file system in memory at DST; options size, mode, uid, gid, nr_inodes, exec, suid, ro",
     ),
     Field(
+        name="volumes",
+        key="configs",
+        metavar="FILES",
+        shape="given",
+        parse=words.text,
+        merge="append",
+        group="files",
+        help="Read-only files: target (or source, then at /SOURCE), and one of file, content and environment (the name"
+        " of a variable); mode, uid, gid",
+    ),
+    Field(
+        name="volumes",
+        key="secrets",
+        metavar="FILES",
+        shape="given",
+        parse=words.text,
+        merge="append",
+        group="files",
+        help="The same, below /run/secrets",
+    ),
+    Field(
         name="read_only",
         key="read_only",
         flags=("--read-only",),

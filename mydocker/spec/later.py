@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 # what Compose has besides
 _KEYS = """
-    annotations attach blkio_config build cgroup cgroup_parent configs cpu_count cpu_percent cpu_period cpu_quota
+    annotations attach blkio_config build cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
     cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules dns_opt dns_search
     domainname external_links gpus isolation label_file links logging mac_address mem_reservation
     mem_swappiness models networks oom_kill_disable oom_score_adj post_start pre_stop provider runtime
-    secrets storage_opt use_api_socket volumes_from
+    storage_opt use_api_socket volumes_from
 """
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours

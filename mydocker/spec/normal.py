@@ -7,7 +7,7 @@ the same ContainerSpec.
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
+from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, FileMount, TmpfsMount, VolumeMount
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.normalexpect import expect_data
 from mydocker.spec.port import Port
@@ -69,6 +69,8 @@ def _mounts(spec: ContainerSpec) -> dict[str, Any]:
 def mount_data(mount: Mount) -> tuple[str, Any]:
     """The key that a mount belongs under, and its entry there: the long form, where that can say all of it."""
     data: dict[str, Any] = {"target": mount.target} | ({"read_only": True} if mount.read_only else {})
+    if isinstance(mount, FileMount):
+        return _file(mount)
     if isinstance(mount, BindMount):
         if mount.copy_on_write:
             return "volumes", f"{mount.source}:{mount.target}:O"
@@ -79,6 +81,12 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
         return _volume(mount, data)
     assert isinstance(mount, TmpfsMount)
     return _tmpfs(mount, data)
+
+
+def _file(mount: FileMount) -> tuple[str, Any]:
+    said = {name: getattr(mount, name) for name in ("uid", "gid") if getattr(mount, name)}
+    mode = {} if mount.mode == FileMount.mode else {"mode": f"{mount.mode:04o}"}
+    return "configs", {"target": mount.target, "content": mount.content, **said, **mode}
 
 
 def _volume(mount: VolumeMount, data: dict[str, Any]) -> tuple[str, Any]:

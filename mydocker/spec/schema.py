@@ -7,7 +7,7 @@ with a dollar sign may be anything. What depends on several keys, or on the word
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec import dependencies, extend, flow, healthcheck, longmount, port
+from mydocker.spec import dependencies, extend, flow, given, healthcheck, longmount, port
 from mydocker.spec.container import NAMESPACES
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.mount import TYPES
@@ -107,6 +107,10 @@ def _volumes() -> Schema:
     return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
 
 
+def _one_source() -> Schema:
+    return {"oneOf": [{"required": [name]} for name in given.SOURCES]}
+
+
 def _devices() -> Schema:
     entry = closed(dict.fromkeys(("source", "target", "permissions"), _SCALAR), needs=("source",))
     return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
@@ -143,6 +147,7 @@ SHAPES: dict[str, Schema] = {  # by the names of shape.py
     "env_files": _env_file(),
     "volumes": _volumes(),
     "tmpfs": _one_or_more(_SCALAR),
+    "given": {"type": "array", "items": closed(dict.fromkeys(given.KEYS, _SCALAR)) | _one_source()},
     "devices": _devices(),
     "namespaces": _namespaces(),
     "ulimits": _ulimits(),

@@ -125,6 +125,12 @@ def _tmpfs(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
     return tuple(reading.word(item, field.parse) for item in items)
 
 
+def _given(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
+    from mydocker.spec.given import read_given
+
+    return read_given(node, reading, secret=field.key == "secrets")
+
+
 def _devices(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
     """Devices as on the command line, or as {source, target, permissions}."""
     if not isinstance(node, Sequence):
@@ -237,6 +243,7 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "env_files": _env_files,
     "volumes": _volumes,
     "tmpfs": _tmpfs,
+    "given": _given,
     "devices": _devices,
     "namespaces": _namespaces,
     "ulimits": _ulimits,

@@ -47,6 +47,13 @@ volumes:
 - {type: volume, source: data, target: /j, volume: {subpath: k}}
 - {type: tmpfs, target: /l, tmpfs: {size: 1m, mode: "1755"}}
 tmpfs: [/m, "/n:size=1m,mode=700,uid=1,gid=2,nr_inodes=5,exec,suid,ro", "/o:exec"]
+configs:
+- {source: app.conf, content: "a $$b\n"}
+- {target: /etc/x, environment: V, mode: "0400", uid: 5, gid: 6}
+- {source: y, target: /etc/y, file: profile.json}
+secrets:
+- {source: key, content: "k"}
+- {target: sub/z, file: profile.json, mode: 0440}
 shm_size: 2g
 read_only: true
 devices: ["/dev/null:/dev/nix"]
