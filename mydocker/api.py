@@ -37,6 +37,7 @@ class Keys(TypedDict, total=False):
     rootfs: Path | None
     platform: str | None
     pull_policy: str | None
+    label_file: str | Sequence[str] | None
     labels: Pairs | None
     entrypoint: Words | None
     command: Words | None
@@ -71,6 +72,7 @@ class Keys(TypedDict, total=False):
     dns: str | Sequence[str] | None
     pid: str | None
     ipc: str | None
+    cgroup: str | None
     uts: str | None
     security_opt: Sequence[str] | None
     cap_add: Sequence[str] | None

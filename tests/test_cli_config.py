@@ -45,7 +45,7 @@ def _again(specs: list[ContainerSpec]) -> list[ContainerSpec]:
 
 
 def test_read_again_it_means_the_same(here: Path) -> None:
-    (here / "profile.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    (here / "profile.json").write_text('{"defaultAction":"SCMP_ACT_ALLOW"}')
     Path("spec.yaml").write_text("---\n".join(EVERYTHING))
     specs = load_files(["spec.yaml"], environ=ENVIRON)
     again = _again(specs)

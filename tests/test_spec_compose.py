@@ -160,10 +160,10 @@ def test_a_compose_file_runs(alpine: Command, here: Path) -> None:
     (here / "site.env").write_text('WHO="the env file"\n')
     Path("compose.yaml").write_text(
         "services:\n"
-        "  first:\n    image: alpine\n    command: sh -c 'echo written > /data/note'\n    volumes: ['notes:/data']\n"
         "  second:\n    image: alpine\n    env_file: site.env\n"
         "    command: ['sh', '-c', 'echo $$WHO; cat /data/note; grep -c first /etc/hosts']\n"
-        "    volumes: ['notes:/data:ro']\n"
+        "    volumes: ['notes:/data:ro']\n    depends_on: {first: {condition: service_completed_successfully}}\n"
+        "  first:\n    image: alpine\n    command: sh -c 'echo written > /data/note'\n    volumes: ['notes:/data']\n"
         "volumes: {notes: }\n"
     )
     done = alpine("up", "compose.yaml", cwd=here)

@@ -145,3 +145,10 @@ def test_an_ordinary_user_has_them(second_user: Command) -> None:
     )
     done = second_user("up", "a.yaml")
     assert (done.stdout, done.stderr, done.code) == (b"440 0 3\n", b"", 0)
+
+
+def test_who_extends_has_them_by_target() -> None:
+    specs = Path("b.yaml")
+    specs.write_text("name: base\nimage: a\nconfigs: [{source: a, content: one}, {source: b, content: two}]\n")
+    found = _volumes("extends: {file: b.yaml}\nconfigs: [{target: /a, content: three}]")
+    assert set(found) == {_file("/a", "three"), _file("/b", "two")}

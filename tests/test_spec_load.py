@@ -55,6 +55,7 @@ def problems(text: str | bytes) -> list[str]:
          {"A": "no", "B": "22:22", "C": "1.10", "D": "0x1F", "E": "", "V": "v"}),
         ("environment: [A=1, V, NOPE, 'B=a b=c']", "environment", {"A": "1", "V": "v", "B": "a b=c"}),
         ("environment: {A: $V, B: '${NOPE:-d}', C: $$V}", "environment", {"A": "v", "B": "d", "C": "$V"}),
+        ("cgroup: host", "namespaces", ("mount", "pid", "uts", "ipc")),
         ("user: 1000:1000", "user", User(user=1000, group=1000)),
         ("user: ''", "user", None),
         ("working_dir: /srv", "working_dir", "/srv"),
@@ -253,3 +254,14 @@ def test_hello_says_what_the_readme_says() -> None:
     (spec,) = load_files([str(EXAMPLES / "hello.yaml")], environ={})
     assert (spec.name, spec.rootfs) == ("hello", "/")
     assert (spec.entrypoint, spec.command) == (("echo",), ("hello", "from", "a", "container"))
+
+
+def test_label_files_lie_under_the_labels(here: Path) -> None:
+    (here / "one").write_text("# comment\na=1\nb=1\nalone\n")
+    (here / "two").write_text("b=2\nc='2'\n")
+    spec = one("image: a\nlabel_file: [one, two]\nlabels: {c: 3}\n")
+    assert spec.labels == {"a": "1", "b": "2", "alone": "", "c": "3"}
+    assert one("image: a\nlabel_file: two").labels == {"b": "2", "c": "'2'"}
+    assert problems("image: a\nlabel_file: gone") == [
+        f"2:13: env file {os.path.abspath('gone')!r}: no such file or directory"
+    ]

@@ -26,7 +26,7 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "profile.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    (tmp_path / "profile.json").write_text('{"defaultAction":"SCMP_ACT_ALLOW"}')
     return tmp_path
 
 

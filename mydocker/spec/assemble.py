@@ -24,6 +24,7 @@ def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
         origin=origin,
         entrypoint=entrypoint,
         command=command,
+        labels={**values.get("label_file", {}), **values.get("labels", {})},
         environment={**values.get("env_file", {}), **values.get("environment", {})},
         volumes=tuple(mount for key in _MOUNTS for mount in values.get(key, ())),
         namespaces=namespaces,
@@ -32,10 +33,10 @@ def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
     )
 
 
-_SHARED = ("pid", "ipc", "uts")  # keys that say of one namespace whether it is the container's own
+_SHARED = ("pid", "ipc", "uts", "cgroup")  # keys that say of one namespace whether it is the container's own
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
-    *("entrypoint", "command", "args", "env_file", "environment", *_MOUNTS),
+    *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
     *("namespaces", "network_mode", *_SHARED, "security_opt"),
 )
 

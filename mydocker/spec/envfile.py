@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 1 << 20  # bytes: an environment larger than this could not be given to execve(2) anyway
 
 
-def read_docker_file(path: str, *, environ: Mapping[str, str]) -> dict[str, str]:
-    """`docker run --env-file`: NAME alone copies from ENVIRON, or sets nothing. Raises UsageError."""
+def read_docker_file(path: str, *, environ: Mapping[str, str], bare: str | None = None) -> dict[str, str]:
+    """`docker run --env-file`: NAME alone is BARE, or else copies from ENVIRON, or sets nothing. Raises UsageError."""
     values: dict[str, str] = {}
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         entry = line.removesuffix("\r").lstrip()
@@ -30,8 +30,8 @@ def read_docker_file(path: str, *, environ: Mapping[str, str]) -> dict[str, str]
             raise UsageError(f"env file {path}:{number}: variable {name!r} contains white space")
         if equals:
             values[name] = value
-        elif name in environ:
-            values[name] = environ[name]
+        elif bare is not None or name in environ:
+            values[name] = environ[name] if bare is None else bare
     return values
 
 

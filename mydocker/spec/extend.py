@@ -27,7 +27,10 @@ KEYS = ("service", "file")
 _RULES = {field.key: field.merge for field in FIELDS}
 _OWN = ("name", "matrix", "include")  # what a base does not give
 _REPLACED = ("command", "args", "entrypoint")  # tuples that are one thing
-_BY = {"volumes": "target", "tmpfs": "target", "depends_on": "name"}  # what makes two entries of a list the same
+_BY = {  # what makes two entries of a list the same
+    **dict.fromkeys(("volumes", "tmpfs", "configs", "secrets"), "target"),
+    "depends_on": "name",
+}
 
 
 class Extension(Record):

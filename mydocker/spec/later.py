@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 # what Compose has besides
 _KEYS = """
-    annotations attach blkio_config build cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
+    annotations attach blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
     cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules dns_opt dns_search
-    domainname external_links gpus isolation label_file links logging mac_address mem_reservation
+    domainname external_links gpus isolation links logging mac_address mem_reservation
     mem_swappiness models networks oom_kill_disable oom_score_adj post_start pre_stop provider runtime
     storage_opt use_api_socket volumes_from
 """
@@ -22,11 +22,11 @@ _KEYS = """
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
 _FLAGS = """
     -P -a -c -d -p -q --annotation --attach --blkio-weight --cgroup-parent
-    --cgroupns --cidfile --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
+    --cidfile --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
     --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
     --device-write-iops --dns-option --dns-search --domainname --expose --gpus --health-cmd
     --health-interval --health-retries --health-start-period --health-timeout --ip --ip6 --isolation
-    --kernel-memory --label-file --link --log-driver --log-opt --mac-address --memory-reservation
+    --kernel-memory --link --log-driver --log-opt --mac-address --memory-reservation
     --memory-swappiness --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
     --publish --publish-all --quiet --restart --runtime
     --sig-proxy --storage-opt

@@ -144,6 +144,7 @@ SHAPES: dict[str, Schema] = {  # by the names of shape.py
     "words": _one_or_more(_SCALAR),
     "list": _LIST,
     "pairs": {"anyOf": [_NAMED, _LIST]},
+    "label_files": _one_or_more(_SCALAR),
     "env_files": _env_file(),
     "volumes": _volumes(),
     "tmpfs": _one_or_more(_SCALAR),

@@ -76,6 +76,14 @@ def _pair(key: Scalar, value: Node, field: Field, reading: Reading) -> Any:
     return reading.attempt(key, lambda: field.parse(f"{key.text}={text}", reading.place))
 
 
+def _label_files(node: Node, field: Field, reading: Reading) -> dict[str, str]:
+    """One file, or a list."""
+    values: dict[str, str] = {}
+    for item in node.items if isinstance(node, Sequence) else (node,):
+        values.update(reading.word(item, field.parse) or {})
+    return values
+
+
 def _env_files(node: Node, field: Field, reading: Reading) -> dict[str, str]:
     """One file or a list; an entry is a path, or {path, required, format}. The last to set a variable wins."""
     values: dict[str, str] = {}
@@ -240,6 +248,7 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "words": _words,
     "list": _list,
     "pairs": _pairs,
+    "label_files": _label_files,
     "env_files": _env_files,
     "volumes": _volumes,
     "tmpfs": _tmpfs,

@@ -252,6 +252,12 @@ def security_option(word: str, place: Place) -> dict[str, Any]:
     return parse_option(word, place)
 
 
+def label_file(word: str, place: Place) -> dict[str, str]:
+    from mydocker.spec.envfile import read_docker_file
+
+    return read_docker_file(os.path.join(place.directory, word), environ={}, bare="")
+
+
 def env_file(word: str, place: Place) -> dict[str, str]:
     from mydocker.spec.envfile import read_docker_file
 

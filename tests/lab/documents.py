@@ -83,6 +83,8 @@ namespaces: {net: private, pid: host}
 ---
 pid: host
 ipc: host
+cgroup: host
+label_file: [profile.json]
 ---
 security_opt: ["seccomp=profile.json", no-new-privileges, "apparmor=x", "label=level:s0:c1", systempaths=unconfined]
 ---
