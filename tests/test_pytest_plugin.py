@@ -157,3 +157,26 @@ def test_other_projects_pay_two_modules(tmp_path: pathlib.Path) -> None:
     assert ("loaded mydocker mydocker.pytest_plugin\n" in text, code) == (True, 0)
     text, code = _pytest(tmp_path, "-p", "no:mydocker")
     assert ("loaded\n" in text, code) == (True, 0)
+
+
+NEEDY = """\
+name: db
+image: alpine
+command: [sh, -c, "sleep 0.2; touch /tmp/up; exec sleep 60"]
+healthcheck: {test: test -e /tmp/up}
+---
+name: web
+image: alpine
+command: [echo, hello]
+depends_on: {db: {condition: service_healthy}}
+expect: {stdout: bye}
+"""
+
+
+@root
+def test_cases_that_need_each_other_run_together(alpine: Command, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "needy.smoke.yaml").write_text(NEEDY)
+    text, code = _pytest(tmp_path, env={**alpine.environment})
+    assert (_verdicts(text), code) == (["FAILED needy.smoke.yaml::web", "PASSED needy.smoke.yaml::db"], 1)
+    assert 'expected: "bye"' in text
+    assert os.listdir(alpine.store / "containers") == []

@@ -155,6 +155,25 @@ def test_an_ordinary_user(second_user: Command) -> None:
 
 
 @root
+def test_who_may_never_end_brings_one_who_needs_it(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """So the command that runs a failed service again does so."""
+    texts = [
+        _server("db", expect="{stdout: no}"),
+        _server("api", depends_on="[db]"),
+        _spec("web", "true", depends_on="[api]"),
+        _spec("more", "true", depends_on="[db]"),
+        _server("ready", expect="{within: 20s, stdout: [begins]}").replace("echo ready", "echo begins"),
+        _spec("user", "true", depends_on="[ready]"),
+    ]
+    done = _test(alpine, tmp_path, *texts, options=("-k", "db"))
+    assert _marks(done) == ["FAILED db", "passed api", "passed web"]
+    again = re.findall(r"again: +mydocker (.*)", done.stdout.decode())
+    assert [_marks(alpine(*line.split(), cwd=tmp_path)) for line in again] == [_marks(done)]
+    texts[4] = texts[4].replace("begins >> /srv/log", "begins")
+    assert _marks(_test(alpine, tmp_path, *texts, options=("-k", "ready"))) == ["passed ready"]
+
+
+@root
 def test_a_healthcheck_does_not_repeat_what_came_before(alpine: Command, tmp_path: pathlib.Path) -> None:
     prepared = {"pre_start": "[[sh, -c, 'echo prepared >> /srv/log']]", "healthcheck": HEALTH}
     texts = [_server("db", "sleep 0.3; touch /tmp/up;", **prepared), _spec("web", "true", depends_on=HEALTHY)]

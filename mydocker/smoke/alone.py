@@ -13,7 +13,7 @@ import pickle
 import select
 import sys
 
-from mydocker.errors import HostError, UsageError
+from mydocker.errors import HostError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.signals import send, signal
 from mydocker.smoke.case import PASSED
@@ -56,10 +56,12 @@ def run_alone(
 def examine(case: Case, *, environ: Mapping[str, str]) -> Result:
     """The verdict on CASE, which is tried again as often as it says.
 
-    Raises HostError as `run_alone` does, and UsageError for a case that needs others.
+    A case that needs others, or that others need, is run with them. Raises HostError as `run_alone` does.
     """
-    if case.spec.depends_on:
-        raise UsageError("depends_on: this case needs others beside it", hint="mydocker test runs them together")
+    if case.needs or case.partner:
+        from mydocker.smoke.together import examine_together
+
+        return examine_together(case, environ=environ)
     for attempt in range(1, case.spec.retries + 2):
         finding, live = run_alone(case, environ=environ)
         result = judge(case, finding, attempts=attempt, live=live)

@@ -7,10 +7,10 @@ import shlex
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
 from mydocker.spec.container import ContainerSpec
-from mydocker.spec.dependencies import links
+from mydocker.spec.dependencies import COMPLETED, links
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 PASSED, FAILED, ERROR, SKIPPED = VERDICTS = ("passed", "failed", "error", "skipped")
@@ -34,6 +34,7 @@ class Case(Record):
     line: int
     options: tuple[str, ...] = ()  # with which it was chosen
     needs: tuple[Need, ...] = ()
+    partner: Case | None = None  # the first that needs this one while it runs
 
     @property
     def key(self) -> tuple[str, str]:
@@ -134,4 +135,16 @@ def cases_of(specs: Sequence[ContainerSpec], *, options: tuple[str, ...] = ()) -
             )
         return made[number]
 
-    return [make(number) for number in range(len(specs))]
+    cases = [make(number) for number in range(len(specs))]
+    users: dict[tuple[str, str], Case] = {}
+    for case in cases:
+        for need in case.needs:
+            if need.condition != COMPLETED:
+                users.setdefault(need.case.key, case)
+    return [_with_partner(case, users) for case in cases]
+
+
+def _with_partner(case: Case, users: Mapping[tuple[str, str], Case]) -> Case:
+    """CASE with the first of its USERS, which has its own."""
+    user = users.get(case.key)
+    return case.replace(partner=_with_partner(user, users)) if user else case

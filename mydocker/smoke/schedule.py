@@ -162,7 +162,18 @@ def _below(case: Case) -> list[Case]:
 
 
 def with_needed(chosen: Sequence[Case]) -> list[Case]:
-    """CHOSEN and all that they need, in the order that they had, numbered anew."""
-    found = {each.key: each for case in chosen for each in (*_below(case), case)}
+    """CHOSEN and all that they need, in the order that they had, numbered anew.
+
+    One that others need while it runs may never end by itself, so the first of those is there, too.
+    """
+    found: dict[Key, Case] = {}
+    stack = [*chosen]
+    while stack:
+        case = stack.pop()
+        found[case.key] = case
+        stack += [need.case for need in case.needs if need.case.key not in found]
+        alone = not any(case.key in {need.case.key for need in each.needs} for each in (*found.values(), *chosen))
+        if case.partner and alone and not (case.spec.expect and case.spec.expect.within):
+            stack.append(case.partner)
     ordered = sorted(found.values(), key=lambda case: case.number)
     return [case.replace(number=number) for number, case in enumerate(ordered)]
