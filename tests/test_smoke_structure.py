@@ -7,8 +7,8 @@ import re
 
 import pytest
 from lab import busybox
-from lab.command import Command, Result
-from lab.oci import image, layer
+from lab.command import Command, Result, command
+from lab.oci import Entry, Link, image, layer
 from lab.registry import Registry
 
 from mydocker.errors import SpecError
@@ -109,8 +109,8 @@ def test_files_of_an_image_in_which_nothing_can_run(
     [
         ("", "1:1", "there is no test in this file"),
         ("commandTest: []", "2:1", "did you mean 'commandTests'?"),
-        ("licenseTests: [{debian: true, files: [/x]}]", "2:25", "debian: true is not supported: name the files"),
-        ("licenseTests: [{debian: false}]", "2:16", "want a list of files"),
+        ("licenseTests: [{debian: false, files: }]", "2:16", "there is nothing to look at"),
+        ("licenseTests: [{debian: true, files: /x}]", "2:38", "want a list of files"),
         ("containerRunOptions: {users: x}", "2:23", "did you mean 'user'?"),
         ("metadataTest: {users: x, user: y}", "2:16", "did you mean 'user'?"),
         ("metadataTest: {envVars: [{key: A}]}", "2:26", "value is missing"),
@@ -147,6 +147,7 @@ def test_it_needs_an_image(tmp_path: pathlib.Path) -> None:
 META = [
     ("envVars: [{key: A, value: b$c}]", "envVars: [{key: A, value: c}]"),
     ("envVars: [{key: A, value: '^b.c$', isRegex: true}]", "envVars: [{key: A, value: '^b.c$'}]"),
+    ("env: [{key: A, value: b$c}], unboundEnv: [{key: B}]", "unboundEnv: [{key: A}]"),
     ("unboundEnvVars: [{key: B}]", "unboundEnvVars: [{key: A}]"),
     ("labels: [{key: v, value: '^1', isRegex: true}]", "labels: [{key: w, value: '^1', isRegex: true}]"),
     ("entrypoint: []", "entrypoint: [sh]"),
@@ -216,3 +217,31 @@ def test_folders_have_tests_of_both_kinds(alpine: Command, tmp_path: pathlib.Pat
     assert [line.split()[1] for line in done.stdout.splitlines()[:3]] == [b"one", b"two", b"three"]
     done = alpine("test", ".", cwd=tmp_path)
     assert b"three" in done.stdout and b"1 passed" in done.stdout
+
+
+@root
+def test_licenses_of_debian_packages(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
+    doc = "usr/share/doc"
+    good: dict[str, bytes | Entry] = {
+        f"{doc}/a/copyright": b"GPL-2+",
+        f"{doc}/libgnutls30/copyright": b"agpl",
+        f"{doc}/b": Link("a"),
+    }
+    for name, more in (("good", {}), ("bad", {f"{doc}/c/copyright": b"x\nthe agpl\n"}), ("none", {f"{doc}/d/x": b""})):
+        registry.push(busybox.alpine(layer({**good, **more})), f"library/{name}")
+    text = "licenseTests:\n- debian: true\n  files:\n"
+    assert _test(mydocker, tmp_path, text, image="good").code == 0
+    done = _test(mydocker, tmp_path, text, image="bad")
+    assert done.code == 1 and b"/usr/share/doc/c/copyright: AGPL or WTFPL" in done.stdout
+    done = _test(mydocker, tmp_path, text, image="none")
+    assert done.code == 1 and b"/usr/share/doc/d/copyright: missing" in done.stdout
+
+
+def test_check_takes_an_image(tmp_path: pathlib.Path) -> None:
+    mydocker = command(tmp_path)
+    (tmp_path / "a.yaml").write_text("schemaVersion: 2.0.0\ncommandTests: [{name: x, command: y, args: , setup: }]\n")
+    assert mydocker("check", "--image", "a", "a.yaml", cwd=tmp_path).code == 0
+    assert b"--image IMAGE" in mydocker("check", "a.yaml", cwd=tmp_path).stderr
+    (tmp_path / "a.yaml").write_text("schemaVersion: \ncommandTests: [{name: x, command: y}]\n")
+    done = mydocker("check", "--image", "a", "a.yaml", cwd=tmp_path)
+    assert (done.stderr, done.code) == (b"a.yaml:1:1: schemaVersion: want 2.0.0\n", 1)

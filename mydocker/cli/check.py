@@ -15,9 +15,10 @@ def check_command(argv: list[str]) -> int:
     """0 if every file that ARGV names is valid, 1 and all their mistakes if not."""
     parser = Parser("check", description="Validate spec files: read them as `up` would, and run nothing.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
-    names = parser.parse_args(argv).files
+    parser.add_argument("--image", metavar="IMAGE", help="the image for files of container-structure-test")
+    options = parser.parse_args(argv)
     try:
-        load_files(names, environ=os.environ)
+        load_files(options.files, environ=os.environ, image=options.image)
     except SpecError as error:
         complain(error)
         return NEGATIVE

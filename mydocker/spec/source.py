@@ -92,7 +92,9 @@ def _read(path: str) -> bytes:
         if path == "-":
             return sys.stdin.buffer.read(SIZE_LIMIT + 1)
         with open(path, "rb") as file:
-            return file.read(SIZE_LIMIT + 1)
+            raw = file.read(SIZE_LIMIT + 1)
+            # no tab of JSON stands in a text, and YAML has none between words
+            return raw.replace(b"\t", b" ") if path.endswith(".json") else raw
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UsageError(f"cannot read it: {why_unreadable(error)}") from None
 

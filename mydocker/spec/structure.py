@@ -10,7 +10,8 @@ import re
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, list_at, mapping_at, text_at
-from mydocker.spec.structurefile import contents, existence, licenses, metadata
+from mydocker.spec.reading import switch
+from mydocker.spec.structurefile import DEBIAN_LICENSES, contents, existence, licenses, metadata
 from mydocker.spec.structurenode import items_of, members_of, name_of, patterns_of, plain
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ _VARIABLE = re.compile(r"\$\$(?:(\w+)|\{(\w+)\})", re.ASCII)  # as it is written
 def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Mapping]:
     """A document for each test of WHOLE, to be run on IMAGE."""
     top = members_of(whole, _TOP, reading)
-    version = top[MARK]
-    if reading.text(version) != VERSION:
-        reading.refuse(version, f"{MARK}: want {VERSION}")
+    version = top.get(MARK)
+    if version is None or reading.text(version) != VERSION:
+        reading.refuse(version or whole, f"{MARK}: want {VERSION}")
     if image is None:
         reading.refuse(whole, "a container-structure-test file is for an image: mydocker test --image IMAGE")
         return []
@@ -57,7 +58,7 @@ def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Ma
     for item in items_of(top.get("fileContentTests"), reading):
         tests.append(_looked_at(item, common, contents(item, reading), reading))
     for item in items_of(top.get("licenseTests"), reading):
-        tests.append(_looked_at(item, common, licenses(item, reading), reading))
+        tests += _licenses(item, common, reading)
     if isinstance(test := top.get("metadataTest"), Mapping):
         tests.append(metadata(test, common, reading))
     elif test is not None:
@@ -94,6 +95,24 @@ def _command(test: Mapping, common: Entries, variables: Entries, reading: Readin
     return mapping_at(
         test, {**name_of(members), **common, **more, "command": command, "expect": mapping_at(test, expect)}
     )
+
+
+def _licenses(test: Mapping, common: Entries, reading: Reading) -> list[Mapping]:
+    """Up to two: one that looks at the files named, one that runs a script in the image, which must be Debian's."""
+    members = members_of(test, ("debian", "files"), reading)
+    tests = []
+    if "debian" in members and reading.word(members["debian"], switch):
+        place = members["debian"]
+        script = list_at(place, [text_at(place, word) for word in ("sh", "-c", DEBIAN_LICENSES)])
+        expect = mapping_at(place, {"stdout": text_at(place, "")})
+        tests.append(
+            mapping_at(test, {**common, "name": text_at(place, "licenses"), "command": script, "expect": expect})
+        )
+    files = licenses(members["files"], reading) if "files" in members else []
+    tests += [_looked_at(test, common, files, reading)] if files else []
+    if not tests and "files" not in members:
+        reading.refuse(test, "there is nothing to look at: want debian: true, or files")
+    return tests
 
 
 def _looked_at(test: Mapping, common: Entries, files: list[Node], reading: Reading) -> Mapping:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.later import nearest
-from mydocker.spec.node import Mapping, Node, Scalar, Sequence, mapping_at
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null, mapping_at
 from mydocker.spec.reading import unknown_key
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def items_of(node: Node | None, reading: Reading) -> Iterator[Mapping]:
 
 
 def members_of(node: Mapping, known: tuple[str, ...], reading: Reading, needs: tuple[str, ...] = ()) -> Entries:
-    """The entries of NODE that are known; the others are refused, and so is the lack of what it needs."""
+    """The entries of NODE that are known and not null; the others are refused, and so is the lack of what it needs."""
     found: Entries = {}
     for key, value in node.entries:
         if key.text in known:
-            found[key.text] = value
+            found |= {} if is_null(value) else {key.text: value}
         else:
             reading.refuse(key, unknown_key(key.text, nearest(key.text, known)))
     for name in needs:
