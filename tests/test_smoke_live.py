@@ -7,7 +7,6 @@ import pathlib
 import re
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
@@ -185,11 +184,31 @@ def test_a_server_that_never_answers_leaves_nothing(alpine: Command, tmp_path: p
     (tmp_path / "x.smoke.yaml").write_text(text)
     process = alpine.start("test", str(tmp_path / "x.smoke.yaml"), cwd=tmp_path)
     _wait_until(lambda: (tmp_path / "seen" / "asked").exists())
-    assert len(_processes(tmp_path)) > 3, "the batch, the worker, the watcher and the request"
+    assert len(_processes(tmp_path / "x.smoke.yaml")) > 3, "the batch, the worker, the watcher and the request"
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == (130 if number == signal.SIGINT else -9)
-    _wait_until(lambda: not _processes(tmp_path) and not os.listdir(alpine.store / "containers"))
+    _wait_until(lambda: not _processes(tmp_path / "x.smoke.yaml") and not os.listdir(alpine.store / "containers"))
+
+
+@pytest.mark.rootless
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_stopping_what_an_ordinary_user_watches_leaves_nothing(second_user: Command, number: int) -> None:
+    """The watcher has entered the container's user namespace, and must still end with its parent."""
+    spec = second_user.directory / f"watched{number}.smoke.yaml"
+    text = "name: a\nimage: alpine\nnetwork_mode: none\ncommand: [sh, -c, 'echo begun; exec nc -l -p 80 -e sleep 60']\n"
+    text += "expect: {within: 60s, stdout: [never], http: {'http://localhost/': {status: 200, timeout: 50s}}}\n"
+    text += "---\nname: b\nimage: alpine\ncommand: [sleep, '60']\nhealthcheck: {test: sleep 60}\n"
+    text += "---\nname: c\nimage: alpine\ncommand: ['true']\ndepends_on: {b: {condition: service_healthy}}\n"
+    spec.write_text(text)
+    spec.chmod(0o644)
+    process = second_user.start("test", "-j", "2", str(spec))
+    # the batch, two workers with their janitors and watchers, and what these ask
+    _wait_until(lambda: len(_processes(spec)) >= 9)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    _wait_until(lambda: not _processes(spec))
+    _wait_until(lambda: not os.listdir(second_user.store / "containers"))
 
 
 def _wait_until(condition: object) -> None:
@@ -197,7 +216,13 @@ def _wait_until(condition: object) -> None:
         time.sleep(0.01)
 
 
-def _processes(directory: pathlib.Path) -> list[int]:
-    """The processes of ours that test a file in DIRECTORY, and their forks."""
-    done = subprocess.run(["pgrep", "-f", f"test {directory}/x.smoke.yaml"], capture_output=True, text=True)
-    return [int(pid) for pid in done.stdout.split()]
+def _processes(file: pathlib.Path) -> list[str]:
+    """The processes of ours that test FILE, and their forks."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if f"\0{file}\0".encode() in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:  # it has just ended
+            pass
+    return found

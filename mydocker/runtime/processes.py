@@ -32,6 +32,21 @@ def pid_of(process: int) -> int | None:
     return pid if pid > 0 else None
 
 
+def has_begun(process: int, *, init: bool) -> bool:
+    """Whether the command of the container whose first process is PROCESS, a pidfd, has been executed, all that comes
+    before it being over. With an INIT of ours, which stays, this cannot be told, and it is true. Raises
+    ProcessLookupError if it has ended."""
+    pid = pid_of(process)
+    if pid is None:
+        raise ProcessLookupError
+    try:
+        return init or not _is_ours(pid)
+    except FileNotFoundError:  # no file is executed any more
+        raise ProcessLookupError from None
+    except PermissionError:  # we would always see our own
+        return True
+
+
 def list_processes(process: int, namespaces: tuple[str, ...]) -> list[Process]:
     """All of the container whose first process is PROCESS, a pidfd, and whose own namespaces are NAMESPACES.
 

@@ -13,7 +13,7 @@ from functools import partial
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.httpask import Asking
-from mydocker.runtime.processes import list_processes
+from mydocker.runtime.processes import has_begun, list_processes
 from mydocker.runtime.sockets import listening
 from mydocker.smoke.facts import file_facts
 
@@ -31,7 +31,7 @@ LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has t
 
 
 class Watcher:
-    """`tell` gets {"seen": facts}, those that have changed; the first of them is `began`."""
+    """`tell` gets {"seen": facts}, those that have changed; `began` is one of them once the command runs."""
 
     def __init__(
         self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None], *, health: Health | None = None
@@ -46,11 +46,11 @@ class Watcher:
 
     def watch(self, view: View) -> None:
         """Until the container has ended, or we are."""
-        self._tell({"began": True})
         try:
             while True:
+                began = {"began": True} if has_begun(view.process, init=view.plan.init) else {}
                 health = self.health.facts if self.health else {}
-                self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | health)
+                self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | health | began)
                 self._ask(view)
                 self._ask_for_health(view)
                 self._hear()
