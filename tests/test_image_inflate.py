@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
-from lab.oci import compress
+from lab.oci import compress, layer
 
 from mydocker.errors import ImageError
 from mydocker.image.inflate import inflate
@@ -26,6 +26,14 @@ def inflated(blob: bytes, compression: str, *, chunk: int = 4000) -> bytes:
 def test_what_was_compressed_comes_out(compression: str, chunk: int) -> None:
     data = DATA[:5000] if chunk == 1 else DATA
     assert inflated(compress(data, compression), compression, chunk=chunk) == data
+
+
+@pytest.mark.parametrize("said", ["none", "gzip", "zstd"])
+@pytest.mark.parametrize("really", ["none", "gzip", "zstd"])
+@pytest.mark.parametrize("chunk", [1, 100, 10**7])
+def test_the_bytes_know_better_than_what_is_said_of_them(said: str, really: str, chunk: int) -> None:
+    tar = layer({"a": b"1" * 1000})
+    assert inflated(compress(tar, really), said, chunk=chunk) == tar
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])

@@ -70,9 +70,10 @@ def _index_entries(image: Image, manifest: bytes, digest: Digest) -> list[dict[s
 
 
 def _docker_entry(image: Image, config: Digest, layers: list[Layer]) -> dict[str, Any]:
+    """With full names, as skopeo writes them: Podman puts short ones below localhost/."""
     return {
         "Config": f"blobs/sha256/{config.hex}",
-        "RepoTags": [tag.familiar for tag in image.tags] or None,
+        "RepoTags": [str(tag) for tag in image.tags] or None,
         "Layers": [f"blobs/sha256/{layer.digest.hex}" for layer in layers],
     }
 

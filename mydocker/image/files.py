@@ -11,11 +11,10 @@ from typing import Protocol, Self
 
 from mydocker import kernel
 from mydocker.errors import ImageError, ImageNotFoundError
-from mydocker.image.inflate import inflate
+from mydocker.image.inflate import inflate, magic
 
 _MEMBERS = 100_000  # of one archive
 _LINKS = 10  # in a row: old versions of Docker store a layer once and link to it
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _PIECE = 1 << 20
 
 
@@ -112,7 +111,7 @@ class Archive:
         is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         os.set_blocking(self._descriptor, True)
         first = os.read(self._descriptor, _PIECE)
-        kind = next((kind for magic, kind in _MAGIC.items() if first.startswith(magic)), "none")
+        kind = magic(first) or "none"
         if is_file and kind == "none":
             return
         source, self._descriptor = self._descriptor, -1

@@ -6,6 +6,7 @@ gzip (RFC 1952, any number of members), Zstandard (RFC 8878, any number of frame
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,9 @@ PIECE = 120 << 10  # bytes of output at a time: malloc(3) asks the kernel for wh
 _FEED = 64 << 10  # bytes of input at a time: what follows a member's end is copied, so keep that short
 _WINDOW_LOG = 27  # 128 MiB, the most that `zstd` itself takes without --long; a frame may ask for 2 GiB
 
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_BLOCK = 512  # bytes of a tar header, in which `ustar` stands at 257 (POSIX.1-2017 pax)
+
 
 class _Decompressor(Protocol):
     eof: bool
@@ -28,9 +32,14 @@ class _Decompressor(Protocol):
 
 
 def inflate(chunks: Iterable[bytes], *, compression: str, what: str, limits: Limits | None = None) -> Iterator[bytes]:
-    """The uncompressed bytes of CHUNKS; COMPRESSION is `gzip`, `zstd` or `none`. ImageError if WHAT is damaged, or
-    expands more than LIMITS say."""
+    """The uncompressed bytes of CHUNKS. ImageError if WHAT is damaged, or expands more than LIMITS say.
+
+    COMPRESSION is what is said of them, `gzip`, `zstd` or `none`. Their first bytes know better: what skopeo copies
+    from a docker-archive to a `dir:` is plain, and said to be gzip.
+    """
     ratio = (limits or Limits()).expansion
+    first, chunks = _peek(chunks)
+    compression = "none" if first[257:262] == b"ustar" else magic(first) or compression
     if compression == "none":
         yield from chunks
         return
@@ -49,6 +58,20 @@ def inflate(chunks: Iterable[bytes], *, compression: str, what: str, limits: Lim
         if given > FREE + ratio * taken:
             raise LimitError(f"{what}: expands more than {ratio} times, as no real layer does", "expansion")
         yield piece
+
+
+def magic(first: bytes) -> str | None:
+    """How a stream with these FIRST bytes is compressed; None if they do not tell."""
+    return next((kind for begin, kind in _MAGIC.items() if first.startswith(begin)), None)
+
+
+def _peek(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of CHUNKS, enough to tell what they are if there are so many, and all of CHUNKS."""
+    source = iter(chunks)
+    first = b""
+    while len(first) < _BLOCK and (chunk := next(source, b"")):
+        first += chunk
+    return first, itertools.chain([first], source)
 
 
 def _members(chunks: Iterable[bytes], new: Callable[[], _Decompressor], what: str) -> Iterator[bytes]:

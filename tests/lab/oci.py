@@ -288,12 +288,13 @@ def index(images: Sequence[Image], *, docker: bool = False) -> Index:
     )
 
 
-def write_layout(directory: pathlib.Path, image: Image) -> pathlib.Path:
-    """DIRECTORY as an OCI image layout (image-layout.md) with IMAGE alone, under no name."""
+def write_layout(directory: pathlib.Path, image: Image, *, tag: str = "") -> pathlib.Path:
+    """DIRECTORY as an OCI image layout (image-layout.md) with IMAGE alone, under no name or as TAG."""
     (directory / "blobs" / "sha256").mkdir(parents=True)
     for blob, data in {**image.blobs, image.digest: image.manifest}.items():
         (directory / "blobs" / "sha256" / blob.removeprefix("sha256:")).write_bytes(data)
-    entry = descriptor(image.media_type, image.manifest)
+    named = {"annotations": {"org.opencontainers.image.ref.name": tag}} if tag else {}
+    entry = descriptor(image.media_type, image.manifest, **named)
     (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     (directory / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
     return directory

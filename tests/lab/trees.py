@@ -32,6 +32,11 @@ def build(directory: pathlib.Path) -> pathlib.Path:
     return program
 
 
+def read(program: pathlib.Path, directory: pathlib.Path) -> Tree:
+    """The tree at DIRECTORY of the host."""
+    return parse(subprocess.run([program, directory], check=True, capture_output=True).stdout)
+
+
 def parse(text: bytes) -> Tree:
     """What the program has printed."""
     found: Tree = {}
