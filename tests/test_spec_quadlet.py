@@ -22,7 +22,11 @@ ENVIRON = {"HOME": "/home/me", "V": "v w"}
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory; not every machine has time zones."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "zones/Our").mkdir(parents=True)
+    (tmp_path / "zones/Our/Zone").write_text("TZif")
+    monkeypatch.setattr("mydocker.spec.quadletvalue._ZONES", f"{tmp_path}/zones")
     return tmp_path
 
 
@@ -100,6 +104,8 @@ def container(text: str, more: str = "", name: str = "web.container") -> Contain
         ("PodmanArgs=--cpus=0.5 -m 64m --privileged", "privileged", True),
         ("PodmanArgs=-e 'A=b c' --mount type=tmpfs,target=/t", "environment", {"A": "b c"}),
         ("PodmanArgs=--add-host a:1.2.3.4\nAddHost=b:1.2.3.4", "extra_hosts", (("a", "1.2.3.4"), ("b", "1.2.3.4"))),
+        ("Timezone=Our/Zone\nLogDriver=passthrough", "volumes",
+         (BindMount(source="HERE/zones/Our/Zone", target="/etc/localtime", read_only=True),)),
         ("PublishPort=80\nPublishPort=81:81/udp", "ports", ()),
         ("Notify=true\nExposeHostPort=50-59\nReloadSignal=HUP\nEnvironmentHost=false\nX-Mine=1", "name", "web"),
     ],
@@ -168,6 +174,11 @@ def test_templates_have_instances(here: Path) -> None:
         ("[Container]\nImage=a\n  Imag = b", ["3:3: unknown key 'Imag'; did you mean 'Image'?"]),
         ("[Container]\nImage=a\nNetwork=x.network", ["3:9: 'x.network': want host or none"]),
         ("[Container]\nImage=a\nNetwork=host\nNetwork=none", ["4:1: several networks are not supported yet"]),
+        ("[Container]\nImage=a\nTimezone=Nowhere/At\nLogDriver=journald",
+         ["3:10: this machine has no time zone 'Nowhere/At'",
+          "4:1: LogDriver is not supported: outputs are ours, as with passthrough"]),
+        ("[Container]\nImage=a\nTimezone=../../../etc/shadow",
+         ["3:10: this machine has no time zone '../../../etc/shadow'"]),
         ("[Container]\nImage=x.image", ["2:7: x.image: units of images are not supported: name the image"]),
         ("[Container]\nRootfs=/srv", ["2:8: the container would write to /srv itself: want /srv:O"]),
         ("[Container]\nTmpfs=/x", ["1:1: no image: one of image and rootfs is needed"]),

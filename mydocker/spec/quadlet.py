@@ -48,8 +48,8 @@ _OFF = ("EnvironmentHost", "SecurityLabelNested")  # accepted when they are swit
 _NO_EQUAL = """
     Annotation CgroupsMode ContainersConfModule DNSOption DNSSearch GIDMap GlobalArgs HealthLogDestination
     HealthMaxLogCount HealthMaxLogSize HealthOnFailure HealthStartupCmd HealthStartupInterval HealthStartupRetries
-    HealthStartupSuccess HealthStartupTimeout IP IP6 LogDriver LogOpt Mask NetworkAlias Pod Retry RetryDelay
-    Secret SecurityLabelFileType SubGIDMap SubUIDMap Timezone UIDMap
+    HealthStartupSuccess HealthStartupTimeout IP IP6 LogOpt Mask NetworkAlias Pod Retry RetryDelay
+    Secret SecurityLabelFileType SubGIDMap SubUIDMap UIDMap
 """
 CONTAINER = frozenset((*_LAST, *_EACH, *_WORDS, *_SWITCHES, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL.split()))
 

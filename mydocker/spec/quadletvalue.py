@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Entry = tuple[str, Node]
 
+_ZONES = "/usr/share/zoneinfo"
 _WRITABLE = ("/run", "/tmp", "/var/tmp")  # with ReadOnlyTmpfs, beside /dev and /dev/shm
 _HEALTH = {
     "HealthInterval": "interval",
@@ -165,6 +166,23 @@ def _unmask(settings: list[Setting], context: Context) -> Iterator[Entry]:
     yield "security_opt", text_at(settings[-1].value, "systempaths=unconfined")
 
 
+def _timezone(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """The host's own file of that zone, as /etc/localtime; `local` is the host's zone (podman-run(1), --tz)."""
+    place, zone = settings[-1].value, resolve(settings[-1], context)
+    source = os.path.realpath("/etc/localtime" if zone == "local" else f"{_ZONES}/{zone}")
+    if not os.path.isfile(source) or not (zone == "local" or source.startswith(f"{os.path.realpath(_ZONES)}/")):
+        context.reading.refuse(place, f"this machine has no time zone {zone!r}")
+    mount = {"type": "bind", "source": source, "target": "/etc/localtime", "read_only": True}
+    yield "volumes", data_at(place, mount)
+
+
+def _log_driver(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """Outputs are passed through, and nothing else."""
+    if not resolve(settings[-1], context).startswith("passthrough"):
+        context.reading.refuse(settings[-1].key, "LogDriver is not supported: outputs are ours, as with passthrough")
+    yield from ()
+
+
 def _auto_update(settings: list[Setting], context: Context) -> Iterator[Entry]:
     yield "labels", text_at(settings[-1].value, f"io.containers.autoupdate={resolve(settings[-1], context)}")
 
@@ -237,6 +255,8 @@ SPECIAL: dict[str, Callable[[list[Setting], Context], Iterator[Entry]]] = {
     "Volume": _volumes,
     "Mount": _mounts,
     "PublishPort": _ports,
+    "Timezone": _timezone,
+    "LogDriver": _log_driver,
     "NoNewPrivileges": _security("no-new-privileges"),
     "SeccompProfile": _security("seccomp={}"),
     "SecurityLabelDisable": _security("label=disable"),
