@@ -8,16 +8,20 @@ import hashlib
 import io
 import os
 import pathlib
+import pwd
 import random
+import shutil
+import stat
 import subprocess
 import tarfile
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lab import oci
-from lab.command import Command
-from lab.oci import DIR, WHITEOUT, Fifo, File, Hardlink, Link, layer
+from lab.command import Command, Result, granted
+from lab.oci import DIR, WHITEOUT, CharDevice, Dir, Fifo, File, Hardlink, Link, layer
 from lab.registry import Registry
 
 from mydocker.image import rebuild
@@ -150,6 +154,93 @@ def test_what_is_gone_or_of_another_kind_is_named(pulled: Command, damage: str) 
     assert (b"image fsck/one" in found.stdout) if damage == "no layer" else (top.name[7:].encode() in found.stdout)
     assert pulled("fsck", "--repair").code == 1 and pulled("fsck").code == 0
     assert pulled("pull", "-q", "fsck/one", "fsck/two").code == 0 == pulled("fsck").code
+
+
+VARIETY: dict[str, object] = {
+    "./": Dir(mode=0o711),
+    "d": Dir(mode=0o1777, uid=1),
+    "d/file": File(b"1", mode=0o4755, uid=5, gid=6, xattrs={"user.note": b"here", "user.overlay.opaque": b"y"}),
+    "d/capable": File(b"2", xattrs={"security.capability": b"\1\0\0\2\0\4" + bytes(14)}),
+    "d/other": Hardlink("d/file"),
+    "link": Link("d/file", uid=3),
+    "to-link": Hardlink("link"),
+    "fifo": Fifo(mode=0o600, gid=9),
+    "null": CharDevice(1, 3, mode=0o666),
+    "gone": WHITEOUT,
+}
+
+
+def _relink(path: pathlib.Path) -> None:
+    path.unlink()
+    path.symlink_to("d/other")
+
+
+def _remake(path: pathlib.Path) -> None:
+    path.unlink()
+    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+
+
+def _copy(path: pathlib.Path) -> None:
+    twin = path.with_name("twin")
+    shutil.copy2(path, twin)
+    os.chown(twin, path.stat().st_uid, path.stat().st_gid)
+    twin.chmod(0o4755)
+    twin.rename(path)
+
+
+TAMPERED: dict[str, tuple[str, Callable[[pathlib.Path], object], str]] = {
+    "mode": ("d/file", lambda path: path.chmod(0o755), "has mode 0755 instead of 4755"),
+    "mode of a directory": ("d", lambda path: path.chmod(0o777), "has mode 0777 instead of 1777"),
+    "mode of the root": ("", lambda path: path.chmod(0o700), "has mode 0700 instead of 0711"),
+    "owner": ("fifo", lambda path: os.chown(path, 7, 9), "belongs to 7:9 instead of 0:9"),
+    "group": ("d", lambda path: os.chown(path, 1, 8), "belongs to 1:8 instead of 1:0"),
+    "owner of a link": ("link", lambda path: os.lchown(path, 0, 0), "belongs to 0:0 instead of 3:0"),
+    "attribute": ("d/file", lambda path: os.setxattr(path, "user.note", b"x"), "has another attribute 'user.note'"),
+    "no attribute": ("d/file", lambda path: os.removexattr(path, "user.note"), "has lost its attribute 'user.note'"),
+    "no capability": (
+        "d/capable",
+        lambda path: os.removexattr(path, "security.capability"),
+        "has lost its attribute 'security.capability'",
+    ),
+    "target": ("link", _relink, "points elsewhere"),
+    "kind": ("fifo", lambda path: (path.unlink(), path.mkdir()), "is not a FIFO any more"),
+    "no link": ("link", lambda path: path.unlink(), "is missing"),
+    "device": ("null", _remake, "is another device"),
+    "name of a file": ("d/other", _copy, "is not the same file as its other names any more"),
+}
+
+
+@root
+@pytest.mark.parametrize("case", TAMPERED)
+def test_what_is_no_content_is_compared_too(mydocker: Command, registry: Registry, case: str) -> None:
+    name, tamper, said = TAMPERED[case]
+    registry.push(oci.image([layer(VARIETY)]), "fsck/variety")
+    assert mydocker("pull", "-q", "fsck/variety").code == 0 == mydocker("fsck").code
+    [top] = mydocker.store.glob("layers/*")
+    tamper(top / name)
+    found = mydocker("fsck", "--repair")
+    assert found.code == 1 and said in found.stdout.decode() and b"(removed)" in found.stdout, found
+    assert mydocker("pull", "-q", "fsck/variety").code == 0 == mydocker("fsck").code
+
+
+def test_a_variety_of_files_is_whole_for_everybody(second_user: Command, registry: Registry) -> None:
+    """With one id only, where no file has its owner and no device can be made."""
+    registry.push(oci.image([layer(VARIETY)]), "fsck/variety")
+    assert second_user("pull", "-q", "fsck/variety").code == 0
+    assert second_user("fsck") == Result(b"", b"", 0)
+
+
+@root
+def test_a_user_with_ids_of_their_own_keeps_what_the_archive_says(
+    second_user: Command, user: pwd.struct_passwd, registry: Registry
+) -> None:
+    registry.push(oci.image([layer(VARIETY)]), "fsck/variety")
+    with granted(user, 700_000):
+        assert second_user("pull", "-q", "fsck/variety").code == 0
+        assert second_user("fsck") == Result(b"", b"", 0)
+        [path] = second_user.store.glob("layers/*/fifo")
+        os.chown(path, 700_100, 700_100)
+        assert b"belongs to 101:101 instead of 0:9" in second_user("fsck").stdout
 
 
 def test_an_ordinary_user_s_store_is_checked_too(second_user: Command, registry: Registry) -> None:

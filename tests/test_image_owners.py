@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 from lab import oci
-from lab.command import Command
+from lab.command import Command, Result
 from lab.oci import DIR, WHITEOUT, Dir, Entries, Fifo, File, Hardlink, Link, layer
 from lab.registry import Registry
 
@@ -33,6 +33,7 @@ ENTRIES: list[Entries] = [
 def test_it_is_what_tar_makes(mydocker: Command, registry: Registry, entries: Entries, format: int) -> None:
     registry.push(oci.image([layer(entries, format=format)]), "owners/tried")
     assert mydocker("pull", "-q", "owners/tried").code == 0
+    assert mydocker("fsck") == Result(b"", b"", 0)
     [top] = (mydocker.store / "layers").iterdir()
     table = owners(str(mydocker.store / "skeletons" / top.name))
     found = {b"": _owner(top)} | {os.fsencode(path.relative_to(top)): _owner(path) for path in top.rglob("*")}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterator
 
 from mydocker.errors import MydockerError
-from mydocker.image import catalog, inside, prune, rebuild, usage
+from mydocker.image import attributes, catalog, inside, prune, rebuild, usage
 from mydocker.image.config import parse_config
 from mydocker.image.store import Store, read
 from mydocker.record import Record
@@ -59,9 +60,15 @@ def _compared(store: Store, diff_id: Digest) -> Iterator[str]:
     if not os.path.exists(path):
         yield "has no skeleton to compare it with"
         return
+    owned = store.ids is None or not store.ids.is_single
+
+    def differences() -> Iterator[bytes]:
+        for why in itertools.chain(rebuild.compare(layer, path), attributes.compare(layer, path, owned=owned)):
+            yield f"{why}\n".encode(errors="backslashreplace")
+
     lines = b""
     try:
-        for piece in inside.stream(store.ids, lambda: (f"{why}\n".encode() for why in rebuild.compare(layer, path))):
+        for piece in inside.stream(store.ids, differences):
             *whole, lines = (lines + piece).split(b"\n")
             yield from (line.decode(errors="replace") for line in whole)
     except MydockerError as error:

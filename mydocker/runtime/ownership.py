@@ -10,7 +10,8 @@ import os
 
 from mydocker import kernel
 from mydocker.errors import ImageError
-from mydocker.image.owners import Owner, owners
+from mydocker.image.attributes import Owner
+from mydocker.image.owners import owners
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.rootfs import LayeredRoot
 
