@@ -91,8 +91,7 @@ def _ids(user: pwd.struct_passwd, ranges: str) -> AbstractContextManager[None]:
     return granted(user, 300_000) if ranges == "ranges" else nullcontext()
 
 
-@pytest.mark.parametrize("watched", [False, True], ids=["at-the-end", "within"])
-@pytest.mark.parametrize("who", ["root", "ranges", "one id"])
+@pytest.mark.parametrize(("who", "watched"), [("root", False), ("ranges", False), ("one id", False), ("one id", True)])
 def test_owners_of_all_kinds(
     mydocker: Command, second_user: Command, user: pwd.struct_passwd, owned: str, who: str, watched: bool
 ) -> None:
