@@ -205,10 +205,11 @@ def test_templates_have_instances(here: Path) -> None:
          ["4:9: restart 'always' would never end (want no or on-failure[:N])",
           "5:1: ExecStartPre is not supported: there is no systemd to see to it", "6:15: '5 x': 'x' is no unit of time",
           "7:10: 'x': want a percentage, such as 50%"]),
-        ("[Container]\nImage=a\n[Unit]\nRequires=db.container\nConditionPathExists=/x\nWants=x.service",
-         ["4:1: Requires of db.container is not supported: there is no systemd to see to it",
-          "5:1: ConditionPathExists is not supported: there is no systemd to see to it",
-          "6:1: Wants is not supported: there is no systemd to see to it"]),
+        ("[Container]\nImage=a\n[Unit]\nPartOf=db.container\nRequires=no.container\nConditionPathExists=/x\nWants=x.service",
+         ["4:1: PartOf of db.container is not supported: there is no systemd to see to it",
+          "5:10: cannot read no.container: no such file or directory",
+          "6:1: ConditionPathExists is not supported: there is no systemd to see to it",
+          "7:1: Wants is not supported: there is no systemd to see to it"]),
         ("[Container]\nImage=a\n[Install]\nWantdBy=x", ["4:1: unknown key 'WantdBy'; did you mean 'WantedBy'?"]),
         ("[Container]\nImage=a\n[Pod]\nPodName=", ["4:1: section [Pod] is not supported"]),
         ("[Service]\nType=x", ["1:1: there is no [Container] section"]),
@@ -298,6 +299,23 @@ def test_a_unit_runs_is_tested_explained_and_printed(alpine: Command, here: Path
     assert b"echo $$WHO from hello" in printed.stdout
     Path("hello.yaml").write_bytes(printed.stdout)
     assert alpine("up", "hello.yaml", cwd=here).stdout == b"hello from hello\n"
+
+
+@pytest.mark.root
+def test_units_that_need_each_other(alpine: Command, here: Path) -> None:
+    Path("db.container").write_text(
+        "[Container]\nImage=alpine\nContainerName=base\nExec=sh -c 'touch /data/up; exec sleep 100'\n"
+        f"Volume={here}:/data\nStopSignal=KILL\n"
+    )
+    Path("web.container").write_text(
+        "[Unit]\nRequires=db.container x.target\nAfter=db.container x.service\nWants=log.container\n[Container]\n"
+        f"Image=alpine\nVolume={here}:/data\nExec=sh -c 'until [ -e /data/up ]; do sleep 0.05; done; echo answers'\n"
+    )
+    Path("log.container").write_text("[Container]\nImage=alpine\n")
+    done = alpine("up", "web.container", "db.container", cwd=here)
+    assert (done.stdout, done.code) == (b"answers\n", 0), done
+    done = alpine("up", "web.container", cwd=here)
+    assert done.code == 125 and b"web.container:2:10: there is no container called 'base'" in done.stderr
 
 
 @pytest.mark.root

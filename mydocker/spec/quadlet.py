@@ -13,7 +13,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.spec.later import nearest
 from mydocker.spec.node import Mapping, Node, Scalar, list_at, text_at
 from mydocker.spec.quadletcontext import Context, boolean, resolve, resolve_words, time_span
-from mydocker.spec.quadletvalue import SPECIAL
+from mydocker.spec.quadletvalue import SPECIAL, name_of_unit
 from mydocker.spec.reading import unknown_key
 from mydocker.spec.specifier import Unit
 from mydocker.spec.unitfile import Setting, parse_unit, split_words
@@ -58,7 +58,8 @@ _UNIT_IDLE = """
     Description Documentation After Before SourcePath DefaultDependencies IgnoreOnIsolate RefuseManualStart
     RefuseManualStop AllowIsolate CollectMode StopWhenUnneeded
 """
-_UNIT_WEAK = ("Wants", "Requires", "BindsTo", "PartOf", "Upholds")  # say nothing of targets
+_UNIT_WEAK = ("Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds")  # say nothing of targets
+_UNIT_ON = {"Requires": True, "Requisite": True, "BindsTo": True, "Wants": False, "After": False}  # whether it must be
 _INSTALL_IDLE = ("Alias", "Also", "DefaultInstance", "RequiredBy", "UpheldBy", "WantedBy")
 _SERVICE_IDLE = """
     Delegate Environment ExecReload KillMode NotifyAccess RemainAfterExit Slice SyslogIdentifier TimeoutStartSec Type
@@ -83,6 +84,7 @@ def document(raw: bytes, path: str, reading: Reading) -> Mapping | None:
     unit = _unit(path, sections, reading)
     context = Context(unit=unit, reading=reading, given=sections["Container"])
     entries: list[tuple[Setting | None, Entry]] = [(None, ("name", text_at(top, unit.name)))]
+    entries += _dependencies(sections.get("Unit", {}), context)
     for section, given in sections.items():
         read = _SECTIONS.get(section)
         if read is None and not section.startswith("X-"):
@@ -162,8 +164,23 @@ def _refuse(key: str, setting: Setting, context: Context, known: frozenset[str],
     context.reading.refuse(setting.key, message)
 
 
+def _dependencies(given: Given, context: Context) -> Iterator[tuple[Setting | None, Entry]]:
+    """Other containers that this one names: they begin before it, if they are among those to run."""
+    found: dict[str, tuple[Setting, bool]] = {}
+    for key, is_required in _UNIT_ON.items():
+        for setting in given.get(key, ()):
+            for word in setting.value.text.split():
+                if word.endswith(SUFFIX):
+                    found.setdefault(name_of_unit(word, setting, context), (setting, is_required))
+    for name, (setting, is_required) in found.items():
+        condition = {"condition": "service_started", "required": is_required}
+        yield setting, ("depends_on", data_at(setting.value, {name: condition}))
+
+
 def _idle_unit(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
     words = [word for each in settings for word in each.value.text.split()]
+    if key in _UNIT_ON:
+        words = [word for word in words if not word.endswith(SUFFIX)]
     other = next((word for word in words if word.endswith(SUFFIX)), None)
     if other or not (
         key in _UNIT_IDLE.split() or (key in _UNIT_WEAK and all(word.endswith(".target") for word in words))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from mydocker.spec.node import Node
+    from mydocker.spec.node import Node, Problem
 
     Entry = tuple[str, Node]
 
@@ -106,15 +106,27 @@ def _volumes(settings: list[Setting], context: Context) -> Iterator[Entry]:
         yield "volumes", text_at(each.value, text)
 
 
-def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
-    """The name of the volume that the unit NAME, beside this one, describes: its VolumeName, else after its own."""
+def _unit_beside(setting: Setting, name: str, context: Context) -> tuple[list[Setting], list[Problem]]:
+    """The settings of the unit NAME, in the same directory."""
     path = os.path.join(os.path.dirname(context.unit.path), name)
     try:
         with open(path, "rb") as file:
-            settings, problems = parse_unit(file.read(1 << 20))
+            return parse_unit(file.read(1 << 20))
     except OSError as error:
         context.reading.refuse(setting.value, f"cannot read {name}: {(error.strerror or '').lower()}")
-        return "unknown"
+        return [], []
+
+
+def name_of_unit(word: str, setting: Setting, context: Context) -> str:
+    """What the container of the unit WORD, beside this one, is called here."""
+    settings, _ = _unit_beside(setting, word, context)
+    named = [each.value.text for each in settings if (each.section, each.key.text) == ("Container", "ContainerName")]
+    return (named and named[-1]) or word.rpartition(".")[0]
+
+
+def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
+    """The name of the volume that the unit NAME, beside this one, describes: its VolumeName, else after its own."""
+    settings, problems = _unit_beside(setting, name, context)
     for each in settings:
         if each.section == "Volume" and each.key.text != "VolumeName":
             context.reading.refuse(setting.value, f"{name}:{each.key.line}: {each.key.text} is not supported")
