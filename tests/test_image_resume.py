@@ -166,6 +166,16 @@ def test_after_a_failure_of_the_network_the_part_stays(here: Command, hub: Hub) 
     assert _ranges(hub)[0]
 
 
+def test_a_token_that_ends_on_the_way_is_renewed_and_the_layer_resumed(here: Command, hub: Hub) -> None:
+    def cut(handler: lab.Handler) -> None:
+        hub.expire()
+        lab.broken_off(BLOB, after=len(BLOB) // 2)(handler)
+
+    hub.answer("cdn", lab.digest_of(BLOB), cut, times=1)
+    _assert_whole(here)
+    assert [bool(asked) for asked in _ranges(hub)] == [False, True] and len(hub.seen("auth")) == 2
+
+
 def test_after_a_wrong_digest_no_part_stays(here: Command, hub: Hub) -> None:
     hub.answer("cdn", lab.digest_of(BLOB), lab.reply(BLOB[:-20] + b"\0" * 20))
     done = here("pull", "-q", "alpine")
