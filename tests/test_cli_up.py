@@ -171,6 +171,12 @@ def test_several_files_in_order(alpine: Command, tmp_path: pathlib.Path) -> None
 
 
 @root
+def test_a_file_that_is_named_twice_runs_twice(alpine: Command, tmp_path: pathlib.Path) -> None:
+    name = _write(tmp_path, "{name: a, image: alpine, command: [echo, a]}")
+    assert alpine("up", name, name, cwd=tmp_path).stdout == b"a\na\n"
+
+
+@root
 def test_inject(alpine: Command, explorer: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """A program of the host, for `up` only where the spec asks for it."""
     plain = f"{{image: alpine, command: ['{explorer}', mypid]}}"

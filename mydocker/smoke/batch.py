@@ -73,15 +73,14 @@ class Batch:
 
     def _begin_more(self) -> None:
         while self.schedule.waiting and self.stopped:
-            case, attempt = self.schedule.waiting.pop(0)
+            _, (case, attempt) = self.schedule.waiting.popitem(last=False)
             verdict, reason = ERROR if self.ending else SKIPPED, f"not run: {self.stopped}"
             self._conclude(Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1))
-        for run in self.running.values():
-            self.schedule.seen[run.case.key] = run.seen
+        self.schedule.seen = {run.case.key: run.seen for run in self.running.values()}
         for result in self.schedule.hopeless():
             self._conclude(result)
         taken = sum(not run.service for run in self.running.values())
-        for case, attempt in [*self.schedule.take(places=self.limits.jobs - taken)]:
+        for case, attempt in self.schedule.take(places=self.limits.jobs - taken):
             self._begin(case, attempt)
 
     def _begin(self, case: Case, attempt: int) -> None:

@@ -6,6 +6,8 @@ places that a batch has. Everything else is begun in the order of the cases, as 
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, SKIPPED, Case, Need, Result
 from mydocker.smoke.health import HEALTHY, UNHEALTHY
@@ -25,15 +27,18 @@ class Schedule:
     """The cases that wait, each with the number of its attempt, and what others have come to."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
-        self.waiting = [(case, 1) for case in cases]
+        self.waiting = OrderedDict((case.number, (case, 1)) for case in cases)
+        self.numbers = {case.key: case.number for case in cases}
         self.results: dict[Key, Result] = {}
         self.seen: dict[Key, Mapping[str, Any]] = {}  # of those that run: the facts of their watchers
-        self.engaged: set[Key] = set()  # those that wait for services that have been begun for them
+        self.engaged: set[int] = set()  # those that wait for services that have been begun for them
         self.needed: dict[Key, dict[Key, str]] = {}  # case -> those that need it while they run, and how
         for case in cases:
             for need in case.needs:
                 if need.condition != COMPLETED:
                     self.needed.setdefault(need.case.key, {})[case.key] = need.condition
+        # those that may never begin; of a thousand cases that know nothing of each other, none is looked at twice
+        self.doubtful = [case.number for case in cases if case.spec.skip or case.needs or self.is_service(case)]
 
     def is_service(self, case: Case) -> bool:
         return case.key in self.needed
@@ -47,48 +52,56 @@ class Schedule:
 
     def take_back(self, case: Case, attempt: int) -> None:
         """CASE is to be tried again, before the others."""
-        self.waiting.insert(0, (case, attempt))
+        self.waiting[case.number] = (case, attempt)
+        self.waiting.move_to_end(case.number, last=False)
+        if case.needs:
+            self.doubtful.append(case.number)
 
     def conclude(self, result: Result) -> None:
         self.results[result.case.key] = result
-        self.engaged.discard(result.case.key)
+        self.engaged.discard(result.case.number)
 
     def hopeless(self) -> Iterator[Result]:
         """The results of those that can never begin."""
-        for case, attempt in [*self.waiting]:
+        self.doubtful = [number for number in self.doubtful if number in self.waiting]
+        for number in self.doubtful:
+            case, attempt = self.waiting[number]
             refusal = self._refusal(case)
             if refusal:
-                self.waiting.remove((case, attempt))
+                del self.waiting[number]
                 verdict, reason = refusal
                 result = Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1)
                 self.conclude(result)
                 yield result
 
-    def take(self, *, places: int) -> Iterator[tuple[Case, int]]:
+    def take(self, *, places: int) -> list[tuple[Case, int]]:
         """Take out what can begin now: with PLACES that are free, and the services that are waited for."""
-        places -= len(self.engaged)
-        for case, attempt in [*self.waiting]:
-            if places <= 0 and not self.engaged:
+        ready = [number for number in self.engaged if self._is_ready(self.waiting[number][0])]
+        self.engaged.difference_update(ready)
+        places -= len(self.engaged) + len(ready)
+        for number, (case, _) in self.waiting.items() if places > 0 else ():
+            if places <= 0:
                 break
-            if self.is_service(case):
+            if self.is_service(case) or number in self.engaged or number in ready:
                 continue
-            if all(self._state(need) for need in case.needs) and (places > 0 or case.key in self.engaged):
-                places -= case.key not in self.engaged
-                self.engaged.discard(case.key)
-                self.waiting.remove((case, attempt))
-                yield case, attempt
-            elif places > 0 and case.key not in self.engaged and not self._is_behind(case):
+            if self._is_ready(case):
+                ready.append(number)
                 places -= 1
-                self.engaged.add(case.key)
-        yield from self._services()
+            elif not self._is_behind(case):
+                self.engaged.add(number)
+                places -= 1
+        return [self.waiting.pop(number) for number in (*ready, *self._services())]
 
-    def _services(self) -> Iterator[tuple[Case, int]]:
+    def _services(self) -> list[int]:
         """Those that cases which are engaged wait for, and that have what they need themselves."""
-        wanted = {case.key for user, _ in self.waiting if user.key in self.engaged for case in _below(user)}
-        for case, attempt in [*self.waiting]:
-            if case.key in wanted and self.is_service(case) and all(self._state(need) for need in case.needs):
-                self.waiting.remove((case, attempt))
-                yield case, attempt
+        wanted = dict.fromkeys(
+            self.numbers[case.key] for number in self.engaged for case in _below(self.waiting[number][0])
+        )
+        waiting = [self.waiting[number][0] for number in wanted if number in self.waiting]
+        return [case.number for case in waiting if self.is_service(case) and self._is_ready(case)]
+
+    def _is_ready(self, case: Case) -> bool:
+        return all(self._state(need) for need in case.needs)
 
     def _is_behind(self, case: Case) -> bool:
         """Whether something must be over that takes a place of its own, and is not."""

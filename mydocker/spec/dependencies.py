@@ -86,10 +86,11 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
     """For each of SPECS those that it depends on. Raises SpecError with each unknown name, and with a circle."""
     problems: list[str] = []
     found = []
+    named = _by_name(specs) if any(spec.depends_on for spec in specs) else {}
     for spec in specs:
         own = []
         for dependency in spec.depends_on:
-            on, problem = _find(spec, dependency, specs)
+            on, problem = _find(spec, dependency, specs, named)
             if on is not None:
                 own.append(Link(dependency=dependency, on=on))
             elif dependency.required:
@@ -110,12 +111,23 @@ def _file(spec: ContainerSpec) -> str:
     return spec.origin.rpartition(":")[0]
 
 
+def _by_name(specs: collections.abc.Sequence[ContainerSpec]) -> dict[tuple[str, str], list[int]]:
+    """(file, name) -> those of that file that are called so; ("", name) -> those of any."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for number, spec in enumerate(specs):
+        for file in (_file(spec), "") if spec.name else ():
+            found.setdefault((file, spec.name or ""), []).append(number)
+    return found
+
+
 def _find(
-    spec: ContainerSpec, dependency: Dependency, specs: collections.abc.Sequence[ContainerSpec]
+    spec: ContainerSpec,
+    dependency: Dependency,
+    specs: collections.abc.Sequence[ContainerSpec],
+    named: dict[tuple[str, str], list[int]],
 ) -> tuple[int | None, str]:
     """(the index of what DEPENDENCY of SPEC is on, "") or (None, why there is none)."""
-    called = [number for number, other in enumerate(specs) if other.name == dependency.name]
-    near = [number for number in called if _file(specs[number]) == _file(spec)] or called
+    near = named.get((_file(spec), dependency.name)) or named.get(("", dependency.name), [])
     fitting = [number for number in near if _agree(spec, specs[number])]
     if len(fitting) == 1:
         return fitting[0], ""
