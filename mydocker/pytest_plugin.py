@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shlex
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -73,12 +74,13 @@ class SmokeItem(pytest.Item):
             raise NotPassed(result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> str:
-        """What `mydocker test` would say; a traceback only for a defect of ours."""
+        """What `mydocker test` would say below the name; a traceback only for a defect of ours."""
         from mydocker.smoke.textreport import lines_of
 
         error = excinfo.value
         if isinstance(error, NotPassed):
-            return "\n".join(lines_of(error.result))
+            lines = [*lines_of(error.result)][1:]
+            return textwrap.dedent("\n".join(lines))
         if isinstance(error, mydocker.MydockerError):
             return str(error)
         return str(super().repr_failure(excinfo))

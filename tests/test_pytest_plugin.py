@@ -73,8 +73,9 @@ def test_a_spec_file_is_a_file_of_tests(alpine: Command, tmp_path: pathlib.Path)
     assert code == 1
     assert "3 failed, 2 passed, 1 skipped" in text and "not today" in text
     assert "Traceback" not in text and "\x1b" not in text
-    assert '    x.smoke.yaml:11:19: stdout\n      expected: text with "8080"\n      actual:   8081\n' in text
-    assert "    again:    mydocker test x.smoke.yaml:7\n" in text
+    assert '\nx.smoke.yaml:11:19: stdout\n  expected: text with "8080"\n  actual:   8081\n' in text
+    assert "\nagain:    mydocker test x.smoke.yaml:7\n" in text
+    assert re.search(r"^FAILED x\.smoke\.yaml::broken : <b> - x\.smoke\.yaml:7: exit_code$", text, re.MULTILINE)
     assert "image nonesuch:latest for linux/" in text
 
 
