@@ -141,7 +141,7 @@ def _look(page: pathlib.Path, picture: pathlib.Path, *, dark: bool) -> list[list
         f"--blink-settings=preferredColorScheme={0 if dark else 1}",
         f"--user-data-dir={picture.parent / 'profile'}",
     ]
-    options += ["--window-size=1000,1600", f"--screenshot={picture}", page.as_uri()]
+    options += ["--window-size=800,1000", f"--screenshot={picture}", page.as_uri()]
     environment = {**os.environ, "HOME": str(picture.parent)}
     done = subprocess.run(["chromium", *options], capture_output=True, text=True, timeout=100, env=environment)
     assert picture.exists(), done.stderr

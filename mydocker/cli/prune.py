@@ -21,11 +21,13 @@ def prune_command(argv: list[str]) -> int:
     store = Store.open(os.environ)
     if not options.dry_run and os.path.isdir(store.containers):
         rundir.sweep(store.containers)
+    freed = 0
     for path in kept.all_paths(store.root):
-        print(f"kept container {os.path.basename(path).lstrip('.')}")
+        size = kept.size_of(path)
+        print(f"kept container {os.path.basename(path).lstrip('.')}: {megabytes(size)}")
+        freed += size
         if not options.dry_run:
             kept.remove(path)
-    freed = 0
     try:
         for removal in prune(store, dry_run=options.dry_run):
             print(f"{removal.what}: {megabytes(removal.size)}" if removal.size else removal.what)

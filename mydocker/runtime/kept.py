@@ -123,6 +123,18 @@ def _read(path: str) -> Kept:
         raise StoreError(f"cannot read what is kept at {path}: {error}", hint=hint) from None
 
 
+def size_of(path: str) -> int:
+    """The bytes that what is kept at PATH takes on disk, as far as we may look."""
+    total = 0
+    for directory, names, files in os.walk(path):
+        for name in (*names, *files):
+            try:
+                total += os.lstat(f"{directory}/{name}").st_blocks * 512  # stat(2)
+            except OSError:  # a name that is too long to be asked for
+                continue
+    return total
+
+
 def remove(path: str) -> None:
     """Remove what is kept at PATH. Raises OSError."""
     tree.remove(path)

@@ -29,15 +29,18 @@ def rows(path: pathlib.Path) -> list[list[Colour]]:
 
 
 def _unfiltered(kind: int, line: bytearray, above: bytearray, step: int) -> bytearray:
-    """Section 6: each byte is written as its difference from what its neighbours foretell."""
-    for place in range(len(line)):
-        left = line[place - step] if place >= step else 0
-        corner = above[place - step] if place >= step else 0
-        guess = (0, left, above[place], (left + above[place]) // 2, _paeth(left, above[place], corner))[kind]
+    """Section 6: each byte is written as its difference from what its neighbours foretell. Plain loops: it is slow."""
+    if kind == 2:
+        return bytearray([(byte + up) & 255 for byte, up in zip(line, above, strict=True)])
+    for place in range(len(line)) if kind else ():
+        left, corner = (line[place - step], above[place - step]) if place >= step else (0, 0)
+        up = above[place]
+        if kind == 1:
+            guess = left
+        elif kind == 3:
+            guess = (left + up) // 2
+        else:
+            by_left, by_up, by_corner = abs(up - corner), abs(left - corner), abs(left + up - corner - corner)
+            guess = left if by_left <= by_up and by_left <= by_corner else up if by_up <= by_corner else corner
         line[place] = (line[place] + guess) & 255
     return line
-
-
-def _paeth(left: int, up: int, corner: int) -> int:
-    estimate = left + up - corner
-    return min((left, up, corner), key=lambda value: abs(estimate - value))
