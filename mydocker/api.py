@@ -11,7 +11,6 @@ wrong on our side is raised as a child of MydockerError, as errors.py lists them
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
@@ -19,7 +18,7 @@ from mydocker import errors
 from mydocker.errors import HostError, MydockerError, UsageError
 from mydocker.runtime import outcome as runtime
 from mydocker.smoke.alone import run_alone
-from mydocker.smoke.case import Case, Finding
+from mydocker.smoke.case import Finding
 from mydocker.spec.container import ContainerSpec
 from mydocker.spec.load import load_files, load_values
 
@@ -111,9 +110,7 @@ def run(image: str | ContainerSpec | None = None, *words: str, capture: bool = T
     A missing image is pulled. Raises SpecError (with all mistakes in `problems`), ImageError or one of its children,
     HostError, LaunchError: CommandNotFoundError where there is no such command.
     """
-    spec = _spec(image, words, dict(keys))
-    case = Case(number=0, spec=spec.replace(expect=None), file=spec.origin, line=0)
-    finding, _ = run_alone(case, environ=os.environ, capture=capture, kept=sys.maxsize)
+    finding = run_alone(_spec(image, words, dict(keys)), environ=os.environ, capture=capture)
     if finding.outcome is None:
         raise _error(finding)
     return Outcome(**finding.outcome.as_dict(), stdout=finding.stdout, stderr=finding.stderr)

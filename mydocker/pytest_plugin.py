@@ -34,6 +34,10 @@ def pytest_collect_file(file_path: pathlib.Path, parent: pytest.Collector) -> py
 class SmokeFile(pytest.File):
     """A spec file; all its mistakes are one error of collection."""
 
+    def __init__(self, **given: object) -> None:
+        super().__init__(**given)  # type: ignore[arg-type]  # what pytest gives to every file
+        self.results: dict[tuple[str, str], Result] = {}
+
     def collect(self) -> Iterable[pytest.Item]:
         from mydocker.smoke.collect import collect
         from mydocker.smoke.textreport import plain
@@ -50,6 +54,16 @@ class SmokeFile(pytest.File):
             name = plain(case.title) if named else f"line {case.line}"
             yield SmokeItem.from_parent(self, name=name.replace("::", ":"), case=case)
 
+    def result_of(self, case: Case) -> Result:
+        """The verdict on CASE: of a batch of its own, or, if cases need each other, of one with all that are chosen."""
+        from mydocker.smoke.together import examine
+
+        if case.key not in self.results:
+            chosen = [item.case for item in self.session.items if isinstance(item, SmokeItem) and item.parent is self]
+            together = any(each.needs for each in chosen)
+            self.results.update(examine(chosen if together else [case], environ=os.environ))
+        return self.results.pop(case.key)
+
 
 class SmokeItem(pytest.Item):
     """One case of a spec file; its tags are its markers, but for the words that mean something to pytest."""
@@ -64,12 +78,14 @@ class SmokeItem(pytest.Item):
                 self.add_marker(tag)
 
     def runtest(self) -> None:
-        from mydocker.smoke.alone import examine
-        from mydocker.smoke.case import PASSED
+        from mydocker.smoke.case import PASSED, SKIPPED
 
         if self.case.spec.skip:
             pytest.skip(self.case.spec.skip)
-        result = examine(self.case, environ=os.environ)
+        assert isinstance(self.parent, SmokeFile)
+        result = self.parent.result_of(self.case)
+        if result.verdict == SKIPPED:
+            pytest.skip(result.reason)
         if result.verdict != PASSED:
             raise NotPassed(result)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from lab.command import Command
@@ -107,6 +109,67 @@ def test_retries_and_what_comes_true_while_it_runs(alpine: Command, tmp_path: pa
     (tmp_path / "x.smoke.yml").write_text(text)
     said, code = _pytest(tmp_path, env={**alpine.environment})
     assert (_verdicts(said), code) == (["PASSED x.smoke.yml::a", "PASSED x.smoke.yml::b"], 0)
+
+
+NEEDS = """\
+name: store
+image: alpine
+command: [sh, -c, "trap exit TERM; while :; do sleep 0.05; done"]
+---
+name: filled
+image: alpine
+command: [sh, -c, "exit {0}"]
+depends_on: [store]
+---
+name: read
+image: alpine
+command: ["true"]
+depends_on: {{filled: {{condition: service_completed_successfully}}}}
+"""
+
+
+@root
+@pytest.mark.parametrize(
+    ("code", "words", "verdicts"),
+    [
+        (0, (), ["PASSED filled", "PASSED read", "PASSED store"]),
+        (0, ("-k", "read"), ["PASSED read"]),
+        (3, (), ["FAILED filled", "FAILED read", "PASSED store"]),
+        (3, ("-k", "read"), ["FAILED read"]),
+    ],
+)
+def test_cases_that_need_each_other(
+    alpine: Command, tmp_path: pathlib.Path, code: int, words: tuple[str, ...], verdicts: list[str]
+) -> None:
+    """As in `mydocker test`: what a chosen case needs runs too, and a case that lacks what it needs does not run."""
+    (tmp_path / "x.smoke.yaml").write_text(NEEDS.format(code))
+    text, _ = _pytest(tmp_path, *words, env={**alpine.environment})
+    found = re.findall(r"^(PASSED|FAILED|SKIPPED) \S+?::(\w+)", text, re.MULTILINE)
+    assert sorted(" ".join(pair) for pair in found) == verdicts
+    assert ("not run: it needs filled" in text) == (code == 3)
+    assert os.listdir(alpine.store / "containers") == []
+
+
+@root
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_session_that_ends_takes_its_containers_along(
+    alpine: Command, tmp_path: pathlib.Path, number: signal.Signals
+) -> None:
+    mark = f"38{os.getpid()}"
+    (tmp_path / "x.smoke.yaml").write_text(f"image: alpine\ncommand: [sh, -c, 'sleep {mark}']\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    # a shell that runs tests in the background has them ignore SIGINT
+    start = ["env", "--default-signal=INT", *command]
+    environment = {**os.environ, **alpine.environment}
+    process = subprocess.Popen(start, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment)
+    wanted = ["pgrep", "-fx", f"sleep {mark}"]
+    while subprocess.run(wanted, capture_output=True).returncode:
+        time.sleep(0.01)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
+    while os.listdir(alpine.store / "containers") or not subprocess.run(wanted, capture_output=True).returncode:
+        time.sleep(0.01)
 
 
 def test_all_mistakes_of_a_file_are_told_when_it_is_collected(tmp_path: pathlib.Path) -> None:

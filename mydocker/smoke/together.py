@@ -1,56 +1,94 @@
-"""A case with those that it needs, or that need it, run for a program that is not ours, as alone.py runs one by itself.
+"""Several cases, judged for a program that is not ours: a batch in a fresh process, whose results come back whole.
 
-The batch is a fresh interpreter, for it forks its workers and takes signals. It gets the cases as a pickle, and gives
-back the results as one.
+An exception in the waiting program, such as KeyboardInterrupt, ends the batch and its containers.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
-import signal
-import subprocess
-import sys
+import select
+from contextlib import suppress
 
-from mydocker import kernel
 from mydocker.errors import HostError
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.signals import send, signal
+from mydocker.smoke import fresh
 from mydocker.smoke.batch import Batch, Limits
 from mydocker.smoke.schedule import with_needed
+from mydocker.smoke.worker import settle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
     from mydocker.smoke.case import Case, Result
 
-_PROGRAM = "import sys; sys.path += sys.argv[1:]; from mydocker.smoke.together import main; main()"
+_CHUNK = 1 << 16
+_COURTESY = 10_000  # milliseconds for a batch that was interrupted to end its containers
 
 
-def examine_together(case: Case, *, environ: Mapping[str, str]) -> Result:
-    """The verdict on CASE. Raises HostError if the batch was killed."""
-    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    path = [here, *(os.path.abspath(place) for place in sys.path if place)]
-    words = [sys.executable, "-I", "-S", "-c", _PROGRAM, *path]
-    request = pickle.dumps((with_needed([case]), os.getpid()))
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environ), start_new_session=True
-    ) as batch:
-        try:
-            raw, _ = batch.communicate(request)
-        except BaseException:
-            batch.send_signal(signal.SIGINT)  # it ends all that it runs
-            raise
-    if not raw:
+def examine(cases: Sequence[Case], *, environ: Mapping[str, str]) -> dict[tuple[str, str], Result]:
+    """The results of CASES, and of all that they need, by their keys. Raises HostError if there is no interpreter for
+    the batch, or if that is killed."""
+    process = fresh.start("together", with_needed(cases), environ=environ, capture=False, stdin=False)
+    answer = b""
+    try:
+        answer = _hear(process)
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        with suppress(ChildProcessError):  # our program waits for all its children elsewhere
+            os.waitpid(process.pid, 0)
+        os.close(process.answer)
+        os.close(process.pidfd)
+    if not answer:
         raise HostError("the batch was killed before it could tell")
-    results: list[Result] = pickle.loads(raw)
-    return next(result for result in results if result.case.key == case.key)
+    results: list[Result] | str = pickle.loads(answer)
+    if isinstance(results, str):
+        raise HostError(f"the batch failed: {results}")
+    return {result.case.key: result for result in results}
 
 
-def main() -> None:
-    """Be the batch: cases on standard input, results on standard output."""
-    cases, parent = pickle.load(sys.stdin.buffer)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it was gone before we asked to be told
-        os._exit(1)
-    results = [*Batch(cases, limits=Limits(jobs=len(os.sched_getaffinity(0))), environ=os.environ).results()]
-    sys.stdout.buffer.write(pickle.dumps(results))
+def _hear(process: fresh.Fresh) -> bytes:
+    os.set_blocking(process.answer, True)
+    parts = []
+    while part := os.read(process.answer, _CHUNK):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _end(process: fresh.Fresh) -> None:
+    ended = select.poll()
+    ended.register(process.pidfd, select.POLLIN)
+    try:
+        send(process.pidfd, signal.SIGINT)
+        os.set_blocking(process.answer, True)
+        while os.read(process.answer, _CHUNK):
+            pass
+        ended.poll(_COURTESY)
+    finally:
+        send(process.pidfd, signal.SIGKILL)  # its workers, and so their containers, end with it
+
+
+def work_on(cases: Sequence[Case], parent: int) -> NoReturn:
+    """Be the batch."""
+    try:
+        settle(parent)
+        _tell(_results(cases))
+    finally:
+        os._exit(0)
+
+
+def _results(cases: Sequence[Case]) -> list[Result] | str:
+    """What they come to; or what is wrong with us."""
+    try:
+        return [*Batch(cases, limits=Limits(jobs=len(os.sched_getaffinity(0))), environ=os.environ).results()]
+    except Exception as error:  # a defect of ours, told where somebody sees it
+        return f"{type(error).__name__}: {error}"
+
+
+def _tell(answer: object) -> None:
+    with open(fresh.ANSWER, "wb") as file:
+        pickle.dump(answer, file)

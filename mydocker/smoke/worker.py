@@ -127,7 +127,7 @@ def work(
     Unless HEARING is -1, it hears there whether to keep what the container wrote.
     """
     try:
-        _settle(parent)
+        settle(parent)
         _tell(finding, _run(spec, environ, finding, role, hearing))
     except MydockerError as error:
         told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
@@ -142,7 +142,8 @@ def work(
         os._exit(0)
 
 
-def _settle(parent: int) -> None:
+def settle(parent: int) -> None:
+    """Be a process of ours alone: in a session of its own, gone with PARENT, with the signals that Python has."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was gone before we asked to be told
         os._exit(1)
