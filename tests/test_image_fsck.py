@@ -6,6 +6,7 @@ import fcntl
 import gzip
 import hashlib
 import io
+import json
 import os
 import pathlib
 import pwd
@@ -113,6 +114,7 @@ def test_a_byte_flipped_anywhere_is_named_and_repaired(pulled: Command) -> None:
     files = sorted(path for path in pulled.store.rglob("*") if path.is_file() and not path.is_symlink())
     chooser = random.Random(1)
     assert len(files) > 12
+    before = _listed(pulled)
     for path in files:
         data = bytearray(path.read_bytes()) if path.exists() else bytearray()
         if not data:
@@ -126,8 +128,45 @@ def test_a_byte_flipped_anywhere_is_named_and_repaired(pulled: Command) -> None:
         repaired = pulled("fsck", "--repair")
         assert repaired.code == 1 and b"(removed)" in repaired.stdout and not repaired.stderr
         assert pulled("fsck").code == 0
-        assert pulled("pull", "-q", "fsck/one", "fsck/two").code == 0
-        assert pulled("fsck").code == 0
+        if b"is damaged" in repaired.stdout:  # the name itself, and with it what it meant
+            assert pulled("pull", "-q", "fsck/one", "fsck/two").code == 0
+        assert _listed(pulled) == before, path
+
+
+def _listed(command: Command) -> list[dict[str, object]]:
+    """All names and what they mean."""
+    rows = json.loads(command("images", "--format", "json").stdout)
+    return [{key: row[key] for key in ("repository", "tag", "id", "digest")} for row in rows]
+
+
+@root
+def test_a_repair_that_cannot_fetch_says_so(pulled: Command, registry: Registry) -> None:
+    """The registry is gone, so is the image; what it shares with the other one too, and both are named."""
+    pulled("tag", "fsck/one", "mine:1")
+    [path] = pulled.store.glob("layers/*/etc/shared")
+    path.write_bytes(b"damaged")
+    conf = pulled.directory / "config" / "containers" / "registries.conf"
+    conf.write_text(conf.read_text().replace(registry.address, "127.0.0.1:1"))
+    done = pulled("fsck", "--repair")
+    said = done.stdout.decode().splitlines()[-2:]
+    assert done.code == 1 and not done.stderr
+    assert [line.partition(": cannot be fetched again: registry 127.0.0.1:1: ")[0] for line in said] == [
+        "image fsck/one:latest (linux/amd64)",
+        "image fsck/two:latest (linux/amd64)",
+    ]
+    assert _listed(pulled) == [] and pulled("fsck").code == 0
+
+
+@root
+def test_a_repair_fetches_what_the_names_meant_not_what_they_mean_now(pulled: Command, registry: Registry) -> None:
+    pulled("tag", "fsck/one", "mine:1")
+    before = _listed(pulled)
+    registry.push(oci.image([layer({"newer": b"1"})]), "fsck/one")
+    [path] = pulled.store.glob("layers/*/one")
+    path.unlink()
+    done = pulled("fsck", "--repair")
+    assert done.code == 1 and b"fsck/one:latest (linux/amd64): fetched again" in done.stdout
+    assert _listed(pulled) == before and path.exists() and pulled("fsck").code == 0
 
 
 @root

@@ -10,7 +10,7 @@ from mydocker.cli import NEGATIVE
 from mydocker.cli.output import printable
 from mydocker.cli.parser import Parser
 from mydocker.errors import StoreError
-from mydocker.image import fsck, lock
+from mydocker.image import fsck, lock, restore
 from mydocker.image.fsck import Damage
 from mydocker.image.store import Store
 
@@ -18,17 +18,23 @@ from mydocker.image.store import Store
 def fsck_command(argv: list[str]) -> int:
     """0 if the store is whole; 1 if it is damaged, also if the damage has been repaired."""
     parser = Parser("fsck", description="Check every byte of the store: names, manifests, configs and layers.")
-    parser.add_argument("--repair", action="store_true", help="remove what is damaged: the next pull fetches it again")
+    parser.add_argument("--repair", action="store_true", help="remove what is damaged, and fetch it again")
     options = parser.parse_args(argv)
     store = Store.open(os.environ)
     if not store.is_there():
         return 0
     if not options.repair:
         return _report(fsck.check(store), fate=lambda damage: "")
+    before = restore.names(store)
     with lock.exclusive(store.layers) as free:
         if not free:
             raise StoreError("a pull is under way, and needs what a repair may remove", hint="try again later")
-        return _report(fsck.check(store), fate=_repair)
+        status = _report(fsck.check(store), fate=_repair)
+    for each in restore.restore(store, before, environ=os.environ):
+        print(
+            printable(f"image {each.name}: {f'cannot be fetched again: {each.why}' if each.why else 'fetched again'}")
+        )
+    return status
 
 
 def _report(found: Iterable[Damage], *, fate: Callable[[Damage], str]) -> int:

@@ -113,7 +113,8 @@ def entries(store: Store, *, broken: Callable[[str, Exception], None] | None = N
             ref = read_ref(path)
             if checksum(ref.manifest, ref.config, read(store.blob_path(ref.config))) != ref.crc32:
                 raise ValueError("its sum is wrong")
-            yield Entry(path=path, reference=_reference(store, path, ref), platform=_platform(path), ref=ref)
+            reference, platform = name_at(store, path, ref)
+            yield Entry(path=path, reference=reference, platform=platform, ref=ref)
         except (FileNotFoundError, ValueError, UsageError) as error:
             if broken:
                 broken(path, error)
@@ -129,6 +130,11 @@ def ref_paths(store: Store) -> list[str]:
         if not isinstance(problem, FileNotFoundError):
             raise StoreError(f"cannot read the store {store.root}: {problem.strerror}: {problem.filename}")
     return sorted(found)
+
+
+def name_at(store: Store, path: str, ref: Ref) -> tuple[Reference, Platform]:
+    """Which name, on which platform, the ref at PATH is. ValueError, UsageError if no name belongs there."""
+    return _reference(store, path, ref), _platform(path)
 
 
 def _reference(store: Store, path: str, ref: Ref) -> Reference:
