@@ -8,8 +8,6 @@ import pathlib
 import re
 import shlex
 import signal
-import time
-from collections.abc import Callable
 
 import junitparser
 import pytest
@@ -17,6 +15,7 @@ import tap.parser
 import yaml
 from lab import busybox
 from lab.command import Command, Result
+from lab.processes import sleeping, wait_for
 from lab.registry import Registry
 
 root = pytest.mark.root
@@ -31,12 +30,6 @@ def _marks(done: Result) -> list[str]:
     """`passed one`, … of each case, without the seconds."""
     found = re.findall(r"^(passed|FAILED|ERROR|skipped) +(.*?)(?:  +[\d.]+ s.*)?$", done.stdout.decode(), re.MULTILINE)
     return [" ".join(pair) for pair in found]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until CONDITION holds, for as long as a test may take."""
-    while not condition():
-        time.sleep(0.01)
 
 
 SCRIPT = (
@@ -223,7 +216,7 @@ def test_a_watched_container_that_does_not_end_is_killed(alpine: Command, tmp_pa
         f"name: a\nimage: alpine\ncommand: [sleep, '{mark}']\nexpect: {{within: 9s, files: [{{path: /etc/passwd}}]}}\n"
     )
     done = _test(alpine, tmp_path, text)
-    assert (_marks(done), done.code, _running(mark)) == (["passed a"], 0, [])
+    assert (_marks(done), done.code, sleeping(mark)) == (["passed a"], 0, [])
 
 
 @root
@@ -238,12 +231,12 @@ def test_a_batch_that_is_stopped_still_reports(alpine: Command, tmp_path: pathli
     if way == "signal":
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"passed  a")
-        wait_for(lambda: len(_running(mark)) == 2)
+        wait_for(lambda: len(sleeping(mark)) == 2)
         process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (130 if way == "signal" else 3, b"")
     assert stdout.count(b"ERROR") == 3 and stdout.count(b"not run: ") == 1
-    assert _running(mark) == []
+    assert sleeping(mark) == []
     assert os.listdir(alpine.store / "containers") == []
     assert junitparser.JUnitXml.fromfile(str(tmp_path / "x.xml")).tests == 4
 
@@ -253,22 +246,10 @@ def test_killing_a_batch_leaves_nothing(alpine: Command, tmp_path: pathlib.Path)
     mark = f"32{os.getpid()}"
     (tmp_path / "x.smoke.yaml").write_text(_simple(f"sleep {mark}", f"sleep {mark}"))
     process = alpine.start("test", "-j", "2", "x.smoke.yaml", cwd=tmp_path)
-    wait_for(lambda: len(_running(mark)) == 2)
+    wait_for(lambda: len(sleeping(mark)) == 2)
     process.kill()
     process.communicate()
-    wait_for(lambda: not _running(mark) and not os.listdir(alpine.store / "containers"))
-
-
-def _running(mark: str) -> list[int]:
-    """The processes of the machine that were started as `sleep MARK`."""
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if (path / "cmdline").read_bytes() == f"sleep\0{mark}\0".encode():
-                found.append(int(path.name))
-        except OSError:  # it has just ended
-            pass
-    return found
+    wait_for(lambda: not sleeping(mark) and not os.listdir(alpine.store / "containers"))
 
 
 HOSTILE = SIMPLE.format("a # <b>", 'printf "\\033[31mred\\000\\377 <&>]]>\\n"; exit 1') + "---\n"

@@ -1,6 +1,6 @@
 """The batch: cases are run, several at once, by one process with one loop; results come as they are had.
 
-Each case has a worker; the loop hears their pipes, their ends and our signals. Nothing else is shared, so outputs
+Each case has a worker while it runs; the loop hears their pipes and our signals. Nothing else is shared, so outputs
 cannot mix. A signal that asks us to end stops all workers, and what they had found is still reported.
 """
 
@@ -15,10 +15,11 @@ from functools import partial
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.signals import STOPPING, Signals, send, signal
 from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Result, Span
+from mydocker.smoke.crew import Crew
 from mydocker.smoke.judge import judge
 from mydocker.smoke.schedule import Schedule
 from mydocker.smoke.underway import Underway
-from mydocker.smoke.worker import Role, start
+from mydocker.smoke.worker import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +45,8 @@ class Batch:
 
     def __init__(self, cases: Sequence[Case], *, limits: Limits, environ: Mapping[str, str]) -> None:
         self.schedule = Schedule(cases)
-        self.limits, self.environ = limits, environ
+        self.limits = limits
+        self.crew = Crew({case.number: case.spec for case in cases}, environ=environ, keep=limits.keep)
         self.running: dict[int, Underway] = {}  # by pidfd
         self.spans: dict[int, list[Span]] = {}  # by the number of the case
         self.poll = select.poll()
@@ -70,6 +72,7 @@ class Batch:
             finally:
                 for run in self.running.values():
                     send(run.worker.pidfd, signal.SIGKILL)
+                self.crew.end()
 
     def _begin_more(self) -> None:
         while self.schedule.waiting and self.stopped:
@@ -86,10 +89,9 @@ class Batch:
     def _begin(self, case: Case, attempt: int) -> None:
         service = self.schedule.is_service(case)
         role = Role(service=service, health=self.schedule.wants_health(case))
-        worker = start(case.spec, environ=self.environ, role=role, keep=self.limits.keep)
+        worker = self.crew.start(case.number, role=role)
         run = Underway(case, worker, attempt=attempt, slot=self._free_slot(service=service), service=service)
         self.running[run.worker.pidfd] = run
-        self._on(run.worker.pidfd, partial(self._end, run))
         for descriptor in run.heard:
             self._on(descriptor, partial(self._hear, run, descriptor))
 
@@ -144,7 +146,9 @@ class Batch:
     def _hear(self, run: Underway, descriptor: int) -> None:
         if not run.hear(descriptor):
             self._forget(descriptor)
-        if run.asks:
+        if run.over:
+            self._end(run)
+        elif run.asks:
             run.answer(keep=not self.ending and self._is_lost(run))
 
     def _is_lost(self, run: Underway) -> bool:
@@ -157,10 +161,11 @@ class Batch:
         return run.attempt <= run.case.spec.retries and not run.service and not self.stopped
 
     def _end(self, run: Underway) -> None:
-        for descriptor in (run.worker.pidfd, *run.heard):
+        for descriptor in run.heard:
             self._forget(descriptor)
         del self.running[run.worker.pidfd]
-        finding = run.finish()
+        finding = run.conclude()
+        self.crew.take_back(run.worker, reusable=run.has_told_all and not (run.asked or self.ending))
         if self.ending:
             result = Result(case=run.case, verdict=ERROR, reason=self.stopped, finding=finding, attempts=run.attempt)
         else:

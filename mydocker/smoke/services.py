@@ -34,7 +34,7 @@ class Services:
             self.stop(key)
 
     def begin(self, case: Case, *, health: bool) -> None:
-        worker = start(case.spec, environ=self.environ, role=Role(service=True, health=health), capture=False)
+        worker = start(case.spec, environ=self.environ, role=Role(service=True, health=health))
         self.running[case.key] = Underway(case, worker, attempt=1, service=True)
 
     def wait(self) -> Iterator[tuple[Case, Finding]]:

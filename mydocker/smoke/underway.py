@@ -51,6 +51,7 @@ class Underway:
         self.due: float | None = None  # when the time is over; then, when to insist
         self.live: tuple[Failure, ...] | None = None
         self.news = False
+        self.over = False  # the finding has ended, so all is cleared away
         self.told: dict[str, Any] = {}  # by the worker
         self.seen: dict[str, Any] = {}  # by the watcher, while the container runs
 
@@ -68,6 +69,7 @@ class Underway:
             more = bool(data)
         self.heard[descriptor] += data
         if descriptor == self.worker.finding:
+            self.over = not data
             self._understand()
         self.news = True
         return more
@@ -88,6 +90,11 @@ class Underway:
     def asks(self) -> bool:
         """Whether the worker waits to hear if it is to keep what its container wrote."""
         return self.word >= 0 and "outcome" in self.told
+
+    @property
+    def has_told_all(self) -> bool:
+        """False of a worker that is dying: its pipes end before it is seen to be dead."""
+        return "outcome" in self.told or "problem" in self.told
 
     def preview(self) -> Finding:
         """What will have been found, of a worker that asks: its container has ended, and has written all it will."""
@@ -144,14 +151,18 @@ class Underway:
             send(self.worker.pidfd, signal.SIGTERM)
 
     def finish(self) -> Finding:
-        """What was found, after the worker's end."""
+        """What was found, after the end of a worker that ran this alone."""
         with suppress(ChildProcessError):  # our program has SIGCHLD ignored, or waits for all its children elsewhere
             os.waitpid(self.worker.pid, 0)
+        os.close(self.worker.pidfd)
+        return self.conclude()
+
+    def conclude(self) -> Finding:
+        """What was found, once all is cleared away."""
         for descriptor in self.heard:
             while self.hear(descriptor):
                 pass
             os.close(descriptor)
-        os.close(self.worker.pidfd)
         if self.word >= 0:  # it has never asked
             self.answer(keep=False)
         finding = self._found(self.told.get("facts", {}))

@@ -1,8 +1,8 @@
-"""A worker: a process of our own that runs one spec and tells what it found.
+"""A worker: a process of our own that runs a spec and tells what it found.
 
-A batch forks it, so it has everything imported already; alone.py starts it. It has a session of its own, so that Ctrl-C
-reaches its parent alone, and it dies with that. What the container writes goes into pipes; the finding comes as lines
-of JSON.
+It is forked, so it has everything imported already, by a batch (crew.py) or for a service; alone.py starts it anew. It
+has a session of its own, so that Ctrl-C reaches its parent alone, and it dies with that. What the container writes goes
+into pipes; the finding comes as lines of JSON.
 """
 
 from __future__ import annotations
@@ -64,80 +64,30 @@ class Worker(Record):
     word: int = -1
 
 
-def start(
-    spec: ContainerSpec,
-    *,
-    environ: Mapping[str, str],
-    role: Role = ALONE,
-    capture: bool = True,
-    keep: bool = False,
-) -> Worker:
-    """Start running SPEC. The caller has one thread, and blocks the signals that are not meant for the worker.
+def start(spec: ContainerSpec, *, environ: Mapping[str, str], role: Role) -> Worker:
+    """Start running SPEC, which writes to our own stdout and stderr.
 
-    Without CAPTURE, the container writes to our own stdout and stderr. With KEEP, the worker tells the outcome while
-    the container is still there, and waits for KEEP_IT or for the end of the pipe.
+    The caller has one thread, and blocks the signals that are not meant for the worker.
     """
-    pipes = [os.pipe() if wanted else (-1, -1) for wanted in (capture, capture, True)]
-    hearing, word = os.pipe() if keep else (-1, -1)
+    finding, writer = os.pipe()
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        if keep:
-            os.close(word)
-        _become_worker(spec, environ, parent, [writer for _, writer in pipes], role, hearing)
-    if keep:
-        os.close(hearing)
-    for reader, writer in pipes:
-        if reader >= 0:
-            os.close(writer)
-            os.set_blocking(reader, False)
-    stdout, stderr, finding = (reader for reader, _ in pipes)
-    return Worker(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, finding=finding, word=word)
+        gc.freeze()  # what it shares with us is never garbage, and looking at it would copy every page of it
+        try:
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        finally:
+            work(spec, environ=environ, parent=parent, finding=writer, role=role)
+    os.close(writer)
+    os.set_blocking(finding, False)
+    return Worker(pid=pid, pidfd=os.pidfd_open(pid), stdout=-1, stderr=-1, finding=finding)
 
 
-def _become_worker(
-    spec: ContainerSpec, environ: Mapping[str, str], parent: int, writers: list[int], role: Role, hearing: int
-) -> NoReturn:
-    """In the fork, to its end.
-
-    It lives too briefly to make garbage, and looking for some would copy every page that it shares with the batch.
-    """
-    gc.disable()
-    try:
-        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-        for number, writer in enumerate(writers[:2], start=1):
-            if writer >= 0:
-                os.dup2(writer, number)
-                os.close(writer)
-    finally:
-        work(spec, environ=environ, parent=parent, finding=writers[2], role=role, hearing=hearing)
-
-
-def work(
-    spec: ContainerSpec,
-    *,
-    environ: Mapping[str, str],
-    parent: int,
-    finding: int,
-    role: Role = ALONE,
-    hearing: int = -1,
-) -> NoReturn:
-    """Be the worker, to its end: a child of process PARENT that tells on descriptor FINDING what it finds.
-
-    Unless HEARING is -1, it hears there whether to keep what the container wrote.
-    """
+def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, finding: int, role: Role = ALONE) -> NoReturn:
+    """Be the worker of SPEC, to its end: a child of process PARENT that tells on descriptor FINDING what it finds."""
     try:
         settle(parent)
-        _tell(finding, _run(spec, environ, finding, role, hearing))
-    except MydockerError as error:
-        told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
-        _tell(finding, {**told, "kind": type(error).__name__})
-    except KeyboardInterrupt:
-        _tell(finding, {"problem": "interrupted"})
-    except OSError as error:
-        _tell(finding, {"problem": refused_by_host(error).message, "kind": HostError.__name__})
-    except BaseException as error:  # a defect of ours must not run on as a second batch
-        _tell(finding, {"problem": f"{type(error).__name__}: {error}"})
+        attempt(spec, environ=environ, finding=finding, role=role)
     finally:
         os._exit(0)
 
@@ -151,6 +101,27 @@ def settle(parent: int) -> None:
     sys.stdout = sys.stderr = None  # what is ours is told through a pipe of its own
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def attempt(
+    spec: ContainerSpec, *, environ: Mapping[str, str], finding: int, role: Role = ALONE, hearing: int = -1
+) -> None:
+    """Run SPEC, and tell on descriptor FINDING what was found, whatever happens.
+
+    Unless HEARING is -1, the outcome is told while the container is still there, and there it is said whether to keep
+    what it wrote: by KEEP_IT, or by the end of the pipe.
+    """
+    try:
+        _tell(finding, _run(spec, environ, finding, role, hearing))
+    except MydockerError as error:
+        told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
+        _tell(finding, {**told, "kind": type(error).__name__})
+    except KeyboardInterrupt:
+        _tell(finding, {"problem": "interrupted"})
+    except OSError as error:
+        _tell(finding, {"problem": refused_by_host(error).message, "kind": HostError.__name__})
+    except BaseException as error:  # a defect of ours must not run on as a second batch
+        _tell(finding, {"problem": f"{type(error).__name__}: {error}"})
 
 
 def _tell(finding: int, words: Mapping[str, Any]) -> None:

@@ -1,0 +1,120 @@
+"""The crew of a batch: workers that run one case after another, since to fork one costs a third of a container's time.
+
+A worker has the specs from its batch, by number, and gets with each order the pipes for that case alone. It closes the
+finding when all of the case is cleared away: that is the end of a case. Outputs of two cases cannot mix.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import socket
+from contextlib import suppress
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.signals import send, signal
+from mydocker.smoke.worker import Role, Worker, attempt, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+    from mydocker.spec.container import ContainerSpec
+
+_ORDER = 4096  # bytes, more than an order has
+
+
+class Crew:
+    """The workers, busy and idle. With `keep`, they tell the outcome while a container is still there (worker.py).
+
+    The caller has one thread, and blocks the signals that are not meant for the workers.
+    """
+
+    def __init__(self, specs: Mapping[int, ContainerSpec], *, environ: Mapping[str, str], keep: bool) -> None:
+        self.specs, self.environ, self.keep = specs, environ, keep
+        self.idle: list[tuple[int, int]] = []  # pid and pidfd
+        self.desks: dict[int, socket.socket] = {}  # where each takes its orders, by its pid
+
+    def start(self, number: int, *, role: Role) -> Worker:
+        """Have the spec of that NUMBER run."""
+        pid, pidfd = self.idle.pop() if self.idle else self._hire()
+        pipes = [os.pipe() for _ in range(3)]
+        hearing, word = os.pipe() if self.keep else (-1, -1)
+        sent = [writer for _, writer in pipes] + ([hearing] if self.keep else [])
+        order = json.dumps({"number": number, "service": role.service, "health": role.health}).encode()
+        with suppress(OSError):  # somebody has killed it: its pipes say so
+            socket.send_fds(self.desks[pid], [order], sent)
+        for writer in sent:
+            os.close(writer)
+        stdout, stderr, finding = (reader for reader, _ in pipes)
+        for reader in (stdout, stderr, finding):
+            os.set_blocking(reader, False)
+        return Worker(pid=pid, pidfd=pidfd, stdout=stdout, stderr=stderr, finding=finding, word=word)
+
+    def take_back(self, worker: Worker, *, reusable: bool) -> None:
+        """Its case has ended.
+
+        One that was sent signals, of which one may still be under way, is not REUSABLE, nor one that ended by itself.
+        """
+        if reusable and not select.select([worker.pidfd], [], [], 0)[0]:
+            self.idle.append((worker.pid, worker.pidfd))
+        else:
+            self._dismiss(worker.pid, worker.pidfd)
+
+    def end(self) -> None:
+        """Dismiss those that are idle."""
+        while self.idle:
+            self._dismiss(*self.idle.pop())
+
+    def _hire(self) -> tuple[int, int]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._serve(theirs, parent)
+        theirs.close()
+        self.desks[pid] = ours
+        return pid, os.pidfd_open(pid)
+
+    def _dismiss(self, pid: int, pidfd: int) -> None:
+        send(pidfd, signal.SIGKILL)  # it holds nothing any more
+        os.waitpid(pid, 0)
+        os.close(pidfd)
+        self.desks.pop(pid).close()
+
+    def _serve(self, desk: socket.socket, parent: int) -> NoReturn:
+        """In the worker, to its end.
+
+        What it shares with the batch is never garbage, and looking at it would copy every page of it.
+        """
+        gc.freeze()
+        try:
+            settle(parent)
+            os.closerange(3, desk.fileno())  # the ends of pipes that are other workers'
+            os.closerange(desk.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+            while True:
+                signal.pthread_sigmask(signal.SIG_SETMASK, [])
+                order, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4, socket.MSG_CMSG_CLOEXEC)
+                if not order:
+                    break
+                self._carry_out(json.loads(order), *descriptors)
+        except KeyboardInterrupt:  # a signal for a case that had just ended
+            pass
+        finally:
+            os._exit(0)
+
+    def _carry_out(self, order: dict[str, int], stdout: int, stderr: int, finding: int, hearing: int = -1) -> None:
+        nothing = os.open("/dev/null", os.O_RDWR)
+        for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):
+            os.dup2(source, number)
+        os.close(stdout)
+        os.close(stderr)
+        role = Role(service=bool(order["service"]), health=bool(order["health"]))
+        attempt(self.specs[order["number"]], environ=self.environ, finding=finding, role=role, hearing=hearing)
+        for number in (1, 2):
+            os.dup2(nothing, number)
+        for descriptor in (nothing, hearing, finding):  # the finding last
+            if descriptor >= 0:
+                os.close(descriptor)
