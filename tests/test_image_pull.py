@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +86,56 @@ def test_no_request_for_what_is_here(registry: Registry, pull: Pull) -> None:
     assert len(pull("pull/shared").lowerdirs) == 1
     assert len(pull("pull/shared", policy="always").lowerdirs) == 2
     assert [registry.blob_fetches(oci.digest(blob)) for blob in second.layers] == [1, 1]
+
+
+@pytest.mark.parametrize("of_many", [False, True])
+def test_always_asks_once_what_a_name_means_now(
+    registry: Registry, pull: Pull, store: pathlib.Path, of_many: bool
+) -> None:
+    """And no more if that is here, under whatever name; then the name means that."""
+    images = [oci.image([layer({"a": os.urandom(9)})], env=[f"N={n}"]) for n in range(2)]
+    tops = [oci.index([image]) if of_many else image for image in images]
+    for tag, top in zip(("moving", "other"), tops, strict=True):
+        registry.push(top, "pull/once", tag=tag)
+        assert pull(f"pull/once:{tag}").config.env
+    registry.push(tops[1], "pull/once", tag="moving")
+    before = registry.requests()
+    for _ in range(2):
+        assert pull("pull/once:moving", policy="always").config.env == ("N=1",)
+    assert registry.requests()[len(before) :] == [("GET", "/v2/pull/once/manifests/moving", 200)] * 2
+    assert pull("pull/once:moving", policy="never").config.env == ("N=1",)
+    (path,) = (store / "layers").glob(f"*{oci.digest(_inflated(images[1])).removeprefix('sha256:')}*")
+    tree.remove(str(path))
+    assert contents(pull("pull/once:moving", policy="always"))
+
+
+def _inflated(image: oci.Image) -> bytes:
+    return gzip.decompress(image.layers[0])
+
+
+def test_an_image_is_found_as_fast_among_five_hundred(
+    registry: Registry, pull: Pull, store: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """By the same calls: what they ask of the store is counted."""
+    registry.push(oci.image([layer({"a": b"1"})]), "pull/many")
+    one = pull("pull/many")
+    alone = _asked_of(store, registry, "pull/many", tmp_path / "trace")
+    there = Store(str(store))
+    config = next(catalog.entries(there)).ref.config
+    for number in range(500):
+        name = Reference.parse(f"{registry.address}/{'pull' if number % 2 else f'p{number}'}/many:{number}")
+        there.record_ref(name, HOST, manifest=one.manifest, config=config, origin=name)
+    assert len(catalog.images(there)) > 0 and len(list(catalog.entries(there))) > 500
+    assert _asked_of(store, registry, "pull/many", tmp_path / "trace") == alone
+    assert 3 < len(alone) < 20
+
+
+def _asked_of(store: pathlib.Path, registry: Registry, name: str, trace: pathlib.Path) -> list[str]:
+    """The system calls on STORE that resolving NAME takes, without what they return."""
+    command = [sys.executable, "-c", PULL, f"{registry.address}/{name}", str(store)]
+    subprocess.run(["strace", "-f", "-y", "-qq", "-o", str(trace), *command], check=True)
+    lines = [line.split(maxsplit=1)[1] for line in trace.read_text(errors="replace").splitlines()]
+    return [re.sub(r" = .*|0x\w+|\{.*\}", "", line) for line in lines if str(store) in line and "execve" not in line]
 
 
 def test_never_asks_nobody(pull: Pull, store: pathlib.Path) -> None:

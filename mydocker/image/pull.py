@@ -14,7 +14,7 @@ from mydocker.image.limits import Limits
 from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
 from mydocker.image.progress import Step, silence
 from mydocker.image.source import open_source
-from mydocker.image.store import Store
+from mydocker.image.store import Store, read_ref
 from mydocker.image.stored import ImageConfig, StoredImage
 from mydocker.image.verified import Verified
 from mydocker.record import Record
@@ -54,18 +54,13 @@ def pull(
             progress(Step(text=f"pulling {reference.familiar}"))
             if store.ids and store.ids.is_single:
                 progress(Step(text=ONE_OWNER))
-            found = _manifest(origin, reference, platform)
-            raw_config = _config(origin, found.manifest.config)
-            config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
-            wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
-            _fetch(wanted, origin, store, Limits.of(environ), progress)
-            store.put_blob(found.manifest.config.digest, raw_config)
-            store.put_blob(found.digest, found.raw)
-            for name in _names(reference, found.digests):
-                config_digest = found.manifest.config.digest
-                store.record_ref(name, platform, manifest=found.digest, config=config_digest, origin=reference)
-            progress(Step(text=f"{reference.familiar}: {found.digest}"))
-            return store.image(reference, found.digest, config, diff_ids)
+            raw, content_type = _top(origin, reference)
+            image = _present(store, reference, _digest(raw), platform)
+            if image is None:
+                found = _manifest(origin, raw, content_type, reference, platform)
+                image = _complete(found, origin, reference, platform, store, Limits.of(environ), progress)
+            progress(Step(text=f"{reference.familiar}: {image.manifest}"))
+            return image
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise StoreError(
@@ -93,13 +88,51 @@ def _fetch(
         layers.fetch(wanted, source=source, store=store, limits=limits, progress=progress)
 
 
-def _manifest(source: Source, reference: Reference, platform: Platform) -> _Found:
-    identifier = str(reference.digest or reference.tag)
-    raw, content_type = source.manifest(identifier)
+def _present(store: Store, reference: Reference, digest: Digest, platform: Platform) -> StoredImage | None:
+    """The image, under REFERENCE from now on, if all that the manifest or index with DIGEST means is here."""
+    by_digest = reference.replace(location=None, tag=None, digest=digest)
+    image = store.find(by_digest, platform)
+    if image is None:
+        return None
+    ref = read_ref(store.ref_path(by_digest, platform))
+    for name in _names(reference, ()):
+        store.record_ref(name, platform, manifest=ref.manifest, config=ref.config, origin=reference)
+    return image.replace(reference=reference)
+
+
+def _complete(
+    found: _Found,
+    origin: Source,
+    reference: Reference,
+    platform: Platform,
+    store: Store,
+    limits: Limits,
+    progress: Callable[[Step], None],
+) -> StoredImage:
+    """Fetch what the store lacks of what was FOUND, and name it."""
+    raw_config = _config(origin, found.manifest.config)
+    config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
+    wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
+    _fetch(wanted, origin, store, limits, progress)
+    store.put_blob(found.manifest.config.digest, raw_config)
+    store.put_blob(found.digest, found.raw)
+    for name in _names(reference, found.digests):
+        config_digest = found.manifest.config.digest
+        store.record_ref(name, platform, manifest=found.digest, config=config_digest, origin=reference)
+    return store.image(reference, found.digest, config, diff_ids)
+
+
+def _top(source: Source, reference: Reference) -> tuple[bytes, str | None]:
+    """The manifest or index that REFERENCE means, and its media type if the source says one."""
+    raw, content_type = source.manifest(str(reference.digest or reference.tag))
+    if reference.digest and _digest(raw) != reference.digest:
+        raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {_digest(raw)}")
+    return raw, content_type
+
+
+def _manifest(source: Source, raw: bytes, content_type: str | None, reference: Reference, platform: Platform) -> _Found:
     parsed = parse_manifest(raw, content_type=content_type)
     digest = _digest(raw)
-    if reference.digest and digest != reference.digest:
-        raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {digest}")
     if isinstance(parsed, Manifest):
         return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
     chosen = _choose(parsed, platform, reference)
