@@ -14,11 +14,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, Self
 
-from mydocker.errors import ImageError, ImageNotFoundError
+from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image import jsontext
 from mydocker.image.config import parse_config
 from mydocker.image.files import Blob, Files
 from mydocker.image.manifest import MANIFEST_TYPES, Descriptor
+from mydocker.reference import Reference
 
 REF_NAME = "org.opencontainers.image.ref.name"
 FULL_NAME = "io.containerd.image.name"
@@ -83,10 +84,27 @@ class Layout:
         except FileNotFoundError:
             raise ImageError(f"{self._where}: {what}: {name} is missing") from None
 
+    def _is_meant(self, names: list[str]) -> bool:
+        """Whether the selector means an image with these NAMES: it may be shorter than they are, as everywhere."""
+        if not self._selector or self._selector in names:
+            return True
+        wanted = _reference(self._selector)
+        return wanted is not None and any(_reference(name) == wanted for name in names)
+
     def _unknown(self) -> ImageNotFoundError:
         known = ", ".join(name or "one without a name" for name in self.names())
         wanted = f"no image {self._selector!r}" if self._selector else "several images"
         return ImageNotFoundError(f"{self._where}: {wanted}", hint=f"it has {ascii(known)[1:-1]}")
+
+
+def _reference(name: str) -> Reference | None:
+    """What NAME means to a registry; None for a mere tag."""
+    if "/" not in name and ":" not in name:
+        return None
+    try:
+        return Reference.parse(f"docker://{name}")
+    except UsageError:
+        return None
 
 
 class OciLayout(Layout):
@@ -100,7 +118,7 @@ class OciLayout(Layout):
         return [jsontext.mapping(entry, what) for entry in entries]
 
     def _chosen(self) -> tuple[bytes, str | None]:
-        found = [entry for entry in self._entries() if not self._selector or self._selector in _entry_names(entry)]
+        found = [entry for entry in self._entries() if self._is_meant(_entry_names(entry))]
         if len(found) != 1:
             raise self._unknown()
         digest = jsontext.string(found[0].get("digest"), f"{self._where}: index.json: digest")
@@ -157,7 +175,7 @@ class DockerArchive(Layout):
         ]
 
     def _chosen(self) -> tuple[bytes, str | None]:
-        found = [item for item in self._items() if not self._selector or self._selector in _repo_tags(item)]
+        found = [item for item in self._items() if self._is_meant(_repo_tags(item))]
         if len(found) != 1:
             raise self._unknown()
         what = f"{self._where}: manifest.json"
