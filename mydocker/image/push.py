@@ -11,13 +11,12 @@ import hashlib
 import json
 import os
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO
 
 from mydocker.errors import ImageError, StoreError, UsageError
-from mydocker.image import blob, catalog, jsontext, lock, manifest, rebuilt
+from mydocker.image import blob, catalog, jsontext, lock, manifest, pack, rebuilt
 from mydocker.image.blob import Source
 from mydocker.image.catalog import Image
 from mydocker.image.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, compression, parse_manifest
@@ -28,7 +27,6 @@ from mydocker.image.verified import Verified
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
-_LEVEL = 6  # of zlib: what is pushed once is pulled often
 _BATCH = 1 << 20
 _GZIP = {
     MANIFEST_TYPES[0]: "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -201,24 +199,19 @@ def _layer(
 @contextmanager
 def _compressed(chunks: Iterator[bytes], place: str) -> Iterator[tuple[BinaryIO, Digest, int]]:
     """CHUNKS as gzip, in a file without a name in directory PLACE: whoever sends it may have to begin again."""
-    found, packer = hashlib.sha256(), zlib.compressobj(_LEVEL, wbits=31)  # no time stamp: equal layers, equal blobs
+    found = hashlib.sha256()
     with ExitStack() as stack:
         where = place if os.access(place, os.W_OK) else tempfile.gettempdir()
         try:
             file = stack.enter_context(tempfile.TemporaryFile(dir=where))
-            for chunk in chunks:
-                _write(file, found, packer.compress(chunk))
-            _write(file, found, packer.flush())
+            for piece in pack.gzip(chunks):
+                found.update(piece)
+                file.write(piece)
             file.flush()
         except OSError as error:
             hint = "a layer lies there for as long as it is sent"
             raise StoreError(f"cannot write to {where}: {error.strerror}", hint=hint) from None
         yield file, Digest(hex=found.hexdigest()), file.tell()
-
-
-def _write(file: BinaryIO, found: Any, data: bytes) -> None:
-    found.update(data)
-    file.write(data)
 
 
 def _from_start(file: BinaryIO) -> Iterator[bytes]:
