@@ -67,7 +67,7 @@ def _fresh(directory: pathlib.Path) -> Iterator[pathlib.Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", "--recursive", place], check=True)  # Podman may leave a mount
         place.rmdir()
         disk.unlink()
 
