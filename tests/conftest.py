@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +15,13 @@ import pytest
 from lab import busybox
 from lab.command import Command, as_user, command, ordinary_user, python_of, readable_copy
 from lab.registry import Registry, serve
+
+
+def pytest_configure() -> None:
+    """Whoever starts the tests in the background has them, and all that they start, ignore these signals."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -166,7 +166,6 @@ def test_many_threads_at_once(alpine: Command) -> None:
 PROGRAM = """
 import os, signal, sys
 import mydocker
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started us
 os.dup2(1, 9, inheritable=True)  # what a container must not get
 def children():
     return open(f"/proc/self/task/{os.getpid()}/children").read()

@@ -14,7 +14,7 @@ from lab.command import Command, Result
 
 pytestmark = pytest.mark.root
 
-SERVER = 'echo {0} begins; trap "echo {0} ends; exit 5" TERM; {1} while :; do sleep 0.05; done'
+SERVER = 'trap "echo {0} ends; exit 5" TERM; echo {0} begins; {1} while :; do sleep 0.05; done'
 HEALTHY, COMPLETED = "{condition: service_healthy}", "{condition: service_completed_successfully}"
 HEALTH = "{test: test -e /tmp/up, interval: 30s}"
 

@@ -158,10 +158,8 @@ def test_a_session_that_ends_takes_its_containers_along(
     mark = f"38{os.getpid()}"
     (tmp_path / "x.smoke.yaml").write_text(f"image: alpine\ncommand: [sh, -c, 'sleep {mark}']\n")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
-    # a shell that runs tests in the background has them ignore SIGINT
-    start = ["env", "--default-signal=INT", *command]
     environment = {**os.environ, **alpine.environment}
-    process = subprocess.Popen(start, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment)
     wanted = ["pgrep", "-fx", f"sleep {mark}"]
     while subprocess.run(wanted, capture_output=True).returncode:
         time.sleep(0.01)
