@@ -17,7 +17,7 @@ root = pytest.mark.root
 
 SPEC = "name: {}\nimage: alpine\nvolumes: ['.:/srv']\ncommand: [sh, -c, '{}']\n"
 LOG = "echo {0} >> /srv/log"
-SERVER = 'trap "echo {0} ends >> /srv/log; exit 0" TERM; ' + LOG + ' ; {1} while :; do sleep 0.05; done'
+SERVER = 'trap "echo {0} ends >> /srv/log; exit 0" TERM; ' + LOG + " ; {1} while :; do sleep 0.05; done"
 
 
 def _spec(name: str, script: str, **more: str) -> str:
