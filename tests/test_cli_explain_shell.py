@@ -19,7 +19,8 @@ id; hostname; env | sort; pwd; umask; cat /etc/hosts /etc/hostname /etc/resolv.c
 grep -E '^(Cap|NoNewPrivs|Groups|SigIgn)' /proc/self/status; ulimit -n; cat /proc/net/dev | wc -l
 cat /sys/fs/cgroup/*/memory.limit_in_bytes /sys/fs/cgroup/*/pids.max 2>/dev/null
 ls -l /proc/self/fd | wc -l; cat /proc/sys/net/ipv4/ip_default_ttl; cut -d' ' -f5,6 /proc/self/mountinfo
-sed 's/.* - //' /proc/self/mountinfo | cut -d' ' -f1; (echo x > /probe) 2>&1; stat -c "%A %u %g %n" . /srv /tmp; cat; exit 7
+sed 's/.* - //' /proc/self/mountinfo | cut -d' ' -f1; (echo x > /probe) 2>&1
+stat -c "%A %u %g %n" . /srv /tmp; cat; exit 7
 """
 
 

@@ -34,7 +34,7 @@ ARROWS = {
 WARM = """
 mydocker mydocker.cli mydocker.cli.output mydocker.cli.run mydocker.errors mydocker.image mydocker.image.config
 mydocker.image.jsontext mydocker.image.resolve mydocker.image.store mydocker.image.stored mydocker.image.tree
-mydocker.kernel mydocker.record mydocker.reference mydocker.runtime mydocker.runtime.accounts
+mydocker.kernel mydocker.kernel.clib mydocker.record mydocker.reference mydocker.runtime mydocker.runtime.accounts
 mydocker.runtime.executable mydocker.runtime.host mydocker.runtime.inside
 mydocker.runtime.janitor mydocker.runtime.launch mydocker.runtime.mounts mydocker.runtime.operations
 mydocker.runtime.outcome mydocker.runtime.plan mydocker.runtime.process mydocker.runtime.rootfs mydocker.runtime.run
@@ -43,12 +43,12 @@ mydocker.spec.argv mydocker.spec.assemble mydocker.spec.capability mydocker.spec
 mydocker.spec.words
 """
 
-DOORS = ["ctypes", "requests", "sh", "yaml"]
+DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
 TOP_LEVEL = {"CHANGELOG.md", "Dockerfile", "LICENSE", "README.md", "examples", "mydocker", "pyproject.toml", "tests"}
 
 # what a warm start never imports; each of these costs a millisecond or more, or brings in one that does
 HEAVY = """
-argparse asyncio base64 configparser contextlib copy ctypes.util dataclasses datetime email enum fnmatch functools
+argparse asyncio base64 configparser contextlib copy ctypes dataclasses datetime email enum fnmatch functools
 glob hashlib http importlib.metadata importlib.resources inspect ipaddress isal json locale logging multiprocessing
 pathlib pickle platform random re requests rich secrets selectors sh shlex shutil socket ssl string subprocess
 tarfile tempfile textwrap threading tokenize tomllib traceback typing urllib urllib3 uuid weakref yaml zlib

@@ -29,6 +29,7 @@ from mydocker.image.store import Store
 from mydocker.image.tarstream import Scan
 from mydocker.image.unpacker import Unpacker
 from mydocker.image.verified import Verified
+from mydocker.kernel.disk import syncfs
 from mydocker.record import Record
 from mydocker.reference import Digest
 
@@ -67,7 +68,7 @@ def fetch(
     missing = sorted((diff_id for diff_id in wanted if not os.path.isdir(store.layer_path(diff_id))), key=str)
     for start in range(0, len(missing), BATCH):
         with ExitStack() as stack:
-            disk = stack.enter_context(_opened(store.incoming))  # before anything is written: see kernel.syncfs
+            disk = stack.enter_context(_opened(store.incoming))  # before anything is written: see syncfs
             jobs = []
             for diff_id in missing[start : start + BATCH]:
                 claim = stack.enter_context(Claim(store, diff_id))
@@ -163,7 +164,7 @@ class _Crew:
                 unpacked = [job for job in jobs if job and self._is_unpacked(job)]
                 if unpacked or not jobs and self._news.is_set():
                     self._news.clear()
-                    kernel.syncfs(disk)
+                    syncfs(disk)
                 for job in unpacked:
                     job.claim.publish()
                     self.tell(_done(job.descriptor))

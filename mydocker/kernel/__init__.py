@@ -1,4 +1,4 @@
-"""The one door to Linux system calls that Python's `os` lacks, through ctypes and the C library.
+"""The one door to Linux system calls that Python's `os` lacks, through the C library.
 
 Each function is one system call, takes and returns plain values, and raises OSError with the call's
 name and object. Nothing here decides anything. Minimum kernel 5.12 (mount_setattr(2)). Calls without a wrapper in every
@@ -7,8 +7,9 @@ C library go by number; those added since Linux 5.1 have one number on all archi
 
 from __future__ import annotations
 
-import ctypes
 import os
+
+from mydocker.kernel.clib import Int, Long, UnsignedInt, UnsignedLong, addressof, byref, function, get_errno, sizeof
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -49,7 +50,6 @@ _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 1
-_OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _FSOPEN_CLOEXEC = 1
 _FSCONFIG_SET_FLAG = 0
 _FSCONFIG_SET_STRING = 1
@@ -58,12 +58,13 @@ _FSMOUNT_CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 0x04
 _MOVE_MOUNT_T_EMPTY_PATH = 0x40
 _CLOSE_RANGE_CLOEXEC = 4
-_SFD_CLOEXEC = os.O_CLOEXEC
 _SIGCHLD = 17
 _AF_INET = 2
 _SOCK_DGRAM = 2
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
+_LOCK_EX = 2
+_LOCK_NB = 4
 _CAPABILITY_VERSION_3 = 0x20080522
 _SECCOMP_SET_MODE_FILTER = 1
 
@@ -83,19 +84,18 @@ _NUMBERS = {  # name: (x86-64, arm64); asm/unistd_64.h and asm-generic/unistd.h
 }
 _COLUMN = 1 if os.uname().machine == "aarch64" else 0
 
-# PyDLL keeps the interpreter's lock during a call: nothing here waits, and clone must not lose it.
-_libc = ctypes.PyDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
+_system_call = function("syscall")
+_system_call.restype = Long
 
 
 def _fail(call: str, about: str) -> OSError:
-    number = ctypes.get_errno()
+    number = get_errno()
     return OSError(number, f"{os.strerror(number)} ({call})", about or None)
 
 
 def _call(name: str, *arguments: object, about: str = "") -> int:
     """Call the C library's function NAME."""
-    result: int = getattr(_libc, name)(*arguments)
+    result: int = function(name)(*arguments)
     if result == -1:
         raise _fail(name, about)
     return result
@@ -103,8 +103,8 @@ def _call(name: str, *arguments: object, about: str = "") -> int:
 
 def _syscall(name: str, *arguments: object, about: str = "") -> int:
     """Make the system call NAME by its number; integers are passed as longs, as the kernel takes them."""
-    longs = [ctypes.c_long(x) if isinstance(x, int) else x for x in arguments]
-    result: int = _libc.syscall(ctypes.c_long(_NUMBERS[name][_COLUMN]), *longs)
+    longs = [Long(x) if isinstance(x, int) else x for x in arguments]
+    result: int = _system_call(Long(_NUMBERS[name][_COLUMN]), *longs)
     if result == -1:
         raise _fail(name, about)
     return result
@@ -116,21 +116,21 @@ def clone(namespaces: int) -> tuple[int, int]:
     clone(2) rather than unshare(2) and fork: the child is PID 1 at once, its user namespace owns the
     others, and the caller stays where it is. The caller must have one thread only, as for fork.
     """
-    pidfd = ctypes.c_int(-1)
-    ctypes.pythonapi.PyOS_BeforeFork()
-    pid: int = _libc.syscall(
-        ctypes.c_long(_NUMBERS["clone"][_COLUMN]),
-        ctypes.c_ulong(namespaces | CLONE_PIDFD | _SIGCHLD),
+    pidfd = Int(-1)
+    function("PyOS_BeforeFork")()
+    pid: int = _system_call(
+        Long(_NUMBERS["clone"][_COLUMN]),
+        UnsignedLong(namespaces | CLONE_PIDFD | _SIGCHLD),
         None,
-        ctypes.byref(pidfd),
+        byref(pidfd),
         None,
         None,
     )
     if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
+        function("PyOS_AfterFork_Child")()
         return 0, -1
     error = _fail("clone", "") if pid == -1 else None
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    function("PyOS_AfterFork_Parent")()
     if error:
         raise error
     return pid, pidfd.value
@@ -141,9 +141,9 @@ def wait(pid: int) -> tuple[int, float, int]:
 
     os.wait4 would import a module for its result.
     """
-    status = ctypes.c_int()
-    usage = (ctypes.c_long * 18)()  # struct rusage: user, system (seconds, microseconds), maxrss in KiB
-    _call("wait4", pid, ctypes.byref(status), 0, usage, about=str(pid))
+    status = Int()
+    usage = (Long * 18)()  # struct rusage: user, system (seconds, microseconds), maxrss in KiB
+    _call("wait4", pid, byref(status), 0, usage, about=str(pid))
     user, user_part, system, system_part, largest = usage[:5]
     return status.value, user + system + (user_part + system_part) / 1e6, largest * 1024
 
@@ -154,18 +154,18 @@ def unshare(namespaces: int) -> None:
 
 def sethostname(name: str) -> None:
     raw = os.fsencode(name)
-    _call("sethostname", raw, ctypes.c_size_t(len(raw)), about=name)
+    _call("sethostname", raw, UnsignedLong(len(raw)), about=name)
 
 
 def set_propagation(target: str, flags: int) -> None:
     """Change the mount propagation of TARGET, for instance MS_REC | MS_SLAVE (mount(2))."""
-    _call("mount", None, os.fsencode(target), None, ctypes.c_ulong(flags), None, about=target)
+    _call("mount", None, os.fsencode(target), None, UnsignedLong(flags), None, about=target)
 
 
 def mount(source: str, target: str, fstype: str, flags: int, options: str) -> None:
     """The classic mount(2); OPTIONS are limited to a page and split at commas."""
     words = [os.fsencode(x) for x in (source, target, fstype)]
-    _call("mount", *words, ctypes.c_ulong(flags), os.fsencode(options), about=target)
+    _call("mount", *words, UnsignedLong(flags), os.fsencode(options), about=target)
 
 
 def umount(target: str, flags: int = MNT_DETACH) -> None:
@@ -208,15 +208,15 @@ def _kernel_log(context: int) -> str:
 
 def clone_tree(path: str, *, directory: int = _AT_FDCWD, recursive: bool = False) -> int:
     """A copy of the mount at PATH (what a bind mount shows), attached nowhere: a descriptor for `attach`."""
-    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     return _syscall("open_tree", directory, os.fsencode(path), flags, about=path)
 
 
 def set_attributes(tree: int, attributes: int, *, recursive: bool = False, propagation: int = 0) -> None:
     """Add ATTR_… flags to the mount that descriptor TREE stands on, and to those below (mount_setattr(2))."""
-    request = (ctypes.c_uint64 * 4)(attributes, 0, propagation, 0)
+    request = (UnsignedLong * 4)(attributes, 0, propagation, 0)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
-    _syscall("mount_setattr", tree, b"", flags, request, ctypes.sizeof(request))
+    _syscall("mount_setattr", tree, b"", flags, request, sizeof(request))
 
 
 def attach(tree: int, target: int) -> None:
@@ -231,8 +231,8 @@ def open_inside(root: int, path: str, flags: int, *, mode: int = 0, resolve: int
     Magic links (/proc/self/fd/N, /proc/self/exe) are never followed.
     """
     flags |= os.O_CLOEXEC
-    how = (ctypes.c_uint64 * 3)(flags, mode, resolve | RESOLVE_NO_MAGICLINKS)
-    return _syscall("openat2", root, os.fsencode(path) or b".", how, ctypes.sizeof(how), about=path)
+    how = (UnsignedLong * 3)(flags, mode, resolve | RESOLVE_NO_MAGICLINKS)
+    return _syscall("openat2", root, os.fsencode(path) or b".", how, sizeof(how), about=path)
 
 
 def close_on_exec_from(first: int) -> None:
@@ -241,14 +241,14 @@ def close_on_exec_from(first: int) -> None:
 
 
 def prctl(option: int, *values: int) -> int:
-    longs = [ctypes.c_ulong(x) for x in (*values, 0, 0, 0, 0)[:4]]
+    longs = [UnsignedLong(x) for x in (*values, 0, 0, 0, 0)[:4]]
     return _call("prctl", option, *longs, about=str(option))
 
 
 def get_capabilities() -> int:
     """The permitted set of this process, as a bit mask (capget(2))."""
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    data = (ctypes.c_uint32 * 6)()
+    header = (UnsignedInt * 2)(_CAPABILITY_VERSION_3, 0)
+    data = (UnsignedInt * 6)()
     _call("capget", header, data)
     return int(data[1]) | int(data[4]) << 32
 
@@ -256,8 +256,8 @@ def get_capabilities() -> int:
 def set_capabilities(mask: int) -> None:
     """Make MASK the permitted and effective set, and empty the inheritable one (capset(2))."""
     low, high = mask & 0xFFFFFFFF, mask >> 32
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    _call("capset", header, (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0))
+    header = (UnsignedInt * 2)(_CAPABILITY_VERSION_3, 0)
+    _call("capset", header, (UnsignedInt * 6)(low, low, 0, high, high, 0))
 
 
 def join_session_keyring() -> None:
@@ -267,20 +267,20 @@ def join_session_keyring() -> None:
 
 def load_filter(program: bytes, *, flags: int) -> None:
     """Let PROGRAM, struct sock_filter one after another, judge each system call from now on (seccomp(2))."""
-    instructions = ctypes.create_string_buffer(program, len(program))
-    request = (ctypes.c_uint64 * 2)(len(program) // 8, ctypes.addressof(instructions))  # struct sock_fprog
+    instructions = (UnsignedLong * (len(program) // 8)).from_buffer_copy(program)
+    request = (UnsignedLong * 2)(len(program) // 8, addressof(instructions))  # struct sock_fprog
     _syscall("seccomp", _SECCOMP_SET_MODE_FILTER, flags, request)
 
 
 def signal_descriptor(signals: list[int]) -> int:
     """A descriptor from which the blocked SIGNALS are read, 128 bytes each, the number first (signalfd(2))."""
-    mask = (ctypes.c_uint64 * 16)(sum(1 << (number - 1) for number in signals))
-    return _call("signalfd", -1, mask, _SFD_CLOEXEC)
+    mask = (UnsignedLong * 16)(sum(1 << (number - 1) for number in signals))
+    return _call("signalfd", -1, mask, os.O_CLOEXEC)
 
 
 def file_system(path: str) -> tuple[int, bool]:
     """The magic number of PATH's file system, and whether it is read-only there (statfs(2), f_type, f_flags)."""
-    buffer = (ctypes.c_long * 32)()
+    buffer = (Long * 32)()
     _call("statfs", os.fsencode(path), buffer, about=path)
     return int(buffer[0]), bool(buffer[10] & os.ST_RDONLY)
 
@@ -289,12 +289,12 @@ def set_interface_up(name: str) -> None:
     """Bring network interface NAME up in this network namespace (netdevice(7), SIOCSIFFLAGS)."""
     channel = _call("socket", _AF_INET, _SOCK_DGRAM | os.O_CLOEXEC, 0, about=name)
     try:
-        request = ctypes.create_string_buffer(name.encode().ljust(16, b"\0") + _IFF_UP.to_bytes(2, "little"), 40)
-        _call("ioctl", channel, ctypes.c_ulong(_SIOCSIFFLAGS), request, about=name)
+        request = (name.encode().ljust(16, b"\0") + _IFF_UP.to_bytes(2, "little")).ljust(40, b"\0")  # struct ifreq
+        _call("ioctl", channel, UnsignedLong(_SIOCSIFFLAGS), request, about=name)
     finally:
         os.close(channel)
 
 
-def syncfs(descriptor: int) -> None:
-    """Write out all that is cached of the file system on which DESCRIPTOR is (syncfs(2)); reports lost writes."""
-    _call("syncfs", descriptor)
+def lock(descriptor: int, *, wait: bool = True) -> None:
+    """Lock the file open at DESCRIPTOR (flock(2)), without fcntl's import; BlockingIOError if we do not WAIT."""
+    _call("flock", descriptor, _LOCK_EX | (0 if wait else _LOCK_NB))

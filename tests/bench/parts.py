@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from lab import oci
 
-from mydocker import kernel, tools
+from mydocker import tools
 from mydocker.image import blob
 from mydocker.image.inflate import inflate
 from mydocker.image.manifest import Descriptor
@@ -21,6 +21,7 @@ from mydocker.image.registry import Registry
 from mydocker.image.skeleton import Writer
 from mydocker.image.tarstream import Scan
 from mydocker.image.unpacker import Unpacker
+from mydocker.kernel.disk import syncfs
 from mydocker.reference import Digest, Reference
 
 
@@ -41,7 +42,7 @@ def split(place: pathlib.Path, address: str, name: str, layers: Sequence[bytes])
             _unpack(place / str(number), pieces, spent)
     before = time.perf_counter()
     descriptor = os.open(place, os.O_RDONLY)
-    kernel.syncfs(descriptor)
+    syncfs(descriptor)
     os.close(descriptor)
     spent["reach the disk"] = time.perf_counter() - before
     return dict(spent)
