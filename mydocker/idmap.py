@@ -108,18 +108,6 @@ def assign(process: int, ids: IdMap) -> None:
         raise HostError(error.message, hint=hint) from None
 
 
-def take(ids: IdMap, named: int, naming: int) -> bool:
-    """Have IDS in the new user namespace that we are in: a single one is for us to write, more are for our parent,
-    whom we wait for at the pipe of NAMED and NAMING; False if it failed."""
-    if ids.is_single:
-        assign_own(ids)
-        return True
-    os.close(naming)
-    written = os.read(named, 1)
-    os.close(named)
-    return bool(written)
-
-
 def assign_own(ids: IdMap) -> None:
     """Give IDS, a single one, to the new user namespace that we are in; nobody else is needed for that."""
     [user], [group] = ids.users, ids.groups

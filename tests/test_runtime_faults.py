@@ -105,6 +105,45 @@ def test_killed_after_the_command_became_another_user(alpine: Command, marker: s
     assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
 
 
+KILLS = 40  # of each kind of container, spread over the time that a start takes
+
+
+def _cgroups() -> set[str]:
+    return {directory for directory, _, _ in os.walk("/sys/fs/cgroup") if "/mydocker-" in directory}
+
+
+def _kill_while_starting(mydocker: Command, marker: str, options: list[str]) -> None:
+    """Kill a start at KILLS moments of it, and see that within a second nothing is there that was not before."""
+    words = ["run", *options, "alpine", "sleep", f"7{marker}"]
+    assert mydocker("run", *options, "alpine", "true").code == 0  # pulls the image, compiles the filter
+    cgroups, began = _cgroups(), time.monotonic()
+    assert mydocker("run", *options, "alpine", "true").code == 0
+    takes = time.monotonic() - began
+    for number in range(KILLS):
+        process = mydocker.start(*words)
+        time.sleep(takes * number / KILLS)
+        process.kill()
+        process.communicate(timeout=20)
+    assert _until(lambda: not _processes_with(marker), seconds=1)
+    assert _until(lambda: os.listdir(mydocker.store / "containers") == [], seconds=1)
+    assert _until(lambda: _cgroups() == cgroups, seconds=1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["", "--init", "-t", "-u nobody", "--memory 64m -u nobody", "--pid host --pids-limit 50", "--pid host"],
+)
+def test_killed_at_any_moment_of_a_start(alpine: Command, marker: str, options: str) -> None:
+    """From its first instruction on: what there is to clean up is always somebody's to clean up."""
+    _kill_while_starting(alpine, marker, options.split())
+
+
+@pytest.mark.rootless
+@pytest.mark.parametrize("options", ["", "--pid host"])
+def test_an_ordinary_user_s_start_killed_at_any_moment(second_user: Command, marker: str, options: str) -> None:
+    _kill_while_starting(second_user, marker, options.split())
+
+
 def _on_a_terminal(words: list[str], environment: dict[str, str]) -> tuple[bytes, bytes]:
     """What WORDS print, run by a session whose controlling terminal is their standard input."""
     master, slave = pty.openpty()

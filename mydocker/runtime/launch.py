@@ -1,7 +1,7 @@
 """Carrying out a LaunchPlan: clone the child, stand by it, and say how it ended.
 
-mydocker ── clone(2) ──> the child, PID 1 of its namespaces, soon the user's command
-    └────── fork(2) ───> the janitor, which cleans up if mydocker is killed
+mydocker ── fork(2) ───> the janitor, which cleans up if mydocker is killed
+    └────── clone(2) ──> the child, PID 1 of its namespaces, soon the user's command
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from mydocker import kernel
 from mydocker.errors import HostError
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.janitor import Janitor
 from mydocker.runtime.process import Handover, become
 from mydocker.runtime.rundir import RunDirectory
 from mydocker.runtime.seccomp import program
@@ -21,7 +22,6 @@ from mydocker.runtime.signals import Signals
 if TYPE_CHECKING:
     from mydocker.runtime.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
-    from mydocker.runtime.supervise import Watch
     from mydocker.runtime.terminals import Terminal
     from mydocker.runtime.window import Window
 
@@ -42,40 +42,44 @@ def launch(plan: LaunchPlan, *, window: Window | None = None) -> Outcome:
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
-    with RunDirectory(plan.run_dir, image=plan.image_digest) as directory, Signals() as signals:
+    with (
+        Signals() as signals,
+        Janitor(plan.run_dir, warded="pid" not in plan.namespaces) as janitor,
+        RunDirectory(plan.run_dir, image=plan.image_digest) as directory,
+    ):
         directory.write_etc(
             hostname=plan.hostname, share_network="net" not in plan.namespaces, hosts=plan.extra_hosts, dns=plan.dns
         )
-        outcome = _with_limits(plan, directory, signals, window)
+        outcome = _with_limits(plan, signals, janitor, window)
         if window:
             window.use(plan, outcome)
         return outcome
 
 
-def _with_limits(plan: LaunchPlan, directory: RunDirectory, signals: Signals, window: Window | None) -> Outcome:
+def _with_limits(plan: LaunchPlan, signals: Signals, janitor: Janitor, window: Window | None) -> Outcome:
     if not plan.cgroups:
-        return _with_terminal(plan, directory, signals, window)
+        return _with_terminal(plan, signals, janitor, window)
     from mydocker.runtime.cgroups import Cgroups
 
     with Cgroups(plan.cgroups, run_dir=plan.run_dir) as cgroups:
-        outcome = _with_terminal(plan, directory, signals, window, doors=cgroups.doors)
+        outcome = _with_terminal(plan, signals, janitor, window, doors=cgroups.doors)
         return cgroups.counted(outcome)
 
 
 def _with_terminal(
     plan: LaunchPlan,
-    directory: RunDirectory,
     signals: Signals,
+    janitor: Janitor,
     window: Window | None,
     *,
     doors: tuple[int, ...] = (),
 ) -> Outcome:
     if not plan.tty:
-        return _run(plan, directory, signals, None, window, doors)
+        return _run(plan, signals, janitor, None, window, doors)
     from mydocker.runtime.terminals import Terminal
 
     with Terminal(forward_input=plan.stdin_open) as terminal:
-        return _run(plan, directory, signals, terminal, window, doors)
+        return _run(plan, signals, janitor, terminal, window, doors)
 
 
 def prepare_walls(plan: LaunchPlan) -> bytes:
@@ -91,53 +95,40 @@ def prepare_walls(plan: LaunchPlan) -> bytes:
 
 def _run(
     plan: LaunchPlan,
-    directory: RunDirectory,
     signals: Signals,
+    janitor: Janitor,
     terminal: Terminal | None,
     window: Window | None,
     doors: tuple[int, ...],
 ) -> Outcome:
     syscall_filter = prepare_walls(plan)
     report, failing = os.pipe()
-    ids = os.pipe() if plan.needs_ids else (-1, -1)
+    word = os.pipe()
     lifeline = None if "pid" in plan.namespaces else os.pipe()
     handover = Handover(
         report=failing,
+        word=word,
         terminal=terminal.theirs.fileno() if terminal else None,
-        ids=ids,
         doors=doors,
         lifeline=lifeline,
         syscall_filter=syscall_filter,
         window=window,
     )
-    pid, pidfd = _clone(plan, handover)
-    from mydocker.runtime.supervise import Started, Watch  # here, for the child is at work meanwhile
-
-    if lifeline:
-        os.close(lifeline[0])
-    started = Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline[1] if lifeline else None)
-    watch = Watch(plan, started, signals=signals, terminal=terminal)
     try:
-        return _stand_by(plan, directory, watch, ids=ids, keep_directory=bool(plan.cgroups or window))
+        pid, pidfd = _clone(plan, handover)
+        try:
+            janitor.answer_for(pid)
+            _let_begin(plan, pid, *word)
+            from mydocker.runtime.supervise import Started, watch  # here, for the child is at work meanwhile
+
+            if lifeline:
+                os.close(lifeline[0])
+            started = Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline[1] if lifeline else None)
+            return watch(plan, started, signals=signals, terminal=terminal)
+        finally:
+            os.close(pidfd)
     finally:
-        watch.kill()  # nothing to kill, unless an error of ours ends the watch
-        os.close(pidfd)
         os.close(report)
-
-
-def _stand_by(
-    plan: LaunchPlan, directory: RunDirectory, watch: Watch, *, ids: tuple[int, int], keep_directory: bool
-) -> Outcome:
-    """Wait for the end, while a janitor makes sure that the container and its directory do not outlive us."""
-    from mydocker.runtime.janitor import Janitor
-
-    with Janitor(pidfd=watch.pidfd, run_dir=plan.run_dir, keep=directory.lock, warded=watch.lifeline is not None):
-        if plan.needs_ids:
-            _give_ids(plan, watch.pid, *ids)
-        outcome = watch.until_end()
-        if not keep_directory:
-            directory.remove()  # before the janitor goes, who would do it if we were killed now
-        return outcome
 
 
 def _clone(plan: LaunchPlan, handover: Handover) -> tuple[int, int]:
@@ -145,6 +136,8 @@ def _clone(plan: LaunchPlan, handover: Handover) -> tuple[int, int]:
     try:
         pid, pidfd = kernel.clone(_namespaces(plan))
     except OSError as error:
+        for descriptor in (handover.report, *handover.word, *(handover.lifeline or ())):
+            os.close(descriptor)
         raise _refused(plan, error) from None
     if pid == 0:
         become(plan, handover)
@@ -152,17 +145,18 @@ def _clone(plan: LaunchPlan, handover: Handover) -> tuple[int, int]:
     return pid, pidfd
 
 
-def _give_ids(plan: LaunchPlan, pid: int, named: int, naming: int) -> None:
-    """Write the child's id maps while it waits; only we, outside of its user namespace, may (user_namespaces(7))."""
-    from mydocker import idmap
-
-    assert plan.rootless is not None
-    os.close(named)
+def _let_begin(plan: LaunchPlan, pid: int, hearing: int, giving: int) -> None:
+    """Give the child the word, once its id maps are written: only we, outside of its user namespace, may write those of
+    more than one id (user_namespaces(7))."""
     try:
-        idmap.assign(pid, plan.rootless)
-        os.write(naming, b"1")
+        if plan.rootless and not plan.rootless.is_single:
+            from mydocker import idmap
+
+            idmap.assign(pid, plan.rootless)
+        os.write(giving, b"1")  # no broken pipe, as long as we hold its other end too
     finally:
-        os.close(naming)
+        os.close(giving)
+        os.close(hearing)
 
 
 def _namespaces(plan: LaunchPlan) -> int:

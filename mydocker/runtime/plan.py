@@ -81,11 +81,6 @@ class LaunchPlan(Record):
     cgroups: tuple[Cgroup, ...] = ()  # to be made for the container's limits
     volumes: tuple[str, ...] = ()  # the directories of named volumes, made if missing, and locked while it lives
 
-    @property
-    def needs_ids(self) -> bool:
-        """Whether others must write the id maps of its user namespace."""
-        return self.rootless is not None and not self.rootless.is_single
-
 
 def plan(
     spec: ContainerSpec,

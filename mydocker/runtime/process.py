@@ -24,7 +24,6 @@ from mydocker.spec.capability import mask
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from mydocker.idmap import IdMap
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.window import Window
 
@@ -35,8 +34,8 @@ class Handover(Record):
     """What the parent has opened and read for the child."""
 
     report: int  # the pipe for failures
+    word: tuple[int, int]  # a pipe by which we hear that we may begin: our end is seen to, our id maps are written
     terminal: int | None  # a socket over which the master of a new terminal is sent
-    ids: tuple[int, int]  # a pipe through which we hear that our id maps have been written
     doors: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
     lifeline: tuple[int, int] | None  # the warden's, in place of a pid namespace
     syscall_filter: bytes  # the program for seccomp(2), empty for none
@@ -45,21 +44,29 @@ class Handover(Record):
 
 def become(plan: LaunchPlan, given: Handover) -> NoReturn:
     """Carry out PLAN and execute its command; never returns."""
-    report = given.report
     try:
+        _wait_for_word(*given.word)
         if given.lifeline:
             from mydocker.runtime.reaper import fork_under_warden
 
             fork_under_warden(*given.lifeline)
         _run(plan, given)
     except MydockerError as error:
-        _tell(report, error)
+        _tell(given.report, error)
     except OSError as error:
         about = f": {error.filename}" if error.filename else ""
-        _tell(report, LaunchError(f"cannot start the container: {error.strerror}{about}"))
+        _tell(given.report, LaunchError(f"cannot start the container: {error.strerror}{about}"))
     except BaseException as error:  # a defect of ours must not run on in a half-built container
-        _tell(report, LaunchError(f"cannot start the container: {type(error).__name__}: {error}"))
+        _tell(given.report, LaunchError(f"cannot start the container: {type(error).__name__}: {error}"))
     os._exit(LaunchError.exit_code)
+
+
+def _wait_for_word(hearing: int, giving: int) -> None:
+    """Until our parent lets us begin. If it was killed before, or could not map our ids, there is nothing to do."""
+    os.close(giving)
+    if not os.read(hearing, 1):
+        os._exit(LaunchError.exit_code)
+    os.close(hearing)
 
 
 def _tell(report: int, error: MydockerError) -> None:
@@ -68,16 +75,18 @@ def _tell(report: int, error: MydockerError) -> None:
 
 
 def _run(plan: LaunchPlan, given: Handover) -> None:
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
     import_ahead(plan, given.terminal)
     if plan.exec_label:
         from mydocker.runtime import labels
 
         attributes = labels.open_attributes()
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
     os.setsid()
     os.umask(0o022)
-    if plan.rootless:
-        _take_ids(plan.rootless, given)
+    if plan.rootless and plan.rootless.is_single:
+        from mydocker import idmap
+
+        idmap.assign_own(plan.rootless)
     if given.doors:
         _join_cgroups(plan, given.doors)
     _name_and_connect(plan)
@@ -138,13 +147,6 @@ def import_ahead(plan: LaunchPlan, terminal: int | None = None) -> None:
         import mydocker.runtime.before
     if plan.init:
         import mydocker.runtime.reaper  # noqa: F401
-
-
-def _take_ids(ids: IdMap, given: Handover) -> None:
-    from mydocker import idmap
-
-    if not idmap.take(ids, *given.ids):
-        os._exit(LaunchError.exit_code)  # our parent, who failed to write them, says so
 
 
 def _join_cgroups(plan: LaunchPlan, doors: tuple[int, ...]) -> None:

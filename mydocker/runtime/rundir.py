@@ -6,15 +6,15 @@
     hosts hostname resolv.conf    bound over those of the image's /etc
     cgroups                       the directories of its cgroups, if it has limits
 
-The lock is a flock(2) on the directory itself, shared with the janitor: a directory that can be locked belongs to
-nobody, and the next run sweeps it away.
+The lock is a flock(2) on the directory itself: one that can be locked belongs to nobody, and whoever locks it removes
+it: the janitor of a run that was killed, or the next run.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 
+from mydocker import kernel
 from mydocker.errors import StoreError
 from mydocker.image import tree
 
@@ -29,24 +29,19 @@ class RunDirectory:
         self.path = path
         self.image = image
         self.lock = -1
-        self.removed = False
 
     def __enter__(self) -> RunDirectory:
         try:
             self._create()
         except OSError as error:
+            if self.lock >= 0:
+                self.__exit__()
             raise StoreError(f"cannot create {self.path}: {error.strerror}") from None
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.remove()
+        tree.remove(self.path)
         os.close(self.lock)
-
-    def remove(self) -> None:
-        """Remove it before the end, for instance while a janitor would still do so in our place."""
-        if not self.removed:
-            tree.remove(self.path)
-            self.removed = True
 
     def _create(self) -> None:
         """A sweeper may take a directory between its creation and its lock: then it is created again."""
@@ -59,7 +54,7 @@ class RunDirectory:
                 lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             except FileNotFoundError:
                 continue
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            kernel.lock(lock)
             if os.fstat(lock).st_nlink:
                 self.lock = lock
             else:
@@ -100,27 +95,27 @@ def _host_file(path: str) -> str:
         return ""
 
 
-def discard(path: str) -> None:
-    """Remove all that a run left which could not end in order; it must be dead."""
-    if os.path.exists(f"{path}/cgroups"):
-        from mydocker.runtime.cgroups import remove_listed
-
-        remove_listed(path)
-    tree.remove(path)
-
-
 def sweep(containers: str) -> None:
     """Remove the directories of runs that ended without removing theirs."""
     for name in os.listdir(containers):
-        path = f"{containers}/{name}"
-        try:
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            discard(path)
-        except (BlockingIOError, PermissionError):  # in use; or an ordinary user has lost the ids that own files in it
-            pass
-        finally:
-            os.close(lock)
+        reclaim(f"{containers}/{name}", wait=False)
+
+
+def reclaim(path: str, *, wait: bool = True) -> None:
+    """Remove all that the run of directory PATH left which could not end in order, once nobody holds the lock; not if
+    somebody does and we do not WAIT, nor where an ordinary user has lost the ids that own files in it."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        kernel.lock(lock, wait=wait)
+        if os.path.exists(f"{path}/cgroups"):
+            from mydocker.runtime.cgroups import remove_listed
+
+            remove_listed(path)
+        tree.remove(path)
+    except (BlockingIOError, PermissionError):
+        pass
+    finally:
+        os.close(lock)

@@ -28,6 +28,16 @@ class Started(Record):
     lifeline: int | None
 
 
+def watch(plan: LaunchPlan, started: Started, *, signals: Signals, terminal: Terminal | None) -> Outcome:
+    """Wait for the end of the container that has been STARTED by PLAN. Raises what went wrong if its command never
+    started. Whatever happens, it has ended then."""
+    watched = Watch(plan, started, signals=signals, terminal=terminal)
+    try:
+        return watched.until_end()
+    finally:
+        watched.kill()  # nothing to kill, unless an error of ours ends the watch
+
+
 class Watch:
     """One container from its clone to its end."""
 
