@@ -45,13 +45,30 @@ def test_mounts_do_not_reach_the_host(alpine: Command, tmp_path: pathlib.Path) -
     assert pathlib.Path("/proc/self/mountinfo").read_text() == before
 
 
-@pytest.mark.parametrize("node", ["/tmp/zero c 1 5", "/tmp/disk b 8 0", "/root/null c 1 3"])
-def test_a_device_node_of_its_own_opens_nothing(alpine: Command, node: str) -> None:
-    """The root is nodev: MKNOD is granted as Docker grants it, and would else reach the host's disks."""
-    path = node.split()[0]
-    done = alpine("run", "alpine", "sh", "-c", f"mknod {node} && head -c1 {path}")
-    expected = f"head: {path}: Permission denied\n".encode()
-    assert done == Result(b"", expected, 1)
+WRITABLE = ["/tmp", "/root", "/dev", "/dev/shm", "/memory", "/named", "/unnamed", "/bound", "/copied"]
+NODES = """
+for place; do for node in 'null c 1 3' 'tun c 10 200' 'disk b 7 0'; do
+    mknod $place/my-$node; head -c1 $place/my-${node%% *} 2>&1 | sed 's/.*: //'; rm $place/my-${node%% *}
+done; done"""
+
+
+@pytest.mark.parametrize("rights", [(), ("--privileged",)])
+def test_a_device_node_of_its_own_opens_nothing(
+    alpine: Command, tmp_path: pathlib.Path, rights: tuple[str, ...]
+) -> None:
+    """Wherever it can write: MKNOD is granted as Docker grants it, and would else reach the host's disks."""
+    volumes = ["-v", "nodes:/named", "-v", "/unnamed", "-v", f"{tmp_path}:/bound", "-v", f"{tmp_path}:/copied:O"]
+    done = alpine(
+        "run", *rights, "--tmpfs", "/memory:exec,suid", *volumes, "alpine", "sh", "-c", NODES, "sh", *WRITABLE
+    )
+    assert done == Result(b"Permission denied\n" * 3 * len(WRITABLE), b"", 0)
+
+
+@pytest.mark.parametrize("rights", [(), ("--privileged",)])
+def test_the_devices_that_are_given_open(alpine: Command, rights: tuple[str, ...]) -> None:
+    """They are mounts of their own, which the options of /dev do not touch."""
+    script = "for name in null zero full random urandom given; do : < /dev/$name && : > /dev/$name; done"
+    assert _sh(alpine, script, "--device", "/dev/null:/dev/given", *rights) == ""
 
 
 def test_names_resolve(alpine: Command) -> None:

@@ -5,7 +5,7 @@ What and with which options is docker run's (runc's libcontainer, OCI runtime-sp
 
 from __future__ import annotations
 
-from mydocker.kernel import ATTR_NOEXEC, ATTR_NOSUID
+from mydocker.kernel import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.operations import (
     HARDENED,
@@ -83,12 +83,16 @@ def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
 
 
 def _dev(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
+    """Only what is bound there opens, being mounts of their own: a node that the container makes is a host's disk."""
     terminals = [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]
     if host.ids is None or host.ids.has_group(int(TTY_GROUP)):
         terminals.append(("gid", TTY_GROUP))
     return (
         Filesystem(
-            target="/dev", fstype="tmpfs", options=(("mode", "755"), ("size", "65536k")), attributes=ATTR_NOSUID
+            target="/dev",
+            fstype="tmpfs",
+            options=(("mode", "755"), ("size", "65536k")),
+            attributes=ATTR_NOSUID | ATTR_NODEV,
         ),
         *(Device(target=f"/dev/{name}", number=number) for name, number in DEVICES.items()),
         *(Symlink(target=f"/dev/{name}", to=to) for name, to in LINKS.items()),

@@ -127,7 +127,8 @@ class CopyOnWrite(Operation):
                     f"volume {self.source} cannot be shown copy-on-write: overlayfs refuses it",
                     hint="it refuses some file systems, and for ordinary users directories with mounts below them",
                 ) from None
-            Bind(target=self.target, source=self.source, attributes=READ_ONLY, recursive=True).apply(root)
+            attributes = READ_ONLY | kernel.ATTR_NODEV
+            Bind(target=self.target, source=self.source, attributes=attributes, recursive=True).apply(root)
         finally:
             os.close(target)
 

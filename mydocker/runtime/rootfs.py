@@ -92,7 +92,8 @@ def machine_tree(run_dir: str, *, user_xattrs: bool, submounts: tuple[str, ...])
         elif entry.is_dir() and entry.name not in OWN_MOUNTS:
             directories.append(entry.path)
         elif entry.is_file():
-            operations.append(Bind(target=entry.path, source=entry.path, attributes=kernel.ATTR_RDONLY))
+            attributes = kernel.ATTR_RDONLY | kernel.ATTR_NODEV
+            operations.append(Bind(target=entry.path, source=entry.path, attributes=attributes))
     for number, path in enumerate([*directories, *submounts]):
         scratch = f"{run_dir}/scratch/{number}"
         operations.append(CopyOnWrite(target=path, source=path, scratch=scratch, options=options))
