@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import time
 
 from mydocker import kernel
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.terminals import Terminal
+
+
+LAST_WORDS = 1.0  # seconds in which a terminal takes the rest of what a container wrote that had to be killed
 
 
 class Started(Record):
@@ -49,6 +53,7 @@ class Watch:
         self.began = time.monotonic()
         self.deadline = self.began + plan.timeout if plan.timeout is not None else None
         self.kill_at: float | None = None
+        self.leave_at: float | None = None
         self.timed_out = False
         self.interrupted = False
         self.stopped = False
@@ -56,19 +61,27 @@ class Watch:
         self.outcome: Outcome | None = None
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
+        self.carrying: dict[int, int] = {}  # what is polled for the terminal: descriptors and their events
 
     def until_end(self) -> Outcome:
-        """Wait for the container's end. Raises what went wrong if its command never started."""
+        """Wait for the container's end, and until all that it wrote on a terminal has been shown.
+
+        Raises what went wrong if its command never started.
+        """
         self._on(self.pidfd, self._end)
         self._on(self.report, self._hear)
         self._on(self.signals.descriptor, self._pass_on)
         if self.terminal:
             self._on(self.terminal.ours.fileno(), self._join_terminal)
-        while self.outcome is None:
-            for descriptor, _ in self.poll.poll(self._patience()):
+        while self.outcome is None or self.carrying:
+            for descriptor, events in self.poll.poll(self._patience()):
                 if descriptor in self.actions:  # an earlier action of this round may have forgotten it
                     self.actions[descriptor]()
+                elif self.terminal:
+                    self.terminal.carry(descriptor, events)
             self._mind_the_time()
+            if self.terminal:
+                self._mind_the_terminal(self.terminal)
         if self.failure:
             raise _decode(self.failure)
         return self.outcome
@@ -83,6 +96,7 @@ class Watch:
         elif self.lifeline >= 0:
             os.close(self.lifeline)
             self.lifeline = -1
+        self.leave_at = self.leave_at or time.monotonic() + LAST_WORDS
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
         self.actions[descriptor] = action
@@ -94,7 +108,7 @@ class Watch:
 
     def _patience(self) -> float | None:
         """Milliseconds until something is due."""
-        due = [at for at in (self.deadline, self.kill_at) if at is not None]
+        due = [at for at in (self.deadline, self.kill_at, self.leave_at) if at is not None]
         return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
 
     def _mind_the_time(self) -> None:
@@ -105,6 +119,27 @@ class Watch:
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
             self.kill()
+        if self.leave_at is not None and now >= self.leave_at:
+            self.leave_at = None
+            if self.terminal:
+                self.terminal.hang_up()
+
+    def _mind_the_terminal(self, terminal: Terminal) -> None:
+        """Poll for what it waits for now. Nobody can reach a container any more whose terminal's other end is gone."""
+        if terminal.lost and terminal.master >= 0:
+            self.stopped = True
+            self._expect_end()
+            terminal.hang_up()
+        waits = terminal.waits()
+        for descriptor in self.carrying.keys() - waits.keys():
+            self.poll.unregister(descriptor)
+        for descriptor, events in waits.items():
+            self.poll.register(descriptor, events)
+        self.carrying = waits
+
+    def _expect_end(self) -> None:
+        """Of its own accord, within the grace."""
+        self.kill_at = self.kill_at or time.monotonic() + self.grace
 
     def _hear(self) -> None:
         """The child says why it failed; or nothing, when its command was executed and the pipe closed."""
@@ -124,35 +159,27 @@ class Watch:
             self.stopped = self.stopped or number in STOPPING
             if number == signal.SIGTERM:  # stopping us is stopping the container
                 number = self.stop_signal
-                self.kill_at = self.kill_at or time.monotonic() + self.grace
+                self._expect_end()
+            elif number == signal.SIGHUP and _is_cut_off():
+                self._expect_end()
+            elif number == signal.SIGCONT and self.terminal:
+                self.terminal.resume()
             send(self.pidfd, number)
 
     def _join_terminal(self) -> None:
-        terminal = self.terminal
-        assert terminal is not None
-        self._forget(terminal.ours.fileno())
-        if terminal.receive() < 0:
-            return
-        self._carry(terminal.master, terminal.carry_output)
-        if terminal.forward_input:
-            self._carry(0, terminal.carry_input)
-
-    def _carry(self, descriptor: int, carry: Callable[[], bool]) -> None:
-        def action() -> None:
-            if not carry():
-                self._forget(descriptor)
-
-        self._on(descriptor, action)
+        assert self.terminal is not None
+        self._forget(self.terminal.ours.fileno())
+        self.terminal.receive()
 
     def _end(self) -> None:
         status, cpu, max_rss = kernel.wait(self.pid)
+        self._forget(self.pidfd)
         if self.report in self.actions:
             self._hear()
         if self.terminal:
             if self.terminal.ours.fileno() in self.actions:  # it has come in the same round as the end
                 self._join_terminal()
-            while self.terminal.master in self.actions:  # what was written before the end is still shown
-                self.actions[self.terminal.master]()
+            self.terminal.end_input()
         code = os.waitstatus_to_exitcode(status)
         self.outcome = Outcome(
             exit_code=code if code >= 0 else None,
@@ -163,6 +190,16 @@ class Watch:
             cpu=cpu,
             max_rss=max_rss,
         )
+
+
+def _is_cut_off() -> bool:
+    """Whether a terminal among our standard streams has been closed, and our caller has not foreseen it (nohup(1))."""
+    streams = select.poll()
+    for descriptor in (0, 1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            streams.register(descriptor, 0)
+    closed = any(events & select.POLLHUP for _, events in streams.poll(0))
+    return closed and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
 
 
 def _decode(failure: bytes) -> LaunchError:

@@ -13,13 +13,29 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Whether CONDITION holds, now or within SECONDS."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
 def sleeping(mark: str) -> list[int]:
     """The processes that were started as `sleep MARK`."""
+    return [pid for pid, line in _command_lines() if line == f"sleep\0{mark}\0".encode()]
+
+
+def mentioning(mark: str) -> list[int]:
+    """The processes that have MARK in their command line."""
+    return [pid for pid, line in _command_lines() if mark.encode() in line]
+
+
+def _command_lines() -> list[tuple[int, bytes]]:
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            if (path / "cmdline").read_bytes() == f"sleep\0{mark}\0".encode():
-                found.append(int(path.name))
+            found.append((int(path.name), (path / "cmdline").read_bytes()))
         except OSError:  # it has just ended
-            pass
+            continue
     return found
