@@ -25,7 +25,7 @@ from lab.command import Command, Result, granted
 from lab.oci import DIR, WHITEOUT, CharDevice, Dir, Fifo, File, Hardlink, Link, layer
 from lab.registry import Registry
 
-from mydocker.image import rebuild
+from mydocker.image import rebuild, tree
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store
 from mydocker.reference import Digest, Platform, Reference
@@ -131,6 +131,68 @@ def test_a_byte_flipped_anywhere_is_named_and_repaired(pulled: Command) -> None:
         if b"is damaged" in repaired.stdout:  # the name itself, and with it what it meant
             assert pulled("pull", "-q", "fsck/one", "fsck/two").code == 0
         assert _listed(pulled) == before, path
+
+
+STRAYS: dict[str, Callable[[pathlib.Path], object]] = {
+    "file": lambda path: path.write_bytes(b"x"),
+    "directory": lambda path: (path / "d").mkdir(parents=True),
+    "FIFO": os.mkfifo,
+    "link": lambda path: path.symlink_to("/"),
+}
+PLACES = [
+    "incoming/tmpx",
+    "incoming/x.lock",
+    "incoming/.lock",
+    "incoming/...lock",
+    "incoming/x.part",
+    "incoming/" + "n" * 255,
+    "layers/x",
+    "layers/" + "n" * 255,
+    "layers/sha256-" + "0" * 64,
+    "layers/sha256-" + "0" * 64 + "-" + "n" * 183,
+    "blobs/sha256/x",
+    "skeletons/x",
+    "refs/x",
+    "refs/localhost/x/:1/linux-amd64",
+    "refs/@sha256/" + "0" * 64 + "/linux-amd64",
+    "containers/x",
+]
+
+
+@root
+@pytest.mark.parametrize("kind", STRAYS)
+def test_what_does_not_belong_there_stops_nobody(pulled: Command, registry: Registry, kind: str) -> None:
+    """Wherever it lies: pulls and prunes go on, and a repair, or they, remove it."""
+    before = _listed(pulled)
+    for number, place in enumerate(PLACES):
+        path = pulled.store / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        STRAYS[kind](path)
+        for words in (["images"], [["fsck", "--repair"], ["prune"], ["prune", "--dry-run"]][number % 3]):
+            done = pulled(*words)
+            assert done.code in (0, 1) and not done.stderr, (place, done)
+        registry.push(oci.image([layer({"new": place.encode()})]), "fsck/new")
+        assert pulled("pull", "-q", "fsck/new") == Result(b"", b"", 0), place
+        for words in (["rmi", "fsck/new"], ["fsck", "--repair"], ["prune"]):
+            done = pulled(*words)
+            assert done.code in (0, 1) and not done.stderr, (place, done)
+        assert pulled("fsck") == Result(b"", b"", 0) and _listed(pulled) == before, place
+        assert not path.is_file() or place == "containers/x", place
+
+
+@root
+@pytest.mark.parametrize("kind", ["file", "directory", "FIFO"])
+@pytest.mark.parametrize("what", ["layers/*", "blobs/sha256/*", "skeletons/*", "refs/*/*/*/*/linux-amd64"])
+def test_something_else_in_the_place_of_ours_is_healed(pulled: Command, what: str, kind: str) -> None:
+    before = _listed(pulled)
+    for path in sorted(pulled.store.glob(what)):
+        tree.remove(str(path))
+        STRAYS[kind](path)
+        assert pulled("images").code == 0
+        assert pulled("fsck").code == 1
+        assert pulled("fsck", "--repair").code == 1
+        pulled("pull", "-q", "fsck/one", "fsck/two")
+        assert pulled("fsck") == Result(b"", b"", 0) and _listed(pulled) == before, path
 
 
 def _listed(command: Command) -> list[dict[str, object]]:

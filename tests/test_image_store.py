@@ -134,6 +134,15 @@ def test_a_tree_of_any_depth_is_removed(tmp_path: pathlib.Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["canary"]
 
 
+def test_a_longer_stage_of_a_killed_process_leaves_no_tail(store: pathlib.Path) -> None:
+    """Its number may be ours by now."""
+    there = Store(str(store))
+    there.prepare()
+    (store / "incoming" / f"name-{os.getpid()}.lock").write_bytes(b"x" * 400)
+    there.keep("refs/name", b"short")
+    assert (store / "refs" / "name").read_bytes() == b"short" and os.listdir(store / "incoming") == []
+
+
 def test_a_lock_is_one_holder_s_and_goes_with_its_file(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "x.lock")
     held = lock.acquire(path)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from mydocker.errors import ImageError, ImageNotFoundError, StoreError, UsageError
-from mydocker.image import lock, skeleton
+from mydocker.image import lock, skeleton, tree
 from mydocker.image.config import parse_config
 from mydocker.image.manifest import Manifest, parse_manifest
 from mydocker.image.store import Ref, Store, checksum, read, read_ref, sync_directory
@@ -121,15 +121,24 @@ def entries(store: Store, *, broken: Callable[[str, Exception], None] | None = N
 
 
 def ref_paths(store: Store) -> list[str]:
-    """The files below refs/. StoreError if they cannot be listed."""
+    """What lies below refs/ where a ref does, and any other file. StoreError if that cannot be listed."""
     problems: list[OSError] = []
-    found = [
-        f"{directory}/{name}" for directory, _, names in os.walk(store.refs, onerror=problems.append) for name in names
-    ]
+    found = []
+    for directory, below, names in os.walk(store.refs, onerror=problems.append):
+        if _is_name(store, directory):  # what is a directory here has taken the place of a ref
+            names += below
+            below.clear()
+        found += [f"{directory}/{name}" for name in names]
     for problem in problems:
         if not isinstance(problem, FileNotFoundError):
             raise StoreError(f"cannot read the store {store.root}: {problem.strerror}: {problem.filename}")
     return sorted(found)
+
+
+def _is_name(store: Store, directory: str) -> bool:
+    """Whether DIRECTORY has a ref for each platform."""
+    parent, name = os.path.split(directory)
+    return name.startswith(":") or parent == f"{store.refs}/@sha256"
 
 
 def name_at(store: Store, path: str, ref: Ref) -> tuple[Reference, Platform]:
@@ -198,10 +207,9 @@ def untag(store: Store, gone: list[Entry]) -> list[Entry]:
 
 def unlink(store: Store, path: str) -> None:
     """Remove the ref PATH, and the directories above it that are empty then."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return
+    tree.remove(path)
     directory = os.path.dirname(path)
     sync_directory(directory)
     while directory != store.refs:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from mydocker.errors import MydockerError
-from mydocker.image import attributes, catalog, inside, prune, rebuild, usage
+from mydocker.image import attributes, catalog, inside, prune, rebuild, tree, usage
 from mydocker.image.config import parse_config
 from mydocker.image.store import Store, read
 from mydocker.record import Record
@@ -36,12 +36,14 @@ def _blobs(store: Store) -> Iterator[Damage]:
     for name in _listed(store.blobs):
         path = f"{store.blobs}/{name}"
         try:
-            with open(path, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = hashlib.sha256(read(path)).hexdigest()
+            why = "" if found == name else f"has another digest, {found}"
         except OSError as error:
-            found = f"nothing: {error.strerror}"
-        if found != name:
-            yield Damage(what=f"blob {name}", why=f"has another digest, {found}", remove=_unlinking(path))
+            why = f"cannot be read: {error.strerror}"
+        except ValueError as error:
+            why = str(error)
+        if why:
+            yield Damage(what=f"blob {name}", why=why, remove=_removing_all(path))
 
 
 def _layers(store: Store, running: frozenset[Digest]) -> Iterator[Damage]:
@@ -105,8 +107,8 @@ def _listed(directory: str) -> list[str]:
         return []
 
 
-def _unlinking(path: str) -> Callable[[], None]:
-    return lambda: os.unlink(path)
+def _removing_all(path: str) -> Callable[[], None]:
+    return lambda: tree.remove(path)
 
 
 def _removing(store: Store, name: str) -> Callable[[], None]:

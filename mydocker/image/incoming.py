@@ -5,22 +5,25 @@
     <hex>/        the layer so far; of no use without a holder
     <hex>.<hex of the blob>.part    the blob so far, see part.py; for the next holder
 
-Whoever finds a lock that nobody holds removes it and what it covers, parts aside.
+Whoever finds a lock that nobody holds removes it and what it covers, parts aside; and whatever else is here.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from mydocker.errors import RegistryError
-from mydocker.image import lock, part, tree
+from mydocker.image import lock, tree
 from mydocker.image.part import Part
 from mydocker.image.store import Store, sync_directory
 from mydocker.reference import Digest
 
+_LOCK, _PART = ".lock", ".part"
+_NAME_LIMIT = 255  # bytes: NAME_MAX
 _WEEK = 7 * 24 * 3600  # seconds for which a part is kept
 
 
@@ -31,7 +34,7 @@ class Claim:
         self.directory = f"{store.incoming}/{diff_id.hex}"
         self._store, self._stem = store, diff_id.hex
         self._part: Part | None = None
-        self._lock_path = f"{self.directory}.lock"
+        self._lock_path = f"{self.directory}{_LOCK}"
         self._final = store.layer_path(diff_id)
         self._skeleton = store.skeleton_path(diff_id)
         self.lock = -1
@@ -55,7 +58,7 @@ class Claim:
 
     def part(self, blob: Digest) -> Part:
         """What an earlier claim has fetched of BLOB, to go on with."""
-        self._part = Part(f"{self.directory}.{blob.hex}.part")
+        self._part = Part(f"{self.directory}.{blob.hex}{_PART}")
         return self._part
 
     def publish(self) -> None:
@@ -63,10 +66,11 @@ class Claim:
 
         The skeleton comes first: a layer has one whatever happens here.
         """
-        with suppress(FileNotFoundError):
-            os.unlink(self._skeleton)
+        tree.remove(self._skeleton)
         os.link(self._lock_path, self._skeleton)
         sync_directory(os.path.dirname(self._skeleton))
+        if not self.is_done:
+            tree.remove(self._final)  # a file in its place would stop the move
         tree.move(self.directory, self._final)
         sync_directory(os.path.dirname(self._final))
         self._forget()
@@ -87,7 +91,7 @@ class Claim:
     def _forget(self) -> None:
         for path in _parts(self._store):
             if os.path.basename(path).startswith(f"{self._stem}."):
-                part.remove(path)
+                tree.remove(path)
 
     def _release(self) -> None:
         lock.release(self.lock, self._lock_path)
@@ -102,9 +106,12 @@ def has_parts(store: Store) -> bool:
 def sweep(store: Store, *, parts: bool = False) -> None:
     """Remove what processes that were killed have left; of downloads that can be resumed, with PARTS, all."""
     for name in os.listdir(store.incoming):
-        if name.endswith(".part"):
+        if _is_stray(f"{store.incoming}/{name}"):
+            tree.remove(f"{store.incoming}/{name}")
             continue
-        stem = name.removesuffix(".lock")
+        if name.endswith(_PART):
+            continue
+        stem = name.removesuffix(_LOCK)
         with _held(store, stem) as free:
             if free:
                 tree.remove(f"{store.incoming}/{stem}")
@@ -113,11 +120,25 @@ def sweep(store: Store, *, parts: bool = False) -> None:
         if parts or _is_old(path) or os.path.isdir(store.layer_path(Digest(hex=stem))):
             with _held(store, stem) as free:
                 if free:
-                    part.remove(path)
+                    tree.remove(path)
 
 
 def _parts(store: Store) -> list[str]:
-    return [f"{store.incoming}/{name}" for name in os.listdir(store.incoming) if name.endswith(".part")]
+    return [f"{store.incoming}/{name}" for name in os.listdir(store.incoming) if name.endswith(_PART)]
+
+
+def _is_stray(path: str) -> bool:
+    """Whether nobody can hold what is at PATH: it could have no lock, or is a lock or a part by name alone, or the
+    lock of no name."""
+    name = os.path.basename(path)
+    if not name.endswith((_LOCK, _PART)):
+        return len(os.fsencode(name + _LOCK)) > _NAME_LIMIT
+    if name.removesuffix(_LOCK) in ("", ".", ".."):  # what these cover is more than one may remove
+        return True
+    try:
+        return not stat.S_ISREG(os.stat(path, follow_symlinks=False).st_mode)
+    except FileNotFoundError:  # its holder is done
+        return False
 
 
 def _is_old(path: str) -> bool:
@@ -130,7 +151,7 @@ def _is_old(path: str) -> bool:
 @contextmanager
 def _held(store: Store, stem: str) -> Iterator[bool]:
     """Hold the lock of STEM, if nobody does."""
-    path = f"{store.incoming}/{stem}.lock"
+    path = f"{store.incoming}/{stem}{_LOCK}"
     held = lock.acquire(path, wait=False)
     try:
         yield held is not None

@@ -14,7 +14,8 @@ import struct
 import threading
 import types
 from collections.abc import Iterator
-from contextlib import suppress
+
+from mydocker.image import tree
 
 _RECORD = struct.Struct("<II")
 _LIMIT = 1 << 20  # bytes of one record
@@ -75,7 +76,7 @@ class Part:
 
     def _drop(self) -> None:
         self._close()
-        remove(self._path)
+        tree.remove(self._path)
 
     def _close(self) -> None:
         self._is_open = False
@@ -94,9 +95,3 @@ class Part:
         except OSError:
             return b""
         return data if len(data) == length and self._zlib.crc32(data) == crc32 else b""
-
-
-def remove(path: str) -> None:
-    """Remove the part at PATH, if there is one."""
-    with suppress(FileNotFoundError):
-        os.unlink(path)

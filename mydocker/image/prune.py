@@ -85,16 +85,21 @@ def _unused(store: Store, needed: Usage, *, dry_run: bool) -> Iterator[Removal]:
             if digest_of(name) not in kept:
                 size = os.stat(path, follow_symlinks=False).st_size
                 if not dry_run:
-                    os.unlink(path)
+                    tree.remove(path)
                 yield Removal(what=f"{'blob' if directory == store.blobs else 'skeleton'} {name}", size=size)
 
 
 def remove_layer(store: Store, name: str) -> None:
-    """Take the layer directory NAME out of sight at once, and then apart."""
-    place = f"{store.incoming}/gone-{name}"
+    """Take the layer directory NAME, or whatever has that name, out of sight at once, and then apart."""
+    digest = digest_of(name)
+    if digest is None:
+        tree.remove(f"{store.layers}/{name}")
+        return
+    place = f"{store.incoming}/gone-{digest.hex}"
     held = lock.acquire(f"{place}.lock")
     assert held is not None
     try:
+        tree.remove(place)  # what a killed process has left
         tree.move(f"{store.layers}/{name}", place)
         tree.remove(place)
     finally:

@@ -16,9 +16,11 @@ that the diff ID is of (`save`). tar-split, which Docker and Podman keep for the
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import types
 from collections.abc import Iterable, Iterator
+from io import FileIO
 
 from mydocker.errors import ImageError
 from mydocker.image.inflate import inflate
@@ -115,7 +117,7 @@ class Writer:
 def unpacked_size(path: str) -> int:
     """How many bytes the files of the layer with the skeleton at PATH have; 0 if that is not known."""
     try:
-        with open(path, "rb") as file:
+        with _opened(path) as file:
             return _parse_header(file.read(_HEADER))
     except (OSError, ImageError):
         return 0
@@ -124,7 +126,7 @@ def unpacked_size(path: str) -> int:
 def records(path: str) -> Iterator[tuple[bytes, bytes]]:
     """The records of the skeleton at PATH: letter and body. ImageError if it is damaged, OSError if it is not there."""
     what = f"skeleton {os.path.basename(path)}"
-    with open(path, "rb") as file:
+    with _opened(path) as file:
         _parse_header(file.read(_HEADER))
         source = _Reader(inflate(iter(lambda: file.read(_BATCH), b""), compression="gzip", what=what), what)
         kind = b""
@@ -145,6 +147,15 @@ def contents(body: bytes) -> Contents:
 def dead_entries(path: str) -> set[int]:
     """The numbers of the entries whose contents a later entry of the archive has replaced."""
     return {_NUMBER.unpack(body)[0] for kind, body in records(path) if kind == DEAD}
+
+
+def _opened(path: str) -> FileIO:
+    """The skeleton at PATH, to be read in large pieces. ImageError if it is no file, of which not even an open waits."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ImageError(f"skeleton {os.path.basename(path)}: not a file")
+    return FileIO(descriptor)
 
 
 def _parse_header(raw: bytes) -> int:

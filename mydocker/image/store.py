@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import binascii
 import os
+import stat
 
 from mydocker.errors import ImageError, StoreError, UsageError
 from mydocker.image.config import parse_config
@@ -190,17 +191,22 @@ class Store:
 
     def _publish(self, path: str, data: bytes) -> None:
         """Write, fsync, rename, fsync: after a crash PATH has its old contents or all of DATA."""
-        from mydocker.image import lock
+        from mydocker.image import lock, tree
 
         temporary = f"{self.incoming}/{os.path.basename(path)[:64]}-{os.getpid()}.lock"  # a stale one goes as a lock
         descriptor = lock.acquire(temporary)
         assert descriptor is not None
         try:
+            os.ftruncate(descriptor, 0)  # one of a killed process with our number may have been longer
             remaining = memoryview(data)
             while remaining:
                 remaining = remaining[os.write(descriptor, remaining) :]
             os.fsync(descriptor)
-            os.rename(temporary, path)
+            try:
+                os.rename(temporary, path)
+            except IsADirectoryError:  # damage: nothing of ours is a directory there
+                tree.remove(path)
+                os.rename(temporary, path)
             sync_directory(os.path.dirname(path))
         finally:
             lock.release(descriptor, temporary)
@@ -240,13 +246,15 @@ def _make_private(root: str, *names: str) -> None:
 
 
 def read(path: str) -> bytes:
-    """A blob, or a ref; ValueError if it is larger than those can be."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """A blob, or a ref; ValueError if it is no file, or larger than those can be."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO has no writer to wait for
     try:
-        size = os.fstat(descriptor).st_size
-        if size > _LIMIT:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{path} is not a file")
+        if found.st_size > _LIMIT:
             raise ValueError(f"{path} is too large")
-        return os.read(descriptor, size)
+        return os.read(descriptor, found.st_size)
     finally:
         os.close(descriptor)
 

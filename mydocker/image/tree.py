@@ -1,4 +1,4 @@
-"""A directory tree of untrusted shape: removed whatever its depth, modes, owners and the number of its entries."""
+"""What lies at a path, of whatever kind, and a tree of any depth, modes, owners and number of entries: removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def remove(path: str) -> None:
-    """Remove directory PATH and all in it, following no symlink. No such directory is fine; OSError otherwise."""
+    """Remove PATH, if it is a directory with all in it, following no symlink. Nothing there is fine; else OSError."""
     _permitted(lambda: _remove(path))
 
 
@@ -44,6 +44,9 @@ def _remove(path: str) -> None:
     try:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        os.unlink(path)
         return
     names = _fresh_names()
     try:
