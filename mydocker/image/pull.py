@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 
-from mydocker.errors import ImageError, ImageNotFoundError, RegistryError, StoreError
+from mydocker.errors import ImageError, ImageNotFoundError, RegistryError, StoreError, UsageError
 from mydocker.image import blob, incoming, layers, lock
 from mydocker.image.blob import Source
 from mydocker.image.config import parse_config
@@ -14,7 +14,7 @@ from mydocker.image.limits import Limits
 from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
 from mydocker.image.progress import Step, silence
 from mydocker.image.source import open_source
-from mydocker.image.store import Store, read_ref
+from mydocker.image.store import Store, read, read_ref
 from mydocker.image.stored import ImageConfig, StoredImage
 from mydocker.image.verified import Verified
 from mydocker.record import Record
@@ -92,9 +92,12 @@ def _present(store: Store, reference: Reference, digest: Digest, platform: Platf
     """The image, under REFERENCE from now on, if all that the manifest or index with DIGEST means is here."""
     by_digest = reference.replace(location=None, tag=None, digest=digest)
     image = store.find(by_digest, platform)
-    if image is None:
+    try:
+        ref = read_ref(store.ref_path(by_digest, platform))
+        if image is None or _digest(read(store.blob_path(ref.manifest))) != ref.manifest:
+            return None
+    except (FileNotFoundError, UsageError, ValueError):  # damage, or `rmi` beside us
         return None
-    ref = read_ref(store.ref_path(by_digest, platform))
     for name in _names(reference, ()):
         store.record_ref(name, platform, manifest=ref.manifest, config=ref.config, origin=reference)
     return image.replace(reference=reference)
