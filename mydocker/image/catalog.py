@@ -12,7 +12,7 @@ from mydocker.errors import ImageError, ImageNotFoundError, StoreError, UsageErr
 from mydocker.image import lock, skeleton, tree
 from mydocker.image.config import parse_config
 from mydocker.image.manifest import Manifest, parse_manifest
-from mydocker.image.store import Ref, Store, checksum, read, read_ref, sync_directory
+from mydocker.image.store import Ref, Store, read, read_ref, sync_directory
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -111,7 +111,7 @@ def entries(store: Store, *, broken: Callable[[str, Exception], None] | None = N
     for path in ref_paths(store):
         try:
             ref = read_ref(path)
-            if checksum(ref.manifest, ref.config, read(store.blob_path(ref.config))) != ref.crc32:
+            if not ref.is_whole(read(store.blob_path(ref.config))):
                 raise ValueError("its sum is wrong")
             reference, platform = name_at(store, path, ref)
             yield Entry(path=path, reference=reference, platform=platform, ref=ref)

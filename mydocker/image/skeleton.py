@@ -150,7 +150,7 @@ def dead_entries(path: str) -> set[int]:
 
 
 def _opened(path: str) -> FileIO:
-    """The skeleton at PATH, to be read in large pieces. ImageError if it is no file, of which not even an open waits."""
+    """The skeleton at PATH, to be read in large pieces. ImageError if it is no file; none is waited for."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

@@ -38,17 +38,21 @@ _LIMIT = 4 << 20  # bytes of a blob, as in jsontext
 
 
 class Ref(Record):
-    """A file below refs/: `manifest DIGEST`, `config DIGEST`, `crc32 HEX`, `from ORIGIN`, `when TIME`, a line each.
+    """A file below refs/: `manifest DIGEST`, `config DIGEST`, `from ORIGIN`, `when TIME`, `crc32 HEX`, a line each.
 
-    The digests had been verified when this was written. The sum, of both and of the config, shows later damage and,
+    The digests had been verified when this was written. The sum, of all this and of the config, shows later damage and,
     unlike hashlib, costs nothing to import.
     """
 
     manifest: Digest
     config: Digest
-    crc32: int
-    origin: str = ""
-    when: str = ""
+    origin: str
+    when: str
+    crc32: str
+
+    def is_whole(self, raw_config: bytes) -> bool:
+        """Whether all is as it was written, RAW_CONFIG too."""
+        return self.crc32 == _checksum(_signed(self.manifest, self.config, self.origin, self.when), raw_config)
 
 
 class Store:
@@ -107,7 +111,7 @@ class Store:
         try:
             ref = read_ref(self.ref_path(reference, platform))
             raw = read(self.blob_path(ref.config))
-            if checksum(ref.manifest, ref.config, raw) != ref.crc32:
+            if not ref.is_whole(raw):
                 return None
             config, diff_ids = parse_config(raw)
             return self.image(reference, ref.manifest, config, diff_ids)
@@ -177,12 +181,16 @@ class Store:
         """
         import time
 
-        crc = checksum(manifest, config, read(self.blob_path(config)))
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        signed = _signed(manifest, config, str(origin), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        text = f"{signed}crc32 {_checksum(signed, read(self.blob_path(config)))}\n"
         path = self.ref_path(reference, platform)
-        _make_private(self.root, os.path.relpath(os.path.dirname(path), self.root))
-        text = f"manifest {manifest}\nconfig {config}\ncrc32 {crc:08x}\nfrom {origin}\nwhen {when}\n"
-        self._publish(path, text.encode())
+        while True:
+            try:
+                _make_private(self.root, os.path.relpath(os.path.dirname(path), self.root))
+                return self._publish(path, text.encode())
+            except FileNotFoundError:  # `rmi` beside us has removed the directory, empty as it still was
+                if not os.path.isdir(self.incoming):
+                    raise
 
     def keep(self, name: str, data: bytes) -> None:
         """Put DATA at NAME, a path below the root, for another room. Raises OSError."""
@@ -259,9 +267,12 @@ def read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def checksum(manifest: Digest, config: Digest, raw_config: bytes) -> int:
-    """What a ref's `crc32` must be."""
-    return binascii.crc32(f"{manifest} {config} ".encode() + raw_config)
+def _signed(manifest: Digest, config: Digest, origin: str, when: str) -> str:
+    return f"manifest {manifest}\nconfig {config}\nfrom {origin}\nwhen {when}\n"
+
+
+def _checksum(signed: str, raw_config: bytes) -> str:
+    return f"{binascii.crc32(raw_config, binascii.crc32(signed.encode())):08x}"
 
 
 def read_ref(path: str) -> Ref:
@@ -270,9 +281,9 @@ def read_ref(path: str) -> Ref:
     return Ref(
         manifest=Digest.parse(lines.get("manifest", "")),
         config=Digest.parse(lines.get("config", "")),
-        crc32=int(lines.get("crc32", ""), 16),
         origin=lines.get("from", ""),
         when=lines.get("when", ""),
+        crc32=lines.get("crc32", ""),
     )
 
 
