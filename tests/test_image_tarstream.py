@@ -208,6 +208,9 @@ def test_devices_are_dropped_where_they_cannot_be_made() -> None:
         ("x", File(headers={"GNU.sparse.size": "0", "GNU.sparse.name": "../y"}), "contains .."),
         ("x", File(headers={"size": "-1"}), "not a number"),
         ("x", File(headers={"GNU.sparse.major": "1", "GNU.sparse.realsize": str(1 << 62)}), f"{Limits().gib} GiB"),
+        ("x", File(headers={"uid": "-1"}), "not a number"),
+        ("x", File(headers={"gid": "4294967296"}), "no user or group has number 4294967296"),
+        ("x", File(uid=4294967295), "no user or group has number 4294967295"),  # chown(2) would leave it to root
         ("x", Entry(type=b"V"), "unknown type"),
         ("x", Entry(type=b"D"), "unknown type"),
         ("x", Entry(type=tarfile.DIRTYPE, data=b"data"), "only a file can have contents"),
@@ -215,6 +218,17 @@ def test_devices_are_dropped_where_they_cannot_be_made() -> None:
 )
 def test_refused(name: str, entry: Entry, words: str) -> None:
     assert words in refusal(_raw(name, entry))
+
+
+@pytest.mark.parametrize("place", [100, 108, 116], ids=["mode", "user", "group"])
+@pytest.mark.parametrize("field", [b"\xff" * 8, b"rwxrwxr\0", b"12 4567\0", b"0000888\0"])
+def test_a_field_that_tar_reads_in_its_own_way_is_refused(place: int, field: bytes) -> None:
+    """Also where entries are read in haste."""
+    header = bytearray(_raw("x", File()))
+    header[place : place + 8] = field
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    assert "entry 'x': " in refusal(bytes(header) + bytes(2048))
 
 
 def _raw(name: str, entry: Entry) -> bytes:

@@ -13,8 +13,9 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from mydocker.errors import ImageError
 from mydocker.image import skeleton, tarheader
-from mydocker.image.tarheader import BLOCK, Entry
+from mydocker.image.tarheader import BLOCK, Entry, Malformed
 
 Owner = tuple[int, int]  # user, group
 _LINKS = 40  # in a row: the kernel's MAXSYMLINKS (path_resolution(7))
@@ -46,8 +47,11 @@ def table(path: str) -> dict[bytes, Attributes]:
     """The table of the layer with the skeleton at PATH. ImageError if it is damaged, OSError if it is not there."""
     made = _Table()
     headers = (body for kind, body in skeleton.records(path) if kind == skeleton.HEADERS)
-    for number, body in enumerate(headers):
-        made.add(_parse(number, body))
+    try:
+        for number, body in enumerate(headers):
+            made.add(_parse(number, body))
+    except Malformed as problem:
+        raise ImageError(f"skeleton {os.path.basename(path)}: damaged: {problem}") from None
     return made.files
 
 
@@ -159,7 +163,7 @@ def _parse(number: int, headers: bytes) -> Attributes:
         number=number,
         entry=tarheader.decode(block, extensions),
         owner=tarheader.owner(block, extensions),
-        mode=tarheader.number(block[100:108]) & 0o7777,
+        mode=tarheader.mode(block),
         xattrs=_xattrs(extensions),
     )
 

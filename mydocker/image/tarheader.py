@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import lru_cache
 from typing import NamedTuple
 
 from mydocker.errors import ImageError
@@ -23,8 +24,10 @@ KNOWN = frozenset((REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, F
 
 _ZEROS = bytes(BLOCK)
 
-# name, digits of the size and what ends them, digits of the checksum and what follows, type, magic, prefix
-_USTAR = struct.Struct("100s 24x 11s c 12x 6s 2s c 100x 6s 82x 155s 12x")
+# name; mode, user and group; digits of the size and what ends them, digits of the checksum and what follows, type,
+# magic, prefix
+_USTAR = struct.Struct("100s 24s 11s c 12x 6s 2s c 100x 6s 82x 155s 12x")
+_LAST_ID = 0xFFFF_FFFE  # of a user or group; to chown(2) the next one means that nothing changes
 _PLAIN = frozenset((REGULAR, DIRECTORY))
 _UNUSUAL = (b"", b"/", b".")  # a name that begins so has to be taken apart
 _ENDS = b"\0 "  # of a number
@@ -67,8 +70,10 @@ def _sum(data: bytes | memoryview) -> int:
 def plain(block: memoryview) -> tuple[bytes, int] | None:
     """The path below the layer's root, and the size, of a file or directory as most are: what `check`, `decode` and
     `components` would find, in a third of the time. None if it takes those to say."""
-    name, digits, end, stated, rest, kind, magic, prefix = _USTAR.unpack(block)
+    name, rights, digits, end, stated, rest, kind, magic, prefix = _USTAR.unpack(block)
     if kind not in _PLAIN or not (digits + stated).isdigit() or end not in _ENDS or rest.strip(_ENDS):
+        return None
+    if not _are_numbers(rights):
         return None
     try:
         size, total = int(digits, 8), int(stated, 8)
@@ -91,6 +96,8 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
     kind = block[156:157]
     if kind not in KNOWN:
         raise Malformed(f"unknown type {kind!r}")
+    mode(block)
+    owner(block, extensions)
     size = extent = _size(block, extensions)
     sparse = kind == SPARSE
     if b"GNU.sparse.major" in extensions or b"GNU.sparse.size" in extensions or b"GNU.sparse.map" in extensions:
@@ -113,10 +120,28 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
 def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
     """The numbers of user and group of header BLOCK with the pax records EXTENSIONS."""
     uid, gid = extensions.get(b"uid"), extensions.get(b"gid")
-    return (
+    found = (
         number(block[108:116]) if uid is None else _decimal(uid),
         number(block[116:124]) if gid is None else _decimal(gid),
     )
+    if max(found) > _LAST_ID:
+        raise Malformed(f"no user or group has number {max(found)}")
+    return found
+
+
+def mode(block: bytes) -> int:
+    """The permissions that header BLOCK states."""
+    return number(block[100:108]) & 0o7777
+
+
+@lru_cache(maxsize=64)  # entries that follow each other have the same ones
+def _are_numbers(rights: bytes) -> bool:
+    """Whether mode, user and group, the 24 bytes RIGHTS, are as `mode` and `owner` want them."""
+    try:
+        number(rights[:8])
+        return max(number(rights[8:16]), number(rights[16:])) <= _LAST_ID
+    except Malformed:
+        return False
 
 
 def parse_pax(body: bytes) -> dict[bytes, bytes]:
