@@ -261,9 +261,10 @@ VARIETY: dict[str, object] = {
     "d/file": File(b"1", mode=0o4755, uid=5, gid=6, xattrs={"user.note": b"here", "user.overlay.opaque": b"y"}),
     "d/capable": File(b"2", xattrs={"security.capability": b"\1\0\0\2\0\4" + bytes(14)}),
     "d/other": Hardlink("d/file"),
+    "d/link": Link("file", xattrs={"user.note": b"which no link can have"}),
     "link": Link("d/file", uid=3),
     "to-link": Hardlink("link"),
-    "fifo": Fifo(mode=0o600, gid=9),
+    "fifo": Fifo(mode=0o600, gid=9, xattrs={"user.note": b"nor a FIFO"}),
     "null": CharDevice(1, 3, mode=0o666),
     "gone": WHITEOUT,
 }

@@ -238,3 +238,18 @@ def test_an_empty_layer(pull: Pull) -> None:
 def test_an_ordinary_user_runs_an_image(second_user: Command) -> None:
     done = second_user("run", "--network", "none", "alpine", "/bin/sh", "-c", "cat /etc/alpine-release; id -u")
     assert (done.code, done.stdout.splitlines()[-1:]) == (0, [b"0"]), done
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("user.huge", b"x" * 70_000),  # more than the kernel takes
+        ("user." + "n" * 300, b"1"),
+        ("security.capability", b"junk"),
+    ],
+)
+def test_an_attribute_that_would_be_lost_is_refused(pull: Pull, store: pathlib.Path, key: str, value: bytes) -> None:
+    entries: dict[str, object] = {f"l{n}": Link("x", xattrs={"user.note": b"1"}) for n in range(50)}  # tar complains
+    with pytest.raises(ImageError, match="extended attribute for file 'late'"):
+        pull({**entries, "late": File(b"1", xattrs={key: value})})
+    assert os.listdir(store / "layers") == []

@@ -96,7 +96,10 @@ def _difference(wanted: Attributes, found: os.stat_result, root: int, name: byte
         return f"has mode {stat.S_IMODE(found.st_mode):04o} instead of {wanted.mode:04o}"
     if owned and (found.st_uid, found.st_gid) != wanted.owner:
         return f"belongs to {found.st_uid}:{found.st_gid} instead of {wanted.owner[0]}:{wanted.owner[1]}"
-    return _other_xattr(wanted.xattrs, root, name)
+    xattrs = wanted.xattrs
+    if kind not in (stat.S_IFREG, stat.S_IFDIR):  # nothing else can have those of users (xattr(7))
+        xattrs = {key: value for key, value in xattrs.items() if not key.startswith(b"user.")}
+    return _other_xattr(xattrs, root, name)
 
 
 def _other_xattr(wanted: Mapping[bytes, bytes], root: int, name: bytes) -> str | None:

@@ -45,6 +45,9 @@ _VECTORS = 512  # pieces; IOV_MAX is 1024
 _PIPE = 1 << 20  # /proc/sys/fs/pipe-max-size, for all users
 _SHOWN = 2000  # bytes of tar's complaints
 _VERIFIED = b"verified"
+_NO_ATTRIBUTE = re.compile(r": Cannot set '.*' extended attribute for file '.*': (.*)")
+# no link or FIFO has a `user.` attribute, and some file systems have none at all: such are left out, as Docker does
+_TOLERATED = ("Operation not permitted", "Operation not supported")
 _NO_OWNER = re.compile(r"Cannot change ownership .*Invalid argument")
 _FULL = ("No space left on device", "Disk quota exceeded", "Wrote only")  # the last is tar's word for a short write
 
@@ -135,6 +138,8 @@ class Unpacker:
             return
         kind, text = report[:1], tools.printable(report[1:])
         message = f"{self._what}: cannot be unpacked: {text}"
+        if _NO_ATTRIBUTE.search(text):
+            raise ImageError(message, hint="if the store's file system has no room for it, MYDOCKER_ROOT names another")
         if any(words in text for words in _FULL):
             raise StoreError(message, hint="free some space, or set MYDOCKER_ROOT to a larger file system")
         if _NO_OWNER.search(text):
@@ -220,11 +225,19 @@ def _extract(tar: str, archive: int, *, own_files: bool) -> bytes:
             os._exit(127)
     os.close(archive)  # or its writer would never learn that tar has ended
     os.close(writer)
-    said = b""
-    while data := os.read(reader, 4096):  # all of it, or tar would wait for us
-        said = (said + data)[:_SHOWN]
+    said = lost = b""
+    with os.fdopen(reader, "rb") as complaints:
+        for line in complaints:  # all of them, or tar would wait for us
+            said = (said + line)[:_SHOWN]
+            lost = lost or (line if _is_loss(line) else b"")
     _, status = os.waitpid(pid, 0)
-    return (said or b"tar ended with status %d" % os.waitstatus_to_exitcode(status)) if status else b""
+    return (said or b"tar ended with status %d" % os.waitstatus_to_exitcode(status)) if status else lost
+
+
+def _is_loss(line: bytes) -> bool:
+    """Whether tar says in LINE, a mere warning to it, that a file goes without an attribute that it could have."""
+    found = _NO_ATTRIBUTE.search(line.decode(errors="replace"))
+    return found is not None and found[1] not in _TOLERATED
 
 
 def _carry_out(orders: int, *, in_namespace: bool) -> None:
