@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pty
+import signal
 import subprocess
 from typing import Any
 
@@ -170,3 +171,14 @@ def test_every_command_explains_itself(mydocker: Command) -> None:
         done = mydocker(command, "--help")
         assert done.code == 0 and f"usage: mydocker {command}" in done.stdout.decode()
         assert f"\n  {command} " in overview
+
+
+def test_a_reader_that_leaves_ends_a_command(mydocker: Command, registry: Registry) -> None:
+    """`mydocker inspect IMAGE | head -1` has what it wanted, however much there is."""
+    for number, labels in enumerate(({}, {f"k{n}": "v" * 100 for n in range(5000)})):
+        registry.push(oci.image([layer({"a": b"1"})], labels=labels), f"cli/labels{number}")
+        assert mydocker("pull", "-q", f"cli/labels{number}").code == 0
+        with mydocker.start("inspect", f"cli/labels{number}") as process:
+            assert process.stdout and process.stderr
+            process.stdout.close()
+            assert process.wait(timeout=10) == 128 + signal.SIGPIPE and process.stderr.read() == b""

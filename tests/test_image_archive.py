@@ -7,8 +7,11 @@ import io
 import json
 import os
 import pathlib
+import signal
+import stat
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +146,56 @@ def test_a_layer_that_cannot_be_rebuilt_is_rewritten_and_said_to_be(mydocker: Co
     assert after["Id"] != before["Id"] and after["Config"] == before["Config"]
     [top] = map(pathlib.Path, after["LayerDirs"])
     assert {path.name: path.read_bytes() for path in top.iterdir()} == {"a": b"second, longer", "b": b"other"}
+
+
+@root
+def test_what_an_archive_is_written_to_stays_what_it_is(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    mydocker("pull", "-q", "alpine")
+    wanted = mydocker("save", "alpine").stdout
+    assert mydocker("save", "-o", "-", "alpine", cwd=tmp_path) == Result(wanted, b"", 0)
+    null, fifo, link, dead = (tmp_path / name for name in ("null", "fifo", "link", "dead"))
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    os.mkfifo(fifo)
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "target").chmod(0o600)
+    link.symlink_to("target")
+    dead.symlink_to("new")
+    with mydocker.start("save", "-o", str(fifo), "alpine") as saving:
+        assert fifo.read_bytes() == wanted and saving.wait(timeout=30) == 0
+    for path in (null, link, dead):
+        assert mydocker("save", "-o", str(path), "alpine") == Result(b"", b"", 0)
+    assert null.is_char_device() and fifo.is_fifo() and link.is_symlink() and dead.is_symlink()
+    assert link.read_bytes() == dead.read_bytes() == wanted and stat.S_IMODE(link.stat().st_mode) == 0o600
+    for path, why in ((tmp_path, b"Is a directory"), (pathlib.Path("/dev/full"), b"No space left on device")):
+        done = mydocker("save", "-o", str(path), "alpine")
+        assert done.code == 125 and why in done.stderr, done
+    assert not list(tmp_path.glob("*.part")) and not (tmp_path / "-").exists()
+
+
+def test_an_archive_is_not_for_a_terminal(mydocker: Command) -> None:
+    mydocker("pull", "-q", "alpine")
+    ours, theirs = os.openpty()
+    for output in ("-", os.ttyname(theirs)):
+        with mydocker.start("save", "-o", output, "alpine", stdout=theirs) as saving:
+            _, said = saving.communicate(timeout=30)
+        assert saving.returncode == 2 and b"an archive is nothing for a terminal" in said
+    os.close(ours)
+    os.close(theirs)
+
+
+@root
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_save_that_is_ended_leaves_nothing(
+    mydocker: Command, registry: Registry, tmp_path: pathlib.Path, number: signal.Signals
+) -> None:
+    registry.push(oci.image([layer({"big": bytes(100_000_000)})]), "team/big")
+    mydocker("pull", "-q", "team/big")
+    with mydocker.start("save", "-o", str(tmp_path / "x.tar"), "team/big") as saving:
+        while not list(tmp_path.glob("x.tar.*.part")) and saving.poll() is None:
+            time.sleep(0.01)
+        saving.send_signal(number)
+        assert saving.communicate(timeout=30) == (b"", b"") and saving.returncode == 128 + number
+    assert not list(tmp_path.glob("x.tar*"))
 
 
 @root

@@ -42,6 +42,7 @@ OTHERS = (
 NEGATIVE = 1
 USAGE = 2
 INTERRUPTED = 130
+UNREAD = 141  # what a shell says of a program that SIGPIPE has ended
 HINT = "see 'mydocker --help'"
 
 
@@ -52,6 +53,8 @@ def entry() -> None:
         try:
             if stream:  # None where the descriptor was closed
                 stream.flush()
+        except BrokenPipeError:
+            status = status or UNREAD
         except (OSError, ValueError):  # a full disk, or nobody is reading it
             status = status or USAGE_FAILURE
     os._exit(status)
@@ -65,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     except MydockerError as error:
         complain(error)
         return _status(words[0] if words else "", error)
+    except BrokenPipeError:  # such as that of `mydocker images | head`: it has what it wanted
+        return UNREAD
     except OSError as error:
         complain(refused_by_host(error))
         return USAGE_FAILURE

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import stat
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 from mydocker.cli.output import say
 from mydocker.cli.parser import Parser
@@ -16,20 +20,20 @@ from mydocker.reference import Platform
 
 
 def save_command(argv: list[str]) -> int:
-    """Write the images that ARGV names to one archive; 0. A file appears whole or not at all."""
+    """Write the images that ARGV names to one archive; 0. A file appears whole or not at all, whatever ends us."""
     parser = Parser(
         "save",
         description="Write images to one archive, which is an oci-archive and a docker-archive at the same time.",
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name, or the beginning of an ID")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: standard output)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: -, standard output)")
     parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
     parser.add_argument(
         "--format", choices=("oci-archive", "docker-archive"), help="accepted, and makes no difference: it is both"
     )
     options = parser.parse_args(argv)
-    if not options.output and sys.stdout.isatty():
-        raise UsageError("an archive is nothing for a terminal", hint="name a file with -o, or redirect the output")
+    if options.output in (None, "-") and sys.stdout.isatty():
+        raise _for_a_terminal()
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     found = [image for name in options.images for image in catalog.find(store, name, platform=platform)]
@@ -39,18 +43,53 @@ def save_command(argv: list[str]) -> int:
     return 0
 
 
+def _for_a_terminal() -> UsageError:
+    return UsageError("an archive is nothing for a terminal", hint="name a file with -o, or redirect the output")
+
+
 def _write(store: Store, images: list[Image], path: str | None) -> list[str]:
-    if not path:
+    if path is None or path == "-":
         return save(store, images, sys.stdout.buffer)
+    try:
+        mode = _mode_of_file(path)
+        if mode is not None:
+            return _replace(store, images, os.path.realpath(path), mode=mode)
+        with open(path, "wb") as output:  # a device or a FIFO is written to, and stays what it is
+            if output.isatty():
+                raise _for_a_terminal()
+            return save(store, images, output)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _mode_of_file(path: str) -> int | None:
+    """The permissions of the file PATH, 0 if there is none yet; None if that is something else."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return 0
+    return stat.S_IMODE(mode) if stat.S_ISREG(mode) else None
+
+
+def _replace(store: Store, images: list[Image], path: str, *, mode: int) -> list[str]:
+    """Write the file PATH beside its place first. One that was there keeps its MODE."""
     unfinished = f"{path}.{os.getpid()}.part"
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _end)
     try:
         with open(unfinished, "xb") as output:
+            if mode:
+                os.fchmod(output.fileno(), mode)
             notes = save(store, images, output)
             os.fsync(output.fileno())
         os.rename(unfinished, path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}") from None
     finally:
-        if os.path.exists(unfinished):
+        with suppress(FileNotFoundError):
             os.unlink(unfinished)
     return notes
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """End by signal NUMBER, but after what is unfinished has been removed."""
+    sys.exit(128 + number)
