@@ -6,6 +6,7 @@ import io
 import itertools
 import tarfile
 import tempfile
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -122,6 +123,23 @@ def test_a_global_header_belongs_to_no_entry() -> None:
     shared = tarfile.TarInfo.create_pax_global_header({"comment": "shared"})
     assert scan(shared + own)[1] == own + bytes(1024)
     assert "a global header among" in refusal(own[:1024] + shared + own[1024:])
+
+
+def test_any_number_of_global_headers_takes_little_memory() -> None:
+    header = tarfile.TarInfo.create_pax_global_header({"comment": "x" * 500_000})
+    many = itertools.chain(itertools.repeat(header, 100), [layer({"a": b"1"})])
+    tracemalloc.start()
+    try:
+        with tempfile.TemporaryFile() as file:
+            writer = skeleton.Writer(file.fileno())
+            passed = b"".join(Scan(what="layer x", devices=True, skeleton=writer).filter(many))
+            writer.finish()
+            records = skeleton.records(f"/proc/self/fd/{file.fileno()}")
+            size = sum(len(body) for kind, body in records if kind in (skeleton.BYTES, skeleton.HEADERS))
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert names(passed) == ["a"] and size > 100 * len(header)
 
 
 @pytest.mark.parametrize("chunk", [100, 100_000])

@@ -125,7 +125,7 @@ class Scan:
                 elif seen:
                     raise Malformed("a global header among those of an entry")
                 else:
-                    source.drop()  # Docker ignores them as well: `git archive` writes one
+                    self._ignore(source)
             except Malformed as problem:
                 raise refuse(self._what, extensions.get(b"path", block[:100].rstrip(b"\0")), str(problem)) from None
         if seen:
@@ -133,6 +133,13 @@ class Scan:
         if block:
             self._end(source, block)
         return None
+
+    def _ignore(self, source: Input) -> None:
+        """Drop a global header, as Docker does (`git archive` writes one). There may be any number of them, so none is
+        kept until the next entry."""
+        source.drop()
+        self._note(self._read)
+        self._read.clear()
 
     def _end(self, source: Input, block: bytes) -> None:
         second = source.block()
