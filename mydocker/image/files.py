@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from typing import Protocol, Self
 
 from mydocker import kernel
-from mydocker.errors import ImageError, ImageNotFoundError
+from mydocker.errors import ImageError, ImageNotFoundError, StoreError
+from mydocker.image import tarindex
 from mydocker.image.inflate import inflate, magic
 
-_MEMBERS = 100_000  # of one archive
 _LINKS = 10  # in a row: old versions of Docker store a layer once and link to it
 _PIECE = 1 << 20
 
@@ -93,21 +92,22 @@ class Archive:
     """The files of the tar archive PATH, `-` for stdin. It is copied first if it is compressed or cannot be sought."""
 
     def __init__(self, path: str) -> None:
+        shown = "standard input" if path == "-" else path
         try:
             self._descriptor = os.dup(0) if path == "-" else os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
-            raise ImageNotFoundError(f"cannot read {path}: {error.strerror}") from None
+            raise ImageNotFoundError(f"cannot read {shown}: {error.strerror}") from None
         try:
-            self._copy_if_needed(path)
-            self._members = self._index(path)
+            self._copy_if_needed(shown)
+            self._members = tarindex.index(self._descriptor, shown)
         except OSError as error:
             self.close()
-            raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from None
+            raise ImageError(f"{shown}: cannot be read: {error.strerror or error}") from None
         except BaseException:
             self.close()
             raise
 
-    def _copy_if_needed(self, path: str) -> None:
+    def _copy_if_needed(self, what: str) -> None:
         is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         os.set_blocking(self._descriptor, True)
         first = os.read(self._descriptor, _PIECE)
@@ -115,43 +115,25 @@ class Archive:
         if is_file and kind == "none":
             return
         source, self._descriptor = self._descriptor, -1
-        with open(source, "rb") as rest, tempfile.TemporaryFile() as copy:
+        with open(source, "rb") as rest:
 
             def chunks() -> Iterator[bytes]:
                 yield first
                 yield from iter(lambda: rest.read(_PIECE), b"")
 
-            for piece in inflate(chunks(), compression=kind, what=path):
-                copy.write(piece)
-            copy.flush()
-            self._descriptor = os.dup(copy.fileno())
-
-    def _index(self, path: str) -> dict[str, tarfile.TarInfo]:
-        """The members by name; of equal names the last counts, as for tar."""
-        members: dict[str, tarfile.TarInfo] = {}
-        try:
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            with os.fdopen(os.dup(self._descriptor), "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
-                for count, member in enumerate(archive):
-                    if count == _MEMBERS:
-                        raise ImageError(f"{path}: more than {_MEMBERS} members")
-                    members[_normal(member.name)] = member
-        except (tarfile.TarError, ValueError, EOFError) as error:
-            raise ImageError(f"{path}: not a tar archive, or a damaged one: {error}") from None
-        return members
+            self._descriptor = _copied(inflate(chunks(), compression=kind, what=what), what)
 
     def open(self, name: str, *, offset: int = 0) -> Blob:
-        found = _normal(name)
+        found = tarindex.normal(name)
         for _ in range(_LINKS):
             member = self._members.get(found)
             if member is None:
                 raise FileNotFoundError(name)
-            if member.isreg() and not member.issparse():
-                return Blob(self._descriptor, start=member.offset_data, size=member.size, offset=offset)
-            if not (member.issym() or member.islnk()):
+            if member.is_file:
+                return Blob(self._descriptor, start=member.start, size=member.size, offset=offset)
+            found = member.link
+            if not found:
                 break
-            found = member.linkname if member.islnk() else os.path.join(os.path.dirname(found), member.linkname)
-            found = _normal(found)
         raise ImageError(f"{ascii(name)}: not a file")
 
     def close(self) -> None:
@@ -160,6 +142,17 @@ class Archive:
         self._descriptor = -1
 
 
-def _normal(name: str) -> str:
-    """NAME, always below the archive's top."""
-    return os.path.normpath(f"/{name}").lstrip("/")
+def _copied(pieces: Iterator[bytes], what: str) -> int:
+    """A file without a name, open for reading, with the PIECES of the archive WHAT."""
+    with tempfile.TemporaryFile(buffering=0) as copy:
+        for piece in pieces:
+            rest = memoryview(piece)
+            try:
+                while rest:
+                    rest = rest[os.write(copy.fileno(), rest) :]
+            except OSError as error:
+                raise StoreError(
+                    f"{what}: cannot be copied to {tempfile.gettempdir()}: {error.strerror}",
+                    hint="TMPDIR names another directory; a file that is not compressed is read where it is",
+                ) from None
+        return os.dup(copy.fileno())

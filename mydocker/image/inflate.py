@@ -1,6 +1,7 @@
 """Compressed layers: chunks of a blob in, chunks of its tar out, each of bounded size whatever the blob claims.
 
-gzip (RFC 1952, any number of members), Zstandard (RFC 8878, any number of frames) or none.
+gzip (RFC 1952, any number of members), Zstandard (RFC 8878, any number of frames) or none; also xz and bzip2, which
+only whole archives have as a rule.
 """
 
 from __future__ import annotations
@@ -18,15 +19,21 @@ from mydocker.image.limits import FREE, LimitError, Limits
 PIECE = 120 << 10  # bytes of output at a time: malloc(3) asks the kernel for what is larger, page by page, each time
 _FEED = 64 << 10  # bytes of input at a time: what follows a member's end is copied, so keep that short
 _WINDOW_LOG = 27  # 128 MiB, the most that `zstd` itself takes without --long; a frame may ask for 2 GiB
+_XZ_MEMORY = 128 << 20  # bytes; what `xz -9` has written takes 65 MiB
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
 _BLOCK = 512  # bytes of a tar header, in which `ustar` stands at 257 (POSIX.1-2017 pax)
 
 
 class _Decompressor(Protocol):
-    eof: bool
-    needs_input: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
 
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
@@ -99,10 +106,12 @@ def _members(chunks: Iterable[bytes], new: Callable[[], _Decompressor], what: st
 
 @functools.cache
 def _failures() -> tuple[type[Exception], ...]:
+    import lzma
+
     from isal import igzip_lib
 
     isal_error: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # its stub has an instance
-    return isal_error, _zstandard().ZstdError, EOFError, ValueError
+    return isal_error, _zstandard().ZstdError, lzma.LZMAError, EOFError, ValueError, OSError  # the last is bzip2's
 
 
 def _gzip() -> _Decompressor:
@@ -119,6 +128,18 @@ def _zstd() -> _Decompressor:
     return decompressor
 
 
+def _xz() -> _Decompressor:
+    import lzma
+
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+
+
+def _bzip2() -> _Decompressor:
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
 def _zstandard() -> types.ModuleType:
     if sys.version_info >= (3, 14):
         from compression import zstd
@@ -127,4 +148,4 @@ def _zstandard() -> types.ModuleType:
     return zstd
 
 
-_DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {"gzip": _gzip, "zstd": _zstd}
+_DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {"gzip": _gzip, "zstd": _zstd, "xz": _xz, "bzip2": _bzip2}

@@ -15,11 +15,13 @@ from mydocker.errors import ImageError
 
 BLOCK = 512
 NAME_LIMIT = 4096  # PATH_MAX: the kernel takes no longer path
+EXTENSION_LIMIT = 1 << 20  # bytes of one extended header; an extended attribute has at most 64 KiB (xattr(7))
 
 FILES = b"\0007"  # NUL and "7" are old names of a regular file, "0"
 REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO = (b"%d" % n for n in range(7))
 SPARSE = b"S"
 PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK = b"x", b"g", b"L", b"K"
+EXTENSIONS = frozenset((PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK))
 KNOWN = frozenset((REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO, SPARSE, b"\0", b"7"))
 
 _ZEROS = bytes(BLOCK)
@@ -115,6 +117,19 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
         device=_device(block, extensions) if kind in (CHARACTER, BLOCKDEV) else (0, 0),
         is_plain=(kind in FILES or kind == REGULAR) and not sparse,
     )
+
+
+def extension_size(block: bytes) -> int:
+    """How many bytes the body of the extended header BLOCK has."""
+    size = number(block[124:136])
+    if size > EXTENSION_LIMIT:
+        raise Malformed("extended headers too large")
+    return size
+
+
+def records(kind: bytes, body: bytes) -> dict[bytes, bytes]:
+    """What the BODY of an extended header of type KIND says of the next entry: pax records, or a long name."""
+    return parse_pax(body) if kind == PAX else {kind: _text(body)}
 
 
 def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:

@@ -18,14 +18,11 @@ from mydocker.image.skeleton import Piece, Writer
 from mydocker.image.tarheader import BLOCK, Entry, Malformed, refuse
 from mydocker.image.tarinput import Input
 
-EXTENSION_LIMIT = 1 << 20  # bytes of one extended header; an extended attribute has at most 64 KiB (xattr(7))
 WHITEOUT_LIMIT = 16 << 20  # bytes of all whiteouts' names
 
 WHITEOUT = b".wh."  # OCI image-spec layer.md, "Whiteouts"
 RESERVED = b".wh..wh."
 OPAQUE = b".wh..wh..opq"
-
-EXTENSIONS = frozenset((tarheader.PAX, tarheader.PAX_GLOBAL, tarheader.LONG_NAME, tarheader.LONG_LINK))
 
 
 class Scan:
@@ -112,7 +109,7 @@ class Scan:
             try:
                 tarheader.check(block)
                 kind = block[156:157]
-                if kind not in EXTENSIONS:
+                if kind not in tarheader.EXTENSIONS:
                     entry = tarheader.decode(block, extensions)
                     if entry.type == tarheader.SPARSE:
                         self._read += _sparse_map(source, block)
@@ -121,7 +118,7 @@ class Scan:
                 self._read.append(body)
                 if kind != tarheader.PAX_GLOBAL:
                     seen += kind
-                    extensions.update(_records(kind, body[: tarheader.number(block[124:136])]))
+                    extensions.update(tarheader.records(kind, body[: tarheader.number(block[124:136])]))
                 elif seen:
                     raise Malformed("a global header among those of an entry")
                 else:
@@ -148,11 +145,9 @@ class Scan:
             raise ImageError(f"{self._what}: a lone block of zeros in the middle of its archive")
 
     def _extension(self, source: Input, block: bytes, *, again: bool) -> bytes:
-        size = tarheader.number(block[124:136])
-        if again or size > EXTENSION_LIMIT:
-            raise Malformed(
-                "extended headers too large" if size > EXTENSION_LIMIT else "two extended headers of a kind"
-            )
+        size = tarheader.extension_size(block)
+        if again:
+            raise Malformed("two extended headers of a kind")
         return source.take(-(-size // BLOCK) * BLOCK)
 
     def _judge(self, entry: Entry) -> list[bytes] | None:
@@ -224,10 +219,6 @@ def _check(entry: Entry, parts: list[bytes]) -> None:
         raise Malformed("device 0:0 is how overlayfs hides a file, and no image may forge it")
 
 
-def _records(kind: bytes, body: bytes) -> dict[bytes, bytes]:
-    return tarheader.parse_pax(body) if kind == tarheader.PAX else {kind: tarheader.unterminated(body)}
-
-
 def _sparse_map(source: Input, block: bytes) -> list[bytes]:
     """The blocks of an old GNU sparse file's map that had no room in its header (GNU tar manual, "Sparse Formats")."""
     blocks: list[bytes] = []
@@ -235,6 +226,6 @@ def _sparse_map(source: Input, block: bytes) -> list[bytes]:
     while more:
         blocks.append(source.take(BLOCK))
         more = blocks[-1][504]
-        if len(blocks) * BLOCK > EXTENSION_LIMIT:
+        if len(blocks) * BLOCK > tarheader.EXTENSION_LIMIT:
             raise ImageError("a sparse file of too many pieces")
     return blocks

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,15 @@ class Command:
             timeout=timeout,
         )
         return Result(done.stdout, done.stderr, done.returncode)
+
+    def measured(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> tuple[Result, int]:
+        """As a call, and the bytes of memory that it, or the largest of its children, has had at once."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = self.start(*arguments, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            said = [os.pread(file.fileno(), 1 << 20, 0) for file in (out, err)]
+            return Result(said[0], said[1], process.returncode), usage.ru_maxrss << 10
 
     def start(
         self,
