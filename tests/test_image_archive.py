@@ -248,16 +248,45 @@ def test_a_hostile_layout_is_refused(mydocker: Command, tmp_path: pathlib.Path, 
     [
         ("[", "not JSON"),
         ("{}", "several images"),
-        ('{"manifests": [{"digest": "sha256:../../../etc/passwd"}]}', ""),
-        ('{"manifests": [{"digest": 7}]}', "string"),
+        ('{"manifests": [{"digest": "sha256:../../../etc/passwd", "size": 1}]}', "64 lower-case hexadecimal digits"),
+        ('{"manifests": [{"digest": "sha256:../../index.json", "size": 1}]}', "64 lower-case hexadecimal digits"),
+        ('{"manifests": [{"digest": 7, "size": 1}]}', "string"),
         ('{"manifests": "x"}', "array"),
-        ('{"manifests": [{"digest": "md5:x"}]}', ""),
+        ('{"manifests": [{"digest": "md5:x", "size": 1}]}', "only sha256"),
+        ('{"manifests": [{"size": 1}]}', "only sha256"),
     ],
 )
 def test_a_malformed_index(mydocker: Command, tmp_path: pathlib.Path, index: str, said: str) -> None:
     (tmp_path / "index.json").write_text(index)
     done = mydocker("pull", f"oci:{tmp_path}")
     assert done.code in (1, 125) and said in done.stderr.decode() and b"Traceback" not in done.stderr
+
+
+def test_the_size_of_a_manifest_is_checked(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    layout = oci.write_layout(tmp_path / "layout", oci.image([layer({"a": b"1"})]))
+    index = json.loads((layout / "index.json").read_text())
+    index["manifests"][0]["size"] += 1
+    (layout / "index.json").write_text(json.dumps(index))
+    done = mydocker("pull", f"oci:{layout}")
+    assert done.code == 125 and f"bytes instead of {index['manifests'][0]['size']}".encode() in done.stderr
+
+
+def test_what_lies_in_a_dir_under_another_digest_is_not_pushed(
+    mydocker: Command, registry: Registry, tmp_path: pathlib.Path
+) -> None:
+    image = oci.image([layer({"a": b"1"})])
+    index = oci.index([image])
+    (tmp_path / "manifest.json").write_bytes(index.manifest)
+    for digest, data in image.blobs.items():
+        (tmp_path / digest.removeprefix("sha256:")).write_bytes(data)
+    inner = tmp_path / f"{image.digest.removeprefix('sha256:')}.manifest.json"
+    to = ("--to", f"{registry.address}/push/dir:1")
+    for platform in ((), ("--platform", "linux/amd64")):
+        inner.write_bytes(image.manifest + b" ")
+        done = mydocker("push", f"dir:{tmp_path}", *to, *platform)
+        assert done.code == 125 and f"manifest {image.digest}: has another digest".encode() in done.stderr
+        inner.write_bytes(image.manifest)
+        assert mydocker("push", f"dir:{tmp_path}", *to, *platform).code == 0
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image import jsontext
 from mydocker.image.config import parse_config
 from mydocker.image.files import Blob, Files
-from mydocker.image.manifest import MANIFEST_TYPES, Descriptor
+from mydocker.image.manifest import MANIFEST_TYPES, Descriptor, descriptor
 from mydocker.reference import Reference
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -37,7 +37,7 @@ class Layout:
         """The bytes and the type of the manifest with that digest; with a tag, of the one that is selected."""
         if not identifier.startswith("sha256:"):
             return self._chosen()
-        raw = self._read(self._blob_name(identifier), f"manifest {identifier}")
+        raw = self._read(self._manifest_name(identifier), f"manifest {identifier}")
         if f"sha256:{hashlib.sha256(raw).hexdigest()}" != identifier:
             raise ImageError(f"{self._where}: manifest {identifier}: has another digest")
         return raw, None
@@ -76,6 +76,9 @@ class Layout:
 
     def _blob_name(self, digest: str) -> str:
         raise NotImplementedError
+
+    def _manifest_name(self, digest: str) -> str:
+        return self._blob_name(digest)
 
     def _read(self, name: str, what: str) -> bytes:
         try:
@@ -121,9 +124,11 @@ class OciLayout(Layout):
         found = [entry for entry in self._entries() if self._is_meant(_entry_names(entry))]
         if len(found) != 1:
             raise self._unknown()
-        digest = jsontext.string(found[0].get("digest"), f"{self._where}: index.json: digest")
-        raw, _ = self.manifest(digest if digest.startswith("sha256:") else f"sha256:{digest}")
-        return raw, jsontext.string(found[0].get("mediaType"), f"{self._where}: index.json: mediaType")
+        meant = descriptor(found[0], f"{self._where}: index.json")
+        raw, _ = self.manifest(str(meant.digest))
+        if len(raw) != meant.size:
+            raise ImageError(f"{self._where}: manifest {meant.digest}: {len(raw)} bytes instead of {meant.size}")
+        return raw, meant.media_type
 
     def _blob_name(self, digest: str) -> str:
         return f"blobs/sha256/{digest.removeprefix('sha256:')}"
@@ -150,11 +155,9 @@ class DirectoryLayout(Layout):
     def _blob_name(self, digest: str) -> str:
         return digest.removeprefix("sha256:")
 
-    def manifest(self, identifier: str) -> tuple[bytes, str | None]:
-        """As a `dir:` has them: those of an index's images lie beside it."""
-        if not identifier.startswith("sha256:"):
-            return self._chosen()
-        return self._read(f"{self._blob_name(identifier)}.manifest.json", f"manifest {identifier}"), None
+    def _manifest_name(self, digest: str) -> str:
+        """Those of an index's images lie beside it."""
+        return f"{self._blob_name(digest)}.manifest.json"
 
 
 class DockerArchive(Layout):

@@ -82,14 +82,14 @@ def parse_manifest(raw: bytes, *, content_type: str | None = None) -> Manifest |
     media_type = _media_type(document, (content_type or "").partition(";")[0].strip().lower())
     if media_type in INDEX_TYPES:
         return _index(document, media_type)
-    config = _descriptor(document.get("config"), "manifest: config")
+    config = descriptor(document.get("config"), "manifest: config")
     if config.media_type not in _CONFIG_TYPES:
         raise ImageError(f"not a container image: its config is of type {config.media_type!r:.100}")
     if config.size > jsontext.LIMIT:
         raise ImageError(f"manifest: config: larger than {jsontext.LIMIT >> 20} MiB")
     hint = "overlayfs stacks no more; build the image with fewer instructions, or squash it"
     layers = _bounded(document["layers"], "manifest: layers", LAYER_LIMIT, hint=hint)
-    described = tuple(_descriptor(layer, f"manifest: layer {n}") for n, layer in enumerate(layers, 1))
+    described = tuple(descriptor(layer, f"manifest: layer {n}") for n, layer in enumerate(layers, 1))
     for layer in described:
         compression(layer)
     return Manifest(media_type=media_type, config=config, layers=described)
@@ -110,11 +110,11 @@ def contents(raw: bytes, *, content_type: str | None = None) -> Contents:
     media_type = _media_type(document, (content_type or "").partition(";")[0].strip().lower())
     if media_type in INDEX_TYPES:
         entries = _bounded(document["manifests"], "index: manifests", MANIFEST_LIMIT)
-        named = tuple(_descriptor(entry, f"index: manifest {n}") for n, entry in enumerate(entries, 1))
+        named = tuple(descriptor(entry, f"index: manifest {n}") for n, entry in enumerate(entries, 1))
         return Contents(media_type=media_type, blobs=(), manifests=named)
     layers = _bounded(document["layers"], "manifest: layers", LAYER_LIMIT)
-    blobs = [_descriptor(layer, f"manifest: layer {n}") for n, layer in enumerate(layers, 1)]
-    config = _descriptor(document.get("config"), "manifest: config")
+    blobs = [descriptor(layer, f"manifest: layer {n}") for n, layer in enumerate(layers, 1)]
+    config = descriptor(document.get("config"), "manifest: config")
     return Contents(media_type=media_type, blobs=(*blobs, config), manifests=())
 
 
@@ -175,10 +175,10 @@ def _index(document: dict[str, Any], media_type: str) -> Index:
     manifests = []
     for number, entry in enumerate(entries, 1):
         what = f"index: manifest {number}"
-        descriptor = _descriptor(entry, what)
+        described = descriptor(entry, what)
         platform = _platform(entry.get("platform"), what)
         if not _is_attestation(entry, platform):
-            manifests.append((descriptor, platform))
+            manifests.append((described, platform))
     return Index(media_type=media_type, manifests=tuple(manifests))
 
 
@@ -189,7 +189,8 @@ def _is_attestation(entry: dict[str, Any], platform: Platform | None) -> bool:
     return unknown or "vnd.docker.reference.type" in annotations
 
 
-def _descriptor(value: object, what: str) -> Descriptor:
+def descriptor(value: object, what: str) -> Descriptor:
+    """VALUE, a JSON object, as a descriptor. ImageError, naming WHAT."""
     fields = jsontext.mapping(value, what)
     try:
         digest = Digest.parse(jsontext.string(fields.get("digest"), f"{what}: digest"))
