@@ -51,21 +51,25 @@ class Platform(Record):
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """`linux/arm64`, `linux/arm/v7`, or an architecture alone, under its Go or its kernel name."""
-        parts = text.split("/")
-        if not all(part and _ALNUM.issuperset(part.replace("_", "").replace(".", "")) for part in parts):
+        """`linux/arm64`, `linux/arm/v7`, or an architecture alone, under its Go or its kernel name, in any case; what
+        means the same is the same afterwards (containerd/platforms, Normalize)."""
+        parts = text.lower().split("/")
+        if not all(part.strip("._") and _ALNUM.issuperset(part.replace("_", "").replace(".", "")) for part in parts):
             raise UsageError(f"platform {text!r}: want OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64")
         if len(parts) == 1:
             parts.insert(0, "linux")
         if len(parts) > 3 or parts[0] != "linux":
             raise UsageError(f"platform {text!r}: want linux/ARCH or linux/ARCH/VARIANT")
-        return cls(os=parts[0], architecture=_ARCHITECTURES.get(parts[1], parts[1]), variant="".join(parts[2:]))
+        name, _, variant = _ARCHITECTURES.get(parts[1], parts[1]).partition("/")
+        given = "".join(parts[2:])
+        variant = f"v{given}" if given.isdecimal() else given or variant
+        return cls(os="linux", architecture=name, variant="" if variant == _USUAL.get(name) else variant)
 
     @classmethod
     def host(cls) -> Platform:
         """The platform of this machine."""
         machine = os.uname().machine
-        return cls(os="linux", architecture=_ARCHITECTURES.get(machine, machine))
+        return cls(os="linux", architecture=_ARCHITECTURES.get(machine, machine).partition("/")[0])
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
@@ -74,11 +78,14 @@ class Platform(Record):
 _ARCHITECTURES = {
     "x86_64": "amd64",
     "aarch64": "arm64",
-    "armv7l": "arm",
-    "armv6l": "arm",
+    "armhf": "arm/v7",
+    "armel": "arm/v6",
+    "armv7l": "arm/v7",
+    "armv6l": "arm/v6",
     "i386": "386",
     "i686": "386",
 }
+_USUAL = {"amd64": "v1", "arm64": "v8"}  # variants that nobody writes out
 
 
 class Location(Record):
@@ -106,7 +113,7 @@ class Reference(Record):
     def parse(cls, text: str) -> Reference:
         """Accepts what `docker run` accepts: `alpine`, `alpine:3.20`, `user/app`, `host:5000/app@sha256:…`; and
         containers-transports(5): `docker://NAME`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
-        `docker-archive:FILE[:NAME]`, `dir:DIR`.
+        `docker-archive:FILE[:NAME]`, `dir:DIR`; `@N` in place of TAG or NAME is image number N.
         """
         transport, colon, rest = text.partition(":")
         if colon and transport in TRANSPORTS:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import signal
 import stat
 import subprocess
@@ -130,6 +131,42 @@ def test_saved_and_loaded_an_image_is_the_same(mydocker: Command, tmp_path: path
     after = _image(mydocker, "alpine")
     assert (after["Id"], after["RootFS"]) == (before["Id"], before["RootFS"])
     assert mydocker("fsck").code == 0
+
+
+@root
+def test_images_without_a_name_are_saved_and_loaded(
+    mydocker: Command, registry: Registry, tmp_path: pathlib.Path
+) -> None:
+    for name in "pq":
+        digest = registry.push(oci.image([layer({name: b"1"})]), f"nameless/{name}")
+        mydocker("pull", "-q", f"nameless/{name}@{digest}")
+    ids = [row["id"] for row in json.loads(mydocker("images", "--format", "json").stdout)]
+    one, two = tmp_path / "one.tar", tmp_path / "two.tar"
+    assert mydocker("save", "-o", str(two), *ids).code == mydocker("save", "-o", str(one), ids[0]).code == 0
+    shutil.rmtree(mydocker.store)
+    assert mydocker("load", "-q", "-i", str(one)) == Result(b"loaded localhost/one-tar:latest\n", b"", 0)
+    loaded = mydocker("load", "-q", "-i", str(two)).stdout.decode().splitlines()
+    assert [line.partition("@sha256:")[0] for line in loaded] == ["loaded localhost/two-tar"] * 2
+    assert {row["id"] for row in json.loads(mydocker("images", "--format", "json").stdout)} == set(ids)
+    for number, found in enumerate(ids):
+        for kind in ("oci-archive", "docker-archive"):
+            assert mydocker("pull", "-q", f"{kind}:{two}:@{number}").code == 0
+            assert _image(mydocker, "localhost/two-tar")["Id"] == found
+    done = mydocker("pull", f"docker-archive:{two}:@2")
+    assert done.code == 1 and b"it has @0, @1" in done.stderr
+
+
+@root
+def test_load_takes_what_is_for_another_machine_alone(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """And of an index with several, without a word, what is for this one."""
+    built = oci.image([layer({"a": b"1"})], architecture="arm64")
+    layout = oci.write_layout(tmp_path / "arm", built, tag="1")
+    assert mydocker("load", "-q", "-i", str(layout)).code == 0
+    saved = mydocker("save", "localhost/arm:1").stdout
+    mydocker("rmi", "localhost/arm:1")
+    assert mydocker("load", "-q", input=saved).code == 0
+    assert _image(mydocker, "localhost/arm:1")["Architecture"] == "arm64"
+    assert mydocker("load", "-q", "--platform", "linux/amd64", input=saved).code == 1
 
 
 @root

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mydocker.errors import ImageError, ImageNotFoundError
+from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image.manifest import (
     LAYER_LIMIT,
     MANIFEST_LIMIT,
@@ -187,3 +187,32 @@ def test_no_match_names_the_platforms_that_exist() -> None:
     with pytest.raises(ImageNotFoundError, match="linux/s390x") as caught:
         chosen(index("linux/arm/v7", "linux/amd64", "windows/amd64", "linux/\x1b[2J"), "s390x")
     assert caught.value.hint == "it exists for linux/amd64, linux/arm/v7, windows/amd64"
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("linux/amd64", "linux/amd64"),
+        ("linux/AMD64", "linux/amd64"),
+        ("x86_64", "linux/amd64"),
+        ("linux/x86_64", "linux/amd64"),
+        ("linux/amd64/v1", "linux/amd64"),
+        ("linux/amd64/v3", "linux/amd64/v3"),
+        ("aarch64", "linux/arm64"),
+        ("linux/arm64/v8", "linux/arm64"),
+        ("linux/arm64/8", "linux/arm64"),
+        ("armhf", "linux/arm/v7"),
+        ("linux/armel", "linux/arm/v6"),
+        ("linux/arm/7", "linux/arm/v7"),
+        ("linux/arm", "linux/arm"),
+        ("riscv64", "linux/riscv64"),
+    ],
+)
+def test_platforms_have_one_name(text: str, meaning: str) -> None:
+    assert str(Platform.parse(text)) == meaning
+
+
+@pytest.mark.parametrize("text", ["", "/", "linux/", "windows/amd64", "linux/arm/v7/x", "linux/a-b", "linux/../x"])
+def test_what_is_no_platform(text: str) -> None:
+    with pytest.raises(UsageError):
+        Platform.parse(text)

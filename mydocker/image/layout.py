@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
@@ -28,7 +28,8 @@ _PIECE = 1 << 20
 
 
 class Layout:
-    """The common part. `selector` chooses among several images, by a name or a tag; empty if there is but one."""
+    """The common part. `selector` chooses among several images: a name, a tag, or `@N` for number N, counted from 0;
+    empty if there is but one."""
 
     def __init__(self, files: Files, *, where: str, selector: str = "") -> None:
         self._files, self._where, self._selector = files, where, selector
@@ -54,7 +55,7 @@ class Layout:
         return blob
 
     def names(self) -> list[str]:
-        """What can select an image here, each of which is one; an empty name for what has none."""
+        """What can select an image here, each of which is one: `@N` if it has no name."""
         raise NotImplementedError
 
     def select(self, name: str) -> Self:
@@ -87,6 +88,16 @@ class Layout:
         except FileNotFoundError:
             raise ImageError(f"{self._where}: {what}: {name} is missing") from None
 
+    def _meant(self, items: list[dict[str, Any]], names: Callable[[dict[str, Any]], list[str]]) -> dict[str, Any]:
+        """The one of ITEMS, which have NAMES, that the selector means. ImageNotFoundError unless it is one."""
+        if self._selector.startswith("@"):
+            found = [item for number, item in enumerate(items) if self._selector == f"@{number}"]
+        else:
+            found = [item for item in items if self._is_meant(names(item))]
+        if len(found) != 1:
+            raise self._unknown()
+        return found[0]
+
     def _is_meant(self, names: list[str]) -> bool:
         """Whether the selector means an image with these NAMES: it may be shorter than they are, as everywhere."""
         if not self._selector or self._selector in names:
@@ -95,7 +106,7 @@ class Layout:
         return wanted is not None and any(_reference(name) == wanted for name in names)
 
     def _unknown(self) -> ImageNotFoundError:
-        known = ", ".join(name or "one without a name" for name in self.names())
+        known = ", ".join(self.names()) or "none"
         wanted = f"no image {self._selector!r}" if self._selector else "several images"
         return ImageNotFoundError(f"{self._where}: {wanted}", hint=f"it has {ascii(known)[1:-1]}")
 
@@ -112,7 +123,7 @@ def _reference(name: str) -> Reference | None:
 
 class OciLayout(Layout):
     def names(self) -> list[str]:
-        return [name for entry in self._entries() for name in [_entry_name(entry)]]
+        return [next(iter(_entry_names(entry)), f"@{number}") for number, entry in enumerate(self._entries())]
 
     def _entries(self) -> list[dict[str, Any]]:
         what = f"{self._where}: index.json"
@@ -121,10 +132,8 @@ class OciLayout(Layout):
         return [jsontext.mapping(entry, what) for entry in entries]
 
     def _chosen(self) -> tuple[bytes, str | None]:
-        found = [entry for entry in self._entries() if self._is_meant(_entry_names(entry))]
-        if len(found) != 1:
-            raise self._unknown()
-        meant = descriptor(found[0], f"{self._where}: index.json")
+        entry = self._meant(self._entries(), _entry_names)
+        meant = descriptor(entry, f"{self._where}: index.json")
         raw, _ = self.manifest(str(meant.digest))
         if len(raw) != meant.size:
             raise ImageError(f"{self._where}: manifest {meant.digest}: {len(raw)} bytes instead of {meant.size}")
@@ -141,13 +150,9 @@ def _entry_names(entry: dict[str, Any]) -> list[str]:
     return [name for name in found if name]
 
 
-def _entry_name(entry: dict[str, Any]) -> str:
-    return next(iter(_entry_names(entry)), "")
-
-
 class DirectoryLayout(Layout):
     def names(self) -> list[str]:
-        return [""]
+        return ["@0"]
 
     def _chosen(self) -> tuple[bytes, str | None]:
         return self._read("manifest.json", "manifest"), None
@@ -168,7 +173,12 @@ class DockerArchive(Layout):
         self._places: dict[str, str] = {}
 
     def names(self) -> list[str]:
-        return [name for item in self._items() for name in (_repo_tags(item) or [""])]
+        items = enumerate(self._items())
+        return [name for number, item in items for name in (_repo_tags(item) or [f"@{number}"])]
+
+    def manifest(self, identifier: str) -> tuple[bytes, str | None]:
+        """The one that is made up for the image that is selected; with a digest that must be its own, too."""
+        return self._chosen()
 
     def _items(self) -> list[dict[str, Any]]:
         what = f"{self._where}: manifest.json"
@@ -178,14 +188,12 @@ class DockerArchive(Layout):
         ]
 
     def _chosen(self) -> tuple[bytes, str | None]:
-        found = [item for item in self._items() if self._is_meant(_repo_tags(item))]
-        if len(found) != 1:
-            raise self._unknown()
+        item = self._meant(self._items(), _repo_tags)
         what = f"{self._where}: manifest.json"
-        place = jsontext.string(found[0].get("Config"), what)
+        place = jsontext.string(item.get("Config"), what)
         config = self._read(place, "config")
         _, diff_ids = parse_config(config)
-        layers = [jsontext.string(name, what) for name in jsontext.array(found[0].get("Layers"), what)]
+        layers = [jsontext.string(name, what) for name in jsontext.array(item.get("Layers"), what)]
         if len(layers) != len(diff_ids):
             raise ImageError(f"{what}: {len(layers)} layers for {len(diff_ids)} diff IDs")
         digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
