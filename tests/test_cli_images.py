@@ -118,6 +118,55 @@ def test_rmi_of_several_removes_all_or_none(mydocker: Command, app: str) -> None
     assert _names(mydocker) == []
 
 
+@pytest.mark.root
+def test_an_id_is_a_name_of_what_to_run(mydocker: Command) -> None:
+    mydocker("pull", "-q", "alpine")
+    [row] = _json(mydocker("images", "--format", "json"))
+    for name in (row["id"], row["id"][:19], row["id"][7:19], row["id"][7:]):
+        done = mydocker("run", "--network", "none", "--pull", "never", name, "echo", "hey")
+        assert done == Result(b"hey\n", b"", 0), name
+
+
+def test_a_name_that_is_there_is_not_taken_for_an_id(mydocker: Command, app: str) -> None:
+    mydocker("pull", "-q", app, "alpine")
+    ids = {row["repository"]: row["id"] for row in _json(mydocker("images", "--format", "json"))}
+    mydocker("tag", app, ids["alpine"][7:15])
+    assert _json(mydocker("inspect", ids["alpine"][7:15]))[0]["Id"] == ids["team/app"]
+    assert mydocker("run", "--dry-run", "--pull", "never", ids["alpine"][7:14], "x").code == 0
+
+
+def test_what_is_in_files_is_no_name_in_the_store(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """Though the store has an image of the same short name."""
+    layout = oci.write_layout(tmp_path / "busy", oci.image([layer({"a": b"1"})]), tag="1")
+    assert mydocker("pull", "-q", f"oci:{layout}:1").code == 0
+    for words in (("save", "-o", "x"), ("rmi",), ("inspect",), ("history",), ("tag", "localhost/busy:1"), ("tag",)):
+        after = ("y:1",) if words == ("tag",) else ()
+        done = mydocker(*words, "oci:/nonexistent/busy:1", *after, cwd=tmp_path)
+        assert (done.stdout, done.code) == (b"", 2), words
+        assert b"in files" in done.stderr and b"localhost/busy:1" in done.stderr
+    assert _names(mydocker) == ["localhost/busy:1"] and not (tmp_path / "x").exists()
+
+
+def test_tag_and_history_know_platforms(mydocker: Command, registry: Registry) -> None:
+    history = {name: {"history": [{"created_by": f"for {name}"}]} for name in ("amd64", "arm64")}
+    built = [oci.image([layer({"a": b"1"})], architecture=name, config=config) for name, config in history.items()]
+    registry.push(oci.index(built), "team/steps")
+    for name in ("amd64", "arm64"):
+        mydocker("pull", "-q", "--platform", name, "team/steps")
+        [step] = _json(mydocker("history", "--platform", f"linux/{name}", "--format", "json", "team/steps"))
+        assert step["created_by"] == f"for {name}"
+    mydocker("tag", "team/steps", "both:1")
+    mydocker("tag", "--platform", "AArch64", "team/steps", "one:1")
+    rows = [(row["repository"], row["platform"]) for row in _json(mydocker("images", "--format", "json"))]
+    assert rows == [
+        ("both", "linux/amd64"),
+        ("team/steps", "linux/amd64"),
+        ("both", "linux/arm64"),
+        ("one", "linux/arm64"),
+        ("team/steps", "linux/arm64"),
+    ]
+
+
 def test_images_for_another_platform(mydocker: Command, registry: Registry) -> None:
     built = [oci.image([layer({"a": name.encode()})], architecture=name) for name in ("amd64", "arm64")]
     registry.push(oci.index(built), "team/both")

@@ -13,6 +13,7 @@ from mydocker.image import catalog
 from mydocker.image.catalog import Image
 from mydocker.image.progress import megabytes
 from mydocker.image.store import Store
+from mydocker.reference import Platform
 
 HEADINGS = ("CREATED", "SIZE", "CREATED BY", "COMMENT")
 _SHOWN = 80  # characters of a step
@@ -22,10 +23,12 @@ def history_command(argv: list[str]) -> int:
     """Print the steps that made the image that ARGV names; 0."""
     parser = Parser("history", description="Show how an image was made, the last step first.")
     parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of an ID")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
     add_format(parser)
     options = parser.parse_args(argv)
+    platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
-    steps = _steps(store, catalog.find(store, options.image)[0])
+    steps = _steps(store, catalog.find(store, options.image, platform=platform)[0])
     if options.format == "json":
         show_json(steps)
     else:

@@ -8,7 +8,7 @@ import os
 from mydocker.cli.parser import Parser
 from mydocker.cli.progress import add_progress, shown
 from mydocker.cli.table import show_json
-from mydocker.errors import ImageNotFoundError, UsageError
+from mydocker.errors import UsageError
 from mydocker.image import catalog
 from mydocker.image.catalog import Image
 from mydocker.image.layout import Layout
@@ -44,7 +44,7 @@ def _push(text: str, options: argparse.Namespace, platform: Platform | None, pro
     if location is None:
         store = Store.open(os.environ)
         images = _images(store, text, platform)
-        by_name = any(catalog.is_name_of(entry.reference, text) for image in images for entry in image.entries)
+        by_name = any(catalog.named(image, text) for image in images)
         name = _name(options.to or (text if by_name else f"sha256:{text}"))
         return push_stored(store, images, name, environ=os.environ, progress=progress)
     with open_location(location) as files:
@@ -58,13 +58,8 @@ def _is_id(text: str) -> bool:
 
 def _images(store: Store, text: str, platform: Platform | None) -> list[Image]:
     """What the store has under a name, of each platform the image that it means."""
-    found = catalog.every(store, text)
-    suitable = [image for image in found if platform in (None, image.platform)]
-    if not suitable:
-        where = f" for {platform}" if platform else ""
-        hint = "'mydocker images' lists what is; --to names where to push to"
-        raise ImageNotFoundError(f"image {text} is not in the store{where}", hint=hint)
-    return list({image.platform: image for image in suitable}.values())
+    found = catalog.of_platforms(store, text, platform)
+    return list({image.platform: image for image in found}.values())
 
 
 def _name(text: str) -> Reference:
@@ -82,7 +77,7 @@ def _own_name(files: Layout, selector: str, text: str) -> str:
     names = [selector] if selector else list(dict.fromkeys(files.names()))
     full = [name for name in names if "/" in name or ":" in name]
     if len(names) != 1 or not full:
-        known = ", ".join(ascii(name)[1:-1] for name in names if name) or "no name"
+        known = ", ".join(ascii(name)[1:-1] for name in names if not name.startswith("@")) or "no name"
         raise UsageError(f"{text}: where to push it to? it has {known}", hint="--to says where")
     return f"docker://{full[0]}"
 

@@ -6,7 +6,7 @@ import os
 
 from mydocker.cli.parser import Parser
 from mydocker.image import catalog
-from mydocker.image.catalog import Entry, Image
+from mydocker.image.catalog import Entry
 from mydocker.image.store import Store
 from mydocker.reference import Platform
 
@@ -22,13 +22,7 @@ def rmi_command(argv: list[str]) -> int:
     gone: list[Entry] = []
     for name in options.images:
         for image in catalog.find(store, name, platform=platform):
-            gone += [entry for entry in _meant(image, name) if entry not in gone]
+            gone += [entry for entry in catalog.entries_of(image, name) if entry not in gone]
     for entry in catalog.untag(store, gone):
         print(f"removed {entry.reference.familiar} ({entry.platform})")
     return 0
-
-
-def _meant(image: Image, name: str) -> list[Entry]:
-    """The entry of that NAME; all of them if NAME is an ID."""
-    named = [entry for entry in image.entries if catalog.is_name_of(entry.reference, name)]
-    return named or list(image.entries)

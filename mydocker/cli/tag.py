@@ -8,7 +8,7 @@ from mydocker.cli.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.image import catalog
 from mydocker.image.store import Store
-from mydocker.reference import Reference
+from mydocker.reference import Platform, Reference
 
 
 def tag_command(argv: list[str]) -> int:
@@ -16,11 +16,13 @@ def tag_command(argv: list[str]) -> int:
     parser = Parser("tag", description="Give an image one more name. A name that is taken changes its meaning.")
     parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of an ID")
     parser.add_argument("name", metavar="NAME", help="the new name, such as team/app:1.2")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="only this one (default: all that are here)")
     options = parser.parse_args(argv)
-    name = Reference.parse(options.name)
+    name = catalog.in_store(Reference.parse(options.name), options.name)
     if name.digest:
         raise UsageError(f"{options.name}: a new name has a tag, not a digest")
     store = Store.open(os.environ)
-    for image in catalog.find(store, options.image):
+    platform = Platform.parse(options.platform) if options.platform else None
+    for image in catalog.of_platforms(store, options.image, platform):
         catalog.tag(store, image, name)
     return 0

@@ -13,8 +13,9 @@ from mydocker.image import lock, skeleton, tree
 from mydocker.image.config import parse_config
 from mydocker.image.manifest import Manifest, parse_manifest
 from mydocker.image.store import Ref, Store, read, read_ref, sync_directory
+from mydocker.image.stored import StoredImage
 from mydocker.record import Record
-from mydocker.reference import Digest, Platform, Reference
+from mydocker.reference import DEFAULT_TAG, DOCKER_HUB, Digest, Platform, Reference
 
 _ID_LENGTH = 3  # the fewest digits of an image's ID that mean one; Docker shows twelve
 
@@ -63,34 +64,62 @@ def images(store: Store) -> list[Image]:
 def find(store: Store, text: str, *, platform: Platform | None = None) -> list[Image]:
     """The images that TEXT, a name or the beginning of an ID, means: for PLATFORM, else for this machine's if there
     is one, else for any. ImageNotFoundError if there is none; UsageError if TEXT is neither, or means several."""
-    found = every(store, text)
-    suitable = [image for image in found if image.platform == (platform or Platform.host())]
-    if not suitable and (platform or not found):
+    found = of_platforms(store, text, platform)
+    return [image for image in found if image.platform == Platform.host()] or found
+
+
+def of_platforms(store: Store, text: str, platform: Platform | None) -> list[Image]:
+    """Those that TEXT means on PLATFORM, or on all. ImageNotFoundError if there is none; UsageError as for `find`."""
+    wanted, known = _name(text), images(store)
+    meant = [image for image in known if _named(image, wanted)] or _by_id(known, text)
+    found = [image for image in meant if platform in (None, image.platform)]
+    if not found:
         where = f" for {platform}" if platform else ""
         raise ImageNotFoundError(f"image {text} is not in the store{where}", hint="'mydocker images' lists what is")
-    return suitable or found
+    return found
 
 
-def every(store: Store, text: str) -> list[Image]:
-    """The images of all platforms that TEXT, a name or the beginning of an ID, means. UsageError as for `find`."""
-    known = images(store)
-    return _by_name(known, text) or _by_id(known, text)
+def entries_of(image: Image, text: str) -> list[Entry]:
+    """Of the entries of IMAGE, which TEXT means, that of the name; all if TEXT is an ID."""
+    return named(image, text) or list(image.entries)
 
 
-def _by_name(known: list[Image], text: str) -> list[Image]:
+def named(image: Image, text: str) -> list[Entry]:
+    """The entries of IMAGE that have the name TEXT: none if it is an ID."""
+    return _named(image, _name(text))
+
+
+def _named(image: Image, name: Reference | None) -> list[Entry]:
+    return [entry for entry in image.entries if entry.reference == name]
+
+
+def _name(text: str) -> Reference | None:
+    """What TEXT is as a name in the store, None if it can only be an ID. A tag beside a digest says nothing."""
     if text.startswith("sha256:") and _hex(text):
-        return []
-    Reference.parse(text)
-    return [image for image in known if any(is_name_of(entry.reference, text) for entry in image.entries)]
+        return None
+    name = in_store(Reference.parse(text), text)
+    return name.replace(tag=None) if name.digest else name
 
 
-def is_name_of(reference: Reference, text: str) -> bool:
-    """Whether TEXT, which may be an ID instead, is REFERENCE. A tag beside a digest says nothing."""
-    try:
-        wanted = Reference.parse(text).replace(location=None)
-    except UsageError:
-        return False
-    return reference == (wanted.replace(tag=None) if wanted.digest else wanted)
+def in_store(name: Reference, text: str) -> Reference:
+    """NAME, given as TEXT. UsageError if it says that the image is in files: the store has it under another one."""
+    if name.location:
+        raise UsageError(
+            f"{text}: the image is in files, and this is about the store",
+            hint=f"'mydocker pull' brings it there, as {name.replace(location=None).familiar}",
+        )
+    return name
+
+
+def of_id(store: Store, name: Reference) -> StoredImage | None:
+    """The image whose ID, or its beginning, looks like NAME: `run 0123abcd` and `run sha256:0123abcd` parse as names.
+    UsageError if several do."""
+    repository = name.repository.removeprefix("library/")
+    text = f"sha256:{name.tag}" if repository == "sha256" else repository
+    if name.registry != DOCKER_HUB or name.digest or (name.tag != DEFAULT_TAG and text == repository):
+        return None
+    found = _by_id(images(store), text) if _hex(text) else []
+    return next((store.find(each.entries[0].reference, each.platform) for each in found), None)
 
 
 def _by_id(known: list[Image], text: str) -> list[Image]:

@@ -23,14 +23,14 @@ def resolve(
     environ: Mapping[str, str],
     progress: Callable[[Step], None] | None = None,
 ) -> StoredImage:
-    """The image that REFERENCE means on PLATFORM.
+    """The image that REFERENCE means on PLATFORM; or, as for `docker run`, the one here that has it for an ID.
 
     POLICY `missing` asks no registry if the store has it, `never` asks none at all, `always` asks and fetches what has
     changed. What lies in files is looked at each time. PROGRESS is told what is being fetched; perhaps from other
     threads, one at a time. No thread is left when this returns. Raises ImageError or one of its children, or HostError.
     """
     from_registry = reference.location is None
-    if policy != "always" and from_registry and (image := store.find(reference, platform)):
+    if policy != "always" and from_registry and (image := store.find(reference, platform) or _of_id(store, reference)):
         return image
     if policy == "never" and from_registry:
         raise ImageNotFoundError(
@@ -41,3 +41,9 @@ def resolve(
     from mydocker.image.pull import pull
 
     return pull(reference, platform=platform, store=store, environ=environ, progress=progress or silence)
+
+
+def _of_id(store: Store, reference: Reference) -> StoredImage | None:
+    from mydocker.image import catalog
+
+    return catalog.of_id(store, reference)
