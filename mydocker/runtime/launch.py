@@ -45,11 +45,8 @@ def launch(plan: LaunchPlan, *, window: Window | None = None) -> Outcome:
     with (
         Signals() as signals,
         Janitor(plan.run_dir, warded="pid" not in plan.namespaces) as janitor,
-        RunDirectory(plan.run_dir, image=plan.image_digest) as directory,
+        RunDirectory(plan.run_dir, image=plan.image_digest),
     ):
-        directory.write_etc(
-            hostname=plan.hostname, share_network="net" not in plan.namespaces, hosts=plan.extra_hosts, dns=plan.dns
-        )
         outcome = _with_limits(plan, signals, janitor, window)
         if window:
             window.use(plan, outcome)

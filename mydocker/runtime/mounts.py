@@ -166,4 +166,6 @@ def _cgroup_v1(cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
 def _etc(spec: ContainerSpec, run_dir: str) -> tuple[Operation, ...]:
     taken = {volume.target for volume in spec.volumes}
     paths = {name: f"/etc/{name}" for name in GENERATED}
-    return tuple(Bind(target=path, source=f"{run_dir}/{name}") for name, path in paths.items() if path not in taken)
+    return tuple(
+        Bind(target=path, source=f"{run_dir}/memory/{name}") for name, path in paths.items() if path not in taken
+    )

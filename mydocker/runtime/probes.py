@@ -92,7 +92,7 @@ def overlay(run_dir: str, *, in_memory: bool, user_xattrs: bool) -> None:
 def pivot_root(run_dir: str) -> None:
     kernel.unshare(_MOUNT)
     _own_mounts()
-    root = f"{run_dir}/root"
+    root = f"{run_dir}/memory"
     kernel.mount("tmpfs", root, "tmpfs", 0, "")
     os.chdir(root)
     kernel.pivot_root(".", ".")

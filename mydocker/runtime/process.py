@@ -15,19 +15,18 @@ import sys
 from mydocker import kernel
 from mydocker.errors import LaunchError, MydockerError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime import seccomp, signals
-from mydocker.runtime.accounts import MORE_IDS, Identity, look_up, take_identity
+from mydocker.runtime import signals
+from mydocker.runtime.accounts import Identity, look_up
 from mydocker.runtime.executable import execute, find_command
 from mydocker.runtime.inside import make_directory
-from mydocker.spec.capability import mask
+from mydocker.runtime.privileges import drop_privileges
+from mydocker.runtime.rundir import write_etc
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.window import Window
-
-SYS_ADMIN = mask("SYS_ADMIN")
 
 
 class Handover(Record):
@@ -122,7 +121,7 @@ def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int
         from mydocker.runtime import labels
 
         labels.apply(plan.exec_label, attributes)
-    _drop_privileges(plan, identity, syscall_filter)
+    drop_privileges(plan, identity, syscall_filter)
     if plan.before:
         from mydocker.runtime.before import run_before
 
@@ -182,6 +181,8 @@ def _build_tree(plan: LaunchPlan, window: Window | None) -> int:
     if "mount" in plan.namespaces:
         _leave_propagation()
     root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
+    if "mount" in plan.namespaces:
+        write_etc(plan)
     for operation in plan.operations:
         try:
             operation.apply(root)
@@ -256,45 +257,3 @@ def _enter_directory(root: int, path: str) -> None:
     os.fchdir(directory)
     if not os.getcwd().startswith("/"):  # "(unreachable)/…": getcwd(3)
         raise LaunchError(f"working directory {path} is outside of the container")
-
-
-def _drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes) -> None:
-    """Give up all capabilities that the plan does not grant, change to the user, and submit to the filter.
-
-    Loading a filter takes CAP_SYS_ADMIN or no_new_privs (seccomp(2)). So that capability stays until execve(2), which
-    leaves root with the bounding set and others with nothing (capabilities(7)), and is the only call after it.
-    """
-    granted = plan.capabilities if identity.uid == 0 else 0
-    keep = syscall_filter and not plan.no_new_privileges
-    kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
-    _limit_bounding_set(plan.capabilities)
-    has_groups = plan.rootless is None or not plan.rootless.is_single
-    if plan.groups and not has_groups:
-        raise LaunchError("groups cannot be added in a rootless container that has only root's", hint=MORE_IDS)
-    if keep and identity.uid != 0:
-        kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
-    take_identity(identity, groups=has_groups)
-    _set_capabilities(granted, meanwhile=SYS_ADMIN if keep else 0)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)  # changing the user has cleared it
-    if plan.no_new_privileges:
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    if plan.seccomp:
-        seccomp.load(syscall_filter, flags=plan.seccomp.flags)
-
-
-def _set_capabilities(granted: int, *, meanwhile: int) -> None:
-    try:
-        kernel.set_capabilities(granted | meanwhile)
-    except OSError as error:
-        if error.errno != errno.EPERM:  # we do not hold what we want to hold on to
-            raise
-        kernel.set_capabilities(granted)
-
-
-def _limit_bounding_set(mask: int) -> None:
-    for number in range(64):
-        if not mask >> number & 1:
-            try:
-                kernel.prctl(kernel.PR_CAPBSET_DROP, number)
-            except OSError:  # EINVAL: past the last that this kernel knows
-                return

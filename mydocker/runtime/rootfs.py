@@ -1,7 +1,7 @@
 """The root of a container as data: layers of an image, a directory of the host, or the machine's own tree.
 
-Each kind of root is mounted in the child's own mount namespace at `<run dir>/root`, and what the container writes goes
-to `<run dir>/scratch`, on disk or in memory.
+Each kind of root is mounted in the child's own mount namespace at `<run dir>/memory/root`, and what the container
+writes goes to `<run dir>/scratch`, on disk or in memory.
 """
 
 from __future__ import annotations
@@ -44,12 +44,13 @@ class LayeredRoot(Root):
     user_xattrs: bool = False
 
     def mount(self, run_dir: str) -> str:
-        root, upper, work = f"{run_dir}/root", f"{run_dir}/scratch/upper", f"{run_dir}/scratch/work"
+        upper, work = f"{run_dir}/scratch/upper", f"{run_dir}/scratch/work"
         if self.in_memory:
             mount_memory(f"{run_dir}/scratch")
         os.mkdir(upper)
         os.mkdir(work)
         copy_ownership(self.lowerdirs[-1], upper)
+        root = _place(run_dir)
         mount_overlay(self.lowerdirs, upper, work, root, overlay_options(user_xattrs=self.user_xattrs))
         return root
 
@@ -59,8 +60,9 @@ class MemoryRoot(Root):
 
     def mount(self, run_dir: str) -> str:
         mount_memory(f"{run_dir}/scratch")
-        mount_memory(f"{run_dir}/root")
-        return f"{run_dir}/root"
+        root = _place(run_dir)
+        mount_memory(root)
+        return root
 
 
 class BareRoot(Root):
@@ -70,6 +72,13 @@ class BareRoot(Root):
 
     def mount(self, run_dir: str) -> str:
         return self.path
+
+
+def _place(run_dir: str) -> str:
+    """Where the root is mounted: in memory, so that nothing of that has to be made and removed on a disk."""
+    mount_memory(f"{run_dir}/memory")
+    os.mkdir(f"{run_dir}/memory/root")
+    return f"{run_dir}/memory/root"
 
 
 def overlay_options(*, user_xattrs: bool) -> str:

@@ -1,9 +1,9 @@
 """containers/<id>/: what one run keeps on disk while it lives, locked, and removed when it ends.
 
-    root/                         where the new root is mounted, in the run's own mount namespace
+    memory/                       in the run's own mount namespace a tmpfs, which holds the new /etc/hosts, hostname and
+                                  resolv.conf, and root/, where the new root is mounted
     scratch/                      overlay's upper and work directories, unless in memory
     image                         a link that points nowhere: the digest of the image's manifest
-    hosts hostname resolv.conf    bound over those of the image's /etc
     cgroups                       the directories of its cgroups, if it has limits
 
 The lock is a flock(2) on the directory itself: one that can be locked belongs to nobody, and whoever locks it removes
@@ -17,6 +17,10 @@ import os
 from mydocker import kernel
 from mydocker.errors import StoreError
 from mydocker.image import tree
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mydocker.runtime.plan import LaunchPlan
 
 LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
@@ -59,32 +63,29 @@ class RunDirectory:
                 self.lock = lock
             else:
                 os.close(lock)
-        os.mkdir("root", 0o755, dir_fd=self.lock)
+        os.mkdir("memory", 0o755, dir_fd=self.lock)
         os.mkdir("scratch", 0o755, dir_fd=self.lock)
         if self.image:
             os.symlink(self.image, "image", dir_fd=self.lock)  # so that nobody removes its layers, see usage.py
 
-    def write_etc(
-        self, *, hostname: str, share_network: bool, hosts: tuple[tuple[str, str], ...] = (), dns: tuple[str, ...] = ()
-    ) -> None:
-        """Write the generated /etc files. With the host's network, its names resolve as on the host.
 
-        HOSTS are more names and their addresses; DNS are name servers to ask instead of the host's.
-        """
-        names = (_host_file("/etc/hosts") if share_network else "") or LOCALHOST
-        more = "".join(f"{address}\t{name}\n" for name, address in hosts)
-        self._write("hosts", f"{names.rstrip()}\n{more}127.0.1.1\t{hostname}\n")
-        self._write("hostname", f"{hostname}\n")
-        resolvers = _host_file("/etc/resolv.conf")
-        if dns:
-            kept = [line for line in resolvers.splitlines() if not line.lstrip().startswith("nameserver")]
-            resolvers = "\n".join([*kept, *(f"nameserver {address}" for address in dns), ""])
-        self._write("resolv.conf", resolvers)
+def write_etc(plan: LaunchPlan) -> None:
+    """Write the files of /etc that PLAN's container gets. With the host's network, its names resolve as on the host."""
+    shared = "net" not in plan.namespaces
+    names = (_host_file("/etc/hosts") if shared else "") or LOCALHOST
+    more = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
+    _write(plan, "hosts", f"{names.rstrip()}\n{more}127.0.1.1\t{plan.hostname}\n")
+    _write(plan, "hostname", f"{plan.hostname}\n")
+    resolvers = _host_file("/etc/resolv.conf")
+    if plan.dns:
+        kept = [line for line in resolvers.splitlines() if not line.lstrip().startswith("nameserver")]
+        resolvers = "\n".join([*kept, *(f"nameserver {address}" for address in plan.dns), ""])
+    _write(plan, "resolv.conf", resolvers)
 
-    def _write(self, name: str, text: str) -> None:
-        with open(f"{self.path}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)  # whatever the caller's umask is
+
+def _write(plan: LaunchPlan, name: str, text: str) -> None:
+    with open(f"{plan.run_dir}/memory/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
 
 
 def _host_file(path: str) -> str:

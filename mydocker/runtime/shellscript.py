@@ -83,10 +83,8 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
     yield f'run=$(realpath "$(mktemp -d -p {shlex.quote(store)} by-hand.XXXXXX)")'
     yield "trap 'rm -rf \"$run\"' EXIT"
     yield "trap 'exit 130' INT; trap 'exit 143' TERM"
-    yield 'mkdir -m 755 "$run/root" "$run/scratch"'
+    yield 'mkdir -m 755 "$run/memory" "$run/scratch"'
     yield "export run"
-    if "mount" in plan.namespaces:
-        yield from _etc(plan)
     for volume in plan.volumes:
         yield f"mkdir -p {shlex.quote(volume)}/data; : >> {shlex.quote(volume)}/lock"
     yield ""
@@ -120,13 +118,13 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
     localhost = f"printf %s {shlex.quote(LOCALHOST)}"
     first = localhost if plan.loopback else f"cat /etc/hosts 2>/dev/null || {localhost}"
     more = shlex.quote(f"{names}127.0.1.1\t{plan.hostname}\n")
-    yield f'{{ {first}; printf %s {more}; }} > "$run/hosts"'
-    yield f'echo {shlex.quote(plan.hostname)} > "$run/hostname"'
+    yield f'{{ {first}; printf %s {more}; }} > "$run/memory/hosts"'
+    yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
     if plan.dns:
         servers = shlex.quote("".join(f"nameserver {address}\n" for address in plan.dns))
-        yield f"{{ grep -v '^ *nameserver' /etc/resolv.conf || :; printf %s {servers}; }} > \"$run/resolv.conf\""
+        yield f"{{ grep -v '^ *nameserver' /etc/resolv.conf || :; printf %s {servers}; }} > \"$run/memory/resolv.conf\""
     else:
-        yield 'cat /etc/resolv.conf > "$run/resolv.conf" 2>/dev/null || : > "$run/resolv.conf"'
+        yield 'cat /etc/resolv.conf > "$run/memory/resolv.conf" 2>/dev/null || : > "$run/memory/resolv.conf"'
 
 
 def _limits(plan: LaunchPlan) -> Iterator[str]:
@@ -187,8 +185,10 @@ def _root(plan: LaunchPlan) -> Iterator[str]:
     if isinstance(root, BareRoot):
         yield f"root={shlex.quote(os.path.realpath(root.path))}"
         return
-    yield "# The new root"
-    yield "root=$run/root"
+    yield "# The new root, and files for its /etc"
+    yield 'mount -t tmpfs -o mode=755,nodev none "$run/memory"'
+    yield from _etc(plan)
+    yield 'root=$run/memory/root; mkdir "$root"'
     if not isinstance(root, LayeredRoot):
         yield 'mount -t tmpfs -o mode=755,nodev none "$run/scratch"'
         yield 'mount -t tmpfs -o mode=755,nodev none "$root"'
