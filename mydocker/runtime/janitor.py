@@ -4,6 +4,10 @@ It stands by before there is anything to clean up, and learns of the container b
 until mydocker is gone, kill -9 included, and then kill the container and remove its run directory and its cgroups.
 A parent-death signal alone is not enough: the kernel clears it when a container's command changes its
 user (prctl(2), PR_SET_PDEATHSIG).
+
+Who runs one container after another has one janitor for all of them. What it is told comes through a pipe, a line each:
+a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and nothing once the run
+is over.
 """
 
 from __future__ import annotations
@@ -16,22 +20,17 @@ from mydocker.runtime.signals import send, signal
 if TYPE_CHECKING:
     from typing import NoReturn
 
+_WARDED = "w"
+
 
 class Janitor:
-    """Context manager: the janitor of the run in `run_dir` is on duty between enter and exit.
-
-    `warded`: a warden ends the container when we are gone, and must not be killed before it has (runtime/reaper.py).
-    """
-
-    def __init__(self, run_dir: str, *, warded: bool) -> None:
-        self.run_dir = run_dir
-        self.warded = warded
+    """Context manager: the janitor is there between enter and exit. The caller has one thread, as for fork(2)."""
 
     def __enter__(self) -> Janitor:
         waiting, self.lifeline = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            self._stand_by(waiting)
+            _stand_by(waiting)
         os.close(waiting)
         return self
 
@@ -40,38 +39,68 @@ class Janitor:
         os.waitpid(self.pid, 0)
         os.close(self.lifeline)
 
+    def attend(self, run_dir: str, *, warded: bool) -> Attention:
+        """Be on duty for the run in RUN_DIR, between enter and exit of what this gives.
+
+        `warded`: a warden ends the container when we are gone, and must not be killed before it has (reaper.py).
+        """
+        return Attention(self.lifeline, f"{_WARDED if warded else '-'}{os.fsencode(run_dir).hex()}")
+
+
+class Attention:
+    """Context manager around all of a run, from before its directory is made until after that is removed."""
+
+    def __init__(self, lifeline: int, run: str) -> None:
+        self.lifeline, self.run = lifeline, run
+
+    def __enter__(self) -> Attention:
+        self._say(self.run)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._say("")
+
     def answer_for(self, pid: int) -> None:
         """PID is the container's first process, a child of ours that has not been waited for."""
-        os.write(self.lifeline, str(pid).encode())
+        self._say(str(pid))
 
-    def _stand_by(self, waiting: int) -> NoReturn:
-        """In the janitor: all signals are still blocked, as the launcher has them."""
-        try:
-            os.setsid()
-            os.closerange(0, waiting)
-            os.closerange(waiting + 1, os.sysconf("SC_OPEN_MAX"))
-            said = os.read(waiting, 32)
-            pidfd = _opened(int(said)) if said else -1
-            while os.read(waiting, 1):  # until the end of file, when no one holds the other end
-                pass
-            self._clean_up(pidfd)
-        finally:
-            os._exit(0)
+    def _say(self, line: str) -> None:
+        os.write(self.lifeline, f"{line}\n".encode())
 
-    def _clean_up(self, pidfd: int) -> None:
-        import select
 
-        from mydocker.runtime.rundir import reclaim
+def _stand_by(waiting: int) -> NoReturn:
+    """In the janitor."""
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        os.setsid()
+        os.closerange(0, waiting)
+        os.closerange(waiting + 1, os.sysconf("SC_OPEN_MAX"))
+        run, pidfd = "", -1
+        for line in open(waiting, encoding="utf-8"):  # noqa: SIM115  # until no one holds the other end
+            if pidfd >= 0:
+                os.close(pidfd)
+            said = line.rstrip()
+            run, pidfd = (run, _opened(int(said))) if said.isdigit() else (said, -1)
+        if run:
+            _clean_up(os.fsdecode(bytes.fromhex(run[1:])), pidfd, warded=run.startswith(_WARDED))
+    finally:
+        os._exit(0)
 
-        if pidfd >= 0:
-            if not self.warded:
-                send(pidfd, signal.SIGKILL)
-            select.select([pidfd], [], [])  # readable once the process has ended (pidfd_open(2))
-        reclaim(self.run_dir)
+
+def _clean_up(run_dir: str, pidfd: int, *, warded: bool) -> None:
+    import select
+
+    from mydocker.runtime.rundir import reclaim
+
+    if pidfd >= 0:
+        if not warded:
+            send(pidfd, signal.SIGKILL)
+        select.select([pidfd], [], [])  # readable once the process has ended (pidfd_open(2))
+    reclaim(run_dir)
 
 
 def _opened(pid: int) -> int:
-    """A pidfd of PID; -1 if it has ended, and whoever took our place as its parent has waited for it."""
+    """A pidfd of PID; -1 if it has ended, and has been waited for."""
     try:
         return os.pidfd_open(pid)
     except ProcessLookupError:

@@ -13,7 +13,7 @@ from mydocker import kernel
 from mydocker.errors import HostError
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.janitor import Janitor
+from mydocker.runtime.janitor import Attention, Janitor
 from mydocker.runtime.process import Handover, become
 from mydocker.runtime.rundir import RunDirectory
 from mydocker.runtime.seccomp import program
@@ -35,48 +35,51 @@ FLAGS = {
 }
 
 
-def launch(plan: LaunchPlan, *, window: Window | None = None) -> Outcome:
+def launch(plan: LaunchPlan, *, window: Window | None = None, janitor: Janitor | None = None) -> Outcome:
     """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
 
-    Through `window` the container can be looked at before it is taken down.
+    Through `window` the container can be looked at before it is taken down. Who has a `janitor` lends it.
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
+    if janitor is None:
+        with Janitor() as janitor:
+            return launch(plan, window=window, janitor=janitor)
     with (
         Signals() as signals,
-        Janitor(plan.run_dir, warded="pid" not in plan.namespaces) as janitor,
+        janitor.attend(plan.run_dir, warded="pid" not in plan.namespaces) as attention,
         RunDirectory(plan.run_dir, image=plan.image_digest),
     ):
-        outcome = _with_limits(plan, signals, janitor, window)
+        outcome = _with_limits(plan, signals, attention, window)
         if window:
             window.use(plan, outcome)
         return outcome
 
 
-def _with_limits(plan: LaunchPlan, signals: Signals, janitor: Janitor, window: Window | None) -> Outcome:
+def _with_limits(plan: LaunchPlan, signals: Signals, attention: Attention, window: Window | None) -> Outcome:
     if not plan.cgroups:
-        return _with_terminal(plan, signals, janitor, window)
+        return _with_terminal(plan, signals, attention, window)
     from mydocker.runtime.cgroups import Cgroups
 
     with Cgroups(plan.cgroups, run_dir=plan.run_dir) as cgroups:
-        outcome = _with_terminal(plan, signals, janitor, window, doors=cgroups.doors)
+        outcome = _with_terminal(plan, signals, attention, window, doors=cgroups.doors)
         return cgroups.counted(outcome)
 
 
 def _with_terminal(
     plan: LaunchPlan,
     signals: Signals,
-    janitor: Janitor,
+    attention: Attention,
     window: Window | None,
     *,
     doors: tuple[int, ...] = (),
 ) -> Outcome:
     if not plan.tty:
-        return _run(plan, signals, janitor, None, window, doors)
+        return _run(plan, signals, attention, None, window, doors)
     from mydocker.runtime.terminals import Terminal
 
     with Terminal(forward_input=plan.stdin_open) as terminal:
-        return _run(plan, signals, janitor, terminal, window, doors)
+        return _run(plan, signals, attention, terminal, window, doors)
 
 
 def prepare_walls(plan: LaunchPlan) -> bytes:
@@ -93,7 +96,7 @@ def prepare_walls(plan: LaunchPlan) -> bytes:
 def _run(
     plan: LaunchPlan,
     signals: Signals,
-    janitor: Janitor,
+    attention: Attention,
     terminal: Terminal | None,
     window: Window | None,
     doors: tuple[int, ...],
@@ -114,7 +117,7 @@ def _run(
     try:
         pid, pidfd = _clone(plan, handover)
         try:
-            janitor.answer_for(pid)
+            attention.answer_for(pid)
             _let_begin(plan, pid, *word)
             from mydocker.runtime.supervise import Started, watch  # here, for the child is at work meanwhile
 

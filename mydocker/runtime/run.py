@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mydocker.image.progress import Step
     from mydocker.runtime.hierarchies import Cgroup
     from mydocker.runtime.host import Host
+    from mydocker.runtime.janitor import Janitor
     from mydocker.runtime.outcome import Outcome
     from mydocker.runtime.window import Window
     from mydocker.spec.container import ContainerSpec
@@ -84,12 +85,12 @@ def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup
     return choose(demands(spec), name=f"mydocker-{container_id[:12]}", rootless=host.rootless)
 
 
-def run(plan: LaunchPlan, *, window: Window | None = None) -> Outcome:
-    """Launch PLAN and wait for its end, after clearing away what killed runs have left."""
+def run(plan: LaunchPlan, *, window: Window | None = None, janitor: Janitor | None = None) -> Outcome:
+    """Launch PLAN and wait for its end, after clearing away what killed runs have left. See `launch`."""
     sweep(os.path.dirname(plan.run_dir))
     if not plan.volumes:
-        return launch(plan, window=window)
+        return launch(plan, window=window, janitor=janitor)
     from mydocker.runtime.volumestore import Held
 
     with Held(plan.volumes):
-        return launch(plan, window=window)
+        return launch(plan, window=window, janitor=janitor)

@@ -1,7 +1,8 @@
 """The crew of a batch: workers that run one case after another, since to fork one costs a third of a container's time.
 
 A worker has the specs from its batch, by number, and gets with each order the pipes for that case alone. It closes the
-finding when all of the case is cleared away: that is the end of a case. Outputs of two cases cannot mix.
+finding when all of the case is cleared away: that is the end of a case. Outputs of two cases cannot mix. One janitor
+stands by for all that a worker runs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 from contextlib import suppress
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.janitor import Janitor
 from mydocker.runtime.signals import send, signal
 from mydocker.smoke.worker import Role, Worker, attempt, settle
 
@@ -94,25 +96,29 @@ class Crew:
             settle(parent)
             os.closerange(3, desk.fileno())  # the ends of pipes that are other workers'
             os.closerange(desk.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-            while True:
-                signal.pthread_sigmask(signal.SIG_SETMASK, [])
-                order, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4, socket.MSG_CMSG_CLOEXEC)
-                if not order:
-                    break
-                self._carry_out(json.loads(order), *descriptors)
+            with Janitor() as janitor:
+                while True:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+                    order, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4, socket.MSG_CMSG_CLOEXEC)
+                    if not order:
+                        break
+                    self._carry_out(json.loads(order), janitor, *descriptors)
         except KeyboardInterrupt:  # a signal for a case that had just ended
             pass
         finally:
             os._exit(0)
 
-    def _carry_out(self, order: dict[str, int], stdout: int, stderr: int, finding: int, hearing: int = -1) -> None:
+    def _carry_out(
+        self, order: dict[str, int], janitor: Janitor, stdout: int, stderr: int, finding: int, hearing: int = -1
+    ) -> None:
         nothing = os.open("/dev/null", os.O_RDWR)
         for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, number)
         os.close(stdout)
         os.close(stderr)
         role = Role(service=bool(order["service"]), health=bool(order["health"]))
-        attempt(self.specs[order["number"]], environ=self.environ, finding=finding, role=role, hearing=hearing)
+        spec = self.specs[order["number"]]
+        attempt(spec, environ=self.environ, finding=finding, role=role, hearing=hearing, janitor=janitor)
         for number in (1, 2):
             os.dup2(nothing, number)
         for descriptor in (nothing, hearing, finding):  # the finding last

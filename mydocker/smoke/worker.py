@@ -13,7 +13,6 @@ import os
 import sys
 from functools import partial
 
-import mydocker.runtime.janitor
 import mydocker.runtime.outcome
 import mydocker.runtime.supervise  # noqa: F401  # what `run` imports only after its clone, every worker would import
 from mydocker import kernel
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from mydocker.image.stored import ImageConfig
+    from mydocker.runtime.janitor import Janitor
     from mydocker.smoke.health import Health
     from mydocker.spec.container import ContainerSpec
 
@@ -104,7 +104,13 @@ def settle(parent: int) -> None:
 
 
 def attempt(
-    spec: ContainerSpec, *, environ: Mapping[str, str], finding: int, role: Role = ALONE, hearing: int = -1
+    spec: ContainerSpec,
+    *,
+    environ: Mapping[str, str],
+    finding: int,
+    role: Role = ALONE,
+    hearing: int = -1,
+    janitor: Janitor | None = None,
 ) -> None:
     """Run SPEC, and tell on descriptor FINDING what was found, whatever happens.
 
@@ -112,7 +118,7 @@ def attempt(
     what it wrote: by KEEP_IT, or by the end of the pipe.
     """
     try:
-        _tell(finding, _run(spec, environ, finding, role, hearing))
+        _tell(finding, _run(spec, environ, finding, role, hearing, janitor))
     except MydockerError as error:
         told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
         _tell(finding, {**told, "kind": type(error).__name__})
@@ -130,7 +136,14 @@ def _tell(finding: int, words: Mapping[str, Any]) -> None:
         raw = raw[os.write(finding, raw) :]
 
 
-def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int, role: Role, hearing: int) -> dict[str, Any]:
+def _run(
+    spec: ContainerSpec,
+    environ: Mapping[str, str],
+    finding: int,
+    role: Role,
+    hearing: int,
+    janitor: Janitor | None,
+) -> dict[str, Any]:
     # nobody types in a batch: a terminal is for the command to write on
     plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ)
     if spec.image and spec.expect and spec.expect.of("metadata"):
@@ -140,7 +153,7 @@ def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int, role: Ro
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = role.service or bool(spec.expect and spec.expect.within)
     if not (is_looked_at(spec) or watched or hearing >= 0):
-        return {"outcome": run(plan).as_dict()}
+        return {"outcome": run(plan, janitor=janitor).as_dict()}
 
     def use(view: View) -> None:
         look(spec, view, partial(_tell, finding))
@@ -152,7 +165,7 @@ def _run(spec: ContainerSpec, environ: Mapping[str, str], finding: int, role: Ro
             from mydocker.smoke.watcher import Watcher  # HTTP is slow to import
 
             window.set_watcher(plan, Watcher(spec, partial(_tell, finding), health=health).watch)
-        return {"outcome": run(plan, window=window).as_dict()}
+        return {"outcome": run(plan, window=window, janitor=janitor).as_dict()}
 
 
 def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding: int, hearing: int) -> None:
