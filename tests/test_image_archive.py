@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from lab import busybox, oci
 from lab.command import Command, Result
-from lab.oci import DIR, File, layer
+from lab.oci import DIR, Entries, File, Hardlink, Link, layer
 from lab.registry import Registry
 
 root = pytest.mark.root
@@ -183,6 +183,57 @@ def test_a_layer_that_cannot_be_rebuilt_is_rewritten_and_said_to_be(mydocker: Co
     assert after["Id"] != before["Id"] and after["Config"] == before["Config"]
     [top] = map(pathlib.Path, after["LayerDirs"])
     assert {path.name: path.read_bytes() for path in top.iterdir()} == {"a": b"second, longer", "b": b"other"}
+
+
+REPLACED: dict[str, tuple[bool, Entries]] = {
+    "a link keeps what a later file replaced": (True, [("a", b"v1"), ("b", Hardlink("a")), ("a", b"v2")]),
+    "a link to a link does": (
+        True,
+        [("a", b"v1"), ("b", Hardlink("a")), ("c", Hardlink("b")), ("b", b"v2"), ("a", Link("c"))],
+    ),
+    "nothing keeps it": (False, [("a", b"v1"), ("b", Hardlink("a")), ("b", b"v2"), ("a", b"v3")]),
+    "a file in a linked directory": (False, [("a", DIR), ("a/x", b"old"), ("b", Link("a")), ("b/x", b"new")]),
+    "the same, with a parent left out": (False, [("a/x", b"old"), ("b", Link("a")), ("b/x", b"new")]),
+    "another one in a linked directory": (True, [("a/x", b"old"), ("b", Link("a")), ("b/y", b"new")]),
+    "a file for a link": (True, [("a", b"v1"), ("b", Link("a")), ("b", b"v2")]),
+}
+
+
+@root
+@pytest.mark.parametrize("case", REPLACED)
+def test_files_that_later_ones_replaced_leave_the_store_in_a_layer_that_others_read(
+    mydocker: Command, registry: Registry, tmp_path: pathlib.Path, case: str
+) -> None:
+    exact, entries = REPLACED[case]
+    source = oci.write_layout(tmp_path / "source", oci.image([layer(entries)]), tag="1")
+    pulled = mydocker("pull", "-q", f"oci:{source}:1")
+    before = _image(mydocker, "localhost/source:1")
+    assert pulled.code == 0 == mydocker("fsck").code
+    assert mydocker("save", "-o", "saved.tar", "localhost/source:1").code == 0
+    assert mydocker("push", "-q", "localhost/source:1", "--to", "replaced/image:1").code == 0
+    wanted = _tree(before)
+    shutil.rmtree(mydocker.store)
+    for words in (("load", "-q", "-i", "saved.tar"), ("pull", "-q", "replaced/image:1")):
+        assert mydocker(*words).code == 0 == mydocker("fsck").code
+        after = _image(mydocker, "localhost/source:1" if words[0] == "load" else "replaced/image:1")
+        assert _tree(after) == wanted and (after["Id"] == before["Id"]) == exact
+        assert mydocker("save", after["Id"]).stderr == b""  # a second time, nothing has to be changed
+    _skopeo("oci-archive:" + str(mydocker.directory / "saved.tar"), f"oci:{tmp_path}/copy:it")
+    _run("umoci", "unpack", "--image", f"{tmp_path}/copy:it", tmp_path / "bundle")
+    assert _contents(tmp_path / "bundle" / "rootfs") == wanted
+
+
+def _tree(image: Any) -> dict[str, bytes | str]:
+    [top] = image["LayerDirs"]
+    return _contents(pathlib.Path(top))
+
+
+def _contents(top: pathlib.Path) -> dict[str, bytes | str]:
+    return {
+        str(path.relative_to(top)): os.readlink(path) if path.is_symlink() else path.read_bytes()
+        for path in top.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
 
 
 @root

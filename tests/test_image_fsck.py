@@ -25,7 +25,7 @@ from lab.command import Command, Result, granted
 from lab.oci import DIR, WHITEOUT, CharDevice, Dir, Fifo, File, Hardlink, Link, layer
 from lab.registry import Registry
 
-from mydocker.image import rebuild, tree
+from mydocker.image import rebuilt, tree
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store
 from mydocker.reference import Digest, Platform, Reference
@@ -45,7 +45,7 @@ def _pull(registry: Registry, store: pathlib.Path, *layers: bytes, name: str = "
 
 def _rebuilt(store: Store, tar: bytes) -> bytes:
     diff_id = Digest.parse(oci.digest(tar))
-    return b"".join(rebuild.tar(store.layer_path(diff_id), store.skeleton_path(diff_id)))
+    return b"".join(rebuilt.layer(store, diff_id).chunks())
 
 
 @root
@@ -86,7 +86,7 @@ def test_an_archive_of_gnu_tar_is_rebuilt(registry: Registry, store: pathlib.Pat
 def test_whatever_the_archive_its_last_files_are_there(
     registry: Registry, tmp_path: pathlib.Path, entries: list[tuple[str, bytes]]
 ) -> None:
-    """Of several entries of one path the last counts, and the others are left out of what is rebuilt."""
+    """Of several entries of one path the last counts, and what the others had are zeros in what is rebuilt."""
     tar = layer([("d", DIR), *((name, DIR if name.endswith("/") else data) for name, data in entries)])
     store = _pull(registry, tmp_path / "store", tar, name="fsck/random")
     wanted = {name: data for name, data in entries if not name.endswith("/")}

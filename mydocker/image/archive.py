@@ -2,7 +2,7 @@
 
 That is the form of `docker save` since Docker 25; older ones, Podman and skopeo read one half or the other. Layers are
 written as plain tars, rebuilt from the store, so configs and diff IDs stay as they were and only manifests are new. A
-layer whose archive had two entries of one path cannot be rebuilt exactly: it and its config are rewritten.
+layer whose archive had files that later ones replaced cannot be rebuilt exactly: it and its config are rewritten.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def save(store: Store, images: Sequence[Image], output: BinaryIO) -> list[str]:
             config = found.config
             if [layer.digest for layer in layers] != list(found.diff_ids):
                 config = rebuilt.with_diff_ids(config, [str(layer.digest) for layer in layers])
-                notes.append(f"{image.entries[0].reference.familiar}: a layer had several files of one name: rewritten")
+                notes.append(
+                    f"{image.entries[0].reference.familiar}: a layer had files that later ones replaced: rewritten"
+                )
             for layer in layers:
                 writer.add_blob(layer.digest, layer.size, layer.chunks())
             config_digest = writer.add(config)

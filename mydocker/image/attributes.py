@@ -49,7 +49,7 @@ def table(path: str) -> dict[bytes, Attributes]:
     headers = (body for kind, body in skeleton.records(path) if kind == skeleton.HEADERS)
     try:
         for number, body in enumerate(headers):
-            made.add(_parse(number, body))
+            made.add(parse(number, body))
     except Malformed as problem:
         raise ImageError(f"skeleton {os.path.basename(path)}: damaged: {problem}") from None
     return made.files
@@ -149,7 +149,7 @@ class _Table:
         return os.path.join(place, last)
 
 
-def _parse(number: int, headers: bytes) -> Attributes:
+def parse(number: int, headers: bytes) -> Attributes:
     """The attributes that HEADERS describe, which have been judged before (see tarstream.py)."""
     extensions: dict[bytes, bytes] = {}
     start = 0

@@ -9,54 +9,63 @@ from collections.abc import Iterator
 from mydocker import kernel
 from mydocker.errors import ImageError
 from mydocker.image import skeleton
+from mydocker.image.places import Places, moved
 from mydocker.image.skeleton import Contents
 
 _PIECE = 1 << 20
 
 
-def tar(layer: str, path: str) -> Iterator[bytes]:
-    """The tar of the directory LAYER with the skeleton at PATH. Exact, unless the archive had several entries of one
-    path: then all but the last are left out. ImageError if a file is not what it was; OSError."""
-    dead = skeleton.dead_entries(path)
-    entry = -1
+def tar(layer: str, path: str, places: Places) -> Iterator[bytes]:
+    """The tar of the directory LAYER with the skeleton at PATH, whose files are in PLACES. Exact, except that contents
+    which are gone are zeros. ImageError if a file is not what it was; OSError."""
     with _Layer(layer) as files:
-        for kind, body in skeleton.records(path):
-            entry += kind == skeleton.HEADERS
-            if entry in dead:
-                continue
+        for kind, wanted, body in _records(path, places):
             if kind in (skeleton.HEADERS, skeleton.BYTES):
                 yield body
+            elif wanted:
+                yield from files.read(wanted)
             elif kind == skeleton.FILE:
-                yield from files.read(skeleton.contents(body))
+                yield from _zeros(skeleton.contents(body).size)
 
 
-def tar_size(path: str, dead: set[int]) -> int:
-    """How many bytes `tar` gives for the skeleton at PATH, of which the entries DEAD are left out."""
-    entry, size = -1, 0
+def tar_size(path: str) -> int:
+    """How many bytes `tar` gives for the skeleton at PATH."""
+    size = 0
     for kind, body in skeleton.records(path):
-        entry += kind == skeleton.HEADERS
-        if entry not in dead:
-            if kind == skeleton.FILE:
-                size += skeleton.contents(body).size
-            elif kind in (skeleton.HEADERS, skeleton.BYTES):
-                size += len(body)
+        if kind == skeleton.FILE:
+            size += skeleton.contents(body).size
+        elif kind in (skeleton.HEADERS, skeleton.BYTES):
+            size += len(body)
     return size
 
 
 def compare(layer: str, path: str) -> Iterator[str]:
     """What is wrong with the files of the directory LAYER with the skeleton at PATH, a line each. ImageError if the
     skeleton itself is damaged; OSError, FileNotFoundError if it is not there."""
-    dead = skeleton.dead_entries(path)
-    entry = -1
     with _Layer(layer) as files:
-        for kind, body in skeleton.records(path):
-            entry += kind == skeleton.HEADERS
-            if kind == skeleton.FILE and entry not in dead:
-                try:
-                    for _ in files.read(skeleton.contents(body)):
-                        pass
-                except ImageError as error:
-                    yield error.message
+        for _, wanted, _ in _records(path, moved(path)):
+            try:
+                for _ in files.read(wanted) if wanted else ():
+                    pass
+            except ImageError as error:
+                yield error.message
+
+
+def _records(path: str, places: Places) -> Iterator[tuple[bytes, Contents | None, bytes]]:
+    """The records of the skeleton at PATH; in the middle, what the file must have that now has the contents."""
+    number = -1
+    for kind, body in skeleton.records(path):
+        number += kind == skeleton.HEADERS
+        wanted = skeleton.contents(body) if kind == skeleton.FILE else None
+        if wanted and number in places:
+            place = places[number]
+            wanted = None if place is None else wanted.replace(path=place)
+        yield kind, wanted, body
+
+
+def _zeros(size: int) -> Iterator[bytes]:
+    for start in range(0, size, _PIECE):
+        yield bytes(min(_PIECE, size - start))
 
 
 class _Layer:

@@ -1,7 +1,7 @@
 """Layers of the store as the tars they were unpacked from: what leaves the store, in an archive or for a registry.
 
-A layer whose archive had two entries of one path cannot be rebuilt exactly. What is made of it has another diff ID,
-and its image another config.
+A layer whose archive had files that a later entry replaced cannot be rebuilt exactly: what they had is nowhere, and is
+zeros now. So the layer has another diff ID, and its image another config.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from mydocker.errors import ImageError
-from mydocker.image import inside, jsontext, rebuild, skeleton
+from mydocker.image import inside, jsontext, rebuild
+from mydocker.image.places import moved
 from mydocker.image.store import Store
 from mydocker.image.verified import Verified
 from mydocker.record import Record
@@ -31,14 +32,14 @@ def layer(store: Store, diff_id: Digest) -> Layer:
     directory, path = store.layer_path(diff_id), store.skeleton_path(diff_id)
 
     def chunks() -> Iterator[bytes]:
-        return inside.stream(store.ids, lambda: rebuild.tar(directory, path))
+        return inside.stream(store.ids, lambda: rebuild.tar(directory, path, places))
 
     try:
-        dead = skeleton.dead_entries(path)
-        size = rebuild.tar_size(path, dead)
+        places = moved(path)
+        size = rebuild.tar_size(path)
     except OSError as error:
         raise ImageError(f"layer {diff_id}: cannot be rebuilt: {error.strerror}", hint="see 'mydocker fsck'") from None
-    if not dead:
+    if None not in places.values():
         what = f"layer {diff_id}"
         return Layer(
             digest=diff_id, size=size, chunks=lambda: iter(Verified(chunks(), digest=diff_id, size=size, what=what))

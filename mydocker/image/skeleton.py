@@ -144,11 +144,6 @@ def contents(body: bytes) -> Contents:
     return Contents(path=body[_FILE.size :], size=size, crc32=crc32)
 
 
-def dead_entries(path: str) -> set[int]:
-    """The numbers of the entries whose contents a later entry of the archive has replaced."""
-    return {_NUMBER.unpack(body)[0] for kind, body in records(path) if kind == DEAD}
-
-
 def _opened(path: str) -> FileIO:
     """The skeleton at PATH, to be read in large pieces. ImageError if it is no file; none is waited for."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

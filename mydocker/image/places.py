@@ -1,0 +1,64 @@
+"""Where the files of an archive are once it has been unpacked: hardly ever elsewhere than under their own names.
+
+A later entry may have taken the name, while a hard link keeps the contents; the name may lead through a symbolic link
+that came before it; or the contents are gone, because a later entry replaced the last name that they had.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from mydocker.errors import ImageError
+from mydocker.image import attributes, skeleton, tarheader
+from mydocker.image.tarheader import BLOCK, Malformed
+
+Places = dict[int, bytes | None]
+_KIND = 156 - BLOCK  # of the last block of an entry's headers: its type
+
+
+def moved(path: str) -> Places:
+    """By the skeleton at PATH, the entries with contents that are not under their own names: the numbers of these
+    entries, and the path below the layer's root, or None for what is gone. ImageError if it is damaged; OSError."""
+    try:
+        if _is_plain(path):
+            return {}
+    except Malformed as problem:
+        raise ImageError(f"skeleton {os.path.basename(path)}: damaged: {problem}") from None
+    names: dict[int, bytes] = {}
+    for name, made in attributes.table(path).items():
+        names.setdefault(made.number, name)
+    number, found = -1, Places()
+    for kind, _ in skeleton.records(path):
+        number += kind == skeleton.HEADERS
+        if kind == skeleton.FILE:
+            found[number] = names.get(number)
+    return found
+
+
+def _is_plain(path: str) -> bool:
+    """Whether no two entries have, or lead to, one name: nothing has taken the place of contents, and of what is above
+    a file in the tree there are directories only."""
+    above: set[bytes] = set()
+    for kind, body in skeleton.records(path):
+        if kind == skeleton.DEAD:
+            return False
+        if kind == skeleton.FILE:
+            directory = os.path.dirname(skeleton.contents(body).path)
+            while directory and directory not in above:
+                above.add(directory)
+                directory = os.path.dirname(directory)
+    return above.isdisjoint(_others(path))
+
+
+def _others(path: str) -> Iterator[bytes]:
+    """The path of each entry that is no directory."""
+    headers = b""
+    for kind, body in skeleton.records(path):
+        if kind == skeleton.FILE:
+            yield skeleton.contents(body).path
+            headers = b""
+        elif kind in (skeleton.HEADERS, skeleton.END):
+            if headers and headers[_KIND:][:1] != tarheader.DIRECTORY:
+                yield b"/".join(tarheader.components(attributes.parse(0, headers).entry.name))
+            headers = body
