@@ -167,6 +167,38 @@ def test_helpers_that_are_not_there(here: Command, closed: Registry, config: obj
 
 
 @pytest.mark.parametrize("variable", ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"])
+@pytest.mark.parametrize("key", ["", "https://{}/v1/", "{}"])
+def test_a_login_is_kept_where_it_is_looked_for_first(
+    here: Command, closed: Registry, tmp_path: pathlib.Path, variable: str, key: str
+) -> None:
+    """In Podman's file if that knows the registry, or is the only one that counts; and logout forgets all of it."""
+    path = tmp_path / "somewhere" / "containers" / "auth.json"
+    path.parent.mkdir(parents=True)
+    old = {key.format(closed.address): {"auth": "b2xkOm9sZA=="}} if key else {}
+    path.write_text(json.dumps({"auths": {"other.io": {"auth": "eDp5"}, **old}}))
+    env = {variable: str(path if variable == "REGISTRY_AUTH_FILE" else path.parent.parent)}
+    done = here("login", "-u", "me", "--password-stdin", closed.address, input=PASSWORD, env=env)
+    in_podman_s = bool(key) or variable == "REGISTRY_AUTH_FILE"
+    assert done.code == 0 and f"kept in {path if in_podman_s else _config(here)}".encode() in done.stderr
+    assert _config(here).exists() != in_podman_s
+    assert here("pull", "-q", f"{closed.address}/team/closed", env=env).code == 0
+    if in_podman_s:
+        _config(here).parent.mkdir()
+        _config(here).write_text(json.dumps({"auths": {closed.address: _auth()}}))
+    assert here("logout", closed.address, env=env).code == 0
+    assert json.loads(path.read_text()) == {"auths": {"other.io": {"auth": "eDp5"}}}
+    assert here("pull", "-q", f"{closed.address}/team/closed", env=env).code == 1
+
+
+def test_logout_says_what_is_left(here: Command, closed: Registry, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "auth.json"
+    path.write_text(json.dumps({"auths": {f"{closed.address}/team": _auth(), closed.address: _auth()}}))
+    done = here("logout", closed.address, env={"REGISTRY_AUTH_FILE": str(path)})
+    assert done.code == 0 and f"still logged in to {closed.address}/team, in {path}".encode() in done.stderr
+    assert list(json.loads(path.read_text())["auths"]) == [f"{closed.address}/team"]
+
+
+@pytest.mark.parametrize("variable", ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"])
 @pytest.mark.parametrize("key", ["", "/team", "/team/closed"])
 def test_podman_s_files_are_read(
     here: Command, closed: Registry, tmp_path: pathlib.Path, variable: str, key: str

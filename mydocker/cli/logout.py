@@ -19,4 +19,6 @@ def logout_command(argv: list[str]) -> int:
     host = registry(parser.parse_args(argv).registry)
     known = login.forget(host, environ=os.environ)
     say(f"logged out of {host}" if known else f"not logged in to {host}")
+    for entry in login.left(host, environ=os.environ):
+        say(f"still logged in to {entry}")
     return 0 if known else NEGATIVE

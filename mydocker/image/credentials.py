@@ -38,11 +38,21 @@ def find(host: str, *, environ: Mapping[str, str], repository: str = "") -> Cred
 
     ImageError if a file is malformed, or if the helper of this very registry fails.
     """
-    for path in _paths(environ):
+    for path in paths(environ):
         document = read(path)
         if found := _from_document(document, path, host, repository, environ):
             return found
     return None
+
+
+def paths(environ: Mapping[str, str]) -> list[str]:
+    """The files that count, the first that knows a registry first; the last one is where a new login goes."""
+    if named := environ.get("REGISTRY_AUTH_FILE"):
+        return [named]
+    home = environ.get("HOME") or os.path.expanduser("~")
+    places = [environ.get("XDG_RUNTIME_DIR"), environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")]
+    podman = [os.path.join(place, "containers/auth.json") for place in places if place]
+    return [*podman, docker_config(environ)]
 
 
 def docker_config(environ: Mapping[str, str]) -> str:
@@ -68,22 +78,20 @@ def key_of(host: str) -> str:
     return HUB_KEY if host == DOCKER_HUB else host
 
 
+def names(host: str, entries: dict[str, object]) -> list[str]:
+    """The names that HOST has in ENTRIES, of which the first counts: exact ones, then URLs of it, as old versions wrote
+    them."""
+    exact = _HUB_NAMES if host == DOCKER_HUB else (host,)
+    urls = [key for key in entries if key.partition("://")[2].partition("/")[0] in exact and key not in exact]
+    return [name for name in (*exact, *urls) if name in entries]
+
+
 def helper_of(document: dict[str, Any], path: str, host: str) -> tuple[str, bool]:
     """The helper that DOCUMENT, from PATH, names for HOST, and whether for it alone; empty if there is none."""
     helpers = jsontext.mapping(document.get("credHelpers"), f"{path}: credHelpers")
-    name = _entry(host, helpers)
-    if name is not None:
+    for name in names(host, helpers):
         return jsontext.string(helpers[name], f"{path}: credHelpers"), True
     return jsontext.string(document.get("credsStore"), f"{path}: credsStore"), False
-
-
-def _paths(environ: Mapping[str, str]) -> list[str]:
-    if named := environ.get("REGISTRY_AUTH_FILE"):
-        return [named]
-    home = environ.get("HOME") or os.path.expanduser("~")
-    places = [environ.get("XDG_RUNTIME_DIR"), environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")]
-    podman = [os.path.join(place, "containers/auth.json") for place in places if place]
-    return [*podman, docker_config(environ)]
 
 
 def _from_document(
@@ -98,22 +106,15 @@ def _from_document(
                 return Credentials(username="", password="", identity_token=secret)
             return Credentials(username=username, password=secret)
     entries = jsontext.mapping(document.get("auths"), f"{path}: auths")
-    name = _namespace(host, repository, entries) or _entry(host, entries)
+    name = next(iter([*_namespaces(host, repository, entries), *names(host, entries)]), None)
     return None if name is None else _decode(jsontext.mapping(entries[name], f"{path}: {name}"), f"{path}: {name}")
 
 
-def _namespace(host: str, repository: str, entries: dict[str, object]) -> str | None:
-    """The longest key that is HOST/REPOSITORY or a path above it (containers-auth.json(5))."""
+def _namespaces(host: str, repository: str, entries: dict[str, object]) -> list[str]:
+    """The keys that are HOST/REPOSITORY or a path above it, the longest first (containers-auth.json(5))."""
     parts = repository.split("/") if repository else []
     keys = [f"{host}/{'/'.join(parts[:count])}" for count in range(len(parts), 0, -1)]
-    return next((key for key in keys if key in entries), None)
-
-
-def _entry(host: str, entries: dict[str, object]) -> str | None:
-    """The name of HOST's entry: exact names first, then those which are URLs of it, as old versions wrote them."""
-    names = _HUB_NAMES if host == DOCKER_HUB else (host,)
-    urls = [key for key in entries if key.partition("://")[2].partition("/")[0] in names]
-    return next((name for name in [*names, *urls] if name in entries), None)
+    return [key for key in keys if key in entries]
 
 
 def _decode(entry: dict[str, object], what: str) -> Credentials | None:

@@ -1,6 +1,7 @@
-"""Logging in to a registry and out again: the secret goes where `docker login` would put it, once the registry took it.
+"""Logging in to a registry and out again: the secret goes where it is looked for, once the registry took it.
 
-~/.docker/config.json keeps everything else that is in it; it is replaced as a whole, closed to others.
+That is the first file that knows the registry, or Docker's, see credentials.py. It keeps everything else that is in it,
+and is replaced as a whole, closed to others.
 """
 
 from __future__ import annotations
@@ -50,32 +51,61 @@ def _verify(transport: Transport, host: str, secret: Credentials) -> None:
 
 def store(host: str, secret: Credentials, *, environ: Mapping[str, str]) -> str:
     """Keep SECRET for HOST; where, in words. ImageError, HostError, StoreError."""
-    path = credentials.docker_config(environ)
+    *earlier, last = credentials.paths(environ)
+    path = next((path for path in earlier if _knows(path, host, environ)), last)
     document = credentials.read(path)
-    key = credentials.key_of(host)
     helper, _ = credentials.helper_of(document, path, host)
     if helper:
-        credhelper.store(helper, key, secret.username, secret.password, environ=environ)
+        credhelper.store(helper, credentials.key_of(host), secret.username, secret.password, environ=environ)
         return f"docker-credential-{helper}"
+    auths = _auths(document, path)
+    new = credentials.key_of(host) if path == credentials.docker_config(environ) else host
+    key = next(iter(credentials.names(host, auths)), new)
     packed = base64.b64encode(f"{secret.username}:{secret.password}".encode()).decode()
-    auths = jsontext.mapping(document.get("auths"), f"{path}: auths")
     _replace(path, {**document, "auths": {**auths, key: {"auth": packed}}})
     return path
 
 
-def forget(host: str, *, environ: Mapping[str, str]) -> bool:
-    """Forget about HOST; whether there was anything to forget."""
-    path = credentials.docker_config(environ)
+def _knows(path: str, host: str, environ: Mapping[str, str]) -> bool:
+    """Whether what the file at PATH says of HOST would count before what later ones say."""
     document = credentials.read(path)
-    key = credentials.key_of(host)
-    helper, _ = credentials.helper_of(document, path, host)
-    had = bool(helper and credhelper.get(helper, key, environ=environ, must_exist=False))
-    if had:
-        credhelper.erase(helper, key, environ=environ)
-    auths = jsontext.mapping(document.get("auths"), f"{path}: auths")
-    if key in auths:
-        _replace(path, {**document, "auths": {name: entry for name, entry in auths.items() if name != key}})
-    return had or key in auths
+    _, has_helper = credentials.helper_of(document, path, host)
+    return has_helper or bool(credentials.names(host, _auths(document, path))) or bool(_helping(path, host, environ))
+
+
+def _helping(path: str, host: str, environ: Mapping[str, str]) -> str:
+    """The helper that the file at PATH names, if it has a secret for HOST."""
+    helper, _ = credentials.helper_of(credentials.read(path), path, host)
+    found = helper and credhelper.get(helper, credentials.key_of(host), environ=environ, must_exist=False)
+    return helper if found else ""
+
+
+def forget(host: str, *, environ: Mapping[str, str]) -> bool:
+    """Forget about HOST in all files that count; whether there was anything to forget."""
+    known = [_forget(path, host, environ) for path in credentials.paths(environ)]
+    return any(known)
+
+
+def _forget(path: str, host: str, environ: Mapping[str, str]) -> bool:
+    helper = _helping(path, host, environ)
+    if helper:
+        credhelper.erase(helper, credentials.key_of(host), environ=environ)
+    document = credentials.read(path)
+    auths = _auths(document, path)
+    names = credentials.names(host, auths)
+    if names:
+        _replace(path, {**document, "auths": {name: entry for name, entry in auths.items() if name not in names}})
+    return bool(helper or names)
+
+
+def left(host: str, *, environ: Mapping[str, str]) -> list[str]:
+    """What is still there after `forget`, in words: logins for some repositories of HOST alone."""
+    found = [(path, name) for path in credentials.paths(environ) for name in _auths(credentials.read(path), path)]
+    return [f"{name}, in {path}" for path, name in found if name.startswith(f"{host}/")]
+
+
+def _auths(document: dict[str, Any], path: str) -> dict[str, Any]:
+    return jsontext.mapping(document.get("auths"), f"{path}: auths")
 
 
 def _replace(path: str, document: dict[str, Any]) -> None:

@@ -28,7 +28,8 @@ def moved(path: str) -> Places:
     names: dict[int, bytes] = {}
     for name, made in attributes.table(path).items():
         names.setdefault(made.number, name)
-    number, found = -1, Places()
+    found: Places = {}
+    number = -1
     for kind, _ in skeleton.records(path):
         number += kind == skeleton.HEADERS
         if kind == skeleton.FILE:
