@@ -90,12 +90,69 @@ def test_errors_name_the_file_or_the_image(conf: str, reason: str, tmp_path: Pat
         endpoints(conf, "r.io/a", tmp_path)
 
 
-def test_the_users_file_comes_before_the_systems(tmp_path: Path) -> None:
-    (tmp_path / "containers").mkdir()
-    path = tmp_path / "containers/registries.conf"
-    path.write_text("")
-    assert registriesconf.find({"XDG_CONFIG_HOME": str(tmp_path)}) == str(path)
-    assert registriesconf.find({"XDG_CONFIG_HOME": str(tmp_path), "CONTAINERS_REGISTRIES_CONF": "/x"}) == "/x"
+def _table(prefix: str, location: str) -> str:
+    return f'[[registry]]\nprefix="{prefix}"\nlocation="{location}"\n'
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The file of the system and that of the user, neither of which is there; their directories are."""
+    system, user = tmp_path / "etc" / "registries.conf", tmp_path / "config" / "containers" / "registries.conf"
+    for path in (system, user):
+        path.with_name("registries.conf.d").mkdir(parents=True)
+    monkeypatch.setattr(registriesconf, "_SYSTEM", str(system))
+    return system, user
+
+
+def _moved(user: Path, name: str, **environ: str) -> str:
+    """The host that image NAME comes from."""
+    environ = {"XDG_CONFIG_HOME": str(user.parent.parent), **environ}
+    return registriesconf.endpoints(Reference.parse(name), environ=environ)[-1].host
+
+
+def test_later_files_replace_what_earlier_ones_say_of_a_prefix(places: tuple[Path, Path]) -> None:
+    system, user = places
+    files = [
+        system,
+        *(place.with_name("registries.conf.d") / name for place in places for name in ("a.conf", "b.conf")),
+    ]
+    for number, path in enumerate(files, 1):
+        path.write_text(_table("r.io", f"host{number}") + _table(f"only{number}.io", f"own{number}"))
+        assert _moved(user, "r.io/x") == f"host{number}"
+    assert [_moved(user, f"only{n}.io/x") for n in (1, 2, 3, 4, 5)] == ["own1", "own2", "own3", "own4", "own5"]
+
+
+def test_the_users_file_is_in_place_of_all_that_the_system_has(places: tuple[Path, Path]) -> None:
+    system, user = places
+    for path in (system, system.with_name("registries.conf.d") / "a.conf"):
+        path.write_text(_table("r.io", "system"))
+    assert _moved(user, "r.io/x") == "system"
+    user.write_text("")
+    assert _moved(user, "r.io/x") == "r.io"
+    (user.with_name("registries.conf.d") / "a.conf").write_text(_table("r.io", "user"))
+    assert _moved(user, "r.io/x") == "user"
+
+
+def test_a_file_that_was_named_is_the_first_of_them(places: tuple[Path, Path], tmp_path: Path) -> None:
+    system, user = places
+    for path in places:
+        path.write_text(_table("r.io", "unread"))
+    named = tmp_path / "named"
+    named.write_text(_table("r.io", "named") + _table("s.io", "named"))
+    (system.with_name("registries.conf.d") / "a.conf").write_text(_table("s.io", "dropped"))
+    found = [_moved(user, f"{host}/x", CONTAINERS_REGISTRIES_CONF=str(named)) for host in ("r.io", "s.io")]
+    assert found == ["named", "dropped"]
+
+
+def test_only_files_of_that_suffix_are_read(places: tuple[Path, Path]) -> None:
+    directory = places[1].with_name("registries.conf.d")
+    (directory / "a.conf.bak").write_text("[[registry")
+    (directory / "d.conf").mkdir()
+    (directory / "z.conf").write_text("[aliases]\nx = 'r.io/x'\n")
+    assert _moved(places[1], "r.io/x") == "r.io"
+    (directory / "wrong.conf").write_text("[[registry")
+    with pytest.raises(ImageError, match="wrong.conf: "):
+        _moved(places[1], "r.io/x")
 
 
 def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""containers-registries.conf(5), version 2: where an image is really to be asked for, in which order.
+"""containers-registries.conf(5), version 2, and containers-registries.conf.d(5): where an image is really to be asked
+for, in which order.
 
 A reference in, endpoints out: the mirrors of the table with the longest matching prefix, then its location. Without a
 file, or a matching table, the reference's own registry. Short names and their search lists are not read: `alpine`
@@ -27,26 +28,61 @@ class Endpoint(Record):
     insecure: bool = False
 
 
+class _Found(Record):
+    """A [[registry]] table, the prefix of names that it is for, and the file that has it."""
+
+    prefix: str
+    path: str
+    table: dict[str, Any]
+
+
 def endpoints(reference: Reference, *, environ: Mapping[str, str]) -> tuple[Endpoint, ...]:
     """Where to look for REFERENCE, the first to be tried first. ImageError if the file is wrong or blocks the image."""
-    path = find(environ)
-    table = _matching(_read(path), str(reference)) if path else None
-    if table is None:
+    found = _matching(_in_force(environ), str(reference))
+    if found is None:
         return (Endpoint(host=reference.registry, repository=reference.repository),)
-    prefix = _text(table, "prefix") or _text(table, "location")
+    prefix, table = found.prefix, found.table
     if _flag(table, "blocked"):
-        raise ImageError(f"image {reference.familiar}: blocked by {path}", hint=f"its table is that of {prefix!r}")
+        raise ImageError(
+            f"image {reference.familiar}: blocked by {found.path}", hint=f"its table is that of {prefix!r}"
+        )
     sources = [mirror for mirror in _tables(table, "mirror") if _serves(mirror, table, reference)]
     return tuple(_endpoint(source, prefix, reference) for source in [*sources, table])
 
 
-def find(environ: Mapping[str, str]) -> str | None:
-    """The file in force: $CONTAINERS_REGISTRIES_CONF, else the user's, else the system's; None without any."""
-    if named := environ.get("CONTAINERS_REGISTRIES_CONF"):
-        return named
+def files(environ: Mapping[str, str]) -> list[str]:
+    """The files in force: $CONTAINERS_REGISTRIES_CONF, or the user's, or the system's; then those in the system's
+    directory, unless the user's file was the first, and in the user's. What one says of a prefix replaces what an
+    earlier one said."""
     home = environ.get("HOME") or os.path.expanduser("~")
-    user = os.path.join(environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "containers/registries.conf")
-    return next((path for path in (user, _SYSTEM) if os.path.exists(path)), None)
+    place = os.path.join(environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "containers/registries.conf")
+    named = environ.get("CONTAINERS_REGISTRIES_CONF")
+    if not named and os.path.exists(place):
+        return [place, *_dropped(place)]
+    first = [named] if named else [path for path in (_SYSTEM,) if os.path.exists(path)]
+    return [*first, *_dropped(_SYSTEM), *_dropped(place)]
+
+
+def _dropped(path: str) -> list[str]:
+    directory = f"{path}.d"
+    try:
+        names = sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ImageError(f"cannot read {directory}: {error.strerror}") from None
+    found = [os.path.join(directory, name) for name in names if name.endswith(".conf")]
+    return [path for path in found if os.path.isfile(path)]
+
+
+def _in_force(environ: Mapping[str, str]) -> dict[str, _Found]:
+    """The tables by prefix. Of several in one file, the first counts."""
+    found: dict[str, _Found] = {}
+    for path in files(environ):
+        for table in reversed(_read(path)):
+            prefix = _text(table, "prefix") or _text(table, "location")
+            found[prefix] = _Found(prefix=prefix, path=path, table=table)
+    return found
 
 
 def _read(path: str) -> list[dict[str, Any]]:
@@ -79,10 +115,10 @@ def _check(table: dict[str, Any]) -> None:
             raise ValueError("pull-from-mirror is one of all, digest-only, tag-only")
 
 
-def _matching(tables: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
-    prefixed = [(_text(table, "prefix") or _text(table, "location"), table) for table in tables]
-    fitting = [(len(prefix), table) for prefix, table in prefixed if _matched(prefix, name)]
-    return max(fitting, key=lambda item: item[0], default=(0, None))[1]
+def _matching(tables: Mapping[str, _Found], name: str) -> _Found | None:
+    """That of the longest prefix of NAME."""
+    fitting = [prefix for prefix in tables if _matched(prefix, name)]
+    return tables[max(fitting, key=len)] if fitting else None
 
 
 def _matched(prefix: str, name: str) -> int:
