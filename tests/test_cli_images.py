@@ -8,6 +8,7 @@ import pathlib
 import pty
 import signal
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -52,16 +53,42 @@ def test_pull_says_a_line_for_each_layer_and_no_more(mydocker: Command, app: str
 
 
 def test_pull_on_a_terminal_shows_bars_and_leaves_lines(mydocker: Command, app: str) -> None:
+    shown = _on_a_terminal(mydocker.argv("pull", app), mydocker)
+    assert b"\x1b[" in shown and b"pulling team/app:latest" in shown and b"team/app:latest: sha256:" in shown
+
+
+FORKS = """
+import os, sys, threading
+fork = os.fork
+def watched():
+    assert threading.active_count() == 1, threading.enumerate()
+    return fork()
+os.fork = watched
+from mydocker.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.root
+def test_bars_are_no_thread_where_there_is_a_fork(mydocker: Command, app: str) -> None:
+    """fork(2): of several threads the child has one, and locks that the others hold for ever."""
+    ours = [sys.executable, "-Pc", FORKS]
+    assert b"team/app:latest: sha256:" in _on_a_terminal([*ours, "pull", app], mydocker)
+    assert b"mine/app:1: sha256:" in _on_a_terminal([*ours, "push", app, "--to", "mine/app:1"], mydocker)
+
+
+def _on_a_terminal(argv: list[str], mydocker: Command) -> bytes:
+    """What the command ARGV, which succeeds, shows on a terminal."""
     ours, theirs = pty.openpty()
     environment = {**mydocker.environment, "TERM": "xterm", "COLUMNS": "100"}
-    done = subprocess.run(mydocker.argv("pull", app), stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=theirs, env=environment)
     os.close(theirs)
     shown = b""
     while len(piece := _read(ours)):
         shown += piece
     os.close(ours)
-    assert (done.stdout, done.returncode) == (b"", 0)
-    assert b"\x1b[" in shown and b"pulling team/app:latest" in shown and b"team/app:latest: sha256:" in shown
+    assert (done.stdout, done.returncode) == (b"", 0), shown
+    return shown
 
 
 def _read(terminal: int) -> bytes:
