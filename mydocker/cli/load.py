@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 
@@ -15,6 +14,7 @@ from mydocker.image.progress import silence
 from mydocker.image.pull import pull
 from mydocker.image.source import guess
 from mydocker.image.store import Store
+from mydocker.image.verified import digest_of
 from mydocker.reference import Digest, Platform, Reference
 
 
@@ -55,8 +55,7 @@ def _reference(name: str, path: str) -> Reference:
 
 def _digest(source: Layout) -> Digest:
     """Of several images without a name none can have the file's, so each is known by this alone."""
-    raw, _ = source.manifest("")
-    return Digest(hex=hashlib.sha256(raw).hexdigest())
+    return digest_of(source.manifest("")[0])
 
 
 def _own_platform(source: Layout, reference: Reference) -> Platform:

@@ -7,7 +7,6 @@ layer whose archive had files that later ones replaced cannot be rebuilt exactly
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -17,11 +16,11 @@ from mydocker.errors import ImageError
 from mydocker.image import catalog, lock, rebuilt
 from mydocker.image.catalog import Image
 from mydocker.image.layout import FULL_NAME, REF_NAME
+from mydocker.image.manifest import MANIFEST_TYPES, Descriptor, members
 from mydocker.image.rebuilt import Layer
 from mydocker.image.store import Store
+from mydocker.image.verified import digest_of
 from mydocker.reference import Digest
-
-_OCI = "application/vnd.oci.image"
 
 
 def save(store: Store, images: Sequence[Image], output: BinaryIO) -> list[str]:
@@ -55,18 +54,15 @@ def save(store: Store, images: Sequence[Image], output: BinaryIO) -> list[str]:
 def _manifest(config: bytes, digest: Digest, layers: list[Layer]) -> dict[str, Any]:
     return {
         "schemaVersion": 2,
-        "mediaType": f"{_OCI}.manifest.v1+json",
-        "config": _descriptor(f"{_OCI}.config.v1+json", digest, len(config)),
-        "layers": [_descriptor(f"{_OCI}.layer.v1.tar", layer.digest, layer.size) for layer in layers],
+        "mediaType": MANIFEST_TYPES[0],
+        "config": members(_descriptor("config.v1+json", digest, len(config))),
+        "layers": [members(_descriptor("layer.v1.tar", layer.digest, layer.size)) for layer in layers],
     }
 
 
 def _index_entries(image: Image, manifest: bytes, digest: Digest) -> list[dict[str, Any]]:
     """One for each name, which is how layouts have names; one without if there is none."""
-    platform = {"os": image.platform.os, "architecture": image.platform.architecture}
-    if image.platform.variant:
-        platform["variant"] = image.platform.variant
-    entry = {**_descriptor(f"{_OCI}.manifest.v1+json", digest, len(manifest)), "platform": platform}
+    entry = members(_descriptor("manifest.v1+json", digest, len(manifest)), image.platform)
     named = [{**entry, "annotations": {REF_NAME: str(tag), FULL_NAME: str(tag)}} for tag in image.tags]
     return named or [entry]
 
@@ -80,8 +76,8 @@ def _docker_entry(image: Image, config: Digest, layers: list[Layer]) -> dict[str
     }
 
 
-def _descriptor(media_type: str, digest: Digest, size: int) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": str(digest), "size": size}
+def _descriptor(kind: str, digest: Digest, size: int) -> Descriptor:
+    return Descriptor(media_type=f"application/vnd.oci.image.{kind}", digest=digest, size=size)
 
 
 def _json(value: object) -> bytes:
@@ -96,7 +92,7 @@ class _Writer:
         self._blobs: set[Digest] = set()
 
     def add(self, data: bytes) -> Digest:
-        digest = Digest(hex=hashlib.sha256(data).hexdigest())
+        digest = digest_of(data)
         self.add_blob(digest, len(data), iter([data]))
         return digest
 

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from mydocker.errors import RegistryError
 from mydocker.image.manifest import Descriptor
 from mydocker.image.part import Part
+from mydocker.image.verified import Verified
 
 CHUNK = 256 << 10
 RESTARTS = 5  # for one blob; each failure to open it has been retried already, see transport.py
@@ -38,6 +39,20 @@ class Source(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+def whole(source: Source, descriptor: Descriptor, kind: str) -> bytes:
+    """The blob DESCRIPTOR, verified; small, as a config is. ImageError, which names its KIND."""
+    what = f"{kind} {descriptor.digest}"
+    found = chunks(source, descriptor)
+    return b"".join(Verified(found, digest=descriptor.digest, size=descriptor.size, what=what))
+
+
+def manifest(source: Source, descriptor: Descriptor) -> tuple[bytes, str | None]:
+    """The manifest DESCRIPTOR that an index lists, verified, and its media type if the source says one. ImageError."""
+    raw, content_type = source.manifest(str(descriptor.digest))
+    what = f"manifest {descriptor.digest}"
+    return b"".join(Verified([raw], digest=descriptor.digest, size=descriptor.size, what=what)), content_type
 
 
 def chunks(source: Source, descriptor: Descriptor, part: Part | None = None) -> Generator[bytes, None, None]:

@@ -19,6 +19,7 @@ from mydocker.image import jsontext
 from mydocker.image.config import parse_config
 from mydocker.image.files import Blob, Files
 from mydocker.image.manifest import MANIFEST_TYPES, Descriptor, descriptor
+from mydocker.image.verified import digest_of
 from mydocker.reference import Reference
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -39,7 +40,7 @@ class Layout:
         if not identifier.startswith("sha256:"):
             return self._chosen()
         raw = self._read(self._manifest_name(identifier), f"manifest {identifier}")
-        if f"sha256:{hashlib.sha256(raw).hexdigest()}" != identifier:
+        if str(digest_of(raw)) != identifier:
             raise ImageError(f"{self._where}: manifest {identifier}: has another digest")
         return raw, None
 
@@ -196,7 +197,7 @@ class DockerArchive(Layout):
         layers = [jsontext.string(name, what) for name in jsontext.array(item.get("Layers"), what)]
         if len(layers) != len(diff_ids):
             raise ImageError(f"{what}: {len(layers)} layers for {len(diff_ids)} diff IDs")
-        digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        digest = str(digest_of(config))
         self._places[digest] = place
         made = {
             "schemaVersion": 2,

@@ -203,6 +203,15 @@ def descriptor(value: object, what: str) -> Descriptor:
     )
 
 
+def members(descriptor: Descriptor, platform: Platform | None = None) -> dict[str, Any]:
+    """DESCRIPTOR as the JSON object that `descriptor` reads; with PLATFORM, as an entry of an index."""
+    found = {"mediaType": descriptor.media_type, "digest": str(descriptor.digest), "size": descriptor.size}
+    if platform is None:
+        return found
+    named = {"os": platform.os, "architecture": platform.architecture, "variant": platform.variant}
+    return {**found, "platform": {key: value for key, value in named.items() if value}}
+
+
 def _platform(value: object, what: str) -> Platform | None:
     if value is None:
         return None

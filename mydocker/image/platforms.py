@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from mydocker.errors import ImageError, UsageError
 from mydocker.image import blob
 from mydocker.image.blob import Source
 from mydocker.image.config import parse_config
 from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
-from mydocker.image.verified import Verified
+from mydocker.image.verified import digest_of
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform, Reference
 
@@ -22,14 +20,14 @@ def digests_of(reference: Reference, source: Source) -> dict[str, Digest]:
     raw, content_type = source.manifest(str(reference.digest or reference.tag))
     parsed = parse_manifest(raw, content_type=content_type)
     if isinstance(parsed, Manifest):
-        digest = Digest(hex=hashlib.sha256(raw).hexdigest())
+        digest = digest_of(raw)
         if reference.digest and digest != reference.digest:
             raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {digest}")
         return _named([(digest, _platform_of(parsed, source))])
     found = []
     for descriptor, platform in parsed.manifests:
         if platform is None:
-            inner = parse_manifest(_verified_manifest(source, descriptor))
+            inner = parse_manifest(blob.manifest(source, descriptor)[0])
             platform = _platform_of(inner, source) if isinstance(inner, Manifest) else None
         found.append((descriptor.digest, platform))
     return _named(found)
@@ -53,16 +51,4 @@ def _named(found: list[tuple[Digest, Platform | None]]) -> dict[str, Digest]:
 
 
 def _platform_of(manifest: Manifest, source: Source) -> Platform:
-    return parse_config(_verified(source, manifest.config, "config"))[0].platform
-
-
-def _verified_manifest(source: Source, descriptor: Descriptor) -> bytes:
-    raw, _ = source.manifest(str(descriptor.digest))
-    what = f"manifest {descriptor.digest}"
-    return b"".join(Verified([raw], digest=descriptor.digest, size=descriptor.size, what=what))
-
-
-def _verified(source: Source, descriptor: Descriptor, kind: str) -> bytes:
-    found = blob.chunks(source, descriptor)
-    what = f"{kind} {descriptor.digest}"
-    return b"".join(Verified(found, digest=descriptor.digest, size=descriptor.size, what=what))
+    return parse_config(blob.whole(source, manifest.config, "config"))[0].platform

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 
@@ -16,7 +15,7 @@ from mydocker.image.progress import Step, silence
 from mydocker.image.source import open_source
 from mydocker.image.store import Store, read, read_ref
 from mydocker.image.stored import ImageConfig, StoredImage
-from mydocker.image.verified import Verified
+from mydocker.image.verified import digest_of
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -55,7 +54,7 @@ def pull(
             if store.ids and store.ids.is_single:
                 progress(Step(text=ONE_OWNER))
             raw, content_type = _top(origin, reference)
-            image = _present(store, reference, _digest(raw), platform)
+            image = _present(store, reference, digest_of(raw), platform)
             if image is None:
                 found = _manifest(origin, raw, content_type, reference, platform)
                 image = _complete(found, origin, reference, platform, store, Limits.of(environ), progress)
@@ -94,7 +93,7 @@ def _present(store: Store, reference: Reference, digest: Digest, platform: Platf
     image = store.find(by_digest, platform)
     try:
         ref = read_ref(store.ref_path(by_digest, platform))
-        if image is None or _digest(read(store.blob_path(ref.manifest))) != ref.manifest:
+        if image is None or digest_of(read(store.blob_path(ref.manifest))) != ref.manifest:
             return None
     except (FileNotFoundError, UsageError, ValueError):  # damage, or `rmi` beside us
         return None
@@ -113,7 +112,7 @@ def _complete(
     progress: Callable[[Step], None],
 ) -> StoredImage:
     """Fetch what the store lacks of what was FOUND, and name it."""
-    raw_config = _config(origin, found.manifest.config)
+    raw_config = blob.whole(origin, found.manifest.config, "config")
     config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
     wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
     _fetch(wanted, origin, store, limits, progress)
@@ -128,20 +127,18 @@ def _complete(
 def _top(source: Source, reference: Reference) -> tuple[bytes, str | None]:
     """The manifest or index that REFERENCE means, and its media type if the source says one."""
     raw, content_type = source.manifest(str(reference.digest or reference.tag))
-    if reference.digest and _digest(raw) != reference.digest:
-        raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {_digest(raw)}")
+    if reference.digest and digest_of(raw) != reference.digest:
+        raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {digest_of(raw)}")
     return raw, content_type
 
 
 def _manifest(source: Source, raw: bytes, content_type: str | None, reference: Reference, platform: Platform) -> _Found:
     parsed = parse_manifest(raw, content_type=content_type)
-    digest = _digest(raw)
+    digest = digest_of(raw)
     if isinstance(parsed, Manifest):
         return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
     chosen = _choose(parsed, platform, reference)
-    raw, content_type = source.manifest(str(chosen.digest))
-    for _ in Verified([raw], digest=chosen.digest, size=chosen.size, what=f"manifest {chosen.digest}"):
-        pass
+    raw, content_type = blob.manifest(source, chosen)
     inner = parse_manifest(raw, content_type=content_type)
     if not isinstance(inner, Manifest):
         raise ImageError(f"image {reference.familiar}: an index within an index")
@@ -153,12 +150,6 @@ def _choose(index: Index, platform: Platform, reference: Reference) -> Descripto
         return choose(index, platform)
     except ImageNotFoundError as error:
         raise ImageNotFoundError(f"image {reference.familiar}: {error.message}", hint=error.hint) from None
-
-
-def _config(source: Source, descriptor: Descriptor) -> bytes:
-    what = f"config {descriptor.digest}"
-    chunks = blob.chunks(source, descriptor)
-    return b"".join(Verified(chunks, digest=descriptor.digest, size=descriptor.size, what=what))
 
 
 def _checked(
@@ -183,7 +174,3 @@ def _names(asked: Reference, digests: tuple[Digest, ...]) -> list[Reference]:
     reference = asked.replace(location=None)
     by_digest = [reference.replace(tag=None, digest=digest) for digest in reversed(digests)]
     return by_digest if reference.digest else [*by_digest, reference]
-
-
-def _digest(raw: bytes) -> Digest:
-    return Digest(hex=hashlib.sha256(raw).hexdigest())

@@ -13,17 +13,17 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from mydocker.errors import ImageError, StoreError, UsageError
 from mydocker.image import blob, catalog, jsontext, lock, manifest, pack, rebuilt
 from mydocker.image.blob import Source
 from mydocker.image.catalog import Image
-from mydocker.image.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, compression, parse_manifest
+from mydocker.image.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, compression, members, parse_manifest
 from mydocker.image.progress import Step, megabytes
 from mydocker.image.store import Store, read
 from mydocker.image.target import Chunks, Target
-from mydocker.image.verified import Verified
+from mydocker.image.verified import Verified, digest_of
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -54,7 +54,7 @@ class _Written(Record):
 
     @property
     def digest(self) -> Digest:
-        return _digest(self.raw)
+        return digest_of(self.raw)
 
 
 def push_stored(
@@ -132,8 +132,8 @@ def _copied(sender: _Sender, source: Source, raw: bytes, media_type: str | None,
         raise ImageError("an index within an index")
     for inner in found.manifests:
         found_raw, _ = source.manifest(str(inner.digest))
-        if _digest(found_raw) != inner.digest:
-            raise ImageError(f"manifest {inner.digest}: has another digest, {_digest(found_raw)}")
+        if digest_of(found_raw) != inner.digest:
+            raise ImageError(f"manifest {inner.digest}: has another digest, {digest_of(found_raw)}")
         written = _copied(sender, source, found_raw, inner.media_type, depth=1)
         sender.target.put_manifest(written.raw, written.media_type, str(inner.digest))
     for descriptor in found.blobs:
@@ -159,13 +159,13 @@ def _stored(sender: _Sender, store: Store, image: Image) -> _Written:
         diff_ids.append(now)
     same = diff_ids == list(found.diff_ids)
     config = found.config if same else rebuilt.with_diff_ids(found.config, [str(diff_id) for diff_id in diff_ids])
-    described = found.manifest.config.replace(digest=_digest(config), size=len(config))
+    described = found.manifest.config.replace(digest=digest_of(config), size=len(config))
     sender.send(described, lambda: iter([config]), others)
     raw = read(store.blob_path(image.ref.manifest))
     if tuple(layers) == found.manifest.layers and config is found.config:
         return _Written(raw=raw, media_type=found.manifest.media_type)
     sender.progress(
-        Step(text=f"{image.entries[0].reference.familiar}: layers are compressed anew: it was {_digest(raw)}")
+        Step(text=f"{image.entries[0].reference.familiar}: layers are compressed anew: it was {digest_of(raw)}")
     )
     return _Written(raw=_rewritten(raw, described, layers), media_type=found.manifest.media_type, exact=False)
 
@@ -223,7 +223,7 @@ def _rewritten(raw: bytes, config: Descriptor, layers: Sequence[Descriptor]) -> 
     """The manifest RAW, annotations and all, with other blobs."""
     document = jsontext.mapping(jsontext.loads(raw, "manifest"), "manifest")
     were = [document["config"], *document["layers"]]
-    now = [{**was, **_members(each)} for was, each in zip(were, (config, *layers), strict=True)]
+    now = [{**was, **members(each)} for was, each in zip(were, (config, *layers), strict=True)]
     return json.dumps({**document, "config": now[0], "layers": now[1:]}).encode()
 
 
@@ -233,19 +233,9 @@ def _index(sender: _Sender, images: Sequence[Image], written: Sequence[_Written]
     for image, inner in zip(images, written, strict=True):
         sender.target.put_manifest(inner.raw, inner.media_type, str(inner.digest))
         described = Descriptor(media_type=inner.media_type, digest=inner.digest, size=len(inner.raw))
-        platform = {"os": image.platform.os, "architecture": image.platform.architecture}
-        variant = {"variant": image.platform.variant} if image.platform.variant else {}
-        entries.append({**_members(described), "platform": {**platform, **variant}})
+        entries.append(members(described, image.platform))
     document = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}
     return _Written(raw=json.dumps(document).encode(), media_type=INDEX_TYPES[0], exact=False)
-
-
-def _members(descriptor: Descriptor) -> dict[str, Any]:
-    return {"mediaType": descriptor.media_type, "digest": str(descriptor.digest), "size": descriptor.size}
-
-
-def _digest(data: bytes) -> Digest:
-    return Digest(hex=hashlib.sha256(data).hexdigest())
 
 
 def _shown(descriptor: Descriptor) -> str:

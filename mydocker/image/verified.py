@@ -9,6 +9,11 @@ from mydocker.errors import ImageError
 from mydocker.reference import Digest
 
 
+def digest_of(data: bytes) -> Digest:
+    """The digest of a blob that has DATA."""
+    return Digest(hex=hashlib.sha256(data).hexdigest())
+
+
 class Verified:
     """Iterates over CHUNKS and raises ImageError, naming WHAT and both values, when they are not what they must be.
 
