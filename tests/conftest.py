@@ -7,6 +7,7 @@ import pathlib
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -64,6 +65,21 @@ def store(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "store"
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def canary(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A directory that nobody may touch, nor may anybody leave a mount."""
+    place = tmp_path / "canary"
+    place.mkdir()
+    (place / "file").write_bytes(b"canary")
+    (place / "file").chmod(0o640)
+    mounts = pathlib.Path("/proc/self/mounts").read_text()
+    yield place
+    assert [path.name for path in place.iterdir()] == ["file"]
+    state = (place / "file").stat()
+    assert ((place / "file").read_bytes(), stat.S_IMODE(state.st_mode), state.st_nlink) == (b"canary", 0o640, 1)
+    assert pathlib.Path("/proc/self/mounts").read_text() == mounts
 
 
 @pytest.fixture

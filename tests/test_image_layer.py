@@ -43,20 +43,6 @@ Pull = Callable[..., StoredImage]
 
 
 @pytest.fixture
-def canary(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    place = tmp_path / "canary"
-    place.mkdir()
-    (place / "file").write_bytes(b"canary")
-    (place / "file").chmod(0o640)
-    mounts = pathlib.Path("/proc/self/mounts").read_text()
-    yield place
-    assert [path.name for path in place.iterdir()] == ["file"]
-    state = (place / "file").stat()
-    assert ((place / "file").read_bytes(), stat.S_IMODE(state.st_mode), state.st_nlink) == (b"canary", 0o640, 1)
-    assert pathlib.Path("/proc/self/mounts").read_text() == mounts
-
-
-@pytest.fixture
 def pull(registry: Registry, store: pathlib.Path, canary: pathlib.Path) -> Pull:
     def pull(*layers: Entries | bytes) -> StoredImage:
         tars = [each if isinstance(each, bytes) else layer(each) for each in layers]

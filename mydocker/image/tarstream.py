@@ -61,6 +61,7 @@ class Scan:
         self._note(self._read)
         for chunk in source.remainder():
             self._note([chunk])
+            source.drop()
 
     def _hurry(self, source: Input) -> None:
         """Take the entries that come next, as long as they are like most and here as a whole: `filter` would do the

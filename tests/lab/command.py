@@ -19,6 +19,17 @@ import mydocker as package
 SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+# a process of its own, and a small one: what it executes begins with its size (getrusage(2), RUSAGE_CHILDREN)
+_MEASURE = """
+import os, sys
+pid = os.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+_, status, usage = os.wait4(pid, 0)
+os.write(int(sys.argv[1]), str(usage.ru_maxrss).encode())
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -61,12 +72,19 @@ class Command:
 
     def measured(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> tuple[Result, int]:
         """As a call, and the bytes of memory that it, or the largest of its children, has had at once."""
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            process = self.start(*arguments, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            said = [os.pread(file.fileno(), 1 << 20, 0) for file in (out, err)]
-            return Result(said[0], said[1], process.returncode), usage.ru_maxrss << 10
+        with tempfile.TemporaryFile() as report:
+            argv = [sys.executable, "-IS", "-c", _MEASURE, str(report.fileno()), *self.argv(*arguments)]
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=self._environment(env),
+                cwd=self.directory,
+                pass_fds=[report.fileno()],
+                timeout=120,
+            )
+            report.seek(0)
+            return Result(done.stdout, done.stderr, done.returncode), int(report.read()) << 10
 
     def start(
         self,
