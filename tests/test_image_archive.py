@@ -134,6 +134,27 @@ def test_saved_and_loaded_an_image_is_the_same(mydocker: Command, tmp_path: path
 
 
 @root
+def test_a_layout_directory_is_written_whole_or_not_at_all(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    mydocker("pull", "-q", "alpine")
+    before = _image(mydocker, "alpine")
+    save = ("save", "--format", "oci-dir", "alpine", "-o")
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        assert mydocker(*save, name) == Result(b"", b"", 0)
+        _skopeo(f"oci:{tmp_path}/{name}:docker.io/library/alpine:latest", f"oci:{tmp_path}/copy-of-{name}:it")
+    mydocker("rmi", "alpine")
+    assert mydocker("load", "-q", "-i", str(tmp_path / "new")) == Result(b"loaded alpine:latest\n", b"", 0)
+    assert _image(mydocker, "alpine")["Id"] == before["Id"]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    for name, why in (("full", "Directory not empty"), ("full/mine", "Not a directory"), ("no/such", "No such file")):
+        done = mydocker(*save, name)
+        assert done.code == 125 and f"cannot write {name}: {why}" in done.stderr.decode()
+    assert mydocker("save", "--format", "oci-dir", "alpine").code == 2
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine"] and not list(tmp_path.glob("*.part"))
+
+
+@root
 def test_images_without_a_name_are_saved_and_loaded(
     mydocker: Command, registry: Registry, tmp_path: pathlib.Path
 ) -> None:

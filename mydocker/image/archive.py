@@ -1,4 +1,5 @@
-"""Writing images of the store to one file that everybody reads: an OCI image layout with Docker's manifest.json in it.
+"""Writing images of the store to what everybody reads, as one file or a directory: an OCI image layout with Docker's
+manifest.json in it.
 
 That is the form of `docker save` since Docker 25; older ones, Podman and skopeo read one half or the other. Layers are
 written as plain tars, rebuilt from the store, so configs and diff IDs stay as they were and only manifests are new. A
@@ -8,9 +9,10 @@ layer whose archive had files that later ones replaced cannot be rebuilt exactly
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from mydocker.errors import ImageError
 from mydocker.image import catalog, lock, rebuilt
@@ -23,7 +25,15 @@ from mydocker.image.verified import digest_of
 from mydocker.reference import Digest
 
 
-def save(store: Store, images: Sequence[Image], output: BinaryIO) -> list[str]:
+class Output(Protocol):
+    """Takes the files of an image layout, one after another: SIZE bytes in CHUNKS, under NAME."""
+
+    def add(self, name: str, size: int, chunks: Iterator[bytes]) -> None: ...
+
+    def end(self) -> None: ...
+
+
+def save(store: Store, images: Sequence[Image], output: Output) -> list[str]:
     """Write IMAGES to OUTPUT. What had to be changed, in words. ImageError if a layer is damaged; OSError."""
     notes: list[str] = []
     writer = _Writer(output)
@@ -47,7 +57,7 @@ def save(store: Store, images: Sequence[Image], output: BinaryIO) -> list[str]:
     writer.add_file("index.json", _json({"schemaVersion": 2, "manifests": index}))
     writer.add_file("manifest.json", _json(listed))
     writer.add_file("oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
-    writer.end()
+    output.end()
     return notes
 
 
@@ -85,9 +95,9 @@ def _json(value: object) -> bytes:
 
 
 class _Writer:
-    """A tar archive, written as a stream; each blob once."""
+    """Gives OUTPUT its files, each blob once."""
 
-    def __init__(self, output: BinaryIO) -> None:
+    def __init__(self, output: Output) -> None:
         self._output = output
         self._blobs: set[Digest] = set()
 
@@ -99,23 +109,54 @@ class _Writer:
     def add_blob(self, digest: Digest, size: int, chunks: Iterator[bytes]) -> None:
         if digest not in self._blobs:
             self._blobs.add(digest)
-            self._add(f"blobs/sha256/{digest.hex}", size, chunks)
+            self._output.add(f"blobs/sha256/{digest.hex}", size, chunks)
 
     def add_file(self, name: str, data: bytes) -> None:
-        self._add(name, len(data), iter([data]))
+        self._output.add(name, len(data), iter([data]))
 
-    def end(self) -> None:
-        self._output.write(bytes(2 * tarfile.BLOCKSIZE))
-        self._output.flush()
 
-    def _add(self, name: str, size: int, chunks: Iterator[bytes]) -> None:
+class TarOutput:
+    """A tar archive, written to FILE as a stream."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def add(self, name: str, size: int, chunks: Iterator[bytes]) -> None:
         member = tarfile.TarInfo(name)
         member.size, member.mode = size, 0o644
-        self._output.write(member.tobuf(tarfile.GNU_FORMAT))
-        written = 0
-        for chunk in chunks:
-            written += len(chunk)
-            self._output.write(chunk)
-        if written != size:
-            raise ImageError(f"{name}: {written} bytes instead of {size}")
-        self._output.write(bytes(-size % tarfile.BLOCKSIZE))
+        self._file.write(member.tobuf(tarfile.GNU_FORMAT))
+        for chunk in _of_size(size, chunks, name):
+            self._file.write(chunk)
+        self._file.write(bytes(-size % tarfile.BLOCKSIZE))
+
+    def end(self) -> None:
+        self._file.write(bytes(2 * tarfile.BLOCKSIZE))
+        self._file.flush()
+
+
+class DirectoryOutput:
+    """The directory PATH, which is made. Each of its files is on the disk by the time that the next one comes."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        for directory in (path, f"{path}/blobs", f"{path}/blobs/sha256"):
+            os.mkdir(directory)
+
+    def add(self, name: str, size: int, chunks: Iterator[bytes]) -> None:
+        with open(f"{self._path}/{name}", "xb") as file:
+            for chunk in _of_size(size, chunks, name):
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def end(self) -> None:
+        pass
+
+
+def _of_size(size: int, chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    written = 0
+    for chunk in chunks:
+        written += len(chunk)
+        yield chunk
+    if written != size:
+        raise ImageError(f"{name}: {written} bytes instead of {size}")
