@@ -28,22 +28,22 @@ FILE = "fileExistenceTests: [{{name: x, path: {}, {}}}]"
 CONTENT = "fileContentTests: [{{name: x, path: /etc/passwd, {}}}]"
 SETUP = (
     "commandTests: [{{name: x, setup: [[sh, -c, 'echo said; echo a > /tmp/a'], [cp, /tmp/a, /tmp/b]], teardown: [[x]], "
-    "command: cat, args: [/tmp/{}], expectedOutput: [^a$], excludedOutput: [said], excludedError: [said]}}]"
+    "command: cat, args: [/tmp/{}], expectedOutput: ['^a\\n$'], excludedOutput: [said], excludedError: [said]}}]"
 )
 CASES = [
     (SETUP.format("b"), SETUP.format("c")),
-    ("commandTests: [{name: x, command: echo, args: ['<$PATH>', '${PATH}', $X], expectedOutput: ['^</.*> /.* .X$']}]",
+    ("commandTests: [{name: x, command: echo, args: ['<$PATH>', '${PATH}', $X], expectedOutput: ['^</.*> /.* .X\\n']}]",
      "commandTests: [{name: x, command: echo, args: ['<$PATH>'], expectedOutput: [PATH]}]"),
     (COMMAND.format("echo $PATH", "envVars: [{key: PATH, value: '/t:$PATH'}], expectedOutput: ['^/t:/g:/.*bin']}]\n"
      "globalEnvVars: [{key: PATH, value: '/g:${PATH}:$NOPE'"),
      COMMAND.format("echo $PATH", "expectedOutput: ['^/t:/g:']}]\nglobalEnvVars: [{key: PATH, value: '/g:$PATH'")),
-    (COMMAND.format("echo $A", "expectedOutput: [^b$]}]\ncontainerRunOptions: {envFile: run.env}\nx-a: [{"),
-     COMMAND.format("echo $A", "expectedOutput: [^b$]")),
-    (COMMAND.format("echo $A $B", "envVars: [{key: A, value: t}], expectedOutput: [^t c$]}]\n"
+    (COMMAND.format("echo $A", "expectedOutput: ['^b\\n$']}]\ncontainerRunOptions: {envFile: run.env}\nx-a: [{"),
+     COMMAND.format("echo $A", "expectedOutput: ['^b\\n$']")),
+    (COMMAND.format("echo $A $B", "envVars: [{key: A, value: t}], expectedOutput: ['^t c\\n$']}]\n"
      "containerRunOptions: {envFile: run.env}\nx-a: [{"),
-     COMMAND.format("echo $A $B", "expectedOutput: [^t c$]}]\ncontainerRunOptions: {envFile: run.env}\nx-a: [{")),
-    (COMMAND.format("echo $CST_HERE", "expectedOutput: [^c$]}]\ncontainerRunOptions: {envVars: [CST_HERE]}\nx-a: [{"),
-     COMMAND.format("echo $CST_HERE", "expectedOutput: [^c$]")),
+     COMMAND.format("echo $A $B", "expectedOutput: ['^t c']}]\ncontainerRunOptions: {envFile: run.env}\nx-a: [{")),
+    (COMMAND.format("echo $CST_HERE", "expectedOutput: [^c]}]\ncontainerRunOptions: {envVars: [CST_HERE]}\nx-a: [{"),
+     COMMAND.format("echo $CST_HERE", "expectedOutput: [^c]")),
     (COMMAND.format("tty", "expectedOutput: [/dev/pts]}]\ncontainerRunOptions: {allocateTty: true}\nx-a: [{"),
      COMMAND.format("tty", "exitCode: 0")),
     (COMMAND.format("grep CapEff /proc/self/status", "expectedOutput: ['a82425fb']}]\n"
@@ -57,14 +57,16 @@ CASES = [
      COMMAND.format("cat /mnt/run.env", "expectedOutput: [A=b]")),
     ("licenseTests: [{debian: false, files: [/etc/passwd, /etc/group]}]",
      "licenseTests: [{debian: false, files: [/run/none]}]"),
-    (COMMAND.format("echo $HOME", "expectedOutput: [^/root$]"), COMMAND.format("echo", "expectedOutput: [root]")),
-    (COMMAND.format("echo", "excludedOutput: [root]"), COMMAND.format("echo $HOME", "excludedOutput: [r.ot$]")),
+    (COMMAND.format("echo $HOME", "expectedOutput: ['^/root\\n$']"), COMMAND.format("echo", "expectedOutput: [root]")),
+    (COMMAND.format("echo", "excludedOutput: [root]"), COMMAND.format("echo $HOME", "excludedOutput: ['r.ot\\n$']")),
+    (COMMAND.format("echo abc 123", r"expectedOutput: ['[[:digit:]]+', '\Q 1\E.3\n\z', '\pL (?i)1']"),
+     COMMAND.format("echo abc 123", "excludedOutput: ['[[:digit:]]+']")),
     (COMMAND.format("echo a >&2", "expectedError: [a]"), COMMAND.format("echo a", "expectedError: [a]")),
     (COMMAND.format("echo a", "excludedError: [a]"), COMMAND.format("echo a >&2", "excludedError: [a]")),
     (COMMAND.format("exit 2", "exitCode: 2"), COMMAND.format("exit 3", "exitCode: 2")),
-    (COMMAND.format("echo $A", "expectedOutput: [^b$]}]\nglobalEnvVars: [{key: A, value: b"),
+    (COMMAND.format("echo $A", "expectedOutput: ['^b\\n$']}]\nglobalEnvVars: [{key: A, value: b"),
      COMMAND.format("echo $A", "expectedOutput: [b]")),
-    (COMMAND.format("echo $A", "envVars: [{key: A, value: b}], expectedOutput: [^b$]"),
+    (COMMAND.format("echo $A", "envVars: [{key: A, value: b}], expectedOutput: ['^b\\n$']"),
      COMMAND.format("echo $A", "expectedOutput: [b]")),
     (COMMAND.format("id -un", "expectedOutput: [nobody]}]\ncontainerRunOptions: {user: nobody}\nx-a: [{"),
      COMMAND.format("id -un", "expectedOutput: [nobody]")),
@@ -76,8 +78,9 @@ CASES = [
     (FILE.format("/etc/shadow", "uid: 0, gid: 42"), FILE.format("/etc/shadow", "uid: 0, gid: 0")),
     (FILE.format("/bin/busybox", "isExecutableBy: other"), FILE.format("/root", "isExecutableBy: other")),
     (FILE.format("/root", "isExecutableBy: owner"), FILE.format("/etc/passwd", "isExecutableBy: any")),
-    (CONTENT.format("expectedContents: ['^root:.*sh$']"), CONTENT.format("expectedContents: [^toor]")),
-    (CONTENT.format("excludedContents: [^toor]"), CONTENT.format("excludedContents: ['^n.body']")),
+    (CONTENT.format("expectedContents: ['^root:.*sh\\n']"), CONTENT.format("expectedContents: [^nobody]")),
+    (CONTENT.format("excludedContents: [^nobody]"), CONTENT.format("excludedContents: ['(?m)^n.body']")),
+    (CONTENT.format("expectedContents: ['(?m)^root:.*sh$']"), CONTENT.format("expectedContents: ['^root:.*sh$']")),
 ]  # fmt: skip  # pairs read best side by side
 
 
@@ -122,7 +125,9 @@ def test_files_of_an_image_in_which_nothing_can_run(
         ("commandTests: [{name: x, command: y, args: z}]", "2:44", "want a list of arguments"),
         ("containerRunOptions: x\ncommandTests: [{name: x, command: y}]", "2:22", "want a mapping"),
         ("commandTests: [{name: x, command: y, expectedOutput: z}]", "2:54", "want a list of regular expressions"),
-        ("commandTests: [{name: x, command: y, expectedOutput: ['(']}]", "2:55", "not a regular expression"),
+        ("commandTests: [{name: x, command: y, expectedOutput: ['(']}]", "2:55", "a '(' without its ')'"),
+        ("commandTests: [{name: x, command: y, excludedError: ['(?=z)']}]", "2:54", "Go has no such group"),
+        ("metadataTest: {env: [{key: A, value: 'a**', isRegex: true}]}", "2:38", "nothing to repeat"),
         ("fileExistenceTests: [{name: x, path: /x, permissions: rw}]", "2:55", "want permissions"),
         ("fileExistenceTests: [{name: x, path: /x, isExecutableBy: me}]", "2:58", "want owner, group"),
         ("fileExistenceTests: [x]", "2:22", "want a mapping"),

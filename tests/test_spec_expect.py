@@ -36,6 +36,7 @@ def _problems(tmp_path: pathlib.Path, expect: str) -> list[str]:
         ("{stdout: ['']}", "2:19", "an empty pattern is in every text"),
         ("{stdout: ['!']}", "2:19", "rules out nothing"),
         ("{stdout: ['/a(/']}", "2:19", "not a regular expression"),
+        ("{stdout: ['/[[:digit:]]/']}", "2:19", "possible nested set at position 1: write \\d for [[:digit:]]"),
         ("{stdout: {}}", "2:18", "an empty mapping asserts nothing"),
         ("{stdout: {contains: x}}", "2:19", "unknown matcher 'contains'"),
         ("{stdout: {lt: many}}", "2:23", "want a number"),

@@ -7,6 +7,7 @@ that `lt: 2s` is a time where a time is compared, and a mistake is found before 
 from __future__ import annotations
 
 import re
+import warnings
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
@@ -169,10 +170,16 @@ def _pattern(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None
 
 
 def _regexp(node: Node, text: str, reading: Reading) -> Matcher | None:
+    """One of Python's. What it only warns of is a class such as `[[:digit:]]`, which means something else elsewhere."""
     try:
-        re.compile(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         reading.refuse(node, f"not a regular expression: {error}")
+        return None
+    except FutureWarning as warning:
+        reading.refuse(node, f"{str(warning).lower()}: write \\d for [[:digit:]], or \\ before what is meant as it is")
         return None
     return Matcher(op="match-regexp", want=text)
 

@@ -9,7 +9,7 @@ import re
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, list_at, mapping_at, text_at
-from mydocker.spec.structurenode import items_of, members_of, patterns_of, plain
+from mydocker.spec.structurenode import items_of, matching, members_of, patterns_of, plain
 
 if TYPE_CHECKING:
     from mydocker.spec.reading import Reading
@@ -120,9 +120,9 @@ def _pair(item: Mapping, reading: Reading, *, absent: bool) -> Entries:
     key = members["key"]
     if absent or "value" not in members:
         return {reading.text(key): Scalar(line=key.line, column=key.column, text="", plain=True)}
-    value = plain(members["value"], reading)
     is_regex = "isRegex" in members and reading.text(members["isRegex"]) == "true"
-    return {reading.text(key): mapping_at(value, {"match-regexp": value}) if is_regex else value}
+    read = matching if is_regex else plain
+    return {reading.text(key): read(members["value"], reading)}
 
 
 def _permissions(word: str, place: Place) -> tuple[str, str]:

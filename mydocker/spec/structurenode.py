@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.later import nearest
-from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null, mapping_at
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null, mapping_at, text_at
+from mydocker.spec.re2 import python_pattern
 from mydocker.spec.reading import unknown_key
 
 if TYPE_CHECKING:
@@ -21,8 +22,17 @@ def patterns_of(node: Node, reading: Reading, *, wanted: bool) -> Iterator[Node]
         reading.refuse(node, "want a list of regular expressions")
         return
     for item in node.items:
-        matcher = mapping_at(item, {"match-regexp": plain(item, reading)})
+        matcher = matching(item, reading)
         yield matcher if wanted else mapping_at(item, {"not": matcher})
+
+
+def matching(node: Node, reading: Reading) -> Mapping:
+    """The matcher of a regular expression, which is one of Go's."""
+    if isinstance(node, Scalar):
+        written = node.text
+        found = reading.attempt(node, lambda: python_pattern(written))
+        return mapping_at(node, {"match-regexp": text_at(node, found or "")})
+    return mapping_at(node, {"match-regexp": plain(node, reading)})
 
 
 def items_of(node: Node | None, reading: Reading) -> Iterator[Mapping]:
