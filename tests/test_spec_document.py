@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from mydocker.errors import MydockerError, SpecError
 from mydocker.spec.container import ContainerSpec
-from mydocker.spec.document import ALIAS_LIMIT, parse_documents
+from mydocker.spec.document import COPY_LIMIT, DEPTH_LIMIT, parse_documents
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.later import LATER_KEYS
 from mydocker.spec.load import load_files
@@ -34,15 +35,45 @@ def problem(text: str) -> str:
     return caught.value.problems[0]
 
 
-def test_aliases_cannot_multiply() -> None:
-    """The billion laughs: shared nodes are shared, and there is a bound on their number."""
-    bomb = "x-a0: &a0 {k: v}\n" + "".join(
-        f"x-a{n}: &a{n} {{{', '.join(f'k{i}: *a{n - 1}' for i in range(10))}}}\n" for n in range(1, 30)
-    )
-    assert load(f"{bomb}image: alpine".encode())[0].image
-    assert "want text, not a mapping" in problem(f"{bomb}image: alpine\nenvironment: *a29")
-    many = ", ".join(["*a"] * (ALIAS_LIMIT + 1))
-    assert f"more than {ALIAS_LIMIT} aliases" in problem(f"x-a: &a b\nimage: c\nx-b: [{many}]")
+def _bomb(entry: str, times: int, levels: int) -> str:
+    """Anchors a0, a1, …: each holds the one before it TIMES over, in an ENTRY of a list or a mapping."""
+    lines = ["x-a0: &a0 {have-prefix: k}"]
+    for level in range(1, levels):
+        inner = ", ".join(entry.format(number=number, alias=f"*a{level - 1}") for number in range(times))
+        lines.append(f"x-a{level}: &a{level} " + (f"[{inner}]" if ":" not in entry else f"{{{inner}}}"))
+    return "\n".join([*lines, "image: alpine\n"])
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "environment: *a",
+        "x-here: *a",
+        "expect: {stdout: {and: *a}}",
+        "expect: {stdout: {gjson: {a: {equal: *a}}}}",
+        "expect: {files: *a}",
+        "matrix: *a",
+    ],
+)
+@pytest.mark.parametrize("entry", ["{alias}", "k{number}: {alias}"])
+def test_aliases_cannot_multiply(where: str, entry: str) -> None:
+    """The billion laughs, wherever it is put: what aliases stand for is counted, and has a bound."""
+    began = time.monotonic()
+    assert f"stand for more than {COPY_LIMIT} nodes" in problem(f"{_bomb(entry, 10, 9)}{where}8\n")
+    assert time.monotonic() - began < 2
+
+
+def test_aliases_cannot_nest_without_end() -> None:
+    """One in each, and so few in all: their depth is that of the document with all of them replaced."""
+    bomb = _bomb("not: {alias}", 1, 400)
+    assert f"nested more than {DEPTH_LIMIT} deep" in problem(f"{bomb}expect: {{stdout: *a399}}\n")
+    some = _bomb("not: {alias}", 1, 50)
+    assert load(f"{some}expect: {{stdout: *a49}}\n".encode())[0].expect
+
+
+def test_many_aliases_of_little_are_honest() -> None:
+    text = f"x-a: &a {{A: b, C: d}}\nimage: a\nx-b: [{', '.join(['*a'] * 5000)}]\nenvironment: {{<<: *a, E: f}}\n"
+    assert load(text.encode())[0].environment == {"E": "f", "A": "b", "C": "d"}
 
 
 _WORDS = "alpine / . ~ 0 -1 :0 no 22:22 1m30s $V ${V:-x} ${ $ host none net bind .:/x a:b /a:/b:O A=1 =x"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pathlib
+import re
+import time
 
 import pytest
 
@@ -170,6 +172,31 @@ def test_what_is_included_comes_first_and_once(here: pathlib.Path) -> None:
     assert [spec.name for spec in both] == ["b", "a", "main"]
     again = load_files(["sub/b.yaml", "sub/b.yaml"], environ={})
     assert [spec.name for spec in again] == ["a", "b", "b"]
+
+
+@pytest.mark.parametrize("line", ["extends: {{file: f{}.yaml}}", "include: f{}.yaml\n---\n{{image: x}}"])
+def test_a_chain_of_files_has_an_end(line: str) -> None:
+    """Those that one file has opened before are no shorter way for another."""
+    files = {f"f{number}": line.format(number + 1) for number in range(1200)} | {"f1200": "image: x"}
+    [problem] = _problems(main=line.format(0), **files)
+    assert re.fullmatch(r"f6[34]\.yaml:1:10: a chain of more than 64 .* each other", problem)
+    opened = "\n---\n".join(f"extends: {{file: f{number}.yaml, service: n}}" for number in range(1201))
+    found = _problems(main=f"{opened}\n---\n{line.format(0)}", **files)
+    assert any("a chain of more than 64" in line for line in found)
+
+
+def test_a_chain_within_one_file_has_an_end(here: pathlib.Path) -> None:
+    began = time.monotonic()
+    documents = ["{name: n0, image: x}", *(f"{{name: n{n}, extends: n{n - 1}}}" for n in range(1, 400))]
+    assert _load(main="\n---\n".join(documents[:60]))[-1].image
+    assert all("a chain of more than 64 containers" in line for line in _problems(main="\n---\n".join(documents)))
+    assert time.monotonic() - began < 5
+
+
+def test_a_chain_of_dependencies_has_an_end(here: pathlib.Path) -> None:
+    chain = "\n---\n".join(f"{{name: n{n}, image: x, depends_on: [n{n + 1}]}}" for n in range(1500))
+    [problem] = _problems(main=f"{chain}\n---\n{{name: n1500, image: x}}")
+    assert problem == "main.yaml:1:35: a chain of more than 100 containers that depend on others"
 
 
 def test_an_expectation_of_a_base_is_reported_where_it_stands(here: pathlib.Path) -> None:

@@ -24,6 +24,7 @@ STARTED, HEALTHY, COMPLETED = CONDITIONS = (
     "service_completed_successfully",
 )
 KEYS = ("condition", "required", "restart")
+CHAIN_LIMIT = 100  # containers that wait for each other in turn
 
 
 class Dependency(Record):
@@ -83,7 +84,10 @@ def _condition(word: str, place: Place) -> str:
 
 
 def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ...]]:
-    """For each of SPECS those that it depends on. Raises SpecError with each unknown name, and with a circle."""
+    """For each of SPECS those that it depends on.
+
+    Raises SpecError with each unknown name, with a circle, and with a chain that is too long.
+    """
     problems: list[str] = []
     found = []
     named = _by_name(specs) if any(spec.depends_on for spec in specs) else {}
@@ -96,7 +100,7 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
             elif dependency.required:
                 problems.append(f"{place(spec, dependency)}: {problem}")
         found.append(tuple(own))
-    problems = problems or [*_circle(specs, found)]
+    problems = problems or [*_endless(specs, found)]
     if problems:
         raise SpecError(problems)
     return found
@@ -142,31 +146,38 @@ def _agree(one: ContainerSpec, other: ContainerSpec) -> bool:
     return all(one.matrix[name] == value for name, value in other.matrix.items() if name in one.matrix)
 
 
-def _circle(
+def _endless(
     specs: collections.abc.Sequence[ContainerSpec], found: list[tuple[Link, ...]]
 ) -> collections.abc.Iterator[str]:
-    """A line for the first circle; nothing can begin if there is one."""
-    done: set[int] = set()
-    for start in range(len(specs)):
-        path = _path_back(start, found, done)
+    """A line for the first circle, with which nothing can begin, or for the first chain that is too long."""
+    lengths: dict[int, int] = {}
+    for start, spec in enumerate(specs):
+        path = _path_back(start, found, lengths)
         if path:
             dependency = next(link.dependency for link in found[path[-2]] if link.on == path[-1])
             names = " -> ".join(str(specs[number].name or specs[number].origin) for number in path)
             yield f"{place(specs[path[-2]], dependency)}: a circle: {names}"
             return
+        if lengths[start] > CHAIN_LIMIT:
+            chain = f"a chain of more than {CHAIN_LIMIT} containers that depend on others"
+            yield f"{place(spec, spec.depends_on[0])}: {chain}"
+            return
 
 
-def _path_back(start: int, found: list[tuple[Link, ...]], done: set[int]) -> list[int]:
-    """A way from some spec, reached from START, back to it; empty if there is none. What has none is DONE."""
+def _path_back(start: int, found: list[tuple[Link, ...]], lengths: dict[int, int]) -> list[int]:
+    """A way from some spec, reached from START, back to it; empty if there is none.
+
+    What has none gets into LENGTHS: how many specs, one needing the next, begin with it.
+    """
     path: list[int] = []
     stack = [(start, False)]
     while stack:
         number, left = stack.pop()
         if left:
-            done.add(path.pop())
+            lengths[path.pop()] = 1 + max((lengths[link.on] for link in found[number]), default=0)
         elif number in path:
             return [*path[path.index(number) :], number]
-        elif number not in done:
+        elif number not in lengths:
             path.append(number)
             stack += [(number, True), *((link.on, False) for link in found[number])]
     return []

@@ -11,11 +11,12 @@ from typing import Any
 
 import yaml
 
+from mydocker.record import Record
 from mydocker.spec.node import Mapping, Node, Problem, Scalar, Sequence
 
 SIZE_LIMIT = 1 << 20  # bytes
 DEPTH_LIMIT = 64
-ALIAS_LIMIT = 1000  # a thousand is beyond any honest file, and keeps `<<` from multiplying
+COPY_LIMIT = 100_000  # nodes that the aliases of a file may stand for, all those within them counted
 
 _CORE = "tag:yaml.org,2002:"
 _TAGS = frozenset((None, "!", *(_CORE + x for x in ("str", "int", "float", "bool", "null", "seq", "map"))))
@@ -77,14 +78,26 @@ def _at_end_of(text: str, message: str) -> Problem:
     return Problem(line=text.count("\n") + 1, column=len(text) - (text.rfind("\n") + 1) + 1, message=message)
 
 
+class _Anchored(Record):
+    """A node that has a name; `nodes` are in it, itself included, `levels` of them below one another."""
+
+    node: Node
+    nodes: int
+    levels: int
+
+
 class _Composer:
-    """The reading of one stream: its events, its anchors (of one document), what was wrong so far."""
+    """The reading of one stream: its events, its anchors (of one document), what was wrong so far.
+
+    A node that an alias stands for is shared. Whoever reads it walks over it again, so what counts, in `_nodes` and in
+    `_deepest`, is the document with all aliases replaced.
+    """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.place = (1, 1)
-        self._anchors: dict[str, Node | None] = {}  # None: the node is not complete yet
-        self._aliases = 0
+        self._anchors: dict[str, _Anchored | None] = {}  # None: the node is not complete yet
+        self._nodes = self._copied = self._deepest = 0
         self._events: Iterator[yaml.Event] = iter(())
 
     def documents(self, text: str) -> Iterator[Node]:
@@ -101,36 +114,46 @@ class _Composer:
         return event
 
     def _node(self, event: yaml.Event, *, depth: int) -> Node:
-        if depth > DEPTH_LIMIT:
-            raise self._stop(f"nested more than {DEPTH_LIMIT} deep")
+        self._count(1, depth=depth)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event.anchor or "")
+            return self._alias(event.anchor or "", depth=depth)
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)  # the only others that begin a node
-        line, column = self.place
         self._check_tag(event)
-        if event.anchor:
-            self._anchors[event.anchor] = None
-        node: Node
-        if isinstance(event, yaml.ScalarEvent):
-            node = Scalar(line=line, column=column, text=self._text(event), plain=event.implicit[0])
-        elif isinstance(event, yaml.SequenceStartEvent):
-            node = Sequence(line=line, column=column, items=tuple(self._items(depth=depth + 1)))
-        else:
-            node = Mapping(line=line, column=column, entries=self._entries(depth=depth + 1))
-        if event.anchor:
-            self._anchors[event.anchor] = node
+        if not event.anchor:
+            return self._whole(event, depth=depth)
+        self._anchors[event.anchor] = None
+        before, outer, self._deepest = self._nodes, self._deepest, depth
+        node = self._whole(event, depth=depth)
+        levels = self._deepest - depth
+        self._anchors[event.anchor] = _Anchored(node=node, nodes=self._nodes - before + 1, levels=levels)
+        self._deepest = max(outer, self._deepest)
         return node
 
-    def _alias(self, anchor: str) -> Node:
-        self._aliases += 1
-        if self._aliases > ALIAS_LIMIT:
-            raise self._stop(f"more than {ALIAS_LIMIT} aliases")
+    def _whole(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, *, depth: int) -> Node:
+        line, column = self.place
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(line=line, column=column, text=self._text(event), plain=event.implicit[0])
+        if isinstance(event, yaml.SequenceStartEvent):
+            return Sequence(line=line, column=column, items=tuple(self._items(depth=depth + 1)))
+        return Mapping(line=line, column=column, entries=self._entries(depth=depth + 1))
+
+    def _count(self, nodes: int, *, depth: int) -> None:
+        self._nodes += nodes
+        self._deepest = max(self._deepest, depth)
+        if depth > DEPTH_LIMIT:
+            raise self._stop(f"nested more than {DEPTH_LIMIT} deep")
+
+    def _alias(self, anchor: str, *, depth: int) -> Node:
         if anchor not in self._anchors:
             raise self._stop(f"alias {anchor!r} has no anchor before it")
-        node = self._anchors[anchor]
-        if node is None:
+        anchored = self._anchors[anchor]
+        if anchored is None:
             raise self._stop(f"alias {anchor!r} stands within what it names")
-        return node
+        self._copied += anchored.nodes
+        if self._copied > COPY_LIMIT:
+            raise self._stop(f"the aliases up to here stand for more than {COPY_LIMIT} nodes")
+        self._count(anchored.nodes - 1, depth=depth + anchored.levels)
+        return anchored.node
 
     def _items(self, *, depth: int) -> Iterator[Node]:
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):

@@ -11,10 +11,11 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.later import nearest
-from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.node import Mapping, Node, Sequence
+from mydocker.spec.source import CHAIN_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
     from mydocker.spec.expect import Expect
@@ -81,19 +82,21 @@ def find_base(
     if source is None:
         reading.refuse(extension.node, "extends is for files")
         return None
+    if len(chain) > CHAIN_LIMIT:
+        reading.refuse(extension.node, f"a chain of more than {CHAIN_LIMIT} containers that extend each other")
+        return None
     if extension.file is not None:
         opened = open_beside(extension.file, extension.node, reading)
         if opened is None:
             return None
         source = opened
-    named = {name: (document, inner) for name, document, inner in _named(source)}
-    if extension.name not in named and not (not extension.name and len(source.documents) == 1):
-        near = nearest(extension.name, named)
+    if extension.name not in source.names and not (not extension.name and len(source.documents) == 1):
+        near = nearest(extension.name, source.names)
         several = "more than one container; name one" if source.documents else "no container"
         what = f"no container called {extension.name!r}" if extension.name else several
         reading.refuse(extension.node, f"{source.shown} has {what}" + (f"; did you mean {near!r}?" if near else ""))
         return None
-    document, inner = named[extension.name] if extension.name else source.documents[0]
+    document, inner = source.names[extension.name] if extension.name else source.documents[0]
     if any(document is each for each in chain):
         reading.refuse(extension.node, "a circle: this leads back to a container that extends it")
         return None
@@ -113,14 +116,6 @@ def open_beside(written: str, node: Node, reading: Reading) -> Source | None:
     except UsageError as error:
         reading.refuse(node, f"{shown}: {error.message}")
         return None
-
-
-def _named(source: Source) -> Iterator[tuple[str, Node, Reading]]:
-    """The documents of SOURCE by their names; of two with one name, the first."""
-    for document, reading in reversed(source.documents):
-        for key, node in document.entries if isinstance(document, Mapping) else ():
-            if key.text == "name" and isinstance(node, Scalar):
-                yield reading.replace(problems=[]).text(node), document, reading
 
 
 def merge(base: Values, own: Values) -> Values:

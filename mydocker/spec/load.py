@@ -15,7 +15,7 @@ from mydocker.spec.later import LATER_KEYS, nearest
 from mydocker.spec.node import Mapping, Node, Problem, Scalar, is_null
 from mydocker.spec.reading import Reading, unknown_key
 from mydocker.spec.shape import SHAPES
-from mydocker.spec.source import Library, Source, key_of
+from mydocker.spec.source import CHAIN_LIMIT, Library, Source, key_of
 from mydocker.spec.values import document_of
 from mydocker.spec.words import Place
 
@@ -89,11 +89,15 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], library: Librar
     return _of_source(source)
 
 
-def _of_source(source: Source) -> list[ContainerSpec]:
-    return [spec for document, reading in source.documents for spec in _containers(document, reading, source.shown)]
+def _of_source(source: Source, *, depth: int = 0) -> list[ContainerSpec]:
+    """Its containers, and those of the files that it includes. DEPTH: how many files, one after the other, led here."""
+    found: list[ContainerSpec] = []
+    for document, reading in source.documents:
+        found += _containers(document, reading, source.shown, depth=depth)
+    return found
 
 
-def _containers(document: Node, reading: Reading, shown: str) -> list[ContainerSpec]:
+def _containers(document: Node, reading: Reading, shown: str, *, depth: int) -> list[ContainerSpec]:
     """The specs of one document, more than one if it has a matrix; none if anything is wrong with it."""
     if not isinstance(document, Mapping):
         reading.refuse(document, "want keys and values, such as 'image: alpine'")
@@ -101,7 +105,7 @@ def _containers(document: Node, reading: Reading, shown: str) -> list[ContainerS
     keys = {key.text: key for key, _ in document.entries}
     specs: list[ContainerSpec | None] = []
     if "include" in keys:
-        specs += _included(document, reading)
+        specs += _included(document, reading, depth=depth)
         if all(key == "include" or key.startswith(("x-", "x_")) for key in keys):
             return [spec for spec in specs if spec]
     for variables in combinations(document, reading) if "matrix" in keys else [{}]:
@@ -110,14 +114,17 @@ def _containers(document: Node, reading: Reading, shown: str) -> list[ContainerS
     return [spec for spec in specs if spec]
 
 
-def _included(document: Mapping, reading: Reading) -> list[ContainerSpec]:
+def _included(document: Mapping, reading: Reading, *, depth: int) -> list[ContainerSpec]:
     """The containers of the files that DOCUMENT takes in, but for those that are there already."""
     node = next(node for key, node in document.entries if key.text == "include")
     found: list[ContainerSpec] = []
+    if depth >= CHAIN_LIMIT:
+        reading.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
+        return found
     for written, place in () if is_null(node) or reading.source is None else read_include(node, reading):
         source = open_beside(written, place, reading)
         if source and not source.library.is_in(source):
-            found += _of_source(source)
+            found += _of_source(source, depth=depth + 1)
     return found
 
 

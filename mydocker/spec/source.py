@@ -5,6 +5,7 @@ A file that is named on the command line may lead to others (`extends`, `include
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 
@@ -12,7 +13,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.document import SIZE_LIMIT, parse_documents
 from mydocker.spec.envfile import read_compose_file, why_unreadable
-from mydocker.spec.node import Mapping, Node, Problem
+from mydocker.spec.node import Mapping, Node, Problem, Scalar
 from mydocker.spec.reading import Reading
 from mydocker.spec.words import Place
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as Variables
 
 UNIT_SUFFIX = ".container"  # of Quadlet's files
+CHAIN_LIMIT = 64  # containers that extend each other in turn, and files that include each other
 
 
 class Source:
@@ -43,6 +45,16 @@ class Source:
         """(path, name in messages) of a file that this one names."""
         directory = "" if self.path == "-" else os.path.dirname(self.path)
         return os.path.join(directory, written), os.path.normpath(os.path.join(os.path.dirname(self.shown), written))
+
+    @functools.cached_property
+    def names(self) -> dict[str, tuple[Node, Reading]]:
+        """The documents by their names; of two with one name, the first."""
+        found: dict[str, tuple[Node, Reading]] = {}
+        for document, reading in self.documents:
+            for key, node in document.entries if isinstance(document, Mapping) else ():
+                if key.text == "name" and isinstance(node, Scalar):
+                    found.setdefault(reading.replace(problems=[]).text(node), (document, reading))
+        return found
 
     @property
     def lines(self) -> list[str]:
