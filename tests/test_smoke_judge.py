@@ -14,7 +14,8 @@ from mydocker.smoke.semver import satisfies
 from mydocker.spec.load import load_files
 
 LINES = "alpha\nbeta 1.2.3\ngamma\n"
-JSON = '{"items": [{"name": "a.b", "n": 1}, {"name": "c"}], "x.y": true, "none": null, "pi": 3.5}\n'
+JSON = '{"items": [{"name": "a.b", "n": 1}, {"name": "c"}], "x.y": true, "none": null, "pi": 3.5, '
+JSON += '"#k": {"a*": [0]}, "@type": "t"}\n'
 FILE = {"exists": True, "type": "file", "mode": "0644", "size": 3, "owner": ["root", "0"], "group": ["0"]}
 FILE |= {"contents": "hi\n", "sha256": "ab" * 32}
 FACTS = {
@@ -70,6 +71,14 @@ BOTH_WAYS = [
     ("exit_code: 0", "exit_code: 1", "0"),
     ("exit_code: [1, 0]", "exit_code: [1, SIGTERM]", "0"),
     ("exit_code: {lt: 1}", "exit_code: {gt: 0}", "0"),
+    ("exit_code: {le: 0}", "exit_code: {not: {le: 0}}", "0"),
+    ("exit_code: {ge: 0}", "exit_code: {ge: 1}", "0"),
+    ("duration: {le: 0.5}", "duration: {le: 0.4}", "0.500 seconds"),
+    ("duration: {ge: 0.5}", "duration: {lt: 0.5}", "0.500 seconds"),
+    ("max_memory: {le: 1m}", "max_memory: {le: 1023k}", "1048576 bytes"),
+    ("max_memory: {ge: 1m, gt: 1023k}", "max_memory: {gt: 1m}", "1048576 bytes"),
+    ("files: [{path: /f, size: {le: 3}}]", "files: [{path: /f, size: {le: 2}}]", "3"),
+    ("files: [{path: /f, size: {ge: 3, lt: 4}}]", "files: [{path: /f, size: {lt: 3}}]", "3"),
     ("exit_code: {not: 1}", "exit_code: {not: 0}", "0"),
     ("timed_out: false", "timed_out: true", "it ended by itself"),
     ("duration: {lt: 1s}", "duration: {lt: 400ms}", "0.500 seconds"),
@@ -125,6 +134,17 @@ def test_both_ways(tmp_path: pathlib.Path, good: str, bad: str, actual: str) -> 
     assert failure.place.startswith("x.yaml:2:")
 
 
+def test_numbers_are_shown_as_they_are_written(tmp_path: pathlib.Path) -> None:
+    for expect, words in [
+        ("stdout: {have-len: 1234567}", "a length of 1234567"),
+        ("stdout: {gt: 1234567.25}", "more than 1234567.25"),
+        ("duration: {lt: 100ms}", "less than 0.1 seconds"),
+        ("duration: {gt: 20m}", "more than 1200 seconds"),
+    ]:
+        [failure] = _judge(tmp_path, f"{{{expect}}}").failures
+        assert failure.expected == words
+
+
 @pytest.mark.parametrize(
     ("good", "bad"),
     [
@@ -135,12 +155,23 @@ def test_both_ways(tmp_path: pathlib.Path, good: str, bad: str, actual: str) -> 
         ("{items.#.name: {contain-elements: [c, a.b]}}", "{items.#.name: {contain-elements: [c, x]}}"),
         ("{items.#.name: {have-len: 2}}", "{items.#.name: {have-len: 1}}"),
         (r"{x\.y: true}", r"{x\.y: 'true'}"),
+        (r"{\#k.a\*: [0]}", r"{\#k.a\*: [1]}"),
+        ("{'@type': t}", "{'@type.0': t}"),
+        ("{items.#.n: [1]}", "{pi.#: 1}"),
         ("{none: null}", "{none: false}"),
-        ("{pi: {gt: 3}}", "{pi: {gt: 4}}"),
+        ("{pi: {gt: 3}}", "{pi: {gt: 3.5}}"),
+        ("{pi: {ge: 3.5}}", "{pi: {ge: 3.6}}"),
+        ("{pi: {le: 3.5}}", "{pi: {le: 3.4}}"),
+        ("{pi: {lt: 3.6}}", "{pi: {lt: 3.5}}"),
+        ("{items.0.name: {have-prefix: a}}", "{items.0.name: {have-prefix: b}}"),
+        ("{items.0.name: {have-suffix: b}}", "{items.0.name: {have-suffix: a}}"),
+        ("{items.0.name: {contain-substring: .}}", "{items.0.name: {contain-substring: c}}"),
+        ("{items.0.name: {not: {equal: a}}}", "{items.0.name: {not: {equal: a.b}}}"),
         ("{pi: 3.5}", "{pi: '3.5'}"),
         ("{items.1: {equal: {name: c}}}", "{items.1: {equal: {name: d}}}"),
         ("{items.0.n: {and: [{ge: 1}, {not: 2}]}}", "{items.0.n: {or: [2, 3]}}"),
         ("{items.1.name: {match-regexp: c}}", "{items.2.name: {match-regexp: ''}}"),
+        ("{items.1.name: c}", f"{{? items.{'9' * 5000} : c}}"),
     ],
 )
 def test_json_both_ways(tmp_path: pathlib.Path, good: str, bad: str) -> None:
@@ -170,6 +201,18 @@ def test_json_both_ways(tmp_path: pathlib.Path, good: str, bad: str) -> None:
         ("1.0.0+build", "1.0.0", True),
         ("one", ">0", False),
         ("1.2.3", ">=1.2, <1.2.3", False),
+        ("1.2.3", "<=1.2.3", True),
+        ("1.2.4", "<=1.2.3", False),
+        ("1.2.3", ">=1.2.3", True),
+        ("1.2.2", ">=1.2.3", False),
+        ("1.2.3", ">1.2.3", False),
+        ("1.2.4", ">1.2.3", True),
+        ("1.2.3", "<1.2.3", False),
+        ("1.2.3", "=1.2.3", True),
+        ("1.2.4", "=1.2.3", False),
+        ("1.2.4", "!=1.2.3", True),
+        ("1.2.4-rc.1", "^1.2.4", False),
+        ("9" * 5000, ">0", False),
     ],
 )
 def test_versions(version: str, constraint: str, expected: bool) -> None:

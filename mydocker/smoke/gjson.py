@@ -1,38 +1,38 @@
-"""Paths into JSON in the notation of GJSON: names and indices joined by dots, `#` for a length, `\\` before a dot.
-
-`items.0.name`, `items.#`, `items.#.name` (that member of each item). Its queries and modifiers are not read.
-"""
+"""What a path of GJSON's notation (see spec/jsonpath.py) leads to in a JSON document."""
 
 from __future__ import annotations
 
-import re
-
 from mydocker.record import TYPE_CHECKING
+from mydocker.spec.jsonpath import read_path
 
 if TYPE_CHECKING:
     from typing import Any
 
 MISSING = object()
+_DIGITS = 9  # of an index, at most
 
 
 def find(document: Any, path: str) -> Any:
-    """What PATH leads to in DOCUMENT, or MISSING."""
-    names = [re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"(?:[^.\\]|\\.)+", path)]
-    return _follow(document, names)
+    """What PATH leads to in DOCUMENT, or MISSING. `items.#` is a length, `items.#.name` that member of each item."""
+    return _follow(document, read_path(path))
 
 
-def _follow(value: Any, names: list[str]) -> Any:
-    for number, name in enumerate(names):
-        if name == "#" and isinstance(value, list):
-            rest = names[number + 1 :]
-            if not rest:
-                return len(value)
+def _follow(value: Any, steps: tuple[str | None, ...]) -> Any:
+    for number, step in enumerate(steps):
+        if step is None:
+            if not isinstance(value, list):
+                return MISSING
+            rest = steps[number + 1 :]
             found = [_follow(item, rest) for item in value]
-            return [item for item in found if item is not MISSING]
-        if isinstance(value, list) and name.isascii() and name.isdigit() and int(name) < len(value):
-            value = value[int(name)]
-        elif isinstance(value, dict) and name in value:
-            value = value[name]
+            return [item for item in found if item is not MISSING] if rest else len(value)
+        if isinstance(value, list) and _is_index(step) and int(step) < len(value):
+            value = value[int(step)]
+        elif isinstance(value, dict) and step in value:
+            value = value[step]
         else:
             return MISSING
     return value
+
+
+def _is_index(step: str) -> bool:
+    return step.isascii() and step.isdigit() and len(step) <= _DIGITS

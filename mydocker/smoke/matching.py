@@ -167,7 +167,7 @@ def shown(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool) or value is None or isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 _PHRASES: dict[str, Callable[[Any], str]] = {
@@ -178,7 +178,7 @@ _PHRASES: dict[str, Callable[[Any], str]] = {
     "contain-element": lambda want: f"an element that is {describe(want)}",
     "contain-elements": lambda want: "elements that are " + ", ".join(describe(inner) for inner in want),
     "match-regexp": lambda want: f"a match of /{want}/",
-    "have-len": lambda want: f"a length of {want:g}",
+    "have-len": lambda want: f"a length of {want}",
     "have-prefix": lambda want: f"text that begins with {shown(want)}",
     "have-suffix": lambda want: f"text that ends with {shown(want)}",
     "semver-constraint": lambda want: f"a version {want}",

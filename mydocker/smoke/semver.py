@@ -6,6 +6,7 @@ import re
 
 _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
 _CONSTRAINT = re.compile(r"(=|!=|>=|<=|>|<|~|\^)?\s*(v?\d[0-9A-Za-z.+-]*)")
+_LENGTH = 255  # of any version (Semantic Versioning 2.0.0, FAQ); int() refuses thousands of digits
 _Key = tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]
 
 
@@ -21,7 +22,7 @@ def satisfies(version: str, constraint: str) -> bool:
 
 def _key(version: str) -> _Key | None:
     """Sorts as versions do: a pre-release lies before its release, numbers in it before words (section 11)."""
-    match = _VERSION.fullmatch(version)
+    match = _VERSION.fullmatch(version) if len(version) <= _LENGTH else None
     if match is None:
         return None
     numbers = tuple(int(part or 0) for part in match.groups()[:3])

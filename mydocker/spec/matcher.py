@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import partial
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.duration import parse_duration
 from mydocker.spec.expect import Matcher
+from mydocker.spec.jsonpath import read_path
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.size import parse_size
 
@@ -198,6 +200,8 @@ def _gjson(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
     if not isinstance(node, Mapping) or not node.entries:
         reading.refuse(node, "gjson wants a mapping of paths, such as 'items.0.name', to matchers")
         return None
+    for key, _ in node.entries:
+        reading.attempt(key, partial(read_path, key.text))
     found = [(key.text, read_matcher(value, "json", reading)) for key, value in node.entries]
     return None if any(matcher is None for _, matcher in found) else Matcher(op=op, want=tuple(found))
 
