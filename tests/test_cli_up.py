@@ -139,8 +139,28 @@ def test_profiles(alpine: Command, tmp_path: pathlib.Path) -> None:
     assert _up(alpine, tmp_path, text, "--profile", "c", "--profile", "a").stdout == b"a\nc\n"
     done = alpine("up", _write(tmp_path, text), cwd=tmp_path, env={"COMPOSE_PROFILES": "b"})
     assert done.stdout == b"b\n"
+    (tmp_path / ".env").write_text("COMPOSE_PROFILES=a,c\n")
+    assert _up(alpine, tmp_path, text).stdout == b"a\nc\n"
+    assert alpine("test", "spec.yaml", cwd=tmp_path).stdout.count(b"passed ") == 2 + 1
+    done = alpine("up", "spec.yaml", cwd=tmp_path, env={"COMPOSE_PROFILES": "b"})
+    assert done.stdout == b"b\n", "the environment lies over the file"
+    (tmp_path / ".env").unlink()
     done = _up(alpine, tmp_path, text)
     assert (done.stderr, done.code) == (b"spec.yaml: describes no container that takes part\n", 125)
+
+
+@root
+def test_a_variable_that_nobody_sets_is_told_of(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """As Compose does; and one of another file, which has it from a matrix there."""
+    (tmp_path / "base.yaml").write_text("{image: alpine, command: [echo, 'b$V'], matrix: {V: [1]}}\n")
+    text = "image: alpine\ncommand: [echo, 'a${TAG}$TAG', '${U:-}']\n---\nextends: {file: base.yaml}\n"
+    done = _up(alpine, tmp_path, text)
+    warnings = ["spec.yaml:2:17: variable TAG is", "base.yaml:1:33: variable V is"]
+    lines = "".join(f"warning: {line} not set, and so empty\n" for line in warnings)
+    assert (done.stdout, done.stderr.decode()[: len(lines)]) == (b"a \nb\n", lines)
+    for command in (["check"], ["config"], ["explain"], ["test"]):
+        done = alpine(*command, "spec.yaml", cwd=tmp_path)
+        assert (done.stderr.decode(), done.code) == (lines, 0), command
 
 
 @root

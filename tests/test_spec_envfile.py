@@ -136,6 +136,14 @@ def test_interpolation(text: str, value: str) -> None:
     assert interpolate(text, VARIABLES.get) == value
 
 
+def test_who_asks_is_told_of_what_nobody_sets() -> None:
+    told: list[str] = []
+    interpolate("$V ${E} ${U:-d} ${U-} ${V:-$N} ${U+x} $$W", VARIABLES.get, unset=told.append)
+    assert told == []
+    interpolate("$U ${W} ${E:-$X}", VARIABLES.get, unset=told.append)
+    assert told == ["U", "W", "X"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -150,6 +150,11 @@ def test_dependencies_of_a_base(here: pathlib.Path) -> None:
         (BASE, "include: gone.yaml", ["main.yaml:1:10: gone.yaml: cannot read it: no such file or directory"]),
         (BASE, "include: [{paths: x}]", ["main.yaml:1:12: unknown key 'paths'; did you mean 'path'?",
                                          "main.yaml:1:11: want a path"]),
+        (BASE, "{name: base, image: x}\n---\ninclude: sub/base.yaml",
+         ["main.yaml:3:10: sub/base.yaml has a container called 'base', and so has main.yaml"]),
+        ("{name: a, image: x}\n---\n{name: a, image: y}",
+         "include: {path: [sub/base.yaml, main.yaml]}\nimage: z\nname: a",
+         ["main.yaml:1:18: sub/base.yaml has a container called 'a', and so has main.yaml"]),
         ("{image: x, nope: 1}", "include: [{path: sub/base.yaml}]", ["sub/base.yaml:1:12: unknown key 'nope'"]),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
@@ -197,6 +202,14 @@ def test_a_chain_of_dependencies_has_an_end(here: pathlib.Path) -> None:
     chain = "\n---\n".join(f"{{name: n{n}, image: x, depends_on: [n{n + 1}]}}" for n in range(1500))
     [problem] = _problems(main=f"{chain}\n---\n{{name: n1500, image: x}}")
     assert problem == "main.yaml:1:35: a chain of more than 100 containers that depend on others"
+
+
+def test_files_of_one_include_do_not_lie_over_each_other_unnoticed(here: pathlib.Path) -> None:
+    """Compose would put the two together; we take them as they are, and so their names must differ."""
+    files = {"a": "services: {web: {image: x}, db: {image: x}}", "b": "services: {web: {image: x, tty: true}}"}
+    [problem] = _problems(**files, main="include: [{path: [a.yaml, b.yaml]}]")
+    assert problem.startswith("main.yaml:1:27: b.yaml has a container called 'web', and so has a.yaml: want different")
+    assert len(_load(**files | {"b": "{name: app, image: x}"}, main="include: [{path: [a.yaml, b.yaml]}]")) == 3
 
 
 def test_an_expectation_of_a_base_is_reported_where_it_stands(here: pathlib.Path) -> None:

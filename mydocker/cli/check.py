@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli import NEGATIVE
-from mydocker.cli.output import complain
+from mydocker.cli.output import complain, say
 from mydocker.cli.parser import Parser
 from mydocker.errors import SpecError
 from mydocker.spec.load import load_files
@@ -18,7 +18,7 @@ def check_command(argv: list[str]) -> int:
     parser.add_argument("--image", metavar="IMAGE", help="the image for files of container-structure-test")
     options = parser.parse_args(argv)
     try:
-        load_files(options.files, environ=os.environ, image=options.image)
+        load_files(options.files, environ=os.environ, image=options.image, warn=say)
     except SpecError as error:
         complain(error)
         return NEGATIVE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+from mydocker.cli.output import say
 from mydocker.cli.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.spec.document import escape, write_documents
@@ -23,7 +24,8 @@ def config_command(argv: list[str]) -> int:
     parser.add_argument("--image", metavar="IMAGE", help="the image for files of container-structure-test")
     parser.add_argument("--format", choices=("yaml", "json"), default="yaml", help="json: a list of the documents")
     options = parser.parse_args(argv)
-    documents = [normal_form(spec) for spec in load_files(options.files, environ=os.environ, image=options.image)]
+    specs = load_files(options.files, environ=os.environ, image=options.image, warn=say)
+    documents = [normal_form(spec) for spec in specs]
     as_json = json.dumps([escape(document) for document in documents], indent=2, ensure_ascii=False)
     try:
         as_json.encode()

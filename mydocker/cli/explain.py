@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from mydocker.cli.output import say
 from mydocker.cli.parser import Parser
 from mydocker.cli.run import progress, working_directory
 from mydocker.errors import UsageError
@@ -34,7 +35,7 @@ def explain_command(argv: list[str]) -> int:
         parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input; or: run ...")
         given = parser.parse_args(argv)
         shell = given.shell
-        specs = load_files(given.files, environ=os.environ)
+        specs = load_files(given.files, environ=os.environ, warn=say)
     if shell:
         _print_script(specs, lend_program=by_line)
         return 0

@@ -45,7 +45,7 @@ def lock_command(argv: list[str]) -> int:
 
 
 def _references(paths: list[str], image: str | None) -> set[Reference]:
-    specs = load_files(list(files_of(paths)), environ=os.environ, image=image)
+    specs = load_files(list(files_of(paths)), environ=os.environ, image=image, warn=say)
     return {spec.image for spec in specs if spec.image and needs_lock(spec.image)}
 
 

@@ -120,7 +120,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
     """The cases that are wanted and what they need, numbered anew."""
     profiles = active_profiles(options.profile, os.environ)
-    cases = collect(options.paths, environ=os.environ, image=options.image, profiles=profiles)
+    cases = collect(options.paths, environ=os.environ, image=options.image, profiles=profiles, warn=say)
     if options.k is not None:
         cases = by_name(cases, options.k)
     if options.tags is not None:

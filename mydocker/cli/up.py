@@ -15,7 +15,7 @@ from mydocker.runtime.run import prepare, run
 from mydocker.smoke.sequence import Result, Sequence
 from mydocker.spec.container import ContainerSpec
 from mydocker.spec.load import load_files
-from mydocker.spec.profiles import active_profiles, select
+from mydocker.spec.profiles import active_profiles, profiles_beside, select
 
 
 def up_command(argv: list[str]) -> int:
@@ -46,7 +46,8 @@ def up_command(argv: list[str]) -> int:
 
 
 def _load(files: list[str], profiles: list[str]) -> list[ContainerSpec]:
-    specs = select(load_files(files, environ=os.environ), active_profiles(profiles, os.environ))
+    loaded = load_files(files, environ=os.environ, warn=say)
+    specs = select(loaded, active_profiles(profiles, os.environ) | profiles_beside(files, os.environ))
     unpublished = [f"{spec.origin}: ports are not published on the host yet" for spec in specs if spec.ports]
     if unpublished:
         raise SpecError(unpublished)

@@ -11,10 +11,10 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.smoke.case import Case, cases_of
 from mydocker.spec.document import SIZE_LIMIT
 from mydocker.spec.load import load_files
-from mydocker.spec.profiles import reduce, take_part
+from mydocker.spec.profiles import profiles_beside, reduce, take_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them
@@ -34,11 +34,13 @@ def collect(
     environ: Mapping[str, str],
     image: str | None = None,
     profiles: frozenset[str] = frozenset(),
+    warn: Callable[[str], None] | None = None,
 ) -> list[Case]:
     """The cases of PATHS: files, FILE:LINE (the spec that holds this line), folders, patterns.
 
-    Specs with a profile take part if it is one of PROFILES, or if their line is named.
-    Raises SpecError with all that is wrong in any file, UsageError for a path that leads to nothing.
+    Specs with a profile take part if it is one of PROFILES or of the `.env` beside it, or if their line is named.
+    WARN: see `load_files`. Raises SpecError with all that is wrong in any file, UsageError for a path that leads to
+    nothing.
     """
     wanted: dict[str, _Wanted] = {}
     for item in (found for path in paths for found in _files(path, structure=image is not None)):
@@ -48,14 +50,15 @@ def collect(
         else:
             both = (*before.lines, *item.lines) if before.lines and item.lines else ()
             wanted[item.file] = item.replace(lines=both)
-    specs = load_files(list(wanted), environ=environ, image=image)
+    specs = load_files(list(wanted), environ=environ, image=image, warn=warn)
     begins = [(spec, *spec.origin.rpartition(":")[::2]) for spec in specs]
     named = []
     for _, file, line in begins:
         starts = [int(start) for _, other, start in begins if other == file]
         asked = wanted[file].lines if file in wanted else ()
         named.append(int(line) in {_start_of(each, starts) for each in asked})
-    taking = [take_part(spec, profiles) or name for spec, name in zip(specs, named, strict=True)]
+    active = profiles | profiles_beside(wanted, environ)
+    taking = [take_part(spec, active) or name for spec, name in zip(specs, named, strict=True)]
     kept = reduce(specs, taking)
     chosen = [name for name, takes in zip(named, taking, strict=True) if takes]
     cases = cases_of(kept, options=("--image", image) if image else ())

@@ -1,7 +1,7 @@
 """Variables in text: `$V`, `${V}`, `${V:-default}`, `${V-default}`, `${V:?message}`, `${V?message}`, `${V:+x}`,
 `${V+x}`, nested, and `$$` for a dollar sign. Compose specification, "Interpolation".
 
-A variable that is not set and has no default is empty, as for Compose.
+A variable that is not set and has no default is empty, as for Compose, and whoever asks for it is told of it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Lookup = Callable[[str], str | None]
+    Tell = Callable[[str], None]
 
 NESTING_LIMIT = 32
 
@@ -20,14 +21,15 @@ _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 _REST = _FIRST | frozenset("0123456789")
 
 
-def interpolate(text: str, lookup: Lookup, *, nesting: int = 0) -> str:
-    """TEXT with its variables replaced. LOOKUP gives a variable's value, or None. Raises UsageError."""
+def interpolate(text: str, lookup: Lookup, *, unset: Tell | None = None, nesting: int = 0) -> str:
+    """TEXT with its variables replaced. LOOKUP gives a variable's value, or None; UNSET is told the name of each that
+    is empty because nobody sets it. Raises UsageError."""
     if nesting > NESTING_LIMIT:
         raise UsageError(f"variables are nested more than {NESTING_LIMIT} deep")
     before, *_ = text.partition("$")
     parts, here = [before], len(before)
     while here < len(text):  # at a "$"
-        value, end = _variable(text, here + 1, lookup, nesting=nesting)
+        value, end = _variable(text, here + 1, lookup, unset=unset, nesting=nesting)
         following = text.find("$", end)
         following = len(text) if following < 0 else following
         parts += [value, text[end:following]]
@@ -35,20 +37,27 @@ def interpolate(text: str, lookup: Lookup, *, nesting: int = 0) -> str:
     return "".join(parts)
 
 
-def _variable(text: str, start: int, lookup: Lookup, *, nesting: int) -> tuple[str, int]:
+def _variable(text: str, start: int, lookup: Lookup, *, unset: Tell | None, nesting: int) -> tuple[str, int]:
     """The value of what follows the `$` before START, and where it ends."""
     if text.startswith("$", start):
         return "$", start + 1
     if text.startswith("{", start):
         end = _closing(text, start)
-        return _braced(text[start + 1 : end], lookup, nesting=nesting), end + 1
+        return _braced(text[start + 1 : end], lookup, unset=unset, nesting=nesting), end + 1
     name = _name(text, start)
     if not name:
         raise UsageError("a '$' without a variable", hint="write $$ for a dollar sign")
-    return lookup(name) or "", start + len(name)
+    return _plain(name, lookup, unset), start + len(name)
 
 
-def _braced(inner: str, lookup: Lookup, *, nesting: int) -> str:
+def _plain(name: str, lookup: Lookup, unset: Tell | None) -> str:
+    value = lookup(name)
+    if value is None and unset:
+        unset(name)
+    return value or ""
+
+
+def _braced(inner: str, lookup: Lookup, *, unset: Tell | None, nesting: int) -> str:
     name = _name(inner, 0)
     operator = inner[len(name) : len(name) + 2]
     operator = operator if operator in (":-", ":?", ":+") else operator[:1]
@@ -56,11 +65,13 @@ def _braced(inner: str, lookup: Lookup, *, nesting: int) -> str:
     if not name or operator not in ("", "-", "?", "+", ":-", ":?", ":+"):
         shown = inner if len(inner) < 40 else f"{inner[:40]}..."
         raise UsageError(f"'${{{shown}}}' is not a variable", hint="write $$ for a dollar sign")
+    if not operator:
+        return _plain(name, lookup, unset)
     value = lookup(name)
     is_set = bool(value) if operator.startswith(":") else value is not None
-    if not operator or is_set != operator.endswith("+"):
+    if is_set != operator.endswith("+"):
         return value if value is not None and not operator.endswith("+") else ""
-    word = interpolate(word, lookup, nesting=nesting + 1)
+    word = interpolate(word, lookup, unset=unset, nesting=nesting + 1)
     if operator.endswith("?"):
         raise UsageError(f"variable {name} is needed and not set" + (f": {word}" if word else ""))
     return word

@@ -36,11 +36,16 @@ _SYNONYMS = {
 
 
 def load_files(
-    paths: list[str], *, environ: collections.abc.Mapping[str, str], image: str | None = None
+    paths: list[str],
+    *,
+    environ: collections.abc.Mapping[str, str],
+    image: str | None = None,
+    warn: collections.abc.Callable[[str], None] | None = None,
 ) -> list[ContainerSpec]:
     """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
 
-    IMAGE is for the files of container-structure-test, which name none.
+    IMAGE is for the files of container-structure-test, which name none. WARN is told, a line each, what can be read and
+    is probably not meant.
     """
     library = Library(image=image)
     specs: list[ContainerSpec] = []
@@ -49,6 +54,9 @@ def load_files(
         if key_of(path) in given or key_of(path) not in library.included:
             specs += _load(path, environ, library)
         given.add(key_of(path))
+    if warn:
+        for line in library.warning_lines:
+            warn(f"warning: {line}")
     problems = [*library.lines]
     if problems:
         raise SpecError(problems)
@@ -118,14 +126,31 @@ def _included(document: Mapping, reading: Reading, *, depth: int) -> list[Contai
     """The containers of the files that DOCUMENT takes in, but for those that are there already."""
     node = next(node for key, node in document.entries if key.text == "include")
     found: list[ContainerSpec] = []
+    if reading.source is None or is_null(node):
+        return found
     if depth >= CHAIN_LIMIT:
         reading.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
         return found
-    for written, place in () if is_null(node) or reading.source is None else read_include(node, reading):
+    taken = dict.fromkeys(reading.source.names, reading.source.shown)
+    for written, place in read_include(node, reading):
         source = open_beside(written, place, reading)
         if source and not source.library.is_in(source):
-            found += _of_source(source, depth=depth + 1)
+            specs = _of_source(source, depth=depth + 1)
+            _refuse_conflicts(specs, taken, place, reading)
+            found += specs
     return found
+
+
+def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], place: Node, reading: Reading) -> None:
+    """Refuse those of SPECS that have a name which is TAKEN (name -> file) by another file, as Compose does.
+
+    Their names are taken from now on.
+    """
+    theirs = {spec.name: spec.origin.rpartition(":")[0] for spec in specs if spec.name}
+    for name, file in theirs.items():
+        if taken.setdefault(name, file) != file:
+            message = f"{file} has a container called {name!r}, and so has {taken[name]}"
+            reading.refuse(place, f"{message}: want different names, or extends for one that lies over the other")
 
 
 def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, shown: str) -> ContainerSpec | None:

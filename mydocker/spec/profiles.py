@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from mydocker.errors import SpecError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.dependencies import links, place
+from mydocker.spec.source import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +23,15 @@ def active_profiles(given: Iterable[str], environ: Mapping[str, str]) -> frozens
     """Those GIVEN on the command line, and those of the environment; each may be several, joined by commas."""
     words = [word for text in (*given, environ.get(VARIABLE, "")) for word in text.split(",")]
     return frozenset(word.strip() for word in words if word.strip())
+
+
+def profiles_beside(files: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """Those that the `.env` beside one of FILES gives, where the environment gives none."""
+    if VARIABLE in environ:
+        return frozenset()
+    directories = {os.path.dirname(os.path.abspath(path)): path for path in files if path != "-"}
+    found = (place_of(path, environ).environ for path in directories.values())
+    return frozenset().union(*(active_profiles((), environ) for environ in found))
 
 
 def take_part(spec: ContainerSpec, active: frozenset[str]) -> bool:

@@ -47,7 +47,12 @@ class Reading(Record):
             self.refuse(node, f"want {want}, not {_kind(node)}")
             return ""
         written = node.text  # the lambda below must not see a wider type
-        found: str | None = self.attempt(node, lambda: interpolate(written, self.place.environ.get))
+
+        def unset(name: str) -> None:
+            if self.source is not None:
+                self.source.warnings.append(node.problem(f"variable {name} is not set, and so empty"))
+
+        found: str | None = self.attempt(node, lambda: interpolate(written, self.place.environ.get, unset=unset))
         return found or ""
 
     def word(self, node: Node, parse: Callable[[str, Place], Any]) -> Any:

@@ -32,7 +32,8 @@ class Source:
         """Raises UsageError if it cannot be read at all."""
         self.path, self.shown, self.library = path, shown, library
         self.problems: list[Problem] = []
-        raw, place = _read(path), _place(path, environ)
+        self.warnings: list[Problem] = []
+        raw, place = _read(path), place_of(path, environ)
         reading = Reading(place=place, problems=self.problems, source=self)
         if path.endswith(UNIT_SUFFIX):
             self.documents = _unit(raw, path, reading)
@@ -59,7 +60,15 @@ class Source:
     @property
     def lines(self) -> list[str]:
         """What is wrong, in the order of its lines. An alias shows one mistake in several places; it is one mistake."""
-        ordered = sorted(self.problems, key=lambda x: (x.line, x.column))
+        return self._lines(self.problems)
+
+    @property
+    def warning_lines(self) -> list[str]:
+        """What is probably not meant, in the same way."""
+        return self._lines(self.warnings)
+
+    def _lines(self, problems: list[Problem]) -> list[str]:
+        ordered = sorted(problems, key=lambda x: (x.line, x.column))
         return list(dict.fromkeys(f"{self.shown}:{x.line}:{x.column}: {x.message}" for x in ordered))
 
 
@@ -92,6 +101,11 @@ class Library:
         for found in self.found:
             yield from [found] if isinstance(found, str) else found.lines
 
+    @property
+    def warning_lines(self) -> Iterator[str]:
+        for source in self.sources.values():
+            yield from source.warning_lines
+
 
 def key_of(path: str) -> str:
     """What tells a file from all others."""
@@ -111,7 +125,7 @@ def _read(path: str) -> bytes:
         raise UsageError(f"cannot read it: {why_unreadable(error)}") from None
 
 
-def _place(path: str, environ: Variables[str, str]) -> Place:
+def place_of(path: str, environ: Variables[str, str]) -> Place:
     """Paths count from the file's directory, and `.env` beside it lies under the environment, as in Compose."""
     directory = os.getcwd() if path == "-" else os.path.dirname(os.path.abspath(path))
     beside = os.path.join(directory, ".env")
