@@ -89,6 +89,13 @@ def test_what_the_image_declares_stays_writable(alpine: Command, registry: Regis
     assert done.stdout == b"700 7\nimagero\n" and b"Read-only" in done.stderr
 
 
+def test_a_user_list_of_a_volume(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """It may be mounted over the image's: what the image's own may not be is a link to somewhere else."""
+    (tmp_path / "passwd").write_text("somebody:x:1234:1234::/home:/bin/sh\n")
+    options = ("-v", f"{tmp_path}/passwd:/etc/passwd:ro", "--tmpfs", "/home", "-u", "somebody")
+    assert _sh(alpine, "id -u; echo $HOME", *options) == "1234\n/home\n"
+
+
 def test_an_overlay_volume_leaves_the_host_alone(alpine: Command, tmp_path: pathlib.Path) -> None:
     (tmp_path / "old").write_text("host")
     (tmp_path / "gone").write_text("host")

@@ -31,6 +31,7 @@ ATTR_NOSUID = 0x02
 ATTR_NODEV = 0x04
 ATTR_NOEXEC = 0x08
 
+RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
@@ -43,8 +44,6 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_GET_NO_NEW_PRIVS = 39
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
-
-KEYCTL_JOIN_SESSION_KEYRING = 1
 
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
@@ -65,6 +64,7 @@ _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
 _LOCK_EX = 2
 _LOCK_NB = 4
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _SECCOMP_SET_MODE_FILTER = 1
 
@@ -138,9 +138,7 @@ def clone(namespaces: int) -> tuple[int, int]:
 
 def wait(pid: int) -> tuple[int, float, int]:
     """Wait for the end of child PID: its wait status, CPU seconds and largest resident size in bytes (wait4(2)).
-
-    os.wait4 would import a module for its result.
-    """
+    os.wait4 would import a module for its result."""
     status = Int()
     usage = (Long * 18)()  # struct rusage: user, system (seconds, microseconds), maxrss in KiB
     _call("wait4", pid, byref(status), 0, usage, about=str(pid))
@@ -262,7 +260,7 @@ def set_capabilities(mask: int) -> None:
 
 def join_session_keyring() -> None:
     """Leave the caller's session keyring for a new, anonymous one (keyctl(2))."""
-    _syscall("keyctl", KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0)
+    _syscall("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0)
 
 
 def load_filter(program: bytes, *, flags: int) -> None:
@@ -278,10 +276,11 @@ def signal_descriptor(signals: list[int]) -> int:
     return _call("signalfd", -1, mask, os.O_CLOEXEC)
 
 
-def file_system(path: str) -> tuple[int, bool]:
-    """The magic number of PATH's file system, and whether it is read-only there (statfs(2), f_type, f_flags)."""
-    buffer = (Long * 32)()
-    _call("statfs", os.fsencode(path), buffer, about=path)
+def file_system(where: str | int) -> tuple[int, bool]:
+    """The magic number of the file system of a path or descriptor, and whether it is read-only there (statfs(2))."""
+    buffer = (Long * 32)()  # f_type is first, f_flags the eleventh
+    name, word = ("fstatfs", where) if isinstance(where, int) else ("statfs", os.fsencode(where))
+    _call(name, word, buffer, about=str(where))
     return int(buffer[0]), bool(buffer[10] & os.ST_RDONLY)
 
 
