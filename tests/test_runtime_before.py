@@ -71,6 +71,14 @@ def test_they_cannot_look_into_us_who_wait(alpine: Command, tmp_path: pathlib.Pa
 
 
 @root
+def test_those_who_may_look_find_no_word_of_the_hosts(alpine: Command, tmp_path: pathlib.Path) -> None:
+    look = "strings /proc/1/environ /proc/1/cmdline > /shown"
+    _spec(tmp_path, f'cap_add: [SYS_PTRACE]\npre_start: [[sh, -c, "{look}"]]\ncommand: cat /shown')
+    done = alpine("up", "a.yaml", cwd=tmp_path, env={"SECRET": "of the host"})
+    assert (done.stdout, done.stderr, done.code) == (b"mydocker-init\n", b"", 0)
+
+
+@root
 def test_much_output_does_not_block_them(alpine: Command, tmp_path: pathlib.Path) -> None:
     _spec(tmp_path, "pre_start: [[sh, -c, 'yes | head -c 3000000; echo; echo last; exit 1']]\ncommand: 'true'")
     done = alpine("up", "a.yaml", cwd=tmp_path)

@@ -58,6 +58,14 @@ def test_nobody_looks_into_it(alpine: Command, what: str) -> None:
     assert b"ermission denied" in done.stderr
 
 
+@pytest.mark.parametrize("right", ["--cap-add=SYS_PTRACE", "--privileged"])
+def test_what_is_shown_to_those_who_may_look(alpine: Command, right: str) -> None:
+    """Whoever may trace it, and with SYS_PTRACE all may in there, finds no word of the host's."""
+    look = "strings /proc/1/environ /proc/1/cmdline"
+    done = alpine("run", "--init", right, "alpine", "sh", "-c", look, env={"SECRET": "of the host"})
+    assert done == Result(b"mydocker-init\n", b"", 0)
+
+
 @pytest.mark.parametrize("options", [(), ("-u", "nobody"), ("--cap-drop", "ALL")])
 def test_a_thousand_orphans(alpine: Command, options: Sequence[str]) -> None:
     """All are collected: none is left as a zombie, though their parents never waited."""

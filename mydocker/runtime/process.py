@@ -76,6 +76,11 @@ def _tell(report: int, error: MydockerError) -> None:
 def _run(plan: LaunchPlan, given: Handover) -> None:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
     import_ahead(plan, given.terminal)
+    if plan.init or plan.before:  # we shall stand by among processes of the image
+        from mydocker.kernel.title import retitle
+
+        retitle("mydocker-init")
+    attributes = -1
     if plan.exec_label:
         from mydocker.runtime import labels
 
@@ -91,12 +96,7 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
     _name_and_connect(plan)
     root = _build_tree(plan, given.window)
     change_root(root, pivot="mount" in plan.namespaces)
-    turn_into_command(
-        plan,
-        terminal=given.terminal,
-        attributes=attributes if plan.exec_label else -1,
-        syscall_filter=given.syscall_filter,
-    )
+    turn_into_command(plan, terminal=given.terminal, attributes=attributes, syscall_filter=given.syscall_filter)
 
 
 def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int, syscall_filter: bytes) -> None:
