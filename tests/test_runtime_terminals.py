@@ -176,9 +176,9 @@ def test_a_job_is_stopped_and_continued(alpine: Command, at: Screen) -> None:
     os.kill(job, signal.SIGSTOP)
     at.until(rb"Stopped[^>]*ready> ")
     assert not at.is_raw()
-    at.resize(20, 20)
     at.type(b"bg\n")
     at.until(rb"ready> ")
+    assert within(10, lambda: _is_stopped(job)), "what wants the terminal cannot go on in the background"
     assert not at.is_raw()
     at.type(b"fg\n")
     assert within(10, at.is_raw)

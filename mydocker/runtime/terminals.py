@@ -86,10 +86,7 @@ class Terminal:
             if not os.isatty(0):
                 raise LaunchError("the input device is not a TTY", hint="leave out -t, or run from a terminal")
             try:
-                with _as_a_job():
-                    termios.tcflow(0, termios.TCOON)  # changes nothing, and stops us in the background (tcflow(3p))
-                    self.saved = termios.tcgetattr(0)
-                    tty.setraw(0, termios.TCSANOW)
+                self.saved = _take_terminal()
             except termios.error as error:  # EIO: in the background of a shell that has gone, nobody could continue us
                 hint = "leave out -i or -t, or run it in the foreground"
                 raise LaunchError(f"cannot use the terminal: {error.args[1]}", hint=hint) from None
@@ -140,9 +137,9 @@ class Terminal:
 
     def resume(self) -> None:
         """After SIGCONT: a shell has used our terminal in its own way meanwhile."""
-        if self.saved is not None and _in_foreground():
+        if self.saved is not None:
             with suppress(termios.error):  # it is closed
-                tty.setraw(0, termios.TCSANOW)
+                _take_terminal()
         self.resize()
 
     def waits(self) -> dict[int, int]:
@@ -213,6 +210,15 @@ class _Flow:
         self.waiting = os.read(self.source, _CHUNK)
         if not self.waiting:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _take_terminal() -> list[object]:
+    """Make ours raw, once we are in its foreground; the modes that it had then. termios.error."""
+    with _as_a_job():
+        termios.tcflow(0, termios.TCOON)  # changes nothing, and stops us in the background (tcflow(3p))
+        before = termios.tcgetattr(0)
+        tty.setraw(0, termios.TCSANOW)
+    return before
 
 
 @contextmanager
