@@ -34,7 +34,7 @@ def _server(*certificate: str) -> Iterator[int]:
 
 
 def _ask(url: str, ports: dict[int, int] | None = None, **options: Any) -> dict[str, Any]:
-    asking = Asking(Request(url=url, **options), process=-1, own_network=False, ports=ports or {})
+    asking = Asking(Request(url=url, **options), network=None, ports=ports or {})
     facts = None
     while facts is None:
         facts = asking.take()
@@ -101,7 +101,7 @@ def test_redirects_need_not_be_followed(port: int) -> None:
 
 
 def test_a_request_that_is_let_go_leaves_no_process(port: int) -> None:
-    asking = Asking(Request(url=f"http://127.0.0.1:{port}/silent"), process=-1, own_network=False, ports={})
+    asking = Asking(Request(url=f"http://127.0.0.1:{port}/silent"), network=None, ports={})
     pid = asking.pid
     asking.close()
     assert not pathlib.Path(f"/proc/{pid}").exists()

@@ -144,9 +144,10 @@ def test_the_healthcheck_of_an_image_and_its_user(
 
 
 @pytest.mark.rootless
-def test_an_ordinary_user(second_user: Command) -> None:
+@pytest.mark.parametrize("more", ["", "init: true\n"])
+def test_an_ordinary_user(second_user: Command, more: str) -> None:
     spec = second_user.directory / "needs.smoke.yaml"
-    server = "name: db\nimage: alpine\ncommand: [sh, -c, 'sleep 0.2; touch /tmp/up; exec sleep 60']\n"
+    server = f"{more}name: db\nimage: alpine\ncommand: [sh, -c, 'sleep 0.2; touch /tmp/up; exec sleep 60']\n"
     text = f"{server}healthcheck: {HEALTH}\n---\nname: web\nimage: alpine\ndepends_on: {HEALTHY}\ncommand: ['true']\n"
     spec.write_text(text)
     spec.chmod(0o644)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import shutil
 
 import pytest
 from lab.command import Command
@@ -16,7 +17,7 @@ from mydocker.spec.expect import RUNNING, Check, Expect, Matcher
 ROOT = pathlib.Path(__file__).parent.parent
 REPORT = ROOT / "tests" / "reports" / "failures.txt"
 
-pytestmark = pytest.mark.root
+root = pytest.mark.root
 
 
 def _without_times(report: bytes) -> str:
@@ -24,18 +25,29 @@ def _without_times(report: bytes) -> str:
     return re.sub(r"actual:   [\d.]+ seconds$", "actual:   0.300 seconds", text, flags=re.MULTILINE)
 
 
+@root
 def test_the_examples_pass(mydocker: Command) -> None:
     done = mydocker("test", "examples", cwd=ROOT)
     assert (done.stderr, done.code) == (b"", 0)
     assert b"13 passed, 1 skipped in" in done.stdout
 
 
+@pytest.mark.rootless
+def test_the_examples_pass_for_an_ordinary_user(second_user: Command) -> None:
+    shutil.copytree(ROOT / "examples", second_user.directory / "examples")
+    done = second_user("test", "examples")
+    assert (done.stderr, done.code) == (b"", 0), done
+    assert b"13 passed, 1 skipped in" in done.stdout
+
+
+@root
 def test_a_report_of_every_kind_of_failure_reads_as_a_user_sees_it(mydocker: Command) -> None:
     done = mydocker("test", "examples/failures.yaml", cwd=ROOT)
     assert (done.stderr, done.code) == (b"", 1)
     assert _without_times(done.stdout) == REPORT.read_text()
 
 
+@root
 def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutation check: each check, turned round, turns the verdict of its case.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import re
@@ -161,16 +162,29 @@ def test_the_exit_code_of_a_container_that_was_stopped(alpine: Command, tmp_path
 
 
 @pytest.mark.rootless
-def test_an_ordinary_user(second_user: Command) -> None:
+@pytest.mark.parametrize("more", ["", "init: true\n", "pre_start: [[sleep, '0.2']]\n"])
+def test_an_ordinary_user(second_user: Command, more: str) -> None:
+    """Who may not look at process 1 where that is one of ours: as --init, or while others run before the command."""
     spec = second_user.directory / "live.smoke.yaml"
-    text = SERVER.format("a", "", "{}", "ports: {80: {}}, process: {httpd: running}, files: [{path: /w/index.html}], "
-                         "http: {'http://localhost/': {status: 200}}")  # fmt: skip
+    live = "ports: {80: {}}, process: {httpd: running}, files: [{path: /w/index.html}], "
+    text = more + SERVER.format("a", "", "{}", live + "http: {'http://localhost/': {status: 200}}")
     for within, state, code in (("30s", "listening", 0), ("2s", "closed", 1)):
         spec.write_text(text.replace("{}", within, 1).replace("{}", state, 1))
         spec.chmod(0o644)
         done = second_user("test", str(spec))
         assert done.code == code, done
     assert b"actual:   listening on 127.0.0.1\n" in done.stdout
+
+
+@pytest.mark.rootless
+def test_an_ordinary_user_does_not_judge_before_the_command_runs(second_user: Command) -> None:
+    spec = second_user.directory / "early.smoke.yaml"
+    text = "image: alpine\npre_start: [[sleep, '2']]\ncommand: [sh, -c, 'echo begun; exec sleep 60']\n"
+    spec.write_text(text + "expect: {within: 20s, process: {nginx: absent}, stdout: ['!nginx']}\n")
+    spec.chmod(0o644)
+    done = second_user("test", "--report", "json=-", str(spec))
+    [case] = json.loads(done.stdout)["cases"]
+    assert (case["verdict"], case["stdout"]) == ("passed", "begun\n")
 
 
 @root

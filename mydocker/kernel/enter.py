@@ -1,13 +1,14 @@
-"""setns(2): entering the namespaces of another process. Python has it from 3.12 on; not on the warm path."""
+"""setns(2): entering a namespace of another process. Python has it from 3.12 on; not on the warm path."""
 
 from __future__ import annotations
 
 from mydocker.kernel import _call
 
 
-def enter_namespaces(process: int, namespaces: int) -> None:
-    """Move this process, of one thread, into those NAMESPACES (CLONE_NEW…) of the one that pidfd PROCESS names.
+def enter_namespace(descriptor: int) -> None:
+    """Move this process, of one thread, into the namespace that DESCRIPTOR, from /proc/PID/ns, holds open.
 
-    All at once (Linux 5.8). A pid namespace is for children only. OSError: ESRCH if it has ended.
+    A pid namespace is for children only. By a pidfd we could enter all at once, but only those of a process that we
+    may trace.
     """
-    _call("setns", process, namespaces)
+    _call("setns", descriptor, 0)

@@ -9,6 +9,7 @@ it imports nothing, and since it cannot be dumped none of them may trace it or l
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -17,11 +18,10 @@ import time
 
 from mydocker import kernel
 from mydocker.errors import LaunchError, MydockerError
-from mydocker.kernel.enter import enter_namespaces
+from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime import cgroups, process
-from mydocker.runtime.launch import FLAGS, prepare_walls
-from mydocker.runtime.processes import pid_of
+from mydocker.runtime.launch import prepare_walls
 from mydocker.runtime.signals import reset, signal
 from mydocker.spec.capability import mask
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.window import View
 
 OUTPUT_LIMIT = 4096  # bytes that are kept, as Docker does
 _SET_DUMPABLE = 4  # prctl(2)
@@ -38,11 +39,12 @@ _CHUNK = 1 << 16
 class Beside:
     """One such command under way. `descriptor` is readable when there is news; `take` then gives the facts."""
 
-    def __init__(self, plan: LaunchPlan, argv: tuple[str, ...], *, of: int, timeout: float) -> None:
-        """ARGV, for TIMEOUT seconds at most, in the container made by PLAN whose first process is OF, a pidfd.
+    def __init__(self, view: View, argv: tuple[str, ...], *, timeout: float) -> None:
+        """ARGV, for TIMEOUT seconds at most, in the running container of VIEW.
 
         Raises LaunchError where it would not be safe.
         """
+        plan = view.plan
         if plan.exec_label:
             raise LaunchError("no healthcheck is run in a container with an AppArmor profile or a label of its own")
         if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
@@ -53,7 +55,7 @@ class Beside:
         self.pid = os.fork()
         if self.pid == 0:
             plan = plan.replace(argv=argv, before=(), init=False, tty=False, stdin=None, stdin_open=True)
-            _oversee(plan, program, of, timeout, writer)
+            _oversee(view.replace(plan=plan), program, timeout, writer)
         os.close(writer)
 
     def take(self) -> dict[str, Any] | None:
@@ -76,31 +78,41 @@ class Beside:
             self.pid = 0
 
 
-def _oversee(plan: LaunchPlan, program: bytes, of: int, timeout: float, writer: int) -> NoReturn:
+def _oversee(view: View, program: bytes, timeout: float, writer: int) -> NoReturn:
     try:
         reset()
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         kernel.prctl(_SET_DUMPABLE, 0)
-        os.write(writer, json.dumps(_run(plan, program, of, timeout, writer)).encode())
+        os.write(writer, json.dumps(_run(view, program, timeout)).encode())
     except (OSError, MydockerError) as error:
         os.write(writer, json.dumps({"problem": str(error)}).encode())
     finally:
         os._exit(0)
 
 
-def _run(plan: LaunchPlan, program: bytes, of: int, timeout: float, writer: int) -> dict[str, Any]:
+def _run(view: View, program: bytes, timeout: float) -> dict[str, Any]:
+    plan = view.plan
     process.import_ahead(plan)
     output, theirs = os.pipe()
-    root = os.open(f"/proc/{pid_of(of)}/root", os.O_PATH | os.O_DIRECTORY)
     doors = tuple(os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY) for cgroup in plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
-    enter_namespaces(of, sum(FLAGS[name] for name in plan.namespaces))
-    pid = os.fork()
+    for kind in plan.namespaces:
+        enter_namespace(view.namespaces[kind])
+    pid = _fork()
     if pid == 0:
-        _become(plan, program, root=root, output=theirs, doors=doors)
+        _become(plan, program, root=view.root, output=theirs, doors=doors)
     os.close(theirs)
     return _wait(pid, output, timeout)
+
+
+def _fork() -> int:
+    try:
+        return os.fork()
+    except OSError as error:  # fork(2): so it says that the pid namespace has ended
+        if error.errno != errno.ENOMEM:
+            raise
+        raise LaunchError("the container has ended") from None
 
 
 def _become(plan: LaunchPlan, program: bytes, *, root: int, output: int, doors: tuple[int, ...]) -> NoReturn:

@@ -14,7 +14,7 @@ import ssl
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from mydocker import kernel
-from mydocker.kernel.enter import enter_namespaces
+from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.signals import reset, signal
 
@@ -32,14 +32,15 @@ _REDIRECT = (301, 302, 303, 307, 308)
 class Asking:
     """One request under way. `descriptor` is readable when there is news; `take` then gives the facts, once whole."""
 
-    def __init__(self, request: Request, *, process: int, own_network: bool, ports: Mapping[int, int]) -> None:
-        """PROCESS is a pidfd of the container's. PORTS, of the host to the container, translate those of URLs."""
+    def __init__(self, request: Request, *, network: int | None, ports: Mapping[int, int]) -> None:
+        """NETWORK is a descriptor of the container's network namespace, None where that is the host's. PORTS, of the
+        host to the container, translate those of URLs."""
         self.request = request
         self.descriptor, writer = os.pipe()
         self.raw = b""
         self.pid = os.fork()
         if self.pid == 0:
-            _work(request, process if own_network else None, ports, writer)
+            _work(request, network, ports, writer)
         os.close(writer)
 
     def take(self) -> dict[str, Any] | None:
@@ -63,22 +64,22 @@ class Asking:
             self.pid = 0
 
 
-def _work(request: Request, process: int | None, ports: Mapping[int, int], writer: int) -> NoReturn:
+def _work(request: Request, network: int | None, ports: Mapping[int, int], writer: int) -> NoReturn:
     try:
         reset()  # SIGALRM ends this process, wherever it is
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.setitimer(signal.ITIMER_REAL, request.timeout)
-        facts = json.dumps(_enter_and_ask(request, process, ports)).encode()
+        facts = json.dumps(_enter_and_ask(request, network, ports)).encode()
         while facts:
             facts = facts[os.write(writer, facts) :]
     finally:
         os._exit(0)
 
 
-def _enter_and_ask(request: Request, process: int | None, ports: Mapping[int, int]) -> dict[str, Any]:
-    if process is not None:
+def _enter_and_ask(request: Request, network: int | None, ports: Mapping[int, int]) -> dict[str, Any]:
+    if network is not None:
         try:
-            enter_namespaces(process, kernel.CLONE_NEWNET)
+            enter_namespace(network)
         except OSError as error:
             return {"problem": f"its network cannot be entered: {error.strerror}"}
     return _ask(request, ports)

@@ -11,7 +11,7 @@ import os
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _NAME_LIMIT = 255
 _ENDED = ("Z", "X")  # states of proc_pid_stat(5) in which a process runs no more
@@ -43,12 +43,12 @@ def has_begun(process: int, *, init: bool) -> bool:
         return init or not _is_ours(pid)
     except FileNotFoundError:  # no file is executed any more
         raise ProcessLookupError from None
-    except PermissionError:  # we would always see our own
-        return True
+    except PermissionError:  # of ours, or one that has become another user: what it was called with tells (proc(5))
+        return _arguments(pid) != _arguments(os.getpid())
 
 
-def list_processes(process: int, namespaces: tuple[str, ...]) -> list[Process]:
-    """All of the container whose first process is PROCESS, a pidfd, and whose own namespaces are NAMESPACES.
+def list_processes(process: int, namespaces: Mapping[str, int]) -> list[Process]:
+    """All of the container whose first process is PROCESS, a pidfd, and whose own NAMESPACES are these descriptors.
 
     Without those that have ended, and those of ours in it that are not, or not yet, the container's command. Raises
     ProcessLookupError if it has ended, LookupError if nothing tells the container's processes from others.
@@ -57,10 +57,9 @@ def list_processes(process: int, namespaces: tuple[str, ...]) -> list[Process]:
     if kind is None:
         raise LookupError("without a pid or a mount namespace, nothing tells its processes from others")
     link = {"pid": "ns/pid", "mount": "ns/mnt"}[kind]
-    first = pid_of(process)
-    if first is None:
+    if pid_of(process) is None:
         raise ProcessLookupError
-    wanted = os.readlink(f"/proc/{first}/{link}")
+    wanted = os.readlink(f"/proc/self/fd/{namespaces[kind]}")
     return [found for pid in _pids(link, wanted) if (found := _describe(pid))]
 
 

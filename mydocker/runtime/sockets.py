@@ -14,14 +14,14 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.processes import list_processes, pid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 _WAITING = {"tcp": "0A", "udp": "07"}  # TCP_LISTEN; of a UDP socket that is not connected, TCP_CLOSE
 _TABLE_LIMIT = 8 << 20  # bytes
 
 
-def listening(process: int, namespaces: tuple[str, ...]) -> dict[str, list[str]]:
+def listening(process: int, namespaces: Mapping[str, int]) -> dict[str, list[str]]:
     """`tcp:80` and the like, with the addresses that are listened on. PROCESS and NAMESPACES as for `list_processes`.
 
     Raises ProcessLookupError if the container has ended, LookupError as `list_processes`.
@@ -60,7 +60,7 @@ def _address(text: str) -> str:
     return str(ipaddress.ip_address(raw))
 
 
-def _held(process: int, namespaces: tuple[str, ...]) -> Iterator[str]:
+def _held(process: int, namespaces: Mapping[str, int]) -> Iterator[str]:
     """The inodes of the sockets that the container's processes have open."""
     for each in list_processes(process, namespaces):
         try:

@@ -1,8 +1,10 @@
 """A window into a container: its tree, what it wrote and its processes, to be looked at from outside.
 
-The child hands out descriptors of its mount namespace, root, scratch directory and of itself over a socket. Holding
-the namespace keeps every mount in it, volumes and overlays, after the last process has gone (namespaces(7), "Namespace
-lifetime"); nothing in the image has to run. Imported only where somebody wants to look.
+The child hands out descriptors of its root, scratch directory, namespaces and of itself over a socket. Holding
+its mount namespace keeps every mount in it, volumes and overlays, after the last process has gone (namespaces(7),
+"Namespace lifetime"); nothing in the image has to run. Nor has anything to be opened through a process of it later:
+one of ours that stays in the container lets nobody but root do that (reaper.py). Imported only where somebody wants to
+look.
 """
 
 from __future__ import annotations
@@ -12,30 +14,32 @@ import socket
 import struct
 
 from mydocker import kernel
-from mydocker.kernel.enter import enter_namespaces
+from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.ownership import by_archive
 from mydocker.runtime.signals import signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from mydocker.runtime.outcome import Outcome
     from mydocker.runtime.ownership import Ownership
     from mydocker.runtime.plan import LaunchPlan
 
-_HANDED_OUT = struct.Struct("4i")  # namespace, root, scratch, process
+_MOST = 10  # descriptors that are handed out: three, and of each kind of namespace one
 
 
 class View(Record):
     """Descriptors of the root (O_PATH), the scratch directory and the first process of a container made by `plan`.
 
-    `ownership` tells whose files are, where the kernel does not.
+    `namespaces` are descriptors as well, by name: as long as it runs, of all that are its own. `ownership` tells whose
+    files are, where the kernel does not.
     """
 
     root: int
     scratch: int
     process: int
+    namespaces: Mapping[str, int]
     plan: LaunchPlan
     ownership: Ownership | None
     outcome: Outcome | None = None  # once it has ended
@@ -52,6 +56,7 @@ class Window:
         self.ours, theirs = socket.socketpair()
         self.theirs = [theirs]
         self.watcher = 0
+        self.kinds: tuple[str, ...] = ("mount",)  # the namespaces that are handed out
 
     def __enter__(self) -> Window:
         return self
@@ -73,6 +78,7 @@ class Window:
         """
         ours, theirs = socket.socketpair()
         self.theirs.append(theirs)
+        self.kinds += tuple(kind for kind in _own_kinds(plan) if kind not in self.kinds)
         parent = os.getpid()
         self.watcher = os.fork()
         if self.watcher == 0:
@@ -85,13 +91,14 @@ class Window:
     def _watch(self, ours: socket.socket, plan: LaunchPlan, watch: Callable[[View], None], parent: int) -> None:
         self._close_theirs()
         self.ours.close()
-        for _, root, scratch, process in _received(ours):
+        for descriptors in _received(ours):
+            view = self._view(plan, descriptors)
             if plan.rootless:
-                enter_namespaces(process, kernel.CLONE_NEWUSER)
+                enter_namespace(view.namespaces["user"])
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # now: new credentials clear it (prctl(2))
             if os.getppid() != parent:  # it was gone before we asked to be told
                 return
-            watch(_view(plan, root, scratch, process))
+            watch(view)
 
     def _dismiss(self) -> None:
         if self.watcher:
@@ -101,13 +108,14 @@ class Window:
 
     def hand_out(self, root: int, run_dir: str) -> None:
         """In the child, when the tree is complete and before the root changes."""
-        namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         scratch = os.open(f"{run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         process = os.pidfd_open(os.getpid())
-        rights = _HANDED_OUT.pack(namespace, root, scratch, process)
+        links = [f"/proc/self/ns/{'mnt' if kind == 'mount' else kind}" for kind in self.kinds]
+        namespaces = [os.open(link, os.O_RDONLY | os.O_CLOEXEC) for link in links]
+        rights = struct.pack(f"{3 + len(namespaces)}i", root, scratch, process, *namespaces)
         for channel in self.theirs:
             channel.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        for descriptor in (namespace, scratch, process):
+        for descriptor in (scratch, process, *namespaces):
             os.close(descriptor)
 
     def use(self, plan: LaunchPlan, outcome: Outcome) -> None:
@@ -116,19 +124,24 @@ class Window:
         self._close_theirs()
         for descriptors in _received(self.ours):
             try:
-                self.look(_view(plan, *descriptors[1:]).replace(outcome=outcome))
+                self.look(self._view(plan, descriptors).replace(outcome=outcome))
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)
 
+    def _view(self, plan: LaunchPlan, descriptors: tuple[int, ...]) -> View:
+        root, scratch, process, *namespaces = descriptors
+        own = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in _own_kinds(plan)}
+        ownership = by_archive(plan, root=root, scratch=scratch)
+        return View(root=root, scratch=scratch, process=process, namespaces=own, plan=plan, ownership=ownership)
 
-def _view(plan: LaunchPlan, root: int, scratch: int, process: int) -> View:
-    ownership = by_archive(plan, root=root, scratch=scratch)
-    return View(root=root, scratch=scratch, process=process, plan=plan, ownership=ownership)
+
+def _own_kinds(plan: LaunchPlan) -> tuple[str, ...]:
+    return ("user", *plan.namespaces) if plan.rootless else plan.namespaces
 
 
 def _received(channel: socket.socket) -> Iterator[tuple[int, ...]]:
     """What the child has handed out; nothing, if it ended before."""
-    _, ancillary, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(_HANDED_OUT.size))
+    _, ancillary, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(_MOST * struct.calcsize("i")))
     for _, _, raw in ancillary:
-        yield _HANDED_OUT.unpack(raw)
+        yield struct.unpack(f"{len(raw) // struct.calcsize('i')}i", raw)

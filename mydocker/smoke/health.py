@@ -62,7 +62,7 @@ class Health:
         self.due = float("inf")
         kind, *words = self.check.test
         argv = (*words,) if kind == "CMD" else ("/bin/sh", "-c", *words)
-        return Beside(view.plan, argv, of=view.process, timeout=self.check.timeout or 0)
+        return Beside(view, argv, timeout=self.check.timeout or 0)
 
     def give_up(self, why: str) -> None:
         """No test can be run."""

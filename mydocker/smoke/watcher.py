@@ -66,7 +66,7 @@ class Watcher:
     def _running_facts(self, view: View) -> dict[str, Any]:
         """`ports` and `processes`, if they are asked for."""
         facts: dict[str, Any] = {}
-        own = view.plan.namespaces
+        own = view.namespaces
         expect = self.spec.expect
         try:
             if expect and expect.of("ports"):
@@ -82,12 +82,11 @@ class Watcher:
     def _ask(self, view: View) -> None:
         """Begin the requests that are due."""
         now = time.monotonic()
-        own_network = "net" in view.plan.namespaces
         ports = {port.published: port.target for port in self.spec.ports if port.published and port.protocol == "tcp"}
         for url, due in self.due.items():
             if due <= now:
                 request = self.requests[url]
-                asking = Asking(request, process=view.process, own_network=own_network, ports=ports)
+                asking = Asking(request, network=view.namespaces.get("net"), ports=ports)
                 self.asking[asking.descriptor] = (asking, partial(self._answered, url))
                 self.due[url] = float("inf")
 
