@@ -20,6 +20,8 @@ FILE = {"exists": True, "type": "file", "mode": "0644", "size": 3, "owner": ["ro
 FILE |= {"contents": "hi\n", "sha256": "ab" * 32}
 FACTS = {
     "files /f": FILE,
+    "files /e": {"exists": True, "contents": ""},
+    "files /n": {"exists": True, "contents": "\n"},
     "files /no": {"exists": False},
     "files /p": {"exists": True, "type": "fifo", "mode": "0600", "problem": "it is no regular file"},
     "changes": ["/etc/new", "/tmp/a/b", "/tmp/c"],
@@ -52,6 +54,8 @@ def _judge(tmp_path: pathlib.Path, expect: str, **finding: object) -> Result:
 BOTH_WAYS = [
     ("stdout: 'alpha\n\n  beta 1.2.3\n\n  gamma'", "stdout: 'alpha\n\n  beta\n\n  gamma'", "2: beta 1.2.3\n3: gamma"),
     ("stderr: ''", "stderr: x", "nothing"),
+    ("files: [{path: /e, contents: ''}]", "files: [{path: /e, contents: x}]", "nothing"),
+    ("files: [{path: /n, contents: ['!x']}]", "files: [{path: /n, contents: x}]", "an empty line"),
     ("stderr: {not: x}", "stdout: ''", "1: alpha\n2: beta 1.2.3\n3: gamma"),
     ("stdout: [alpha, gamma]", "stdout: [alpha, delta]", "1: alpha\n2: beta 1.2.3\n3: gamma"),
     ("stdout: ['!delta']", "stdout: ['!gamma']", "3: gamma"),

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 LINES = 10
 WIDTH = 200
+_EMPTY = {"": "nothing", "\n": "an empty line"}
 
 
 def decisive_lines(matcher: Matcher, text: str) -> str:
     """At most about a dozen lines of TEXT, each with its number once there are several."""
-    if not text:
-        return "nothing"
+    if text in _EMPTY:
+        return _EMPTY[text]
     lines = text.splitlines()
     if matcher.op == "and":
         return decisive_lines(next(inner for inner in matcher.want if not holds(inner, text)), text)

@@ -1,4 +1,7 @@
-"""The report that CI servers read: JUnit's XML, a suite for each file, in the form that Jenkins' schema allows."""
+"""The report that CI servers read: JUnit's XML, a suite for each file, in the form that Jenkins' schema allows.
+
+That is junit-10.xsd of its xUnit plugin. Where an expectation stands is said in the text of a failure.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,14 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def junit(results: Sequence[Result], *, seconds: float) -> str:
     """The whole report."""
-    top = ElementTree.Element("testsuites", {"name": "mydocker", **_counts(results), "time": f"{seconds:.3f}"})
+    counts = _counts(results)
+    del counts["skipped"]  # only suites have it
+    top = ElementTree.Element("testsuites", {"name": "mydocker", **counts, "time": f"{seconds:.3f}"})
     for file in dict.fromkeys(result.case.file for result in results):
         within = [result for result in results if result.case.file == file]
         took = sum(result.finding.seconds for result in within)
-        suite = ElementTree.SubElement(
-            top, "testsuite", {"name": _text(file), **_counts(within), "time": f"{took:.3f}"}
-        )
+        about = {"name": _text(file), "file": _text(file), **_counts(within), "time": f"{took:.3f}"}
+        suite = ElementTree.SubElement(top, "testsuite", about)
         for result in within:
             _case(suite, result)
     ElementTree.indent(top)
@@ -42,8 +46,6 @@ def _case(suite: ElementTree.Element, result: Result) -> None:
     attributes = {
         "classname": _text(re.sub(r"(\.smoke)?\.ya?ml$", "", case.file).strip("./").replace("/", ".")),
         "name": _text(case.title),
-        "file": _text(case.file),
-        "line": str(case.line),
         "time": f"{result.finding.seconds:.3f}",
     }
     element = ElementTree.SubElement(suite, "testcase", attributes)
@@ -53,7 +55,8 @@ def _case(suite: ElementTree.Element, result: Result) -> None:
         _trouble(element, "error", result.reason, f"{result.reason}\nagain: {case.again}")
     elif result.verdict == FAILED:
         first = result.failures[0]
-        message = f"{first.about}: expected {first.expected}, found {first.actual.splitlines()[0]}"
+        found = first.actual.partition("\n")[0]
+        message = f"{first.about}: expected {first.expected}, found {found}"
         blocks = [f"{f.place}: {f.about}\nexpected: {f.expected}\nactual:   {f.actual}" for f in result.failures]
         _trouble(element, "failure", message, "\n\n".join([*blocks, f"again: {case.again}"]))
     for name, output in (("system-out", result.finding.stdout), ("system-err", result.finding.stderr)):

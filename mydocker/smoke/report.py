@@ -9,7 +9,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, Result
 from mydocker.smoke.data import as_data, clean, counts
-from mydocker.smoke.textreport import lines_of, summary
+from mydocker.smoke.textreport import lines_of, plain, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +50,9 @@ def _annotation(place: str, result: Result, message: str) -> str:
 
 
 def _data(words: str) -> str:
-    return clean(words).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """Whoever writes the report to a terminal is to read it there, not to have it commanded; lines stay lines."""
+    lines = "\n".join(plain(line) for line in clean(words).split("\n"))
+    return lines.replace("%", "%25").replace("\n", "%0A")
 
 
 def _value(words: str) -> str:

@@ -7,6 +7,7 @@ import json
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import PASSED, SKIPPED, Result
 from mydocker.smoke.data import clean
+from mydocker.smoke.textreport import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,4 +52,4 @@ def _escaped(title: str) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(clean(text).split())
+    return plain(" ".join(clean(text).split()))
