@@ -48,6 +48,8 @@ HINT = "see 'mydocker --help'"
 
 def entry() -> None:
     """The process, from its arguments to its end, without the interpreter's tear-down: a seventh of a warm start."""
+    if sys.stdout and sys.stdout.errors == "strict":  # a terminal whose text is not Unicode
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is no stream of a test's
     status = main()
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -19,7 +19,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
 from mydocker.smoke.case import Case, Result
 from mydocker.smoke.collect import collect
-from mydocker.smoke.report import FORMATS, Report, parse_target
+from mydocker.smoke.report import FORMATS, Report, Reports, parse_target
 from mydocker.smoke.schedule import with_needed
 from mydocker.smoke.select import Memory, by_name, by_tags
 from mydocker.smoke.textreport import lines_of, summary
@@ -29,11 +29,14 @@ from mydocker.spec.profiles import active_profiles
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from typing import TextIO
 
 USAGE = 2
 NO_TESTS = 5
-_EPILOG = "Exit code: 0 all passed, 1 some failed, 2 wrong usage or spec, 3 some could not be judged, 5 no tests."
+UNWRITTEN = 3  # where all is well but that somebody waits for a report
+_EPILOG = (
+    "Exit code: 0 all passed, 1 some failed, 2 wrong usage or spec, 3 some could not be judged or a report not be "
+    "written, 5 no tests, 130 interrupted."
+)
 
 
 def test_command(argv: list[str]) -> int:
@@ -45,7 +48,7 @@ def test_command(argv: list[str]) -> int:
             limits = _limits(options)
             memory = Memory(f"{Store.open(os.environ).root}/failed.json")
             cases = _cases(options, memory)
-            reports = _open_reports(options.report, files)
+            reports = Reports(_open_reports(options.report, files))
         except (UsageError, SpecError) as error:
             complain(error)
             return USAGE
@@ -144,24 +147,43 @@ def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
 
 
 def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
-    """Opened before anything runs, so that a wrong path costs no time. What people read comes last or not at all."""
+    """Opened before anything runs, so that a wrong path costs no time. They are UTF-8, whatever a terminal has."""
     reports = []
     for word in words:
         format, path = parse_target(word)
-        if path == "-":
-            file: TextIO = sys.stdout
-        else:
-            try:
-                file = files.enter_context(open(path, "w", encoding="utf-8"))  # noqa: SIM115  # FILES closes it
-            except OSError as error:
-                raise UsageError(f"cannot write the report {path}: {error.strerror}") from None
-        reports.append(Report(format, file))
+        if path == "-" and sys.stdout is None:
+            raise UsageError(f"cannot write the report {word}: standard output is closed")
+        target = sys.stdout.fileno() if path == "-" else path
+        try:
+            file = open(target, "w", encoding="utf-8", errors="backslashreplace", closefd=path != "-")  # noqa: SIM115
+        except OSError as error:
+            raise UsageError(f"cannot write the report {path}: {error.strerror}") from None
+        reports.append(Report(format, files.enter_context(file), path=path))
     return reports
 
 
-def _run(cases: list[Case], limits: Limits, reports: list[Report], memory: Memory, options: argparse.Namespace) -> int:
+class _Screen:
+    """Standard output, as people read it, unless a report goes there. Nobody has to read it: the batch goes on."""
+
+    def __init__(self, *, taken: bool) -> None:
+        self.silent = taken
+        self.trouble = ""
+
+    def show(self, *lines: str) -> None:
+        if self.silent:
+            return
+        try:
+            print(*lines, sep="\n", flush=True)
+        except OSError as error:
+            self.silent = True
+            if not isinstance(error, BrokenPipeError):
+                self.trouble = f"cannot write to standard output: {error.strerror}"
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
+
+
+def _run(cases: list[Case], limits: Limits, reports: Reports, memory: Memory, options: argparse.Namespace) -> int:
     began = time.monotonic()
-    to_people = all(report.file is not sys.stdout for report in reports)
+    screen = _Screen(taken=any(report.path == "-" for report in reports.good))
     if options.shuffle is not None:
         cases = random.Random(options.shuffle).sample(cases, len(cases))
         say(f"mydocker: run in the order of --shuffle={options.shuffle}")
@@ -169,23 +191,22 @@ def _run(cases: list[Case], limits: Limits, reports: list[Report], memory: Memor
     results: list[Result] = []
     for result in _in_order(_told(batch.results(), reports)):
         results.append(result)
-        if to_people:
-            _print(*lines_of(result))
+        screen.show(*lines_of(result))
         if options.on_failure == onfailure.SHELL:
             onfailure.open_shell(result)
     seconds = time.monotonic() - began
     memory.keep(results)
-    for report in reports:
-        report.finish(results, seconds=seconds)
-    if to_people:
-        _print("", summary(results, seconds=seconds))
-    return exit_code(results, interrupted=batch.stopped == INTERRUPTED)
+    reports.finish(results, seconds=seconds)
+    screen.show("", summary(results, seconds=seconds))
+    troubles = [*reports.troubles, *filter(None, [screen.trouble])]
+    for trouble in troubles:
+        complain(MydockerError(trouble))
+    return exit_code(results, interrupted=batch.stopped == INTERRUPTED) or (UNWRITTEN if troubles else 0)
 
 
-def _told(results: Iterator[Result], reports: list[Report]) -> Iterator[Result]:
+def _told(results: Iterator[Result], reports: Reports) -> Iterator[Result]:
     for result in results:
-        for report in reports:
-            report.add(result)
+        reports.add(result)
         yield result
 
 
@@ -198,7 +219,3 @@ def _in_order(results: Iterator[Result]) -> Iterator[Result]:
         while following in early:
             yield early.pop(following)
             following += 1
-
-
-def _print(*lines: str) -> None:
-    print(*lines, sep="\n", flush=True, file=sys.stdout)

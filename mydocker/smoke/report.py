@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
@@ -91,8 +92,8 @@ FORMATS = (*WHOLE, "jsonl")
 class Report:
     """One report that goes to FILE, open for writing: `add` results as they come, `finish` when all are there."""
 
-    def __init__(self, format: str, file: TextIO) -> None:
-        self.format, self.file = format, file
+    def __init__(self, format: str, file: TextIO, *, path: str) -> None:
+        self.format, self.file, self.path = format, file, path
 
     def add(self, result: Result) -> None:
         if self.format == "jsonl":
@@ -104,6 +105,31 @@ class Report:
         if self.format in WHOLE:
             self.file.write(WHOLE[self.format](results, seconds=seconds))
         self.file.flush()
+
+
+class Reports:
+    """All reports of a batch. What becomes of one is of no matter to the others: one that cannot be written is left,
+    and `troubles` says which it was, and why."""
+
+    def __init__(self, reports: Sequence[Report]) -> None:
+        self.good = [*reports]
+        self.troubles: list[str] = []
+
+    def add(self, result: Result) -> None:
+        self._each(lambda report: report.add(result))
+
+    def finish(self, results: Sequence[Result], *, seconds: float) -> None:
+        self._each(lambda report: report.finish(results, seconds=seconds))
+
+    def _each(self, write: Callable[[Report], None]) -> None:
+        for report in [*self.good]:
+            try:
+                write(report)
+            except OSError as error:
+                self.good.remove(report)
+                self.troubles.append(f"cannot write the report {report.path}: {error.strerror}")
+                with suppress(OSError):  # once more, since closing it writes the rest
+                    report.file.close()
 
 
 def parse_target(word: str) -> tuple[str, str]:
