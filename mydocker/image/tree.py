@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+LEVELS = 8  # of directories that are open at once
+
+
 def remove(path: str) -> None:
     """Remove PATH, if it is a directory with all in it, following no symlink. Nothing there is fine; else OSError."""
     _permitted(lambda: _remove(path))
@@ -38,8 +41,8 @@ def _permitted(action: Callable[[], None]) -> None:
 
 
 def _remove(path: str) -> None:
-    """Directories below are first moved up into PATH, so that neither recursion, nor the number of open files, nor the
-    length of a path grows with the depth, which an image or a container may choose.
+    """Directories far below are first moved up into PATH, so that neither recursion, nor the number of open files, nor
+    the length of a path grows with the depth, which an image or a container may choose.
     """
     try:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -50,15 +53,9 @@ def _remove(path: str) -> None:
         return
     names = _fresh_names()
     try:
-        pending = _empty(top, top, names)
+        pending = _empty(top, top, names, levels=LEVELS)
         while pending:
-            name = pending.pop()
-            directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
-            try:
-                pending += _empty(directory, top, names)
-            finally:
-                os.close(directory)
-            os.rmdir(name, dir_fd=top)
+            pending += _remove_below(top, pending.pop(), top, names, levels=LEVELS)
         os.rmdir(path)
     finally:
         os.close(top)
@@ -73,24 +70,42 @@ def _fresh_names() -> Iterator[str]:
         yield f"{prefix}-{number}"
 
 
-def _empty(directory: int, top: int, names: Iterator[str]) -> list[str]:
-    """Unlink the files of DIRECTORY and move its directories up into TOP, under new NAMES; those."""
+def _empty(directory: int, top: int, names: Iterator[str], *, levels: int) -> list[str]:
+    """Remove what is in DIRECTORY. Directories that are more than LEVELS further down are moved up into TOP, under new
+    NAMES; those."""
     moved: list[str] = []
     with os.scandir(directory) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_directory in found:
         if not is_directory:
             os.unlink(name, dir_fd=directory)
-            continue
-        try:
-            os.rmdir(name, dir_fd=directory)
-            continue
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        # a directory may be closed even to its owner, and moving one writes its `..`
-        os.chmod(name, stat.S_IRWXU, dir_fd=directory)
-        new = next(names)
-        os.rename(name, new, src_dir_fd=directory, dst_dir_fd=top)
-        moved.append(new)
+        elif not _is_removed(name, directory):
+            os.chmod(name, stat.S_IRWXU, dir_fd=directory)  # it may be closed even to its owner
+            if levels:
+                moved += _remove_below(directory, name, top, names, levels=levels - 1)
+            else:
+                moved.append(next(names))
+                os.rename(name, moved[-1], src_dir_fd=directory, dst_dir_fd=top)
     return moved
+
+
+def _remove_below(parent: int, name: str, top: int, names: Iterator[str], *, levels: int) -> list[str]:
+    """Remove directory NAME of PARENT; what `_empty` gives."""
+    directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        moved = _empty(directory, top, names, levels=levels)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=parent)
+    return moved
+
+
+def _is_removed(name: str, directory: int) -> bool:
+    """Whether directory NAME was empty, and so is gone."""
+    try:
+        os.rmdir(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
