@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lab import oci
 from lab.command import Command, Result, granted
-from lab.oci import DIR, WHITEOUT, CharDevice, Dir, Fifo, File, Hardlink, Link, layer
+from lab.oci import DIR, OPAQUE, WHITEOUT, CharDevice, Dir, Fifo, File, Hardlink, Link, layer
 from lab.registry import Registry
 
 from mydocker.image import rebuilt, tree
@@ -255,11 +255,12 @@ def test_what_is_gone_or_of_another_kind_is_named(pulled: Command, damage: str) 
     assert pulled("pull", "-q", "fsck/one", "fsck/two").code == 0 == pulled("fsck").code
 
 
+CAPABILITY = b"\1\0\0\2\0\4" + bytes(14)
 VARIETY: dict[str, object] = {
     "./": Dir(mode=0o711),
     "d": Dir(mode=0o1777, uid=1),
     "d/file": File(b"1", mode=0o4755, uid=5, gid=6, xattrs={"user.note": b"here", "user.overlay.opaque": b"y"}),
-    "d/capable": File(b"2", xattrs={"security.capability": b"\1\0\0\2\0\4" + bytes(14)}),
+    "d/capable": File(b"2", xattrs={"security.capability": CAPABILITY}),
     "d/other": Hardlink("d/file"),
     "d/link": Link("file", xattrs={"user.note": b"which no link can have"}),
     "link": Link("d/file", uid=3),
@@ -267,12 +268,23 @@ VARIETY: dict[str, object] = {
     "fifo": Fifo(mode=0o600, gid=9, xattrs={"user.note": b"nor a FIFO"}),
     "null": CharDevice(1, 3, mode=0o666),
     "gone": WHITEOUT,
+    "implied/gone": WHITEOUT,
+    "own": DIR,
+    "own/": WHITEOUT,
+    "opaque": DIR,
+    "opaque/": OPAQUE,
+    "n" * 200 + "/" + "m" * 200: File(b"3"),
 }
 
 
 def _relink(path: pathlib.Path) -> None:
     path.unlink()
     path.symlink_to("d/other")
+
+
+def _replace(path: pathlib.Path) -> None:
+    path.unlink()
+    path.write_bytes(b"a file")
 
 
 def _remake(path: pathlib.Path) -> None:
@@ -306,6 +318,58 @@ TAMPERED: dict[str, tuple[str, Callable[[pathlib.Path], object], str]] = {
     "kind": ("fifo", lambda path: (path.unlink(), path.mkdir()), "is not a FIFO any more"),
     "no link": ("link", lambda path: path.unlink(), "is missing"),
     "device": ("null", _remake, "is another device"),
+    "whiteout": ("gone", lambda path: path.unlink(), "'.wh.gone': does not hide that name any more"),
+    "whiteout of another kind": ("gone", _replace, "'.wh.gone': does not hide that name any more"),
+    "directory of a whiteout": (
+        "implied",
+        lambda path: shutil.rmtree(path),
+        "'implied/.wh.gone': does not hide that name any more",
+    ),
+    "mark of a directory with a whiteout": (
+        "",
+        lambda path: os.removexattr(path, "trusted.overlay.origin"),
+        "'.wh.gone': does not hide that name any more",
+    ),
+    "mark of a directory that hides": (
+        "opaque",
+        lambda path: os.removexattr(path, "trusted.overlay.opaque"),
+        "'opaque/.wh..wh..opq': does not hide what lower layers have there any more",
+    ),
+    "mark of a directory that a whiteout hides": (
+        "own",
+        lambda path: os.removexattr(path, "trusted.overlay.opaque"),
+        "'.wh.own': does not hide that name any more",
+    ),
+    "forged mark": (
+        "d",
+        lambda path: os.setxattr(path, "trusted.overlay.opaque", b"y"),
+        "'d': has the attribute 'trusted.overlay.opaque', which was not in the archive",
+    ),
+    "forged mark of what the archive does not mention": (
+        "implied",
+        lambda path: os.setxattr(path, "trusted.overlay.opaque", b"y"),
+        "'implied': has the attribute 'trusted.overlay.opaque', which was not in the archive",
+    ),
+    "forged capability": (
+        "d/file",
+        lambda path: os.setxattr(path, "security.capability", CAPABILITY),
+        "has the attribute 'security.capability', which was not in the archive",
+    ),
+    "file that was added": (
+        "d/evil",
+        lambda path: (path.write_bytes(b"x"), path.chmod(0o4755)),
+        "'d/evil': was not in the archive",
+    ),
+    "directory that was added": (
+        "opaque/deep/er",
+        lambda path: path.mkdir(parents=True),
+        "'opaque/deep': was not in the archive",
+    ),
+    "whiteout that was added": (
+        "d/hidden",
+        lambda path: os.mknod(path, stat.S_IFCHR, 0),
+        "'d/hidden': was not in the archive",
+    ),
     "name of a file": ("d/other", _copy, "is not the same file as its other names any more"),
 }
 
@@ -321,6 +385,39 @@ def test_what_is_no_content_is_compared_too(mydocker: Command, registry: Registr
     found = mydocker("fsck", "--repair")
     assert found.code == 1 and said in found.stdout.decode() and b"(removed)" in found.stdout, found
     assert mydocker("pull", "-q", "fsck/variety").code == 0 == mydocker("fsck").code
+
+
+def _write_at(place: int, data: bytes) -> Callable[[pathlib.Path], object]:
+    def write(path: pathlib.Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(data)
+
+    return write
+
+
+@root
+@pytest.mark.parametrize("options", ["gnu", "posix --sparse-version=0.1", "posix --sparse-version=1.0"])
+def test_a_sparse_file_is_compared(mydocker: Command, registry: Registry, tmp_path: pathlib.Path, options: str) -> None:
+    """Of which the archive has some pieces only; here more than a header has room for."""
+    source = tmp_path / "source"
+    source.mkdir()
+    with (source / "holes").open("wb") as file:
+        for number in range(60):
+            file.seek(number * 100_000 + 50_000)
+            file.write(b"piece %d" % number)
+        file.truncate(9_000_000)
+    words = ["tar", "-C", str(source), "--sparse", *f"--format={options}".split(), "-c", "."]
+    tar = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
+    assert len(tar) < 900_000
+    registry.push(oci.image([tar]), "fsck/sparse")
+    assert mydocker("pull", "-q", "fsck/sparse").code == 0 and mydocker("fsck") == Result(b"", b"", 0)
+    tampered = [_write_at(5_050_000, b"x"), _write_at(0, b"x"), _write_at(30_000, b"x"), _write_at(8_999_999, b"x")]
+    for tamper in (*tampered, lambda path: os.truncate(path, 8_000_000), lambda path: path.write_bytes(b"")):
+        [path] = mydocker.store.glob("layers/*/holes")
+        tamper(path)
+        found = mydocker("fsck", "--repair")
+        assert found.code == 1 and b"'holes': " in found.stdout and mydocker("fsck") == Result(b"", b"", 0)
 
 
 def test_a_variety_of_files_is_whole_for_everybody(second_user: Command, registry: Registry) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pathlib
+import tracemalloc
 
 import pytest
 from lab import oci
 from lab.command import Command
-from lab.oci import DIR, File, layer
+from lab.oci import DIR, File, Link, layer
 from lab.registry import Registry
 
-from mydocker.errors import UsageError
+from mydocker.errors import ImageError, UsageError
+from mydocker.image import difference, skeleton
 from mydocker.image.limits import Limits
+from mydocker.image.tarstream import Scan
 
 SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x"}
 DEEP = "/".join("abcdef")
@@ -42,6 +45,38 @@ def test_a_limit_refuses_and_its_variable_allows(mydocker: Command, registry: Re
     assert f"hint: if you trust the image, {variable} allows more" in refused.stderr.decode()
     assert list(mydocker.store.glob("layers/*")) == [] == list(mydocker.store.glob("incoming/*"))
     assert mydocker("pull", "-q", "limits/app", env={variable: str(enough)}).code == 0
+
+
+def test_the_length_of_names_costs_no_memory(tmp_path: pathlib.Path) -> None:
+    """Neither while a layer is unpacked nor when it is compared."""
+    deep = "/".join("d" * 250 for _ in range(15))
+    tar = layer({f"{deep}/{n:0200}": b"x" for n in range(5000)})
+    peaks = []
+    with (tmp_path / "skeleton").open("wb") as file:
+        tracemalloc.start()
+        writer = skeleton.Writer(file.fileno())
+        chunks = (tar[start : start + 100_000] for start in range(0, len(tar), 100_000))
+        for _ in Scan(what="layer", devices=True, skeleton=writer).filter(chunks):
+            pass
+        writer.finish()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.reset_peak()
+    (tmp_path / "layer").mkdir()
+    damage = difference.compare(
+        str(tmp_path / "layer"), str(tmp_path / "skeleton"), owned=True, space="trusted.overlay"
+    )
+    assert sum(line.endswith(": is missing") for line in damage) == 5000
+    peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert max(peaks) < 6 << 20, peaks
+
+
+def test_links_that_point_far_are_limited() -> None:
+    """Whoever reads the layer later has to follow them."""
+    tar = layer({f"l{n}": Link("t" * 4000) for n in range(20_000)})
+    with pytest.raises(ImageError, match="whiteouts and symbolic links take more than 64 MiB"):
+        for _ in Scan(what="layer", devices=True).filter([tar]):
+            pass
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "1g", " 1", "\u0661"])

@@ -1,34 +1,23 @@
 """What the files of a layer are by its archive, contents aside: kind, mode, owners, link, device, extended attributes.
 
-The skeleton beside the layer (see skeleton.py) has all headers of the archive. Out comes a table, path below the
-layer's root to attributes, of what GNU tar makes of them. What the archive does not mention, such as a parent
-directory, is not in it. `compare` holds a layer against its table.
+The skeleton beside the layer (see skeleton.py) has all headers of the archive. Out comes what GNU tar makes of them,
+entry by entry, or as a table: path below the layer's root to attributes. What the archive does not mention, such as a
+parent directory, is not in it.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from mydocker.errors import ImageError
 from mydocker.image import skeleton, tarheader
+from mydocker.image.skeleton import key
 from mydocker.image.tarheader import BLOCK, Entry, Malformed
 
 Owner = tuple[int, int]  # user, group
 _LINKS = 40  # in a row: the kernel's MAXSYMLINKS (path_resolution(7))
-_KINDS = {
-    tarheader.REGULAR: ("a file", stat.S_IFREG),
-    tarheader.SPARSE: ("a file", stat.S_IFREG),
-    tarheader.SYMLINK: ("a symbolic link", stat.S_IFLNK),
-    tarheader.CHARACTER: ("a device", stat.S_IFCHR),
-    tarheader.BLOCKDEV: ("a device", stat.S_IFBLK),
-    tarheader.DIRECTORY: ("a directory", stat.S_IFDIR),
-    tarheader.FIFO: ("a FIFO", stat.S_IFIFO),
-}
-_HIDDEN = b".wh."  # a name that begins so is none of a file
 _XATTR = b"SCHILY.xattr."
 _KEPT = (b"user.", b"security.capability")  # of extended attributes, see unpacker.py
 
@@ -43,95 +32,86 @@ class Attributes(NamedTuple):  # not a Record: there may be a million
     xattrs: Mapping[bytes, bytes]
 
 
-def table(path: str) -> dict[bytes, Attributes]:
-    """The table of the layer with the skeleton at PATH. ImageError if it is damaged, OSError if it is not there."""
-    made = _Table()
-    headers = (body for kind, body in skeleton.records(path) if kind == skeleton.HEADERS)
+class Placed(NamedTuple):
+    """One entry and its `path` below the layer's root; of a hard link, the `target`, a file that has been there before.
+
+    `headers` are its own, `literals` gives what the skeleton has of its contents until the next entry is asked for.
+    """
+
+    path: bytes
+    target: bytes | None
+    made: Attributes
+    headers: bytes
+    literals: Iterator[bytes]
+
+
+def entries(path: str) -> Iterator[Placed]:
+    """The entries of the layer with the skeleton at PATH, in their order: the last of a path counts. ImageError if it
+    is damaged, OSError if it is not there."""
+    places, number = _Places(), 0
+    records = skeleton.records(path)
+    kind, body = next(records)
     try:
-        for number, body in enumerate(headers):
-            made.add(parse(number, body))
+        while kind != skeleton.END:
+            literals = _Literals(records)
+            if kind == skeleton.HEADERS:
+                made = parse(number, body)
+                place, target = places.add(made.entry)
+                yield Placed(path=place, target=target, made=made, headers=body, literals=iter(literals))
+                number += 1
+            kind, body = literals.next_other()
     except Malformed as problem:
         raise ImageError(f"skeleton {os.path.basename(path)}: damaged: {problem}") from None
-    return made.files
 
 
-def compare(layer: str, path: str, *, owned: bool) -> Iterator[str]:
-    """What is wrong with the files of directory LAYER by the skeleton at PATH, a line each; with their owners, if they
-    are OWNED by whom the archive says. Opens nothing. ImageError if the skeleton is damaged, OSError."""
-    inodes: dict[int, int] = {}
-    root = os.open(layer, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        for name, wanted in table(path).items():
-            if any(part.startswith(_HIDDEN) for part in name.split(b"/")):
-                continue
-            try:
-                found = os.stat(name or b".", dir_fd=root, follow_symlinks=False)
-                why = _difference(wanted, found, root, name, owned=owned)
-                if not why and inodes.setdefault(wanted.number, found.st_ino) != found.st_ino:
-                    why = "is not the same file as its other names any more"
-            except OSError as error:
-                why = (
-                    "is missing"
-                    if error.errno in (errno.ENOENT, errno.ENOTDIR)
-                    else f"cannot be read: {error.strerror}"
-                )
-            if why:
-                yield f"{os.fsdecode(name)!r}: {why}"
-    finally:
-        os.close(root)
+def table(path: str) -> dict[bytes, Attributes]:
+    """The table of the layer with the skeleton at PATH. ImageError, OSError as for `entries`."""
+    files: dict[bytes, Attributes] = {}
+    for each in entries(path):  # a link's own numbers say nothing
+        files[each.path] = each.made if each.target is None else files.get(each.target, each.made)
+    return files
 
 
-def _difference(wanted: Attributes, found: os.stat_result, root: int, name: bytes, *, owned: bool) -> str | None:
-    entry = wanted.entry
-    words, kind = _KINDS[entry.type]
-    if kind in (stat.S_IFCHR, stat.S_IFBLK) and stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
-        return None  # one that could not be made, see tarstream.py
-    if stat.S_IFMT(found.st_mode) != kind:
-        return f"is not {words} any more"
-    if kind == stat.S_IFLNK and os.readlink(name, dir_fd=root) != entry.link:
-        return "points elsewhere"
-    if kind in (stat.S_IFCHR, stat.S_IFBLK) and found.st_rdev != os.makedev(*entry.device):
-        return "is another device"
-    if kind != stat.S_IFLNK and stat.S_IMODE(found.st_mode) != wanted.mode:
-        return f"has mode {stat.S_IMODE(found.st_mode):04o} instead of {wanted.mode:04o}"
-    if owned and (found.st_uid, found.st_gid) != wanted.owner:
-        return f"belongs to {found.st_uid}:{found.st_gid} instead of {wanted.owner[0]}:{wanted.owner[1]}"
-    xattrs = wanted.xattrs
-    if kind not in (stat.S_IFREG, stat.S_IFDIR):  # nothing else can have those of users (xattr(7))
-        xattrs = {key: value for key, value in xattrs.items() if not key.startswith(b"user.")}
-    return _other_xattr(xattrs, root, name)
+class _Literals:
+    """The records of bytes that come next among RECORDS."""
+
+    def __init__(self, records: Iterator[tuple[bytes, bytes]]) -> None:
+        self._records = records
+        self._other: tuple[bytes, bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        for kind, body in self._records:
+            if kind != skeleton.BYTES:
+                self._other = kind, body
+                return
+            yield body
+
+    def next_other(self) -> tuple[bytes, bytes]:
+        """The first record after them."""
+        while self._other is None:
+            for _ in self:
+                pass
+        return self._other
 
 
-def _other_xattr(wanted: Mapping[bytes, bytes], root: int, name: bytes) -> str | None:
-    place = b"/proc/self/fd/%d/%b" % (root, name)
-    for key, value in wanted.items():
-        try:
-            found = os.getxattr(place, key, follow_symlinks=False)
-        except OSError as error:
-            if error.errno != errno.ENODATA:  # the file system has none, or the path is too long here
-                continue
-            return f"has lost its attribute {os.fsdecode(key)!r}"
-        if found != value:
-            return f"has another attribute {os.fsdecode(key)!r}"
-    return None
-
-
-class _Table:
-    """What GNU tar does with the entries, in their order: the last of a path counts, and links are followed."""
+class _Places:
+    """Where GNU tar puts the entries, in their order: links are followed."""
 
     def __init__(self) -> None:
-        self.files: dict[bytes, Attributes] = {}
-        self._links: dict[bytes, bytes] = {}  # symbolic ones
+        self._links: dict[bytes, bytes] = {}  # symbolic ones: by the key of their path, where they point
 
-    def add(self, made: Attributes) -> None:
-        entry = made.entry
+    def add(self, entry: Entry) -> tuple[bytes, bytes | None]:
+        """The path of the next ENTRY, and of its target if it is a hard link."""
         path = self._place(entry.name)
-        self._links.pop(path, None)
-        if entry.type == tarheader.HARDLINK:  # its own numbers say nothing: the file has been there before
-            made = self.files.get(self._place(entry.link), made)
-        if made.entry.type == tarheader.SYMLINK:
-            self._links[path] = made.entry.link
-        self.files[path] = made
+        self._links.pop(key(path), None)
+        if entry.type == tarheader.SYMLINK:
+            self._links[key(path)] = entry.link
+        if entry.type != tarheader.HARDLINK:
+            return path, None
+        target = self._place(entry.link)
+        if (link := self._links.get(key(target))) is not None:
+            self._links[key(path)] = link
+        return path, target
 
     def _place(self, name: bytes) -> bytes:
         """Where the entry NAME really is: its parents may be links of this layer."""
@@ -141,16 +121,29 @@ class _Table:
         place, left = b"", _LINKS
         while parents:
             place = os.path.join(place, parents.pop(0))
-            if place in self._links and left:
+            link = self._links.get(key(place))
+            if link is not None and left:
                 left -= 1
-                target = os.path.normpath(os.path.join(b"/", os.path.dirname(place), self._links[place]))
+                target = os.path.normpath(os.path.join(b"/", os.path.dirname(place), link))
                 parents = [part for part in target.split(b"/") if part] + parents
                 place = b""
         return os.path.join(place, last)
 
 
 def parse(number: int, headers: bytes) -> Attributes:
-    """The attributes that HEADERS describe, which have been judged before (see tarstream.py)."""
+    """The attributes that HEADERS describe. Malformed if they are damaged: they have been judged (see tarstream.py)."""
+    block, extensions = taken_apart(headers)
+    return Attributes(
+        number=number,
+        entry=tarheader.decode(block, extensions),
+        owner=tarheader.owner(block, extensions),
+        mode=tarheader.mode(block),
+        xattrs=_xattrs(extensions),
+    )
+
+
+def taken_apart(headers: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """The entry's own block of HEADERS with what follows it there, a sparse file's map; and what precedes it says."""
     extensions: dict[bytes, bytes] = {}
     start = 0
     while (kind := headers[start + 156 : start + 157]) in b"xgLK" and kind:
@@ -161,18 +154,13 @@ def parse(number: int, headers: bytes) -> Attributes:
         elif kind != tarheader.PAX_GLOBAL:
             extensions[kind] = tarheader.unterminated(body)
         start += BLOCK + -(-size // BLOCK) * BLOCK
-    block = headers[start : start + BLOCK]
-    return Attributes(
-        number=number,
-        entry=tarheader.decode(block, extensions),
-        owner=tarheader.owner(block, extensions),
-        mode=tarheader.mode(block),
-        xattrs=_xattrs(extensions),
-    )
+    return headers[start:], extensions
 
 
 def _xattrs(extensions: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    named = {key.removeprefix(_XATTR): value for key, value in extensions.items() if key.startswith(_XATTR)}
+    stated = {name.removeprefix(_XATTR): value for name, value in extensions.items() if name.startswith(_XATTR)}
     return {
-        key: value for key, value in named.items() if key.startswith(_KEPT) and not key.startswith(b"user.overlay.")
+        name: value
+        for name, value in stated.items()
+        if name.startswith(_KEPT) and not name.startswith(b"user.overlay.")
     }

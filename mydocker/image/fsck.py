@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from mydocker.errors import MydockerError
-from mydocker.image import attributes, catalog, inside, prune, rebuild, tree, usage
+from mydocker.image import catalog, difference, inside, prune, rebuild, tree, usage
 from mydocker.image.config import parse_config
 from mydocker.image.store import Store, read
 from mydocker.record import Record
@@ -41,7 +41,7 @@ def _blobs(store: Store) -> Iterator[Damage]:
         except OSError as error:
             why = f"cannot be read: {error.strerror}"
         except ValueError as error:
-            why = str(error)
+            why = f"is damaged: {error}"
         if why:
             yield Damage(what=f"blob {name}", why=why, remove=_removing_all(path))
 
@@ -64,8 +64,11 @@ def _compared(store: Store, diff_id: Digest) -> Iterator[str]:
         return
     owned = store.ids is None or not store.ids.is_single
 
+    space = "user.overlay" if store.ids else "trusted.overlay"  # as in unpacker.py
+
     def differences() -> Iterator[bytes]:
-        for why in itertools.chain(rebuild.compare(layer, path), attributes.compare(layer, path, owned=owned)):
+        others = difference.compare(layer, path, owned=owned, space=space)
+        for why in itertools.chain(rebuild.compare(layer, path), others):
             yield f"{why}\n".encode(errors="backslashreplace")
 
     lines = b""

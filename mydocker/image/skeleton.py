@@ -15,6 +15,7 @@ that the diff ID is of (`save`). tar-split, which Docker and Podman keep for the
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
@@ -33,6 +34,7 @@ _NUMBER = struct.Struct("<Q")
 _HEADER = 96  # bytes
 _BATCH = 256 << 10  # bytes that are compressed at once
 _RECORD_LIMIT = 8 << 20  # bytes
+_SHORT = 96  # bytes of a path that is kept as it is
 
 
 Piece = bytes | memoryview
@@ -58,14 +60,14 @@ class Writer:
         self._compressor = isal_zlib.compressobj(1, wbits=31)  # a gzip of its own, with a sum of its own
         self._batch = bytearray()
         self._entries = self._bytes = self._crc = self._size = 0
-        self._numbers: dict[bytes, int] = {}  # entries of files, by path; a digest of it would be no smaller
+        self._numbers: dict[bytes, int] = {}  # entries of files, by the keys of their paths
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         self._write(bytes(_HEADER))
 
     def entry(self, headers: Iterable[Piece], path: bytes) -> None:
         """The next entry of the archive, all its blocks before the contents."""
-        if self._numbers and (dead := self._numbers.pop(path, None)) is not None:
+        if self._numbers and (dead := self._numbers.pop(key(path), None)) is not None:
             self._add(DEAD, _NUMBER.pack(dead))
         self._add(HEADERS, b"".join(headers))
         self._entries += 1
@@ -89,7 +91,7 @@ class Writer:
         self._size += len(piece)
 
     def end_of_content(self, path: bytes) -> None:
-        self._numbers[path] = self._entries - 1
+        self._numbers[key(path)] = self._entries - 1
         self._add(FILE, _FILE.pack(self._size, self._crc) + path)
         self._bytes += self._size
         self._crc = self._size = 0
@@ -114,6 +116,11 @@ class Writer:
             rest = rest[os.write(self._descriptor, rest) :]
 
 
+def key(path: bytes) -> bytes:
+    """What stands for PATH where many are kept: itself, or a digest of a long one, which no path could be."""
+    return path if len(path) <= _SHORT else b"\0" + hashlib.blake2b(path, digest_size=16).digest()
+
+
 def unpacked_size(path: str) -> int:
     """How many bytes the files of the layer with the skeleton at PATH have; 0 if that is not known."""
     try:
@@ -128,7 +135,7 @@ def records(path: str) -> Iterator[tuple[bytes, bytes]]:
     what = f"skeleton {os.path.basename(path)}"
     with _opened(path) as file:
         _parse_header(file.read(_HEADER))
-        source = _Reader(inflate(iter(lambda: file.read(_BATCH), b""), compression="gzip", what=what), what)
+        source = Reader(inflate(iter(lambda: file.read(_BATCH), b""), compression="gzip", what=what), what)
         kind = b""
         while kind != END:
             kind, length = _RECORD.unpack(source.take(_RECORD.size))
@@ -163,7 +170,7 @@ def _parse_header(raw: bytes) -> int:
     return int(words[2])
 
 
-class _Reader:
+class Reader:
     """Chunks of any size, read in the sizes that records have."""
 
     def __init__(self, chunks: Iterator[bytes], what: str) -> None:

@@ -259,9 +259,9 @@ def read(path: str) -> bytes:
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise ValueError(f"{path} is not a file")
+            raise ValueError("not a file")
         if found.st_size > _LIMIT:
-            raise ValueError(f"{path} is too large")
+            raise ValueError("too large")
         return os.read(descriptor, found.st_size)
     finally:
         os.close(descriptor)

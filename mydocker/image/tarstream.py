@@ -12,17 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mydocker.errors import ImageError
-from mydocker.image import tarheader
+from mydocker.image import tarheader, whiteout
 from mydocker.image.limits import LimitError, Limits
 from mydocker.image.skeleton import Piece, Writer
 from mydocker.image.tarheader import BLOCK, Entry, Malformed, refuse
 from mydocker.image.tarinput import Input
 
-WHITEOUT_LIMIT = 16 << 20  # bytes of all whiteouts' names
-
-WHITEOUT = b".wh."  # OCI image-spec layer.md, "Whiteouts"
-RESERVED = b".wh..wh."
-OPAQUE = b".wh..wh..opq"
+NAMES_LIMIT = 64 << 20  # bytes of all whiteouts' names and symbolic links' targets, which whoever reads a layer keeps
 
 
 class Scan:
@@ -162,11 +158,14 @@ class Scan:
         if len(parts) > self._limits.depth:
             refused = refuse(self._what, entry.name, f"more than {self._limits.depth} directories deep")
             raise LimitError(refused.message, "depth")
-        if WHITEOUT in entry.name and self._is_mark(entry, parts):
+        if whiteout.PREFIX in entry.name and self._is_mark(entry, parts):
             return None
         if entry.type in (tarheader.CHARACTER, tarheader.BLOCKDEV) and not self._devices:
-            self._hide(entry, parts)  # what a lower layer has there is not to be seen in its place
+            self._remember(entry.name)
+            self.hidden.append(b"/".join(parts))  # what a lower layer has there is not to be seen in its place
             return None
+        if entry.type == tarheader.SYMLINK:
+            self._remember(entry.link)
         return parts
 
     def _count(self, entry: Entry) -> None:
@@ -180,30 +179,22 @@ class Scan:
             raise LimitError(refused.message, "gib")
 
     def _is_mark(self, entry: Entry, parts: list[bytes]) -> bool:
-        """Take note of a whiteout; the rest of what AUFS once kept under `.wh..wh.` is dropped, as Docker does."""
-        if any(part.startswith(RESERVED) and part != OPAQUE for part in parts):
-            return True
-        marks = [part for part in parts if part.startswith(WHITEOUT)]
-        if not marks:
+        """Take note of a whiteout; what AUFS has kept among them is dropped, as Docker does."""
+        try:
+            mark = whiteout.mark(parts)
+        except ValueError as problem:
+            raise refuse(self._what, entry.name, str(problem)) from None
+        if mark is None:
             return False
-        hidden = parts[-1].removeprefix(WHITEOUT)
-        if marks != parts[-1:] or hidden in (b"", b".", b".."):
-            raise refuse(self._what, entry.name, "not a valid whiteout")
-        if parts[-1] == OPAQUE:
-            self._remember(entry)
-            self.opaque.append(b"/".join(parts[:-1]))
-        else:
-            self._hide(entry, [*parts[:-1], hidden])
+        self._remember(entry.name)
+        self.hidden += [] if mark.hidden is None else [mark.hidden]
+        self.opaque += [] if mark.opaque is None else [mark.opaque]
         return True
 
-    def _hide(self, entry: Entry, parts: list[bytes]) -> None:
-        self._remember(entry)
-        self.hidden.append(b"/".join(parts))
-
-    def _remember(self, entry: Entry) -> None:
-        self._names += len(entry.name)
-        if self._names > WHITEOUT_LIMIT:
-            raise ImageError(f"{self._what}: its whiteouts take more than {WHITEOUT_LIMIT >> 20} MiB")
+    def _remember(self, text: bytes) -> None:
+        self._names += len(text)
+        if self._names > NAMES_LIMIT:
+            raise ImageError(f"{self._what}: its whiteouts and symbolic links take more than {NAMES_LIMIT >> 20} MiB")
 
 
 def _check(entry: Entry, parts: list[bytes]) -> None:

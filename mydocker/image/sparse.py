@@ -1,0 +1,97 @@
+"""Sparse files of GNU tar: an archive has their pieces only, and a map that says where these are. The rest is zeros.
+
+GNU tar manual, "Storing Sparse Files": the old GNU format, and the versions 0.1 and 1.0 of its pax format. What has
+another map is not compared.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from mydocker.image import tarheader
+from mydocker.image.skeleton import Reader
+from mydocker.image.tarheader import BLOCK, Malformed
+
+_PIECE = 1 << 20  # bytes that are compared at once
+_FIRST, _SLOT, _FIELD = 386, 24, 12  # bytes: where the old map begins, what one piece takes, and a number
+_SIZE = 483  # where the header says how large the file is
+_SLOTS_AFTER = 21  # pieces in each block after it
+_CHANGED = "its contents have changed"
+
+Pieces = list[tuple[int, int]]  # where each is in the file, and how many bytes it has
+
+
+def difference(file: int, blocks: bytes, extensions: Mapping[bytes, bytes], contents: Iterator[bytes]) -> str | None:
+    """What is wrong with the open FILE, whose entry has BLOCKS, EXTENSIONS and, in the archive, CONTENTS. ImageError if
+    these end early; OSError."""
+    archived = Reader(contents, "a sparse file")
+    try:
+        size, pieces = _map(blocks, extensions, archived)
+    except (Malformed, ValueError):
+        return None
+    found = os.fstat(file).st_size
+    if found != size:
+        return f"has {found} bytes instead of {size}"
+    end = 0
+    for start, length in pieces:
+        if start < end or not _is_zero(file, end, start):
+            return _CHANGED
+        end = start + length
+        if not _is_equal(file, start, end, archived):
+            return _CHANGED
+    return None if _is_zero(file, end, size) else _CHANGED
+
+
+def _map(blocks: bytes, extensions: Mapping[bytes, bytes], contents: Reader) -> tuple[int, Pieces]:
+    """The size of the file, and its pieces. Malformed, ValueError if they are said in a way that is not known here."""
+    if blocks[156:157] == tarheader.SPARSE:
+        return tarheader.number(blocks[_SIZE : _SIZE + _FIELD]), list(_old_pieces(blocks))
+    if extensions.get(b"GNU.sparse.major") == b"1":
+        return int(extensions[b"GNU.sparse.realsize"]), _pieces_before(contents)
+    if b"GNU.sparse.map" not in extensions:
+        raise Malformed("a sparse file without a map")
+    numbers = [int(text) for text in extensions[b"GNU.sparse.map"].split(b",")]
+    return int(extensions[b"GNU.sparse.size"]), list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _old_pieces(blocks: bytes) -> Iterator[tuple[int, int]]:
+    slots = [range(_FIRST, _FIRST + 4 * _SLOT, _SLOT)]
+    slots += [range(start, start + _SLOTS_AFTER * _SLOT, _SLOT) for start in range(BLOCK, len(blocks), BLOCK)]
+    for place in (place for some in slots for place in some):
+        if blocks[place + _FIELD]:
+            start, middle, end = place, place + _FIELD, place + _SLOT
+            yield tarheader.number(blocks[start:middle]), tarheader.number(blocks[middle:end])
+
+
+def _pieces_before(contents: Reader) -> Pieces:
+    """The map that precedes the pieces: numbers on lines of their own, padded to a whole block."""
+    numbers: list[int] = []
+    rest = b""
+    while not numbers or len(numbers) <= 2 * numbers[0]:
+        *lines, rest = (rest + contents.take(BLOCK)).split(b"\n")
+        numbers += [int(line) for line in lines]
+    return list(zip(numbers[1::2], numbers[2::2], strict=True))
+
+
+def _is_equal(file: int, start: int, end: int, archived: Reader) -> bool:
+    while start < end:
+        wanted = archived.take(min(_PIECE, end - start))
+        if os.pread(file, len(wanted), start) != wanted:
+            return False
+        start += len(wanted)
+    return True
+
+
+def _is_zero(file: int, start: int, end: int) -> bool:
+    """Whether there is nothing but zeros from START to END, most of which is no data at all."""
+    while start < end:
+        try:
+            start = os.lseek(file, start, os.SEEK_DATA)
+        except OSError:  # ENXIO: no data up to the end
+            return True
+        piece = os.pread(file, max(0, min(_PIECE, end - start)), start)
+        if piece.strip(b"\0"):
+            return False
+        start += len(piece) or end
+    return True
