@@ -14,6 +14,7 @@ from mydocker.record import Record
 
 DOCKER_HUB = "docker.io"
 DEFAULT_TAG = "latest"
+LOCAL = "localhost"  # where the names of images from files are; never a registry
 TRANSPORTS = ("oci", "oci-archive", "docker-archive", "dir")
 NAME_LIMIT = 255
 TAG_LIMIT = 128
@@ -150,7 +151,7 @@ class Reference(Record):
         repository = "".join(letters).strip("-")[:NAME_LIMIT].strip("-") or "image"
         location = Location(transport=transport, path=path, selector=selector)
         tag = selector if _is_tag(selector) else DEFAULT_TAG
-        return cls(registry="localhost", repository=repository, tag=tag, location=location)
+        return cls(registry=LOCAL, repository=repository, tag=tag, location=location)
 
     @property
     def familiar(self) -> str:
@@ -172,7 +173,7 @@ class Reference(Record):
 def _split_registry(name: str) -> tuple[str, str]:
     """The first component is a registry if it has a dot, a colon or an upper-case letter, or is `localhost`."""
     first, slash, rest = name.partition("/")
-    if not slash or not ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+    if not slash or not ("." in first or ":" in first or first == LOCAL or first != first.lower()):
         first, rest = DOCKER_HUB, name
     if first in ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"):
         first = DOCKER_HUB

@@ -204,6 +204,7 @@ def test_a_layer_that_cannot_be_rebuilt_is_rewritten_and_said_to_be(mydocker: Co
     assert after["Id"] != before["Id"] and after["Config"] == before["Config"]
     [top] = map(pathlib.Path, after["LayerDirs"])
     assert {path.name: path.read_bytes() for path in top.iterdir()} == {"a": b"second, longer", "b": b"other"}
+    assert mydocker("fsck") == Result(b"", b"", 0)
 
 
 REPLACED: dict[str, tuple[bool, Entries]] = {

@@ -218,6 +218,18 @@ def test_a_repair_that_cannot_fetch_says_so(pulled: Command, registry: Registry)
 
 
 @root
+def test_a_repair_says_what_came_from_files(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """Which no registry has."""
+    layout = oci.write_layout(tmp_path / "app", oci.image([layer({"a": b"1"})]))
+    assert mydocker("pull", "-q", f"oci:{layout}").code == 0
+    [path] = mydocker.store.glob("layers/*/a")
+    path.write_bytes(b"2")
+    said = mydocker("fsck", "--repair").stdout
+    assert b"image localhost/app:latest (linux/amd64): cannot be fetched again: it came from files, from which" in said
+    assert mydocker("pull", "-q", f"oci:{layout}").code == 0 and mydocker("fsck") == Result(b"", b"", 0)
+
+
+@root
 def test_a_repair_fetches_what_the_names_meant_not_what_they_mean_now(pulled: Command, registry: Registry) -> None:
     pulled("tag", "fsck/one", "mine:1")
     before = _listed(pulled)

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from lab import oci
@@ -267,6 +268,13 @@ def test_twenty_pulls_at_once_fetch_each_layer_once(registry: Registry, store: p
     assert list((store / "incoming").iterdir()) == []
 
 
+def _is_underway(store: pathlib.Path, *, since: float) -> bool:
+    """Whether there is a layer that is not complete, and that a pull has begun SINCE then."""
+    with suppress(FileNotFoundError):  # it is complete now
+        return any(path.stat().st_mtime > since for path in (store / "incoming").glob("?" * 64 + ".lock"))
+    return False
+
+
 def test_killed_at_any_moment_the_next_pull_is_as_if_nothing_had_been(
     registry: Registry, store: pathlib.Path, pull: Pull
 ) -> None:
@@ -274,15 +282,21 @@ def test_killed_at_any_moment_the_next_pull_is_as_if_nothing_had_been(
     layers = [layer({name: data for name, data in files.items() if name.startswith(f"d{n}/")}) for n in range(4)]
     registry.push(oci.image(layers), "pull/killed")
     chooser = random.Random(4)
-    for _ in range(50):
+    caught = 0
+    for number in range(50):
+        started = time.time()
         process = _start(registry, "pull/killed", store)
-        time.sleep(chooser.uniform(0.12, 0.45))
+        while number % 5 and process.poll() is None and not _is_underway(store, since=started):
+            time.sleep(0.002)
+        time.sleep(chooser.uniform(0, 0.08 if number % 5 else 0.45))
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        caught += _is_underway(store, since=started)
         for complete in (store / "layers").glob("*"):
             assert len(list(complete.rglob("f*"))) == 60
         if catalog.images(Store(str(store))):
             tree.remove(str(store))  # it was too late: begin again
+    assert caught > 10, caught
     assert contents(pull("pull/killed", policy="always")) == files
     assert list(fsck.check(Store(str(store)))) == []
     assert list((store / "incoming").iterdir()) == []

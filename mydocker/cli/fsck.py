@@ -17,7 +17,11 @@ from mydocker.image.store import Store
 
 def fsck_command(argv: list[str]) -> int:
     """0 if the store is whole; 1 if it is damaged, also if the damage has been repaired."""
-    parser = Parser("fsck", description="Check every byte of the store: names, manifests, configs and layers.")
+    parser = Parser(
+        "fsck",
+        description="Check every byte of the store: names, manifests, configs and layers, and what was added to these. "
+        "The exit code is 1 if there was damage, repaired or not.",
+    )
     parser.add_argument("--repair", action="store_true", help="remove what is damaged, and fetch it again")
     options = parser.parse_args(argv)
     store = Store.open(os.environ)

@@ -14,7 +14,7 @@ from mydocker.image import catalog
 from mydocker.image.pull import pull
 from mydocker.image.store import Ref, Store, read_ref
 from mydocker.record import Record
-from mydocker.reference import Digest, Platform, Reference
+from mydocker.reference import LOCAL, Digest, Platform, Reference
 
 
 class Name(Record):
@@ -68,6 +68,9 @@ def _fetch(store: Store, gone: list[Name], environ: Mapping[str, str]) -> str:
     origins = dict.fromkeys(name.origin.replace(tag=None, digest=manifest) for name in sorted(gone, key=_is_given))
     reasons = []
     for origin in origins:
+        if origin.registry == LOCAL:
+            reasons.append("it came from files, from which 'mydocker pull' or 'mydocker load' brings it again")
+            continue
         try:
             pull(origin, platform=platform, store=store, environ=environ)
             for name in gone:
