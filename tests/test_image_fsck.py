@@ -274,6 +274,7 @@ VARIETY: dict[str, object] = {
     "d/file": File(b"1", mode=0o4755, uid=5, gid=6, xattrs={"user.note": b"here", "user.overlay.opaque": b"y"}),
     "d/capable": File(b"2", xattrs={"security.capability": CAPABILITY}),
     "d/other": Hardlink("d/file"),
+    "d/empty": b"",
     "d/link": Link("file", xattrs={"user.note": b"which no link can have"}),
     "link": Link("d/file", uid=3),
     "to-link": Hardlink("link"),
@@ -367,6 +368,7 @@ TAMPERED: dict[str, tuple[str, Callable[[pathlib.Path], object], str]] = {
         lambda path: os.setxattr(path, "security.capability", CAPABILITY),
         "has the attribute 'security.capability', which was not in the archive",
     ),
+    "contents of an empty file": ("d/empty", lambda path: path.write_bytes(b"x"), "has 1 bytes instead of 0"),
     "file that was added": (
         "d/evil",
         lambda path: (path.write_bytes(b"x"), path.chmod(0o4755)),

@@ -20,6 +20,7 @@ from mydocker.image.whiteout import Mark
 _KINDS = {
     tarheader.REGULAR: ("a file", stat.S_IFREG),
     tarheader.SPARSE: ("a file", stat.S_IFREG),
+    tarheader.HARDLINK: ("a link to anything", 0),  # tar refuses one to nothing
     tarheader.SYMLINK: ("a symbolic link", stat.S_IFLNK),
     tarheader.CHARACTER: ("a device", stat.S_IFCHR),
     tarheader.BLOCKDEV: ("a device", stat.S_IFBLK),
@@ -111,6 +112,7 @@ class _Comparison:
 
     def additions(self) -> Iterator[str]:
         """What no entry has made."""
+        yield from self._implied(b"")
         levels = [(b"", iter(self._listed(b"")))]
         while levels:
             directory, children = levels[-1]
@@ -119,12 +121,16 @@ class _Comparison:
                 if not self._plan.knows(path):
                     yield f"{os.fsdecode(path)!r}: was not in the archive"
                 elif is_directory:
-                    if why := self._forged(path, {}) if key(path) not in self._plan.last else None:
-                        yield f"{os.fsdecode(path)!r}: {why}"
+                    yield from self._implied(path)
                     levels.append((path, iter(self._listed(path))))
                     break
             else:
                 levels.pop()
+
+    def _implied(self, path: bytes) -> Iterator[str]:
+        """What is wrong with a directory that entries are in, and that none is about."""
+        if key(path) not in self._plan.last and (why := self._forged(path, {})):
+            yield f"{os.fsdecode(path)!r}: {why}"
 
     def _listed(self, directory: bytes) -> list[tuple[bytes, bool]]:
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -172,6 +178,8 @@ class _Comparison:
             return "is another device"
         if kind != stat.S_IFLNK and stat.S_IMODE(found.st_mode) != wanted.mode:
             return f"has mode {stat.S_IMODE(found.st_mode):04o} instead of {wanted.mode:04o}"
+        if entry.type == tarheader.REGULAR and not entry.size and entry.is_plain and found.st_size:
+            return f"has {found.st_size} bytes instead of 0"  # rebuild.py knows only of files that have some
         if self._owned and (found.st_uid, found.st_gid) != wanted.owner:
             return f"belongs to {found.st_uid}:{found.st_gid} instead of {wanted.owner[0]}:{wanted.owner[1]}"
         can_have_all = kind in (stat.S_IFREG, stat.S_IFDIR)  # nothing else can have those of users (xattr(7))
