@@ -55,7 +55,6 @@ def _entries(descriptor: int) -> Iterator[tuple[Entry, int]]:
         raise Malformed("it is shorter than a header")
     extensions: dict[bytes, bytes] = {}
     while block := _block(descriptor, place):
-        tarheader.check(block)
         place += BLOCK
         kind = block[156:157]
         if kind in tarheader.EXTENSIONS:
@@ -77,7 +76,13 @@ def _block(descriptor: int, place: int) -> bytes:
     block = os.pread(descriptor, BLOCK, place)
     if block and len(block) < BLOCK:
         raise Malformed("it ends in the middle of a header")
-    return b"" if tarheader.is_end(block) else block
+    if not block or tarheader.is_end(block):
+        return b""
+    try:
+        tarheader.check(block)
+    except Malformed:
+        raise Malformed(f"there is no header at byte {place}") from None
+    return block
 
 
 def _link(entry: Entry) -> str:
