@@ -31,6 +31,10 @@ class Patience(Record):
     first_wait: float = 0.5  # between attempts; doubled each time
     longest_wait: float = 20.0  # also if Retry-After says more
 
+    def waits(self) -> list[float]:
+        """The seconds to wait after each attempt but the last."""
+        return [min(self.first_wait * 2**attempt, self.longest_wait) for attempt in range(self.attempts - 1)]
+
 
 class _Metered(io.RawIOBase):
     """The socket's file: raises TimeoutError once its waits add up to more than PATIENCE allows."""

@@ -98,13 +98,11 @@ class Target:
         self._dialogue.ask(path, headers, missing=self._refused, accepted=accepted, method="PUT", body=body).close()
 
     def _persist(self, attempt: Callable[[], None]) -> None:
-        wait = self._patience.first_wait
-        for _ in range(self._patience.attempts - 1):
+        for wait in self._patience.waits():
             try:
                 return attempt()
             except PassingError:
-                time.sleep(min(wait, self._patience.longest_wait))
-                wait *= 2
+                time.sleep(wait)
         return attempt()
 
 

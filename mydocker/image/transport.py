@@ -158,7 +158,7 @@ class Transport:
             if authorization:
                 sent["Authorization"] = authorization
             asked = requests.Request(method, url, headers=sent, data=form if body is None else body)
-            reply = self._persist(asked, attempts=self._patience.attempts if body is None else 1)
+            reply = self._persist(asked, waits=self._patience.waits() if body is None else [])
             location = reply.headers.get("Location")
             if reply.status not in _REDIRECTS or not location:
                 return reply
@@ -174,25 +174,25 @@ class Transport:
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, authorization: str | None = None) -> Reply:
         return self.request("GET", url, headers=headers, authorization=authorization)
 
-    def _persist(self, asked: requests.Request, *, attempts: int) -> Reply:
-        """Ask until there is an answer that another attempt would not change, or ATTEMPTS are at their end."""
-        wait = self._patience.first_wait
-        for attempt in range(1, attempts + 1):
-            last = attempt == attempts
+    def _persist(self, asked: requests.Request, *, waits: list[float]) -> Reply:
+        """Ask until there is an answer that another attempt would not change, or the WAITS before one are used up."""
+        for wait in waits:
             pause = wait
             try:
                 reply = Reply(self._send(asked))
             except _FAILURES as error:
-                if last or not _is_passing(error):
+                if not _is_passing(error):
                     raise _failure(host_of(asked.url), error) from error
             else:
-                if last or reply.status not in PASSING:
+                if reply.status not in PASSING:
                     return reply
                 pause = _retry_after(reply.headers.get("Retry-After"), wait)
                 reply.close()
             time.sleep(min(pause, self._patience.longest_wait))
-            wait *= 2
-        raise AssertionError("there is at least one attempt")
+        try:
+            return Reply(self._send(asked))
+        except _FAILURES as error:
+            raise _failure(host_of(asked.url), error) from error
 
     def _send(self, asked: requests.Request) -> requests.Response:
         # Not Session.send: it looks into a redirect even if told not to follow it, and trips over what it finds.
