@@ -11,6 +11,7 @@ import os
 from mydocker.errors import HostError
 from mydocker.record import Record
 from mydocker.runtime.controllers import Demand, Setting
+from mydocker.runtime.mountinfo import mounts
 
 SCOPE = "systemd-run --scope -p Delegate=yes -- mydocker …"
 USER_SCOPE = "systemd-run --user --scope -p Delegate=yes -- mydocker …"
@@ -54,19 +55,15 @@ def find_hierarchies() -> tuple[Hierarchy, ...]:
     """The hierarchies that are mounted, as /proc/self/cgroup and /proc/self/mountinfo tell (cgroups(7), proc(5))."""
     memberships = _memberships()
     found = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            left, _, right = line.rstrip("\n").partition(" - ")
-            fstype, _, options = right.split(" ")
-            top, mount = (_plain(word) for word in left.split(" ")[3:5])
-            if fstype == "cgroup2" and "" in memberships:
-                version, controllers, path = 2, _words(f"{mount}/cgroup.controllers"), memberships[""]
-            elif fstype == "cgroup" and (names := [name for name in options.split(",") if name in memberships]):
-                version, controllers, path = 1, tuple(sorted(names)), memberships[names[0]]
-            else:
-                continue
-            own = _below(mount, top, path)
-            found.append(Hierarchy(version=version, controllers=controllers, mount=mount, own=own))
+    for seen in mounts():
+        if seen.fstype == "cgroup2" and "" in memberships:
+            version, controllers, path = 2, _words(f"{seen.path}/cgroup.controllers"), memberships[""]
+        elif seen.fstype == "cgroup" and (names := [name for name in seen.options if name in memberships]):
+            version, controllers, path = 1, tuple(sorted(names)), memberships[names[0]]
+        else:
+            continue
+        own = _below(seen.path, seen.root, path)
+        found.append(Hierarchy(version=version, controllers=controllers, mount=seen.path, own=own))
     return tuple(found)
 
 
@@ -87,13 +84,6 @@ def _below(mount: str, top: str, path: str) -> str:
     if top == "/":
         return os.path.normpath(mount + path)
     return mount + path[len(top) :] if f"{path}/".startswith(f"{top}/") else mount
-
-
-def _plain(word: str) -> str:
-    """A path of mountinfo with its octal escapes undone."""
-    for octal, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        word = word.replace(octal, character)
-    return word
 
 
 def _words(path: str) -> tuple[str, ...]:

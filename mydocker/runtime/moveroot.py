@@ -10,6 +10,7 @@ import errno
 import os
 
 from mydocker import kernel
+from mydocker.runtime.mountinfo import mounts
 
 MS_MOVE = 0x2000
 REVEALING = ("proc", "sysfs")
@@ -29,16 +30,11 @@ def revealing_mounts(new_root: str) -> list[str]:
     The kernel lets user namespaces mount these anew only where a whole one can be seen. Those of the old root could be
     no more reached, but would still count: a container could mount a proc without our masks (runc, msMoveRoot).
     """
-    found = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            before, _, after = line.partition(" - ")
-            root, path = before.split(" ")[3:5]
-            path = path.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
-            inside = path == new_root or path.startswith(f"{new_root}/")
-            if root == "/" and after.split(" ")[0] in REVEALING and not inside:
-                found.append(path)
-    return found[::-1]
+    return [
+        mount.path
+        for mount in reversed(mounts())
+        if mount.fstype in REVEALING and mount.root == "/" and not f"{mount.path}/".startswith(f"{new_root}/")
+    ]
 
 
 def _hide(path: str) -> None:

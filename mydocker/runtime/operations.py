@@ -24,13 +24,17 @@ READ_ONLY = kernel.ATTR_RDONLY
 HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
 # a user namespace gets a new one only where a whole one can be seen (mount_namespaces(7))
 COVERED = "inside another container, start that one with --security-opt systempaths=unconfined, or be root in there"
-PROPAGATIONS = {"private": 1 << 18, "slave": 1 << 19, "shared": 1 << 20}
+PROPAGATIONS = {"private": kernel.MS_PRIVATE, "slave": kernel.MS_SLAVE, "shared": kernel.MS_SHARED}
 
 
 class Operation(Record):
     """One step of building the tree; `target` is absolute inside the new root."""
 
     target: str
+
+    def ahead(self) -> Operation:
+        """Do what can only be done while our mounts are still the host's; the operation that is left to apply."""
+        return self
 
     def apply(self, root: int) -> None:
         """Do it; OSError and LaunchError tell what the kernel or the image refused."""

@@ -178,12 +178,13 @@ def leave_keyring() -> None:
 
 def _build_tree(plan: LaunchPlan, window: Window | None) -> int:
     """Mount the root and everything in it; a descriptor of the root, which whoever is at the window gets as well."""
+    operations = [operation.ahead() for operation in plan.operations]
     if "mount" in plan.namespaces:
         _leave_propagation()
     root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
     if "mount" in plan.namespaces:
         write_etc(plan)
-    for operation in plan.operations:
+    for operation in operations:
         try:
             operation.apply(root)
         except OSError as error:

@@ -110,13 +110,14 @@ def machine_tree(run_dir: str, *, user_xattrs: bool, submounts: tuple[str, ...])
 
 
 def disk_submounts() -> tuple[str, ...]:
-    """Where block devices are mounted below the top-level directories, from /proc/self/mountinfo (proc(5))."""
-    found = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            before, _, after = line.partition(" - ")
-            path = before.split(" ")[4].replace("\\040", " ")
-            on_disk = after.split(" ")[1].startswith("/dev/")
-            if on_disk and path.count("/") > 1 and path.split("/")[1] not in OWN_MOUNTS and os.path.isdir(path):
-                found.append(path)
-    return tuple(found)
+    """Where block devices are mounted below the top-level directories."""
+    from mydocker.runtime.mountinfo import mounts
+
+    return tuple(
+        mount.path
+        for mount in mounts()
+        if mount.source.startswith("/dev/")
+        and mount.path.count("/") > 1
+        and mount.path.split("/")[1] not in OWN_MOUNTS
+        and os.path.isdir(mount.path)
+    )

@@ -12,6 +12,7 @@ import shlex
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.operations import LINKS, OPTIONS_LIMIT
+from mydocker.runtime.propagation import Propagating
 from mydocker.runtime.rootfs import BareRoot, LayeredRoot, overlay_options
 from mydocker.runtime.rundir import LOCALHOST
 from mydocker.runtime.shellsteps import Script, functions_of
@@ -101,6 +102,8 @@ def _beyond(plan: LaunchPlan) -> Iterator[str]:
         yield "a new terminal of the container's own (it has yours)"
     if plan.init:
         yield "the small init before the command (--init)"
+    if any(isinstance(step, Propagating) and step.propagation == "shared" for step in plan.operations):
+        yield "mounts in a shared volume that reach the host (they do not)"
     if plan.timeout is not None:
         yield f"the end after {plan.timeout:g} seconds (--timeout)"
     if missing := _outlasting(plan):

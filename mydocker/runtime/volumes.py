@@ -212,12 +212,17 @@ def _attributes(mount: Mount) -> int:
 def _bind(mount: BindMount, host: Host, *, run_dir: str, number: int) -> Operation:
     if mount.copy_on_write:
         return _copy_on_write(mount, host, source=mount.source, run_dir=run_dir, number=number)
-    return Bind(
+    bind, propagation = Bind, mount.propagation.removeprefix("r")
+    if propagation != "private":
+        from mydocker.runtime.propagation import Propagating
+
+        bind = Propagating
+    return bind(
         target=mount.target,
         source=mount.source,
         attributes=_attributes(mount),
         recursive=mount.recursive,
-        propagation=mount.propagation.removeprefix("r"),
+        propagation=propagation,
     )
 
 

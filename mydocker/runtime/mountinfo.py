@@ -1,0 +1,47 @@
+"""What is mounted where in our mount namespace: /proc/self/mountinfo, read (proc(5)). Not on the warm path."""
+
+from __future__ import annotations
+
+from mydocker.record import Record
+
+ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\043", "#"), ("\\134", "\\"))  # the backslash last
+
+
+class Mount(Record):
+    """One line: directory `root` of a file system, seen at `path`. `peers` are words such as `shared:1`, `master:2`."""
+
+    number: int
+    root: str
+    path: str
+    peers: tuple[str, ...]
+    fstype: str
+    source: str
+    options: tuple[str, ...]  # of the file system, not of the mount
+
+
+def mounts() -> list[Mount]:
+    """All of them, the latest last."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        return [_parse(line.rstrip("\n")) for line in lines]
+
+
+def _parse(line: str) -> Mount:
+    before, _, after = line.partition(" - ")
+    number, _, _, root, path, _, *peers = before.split(" ")
+    fstype, source, options = after.split(" ", 2)
+    return Mount(
+        number=int(number),
+        root=_plain(root),
+        path=_plain(path),
+        peers=tuple(peers),
+        fstype=fstype,
+        source=_plain(source),
+        options=tuple(options.split(",")),
+    )
+
+
+def _plain(word: str) -> str:
+    """With its octal escapes undone."""
+    for octal, character in ESCAPES:
+        word = word.replace(octal, character)
+    return word
