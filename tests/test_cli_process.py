@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import pty
+import shutil
 import signal
 import subprocess
 import termios
@@ -24,6 +25,24 @@ def _run(mydocker: Command, *words: str) -> Result:
 def test_standard_input_is_closed_unless_asked_for(alpine: Command) -> None:
     assert alpine("run", "alpine", "cat", input=b"x" * 100) == Result(b"", b"", 0)
     assert alpine("run", "-i", "alpine", "wc", "-c", input=b"x" * 1_000_000) == Result(b"1000000\n", b"", 0)
+
+
+@pytest.mark.parametrize("options", [(), ("-v", "/dev:/dev"), ("--tmpfs", "/dev")])
+def test_no_input_under_a_volume(alpine: Command, options: tuple[str, ...]) -> None:
+    """No volume opens device files."""
+    assert alpine("run", *options, "alpine", "wc", "-c", input=b"x") == Result(b"0\n", b"", 0)
+
+
+@pytest.mark.parametrize("options", [(), ("--namespaces", "")])
+def test_no_input_in_a_bare_directory(alpine: Command, tmp_path: pathlib.Path, options: tuple[str, ...]) -> None:
+    shutil.copy(str(shutil.which("busybox")), tmp_path)
+    done = alpine("run", *options, "--rootfs", str(tmp_path), "/busybox", "wc", "-c", input=b"x")
+    assert done == Result(b"0\n", b"", 0)
+
+
+def test_no_terminal_where_the_container_can_make_none(alpine: Command) -> None:
+    done = alpine("run", "-t", "-v", "/dev:/dev", "alpine", "true")
+    assert done.code == 125 and b"/dev/ptmx: Permission denied" in done.stderr and b"over /dev" in done.stderr
 
 
 def test_closed_descriptors(alpine: Command) -> None:

@@ -95,6 +95,7 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
         _join_cgroups(plan, given.doors)
     _name_and_connect(plan)
     root = _build_tree(plan, given.window)
+    _open_input(plan, root, given.terminal)
     change_root(root, pivot="mount" in plan.namespaces)
     turn_into_command(plan, terminal=given.terminal, attributes=attributes, syscall_filter=given.syscall_filter)
 
@@ -108,7 +109,7 @@ def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
     identity = look_up(root, plan.user, plan.groups)
     environment = {"HOME": identity.home, **plan.environment}
-    _connect_streams(plan, identity, terminal)
+    _connect_streams(identity, terminal)
     _enter_directory(root, plan.working_dir)
     command = "" if plan.before else find_command(root, plan.argv[0], environment.get("PATH", ""))
     kernel.close_on_exec_from(3)
@@ -232,17 +233,25 @@ def _pivot() -> bool:
     return True
 
 
-def _connect_streams(plan: LaunchPlan, identity: Identity, terminal: int | None) -> None:
+def _open_input(plan: LaunchPlan, root: int, terminal: int | None) -> None:
+    """Standard input, unless it is the caller's or a terminal."""
+    if plan.stdin is not None:
+        from mydocker.runtime import feed
+
+        feed.be_standard_input(plan.stdin)
+    elif not plan.stdin_open and terminal is None:
+        try:
+            null = kernel.open_inside(root, "/dev/null", os.O_RDONLY)
+        except OSError:  # a volume lies over /dev, and opens no devices; or a bare directory has none
+            null = os.open("/dev/null", os.O_RDONLY)
+        os.dup2(null, 0)
+
+
+def _connect_streams(identity: Identity, terminal: int | None) -> None:
     if terminal is not None:
         from mydocker.runtime import terminals
 
         terminals.take_new_terminal(owner=identity.uid, channel=terminal)
-    elif plan.stdin is not None:
-        from mydocker.runtime import feed
-
-        feed.be_standard_input(plan.stdin)
-    elif not plan.stdin_open:
-        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     _check_standard_streams()
 
 

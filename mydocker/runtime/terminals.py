@@ -31,7 +31,13 @@ _CONSOLE = "/dev/console"
 def take_new_terminal(*, owner: int, channel: int) -> None:
     """In the container: make a terminal in its own devpts, our controlling one, on descriptors 0-2 and on
     /dev/console; send the master side over the socket CHANNEL."""
-    master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        hint = "leave out -t; a volume over /dev opens no devices, and a bare directory has none"
+        raise LaunchError(
+            f"cannot make a terminal from the container's /dev/ptmx: {error.strerror}", hint=hint
+        ) from None
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     (number,) = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))
     name = f"/dev/pts/{number}"
