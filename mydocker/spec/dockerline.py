@@ -9,7 +9,7 @@ import math
 import shlex
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, FileMount, TmpfsMount, VolumeMount
+from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
 from mydocker.spec.fields import FIELDS
 
 if TYPE_CHECKING:
@@ -116,18 +116,54 @@ def _namespaces(spec: ContainerSpec, notes: list[str]) -> Iterable[str]:
 
 
 def _mount(mount: Mount, notes: list[str]) -> list[str]:
-    if isinstance(mount, TmpfsMount):
-        size = [] if mount.size is None else [f"size={mount.size}"]
-        mode = [] if mount.mode is None else [f"mode={mount.mode:o}"]
-        return ["--tmpfs", ":".join([mount.target, ",".join([*size, *mode])]).rstrip(":")]
-    if isinstance(mount, FileMount):
-        notes.append(f"{mount.target}: write its content to a file, and mount that read-only")
-        return []
-    if isinstance(mount, BindMount | VolumeMount) and mount.copy_on_write:
-        notes.append(f"volume {mount.target}: copy-on-write (O) is Podman's and ours")
-    source = getattr(mount, "source", None) or getattr(mount, "volume", None)
-    words = [source, mount.target] if source else [mount.target]
-    return ["--volume", ":".join([*words, "ro"] if mount.read_only else words)]
+    match mount:
+        case BindMount() | VolumeMount():
+            if mount.copy_on_write:
+                notes.append(f"volume {mount.target}: copy-on-write (O) is Podman's and ours")
+            return _bind(mount) if isinstance(mount, BindMount) else _volume(mount)
+        case TmpfsMount():
+            return ["--tmpfs", ":".join(filter(None, [mount.target, ",".join(_tmpfs_options(mount))]))]
+        case _:
+            notes.append(f"{mount.target}: write its content to a file, and mount that read-only")
+            return []
+
+
+def _bind(mount: BindMount) -> list[str]:
+    propagation = [] if mount.propagation == BindMount.propagation else [mount.propagation]
+    if mount.recursive and ":" not in mount.source + mount.target:
+        return _short(mount, mount.source, propagation)
+    recursive = [] if mount.recursive else ["bind-recursive=disabled"]
+    return _long(mount, "bind", mount.source, [*recursive, *(f"bind-propagation={word}" for word in propagation)])
+
+
+def _volume(mount: VolumeMount) -> list[str]:
+    name = mount.volume
+    if mount.subpath or ":" in mount.target or (not name and (mount.read_only or not mount.copy)):
+        subpath = [f"volume-subpath={mount.subpath}"] if mount.subpath else []
+        return _long(mount, "volume", name, [*subpath, *([] if mount.copy else ["volume-nocopy"])])
+    return _short(mount, name, [] if mount.copy else ["nocopy"])
+
+
+def _short(mount: Mount, source: str | None, options: list[str]) -> list[str]:
+    words = [source, mount.target, ",".join([*(["ro"] if mount.read_only else []), *options])]
+    return ["--volume", ":".join(filter(None, words))]
+
+
+def _long(mount: Mount, kind: str, source: str | None, options: list[str]) -> list[str]:
+    """The notation that can say all. A word that has a comma is quoted (CSV, RFC 4180)."""
+    words = [f"type={kind}", *([f"source={source}"] if source else []), f"target={mount.target}"]
+    words += [*(["readonly"] if mount.read_only else []), *options]
+    quoted = ['"' + word.replace('"', '""') + '"' if "," in word or '"' in word else word for word in words]
+    return ["--mount", ",".join(quoted)]
+
+
+def _tmpfs_options(mount: TmpfsMount) -> Iterable[str]:
+    switches = {"ro": mount.read_only, "exec": mount.executable, "suid": mount.setuid}
+    yield from (name for name, given in switches.items() if given)
+    numbers = {"size": mount.size, "nr_inodes": mount.inodes, "uid": mount.uid, "gid": mount.gid}
+    yield from (f"{name}={number}" for name, number in numbers.items() if number is not None)
+    if mount.mode is not None:
+        yield f"mode={mount.mode:o}"
 
 
 def _security(security: Security, notes: list[str]) -> Iterable[str]:
