@@ -86,6 +86,12 @@ class _using:
         assert self.run.communicate(timeout=30) == (b"", b"") and self.run.returncode == 0
 
 
+def test_rm_and_prune_take_dockers_options(box: Command) -> None:
+    assert box("volume", "rm", "--force", "three", "one") == Result(b"one\n", b"", 0)
+    assert box("volume", "rm", "-f", "one") == Result(b"", b"", 0)
+    assert box("volume", "prune", "-a", "-f") == Result(b"two\n", b"", 0)
+
+
 def test_prune_asks(box: Command) -> None:
     done = box("volume", "prune")
     assert (done.stdout, done.code) == (b"", 2) and b"--force" in done.stderr

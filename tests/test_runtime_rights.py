@@ -6,6 +6,7 @@ import os
 import pathlib
 import resource
 import time
+from dataclasses import replace
 
 import pytest
 from lab.busybox import alpine as image
@@ -40,6 +41,13 @@ def test_a_capability_that_we_lack_is_named(alpine: Command) -> None:
     assert (refused.stdout, refused.code) == (b"", 125)
     assert refused.stderr.startswith(b"mydocker: cap_add: SYS_TIME: mydocker itself does not have it")
     assert _capabilities(poor, "--privileged")["CapEff"] == _held() & ~(1 << 25 | 1 << 35)
+
+
+def test_a_user_that_we_may_not_become(alpine: Command) -> None:
+    poor = replace(alpine, prefix=["setpriv", "--bounding-set=-setuid", "--"])
+    done = poor("run", "-u", "nobody", "alpine", "true")
+    assert (done.stdout, done.code) == (b"", 125)
+    assert done.stderr.startswith(b"mydocker: cannot become user 65534:65534: ") and b"CAP_SETUID" in done.stderr
 
 
 def test_privileged_lifts_the_walls(alpine: Command) -> None:

@@ -46,8 +46,11 @@ def _parser() -> Parser:
         command = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
         command.add_argument("names", nargs="+", metavar="NAME")
         command.set_defaults(action=action)
+        if action is _remove:
+            command.add_argument("-f", "--force", action="store_true", help="do not mind one that is not there")
     text = "remove all volumes that no container is using"
     prune = actions.add_parser("prune", help=text, description=f"{text.capitalize()}.")
+    prune.add_argument("-a", "--all", action="store_true", help="those with a name, too: always so here")
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
     prune.set_defaults(action=_prune)
     return parser
@@ -90,7 +93,7 @@ def _remove(options: argparse.Namespace) -> int:
     for name in options.names:
         path = f"{options.volumes}/{name}"
         if not volumestore.find(path):
-            missing.append(name)
+            missing += [] if options.force else [name]
         elif volumestore.remove(path):
             print(name)
         else:

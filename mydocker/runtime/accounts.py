@@ -132,9 +132,9 @@ def take_identity(identity: Identity, *, groups: bool) -> None:
         os.setresgid(identity.gid, identity.gid, identity.gid)
         os.setresuid(identity.uid, identity.uid, identity.uid)
     except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise LaunchError(
-            f"user {identity.uid}:{identity.gid} does not exist in this container, which an ordinary user has started",
-            hint=MORE_IDS,
-        ) from None
+        who = f"user {identity.uid}:{identity.gid}"
+        if error.errno == errno.EINVAL:
+            message = f"{who} does not exist in this container, which an ordinary user has started"
+            raise LaunchError(message, hint=MORE_IDS) from None
+        hint = "this takes CAP_SETUID and CAP_SETGID, which mydocker lacks itself"
+        raise LaunchError(f"cannot become {who}: {error.strerror}", hint=hint) from None
