@@ -31,7 +31,7 @@ def _states(findings: dict[str, dict[str, Any]], *names: str) -> list[str]:
     return [findings[name]["state"] for name in names]
 
 
-STEPS = ("kernel", "namespaces", "proc", "overlay", "pivot_root", "loopback", "unpacking")
+STEPS = ("kernel", "namespaces", "proc", "overlay", "pivot_root", "loopback", "keyring", "unpacking")
 
 
 def test_root(alpine: Command) -> None:
@@ -81,8 +81,9 @@ def test_root_of_somebody_s_user_namespace(second_user: Command) -> None:
 
 def test_a_weaker_step_is_named_here_and_silent_on_a_run(alpine: Command) -> None:
     confined = replace(alpine, prefix=[os.path.realpath(sys.executable), "-I", "-c", NOPIVOT.read_text()])
-    pivot = _findings(confined)["pivot_root"]
-    assert pivot["state"] == "weaker" and "moved" in pivot["detail"]
+    findings = _findings(confined)
+    assert _states(findings, *STEPS) == ["weaker" if name in ("pivot_root", "keyring") else "ok" for name in STEPS]
+    assert "moved" in findings["pivot_root"]["detail"] and "share" in findings["keyring"]["detail"]
     assert confined("run", "alpine", "true").stderr == b""
 
 

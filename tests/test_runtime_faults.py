@@ -182,9 +182,16 @@ def test_the_kernel_types_nothing_for_a_container(alpine: Command, ask: pathlib.
     )
 
 
+PRELOADED = '#include <unistd.h>\n__attribute__((constructor)) void load(void) { write(2, "loaded\\n", 7); }\n'
+
+
 def test_what_the_caller_loads_is_not_loaded_inside(alpine: Command, tmp_path: pathlib.Path) -> None:
-    """LD_PRELOAD and PYTHONPATH act on us, as on any program, and not on the command."""
-    (tmp_path / "sitecustomize.py").write_text("")
-    env = {"LD_PRELOAD": "", "LD_LIBRARY_PATH": str(tmp_path), "PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": "/x"}
-    done = alpine("run", "-h", "box", "alpine", "sh", "-c", "env | grep -E '^(LD_|PYTHON)'; true", env=env)
-    assert done == Result(b"", b"", 0)
+    """LD_PRELOAD and PYTHONPATH act on us, as on any program, and not on the command, though it could load them too."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.stderr.write('customized\\n')\n")
+    library = tmp_path / "loaded.so"
+    compiler = ["gcc", "-shared", "-fPIC", "-x", "c", "-o", str(library), "-"]
+    subprocess.run(compiler, input=PRELOADED.encode(), check=True)
+    env = {"LD_PRELOAD": str(library), "LD_LIBRARY_PATH": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    inside = "env | grep -E '^(LD_|PYTHON)'; /usr/bin/env true; python3 -c 'print(1)'"
+    done = alpine("run", "--rootfs", "/", "sh", "-c", inside, env={**env, "PYTHONSTARTUP": "/x"})
+    assert done == Result(b"1\n", b"loaded\ncustomized\n", 0)

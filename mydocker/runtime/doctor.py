@@ -101,6 +101,7 @@ def _steps(host: Host, run_dir: str) -> Iterator[Finding]:
     yield Finding(
         name="loopback", state=WEAKER if why else OK, detail=detail, hint="it takes CAP_NET_ADMIN" if why else None
     )
+    yield _keyring(host)
 
 
 def _user_namespace() -> Finding:
@@ -166,6 +167,17 @@ def _pivot_root(host: Host, run_dir: str) -> Finding:
     return Finding(
         name="pivot_root", state=WEAKER, detail=detail, hint="a seccomp filter refuses it, or this is an initramfs"
     )
+
+
+def _keyring(host: Host) -> Finding:
+    why = probes.attempt(kernel.join_session_keyring, ids=host.ids)
+    if not why:
+        return Finding(name="keyring", state=OK, detail="each container has its own")
+    detail, hint = (
+        f"{why}; containers share yours",
+        "the system call filter of the container around this refuses keyctl",
+    )
+    return Finding(name="keyring", state=WEAKER, detail=detail, hint=hint)
 
 
 def _limits(host: Host, run_dir: str) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ SIGNAL_BASE = 128
 class Outcome(Record):
     """Exactly one of `exit_code` and `signal` is set. Times are in seconds, sizes in bytes.
 
-    `cpu` and `max_rss` are of the whole container where it has cgroups that count them, the page cache included; else of
+    `cpu` and `max_rss` are of the whole container where it has cgroups that count them, page cache included; else of
     the command and of those children it waited for, and of the largest of these processes. The kernel counts what the
     command was before execve(2) as well: a fork of ours, of about 10 MB, below which no `max_rss` is then.
     """
