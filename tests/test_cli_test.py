@@ -220,6 +220,16 @@ def test_a_watched_container_that_does_not_end_is_killed(alpine: Command, tmp_pa
 
 
 @root
+def test_a_pattern_that_is_never_done_holds_up_nobody(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """One looks at it again and again while it runs, one in the end; others have their verdicts."""
+    slow = SIMPLE.format("{}", f"echo {'a' * 60}b; {{}}") + "expect: {{stdout: ['/^(a+)+$$/']{}}}\n"
+    texts = [slow.format("a", "true", ""), slow.format("b", "sleep 60", ", within: 50s"), _simple("true")]
+    done = _test(alpine, tmp_path, "---\n".join(texts))
+    assert (_marks(done), done.stderr, done.code) == (["ERROR a", "ERROR b", "passed a"], b"", 3)
+    assert done.stdout.count(b"stdout: it takes more than 2 s to look for a match of /^(a+)+$/\n") == 2
+
+
+@root
 @pytest.mark.parametrize("way", ["signal", "timeout"])
 def test_a_batch_that_is_stopped_still_reports(alpine: Command, tmp_path: pathlib.Path, way: str) -> None:
     """PID 1 of a container takes no notice of SIGINT."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pathlib
+import signal
 
 import pytest
 
+import mydocker.smoke.judge as judging
 from mydocker.runtime.outcome import Outcome
 from mydocker.smoke.case import Case, Finding, Result
 from mydocker.smoke.glob import matches_glob
@@ -270,3 +272,16 @@ def test_verdicts(
     result = _judge(tmp_path, expect or "null", **finding)
     assert (result.verdict, [failure.about for failure in result.failures]) == (verdict, abouts)
     assert bool(result.reason) == (verdict == "error")
+
+
+@pytest.mark.parametrize("expect", ["stdout: ['/^(a+)+$$/']", "stdout: {not: {match-regexp: ^(a+)+$$}}"])
+def test_a_pattern_that_is_never_done_is_given_up(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, expect: str
+) -> None:
+    """Neither matched nor not: that is no failure of the container's."""
+    monkeypatch.setattr(judging, "LIMIT", 0.2)
+    result = _judge(tmp_path, f"{{{expect}}}", stdout=f"{'a' * 60}b")
+    assert (result.verdict, result.failures) == ("error", ())
+    assert result.reason.startswith("x.yaml:2:") and "it takes more than 0.2 s to look for " in result.reason
+    assert signal.getsignal(signal.SIGVTALRM) == signal.SIG_DFL
+    assert _judge(tmp_path, f"{{{expect}}}", stdout="b").verdict in ("passed", "failed")

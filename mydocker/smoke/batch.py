@@ -166,8 +166,8 @@ class Batch:
         del self.running[run.worker.pidfd]
         finding = run.conclude()
         self.crew.take_back(run.worker, reusable=run.has_told_all and not (run.asked or self.ending))
-        if self.ending:
-            result = Result(case=run.case, verdict=ERROR, reason=self.stopped, finding=finding, attempts=run.attempt)
+        if why := self.stopped if self.ending else run.unjudged:
+            result = Result(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
         else:
             result = judge(run.case, finding, attempts=run.attempt, live=run.live, stopped=run.asked)
         spans = self.spans.setdefault(run.case.number, [])

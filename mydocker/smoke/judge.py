@@ -5,6 +5,7 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, Case, Failure, Finding, Result
 from mydocker.smoke.decisive import decisive_lines
+from mydocker.smoke.limited import TookTooLongError, limited
 from mydocker.smoke.matching import describe, holds, outside, shown
 from mydocker.smoke.seen import seen, seen_actual, seen_expected, seen_name
 from mydocker.spec.expect import LIVE, RUNNING, Check, complete
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
+LIMIT = 2.0  # seconds of processor time for one check
+
+
+class UnjudgedError(Exception):
+    """Whether an expectation holds cannot be told; the text says which it is."""
 
 
 def judge(
@@ -31,12 +37,15 @@ def judge(
     if finding.outcome is None and not (finding.exit_code in NEVER_RAN and _wants_exit_code(expect.checks)):
         return result.replace(verdict=ERROR, reason=finding.complaint)
     checks = [check for check in expect.checks if live is None or not _is_live(check)]
-    failures = (*(live or ()), *_all_failures(case, checks, finding))
+    try:
+        failures = (*(live or ()), *_all_failures(case, checks, finding))
+    except UnjudgedError as error:
+        return result.replace(verdict=ERROR, reason=str(error))
     return result.replace(verdict=FAILED if failures else PASSED, failures=failures)
 
 
 def unmet(case: Case, finding: Finding) -> tuple[Failure, ...]:
-    """What does not hold yet of that which can be judged while the container runs."""
+    """What does not hold yet of that which can be judged while the container runs. Raises UnjudgedError."""
     expect = case.spec.expect
     if expect is None or expect.within is None:
         return ()
@@ -72,16 +81,17 @@ def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
 
 
 def _failures(case: Case, check: Check, finding: Finding) -> list[Failure]:
+    place = f"{check.file or case.file}:{check.line}:{check.column}" if check.line else f"{case.file}:{case.line}"
+    about, expected = _name(check.about), _expected(check)
     value, problem = _value(check, finding)
-    if not problem and holds(check.matcher, value):
-        return []
-    failure = Failure(
-        place=f"{check.file or case.file}:{check.line}:{check.column}" if check.line else f"{case.file}:{case.line}",
-        about=_name(check.about),
-        expected=_expected(check),
-        actual=problem or _actual(check, value, finding),
-    )
-    return [failure]
+    try:
+        with limited(LIMIT):
+            if not problem and holds(check.matcher, value):
+                return []
+            actual = problem or _actual(check, value, finding)
+    except TookTooLongError:
+        raise UnjudgedError(f"{place}: {about}: it takes more than {LIMIT:g} s to look for {expected}") from None
+    return [Failure(place=place, about=about, expected=expected, actual=actual)]
 
 
 def _name(about: tuple[str, ...]) -> str:

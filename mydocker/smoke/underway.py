@@ -15,7 +15,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.outcome import Outcome
 from mydocker.runtime.signals import send, signal
 from mydocker.smoke.case import Case, Failure, Finding
-from mydocker.smoke.judge import unmet
+from mydocker.smoke.judge import UnjudgedError, unmet
 from mydocker.smoke.worker import KEEP_IT
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Underway:
         self.within = case.spec.expect.within if case.spec.expect else None
         self.due: float | None = None  # when the time is over; then, when to insist
         self.live: tuple[Failure, ...] | None = None
+        self.unjudged = ""  # why there is no verdict on what was watched
         self.news = False
         self.over = False  # the finding has ended, so all is cleared away
         self.told: dict[str, Any] = {}  # by the worker
@@ -131,7 +132,11 @@ class Underway:
             return
         if self.due is None:
             self.due = time.monotonic() + (self.within or 0)
-        failures = unmet(self.case, self._found(self.seen))
+        failures: tuple[Failure, ...] = ()
+        try:
+            failures = unmet(self.case, self._found(self.seen))
+        except UnjudgedError as error:
+            self.unjudged = str(error)
         if not failures or self.patience() == 0:
             self.live, self.due = failures, None
             self._ask_to_end()
