@@ -149,11 +149,44 @@ def test_a_matrix_makes_several_of_one(alpine: Command, tmp_path: pathlib.Path) 
     assert _marks(alpine(*shlex.split(again), cwd=tmp_path)) == ["FAILED a (X=2, Y=p)"]
 
 
+def _again(done: Result) -> list[list[str]]:
+    """The words of each command that a report names to run a case again."""
+    return [shlex.split(line) for line in re.findall(r"again: +mydocker (.*)", done.stdout.decode())]
+
+
 @root
 def test_the_command_to_run_it_again_does(alpine: Command, tmp_path: pathlib.Path) -> None:
     done = _test(alpine, tmp_path, _simple("true", "exit 1", "true"))
-    [again] = re.findall(r"again: +mydocker (.*)", done.stdout.decode())
-    assert _marks(alpine(*shlex.split(again), cwd=tmp_path)) == ["FAILED b"]
+    [again] = _again(done)
+    assert _marks(alpine(*again, cwd=tmp_path)) == ["FAILED b"]
+
+
+@root
+def test_one_of_a_matrix_runs_again_alone_whatever_its_values_are(alpine: Command, tmp_path: pathlib.Path) -> None:
+    values = ["3.1", "3.11", "", "(x)", "a and b", "a,b", "a]", "%41", "'\"\\", "a\nb", "\u65e5", "or=or", "$$"]
+    text = f"name: a\nimage: alpine\nmatrix: {{V: {json.dumps(values)}, W: ['1', '2']}}\ncommand: ['false']\n"
+    done = _test(alpine, tmp_path, text)
+    names = re.findall(r"^FAILED +(a \(V=.*?)  ", done.stdout.decode(), re.MULTILINE)
+    assert len({*names}) == len(names) == 2 * len(values)
+    for name, again in zip(names, _again(done), strict=True):
+        alone = alpine(*again, cwd=tmp_path)
+        assert re.findall(r"^FAILED +(a \(V=.*?)  ", alone.stdout.decode(), re.MULTILINE) == [name]
+    some = alpine("test", "x.smoke.yaml:3[W=2]", "x.smoke.yaml:3[V=,W=1]", cwd=tmp_path)
+    assert _marks(some)[:3] == ["FAILED a (V=3.1, W=2)", "FAILED a (V=3.11, W=2)", "FAILED a (V=, W=1)"]
+    assert len(_marks(some)) == len(values) + 1
+    for wrong, message in (("[V=none]", b"no spec there has these variables"), ("[V]", b"no such file or folder")):
+        done = alpine("test", f"x.smoke.yaml:1{wrong}", cwd=tmp_path)
+        assert done.code == 2 and message in done.stderr, done
+
+
+@root
+@pytest.mark.parametrize("name", ["-", "-x.smoke.yaml", "a[V=1].smoke.yaml", "a b:1"])
+def test_files_with_odd_names_run_again_as_well(alpine: Command, tmp_path: pathlib.Path, name: str) -> None:
+    text = _simple("true", "exit 1")
+    (tmp_path / name).write_text(text)
+    done = alpine("test", "--", name, cwd=tmp_path, input=text.encode())
+    [again] = _again(done)
+    assert _marks(alpine(*again, cwd=tmp_path, input=text.encode())) == ["FAILED b"]
 
 
 @root
@@ -176,6 +209,38 @@ def test_last_failed(mydocker: Command, tmp_path: pathlib.Path) -> None:
     fixed = _simple("true", "exit 0", "true")
     assert _marks(_test(mydocker, tmp_path, fixed, "--last-failed")) == ["passed b"]
     assert len(_marks(_test(mydocker, tmp_path, fixed, "--last-failed"))) == 3
+
+
+@root
+def test_last_failed_knows_what_failed_from_others_and_from_anywhere(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """Of two that have one name, of those without a name, of a matrix; from elsewhere, and after the file has grown."""
+    same = [SIMPLE.format("a", script) for script in ("exit 1", "true", "exit 2")]
+    nameless = [f"image: alpine\ncommand: [sh, -c, '{script}']\n" for script in ("true", "exit 3", "exit $V")]
+    nameless[2] += "matrix: {V: ['0', '4']}\n"
+    text = "---\n".join([*same, *nameless])
+    assert _test(alpine, tmp_path, text).stdout.count(b"FAILED") == 4
+    (tmp_path / "x.smoke.yaml").write_text(f"# more\n\n{SIMPLE.format('b', 'true')}---\n{text}")
+    (tmp_path / "other").mkdir()
+    done = alpine("test", "--last-failed", "../x.smoke.yaml", cwd=tmp_path / "other")
+    codes = re.findall(r"^      actual:   (\d)$", done.stdout.decode(), re.MULTILINE)
+    assert (codes, len(_marks(done))) == (["1", "2", "3", "4"], 4)
+
+
+@root
+def test_last_failed_knows_a_spec_whatever_profiles_there_are(alpine: Command, tmp_path: pathlib.Path) -> None:
+    text = "image: alpine\ncommand: ['true']\nprofiles: [p]\n---\nimage: alpine\ncommand: ['false']\n"
+    assert _test(alpine, tmp_path, text + "---\nimage: alpine\ncommand: ['true']\n", "--profile", "p").code == 1
+    assert _marks(_test(alpine, tmp_path, text, "--last-failed")) == ["FAILED x.smoke.yaml:5"]
+
+
+@root
+def test_what_is_no_file_is_none_of_a_folder_s_tests(alpine: Command, tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "a.smoke.yaml")
+    os.mkfifo(tmp_path / "b.yaml")
+    (tmp_path / "c.smoke.yaml").symlink_to("nonesuch")
+    assert b"c.smoke.yaml" in alpine("test", ".", cwd=tmp_path).stderr, "that is a mistake"
+    (tmp_path / "nonesuch").write_text(_simple("true"))
+    assert _marks(alpine("test", "--image", "alpine", ".", cwd=tmp_path)) == ["passed a"]
 
 
 SERVER = """\

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 USAGE = 2
 NO_TESTS = 5
+_PATHS = (
+    "a spec file, FILE:LINE for one spec of it, FILE:LINE[NAME=VALUE] for one of its matrix, a folder, a pattern, or - "
+    "for standard input"
+)
 UNWRITTEN = 3  # where all is well but that somebody waits for a report
 _EPILOG = (
     "Exit code: 0 all passed, 1 some failed, 2 wrong usage or spec, 3 some could not be judged or a report not be "
@@ -62,7 +66,7 @@ def _parser() -> Parser:
     parser = Parser("test", description="Run containers and judge them by what their spec files expect.")
     parser.epilog = _EPILOG
     add = parser.add_argument
-    add("paths", nargs="+", metavar="PATH", help="a spec file, FILE:LINE for one spec of it, or a folder")
+    add("paths", nargs="+", metavar="PATH", help=_PATHS)
     add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
     add("--image", metavar="IMAGE", help="the image for files of container-structure-test, which name none")
     add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")

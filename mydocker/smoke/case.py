@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
-from mydocker.spec.container import ContainerSpec
+from mydocker.smoke.address import Address
+from mydocker.spec.container import STDIN, ContainerSpec
 from mydocker.spec.dependencies import COMPLETED, links
 
 if TYPE_CHECKING:
@@ -35,26 +37,40 @@ class Case(Record):
     options: tuple[str, ...] = ()  # with which it was chosen
     needs: tuple[Need, ...] = ()
     partner: Case | None = None  # the first that needs this one while it runs
+    ordinal: int = 0  # which it is of those in its file that have its name, or have none
+
+    @property
+    def path(self) -> str:
+        """Its file, as a command line names it."""
+        return path_of(self.file)
+
+    @property
+    def address(self) -> Address:
+        """Where it stands: what no other case of a batch has."""
+        return Address(file=self.path, line=self.line, variables=tuple(self.spec.matrix.items()))
 
     @property
     def key(self) -> tuple[str, str]:
-        """What no other case has."""
-        return f"{self.file}:{self.line}", self._variables
+        """Its address, to look it up by."""
+        return f"{self.file}:{self.line}", self.address.brackets
+
+    @property
+    def lasting_key(self) -> tuple[str, str, str, str]:
+        """What tells it from others, wherever it is run from, and when other lines of its file have changed, too."""
+        return os.path.abspath(self.file), self.spec.name or "", str(self.ordinal), self.address.brackets
 
     @property
     def title(self) -> str:
         name = self.spec.name or f"{self.file}:{self.line}"
-        return f"{name} ({self._variables})" if self.spec.matrix else name
+        variables = ", ".join(f"{name}={value}" for name, value in self.spec.matrix.items())
+        return f"{name} ({variables})" if variables else name
 
     @property
     def again(self) -> str:
         """The command that runs this case alone."""
-        chosen = ["-k", " and ".join(self._variables.split(", "))] if self.spec.matrix else []
-        return shlex.join(["mydocker", "test", *self.options, *chosen, f"{self.file}:{self.line}"])
-
-    @property
-    def _variables(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self.spec.matrix.items())
+        address = str(self.address)
+        words = [*self.options, *(["--"] if address.startswith("-") else []), address]
+        return shlex.join(["mydocker", "test", *words])
 
 
 class Finding(Record):
@@ -117,7 +133,14 @@ class Result(Record):
         return self.spans[-1].began if self.spans else 0.0
 
 
-def cases_of(specs: Sequence[ContainerSpec], *, options: tuple[str, ...] = ()) -> list[Case]:
+def path_of(shown: str) -> str:
+    """The file that is SHOWN to people, as a command line names it."""
+    return "-" if shown == STDIN else shown
+
+
+def cases_of(
+    specs: Sequence[ContainerSpec], *, options: tuple[str, ...] = (), ordinals: Sequence[int] = ()
+) -> list[Case]:
     """A case for each of SPECS, with the cases that it needs in it. Raises SpecError if one is not among them."""
     linked = links(specs)
     made: dict[int, Case] = {}
@@ -130,9 +153,8 @@ def cases_of(specs: Sequence[ContainerSpec], *, options: tuple[str, ...] = ()) -
             )
             file, _, line = specs[number].origin.rpartition(":")
             line = line if line.isdigit() else "0"  # from no file
-            made[number] = Case(
-                number=number, spec=specs[number], file=file, line=int(line), options=options, needs=needs
-            )
+            case = Case(number=number, spec=specs[number], file=file, line=int(line), options=options, needs=needs)
+            made[number] = case.replace(ordinal=ordinals[number]) if ordinals else case
         return made[number]
 
     cases = [make(number) for number in range(len(specs))]

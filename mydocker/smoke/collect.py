@@ -7,25 +7,21 @@ import os
 import re
 
 from mydocker.errors import UsageError
-from mydocker.record import TYPE_CHECKING, Record
-from mydocker.smoke.case import Case, cases_of
+from mydocker.record import TYPE_CHECKING
+from mydocker.smoke.address import Address, parse_address
+from mydocker.smoke.case import Case, cases_of, path_of
 from mydocker.spec.document import SIZE_LIMIT
 from mydocker.spec.load import load_files
 from mydocker.spec.profiles import profiles_beside, reduce, take_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from mydocker.spec.container import ContainerSpec
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them
 _STRUCTURE = re.compile(rb"""^[{,\s]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?2\.0\.0""", re.MULTILINE)
-
-
-class _Wanted(Record):
-    """A file, and of its specs only those that begin on one of `lines`, unless there are none."""
-
-    file: str
-    lines: tuple[int, ...] = ()
 
 
 def collect(
@@ -36,39 +32,61 @@ def collect(
     profiles: frozenset[str] = frozenset(),
     warn: Callable[[str], None] | None = None,
 ) -> list[Case]:
-    """The cases of PATHS: files, FILE:LINE (the spec that holds this line), folders, patterns.
+    """The cases of PATHS: files, addresses (address.py), folders, patterns.
 
     Specs with a profile take part if it is one of PROFILES or of the `.env` beside it, or if their line is named.
     WARN: see `load_files`. Raises SpecError with all that is wrong in any file, UsageError for a path that leads to
     nothing.
     """
-    wanted: dict[str, _Wanted] = {}
-    for item in (found for path in paths for found in _files(path, structure=image is not None)):
-        before = wanted.get(item.file)
-        if before is None:
-            wanted[item.file] = item
-        else:
-            both = (*before.lines, *item.lines) if before.lines and item.lines else ()
-            wanted[item.file] = item.replace(lines=both)
+    wanted: dict[str, list[Address]] = {}
+    for address in (found for path in paths for found in _files(path, structure=image is not None)):
+        wanted.setdefault(address.file, []).append(address)
     specs = load_files(list(wanted), environ=environ, image=image, warn=warn)
-    begins = [(spec, *spec.origin.rpartition(":")[::2]) for spec in specs]
-    named = []
-    for _, file, line in begins:
-        starts = [int(start) for _, other, start in begins if other == file]
-        asked = wanted[file].lines if file in wanted else ()
-        named.append(int(line) in {_start_of(each, starts) for each in asked})
+    named = _named(specs, wanted)
     active = profiles | profiles_beside(wanted, environ)
     taking = [take_part(spec, active) or name for spec, name in zip(specs, named, strict=True)]
     kept = reduce(specs, taking)
     chosen = [name for name, takes in zip(named, taking, strict=True) if takes]
-    cases = cases_of(kept, options=("--image", image) if image else ())
-    some = _Wanted(file="", lines=tuple(line for item in wanted.values() for line in item.lines))  # for files included
-    return [case for case, name in zip(cases, chosen, strict=True) if name or not wanted.get(case.file, some).lines]
+    ordinals = [number for number, takes in zip(_ordinals(specs), taking, strict=True) if takes]
+    cases = cases_of(kept, options=("--image", image) if image else (), ordinals=ordinals)
+    whole = {file for file, addresses in wanted.items() if any(address.line is None for address in addresses)}
+    all_whole = len(whole) == len(wanted)  # so are those that they include
+    return [
+        case
+        for case, name in zip(cases, chosen, strict=True)
+        if name or (case.path in whole if case.path in wanted else all_whole)
+    ]
 
 
-def _start_of(line: int, starts: list[int]) -> int:
+def _named(specs: Sequence[ContainerSpec], wanted: Mapping[str, Sequence[Address]]) -> list[bool]:
+    """Which of SPECS an address means by its line. Raises UsageError for variables that none has there."""
+    begins = [(path_of(file), int(line)) for file, _, line in (spec.origin.rpartition(":") for spec in specs)]
+    named = [False] * len(specs)
+    for address in (address for addresses in wanted.values() for address in addresses if address.line is not None):
+        starts = [line for file, line in begins if file == address.file]
+        meant = (address.file, _start_of(address.line or 0, starts))
+        found = [here == meant and address.has(spec.matrix) for here, spec in zip(begins, specs, strict=True)]
+        if starts and not any(found):
+            raise UsageError(f"{address}: no spec there has these variables")
+        named = [old or new for old, new in zip(named, found, strict=True)]
+    return named
+
+
+def _start_of(line: int, starts: Sequence[int]) -> int:
     """Where the spec begins that holds LINE."""
-    return max((start for start in starts if start <= line), default=starts[0])
+    return max((start for start in starts if start <= line), default=min(starts, default=0))
+
+
+def _ordinals(specs: Sequence[ContainerSpec]) -> list[int]:
+    """Of each spec, which it is of those in its file that have its name, or have none; all of one matrix are one."""
+    seen: dict[tuple[str, str | None], list[str]] = {}
+    found = []
+    for spec in specs:
+        file, _, line = spec.origin.rpartition(":")
+        lines = seen.setdefault((file, spec.name), [])
+        lines += [line] if line not in lines else []
+        found.append(lines.index(line))
+    return found
 
 
 def files_of(paths: Iterable[str]) -> Iterator[str]:
@@ -76,15 +94,15 @@ def files_of(paths: Iterable[str]) -> Iterator[str]:
     yield from dict.fromkeys(found.file for path in paths for found in _files(path))
 
 
-def _files(path: str, *, structure: bool = False) -> Iterator[_Wanted]:
+def _files(path: str, *, structure: bool = False) -> Iterator[Address]:
     if os.path.isdir(path):
-        yield from (_Wanted(file=found) for found in _below(path, structure=structure))
+        yield from (Address(file=found) for found in _below(path, structure=structure))
         return
-    file, _, line = path.rpartition(":")
-    if path == "-" or os.path.lexists(path):
-        yield _Wanted(file=path)
-    elif line.isascii() and line.isdigit() and os.path.lexists(file):
-        yield _Wanted(file=file, lines=(int(line),))
+    address = parse_address(path)
+    if _is_file(path):
+        yield Address(file=path)
+    elif address and _is_file(address.file):
+        yield address
     else:
         found = sorted(glob.glob(path, recursive=True))
         if not found:
@@ -92,17 +110,26 @@ def _files(path: str, *, structure: bool = False) -> Iterator[_Wanted]:
         yield from (item for name in found for item in _files(name, structure=structure))
 
 
+def _is_file(path: str) -> bool:
+    return path == "-" or os.path.lexists(path)
+
+
 def _below(folder: str, *, structure: bool) -> Iterator[str]:
     """The tests in FOLDER; with STRUCTURE, there is an image for files of container-structure-test, too."""
     for directory, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in (os.path.join(directory, name) for name in sorted(files)):
-            if path.endswith(SUFFIXES) or (structure and _is_structure(path)):
+            # a FIFO would be waited for
+            if (path.endswith(SUFFIXES) and not _is_special(path)) or (structure and _is_structure(path)):
                 yield path
 
 
+def _is_special(path: str) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
 def _is_structure(path: str) -> bool:
-    if not path.endswith(STRUCTURE_SUFFIXES):
+    if not path.endswith(STRUCTURE_SUFFIXES) or _is_special(path):
         return False
     try:
         with open(path, "rb") as file:

@@ -82,28 +82,28 @@ def by_tags(cases: Iterable[Case], words: str) -> list[Case]:
 
 
 class Memory:
-    """What failed the last time, in a file: `[[absolute file, title], …]`. One that cannot be read is empty."""
+    """What failed the last time, in a file: a list of their lasting keys. One that cannot be read is empty."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.failed: set[tuple[str, str]] = set()
+        self.failed: set[tuple[str, str, str, str]] = set()
         try:
             with open(path, encoding="utf-8") as file:
-                self.failed = {(str(name), str(title)) for name, title in json.load(file)}
+                self.failed = {(str(f), str(n), str(o), str(v)) for f, n, o, v in json.load(file)}
         except (OSError, ValueError, TypeError):
             pass
 
     def select(self, cases: Sequence[Case]) -> list[Case]:
         """Those that failed the last time they ran; all, if none of them did."""
-        return [case for case in cases if _key(case) in self.failed] or [*cases]
+        return [case for case in cases if case.lasting_key in self.failed] or [*cases]
 
     def keep(self, results: Iterable[Result]) -> None:
         """Write down how these ended; what did not run now stays as it was. A failure to write is of no matter."""
         for result in results:
             if result.verdict in (FAILED, ERROR):
-                self.failed.add(_key(result.case))
+                self.failed.add(result.case.lasting_key)
             elif result.attempts:
-                self.failed.discard(_key(result.case))
+                self.failed.discard(result.case.lasting_key)
         temporary = f"{self.path}.{os.getpid()}"
         try:
             with open(temporary, "w", encoding="utf-8") as file:
@@ -111,7 +111,3 @@ class Memory:
             os.replace(temporary, self.path)
         except OSError:
             pass
-
-
-def _key(case: Case) -> tuple[str, str]:
-    return os.path.abspath(case.file), case.title

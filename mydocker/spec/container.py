@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mydocker.spec.port import Port
     from mydocker.spec.seccomp import Profile
 
+STDIN = "<stdin>"  # what a file is called that comes through standard input
 NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
 
 

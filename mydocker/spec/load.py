@@ -7,6 +7,7 @@ import os
 from mydocker.errors import SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.assemble import assemble, contradictions
+from mydocker.spec.container import STDIN
 from mydocker.spec.dependencies import links
 from mydocker.spec.extend import find_base, merge, open_beside, placed, read_include
 from mydocker.spec.fields import FIELDS
@@ -87,7 +88,7 @@ def load_values(
 
 def _load(path: str, environ: collections.abc.Mapping[str, str], library: Library) -> list[ContainerSpec]:
     """The specs of one file; what is wrong with it is with the library."""
-    shown = "<stdin>" if path == "-" else path
+    shown = STDIN if path == "-" else path
     try:
         source = library.open(path, shown, environ=environ)
     except UsageError as error:
