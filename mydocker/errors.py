@@ -73,3 +73,8 @@ class CommandNotExecutableError(LaunchError):
     """The container's command exists and cannot be executed."""
 
     exit_code = 126
+
+
+def printable(text: str) -> str:
+    """TEXT on one line, harmless to a terminal: messages repeat the words of images, registries and containers."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

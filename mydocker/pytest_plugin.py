@@ -39,8 +39,8 @@ class SmokeFile(pytest.File):
         self.results: dict[tuple[str, str], Result] = {}
 
     def collect(self) -> Iterable[pytest.Item]:
+        from mydocker.errors import printable
         from mydocker.smoke.collect import collect
-        from mydocker.smoke.textreport import plain
         from mydocker.spec.profiles import active_profiles
 
         shown = os.path.relpath(self.path, self.config.invocation_params.dir)
@@ -51,7 +51,7 @@ class SmokeFile(pytest.File):
             raise self.CollectError(str(error)) from None
         for case in cases:
             named = case.spec.name or case.spec.matrix
-            name = plain(case.title) if named else f"line {case.line}"
+            name = printable(case.title) if named else f"line {case.line}"
             yield SmokeItem.from_parent(self, name=name.replace("::", ":"), case=case)
 
     def result_of(self, case: Case) -> Result:

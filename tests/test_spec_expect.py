@@ -109,5 +109,22 @@ def test_a_mistake_has_its_place(tmp_path: pathlib.Path, expect: str, place: str
     assert words in problem
 
 
+@pytest.mark.parametrize(
+    ("expect", "within"),
+    [
+        ("{ports: {80: listening}}", 10),
+        ("{process: {x: running}}", 10),
+        ("{http: {http://x/: {status: 200}}}", 10),
+        ("{http: {http://x/: {status: 200}}, within: 1m}", 60),
+        ("{files: [{path: /x}], within: 500ms}", 0.5),
+        ("{files: [{path: /x}], stdout: [x]}", None),
+    ],
+)
+def test_how_long_is_waited(tmp_path: pathlib.Path, expect: str, within: float | None) -> None:
+    (tmp_path / "x.yaml").write_text(f"image: x\nexpect: {expect}\n")
+    [spec] = load_files([str(tmp_path / "x.yaml")], environ={})
+    assert spec.expect and spec.expect.within == within
+
+
 def test_all_mistakes_come_at_once(tmp_path: pathlib.Path) -> None:
     assert len(_problems(tmp_path, "{stdout: [], stderr: {}, exit_code: x, files: [{path: y}, {}]}")) == 5

@@ -109,6 +109,14 @@ def test_a_dependency_that_is_not_required_may_be_missing(tmp_path: pathlib.Path
     assert _of(tmp_path, _spec("a", "depends_on: {b: {condition: service_started, required: false}}")) == [()]
 
 
+def test_a_matrix_has_a_limit(tmp_path: pathlib.Path) -> None:
+    ten = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
+    assert len(_load(tmp_path, f"image: x\nmatrix: {{A: {ten}, B: {ten}, C: {ten}}}\n")) == 1000
+    more = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]"  # 7 * 11 * 13 is 1001
+    text = f"image: x\nmatrix: {{A: {more}, B: [0, 1, 2, 3, 4, 5, 6], C: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}}\n"
+    assert _problems(tmp_path, text) == ["1.yaml:2:9: more than 1000 combinations"]
+
+
 def test_a_matrix_depends_on_its_own_variant(tmp_path: pathlib.Path) -> None:
     variants = "matrix: {V: [1, 2]}"
     both = "---\n".join([_spec("db", variants), _spec("web", f"{variants}, depends_on: [db]")])

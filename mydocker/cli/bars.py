@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-from mydocker.cli.output import printable
+from mydocker.errors import printable
 from mydocker.image.progress import Step
 from mydocker.reference import Digest
 

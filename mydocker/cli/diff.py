@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from mydocker.cli.output import printable
 from mydocker.cli.parser import Parser
 from mydocker.cli.table import add_format, show, show_json
+from mydocker.errors import printable
 from mydocker.image.store import Store
 from mydocker.runtime import kept
 from mydocker.runtime.kept import Kept

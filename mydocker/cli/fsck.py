@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from mydocker.cli import NEGATIVE
-from mydocker.cli.output import printable
 from mydocker.cli.parser import Parser
-from mydocker.errors import StoreError
+from mydocker.errors import StoreError, printable
 from mydocker.image import fsck, lock, restore
 from mydocker.image.fsck import Damage
 from mydocker.image.store import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from mydocker.errors import MydockerError, SpecError
+from mydocker.errors import MydockerError, SpecError, printable
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,8 +34,3 @@ def name_memory_kill(outcome: Outcome) -> None:
     """A command that the kernel killed for its memory says nothing, and its 137 could be any kill's."""
     if outcome.oom_killed and outcome.signal:
         say("mydocker: out of memory: the container needed more than its memory limit")
-
-
-def printable(text: str) -> str:
-    """TEXT on one line, harmless to a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

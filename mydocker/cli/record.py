@@ -7,9 +7,9 @@ import os
 import shlex
 
 from mydocker import errors
-from mydocker.cli.output import printable, say
+from mydocker.cli.output import say
 from mydocker.cli.run import working_directory
-from mydocker.errors import HostError, MydockerError, UsageError
+from mydocker.errors import HostError, MydockerError, UsageError, printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits
 from mydocker.smoke.case import Case

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from mydocker.cli.output import printable
+from mydocker.errors import printable
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

@@ -80,7 +80,7 @@ def _parser() -> Parser:
         choices=onfailure.CHOICES,
         help="keep: keep what a failed container wrote, see 'mydocker diff'; shell: a shell there (one at a time)",
     )
-    add("--shuffle", metavar="SEED", type=_seed, help="run in another order, --shuffle=SEED in the same one again")
+    add("--shuffle", metavar="[=SEED]", type=_seed, help="run in another order; with =SEED in the same one again")
     add("--timeout", metavar="DURATION", help="end the whole batch after this time")
     add(
         "--report",

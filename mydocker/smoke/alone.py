@@ -13,7 +13,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.signals import send, signal
 from mydocker.smoke import fresh
 from mydocker.smoke.case import Case
-from mydocker.smoke.underway import Underway
+from mydocker.smoke.underway import INSIST, Underway
 from mydocker.smoke.worker import Worker, work
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from mydocker.smoke.case import Finding
     from mydocker.spec.container import ContainerSpec
-
-INSIST = 100  # milliseconds after which a container that was asked to end is asked again, and so killed (supervise.py)
 
 
 def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool) -> Finding:
@@ -70,7 +68,7 @@ def _end(run: Underway) -> None:
     ended.register(run.worker.pidfd, select.POLLIN)
     try:
         send(run.worker.pidfd, signal.SIGINT)
-        while not ended.poll(INSIST):
+        while not ended.poll(INSIST * 1000):
             for descriptor in run.heard:
                 run.hear(descriptor)
             send(run.worker.pidfd, signal.SIGINT)

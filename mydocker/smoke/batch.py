@@ -18,14 +18,13 @@ from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Result, Span
 from mydocker.smoke.crew import Crew
 from mydocker.smoke.judge import judge
 from mydocker.smoke.schedule import Schedule
-from mydocker.smoke.underway import Underway
+from mydocker.smoke.underway import INSIST, Underway
 from mydocker.smoke.worker import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 INTERRUPTED = "interrupted"
-INSIST = 0.1  # seconds after which a container that was asked to end is asked again, and so killed (supervise.py)
 
 
 class Limits(Record):

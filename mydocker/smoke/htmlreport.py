@@ -11,11 +11,12 @@ import math
 import time
 from html import escape
 
+from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure, Result
 from mydocker.smoke.data import clean, counts
 from mydocker.smoke.htmlstyle import STYLE
-from mydocker.smoke.textreport import plain, plural, summary
+from mydocker.smoke.textreport import plural, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -154,4 +155,4 @@ def _output(result: Result, name: str, *, shown: bool) -> str:
 
 def _shown(text: str) -> str:
     """TEXT, of anybody's, as HTML; its lines stay lines."""
-    return "\n".join(escape(plain(clean(line).replace("\t", "    "))) for line in text.split("\n"))
+    return "\n".join(escape(printable(clean(line).replace("\t", "    "))) for line in text.split("\n"))

@@ -6,11 +6,11 @@ import json
 import re
 from contextlib import suppress
 
-from mydocker.errors import UsageError
+from mydocker.errors import UsageError, printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, Result
 from mydocker.smoke.data import as_data, clean, counts
-from mydocker.smoke.textreport import lines_of, plain, summary
+from mydocker.smoke.textreport import lines_of, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ def _annotation(place: str, result: Result, message: str) -> str:
 
 def _data(words: str) -> str:
     """Whoever writes the report to a terminal is to read it there, not to have it commanded; lines stay lines."""
-    lines = "\n".join(plain(line) for line in clean(words).split("\n"))
+    lines = "\n".join(printable(line) for line in clean(words).split("\n"))
     return lines.replace("%", "%25").replace("\n", "%0A")
 
 

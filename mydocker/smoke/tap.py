@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import PASSED, SKIPPED, Result
 from mydocker.smoke.data import clean
-from mydocker.smoke.textreport import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,4 +52,4 @@ def _escaped(title: str) -> str:
 
 
 def _line(text: str) -> str:
-    return plain(" ".join(clean(text).split()))
+    return printable(" ".join(clean(text).split()))

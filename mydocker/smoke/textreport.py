@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure, Result
 
@@ -18,7 +19,7 @@ def lines_of(result: Result) -> Iterator[str]:
     tries = f", attempt {result.attempts}" if result.attempts > 1 else ""
     ran = result.attempts > 0 and result.verdict != SKIPPED
     took = f"  {result.finding.seconds:.2f} s{tries}" if ran else ""
-    yield f"{_MARKS[result.verdict]} {plain(result.case.title)}".ljust(_COLUMN if took else 0) + took
+    yield f"{_MARKS[result.verdict]} {printable(result.case.title)}".ljust(_COLUMN if took else 0) + took
     if result.reason:
         yield from _block("", result.reason)
     for failure in result.failures:
@@ -28,12 +29,12 @@ def lines_of(result: Result) -> Iterator[str]:
         if result.finding.kept:
             yield f"    kept:     mydocker diff {result.finding.kept}"
         if result.finding.not_kept:
-            yield f"    not kept: {plain(result.finding.not_kept)}"
-        yield f"    again:    {plain(result.case.again)}"
+            yield f"    not kept: {printable(result.finding.not_kept)}"
+        yield f"    again:    {printable(result.case.again)}"
 
 
 def _failure(failure: Failure) -> Iterator[str]:
-    yield f"    {plain(failure.place)}: {plain(failure.about)}"
+    yield f"    {printable(failure.place)}: {printable(failure.about)}"
     yield from _block("expected:", failure.expected)
     yield from _block("actual:", failure.actual)
 
@@ -43,7 +44,7 @@ def _block(head: str, text: str) -> Iterator[str]:
     indent = 6 if head else 4
     for number, line in enumerate(text.splitlines() or [""]):
         left = head if number == 0 else ""
-        yield (" " * indent + left.ljust(10 if head else 0) + plain(line)).rstrip()
+        yield (" " * indent + left.ljust(10 if head else 0) + printable(line)).rstrip()
 
 
 def _outputs(result: Result) -> Iterator[str]:
@@ -53,7 +54,7 @@ def _outputs(result: Result) -> Iterator[str]:
         if lines and name not in {failure.about for failure in result.failures}:
             more = f" (the last {LAST_LINES} lines of {len(lines)})" if len(lines) > LAST_LINES else ""
             yield f"    {name}{more}:"
-            yield from (f"      {plain(line[:200])}" for line in lines[-LAST_LINES:])
+            yield from (f"      {printable(line[:200])}" for line in lines[-LAST_LINES:])
 
 
 def summary(results: Sequence[Result], *, seconds: float) -> str:
@@ -66,8 +67,3 @@ def summary(results: Sequence[Result], *, seconds: float) -> str:
 def plural(verdict: str, count: int) -> str:
     """`2 errors`: the only verdict that is a noun."""
     return "errors" if verdict == ERROR and count > 1 else verdict
-
-
-def plain(text: str) -> str:
-    """TEXT without what could command a terminal; it may be a container's own words."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mydocker.smoke.worker import Worker
 
 KEPT = 8 << 20  # bytes of each output
+INSIST = 0.1  # seconds after which a container that was asked to end is asked again, and so killed (supervise.py)
 COURTESY = 1.0  # seconds between asking a container whose expectations hold to end, and killing it
 TOLD = ("problem", "hint", "kind", "exit_code", "kept", "not_kept")  # by a worker, of a Finding
 _CHUNK = 1 << 16
@@ -119,7 +120,7 @@ class Underway:
         self.news = False
         if self.asked and self.patience() == 0:  # it did not end when it was asked to
             send(self.worker.pidfd, signal.SIGINT)
-            self.due = time.monotonic() + COURTESY / 10
+            self.due = time.monotonic() + INSIST
         elif self.within is not None and self.live is None:
             self._judge()
 
