@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mydocker.kernel.clib import UnsignedLong, function
 
+STANDING_BY = "mydocker-init"  # how a process of ours is called that stays among those of an image
+
 
 def retitle(title: str) -> None:
     """Show TITLE as this process's command line, and nothing as its environment.

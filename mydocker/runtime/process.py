@@ -77,9 +77,9 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
     import_ahead(plan, given.terminal)
     if plan.init or plan.before:  # we shall stand by among processes of the image
-        from mydocker.kernel.title import retitle
+        from mydocker.kernel.title import STANDING_BY, retitle
 
-        retitle("mydocker-init")
+        retitle(STANDING_BY)
     attributes = -1
     if plan.exec_label:
         from mydocker.runtime import labels

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from mydocker.kernel.title import STANDING_BY
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -30,21 +31,6 @@ def pid_of(process: int) -> int | None:
         fields = dict(line.split(":", 1) for line in file if ":" in line)
     pid = int(fields.get("Pid", "-1"))
     return pid if pid > 0 else None
-
-
-def has_begun(process: int, *, init: bool) -> bool:
-    """Whether the command of the container whose first process is PROCESS, a pidfd, has been executed, all that comes
-    before it being over. With an INIT of ours, which stays, this cannot be told, and it is true. Raises
-    ProcessLookupError if it has ended."""
-    pid = pid_of(process)
-    if pid is None:
-        raise ProcessLookupError
-    try:
-        return init or not _is_ours(pid)
-    except FileNotFoundError:  # no file is executed any more
-        raise ProcessLookupError from None
-    except PermissionError:  # of ours, or one that has become another user: what it was called with tells (proc(5))
-        return _arguments(pid) != _arguments(os.getpid())
 
 
 def list_processes(process: int, namespaces: Mapping[str, int]) -> list[Process]:
@@ -90,9 +76,9 @@ def _is_ours(pid: int) -> bool:
     """Whether it still is, or always will be, a fork of this program: before its execve(2), or as --init."""
     ours, theirs = os.stat("/proc/self/exe"), os.stat(f"/proc/{pid}/exe")
     same_file = (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
-    return same_file and _arguments(pid) == _arguments(os.getpid())
+    return same_file and _arguments(pid) in (_arguments(os.getpid()), STANDING_BY.encode())
 
 
 def _arguments(pid: int) -> bytes:
     with open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read(1 << 16)
+        return file.read(1 << 16).rstrip(b"\0")

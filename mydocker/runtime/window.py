@@ -10,6 +10,7 @@ look.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from mydocker.runtime.ownership import Ownership
     from mydocker.runtime.plan import LaunchPlan
 
-_MOST = 10  # descriptors that are handed out: three, and of each kind of namespace one
+_MOST = 11  # descriptors that are handed out: four, and of each kind of namespace one
 
 
 class View(Record):
     """Descriptors of the root (O_PATH), the scratch directory and the first process of a container made by `plan`.
 
+    `begun` is readable once its command has been executed, after all that comes before it, or never will be.
     `namespaces` are descriptors as well, by name: as long as it runs, of all that are its own. `ownership` tells whose
     files are, where the kernel does not.
     """
@@ -39,10 +41,21 @@ class View(Record):
     root: int
     scratch: int
     process: int
+    begun: int
     namespaces: Mapping[str, int]
     plan: LaunchPlan
-    ownership: Ownership | None
+    ownership: Ownership | None = None
     outcome: Outcome | None = None  # once it has ended
+
+    def has_begun(self) -> bool:
+        """Whether the command has been executed. Raises ProcessLookupError if the container has ended."""
+        poll = select.poll()
+        for descriptor in (self.process, self.begun):
+            poll.register(descriptor, select.POLLIN)
+        ready = [descriptor for descriptor, _ in poll.poll(0)]
+        if self.process in ready:
+            raise ProcessLookupError
+        return self.begun in ready
 
 
 class Window:
@@ -107,15 +120,20 @@ class Window:
             self.watcher = 0
 
     def hand_out(self, root: int, run_dir: str) -> None:
-        """In the child, when the tree is complete and before the root changes."""
+        """In the child, when the tree is complete and before the root changes.
+
+        The other end of `begun` stays open here until execve(2), and in nobody else: not in an init of ours, which
+        closes all, nor in what is executed before the command.
+        """
         scratch = os.open(f"{run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         process = os.pidfd_open(os.getpid())
+        begun, _ = os.pipe()
         links = [f"/proc/self/ns/{'mnt' if kind == 'mount' else kind}" for kind in self.kinds]
         namespaces = [os.open(link, os.O_RDONLY | os.O_CLOEXEC) for link in links]
-        rights = struct.pack(f"{3 + len(namespaces)}i", root, scratch, process, *namespaces)
+        rights = struct.pack(f"{4 + len(namespaces)}i", root, scratch, process, begun, *namespaces)
         for channel in self.theirs:
             channel.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        for descriptor in (scratch, process, *namespaces):
+        for descriptor in (scratch, process, begun, *namespaces):
             os.close(descriptor)
 
     def use(self, plan: LaunchPlan, outcome: Outcome) -> None:
@@ -130,10 +148,10 @@ class Window:
                     os.close(descriptor)
 
     def _view(self, plan: LaunchPlan, descriptors: tuple[int, ...]) -> View:
-        root, scratch, process, *namespaces = descriptors
+        root, scratch, process, begun, *namespaces = descriptors
         own = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in _own_kinds(plan)}
-        ownership = by_archive(plan, root=root, scratch=scratch)
-        return View(root=root, scratch=scratch, process=process, namespaces=own, plan=plan, ownership=ownership)
+        view = View(root=root, scratch=scratch, process=process, begun=begun, namespaces=own, plan=plan)
+        return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
 
 
 def _own_kinds(plan: LaunchPlan) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from functools import partial
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.httpask import Asking
-from mydocker.runtime.processes import has_begun, list_processes
+from mydocker.runtime.processes import list_processes
 from mydocker.runtime.sockets import listening
 from mydocker.smoke.facts import file_facts
 
@@ -48,7 +48,7 @@ class Watcher:
         """Until the container has ended, or we are."""
         try:
             while True:
-                began = {"began": True} if has_begun(view.process, init=view.plan.init) else {}
+                began = {"began": True} if view.has_begun() else {}
                 health = self.health.facts if self.health else {}
                 self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | health | began)
                 self._ask(view)
