@@ -12,7 +12,7 @@ from lab.documents import EVERYTHING
 from mydocker.record import Record
 from mydocker.spec.container import ContainerSpec
 from mydocker.spec.document import write_documents
-from mydocker.spec.expectation import KEYS as EXPECT_KEYS
+from mydocker.spec.expectwords import EXPECT
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.load import load_files
 from mydocker.spec.normal import normal_form
@@ -60,7 +60,7 @@ def test_the_table_has_every_key() -> None:
     elsewhere = ("image", "rootfs", "env_file", "expect", "uts", "extends", "include")
     for row in FIELDS:
         assert row.key in elsewhere or any(f"\n{row.key}:" in text for text in EVERYTHING), row.key
-    for key in EXPECT_KEYS:
+    for key in EXPECT:
         assert any(f"\n  {key}:" in text for text in EVERYTHING), key
 
 

@@ -13,6 +13,7 @@ from lab.command import command
 from lab.documents import EVERYTHING
 
 from mydocker.errors import SpecError
+from mydocker.spec.expectwords import ANSWER, CHANGES, EXPECT, FILE, MATCHERS, METADATA, REQUEST
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.help import reference
 from mydocker.spec.load import load_files
@@ -67,6 +68,9 @@ GOOD = (
     "image: a\nulimits: [nofile=5]",
     "image: a\nextra_hosts: {a: [1.2.3.4, '::1'], b: 1.2.3.4}",
     "rootfs: /\nexpect: {stdout: ''}",
+    "image: ~\nrootfs: /",
+    "image: a\nexpect: {within: 5s, files: [{path: /x, exists: 'no'}]}",
+    "image: a\nexpect: {http: {'http://a/': {status: 200, allow-insecure: 'Yes'}}}",
     "services: {a: {image: b}}",
     "schemaVersion: 2.0.0\ncommandTests: [{name: x, command: y}]",
 )
@@ -131,6 +135,11 @@ BAD = (
     "image: a\nexpect: {ports: {'tcp:80': open}}",
     "image: a\nexpect: {process: {nginx: {run: true}}}",
     "image: a\nexpect: {http: {'http://a/': {}}}",
+    "image: a\nexpect: {within: 5s}",
+    "image: a\nexpect: {within: 5s, exit_code: 0}",
+    "image: ~",
+    "extends: ~",
+    "image: ~\nrootfs: ~",
     "image: a\nexpect: {http: {'http://a/': {method: GET}}}",
     "image: a\nexpect: {http: {'http://a/': {status: 200, head: x}}}",
     "services: [a]",
@@ -148,6 +157,14 @@ def test_what_the_loader_takes_is_valid(text: str, here: Path) -> None:
 def test_what_is_not_valid_the_loader_refuses(text: str) -> None:
     assert not _loads(text)
     assert _messages(yaml.safe_load(text)) != []
+
+
+@pytest.mark.parametrize("text", [text for text in EVERYTHING if "expect" in text])
+def test_each_word_that_is_expected_is_explained_to_editors(text: str) -> None:
+    """In the schema, a line of help stands where the word stands in a document."""
+    expect = schema()["$defs"]["container"]["properties"]["expect"]["anyOf"][0]
+    for word in yaml.safe_load(text)["expect"]:
+        assert expect["properties"][word]["description"] == EXPECT[word].help
 
 
 @pytest.mark.parametrize("field", [field for field in FIELDS if field.choices], ids=lambda field: field.key)
@@ -169,3 +186,6 @@ def test_the_reference_of_the_readme_is_that_of_the_table() -> None:
     assert text.split("<!-- reference -->\n")[1].split("<!-- end of reference -->")[0] == reference()
     for field in FIELDS:
         assert f"| `{field.key}` |" in reference()
+    for table in (EXPECT, FILE, CHANGES, METADATA, ANSWER, REQUEST, MATCHERS):
+        for word in table:
+            assert f"| `{word}` |" in reference()

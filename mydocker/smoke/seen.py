@@ -5,6 +5,7 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.decisive import decisive_lines
 from mydocker.smoke.matching import describe, shown
+from mydocker.spec.expectwords import STATES
 
 if TYPE_CHECKING:
     from typing import Any
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from mydocker.smoke.case import Finding
     from mydocker.spec.expect import Check
 
-STATES = {"ports": ("listening", "closed"), "process": ("running", "absent")}
 LISTED = 10  # names, at most
 
 

@@ -6,6 +6,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
 from mydocker.spec.expect import LIVE, PATIENCE, RUNNING, Check, Expect, Matcher, Request
+from mydocker.spec.expectwords import CHANGES, EXPECT, FILE, FILE_TYPES, of_kind
 from mydocker.spec.later import nearest
 from mydocker.spec.matcher import read_matcher, read_pattern
 from mydocker.spec.metadata import read_metadata
@@ -19,19 +20,8 @@ if TYPE_CHECKING:
     from mydocker.spec.fields import Field
     from mydocker.spec.reading import Reading
 
-PLAIN = {
-    "exit_code": "exit",
-    "timed_out": "boolean",
-    "oom_killed": "boolean",
-    "duration": "duration",
-    "max_memory": "size",
-}
-OUTPUT = ("stdout", "stderr")
-KEYS = (*PLAIN, *OUTPUT, "files", "changes", "metadata", *RUNNING, "within")
-
-FILE_KEYS = ("path", "exists", "type", "mode", "owner", "group", "size", "contents", "sha256")
-FILE_TYPES = ("file", "directory", "symlink", "fifo", "socket", "character-device", "block-device")
-CHANGE_OPERATORS = {"only": "globs", "include": "some-glob", "exclude": "no-glob"}
+PLAIN = {word: EXPECT[word].kind for word in of_kind(EXPECT, "exit", "boolean", "duration", "size")}
+OUTPUT = of_kind(EXPECT, "text")
 
 
 def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
@@ -43,7 +33,7 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
     requests: list[Request] = []
     within = None
     for key, value in node.entries:
-        if is_null(value) and key.text in KEYS:
+        if is_null(value) and key.text in EXPECT:
             reading.refuse(key, f"{key.text} is empty, which asserts nothing")
         elif key.text == "within":
             within = reading.word(value, words.timeout)
@@ -76,7 +66,7 @@ def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Reque
         readers = {"ports": live.read_ports, "process": live.read_process, "http": live.read_http}
         yield from readers[key.text](node, reading)
     else:
-        reading.refuse(key, unknown_key(key.text, nearest(key.text, KEYS)))
+        reading.refuse(key, unknown_key(key.text, nearest(key.text, EXPECT)))
 
 
 def _check(node: Node, about: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
@@ -106,7 +96,7 @@ def _files(node: Node, reading: Reading) -> Iterator[Check]:
 
 def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
     """That it is there comes first, and is implied by any other check of it."""
-    members = reading.members(node, FILE_KEYS)
+    members = reading.members(node, FILE)
     path = reading.word(members["path"], _absolute) if "path" in members else None
     if not path:
         if "path" not in members:
@@ -116,8 +106,8 @@ def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
     yield from _check(
         members.get("exists", members["path"]), ("files", path, "exists"), Matcher(op="equal", want=exists)
     )
-    for name in FILE_KEYS[2:]:
-        if name not in members:
+    for name in FILE:
+        if name not in members or name in ("path", "exists"):
             continue
         if not exists:
             reading.refuse(members[name], f"{name} of a file that is not to exist")
@@ -137,14 +127,14 @@ def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
 def _changes(node: Node, reading: Reading) -> Iterator[Check]:
     """What the container wrote. `only: []` is no empty assertion: nothing may have changed."""
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, f"want a mapping with {', '.join(CHANGE_OPERATORS)}: patterns such as /tmp/**")
+        reading.refuse(node, f"want a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
         return
-    for name, value in reading.members(node, CHANGE_OPERATORS).items():
+    for name, value in reading.members(node, CHANGES).items():
         if not isinstance(value, Sequence) or (not value.items and name != "only"):
             reading.refuse(value, "want a list of patterns such as /tmp/**")
             continue
         globs = tuple(reading.word(item, _absolute) for item in value.items)
-        yield from _check(value, ("changes",), Matcher(op=CHANGE_OPERATORS[name], want=globs))
+        yield from _check(value, ("changes",), Matcher(op=CHANGES[name].kind, want=globs))
 
 
 def _absolute(word: str, place: words.Place) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.spec.expecthelp import expect_reference
 from mydocker.spec.fields import FIELDS, SWITCHES, Field, Switch
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def key_help() -> str:
 
 
 def reference() -> str:
-    """The keys of a spec file, with the flags of `run`, as tables in Markdown: the reference in README.md."""
+    """The keys of a spec file, with the flags of `run`, and the words of `expect`: the reference in README.md."""
     parts = []
     for group in dict.fromkeys(field.group for field in FIELDS):
         lines = [f"### {group.capitalize()}", "", "| key | `run` | |", "|---|---|---|"]
@@ -54,7 +55,7 @@ def reference() -> str:
             text = _text(rows[0]) if flags else rows[0].help
             lines.append(f"| `{key}` | {flags} | {text.replace('|', chr(92) + '|')} |")
         parts.append("\n".join([*lines, ""]))
-    return "\n".join(parts)
+    return "\n".join([*parts, expect_reference()])
 
 
 def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:

@@ -11,6 +11,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
 from mydocker.spec.expect import Check, Matcher, Request
+from mydocker.spec.expectwords import ANSWER, REQUEST, STATES
 from mydocker.spec.matcher import read_matcher, read_pattern
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.port import parse_number
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from mydocker.spec.reading import Reading
 
 PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
-STATES = {"ports": {"listening": True, "closed": False}, "process": {"running": True, "absent": False}}
-ANSWER = ("status", "headers", "body")
-OPTIONS = (
-    *("method", "request-headers", "request-body", "timeout", "no-follow-redirects", "allow-insecure"),
-    *("username", "password"),
-)
 NAME_LIMIT = 255
 
 
@@ -79,7 +74,7 @@ def read_http(node: Node, reading: Reading) -> Iterator[Check | Request]:
             reading.refuse(value, f"want a mapping with {', '.join(ANSWER)}")
             continue
         before = len(reading.problems)
-        members = reading.members(value, (*ANSWER, *OPTIONS))
+        members = reading.members(value, (*ANSWER, *REQUEST))
         if not members.keys() & set(ANSWER) and len(reading.problems) == before:
             reading.refuse(value, f"nothing is expected of the answer: want {', '.join(ANSWER)}")
         if not url:

@@ -14,6 +14,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.duration import parse_duration
 from mydocker.spec.expect import Matcher
+from mydocker.spec.expectwords import EVERYTHING, MATCHERS, NUMBERS, of_kind
 from mydocker.spec.jsonpath import read_path
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.size import parse_size
@@ -27,20 +28,10 @@ if TYPE_CHECKING:
 
 ORDER = ("gt", "ge", "lt", "le")
 LOGIC = ("not", "and", "or")
-TEXT = (
-    *("equal", "contain-substring", "contain-element", "contain-elements", "match-regexp", "have-len"),
-    *("have-prefix", "have-suffix", "semver-constraint", "gjson"),
-    *ORDER,
-    *LOGIC,
-)
-OPERATORS = {
-    "text": TEXT,
-    "json": TEXT,
-    "number": ("equal", *ORDER, *LOGIC),
-    "exit": ("equal", *ORDER, *LOGIC),
-    "duration": ("equal", *ORDER, *LOGIC),
-    "size": ("equal", *ORDER, *LOGIC),
-    "boolean": ("equal",),
+OPERATORS = {  # of each kind of value
+    **dict.fromkeys(("text", "json"), tuple(MATCHERS)),
+    **dict.fromkeys(("number", "exit", "duration", "size"), of_kind(MATCHERS, EVERYTHING, NUMBERS)),
+    "boolean": of_kind(MATCHERS, EVERYTHING),
 }
 _CONSTRAINT = re.compile(r"(?:=|!=|>=|<=|>|<|~|\^)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?")
 _YAML_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}  # YAML 1.2, section 10.2

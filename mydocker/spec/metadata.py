@@ -7,6 +7,7 @@ from functools import partial
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.expect import Check, Matcher
+from mydocker.spec.expectwords import METADATA, of_kind
 from mydocker.spec.matcher import read_matcher
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 
@@ -15,19 +16,17 @@ if TYPE_CHECKING:
 
     from mydocker.spec.reading import Reading
 
-TEXTS = ("user", "workdir")
-LISTS = ("entrypoint", "cmd")  # as a whole
-SETS = ("exposed_ports", "volumes")  # each of these
-MAPPINGS = ("env", "labels")
-KEYS = (*MAPPINGS, *LISTS, *SETS, *TEXTS)
+LISTS = of_kind(METADATA, "words")  # as a whole
+SETS = of_kind(METADATA, "members")  # each of these
+MAPPINGS = of_kind(METADATA, "named")
 
 
 def read_metadata(node: Node, reading: Reading) -> Iterator[Check]:
     """The checks of the whole mapping."""
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, f"want a mapping with {', '.join(KEYS)}")
+        reading.refuse(node, f"want a mapping with {', '.join(METADATA)}")
         return
-    for name, value in reading.members(node, KEYS).items():
+    for name, value in reading.members(node, METADATA).items():
         if name in MAPPINGS:
             yield from _named(name, value, reading)
         elif name in SETS:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.expect import Request
-from mydocker.spec.expectation import CHANGE_OPERATORS, OUTPUT, PLAIN
+from mydocker.spec.expectation import OUTPUT, PLAIN
+from mydocker.spec.expectwords import CHANGES
 from mydocker.spec.matcher import ORDER
 from mydocker.spec.metadata import LISTS, MAPPINGS, SETS
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from mydocker.spec.expect import Check, Expect, Matcher
 
 _SWITCHES = {"follow": "no-follow-redirects", "verify": "allow-insecure"}
-_CHANGES = {op: key for key, op in CHANGE_OPERATORS.items()}
+_CHANGES = {row.kind: word for word, row in CHANGES.items()}
 
 
 def expect_data(expect: Expect) -> dict[str, Any]:

@@ -44,14 +44,18 @@ def schema() -> Schema:
                 "$ref": "#/$defs/container",
                 # of these, one and one only, unless another container gives it
                 "anyOf": [
-                    {"required": ["extends"]},
-                    {"required": ["include"]},
-                    {"oneOf": [{"required": [name]} for name in ("image", "rootfs")]},
+                    _said("extends"),
+                    _said("include"),
+                    {"oneOf": [_said(name) for name in ("image", "rootfs")]},
                 ],
             },
         },
         "$defs": {**_definitions(), **definitions()},
     }
+
+
+def _said(key: str) -> Schema:
+    return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
 
 
 def _definitions() -> Schema:

@@ -1,19 +1,32 @@
-"""What `expect` may hold, as JSON Schema: from the words of expectation.py, metadata.py, live.py and matcher.py."""
+"""What `expect` may hold, as JSON Schema: from the tables of expectwords.py."""
 
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec import live, metadata
-from mydocker.spec.expectation import CHANGE_OPERATORS, FILE_KEYS, FILE_TYPES, OUTPUT, PLAIN
+from mydocker.spec.expect import LIVE
+from mydocker.spec.expectwords import (
+    ANSWER,
+    CHANGES,
+    EXPECT,
+    FILE,
+    FILE_TYPES,
+    MATCHERS,
+    METADATA,
+    REQUEST,
+    STATES,
+)
 from mydocker.spec.matcher import LOGIC, OPERATORS
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from mydocker.spec.expectwords import Table
+
     Schema = dict[str, Any]
 
 _SCALAR: Schema = {"$ref": "#/$defs/scalar"}
-_SWITCH: Schema = {"type": "boolean"}
+_SWITCH: Schema = {"$ref": "#/$defs/switch"}
+_LIST: Schema = {"type": "array", "items": _SCALAR}
 
 
 def definitions() -> Schema:
@@ -31,7 +44,10 @@ def _matcher(kind: str) -> Schema:
         plain: Schema = {"type": ["string", "number", "boolean", "null", "array"]}
     else:
         plain = {"anyOf": [_SCALAR, {"type": "array", "items": _ref(kind), "minItems": 1}]}
-    words = {"type": "object", "properties": {op: _operand(op, kind) for op in OPERATORS[kind]}}
+    words = {
+        "type": "object",
+        "properties": {op: _operand(op, kind) | {"description": MATCHERS[op].help} for op in OPERATORS[kind]},
+    }
     return {"anyOf": [plain, {**words, "additionalProperties": False, "minProperties": 1}]}
 
 
@@ -51,43 +67,36 @@ def _closed(properties: Schema, *, needs: tuple[str, ...] = ()) -> Schema:
     return found | ({"required": [*needs]} if needs else {})
 
 
-def _patterns() -> Schema:
-    return _ref("text")
+def _named() -> Schema:
+    value = {"anyOf": [_ref("text"), {"type": "null"}]}
+    return {"type": "object", "minProperties": 1, "additionalProperties": value}
 
 
-def _files() -> Schema:
-    special = {
-        "exists": _SWITCH,
-        "type": {"anyOf": [{"enum": [*FILE_TYPES]}, {"$ref": "#/$defs/variable"}]},
-        "mode": _ref("text"),
-        "size": _ref("number"),
-        "contents": _patterns(),
-    }
-    entry = _closed({key: special.get(key, _SCALAR) for key in FILE_KEYS}, needs=("path",))
-    return {"type": "array", "items": entry, "minItems": 1}
+_KINDS: dict[str, Schema] = {  # of words, but for those that are mappings of their own
+    **{kind: _ref(kind) for kind in OPERATORS},
+    "word": _SCALAR,
+    "mode": _ref("text"),
+    "type": {"anyOf": [{"enum": [*FILE_TYPES]}, {"$ref": "#/$defs/variable"}]},
+    "switch": _SWITCH,
+    "time": _SCALAR,
+    "globs": _LIST,
+    "some-glob": {**_LIST, "minItems": 1},
+    "no-glob": {**_LIST, "minItems": 1},
+    "named": _named(),
+    "words": _LIST,
+    "members": {**_LIST, "minItems": 1},
+    "headers": {"anyOf": [_SCALAR, _LIST, {"type": "object"}]},
+}
 
 
-def _metadata() -> Schema:
-    words: Schema = {"type": "array", "items": _SCALAR}
-    named = {"type": "object", "minProperties": 1, "additionalProperties": {"anyOf": [_ref("text"), {"type": "null"}]}}
-    return _closed(
-        {
-            **dict.fromkeys(metadata.MAPPINGS, named),
-            **dict.fromkeys(metadata.LISTS, words),
-            **dict.fromkeys(metadata.SETS, {**words, "minItems": 1}),
-            **dict.fromkeys(metadata.TEXTS, _ref("text")),
-        }
-    )
-
-
-def _changes() -> Schema:
-    globs: Schema = {"type": "array", "items": _SCALAR}
-    return _closed({name: globs if name == "only" else {**globs, "minItems": 1} for name in CHANGE_OPERATORS})
+def _rows(table: Table, **own: Schema) -> Schema:
+    """The words of TABLE; those of OWN are no kind."""
+    return {word: {"description": row.help, **(own.get(word) or _KINDS[row.kind])} for word, row in table.items()}
 
 
 def _states(kind: str, more: Schema) -> Schema:
-    [word, *_] = live.STATES[kind]
-    state = {"anyOf": [{"enum": [*live.STATES[kind]]}, {"$ref": "#/$defs/variable"}]}
+    [word, *_] = STATES[kind]
+    state = {"anyOf": [{"enum": [*STATES[kind]]}, {"$ref": "#/$defs/variable"}]}
     return {
         "type": "object",
         "minProperties": 1,
@@ -96,26 +105,20 @@ def _states(kind: str, more: Schema) -> Schema:
 
 
 def _http() -> Schema:
-    headers = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}, {"type": "object"}]}
-    request = {**dict.fromkeys(live.OPTIONS, _SCALAR), "request-headers": headers}
-    answer = {"status": _ref("number"), "headers": _patterns(), "body": _patterns()}
-    entry = _closed({**request, **answer}) | {"anyOf": [{"required": [name]} for name in live.ANSWER]}
+    entry = _closed(_rows(ANSWER) | _rows(REQUEST)) | {"anyOf": [{"required": [name]} for name in ANSWER]}
     return {"type": "object", "minProperties": 1, "additionalProperties": entry}
 
 
 def expect_schema() -> Schema:
     """The whole of `expect`."""
-    addresses = {"ip": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}}
-    return _closed(
-        {
-            **{name: _ref(kind) for name, kind in PLAIN.items()},
-            **dict.fromkeys(OUTPUT, _patterns()),
-            "files": _files(),
-            "changes": _changes(),
-            "metadata": _metadata(),
-            "ports": _states("ports", addresses),
-            "process": _states("process", {}),
-            "http": _http(),
-            "within": _SCALAR,
-        }
+    rows = _rows(
+        EXPECT,
+        files={"type": "array", "items": _closed(_rows(FILE), needs=("path",)), "minItems": 1},
+        changes=_closed(_rows(CHANGES)),
+        metadata=_closed(_rows(METADATA)),
+        ports=_states("ports", {"ip": {"anyOf": [_SCALAR, _LIST]}}),
+        process=_states("process", {}),
+        http=_http(),
     )
+    waits = {"anyOf": [{"required": [name]} for name in LIVE]}
+    return _closed(rows) | {"dependentSchemas": {"within": waits}}
