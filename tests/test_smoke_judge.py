@@ -140,6 +140,41 @@ def test_both_ways(tmp_path: pathlib.Path, good: str, bad: str, actual: str) -> 
     assert failure.place.startswith("x.yaml:2:")
 
 
+@pytest.mark.parametrize(
+    ("expect", "failures"),
+    [
+        ("{gjson: {none: null, pi: 3, items.#: 2}}", [("pi", "JSON with pi 3", "pi: 3.5")]),
+        ("{gjson: {items.0.n: {gt: 1}, a.b: x}}",
+         [("items.0.n", "JSON with items.0.n more than 1", "items.0.n: 1"),
+          ("a.b", 'JSON with a.b "x"', "a.b: nothing is there")]),
+        ("{and: [{have-prefix: '{'}, [pi, nope, '!none'], {gjson: {'pi': {not: 3.5}}}]}",
+         [("nope", 'text with "nope"', "{"), ("'!none'", 'no text with "none"', "{"),
+          ("'pi'", "JSON with pi not 3.5", "pi: 3.5")]),
+        ("[pi, {gjson: {items.#: 3}}]", [("items", "JSON with items.# 3", "items.#: 2")]),
+        ("{have-prefix: '{', have-suffix: '{'}", [("have-suffix", 'text that ends with "{"', "{")]),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_each_thing_that_must_hold_fails_by_itself(
+    tmp_path: pathlib.Path, expect: str, failures: list[tuple[str, str, str]]
+) -> None:
+    """With its own place, and what was found there; what holds is not named."""
+    found = _judge(tmp_path, f"{{stdout: {expect}}}", stdout=JSON).failures
+    assert len(found) == len(failures)
+    for failure, (word, expected, actual) in zip(found, failures, strict=True):
+        column = len("expect: {stdout: ") + expect.index(word) + 1
+        assert (failure.place, failure.expected) == (f"x.yaml:2:{column}", expected)
+        assert failure.actual.startswith(actual)
+
+
+def test_what_is_no_json_says_why(tmp_path: pathlib.Path) -> None:
+    for text, words in [
+        ("one\ntwo\n", "no JSON, Expecting value: line 1 column 1 (char 0):\n1: one\n2: two"),
+        ("[" * 10**5, "too deep"),
+    ]:
+        [failure] = _judge(tmp_path, "{stdout: {gjson: {a: 1}}}", stdout=text).failures
+        assert words in failure.actual
+
+
 def test_numbers_are_shown_as_they_are_written(tmp_path: pathlib.Path) -> None:
     for expect, words in [
         ("stdout: {have-len: 1234567}", "a length of 1234567"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.smoke.matching import holds
+from mydocker.smoke.gjson import MISSING, find
+from mydocker.smoke.matching import holds, json_document, shown
 
 if TYPE_CHECKING:
     from mydocker.spec.expect import Matcher
@@ -24,9 +25,20 @@ def decisive_lines(matcher: Matcher, text: str) -> str:
         return decisive_lines(next(inner for inner in matcher.want if not holds(inner, text)), text)
     if matcher.op == "not":
         return _listed(lines, [number for number, line in enumerate(lines) if _guilty(matcher.want, line)])
+    if matcher.op == "gjson":
+        return "\n".join(_in_json(path, inner, text) for path, inner in matcher.want)
     if matcher.op == "text":
         return _difference(matcher.want, lines, text)
     return _listed(lines, [])
+
+
+def _in_json(path: str, matcher: Matcher, text: str) -> str:
+    """What is there in place of what MATCHER wants."""
+    try:
+        found = find(json_document(text), path)
+    except ValueError as error:
+        return f"no JSON, {error}:\n{_listed(text.splitlines(), [])}"
+    return f"{path}: nothing is there" if found is MISSING else f"{path}: {_cut(shown(found))}"
 
 
 def _guilty(matcher: Matcher, line: str) -> bool:

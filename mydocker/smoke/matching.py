@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import operator
 import re
@@ -86,11 +87,23 @@ def _gjson(want: tuple[tuple[str, Matcher], ...], value: Any) -> bool:
     document = value
     if isinstance(value, str):
         try:
-            document = json.loads(value)
-        except (ValueError, RecursionError):
+            document = json_document(value)
+        except ValueError:
             return False
     found = [(find(document, path), matcher) for path, matcher in want]
     return all(item is not MISSING and holds(matcher, item) for item, matcher in found)
+
+
+@functools.lru_cache(maxsize=1)
+def json_document(text: str) -> Any:
+    """What TEXT is as JSON, not to be changed; one text is often asked for one thing after the other.
+
+    Raises ValueError if it is none.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("too deep") from None
 
 
 def _globs(want: tuple[str, ...], value: list[str]) -> bool:

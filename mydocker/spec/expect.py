@@ -9,7 +9,10 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
+
+    from mydocker.spec.node import Node
 
 RUNNING = ("ports", "http", "process")  # what is there only while the container runs
 LIVE = ("stdout", "stderr", "files", *RUNNING)  # what can be judged meanwhile
@@ -47,6 +50,12 @@ class Check(Record):
     matcher: Matcher
     implied: bool = False
     file: str = ""
+
+
+def checked(node: Node, about: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
+    """The check that MATCHER, which was read at NODE, makes; none if it could not be read."""
+    if matcher:
+        yield Check(line=node.line, column=node.column, about=about, matcher=matcher)
 
 
 class Request(Record):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
-from mydocker.spec.expect import LIVE, PATIENCE, RUNNING, Check, Expect, Matcher, Request
+from mydocker.spec.expect import LIVE, PATIENCE, RUNNING, Check, Expect, Matcher, Request, checked
 from mydocker.spec.expectwords import CHANGES, EXPECT, FILE, FILE_TYPES, of_kind
 from mydocker.spec.later import nearest
-from mydocker.spec.matcher import read_matcher, read_pattern
+from mydocker.spec.matcher import read_matcher, read_texts
 from mydocker.spec.metadata import read_metadata
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null
 from mydocker.spec.reading import switch, unknown_key
@@ -50,7 +50,7 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
 
 def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Request]:
     if key.text in PLAIN:
-        yield from _check(node, (key.text,), read_matcher(node, PLAIN[key.text], reading))
+        yield from checked(node, (key.text,), read_matcher(node, PLAIN[key.text], reading))
     elif key.text in OUTPUT:
         yield from _text(node, (key.text,), reading)
     elif key.text == "files":
@@ -69,18 +69,9 @@ def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Reque
         reading.refuse(key, unknown_key(key.text, nearest(key.text, EXPECT)))
 
 
-def _check(node: Node, about: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
-    if matcher:
-        yield Check(line=node.line, column=node.column, about=about, matcher=matcher)
-
-
 def _text(node: Node, about: tuple[str, ...], reading: Reading) -> Iterator[Check]:
-    """Each pattern of a list is a check of its own, so that a report names the very line."""
-    if isinstance(node, Sequence) and node.items:
-        for item in node.items:
-            yield from _check(item, about, read_pattern(item, reading))
-    else:
-        yield from _check(node, about, read_matcher(node, "text", reading))
+    for place, matcher in read_texts(node, reading):
+        yield from checked(place, about, matcher)
 
 
 def _files(node: Node, reading: Reading) -> Iterator[Check]:
@@ -103,7 +94,7 @@ def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
             reading.refuse(node, "a file needs its path")
         return
     exists = reading.word(members["exists"], switch) if "exists" in members else True
-    yield from _check(
+    yield from checked(
         members.get("exists", members["path"]), ("files", path, "exists"), Matcher(op="equal", want=exists)
     )
     for name in FILE:
@@ -114,14 +105,14 @@ def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
         elif name == "contents":
             yield from _text(members[name], ("files", path, name), reading)
         elif name == "mode" and isinstance(members[name], Mapping):
-            yield from _check(members[name], ("files", path, name), read_matcher(members[name], "text", reading))
+            yield from checked(members[name], ("files", path, name), read_matcher(members[name], "text", reading))
         elif name == "size":
-            yield from _check(members[name], ("files", path, name), read_matcher(members[name], "number", reading))
+            yield from checked(members[name], ("files", path, name), read_matcher(members[name], "number", reading))
         else:
             value = reading.word(members[name], _FILE_WORDS[name])
             if value is not None:
                 op = "called" if name in ("owner", "group") else "equal"
-                yield from _check(members[name], ("files", path, name), Matcher(op=op, want=value))
+                yield from checked(members[name], ("files", path, name), Matcher(op=op, want=value))
 
 
 def _changes(node: Node, reading: Reading) -> Iterator[Check]:
@@ -134,7 +125,7 @@ def _changes(node: Node, reading: Reading) -> Iterator[Check]:
             reading.refuse(value, "want a list of patterns such as /tmp/**")
             continue
         globs = tuple(reading.word(item, _absolute) for item in value.items)
-        yield from _check(value, ("changes",), Matcher(op=CHANGES[name].kind, want=globs))
+        yield from checked(value, ("changes",), Matcher(op=CHANGES[name].kind, want=globs))
 
 
 def _absolute(word: str, place: words.Place) -> str:

@@ -10,9 +10,9 @@ from functools import partial
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
-from mydocker.spec.expect import Check, Matcher, Request
+from mydocker.spec.expect import Check, Matcher, Request, checked
 from mydocker.spec.expectwords import ANSWER, REQUEST, STATES
-from mydocker.spec.matcher import read_matcher, read_pattern
+from mydocker.spec.matcher import read_matcher, read_texts
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.port import parse_number
 from mydocker.spec.reading import switch
@@ -41,14 +41,14 @@ def _port_in_words(port: str, node: Mapping, reading: Reading) -> Iterator[Check
     members = reading.members(node, ("listening", "ip"))
     listens = reading.word(members["listening"], switch) if "listening" in members else True
     matcher = Matcher(op="equal", want=bool(listens))
-    yield _check(members.get("listening", node), ("ports", port, "listening"), matcher)
+    yield from checked(members.get("listening", node), ("ports", port, "listening"), matcher)
     if "ip" not in members:
         return
     items = members["ip"].items if isinstance(members["ip"], Sequence) else (members["ip"],)
     for item in items:
         address = reading.text(item)
         inner = Matcher(op="equal", want=address)
-        yield _check(item, ("ports", port, "ip"), Matcher(op="contain-element", want=inner))
+        yield from checked(item, ("ports", port, "ip"), Matcher(op="contain-element", want=inner))
 
 
 def read_process(node: Node, reading: Reading) -> Iterator[Check]:
@@ -61,7 +61,7 @@ def read_process(node: Node, reading: Reading) -> Iterator[Check]:
                 reading.refuse(value, "want running or absent")
             else:
                 matcher = Matcher(op="equal", want=bool(reading.word(member, switch)))
-                yield _check(member, ("process", name, "running"), matcher)
+                yield from checked(member, ("process", name, "running"), matcher)
         elif name:
             yield from _state("process", name, value, reading)
 
@@ -86,14 +86,11 @@ def read_http(node: Node, reading: Reading) -> Iterator[Check | Request]:
 
 
 def _answer(url: str, name: str, node: Node, reading: Reading) -> Iterator[Check]:
-    about = ("http", url, name)
     if name == "status":
-        matchers = [(node, read_matcher(node, "number", reading))]
-    elif isinstance(node, Sequence) and node.items:
-        matchers = [(item, read_pattern(item, reading)) for item in node.items]
-    else:
-        matchers = [(node, read_matcher(node, "text", reading))]
-    yield from (_check(place, about, matcher) for place, matcher in matchers if matcher)
+        yield from checked(node, ("http", url, name), read_matcher(node, "number", reading))
+        return
+    for place, matcher in read_texts(node, reading):
+        yield from checked(place, ("http", url, name), matcher)
 
 
 def _options(members: dict[str, Node], reading: Reading) -> dict[str, Any]:
@@ -149,13 +146,9 @@ def _state(kind: str, name: str, node: Node, reading: Reading) -> Iterator[Check
     states = STATES[kind]
     text = reading.text(node, want=" or ".join(states))
     if text in states:
-        yield _check(node, (kind, name, next(iter(states))), Matcher(op="equal", want=states[text]))
+        yield from checked(node, (kind, name, next(iter(states))), Matcher(op="equal", want=states[text]))
     elif text:
         reading.refuse(node, f"{text!r}: want {' or '.join(states)}")
-
-
-def _check(node: Node, about: tuple[str, ...], matcher: Matcher) -> Check:
-    return Check(line=node.line, column=node.column, about=about, matcher=matcher)
 
 
 def _port(word: str, place: words.Place) -> str:

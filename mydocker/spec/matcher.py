@@ -20,7 +20,7 @@ from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.size import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from mydocker.spec.reading import Reading
@@ -46,6 +46,34 @@ def read_matcher(node: Node, kind: str, reading: Reading) -> Matcher | None:
         return _listed(node, kind, reading)
     value = read_value(node, kind, reading)
     return None if value is None and kind != "json" else Matcher(op="text" if kind == "text" else "equal", want=value)
+
+
+def read_texts(node: Node, reading: Reading) -> Iterator[tuple[Node, Matcher]]:
+    """All that must hold of a text, each with its own place: patterns, matchers, and each path into JSON."""
+    if isinstance(node, Mapping) and node.entries:
+        for key, value in node.entries:
+            yield from _parts(key, value, reading)
+    elif isinstance(node, Sequence) and node.items:
+        for item in node.items:
+            if isinstance(item, Mapping):
+                yield from read_texts(item, reading)
+            elif pattern := read_pattern(item, reading):
+                yield item, pattern
+    elif matcher := read_matcher(node, "text", reading):
+        yield node, matcher
+
+
+def _parts(key: Scalar, node: Node, reading: Reading) -> Iterator[tuple[Node, Matcher]]:
+    """What must hold by one word of a mapping: by `and` and `gjson`, several things."""
+    if key.text == "and" and isinstance(node, Sequence) and node.items:
+        for item in node.items:
+            yield from read_texts(item, reading)
+    elif key.text == "gjson" and isinstance(node, Mapping) and node.entries:
+        for entry in node.entries:
+            if path := _gjson(key.text, node.replace(entries=(entry,)), "text", reading):
+                yield entry[0], path
+    elif _known(key, OPERATORS["text"], reading) and (matcher := _operator(key, node, "text", reading)):
+        yield key, matcher
 
 
 def read_pattern(node: Node, reading: Reading) -> Matcher | None:

@@ -6,7 +6,7 @@ from functools import partial
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec.expect import Check, Matcher
+from mydocker.spec.expect import Check, Matcher, checked
 from mydocker.spec.expectwords import METADATA, of_kind
 from mydocker.spec.matcher import read_matcher
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
@@ -35,7 +35,7 @@ def read_metadata(node: Node, reading: Reading) -> Iterator[Check]:
             kind = "json" if name in LISTS else "text"
             if kind == "json" and not isinstance(value, Sequence):
                 reading.refuse(value, "want a list of words")
-            yield from _check(value, ("metadata", "the image", name), _whole(value, kind, reading))
+            yield from checked(value, ("metadata", "the image", name), _whole(value, kind, reading))
 
 
 def _whole(node: Node, kind: str, reading: Reading) -> Matcher | None:
@@ -43,11 +43,6 @@ def _whole(node: Node, kind: str, reading: Reading) -> Matcher | None:
     if kind == "json" and isinstance(node, Sequence):
         return Matcher(op="equal", want=tuple(reading.text(item) for item in node.items))
     return read_matcher(node, kind, reading)
-
-
-def _check(node: Node, about: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
-    if matcher:
-        yield Check(line=node.line, column=node.column, about=about, matcher=matcher)
 
 
 def _named(kind: str, node: Node, reading: Reading) -> Iterator[Check]:
@@ -58,7 +53,7 @@ def _named(kind: str, node: Node, reading: Reading) -> Iterator[Check]:
     for key, value in node.entries:
         absent = isinstance(value, Scalar) and value.is_null
         matcher = Matcher(op="equal", want=None) if absent else read_matcher(value, "text", reading)
-        yield from _check(value if not absent else key, ("metadata", key.text, kind), matcher)
+        yield from checked(value if not absent else key, ("metadata", key.text, kind), matcher)
 
 
 def _each(kind: str, node: Node, reading: Reading) -> Iterator[Check]:
@@ -72,7 +67,7 @@ def _each(kind: str, node: Node, reading: Reading) -> Iterator[Check]:
         wanted = reading.attempt(item, partial(_port, name)) if kind == "exposed_ports" else name
         found = Matcher(op="contain-element", want=Matcher(op="equal", want=wanted))
         matcher = Matcher(op="not", want=found) if word.startswith("!") else found
-        yield from _check(item, ("metadata", "the image", kind), matcher)
+        yield from checked(item, ("metadata", "the image", kind), matcher)
 
 
 def _port(word: str) -> str:
