@@ -1,6 +1,6 @@
 """The system call filter of a container: which one the plan asks for, and its program, compiled or found in the store.
 
-    <root>/seccomp/<key>    `<crc32> <size> <mtime> <path>` of the libseccomp that compiled it, a newline, the program
+    <root>/seccomp/<key>    `<sum> <size> <mtime> <path>` of the libseccomp that compiled it, a newline, the program
 
 That is a cache of the default profile for each set of capabilities. A file that is damaged, or whose libseccomp has
 changed since, is compiled anew. A warm start reads this one file and never loads libseccomp.
@@ -8,12 +8,11 @@ changed since, is compiled anew. A warm start reads this one file and never load
 
 from __future__ import annotations
 
-import binascii
 import errno
 import os
 
 from mydocker import kernel
-from mydocker.image.store import Store
+from mydocker.image.store import Store, checksum
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -69,17 +68,17 @@ def _find(path: str) -> bytes | None:
     finally:
         os.close(descriptor)
     try:
-        crc, library = head.decode(errors="surrogateescape").split(" ", 1)
-        whole = int(crc, 16) == binascii.crc32(found, binascii.crc32(library.encode(errors="surrogateescape")))
-        return found if whole and library == _stamp(library.split(" ", 2)[2]) else None
+        total, library = head.split(b" ", 1)
+        whole = total.decode() == checksum(library, found)
+        return found if whole and library == _stamp(os.fsdecode(library.split(b" ", 2)[2])) else None
     except (ValueError, IndexError, OSError):
         return None
 
 
-def _stamp(path: str) -> str:
+def _stamp(path: str) -> bytes:
     """What tells one libseccomp from the next, in one system call."""
     found = os.stat(path)
-    return f"{found.st_size} {found.st_mtime_ns} {path}"
+    return os.fsencode(f"{found.st_size} {found.st_mtime_ns} {path}")
 
 
 def _compile_default(capabilities: int, name: str, store: Store) -> bytes:
@@ -95,9 +94,8 @@ def _compile_default(capabilities: int, name: str, store: Store) -> bytes:
 def _keep(compiled: bytes, library: Library, name: str, store: Store) -> None:
     """Put the program into the cache. That it cannot be kept is no reason not to run."""
     stamp = _stamp(library.path)
-    raw = stamp.encode(errors="surrogateescape")
-    crc = binascii.crc32(compiled, binascii.crc32(raw))
+    total = checksum(stamp, compiled).encode()
     try:
-        store.keep(name, b"%08x %b\n%b" % (crc, raw, compiled))
+        store.keep(name, b"%b %b\n%b" % (total, stamp, compiled))
     except OSError:
         return
