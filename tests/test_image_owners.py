@@ -13,7 +13,9 @@ from lab.oci import DIR, WHITEOUT, Dir, Entries, Fifo, File, Hardlink, Link, lay
 from lab.registry import Registry
 
 from mydocker.errors import ImageError
+from mydocker.image import skeleton
 from mydocker.image.owners import owners
+from mydocker.image.tarstream import Scan
 
 ENTRIES: list[Entries] = [
     {"./": Dir(uid=3, gid=4), "a": File(b"1", uid=5, gid=6), "d": Dir(uid=7), "d/x": Fifo(gid=8)},
@@ -53,3 +55,25 @@ def test_a_damaged_skeleton(alpine: Command, tmp_path: pathlib.Path) -> None:
         (tmp_path / "cut").write_bytes(whole.read_bytes()[:size])
         with pytest.raises(ImageError):
             owners(str(tmp_path / "cut"))
+
+
+def test_a_skeleton_with_a_bit_that_changed_is_refused_or_means_the_same(tmp_path: pathlib.Path) -> None:
+    """Some bits decide nothing, such as those of the date in its gzip."""
+    path = tmp_path / "skeleton"
+    tar = layer({"d": DIR, "d/a": b"x" * 700, "b": b"y", "gone": WHITEOUT, "l": Link("b")})
+    with path.open("wb") as file:
+        writer = skeleton.Writer(file.fileno())
+        for _ in Scan(what="layer", devices=True, skeleton=writer).filter([tar]):
+            pass
+        writer.finish()
+    whole, records = path.read_bytes(), list(skeleton.records(str(path)))
+    refused = 0
+    for bit in range(8 * len(whole)):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            assert list(skeleton.records(str(path))) == records, bit
+        except ImageError:
+            refused += 1
+    assert refused > 7 * len(whole)
