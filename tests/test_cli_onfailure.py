@@ -195,6 +195,14 @@ def test_prune_removes_what_is_kept(layered: Command, tmp_path: pathlib.Path) ->
 
 
 @root
+def test_prune_removes_a_tree_of_any_depth(mydocker: Command) -> None:
+    place = mydocker.store / "kept" / "0123456789ab"
+    subprocess.run(["mkdir", "-p", place / "0" / "/".join("d" * 1500)], check=True)  # pathlib is recursive
+    assert b"kept container 0123456789ab: " in mydocker("prune", "--dry-run").stdout
+    assert mydocker("prune").code == 0 and not place.exists()
+
+
+@root
 @pytest.mark.parametrize("about", ["", "{", "[]", '{"changes": 3}', None])
 def test_what_is_kept_and_damaged_can_be_removed(mydocker: Command, about: str | None) -> None:
     place = mydocker.store / "kept" / "0123456789ab"

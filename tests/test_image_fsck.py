@@ -154,6 +154,7 @@ PLACES = [
     "refs/localhost/x/:1/linux-amd64",
     "refs/@sha256/" + "0" * 64 + "/linux-amd64",
     "containers/x",
+    "kept/x",
 ]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import time
 
 from mydocker import tools
@@ -124,14 +125,17 @@ def _read(path: str) -> Kept:
 
 
 def size_of(path: str) -> int:
-    """The bytes that what is kept at PATH takes on disk, as far as we may look."""
-    total = 0
-    for directory, names, files in os.walk(path):
-        for name in (*names, *files):
-            try:
-                total += os.lstat(f"{directory}/{name}").st_blocks * 512  # stat(2)
-            except OSError:  # a name that is too long to be asked for
-                continue
+    """The bytes that what is kept at PATH takes on disk, as far as we may look; its trees have any depth."""
+    total, pending = 0, [] if os.path.islink(path) else [path]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as found:
+                for entry in found:
+                    status = entry.stat(follow_symlinks=False)
+                    total += status.st_blocks * 512  # stat(2)
+                    pending += [entry.path] if stat.S_ISDIR(status.st_mode) else []
+        except OSError:  # it is closed to us, or has a name that is too long to be asked for
+            continue
     return total
 
 
@@ -150,7 +154,10 @@ def all_paths(root: str) -> list[str]:
 
 
 def _is_locked(path: str) -> bool:
-    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except NotADirectoryError:  # nothing of ours
+        return False
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return False
