@@ -10,10 +10,10 @@ import signal
 import subprocess
 import termios
 import time
-from collections.abc import Callable
 
 import pytest
 from lab.command import Command, Result
+from lab.processes import mentioning, within
 
 pytestmark = pytest.mark.root
 
@@ -133,33 +133,15 @@ def test_a_timeout_that_is_not_reached(alpine: Command) -> None:
     assert _run(alpine, "--timeout", "20s", "alpine", "echo", "x") == Result(b"x\n", b"", 0)
 
 
-def _until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
-def _processes_with(marker: bytes) -> list[str]:
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if marker in pathlib.Path("/proc", name, "cmdline").read_bytes():
-                found.append(name)
-        except OSError:
-            continue
-    return found
-
-
 def test_kill_leaves_nothing_within_a_second(alpine: Command) -> None:
     marker = f"{time.monotonic_ns() % 10**8:08}"  # more digits would overflow, and sleep end at once
     process = alpine.start("run", "alpine", "sh", "-c", f"sleep 7{marker} & echo ready; sleep 8{marker}; true")
     assert process.stdout and process.stdout.readline() == b"ready\n"
-    assert _processes_with(marker.encode())
+    assert mentioning(marker)
     process.kill()
     process.communicate()
-    assert _until(lambda: not _processes_with(marker.encode()), seconds=1)
-    assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
+    assert within(1, lambda: not mentioning(marker))
+    assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
 
 
 def test_many_at_once(alpine: Command) -> None:

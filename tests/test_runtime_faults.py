@@ -9,30 +9,12 @@ import pty
 import subprocess
 import termios
 import time
-from collections.abc import Callable
 
 import pytest
 from lab.command import Command, Result
+from lab.processes import mentioning, within
 
 pytestmark = pytest.mark.root
-
-
-def _until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
-def _processes_with(marker: str) -> list[str]:
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if marker.encode() in pathlib.Path("/proc", name, "cmdline").read_bytes():
-                found.append(name)
-        except OSError:
-            continue
-    return found
 
 
 @pytest.fixture
@@ -89,8 +71,8 @@ def test_killed_whatever_the_user(alpine: Command, marker: str, user: str, count
         process.kill()
     for process in started:
         process.communicate(timeout=10)
-    assert _until(lambda: not _processes_with(marker), seconds=1)
-    assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
+    assert within(1, lambda: not mentioning(marker))
+    assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
 
 
 def test_killed_after_the_command_became_another_user(alpine: Command, marker: str) -> None:
@@ -98,11 +80,11 @@ def test_killed_after_the_command_became_another_user(alpine: Command, marker: s
     script = f"echo ready; exec su -s /bin/sh nobody -c 'sleep 7{marker}; true'"
     process = alpine.start("run", "alpine", "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == b"ready\n"
-    assert _until(lambda: bool(_processes_with(f"sleep\0007{marker}")), seconds=10)
+    assert within(10, lambda: bool(mentioning(f"sleep\0007{marker}")))
     process.kill()
     process.communicate(timeout=10)
-    assert _until(lambda: not _processes_with(marker), seconds=1)
-    assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
+    assert within(1, lambda: not mentioning(marker))
+    assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
 
 
 KILLS = 40  # of each kind of container, spread over the time that a start takes
@@ -124,9 +106,9 @@ def _kill_while_starting(mydocker: Command, marker: str, options: list[str]) -> 
         time.sleep(takes * number / KILLS)
         process.kill()
         process.communicate(timeout=20)
-    assert _until(lambda: not _processes_with(marker), seconds=1)
-    assert _until(lambda: os.listdir(mydocker.store / "containers") == [], seconds=1)
-    assert _until(lambda: _cgroups() == cgroups, seconds=1)
+    assert within(1, lambda: not mentioning(marker))
+    assert within(1, lambda: os.listdir(mydocker.store / "containers") == [])
+    assert within(1, lambda: _cgroups() == cgroups)
 
 
 @pytest.mark.parametrize(

@@ -8,34 +8,17 @@ import pathlib
 import pty
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from lab.command import Command, Result
+from lab.processes import mentioning, within
 
 pytestmark = pytest.mark.root
 
 INIT = ("run", "--init", "alpine")
 HOST_PID = ("run", "--pid", "host", "alpine")
 CHROOT = ("run", "--namespaces", "", "--rootfs", "/")
-
-
-def _until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
-def _processes_with(marker: str) -> list[str]:
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if marker.encode() in pathlib.Path("/proc", name, "cmdline").read_bytes():
-                found.append(name)
-        except OSError:
-            continue
-    return found
 
 
 @pytest.fixture
@@ -131,12 +114,12 @@ def test_no_process_is_left_without_a_pid_namespace(
     script = f"{start}echo ready; {last}".replace("{m}", marker)
     process = alpine.start(run[0], *options, "-i", *run[1:], "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == b"ready\n"
-    assert _until(lambda: len(_processes_with(f"7{marker}")) > 0, seconds=5)
+    assert within(5, lambda: len(mentioning(f"7{marker}")) > 0)
     if end == "we are killed":
         process.kill()
     process.communicate(b"\n", timeout=20)
-    assert _until(lambda: not _processes_with(marker), seconds=1), _processes_with(marker)
-    assert _until(lambda: os.listdir(alpine.store / "containers") == [], seconds=1)
+    assert within(1, lambda: not mentioning(marker)), mentioning(marker)
+    assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
 
 
 def test_a_terminal_belongs_to_the_command(alpine: Command) -> None:
