@@ -7,20 +7,18 @@ undumpable meanwhile, so that none of them reaches our program or memory through
 from __future__ import annotations
 
 import os
-import select
 
 from mydocker import kernel
 from mydocker.errors import CommandNotFoundError, LaunchError, MydockerError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.executable import find_command
+from mydocker.runtime.listening import listen
 from mydocker.runtime.signals import reset, signal
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
 
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
 _SHOWN = 1000  # bytes of the end of what a command printed, for the message of its failure
-_WHOLE = 65536
 
 
 def run_before(plan: LaunchPlan, *, root: int, environment: dict[str, str]) -> str:
@@ -29,7 +27,7 @@ def run_before(plan: LaunchPlan, *, root: int, environment: dict[str, str]) -> s
     They get no input, and what they print is not passed on. What one leaves running is killed, if we are PID 1. Raises
     LaunchError for one that fails.
     """
-    kernel.prctl(_PR_SET_DUMPABLE, 0)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     search = environment.get("PATH", "")
     for argv in plan.before:
         try:
@@ -49,7 +47,8 @@ def _run(command: str, argv: tuple[str, ...], environment: dict[str, str], *, al
         _become(command, argv, environment, streams=(silent, said, said))
     os.close(said)
     os.close(silent)
-    shown, status = _listen(pid, heard)
+    shown, _ = listen(pid, heard, add=lambda kept, more: (kept + more)[-_SHOWN:])
+    _, status = os.waitpid(pid, 0)
     os.close(heard)
     if alone:
         _end_the_rest()
@@ -71,27 +70,6 @@ def _become(command: str, argv: tuple[str, ...], environment: dict[str, str], *,
         os.write(2, f"cannot execute {command}: {error.strerror}\n".encode())
     finally:
         os._exit(MydockerError.exit_code)
-
-
-def _listen(pid: int, heard: int) -> tuple[bytes, int]:
-    """(the end of what PID prints until it ends, its status). Others may hold its pipe open for longer."""
-    shown = b""
-    pidfd = os.pidfd_open(pid)
-    poll = select.poll()
-    for descriptor in (pidfd, heard):
-        poll.register(descriptor, select.POLLIN)
-    ended = False
-    while not ended:
-        ready = [descriptor for descriptor, _ in poll.poll()]
-        ended = pidfd in ready
-        if heard in ready:
-            more = os.read(heard, _WHOLE)
-            shown = (shown + more)[-_SHOWN:]
-            ended = ended and len(more) < _WHOLE
-            if not more:
-                poll.unregister(heard)
-    os.close(pidfd)
-    return shown, os.waitpid(pid, 0)[1]
 
 
 def _end_the_rest() -> None:

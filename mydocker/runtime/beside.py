@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import select
 import sys
 import time
 
@@ -22,6 +21,7 @@ from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime import cgroups, process
 from mydocker.runtime.launch import prepare_walls
+from mydocker.runtime.listening import listen
 from mydocker.runtime.signals import reset, signal
 from mydocker.spec.capability import mask
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mydocker.runtime.window import View
 
 OUTPUT_LIMIT = 4096  # bytes that are kept, as Docker does
-_SET_DUMPABLE = 4  # prctl(2)
 _CHUNK = 1 << 16
 
 
@@ -82,7 +81,7 @@ def _oversee(view: View, program: bytes, timeout: float, writer: int) -> NoRetur
     try:
         reset()
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        kernel.prctl(_SET_DUMPABLE, 0)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         os.write(writer, json.dumps(_run(view, program, timeout)).encode())
     except (OSError, MydockerError) as error:
         os.write(writer, json.dumps({"problem": str(error)}).encode())
@@ -140,19 +139,8 @@ def _become(plan: LaunchPlan, program: bytes, *, root: int, output: int, doors: 
 
 def _wait(pid: int, output: int, timeout: float) -> dict[str, Any]:
     """Until its end, or the end of its time. What it writes after its end, by others, is nobody's."""
-    ended, kept, until = os.pidfd_open(pid), b"", time.monotonic() + timeout
-    poll = select.poll()
-    poll.register(ended, select.POLLIN)
-    poll.register(output, select.POLLIN)
-    over = False
-    while not over and (left := until - time.monotonic()) > 0:
-        ready = {descriptor for descriptor, _ in poll.poll(left * 1000 + 1)}
-        if output in ready:
-            data = os.read(output, _CHUNK)
-            kept = (kept + data)[:OUTPUT_LIMIT]
-            if not data:
-                poll.unregister(output)
-        over = ended in ready and output not in ready
+    until = time.monotonic() + timeout
+    kept, over = listen(pid, output, add=lambda kept, more: (kept + more)[:OUTPUT_LIMIT], until=until)
     for number in (-pid, pid):  # its session, where no pid namespace ends what it has left; then it
         try:
             os.kill(number, signal.SIGKILL)

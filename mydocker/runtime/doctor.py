@@ -15,7 +15,7 @@ from mydocker.runtime.binfmt import handled_machines
 from mydocker.runtime.cgroups import Cgroups
 from mydocker.runtime.controllers import demands
 from mydocker.runtime.hierarchies import choose
-from mydocker.runtime.host import Host, look_at_host
+from mydocker.runtime.host import Host, look_at_host, read_setting
 from mydocker.runtime.operations import COVERED
 from mydocker.runtime.rundir import RunDirectory
 from mydocker.runtime.seccompfilter import open_library
@@ -115,14 +115,14 @@ def _user_namespace() -> Finding:
 def _closed_to_users() -> str:
     """What keeps an ordinary user from namespaces."""
     for switch, closed, opened in SWITCHES:
-        if _read(f"/proc/sys/{switch.replace('.', '/')}") == closed:
+        if read_setting(f"/proc/sys/{switch.replace('.', '/')}") == closed:
             return f"sudo sysctl -w {switch}={opened}"
     return "run as root, or outside of the container that this is in"
 
 
 def _closed_to_root() -> str:
     """Root of a user namespace that somebody else has made has what that was given (user_namespaces(7))."""
-    if _read("/proc/self/uid_map").split() == ["0", "0", "4294967295"]:
+    if read_setting("/proc/self/uid_map").split() == ["0", "0", "4294967295"]:
         return IN_A_CONTAINER
     return "this is root of a user namespace that lacks ids: leave it, and run mydocker as the user itself"
 
@@ -239,11 +239,3 @@ def _is_there(program: str) -> bool:
         return bool(tools.find(program))
     except HostError:
         return False
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read().strip()
-    except OSError:
-        return ""

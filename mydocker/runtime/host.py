@@ -42,3 +42,12 @@ def look_at_host(store: str, *, ids: IdMap | None) -> Host:
         ids=ids,
         shared_ipc=tuple(path for path in ("/dev/shm", "/dev/mqueue") if os.path.isdir(path)),
     )
+
+
+def read_setting(path: str) -> str:
+    """What file PATH of /proc or /sys says; nothing if there is none."""
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ""

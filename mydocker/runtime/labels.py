@@ -11,6 +11,7 @@ import os
 
 from mydocker.errors import HostError, LaunchError
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.host import read_setting
 
 if TYPE_CHECKING:
     from mydocker.spec.container import Security
@@ -35,7 +36,7 @@ def wanted_label(security: Security) -> ExecLabel:
 
 def check_host(label: ExecLabel) -> None:
     """HostError if the host has not what LABEL is for."""
-    if label.apparmor and _read(APPARMOR) != "Y":
+    if label.apparmor and read_setting(APPARMOR) != "Y":
         raise HostError(
             f"apparmor profile {label.apparmor!r}: AppArmor is not enabled on this host",
             hint="leave out --security-opt apparmor=…",
@@ -77,11 +78,3 @@ def _exists(name: str, directory: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read().strip()
-    except OSError:
-        return ""

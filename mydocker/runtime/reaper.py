@@ -16,15 +16,13 @@ import select
 from mydocker import kernel
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.outcome import SIGNAL_BASE
-from mydocker.runtime.signals import signal
+from mydocker.runtime.signals import signal, take
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _FAILED = 125
-_SIGINFO_SIZE = 128
 
 
 def fork_under_init() -> None:
@@ -70,7 +68,7 @@ class _Reaper:
     def stand_by(self, pid: int) -> NoReturn:
         self.pid = pid
         try:
-            kernel.prctl(_PR_SET_DUMPABLE, 0)
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
             kept = sorted({-1, self.lifeline, self.processes})
             for low, high in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
                 os.closerange(low + 1, high)
@@ -90,7 +88,7 @@ class _Reaper:
                 if descriptor == self.lifeline:
                     self._end_all()
                     os._exit(_FAILED)  # nobody waits for it
-                number = int.from_bytes(os.read(arrivals, _SIGINFO_SIZE)[:4], "little")
+                number = take(arrivals)
                 if number == signal.SIGCHLD:
                     self._collect()
                 else:

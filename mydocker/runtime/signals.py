@@ -38,7 +38,12 @@ class Signals:
 
     def take(self) -> int:
         """The number of a signal that has come; call it when `descriptor` is readable."""
-        return int.from_bytes(os.read(self.descriptor, _SIGINFO_SIZE)[:4], "little")
+        return take(self.descriptor)
+
+
+def take(descriptor: int) -> int:
+    """The number of the next signal at DESCRIPTOR, which `kernel.signal_descriptor` has made."""
+    return int.from_bytes(os.read(descriptor, _SIGINFO_SIZE)[:4], "little")
 
 
 def send(pidfd: int, number: int) -> None:

@@ -1,0 +1,38 @@
+"""What a process of ours prints into a pipe, up to its end; usable where the root has changed."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WHOLE = 65536  # bytes of a pipe that is full (pipe(7))
+
+
+def listen(
+    pid: int, pipe: int, *, add: Callable[[bytes, bytes], bytes], until: float | None = None
+) -> tuple[bytes, bool]:
+    """What comes from PIPE until process PID, which is not reaped, has ended, and True; False if it has not at UNTIL.
+
+    ADD takes what has been kept and what has come, and gives what to keep. UNTIL is of time.monotonic. Others may
+    hold the pipe open for longer, and write on: that is nobody's.
+    """
+    kept, ended, over = b"", os.pidfd_open(pid), False
+    poll = select.poll()
+    for descriptor in (ended, pipe):
+        poll.register(descriptor, select.POLLIN)
+    while not over and (until is None or time.monotonic() < until):
+        patience = None if until is None else max(0.0, until - time.monotonic()) * 1000 + 1
+        ready = [descriptor for descriptor, _ in poll.poll(patience)]
+        data = os.read(pipe, _WHOLE) if pipe in ready else b""
+        if pipe in ready and not data:
+            poll.unregister(pipe)
+        kept = add(kept, data)
+        over = ended in ready and len(data) < _WHOLE
+    os.close(ended)
+    return kept, over
