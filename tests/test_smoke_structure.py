@@ -74,6 +74,8 @@ CASES = [
     (FILE.format("/etc/nonesuch", "shouldExist: false"), FILE.format("/etc/passwd", "shouldExist: false")),
     (FILE.format("/etc/shadow", "permissions: -rw-r-----"), FILE.format("/etc/shadow", "permissions: -rw-r--r--")),
     (FILE.format("/tmp", "permissions: dtrwxrwxrwx"), FILE.format("/tmp", "permissions: drwxrwxrwx")),
+    (FILE.format("/bin/sh", "permissions: Lrwxrwxrwx"), FILE.format("/bin/busybox", "permissions: Lrwxrwxrwx")),
+    (FILE.format("/bin/busybox", "permissions: -rwxr-xr-x"), FILE.format("/bin/sh", "permissions: -rwxr-xr-x")),
     (FILE.format("/root", "permissions: drwx------"), FILE.format("/etc/shadow", "permissions: drw-r-----")),
     (FILE.format("/etc/shadow", "uid: 0, gid: 42"), FILE.format("/etc/shadow", "uid: 0, gid: 0")),
     (FILE.format("/bin/busybox", "isExecutableBy: other"), FILE.format("/root", "isExecutableBy: other")),
@@ -130,6 +132,7 @@ def test_files_of_an_image_in_which_nothing_can_run(
         ("metadataTest: {env: [{key: A, value: 'a**', isRegex: true}]}", "2:38", "nothing to repeat"),
         ("fileExistenceTests: [{name: x, path: /x, permissions: rw}]", "2:55", "want permissions"),
         ("fileExistenceTests: [{name: x, path: /x, isExecutableBy: me}]", "2:58", "want owner, group"),
+        ("fileExistenceTests: [{name: x, path: /x, permissions: Lrwxr-xr-x}]", "2:55", "of a symlink are Lrwxrwxrwx"),
         ("fileExistenceTests: [x]", "2:22", "want a mapping"),
     ],
 )
@@ -172,6 +175,16 @@ def test_metadata_both_ways(mydocker: Command, registry: Registry, tmp_path: pat
         assert (done.stderr, done.code) == (b"", 0), (good, done)
         done = _test(mydocker, tmp_path, f"metadataTest: {{{bad}}}", image="described")
         assert (done.stderr, done.code) == (b"", 1), (bad, done)
+
+
+@root
+def test_paths_have_the_variables_of_the_image(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
+    registry.push(busybox.alpine(env=["D=/etc", "FILE=/etc/passwd"]), "library/variables")
+    for path in ("$D/passwd", "${D}/passwd", "$FILE", "$NOPE/etc/passwd"):
+        done = _test(mydocker, tmp_path, FILE.format(f'"{path}"', "shouldExist: true"), image="variables")
+        assert (done.stderr, done.code) == (b"", 0), (path, done)
+    done = _test(mydocker, tmp_path, FILE.format("$D/none", "shouldExist: true"), image="variables")
+    assert done.code == 1 and b"$D/none" in done.stdout
 
 
 @root

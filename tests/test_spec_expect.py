@@ -91,6 +91,7 @@ def _problems(tmp_path: pathlib.Path, expect: str) -> list[str]:
         ("{files: [/x]}", "2:18", "want a mapping"),
         ("{files: [{mode: 644}]}", "2:18", "a file needs its path"),
         ("{files: [{path: x}]}", "2:25", "want an absolute path"),
+        ("{files: [{path: $$A/b}]}", "2:1", "'$A/b': want an absolute path in the container, or expand: true"),
         ("{files: [{path: /a/../b}]}", "2:25", "want an absolute path"),
         ("{files: [{path: /x, mode: rw}]}", "2:35", "want a mode in octal"),
         ("{files: [{path: /x, type: dir}]}", "2:35", "want file, directory"),

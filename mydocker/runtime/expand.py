@@ -1,6 +1,7 @@
-"""Variables of the image in a spec: `$NAME` and `${NAME}` in values of `environment` and in words of the command.
+"""Variables of the image in a spec: `$NAME` and `${NAME}` in values of `environment`, in words of the command and in
+the paths of files that are looked at.
 
-In values of `environment`, a variable that the image does not have is nothing, as in a Dockerfile. In words of the
+In values of `environment` and in paths, a variable that there is not is nothing, as in a Dockerfile. In words of the
 command only what is known is replaced: the rest may be meant for a shell.
 """
 
@@ -11,7 +12,7 @@ import re
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from mydocker.spec.container import ContainerSpec
 
@@ -25,6 +26,11 @@ def expanded(spec: ContainerSpec, env: Iterable[str], *, path: str) -> Container
     known = {**image, **environment}
     words = tuple(_replaced(word, known.get) for word in spec.command) if spec.command else spec.command
     return spec.replace(environment=environment, command=words)
+
+
+def expanded_path(path: str, environment: Mapping[str, str]) -> str:
+    """PATH with the variables of a container's ENVIRONMENT, of which an unknown one is nothing."""
+    return _replaced(path, lambda name: environment.get(name, "")) or "/"
 
 
 def _replaced(text: str, lookup: Callable[[str], str | None]) -> str:

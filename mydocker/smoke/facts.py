@@ -5,6 +5,7 @@ from __future__ import annotations
 from mydocker.errors import MydockerError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.changes import list_changes
+from mydocker.runtime.expand import expanded_path
 from mydocker.runtime.look import look_at_file
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def file_facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
     """Those of the files, each as `files PATH`."""
     facts: dict[str, Any] = {}
     for path, wanted in _paths(spec).items():
+        place = expanded_path(path, view.plan.environment) if spec.expand else path
         try:
-            facts[f"files {path}"] = look_at_file(view.root, path, frozenset(wanted), ownership=view.ownership)
+            facts[f"files {path}"] = look_at_file(view.root, place, frozenset(wanted), ownership=view.ownership)
         except (OSError, MydockerError) as error:
             facts[f"files {path}"] = {"problem": str(error)}
     return facts

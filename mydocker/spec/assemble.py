@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
+    from mydocker.spec.expect import Expect
+
 
 def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
     """The spec of values that have no contradictions."""
@@ -54,6 +56,17 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _isolation_contradictions(values)
     yield from _limit_contradictions(values)
     yield from _mount_contradictions(values)
+    if values.get("expect") and not values.get("expand"):
+        yield from _path_contradictions(values["expect"])
+
+
+def _path_contradictions(expect: Expect) -> Iterator[tuple[str, str]]:
+    for path in sorted({check.about[1] for check in expect.of("files")}):
+        if path.startswith("$"):
+            yield (
+                "expect",
+                f"{path!r}: want an absolute path in the container, or expand: true for a variable of the image",
+            )
 
 
 def _mount_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

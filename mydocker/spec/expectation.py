@@ -88,7 +88,7 @@ def _files(node: Node, reading: Reading) -> Iterator[Check]:
 def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
     """That it is there comes first, and is implied by any other check of it."""
     members = reading.members(node, FILE)
-    path = reading.word(members["path"], _absolute) if "path" in members else None
+    path = reading.word(members["path"], _path) if "path" in members else None
     if not path:
         if "path" not in members:
             reading.refuse(node, "a file needs its path")
@@ -126,6 +126,11 @@ def _changes(node: Node, reading: Reading) -> Iterator[Check]:
             continue
         globs = tuple(reading.word(item, _absolute) for item in value.items)
         yield from checked(value, ("changes",), Matcher(op=CHANGES[name].kind, want=globs))
+
+
+def _path(word: str, place: words.Place) -> str:
+    """As `_absolute`; or it begins with a variable of the image, which is for `expand` to replace (assemble.py)."""
+    return word if word.startswith("$") else _absolute(word, place)
 
 
 def _absolute(word: str, place: words.Place) -> str:

@@ -182,7 +182,7 @@ FIELDS = (
         shape="boolean",
         parse=words.boolean,
         group="process",
-        help="Replace $NAME in values of environment, and known ones in the command, by the image's variables",
+        help="Replace $NAME by the image's variable: in environment, in paths of expect and, if known, in the command",
     ),
     Field(
         name="user",

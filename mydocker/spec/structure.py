@@ -124,6 +124,9 @@ def _looked_at(test: Mapping, common: Entries, files: list[Node], reading: Readi
         "entrypoint": common["entrypoint"],
         "command": list_at(test, []),
     }
+    path = members.get("path")
+    if isinstance(path, Scalar) and path.text.startswith("$"):
+        whole["expand"] = text_at(path, "true")
     return mapping_at(test, {**whole, "expect": mapping_at(test, {"files": list_at(test, files)})})
 
 

@@ -26,6 +26,7 @@ _SETS = {"exposedPorts": ("exposed_ports", ""), "unexposedPorts": ("exposed_port
 _SETS |= {"volumes": ("volumes", ""), "unmountedVolumes": ("volumes", "!")}
 _WHOLE = ("entrypoint", "cmd", "workdir", "user")
 _KINDS = {"d": "directory", "L": "symlink", "p": "fifo", "S": "socket"}
+_KINDS |= {"c": "character-device", "D": "block-device"}  # a character device has both letters
 _BITS = {"u": 0o4000, "g": 0o2000, "t": 0o1000}
 _REFUSED = ("AGPL", "WTFPL")
 # prints what is wrong with the packages' copyright files; only this package may be what it likes
@@ -47,7 +48,7 @@ def existence(test: Mapping, reading: Reading) -> list[Node]:
             file[ours] = members[theirs]
     if "permissions" in members:
         kind, mode = reading.word(members["permissions"], _permissions) or ("", "")
-        file["mode"] = text_at(members["permissions"], mode)
+        file |= {"mode": text_at(members["permissions"], mode)} if mode else {}
         file |= {"type": text_at(members["permissions"], kind)} if kind else {}
     found: list[Node] = [mapping_at(test, file)]
     if "isExecutableBy" in members:
@@ -126,14 +127,18 @@ def _pair(item: Mapping, reading: Reading, *, absent: bool) -> Entries:
 
 
 def _permissions(word: str, place: Place) -> tuple[str, str]:
-    """(type, mode) of `-rw-r--r--`."""
+    """(type, mode) of `-rw-r--r--`. A symlink has only one mode (symlink(7)), and so none to compare."""
     match = _MODE.fullmatch(word)
     if not match:
         raise UsageError(f"{word!r}: want permissions such as -rw-r--r-- or drwxr-xr-x")
     bits = int("".join("0" if letter == "-" else "1" for letter in match[2]), 2)
     bits |= sum(_BITS.get(letter, 0) for letter in set(match[1]))
-    kind = next((_KINDS[letter] for letter in match[1] if letter in _KINDS), "")
-    return kind, f"{bits:04o}"
+    kind = next((_KINDS[letter] for letter in _KINDS if letter in match[1]), "file")
+    if kind != "symlink":
+        return kind, f"{bits:04o}"
+    if bits != 0o777:
+        raise UsageError(f"{word!r}: the permissions of a symlink are Lrwxrwxrwx")
+    return kind, ""
 
 
 def _executable(word: str, place: Place) -> str:
