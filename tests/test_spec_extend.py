@@ -101,6 +101,30 @@ def test_volumes_by_their_targets_and_expectations_by_what_they_are_about(here: 
     assert checks["stdout"][:2] == ("", 3) and checks["stderr"][:2] == ("", 3)
 
 
+def test_what_a_base_waits_is_the_last_word_only_if_nothing_is_said(here: pathlib.Path) -> None:
+    for base, own, within in [("3s", "5s", 5.0), ("3s", None, 3.0), (None, "5s", 5.0), (None, None, None)]:
+        said = ["{stdout: [a]" + (f", within: {time}}}" if time else "}") for time in (base, own)]
+        specs = _load(main="{{name: a, image: x, expect: {}}}\n---\nextends: a\nexpect: {}\n".format(*said))
+        assert specs[1].expect and specs[1].expect.within == within
+
+
+def test_given_files_by_their_targets(here: pathlib.Path) -> None:
+    for key, folder in (("configs", ""), ("secrets", "/run/secrets")):
+        base = f"{key}: [{{source: a, content: base}}, {{source: b, content: base}}]"
+        own = f"{key}: [{{source: c, content: own}}, {{target: {folder}/a, content: own}}]"
+        specs = _load(main=f"name: base\nimage: x\n{base}\n---\nextends: base\n{own}\n")
+        given = {mount.target: mount.content for mount in specs[1].volumes}  # type: ignore[attr-defined]
+        assert given == {f"{folder}/a": "own", f"{folder}/b": "base", f"{folder}/c": "own"}
+
+
+def test_name_and_matrix_are_not_for_others(here: pathlib.Path) -> None:
+    base = "name: base\nimage: x\nmatrix: {N: [1, 2]}\nenvironment: {N: '${N:-none}'}\n"
+    specs = _load(main=f"{base}---\nextends: base\n---\nextends: base\nmatrix: {{N: [7]}}\n")
+    assert [(spec.name, spec.matrix, spec.environment["N"]) for spec in specs] == [
+        ("base", {"N": "1"}, "1"), ("base", {"N": "2"}, "2"), (None, {}, "none"), (None, {"N": "7"}, "7")
+    ]  # fmt: skip
+
+
 def test_in_one_file_and_over_several(here: pathlib.Path) -> None:
     main = "{name: a, image: x, tags: [a], environment: {N: '${N:-}'}}\n---\n{name: b, extends: a, tags: [b]}\n---\n"
     main += "{name: c, extends: {service: b}, tags: [c], matrix: {N: [1, 2]}}\n"

@@ -52,6 +52,30 @@ def test_what_a_healthcheck_does_not_say_is_the_others() -> None:
     assert Healthcheck(test=("NONE",)).over(image).test == ("NONE",)
 
 
+def test_a_name_that_nobody_has_is_told_beside_other_mistakes(tmp_path: pathlib.Path) -> None:
+    """Whether they are in the same container or in another; what cannot be read has its name all the same."""
+    web, db = _spec("web", "depends_on: [db, dc], comand: x"), _spec("db", "imag: y")
+    found = _problems(tmp_path, "---\n".join([web, db, _spec("app", "depends_on: [webb, db]")]))
+    assert found[2:] == [
+        "1.yaml:1:40: there is no container called 'dc'",
+        "1.yaml:5:36: there is no container called 'webb'; did you mean 'web'?",
+    ]
+    assert ["unknown key" in line for line in found] == [True, True, False, False]
+
+
+def test_how_long_is_waited_unless_said(tmp_path: pathlib.Path) -> None:
+    """For what is there only while the container runs; outputs and files are else looked at when it has ended."""
+    for expect, within in [
+        ("{ports: {80: listening}}", 10.0),
+        ("{process: {x: absent}}", 10.0),
+        ("{http: {'http://a/': {status: 200}}}", 10.0),
+        ("{ports: {80: closed}, within: 2s}", 2.0),
+        ("{stdout: [a], files: [{path: /x}]}", None),
+    ]:
+        [spec] = _load(tmp_path, f"image: x\nexpect: {expect}\n")
+        assert spec.expect and spec.expect.within == within
+
+
 @pytest.mark.parametrize(
     ("policy", "count"), [("no", 0), ("on-failure", -1), ("on-failure:3", 3), ("on-failure:0", -1)]
 )

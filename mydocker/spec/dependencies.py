@@ -137,8 +137,21 @@ def _find(
         return fitting[0], ""
     if fitting:
         return None, f"there are {len(fitting)} containers called {dependency.name!r}"
-    meant = nearest(dependency.name, [other.name for other in specs if other.name])
-    return None, f"there is no container called {dependency.name!r}" + (f"; did you mean {meant!r}?" if meant else "")
+    return None, _unknown(dependency.name, [other.name for other in specs if other.name])
+
+
+def _unknown(name: str, known: collections.abc.Iterable[str]) -> str:
+    meant = nearest(name, known)
+    return f"there is no container called {name!r}" + (f"; did you mean {meant!r}?" if meant else "")
+
+
+def unknown_names(
+    dependencies: collections.abc.Iterable[Dependency], names: collections.abc.Collection[str]
+) -> collections.abc.Iterator[str]:
+    """A line for each of DEPENDENCIES, all with their files, that is required and on none of NAMES."""
+    for each in dependencies:
+        if each.required and each.name not in names:
+            yield f"{each.file}:{each.line}:{each.column}: {_unknown(each.name, names)}"
 
 
 def _agree(one: ContainerSpec, other: ContainerSpec) -> bool:

@@ -8,7 +8,7 @@ from mydocker.errors import SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.container import STDIN
-from mydocker.spec.dependencies import links
+from mydocker.spec.dependencies import links, unknown_names
 from mydocker.spec.extend import find_base, merge, open_beside, placed, read_include
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.flow import combinations
@@ -60,9 +60,16 @@ def load_files(
             warn(f"warning: {line}")
     problems = [*library.lines]
     if problems:
-        raise SpecError(problems)
+        raise SpecError([*problems, *_unknown_names(library, {problem.partition(": ")[0] for problem in problems})])
     links(specs)  # for the sake of what may be wrong with them
     return specs
+
+
+def _unknown_names(library: Library, places: set[str]) -> list[str]:
+    """What is depended on and has no name in any file, but for PLACES where something else is wrong."""
+    names = {name for source in library.sources.values() for name in source.names}
+    lines = dict.fromkeys(unknown_names(library.dependencies, names))
+    return [line for line in lines if line.partition(": ")[0] not in places]
 
 
 def load_values(
@@ -157,6 +164,10 @@ def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], place: 
 def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, shown: str) -> ContainerSpec | None:
     before = len(reading.problems)
     values = _complete(document, reading)
+    if reading.source is not None:
+        reading.source.library.dependencies += (
+            each.replace(file=each.file or shown) for each in values.get("depends_on") or ()
+        )
     for key, message in contradictions(values):
         reading.refuse(keys.get(key, document), message)
     if len(reading.problems) > before:

@@ -15,6 +15,7 @@ from mydocker.spec.node import Mapping, Node, Scalar, list_at, text_at
 from mydocker.spec.quadletcontext import Context, boolean, resolve, resolve_words, time_span
 from mydocker.spec.quadletvalue import SPECIAL, name_of_unit
 from mydocker.spec.reading import unknown_key
+from mydocker.spec.source import UNIT_SUFFIX
 from mydocker.spec.specifier import Unit
 from mydocker.spec.unitfile import Setting, parse_unit, split_words
 from mydocker.spec.values import data_at
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Entry = tuple[str, Node]
     Given = dict[str, list[Setting]]
 
-SUFFIX = ".container"
 
 _LAST = {
     **{"HostName": "hostname", "WorkingDir": "working_dir", "ContainerName": "name", "Pull": "pull_policy"},
@@ -106,14 +106,16 @@ def _add(given: Given, setting: Setting) -> None:
 
 def _unit(path: str, sections: dict[str, Given], reading: Reading) -> Unit:
     """The unit, an instance of a template if its name has one; what it may use are our variables, then its own."""
-    name = os.path.basename(path).removesuffix(SUFFIX)
+    name = os.path.basename(path).removesuffix(UNIT_SUFFIX)
     prefix, at, instance = name.partition("@")
     default = sections.get("Install", {}).get("DefaultInstance")
     if at and not instance and default:
         instance = default[-1].value.text
     elif at and not instance:
         top = Scalar(line=1, column=1, text="", plain=False)
-        reading.refuse(top, f"{name}{SUFFIX} is a template: link {name}INSTANCE{SUFFIX} to it, or give DefaultInstance")
+        reading.refuse(
+            top, f"{name}{UNIT_SUFFIX} is a template: link {name}INSTANCE{UNIT_SUFFIX} to it, or give DefaultInstance"
+        )
     variables = dict(reading.place.environ)
     for setting in sections.get("Service", {}).get("Environment", ()):
         pairs = reading.attempt(setting.value, partial(split_words, setting.value.text)) or []
@@ -170,7 +172,7 @@ def _dependencies(given: Given, context: Context) -> Iterator[tuple[Setting | No
     for key, is_required in _UNIT_ON.items():
         for setting in given.get(key, ()):
             for word in setting.value.text.split():
-                if word.endswith(SUFFIX):
+                if word.endswith(UNIT_SUFFIX):
                     found.setdefault(name_of_unit(word, setting, context), (setting, is_required))
     for name, (setting, is_required) in found.items():
         condition = {"condition": "service_started", "required": is_required}
@@ -180,8 +182,8 @@ def _dependencies(given: Given, context: Context) -> Iterator[tuple[Setting | No
 def _idle_unit(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
     words = [word for each in settings for word in each.value.text.split()]
     if key in _UNIT_ON:
-        words = [word for word in words if not word.endswith(SUFFIX)]
-    other = next((word for word in words if word.endswith(SUFFIX)), None)
+        words = [word for word in words if not word.endswith(UNIT_SUFFIX)]
+    other = next((word for word in words if word.endswith(UNIT_SUFFIX)), None)
     if other or not (
         key in _UNIT_IDLE.split() or (key in _UNIT_WEAK and all(word.endswith(".target") for word in words))
     ):

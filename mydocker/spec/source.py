@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Mapping as Variables
 
+    from mydocker.spec.dependencies import Dependency
+
 UNIT_SUFFIX = ".container"  # of Quadlet's files
 CHAIN_LIMIT = 64  # containers that extend each other in turn, and files that include each other
 
@@ -79,6 +81,7 @@ class Library:
         self.image = image
         self.sources: dict[str, Source] = {}
         self.included: set[str] = set()  # files whose containers are in
+        self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
         self.found: list[Source | str] = []  # in the order of their finding: sources, and why another cannot be read
 
     def open(self, path: str, shown: str, *, environ: Variables[str, str]) -> Source:
