@@ -51,8 +51,9 @@ TOP_LEVEL = {"CHANGELOG.md", "Dockerfile", "LICENSE", "README.md", "examples", "
 HEAVY = """
 argparse asyncio base64 binascii configparser contextlib copy ctypes dataclasses datetime email enum fcntl fnmatch
 functools glob hashlib http importlib.metadata importlib.resources inspect ipaddress isal json locale logging
-multiprocessing pathlib pickle platform random re requests rich secrets selectors sh shlex shutil socket ssl string struct
-subprocess tarfile tempfile textwrap threading tokenize tomllib traceback typing urllib urllib3 uuid weakref yaml zlib
+multiprocessing pathlib pickle platform random re requests rich secrets selectors sh shlex shutil socket ssl string
+struct subprocess tarfile tempfile textwrap threading tokenize tomllib traceback typing urllib urllib3 uuid weakref
+yaml zlib
 """
 REPORT = """
 import sys
