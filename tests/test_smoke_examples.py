@@ -51,8 +51,8 @@ def test_a_report_of_every_kind_of_failure_reads_as_a_user_sees_it(mydocker: Com
 def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutation check: each check, turned round, turns the verdict of its case.
 
-    Where a container is watched, the opposite of what is to come true has been true before. So what may be true for a
-    while is made impossible there, rather than turned round, and the time is cut short.
+    Where a container is watched, the opposite of what is to come true has been true before, but for what cannot be true
+    while the server answers. So there it is made what is never true, and the time is cut short.
     """
     monkeypatch.chdir(ROOT)
     cases = [(case, case.spec.expect or Expect()) for case in collect(["examples"], environ={}) if not case.spec.skip]
@@ -73,13 +73,12 @@ def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypat
 
 
 def _turned(case: Case, check: Check) -> Expect:
-    """The expectations of CASE, with the opposite of CHECK."""
-    assert case.spec.expect is not None
+    """The expectations of CASE, with the opposite of CHECK, or, where that has been true before, with what never is."""
+    expect = case.spec.expect
+    assert expect is not None
     opposite = Matcher(op="not", want=check.matcher)
-    within = case.spec.expect.within and 4.0
-    if within and not (case.spec.expect.requests and check.about[0] in RUNNING):
-        opposite = Matcher(op="and", want=(check.matcher, opposite))
-    return case.spec.expect.replace(
-        within=within,
-        checks=tuple(each.replace(matcher=opposite) if each is check else each for each in case.spec.expect.checks),
-    )
+    never = Matcher(op="and", want=(check.matcher, opposite))
+    answered = expect.requests and check.about[0] in RUNNING
+    turned = check.replace(matcher=opposite if expect.within is None or answered else never)
+    checks = tuple(turned if each is check else each for each in expect.checks)
+    return expect.replace(within=expect.within and 4.0, checks=checks)
