@@ -8,6 +8,7 @@ import pathlib
 import re
 import shlex
 import signal
+from dataclasses import replace
 
 import junitparser
 import pytest
@@ -292,6 +293,24 @@ def test_a_pattern_that_is_never_done_holds_up_nobody(alpine: Command, tmp_path:
     done = _test(alpine, tmp_path, "---\n".join(texts))
     assert (_marks(done), done.stderr, done.code) == (["ERROR a", "ERROR b", "passed a"], b"", 3)
     assert done.stdout.count(b"stdout: it takes more than 2 s to look for a match of /^(a+)+$/\n") == 2
+
+
+@root
+def test_no_more_at_once_than_there_are_descriptors_for(alpine: Command, tmp_path: pathlib.Path) -> None:
+    cases = [SIMPLE.format(n, "sleep 1") for n in range(20)]
+    service = SIMPLE.format("db", "sleep 60") + "---\n" + SIMPLE.format("web", "true") + "depends_on: [db]\n"
+    text = "---\n".join([*cases, service])
+    limited = replace(alpine, prefix=["prlimit", "--nofile=90:90", "--"])
+    done = _test(limited, tmp_path, text, "-j", "9999")
+    assert (done.stderr, done.code, done.stdout.count(b"passed  ")) == (b"", 0, 22)
+
+
+@root
+def test_descriptors_beyond_those_that_select_knows(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """select(2) knows 1024; ours are counted from those that our caller has left open."""
+    many = 'ulimit -n 4096; for n in {3..1100}; do eval "exec $n</dev/null"; done; exec "$@"'
+    crowded = replace(alpine, prefix=["bash", "-c", many, "-"])
+    assert _marks(_test(crowded, tmp_path, _simple("true", "true"), "-j", "1")) == ["passed a", "passed b"]
 
 
 @root

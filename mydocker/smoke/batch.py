@@ -7,6 +7,7 @@ cannot mix. A signal that asks us to end stops all workers, and what they had fo
 from __future__ import annotations
 
 import itertools
+import os
 import select
 import time
 from collections import deque
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 INTERRUPTED = "interrupted"
+DESCRIPTORS = 8  # of ours for a container, at most
+KEPT_BACK = 32  # descriptors for all else
 
 
 class Limits(Record):
-    """How a batch goes: `jobs` containers at once; `max_failures`, after which no more is begun; seconds for all.
+    """How a batch goes: at most `jobs` containers at once; `max_failures`, after which no more is begun; seconds for
+    all.
 
     With `keep`, what a container wrote that failed is kept.
     """
@@ -45,6 +49,7 @@ class Batch:
     def __init__(self, cases: Sequence[Case], *, limits: Limits, environ: Mapping[str, str]) -> None:
         self.schedule = Schedule(cases)
         self.limits = limits
+        self.places = max(1, min(limits.jobs, _room() - self.schedule.services))  # which come on top
         self.crew = Crew({case.number: case.spec for case in cases}, environ=environ, keep=limits.keep)
         self.running: dict[int, Underway] = {}  # by pidfd
         self.spans: dict[int, list[Span]] = {}  # by the number of the case
@@ -82,7 +87,7 @@ class Batch:
         for result in self.schedule.hopeless():
             self._conclude(result)
         taken = sum(not run.service for run in self.running.values())
-        for case, attempt in self.schedule.take(places=self.limits.jobs - taken):
+        for case, attempt in self.schedule.take(places=self.places - taken):
             self._begin(case, attempt)
 
     def _begin(self, case: Case, attempt: int) -> None:
@@ -109,7 +114,7 @@ class Batch:
     def _free_slot(self, *, service: bool) -> int:
         """Services have places of their own, after those of the others."""
         taken = {run.slot for run in self.running.values()}
-        return next(slot for slot in itertools.count(self.limits.jobs if service else 0) if slot not in taken)
+        return next(slot for slot in itertools.count(self.places if service else 0) if slot not in taken)
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
         self.actions[descriptor] = action
@@ -188,6 +193,11 @@ class Batch:
         """The second time, the container is killed; a worker that has none yet ends the first time."""
         for run in self.running.values():
             send(run.worker.pidfd, signal.SIGINT)
+
+
+def _room() -> int:
+    """How many containers there may be at once, so that we do not run out of descriptors (getrlimit(2))."""
+    return (os.sysconf("SC_OPEN_MAX") - KEPT_BACK) // DESCRIPTORS
 
 
 def exit_code(results: Sequence[Result], *, interrupted: bool) -> int:

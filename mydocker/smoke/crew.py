@@ -60,7 +60,9 @@ class Crew:
 
         One that was sent signals, of which one may still be under way, is not REUSABLE, nor one that ended by itself.
         """
-        if reusable and not select.select([worker.pidfd], [], [], 0)[0]:
+        ended = select.poll()
+        ended.register(worker.pidfd, select.POLLIN)
+        if reusable and not ended.poll(0):
             self.idle.append((worker.pid, worker.pidfd))
         else:
             self._dismiss(worker.pid, worker.pidfd)

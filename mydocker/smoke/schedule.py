@@ -57,6 +57,11 @@ class Schedule:
         if case.needs:
             self.doubtful.append(case.number)
 
+    @property
+    def services(self) -> int:
+        """How many are services."""
+        return len(self.needed)
+
     def conclude(self, result: Result) -> None:
         self.results[result.case.key] = result
         self.engaged.discard(result.case.number)
