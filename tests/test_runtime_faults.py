@@ -7,6 +7,7 @@ import os
 import pathlib
 import pty
 import subprocess
+import sys
 import termios
 import time
 
@@ -174,6 +175,7 @@ def test_what_the_caller_loads_is_not_loaded_inside(alpine: Command, tmp_path: p
     compiler = ["gcc", "-shared", "-fPIC", "-x", "c", "-o", str(library), "-"]
     subprocess.run(compiler, input=PRELOADED.encode(), check=True)
     env = {"LD_PRELOAD": str(library), "LD_LIBRARY_PATH": str(tmp_path), "PYTHONPATH": str(tmp_path)}
-    inside = "env | grep -E '^(LD_|PYTHON)'; /usr/bin/env true; python3 -c 'print(1)'"
+    python = os.path.realpath(sys.executable)
+    inside = f"env | grep -E '^(LD_|PYTHON)'; /usr/bin/env true; {python} -c 'print(1)'"
     done = alpine("run", "--rootfs", "/", "sh", "-c", inside, env={**env, "PYTHONSTARTUP": "/x"})
     assert done == Result(b"1\n", b"loaded\ncustomized\n", 0)
