@@ -20,13 +20,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mydocker.smoke.case import Case, Result
 
-_SUFFIXES = (".smoke.yaml", ".smoke.yml")
+SUFFIXES = (".smoke.yaml", ".smoke.yml")  # those of smoke/collect.py, which other projects need not import
 _OWN_MARKS = frozenset(("filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"))
 
 
 def pytest_collect_file(file_path: pathlib.Path, parent: pytest.Collector) -> pytest.Collector | None:
     """A spec file is collected where a test file would be."""
-    if file_path.name.endswith(_SUFFIXES):
+    if file_path.name.endswith(SUFFIXES):
         return SmokeFile.from_parent(parent, path=file_path)
     return None
 

@@ -13,6 +13,9 @@ import time
 import pytest
 from lab.command import Command
 
+from mydocker import pytest_plugin
+from mydocker.smoke.collect import SUFFIXES
+
 root = pytest.mark.root
 
 SPECS = """\
@@ -206,6 +209,10 @@ def test_the_fixture_runs_containers_and_shows_what_they_wrote(alpine: Command, 
     ]
     assert re.search(r"-+ Captured stderr of alpine sh -c 'echo the reason >&2; exit 4' call -+\nthe reason\n", text)
     assert code == 1
+
+
+def test_it_collects_what_a_folder_has_for_the_command() -> None:
+    assert pytest_plugin.SUFFIXES == SUFFIXES
 
 
 def test_other_projects_pay_two_modules(tmp_path: pathlib.Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
 
 from mydocker.record import TYPE_CHECKING
@@ -24,7 +26,7 @@ def decisive_lines(matcher: Matcher, text: str) -> str:
     if matcher.op == "and":
         return decisive_lines(next(inner for inner in matcher.want if not holds(inner, text)), text)
     if matcher.op == "not":
-        return _listed(lines, [number for number, line in enumerate(lines) if _guilty(matcher.want, line)])
+        return _listed(lines, _guilty(matcher.want, lines, text))
     if matcher.op == "gjson":
         return "\n".join(_in_json(path, inner, text) for path, inner in matcher.want)
     if matcher.op == "text":
@@ -41,10 +43,17 @@ def _in_json(path: str, matcher: Matcher, text: str) -> str:
     return f"{path}: nothing is there" if found is MISSING else f"{path}: {_cut(shown(found))}"
 
 
-def _guilty(matcher: Matcher, line: str) -> bool:
-    if matcher.op == "match-regexp":
-        return re.search(matcher.want, line) is not None
-    return holds(matcher, line)
+def _guilty(matcher: Matcher, lines: list[str], text: str) -> list[int]:
+    """The numbers of the lines in which there is what MATCHER found; a pattern sees all of TEXT, as it did then."""
+    if matcher.op != "match-regexp":
+        return [number for number, line in enumerate(lines) if holds(matcher, line)]
+    starts = [*itertools.accumulate(map(len, text.splitlines(keepends=True)), initial=0)]
+    found = re.finditer(matcher.want, text, re.MULTILINE)
+    spans = (
+        (bisect.bisect(starts, each.start()), bisect.bisect(starts, max(each.start(), each.end() - 1)))
+        for each in found
+    )
+    return sorted({number - 1 for first, last in spans for number in range(first, last + 1) if number <= len(lines)})
 
 
 def _difference(want: str, lines: list[str], text: str) -> str:
