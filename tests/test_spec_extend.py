@@ -233,6 +233,9 @@ def test_files_of_one_include_do_not_lie_over_each_other_unnoticed(here: pathlib
     files = {"a": "services: {web: {image: x}, db: {image: x}}", "b": "services: {web: {image: x, tty: true}}"}
     [problem] = _problems(**files, main="include: [{path: [a.yaml, b.yaml]}]")
     assert problem.startswith("main.yaml:1:27: b.yaml has a container called 'web', and so has a.yaml: want different")
+    main = "include: a.yaml\n---\nimage: x\ninclude: b.yaml"
+    [problem] = _problems(**files, main=main)
+    assert problem.startswith("main.yaml:4:10: b.yaml has a container called 'web', and so has a.yaml")
     assert len(_load(**files | {"b": "{name: app, image: x}"}, main="include: [{path: [a.yaml, b.yaml]}]")) == 3
 
 

@@ -139,12 +139,11 @@ def _included(document: Mapping, reading: Reading, *, depth: int) -> list[Contai
     if depth >= CHAIN_LIMIT:
         reading.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
         return found
-    taken = dict.fromkeys(reading.source.names, reading.source.shown)
     for written, place in read_include(node, reading):
         source = open_beside(written, place, reading)
         if source and not source.library.is_in(source):
             specs = _of_source(source, depth=depth + 1)
-            _refuse_conflicts(specs, taken, place, reading)
+            _refuse_conflicts(specs, reading.source.taken, place, reading)
             found += specs
     return found
 

@@ -59,6 +59,11 @@ class Source:
                     found.setdefault(reading.replace(problems=[]).text(node), (document, reading))
         return found
 
+    @functools.cached_property
+    def taken(self) -> dict[str, str]:
+        """The names of its containers, and of those that it has included so far, each with the file that has it."""
+        return dict.fromkeys(self.names, self.shown)
+
     @property
     def lines(self) -> list[str]:
         """What is wrong, in the order of its lines. An alias shows one mistake in several places; it is one mistake."""
