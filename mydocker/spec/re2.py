@@ -36,7 +36,8 @@ _POSIX: dict[str, _Ranges] = {
     "xdigit": [(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)],
 }
 _CONTROLS = {"a": 7, "f": 12, "t": 9, "n": 10, "r": 13, "v": 11}
-_ANCHORS = {"A": r"\A", "z": r"\Z", "b": r"(?a:\b)", "B": r"(?a:\B)"}
+_ANCHORS = {"A": r"\A", "z": r"\Z", "b": r"(?a:\b)"}
+_ANCHORS["B"] = rf"(?!{_ANCHORS['b']})"  # to Python, an empty text has no boundaries and no lack of them
 _CATEGORY = re.compile(r"Any|C[cfos]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?")
 _REPEAT = re.compile(r"\{(\d+)(?:(,)(\d*))?\}", re.ASCII)
 _GROUP = re.compile(r"\((?:\?P?<\w+>|\?([imsU]*)(-[imsU]+)?([:)])|(?!\?))", re.ASCII)
@@ -99,13 +100,9 @@ class _Translation:
         elif letter == ".":
             self._atom("(?s:.)" if "s" in self.flags else ".")
         elif letter in "^$":
-            whole = {"^": r"(?:\A)", "$": r"(?:\Z)"} if self._is_repeated() else {"^": r"\A", "$": r"\Z"}
-            self._atom(f"(?m:{letter})" if "m" in self.flags else whole[letter])
+            self._atom(f"(?m:{letter})" if "m" in self.flags else _ANCHORS["A" if letter == "^" else "z"])
         else:
             self._atom(_literal(letter))
-
-    def _is_repeated(self) -> bool:
-        return self.text.startswith(("*", "+", "?"), self.at) or _REPEAT.match(self.text, self.at) is not None
 
     def _atom(self, piece: str) -> None:
         self.pieces.append(("i" in self.flags, piece))
@@ -126,6 +123,7 @@ class _Translation:
         if self.text.startswith("?", self.at):
             operator, self.at = f"{operator}?", self.at + 1
         ignores, piece = self.pieces[-1]
+        piece = f"(?:{piece})" if piece in (_ANCHORS["A"], _ANCHORS["z"]) else piece  # Python repeats no bare anchor
         self.pieces[-1] = (ignores, piece + operator)
         self.repeatable = False
 
@@ -139,7 +137,6 @@ class _Translation:
         if found[3] != ")":
             self.outer.append(self.flags)
             self._structure("(?:")
-        self.repeatable = False
         self.flags = flags
 
     def _close(self) -> None:
@@ -159,7 +156,7 @@ class _Translation:
                 self._atom(_literal(each))
         elif letter in _ANCHORS:
             self.at += 2
-            self._atom(f"(?:{_ANCHORS[letter]})" if self._is_repeated() else _ANCHORS[letter])
+            self._atom(_ANCHORS[letter])
         else:
             ranges = self._named()
             self._atom(_literal(chr(self._character())) if ranges is None else _class(ranges))
