@@ -21,15 +21,18 @@ class Record:
     """Subclasses declare fields as annotations; a class attribute of that name is its default."""
 
     fields: ClassVar[tuple[str, ...]] = ()
+    _names: ClassVar[frozenset[str]] = frozenset()
+    _required: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
         own = cls.__dict__.get("__annotations__", {})
         cls.fields = (*cls.fields, *(name for name in own if name not in cls.fields))
+        cls._names = frozenset(cls.fields)
+        cls._required = frozenset(name for name in cls.fields if not hasattr(cls, name))
 
     def __init__(self, **values: Any) -> None:
-        unknown = [name for name in values if name not in self.fields]
-        missing = [name for name in self.fields if name not in values and not hasattr(type(self), name)]
-        if unknown or missing:
+        if not self._required <= values.keys() <= self._names:
+            unknown, missing = sorted(values.keys() - self._names), sorted(self._required - values.keys())
             raise TypeError(f"{type(self).__name__}: unknown fields {unknown}, missing fields {missing}")
         self.__dict__.update(values)
 

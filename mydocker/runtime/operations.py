@@ -226,11 +226,12 @@ def mount_overlay(lower: tuple[str, ...], upper: str, work: str, target: str, ex
     Names are given relative to what they have in common, since mount(2) takes a page of options. Where that is not
     enough, as with 50 layers and more, the names are those of links, made beside WORK: 500 layers take half a page.
     """
-    place = os.path.commonpath([*lower, upper, work])
-    options = _overlay_data([os.path.relpath(path, place) for path in (*lower, upper, work)], extra)
+    paths = (*lower, upper, work)
+    place = os.path.commonprefix(paths).rpartition("/")[0] or "/"
+    options = _overlay_data([path[len(place) :].lstrip("/") or "." for path in paths], extra)
     if len(os.fsencode(options)) > OPTIONS_LIMIT:
         place = f"{os.path.dirname(work)}/{LINKS}"
-        options = _overlay_data(_link((*lower, upper, work), place), extra)
+        options = _overlay_data(_link(paths, place), extra)
     before = os.open(".", os.O_PATH | os.O_CLOEXEC)
     try:
         os.chdir(place)
