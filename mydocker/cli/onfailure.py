@@ -9,8 +9,6 @@ from mydocker.cli.output import complain, say
 from mydocker.errors import MydockerError, UsageError
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime import kept
-from mydocker.runtime.run import prepare, run
 
 if TYPE_CHECKING:
     from mydocker.smoke.case import Result
@@ -35,6 +33,9 @@ def open_shell(result: Result) -> None:
     """
     if not result.finding.kept:
         return
+    from mydocker.runtime import kept
+    from mydocker.runtime.run import prepare, run
+
     root = Store.open(os.environ).root
     try:
         left = kept.find(root, result.finding.kept)

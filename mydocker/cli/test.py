@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 import time
 from contextlib import ExitStack
@@ -112,6 +111,10 @@ _seed.__name__ = "seed"
 
 def _with_seed(argv: list[str]) -> list[str]:
     """ARGV, with a seed for --shuffle where there is none: argparse would take the word after it."""
+    if "--shuffle" not in argv:
+        return argv
+    import random
+
     return [f"--shuffle={random.randrange(10**6)}" if word == "--shuffle" else word for word in argv]
 
 
@@ -189,6 +192,8 @@ def _run(cases: list[Case], limits: Limits, reports: Reports, memory: Memory, op
     began = time.monotonic()
     screen = _Screen(taken=any(report.path == "-" for report in reports.good))
     if options.shuffle is not None:
+        import random
+
         cases = random.Random(options.shuffle).sample(cases, len(cases))
         say(f"mydocker: run in the order of --shuffle={options.shuffle}")
     batch = Batch(cases, limits=limits, environ=os.environ)

@@ -21,7 +21,6 @@ import os
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image.jsontext import loads, mapping, string
-from mydocker.image.platforms import chosen
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -98,6 +97,8 @@ def pinned(lock: LockFile, reference: Reference, platform: Platform) -> Referenc
     found = lock.images.get(str(reference))
     if found is None:
         raise ImageNotFoundError(f"image {reference.familiar} is not in the lock file", hint=_AGAIN)
+    from mydocker.image.platforms import chosen
+
     try:
         return reference.replace(digest=chosen(found, platform))
     except ImageNotFoundError as error:

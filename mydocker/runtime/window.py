@@ -17,7 +17,6 @@ import struct
 from mydocker import kernel
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.ownership import by_archive
 from mydocker.runtime.signals import signal
 
 if TYPE_CHECKING:
@@ -148,6 +147,8 @@ class Window:
                     os.close(descriptor)
 
     def _view(self, plan: LaunchPlan, descriptors: tuple[int, ...]) -> View:
+        from mydocker.runtime.ownership import by_archive
+
         root, scratch, process, begun, *namespaces = descriptors
         own = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in _own_kinds(plan)}
         view = View(root=root, scratch=scratch, process=process, begun=begun, namespaces=own, plan=plan)

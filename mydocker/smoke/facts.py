@@ -1,12 +1,12 @@
-"""Facts: what the expectations of a spec ask to be looked at in its container, and what is found, fit for JSON."""
+"""Facts: what the expectations of a spec ask to be looked at in its container, and what is found, fit for JSON.
+
+What looks is imported by who looks: most specs ask for nothing of that, and a worker forks for each container.
+"""
 
 from __future__ import annotations
 
 from mydocker.errors import MydockerError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.changes import list_changes
-from mydocker.runtime.expand import expanded_path
-from mydocker.runtime.look import look_at_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +34,8 @@ def look(spec: ContainerSpec, view: View, tell: Callable[[Mapping[str, Any]], No
 def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
     facts = file_facts(spec, view)
     if _wants_changes(spec):
+        from mydocker.runtime.changes import list_changes
+
         try:
             facts["changes"] = list_changes(view)
         except (OSError, MydockerError) as error:
@@ -43,6 +45,9 @@ def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
 
 def file_facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
     """Those of the files, each as `files PATH`."""
+    from mydocker.runtime.expand import expanded_path
+    from mydocker.runtime.look import look_at_file
+
     facts: dict[str, Any] = {}
     for path, wanted in _paths(spec).items():
         place = expanded_path(path, view.plan.environment) if spec.expand else path
