@@ -20,6 +20,8 @@ from mydocker.runtime.seccomp import program
 from mydocker.runtime.signals import Signals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mydocker.runtime.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.terminals import Terminal
@@ -35,22 +37,31 @@ FLAGS = {
 }
 
 
-def launch(plan: LaunchPlan, *, window: Window | None = None, janitor: Janitor | None = None) -> Outcome:
+def launch(
+    plan: LaunchPlan,
+    *,
+    window: Window | None = None,
+    janitor: Janitor | None = None,
+    ended: Callable[[], None] | None = None,
+) -> Outcome:
     """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
 
-    Through `window` the container can be looked at before it is taken down. Who has a `janitor` lends it.
+    Through `window` the container can be looked at before it is taken down. Who has a `janitor` lends it. `ended` is
+    called when the container has ended, and is still to be cleared away.
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
     if janitor is None:
         with Janitor() as janitor:
-            return launch(plan, window=window, janitor=janitor)
+            return launch(plan, window=window, janitor=janitor, ended=ended)
     with (
         Signals() as signals,
         janitor.attend(plan.run_dir, warded="pid" not in plan.namespaces) as attention,
         RunDirectory(plan.run_dir, image=plan.image_digest),
     ):
         outcome = _with_limits(plan, signals, attention, window)
+        if ended:
+            ended()
         if window:
             window.use(plan, outcome)
         return outcome

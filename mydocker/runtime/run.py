@@ -85,12 +85,18 @@ def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup
     return choose(demands(spec), name=f"mydocker-{container_id[:12]}", rootless=host.rootless)
 
 
-def run(plan: LaunchPlan, *, window: Window | None = None, janitor: Janitor | None = None) -> Outcome:
+def run(
+    plan: LaunchPlan,
+    *,
+    window: Window | None = None,
+    janitor: Janitor | None = None,
+    ended: Callable[[], None] | None = None,
+) -> Outcome:
     """Launch PLAN and wait for its end, after clearing away what killed runs have left. See `launch`."""
     sweep(os.path.dirname(plan.run_dir))
     if not plan.volumes:
-        return launch(plan, window=window, janitor=janitor)
+        return launch(plan, window=window, janitor=janitor, ended=ended)
     from mydocker.runtime.volumestore import Held
 
     with Held(plan.volumes):
-        return launch(plan, window=window, janitor=janitor)
+        return launch(plan, window=window, janitor=janitor, ended=ended)

@@ -86,9 +86,15 @@ class Batch:
         self.schedule.seen = {run.case.key: run.seen for run in self.running.values()}
         for result in self.schedule.hopeless():
             self._conclude(result)
-        taken = sum(not run.service for run in self.running.values())
-        for case, attempt in self.schedule.take(places=self.places - taken):
+        for case, attempt in self.schedule.take(places=self.places - self._taken()):
             self._begin(case, attempt)
+
+    def _taken(self) -> int:
+        """How many places are taken. A container that has ended is cleared away while the next begins, one at a time,
+        unless it depends on what is found of it whether there is a next."""
+        mine = [run for run in self.running.values() if not run.service]
+        waits = self.limits.max_failures is not None or self.limits.keep
+        return len(mine) - (0 if waits else min(1, sum(run.has_ended for run in mine)))
 
     def _begin(self, case: Case, attempt: int) -> None:
         service = self.schedule.is_service(case)
@@ -113,7 +119,7 @@ class Batch:
 
     def _free_slot(self, *, service: bool) -> int:
         """Services have places of their own, after those of the others."""
-        taken = {run.slot for run in self.running.values()}
+        taken = {run.slot for run in self.running.values() if not run.has_ended}
         return next(slot for slot in itertools.count(self.places if service else 0) if slot not in taken)
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:

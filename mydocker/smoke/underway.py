@@ -94,6 +94,11 @@ class Underway:
         return self.word >= 0 and "outcome" in self.told
 
     @property
+    def has_ended(self) -> bool:
+        """Whether its container is over, though perhaps not cleared away."""
+        return "ended" in self.told
+
+    @property
     def has_told_all(self) -> bool:
         """False of a worker that is dying: its pipes end before it is seen to be dead."""
         return "outcome" in self.told or "problem" in self.told

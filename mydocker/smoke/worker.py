@@ -152,8 +152,9 @@ def _run(
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = role.service or bool(spec.expect and spec.expect.within)
+    ended = partial(_tell, finding, {"ended": True})
     if not (is_looked_at(spec) or watched or hearing >= 0):
-        return {"outcome": run(plan, janitor=janitor).as_dict()}
+        return {"outcome": run(plan, janitor=janitor, ended=ended).as_dict()}
 
     def use(view: View) -> None:
         look(spec, view, partial(_tell, finding))
@@ -165,7 +166,7 @@ def _run(
             from mydocker.smoke.watcher import Watcher  # HTTP is slow to import
 
             window.set_watcher(plan, Watcher(spec, partial(_tell, finding), health=health).watch)
-        return {"outcome": run(plan, window=window, janitor=janitor).as_dict()}
+        return {"outcome": run(plan, window=window, janitor=janitor, ended=ended).as_dict()}
 
 
 def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding: int, hearing: int) -> None:
