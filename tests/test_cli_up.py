@@ -170,7 +170,7 @@ def test_a_variable_that_nobody_sets_is_told_of(alpine: Command, tmp_path: pathl
         ("{image: alpine, command: [nonesuch]}", 127),
         ("{image: alpine, command: [/etc]}", 126),
         ('{image: "nonesuch:1", command: [x], pull_policy: never}', 125),
-        ("{image: alpine, command: [sleep, '60'], timeout: 200ms, x-note: PID 1 ignores TERM}", 124),
+        ("{image: alpine, command: [sleep, '60'], timeout: 200ms, stop_grace_period: 200ms}", 124),
         ("{image: alpine, command: [sh, -c, 'sh -c \"kill -9 0\"; exit 3']}", 3),
     ],
 )
