@@ -80,10 +80,10 @@ def _empty(directory: int, top: int, names: Iterator[str], *, levels: int) -> li
         if not is_directory:
             os.unlink(name, dir_fd=directory)
         elif not _is_removed(name, directory):
-            os.chmod(name, stat.S_IRWXU, dir_fd=directory)  # it may be closed even to its owner
             if levels:
                 moved += _remove_below(directory, name, top, names, levels=levels - 1)
             else:
+                os.close(_opened(directory, name))  # moving it writes its `..`
                 moved.append(next(names))
                 os.rename(name, moved[-1], src_dir_fd=directory, dst_dir_fd=top)
     return moved
@@ -91,13 +91,28 @@ def _empty(directory: int, top: int, names: Iterator[str], *, levels: int) -> li
 
 def _remove_below(parent: int, name: str, top: int, names: Iterator[str], *, levels: int) -> list[str]:
     """Remove directory NAME of PARENT; what `_empty` gives."""
-    directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    directory = _opened(parent, name)
     try:
         moved = _empty(directory, top, names, levels=levels)
     finally:
         os.close(directory)
     os.rmdir(name, dir_fd=parent)
     return moved
+
+
+def _opened(parent: int, name: str) -> int:
+    """Directory NAME of PARENT, and no link to one, open to its owner: it may be closed even to them."""
+    try:
+        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except PermissionError:
+        place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        try:
+            os.chmod(f"/proc/self/fd/{place}", stat.S_IRWXU)
+            return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_DIRECTORY)
+        finally:
+            os.close(place)
+    os.fchmod(directory, stat.S_IRWXU)
+    return directory
 
 
 def _is_removed(name: str, directory: int) -> bool:

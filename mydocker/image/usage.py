@@ -53,7 +53,7 @@ def _image_of(directory: str) -> Digest | None:
     except (OSError, UsageError):
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return None
     except BlockingIOError:
         return manifest

@@ -63,8 +63,7 @@ _AF_INET = 2
 _SOCK_DGRAM = 2
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
-_LOCK_EX = 2
-_LOCK_NB = 4
+_LOCK_SH, _LOCK_EX, _LOCK_NB = 1, 2, 4
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 _SECCOMP_SET_MODE_FILTER = 1
@@ -295,6 +294,6 @@ def set_interface_up(name: str) -> None:
         os.close(channel)
 
 
-def lock(descriptor: int, *, wait: bool = True) -> None:
+def lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> None:
     """Lock the file open at DESCRIPTOR (flock(2)), without fcntl's import; BlockingIOError if we do not WAIT."""
-    _call("flock", descriptor, _LOCK_EX | (0 if wait else _LOCK_NB))
+    _call("flock", descriptor, (_LOCK_SH if shared else _LOCK_EX) | (0 if wait else _LOCK_NB))

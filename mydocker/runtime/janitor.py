@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 
+from mydocker import kernel
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.signals import send, signal
 
@@ -28,9 +29,11 @@ class Janitor:
 
     def __enter__(self) -> Janitor:
         waiting, self.lifeline = os.pipe()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is for the janitor
         self.pid = os.fork()
         if self.pid == 0:
             _stand_by(waiting)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(waiting)
         return self
 
@@ -65,38 +68,70 @@ class Attention:
         self._say(str(pid))
 
     def _say(self, line: str) -> None:
-        os.write(self.lifeline, f"{line}\n".encode())
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            os.write(self.lifeline, f"{line}\n".encode())
+        except BrokenPipeError:  # somebody has killed it, which is no reason to end a container
+            pass
 
 
 def _stand_by(waiting: int) -> NoReturn:
     """In the janitor."""
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         os.setsid()
         os.closerange(0, waiting)
         os.closerange(waiting + 1, os.sysconf("SC_OPEN_MAX"))
-        run, pidfd = "", -1
+        duty = _Duty("")
         for line in open(waiting, encoding="utf-8"):  # noqa: SIM115  # until no one holds the other end
-            if pidfd >= 0:
-                os.close(pidfd)
             said = line.rstrip()
-            run, pidfd = (run, _opened(int(said))) if said.isdigit() else (said, -1)
-        if run:
-            _clean_up(os.fsdecode(bytes.fromhex(run[1:])), pidfd, warded=run.startswith(_WARDED))
+            if said.isdigit():
+                duty.take(int(said))
+            else:
+                duty.let_go()
+                duty = _Duty(said)
+        duty.clean_up()
     finally:
         os._exit(0)
 
 
-def _clean_up(run_dir: str, pidfd: int, *, warded: bool) -> None:
-    import select
+class _Duty:
+    """What the janitor does for one RUN, which `Janitor.attend` describes. While the container lives it shares the lock
+    of the run's directory, so that nobody else takes that for one left behind."""
 
-    from mydocker.runtime.rundir import reclaim
+    def __init__(self, run: str) -> None:
+        self.warded, self.run_dir = run.startswith(_WARDED), os.fsdecode(bytes.fromhex(run[1:]))
+        self.pidfd = self.lock = -1
 
-    if pidfd >= 0:
-        if not warded:
-            send(pidfd, signal.SIGKILL)
-        select.select([pidfd], [], [])  # readable once the process has ended (pidfd_open(2))
-    reclaim(run_dir)
+    def take(self, pid: int) -> None:
+        """PID is the first process."""
+        self.pidfd = _opened(pid)
+        try:
+            self.lock = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY)
+            kernel.lock(self.lock, shared=True)
+        except OSError:  # it is gone: somebody was faster
+            pass
+
+    def let_go(self) -> None:
+        for descriptor in (self.pidfd, self.lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.pidfd = self.lock = -1
+
+    def clean_up(self) -> None:
+        """Whoever ran it is gone."""
+        if not self.run_dir:
+            return
+        import select
+
+        from mydocker.runtime.rundir import reclaim
+
+        if self.pidfd >= 0:
+            if not self.warded:
+                send(self.pidfd, signal.SIGKILL)
+            ended = select.poll()
+            ended.register(self.pidfd, select.POLLIN)  # readable once the process has ended (pidfd_open(2))
+            ended.poll()
+        self.let_go()
+        reclaim(self.run_dir)
 
 
 def _opened(pid: int) -> int:

@@ -17,7 +17,7 @@ from mydocker.runtime.janitor import Attention, Janitor
 from mydocker.runtime.process import Handover, become
 from mydocker.runtime.rundir import RunDirectory
 from mydocker.runtime.seccomp import program
-from mydocker.runtime.signals import Signals
+from mydocker.runtime.signals import Signals, send, signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def launch(
     """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
 
     Through `window` the container can be looked at before it is taken down. Who has a `janitor` lends it. `ended` is
-    called when the container has ended, and is still to be cleared away.
+    called when the container has ended and been looked at, and is still to be cleared away.
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
@@ -60,10 +60,10 @@ def launch(
         RunDirectory(plan.run_dir, image=plan.image_digest),
     ):
         outcome = _with_limits(plan, signals, attention, window)
-        if ended:
-            ended()
         if window:
             window.use(plan, outcome)
+        if ended:
+            ended()
         return outcome
 
 
@@ -129,7 +129,11 @@ def _run(
         pid, pidfd = _clone(plan, handover)
         try:
             attention.answer_for(pid)
-            _let_begin(plan, pid, *word)
+            try:
+                _let_begin(plan, pid, *word)
+            except BaseException:
+                _abandon(pid, pidfd, lifeline or ())
+                raise
             from mydocker.runtime.supervise import Started, watch  # here, for the child is at work meanwhile
 
             if lifeline:
@@ -168,6 +172,14 @@ def _let_begin(plan: LaunchPlan, pid: int, hearing: int, giving: int) -> None:
     finally:
         os.close(giving)
         os.close(hearing)
+
+
+def _abandon(pid: int, pidfd: int, lifeline: tuple[int, ...]) -> None:
+    """It never began, and nobody will watch it."""
+    send(pidfd, signal.SIGKILL)
+    kernel.wait(pid)
+    for descriptor in lifeline:
+        os.close(descriptor)
 
 
 def _namespaces(plan: LaunchPlan) -> int:

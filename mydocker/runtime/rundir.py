@@ -6,8 +6,8 @@
     image                         a link that points nowhere: the digest of the image's manifest
     cgroups                       the directories of its cgroups, if it has limits
 
-The lock is a flock(2) on the directory itself: one that can be locked belongs to nobody, and whoever locks it removes
-it: the janitor of a run that was killed, or the next run.
+The lock is a flock(2) on the directory itself, shared by the run and its janitor: one that can be had for oneself
+belongs to nobody, and whoever has it removes the directory: the janitor of a run that was killed, or the next run.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ class RunDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        tree.remove(self.path)
-        os.close(self.lock)
+        try:
+            tree.remove(self.path)
+        finally:
+            os.close(self.lock)
 
     def _create(self) -> None:
         """A sweeper may take a directory between its creation and its lock: then it is created again."""
@@ -58,7 +60,7 @@ class RunDirectory:
                 lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             except FileNotFoundError:
                 continue
-            kernel.lock(lock)
+            kernel.lock(lock, shared=True)
             if os.fstat(lock).st_nlink:
                 self.lock = lock
             else:

@@ -95,7 +95,7 @@ class Underway:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its container is over, though perhaps not cleared away."""
+        """Whether its container is over, and has been looked at, though perhaps it is not cleared away."""
         return "ended" in self.told
 
     @property
