@@ -6,7 +6,6 @@ the run; the functions that they call are in FUNCTIONS, of which a script gets t
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import shlex
@@ -129,17 +128,6 @@ class Script:
                 self.lines += form(operation, self.word)
                 return
         raise NotImplementedError(type(operation).__name__)
-
-    def folded(self) -> list[str]:
-        """The lines, with what is done to several paths one after another as a loop."""
-        lines: list[str] = []
-        for does, group in itertools.groupby(self.lines, key=lambda line: line.split(" ")[0]):
-            same = list(group)
-            if does in ("hide", "lock"):
-                paths = " ".join(line.removeprefix(f"{does} ") for line in same)
-                same = [f'for path in {paths}; do {does} "$path"; done']
-            lines += same
-        return lines
 
 
 Word = Callable[[str], str]
