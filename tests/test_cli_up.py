@@ -10,6 +10,8 @@ from dataclasses import replace
 import pytest
 from lab.command import Command, Result
 
+from mydocker.spec.fields import FIELDS
+
 EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
 root = pytest.mark.root
 
@@ -320,3 +322,10 @@ def test_an_ordinary_user_gains_nothing(second_user: Command) -> None:
     missing = replace(second_user, environment={**second_user.environment, "MYDOCKER_ROOT": "/proc/nonesuch"})
     done = missing("run", "alpine", "true")
     assert done.code == 125 and b"Traceback" not in done.stderr
+
+
+def test_help_says_what_a_file_may_hold(mydocker: Command) -> None:
+    done = mydocker("up", "--help")
+    assert (done.code, done.stderr) == (0, b"") and b"--keep-going" in done.stdout
+    missing = [field.key for field in FIELDS if f"\n  {field.key}: ".encode() not in done.stdout]
+    assert missing == []

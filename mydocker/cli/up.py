@@ -14,13 +14,15 @@ from mydocker.runtime.plan import LaunchPlan
 from mydocker.runtime.run import prepare, run
 from mydocker.smoke.sequence import Result, Sequence
 from mydocker.spec.container import ContainerSpec
+from mydocker.spec.help import key_help
 from mydocker.spec.load import load_files
 from mydocker.spec.profiles import active_profiles, profiles_beside, select
 
 
 def up_command(argv: list[str]) -> int:
     """Run every document of the files that ARGV names; the exit code of the first that failed, or 0."""
-    parser = Parser("up", description="Run the containers that spec files describe, one after the other.")
+    description = "Run the containers that spec files describe, one after the other."
+    parser = Parser("up", description=description, more=key_help)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
     parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
     parser.add_profiles()
