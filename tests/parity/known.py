@@ -55,6 +55,7 @@ KNOWN: dict[str, dict[str, str]] = {
 
 OLD_DOCKER = "not before Docker 23"
 CAPABILITIES = "runc cannot set capabilities that it does not know or that this machine lacks"
+EARLY = "Podman 4.3 forwards signals only some time after the command runs; what comes before that is lost"
 DEPENDS: dict[str, dict[str, str]] = {
     "docker": {
         "test_process[a cgroup namespace]": "none on cgroup v1",
@@ -81,6 +82,6 @@ DEPENDS: dict[str, dict[str, str]] = {
         "test_seen[--ulimit]": CAPABILITIES,
         "test_seen[--ulimit once]": CAPABILITIES,
         "test_signals_are_forwarded[HUP]": "it ends podman, unless the container is faster",
-        "test_signals_are_forwarded[USR1]": "lost by Podman 4.3, at times",
+        **{f"test_signals_are_forwarded[{name}]": EARLY for name in ("TERM", "INT", "USR1")},
     },
 }
