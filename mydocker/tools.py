@@ -23,7 +23,6 @@ _PACKAGES = {  # Debian's names; other distributions mostly agree
     "newuidmap": "uidmap",
     "nft": "nftables",
     "pasta": "passt",
-    "tar": "tar",
 }
 
 

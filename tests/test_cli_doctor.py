@@ -31,7 +31,7 @@ def _states(findings: dict[str, dict[str, Any]], *names: str) -> list[str]:
     return [findings[name]["state"] for name in names]
 
 
-STEPS = ("kernel", "namespaces", "proc", "overlay", "pivot_root", "loopback", "keyring", "unpacking")
+STEPS = ("kernel", "namespaces", "proc", "overlay", "pivot_root", "loopback", "keyring")
 
 
 def test_root(alpine: Command) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pathlib
+import tarfile
 import tracemalloc
 
 import pytest
 from lab import oci
 from lab.command import Command
 from lab.oci import DIR, File, Link, layer
+from lab.recorder import Nowhere
 from lab.registry import Registry
 
 from mydocker.errors import ImageError, UsageError
@@ -56,8 +58,7 @@ def test_the_length_of_names_costs_no_memory(tmp_path: pathlib.Path) -> None:
         tracemalloc.start()
         writer = skeleton.Writer(file.fileno())
         chunks = (tar[start : start + 100_000] for start in range(0, len(tar), 100_000))
-        for _ in Scan(what="layer", devices=True, skeleton=writer).filter(chunks):
-            pass
+        Scan(Nowhere(), what="layer", devices=True, skeleton=writer).read(chunks)
         writer.finish()
         peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.reset_peak()
@@ -74,9 +75,18 @@ def test_the_length_of_names_costs_no_memory(tmp_path: pathlib.Path) -> None:
 def test_links_that_point_far_are_limited() -> None:
     """Whoever reads the layer later has to follow them."""
     tar = layer({f"l{n}": Link("t" * 4000) for n in range(20_000)})
-    with pytest.raises(ImageError, match="whiteouts and symbolic links take more than 64 MiB"):
-        for _ in Scan(what="layer", devices=True).filter([tar]):
-            pass
+    with pytest.raises(ImageError, match="symbolic links and directories take more than 64 MiB"):
+        Scan(Nowhere(), what="layer", devices=True).read([tar])
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT])
+def test_names_of_directories_are_limited(format: int) -> None:
+    """Their times come last, so that they are kept until then."""
+    deep = "/".join("d" * 70 for _ in range(3))
+    tars = (layer({f"{deep}/{n}": DIR for n in range(start, start + 1000)}, format=format) for start in range(400))
+    chunks = (tar.rstrip(b"\0") + bytes(-len(tar.rstrip(b"\0")) % 512) for tar in tars)
+    with pytest.raises(ImageError, match="symbolic links and directories take more than 64 MiB"):
+        Scan(Nowhere(), what="layer", devices=True).read(chunks)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "1g", " 1", "\u0661"])

@@ -1,4 +1,4 @@
-"""What the scan lets through to tar, what it collects, and what it refuses."""
+"""What the scan lets through to the disk, what it collects, and what it refuses."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from lab.oci import (
     Link,
     layer,
 )
+from lab.recorder import Recorder
 
 from mydocker.errors import ImageError
 from mydocker.image import skeleton, tarheader
@@ -37,9 +38,10 @@ FORMATS = [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]
 def scan(
     archive: bytes, *, devices: bool = True, chunk: int = 1000, skeleton: skeleton.Writer | None = None
 ) -> tuple[Scan, bytes]:
-    found = Scan(what="layer x", devices=devices, skeleton=skeleton)
-    pieces = (archive[start : start + chunk] for start in range(0, len(archive), chunk))
-    return found, b"".join(found.filter(pieces))
+    tree = Recorder()
+    found = Scan(tree, what="layer x", devices=devices, skeleton=skeleton)
+    found.read(archive[start : start + chunk] for start in range(0, len(archive), chunk))
+    return found, tree.archive
 
 
 def names(archive: bytes) -> list[str]:
@@ -132,14 +134,15 @@ def test_any_number_of_global_headers_takes_little_memory() -> None:
     try:
         with tempfile.TemporaryFile() as file:
             writer = skeleton.Writer(file.fileno())
-            passed = b"".join(Scan(what="layer x", devices=True, skeleton=writer).filter(many))
+            tree = Recorder()
+            Scan(tree, what="layer x", devices=True, skeleton=writer).read(many)
             writer.finish()
             records = skeleton.records(f"/proc/self/fd/{file.fileno()}")
             size = sum(len(body) for kind, body in records if kind in (skeleton.BYTES, skeleton.HEADERS))
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
-    assert names(passed) == ["a"] and size > 100 * len(header)
+    assert names(tree.archive) == ["a"] and size > 100 * len(header)
 
 
 @pytest.mark.parametrize("chunk", [100, 100_000])

@@ -1,8 +1,8 @@
 """What the files of a layer are by its archive, contents aside: kind, mode, owners, link, device, extended attributes.
 
-The skeleton beside the layer (see skeleton.py) has all headers of the archive. Out comes what GNU tar makes of them,
-entry by entry, or as a table: path below the layer's root to attributes. What the archive does not mention, such as a
-parent directory, is not in it.
+The skeleton beside the layer (see skeleton.py) has all headers of the archive. Out comes what extraction.py has made
+of them, entry by entry, or as a table: path below the layer's root to attributes. What the archive does not mention,
+such as a parent directory, is not in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mydocker.image.tarheader import BLOCK, Entry, Malformed
 Owner = tuple[int, int]  # user, group
 _LINKS = 40  # in a row: the kernel's MAXSYMLINKS (path_resolution(7))
 _XATTR = b"SCHILY.xattr."
-_KEPT = (b"user.", b"security.capability")  # of extended attributes, see unpacker.py
+_KEPT = (b"user.", b"security.capability")  # of extended attributes
 
 
 class Attributes(NamedTuple):  # not a Record: there may be a million
@@ -95,7 +95,7 @@ class _Literals:
 
 
 class _Places:
-    """Where GNU tar puts the entries, in their order: links are followed."""
+    """Where extraction.py puts the entries, in their order: links are followed."""
 
     def __init__(self) -> None:
         self._links: dict[bytes, bytes] = {}  # symbolic ones: by the key of their path, where they point
@@ -138,7 +138,7 @@ def parse(number: int, headers: bytes) -> Attributes:
         entry=tarheader.decode(block, extensions),
         owner=tarheader.owner(block, extensions),
         mode=tarheader.mode(block),
-        xattrs=_xattrs(extensions),
+        xattrs=kept_xattrs(extensions),
     )
 
 
@@ -157,7 +157,9 @@ def taken_apart(headers: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     return headers[start:], extensions
 
 
-def _xattrs(extensions: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+def kept_xattrs(extensions: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """The extended attributes among EXTENSIONS that a layer keeps. Overlayfs's own signs are not: an image must not
+    forge them."""
     stated = {name.removeprefix(_XATTR): value for name, value in extensions.items() if name.startswith(_XATTR)}
     return {
         name: value

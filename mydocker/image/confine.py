@@ -19,8 +19,7 @@ _NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | k
 
 # capabilities(7), by number: what restoring owners, modes, device nodes and file capabilities takes
 _CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _MKNOD, _SETFCAP = 0, 1, 3, 4, 27, 31
-_KEPT = {_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _MKNOD, _SETFCAP}
-_SETPCAP = 8
+_KEPT = sum(1 << number for number in (_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _MKNOD, _SETFCAP))
 
 
 def confine(directory: str, *, ids: IdMap | None) -> None:
@@ -45,9 +44,5 @@ def confine(directory: str, *, ids: IdMap | None) -> None:
 
 
 def drop_capabilities() -> None:
-    """Leave to the program that is executed next only what unpacking takes: no `trusted.*` attribute, no mount."""
-    held = kernel.get_capabilities()
-    for number in range(held.bit_length()):
-        if number not in _KEPT | {_SETPCAP}:
-            kernel.prctl(kernel.PR_CAPBSET_DROP, number)
-    kernel.prctl(kernel.PR_CAPBSET_DROP, _SETPCAP)
+    """Leave to this process only what unpacking takes: no `trusted.*` attribute, no mount."""
+    kernel.set_capabilities(kernel.get_capabilities() & _KEPT)

@@ -1,6 +1,6 @@
 """The layers of an image that the store lacks: fetched three at a time, verified on the way, published when durable.
 
-    source -> size and digest -> inflate -> diff ID -> scan -> confined tar -> syncfs -> rename
+    source -> size and digest -> a process for each: inflate -> diff ID -> scan -> files -> syncfs -> rename
 
 Nothing waits for a whole layer, nothing keeps one in memory. What has been written goes to the disk while the rest
 arrives, and layers that end at about the same time wait for it together.
@@ -14,26 +14,23 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 
-from mydocker import kernel, tools
+from mydocker import kernel
 from mydocker.errors import ImageError, StoreError
 from mydocker.idmap import IdMap
-from mydocker.image import blob
+from mydocker.image import blob, unpacker
 from mydocker.image.blob import Source
 from mydocker.image.incoming import Claim
-from mydocker.image.inflate import inflate
 from mydocker.image.limits import Limits
 from mydocker.image.manifest import Descriptor, compression
 from mydocker.image.progress import Step, megabytes
-from mydocker.image.skeleton import Writer
 from mydocker.image.store import Store
-from mydocker.image.tarstream import Scan
-from mydocker.image.unpacker import Unpacker
+from mydocker.image.unpacker import Task, Unpacker
 from mydocker.image.verified import Verified
 from mydocker.kernel.disk import syncfs
 from mydocker.record import Record
 from mydocker.reference import Digest
 
-PARALLEL = 3
+PARALLEL = 6
 AHEAD = 0.25  # seconds after which what has been written is sent to the disk, so that little is left for the end
 BATCH = 64  # layers begun at once: each takes a few descriptors, of which a process often has 1,024
 _CAP_MKNOD = 27
@@ -41,11 +38,8 @@ _CAP_MKNOD = 27
 
 class _Job(Record):
     descriptor: Descriptor
-    diff_id: Digest
     claim: Claim
     unpacker: Unpacker
-    skeleton: Writer
-    limits: Limits
 
 
 class _Stopped(Exception):
@@ -65,6 +59,7 @@ def fetch(
     The unpacking processes are forked first, while there is one thread; no thread is left at the end. Claims are taken
     in one order by everyone, so two pulls cannot wait for each other.
     """
+    unpacker.prepare()
     missing = sorted((diff_id for diff_id in wanted if not os.path.isdir(store.layer_path(diff_id))), key=str)
     for start in range(0, len(missing), BATCH):
         with ExitStack() as stack:
@@ -91,13 +86,19 @@ def _begin(
 ) -> _Job:
     os.mkdir(claim.directory, 0o755)
     os.chmod(claim.directory, 0o755)  # whatever our umask is
-    what = f"layer {descriptor.digest}"
-    unpacker = Unpacker(claim.directory, tar=tools.find("tar"), lock=claim.lock, what=what, ids=ids)
-    stack.callback(unpacker.abort)  # before the claim's end removes the directory
-    skeleton = Writer(claim.lock)
-    return _Job(
-        descriptor=descriptor, diff_id=diff_id, claim=claim, unpacker=unpacker, skeleton=skeleton, limits=limits
+    task = Task(
+        what=_what(descriptor),
+        diff_id=diff_id,
+        compression=compression(descriptor),
+        directory=claim.directory,
+        lock=claim.lock,
+        ids=ids,
+        devices=_can_make_devices(),
+        limits=limits,
     )
+    started = Unpacker(task)
+    stack.callback(started.abort)  # before the claim's end removes the directory
+    return _Job(descriptor=descriptor, claim=claim, unpacker=started)
 
 
 def _run(jobs: list[_Job], source: Source, progress: Callable[[Step], None], disk: int) -> None:
@@ -183,7 +184,6 @@ class _Crew:
     def _is_unpacked(self, job: _Job) -> bool:
         try:
             job.unpacker.wait()
-            job.skeleton.finish()
         except Exception as error:
             self._fail(error)
             return False
@@ -195,24 +195,20 @@ class _Crew:
 
 
 def _fetch_one(job: _Job, source: Source, tell: Callable[[Step], None], stop: threading.Event) -> None:
-    what = f"layer {job.descriptor.digest}"
-    part = job.claim.part(job.descriptor.digest)
-    with closing(blob.chunks(source, job.descriptor, part)) as chunks:
-        _unpack(job, _watched(chunks, job.descriptor, tell, stop), what)
-
-
-def _unpack(job: _Job, arriving: Iterator[bytes], what: str) -> None:
-    stored = Verified(arriving, digest=job.descriptor.digest, size=job.descriptor.size, what=what)
-    plain = inflate(stored, compression=compression(job.descriptor), what=what, limits=job.limits)
-    scan = Scan(what=what, devices=_can_make_devices(), skeleton=job.skeleton, limits=job.limits)
-    try:
-        job.unpacker.write(scan.filter(Verified(plain, digest=job.diff_id, what=f"{what}: diff ID")))
-    except StoreError:
-        raise
-    except ImageError:
-        stored.drain()  # a digest that does not match explains whatever else is wrong
-        raise
-    job.unpacker.complete(hidden=scan.hidden, opaque=scan.opaque)
+    descriptor = job.descriptor
+    part = job.claim.part(descriptor.digest)
+    with closing(blob.chunks(source, descriptor, part)) as chunks:
+        arriving = _watched(chunks, descriptor, tell, stop)
+        stored = Verified(arriving, digest=descriptor.digest, size=descriptor.size, what=_what(descriptor))
+        try:
+            for piece in stored:
+                job.unpacker.write(piece)
+        except StoreError:
+            raise
+        except ImageError:
+            stored.drain()  # a digest that does not match explains whatever else is wrong
+            raise
+    job.unpacker.complete()
 
 
 def _watched(
@@ -232,6 +228,10 @@ def _done(descriptor: Descriptor) -> Step:
     size = descriptor.size
     text = f"{_name(descriptor)}: {megabytes(size)} done"
     return Step(text=text, blob=descriptor.digest, done=size, size=size)
+
+
+def _what(descriptor: Descriptor) -> str:
+    return f"layer {descriptor.digest}"
 
 
 def _name(descriptor: Descriptor) -> str:

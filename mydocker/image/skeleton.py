@@ -20,7 +20,7 @@ import os
 import stat
 import struct
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from io import FileIO
 
 from mydocker.errors import ImageError
@@ -65,18 +65,18 @@ class Writer:
         os.lseek(descriptor, 0, os.SEEK_SET)
         self._write(bytes(_HEADER))
 
-    def entry(self, headers: Iterable[Piece], path: bytes) -> None:
+    def entry(self, headers: Piece, path: bytes) -> None:
         """The next entry of the archive, all its blocks before the contents."""
         if self._numbers and (dead := self._numbers.pop(key(path), None)) is not None:
             self._add(DEAD, _NUMBER.pack(dead))
-        self._add(HEADERS, b"".join(headers))
+        self._add(HEADERS, headers)
         self._entries += 1
 
     def whole(self, header: Piece, path: bytes, contents: Piece, padding: Piece) -> None:
         """An entry of one header and, if it is a file, of CONTENTS that will be on disk as PATH."""
-        self.entry([header], path)
+        self.entry(header, path)
         if contents:
-            self.content(contents)
+            self._crc, self._size = self._zlib.crc32(contents), len(contents)
             self.end_of_content(path)
             self.literal(padding)
 
@@ -173,7 +173,7 @@ def _parse_header(raw: bytes) -> int:
 class Reader:
     """Chunks of any size, read in the sizes that records have."""
 
-    def __init__(self, chunks: Iterator[bytes], what: str) -> None:
+    def __init__(self, chunks: Iterator[Piece], what: str) -> None:
         self._chunks, self._what = chunks, what
         self._rest = b""
         self._start = 0

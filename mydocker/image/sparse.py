@@ -1,7 +1,6 @@
 """Sparse files of GNU tar: an archive has their pieces only, and a map that says where these are. The rest is zeros.
 
-GNU tar manual, "Storing Sparse Files": the old GNU format, and the versions 0.1 and 1.0 of its pax format. What has
-another map is not compared.
+GNU tar manual, "Storing Sparse Files": the old GNU format, and the versions 0.0, 0.1 and 1.0 of its pax format.
 """
 
 from __future__ import annotations
@@ -10,10 +9,11 @@ import os
 from collections.abc import Iterator, Mapping
 
 from mydocker.image import tarheader
-from mydocker.image.skeleton import Reader
+from mydocker.image.skeleton import Piece, Reader
 from mydocker.image.tarheader import BLOCK, Malformed
 
-_PIECE = 1 << 20  # bytes that are compared at once
+_PIECE = 1 << 20  # bytes that are compared or written at once
+_PIECES = 1 << 20  # of one file
 _FIRST, _SLOT, _FIELD = 386, 24, 12  # bytes: where the old map begins, what one piece takes, and a number
 _SIZE = 483  # where the header says how large the file is
 _SLOTS_AFTER = 21  # pieces in each block after it
@@ -22,14 +22,29 @@ _CHANGED = "its contents have changed"
 Pieces = list[tuple[int, int]]  # where each is in the file, and how many bytes it has
 
 
+def expand(file: int, blocks: bytes, extensions: Mapping[bytes, bytes], contents: Iterator[Piece]) -> None:
+    """Write to the empty FILE what the entry with BLOCKS, EXTENSIONS and, in the archive, CONTENTS stands for.
+    Malformed if its map makes no sense, ImageError if CONTENTS end early; OSError."""
+    archived = Reader(contents, "a sparse file")
+    size, pieces = _map(blocks, extensions, archived)
+    os.ftruncate(file, size)
+    for start, length in pieces:
+        while length:
+            data = archived.take(min(_PIECE, length))
+            written = os.pwrite(file, data, start)
+            while written < len(data):
+                written += os.pwrite(file, data[written:], start + written)
+            start, length = start + len(data), length - len(data)
+
+
 def difference(file: int, blocks: bytes, extensions: Mapping[bytes, bytes], contents: Iterator[bytes]) -> str | None:
     """What is wrong with the open FILE, whose entry has BLOCKS, EXTENSIONS and, in the archive, CONTENTS. ImageError if
     these end early; OSError."""
     archived = Reader(contents, "a sparse file")
     try:
         size, pieces = _map(blocks, extensions, archived)
-    except (Malformed, ValueError):
-        return None
+    except Malformed as problem:
+        return f"was {problem}"
     found = os.fstat(file).st_size
     if found != size:
         return f"has {found} bytes instead of {size}"
@@ -44,14 +59,23 @@ def difference(file: int, blocks: bytes, extensions: Mapping[bytes, bytes], cont
 
 
 def _map(blocks: bytes, extensions: Mapping[bytes, bytes], contents: Reader) -> tuple[int, Pieces]:
-    """The size of the file, and its pieces. Malformed, ValueError if they are said in a way that is not known here."""
+    """The size of the file, and its pieces. Malformed if they make no sense."""
+    try:
+        size, pieces = _stated(blocks, extensions, contents)
+    except (ValueError, KeyError):
+        raise Malformed("a damaged map of a sparse file") from None
+    if size < 0 or any(min(piece) < 0 or sum(piece) > size for piece in pieces):
+        raise Malformed("a sparse file with a piece that is not in it")
+    return size, pieces
+
+
+def _stated(blocks: bytes, extensions: Mapping[bytes, bytes], contents: Reader) -> tuple[int, Pieces]:
     if blocks[156:157] == tarheader.SPARSE:
         return tarheader.number(blocks[_SIZE : _SIZE + _FIELD]), list(_old_pieces(blocks))
     if extensions.get(b"GNU.sparse.major") == b"1":
         return int(extensions[b"GNU.sparse.realsize"]), _pieces_before(contents)
-    if b"GNU.sparse.map" not in extensions:
-        raise Malformed("a sparse file without a map")
-    numbers = [int(text) for text in extensions[b"GNU.sparse.map"].split(b",")]
+    stated = extensions[b"GNU.sparse.map"] if extensions.get(b"GNU.sparse.numblocks") != b"0" else b""
+    numbers = [int(text) for text in stated.split(b",") if stated]
     return int(extensions[b"GNU.sparse.size"]), list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
@@ -69,6 +93,8 @@ def _pieces_before(contents: Reader) -> Pieces:
     numbers: list[int] = []
     rest = b""
     while not numbers or len(numbers) <= 2 * numbers[0]:
+        if len(numbers) > 2 * _PIECES or len(rest) > BLOCK:
+            raise Malformed("a sparse file of too many pieces")
         *lines, rest = (rest + contents.take(BLOCK)).split(b"\n")
         numbers += [int(line) for line in lines]
     return list(zip(numbers[1::2], numbers[2::2], strict=True))

@@ -1,13 +1,15 @@
 """One header of a tar archive: 512 untrusted bytes, and the extension headers before it, turned into an Entry.
 
-POSIX.1-2017 pax "ustar Interchange Format" and "pax Header Block", GNU tar manual "Basic Tar Format". It reads as GNU
-tar reads, which sees the same bytes afterwards: what GNU tar might understand in another way is refused.
+POSIX.1-2017 pax "ustar Interchange Format" and "pax Header Block", GNU tar manual "Basic Tar Format". What other
+readers, Docker's or GNU tar, might understand in another way is refused.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -33,6 +35,10 @@ _LAST_ID = 0xFFFF_FFFE  # of a user or group; to chown(2) the next one means tha
 _PLAIN = frozenset((REGULAR, DIRECTORY))
 _UNUSUAL = (b"", b"/", b".")  # a name that begins so has to be taken apart
 _ENDS = b"\0 "  # of a number
+_MAP = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+_ENDED = (b"\0", b" ")
+_TIME = re.compile(rb"(-)?([0-9]{1,20})(?:\.([0-9]*))?")
+_LAST_TIME = (1 << 63) - 1  # nanoseconds: in the year 2262
 
 
 class Entry(NamedTuple):  # not a Record: there may be a million
@@ -149,6 +155,23 @@ def mode(block: bytes) -> int:
     return number(block[100:108]) & 0o7777
 
 
+def modified(field: bytes, extensions: Mapping[bytes, bytes]) -> int:
+    """When the file was modified, in nanoseconds since 1970, by the FIELD of its header or, if they say, the pax
+    records EXTENSIONS: digits, perhaps a sign and a fraction (POSIX.1-2017 pax, "mtime")."""
+    text = extensions.get(b"mtime")
+    if text is None:
+        if field[:11].isdigit() and field[11:] in _ENDED and max(field[:11]) < 0x38:  # as most are
+            return int(field[:11], 8) * 10**9
+        seconds = int.from_bytes(field, "big", signed=True) if field[0] == 0xFF else number(field)
+        return max(-_LAST_TIME, min(seconds * 10**9, _LAST_TIME))
+    found = _TIME.fullmatch(text)
+    if not found:
+        raise Malformed(f"{text[:40]!r} is not a time")
+    sign, whole, fraction = found.groups(default=b"")
+    time = int(whole) * 10**9 + int(fraction[:9].ljust(9, b"0"))
+    return min(time, _LAST_TIME) * (-1 if sign else 1)
+
+
 @lru_cache(maxsize=64)  # entries that follow each other have the same ones
 def _are_numbers(rights: bytes) -> bool:
     """Whether mode, user and group, the 24 bytes RIGHTS, are as `mode` and `owner` want them."""
@@ -160,8 +183,10 @@ def _are_numbers(rights: bytes) -> bool:
 
 
 def parse_pax(body: bytes) -> dict[bytes, bytes]:
-    """The records of an extended header's BODY, each `length key=value newline`; of equal keys the last counts."""
+    """The records of an extended header's BODY, each `length key=value newline`; of equal keys the last counts. Only of
+    those that are the map of a sparse file in version 0.0 all do: that is given as version 0.1 has it."""
     records = {}
+    pieces = []
     start = 0
     while start < len(body):
         blank = body.find(b" ", start, start + 10)
@@ -172,8 +197,10 @@ def parse_pax(body: bytes) -> dict[bytes, bytes]:
         if not key or not equals:
             raise Malformed("a damaged pax header")
         records[key] = value
+        if key in _MAP:
+            pieces.append(value)
         start = end
-    return records
+    return records | {b"GNU.sparse.map": b",".join(pieces)} if pieces else records
 
 
 def number(field: bytes) -> int:

@@ -1,8 +1,8 @@
-"""Scan: a layer's tar on its way to the program that unpacks it. It judges every header and keeps some entries back.
+"""Scan: a layer's tar on its way to the disk. It judges every header and keeps some entries back.
 
-Chunks of an untrusted archive go in; an archive comes out that has no whiteouts (they are collected, see whiteout.py),
-no reserved names, no device nodes if they cannot be made, and always an end. What cannot be right is refused with an
-ImageError that names the entry. Memory does not grow with the archive, but for the names of its whiteouts.
+Chunks of an untrusted archive go in; entries come out, without whiteouts (they are collected, see whiteout.py),
+reserved names, and device nodes if they cannot be made. What cannot be right is refused with an ImageError that names
+the entry. Memory does not grow with the archive, but for names that are needed at its end.
 
 It is no boundary: confine.py is. It exists for what is legal to the file system and wrong in a layer.
 """
@@ -10,6 +10,7 @@ It is no boundary: confine.py is. It exists for what is legal to the file system
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from mydocker.errors import ImageError
 from mydocker.image import tarheader, whiteout
@@ -18,78 +19,91 @@ from mydocker.image.skeleton import Piece, Writer
 from mydocker.image.tarheader import BLOCK, Entry, Malformed, refuse
 from mydocker.image.tarinput import Input
 
-NAMES_LIMIT = 64 << 20  # bytes of all whiteouts' names and symbolic links' targets, which whoever reads a layer keeps
+NAMES_LIMIT = 64 << 20  # bytes of names that are kept until the end, by us or by whoever reads the layer
+
+
+class Tree(Protocol):
+    """What entries are passed to, see `Extraction` for the contract."""
+
+    def plain(self, block: Piece, path: bytes, contents: Piece) -> None: ...
+
+    def entry(self, entry: Entry, path: bytes, headers: bytes, contents: Iterator[Piece]) -> None: ...
 
 
 class Scan:
-    """One layer's scan. `hidden` and `opaque` are complete when `filter` has ended."""
+    """One layer's scan, which passes entries to TREE. `hidden` and `opaque` are complete when `read` has ended."""
 
     def __init__(
-        self, *, what: str, devices: bool, skeleton: Writer | None = None, limits: Limits | None = None
+        self, tree: Tree, *, what: str, devices: bool, skeleton: Writer | None = None, limits: Limits | None = None
     ) -> None:
         self.hidden: list[bytes] = []  # paths that a whiteout hides, below the layer's root
         self.opaque: list[bytes] = []  # directories that hide what lower layers have in them
-        self._what, self._devices, self._skeleton = what, devices, skeleton
+        self._tree, self._what, self._devices, self._skeleton = tree, what, devices, skeleton
         self._limits = limits or Limits()
         self._entries = self._bytes = self._names = 0
         self._read: list[bytes] = []  # all blocks since the last entry, also those that nobody is to see
 
-    def filter(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
-        """What is to be unpacked, in pieces of any size. All CHUNKS are read, what follows the end included."""
+    def read(self, chunks: Iterable[bytes]) -> None:
+        """Read all CHUNKS of the archive, what follows its end included. ImageError, and what the tree raises."""
         source = Input(chunks, self._what)
         while entry := self._next(source):
             parts = self._judge(entry)
-            decide = source.drop if parts is None else source.keep
-            decide()
-            path = b"/".join(parts or ())
-            if self._skeleton:
-                self._skeleton.entry(self._read, path)
+            path, headers = b"/".join(parts or ()), b"".join(self._read)
             self._read.clear()
-            if entry.size:
-                for _ in self._contents(source, entry, path):
-                    decide()
-                    yield from source.taken()
-            elif source.passed:
-                yield from source.taken()
-        source.drop()
-        yield from source.taken()
-        yield bytes(2 * BLOCK)
+            if self._skeleton:
+                self._skeleton.entry(headers, path)
+            contents = self._contents(source, entry, path)
+            if parts is not None:
+                try:
+                    self._tree.entry(entry, path, headers, contents)
+                except Malformed as problem:
+                    raise refuse(self._what, entry.name, str(problem)) from None
+            for _ in contents:  # what has not been put anywhere
+                pass
         self._note(self._read)
-        for chunk in source.remainder():
-            self._note([chunk])
-            source.drop()
+        self._note(source.remainder())
 
     def _hurry(self, source: Input) -> None:
-        """Take the entries that come next, as long as they are like most and here as a whole: `filter` would do the
+        """Take the entries that come next, as long as they are like most and here as a whole: `read` would do the
         same with them, but not as soon."""
-        skeleton, limits = self._skeleton, self._limits
+        tree, skeleton, limits = self._tree, self._skeleton, self._limits
         most, largest, deepest = limits.entries, limits.size, limits.depth
-        while (block := source.ahead(BLOCK)) and (found := tarheader.plain(block)):
+        chunk, start = source.present()
+        while (place := start + BLOCK) <= len(chunk) and (found := tarheader.plain(block := chunk[start:place])):
             path, size = found
-            whole = source.ahead(BLOCK + size + -size % BLOCK)
-            if not whole or self._entries == most or self._bytes + size > largest or path.count(b"/") >= deepest:
+            after = place + size + -size % BLOCK
+            if after > len(chunk) or self._entries == most or self._bytes + size > largest:
+                break
+            if path.count(b"/") >= deepest:
                 break
             self._entries += 1
             self._bytes += size
+            if not size and block[156:157] == tarheader.DIRECTORY:
+                self._remember(path)
+            contents = chunk[place : place + size]
             if skeleton:
-                skeleton.whole(block, path, whole[BLOCK : BLOCK + size], whole[BLOCK + size :])
-            source.skip(len(whole))
-        source.keep()
+                skeleton.whole(block, path, contents, chunk[place + size : after])
+            try:
+                tree.plain(block, path, contents)
+            except Malformed as problem:
+                raise refuse(self._what, path, str(problem)) from None
+            start = after
+        source.skip_to(start)
 
-    def _contents(self, source: Input, entry: Entry, path: bytes) -> Iterator[None]:
-        """Read what follows ENTRY, padding included, and stop after each piece for a word on whether it is kept. The
-        skeleton learns what of it will be on disk as PATH."""
+    def _contents(self, source: Input, entry: Entry, path: bytes) -> Iterator[Piece]:
+        """The contents of ENTRY, which the skeleton learns of: of what will be on disk as PATH, only the sum. All that
+        follows ENTRY in the archive has been read at the end, padding included."""
         skeleton = self._skeleton
         on_disk = entry.is_plain and bool(path)
         for piece in source.pieces(entry.size):
             if skeleton:
                 (skeleton.content if on_disk else skeleton.literal)(piece)
-            yield
+            yield piece
+        if not entry.size:
+            return
         if skeleton and on_disk:
             skeleton.end_of_content(path)
-        if missing := -entry.size % BLOCK:
-            self._note([source.at_most(missing, pad=True)])  # umoci leaves out the last; Go's reader allows that too
-            yield
+        self._note([source.at_most(-entry.size % BLOCK)])  # umoci leaves out the last; Go's reader allows that too
 
     def _note(self, blocks: Iterable[Piece]) -> None:
         for block in blocks:
@@ -119,7 +133,7 @@ class Scan:
                 elif seen:
                     raise Malformed("a global header among those of an entry")
                 else:
-                    self._ignore(source)
+                    self._ignore()
             except Malformed as problem:
                 raise refuse(self._what, extensions.get(b"path", block[:100].rstrip(b"\0")), str(problem)) from None
         if seen:
@@ -128,10 +142,9 @@ class Scan:
             self._end(source, block)
         return None
 
-    def _ignore(self, source: Input) -> None:
+    def _ignore(self) -> None:
         """Drop a global header, as Docker does (`git archive` writes one). There may be any number of them, so none is
         kept until the next entry."""
-        source.drop()
         self._note(self._read)
         self._read.clear()
 
@@ -164,8 +177,8 @@ class Scan:
             self._remember(entry.name)
             self.hidden.append(b"/".join(parts))  # what a lower layer has there is not to be seen in its place
             return None
-        if entry.type == tarheader.SYMLINK:
-            self._remember(entry.link)
+        if entry.type in (tarheader.SYMLINK, tarheader.DIRECTORY):  # of a directory, its time comes last
+            self._remember(entry.link or entry.name)
         return parts
 
     def _count(self, entry: Entry) -> None:
@@ -194,7 +207,9 @@ class Scan:
     def _remember(self, text: bytes) -> None:
         self._names += len(text)
         if self._names > NAMES_LIMIT:
-            raise ImageError(f"{self._what}: its whiteouts and symbolic links take more than {NAMES_LIMIT >> 20} MiB")
+            raise ImageError(
+                f"{self._what}: its whiteouts, symbolic links and directories take more than {NAMES_LIMIT >> 20} MiB"
+            )
 
 
 def _check(entry: Entry, parts: list[bytes]) -> None:

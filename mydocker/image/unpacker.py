@@ -1,11 +1,11 @@
-"""Unpacker: a confined process that turns one tar stream into one directory.
+"""Unpacker: confined processes that turn one compressed layer into one directory.
 
-    we -- archive --> GNU tar            it writes; its complaints go to its parent, our child
-    we -- orders ---> our child          whiteouts, and the word that everything has been verified
-    we <-- report --- our child          nothing if all is well, else a letter and a message
+    we -- archive --> grandchild     inflates, verifies the diff ID, scans and writes, with few rights
+    we -- orders ---> child          the word that the archive was verified, too: it writes the whiteouts
+    we <-- report --- child          nothing if all is well, else a kind, a message and a hint
 
-GNU tar, because it is several times as fast as anything in Python. It is executed by its path from between fork and
-confinement, which no library does for us.
+What a stranger has made is decompressed and taken apart where a mistake of ours, or of the C code for that, can do no
+harm; and each layer has a processor to itself.
 """
 
 from __future__ import annotations
@@ -13,87 +13,85 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
-import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from mydocker import kernel, tools
 from mydocker.errors import HostError, ImageError, MydockerError, StoreError
 from mydocker.image import confine, whiteout
+from mydocker.image.extraction import Extraction
+from mydocker.image.inflate import inflate
+from mydocker.image.skeleton import Writer
+from mydocker.image.tarstream import Scan
+from mydocker.image.verified import Verified
+from mydocker.record import Record
 
 if TYPE_CHECKING:
     from mydocker.idmap import IdMap
+    from mydocker.image.limits import Limits
+    from mydocker.reference import Digest
 
-OPTIONS = (
-    "--extract",
-    "--preserve-permissions",
-    "--numeric-owner",
-    "--xattrs",
-    "--xattrs-include=user.*",
-    "--xattrs-include=security.capability",
-    "--xattrs-exclude=user.overlay.*",  # overlayfs's own signs: an image must not forge them
-    "--xattrs-exclude=trusted.*",
-    "--delay-directory-restore",  # a directory may be closed, and filled later
-    "--warning=no-timestamp",
-    "--blocking-factor=512",  # 256 KiB at a time
-    "--file=-",
-)
-_BATCH = 512 << 10  # bytes that are written to the pipe at once
-_VECTORS = 512  # pieces; IOV_MAX is 1024
+_PIECE = 256 << 10  # bytes that are read at once
 _PIPE = 1 << 20  # /proc/sys/fs/pipe-max-size, for all users
-_SHOWN = 2000  # bytes of tar's complaints
+_SHOWN = 2000  # bytes of a message
 _VERIFIED = b"verified"
-_NO_ATTRIBUTE = re.compile(r": Cannot set '.*' extended attribute for file '.*': (.*)")
-# no link or FIFO has a `user.` attribute, and some file systems have none at all: such are left out, as Docker does
-_TOLERATED = ("Operation not permitted", "Operation not supported")
-_NO_OWNER = re.compile(r"Cannot change ownership .*Invalid argument")
-_FULL = ("No space left on device", "Disk quota exceeded", "Wrote only")  # the last is tar's word for a short write
+_PRIVILEGED = b"in a container, give it --cap-add SYS_ADMIN (and --security-opt apparmor=unconfined)"
+_USER_NAMESPACES = b"this takes user namespaces, which the host may forbid (kernel.unprivileged_userns_clone, AppArmor)"
+_KINDS: dict[bytes, type[MydockerError]] = {b"I": ImageError, b"S": StoreError, b"H": HostError}
+
+
+class Task(Record):
+    """What is to be unpacked, by what is said of it: `directory` exists, and `lock` gets the skeleton. `lock` stays
+    held until the last process that unpacks is gone."""
+
+    what: str
+    diff_id: Digest
+    compression: str
+    directory: str
+    lock: int
+    ids: IdMap | None  # of the user namespace that an ordinary user unpacks in
+    devices: bool
+    limits: Limits
+
+
+def prepare() -> None:
+    """Import what every unpacker will need, while there is no more than one process to do it."""
+    from isal import igzip_lib, isal_zlib  # noqa: F401  # they are used in the processes
 
 
 class Unpacker:
     """Started by a process of one thread (fork(2)); used by any one thread from then on."""
 
-    def __init__(self, directory: str, *, tar: str, lock: int, what: str, ids: IdMap | None) -> None:
-        """Begin to unpack into DIRECTORY, which exists. LOCK stays held until the last of its processes is gone.
-
-        IDS are those of the user namespace that an ordinary user unpacks in.
-        """
-        self._what = what
+    def __init__(self, task: Task) -> None:
+        self._what = task.what
         archive, self._archive = os.pipe()
         _widen(self._archive)
         orders, self._orders = os.pipe()
         self._report, report = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _child(directory, tar, archive, orders, report, lock, ids)
+            _child(task, archive, orders, report)
         self._process = os.pidfd_open(pid)
         for descriptor in (archive, orders, report):
             os.close(descriptor)
 
-    def write(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Feed the archive. Raises the error that ended tar, if it has ended."""
-        batch: list[bytes | memoryview] = []
-        size = 0
-        for piece in pieces:
-            batch.append(piece)
-            size += len(piece)
-            if size >= _BATCH or len(batch) >= _VECTORS:
-                self._send(batch, size)
-                batch, size = [], 0
-        self._send(batch, size)
-
-    def complete(self, *, hidden: list[bytes], opaque: list[bytes]) -> None:
-        """The archive is complete and verified: let the layer be finished, whiteouts included."""
-        self._archive = _close(self._archive)
-        records = [b"h" + path for path in hidden] + [b"o" + path for path in opaque]
+    def write(self, piece: bytes) -> None:
+        """Feed the blob, as it is stored. Raises the error that ended unpacking, if it has ended."""
         try:
-            with os.fdopen(self._orders, "wb") as orders:
-                self._orders = -1
-                orders.write(b"\0".join([*records, _VERIFIED]))
+            written = os.write(self._archive, piece)
+            while written < len(piece):
+                written += os.write(self._archive, memoryview(piece)[written:])
         except BrokenPipeError:
-            pass  # the report says why
+            self._raise_failure(self._wait() or b"I%b: unpacking has stopped" % self._what.encode())
+
+    def complete(self) -> None:
+        """The blob is complete and verified: let the layer be finished, whiteouts included."""
+        self._archive = _close(self._archive)
+        with suppress(BrokenPipeError):  # the report says why
+            os.write(self._orders, _VERIFIED)
+        self._orders = _close(self._orders)
 
     def wait(self) -> None:
         """Wait until all of the layer has been written, though perhaps not to the disk. Raises what went wrong."""
@@ -110,49 +108,24 @@ class Unpacker:
         if self._process >= 0:
             signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
-    def _send(self, batch: list[bytes | memoryview], size: int) -> None:
-        try:
-            sent = os.writev(self._archive, batch) if batch else 0
-            if sent < size:  # a signal interrupted it
-                rest = memoryview(b"".join(batch))[sent:]
-                while rest:
-                    rest = rest[os.write(self._archive, rest) :]
-        except BrokenPipeError:
-            self._raise_failure(self._wait() or b"Iit stopped reading")
-
     def _wait(self) -> bytes:
-        """The report. Tar holds the pipe as well, so its end is the end of both."""
+        """The report. Both processes hold the pipe, so its end is the end of both."""
         self._archive, self._orders = _close(self._archive), _close(self._orders)
-        report = b""
-        while data := os.read(self._report, _SHOWN):
-            report += data
+        report = _read_all(self._report)
         self._report = _close(self._report)
         ended = os.waitid(os.P_PIDFD, self._process, os.WEXITED)
         self._process = _close(self._process)
         if ended and ended.si_status and not report:
-            return b"Ithe unpacking process was killed"
+            return b"I%b: the unpacking process was killed" % self._what.encode()
         return report
 
     def _raise_failure(self, report: bytes) -> None:
         if not report:
             return
-        kind, text = report[:1], tools.printable(report[1:])
-        message = f"{self._what}: cannot be unpacked: {text}"
-        if _NO_ATTRIBUTE.search(text):
-            raise ImageError(message, hint="if the store's file system has no room for it, MYDOCKER_ROOT names another")
-        if any(words in text for words in _FULL):
-            raise StoreError(message, hint="free some space, or set MYDOCKER_ROOT to a larger file system")
-        if _NO_OWNER.search(text):
-            raise HostError(message, hint="the image has more users than /etc/subuid and /etc/subgid grant to this one")
-        raise _host_error(message) if kind == b"H" else ImageError(message)
-
-
-def _host_error(message: str) -> MydockerError:
-    if os.geteuid() == 0:
-        hint = "in a container, give it --cap-add SYS_ADMIN (and --security-opt apparmor=unconfined)"
-    else:
-        hint = "this takes user namespaces, which the host may forbid (kernel.unprivileged_userns_clone, AppArmor)"
-    return HostError(message, hint=hint)
+        message, _, hint = report[1:].partition(b"\0")
+        if report[:1] == b"H" and not hint:
+            hint = _PRIVILEGED if os.geteuid() == 0 else _USER_NAMESPACES
+        raise _KINDS[report[:1]](tools.printable(message), hint=tools.printable(hint) or None)
 
 
 def _widen(pipe: int) -> None:
@@ -166,32 +139,91 @@ def _close(descriptor: int) -> int:
     return -1
 
 
-def _child(directory: str, tar: str, archive: int, orders: int, report: int, lock: int, ids: IdMap | None) -> NoReturn:
+def _read_all(descriptor: int) -> bytes:
+    return b"".join(iter(lambda: os.read(descriptor, _PIECE), b""))
+
+
+def _child(task: Task, archive: int, orders: int, report: int) -> NoReturn:
     """The confined process, from fork to exit. It has no use for any other descriptor, and others would miss them."""
-    kind, text = b"H", b""
     gc.disable()  # or the caller's garbage, such as a socket, might close a descriptor that has a new owner here
+    text = _failure(b"H", task, lambda: _enter(task, {archive, orders, report, task.lock}))
+    text = text or _failure(b"I", task, lambda: _unpack(task, archive, orders, report))
+    if text:
+        os.write(report, text)
+    os._exit(1 if text else 0)
+
+
+def _enter(task: Task, kept: set[int]) -> None:
+    os.setsid()  # Ctrl-C is for our parent, whose end is ours
+    _keep_only(kept)
+    confine.confine(task.directory, ids=task.ids)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.umask(0o022)  # of directories that the archive does not mention
+
+
+def _unpack(task: Task, archive: int, orders: int, report: int) -> None:
+    """Have the layer written, and write its whiteouts; none if the archive turned out to be wrong, or whoever checks it
+    is gone. The process that writes files may not set the attributes that whiteouts take."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        text = _failure(b"I", task, lambda: _write_layer(task, archive, writer))
+        if text:
+            os.write(writer, text)
+        os._exit(0)
+    os.close(archive)  # or we would never learn that nobody reads it any more
+    os.close(writer)
+    *records, word = _read_all(reader).split(b"\0")
+    os.waitpid(pid, 0)
+    if word != _VERIFIED:
+        os.write(report, b"\0".join((*records, word)))
+        os._exit(1)
+    if _read_all(orders) == _VERIFIED:
+        root = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+        whiteout.apply(
+            root,
+            hidden=[path[1:] for path in records if path[:1] == b"h"],
+            opaque=[path[1:] for path in records if path[:1] == b"o"],
+            space="trusted.overlay" if task.ids is None else "user.overlay",
+        )
+
+
+def _write_layer(task: Task, archive: int, result: int) -> None:
+    """Unpack ARCHIVE, and tell RESULT what of lower layers is hidden, once all has its diff ID."""
+    confine.drop_capabilities()
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    what = task.what
+    tree = Extraction(
+        os.open(".", os.O_RDONLY | os.O_DIRECTORY), what=what, owned=task.ids is None or not task.ids.is_single
+    )
+    skeleton = Writer(task.lock)
+    scan = Scan(tree, what=what, devices=task.devices, skeleton=skeleton, limits=task.limits)
+    stored = iter(lambda: os.read(archive, _PIECE), b"")
+    plain = inflate(stored, compression=task.compression, what=what, limits=task.limits)
+    scan.read(Verified(plain, digest=task.diff_id, what=f"{what}: diff ID"))
+    tree.finish()
+    skeleton.finish()
+    records = [b"h" + path for path in scan.hidden] + [b"o" + path for path in scan.opaque]
+    with os.fdopen(result, "wb") as stream:
+        stream.write(b"\0".join([*records, _VERIFIED]))
+
+
+def _failure(kind: bytes, task: Task, action: Callable[[], None]) -> bytes:
+    """What the report is to say if ACTION fails; of a KIND unless the error has one. Nothing may be raised from here
+    into the caller's copy of the program."""
+    hint = b""
     try:
-        os.setsid()  # Ctrl-C is for our parent, whose end is ours
-        _keep_only({archive, orders, report, lock})
-        confine.confine(directory, ids=ids)
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.umask(0o022)  # of directories that the archive does not mention
-        os.set_inheritable(lock, True)
-        os.set_inheritable(report, True)
-        kind = b"I"
-        text = _extract(tar, archive, own_files=ids is not None and ids.is_single)
-        if not text:
-            _carry_out(orders, in_namespace=ids is not None)
+        action()
+        return b""
+    except MydockerError as error:
+        message, hint = error.message, (error.hint or "").encode(errors="replace")
+        kind = next((each for each, of in _KINDS.items() if type(error) is of), kind)
     except OSError as error:
         where = f": {os.fsdecode(error.filename)}" if error.filename else ""
-        text = f"{error.strerror}{where}".encode(errors="replace")
-    except MydockerError as error:
-        text = error.message.encode(errors="replace")
-    except BaseException as error:  # nothing may return into the caller's copy of the program
-        text = repr(error).encode(errors="replace")
-    if text:
-        os.write(report, kind + text[:_SHOWN])
-    os._exit(1 if text else 0)
+        message = f"{task.what}: cannot be unpacked: {error.strerror}{where}"
+    except BaseException as error:
+        message = f"{task.what}: cannot be unpacked: {error!r}"
+    return kind + message.encode(errors="replace")[:_SHOWN] + b"\0" + hint
 
 
 def _keep_only(kept: set[int]) -> None:
@@ -203,54 +235,3 @@ def _keep_only(kept: set[int]) -> None:
         os.closerange(first, number)
         first = number + 1
     os.closerange(first, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 1 << 20 else 1 << 20)
-
-
-def _extract(tar: str, archive: int, *, own_files: bool) -> bytes:
-    """Run GNU tar to its end; what it says if it fails. OWN_FILES: there is no other owner."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.dup2(archive, 0, inheritable=True)
-            os.dup2(writer, 2, inheritable=True)
-            confine.drop_capabilities()
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-            for number in (signal.SIGPIPE, signal.SIGXFSZ):
-                signal.signal(number, signal.SIG_DFL)
-            owner = "--no-same-owner" if own_files else "--same-owner"
-            os.execve(tar, [tar, *OPTIONS, owner], {"PATH": tools.PATH, "LC_ALL": "C"})
-        except BaseException as error:  # nothing may return into the caller's copy of the program
-            os.write(2, f"{tar}: {error!r}".encode())
-        finally:
-            os._exit(127)
-    os.close(archive)  # or its writer would never learn that tar has ended
-    os.close(writer)
-    said = lost = b""
-    with os.fdopen(reader, "rb") as complaints:
-        for line in complaints:  # all of them, or tar would wait for us
-            said = (said + line)[:_SHOWN]
-            lost = lost or (line if _is_loss(line) else b"")
-    _, status = os.waitpid(pid, 0)
-    return (said or b"tar ended with status %d" % os.waitstatus_to_exitcode(status)) if status else lost
-
-
-def _is_loss(line: bytes) -> bool:
-    """Whether tar says in LINE, a mere warning to it, that a file goes without an attribute that it could have."""
-    found = _NO_ATTRIBUTE.search(line.decode(errors="replace"))
-    return found is not None and found[1] not in _TOLERATED
-
-
-def _carry_out(orders: int, *, in_namespace: bool) -> None:
-    """Write the whiteouts; none if the archive turned out to be wrong, or whoever checks it is gone."""
-    with os.fdopen(orders, "rb") as stream:
-        *records, word = stream.read().split(b"\0")
-    if word != _VERIFIED:
-        return
-    root = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
-    whiteout.apply(
-        root,
-        hidden=[path[1:] for path in records if path[:1] == b"h"],
-        opaque=[path[1:] for path in records if path[:1] == b"o"],
-        space="user.overlay" if in_namespace else "trusted.overlay",
-    )
-    os.close(root)

@@ -106,7 +106,7 @@ def _hide(directory: int, name: bytes, space: str) -> None:
         os.mknod(name, stat.S_IFCHR, 0, dir_fd=directory)
         # where no other layer has this directory, overlayfs lists it as it is, hidden names and all: but for this mark
         os.setxattr(directory, f"{space}.origin", b"")
-        os.utime(directory, ns=(times.st_atime_ns, times.st_mtime_ns))  # tar has already set it
+        os.utime(directory, ns=(times.st_atime_ns, times.st_mtime_ns))  # they are those of the archive by now
         return
     if stat.S_ISDIR(mode):
         inner = os.open(name, _DIRECTORY, dir_fd=directory)

@@ -56,7 +56,7 @@ def examine(store: Store) -> tuple[Finding, ...]:
             findings += _limits(host, directory.path)
     except MydockerError as error:
         findings.append(Finding(name="store", state=MISSING, detail=error.message, hint=error.hint, essential=True))
-    return (*findings, _seccomp(), _unpacking(), _network(), _platforms())
+    return (*findings, _seccomp(), _network(), _platforms())
 
 
 def can_run(findings: tuple[Finding, ...]) -> bool:
@@ -205,13 +205,6 @@ def _seccomp() -> Finding:
     except HostError as error:
         return Finding(name="seccomp", state=MISSING, detail=error.message, hint=error.hint)
     return Finding(name="seccomp", state=OK, detail="libseccomp compiles the filters")
-
-
-def _unpacking() -> Finding:
-    try:
-        return Finding(name="unpacking", state=OK, detail=tools.find("tar"))
-    except HostError as error:
-        return Finding(name="unpacking", state=MISSING, detail=error.message, hint=error.hint, essential=True)
 
 
 def _network() -> Finding:

@@ -12,15 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lab import oci
+from lab.recorder import Nowhere
 
-from mydocker import tools
 from mydocker.image import blob
+from mydocker.image.extraction import Extraction
 from mydocker.image.inflate import inflate
 from mydocker.image.manifest import Descriptor
 from mydocker.image.registry import Registry
 from mydocker.image.skeleton import Writer
 from mydocker.image.tarstream import Scan
-from mydocker.image.unpacker import Unpacker
 from mydocker.kernel.disk import syncfs
 from mydocker.reference import Digest, Reference
 
@@ -45,6 +45,7 @@ def split(place: pathlib.Path, address: str, name: str, layers: Sequence[bytes])
     syncfs(descriptor)
     os.close(descriptor)
     spent["reach the disk"] = time.perf_counter() - before
+    spent["write"] = spent.pop("judge entries and write") - spent["judge entries"]
     return dict(spent)
 
 
@@ -61,16 +62,17 @@ def _hash(pieces: list[bytes]) -> None:
 def _unpack(directory: pathlib.Path, pieces: list[bytes], spent: dict[str, float]) -> None:
     directory.mkdir()
     lock = os.open(f"{directory}.skeleton", os.O_RDWR | os.O_CREAT)
-    skeleton = Writer(lock)
-    scan = Scan(what="layer", devices=True, skeleton=skeleton)
     with _counted(spent, "judge entries"):
-        passed = list(scan.filter(pieces))
-    skeleton.finish()
-    with _counted(spent, "write"):
-        unpacker = Unpacker(str(directory), tar=tools.find("tar"), lock=lock, what="layer", ids=None)
-        unpacker.write(passed)
-        unpacker.complete(hidden=scan.hidden, opaque=scan.opaque)
-        unpacker.wait()
+        skeleton = Writer(lock)
+        Scan(Nowhere(), what="layer", devices=True, skeleton=skeleton).read(pieces)
+        skeleton.finish()
+    root = os.open(directory, os.O_RDONLY)
+    with _counted(spent, "judge entries and write"):
+        skeleton, tree = Writer(lock), Extraction(root, what="layer", owned=True)
+        Scan(tree, what="layer", devices=True, skeleton=skeleton).read(pieces)
+        tree.finish()
+        skeleton.finish()
+    os.close(root)
     os.close(lock)
 
 
