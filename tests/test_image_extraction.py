@@ -6,22 +6,28 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lab import oci, trees
 from lab.command import Command, Result
-from lab.oci import DIR, Dir, Entries, Fifo, File, Hardlink, Link, compress, layer
+from lab.oci import DIR, OPAQUE, WHITEOUT, Dir, Entries, Fifo, File, Hardlink, Link, compress, layer
 from lab.registry import Registry
 from lab.trees import Tree
 
 from mydocker.errors import HostError, ImageError
+from mydocker.image import difference, places, rebuild, whiteout
 from mydocker.image.extraction import Extraction
 from mydocker.image.limits import Limits
+from mydocker.image.skeleton import Writer
 from mydocker.image.tarstream import Scan
 from mydocker.image.unpacker import Task, Unpacker
 from mydocker.reference import Digest
@@ -214,6 +220,9 @@ def test_sparse_files(tmp_path: pathlib.Path, options: str, size: int) -> None:
         ({"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "10"}, b"7" * 5120),
         ({"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}, b"0\n".ljust(512, b"\0")),
         ({"GNU.sparse.size": "10", "GNU.sparse.map": "0,9"}, b"123"),  # fewer than it says
+        ({"GNU.sparse.size": "10", "GNU.sparse.map": "5,1,0,1"}, b"ab"),
+        ({"GNU.sparse.size": "10", "GNU.sparse.map": "0,5,4,1"}, b"abcdef"),
+        ({"GNU.sparse.size": "10", "GNU.sparse.map": "1_0,0"}, b""),
     ],
 )
 def test_a_map_that_makes_no_sense_is_refused(tmp_path: pathlib.Path, headers: dict[str, str], data: bytes) -> None:
@@ -228,11 +237,26 @@ def test_a_map_that_makes_no_sense_is_refused(tmp_path: pathlib.Path, headers: d
         ([("a/up", Link("../../../../b")), ("b", DIR), ("a/up/x", b"1")], "b/x"),
         ([("here", Link(".")), ("here/here/x", b"1")], "x"),
         ([("top", Link("/")), ("top/x", b"1")], "x"),
+        ([("p/q", DIR), ("p/y", DIR), ("y", DIR), ("x", Link("p/q")), ("a", Link("x/../y")), ("a/x", b"1")], "p/y/x"),
+        ([("d", DIR), ("a", Link(".")), ("a/1", b"0"), ("a/a", Link("d")), ("a/x", b"1")], "d/x"),
+        ([("d", DIR), ("l", Link("d")), ("l", Hardlink("l")), ("l/x", b"1")], "d/x"),
+        ([("d/x", b"1"), ("a", Link("d")), ("a", Hardlink("a/x"))], "a"),
+        ([("usr/bin", DIR), ("bin", Link("usr/bin")), ("usr/bin/f", b"0"), ("bin/f", b""), ("x", b"1")], "x"),
+        ([("usr/bin", DIR), ("bin", Link("usr/bin")), ("usr/bin/f", b"0"), ("bin/f", Link("../x")), ("x", b"1")], "x"),
+        ([("f", b"0"), ("c", Link("..")), ("c/f", Link("/c")), ("x", b"1")], "x"),
     ],
 )
-def test_a_link_in_the_way_is_followed_as_in_a_container(tmp_path: pathlib.Path, entries: Entries, found: str) -> None:
-    extract(layer(entries), tmp_path / "ours")
-    assert (tmp_path / "ours" / found).read_bytes() == b"1"
+def test_a_link_in_the_way_is_followed_as_in_a_container(
+    mydocker: Command, registry: Registry, entries: Entries, found: str
+) -> None:
+    """What knows the layer by its archive follows it to the same place."""
+    tar = layer(entries)
+    registry.push(oci.image([tar]), "extraction/links")
+    assert mydocker("pull", "-q", "extraction/links").code == 0
+    [top] = (mydocker.store / "layers").iterdir()
+    assert (top / found).read_bytes() == b"1"
+    assert mydocker("fsck") == Result(b"", b"", 0)
+    assert mydocker("save", "-o", "/dev/null", "extraction/links").code == 0
 
 
 @pytest.mark.parametrize(
@@ -241,7 +265,8 @@ def test_a_link_in_the_way_is_followed_as_in_a_container(tmp_path: pathlib.Path,
         ([("f", b"1"), ("f/x", b"2")], "entry 'f/x': cannot be unpacked: Not a directory"),
         ([("d", DIR), ("d/x", b"1"), ("d", b"2")], "entry 'd': cannot be unpacked: Directory not empty"),
         ([("a", Link("a")), ("a/x", b"1")], "entry 'a/x': cannot be unpacked: Too many levels of symbolic links"),
-        ([("a", Link("nowhere")), ("a/x", b"1")], "entry 'a/x': cannot be unpacked: "),
+        ([("a", Link("nowhere")), ("a/x", b"1")], "entry 'a/x': cannot be unpacked: a link above it leads nowhere"),
+        ([("c/a", DIR), ("c", Hardlink("c"))], "entry 'c': cannot be unpacked: Directory not empty"),
         ([("a", Hardlink("b")), ("b", b"1")], "entry 'a': cannot be unpacked: No such file or directory"),
         ([("d", DIR), ("e", Hardlink("d"))], "entry 'e': cannot be unpacked: Operation not permitted"),
     ],
@@ -250,13 +275,52 @@ def test_what_cannot_be_is_named(tmp_path: pathlib.Path, entries: Entries, words
     for chunk in (700, 100_000):
         with pytest.raises(ImageError) as caught:
             extract(layer(entries), tmp_path / str(chunk), chunk=chunk)
-        assert words in caught.value.message
+        assert words in caught.value.message and "openat2" not in caught.value.message
 
 
 def test_a_directory_that_something_has_replaced_gives_it_no_time(tmp_path: pathlib.Path) -> None:
     entries = [("a", Dir(mtime=OLD)), ("a", Link("b")), ("b", Dir(mtime=OLD + 5)), ("c", Dir(mtime=OLD)), ("c", b"1")]
     extract(layer(entries), tmp_path / "x")
     assert [(tmp_path / "x" / name).lstat().st_mtime for name in "bc"] == [OLD + 5, 1_700_000_000]
+
+
+def test_an_implied_directory_has_nothing_of_the_one_above(tmp_path: pathlib.Path) -> None:
+    extract(layer([("d", Dir(mode=0o2755, uid=9, gid=50)), ("d/sub/f", b"1")]), tmp_path / "x")
+    found = (tmp_path / "x" / "d" / "sub").stat()
+    assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o755, 0, 0)
+
+
+def test_an_old_directory(tmp_path: pathlib.Path) -> None:
+    """Before there was a type for it, a directory was a file whose name ends in a slash."""
+    extract(layer([("d", File(type=b"\0", mode=0o711, headers={"path": "d/"})), ("d/f", b"1")]), tmp_path / "x")
+    assert (tmp_path / "x" / "d").stat().st_mode & 0o7777 == 0o711
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (oci.CharDevice(1, 3, headers={"SCHILY.devmajor": "4096"}), "no device has the numbers 4096:3"),
+        (oci.BlockDevice(1, 3, headers={"SCHILY.devminor": "9999999999"}), "no device has the numbers 1:9999999999"),
+        (File(b"", headers={"SCHILY.xattr.user.a\0b": "1"}), "null"),
+    ],
+)
+def test_numbers_and_names_that_there_are_not(tmp_path: pathlib.Path, entry: oci.Entry, words: str) -> None:
+    with pytest.raises(ImageError, match=f"entry 'x': .*{words}"):
+        extract(layer({"x": entry}), tmp_path / "x")
+
+
+def test_while_something_is_renamed(tmp_path: pathlib.Path) -> None:
+    """openat2(2), EAGAIN: the kernel does not resolve `..` meanwhile."""
+    entries: list[tuple[str, oci.Content]] = [("usr/lib", DIR), ("opt", DIR), ("opt/l", Link("../usr/lib"))]
+    entries += [(name, b"1") for number in range(3000) for name in (f"opt/l/f{number}", f"usr/g{number}")]
+    (tmp_path / "a").mkdir()
+    script = "import os\nwhile True: os.rename('a', 'b'); os.rename('b', 'a')"
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path) as renaming:
+        try:
+            extract(layer(entries), tmp_path / "x")
+        finally:
+            renaming.kill()
+    assert len(os.listdir(tmp_path / "x" / "usr" / "lib")) == 3000
 
 
 def test_without_owners(tmp_path: pathlib.Path) -> None:
@@ -273,6 +337,47 @@ def test_descriptors_and_memory_do_not_grow(tmp_path: pathlib.Path) -> None:
         entries |= {f"d{number}/h": Hardlink(f"d{number}/f"), f"d{number}/p": Fifo(), f"i{number}/x": DIR}
     extract(layer(entries), tmp_path / "x")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+PARTS = st.sampled_from("abc")
+PATHS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+STEPS = st.lists(PARTS | st.just(".."), min_size=1, max_size=3).map("/".join)
+TARGETS = st.builds("{}{}".format, st.sampled_from(["", "", "/"]), STEPS)
+CONTENTS: st.SearchStrategy[oci.Content] = st.one_of(
+    st.binary(max_size=2),
+    st.builds(Dir, mode=st.sampled_from([0o755, 0o700]), mtime=st.integers(0, 9)),
+    st.builds(Link, TARGETS),
+    st.builds(Hardlink, PATHS),
+    st.sampled_from([Fifo(), WHITEOUT, OPAQUE]),
+)
+
+
+@given(st.lists(st.tuples(PATHS, CONTENTS), max_size=7), st.sampled_from([700, 100_000]))
+@settings(max_examples=300, deadline=None)
+def test_what_is_known_of_a_layer_is_what_it_is(entries: Entries, chunk: int) -> None:
+    """Whatever leads where, and replaces what: nothing is found to be wrong, and the archive can be had again."""
+    tar = layer(entries)
+    with tempfile.TemporaryDirectory() as place:
+        top, skeleton = f"{place}/layer", f"{place}/skeleton"
+        os.mkdir(top)
+        root, file = os.open(top, os.O_RDONLY), os.open(skeleton, os.O_RDWR | os.O_CREAT)
+        try:
+            tree, writer = Extraction(root, what="layer x", owned=True), Writer(file)
+            scan = Scan(tree, what="layer x", devices=True, skeleton=writer)
+            scan.read(tar[start : start + chunk] for start in range(0, len(tar), chunk))
+            tree.finish()
+            writer.finish()
+            whiteout.apply(root, hidden=scan.hidden, opaque=scan.opaque, space="trusted.overlay")
+        except (ImageError, OSError):  # of a whiteout; what there cannot be is refused
+            return
+        finally:
+            os.close(root)
+            os.close(file)
+        assert list(rebuild.compare(top, skeleton)) == []
+        assert list(difference.compare(top, skeleton, owned=True, space="trusted.overlay")) == []
+        moved = places.moved(skeleton)
+        if None not in moved.values():
+            assert b"".join(rebuild.tar(top, skeleton, moved)) == tar
 
 
 @pytest.fixture
@@ -365,6 +470,22 @@ def test_abort_leaves_nobody_who_writes(unpacker: Unpacker, tmp_path: pathlib.Pa
     threading.Timer(0.1, unpacker.kill).start()
     unpacker.abort()
     assert not any(_is_confined(pid) for pid in _descendants())
+
+
+@pytest.mark.parametrize("entries", [[("d/a", WHITEOUT)], [("d", DIR), ("d", OPAQUE)]], ids=["hidden", "opaque"])
+def test_a_file_system_without_attributes(
+    mydocker: Command, registry: Registry, tmp_path: pathlib.Path, entries: Entries
+) -> None:
+    """On ramfs a directory cannot be opaque; what fails there is said, by the process that is to say it."""
+    registry.push(oci.image([layer(entries)]), "extraction/marks")
+    (tmp_path / "ramfs").mkdir()
+    subprocess.run(["mount", "-t", "ramfs", "ramfs", tmp_path / "ramfs"], check=True)
+    try:
+        done = mydocker("pull", "-q", "extraction/marks", env={"MYDOCKER_ROOT": str(tmp_path / "ramfs" / "store")})
+        assert done.code == 125 and b"Operation not supported" in done.stderr and b"killed" not in done.stderr
+        assert list((tmp_path / "ramfs" / "store" / "incoming").iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path / "ramfs"], check=True)
 
 
 def test_it_takes_no_program_of_the_host(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:

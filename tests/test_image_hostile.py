@@ -87,7 +87,17 @@ def _old_sparse(size: int) -> bytes:
     return bytes(header) + bytes(1024)
 
 
-@pytest.mark.parametrize("made", [_sparse, _old_sparse])
+def _two_sizes(size: int) -> bytes:
+    headers = {
+        "GNU.sparse.major": "0",
+        "GNU.sparse.realsize": "1",
+        "GNU.sparse.size": str(size),
+        "GNU.sparse.map": "0,0",
+    }
+    return layer({"holes": File(b"", headers=headers)})
+
+
+@pytest.mark.parametrize("made", [_sparse, _old_sparse, _two_sizes])
 def test_eight_exbibytes_of_nothing(pull: Pull, made: Callable[[int], bytes]) -> None:
     done = pull(compress(made((8 << 60) - 1), "gzip"))
     assert done.code == 125 and b"more than 256 GiB" in done.stderr and b"MYDOCKER_LAYER_GIB" in done.stderr

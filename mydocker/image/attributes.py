@@ -102,31 +102,36 @@ class _Places:
 
     def add(self, entry: Entry) -> tuple[bytes, bytes | None]:
         """The path of the next ENTRY, and of its target if it is a hard link."""
-        path = self._place(entry.name)
-        self._links.pop(key(path), None)
+        path, target, link = self._place(entry.name), None, None
         if entry.type == tarheader.SYMLINK:
-            self._links[key(path)] = entry.link
-        if entry.type != tarheader.HARDLINK:
-            return path, None
-        target = self._place(entry.link)
-        if (link := self._links.get(key(target))) is not None:
+            link = entry.link
+        elif entry.type == tarheader.HARDLINK:
+            target = self._place(entry.link)
+            link = self._links.get(key(target))
+        if link is None:
+            self._links.pop(key(path), None)
+        else:
             self._links[key(path)] = link
         return path, target
 
     def _place(self, name: bytes) -> bytes:
-        """Where the entry NAME really is: its parents may be links of this layer."""
+        """Where the entry NAME really is: its parents may be links of this layer, which is root directory to them."""
         *parents, last = tarheader.components(name) or [b""]
         if not self._links:
             return b"/".join((*parents, last))
         place, left = b"", _LINKS
         while parents:
-            place = os.path.join(place, parents.pop(0))
-            link = self._links.get(key(place))
-            if link is not None and left:
-                left -= 1
-                target = os.path.normpath(os.path.join(b"/", os.path.dirname(place), link))
-                parents = [part for part in target.split(b"/") if part] + parents
-                place = b""
+            part = parents.pop(0)
+            if part in (b"", b"."):
+                continue
+            here = os.path.join(place, part) if part != b".." else os.path.dirname(place)
+            link = self._links.get(key(here)) if part != b".." else None
+            if link is None or not left:
+                place = here
+                continue
+            left -= 1
+            parents = link.split(b"/") + parents
+            place = b"" if link.startswith(b"/") else place
         return os.path.join(place, last)
 
 

@@ -87,7 +87,9 @@ class _Plan:
 
 
 def _mark(each: Placed) -> Mark | None:
-    return whiteout.mark(each.path.split(b"/")) if whiteout.PREFIX in each.path else None
+    """They are written last, and through no link."""
+    name = each.made.entry.name
+    return whiteout.mark(tarheader.components(name)) if whiteout.PREFIX in name else None
 
 
 class _Comparison:

@@ -22,18 +22,20 @@ from mydocker.errors import HostError, ImageError, MydockerError, StoreError
 from mydocker.image import attributes, sparse, tarheader
 from mydocker.image.attributes import Owner
 from mydocker.image.skeleton import Piece
-from mydocker.image.tarheader import Entry
+from mydocker.image.tarheader import Entry, Malformed
 
 T = TypeVar("T")
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_IMPLIED = 0o755  # mode of a directory that no entry is about
+_IMPLIED, _ROOT = 0o755, (0, 0)  # mode and owner of a directory that no entry is about
+_NOWHERE = b"/"  # no entry's parent has this path
 _NODES = {tarheader.FIFO: stat.S_IFIFO, tarheader.CHARACTER: stat.S_IFCHR, tarheader.BLOCKDEV: stat.S_IFBLK}
 _TIMED = struct.Struct("<qQH")  # of a directory: nanoseconds, inode, bytes of the path that follows
 # no link or FIFO has a `user.` attribute, and some file systems have none at all: such are left out, as Docker does
 _TOLERATED = (errno.EPERM, errno.ENOTSUP)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a file system without room answers
+ROOM = "free some space, or set MYDOCKER_ROOT to a larger file system"
 
 
 class _Made(NamedTuple):
@@ -87,6 +89,8 @@ class Extraction:
                 self._link(path, b"/".join(tarheader.components(entry.link)))
             else:
                 self._make_other(path, entry, made)
+        except ValueError as error:  # an attribute's name with NUL in it
+            raise Malformed(str(error)) from None
         except OSError as error:
             raise self._explained(error, path) from None
 
@@ -100,8 +104,12 @@ class Extraction:
             path = bytes(self._times[start - length : start])
             try:
                 directory = kernel.open_inside(self._root, os.fsdecode(path), _DIRECTORY | os.O_NOFOLLOW)
-            except OSError:  # something else has taken its place
+            except (FileNotFoundError, NotADirectoryError):  # something else has taken its place
                 continue
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    continue
+                raise self._explained(error, path) from None
             if os.fstat(directory).st_ino == inode:
                 os.utime(directory, ns=(modified, modified))
             os.close(directory)
@@ -140,9 +148,9 @@ class Extraction:
         except OSError as error:
             if error.errno != errno.EINVAL:  # of a user namespace without that number
                 raise
-            why = f"cannot be unpacked: it belongs to {owner[0]}:{owner[1]}, whom this user does not have"
+            why = f"it belongs to {owner[0]}:{owner[1]}, whom this user does not have"
             hint = "the image has more users than /etc/subuid and /etc/subgid grant to this one"
-            raise HostError(tarheader.refuse(self._what, path, why).message, hint=hint) from None
+            raise HostError(self._refused(path, why).message, hint=hint) from None
 
     def _set_attribute(self, file: int | bytes, name: bytes, value: bytes, path: bytes) -> None:
         try:
@@ -150,9 +158,9 @@ class Extraction:
         except OSError as error:
             if error.errno in _TOLERATED:
                 return
-            why = f"cannot be unpacked: its extended attribute {os.fsdecode(name)!r:.100}: {error.strerror}"
+            why = f"its extended attribute {os.fsdecode(name)!r:.100}: {error.strerror}"
             hint = "if the store's file system has no room for it, MYDOCKER_ROOT names another"
-            raise ImageError(tarheader.refuse(self._what, path, why).message, hint=hint) from None
+            raise ImageError(self._refused(path, why).message, hint=hint) from None
 
     def _make_other(self, path: bytes, entry: Entry, made: _Made) -> None:
         """A symbolic link, FIFO or device."""
@@ -181,8 +189,8 @@ class Extraction:
             try:
                 os.link(last, name, src_dir_fd=source, dst_dir_fd=at, follow_symlinks=False)
             except FileExistsError:
-                found = (os.lstat(last, dir_fd=source), os.lstat(name, dir_fd=at))
-                if not os.path.samestat(*found):
+                there = os.lstat(name, dir_fd=at)
+                if stat.S_ISDIR(there.st_mode) or not os.path.samestat(os.lstat(last, dir_fd=source), there):
                     raise
 
         try:
@@ -202,6 +210,7 @@ class Extraction:
                 os.rmdir(name, dir_fd=at)
             else:
                 os.unlink(name, dir_fd=at)
+            self._path = _NOWHERE  # what was a link may have led to the present one
             return make(at, name)
 
     def _enter(self, path: bytes) -> int:
@@ -214,9 +223,14 @@ class Extraction:
         self._stay(opened, known)
         while missing:
             name = missing.pop()
-            os.mkdir(name, _IMPLIED, dir_fd=self._directory)
+            try:
+                os.mkdir(name, dir_fd=self._directory)
+            except FileExistsError:
+                raise OSError(errno.ENOENT, "a link above it leads nowhere") from None
             opened = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=self._directory)
             self._stay(opened, b"/".join((self._path, name)) if self._path else name)
+            self._give(opened, _ROOT, path)  # whatever the group is of the directory above
+            os.fchmod(opened, _IMPLIED)
         return opened
 
     def _open(self, path: bytes) -> int:
@@ -231,10 +245,12 @@ class Extraction:
         self._directory, self._path = directory, path
 
     def _explained(self, error: OSError, path: bytes) -> MydockerError:
-        message = tarheader.refuse(self._what, path, f"cannot be unpacked: {error.strerror}").message
-        if error.errno in _FULL:
-            return StoreError(message, hint="free some space, or set MYDOCKER_ROOT to a larger file system")
-        return ImageError(message)
+        why = (error.strerror or str(error)).partition(" (")[0]  # without the system call, if it has one
+        refused = self._refused(path, why)
+        return StoreError(refused.message, hint=ROOM) if error.errno in FULL else refused
+
+    def _refused(self, path: bytes, why: str) -> ImageError:
+        return tarheader.refuse(self._what, path, f"cannot be unpacked: {why}")
 
 
 def _open_directory(at: int, name: bytes) -> int:

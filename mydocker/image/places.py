@@ -39,27 +39,28 @@ def moved(path: str) -> Places:
 
 def _is_plain(path: str) -> bool:
     """Whether no two entries have, or lead to, one name: nothing has taken the place of contents, and of what is above
-    a file in the tree there are directories only."""
+    an entry in the tree there are directories only."""
     above: set[bytes] = set()
-    for kind, body in skeleton.records(path):
+    for kind, _ in skeleton.records(path):
         if kind == skeleton.DEAD:
             return False
-        if kind == skeleton.FILE:
-            directory = os.path.dirname(skeleton.contents(body).path)
-            while directory and directory not in above:
-                above.add(directory)
-                directory = os.path.dirname(directory)
-    return above.isdisjoint(_others(path))
+    for name, _ in _entries(path):
+        directory = os.path.dirname(name)
+        while directory and directory not in above:
+            above.add(directory)
+            directory = os.path.dirname(directory)
+    return above.isdisjoint(name for name, is_directory in _entries(path) if not is_directory)
 
 
-def _others(path: str) -> Iterator[bytes]:
-    """The path of each entry that is no directory."""
+def _entries(path: str) -> Iterator[tuple[bytes, bool]]:
+    """The path of each entry, and whether it is a directory."""
     headers = b""
     for kind, body in skeleton.records(path):
         if kind == skeleton.FILE:
-            yield skeleton.contents(body).path
+            yield skeleton.contents(body).path, False
             headers = b""
         elif kind in (skeleton.HEADERS, skeleton.END):
-            if headers and headers[_KIND:][:1] != tarheader.DIRECTORY:
-                yield b"/".join(tarheader.components(attributes.parse(0, headers).entry.name))
+            if headers:
+                name = attributes.parse(0, headers).entry.name
+                yield b"/".join(tarheader.components(name)), headers[_KIND:][:1] == tarheader.DIRECTORY
             headers = body

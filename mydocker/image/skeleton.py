@@ -170,6 +170,10 @@ def _parse_header(raw: bytes) -> int:
     return int(words[2])
 
 
+class EarlyEnd(ImageError):
+    """There is less than has to be there."""
+
+
 class Reader:
     """Chunks of any size, read in the sizes that records have."""
 
@@ -182,7 +186,7 @@ class Reader:
         while len(self._rest) - self._start < size:
             chunk = next(self._chunks, None)
             if chunk is None:
-                raise ImageError(f"{self._what}: ends early")
+                raise EarlyEnd(f"{self._what}: ends early")
             self._rest, self._start = self._rest[self._start :] + chunk, 0
         self._start += size
         return self._rest[self._start - size : self._start]

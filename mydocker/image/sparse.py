@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from mydocker.image import tarheader
-from mydocker.image.skeleton import Piece, Reader
+from mydocker.image.skeleton import EarlyEnd, Piece, Reader
 from mydocker.image.tarheader import BLOCK, Malformed
 
 _PIECE = 1 << 20  # bytes that are compared or written at once
@@ -24,17 +24,24 @@ Pieces = list[tuple[int, int]]  # where each is in the file, and how many bytes 
 
 def expand(file: int, blocks: bytes, extensions: Mapping[bytes, bytes], contents: Iterator[Piece]) -> None:
     """Write to the empty FILE what the entry with BLOCKS, EXTENSIONS and, in the archive, CONTENTS stands for.
-    Malformed if its map makes no sense, ImageError if CONTENTS end early; OSError."""
+    Malformed if its map makes no sense, or there is less than that says; OSError."""
     archived = Reader(contents, "a sparse file")
-    size, pieces = _map(blocks, extensions, archived)
-    os.ftruncate(file, size)
-    for start, length in pieces:
-        while length:
-            data = archived.take(min(_PIECE, length))
-            written = os.pwrite(file, data, start)
-            while written < len(data):
-                written += os.pwrite(file, data[written:], start + written)
-            start, length = start + len(data), length - len(data)
+    try:
+        size, pieces = _map(blocks, extensions, archived)
+        os.ftruncate(file, size)
+        for start, length in pieces:
+            _write(file, start, length, archived)
+    except EarlyEnd:
+        raise Malformed("a sparse file with less in it than its map says") from None
+
+
+def _write(file: int, start: int, length: int, archived: Reader) -> None:
+    while length:
+        rest = archived.take(min(_PIECE, length))
+        length -= len(rest)
+        while rest:
+            written = os.pwrite(file, rest, start)
+            start, rest = start + written, rest[written:]
 
 
 def difference(file: int, blocks: bytes, extensions: Mapping[bytes, bytes], contents: Iterator[bytes]) -> str | None:
@@ -62,10 +69,13 @@ def _map(blocks: bytes, extensions: Mapping[bytes, bytes], contents: Reader) -> 
     """The size of the file, and its pieces. Malformed if they make no sense."""
     try:
         size, pieces = _stated(blocks, extensions, contents)
-    except (ValueError, KeyError):
-        raise Malformed("a damaged map of a sparse file") from None
-    if size < 0 or any(min(piece) < 0 or sum(piece) > size for piece in pieces):
-        raise Malformed("a sparse file with a piece that is not in it")
+    except (ValueError, KeyError, Malformed):
+        raise Malformed("a sparse file with a damaged map") from None
+    end = 0
+    for start, length in pieces:
+        if start < end or start + length > size:
+            raise Malformed("a sparse file whose map makes no sense")
+        end = start + length
     return size, pieces
 
 
@@ -73,10 +83,10 @@ def _stated(blocks: bytes, extensions: Mapping[bytes, bytes], contents: Reader) 
     if blocks[156:157] == tarheader.SPARSE:
         return tarheader.number(blocks[_SIZE : _SIZE + _FIELD]), list(_old_pieces(blocks))
     if extensions.get(b"GNU.sparse.major") == b"1":
-        return int(extensions[b"GNU.sparse.realsize"]), _pieces_before(contents)
+        return tarheader.decimal(extensions[b"GNU.sparse.realsize"]), _pieces_before(contents)
     stated = extensions[b"GNU.sparse.map"] if extensions.get(b"GNU.sparse.numblocks") != b"0" else b""
-    numbers = [int(text) for text in stated.split(b",") if stated]
-    return int(extensions[b"GNU.sparse.size"]), list(zip(numbers[::2], numbers[1::2], strict=True))
+    numbers = [tarheader.decimal(text) for text in stated.split(b",") if stated]
+    return tarheader.decimal(extensions[b"GNU.sparse.size"]), list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _old_pieces(blocks: bytes) -> Iterator[tuple[int, int]]:
@@ -96,7 +106,7 @@ def _pieces_before(contents: Reader) -> Pieces:
         if len(numbers) > 2 * _PIECES or len(rest) > BLOCK:
             raise Malformed("a sparse file of too many pieces")
         *lines, rest = (rest + contents.take(BLOCK)).split(b"\n")
-        numbers += [int(line) for line in lines]
+        numbers += [tarheader.decimal(line) for line in lines]
     return list(zip(numbers[1::2], numbers[2::2], strict=True))
 
 

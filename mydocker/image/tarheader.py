@@ -109,14 +109,17 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
     size = extent = _size(block, extensions)
     sparse = kind == SPARSE
     if b"GNU.sparse.major" in extensions or b"GNU.sparse.size" in extensions or b"GNU.sparse.map" in extensions:
-        logical = extensions.get(b"GNU.sparse.realsize", extensions.get(b"GNU.sparse.size", b""))
-        extent = max(size, _decimal(logical))
+        stated = [extensions[name] for name in (b"GNU.sparse.realsize", b"GNU.sparse.size") if name in extensions]
+        extent = max(size, *map(decimal, stated or [b""]))
         sparse = True
-    elif kind == SPARSE:
-        extent = max(size, number(block[483:495]))
+    if kind == SPARSE:
+        extent = max(extent, number(block[483:495]))
+    name = _name(block, extensions)
+    if kind == b"\0" and name.endswith(b"/"):  # before there was a type for it
+        kind = DIRECTORY
     return Entry(
         type=REGULAR if kind in FILES else kind,
-        name=_name(block, extensions),
+        name=name,
         link=extensions.get(b"linkpath", extensions.get(b"K", _text(block[157:257]))),
         size=0 if kind == HARDLINK else size,  # some archivers state the target's
         extent=extent,
@@ -142,8 +145,8 @@ def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
     """The numbers of user and group of header BLOCK with the pax records EXTENSIONS."""
     uid, gid = extensions.get(b"uid"), extensions.get(b"gid")
     found = (
-        number(block[108:116]) if uid is None else _decimal(uid),
-        number(block[116:124]) if gid is None else _decimal(gid),
+        number(block[108:116]) if uid is None else decimal(uid),
+        number(block[116:124]) if gid is None else decimal(gid),
     )
     if max(found) > _LAST_ID:
         raise Malformed(f"no user or group has number {max(found)}")
@@ -190,7 +193,7 @@ def parse_pax(body: bytes) -> dict[bytes, bytes]:
     start = 0
     while start < len(body):
         blank = body.find(b" ", start, start + 10)
-        end = start + _decimal(body[start:blank] if blank > 0 else b"")
+        end = start + decimal(body[start:blank] if blank > 0 else b"")
         if end <= blank or body[end - 1 : end] != b"\n":
             raise Malformed("a damaged pax header")
         key, equals, value = body[blank + 1 : end - 1].partition(b"=")
@@ -220,7 +223,7 @@ def unterminated(body: bytes) -> bytes:
 
 def _size(block: bytes, extensions: dict[bytes, bytes]) -> int:
     if b"size" in extensions:
-        return _decimal(extensions[b"size"])
+        return decimal(extensions[b"size"])
     return number(block[124:136])
 
 
@@ -237,12 +240,13 @@ def _name(block: bytes, extensions: dict[bytes, bytes]) -> bytes:
 def _device(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
     major, minor = extensions.get(b"SCHILY.devmajor"), extensions.get(b"SCHILY.devminor")
     return (
-        number(block[329:337]) if major is None else _decimal(major),
-        number(block[337:345]) if minor is None else _decimal(minor),
+        number(block[329:337]) if major is None else decimal(major),
+        number(block[337:345]) if minor is None else decimal(minor),
     )
 
 
-def _decimal(text: bytes) -> int:
+def decimal(text: bytes) -> int:
+    """A number in a pax record."""
     if not text.isdigit() or len(text) > 20:
         raise Malformed(f"{text[:40]!r} is not a number")
     return int(text)

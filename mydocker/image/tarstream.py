@@ -19,6 +19,7 @@ from mydocker.image.skeleton import Piece, Writer
 from mydocker.image.tarheader import BLOCK, Entry, Malformed, refuse
 from mydocker.image.tarinput import Input
 
+_MAJORS, _MINORS = 1 << 12, 1 << 20  # device numbers (makedev(3), linux/kdev_t.h)
 NAMES_LIMIT = 64 << 20  # bytes of names that are kept until the end, by us or by whoever reads the layer
 
 
@@ -177,8 +178,10 @@ class Scan:
             self._remember(entry.name)
             self.hidden.append(b"/".join(parts))  # what a lower layer has there is not to be seen in its place
             return None
-        if entry.type in (tarheader.SYMLINK, tarheader.DIRECTORY):  # of a directory, its time comes last
-            self._remember(entry.link or entry.name)
+        if entry.type == tarheader.SYMLINK:
+            self._remember(entry.link)
+        if entry.type == tarheader.DIRECTORY:  # its time comes last
+            self._remember(entry.name)
         return parts
 
     def _count(self, entry: Entry) -> None:
@@ -222,6 +225,8 @@ def _check(entry: Entry, parts: list[bytes]) -> None:
         raise Malformed("a hard link to nothing")
     if entry.type == tarheader.SYMLINK and (not entry.link or b"\0" in entry.link):
         raise Malformed("a symbolic link to nothing")
+    if entry.device[0] >= _MAJORS or entry.device[1] >= _MINORS:
+        raise Malformed(f"no device has the numbers {entry.device[0]}:{entry.device[1]}")
     if entry.type == tarheader.CHARACTER and entry.device == (0, 0):
         raise Malformed("device 0:0 is how overlayfs hides a file, and no image may forge it")
 
@@ -234,5 +239,5 @@ def _sparse_map(source: Input, block: bytes) -> list[bytes]:
         blocks.append(source.take(BLOCK))
         more = blocks[-1][504]
         if len(blocks) * BLOCK > tarheader.EXTENSION_LIMIT:
-            raise ImageError("a sparse file of too many pieces")
+            raise Malformed("a sparse file of too many pieces")
     return blocks

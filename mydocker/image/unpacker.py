@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from mydocker import kernel, tools
 from mydocker.errors import HostError, ImageError, MydockerError, StoreError
 from mydocker.image import confine, whiteout
-from mydocker.image.extraction import Extraction
+from mydocker.image.extraction import FULL, ROOM, Extraction
 from mydocker.image.inflate import inflate
 from mydocker.image.skeleton import Writer
 from mydocker.image.tarstream import Scan
@@ -146,11 +146,14 @@ def _read_all(descriptor: int) -> bytes:
 def _child(task: Task, archive: int, orders: int, report: int) -> NoReturn:
     """The confined process, from fork to exit. It has no use for any other descriptor, and others would miss them."""
     gc.disable()  # or the caller's garbage, such as a socket, might close a descriptor that has a new owner here
-    text = _failure(b"H", task, lambda: _enter(task, {archive, orders, report, task.lock}))
-    text = text or _failure(b"I", task, lambda: _unpack(task, archive, orders, report))
-    if text:
-        os.write(report, text)
-    os._exit(1 if text else 0)
+    try:
+        text = _failure(b"H", task, lambda: _enter(task, {archive, orders, report, task.lock}))
+        text = text or _failure(b"I", task, lambda: _unpack(task, archive, orders, report))
+        if text:
+            os.write(report, text)
+        os._exit(1 if text else 0)
+    finally:  # nothing may return into the caller's copy of the program
+        os._exit(1)
 
 
 def _enter(task: Task, kept: set[int]) -> None:
@@ -167,14 +170,16 @@ def _unpack(task: Task, archive: int, orders: int, report: int) -> None:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        text = _failure(b"I", task, lambda: _write_layer(task, archive, writer))
-        if text:
-            os.write(writer, text)
-        os._exit(0)
+        try:
+            os.write(writer, _failure(b"I", task, lambda: _write_layer(task, archive, writer)))
+        finally:
+            os._exit(0)
     os.close(archive)  # or we would never learn that nobody reads it any more
     os.close(writer)
     *records, word = _read_all(reader).split(b"\0")
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
+    if status:  # it was killed
+        os._exit(1)
     if word != _VERIFIED:
         os.write(report, b"\0".join((*records, word)))
         os._exit(1)
@@ -204,13 +209,12 @@ def _write_layer(task: Task, archive: int, result: int) -> None:
     tree.finish()
     skeleton.finish()
     records = [b"h" + path for path in scan.hidden] + [b"o" + path for path in scan.opaque]
-    with os.fdopen(result, "wb") as stream:
+    with os.fdopen(result, "wb", closefd=False) as stream:
         stream.write(b"\0".join([*records, _VERIFIED]))
 
 
 def _failure(kind: bytes, task: Task, action: Callable[[], None]) -> bytes:
-    """What the report is to say if ACTION fails; of a KIND unless the error has one. Nothing may be raised from here
-    into the caller's copy of the program."""
+    """What the report is to say if ACTION fails; of a KIND unless the error has one."""
     hint = b""
     try:
         action()
@@ -219,8 +223,10 @@ def _failure(kind: bytes, task: Task, action: Callable[[], None]) -> bytes:
         message, hint = error.message, (error.hint or "").encode(errors="replace")
         kind = next((each for each, of in _KINDS.items() if type(error) is of), kind)
     except OSError as error:
-        where = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
         message = f"{task.what}: cannot be unpacked: {error.strerror}{where}"
+        if error.errno in FULL:
+            kind, hint = b"S", ROOM.encode()
     except BaseException as error:
         message = f"{task.what}: cannot be unpacked: {error!r}"
     return kind + message.encode(errors="replace")[:_SHOWN] + b"\0" + hint

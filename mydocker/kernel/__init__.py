@@ -224,13 +224,14 @@ def attach(tree: int, target: int) -> None:
 
 
 def open_inside(root: int, path: str, flags: int, *, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
-    """Open PATH as a process chrooted to directory ROOT would: openat2(2), by default RESOLVE_IN_ROOT.
-
-    Magic links (/proc/self/fd/N, /proc/self/exe) are never followed.
-    """
-    flags |= os.O_CLOEXEC
-    how = (UnsignedLong * 3)(flags, mode, resolve | RESOLVE_NO_MAGICLINKS)
-    return _syscall("openat2", root, os.fsencode(path) or b".", how, sizeof(how), about=path)
+    """Open PATH as a process chrooted to directory ROOT would: openat2(2), by default RESOLVE_IN_ROOT. Magic links
+    (/proc/self/fd/N, /proc/self/exe) are never followed."""
+    how = (UnsignedLong * 3)(flags | os.O_CLOEXEC, mode, resolve | RESOLVE_NO_MAGICLINKS)
+    while True:
+        try:
+            return _syscall("openat2", root, os.fsencode(path) or b".", how, sizeof(how), about=path)
+        except BlockingIOError:  # EAGAIN: `..`, while something was renamed somewhere; to be tried again
+            pass
 
 
 def close_on_exec_from(first: int) -> None:
