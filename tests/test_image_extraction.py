@@ -17,7 +17,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lab import oci, trees
+from lab import holes, oci, trees
 from lab.command import Command, Result
 from lab.oci import DIR, OPAQUE, WHITEOUT, Dir, Entries, Fifo, File, Hardlink, Link, compress, layer
 from lab.registry import Registry
@@ -182,24 +182,13 @@ def test_a_time_that_is_none_is_refused(tmp_path: pathlib.Path, text: str) -> No
         extract(bytes(header), tmp_path / "y")
 
 
-SPARSE = ["gnu", "posix --sparse-version=0.0", "posix --sparse-version=0.1", "posix --sparse-version=1.0"]
-
-
-@pytest.mark.parametrize("options", SPARSE)
+@pytest.mark.parametrize("format", holes.FORMATS)
 @pytest.mark.parametrize("size", [9_000_000, 5_950_010], ids=["ends-with-a-hole", "ends-with-data"])
-def test_sparse_files(tmp_path: pathlib.Path, options: str, size: int) -> None:
-    """Sixty pieces, for which no header has room."""
-    source = tmp_path / "source"
-    source.mkdir()
-    with (source / "holes").open("wb") as file:
-        for number in range(60):
-            file.seek(number * 100_000 + 50_000)
-            file.write(b"piece %4d" % number)
-        file.truncate(size)
+def test_sparse_files(tmp_path: pathlib.Path, format: str, size: int) -> None:
+    source = holes.make(tmp_path / "source", size=size)
     (source / "nothing").touch()
     os.truncate(source / "nothing", 1 << 30)
-    words = ["tar", "-C", str(source), "--sparse", *f"--format={options}".split(), "-c", "."]
-    extract(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout, tmp_path / "x", chunk=5000)
+    extract(holes.archive(source, format), tmp_path / "x", chunk=5000)
     assert (tmp_path / "x" / "holes").read_bytes() == (source / "holes").read_bytes()
     assert (tmp_path / "x" / "nothing").stat().st_size == 1 << 30
     assert sum(path.stat().st_blocks for path in (tmp_path / "x").iterdir()) * 512 < 2_000_000
