@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from mydocker.errors import ImageError
 from mydocker.image import attributes, skeleton, tarheader
+from mydocker.image.skeleton import key
 from mydocker.image.tarheader import BLOCK, Malformed
 
 Places = dict[int, bytes | None]
@@ -40,16 +41,16 @@ def moved(path: str) -> Places:
 def _is_plain(path: str) -> bool:
     """Whether no two entries have, or lead to, one name: nothing has taken the place of contents, and of what is above
     an entry in the tree there are directories only."""
-    above: set[bytes] = set()
+    above: set[bytes] = set()  # keys of paths
     for kind, _ in skeleton.records(path):
         if kind == skeleton.DEAD:
             return False
     for name, _ in _entries(path):
         directory = os.path.dirname(name)
-        while directory and directory not in above:
-            above.add(directory)
+        while directory and (known := key(directory)) not in above:
+            above.add(known)
             directory = os.path.dirname(directory)
-    return above.isdisjoint(name for name, is_directory in _entries(path) if not is_directory)
+    return above.isdisjoint(key(name) for name, is_directory in _entries(path) if not is_directory)
 
 
 def _entries(path: str) -> Iterator[tuple[bytes, bool]]:

@@ -97,7 +97,8 @@ def _podman(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
     finally:
         podman("rm", "--all", "--force", "--time", "0")
         for mounted in ("root/overlay", "root/overlay-containers"):
-            subprocess.run(["umount", "--lazy", directory / mounted], stderr=subprocess.DEVNULL)
+            while subprocess.run(["umount", "--lazy", directory / mounted], stderr=subprocess.DEVNULL).returncode == 0:
+                pass  # it may be there twice
 
 
 def _program(name: str) -> pathlib.Path:
