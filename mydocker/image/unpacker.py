@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mydocker.image.limits import Limits
     from mydocker.reference import Digest
 
-_PIECE = 256 << 10  # bytes that are read at once
+_PIECE = 64 << 10  # bytes that are read at once, see blob.py
 _PIPE = 1 << 20  # /proc/sys/fs/pipe-max-size, for all users
 _SHOWN = 2000  # bytes of a message
 _VERIFIED = b"verified"
