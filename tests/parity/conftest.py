@@ -16,6 +16,7 @@ import pytest
 from known import DEPENDS, KNOWN
 from lab import busybox, dockerd, oci, stacks
 from lab.command import PATH, Command, command, registries_conf
+from lab.processes import mentioning, within
 from lab.registry import Registry
 from peer import Peer
 
@@ -96,9 +97,9 @@ def _podman(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
         yield Peer("podman", podman, registry.address)
     finally:
         podman("rm", "--all", "--force", "--time", "0")
+        within(30, lambda: not mentioning(str(directory)))  # one that cleans up mounts it again
         for mounted in ("root/overlay", "root/overlay-containers"):
-            while subprocess.run(["umount", "--lazy", directory / mounted], stderr=subprocess.DEVNULL).returncode == 0:
-                pass  # it may be there twice
+            subprocess.run(["umount", "--lazy", directory / mounted], stderr=subprocess.DEVNULL)
 
 
 def _program(name: str) -> pathlib.Path:
