@@ -118,13 +118,9 @@ class Transport:
         self._session.mount("http://", _Adapter(patience))
         for prefix in ("https://", f"https://{home}/"):  # token servers and redirects see no certificate of ours
             own = prefix != "https://"
-            rules = (
-                certs.context(home, environ=environ, client=own)
-                if not self.insecure
-                else _unverified()
-                if own
-                else None
-            )
+            rules = None if self.insecure else certs.context(home, environ=environ, client=own)
+            if self.insecure and own:
+                rules = _unverified()
             self._session.mount(prefix, _Adapter(patience, rules))
         if self.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
