@@ -11,7 +11,7 @@ from mydocker.image.manifest import Descriptor
 from mydocker.image.part import Part
 from mydocker.image.verified import Verified
 
-CHUNK = 64 << 10  # bytes at a time: malloc(3) asks the kernel for what is larger, page by page, each time
+CHUNK = 64 << 10  # bytes at a time: malloc(3) maps more than 128 KiB anew, page by page, each time
 RESTARTS = 5  # for one blob; each failure to open it has been retried already, see transport.py
 
 

@@ -20,7 +20,7 @@ from mydocker.image.whiteout import Mark
 _KINDS = {
     tarheader.REGULAR: ("a file", stat.S_IFREG),
     tarheader.SPARSE: ("a file", stat.S_IFREG),
-    tarheader.HARDLINK: ("a link to anything", 0),  # tar refuses one to nothing
+    tarheader.HARDLINK: ("a link to anything", 0),  # one to nothing is refused
     tarheader.SYMLINK: ("a symbolic link", stat.S_IFLNK),
     tarheader.CHARACTER: ("a device", stat.S_IFCHR),
     tarheader.BLOCKDEV: ("a device", stat.S_IFBLK),

@@ -69,7 +69,7 @@ def _map(blocks: bytes, extensions: Mapping[bytes, bytes], contents: Reader) -> 
     """The size of the file, and its pieces. Malformed if they make no sense."""
     try:
         size, pieces = _stated(blocks, extensions, contents)
-    except (ValueError, KeyError, Malformed):
+    except (ValueError, KeyError):
         raise Malformed("a sparse file with a damaged map") from None
     end = 0
     for start, length in pieces:
