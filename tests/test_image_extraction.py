@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +22,7 @@ from lab.oci import DIR, OPAQUE, WHITEOUT, Dir, Entries, Fifo, File, Hardlink, L
 from lab.registry import Registry
 from lab.trees import Tree
 
-from mydocker.errors import HostError, ImageError
+from mydocker.errors import ImageError
 from mydocker.image import difference, places, rebuild, whiteout
 from mydocker.image.extraction import Extraction
 from mydocker.image.limits import Limits
@@ -439,10 +438,10 @@ def _capabilities(pid: int) -> set[int]:
 def test_one_that_is_killed(unpacker: Unpacker, tmp_path: pathlib.Path, which: int) -> None:
     """As by a kernel that is out of memory."""
     _wait_for(tmp_path / "layer" / "g")
-    own = [pid for pid in _descendants() if pathlib.Path(f"/proc/{pid}/ns/net").resolve() and _is_confined(pid)]
+    own = [pid for pid in _descendants() if _is_confined(pid)]
     assert len(own) == 2
     os.kill(own[which], signal.SIGKILL)
-    with pytest.raises((ImageError, HostError), match="layer x: the unpacking process was killed"):
+    with pytest.raises(ImageError, match="layer x: the unpacking process was killed"):
         unpacker.wait()
     assert not any(_is_confined(pid) for pid in _descendants())
 
@@ -456,7 +455,7 @@ def _is_confined(pid: int) -> bool:
 
 def test_abort_leaves_nobody_who_writes(unpacker: Unpacker, tmp_path: pathlib.Path) -> None:
     _wait_for(tmp_path / "layer" / "g")
-    threading.Timer(0.1, unpacker.kill).start()
+    assert any(_is_confined(pid) for pid in _descendants())
     unpacker.abort()
     assert not any(_is_confined(pid) for pid in _descendants())
 
