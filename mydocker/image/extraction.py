@@ -150,7 +150,7 @@ class Extraction:
                 raise
             why = f"it belongs to {owner[0]}:{owner[1]}, whom this user does not have"
             hint = "the image has more users than /etc/subuid and /etc/subgid grant to this one"
-            raise HostError(self._refused(path, why).message, hint=hint) from None
+            raise HostError(self._message(path, why), hint=hint) from None
 
     def _set_attribute(self, file: int | bytes, name: bytes, value: bytes, path: bytes) -> None:
         try:
@@ -160,7 +160,7 @@ class Extraction:
                 return
             why = f"its extended attribute {os.fsdecode(name)!r:.100}: {error.strerror}"
             hint = "if the store's file system has no room for it, MYDOCKER_ROOT names another"
-            raise ImageError(self._refused(path, why).message, hint=hint) from None
+            raise ImageError(self._message(path, why), hint=hint) from None
 
     def _make_other(self, path: bytes, entry: Entry, made: _Made) -> None:
         """A symbolic link, FIFO or device."""
@@ -246,11 +246,11 @@ class Extraction:
 
     def _explained(self, error: OSError, path: bytes) -> MydockerError:
         why = (error.strerror or str(error)).partition(" (")[0]  # without the system call, if it has one
-        refused = self._refused(path, why)
-        return StoreError(refused.message, hint=ROOM) if error.errno in FULL else refused
+        message = self._message(path, why)
+        return StoreError(message, hint=ROOM) if error.errno in FULL else ImageError(message)
 
-    def _refused(self, path: bytes, why: str) -> ImageError:
-        return tarheader.refuse(self._what, path, f"cannot be unpacked: {why}")
+    def _message(self, path: bytes, why: str) -> str:
+        return tarheader.about(self._what, path, f"cannot be unpacked: {why}")
 
 
 def _open_directory(at: int, name: bytes) -> int:

@@ -270,5 +270,10 @@ def components(name: bytes) -> list[bytes]:
 
 def refuse(what: str, name: bytes, why: str) -> ImageError:
     """The error about entry NAME of the layer WHAT."""
+    return ImageError(about(what, name, why))
+
+
+def about(what: str, name: bytes, why: str) -> str:
+    """What is wrong with entry NAME of the layer WHAT, to be shown."""
     shown = name[:120].decode(errors="backslashreplace")
-    return ImageError(f"{what}: entry {shown!r}: {why}")
+    return f"{what}: entry {shown!r}: {why}"

@@ -16,7 +16,7 @@ from mydocker.errors import ImageError
 from mydocker.image import tarheader, whiteout
 from mydocker.image.limits import LimitError, Limits
 from mydocker.image.skeleton import Piece, Writer
-from mydocker.image.tarheader import BLOCK, Entry, Malformed, refuse
+from mydocker.image.tarheader import BLOCK, Entry, Malformed, about, refuse
 from mydocker.image.tarinput import Input
 
 _MAJORS, _MINORS = 1 << 12, 1 << 20  # device numbers (makedev(3), linux/kdev_t.h)
@@ -170,8 +170,8 @@ class Scan:
         except Malformed as problem:
             raise refuse(self._what, entry.name, str(problem)) from None
         if len(parts) > self._limits.depth:
-            refused = refuse(self._what, entry.name, f"more than {self._limits.depth} directories deep")
-            raise LimitError(refused.message, "depth")
+            why = f"more than {self._limits.depth} directories deep"
+            raise LimitError(about(self._what, entry.name, why), "depth")
         if whiteout.PREFIX in entry.name and self._is_mark(entry, parts):
             return None
         if entry.type in (tarheader.CHARACTER, tarheader.BLOCKDEV) and not self._devices:
@@ -191,8 +191,7 @@ class Scan:
         if self._entries > limits.entries:
             raise LimitError(f"{self._what}: has more than {limits.entries} entries", "entries")
         if self._bytes > limits.size:
-            refused = refuse(self._what, entry.name, f"the layer has more than {limits.gib} GiB")
-            raise LimitError(refused.message, "gib")
+            raise LimitError(about(self._what, entry.name, f"the layer has more than {limits.gib} GiB"), "gib")
 
     def _is_mark(self, entry: Entry, parts: list[bytes]) -> bool:
         """Take note of a whiteout; what AUFS has kept among them is dropped, as Docker does."""
