@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from lab import holes, oci, trees
 from lab.command import Command, Result
 from lab.oci import DIR, OPAQUE, WHITEOUT, Dir, Entries, Fifo, File, Hardlink, Link, compress, layer
+from lab.processes import within
 from lab.registry import Registry
 from lab.trees import Tree
 
@@ -368,29 +370,35 @@ def test_what_is_known_of_a_layer_is_what_it_is(entries: Entries, chunk: int) ->
             assert b"".join(rebuild.tar(top, skeleton, moved)) == tar
 
 
-@pytest.fixture
-def unpacker(tmp_path: pathlib.Path) -> Iterator[Unpacker]:
-    """One that waits for its archive, of which it has got the first half."""
-    (tmp_path / "layer").mkdir()
-    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
-    archive = layer({"d": DIR, "d/f": os.urandom(400_000), "g": os.urandom(400_000)})
+def _unpacker(directory: pathlib.Path, archive: bytes) -> Iterator[Unpacker]:
+    """One that unpacks ARCHIVE, once it gets it, into `layer` in DIRECTORY."""
+    (directory / "layer").mkdir()
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT)
     task = Task(
         what="layer x",
         diff_id=Digest.parse(oci.digest(archive)),
         compression="gzip",
-        directory=str(tmp_path / "layer"),
+        directory=str(directory / "layer"),
         lock=lock,
         ids=None,
         devices=True,
         limits=Limits(),
     )
     started = Unpacker(task)
-    started.write(compress(archive, "gzip")[:500_000])
     try:
         yield started
     finally:
         started.abort()
         os.close(lock)
+
+
+@pytest.fixture
+def unpacker(tmp_path: pathlib.Path) -> Iterator[Unpacker]:
+    """One that waits for its archive, of which it has got the first half."""
+    archive = layer({"d": DIR, "d/f": os.urandom(400_000), "g": os.urandom(400_000)})
+    for started in _unpacker(tmp_path, archive):
+        started.write(compress(archive, "gzip")[:500_000])
+        yield started
 
 
 def _descendants() -> list[int]:
@@ -446,6 +454,27 @@ def test_one_that_is_killed(unpacker: Unpacker, tmp_path: pathlib.Path, which: i
     assert not any(_is_confined(pid) for pid in _descendants())
 
 
+def test_one_that_is_killed_while_it_tells_what_is_hidden(tmp_path: pathlib.Path) -> None:
+    """What it has told by then is not taken for more than it is."""
+    archive = layer({f"{'d' * 200}/{'n' * 200}{number}": WHITEOUT for number in range(3000)})  # no pipe has room for it
+    for started in _unpacker(tmp_path, archive):
+        assert within(10, lambda: sum(map(_is_confined, _descendants())) == 2)
+        waiting, writing = [pid for pid in _descendants() if _is_confined(pid)]
+        os.kill(waiting, signal.SIGSTOP)
+        started.write(compress(archive, "gzip"))
+        started.complete()
+        assert within(10, partial(_waits_to_write, writing))
+        os.kill(writing, signal.SIGKILL)
+        os.kill(waiting, signal.SIGCONT)
+        with pytest.raises(ImageError, match="layer x: the unpacking process was killed"):
+            started.wait()
+
+
+def _waits_to_write(pid: int) -> bool:
+    """Whether PID waits until a pipe has room (proc(5), "wchan")."""
+    return "pipe_write" in pathlib.Path(f"/proc/{pid}/wchan").read_text()
+
+
 def _is_confined(pid: int) -> bool:
     try:
         return os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
@@ -474,6 +503,20 @@ def test_a_file_system_without_attributes(
         assert list((tmp_path / "ramfs" / "store" / "incoming").iterdir()) == []
     finally:
         subprocess.run(["umount", tmp_path / "ramfs"], check=True)
+
+
+def test_no_room_for_what_is_known_of_a_layer(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
+    """The skeleton grows with what is not unpacked."""
+    registry.push(oci.image([layer({".wh..wh.aufs": os.urandom(3_500_000)})]), "extraction/aufs")
+    (tmp_path / "small").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", tmp_path / "small"], check=True)
+    try:
+        done = mydocker("pull", "-q", "extraction/aufs", env={"MYDOCKER_ROOT": str(tmp_path / "small" / "store")})
+        assert done.code == 125 and b"No space left on device" in done.stderr, done
+        assert b"hint: free some space, or set MYDOCKER_ROOT" in done.stderr
+        assert list((tmp_path / "small" / "store" / "incoming").iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path / "small"], check=True)
 
 
 def test_it_takes_no_program_of_the_host(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
