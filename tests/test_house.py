@@ -107,7 +107,7 @@ def test_each_outside_thing_has_one_door(library: str) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_is_short_and_says_what_it_is(module: pathlib.Path) -> None:
     text = module.read_text()
-    assert len(text.splitlines()) <= (1000 if module.name == "fields.py" else 300)  # one table is one thing to read
+    assert len(text.splitlines()) <= (1000 if module.name == "fields.py" else 500)  # one table is one thing to read
     assert ast.get_docstring(ast.parse(text)), "no docstring"
 
 
