@@ -38,8 +38,9 @@ mydocker.kernel mydocker.kernel.clib mydocker.record mydocker.reference mydocker
 mydocker.runtime.executable mydocker.runtime.host mydocker.runtime.inside
 mydocker.runtime.janitor mydocker.runtime.launch mydocker.runtime.mounts mydocker.runtime.operations
 mydocker.runtime.outcome mydocker.runtime.plan mydocker.runtime.privileges mydocker.runtime.process
-mydocker.runtime.rootfs mydocker.runtime.run
-mydocker.runtime.rundir mydocker.runtime.seccomp mydocker.runtime.signals mydocker.runtime.supervise mydocker.spec
+mydocker.runtime.relay mydocker.runtime.rootfs mydocker.runtime.run
+mydocker.runtime.rundir mydocker.runtime.seccomp mydocker.runtime.signals mydocker.runtime.streams
+mydocker.runtime.supervise mydocker.spec
 mydocker.spec.argv mydocker.spec.assemble mydocker.spec.capability mydocker.spec.container mydocker.spec.fields
 mydocker.spec.words
 """

@@ -62,6 +62,8 @@ _SIGCHLD = 17
 _AF_INET = 2
 _SOCK_DGRAM = 2
 _SIOCSIFFLAGS = 0x8914
+_FIONREAD = 0x541B
+_F_SETPIPE_SZ = 1031
 _IFF_UP = 1
 _LOCK_SH, _LOCK_EX, _LOCK_NB = 1, 2, 4
 _KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -283,6 +285,18 @@ def file_system(where: str | int) -> tuple[int, bool]:
     name, word = ("fstatfs", where) if isinstance(where, int) else ("statfs", os.fsencode(where))
     _call(name, word, buffer, about=str(where))
     return int(buffer[0]), bool(buffer[10] & os.ST_RDONLY)
+
+
+def bytes_waiting(pipe: int) -> int:
+    """How many bytes could be read from PIPE at once (pipe(7), FIONREAD)."""
+    count = Int()
+    _call("ioctl", pipe, UnsignedLong(_FIONREAD), byref(count))
+    return int(count.value)
+
+
+def set_pipe_size(pipe: int, size: int) -> None:
+    """Let PIPE hold SIZE bytes (fcntl(2), F_SETPIPE_SZ)."""
+    _call("fcntl", pipe, _F_SETPIPE_SZ, size)
 
 
 def set_interface_up(name: str) -> None:

@@ -18,6 +18,7 @@ from mydocker.runtime.process import Handover, become
 from mydocker.runtime.rundir import RunDirectory
 from mydocker.runtime.seccomp import program
 from mydocker.runtime.signals import Signals, send, signal
+from mydocker.runtime.streams import StreamPipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,15 +70,15 @@ def launch(
 
 def _with_limits(plan: LaunchPlan, signals: Signals, attention: Attention, window: Window | None) -> Outcome:
     if not plan.cgroups:
-        return _with_terminal(plan, signals, attention, window)
+        return _with_streams(plan, signals, attention, window)
     from mydocker.runtime.cgroups import Cgroups
 
     with Cgroups(plan.cgroups, run_dir=plan.run_dir) as cgroups:
-        outcome = _with_terminal(plan, signals, attention, window, doors=cgroups.doors)
+        outcome = _with_streams(plan, signals, attention, window, doors=cgroups.doors)
         return cgroups.counted(outcome)
 
 
-def _with_terminal(
+def _with_streams(
     plan: LaunchPlan,
     signals: Signals,
     attention: Attention,
@@ -86,7 +87,8 @@ def _with_terminal(
     doors: tuple[int, ...] = (),
 ) -> Outcome:
     if not plan.tty:
-        return _run(plan, signals, attention, None, window, doors)
+        with StreamPipes(plan) as pipes:
+            return _run(plan, signals, attention, pipes, window, doors)
     from mydocker.runtime.terminals import Terminal
 
     with Terminal(forward_input=plan.stdin_open) as terminal:
@@ -108,7 +110,7 @@ def _run(
     plan: LaunchPlan,
     signals: Signals,
     attention: Attention,
-    terminal: Terminal | None,
+    streams: StreamPipes | Terminal,
     window: Window | None,
     doors: tuple[int, ...],
 ) -> Outcome:
@@ -119,7 +121,7 @@ def _run(
     handover = Handover(
         report=failing,
         word=word,
-        terminal=terminal.theirs.fileno() if terminal else None,
+        streams=streams,
         doors=doors,
         lifeline=lifeline,
         syscall_filter=syscall_filter,
@@ -139,7 +141,7 @@ def _run(
             if lifeline:
                 os.close(lifeline[0])
             started = Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline[1] if lifeline else None)
-            return watch(plan, started, signals=signals, terminal=terminal)
+            return watch(plan, started, signals=signals, streams=streams)
         finally:
             os.close(pidfd)
     finally:
@@ -157,6 +159,8 @@ def _clone(plan: LaunchPlan, handover: Handover) -> tuple[int, int]:
     if pid == 0:
         become(plan, handover)
     os.close(handover.report)
+    if isinstance(handover.streams, StreamPipes):
+        handover.streams.close_theirs()
     return pid, pidfd
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import sys
 
 from mydocker import kernel
@@ -21,11 +20,13 @@ from mydocker.runtime.executable import execute, find_command
 from mydocker.runtime.inside import make_directory
 from mydocker.runtime.privileges import drop_privileges
 from mydocker.runtime.rundir import write_etc
+from mydocker.runtime.streams import StreamPipes, own_streams, take_streams
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.terminals import Terminal
     from mydocker.runtime.window import Window
 
 
@@ -34,7 +35,7 @@ class Handover(Record):
 
     report: int  # the pipe for failures
     word: tuple[int, int]  # a pipe by which we hear that we may begin: our end is seen to, our id maps are written
-    terminal: int | None  # a socket over which the master of a new terminal is sent
+    streams: StreamPipes | Terminal
     doors: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
     lifeline: tuple[int, int] | None  # the warden's, in place of a pid namespace
     syscall_filter: bytes  # the program for seccomp(2), empty for none
@@ -75,7 +76,7 @@ def _tell(report: int, error: MydockerError) -> None:
 
 def _run(plan: LaunchPlan, given: Handover) -> None:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
-    import_ahead(plan, given.terminal)
+    import_ahead(plan)
     if plan.init or plan.before:  # we shall stand by among processes of the image
         from mydocker.kernel.title import STANDING_BY, retitle
 
@@ -95,9 +96,22 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
         _join_cgroups(plan, given.doors)
     _name_and_connect(plan)
     root = _build_tree(plan, given.window)
-    _open_input(plan, root, given.terminal)
+    channel = _take_streams(plan, root, given.streams)
     change_root(root, pivot="mount" in plan.namespaces)
-    turn_into_command(plan, terminal=given.terminal, attributes=attributes, syscall_filter=given.syscall_filter)
+    turn_into_command(plan, terminal=channel, attributes=attributes, syscall_filter=given.syscall_filter)
+
+
+def _take_streams(plan: LaunchPlan, root: int, streams: StreamPipes | Terminal) -> int | None:
+    """Let go of the caller's standard streams; with a terminal, that is done last (turn_into_command), for its size is
+    still to be copied: the socket over which the container's is sent."""
+    if not isinstance(streams, StreamPipes):
+        return streams.theirs.fileno()
+    take_streams(streams.theirs, root=root)
+    if plan.stdin is not None:
+        from mydocker.runtime import feed
+
+        feed.be_standard_input(plan.stdin)
+    return None
 
 
 def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int, syscall_filter: bytes) -> None:
@@ -135,9 +149,9 @@ def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int
     execute(command, plan.argv, environment)
 
 
-def import_ahead(plan: LaunchPlan, terminal: int | None = None) -> None:
+def import_ahead(plan: LaunchPlan) -> None:
     """Import what is needed after the root has changed, when it is too late for more than to find it loaded."""
-    if terminal is not None:
+    if plan.tty:
         import mydocker.runtime.terminals
     if plan.ulimits:
         import mydocker.runtime.limits
@@ -233,32 +247,13 @@ def _pivot() -> bool:
     return True
 
 
-def _open_input(plan: LaunchPlan, root: int, terminal: int | None) -> None:
-    """Standard input, unless it is the caller's or a terminal."""
-    if plan.stdin is not None:
-        from mydocker.runtime import feed
-
-        feed.be_standard_input(plan.stdin)
-    elif not plan.stdin_open and terminal is None:
-        try:
-            null = kernel.open_inside(root, "/dev/null", os.O_RDONLY)
-        except OSError:  # a volume lies over /dev, and opens no devices; or a bare directory has none
-            null = os.open("/dev/null", os.O_RDONLY)
-        os.dup2(null, 0)
-
-
 def _connect_streams(identity: Identity, terminal: int | None) -> None:
-    if terminal is not None:
-        from mydocker.runtime import terminals
+    if terminal is None:
+        own_streams(identity.uid)
+        return
+    from mydocker.runtime import terminals
 
-        terminals.take_new_terminal(owner=identity.uid, channel=terminal)
-    _check_standard_streams()
-
-
-def _check_standard_streams() -> None:
-    for descriptor in (0, 1, 2):
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise LaunchError(f"descriptor {descriptor} is a directory, which would lead out of the container")
+    terminals.take_new_terminal(owner=identity.uid, channel=terminal)
 
 
 def _enter_directory(root: int, path: str) -> None:

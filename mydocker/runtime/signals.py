@@ -54,6 +54,20 @@ def send(pidfd: int, number: int) -> None:
         pass
 
 
+def is_heeded(pid: int, number: int) -> bool:
+    """Whether signal NUMBER has any effect on process PID, the first of a pid namespace.
+
+    The kernel keeps from it what it has no handler for (pid_namespaces(7)); what it blocks, it may still fetch
+    (sigwaitinfo(2)). True also where that can't be read (proc(5), "status").
+    """
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            masks = [int(line[7:], 16) for line in file if line.startswith(("SigCgt:", "SigBlk:"))]
+    except (OSError, ValueError):
+        return True
+    return number == signal.SIGKILL or not masks or any(mask >> (number - 1) & 1 for mask in masks)
+
+
 def reset() -> None:
     """Give every signal its default action and block none; Python ignores SIGPIPE and SIGXFSZ."""
     for number in range(1, signal.NSIG):

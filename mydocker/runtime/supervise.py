@@ -11,7 +11,9 @@ from mydocker import kernel
 from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
-from mydocker.runtime.signals import STOPPING, Signals, send, signal
+from mydocker.runtime.relay import Streams
+from mydocker.runtime.signals import STOPPING, Signals, is_heeded, send, signal
+from mydocker.runtime.streams import StreamPipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.terminals import Terminal
 
 
-LAST_WORDS = 1.0  # seconds in which a terminal takes the rest of what a container wrote that had to be killed
+LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
 
 
 class Started(Record):
@@ -32,23 +34,32 @@ class Started(Record):
     lifeline: int | None
 
 
-def watch(plan: LaunchPlan, started: Started, *, signals: Signals, terminal: Terminal | None) -> Outcome:
-    """Wait for the end of the container that has been STARTED by PLAN. Raises what went wrong if its command never
-    started. Whatever happens, it has ended then."""
-    watched = Watch(plan, started, signals=signals, terminal=terminal)
+def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: StreamPipes | Terminal) -> Outcome:
+    """Wait for the end of the container that has been STARTED by PLAN, and for all that it wrote to be passed on.
+
+    Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr took not all.
+    Whatever happens, it has ended then.
+    """
+    relay = Streams(streams) if isinstance(streams, StreamPipes) else streams
+    watched = Watch(plan, started, signals=signals, relay=relay)
     try:
-        return watched.until_end()
+        outcome = watched.until_end()
     finally:
         watched.kill()  # nothing to kill, unless an error of ours ends the watch
+        relay.hang_up()
+        relay.close()
+    relay.check()
+    return outcome
 
 
 class Watch:
     """One container from its clone to its end."""
 
-    def __init__(self, plan: LaunchPlan, started: Started, *, signals: Signals, terminal: Terminal | None) -> None:
+    def __init__(self, plan: LaunchPlan, started: Started, *, signals: Signals, relay: Streams | Terminal) -> None:
         self.pid, self.pidfd = started.pid, started.pidfd
         self.report, self.lifeline = started.report, started.lifeline
-        self.signals, self.terminal = signals, terminal
+        self.signals, self.relay = signals, relay
+        self.terminal = None if isinstance(relay, Streams) else relay
         self.stop_signal, self.grace = plan.stop_signal, plan.grace
         self.began = time.monotonic()
         self.deadline = self.began + plan.timeout if plan.timeout is not None else None
@@ -61,7 +72,7 @@ class Watch:
         self.outcome: Outcome | None = None
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
-        self.carrying: dict[int, int] = {}  # what is polled for the terminal: descriptors and their events
+        self.carrying: dict[int, int] = {}  # what is polled for the streams: descriptors and their events
 
     def until_end(self) -> Outcome:
         """Wait for the container's end, and until all that it wrote on a terminal has been shown.
@@ -73,15 +84,15 @@ class Watch:
         self._on(self.signals.descriptor, self._pass_on)
         if self.terminal:
             self._on(self.terminal.ours.fileno(), self._join_terminal)
+        self._mind_the_streams()
         while self.outcome is None or self.carrying:
             for descriptor, events in self.poll.poll(self._patience()):
                 if descriptor in self.actions:  # an earlier action of this round may have forgotten it
                     self.actions[descriptor]()
-                elif self.terminal:
-                    self.terminal.carry(descriptor, events)
+                elif descriptor in self.carrying:
+                    self.relay.carry(descriptor, events)
             self._mind_the_time()
-            if self.terminal:
-                self._mind_the_terminal(self.terminal)
+            self._mind_the_streams()
         if self.failure:
             raise _decode(self.failure)
         return self.outcome
@@ -114,32 +125,48 @@ class Watch:
     def _mind_the_time(self) -> None:
         now = time.monotonic()
         if self.deadline is not None and now >= self.deadline:
-            self.deadline, self.timed_out, self.kill_at = None, True, now + self.grace
-            send(self.pidfd, self.stop_signal)
+            self.deadline, self.timed_out = None, True
+            self._stop()
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
             self.kill()
         if self.leave_at is not None and now >= self.leave_at:
             self.leave_at = None
-            if self.terminal:
-                self.terminal.hang_up()
+            self.relay.hang_up()
 
-    def _mind_the_terminal(self, terminal: Terminal) -> None:
-        """Poll for what it waits for now. Nobody can reach a container any more whose terminal's other end is gone."""
-        if terminal.lost and terminal.master >= 0:
+    def _mind_the_streams(self) -> None:
+        """Poll for what they wait for now. Nobody can reach a container any more whose terminal's other end is gone."""
+        if self.relay.lost:
             self.stopped = True
             self._expect_end()
-            terminal.hang_up()
-        waits = terminal.waits()
+            self.relay.hang_up()
+        if self.terminal and not self.outcome and self.terminal.is_interrupted_in_vain(self.pid):
+            self._end_unheard()
+        waits = self.relay.waits()
         for descriptor in self.carrying.keys() - waits.keys():
             self.poll.unregister(descriptor)
         for descriptor, events in waits.items():
             self.poll.register(descriptor, events)
         self.carrying = waits
 
-    def _expect_end(self) -> None:
-        """Of its own accord, within the grace."""
-        self.kill_at = self.kill_at or time.monotonic() + self.grace
+    def _stop(self) -> None:
+        """Ask it to end within the grace. One that can't be asked, or has not begun, need not be waited for."""
+        send(self.pidfd, self.stop_signal)
+        asked = self.report not in self.actions and self._heeds(self.stop_signal)
+        self._expect_end(self.grace if asked else 0.0)
+
+    def _end_unheard(self) -> None:
+        """Somebody types Ctrl-C again and again: where that can have no effect, it ends the container."""
+        if not self._heeds(signal.SIGINT):
+            self.kill()
+
+    def _expect_end(self, grace: float | None = None) -> None:
+        """Of its own accord, within GRACE seconds; None for what the plan says."""
+        self.kill_at = self.kill_at or time.monotonic() + (self.grace if grace is None else grace)
+
+    def _heeds(self, number: int) -> bool:
+        """Whether the command can be sent signal NUMBER: without a pid namespace of its own, any process can."""
+        return self.lifeline is not None or is_heeded(self.pid, number)
 
     def _hear(self) -> None:
         """The child says why it failed; or nothing, when its command was executed and the pipe closed."""
@@ -150,7 +177,9 @@ class Watch:
 
     def _pass_on(self) -> None:
         number = self.signals.take()
-        if number == signal.SIGWINCH and self.terminal:
+        if self.outcome and number in STOPPING:  # the caller takes what the container wrote too slowly
+            self.relay.hang_up()
+        elif number == signal.SIGWINCH and self.terminal:
             self.terminal.resize()
         elif number == signal.SIGINT and self.interrupted:
             self.kill()
@@ -158,9 +187,9 @@ class Watch:
             self.interrupted = self.interrupted or number == signal.SIGINT
             self.stopped = self.stopped or number in STOPPING
             if number == signal.SIGTERM:  # stopping us is stopping the container
-                number = self.stop_signal
-                self._expect_end()
-            elif number == signal.SIGHUP and _is_cut_off():
+                self._stop()
+                return
+            if number == signal.SIGHUP and _is_cut_off():
                 self._expect_end()
             elif number == signal.SIGCONT and self.terminal:
                 self.terminal.resume()
@@ -176,10 +205,9 @@ class Watch:
         self._forget(self.pidfd)
         if self.report in self.actions:
             self._hear()
-        if self.terminal:
-            if self.terminal.ours.fileno() in self.actions:  # it has come in the same round as the end
-                self._join_terminal()
-            self.terminal.end_input()
+        if self.terminal and self.terminal.ours.fileno() in self.actions:  # it has come in the same round as the end
+            self._join_terminal()
+        self.relay.end_input()
         code = os.waitstatus_to_exitcode(status)
         self.outcome = Outcome(
             exit_code=code if code >= 0 else None,

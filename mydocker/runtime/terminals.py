@@ -9,9 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import select
 import socket
-import stat
 import struct
 import termios
 import tty
@@ -20,12 +18,14 @@ from contextlib import contextmanager, suppress
 
 from mydocker import kernel
 from mydocker.errors import LaunchError
+from mydocker.runtime.relay import Flow, Relay, is_controlling
 from mydocker.runtime.signals import signal
 
-_CHUNK = select.PIPE_BUF  # what a pipe takes at once if it is ready for anything (pipe(7))
 _TIOCSPTLCK = 0x40045431  # ioctl_tty(2)
 _TIOCGPTN = 0x80045430
 _CONSOLE = "/dev/console"
+_INTERRUPT = b"\x03"  # Ctrl-C
+_INSISTING = 3  # so often in a row
 
 
 def take_new_terminal(*, owner: int, channel: int) -> None:
@@ -71,20 +71,17 @@ def _bind_console(name: str) -> None:
     os.close(target)
 
 
-class Terminal:
+class Terminal(Relay):
     """Joins our stdin and stdout with a container's terminal. Context manager: our own terminal is raw meanwhile
     and restored at the end. As any job of a shell, we stop where we would take it from the foreground.
-
-    `lost`: nobody is at our side any more; the terminal was closed, or the reader of a pipe has gone.
     """
 
     def __init__(self, *, forward_input: bool) -> None:
+        super().__init__()
         self.forward_input = forward_input
         self.saved: list[object] | None = None
         self.master = -1
-        self.lost = False
-        self.flows: list[_Flow] = []
-        self.opened: list[int] = []
+        self.typed: _Typed | None = None
         self.ours, self.theirs = socket.socketpair()
 
     def __enter__(self) -> Terminal:
@@ -106,8 +103,7 @@ class Terminal:
         for end in (self.ours, self.theirs):
             end.close()
         self.hang_up()
-        for descriptor in self.opened:
-            os.close(descriptor)
+        self.close()
 
     def receive(self) -> None:
         """Take the master side that the container sends, unless it ended without, and start to carry."""
@@ -118,23 +114,10 @@ class Terminal:
         [self.master] = received
         self.resize()
         os.set_blocking(self.master, False)
-        self.flows.append(_Flow(self.master, self._anew(1, os.O_WRONLY)))
+        self.flows.append(Flow(self.master, self.open_again(1, os.O_WRONLY)))
         if self.forward_input:
-            self.flows.append(_Flow(self._anew(0, os.O_RDONLY), self.master))
-
-    def _anew(self, descriptor: int, mode: int) -> int:
-        """DESCRIPTOR opened once more, to be non-blocking: the one that we were given is our caller's as well, and must
-        stay as it is. What cannot be opened, such as a socket, is used itself: it takes _CHUNK bytes once poll says so,
-        and a file always does."""
-        if not os.isatty(descriptor) and not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            return descriptor
-        path = "/dev/tty" if _controls(descriptor) else f"/proc/self/fd/{descriptor}"
-        try:
-            opened = os.open(path, mode | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        except OSError:
-            return descriptor
-        self.opened.append(opened)
-        return opened
+            self.typed = _Typed(self.open_again(0, os.O_RDONLY), self.master)
+            self.flows.append(self.typed)
 
     def resize(self) -> None:
         """Give the container's terminal the size of ours, if ours is one."""
@@ -148,29 +131,10 @@ class Terminal:
                 _take_terminal()
         self.resize()
 
-    def waits(self) -> dict[int, int]:
-        """The events to poll for, of each descriptor."""
-        events: dict[int, int] = {}
-        for flow in self.flows:
-            events[flow.next] = events.get(flow.next, 0) | flow.event
-        return events
-
-    def carry(self, descriptor: int, events: int) -> None:
-        """Pass on what can be now that EVENTS have come for DESCRIPTOR."""
-        for flow in [*self.flows]:
-            if flow.next == descriptor and events & (flow.event | select.POLLHUP | select.POLLERR):
-                try:
-                    with _as_a_job():
-                        flow.step()
-                except BlockingIOError:  # others have been quicker
-                    continue
-                except OSError as error:
-                    if error.errno not in (errno.EIO, errno.EPIPE):
-                        raise
-                    self._end(flow)
-
-    def _end(self, flow: _Flow) -> None:
-        """It has come to the end of one side. Nobody having the container's side open is an end of output only."""
+    def end(self, flow: Flow, error: EOFError | OSError) -> None:
+        """Nobody having the container's side open is an end of output only."""
+        if isinstance(error, OSError) and error.errno not in (errno.EIO, errno.EPIPE):
+            raise error
         if flow.next != self.master:
             self.lost = True
         elif flow.waiting:
@@ -182,40 +146,32 @@ class Terminal:
         """Carry only what the container wrote, up to its end."""
         self.flows = [flow for flow in self.flows if flow.source == self.master]
 
+    def is_interrupted_in_vain(self, pid: int) -> bool:
+        """Whether somebody types nothing but Ctrl-C, and it would be for process PID."""
+        if not self.typed or self.typed.interrupts < _INSISTING or self.master < 0:
+            return False
+        with suppress(OSError, termios.error):  # it is closed
+            return bool(termios.tcgetattr(self.master)[3] & termios.ISIG) and os.tcgetpgrp(self.master) == pid
+        return False
+
     def hang_up(self) -> None:
         """Close the container's terminal, as by pulling out the plug: its session gets SIGHUP, and no more input."""
         self.flows.clear()
+        self.lost = False
         if self.master >= 0:
             os.close(self.master)
             self.master = -1
 
 
-class _Flow:
-    """Bytes on their way from one descriptor to another. Until the second has taken all of them no more are read from
-    the first: so whoever writes there waits, too, and nothing grows."""
+class _Typed(Flow):
+    """What is typed; `interrupts` counts how often in a row that was Ctrl-C."""
 
-    def __init__(self, source: int, sink: int) -> None:
-        self.source, self.sink = source, sink
-        self.waiting = b""
+    interrupts = 0
 
-    @property
-    def next(self) -> int:
-        """The descriptor that is to be used next."""
-        return self.sink if self.waiting else self.source
-
-    @property
-    def event(self) -> int:
-        """What makes that possible."""
-        return select.POLLOUT if self.waiting else select.POLLIN
-
-    def step(self) -> None:
-        """Read or write once. OSError, EIO at the end of the source, too: terminals have two ways to say so."""
-        if self.waiting:
-            self.waiting = self.waiting[os.write(self.sink, self.waiting) :]
-            return
-        self.waiting = os.read(self.source, _CHUNK)
-        if not self.waiting:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+    def read(self) -> bytes:
+        typed = super().read()
+        self.interrupts = self.interrupts + len(typed) if not typed.strip(_INTERRUPT) else 0
+        return typed
 
 
 def _take_terminal() -> list[object]:
@@ -240,14 +196,6 @@ def _as_a_job() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _controls(descriptor: int) -> bool:
-    """Whether terminal DESCRIPTOR is that of our session, which /dev/tty opens for whoever belongs there."""
-    try:
-        return os.tcgetpgrp(descriptor) >= 0
-    except OSError:
-        return False
-
-
 def _in_foreground() -> bool:
     """Whether a shell has left the terminal to us, or there is none that could."""
-    return not _controls(0) or os.tcgetpgrp(0) == os.getpgrp()
+    return not is_controlling(0) or os.tcgetpgrp(0) == os.getpgrp()
