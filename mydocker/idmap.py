@@ -9,10 +9,11 @@ Taken by the store, whose layers have owners, and by the runtime. On the warm pa
 
 from __future__ import annotations
 
+import errno
 import os
 
 from mydocker import kernel
-from mydocker.errors import HostError
+from mydocker.errors import HostError, MydockerError
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -141,27 +142,75 @@ def enter(ids: IdMap) -> None:
         raise HostError("newuidmap and newgidmap refuse the ranges of /etc/subuid and /etc/subgid")
 
 
-def perform(ids: IdMap, action: Callable[[], None]) -> None:
-    """Do ACTION as root of a user namespace with IDS, in a process of its own. The OSError that it raised."""
+def perform(ids: IdMap | None, action: Callable[[], None], *, limit: float | None = None) -> None:
+    """Do ACTION in a separate process, as root of a user namespace with IDS unless that is None.
+
+    Raises the OSError or MydockerError that it raised, and TimeoutError after more than LIMIT seconds: it is killed
+    then, which ends waiting that no other signal ends, for a file system that does not respond.
+    """
     reader, writer = os.pipe()
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        number = 1
-        try:
-            enter(ids)
-            action()
-            number = 0
-        except OSError as error:
-            number = error.errno or 1
-        finally:
-            os.write(writer, str(number).encode())
-            os._exit(0)
+        _perform(ids, action, parent, writer)
     os.close(writer)
-    with open(reader) as report:
-        number = int(report.read() or "1")
-    os.waitpid(pid, 0)
-    if number:
-        raise OSError(number, os.strerror(number))
+    try:
+        report = _read_report(reader, limit)
+    finally:
+        os.close(reader)
+        os.kill(pid, 9)  # it has reported, or must not go on
+        os.waitpid(pid, 0)
+    if report is None:
+        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+    if not report:
+        raise HostError("a helper process of mydocker was killed before it reported a result")
+    number, _, words = report.partition(b"\n")
+    if words:
+        message, _, hint = words.decode(errors="surrogateescape").partition("\n")
+        raise HostError(message, hint=hint or None)
+    if number != b"0":
+        raise OSError(int(number), os.strerror(int(number)))
+
+
+def _perform(ids: IdMap | None, action: Callable[[], None], parent: int, writer: int) -> None:
+    report = b""
+    try:
+        if ids is not None:
+            _enter_or_refuse(ids)
+        kernel.die_with_parent(parent)  # only now: new credentials clear it
+        action()
+        report = b"0"
+    except MydockerError as error:
+        report = f"{errno.EIO}\n{error.message}\n{error.hint or ''}".encode(errors="surrogateescape")
+    except OSError as error:
+        report = str(error.errno or errno.EIO).encode()
+    except BaseException as error:  # a defect must not return into the caller's copy of the program
+        report = f"{errno.EIO}\n{type(error).__name__}: {error}".encode(errors="surrogateescape")
+    finally:
+        os.write(writer, report[:4096])
+        os._exit(0)
+
+
+def _enter_or_refuse(ids: IdMap) -> None:
+    """Enter; PermissionError where the host does not grant these ids any more."""
+    try:
+        enter(ids)
+    except HostError:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM)) from None
+
+
+def _read_report(reader: int, limit: float | None) -> bytes | None:
+    """All of a report, which ends with its writer; None if it does not come within LIMIT seconds."""
+    import select
+
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    if not poll.poll(None if limit is None else limit * 1000):
+        return None
+    report = b""
+    while data := os.read(reader, 4096):
+        report += data
+    return report
 
 
 def _help(ids: IdMap, waiting: int, ready: int) -> None:

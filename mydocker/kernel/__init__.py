@@ -10,6 +10,10 @@ from __future__ import annotations
 import os
 
 from mydocker.kernel.clib import Int, Long, UnsignedInt, UnsignedLong, addressof, byref, function, get_errno, sizeof
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -59,6 +63,7 @@ _MOVE_MOUNT_F_EMPTY_PATH = 0x04
 _MOVE_MOUNT_T_EMPTY_PATH = 0x40
 _CLOSE_RANGE_CLOEXEC = 4
 _SIGCHLD = 17
+_SIGKILL = 9
 _AF_INET = 2
 _SOCK_DGRAM = 2
 _SIOCSIFFLAGS = 0x8914
@@ -236,6 +241,15 @@ def open_inside(root: int, path: str, flags: int, *, mode: int = 0, resolve: int
             pass
 
 
+def close_all_but(kept: Iterable[int]) -> None:
+    """Close every descriptor that is not KEPT (close_range(2)), whatever limits hold for new ones."""
+    first = 0
+    for descriptor in (*sorted(set(kept)), 0x7FFFFFFF):
+        if descriptor > first:
+            _syscall("close_range", first, descriptor - 1, 0)
+        first = descriptor + 1
+
+
 def close_on_exec_from(first: int) -> None:
     """Mark every descriptor from FIRST up close-on-exec (close_range(2))."""
     _syscall("close_range", first, 0x7FFFFFFF, _CLOSE_RANGE_CLOEXEC)
@@ -244,6 +258,17 @@ def close_on_exec_from(first: int) -> None:
 def prctl(option: int, *values: int) -> int:
     longs = [UnsignedLong(x) for x in (*values, 0, 0, 0, 0)[:4]]
     return _call("prctl", option, *longs, about=str(option))
+
+
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when PARENT ends, which forked it and is in the same pid namespace.
+
+    Where that has ended already, the signal would never come (prctl(2), PR_SET_PDEATHSIG): then this ends here and now.
+    New credentials clear it, a user namespace's too.
+    """
+    prctl(PR_SET_PDEATHSIG, _SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def get_capabilities() -> int:

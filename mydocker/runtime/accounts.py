@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
-from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.record import Record
+from mydocker.runtime.inside import UnreadableFileError, open_regular
 from mydocker.spec.container import User
 
 ID_LIMIT = 2**31 - 1
 FILE_LIMIT = 16 * 2**20  # bytes; more than any real account file, and quick to read
-# proc, sysfs, and what is mounted in there: what is read of them depends on our rights (linux/magic.h)
-KERNELS_OWN = (0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x64626720, 0x74726163, 0x73636673)
 ROOT = User(user=0)
 MORE_IDS = "grant that user more ids in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 
@@ -85,15 +82,11 @@ def _number(text: str) -> int:
 def _entries(root: int, path: str, columns: int) -> list[list[str]]:
     """The lines of an account file that have all their columns; none if it is missing or no regular file."""
     try:
-        descriptor = _open(root, path)
-    except OSError:
-        return []
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        os.close(descriptor)
+        descriptor = open_regular(root, path)
+    except (OSError, UnreadableFileError):
         return []
     with open(descriptor, "rb") as file:
-        if found.st_size > FILE_LIMIT:
+        if os.fstat(descriptor).st_size > FILE_LIMIT:
             raise LaunchError(f"{path} of the image is larger than {FILE_LIMIT} bytes")
         try:
             content = file.read(FILE_LIMIT) or b""  # None where it would have to wait
@@ -101,21 +94,6 @@ def _entries(root: int, path: str, columns: int) -> list[list[str]]:
             raise LaunchError(f"cannot read {path} of the image: {error.strerror}") from None
     fields = [line.strip().split(":") for line in content.decode(errors="surrogateescape").split("\n")]
     return [line for line in fields if len(line) >= columns and line[0]]
-
-
-def _open(root: int, path: str) -> int:
-    """PATH as it is in the root's own file system; else in a volume, but never the kernel's. OSError."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-    try:
-        return kernel.open_inside(root, path, flags, resolve=kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_XDEV)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-    descriptor = kernel.open_inside(root, path, flags)
-    if kernel.file_system(descriptor)[0] in KERNELS_OWN:
-        os.close(descriptor)
-        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
-    return descriptor
 
 
 def names(root: int, path: str, number: int) -> tuple[str, ...]:

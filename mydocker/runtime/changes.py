@@ -109,8 +109,21 @@ def _walk(view: View, overlay: Overlay) -> Iterator[tuple[str, bool]]:
                 pending.append(f"{inside}/{name}")
             else:
                 yield f"{overlay.top}{inside}/{name}", gone
-        if not listed and inside and not any(os.path.isdir(f"{path}{inside}") for path in overlay.lower):
+        if not listed and inside and not any(_is_directory(path, inside) for path in overlay.lower):
             yield f"{overlay.top}{inside}", False
+
+
+def _is_directory(layer: str, inside: str) -> bool:
+    """Whether LAYER has a directory at INSIDE; its links lead nowhere: they would, from here, into the host's tree."""
+    top = os.open(layer, os.O_PATH | os.O_DIRECTORY)
+    try:
+        directory = open_directory(top, inside.lstrip("/"))
+    finally:
+        os.close(top)
+    if directory is None:
+        return False
+    os.close(directory)
+    return True
 
 
 def _is_gone(entry: os.DirEntry[str]) -> bool:

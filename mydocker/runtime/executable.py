@@ -12,9 +12,9 @@ import errno
 import os
 import stat
 
-from mydocker import kernel
 from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
 from mydocker.reference import Platform
+from mydocker.runtime.inside import UnreadableFileError, open_regular
 
 INTERPRETER_DEPTH = 5  # the kernel's own limit (execve(2), ELOOP)
 _ELFCLASS64 = 2
@@ -56,14 +56,13 @@ def check_executable(root: int, path: str, *, depth: int = 0) -> None:
     if depth > INTERPRETER_DEPTH:
         raise CommandNotExecutableError(f"{path}: too many interpreters")
     try:
-        descriptor = kernel.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = open_regular(root, path)
     except OSError as error:
         raise refuse(path, error) from None
+    except UnreadableFileError as error:
+        raise CommandNotExecutableError(error.message) from None
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise CommandNotExecutableError(f"{path}: is not a regular file")
-        if not mode & 0o111:
+        if not os.fstat(descriptor).st_mode & 0o111:
             raise CommandNotExecutableError(f"{path}: permission denied")
         interpreter = _interpreter(descriptor)
     finally:
@@ -102,8 +101,10 @@ def _foreign_machine(path: str) -> str:
     """The architecture that the program at PATH, or a script's interpreter, is for; empty if it is this machine's."""
     for _ in range(INTERPRETER_DEPTH):
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        except OSError:
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+            descriptor = open_regular(root, path)
+            os.close(root)
+        except (OSError, UnreadableFileError):
             return ""
         try:
             header = _read(descriptor, 0, 64)
@@ -139,7 +140,7 @@ def execute(command: str, argv: tuple[str, ...], environment: dict[str, str]) ->
 def is_static_program(path: str) -> bool:
     """Whether PATH of the host is an executable ELF file that needs no loader, and so runs in any root."""
     try:
-        with open(path, "rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             executable = stat.S_ISREG(mode) and mode & 0o111
             return bool(executable) and file.read(4) == b"\x7fELF" and _elf_interpreter(file.fileno()) is None

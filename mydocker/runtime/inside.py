@@ -1,17 +1,53 @@
 """Paths inside a root that nobody trusts: opened, and created where missing, without ever leaving it.
 
-Takes a descriptor of the root directory and an absolute path in there; gives O_PATH descriptors.
+Takes a descriptor of the root directory and an absolute path in there; gives O_PATH descriptors, and for the contents
+of files one that is open for reading.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from mydocker import kernel
 from mydocker.errors import LaunchError
 
 LINK_LIMIT = 40  # as the kernel's own MAXSYMLINKS (path_resolution(7))
+# File systems whose files are the kernel's answers (linux/magic.h). What they return depends on mydocker's rights, not
+# on the container's (kernel addresses, the log); reading may change it (/proc/kmsg), and may never end.
+KERNEL_FILE_SYSTEMS = frozenset(
+    {
+        0x9FA0,  # proc
+        0x62656572,  # sysfs
+        0x27E0EB,  # cgroup
+        0x63677270,  # cgroup2
+        0x64626720,  # debugfs
+        0x74726163,  # tracefs
+        0x73636673,  # securityfs
+        0x5A3C69F0,  # apparmorfs
+        0xF97CFF8C,  # selinuxfs
+        0x43415D53,  # smackfs
+        0x62656570,  # configfs
+        0xCAFE4A11,  # bpf
+        0xDE5E81E4,  # efivarfs
+        0x6165676C,  # pstore
+        0x42494E4D,  # binfmt_misc
+        0x65735543,  # fusectl
+        0x67596969,  # rpc_pipefs
+        0x6E667364,  # nfsd
+        0x07655821,  # resctrl
+        0xABBA1974,  # xenfs
+        0x6E736673,  # nsfs
+        0x50494446,  # pidfs
+        0x19800202,  # mqueue
+        0x1CD1,  # devpts
+    }
+)
+
+
+class UnreadableFileError(LaunchError):
+    """A file whose contents are not read, because it is not a regular one or belongs to the kernel."""
 
 
 def open_existing(root: int, path: str, *, follow: bool = True, directory: bool = False) -> int:
@@ -32,6 +68,40 @@ def open_if_present(root: int, path: str, *, follow: bool = False) -> int | None
         return open_existing(root, path, follow=follow)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def open_regular(root: int, path: str) -> int:
+    """Open PATH below ROOT, a regular file, for reading.
+
+    It is judged through an O_PATH descriptor first: to open a device or a FIFO may already wait, or have an effect.
+    Raises OSError, UnreadableFileError.
+    """
+    probe = kernel.open_inside(root, path, os.O_PATH)
+    try:
+        _check_regular(probe, path)
+    finally:
+        os.close(probe)
+    descriptor = kernel.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        _check_regular(descriptor, path)  # a container that runs may have put another file there
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(descriptor: int, path: str) -> None:
+    if why := why_unreadable(descriptor):
+        raise UnreadableFileError(f"{path}: {why}")
+
+
+def why_unreadable(descriptor: int) -> str:
+    """Why the contents of the file open at DESCRIPTOR are not read; empty if it is a regular file that holds data."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return "is not a regular file"
+    if kernel.file_system(descriptor)[0] in KERNEL_FILE_SYSTEMS:
+        return "is not a regular file, but one of the kernel's (proc, sysfs and the like)"
+    return ""
 
 
 def make_target(root: int, path: str, *, directory: bool, follow: bool = True) -> int:

@@ -1,7 +1,7 @@
 """What files in a container's tree look like, and what the container changed: read from outside, from a View.
 
 Nothing of the container runs, and nothing in it is trusted: paths resolve inside the root, nothing but a regular file
-is ever opened for reading, and sizes and numbers have limits. Facts are plain data, fit for JSON.
+that is not the kernel's is ever opened for reading, and sizes and numbers have limits. Facts are plain data, for JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.accounts import names
-from mydocker.runtime.inside import open_existing
+from mydocker.runtime.inside import open_existing, why_unreadable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -83,16 +83,17 @@ def _attributes(root: int, found: os.stat_result, uid: int, gid: int) -> dict[st
 
 
 def _content(found: int, wanted: frozenset[str]) -> dict[str, Any]:
+    if why := why_unreadable(found):
+        return {"problem": f"it {why}"}
     status = os.fstat(found)
-    if not stat.S_ISREG(status.st_mode):
-        return {"problem": "it is no regular file"}
     if "sha256" in wanted and status.st_size > DIGEST_LIMIT:
         return {"problem": f"larger than {DIGEST_LIMIT >> 30} GiB"}
     if "contents" in wanted and status.st_size > CONTENTS_LIMIT:
         return {"problem": f"larger than {CONTENTS_LIMIT >> 20} MiB"}
     facts = {}
     # opened anew from the descriptor: what stands at the path may be another file by now
-    with open(f"/proc/self/fd/{found}", "rb") as file:
+    descriptor = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
         if "contents" in wanted:
             facts["contents"] = file.read(CONTENTS_LIMIT).decode(errors="surrogateescape")
             file.seek(0)

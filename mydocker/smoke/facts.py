@@ -5,7 +5,7 @@ What looks is imported by who looks: most specs ask for nothing of that, and a w
 
 from __future__ import annotations
 
-from mydocker.errors import MydockerError
+from mydocker.errors import HostError, MydockerError
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mydocker.runtime.window import View
     from mydocker.spec.container import ContainerSpec
 
+INSPECTION = 120.0  # seconds: more than the largest file that is hashed takes
+
 
 def is_looked_at(spec: ContainerSpec) -> bool:
     """Whether anything of its container must be looked at once it has ended."""
@@ -22,13 +24,17 @@ def is_looked_at(spec: ContainerSpec) -> bool:
 
 
 def look(spec: ContainerSpec, view: View, tell: Callable[[Mapping[str, Any]], None]) -> None:
-    """TELL the facts that SPEC asks for. As an ordinary user, look with the container's own ids."""
-    if view.plan.rootless is None:
-        tell({"facts": _facts(spec, view)})
-        return
+    """TELL the facts that SPEC asks for. As an ordinary user, look with the container's own ids.
+
+    In a separate process, which can be killed: a volume may lie on a file system that never responds. Raises HostError
+    if that takes more than INSPECTION seconds.
+    """
     from mydocker import idmap
 
-    idmap.perform(view.plan.rootless, lambda: tell({"facts": _facts(spec, view)}))
+    try:
+        idmap.perform(view.plan.rootless, lambda: tell({"facts": _facts(spec, view)}), limit=INSPECTION)
+    except TimeoutError:
+        raise HostError(f"the inspection of the container's files did not end within {INSPECTION:g} s") from None
 
 
 def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Watcher:
         try:
             while True:
                 began = {"began": True} if view.has_begun() else {}
+                self._tell(began)  # before what may take long: from now on the batch's clock runs
                 health = self.health.facts if self.health else {}
                 self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | health | began)
                 self._ask(view)
