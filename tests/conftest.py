@@ -165,3 +165,12 @@ def second_user(
     for path in directory.rglob("*"):
         os.chown(path, user.pw_uid, user.pw_gid)
     return as_user(ready, user, program=user_program)
+
+
+@pytest.fixture(scope="session")
+def taker(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A static program that tries to get at what other processes hold: tests/lab/take-over.c."""
+    source = pathlib.Path(__file__).parent / "lab" / "take-over.c"
+    program = tmp_path_factory.mktemp("taker") / "take-over"
+    subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", program, source], check=True)
+    return program

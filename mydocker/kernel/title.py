@@ -5,6 +5,7 @@ from __future__ import annotations
 from mydocker.kernel.clib import UnsignedLong, function
 
 STANDING_BY = "mydocker-init"  # how a process of ours is called that stays among those of an image
+ENTERING = "mydocker-exec"  # and one that comes to them, until it executes a command
 
 
 def retitle(title: str) -> None:

@@ -18,11 +18,13 @@ import time
 from mydocker import kernel
 from mydocker.errors import LaunchError, MydockerError
 from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.title import ENTERING, retitle
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime import cgroups, process
+from mydocker.runtime.helper import settle
 from mydocker.runtime.launch import prepare_walls
 from mydocker.runtime.listening import listen
-from mydocker.runtime.signals import reset, signal
+from mydocker.runtime.signals import signal
 from mydocker.spec.capability import mask
 
 if TYPE_CHECKING:
@@ -51,10 +53,11 @@ class Beside:
         program = prepare_walls(plan)
         self.raw = b""
         self.descriptor, writer = os.pipe()
+        parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             plan = plan.replace(argv=argv, before=(), init=False, tty=False, stdin=None, stdin_open=True)
-            _oversee(view.replace(plan=plan), program, timeout, writer)
+            _oversee(view.replace(plan=plan), program, timeout, writer, parent)
         os.close(writer)
 
     def take(self) -> dict[str, Any] | None:
@@ -77,11 +80,11 @@ class Beside:
             self.pid = 0
 
 
-def _oversee(view: View, program: bytes, timeout: float, writer: int) -> NoReturn:
+def _oversee(view: View, program: bytes, timeout: float, writer: int, parent: int) -> NoReturn:
     try:
-        reset()
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        settle(parent, (writer, view.root, *view.namespaces.values()))
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        retitle(ENTERING)  # the container's processes see the command line of every process in their pid namespace
         os.write(writer, json.dumps(_run(view, program, timeout)).encode())
     except (OSError, MydockerError) as error:
         os.write(writer, json.dumps({"problem": str(error)}).encode())
@@ -120,14 +123,14 @@ def _become(plan: LaunchPlan, program: bytes, *, root: int, output: int, doors: 
     try:
         os.dup2(output, 1)
         os.dup2(output, 2)
-        kept = sorted({root, *doors})
-        for low, high in zip([2, *kept], [*kept, os.sysconf("SC_OPEN_MAX")], strict=True):
-            os.closerange(low + 1, high)
+        kernel.close_all_but((0, 1, 2, root, *doors))
         os.setsid()
         cgroups.join(doors)
         process.leave_keyring()
         process.change_root(root, pivot=False)
-        process.turn_into_command(plan, terminal=None, attributes=-1, syscall_filter=program)
+        process.turn_into_command(
+            plan, terminal=None, attributes=-1, syscall_filter=program, death_signal=signal.SIGKILL
+        )
     except MydockerError as error:
         os.write(2, error.message.encode(errors="surrogateescape"))
         code = error.exit_code

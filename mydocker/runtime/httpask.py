@@ -13,10 +13,10 @@ import os
 import ssl
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from mydocker import kernel
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.signals import reset, signal
+from mydocker.runtime.helper import settle
+from mydocker.runtime.signals import signal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,9 +38,10 @@ class Asking:
         self.request = request
         self.descriptor, writer = os.pipe()
         self.raw = b""
+        parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            _work(request, network, ports, writer)
+            _work(request, network, ports, writer, parent)
         os.close(writer)
 
     def take(self) -> dict[str, Any] | None:
@@ -64,10 +65,9 @@ class Asking:
             self.pid = 0
 
 
-def _work(request: Request, network: int | None, ports: Mapping[int, int], writer: int) -> NoReturn:
+def _work(request: Request, network: int | None, ports: Mapping[int, int], writer: int, parent: int) -> NoReturn:
     try:
-        reset()  # SIGALRM ends this process, wherever it is
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        settle(parent, (writer,) if network is None else (writer, network))  # SIGALRM now ends it, wherever it is
         signal.setitimer(signal.ITIMER_REAL, request.timeout)
         facts = json.dumps(_enter_and_ask(request, network, ports)).encode()
         while facts:

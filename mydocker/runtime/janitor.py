@@ -78,8 +78,7 @@ def _stand_by(waiting: int) -> NoReturn:
     """In the janitor."""
     try:
         os.setsid()
-        os.closerange(0, waiting)
-        os.closerange(waiting + 1, os.sysconf("SC_OPEN_MAX"))
+        kernel.close_all_but((waiting,))
         duty = _Duty("")
         for line in open(waiting, encoding="utf-8"):  # noqa: SIM115  # until no one holds the other end
             said = line.rstrip()

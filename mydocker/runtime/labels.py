@@ -66,7 +66,10 @@ def _write(path: str, text: str, attributes: int, what: str) -> None:
     """Opened only now: the kernel refuses a write with other credentials than those at the opening."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=attributes)
-        os.write(file, os.fsencode(text))
+        try:
+            os.write(file, os.fsencode(text))
+        finally:
+            os.close(file)
     except OSError as error:
         known = "it is not loaded on this host" if error.errno in (errno.ENOENT, errno.EINVAL) else error.strerror
         raise LaunchError(f"{what} cannot be applied: {known}") from None

@@ -121,15 +121,18 @@ def _run(
     handover = Handover(
         report=failing,
         word=word,
-        streams=streams,
+        streams=tuple(streams.theirs) if isinstance(streams, StreamPipes) else (),
+        terminal=None if isinstance(streams, StreamPipes) else streams.theirs.fileno(),
         doors=doors,
         lifeline=lifeline,
         syscall_filter=syscall_filter,
-        window=window,
+        window=window.end_inside() if window else None,
     )
     try:
         pid, pidfd = _clone(plan, handover)
         try:
+            if isinstance(streams, StreamPipes):
+                streams.close_theirs()
             attention.answer_for(pid)
             try:
                 _let_begin(plan, pid, *word)
@@ -159,8 +162,6 @@ def _clone(plan: LaunchPlan, handover: Handover) -> tuple[int, int]:
     if pid == 0:
         become(plan, handover)
     os.close(handover.report)
-    if isinstance(handover.streams, StreamPipes):
-        handover.streams.close_theirs()
     return pid, pidfd
 
 

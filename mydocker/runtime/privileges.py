@@ -12,7 +12,6 @@ from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime import seccomp
 from mydocker.runtime.accounts import MORE_IDS, Identity, take_identity
-from mydocker.runtime.signals import signal
 from mydocker.spec.capability import mask
 
 if TYPE_CHECKING:
@@ -21,11 +20,13 @@ if TYPE_CHECKING:
 SYS_ADMIN = mask("SYS_ADMIN")
 
 
-def drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes) -> None:
+def drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes, *, death_signal: int) -> None:
     """Give up all capabilities that the plan does not grant, change to the user, and submit to the filter.
 
     Loading a filter takes CAP_SYS_ADMIN or no_new_privs (seccomp(2)). So that capability stays until execve(2), which
-    leaves root with the bounding set and others with nothing (capabilities(7)), and is the only call after it.
+    leaves root with the bounding set and others with nothing (capabilities(7)), and is the only call after it. Where
+    this process first stands by among processes of the image, which might make it do what it may, it goes at once.
+    DEATH_SIGNAL is what the process gets when its parent ends.
     """
     granted = plan.capabilities if identity.uid == 0 else 0
     keep = syscall_filter and not plan.no_new_privileges
@@ -38,11 +39,13 @@ def drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes)
         kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
     take_identity(identity, groups=has_groups)
     _set_capabilities(granted, meanwhile=SYS_ADMIN if keep else 0)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # changing the user has cleared it
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, death_signal)  # changing the user has cleared it
     if plan.no_new_privileges:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     if plan.seccomp:
         seccomp.load(syscall_filter, flags=plan.seccomp.flags)
+    if keep and not granted & SYS_ADMIN and (plan.init or plan.before):
+        _give_up_the_rest(granted)
 
 
 def _set_capabilities(granted: int, *, meanwhile: int) -> None:
@@ -52,6 +55,14 @@ def _set_capabilities(granted: int, *, meanwhile: int) -> None:
         if error.errno != errno.EPERM:  # we do not hold what we want to hold on to
             raise
         kernel.set_capabilities(granted)
+
+
+def _give_up_the_rest(granted: int) -> None:
+    try:
+        kernel.set_capabilities(granted)
+    except OSError as error:
+        message = f"the system call filter forbids capset(2), which init and pre_start take: {error.strerror}"
+        raise LaunchError(message, hint="allow capset in the profile, or set no-new-privileges") from None
 
 
 def _limit_bounding_set(mask: int) -> None:

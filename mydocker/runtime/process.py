@@ -20,14 +20,14 @@ from mydocker.runtime.executable import execute, find_command
 from mydocker.runtime.inside import make_directory
 from mydocker.runtime.privileges import drop_privileges
 from mydocker.runtime.rundir import write_etc
-from mydocker.runtime.streams import StreamPipes, own_streams, take_streams
+from mydocker.runtime.streams import own_streams, take_streams
+from mydocker.spec.capability import mask
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from mydocker.runtime.plan import LaunchPlan
-    from mydocker.runtime.terminals import Terminal
-    from mydocker.runtime.window import Window
+    from mydocker.runtime.window import WindowEnd
 
 
 class Handover(Record):
@@ -35,29 +35,70 @@ class Handover(Record):
 
     report: int  # the pipe for failures
     word: tuple[int, int]  # a pipe by which we hear that we may begin: our end is seen to, our id maps are written
-    streams: StreamPipes | Terminal
+    streams: tuple[int, ...]  # the ends of pipes that become 0 to 2, NULL for /dev/null; none with a terminal
+    terminal: int | None  # a socket over which the master of a new terminal is sent
     doors: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
     lifeline: tuple[int, int] | None  # the warden's, in place of a pid namespace
     syscall_filter: bytes  # the program for seccomp(2), empty for none
-    window: Window | None  # through which our tree is looked at
+    window: WindowEnd | None  # where descriptors of our tree are handed out
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """All that the child needs of what its parent has open."""
+        return (0, 1, 2, *self.word, *(self.lifeline or ()), *self.later)
+
+    @property
+    def later(self) -> tuple[int, ...]:
+        """Those that it still needs once it may begin, besides the standard ones."""
+        channels = self.window.channels if self.window else ()
+        streams = (each for each in (*self.streams, self.terminal) if each is not None and each >= 0)
+        return (self.report, *self.doors, *channels, *streams)
 
 
 def become(plan: LaunchPlan, given: Handover) -> NoReturn:
     """Carry out PLAN and execute its command; never returns."""
     try:
+        kernel.close_all_but(given.descriptors)  # the run directory, the janitor's pipe, and where results are reported
         _wait_for_word(*given.word)
         if given.lifeline:
             from mydocker.runtime.reaper import fork_under_warden
 
             fork_under_warden(*given.lifeline)
+        elif _is_traceable_while_standing_by(plan):
+            from mydocker.runtime.clean_child import execute_anew
+
+            execute_anew(plan, given)
+    except BaseException as error:
+        _fail(given.report, error)
+    carry_out(plan, given)
+
+
+def _is_traceable_while_standing_by(plan: LaunchPlan) -> bool:
+    """Whether a process of mydocker's stays among processes of the image that may read its memory (ptrace(2)).
+
+    The memory of an ordinary user's fork belongs to the host's user namespace, in which no container has SYS_PTRACE.
+    """
+    return bool((plan.init or plan.before) and plan.capabilities & mask("SYS_PTRACE") and not plan.rootless)
+
+
+def carry_out(plan: LaunchPlan, given: Handover) -> NoReturn:
+    """All that follows once the child may begin."""
+    try:
         _run(plan, given)
-    except MydockerError as error:
-        _tell(given.report, error)
-    except OSError as error:
+    except BaseException as error:
+        _fail(given.report, error)
+    os._exit(LaunchError.exit_code)
+
+
+def _fail(report: int, error: BaseException) -> NoReturn:
+    """Report why there is no container. A defect, too: it must not run on in a half-built one."""
+    if isinstance(error, MydockerError):
+        _tell(report, error)
+    elif isinstance(error, OSError):
         about = f": {error.filename}" if error.filename else ""
-        _tell(given.report, LaunchError(f"cannot start the container: {error.strerror}{about}"))
-    except BaseException as error:  # a defect of ours must not run on in a half-built container
-        _tell(given.report, LaunchError(f"cannot start the container: {type(error).__name__}: {error}"))
+        _tell(report, LaunchError(f"cannot start the container: {error.strerror}{about}"))
+    else:
+        _tell(report, LaunchError(f"cannot start the container: {type(error).__name__}: {error}"))
     os._exit(LaunchError.exit_code)
 
 
@@ -95,30 +136,47 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
     if given.doors:
         _join_cgroups(plan, given.doors)
     _name_and_connect(plan)
-    root = _build_tree(plan, given.window)
-    channel = _take_streams(plan, root, given.streams)
+    root = _build_tree(plan)
+    begun = given.window.hand_out(root, plan.run_dir) if given.window else -1
+    if not plan.argv:  # the tree is all that is wanted
+        os._exit(0)
+    _take_streams(plan, root, given)
     change_root(root, pivot="mount" in plan.namespaces)
-    turn_into_command(plan, terminal=channel, attributes=attributes, syscall_filter=given.syscall_filter)
+    turn_into_command(
+        plan,
+        terminal=given.terminal,
+        attributes=attributes,
+        syscall_filter=given.syscall_filter,
+        until_executed=(given.report, begun),
+    )
 
 
-def _take_streams(plan: LaunchPlan, root: int, streams: StreamPipes | Terminal) -> int | None:
+def _take_streams(plan: LaunchPlan, root: int, given: Handover) -> None:
     """Let go of the caller's standard streams; with a terminal, that is done last (turn_into_command), for its size is
-    still to be copied: the socket over which the container's is sent."""
-    if not isinstance(streams, StreamPipes):
-        return streams.theirs.fileno()
-    take_streams(streams.theirs, root=root)
+    still to be copied."""
+    if given.terminal is not None:
+        return
+    take_streams(given.streams, root=root)
     if plan.stdin is not None:
         from mydocker.runtime import feed
 
         feed.be_standard_input(plan.stdin)
-    return None
 
 
-def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int, syscall_filter: bytes) -> None:
+def turn_into_command(
+    plan: LaunchPlan,
+    *,
+    terminal: int | None,
+    attributes: int,
+    syscall_filter: bytes,
+    until_executed: tuple[int, ...] = (),
+    death_signal: int = 0,
+) -> None:
     """In the container's namespaces and root: give up what PLAN does not grant, and execute its command.
 
-    ATTRIBUTES is from `labels.open_attributes`; it and all above the standard descriptors close. What is imported here
-    must have been imported before the root changed.
+    ATTRIBUTES is from `labels.open_attributes`; it and all but the standard descriptors close, UNTIL_EXECUTED only by
+    execve(2). DEATH_SIGNAL is what the command gets when its parent ends, 0 for nothing. What is imported here must
+    have been imported before the root changed.
     """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
     identity = look_up(root, plan.user, plan.groups)
@@ -126,17 +184,10 @@ def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int
     _connect_streams(identity, terminal)
     _enter_directory(root, plan.working_dir)
     command = "" if plan.before else find_command(root, plan.argv[0], environment.get("PATH", ""))
+    kernel.close_all_but((0, 1, 2, root, attributes, *until_executed))
     kernel.close_on_exec_from(3)
-    if plan.ulimits:
-        from mydocker.runtime import limits
-
-        limits.apply(plan.ulimits)
-    os.umask(plan.umask)
-    if plan.exec_label:
-        from mydocker.runtime import labels
-
-        labels.apply(plan.exec_label, attributes)
-    drop_privileges(plan, identity, syscall_filter)
+    _set_attributes(plan, attributes)
+    drop_privileges(plan, identity, syscall_filter, death_signal=death_signal)
     if plan.before:
         from mydocker.runtime.before import run_before
 
@@ -147,6 +198,20 @@ def turn_into_command(plan: LaunchPlan, *, terminal: int | None, attributes: int
         fork_under_init()
     signals.reset()
     execute(command, plan.argv, environment)
+
+
+def _set_attributes(plan: LaunchPlan, attributes: int) -> None:
+    """Those of a process that are no rights: its limits, its umask, its label."""
+    if plan.ulimits:
+        from mydocker.runtime import limits
+
+        limits.apply(plan.ulimits)
+    os.umask(plan.umask)
+    if plan.exec_label:
+        from mydocker.runtime import labels
+
+        labels.apply(plan.exec_label, attributes)
+        os.close(attributes)
 
 
 def import_ahead(plan: LaunchPlan) -> None:
@@ -167,6 +232,8 @@ def _join_cgroups(plan: LaunchPlan, doors: tuple[int, ...]) -> None:
     from mydocker.runtime import cgroups
 
     cgroups.join(doors)
+    for door in doors:
+        os.close(door)
     if "cgroup" in plan.namespaces:  # now, so that what we have joined is its root (cgroup_namespaces(7))
         kernel.unshare(kernel.CLONE_NEWCGROUP)
 
@@ -191,11 +258,11 @@ def leave_keyring() -> None:
             raise
 
 
-def _build_tree(plan: LaunchPlan, window: Window | None) -> int:
-    """Mount the root and everything in it; a descriptor of the root, which whoever is at the window gets as well."""
+def _build_tree(plan: LaunchPlan) -> int:
+    """Mount the root and everything in it; a descriptor of the root."""
     operations = [operation.ahead() for operation in plan.operations]
     if "mount" in plan.namespaces:
-        _leave_propagation()
+        leave_propagation()
     root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
     if "mount" in plan.namespaces:
         write_etc(plan)
@@ -205,14 +272,10 @@ def _build_tree(plan: LaunchPlan, window: Window | None) -> int:
         except OSError as error:
             what = f"{type(operation).__name__.lower()} {operation.target}"
             raise LaunchError(f"cannot set up {what}: {error.strerror}") from None
-    if window:
-        window.hand_out(root, plan.run_dir)
-    if not plan.argv:  # the tree is all that is wanted
-        os._exit(0)
     return root
 
 
-def _leave_propagation() -> None:
+def leave_propagation() -> None:
     """From now on no mount of ours reaches the host; the first call that AppArmor's profile for containers refuses."""
     try:
         kernel.set_propagation("/", kernel.MS_REC | kernel.MS_SLAVE)

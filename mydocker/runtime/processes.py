@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.kernel.title import STANDING_BY
+from mydocker.kernel.title import ENTERING, STANDING_BY
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _is_ours(pid: int) -> bool:
     """Whether it still is, or always will be, a fork of this program: before its execve(2), or as --init."""
     ours, theirs = os.stat("/proc/self/exe"), os.stat(f"/proc/{pid}/exe")
     same_file = (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
-    return same_file and _arguments(pid) in (_arguments(os.getpid()), STANDING_BY.encode())
+    return same_file and _arguments(pid) in (_arguments(os.getpid()), STANDING_BY.encode(), ENTERING.encode())
 
 
 def _arguments(pid: int) -> bytes:

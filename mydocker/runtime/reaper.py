@@ -69,9 +69,9 @@ class _Reaper:
         self.pid = pid
         try:
             kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-            kept = sorted({-1, self.lifeline, self.processes})
-            for low, high in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
-                os.closerange(low + 1, high)
+            if self.lifeline < 0:
+                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            kernel.close_all_but(each for each in (self.lifeline, self.processes) if each >= 0)
             self._loop()
         finally:
             os._exit(_FAILED)

@@ -79,7 +79,7 @@ def _is_null(state: os.stat_result) -> bool:
     return stat.S_ISCHR(state.st_mode) and state.st_rdev == os.makedev(1, 3)  # linux: devices.txt
 
 
-def take_streams(theirs: list[int], *, root: int) -> None:
+def take_streams(theirs: tuple[int, ...], *, root: int) -> None:
     """In the container: make the ends THEIRS its standard descriptors; ROOT is its root."""
     for number, descriptor in enumerate(theirs):
         os.dup2(_open_null(root) if descriptor == NULL else descriptor, number)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
 
+REPORT_LIMIT = 4096  # bytes of what the child may report
+
 
 class Started(Record):
     """The child, and our ends of the pipes to it: where it reports a failure, and what keeps its warden waiting."""
@@ -170,8 +172,8 @@ class Watch:
 
     def _hear(self) -> None:
         """The child says why it failed; or nothing, when its command was executed and the pipe closed."""
-        text = os.read(self.report, 4096)
-        self.failure += text
+        text = os.read(self.report, REPORT_LIMIT)
+        self.failure = (self.failure + text)[:REPORT_LIMIT]
         if not text:
             self._forget(self.report)
 
@@ -231,6 +233,8 @@ def _is_cut_off() -> bool:
 
 
 def _decode(failure: bytes) -> LaunchError:
-    code, hint, message = failure.decode(errors="surrogateescape").split("\n", 2)
+    """Untrusted where `pre_start` runs: its commands may trace the child, which reports, with SYS_PTRACE."""
+    code, _, rest = failure.decode(errors="surrogateescape").partition("\n")
+    hint, _, message = rest.partition("\n")
     kinds = {"126": CommandNotExecutableError, "127": CommandNotFoundError}
     return kinds.get(code, LaunchError)(message, hint=hint or None)

@@ -107,9 +107,7 @@ class Window:
             view = self._view(plan, descriptors)
             if plan.rootless:
                 enter_namespace(view.namespaces["user"])
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # now: new credentials clear it (prctl(2))
-            if os.getppid() != parent:  # it was gone before we asked to be told
-                return
+            kernel.die_with_parent(parent)  # only now: new credentials clear it
             watch(view)
 
     def _dismiss(self) -> None:
@@ -118,22 +116,9 @@ class Window:
             os.waitpid(self.watcher, 0)
             self.watcher = 0
 
-    def hand_out(self, root: int, run_dir: str) -> None:
-        """In the child, when the tree is complete and before the root changes.
-
-        The other end of `begun` stays open here until execve(2), and in nobody else: not in an init of ours, which
-        closes all, nor in what is executed before the command.
-        """
-        scratch = os.open(f"{run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        process = os.pidfd_open(os.getpid())
-        begun, _ = os.pipe()
-        links = [f"/proc/self/ns/{'mnt' if kind == 'mount' else kind}" for kind in self.kinds]
-        namespaces = [os.open(link, os.O_RDONLY | os.O_CLOEXEC) for link in links]
-        rights = struct.pack(f"{4 + len(namespaces)}i", root, scratch, process, begun, *namespaces)
-        for channel in self.theirs:
-            channel.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        for descriptor in (scratch, process, begun, *namespaces):
-            os.close(descriptor)
+    def end_inside(self) -> WindowEnd:
+        """What the child needs."""
+        return WindowEnd(channels=tuple(channel.fileno() for channel in self.theirs), kinds=self.kinds)
 
     def use(self, plan: LaunchPlan, outcome: Outcome) -> None:
         """In the parent: take the descriptors, look, and let go of them, and so of the container's mounts."""
@@ -153,6 +138,32 @@ class Window:
         own = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in _own_kinds(plan)}
         view = View(root=root, scratch=scratch, process=process, begun=begun, namespaces=own, plan=plan)
         return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
+
+
+class WindowEnd(Record):
+    """The child's side of a window: sockets, and the kinds of namespaces to hand out."""
+
+    channels: tuple[int, ...]
+    kinds: tuple[str, ...]
+
+    def hand_out(self, root: int, run_dir: str) -> int:
+        """In the child, when the tree is complete and before the root changes; the other end of `begun`.
+
+        That stays open here until execve(2), and in nobody else: not in an init of ours, which closes all, nor in what
+        is executed before the command.
+        """
+        scratch = os.open(f"{run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        process = os.pidfd_open(os.getpid())
+        begun, other_end = os.pipe()
+        links = [f"/proc/self/ns/{'mnt' if kind == 'mount' else kind}" for kind in self.kinds]
+        namespaces = [os.open(link, os.O_RDONLY | os.O_CLOEXEC) for link in links]
+        rights = struct.pack(f"{4 + len(namespaces)}i", root, scratch, process, begun, *namespaces)
+        for number in self.channels:
+            with socket.socket(fileno=number) as channel:
+                channel.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        for descriptor in (scratch, process, begun, *namespaces):
+            os.close(descriptor)
+        return other_end
 
 
 def _own_kinds(plan: LaunchPlan) -> tuple[str, ...]:

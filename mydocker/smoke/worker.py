@@ -94,9 +94,7 @@ def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, findin
 
 def settle(parent: int) -> None:
     """Be a process of ours alone: in a session of its own, gone with PARENT, with the signals that Python has."""
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it was gone before we asked to be told
-        os._exit(1)
+    kernel.die_with_parent(parent)
     os.setsid()
     sys.stdout = sys.stderr = None  # what is ours is told through a pipe of its own
     signal.signal(signal.SIGINT, signal.default_int_handler)
