@@ -7,6 +7,9 @@ lower case; a hint says what to do next; an exit code says whose fault it was (1
 
 from __future__ import annotations
 
+import errno
+import os
+
 USAGE_FAILURE = 125
 
 
@@ -53,10 +56,32 @@ class HostError(MydockerError):
     """The host cannot do what the container needs; the hint names what it lacks."""
 
 
-def refused_by_host(error: OSError) -> HostError:
+_LIMITS = {  # what helps where a limit of the host's is reached, whatever was to be done
+    errno.EAGAIN: "no more processes may be started: see ulimit -u, pids.max of the cgroup, and kernel.pid_max",
+    errno.EMFILE: "too few files may be open at once: raise the limit, ulimit -n",
+    errno.ENFILE: "too many files are open on this machine: raise the limit, sysctl fs.file-max",
+    errno.ENOMEM: "memory is short: see free, ulimit -v, and memory.max of the cgroup",
+    errno.ENOSPC: "the disk is full: see df and df -i; 'mydocker prune' frees what no image needs",
+    errno.EDQUOT: "the user's disk quota is used up: see quota(1); 'mydocker prune' frees what no image needs",
+}
+
+
+def is_limit_of_host(error: OSError) -> bool:
+    """Whether ERROR tells of the host, which was short of something, and of no file that was inspected."""
+    return error.errno in _LIMITS
+
+
+def hint_for(error: OSError) -> str | None:
+    """What helps against ERROR, where that is known from its number alone."""
+    return _LIMITS.get(error.errno or 0)
+
+
+def refused_by_host(error: OSError | MemoryError) -> HostError:
     """A system call that failed where nobody had foreseen it."""
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     about = f": {error.filename}" if error.filename else ""
-    return HostError(f"the host refuses: {error.strerror or error}{about}")
+    return HostError(f"the host refuses: {error.strerror or error}{about}", hint=hint_for(error))
 
 
 class LaunchError(MydockerError):

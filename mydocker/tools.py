@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import HostError
+from mydocker.errors import HostError, hint_for
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(
         said = printable((error.stderr.strip() or error.stdout)[:_SHOWN]) or "it said nothing"
         raise HostError(f"{program} failed with status {error.exit_code}: {said}") from error
     except OSError as error:
-        raise HostError(f"cannot run {program}: {error.strerror}") from error
+        raise HostError(f"cannot run {program}: {error.strerror}", hint=hint_for(error)) from error
     output: bytes = done.stdout
     return output
 
@@ -88,6 +88,9 @@ def _spawn(command: tuple[str, ...]) -> tuple[int, int]:
             file_actions=[(os.POSIX_SPAWN_DUP2, writer, 2)],
             setsigmask=[],
         )
+    except OSError as error:
+        os.close(reader)
+        raise HostError(f"cannot run {command[0]}: {error.strerror}", hint=hint_for(error)) from None
     except BaseException:
         os.close(reader)
         raise

@@ -60,6 +60,6 @@ def test_a_worker_that_is_killed_fails_its_case_only(alpine: Command, tmp_path: 
     stdout, _ = process.communicate(timeout=30)
     verdicts = re.findall(rb"^(passed|FAILED|ERROR) +(\w+)", stdout, re.MULTILINE)
     assert verdicts == [(b"passed", b"before"), (b"ERROR", b"killed"), (b"passed", b"after")]
-    assert b"it was killed before it could tell" in stdout
+    assert b"worker was killed before it reported a result" in stdout
     assert process.returncode == 3
     wait_for(lambda: not sleeping(mark) and not os.listdir(alpine.store / "containers"))

@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         return _status(words[0] if words else "", error)
     except BrokenPipeError:  # such as that of `mydocker images | head`: it has what it wanted
         return UNREAD
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         complain(refused_by_host(error))
         return USAGE_FAILURE
     except KeyboardInterrupt:

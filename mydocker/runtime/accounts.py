@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from mydocker.errors import LaunchError
+from mydocker.errors import LaunchError, is_limit_of_host
 from mydocker.record import Record
 from mydocker.runtime.inside import UnreadableFileError, open_regular
 from mydocker.spec.container import User
@@ -83,7 +83,11 @@ def _entries(root: int, path: str, columns: int) -> list[list[str]]:
     """The lines of an account file that have all their columns; none if it is missing or no regular file."""
     try:
         descriptor = open_regular(root, path)
-    except (OSError, UnreadableFileError):
+    except UnreadableFileError:
+        return []
+    except OSError as error:
+        if is_limit_of_host(error):
+            raise
         return []
     with open(descriptor, "rb") as file:
         if os.fstat(descriptor).st_size > FILE_LIMIT:

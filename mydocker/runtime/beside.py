@@ -16,7 +16,7 @@ import sys
 import time
 
 from mydocker import kernel
-from mydocker.errors import LaunchError, MydockerError
+from mydocker.errors import LaunchError, MydockerError, refused_by_host
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.title import ENTERING, retitle
 from mydocker.record import TYPE_CHECKING
@@ -86,8 +86,10 @@ def _oversee(view: View, program: bytes, timeout: float, writer: int, parent: in
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         retitle(ENTERING)  # the container's processes see the command line of every process in their pid namespace
         os.write(writer, json.dumps(_run(view, program, timeout)).encode())
-    except (OSError, MydockerError) as error:
-        os.write(writer, json.dumps({"problem": str(error)}).encode())
+    except MydockerError as error:
+        os.write(writer, json.dumps({"problem": error.message}).encode())
+    except OSError as error:
+        os.write(writer, json.dumps({"problem": refused_by_host(error).message}).encode())
     finally:
         os._exit(0)
 

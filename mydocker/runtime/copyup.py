@@ -17,7 +17,7 @@ import fcntl
 import os
 import stat
 
-from mydocker.errors import LaunchError
+from mydocker.errors import LaunchError, hint_for
 from mydocker.image import tree
 from mydocker.record import TYPE_CHECKING
 
@@ -46,7 +46,8 @@ def fill(source: int, volume: str) -> None:
         _move_in(volume)
     except OSError as error:
         name = os.path.basename(volume)
-        raise LaunchError(f"cannot fill volume {name} with the image's files: {error.strerror}") from None
+        message = f"cannot fill volume {name} with the image's files: {error.strerror}"
+        raise LaunchError(message, hint=hint_for(error)) from None
     finally:
         os.close(lock)
 

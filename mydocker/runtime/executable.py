@@ -12,7 +12,13 @@ import errno
 import os
 import stat
 
-from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
+from mydocker.errors import (
+    CommandNotExecutableError,
+    CommandNotFoundError,
+    LaunchError,
+    hint_for,
+    is_limit_of_host,
+)
 from mydocker.reference import Platform
 from mydocker.runtime.inside import UnreadableFileError, open_regular
 
@@ -75,6 +81,8 @@ def refuse(path: str, error: OSError) -> LaunchError:
     """What an error of open(2) or execve(2) means for the exit code: 127 not found, 126 not executable."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return CommandNotFoundError(f"{path}: no such file or directory")
+    if is_limit_of_host(error):  # EAGAIN: too many processes of the user that it has become (execve(2))
+        return LaunchError(f"cannot execute {path}: {error.strerror}", hint=hint_for(error))
     if error.errno == errno.ENOEXEC:
         return CommandNotExecutableError(f"{path}: exec format error")
     return CommandNotExecutableError(f"{path}: {os.strerror(error.errno or 0).lower()}")

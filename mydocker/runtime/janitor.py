@@ -30,11 +30,16 @@ class Janitor:
     def __enter__(self) -> Janitor:
         waiting, self.lifeline = os.pipe()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is for the janitor
-        self.pid = os.fork()
-        if self.pid == 0:
-            _stand_by(waiting)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        os.close(waiting)
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                _stand_by(waiting)
+        except OSError:
+            os.close(self.lifeline)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(waiting)
         return self
 
     def __exit__(self, *_: object) -> None:

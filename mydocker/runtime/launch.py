@@ -10,7 +10,7 @@ import errno
 import os
 
 from mydocker import kernel
-from mydocker.errors import HostError
+from mydocker.errors import HostError, hint_for
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.janitor import Attention, Janitor
@@ -195,6 +195,7 @@ def _namespaces(plan: LaunchPlan) -> int:
 
 def _refused(plan: LaunchPlan, error: OSError) -> HostError:
     """clone(2) failed: which permission or limit is missing."""
+    hint: str | None
     if error.errno == errno.EPERM and plan.rootless:
         hint = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run as root"
     elif error.errno == errno.EPERM:
@@ -202,7 +203,7 @@ def _refused(plan: LaunchPlan, error: OSError) -> HostError:
     elif error.errno in (errno.ENOSPC, errno.EUSERS):
         hint = "raise the limits in /proc/sys/user/max_*_namespaces"
     else:
-        hint = None
+        hint = hint_for(error)
     return HostError(f"this host refuses to create namespaces: {error.strerror}", hint=hint)
 
 

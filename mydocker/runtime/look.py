@@ -12,7 +12,7 @@ import os
 import stat
 
 from mydocker import kernel
-from mydocker.errors import LaunchError
+from mydocker.errors import LaunchError, is_limit_of_host
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.accounts import names
 from mydocker.runtime.inside import open_existing, why_unreadable
@@ -49,6 +49,8 @@ def look_at_file(root: int, path: str, wanted: frozenset[str], *, ownership: Own
     try:
         found = open_existing(root, path)
     except (OSError, LaunchError) as error:
+        if isinstance(error, OSError) and is_limit_of_host(error):
+            raise
         return {**facts, "problem": f"cannot follow it: {getattr(error, 'strerror', None) or error}"}
     try:
         status = os.fstat(found)

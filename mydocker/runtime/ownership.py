@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from mydocker import kernel
-from mydocker.errors import ImageError
+from mydocker.errors import ImageError, is_limit_of_host
 from mydocker.image.attributes import Owner
 from mydocker.image.owners import owners
 from mydocker.record import TYPE_CHECKING
@@ -44,7 +44,9 @@ class Ownership:
     def _is_of_image(self, path: str) -> bool:
         try:
             upper = kernel.open_inside(self._scratch, f"upper/{path}", os.O_PATH | os.O_NOFOLLOW, resolve=_INSIDE)
-        except OSError:
+        except OSError as error:
+            if is_limit_of_host(error):
+                raise
             return True
         try:
             return not path or _COPIED in os.listxattr(f"/proc/self/fd/{upper}")
@@ -80,7 +82,9 @@ def _has(layer: str, path: str) -> bool:
     top = os.open(layer, os.O_PATH | os.O_DIRECTORY)
     try:
         found = kernel.open_inside(top, path, os.O_PATH | os.O_NOFOLLOW, resolve=_INSIDE)
-    except OSError:
+    except OSError as error:
+        if is_limit_of_host(error):
+            raise
         return False
     finally:
         os.close(top)

@@ -12,7 +12,7 @@ import os
 import sys
 
 from mydocker import kernel
-from mydocker.errors import LaunchError, MydockerError
+from mydocker.errors import LaunchError, MydockerError, hint_for, refused_by_host
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime import signals
 from mydocker.runtime.accounts import Identity, look_up
@@ -96,7 +96,9 @@ def _fail(report: int, error: BaseException) -> NoReturn:
         _tell(report, error)
     elif isinstance(error, OSError):
         about = f": {error.filename}" if error.filename else ""
-        _tell(report, LaunchError(f"cannot start the container: {error.strerror}{about}"))
+        _tell(report, LaunchError(f"cannot start the container: {error.strerror}{about}", hint=hint_for(error)))
+    elif isinstance(error, MemoryError):
+        _tell(report, refused_by_host(error))
     else:
         _tell(report, LaunchError(f"cannot start the container: {type(error).__name__}: {error}"))
     os._exit(LaunchError.exit_code)
@@ -271,7 +273,7 @@ def _build_tree(plan: LaunchPlan) -> int:
             operation.apply(root)
         except OSError as error:
             what = f"{type(operation).__name__.lower()} {operation.target}"
-            raise LaunchError(f"cannot set up {what}: {error.strerror}") from None
+            raise LaunchError(f"cannot set up {what}: {error.strerror}", hint=hint_for(error)) from None
     return root
 
 

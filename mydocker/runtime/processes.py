@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from mydocker.errors import is_limit_of_host
 from mydocker.kernel.title import ENTERING, STANDING_BY
 from mydocker.record import TYPE_CHECKING, Record
 
@@ -67,7 +68,9 @@ def _describe(pid: int) -> Process | None:
             return None
         executable = os.path.basename(os.readlink(f"/proc/{pid}/exe")).removesuffix(" (deleted)")
         argument = os.path.basename(_arguments(pid).partition(b"\0")[0].decode(errors="surrogateescape"))
-    except OSError:
+    except OSError as error:
+        if is_limit_of_host(error):
+            raise
         return None
     return Process(pid=pid, names=tuple(dict.fromkeys(name for name in (comm, executable, argument) if name)))
 

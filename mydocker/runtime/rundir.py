@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from mydocker import kernel
-from mydocker.errors import StoreError
+from mydocker.errors import StoreError, hint_for
 from mydocker.image import tree
 from mydocker.record import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ class RunDirectory:
         except OSError as error:
             if self.lock >= 0:
                 self.__exit__()
-            raise StoreError(f"cannot create {self.path}: {error.strerror}") from None
+            raise StoreError(f"cannot create {self.path}: {error.strerror}", hint=hint_for(error)) from None
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import sys
 
+from mydocker.errors import is_limit_of_host
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.processes import list_processes, pid_of
 
@@ -65,7 +66,9 @@ def _held(process: int, namespaces: Mapping[str, int]) -> Iterator[str]:
     for each in list_processes(process, namespaces):
         try:
             descriptors = os.listdir(f"/proc/{each.pid}/fd")
-        except OSError:
+        except OSError as error:
+            if is_limit_of_host(error):
+                raise
             continue
         for name in descriptors:
             try:

@@ -12,7 +12,7 @@ import json
 import os
 import select
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.janitor import Janitor
@@ -98,7 +98,10 @@ class Crew:
             settle(parent)
             os.closerange(3, desk.fileno())  # the ends of pipes that are other workers'
             os.closerange(desk.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-            with Janitor() as janitor:
+            with ExitStack() as stack:
+                janitor = None
+                with suppress(OSError):  # no process for it: then each case tries to have its own, and says why not
+                    janitor = stack.enter_context(Janitor())
                 while True:
                     signal.pthread_sigmask(signal.SIG_SETMASK, [])
                     order, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4, socket.MSG_CMSG_CLOEXEC)
@@ -111,7 +114,7 @@ class Crew:
             os._exit(0)
 
     def _carry_out(
-        self, order: dict[str, int], janitor: Janitor, stdout: int, stderr: int, finding: int, hearing: int = -1
+        self, order: dict[str, int], janitor: Janitor | None, stdout: int, stderr: int, finding: int, hearing: int = -1
     ) -> None:
         nothing = os.open("/dev/null", os.O_RDWR)
         for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):

@@ -5,7 +5,7 @@ What looks is imported by who looks: most specs ask for nothing of that, and a w
 
 from __future__ import annotations
 
-from mydocker.errors import HostError, MydockerError
+from mydocker.errors import HostError, MydockerError, is_limit_of_host
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
         try:
             facts["changes"] = list_changes(view)
         except (OSError, MydockerError) as error:
-            facts["changes problem"] = str(error)
+            facts["changes problem"] = _words(error)
     return facts
 
 
@@ -60,8 +60,18 @@ def file_facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
         try:
             facts[f"files {path}"] = look_at_file(view.root, place, frozenset(wanted), ownership=view.ownership)
         except (OSError, MydockerError) as error:
-            facts[f"files {path}"] = {"problem": str(error)}
+            facts[f"files {path}"] = {"problem": _words(error)}
     return facts
+
+
+def _words(error: OSError | MydockerError) -> str:
+    """Why something could not be inspected. A host that is short of something has no part in a verdict: that is raised
+    again."""
+    if isinstance(error, MydockerError):
+        return error.message
+    if is_limit_of_host(error):
+        raise error
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
 
 
 def _paths(spec: ContainerSpec) -> dict[str, set[str]]:

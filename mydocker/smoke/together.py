@@ -44,7 +44,7 @@ def examine(cases: Sequence[Case], *, environ: Mapping[str, str]) -> dict[tuple[
         os.close(process.answer)
         os.close(process.pidfd)
     if not answer:
-        raise HostError("the batch was killed before it could tell")
+        raise HostError("the batch was killed before it reported a result")
     results: list[Result] | str = pickle.loads(answer)
     if isinstance(results, str):
         raise HostError(f"the batch failed: {results}")

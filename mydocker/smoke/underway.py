@@ -178,7 +178,7 @@ class Underway:
             self.answer(keep=False)
         finding = self._found(self.told.get("facts", {}))
         if finding.outcome is None and not finding.problem:
-            return finding.replace(problem="it was killed before it could tell")
+            return finding.replace(problem="worker was killed before it reported a result")
         return finding
 
     def _found(self, facts: Mapping[str, Any]) -> Finding:

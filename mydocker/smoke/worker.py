@@ -122,8 +122,9 @@ def attempt(
         _tell(finding, {**told, "kind": type(error).__name__})
     except KeyboardInterrupt:
         _tell(finding, {"problem": "interrupted"})
-    except OSError as error:
-        _tell(finding, {"problem": refused_by_host(error).message, "kind": HostError.__name__})
+    except (OSError, MemoryError) as error:
+        refusal = refused_by_host(error)
+        _tell(finding, {"problem": refusal.message, "hint": refusal.hint or "", "kind": HostError.__name__})
     except BaseException as error:  # a defect of ours must not run on as a second batch
         _tell(finding, {"problem": f"{type(error).__name__}: {error}"})
 
