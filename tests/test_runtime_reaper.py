@@ -9,6 +9,7 @@ import pty
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from lab.command import Command, Result
@@ -120,6 +121,58 @@ def test_no_process_is_left_without_a_pid_namespace(
     process.communicate(b"\n", timeout=20)
     assert within(1, lambda: not mentioning(marker)), mentioning(marker)
     assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
+
+
+DAEMONS = [
+    "sleep 7{m} & ",
+    "setsid sleep 7{m} & ",
+    "(setsid sh -c 'setsid sleep 7{m} & sleep 8{m}' &) ; ",
+    "(trap '' HUP TERM INT; sleep 7{m} & sleep 8{m} &) ; ",
+]
+
+
+def _kill_the_warden(mydocker: Command, mark: str, words: Sequence[str], daemon: str, *, all_of_us: bool) -> None:
+    """The command tells who the warden is: its parent, in the host's pid namespace."""
+    script = f"{daemon}echo $PPID; sleep 9{{m}}; true".replace("{m}", mark)
+    process = mydocker.start(*words, "sh", "-c", script)
+    assert process.stdout
+    warden = int(process.stdout.readline())
+    assert within(5, lambda: len(mentioning(f"7{mark}")) > 0)
+    if all_of_us:
+        os.kill(process.pid, signal.SIGSTOP)  # so that it cannot see to it before it is killed itself
+    os.kill(warden, signal.SIGKILL)
+    if all_of_us:
+        process.kill()
+    process.communicate(timeout=20)
+    assert within(2, lambda: not mentioning(mark)), mentioning(mark)
+    assert within(1, lambda: os.listdir(mydocker.store / "containers") == [])
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+@pytest.mark.parametrize("all_of_us", [False, True], ids=["the warden", "the warden and mydocker"])
+@pytest.mark.parametrize("run", [HOST_PID, CHROOT], ids=["host-pid", "chroot"])
+def test_no_process_is_left_when_the_warden_is_killed(
+    alpine: Command, marker: str, run: Sequence[str], daemon: str, all_of_us: bool
+) -> None:
+    _kill_the_warden(alpine, marker, run, daemon, all_of_us=all_of_us)
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_nor_where_there_is_no_cgroup(alpine: Command, marker: str, daemon: str) -> None:
+    """The host's cgroups are read-only there, as inside another container: orphans are adopted."""
+    script = 'for c in /sys/fs/cgroup/* /sys/fs/cgroup; do mount -o bind,ro $c $c; done; exec "$@"'
+    lesser = replace(alpine, prefix=("unshare", "-m", "sh", "-c", script, "sh"))
+    _kill_the_warden(lesser, marker, HOST_PID, daemon, all_of_us=False)
+
+
+@pytest.mark.parametrize("options", [(), ("-m", "64m")])
+def test_a_stopped_warden_keeps_nobody_waiting(alpine: Command, marker: str, options: Sequence[str]) -> None:
+    """By a process of the container's, which may signal whoever has the same user."""
+    limits = ("--timeout", "1s", "--stop-timeout", "0", *options)
+    script = f"sleep 7{marker} & kill -STOP $PPID; sleep 8{marker}"
+    done = alpine(HOST_PID[0], *limits, *HOST_PID[1:], "sh", "-c", script, timeout=30)
+    assert done.code == 124
+    assert within(2, lambda: not mentioning(marker)), mentioning(marker)
 
 
 def test_a_terminal_belongs_to_the_command(alpine: Command) -> None:

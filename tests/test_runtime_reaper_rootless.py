@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from lab.command import Command, Result
+from lab.processes import mentioning, within
 
 pytestmark = pytest.mark.rootless
+
+
+@pytest.mark.parametrize(
+    "daemon", ["sleep 7{m} &", "setsid sleep 7{m} &", "(setsid sh -c 'setsid sleep 7{m} & sleep 8{m}' &) ;"]
+)
+@pytest.mark.parametrize("end", ["KILL", "STOP"])
+def test_no_process_is_left_without_a_warden(second_user: Command, daemon: str, end: str) -> None:
+    """The command does away with it; mydocker adopts the orphans."""
+    mark = f"{time.monotonic_ns() % 10**8:08}"
+    script = f"{daemon} kill -{end} $PPID; sleep 9{{m}}".replace("{m}", mark)
+    limits = ("--timeout", "1s", "--stop-timeout", "0")
+    done = second_user("run", "--pid", "host", *limits, "alpine", "sh", "-c", script)
+    assert done.code == {"KILL": 137, "STOP": 124}[end], done
+    assert within(2, lambda: not mentioning(mark)), mentioning(mark)
 
 
 @pytest.mark.parametrize(

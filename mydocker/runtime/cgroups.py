@@ -37,8 +37,12 @@ class Cgroups:
             file.write("\n".join(self.paths))
         try:
             for cgroup in self.planned:
-                _make(cgroup)
-                self.doors += (os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC),)
+                try:
+                    _make(cgroup)
+                    self.doors += (os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC),)
+                except (OSError, HostError):
+                    if not cgroup.optional:
+                        raise
         except BaseException:
             self.__exit__()
             raise
@@ -129,6 +133,11 @@ def _removed(path: str) -> bool:
 
 
 def _kill(path: str) -> None:
+    try:
+        _write(f"{path}/cgroup.kill", "1")  # Linux 5.14, v2: all at once, whatever they fork meanwhile
+        return
+    except OSError:
+        pass
     for line in _read(path, "cgroup.procs").split():
         if line == "0":  # a process that our pid namespace does not show (cgroups(7)); kill(2) takes 0 for our group
             continue

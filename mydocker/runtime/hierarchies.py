@@ -13,6 +13,7 @@ from mydocker.record import Record
 from mydocker.runtime.controllers import Demand, Setting
 from mydocker.runtime.mountinfo import mounts
 
+HOLDING = frozenset(("freezer", "pids", "name=systemd", "perf_event", "net_cls"))  # of v1, where a child needs nothing
 SCOPE = "systemd-run --scope -p Delegate=yes -- mydocker …"
 USER_SCOPE = "systemd-run --user --scope -p Delegate=yes -- mydocker …"
 
@@ -27,13 +28,18 @@ class Hierarchy(Record):
 
 
 class Cgroup(Record):
-    """A cgroup to be made for one container: a directory, what its parent must hand down first (v2), its limits."""
+    """A cgroup to be made for one container: a directory, what its parent must hand down first (v2), its limits.
+
+    One without limits only holds the container's processes together. It is `optional`: the container starts without it
+    where the host refuses.
+    """
 
     path: str
     version: int
     controllers: tuple[str, ...]  # of its hierarchy (v1), or those asked for (v2)
     enable: tuple[str, ...] = ()  # controllers to be switched on in the parent's cgroup.subtree_control
     settings: tuple[Setting, ...] = ()
+    optional: bool = False
 
 
 def choose(wanted: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[Cgroup, ...]:
@@ -49,6 +55,19 @@ def choose(wanted: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[Cg
         (_v2 if hierarchy.version == 2 else _v1)(hierarchy, demands, name, rootless)
         for hierarchy, demands in by_hierarchy.items()
     )
+
+
+def hold(*, name: str) -> tuple[Cgroup, ...]:
+    """A cgroup without limits, called NAME, for a container without a pid namespace: none where none can be made.
+
+    A daemon cannot leave it by setsid(2) or by a second fork, even where the warden that would adopt it is killed.
+    """
+    for hierarchy in sorted(find_hierarchies(), key=lambda each: (each.version != 2, each.controllers)):
+        if hierarchy.version == 1 and not HOLDING.intersection(hierarchy.controllers):
+            continue
+        if os.access(hierarchy.own, os.W_OK) and os.access(f"{hierarchy.own}/cgroup.procs", os.W_OK):
+            return (Cgroup(path=f"{hierarchy.own}/{name}", version=hierarchy.version, controllers=(), optional=True),)
+    return ()
 
 
 def find_hierarchies() -> tuple[Hierarchy, ...]:

@@ -60,12 +60,21 @@ def launch(
         janitor.attend(plan.run_dir, warded="pid" not in plan.namespaces) as attention,
         RunDirectory(plan.run_dir, image=plan.image_digest),
     ):
-        outcome = _with_limits(plan, signals, attention, window)
+        outcome = _without_orphans(plan, signals, attention, window)
         if window:
             window.use(plan, outcome)
         if ended:
             ended()
         return outcome
+
+
+def _without_orphans(plan: LaunchPlan, signals: Signals, attention: Attention, window: Window | None) -> Outcome:
+    if "pid" in plan.namespaces:
+        return _with_limits(plan, signals, attention, window)
+    from mydocker.runtime.orphans import Orphans
+
+    with Orphans():
+        return _with_limits(plan, signals, attention, window)
 
 
 def _with_limits(plan: LaunchPlan, signals: Signals, attention: Attention, window: Window | None) -> Outcome:

@@ -142,7 +142,7 @@ def _sys(spec: ContainerSpec, host: Host, cgroups: tuple[Cgroup, ...]) -> tuple[
     if "cgroup" not in spec.namespaces:
         return (sysfs,)
     if not host.cgroup2:
-        return (sysfs, *_cgroup_v1(tuple(cgroup for cgroup in cgroups if cgroup.version == 1)))
+        return (sysfs, *_cgroup_v1(tuple(cgroup for cgroup in cgroups if cgroup.version == 1 and not cgroup.optional)))
     return (sysfs, Filesystem(target="/sys/fs/cgroup", fstype="cgroup2", attributes=locked))
 
 

@@ -135,7 +135,7 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
         from mydocker import idmap
 
         idmap.assign_own(plan.rootless)
-    if given.doors:
+    if plan.cgroups:
         _join_cgroups(plan, given.doors)
     _name_and_connect(plan)
     root = _build_tree(plan)

@@ -21,7 +21,7 @@ from mydocker.runtime.signals import signal, take
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _FAILED = 125
 
 
@@ -40,7 +40,7 @@ def fork_under_warden(lifeline: int, other_end: int) -> None:
     """
     os.close(other_end)
     os.setsid()  # else it would get, and pass on, what is typed on our terminal
-    kernel.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
     processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     _fork_under(_Reaper(lifeline=lifeline, processes=processes))
     os.close(processes)
@@ -110,29 +110,32 @@ class _Reaper:
     def _end_all(self) -> None:
         """Kill our children until there are none: those of a killed child become ours."""
         while self.processes >= 0:
-            for pid in self._children():
+            for pid in children(self.processes):
                 _send(pid, signal.SIGKILL)
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 return
 
-    def _children(self) -> list[int]:
-        own = str(os.getpid()).encode()
-        return [int(name) for name in os.listdir(self.processes) if name.isdigit() and self._parent(name) == own]
 
-    def _parent(self, name: str) -> bytes:
-        """The parent of process NAME: the second word after the program's name, which may hold anything (proc(5))."""
-        try:
-            file = os.open(f"{name}/stat", os.O_RDONLY, dir_fd=self.processes)
-        except OSError:
-            return b""
-        try:
-            return os.read(file, 4096).rpartition(b")")[2].split()[1]
-        except (OSError, IndexError):
-            return b""
-        finally:
-            os.close(file)
+def children(processes: int) -> list[int]:
+    """The children of this process, by PROCESSES, a descriptor of /proc."""
+    own = str(os.getpid()).encode()
+    return [int(name) for name in os.listdir(processes) if name.isdigit() and _parent(processes, name) == own]
+
+
+def _parent(processes: int, name: str) -> bytes:
+    """The parent of process NAME: the second word after the program's name, which may hold anything (proc(5))."""
+    try:
+        file = os.open(f"{name}/stat", os.O_RDONLY, dir_fd=processes)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, 4096).rpartition(b")")[2].split()[1]
+    except (OSError, IndexError):
+        return b""
+    finally:
+        os.close(file)
 
 
 def _send(pid: int, number: int) -> None:

@@ -58,7 +58,7 @@ def prepare(
         image,
         host=host,
         container_id=container_id,
-        cgroups=_cgroups(spec, host, container_id) if spec.limited else (),
+        cgroups=_cgroups(spec, host, container_id) if spec.limited or "pid" not in spec.namespaces else (),
         run_dir=f"{containers}/{container_id[:12]}",
         volumes=f"{store.root}/volumes",
         lend_program=lend_program,
@@ -80,9 +80,10 @@ def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:
 
 def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup, ...]:
     from mydocker.runtime.controllers import demands
-    from mydocker.runtime.hierarchies import choose
+    from mydocker.runtime.hierarchies import choose, hold
 
-    return choose(demands(spec), name=f"mydocker-{container_id[:12]}", rootless=host.rootless)
+    name, limits = f"mydocker-{container_id[:12]}", demands(spec)
+    return choose(limits, name=name, rootless=host.rootless) if limits else hold(name=name)
 
 
 def run(

@@ -21,6 +21,7 @@ from mydocker.spec.capability import mask, names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mydocker.runtime.hierarchies import Cgroup
     from mydocker.runtime.plan import LaunchPlan
 
 END = "END_OF_INNER_SCRIPT"
@@ -132,7 +133,7 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
 
 def _limits(plan: LaunchPlan) -> Iterator[str]:
     """Its cgroups; a subshell joins them, so that they are empty, and can be removed, when it has ended."""
-    for cgroup in plan.cgroups:
+    for cgroup in _limiting(plan):
         path = shlex.quote(cgroup.path)
         for controller in cgroup.enable:
             yield f"echo +{controller} > {shlex.quote(os.path.dirname(cgroup.path))}/cgroup.subtree_control"
@@ -140,11 +141,16 @@ def _limits(plan: LaunchPlan) -> Iterator[str]:
         for setting in cgroup.settings:
             there = f"[ ! -e {path}/{setting.file} ] || " if setting.optional else ""
             yield f"{there}echo {shlex.quote(setting.value)} > {path}/{setting.file}"
-    if plan.cgroups:
-        paths = " ".join(shlex.quote(cgroup.path) for cgroup in plan.cgroups)
+    if _limiting(plan):
+        paths = " ".join(shlex.quote(cgroup.path) for cgroup in _limiting(plan))
         clean = f'rm -rf "$run"; rmdir {paths}'
         yield f"trap {shlex.quote(clean)} EXIT"
         yield ""
+
+
+def _limiting(plan: LaunchPlan) -> tuple[Cgroup, ...]:
+    """Without one that only holds processes together, for what nobody kills in a script."""
+    return tuple(cgroup for cgroup in plan.cgroups if not cgroup.optional)
 
 
 def _unshare(plan: LaunchPlan) -> Iterator[str]:
@@ -154,8 +160,8 @@ def _unshare(plan: LaunchPlan) -> Iterator[str]:
         words.append("--propagation=slave")
     words += ["--fork", "--kill-child"] if "pid" in plan.namespaces else []
     line = " ".join([*words, "sh", '"$run/inner"'])
-    if plan.cgroups:
-        join = "; ".join(f"echo 0 > {shlex.quote(cgroup.path)}/cgroup.procs" for cgroup in plan.cgroups)
+    if _limiting(plan):
+        join = "; ".join(f"echo 0 > {shlex.quote(cgroup.path)}/cgroup.procs" for cgroup in _limiting(plan))
         line = f"( {join}; exec {line} )"
     if plan.stdin is not None:
         line = f"printf %s {shlex.quote(plan.stdin)} | {line}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
-
+WARDEN = 2.0  # seconds in which a warden kills all, and ends
 REPORT_LIMIT = 4096  # bytes of what the child may report
 
 
@@ -102,13 +102,15 @@ class Watch:
     def kill(self) -> None:
         """End the container at once: PID 1's death kills its whole pid namespace (pid_namespaces(7)).
 
-        Without a pid namespace, the end of the lifeline tells the warden to kill all.
+        Without a pid namespace, the end of the lifeline tells the warden to kill all. If that has been stopped, by a
+        process of the container's, it is killed the next time: then what it watched is killed as orphans (orphans.py).
         """
-        if self.lifeline is None:
-            send(self.pidfd, signal.SIGKILL)
-        elif self.lifeline >= 0:
+        if self.lifeline is not None and self.lifeline >= 0:
             os.close(self.lifeline)
             self.lifeline = -1
+            self.kill_at = time.monotonic() + WARDEN
+        else:
+            send(self.pidfd, signal.SIGKILL)
         self.leave_at = self.leave_at or time.monotonic() + LAST_WORDS
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
