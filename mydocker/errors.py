@@ -101,5 +101,16 @@ class CommandNotExecutableError(LaunchError):
 
 
 def printable(text: str) -> str:
-    """TEXT on one line, harmless to a terminal: messages repeat the words of images, registries and containers."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    """TEXT with all that a terminal might act on spelled out: control characters, and bytes that are not UTF-8."""
+    return "".join(c if c.isprintable() else _spelled(c) for c in text)
+
+
+def readable(text: str) -> str:
+    """TEXT with each byte that is not UTF-8, which Python has as a lone surrogate (PEP 383), spelled out as `\\xff`."""
+    return "".join(_spelled(c) if "\ud800" <= c <= "\udfff" else c for c in text)
+
+
+def _spelled(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape", "surrogatepass").decode()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from mydocker.cli.output import complain, say
-from mydocker.errors import MydockerError, refused_by_host
+from mydocker.cli.output import say
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime import kept
+from mydocker.runtime.changes import check_known
 from mydocker.runtime.run import run
 from mydocker.runtime.window import Window
 
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 
 
 def run_and_keep(plan: LaunchPlan, *, title: str) -> Outcome:
-    """As `run` does, and say under which id it is kept, or why it is not."""
+    """As `run` does, and print under which id it is kept. Raises MydockerError before the run if nothing could be kept,
+    and after it if that fails all the same."""
+    root = Store.open(os.environ).root
+    check_known(plan)
+    kept.check_room(root)
 
     def keep(view: View) -> None:
-        try:
-            name = kept.keep(view, root=Store.open(os.environ).root, title=title, origin="command line")
-            say(f"mydocker: kept: mydocker diff {name}")
-        except MydockerError as error:
-            complain(error)
-        except OSError as error:
-            complain(refused_by_host(error))
+        name = kept.keep(view, root=root, title=title, origin="command line")
+        say(f"mydocker: kept: mydocker diff {name}")
 
     with Window(keep) as window:
         return run(plan, window=window)

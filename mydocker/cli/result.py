@@ -6,11 +6,11 @@ only, also when mydocker is killed later; what is no regular file (`/dev/fd/3`, 
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 
 from mydocker.errors import USAGE_FAILURE, HostError, ImageError, MydockerError, SpecError, UsageError
+from mydocker.json_text import dump
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ResultFile:
         error: MydockerError | None = None,
     ) -> None:
         """Write down one container: how far it came, and either its OUTCOME or the ERROR. Raises HostError."""
-        line = json.dumps(_line(spec, plan, outcome, error)) + "\n"
+        line = dump(_line(spec, plan, outcome, error)) + "\n"
         self.text += line
         try:
             if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):

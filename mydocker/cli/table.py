@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 
 from mydocker.errors import printable
+from mydocker.json_text import dump
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
@@ -24,4 +24,4 @@ def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def show_json(value: object) -> None:
     """Print VALUE as JSON, in ASCII: it cannot command a terminal."""
-    print(json.dumps(value, indent=2))
+    print(dump(value, indent=2))

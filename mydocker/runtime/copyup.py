@@ -1,7 +1,6 @@
 """Filling a volume with what the image has at its target, files and owners and modes and all, once.
 
-The image is untrusted: no link of it is followed, its device files are left out (no container could open them), and
-neither recursion, nor open files, nor the length of a path grows with the depth of its tree. A volume on disk:
+The image's device files are left out, since no container could open them. A volume on disk:
 
     <name>/          flock: shared by those who use the volume, exclusive to remove it
       data/          what containers see
@@ -12,22 +11,14 @@ neither recursion, nor open files, nor the length of a path grows with the depth
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import stat
 
 from mydocker.errors import LaunchError, hint_for
 from mydocker.image import tree
-from mydocker.record import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from mydocker.runtime.copy_tree import copy_metadata, copy_tree
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CHUNK = 1 << 30  # sendfile(2) transfers up to 2 GiB
-_LINKABLE = 3000  # a path of more characters might be longer than link(2) takes in bytes
-_PRIVATE_ATTRIBUTES = ("trusted.", "user.overlay.", "security.selinux", "system.")
 
 
 def fill(source: int, volume: str) -> None:
@@ -56,7 +47,7 @@ def _copy_aside(source: int, volume: str) -> None:
     aside = f"{volume}/filling"
     os.mkdir(aside, 0o700)
     try:
-        _copy_tree(os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), aside)
+        copy_tree(os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), aside)
         os.rename(aside, f"{volume}/filled")
     except OSError:
         tree.remove(aside)
@@ -69,128 +60,8 @@ def _move_in(volume: str) -> None:
         os.rename(f"{filled}/{name}", f"{data}/{name}")
     before, after = os.open(filled, _DIRECTORY), os.open(data, _DIRECTORY)
     try:
-        _copy_metadata(before, after)
+        copy_metadata(before, after)
     finally:
         os.close(before)
         os.close(after)
     os.rmdir(filled)
-
-
-def _copy_tree(source: int, top: str) -> None:
-    """Copy what is in directory SOURCE, which is closed, to directory TOP, which no one else knows of.
-
-    Goes up by `..`: nobody moves directories in either tree.
-    """
-    links: dict[tuple[int, int], str] = {}
-    target, names, above = os.open(top, _DIRECTORY), iter(os.listdir(source)), list[tuple[str, "Iterator[str]"]]()
-    anchor = os.dup(target)
-    try:
-        while True:
-            name = next(names, None)
-            if name is None:
-                _copy_metadata(source, target)
-                if not above:
-                    return
-                _, names = above.pop()
-                source, target = _step(source, ".."), _step(target, "..")
-            elif stat.S_ISDIR(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode):
-                os.mkdir(name, 0o700, dir_fd=target)
-                above.append((name, names))
-                source, target = _step(source, name), _step(target, name)
-                names = iter(os.listdir(source))
-            else:
-                path = "/".join([*(parent for parent, _ in above), name])
-                _copy_entry(name, source, target, links=links, path=path, anchor=anchor)
-    finally:
-        for descriptor in (source, target, anchor):
-            os.close(descriptor)
-
-
-def _step(directory: int, name: str) -> int:
-    """The directory NAME of DIRECTORY, which is closed."""
-    try:
-        return os.open(name, _DIRECTORY, dir_fd=directory)
-    finally:
-        os.close(directory)
-
-
-def _copy_entry(
-    name: str, source: int, target: int, *, links: dict[tuple[int, int], str], path: str, anchor: int
-) -> None:
-    """Copy NAME, no directory, from SOURCE to TARGET. PATH is where that is below ANCHOR, for later links to it."""
-    found = os.stat(name, dir_fd=source, follow_symlinks=False)
-    inode = (found.st_dev, found.st_ino)
-    if stat.S_ISLNK(found.st_mode):
-        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-        _own(found, name, target)
-        os.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=target, follow_symlinks=False)
-    elif stat.S_ISFIFO(found.st_mode):
-        os.mkfifo(name, 0o600, dir_fd=target)
-        _own(found, name, target)
-        os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=target)
-    elif stat.S_ISREG(found.st_mode) and inode in links:
-        os.link(links[inode], name, src_dir_fd=anchor, dst_dir_fd=target, follow_symlinks=False)
-    elif stat.S_ISREG(found.st_mode):
-        _copy_file(name, source, target)
-        if found.st_nlink > 1 and len(path) < _LINKABLE and path.isascii():
-            links[inode] = path
-
-
-def _own(found: os.stat_result, name: str, directory: int) -> None:
-    try:
-        os.chown(name, found.st_uid, found.st_gid, dir_fd=directory, follow_symlinks=False)
-    except OSError as error:
-        _let_pass(error)
-
-
-def _copy_file(name: str, source: int, target: int) -> None:
-    before = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
-    try:
-        after = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=target)
-        try:
-            _copy_bytes(before, after)
-            _copy_metadata(before, after)
-        finally:
-            os.close(after)
-    finally:
-        os.close(before)
-
-
-def _copy_bytes(before: int, after: int) -> None:
-    """The bytes, and the holes as holes: a sparse file of an image may be larger than the disk (lseek(2))."""
-    size, offset = os.fstat(before).st_size, 0
-    os.ftruncate(after, size)
-    while offset < size:
-        try:
-            offset = os.lseek(before, offset, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole until the end
-                return
-            raise
-        end = os.lseek(before, offset, os.SEEK_HOLE)
-        os.lseek(after, offset, os.SEEK_SET)
-        while offset < end:
-            offset += os.sendfile(after, before, offset, min(end - offset, _CHUNK)) or end
-
-
-def _copy_metadata(before: int, after: int) -> None:
-    """Owner first: chown(2) takes away setuid bits and security.capability."""
-    found = os.fstat(before)
-    try:
-        os.fchown(after, found.st_uid, found.st_gid)
-    except OSError as error:
-        _let_pass(error)
-    for name in os.listxattr(before):
-        if not name.startswith(_PRIVATE_ATTRIBUTES) or name.startswith("system.posix_acl"):
-            try:
-                os.setxattr(after, name, os.getxattr(before, name))
-            except OSError as error:
-                _let_pass(error)
-    os.fchmod(after, stat.S_IMODE(found.st_mode))
-    os.utime(after, ns=(found.st_atime_ns, found.st_mtime_ns))
-
-
-def _let_pass(error: OSError) -> None:
-    """Owners and attributes that this user namespace or this file system does not have are left out."""
-    if error.errno not in (errno.EINVAL, errno.EPERM, errno.ENOTSUP, errno.EOVERFLOW):
-        raise error

@@ -10,18 +10,19 @@ had changed is written down. A shell on top of it needs the image that the conta
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import stat
 import time
 
-from mydocker import tools
-from mydocker.errors import ImageNotFoundError, LaunchError, StoreError, UsageError
+from mydocker.errors import ImageNotFoundError, LaunchError, StoreError, UsageError, hint_for
 from mydocker.image import tree
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.changes import overlays
-from mydocker.runtime.kinds import list_kinds
+from mydocker.runtime.changes import list_kinds, overlays
+from mydocker.runtime.copy_tree import copy_tree
+from mydocker.runtime.look import open_directory
 from mydocker.runtime.operations import CopyOnWrite
 from mydocker.runtime.rootfs import LayeredRoot
 
@@ -43,7 +44,7 @@ class Kept(Record):
     origin: str  # file:line of its spec
     image: str | None  # the digest of its manifest
     created: float
-    changes: tuple[tuple[str, str], ...]  # see kinds.py
+    changes: tuple[tuple[str, str], ...]  # (kind, path), see changes.py
     layers: dict[str, str]
 
 
@@ -78,11 +79,10 @@ def _write(view: View, staged: str, about: dict[str, Any]) -> None:
     """As an ordinary user, with the container's ids: they own what it wrote."""
 
     def write() -> None:
-        for number, overlay in enumerate(overlays(view)):
-            source = f"/proc/{os.getpid()}/fd/{view.scratch}/{overlay.upper}"
-            tools.run_together([("cp", "-a", "--reflink=auto", source, f"{staged}/{number}")])
         with open(f"{staged}/about", "w", encoding="utf-8", errors="surrogateescape") as file:
             json.dump({**about, "changes": list_kinds(view)}, file, ensure_ascii=False)
+        for number, overlay in enumerate(overlays(view)):
+            _take(view, overlay.upper, f"{staged}/{number}")
 
     if view.plan.rootless is None:
         write()
@@ -90,6 +90,34 @@ def _write(view: View, staged: str, about: dict[str, Any]) -> None:
     from mydocker import idmap
 
     idmap.perform(view.plan.rootless, write)
+
+
+def _take(view: View, upper: str, target: str) -> None:
+    """Move directory UPPER, which is below the scratch directory, to TARGET; copy it, if it is in memory."""
+    on_disk = f"{view.plan.run_dir}/scratch/{upper}"
+    if os.path.isdir(on_disk):
+        try:
+            os.rename(on_disk, target)
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+    source = open_directory(view.scratch, upper)
+    if source is None:
+        raise LaunchError("what the container wrote is no longer there")
+    os.mkdir(target, 0o700)
+    copy_tree(source, target, exact=True)
+
+
+def check_room(root: str) -> None:
+    """Make the directory in which they are kept in the store at ROOT. Raises StoreError."""
+    place = place_of(root)
+    try:
+        os.makedirs(place, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"nothing can be kept in {place}: {error.strerror}", hint=hint_for(error)) from None
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StoreError(f"nothing can be kept in {place}: it is not writable")
 
 
 def listed(root: str) -> list[Kept]:

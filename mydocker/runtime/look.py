@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CONTENTS_LIMIT = 4 << 20  # bytes that are compared
 DIGEST_LIMIT = 4 << 30  # bytes that are hashed
+_PATH_LIMIT = 4000  # bytes
 TYPES = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -105,10 +106,31 @@ def _content(found: int, wanted: frozenset[str]) -> dict[str, Any]:
 
 
 def open_directory(top: int, path: str) -> int | None:
-    """Directory PATH below TOP for listing, through no symlink; None if it is none."""
+    """Directory PATH below TOP for listing, through no symlink; None if it is none. PATH may be of any length."""
+    here = os.dup(top)
+    for part in _parts(path):
+        below = _open_directory(here, part)
+        os.close(here)
+        if below is None:
+            return None
+        here = below
+    return here
+
+
+def _parts(path: str) -> list[str]:
+    """PATH in relative parts that the kernel takes: a path has at most 4,095 bytes (path_resolution(7))."""
+    parts, names = [""], [name for name in path.split("/") if name]
+    for name in names:
+        if len(os.fsencode(f"{parts[-1]}/{name}")) > _PATH_LIMIT:
+            parts.append("")
+        parts[-1] = f"{parts[-1]}/{name}".lstrip("/")
+    return [part or "." for part in parts]
+
+
+def _open_directory(top: int, path: str) -> int | None:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
-        return kernel.open_inside(top, path or ".", flags, resolve=kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS)
+        return kernel.open_inside(top, path, flags, resolve=kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 
 from mydocker.errors import UsageError, printable
+from mydocker.json_text import dump
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, Result
 from mydocker.smoke.data import as_data, clean, counts
@@ -28,7 +28,7 @@ def text(results: Sequence[Result], *, seconds: float) -> str:
 def as_json(results: Sequence[Result], *, seconds: float) -> str:
     """One object: `version` 1, `seconds`, `counts` by verdict, and `cases`."""
     whole = {"version": 1, "seconds": round(seconds, 6), "counts": counts(results)}
-    return json.dumps({**whole, "cases": [as_data(result) for result in results]}, indent=1) + "\n"
+    return dump({**whole, "cases": [as_data(result) for result in results]}, indent=1) + "\n"
 
 
 def github(results: Sequence[Result], *, seconds: float) -> str:
@@ -97,7 +97,7 @@ class Report:
 
     def add(self, result: Result) -> None:
         if self.format == "jsonl":
-            self.file.write(json.dumps(as_data(result)) + "\n")
+            self.file.write(dump(as_data(result)) + "\n")
             self.file.flush()
 
     def finish(self, results: Sequence[Result], *, seconds: float) -> None:

@@ -33,11 +33,14 @@ events_logger = "none"
 
 def _images() -> dict[str, oci.Image]:
     text = oci.layer({"bin/text": oci.Program(b"just text\n"), "bin/lost": oci.Link("/nowhere")})
+    files = {"etc/passwd": b"root:x:0:0:root:/:/bin/sh\n", "etc/group": b"root:x:0:\n", "etc/link": oci.Link("passwd")}
+    tree = oci.layer({**files, "opt/tree/a": b"a", "opt/tree/b/c": b"c", "opt/tree/b/d": b"d", "srv": oci.Dir()})
     settings = {"env": ["A=image", "B=image", "PATH=/bin"], "user": "mail:users", "working_dir": "/srv/app"}
     return {
         "library/alpine": busybox.alpine(),
         "lab/entry": busybox.alpine(entrypoint=["echo", "entry"], cmd=["one", "two"]),
         "lab/settings": busybox.alpine(**settings, stop_signal="SIGQUIT"),
+        "lab/tree": busybox.alpine(tree),
         "lab/nothing": busybox.alpine(cmd=None),
         "lab/text": busybox.alpine(text),
         **{f"lab/stack{number}": stacks.image(stack) for number, stack in enumerate(stacks.samples(4))},

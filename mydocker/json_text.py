@@ -1,0 +1,26 @@
+"""JSON that any reader takes: what is not UTF-8 in a name or an output is spelled out."""
+
+from __future__ import annotations
+
+import json
+
+from mydocker.errors import readable
+
+
+def dump(value: object, *, indent: int | None = None) -> str:
+    """VALUE as JSON, on one line unless INDENT is set.
+
+    Python has a byte that is not UTF-8 as a lone surrogate (PEP 383), which RFC 8259 leaves to chance: here it is the
+    text `\\xff`.
+    """
+    return json.dumps(_readable(value), indent=indent)
+
+
+def _readable(value: object) -> object:
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, dict):
+        return {readable(key) if isinstance(key, str) else key: _readable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(each) for each in value]
+    return value
