@@ -20,6 +20,11 @@ def main() -> None:
     except mydocker.CommandNotFoundError as error:
         print(f"not run: {error}")
 
+    try:
+        mydocker.run(None, ["sh", "-c", "cat >&2; exit 4"], rootfs="/", input="what it reads", check=True)
+    except mydocker.ContainerError as error:
+        print(f"failed with {error.exit_code}: {error.stderr}")
+
     with ThreadPoolExecutor() as pool:  # one container per number, several at once
         outcomes = pool.map(lambda n: mydocker.run(None, "expr", str(n), "*", str(n), rootfs="/"), range(1, 5))
         print("squares:", *(outcome.stdout.strip() for outcome in outcomes))

@@ -7,7 +7,20 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mydocker.api import Outcome, load, run
+    from mydocker.api import (
+        BatchError,
+        BatchResult,
+        BytesOutcome,
+        CaseResult,
+        ContainerError,
+        Image,
+        Outcome,
+        load,
+        pull,
+        run,
+        run_async,
+        test,
+    )
     from mydocker.errors import (
         CommandNotExecutableError,
         CommandNotFoundError,
@@ -24,10 +37,16 @@ if TYPE_CHECKING:
     from mydocker.spec.container import ContainerSpec
 
 __all__ = [
+    "BatchError",
+    "BatchResult",
+    "BytesOutcome",
+    "CaseResult",
     "CommandNotExecutableError",
     "CommandNotFoundError",
+    "ContainerError",
     "ContainerSpec",
     "HostError",
+    "Image",
     "ImageError",
     "ImageNotFoundError",
     "LaunchError",
@@ -38,14 +57,18 @@ __all__ = [
     "StoreError",
     "UsageError",
     "load",
+    "pull",
     "run",
+    "run_async",
+    "test",
 ]
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'mydocker' has no attribute {name!r}")
-    place = "mydocker.errors" if name.endswith("Error") else "mydocker.api"
+    of_api = not name.endswith("Error") or name in ("BatchError", "ContainerError")
+    place = "mydocker.api" if of_api else "mydocker.errors"
     found: object = getattr(__import__(place, fromlist=["api"]), name)
     globals()[name] = found
     return found

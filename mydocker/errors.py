@@ -23,6 +23,20 @@ class MydockerError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        """The message, and the hint on a line of its own: what a program shows that does not know of hints."""
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For pickle and copy, which would pass the message alone."""
+        return type(self)._restore, (self.__dict__.copy(),)
+
+    @classmethod
+    def _restore(cls, state: dict[str, object]) -> MydockerError:
+        error = cls.__new__(cls)
+        error.__dict__.update(state)
+        return error
+
 
 class UsageError(MydockerError):
     """A command line that cannot be understood."""

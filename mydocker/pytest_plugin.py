@@ -11,6 +11,7 @@ import pathlib
 import shlex
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 
@@ -120,9 +121,11 @@ def container(request: pytest.FixtureRequest) -> Iterator[Callable[..., mydocker
     If the test fails, the report shows what its containers have written.
     """
 
-    def run(image: str | mydocker.ContainerSpec | None = None, *words: str, **keys: object) -> mydocker.Outcome:
-        outcome = mydocker.run(image, *words, **keys)  # type: ignore[arg-type]  # checked there
-        name = image.origin if isinstance(image, mydocker.ContainerSpec) else shlex.join([image or "", *words])
+    def run(image: str | mydocker.ContainerSpec | None = None, *words: Any, **keys: Any) -> mydocker.Outcome:
+        outcome: mydocker.Outcome = mydocker.run(image, *words, **keys)
+        command = words[0] if len(words) == 1 and isinstance(words[0], list | tuple) else words
+        shown = [image or "", *(str(word) for word in command)]
+        name = image.origin if isinstance(image, mydocker.ContainerSpec) else shlex.join(map(str, shown))
         for stream in ("stdout", "stderr"):
             if text := getattr(outcome, stream):
                 request.node.add_report_section("call", f"{stream} of {name}", text)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import copy
 import os
 import pathlib
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,6 +19,8 @@ from typing import Any
 
 import pytest
 from lab.command import Command
+from lab.processes import sleeping
+from lab.registry import Registry
 
 import mydocker
 
@@ -224,6 +229,152 @@ def test_the_worker_is_told_apart_from_any_child(alpine: Command) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
+# what is passed as the command, and what the container prints
+COMMANDS: list[tuple[Any, str]] = [
+    ((["echo", "a b", "c"],), "a b c\n"),
+    ((("echo", "x"),), "x\n"),
+    ((iter(["echo", "x"]),), "x\n"),
+    (([pathlib.Path("/bin/echo"), "x"],), "x\n"),
+    ((pathlib.Path("/bin/echo"), "x"), "x\n"),
+]
+
+
+@root
+@pytest.mark.parametrize(("words", "printed"), COMMANDS)
+def test_a_command_as_words_or_as_a_list(words: Any, printed: str) -> None:
+    assert mydocker.run("alpine", *words).stdout == printed
+
+
+@root
+@pytest.mark.parametrize("words", [(3,), (["echo", 3],), (["echo", ["x"]],), (b"echo",), ("echo", ["x"])])
+def test_a_word_that_is_none(words: Any) -> None:
+    with pytest.raises(TypeError, match="a word of the command is expected to be a str or a path"):
+        mydocker.run("alpine", *words)
+
+
+@root
+@pytest.mark.parametrize("input", ["text\n", b"text\n", b"\0\xff\n" * 100_000, ""])
+def test_input_and_outputs_as_bytes(input: str | bytes) -> None:
+    outcome = mydocker.run("alpine", ["sh", "-c", "tee /dev/stderr"], input=input, text=False)
+    raw = input.encode() if isinstance(input, str) else input
+    assert (outcome.stdout, outcome.stderr) == (raw, raw)
+
+
+def test_input_is_set_once() -> None:
+    for keys in ({"stdin": "x"}, {"stdin_open": True}):
+        with pytest.raises(mydocker.UsageError, match="the standard input is set twice"):
+            mydocker.run("alpine", "cat", input="x", **keys)  # type: ignore[call-overload]  # one of two
+
+
+@root
+@pytest.mark.parametrize(
+    ("script", "keys", "code", "message"),
+    [
+        ("echo out; echo why >&2; exit 3", {}, 3, "the container's command ended with exit code 3\nwhy"),
+        ("kill -9 $$", {"pid": "host"}, 137, "the container's command was killed by signal 9"),
+        ("sleep 60", {"timeout": 0.2, "stop_grace_period": 0.1}, 124, "the container timed out"),
+        ("seq 100 >&2; exit 1", {}, 1, "the container's command ended with exit code 1\n91\n92"),
+    ],
+)
+@pytest.mark.parametrize("text", [True, False])
+def test_a_failure_that_is_checked(script: str, keys: Any, code: int, message: str, text: bool) -> None:
+    with pytest.raises(mydocker.ContainerError) as caught:
+        mydocker.run("alpine", ["sh", "-c", script], check=True, text=text, **keys)
+    error = caught.value
+    assert isinstance(error, mydocker.MydockerError)
+    assert (error.exit_code, error.outcome.status) == (code, code)
+    assert str(error).startswith(message)
+    assert (error.stdout, error.stderr) == (error.outcome.stdout, error.outcome.stderr)
+    assert mydocker.run("alpine", "echo", "fine", check=True).stdout == "fine\n"
+
+
+def test_an_error_says_its_hint_also_when_it_was_pickled() -> None:
+    with pytest.raises(mydocker.UsageError) as caught:
+        mydocker.run(mydocker.ContainerSpec(), "a")
+    assert str(caught.value).endswith("\nsee spec.replace()")
+    for again in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
+        assert (str(again), again.hint, type(again)) == (str(caught.value), caught.value.hint, mydocker.UsageError)
+
+
+@root
+def test_a_pull(mydocker_store: Command, registry: Registry) -> None:
+    image = mydocker.pull("alpine")
+    assert (image.name, image.digest[:7]) == ("alpine:latest", "sha256:")
+    assert b"alpine" in mydocker_store("images").stdout
+    with pytest.raises(mydocker.ImageNotFoundError, match="nonesuch"):
+        mydocker.pull("library/nonesuch")
+    with pytest.raises(mydocker.UsageError):
+        mydocker.pull("UPPER")
+    with pytest.raises(mydocker.ImageNotFoundError, match="no image for platform linux/x"):
+        mydocker.pull("alpine", platform="x")
+    with ThreadPoolExecutor(4) as pool:
+        assert {each.digest for each in pool.map(mydocker.pull, ["alpine"] * 4)} == {image.digest}
+
+
+@pytest.fixture
+def mydocker_store(mydocker: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """With an empty store, which is this program's as well."""
+    for name, value in mydocker.environment.items():
+        monkeypatch.setenv(name, value)
+    return mydocker
+
+
+CASES = (
+    "name: good\nimage: alpine\ncommand: echo hi\nexpect: {stdout: [hi]}\ntags: [quick]\n---\n"
+    "name: bad\nimage: alpine\ncommand: echo ho\nexpect: {stdout: [hi]}\n---\n"
+    "name: none\nimage: alpine\nskip: not today\n---\nname: late\nimage: alpine\ncommand: nonesuch\n"
+)
+
+
+@root
+def test_a_batch(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.smoke.yaml").write_text(CASES)
+    result = mydocker.test(tmp_path)
+    assert [(case.name, case.verdict) for case in result.cases] == [
+        ("good", "passed"),
+        ("bad", "failed"),
+        ("none", "skipped"),
+        ("late", "error"),
+    ]
+    assert (result.passed, result.counts["passed"], result.counts["failed"]) == (False, 1, 1)
+    good, bad, none, late = result.cases
+    assert (good.stdout, good.file, good.line, bad.line) == ("hi\n", str(tmp_path / "a.smoke.yaml"), 1, 7)
+    assert "ho" in bad.text and none.reason == "not today" and "nonesuch" in late.reason
+    with pytest.raises(mydocker.BatchError, match=r"2 of 4 cases did not pass(.|\n)*FAILED +bad") as caught:
+        mydocker.test([str(tmp_path)], check=True)
+    assert caught.value.result.counts == result.counts
+    chosen = [mydocker.test(tmp_path, tags="quick"), mydocker.test(tmp_path, keyword="good", check=True, jobs=1)]
+    assert [[case.name for case in each.cases] for each in chosen] == [["good"], ["good"]]
+    with pytest.raises(mydocker.UsageError):
+        mydocker.test(tmp_path / "nonesuch")
+
+
+@root
+def test_a_cancelled_task_ends_its_container(alpine: Command) -> None:
+    mark = f"36{os.getpid()}"
+
+    async def work() -> list[str]:
+        outcomes = await asyncio.gather(*(mydocker.run_async("alpine", ["echo", str(n)]) for n in range(3)))
+        task = asyncio.create_task(mydocker.run_async("alpine", ["sleep", mark]))
+        while not sleeping(mark):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not sleeping(mark)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(mydocker.run_async("alpine", ["sleep", mark]), timeout=1)
+        assert not sleeping(mark)
+        with pytest.raises(mydocker.ContainerError):
+            await mydocker.run_async("alpine", "false", check=True)
+        return [outcome.stdout for outcome in outcomes]
+
+    before = os.listdir("/proc/self/fd")
+    assert asyncio.run(work()) == ["0\n", "1\n", "2\n"]
+    assert os.listdir("/proc/self/fd") == before
+    assert os.listdir(alpine.store / "containers") == []
+
+
 @root
 def test_the_example() -> None:
     program = pathlib.Path(__file__).parent.parent / "examples" / "from_python.py"
@@ -233,5 +384,6 @@ def test_the_example() -> None:
         r"exit code 3, stdout 'hello\n', stderr 'oops\n'",
         "timed out",
         "not run: 'nonesuch': executable file not found in the container's $PATH",
+        "failed with 4: what it reads",
         "squares: 1 4 9 16",
     ]

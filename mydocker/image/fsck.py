@@ -88,7 +88,8 @@ def _names(store: Store) -> Iterator[Damage]:
         try:
             missing = _missing(store, entry.ref.manifest, entry.ref.config)
         except (OSError, ValueError, MydockerError) as error:
-            missing = [f"a config that can be read: {error}"]
+            words = error.message if isinstance(error, MydockerError) else str(error)
+            missing = [f"a config that can be read: {words}"]
         if missing:
             what = f"image {entry.reference.familiar} ({entry.platform})"
             yield Damage(what=what, why=f"lacks {missing[0]}", remove=_untagging(store, entry.path))

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from mydocker.spec.container import ContainerSpec
 
 
-def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool) -> Finding:
+class CancelledRunError(Exception):
+    """The run was to be cancelled, and its container has ended."""
+
+
+def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool, cancel: int = -1) -> Finding:
     """Run SPEC to its end: what was found. What it expects is not looked at.
 
-    Without CAPTURE, the container writes to our own stdout and stderr. Raises HostError if there is no interpreter to
-    run it.
+    Without CAPTURE, the container writes to our own stdout and stderr. Once descriptor CANCEL is readable, the
+    container is ended, and CancelledRunError raised. Raises HostError if there is no interpreter to run it.
     """
     case = Case(number=0, spec=spec.replace(expect=None), file=spec.origin, line=0)
     process = fresh.start("alone", case.spec, environ=environ, capture=capture, stdin=spec.stdin_open)
@@ -41,7 +45,7 @@ def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool)
     )
     run = Underway(case, worker, attempt=1, kept=sys.maxsize)
     try:
-        _until_end(run)
+        _until_end(run, cancel)
     except BaseException:
         _end(run)
         raise
@@ -50,14 +54,16 @@ def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool)
     return finding
 
 
-def _until_end(run: Underway) -> None:
+def _until_end(run: Underway, cancel: int) -> None:
     poll = select.poll()
-    for descriptor in (run.worker.pidfd, *run.heard):
+    for descriptor in (run.worker.pidfd, *run.heard, *([cancel] if cancel >= 0 else [])):
         poll.register(descriptor, select.POLLIN)
     while True:
         for descriptor, _ in poll.poll():
             if descriptor == run.worker.pidfd:
                 return
+            if descriptor == cancel:
+                raise CancelledRunError
             if not run.hear(descriptor):
                 poll.unregister(descriptor)
 

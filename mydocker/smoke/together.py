@@ -28,13 +28,26 @@ _CHUNK = 1 << 16
 _COURTESY = 10_000  # milliseconds for a batch that was interrupted to end its containers
 
 
-def examine(cases: Sequence[Case], *, environ: Mapping[str, str]) -> dict[tuple[str, str], Result]:
-    """The results of CASES, and of all that they need, by their keys. Raises HostError if there is no interpreter for
-    the batch, or if that is killed."""
-    process = fresh.start("together", with_needed(cases), environ=environ, capture=False, stdin=False)
-    answer = b""
+def examine(
+    cases: Sequence[Case], *, environ: Mapping[str, str], limits: Limits | None = None
+) -> dict[tuple[str, str], Result]:
+    """The results of CASES, and of all that they need, by their keys, in their order. Raises HostError if there is no
+    interpreter for the batch, or if that is killed."""
+    limits = limits or Limits(jobs=len(os.sched_getaffinity(0)))
+    process = fresh.start("together", (with_needed(cases), limits), environ=environ, capture=False, stdin=False)
+    answer = receive(process)
+    if not answer:
+        raise HostError("the batch was killed before it reported a result")
+    results: list[Result] | str = pickle.loads(answer)
+    if isinstance(results, str):
+        raise HostError(f"the batch failed: {results}")
+    return {result.case.key: result for result in sorted(results, key=lambda result: result.case.number)}
+
+
+def receive(process: fresh.Fresh) -> bytes:
+    """All that PROCESS answers, to its end; nothing, if it was killed. An exception meanwhile ends it."""
     try:
-        answer = _hear(process)
+        return _hear(process)
     except BaseException:
         _end(process)
         raise
@@ -43,12 +56,6 @@ def examine(cases: Sequence[Case], *, environ: Mapping[str, str]) -> dict[tuple[
             os.waitpid(process.pid, 0)
         os.close(process.answer)
         os.close(process.pidfd)
-    if not answer:
-        raise HostError("the batch was killed before it reported a result")
-    results: list[Result] | str = pickle.loads(answer)
-    if isinstance(results, str):
-        raise HostError(f"the batch failed: {results}")
-    return {result.case.key: result for result in results}
 
 
 def _hear(process: fresh.Fresh) -> bytes:
@@ -72,19 +79,19 @@ def _end(process: fresh.Fresh) -> None:
         send(process.pidfd, signal.SIGKILL)  # its workers, and so their containers, end with it
 
 
-def work_on(cases: Sequence[Case], parent: int) -> NoReturn:
+def work_on(content: tuple[Sequence[Case], Limits], parent: int) -> NoReturn:
     """Be the batch."""
     try:
         settle(parent)
-        _tell(_results(cases))
+        _tell(_results(*content))
     finally:
         os._exit(0)
 
 
-def _results(cases: Sequence[Case]) -> list[Result] | str:
+def _results(cases: Sequence[Case], limits: Limits) -> list[Result] | str:
     """What they come to; or what is wrong with us."""
     try:
-        return [*Batch(cases, limits=Limits(jobs=len(os.sched_getaffinity(0))), environ=os.environ).results()]
+        return [*Batch(cases, limits=limits, environ=os.environ).results()]
     except Exception as error:  # a defect of ours, told where somebody sees it
         return f"{type(error).__name__}: {error}"
 
