@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import HealthCheck, settings
 from lab.command import Command
 
 import mydocker
@@ -125,6 +127,44 @@ def test_only_the_command_line_prints_and_exits(module: pathlib.Path) -> None:
         return
     calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
     assert not {"print", "exit", "quit", "sys.exit", "sys.stdout.write", "sys.stderr.write"} & set(calls)
+
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+CLOCKS = ("time.", "random.", "secrets.", "uuid.", "os.urandom", "datetime.", "stacks.samples")
+
+
+def _is_fickle(name: str) -> bool:
+    """Whether what is called by NAME is another one each time, or takes its time; a generator with a seed is not."""
+    return (name.startswith(CLOCKS) and not name.startswith("random.Random")) or name.endswith(".example")
+
+
+def _run_on_import(tree: ast.AST) -> list[str]:
+    """The names of what is called when a file is imported: all but what functions have in them."""
+    called = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            parts = getattr(node, "decorator_list", [])
+            called += [name for part in parts for name in _run_on_import(ast.Expression(part))]
+            continue
+        if isinstance(node, ast.Call):
+            called.append(ast.unparse(node.func))
+        called += _run_on_import(node)
+    return called
+
+
+@pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_random_or_timed_while_tests_are_collected(module: pathlib.Path) -> None:
+    """A busy machine, and a run of some of the tests only, collect the same ones."""
+    called = _run_on_import(ast.parse(module.read_text()))
+    assert [name for name in called if _is_fickle(name)] == []
+
+
+def test_generated_examples_have_all_the_time_that_they_need() -> None:
+    assert settings.default is not None and settings.default.deadline is None
+    assert HealthCheck.too_slow in settings.default.suppress_health_check
+    for module in TESTS:
+        lists = re.findall(r"suppress_health_check=\[([^]]*)\]", module.read_text())
+        assert all("too_slow" in text for text in lists if text), module
 
 
 def test_the_top_level_holds_what_was_agreed() -> None:
