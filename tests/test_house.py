@@ -48,7 +48,17 @@ mydocker.spec.words
 """
 
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
-TOP_LEVEL = {"CHANGELOG.md", "Dockerfile", "LICENSE", "README.md", "examples", "mydocker", "pyproject.toml", "tests"}
+TOP_LEVEL = {
+    "CHANGELOG.md",
+    "Dockerfile",
+    "LICENSE",
+    "README.md",
+    "docs",
+    "examples",
+    "mydocker",
+    "pyproject.toml",
+    "tests",
+}
 
 # what a warm start never imports; each of these costs a quarter of a millisecond or more, or brings in one that does
 HEAVY = """
@@ -171,6 +181,31 @@ def test_the_top_level_holds_what_was_agreed() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     top = {line.split("/")[0] for line in listed.splitlines()}
     assert {name for name in top if not name.startswith(".")} <= TOP_LEVEL
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_the_tests_that_a_page_names_are_there(page: pathlib.Path) -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text()))
+    assert named
+    for file, name in named:
+        defined = {
+            node.name for node in ast.walk(ast.parse((ROOT / file).read_text())) if isinstance(node, ast.FunctionDef)
+        }
+        assert not name or name in defined, f"{file}::{name}"
+
+
+def test_the_page_on_isolation_has_every_process_that_is_forked() -> None:
+    """What forks in the room that enters containers is on the page, or has nothing to do with one."""
+    forks = {
+        str(module.relative_to(PACKAGE))
+        for module in MODULES
+        if re.search(r"os\.fork\(\)|kernel\.clone\(|posix_spawn\(", module.read_text())
+    }
+    in_containers = {"before.py", "beside.py", "httpask.py", "launch.py", "reaper.py", "window.py"}
+    elsewhere = {"janitor.py", "probes.py"}  # they stay in the host's namespaces, or in empty ones of their own
+    assert {name for name in forks if name.startswith("runtime/")} == {
+        f"runtime/{name}" for name in in_containers | elsewhere
+    }
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
