@@ -70,6 +70,12 @@ class Cgroups:
         )
 
 
+def open_doors(made: Iterable[Cgroup]) -> tuple[int, ...]:
+    """The open cgroup.procs of the cgroups MADE for a container, by which others than its first process join them."""
+    there = [cgroup for cgroup in made if not cgroup.optional or os.path.exists(cgroup.path)]
+    return tuple(os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for cgroup in there)
+
+
 def join(doors: Iterable[int]) -> None:
     """Move this process into the cgroups whose cgroup.procs are open at DOORS.
 
