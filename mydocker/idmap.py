@@ -154,12 +154,17 @@ def perform(ids: IdMap | None, action: Callable[[], None], *, limit: float | Non
     if pid == 0:
         _perform(ids, action, parent, writer)
     os.close(writer)
+    report = None
     try:
         report = _read_report(reader, limit)
     finally:
         os.close(reader)
-        os.kill(pid, 9)  # it has reported, or must not go on
-        os.waitpid(pid, 0)
+        if report is None:
+            os.kill(pid, 9)
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            os.waitpid(pid, 0)
+        except ChildProcessError:  # the caller ignores SIGCHLD, so the kernel has reaped it (wait(2))
+            pass
     if report is None:
         raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
     if not report:

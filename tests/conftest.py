@@ -13,9 +13,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from lab import busybox
 from lab.command import Command, as_user, command, ordinary_user, python_of, readable_copy
 from lab.registry import Registry, serve
+
+# no test fails because the machine is busy
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:

@@ -169,11 +169,15 @@ def test_many_threads_at_once(alpine: Command) -> None:
 
 
 PROGRAM = """
-import os, signal, sys
+import os, signal, sys, time
 import mydocker
 os.dup2(1, 9, inheritable=True)  # what a container must not get
 def children():
-    return open(f"/proc/self/task/{os.getpid()}/children").read()
+    # one that nobody waits for is listed for a moment longer than its pidfd says that it has ended
+    until = time.monotonic() + 30
+    while (found := open(f"/proc/self/task/{os.getpid()}/children").read()) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
 try:
     print(mydocker.run("alpine", *sys.argv[1:], capture=False, stdin_open=True).status, flush=True)
 except BaseException as error:

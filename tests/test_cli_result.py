@@ -55,6 +55,7 @@ def test_all_that_is_known_of_a_run(alpine: Command, path: pathlib.Path) -> None
         "signal": None,
         "timed_out": False,
         "oom_killed": False,
+        "killed_by": None,
         "error": None,
         "hint": None,
     }

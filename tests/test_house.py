@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import HealthCheck, settings
 from lab.command import Command
 
 import mydocker
@@ -46,7 +48,17 @@ mydocker.spec.words
 """
 
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
-TOP_LEVEL = {"CHANGELOG.md", "Dockerfile", "LICENSE", "README.md", "examples", "mydocker", "pyproject.toml", "tests"}
+TOP_LEVEL = {
+    "CHANGELOG.md",
+    "Dockerfile",
+    "LICENSE",
+    "README.md",
+    "docs",
+    "examples",
+    "mydocker",
+    "pyproject.toml",
+    "tests",
+}
 
 # what a warm start never imports; each of these costs a quarter of a millisecond or more, or brings in one that does
 HEAVY = """
@@ -127,10 +139,73 @@ def test_only_the_command_line_prints_and_exits(module: pathlib.Path) -> None:
     assert not {"print", "exit", "quit", "sys.exit", "sys.stdout.write", "sys.stderr.write"} & set(calls)
 
 
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+CLOCKS = ("time.", "random.", "secrets.", "uuid.", "os.urandom", "datetime.", "stacks.samples")
+
+
+def _is_fickle(name: str) -> bool:
+    """Whether what is called by NAME is another one each time, or takes its time; a generator with a seed is not."""
+    return (name.startswith(CLOCKS) and not name.startswith("random.Random")) or name.endswith(".example")
+
+
+def _run_on_import(tree: ast.AST) -> list[str]:
+    """The names of what is called when a file is imported: all but what functions have in them."""
+    called = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            parts = getattr(node, "decorator_list", [])
+            called += [name for part in parts for name in _run_on_import(ast.Expression(part))]
+            continue
+        if isinstance(node, ast.Call):
+            called.append(ast.unparse(node.func))
+        called += _run_on_import(node)
+    return called
+
+
+@pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_random_or_timed_while_tests_are_collected(module: pathlib.Path) -> None:
+    """A busy machine, and a run of some of the tests only, collect the same ones."""
+    called = _run_on_import(ast.parse(module.read_text()))
+    assert [name for name in called if _is_fickle(name)] == []
+
+
+def test_generated_examples_have_all_the_time_that_they_need() -> None:
+    assert settings.default is not None and settings.default.deadline is None
+    assert HealthCheck.too_slow in settings.default.suppress_health_check
+    for module in TESTS:
+        lists = re.findall(r"suppress_health_check=\[([^]]*)\]", module.read_text())
+        assert all("too_slow" in text for text in lists if text), module
+
+
 def test_the_top_level_holds_what_was_agreed() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     top = {line.split("/")[0] for line in listed.splitlines()}
     assert {name for name in top if not name.startswith(".")} <= TOP_LEVEL
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_the_tests_that_a_page_names_are_there(page: pathlib.Path) -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text()))
+    assert named
+    for file, name in named:
+        defined = {
+            node.name for node in ast.walk(ast.parse((ROOT / file).read_text())) if isinstance(node, ast.FunctionDef)
+        }
+        assert not name or name in defined, f"{file}::{name}"
+
+
+def test_the_page_on_isolation_has_every_process_that_is_forked() -> None:
+    """What forks in the room that enters containers is on the page, or has nothing to do with one."""
+    forks = {
+        str(module.relative_to(PACKAGE))
+        for module in MODULES
+        if re.search(r"os\.fork\(\)|kernel\.clone\(|posix_spawn\(", module.read_text())
+    }
+    in_containers = {"before.py", "beside.py", "httpask.py", "launch.py", "reaper.py", "window.py"}
+    elsewhere = {"janitor.py", "probes.py"}  # they stay in the host's namespaces, or in empty ones of their own
+    assert {name for name in forks if name.startswith("runtime/")} == {
+        f"runtime/{name}" for name in in_containers | elsewhere
+    }
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import random
 import subprocess
 import threading
 import time
@@ -20,7 +21,7 @@ from lab.oci import compress, layer
 from mydocker.image import blob, part
 from mydocker.image.part import Part
 
-CONTENT = os.urandom(3_000_000)
+CONTENT = random.Random(1).randbytes(3_000_000)
 TAR = layer({"big": CONTENT})
 BLOB = compress(TAR, "gzip")
 CHUNK = 256 << 10

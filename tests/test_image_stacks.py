@@ -22,7 +22,7 @@ DEEP = settings(
     derandomize=bool(os.environ.get("CI")),
     database=None,
     phases=[Phase.generate],  # a failure is small as it is, and each try takes a third of a second
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 Look = Callable[[Command, Stack, bool], Tree]
 

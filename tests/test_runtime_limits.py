@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from lab.command import Command, Result
@@ -243,3 +245,55 @@ def test_a_processor_that_is_not_there(alpine: Command) -> None:
     done = alpine("run", "--cpuset-cpus", "0,4000", "alpine", "true")
     assert done.stderr.startswith(b"mydocker: this machine has no processor 4000 for a container")
     assert done.code == 125
+
+
+@pytest.fixture
+def outer() -> Iterator[pathlib.Path]:
+    """A cgroup with a memory limit, such as a job's or a pod's."""
+    top = pathlib.Path("/sys/fs/cgroup/memory")
+    file, top = ("memory.limit_in_bytes", top) if top.is_dir() else ("memory.max", top.parent)
+    path = top / f"outer-{os.getpid()}"
+    path.mkdir()
+    (path / file).write_text(str(96 << 20))
+    yield path
+    assert _within_a_second(lambda: not (path / "cgroup.procs").read_text())
+    path.rmdir()
+
+
+def _inside(mydocker: Command, cgroup: pathlib.Path) -> Command:
+    script = f'echo 0 > {cgroup}/cgroup.procs && exec "$@"'
+    return replace(mydocker, prefix=("sh", "-c", script, "sh"))
+
+
+@root
+@pytest.mark.parametrize("options", [(), ("--init",), ("-m", "512m"), ("--pid", "host")])
+def test_a_memory_limit_of_somebody_else_is_named(
+    alpine: Command, outer: pathlib.Path, tmp_path: pathlib.Path, options: tuple[str, ...]
+) -> None:
+    words = f"killed from outside, perhaps by the memory limit of {outer} (96 MiB), for which the kernel has killed"
+    limited = _inside(alpine, outer)
+    done = limited("run", *options, "--result", str(tmp_path / "r"), "alpine", "tail", "/dev/zero")
+    assert done.code == 137 and done.stderr.startswith(f"mydocker: {words} ".encode()), done
+    line = json.loads((tmp_path / "r").read_text())
+    assert line["oom_killed"] is False and line["killed_by"].startswith(words)
+
+
+@root
+def test_and_in_the_reports_of_several(alpine: Command, outer: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "x.smoke.yaml").write_text(
+        "name: greedy\nimage: alpine\ncommand: tail /dev/zero\n---\nimage: alpine\ncommand: 'true'\n"
+    )
+    words = f"killed by signal 9, killed from outside, perhaps by the memory limit of {outer} (96 MiB)".encode()
+    assert words in _inside(alpine, outer)("test", "x.smoke.yaml", cwd=tmp_path).stdout
+    assert words in _inside(alpine, outer)("up", "--keep-going", "x.smoke.yaml", cwd=tmp_path).stderr
+
+
+@root
+def test_a_kill_that_no_limit_explains_is_not_explained(alpine: Command, outer: pathlib.Path) -> None:
+    limited = _inside(alpine, outer)
+    for mydocker in (alpine, limited):
+        done = mydocker("run", "--init", "alpine", "sh", "-c", "kill -9 $$")
+        assert (done.stderr, done.code) == (b"", 137)
+    done = limited("run", "-m", "16m", "--memory-swap", "16m", "alpine", "tail", "/dev/zero")
+    assert done.stderr == b"mydocker: out of memory: the container needed more than its memory limit\n"
+    assert limited("run", "--timeout", "300ms", "--stop-timeout", "0", "alpine", "sleep", "60").stderr == b""

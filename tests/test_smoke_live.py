@@ -13,6 +13,7 @@ import time
 import pytest
 from lab.command import Command, Result
 from lab.oci import DIR, Program, image, layer
+from lab.processes import sleeping
 from lab.registry import Registry
 
 root = pytest.mark.root
@@ -212,21 +213,24 @@ def test_stopping_what_an_ordinary_user_watches_leaves_nothing(second_user: Comm
     spec = second_user.directory / f"watched{number}.smoke.yaml"
     text = "name: a\nimage: alpine\nnetwork_mode: none\ncommand: [sh, -c, 'echo begun; exec nc -l -p 80 -e sleep 60']\n"
     text += "expect: {within: 60s, stdout: [never], http: {'http://localhost/': {status: 200, timeout: 50s}}}\n"
-    text += "---\nname: b\nimage: alpine\ncommand: [sleep, '60']\nhealthcheck: {test: sleep 60}\n"
+    mark = f"60{os.getpid()}"
+    text += f"---\nname: b\nimage: alpine\ncommand: [sleep, '60']\nhealthcheck: {{test: sleep {mark}}}\n"
     text += "---\nname: c\nimage: alpine\ncommand: ['true']\ndepends_on: {b: {condition: service_healthy}}\n"
     spec.write_text(text)
     spec.chmod(0o644)
     process = second_user.start("test", "-j", "2", str(spec))
-    # the batch, two workers with their janitors and watchers, and what these ask
-    _wait_until(lambda: len(_processes(spec)) >= 9)
+    # the batch, two workers with their janitors and watchers, and a request; the healthcheck's has no words of ours
+    _wait_until(lambda: len(_processes(spec)) >= 8 and bool(sleeping(mark)))
     process.send_signal(number)
     process.communicate(timeout=30)
-    _wait_until(lambda: not _processes(spec))
+    _wait_until(lambda: not _processes(spec) and not sleeping(mark))
     _wait_until(lambda: not os.listdir(second_user.store / "containers"))
 
 
 def _wait_until(condition: object) -> None:
+    until = time.monotonic() + 120  # a busy machine has all the time that it needs; what never comes is a failure
     while not condition():  # type: ignore[operator]
+        assert time.monotonic() < until
         time.sleep(0.01)
 
 

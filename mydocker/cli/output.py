@@ -34,3 +34,5 @@ def name_memory_kill(outcome: Outcome) -> None:
     """A command that the kernel killed for its memory says nothing, and its 137 could be any kill's."""
     if outcome.oom_killed and outcome.signal:
         say("mydocker: out of memory: the container needed more than its memory limit")
+    elif outcome.killed_by:
+        say(f"mydocker: {outcome.killed_by}")

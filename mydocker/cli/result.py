@@ -83,6 +83,7 @@ def _line(
         "signal": outcome.signal if outcome else None,
         "timed_out": bool(outcome and outcome.timed_out),
         "oom_killed": bool(outcome and outcome.oom_killed),
+        "killed_by": (outcome.killed_by or None) if outcome else None,
         "wall": outcome.wall if outcome else None,
         "cpu": outcome.cpu if outcome else None,
         "max_rss": outcome.max_rss if outcome else None,

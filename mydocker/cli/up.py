@@ -90,6 +90,7 @@ def _summary(result: Result) -> str:
     else:
         how = f"killed by signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
         how = f"out of memory, {how}" if outcome.oom_killed else how
+        how = f"{how}, {outcome.killed_by}" if outcome.killed_by else how
     return f"{name}: {how} ({outcome.wall:.2f} s)"
 
 

@@ -98,7 +98,7 @@ def _run(view: View, program: bytes, timeout: float) -> dict[str, Any]:
     plan = view.plan
     process.import_ahead(plan)
     output, theirs = os.pipe()
-    doors = tuple(os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY) for cgroup in plan.cgroups)
+    doors = cgroups.open_doors(plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
     for kind in plan.namespaces:

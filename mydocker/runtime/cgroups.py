@@ -57,11 +57,23 @@ class Cgroups:
         """OUTCOME, after the container's end, with what its cgroups counted in place of what we measured."""
         peaks = [_number(cgroup, "memory.peak", "memory.max_usage_in_bytes") for cgroup in self.planned]
         times = [_cpu(cgroup) for cgroup in self.planned]
+        kills = max((oom_kills(cgroup.path) for cgroup in self.planned), default=0)
+        own = any(_has_met_its_limit(cgroup.path) for cgroup in self.planned)
+        if kills and not own and outcome.was_killed:
+            from mydocker.runtime.outer_memory import explain_kill
+
+            outcome = outcome.replace(killed_by=explain_kill(kills))
         return outcome.replace(
-            oom_killed=any(_oom_kills(cgroup) for cgroup in self.planned),
+            oom_killed=bool(kills) and own,
             max_rss=next((x for x in peaks if x is not None), outcome.max_rss),
             cpu=next((x for x in times if x is not None), outcome.cpu),
         )
+
+
+def open_doors(made: Iterable[Cgroup]) -> tuple[int, ...]:
+    """The open cgroup.procs of the cgroups MADE for a container, by which others than its first process join them."""
+    there = [cgroup for cgroup in made if not cgroup.optional or os.path.exists(cgroup.path)]
+    return tuple(os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for cgroup in there)
 
 
 def join(doors: Iterable[int]) -> None:
@@ -138,7 +150,7 @@ def _kill(path: str) -> None:
         return
     except OSError:
         pass
-    for line in _read(path, "cgroup.procs").split():
+    for line in read(path, "cgroup.procs").split():
         if line == "0":  # a process that our pid namespace does not show (cgroups(7)); kill(2) takes 0 for our group
             continue
         try:  # noqa: SIM105  # as everywhere in this room
@@ -147,7 +159,7 @@ def _kill(path: str) -> None:
             pass
 
 
-def _read(path: str, name: str) -> str:
+def read(path: str, name: str) -> str:
     """The text of a file of a cgroup; empty if this kernel has none of that name."""
     try:
         with open(f"{path}/{name}") as file:
@@ -157,7 +169,7 @@ def _read(path: str, name: str) -> str:
 
 
 def _number(cgroup: Cgroup, *names: str) -> int | None:
-    return next((int(text) for name in names if (text := _read(cgroup.path, name).strip()).isdigit()), None)
+    return next((int(text) for name in names if (text := read(cgroup.path, name).strip()).isdigit()), None)
 
 
 def _keyed(text: str, key: str) -> int:
@@ -165,13 +177,32 @@ def _keyed(text: str, key: str) -> int:
     return next((int(line.split()[1]) for line in text.splitlines() if line.split()[:1] == [key]), 0)
 
 
-def _oom_kills(cgroup: Cgroup) -> int:
-    return _keyed(_read(cgroup.path, "memory.events") or _read(cgroup.path, "memory.oom_control"), "oom_kill")
+def oom_kills(path: str) -> int:
+    """How many processes the kernel has killed for the memory limit of the cgroup at PATH."""
+    return _keyed(read(path, "memory.events") or read(path, "memory.oom_control"), "oom_kill")
+
+
+def _has_met_its_limit(path: str) -> bool:
+    """Whether the cgroup at PATH was short of memory itself. `oom_kill` counts its processes, for whoever's limit they
+    were killed; `oom` counts times that its own limit was met, in v2."""
+    if events := read(path, "memory.events"):
+        return _keyed(events, "oom") > 0
+    return was_full(path)
+
+
+def was_full(path: str) -> bool:
+    """Whether the cgroup at PATH, of v1, has used what its limit on memory, or on memory and swap, leaves it. New
+    kernels do not count that any more (memory.failcnt), and charge several pages at once."""
+    for kind in ("memory", "memory.memsw"):
+        used, limit = (read(path, f"{kind}.{name}_in_bytes").strip() for name in ("max_usage", "limit"))
+        if used.isdigit() and limit.isdigit() and int(used) >= int(limit) * 31 // 32:
+            return True
+    return False
 
 
 def _cpu(cgroup: Cgroup) -> float | None:
     """v2 counts in every cgroup; v1 where the controller cpuacct shares the hierarchy."""
     if cgroup.version == 2:
-        return _keyed(_read(cgroup.path, "cpu.stat"), "usage_usec") / 1e6
+        return _keyed(read(cgroup.path, "cpu.stat"), "usage_usec") / 1e6
     nanoseconds = _number(cgroup, "cpuacct.usage")
     return nanoseconds / 1e9 if nanoseconds is not None else None

@@ -60,12 +60,22 @@ def launch(
         janitor.attend(plan.run_dir, warded="pid" not in plan.namespaces) as attention,
         RunDirectory(plan.run_dir, image=plan.image_digest),
     ):
-        outcome = _without_orphans(plan, signals, attention, window)
+        outcome = _explained(_without_orphans(plan, signals, attention, window))
         if window:
             window.use(plan, outcome)
         if ended:
             ended()
         return outcome
+
+
+def _explained(outcome: Outcome) -> Outcome:
+    """OUTCOME, with who may have killed the container, if that was neither we nor its own memory limit."""
+    by_us = outcome.timed_out or outcome.stopped
+    if not outcome.was_killed or by_us or outcome.oom_killed or outcome.killed_by:
+        return outcome
+    from mydocker.runtime.outer_memory import explain_kill
+
+    return outcome.replace(killed_by=explain_kill())
 
 
 def _without_orphans(plan: LaunchPlan, signals: Signals, attention: Attention, window: Window | None) -> Outcome:
@@ -143,11 +153,7 @@ def _run(
             if isinstance(streams, StreamPipes):
                 streams.close_theirs()
             attention.answer_for(pid)
-            try:
-                _let_begin(plan, pid, *word)
-            except BaseException:
-                _abandon(pid, pidfd, lifeline or ())
-                raise
+            _begin_or_abandon(plan, pid, pidfd, word, lifeline or ())
             from mydocker.runtime.supervise import Started, watch  # here, for the child is at work meanwhile
 
             if lifeline:
@@ -172,6 +178,14 @@ def _clone(plan: LaunchPlan, handover: Handover) -> tuple[int, int]:
         become(plan, handover)
     os.close(handover.report)
     return pid, pidfd
+
+
+def _begin_or_abandon(plan: LaunchPlan, pid: int, pidfd: int, word: tuple[int, int], lifeline: tuple[int, ...]) -> None:
+    try:
+        _let_begin(plan, pid, *word)
+    except BaseException:
+        _abandon(pid, pidfd, lifeline)
+        raise
 
 
 def _let_begin(plan: LaunchPlan, pid: int, hearing: int, giving: int) -> None:

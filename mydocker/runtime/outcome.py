@@ -6,6 +6,7 @@ from mydocker.record import Record
 
 TIMED_OUT = 124
 SIGNAL_BASE = 128
+_SIGKILL = 9
 
 
 class Outcome(Record):
@@ -20,10 +21,16 @@ class Outcome(Record):
     signal: int | None = None
     timed_out: bool = False
     oom_killed: bool = False  # the kernel killed a process of it because its memory limit was reached
+    killed_by: str = ""  # who may have killed it from outside, in words, where that is known
     stopped: bool = False  # we were asked to end it, by a signal
     wall: float = 0.0
     cpu: float = 0.0
     max_rss: int = 0
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether SIGKILL has ended it, also where an init could only repeat that as an exit code."""
+        return self.signal == _SIGKILL or self.exit_code == SIGNAL_BASE + _SIGKILL
 
     @property
     def status(self) -> int:

@@ -8,6 +8,8 @@ from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.runtime.operations import Operation
 
+_OWN = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_SYMLINKS  # without the former, `/` would be the host's
+
 
 class Parameter(Operation):
     """Write `value` to the file of /proc/sys at the target. No symlink of the image can be on the way to it."""
@@ -16,7 +18,7 @@ class Parameter(Operation):
 
     def apply(self, root: int) -> None:
         try:
-            file = kernel.open_inside(root, self.target, os.O_WRONLY, resolve=kernel.RESOLVE_NO_SYMLINKS)
+            file = kernel.open_inside(root, self.target, os.O_WRONLY, resolve=_OWN)
             try:
                 os.write(file, self.value.encode(errors="surrogateescape"))
             finally:

@@ -189,6 +189,9 @@ def turn_into_command(
     kernel.close_all_but((0, 1, 2, root, attributes, *until_executed))
     kernel.close_on_exec_from(3)
     _set_attributes(plan, attributes)
+    kernel.prctl(
+        kernel.PR_SET_DUMPABLE, 0
+    )  # a healthcheck's command may run already, with the same rights from here on
     drop_privileges(plan, identity, syscall_filter, death_signal=death_signal)
     if plan.before:
         from mydocker.runtime.before import run_before

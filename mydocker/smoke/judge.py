@@ -168,7 +168,8 @@ def _actual(check: Check, value: Any, finding: Finding) -> str:
         return f"it was stopped after {finding.seconds:.2f} s" if value else "it ended by itself"
     if about == ("exit_code",):
         signal = finding.outcome.signal if finding.outcome else None
-        return f"{value}, killed by signal {signal}" if signal else str(value) + _why(finding)
+        by = f", {finding.outcome.killed_by}" if finding.outcome and finding.outcome.killed_by else ""
+        return f"{value}, killed by signal {signal}{by}" if signal else str(value) + by + _why(finding)
     if about == ("duration",):
         return f"{value:.3f} seconds"
     if about == ("max_memory",):

@@ -6,13 +6,14 @@ specification leaves open what a directory is like that no entry describes (imag
 
 from __future__ import annotations
 
+import functools
 import stat
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from lab import oci, trees
@@ -89,11 +90,13 @@ STACKS = st.lists(LAYERS, min_size=2, max_size=5).map(tuple)
 Stack = tuple[Change, ...]
 
 
+@functools.cache
 def samples(count: int) -> list[Stack]:
     """COUNT stacks, always the same ones, which have something of everything."""
     found: list[Stack] = []
+    unhurried = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is no failure
 
-    @settings(derandomize=True, database=None, max_examples=10 * count, phases=[Phase.generate])
+    @settings(derandomize=True, database=None, max_examples=10 * count, phases=[Phase.generate], **unhurried)
     @given(stack=STACKS)
     def collect(stack: Stack) -> None:
         found.append(stack)

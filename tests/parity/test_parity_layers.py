@@ -8,7 +8,7 @@ import pytest
 from lab import stacks, trees
 from peer import Peer
 
-SAMPLES = stacks.samples(4)
+COUNT = 4
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +16,9 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return trees.build(tmp_path_factory.mktemp("dump"))
 
 
-@pytest.mark.parametrize("number", range(len(SAMPLES)))
+@pytest.mark.parametrize("number", range(COUNT))
 def test_a_stack_of_layers(peer: Peer, dump: pathlib.Path, number: int) -> None:
     argv = ("/dump-tree", f"/{stacks.TOP}")
     done = peer.run("-v", f"{dump}:/dump-tree:ro", image=f"lab/stack{number}", argv=argv)
     assert (done.code, done.stderr) == (0, b"")
-    assert trees.parse(done.stdout) == stacks.result(SAMPLES[number])
+    assert trees.parse(done.stdout) == stacks.result(stacks.samples(COUNT)[number])
