@@ -121,6 +121,8 @@ BAD = (
     "image: a\nexpect: {stdout: {equals: x}}",
     "image: a\nexpect: {stdout: {and: []}}",
     "image: a\nexpect: {stdout: {gjson: {}}}",
+    "image: a\nexpect: {stdout: {gjson: {a: []}}}",
+    "image: a\nexpect: {stdout: {gjson: {a: [{b: 1}]}}}",
     "image: a\nexpect: {exit_code: {have-len: 3}}",
     "image: a\nexpect: {timed_out: {lt: 3}}",
     "image: a\nexpect: {files: {path: /x}}",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, Case, Failure, Finding, Result
-from mydocker.smoke.decisive import decisive_lines
+from mydocker.smoke.convert import InapplicableError
+from mydocker.smoke.decisive import decisive_lines, why_inapplicable
 from mydocker.smoke.limited import TookTooLongError, limited
 from mydocker.smoke.matching import describe, holds, outside, shown
 from mydocker.smoke.seen import seen, seen_actual, seen_expected, seen_name
@@ -89,6 +90,8 @@ def _failures(case: Case, check: Check, finding: Finding) -> list[Failure]:
             if not problem and holds(check.matcher, value):
                 return []
             actual = problem or _actual(check, value, finding)
+    except InapplicableError as error:
+        actual = why_inapplicable(error, value) if isinstance(value, str) else str(error)
     except TookTooLongError:
         raise UnjudgedError(f"{place}: {about}: it takes more than {LIMIT:g} s to look for {expected}") from None
     return [Failure(place=place, about=about, expected=expected, actual=actual)]

@@ -24,9 +24,11 @@ class Matcher(Record):
 
     text               equal, but for a last line end that WANT may leave out
     equal              WANT is the value
+    same               WANT is the scalar of JSON, compared as a number if WANT is one, as text if WANT is that
     called             WANT is one of its names: an owner has a name and a number
     contain-substring  WANT is in the text
-    contain-element    an element (of a text: a line) matches WANT, a Matcher; contain-elements: each of WANT has one
+    contain-element    an element (of a text: a line) matches WANT, a Matcher
+    contain-elements   each of WANT has an element of its own; each: the same, but not of a text's lines
     match-regexp       WANT, a pattern, is found in the text
     have-len, have-prefix, have-suffix, gt, ge, lt, le, semver-constraint
     not, and, or       WANT is a Matcher, or a tuple of them

@@ -38,6 +38,10 @@ Regular expressions are Python's, and `^` and `$` match at each line. A list of 
 What `within` waits for has come true when it is so once, be it at the first look. Of what is *not* to be, such as
 `"!error"` or `absent`, that may be soon; expect with it what comes last.
 """
+_INAPPLICABLE = """\
+A matcher that cannot be applied to a value fails, under `not` as well: `gjson` to what is not JSON or has no such path,
+`gt` to what is not a number, `semver-constraint` to what is not a version.
+"""
 _GLOBS = (
     "`changes` has, with `*`, `?` and `[a-z]` for what stays between two slashes, and `**` for any number of them:\n"
 )
@@ -52,6 +56,7 @@ def expect_reference() -> str:
             _PATTERNS,
             "A matcher is a mapping with one of these words, or several, which must all hold:\n",
             _table("matcher", "for", MATCHERS, is_matcher=True),
+            _INAPPLICABLE,
             "Each of `files` has:\n",
             _table("key", "takes", FILE),
             _GLOBS,

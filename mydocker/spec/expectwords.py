@@ -97,7 +97,7 @@ MATCHERS: Table = _table(
     ("equal", EVERYTHING, "It is this value; of a text, a last line end may be left out"),
     ("contain-substring", TEXTS, "This is in the text"),
     ("contain-element", TEXTS, "A line of the text, or an item of a JSON array, matches"),
-    ("contain-elements", TEXTS, "For each of these, there is one that matches"),
+    ("contain-elements", TEXTS, "For each of these, there is one that matches, and that none of the others takes"),
     ("match-regexp", TEXTS, "This regular expression is found in the text"),
     ("have-len", TEXTS, "So many characters, or items"),
     ("have-prefix", TEXTS, "The text begins with this"),
@@ -107,7 +107,9 @@ MATCHERS: Table = _table(
         "gjson",
         TEXTS,
         "The text is JSON, in which each of these paths, such as `items.0.name`, `items.#` (a "
-        "length) or `items.#.name` (a list), leads to what matches",
+        'length) or `items.#.name` (a list), leads to what matches. As in goss, `15` matches 15 and `"15"`, a text '
+        "matches the number or boolean that is written like it, and a list what contains these elements; `equal` "
+        "converts nothing",
     ),
     ("gt", NUMBERS, "It is a number, and more than this"),
     ("ge", NUMBERS, "At least this"),

@@ -33,7 +33,7 @@ OPERATORS = {  # of each kind of value
     **dict.fromkeys(("number", "exit", "duration", "size"), of_kind(MATCHERS, EVERYTHING, NUMBERS)),
     "boolean": of_kind(MATCHERS, EVERYTHING),
 }
-_CONSTRAINT = re.compile(r"(?:=|!=|>=|<=|>|<|~|\^)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?")
+_CONSTRAINT = re.compile(r"(?:=|!=|>=|<=|>|<|~|\^)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?", re.ASCII)
 _YAML_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}  # YAML 1.2, section 10.2
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
@@ -45,7 +45,8 @@ def read_matcher(node: Node, kind: str, reading: Reading) -> Matcher | None:
     if isinstance(node, Sequence):
         return _listed(node, kind, reading)
     value = read_value(node, kind, reading)
-    return None if value is None and kind != "json" else Matcher(op="text" if kind == "text" else "equal", want=value)
+    op = {"text": "text", "json": "same"}.get(kind, "equal")
+    return None if value is None and kind != "json" else Matcher(op=op, want=value)
 
 
 def read_texts(node: Node, reading: Reading) -> Iterator[tuple[Node, Matcher]]:
@@ -134,17 +135,16 @@ def _known(key: Scalar, operators: tuple[str, ...], reading: Reading) -> bool:
 
 
 def _listed(node: Sequence, kind: str, reading: Reading) -> Matcher | None:
-    """Patterns of a text; values of JSON, as they stand; of anything else, any one of these."""
+    """Patterns of a text; what there is among the items of a JSON array; of anything else, any one of these."""
     if not node.items:
-        reading.refuse(node, 'an empty list asserts nothing; write "" for no text at all')
+        more = "write {equal: []} for an empty list" if kind == "json" else 'write "" for no text at all'
+        reading.refuse(node, f"an empty list asserts nothing; {more}")
         return None
-    if kind == "json":
-        return Matcher(op="equal", want=_json_value(node, reading))
     read = read_pattern if kind == "text" else lambda item, reading: read_matcher(item, kind, reading)
     found = [read(item, reading) for item in node.items]
     if None in found:
         return None
-    return Matcher(op="and" if kind == "text" else "or", want=tuple(found))
+    return Matcher(op={"text": "and", "json": "each"}.get(kind, "or"), want=tuple(found))
 
 
 def _operator(key: Scalar, node: Node, kind: str, reading: Reading) -> Matcher | None:

@@ -115,6 +115,10 @@ def matcher_data(matcher: Matcher, kind: str) -> Any:
     op, want = matcher.op, matcher.want
     if op == "text":
         return {"equal": want}
+    if op == "same":
+        return want
+    if op == "each":
+        return [matcher_data(each, kind) for each in want]
     if op == "equal":
         return {"equal": _json(want)} if kind == "json" else _value(want, kind)
     if op in ORDER:

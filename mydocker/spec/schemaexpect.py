@@ -41,9 +41,10 @@ def _ref(kind: str) -> Schema:
 def _matcher(kind: str) -> Schema:
     """A value, a list of them, or a mapping of goss's words."""
     if kind == "json":
-        plain: Schema = {"type": ["string", "number", "boolean", "null", "array"]}
+        scalar: Schema = {"type": ["string", "number", "boolean", "null"]}
     else:
-        plain = {"anyOf": [_SCALAR, {"type": "array", "items": _ref(kind), "minItems": 1}]}
+        scalar = _SCALAR
+    plain = {"anyOf": [scalar, {"type": "array", "items": _ref(kind), "minItems": 1}]}
     words = {
         "type": "object",
         "properties": {op: _operand(op, kind) | {"description": MATCHERS[op].help} for op in OPERATORS[kind]},
