@@ -129,3 +129,33 @@ def test_how_long_is_waited(tmp_path: pathlib.Path, expect: str, within: float |
 
 def test_all_mistakes_come_at_once(tmp_path: pathlib.Path) -> None:
     assert len(_problems(tmp_path, "{stdout: [], stderr: {}, exit_code: x, files: [{path: y}, {}]}")) == 5
+
+
+@pytest.mark.parametrize("pattern", ["/^v[0-9]+$/", "!/^v$/", "/(a$|b$)/", "/^$/", "/a$", "ends with $", "/^$HOME$/"])
+def test_a_dollar_of_a_pattern(tmp_path: pathlib.Path, pattern: str) -> None:
+    """Where a pattern may stand, it needs no second one; a variable is still one."""
+    wherever = (
+        "stdout: ['{}']",
+        "stderr: {{not: ['{}']}}",
+        "http: {{http://x: {{body: ['{}'], headers: ['{}']}}}}",
+        "files: [{{path: /x, contents: ['{}']}}]",
+        "metadata: {{labels: {{a: ['{}']}}}}",
+    )
+    for text in wherever:
+        (tmp_path / "x.yaml").write_text(f"image: x\nexpect: {{{text.format(pattern, pattern)}}}\n")
+        [spec] = load_files([str(tmp_path / "x.yaml")], environ={"HOME": "/root"})
+        assert "$" in str(spec.expect) and "$HOME" not in str(spec.expect)
+    (tmp_path / "x.yaml").write_text("image: x\ncommand: [echo, 'a$']\n")
+    with pytest.raises(SpecError, match="without a variable"):
+        load_files([str(tmp_path / "x.yaml")], environ={})
+
+
+def test_the_examples_of_the_readme(tmp_path: pathlib.Path) -> None:
+    """Each block of YAML with an image is a spec file as it stands."""
+    text = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+    blocks = [block.partition("```")[0] for block in text.split("```yaml\n")[1:]]
+    blocks = [block for block in blocks if "image: " in block]
+    assert any("expect:" in block for block in blocks)
+    for block in blocks:
+        (tmp_path / "x.yaml").write_text(block)
+        load_files([str(tmp_path / "x.yaml")], environ={"HOME": "/root"})

@@ -26,6 +26,7 @@ OUTPUT = of_kind(EXPECT, "text")
 
 def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
     """The shape of `expect`; nothing in it is ignored, and what could never fail is an error."""
+    reading = reading.replace(bare_dollar=True)
     if not isinstance(node, Mapping) or not node.entries:
         reading.refuse(node, "want what is expected, such as 'exit_code: 0' or 'stdout: [welcome]'")
         return None

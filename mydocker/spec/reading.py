@@ -25,11 +25,15 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 
 
 class Reading(Record):
-    """`place` is the file's directory and its variables; `problems` grows. `source` is the file, if it is one."""
+    """`place` is the file's directory and its variables; `problems` grows. `source` is the file, if it is one.
+
+    `bare_dollar`: where regular expressions are written, a `$` that begins no variable is a dollar sign.
+    """
 
     place: Place
     problems: list[Problem]
     source: Source | None = None
+    bare_dollar: bool = False
 
     def refuse(self, node: Node, message: str) -> None:
         self.problems.append(node.problem(message))
@@ -52,7 +56,10 @@ class Reading(Record):
             if self.source is not None:
                 self.source.warnings.append(node.problem(f"variable {name} is not set, and so empty"))
 
-        found: str | None = self.attempt(node, lambda: interpolate(written, self.place.environ.get, unset=unset))
+        lookup = self.place.environ.get
+        found: str | None = self.attempt(
+            node, lambda: interpolate(written, lookup, unset=unset, bare_dollar=self.bare_dollar)
+        )
         return found or ""
 
     def word(self, node: Node, parse: Callable[[str, Place], Any]) -> Any:
