@@ -44,6 +44,7 @@ _EPILOG = (
 
 def test_command(argv: list[str]) -> int:
     """Run the cases that ARGV names; what the verdicts come to as an exit code."""
+    began = time.monotonic()
     with ExitStack() as files:
         try:
             options = _parser().parse_args(_with_seed(argv))
@@ -58,7 +59,7 @@ def test_command(argv: list[str]) -> int:
         if not cases:
             complain(MydockerError("there is nothing to test", hint="a folder's tests are its *.smoke.yaml files"))
             return NO_TESTS
-        return _run(cases, limits, reports, memory, options)
+        return _run(cases, limits, reports, memory, options, began=began)
 
 
 def _parser() -> Parser:
@@ -188,8 +189,16 @@ class _Screen:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
 
 
-def _run(cases: list[Case], limits: Limits, reports: Reports, memory: Memory, options: argparse.Namespace) -> int:
-    began = time.monotonic()
+def _run(
+    cases: list[Case],
+    limits: Limits,
+    reports: Reports,
+    memory: Memory,
+    options: argparse.Namespace,
+    *,
+    began: float,
+) -> int:
+    """BEGAN: when the command did, for the time that a summary gives is all the time that passed."""
     screen = _Screen(taken=any(report.path == "-" for report in reports.good))
     if options.shuffle is not None:
         import random

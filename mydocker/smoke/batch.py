@@ -80,10 +80,10 @@ class Batch:
 
     def _begin_more(self) -> None:
         while self.schedule.waiting and self.stopped:
-            _, (case, attempt) = self.schedule.waiting.popitem(last=False)
+            case, attempt = self.schedule.drop()
             verdict, reason = ERROR if self.ending else SKIPPED, f"not run: {self.stopped}"
             self._conclude(Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1))
-        self.schedule.seen = {run.case.key: run.seen for run in self.running.values()}
+        self.schedule.see({run.case.number: run.seen for run in self.running.values()})
         for result in self.schedule.hopeless():
             self._conclude(result)
         for case, attempt in self.schedule.take(places=self.places - self._taken()):
