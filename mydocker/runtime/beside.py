@@ -68,7 +68,10 @@ class Beside:
         if data:
             return None
         self.close()
-        facts: dict[str, Any] = json.loads(self.raw) if self.raw else {"problem": "it was killed"}
+        try:
+            facts: dict[str, Any] = json.loads(self.raw)
+        except ValueError:  # it was ended before or while it wrote
+            return {"problem": "it was killed"}
         return facts
 
     def close(self) -> None:

@@ -145,15 +145,13 @@ class Schedule:
             elif (blocker := self._blocker(number)) is not None:
                 self.parked.setdefault(blocker, []).append(number)
             else:
-                self.engaged[number] = [*self._below(number)]
+                self.engaged[number] = [each for each in self._below(number) if each not in self.results]
                 places -= 1
         return [self.waiting.pop(number) for number in (*ready, *self._services())]
 
     def _services(self) -> list[int]:
         """Those that cases which are engaged wait for, and that have what they need themselves."""
-        for number, below in self.engaged.items():
-            self.engaged[number] = [each for each in below if each in self.waiting]
-        wanted = dict.fromkeys(each for below in self.engaged.values() for each in below)
+        wanted = dict.fromkeys(each for below in self.engaged.values() for each in below if each in self.waiting)
         return [number for number in wanted if number in self.users and self._is_ready(number)]
 
     def _is_ready(self, number: int) -> bool:
@@ -202,7 +200,7 @@ class Schedule:
         elif need.condition == COMPLETED:
             state = result.finding.outcome.status == 0
         else:
-            state = need.condition == STARTED
+            state = need.condition == STARTED and result.verdict != ERROR
         return True if state is False and not need.required else state
 
     def _running(self, need: Need, number: int) -> bool | None:

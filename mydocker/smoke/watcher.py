@@ -6,6 +6,7 @@ its own. Nothing is judged here.
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from functools import partial
@@ -19,7 +20,7 @@ from mydocker.smoke.facts import file_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, NoReturn
 
     from mydocker.runtime.beside import Beside
     from mydocker.runtime.window import View
@@ -45,18 +46,24 @@ class Watcher:
         self.answers: dict[str, Any] = {}
 
     def watch(self, view: View) -> None:
-        """Until the container has ended, or we are."""
+        """Until the container has ended, or we are. A defect is told: nothing more will be seen."""
+        self.tell({"watching": os.getpid()})
         try:
-            while True:
-                began = {"began": True} if view.has_begun() else {}
-                self._tell(began)  # before what may take long: from now on the batch's clock runs
-                health = self.health.facts if self.health else {}
-                self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | health | began)
-                self._ask(view)
-                self._ask_for_health(view)
-                self._hear()
+            self._watch(view)
         except ProcessLookupError:
-            return
+            self.tell({"watched": True})
+        except Exception as error:
+            self.tell({"watcher": f"the watcher of the container failed: {type(error).__name__}: {error}"})
+
+    def _watch(self, view: View) -> NoReturn:
+        while True:
+            began = {"began": True} if view.has_begun() else {}
+            self._tell(began)  # before what may take long: from now on the batch's clock runs
+            health = self.health.facts if self.health else {}
+            self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | health | began)
+            self._ask(view)
+            self._ask_for_health(view)
+            self._hear()
 
     def _tell(self, facts: Mapping[str, Any]) -> None:
         changed = {name: value for name, value in facts.items() if name not in self.told or self.told[name] != value}
