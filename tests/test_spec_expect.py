@@ -127,6 +127,78 @@ def test_how_long_is_waited(tmp_path: pathlib.Path, expect: str, within: float |
     assert spec.expect and spec.expect.within == within
 
 
+@pytest.mark.parametrize(
+    ("expect", "hint"),
+    [
+        ("duration: 5s", "no measurement is exactly 5s; write {lt: 5s}"),
+        ("duration: 5", "write {lt: 5}"),
+        ("duration: [5s]", "write {lt: 5s}"),
+        ("duration: {equal: 5s}", "write {lt: 5s}"),
+        ("duration: {not: 5s}", "write {lt: 5s}"),
+        ("duration: {or: [{lt: 1s}, 5s]}", "write {lt: 5s}"),
+        ("duration: soon", "duration 'soon'"),
+        ("duration: []", "an empty list"),
+        ("max_memory: 64m", "no measurement is exactly 64m; write {lt: 64m}"),
+        ("max_memory: {equal: 64m}", "write {lt: 64m}"),
+        ("logs: [ready]", "unknown key 'logs'; did you mean 'stdout'? (known: exit_code, timed_out, "),
+        ("output: x", "'stdout'"),
+        ("expectedOutput: x", "'stdout'"),
+        ("err: x", "'stderr'"),
+        ("expectedError: [x]", "'stderr'"),
+        ("status: 0", "'exit_code'"),
+        ("exit-status: 0", "'exit_code'"),
+        ("exitcode: 0", "'exit_code'"),
+        ("exitCode: 0", "'exit_code'"),
+        ("rc: 0", "'exit_code'"),
+        ("time: {lt: 5s}", "'duration'"),
+        ("memory: {lt: 5m}", "'max_memory'"),
+        ("timeout: 5s", "'timed_out'"),
+        ("wait: 5s", "'within'"),
+        ("file: [{path: /x}]", "'files'"),
+        ("port: {80: listening}", "'ports'"),
+        ("processes: {x: running}", "'process'"),
+        ("urls: {http://x: {status: 200}}", "'http'"),
+        ("labels: {a: b}", "'metadata'"),
+        ("nonesuch_at_all: 1", "unknown key 'nonesuch_at_all' (known: exit_code, "),
+        ("http: {http://x: {code: 200}}", "'status'? (known: status, headers, body, method"),
+        ("http: {http://x: {status_code: 200}}", "'status'"),
+        ("http: {http://x: {content: [a]}}", "'body'"),
+        ("http: {http://x: {header: [a]}}", "'headers'"),
+        ("files: [{name: /x}]", "'path'"),
+        ("files: [{path: /x, permissions: '0644'}]", "'mode'"),
+        ("files: [{path: /x, contains: [a]}]", "'contents'"),
+        ("files: [{path: /x, checksum: a}]", "'sha256'"),
+        ("files: [{path: /x, shouldExist: true}]", "'exists'"),
+        ("files: [{path: /x, filetype: file}]", "'type'"),
+        ("changes: {allowed: [/x]}", "'only'"),
+        ("metadata: {environment: {A: b}}", "'env'"),
+        ("metadata: {ports: [80]}", "'exposed_ports'"),
+        ("metadata: {working_dir: /x}", "'workdir'"),
+        ("stdout: {contains: x}", "unknown matcher 'contains'; did you mean 'contain-substring'? (known: equal, "),
+        ("stdout: {includes: x}", "'contain-substring'"),
+        ("stdout: {matches: x}", "'match-regexp'"),
+        ("stdout: {regex: x}", "'match-regexp'"),
+        ("stdout: {equals: x}", "'equal'"),
+        ("stdout: {startswith: x}", "'have-prefix'"),
+        ("stdout: {starts_with: x}", "'have-prefix'"),
+        ("stdout: {endsWith: x}", "'have-suffix'"),
+        ("stdout: {length: 3}", "'have-len'"),
+        ("stdout: {jsonpath: {a: 1}}", "'gjson'"),
+        ("stdout: {version: '1'}", "'semver-constraint'"),
+        ("stdout: {have-patterns: [a]}", "'contain-elements'"),
+        ("exit_code: {max: 3}", "'le'"),
+        ("exit_code: {greater_than: 3}", "'gt'"),
+        ("exit_code: {'>=': 3}", "'ge'"),
+        ("exit_code: {any_of: [3]}", "'or'"),
+        ("exit_code: {is_not: 3}", "'not'"),
+    ],
+)
+def test_what_is_meant_by_words_of_others(tmp_path: pathlib.Path, expect: str, hint: str) -> None:
+    problems = [problem for problem in _problems(tmp_path, f"{{{expect}}}") if "a file needs its path" not in problem]
+    [problem] = [problem for problem in problems if "nothing is expected of the answer" not in problem]
+    assert (hint if " " in hint else f"did you mean {hint}?") in problem
+
+
 def test_all_mistakes_come_at_once(tmp_path: pathlib.Path) -> None:
     assert len(_problems(tmp_path, "{stdout: [], stderr: {}, exit_code: x, files: [{path: y}, {}]}")) == 5
 

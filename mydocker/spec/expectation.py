@@ -7,11 +7,11 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
 from mydocker.spec.expect import LIVE, PATIENCE, RUNNING, Check, Expect, Matcher, Request, checked
 from mydocker.spec.expectwords import CHANGES, EXPECT, FILE, FILE_TYPES, of_kind
-from mydocker.spec.later import nearest
 from mydocker.spec.matcher import read_matcher, read_texts
 from mydocker.spec.metadata import read_metadata
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null
-from mydocker.spec.reading import switch, unknown_key
+from mydocker.spec.reading import switch
+from mydocker.spec.synonyms import unknown_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Reque
         readers = {"ports": live.read_ports, "process": live.read_process, "http": live.read_http}
         yield from readers[key.text](node, reading)
     else:
-        reading.refuse(key, unknown_key(key.text, nearest(key.text, EXPECT)))
+        reading.refuse(key, unknown_word(key.text, EXPECT))
 
 
 def _text(node: Node, about: tuple[str, ...], reading: Reading) -> Iterator[Check]:
@@ -88,7 +88,7 @@ def _files(node: Node, reading: Reading) -> Iterator[Check]:
 
 def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
     """That it is there comes first, and is implied by any other check of it."""
-    members = reading.members(node, FILE)
+    members = reading.members(node, FILE, unknown=unknown_word)
     path = reading.word(members["path"], _path) if "path" in members else None
     if not path:
         if "path" not in members:
@@ -121,7 +121,7 @@ def _changes(node: Node, reading: Reading) -> Iterator[Check]:
     if not isinstance(node, Mapping) or not node.entries:
         reading.refuse(node, f"want a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
         return
-    for name, value in reading.members(node, CHANGES).items():
+    for name, value in reading.members(node, CHANGES, unknown=unknown_word).items():
         if not isinstance(value, Sequence) or (not value.items and name != "only"):
             reading.refuse(value, "want a list of patterns such as /tmp/**")
             continue

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 KINDS = {  # what a word takes
     "exit": "number, signal, list of these, matcher",
     "number": "number, list of these, matcher",
-    "duration": "time, list of these, matcher",
-    "size": "size, list of these, matcher",
+    "duration": "matcher of a time",
+    "size": "matcher of a size",
     "boolean": "`true`, `false`",
     "text": "text, list of patterns, matcher",
     "word": "text",

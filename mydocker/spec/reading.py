@@ -68,12 +68,16 @@ class Reading(Record):
         word = self.text(node)
         return self.attempt(node, lambda: parse(word, self.place)) if len(self.problems) == before else None
 
-    def members(self, node: Mapping, known: Iterable[str]) -> dict[str, Node]:
-        """The entries of a small mapping with fixed keys, but for those that are null. Unknown keys are refused."""
+    def members(
+        self, node: Mapping, known: Iterable[str], *, unknown: Callable[[str, tuple[str, ...]], str] | None = None
+    ) -> dict[str, Node]:
+        """The entries of a small mapping with fixed keys, but for those that are null. Unknown keys are refused, in the
+        words that UNKNOWN makes of the key and those that are known."""
         names, found = tuple(known), {}
         for key, value in node.entries:
             if key.text not in names:
-                self.refuse(key, unknown_key(key.text, nearest(key.text, names)))
+                message = unknown(key.text, names) if unknown else unknown_key(key.text, nearest(key.text, names))
+                self.refuse(key, message)
             elif not (isinstance(value, Scalar) and value.is_null):
                 found[key.text] = value
         return found

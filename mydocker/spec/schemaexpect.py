@@ -15,7 +15,7 @@ from mydocker.spec.expectwords import (
     REQUEST,
     STATES,
 )
-from mydocker.spec.matcher import LOGIC, OPERATORS
+from mydocker.spec.matcher import LOGIC, MEASURED, OPERATORS
 
 if TYPE_CHECKING:
     from typing import Any
@@ -49,6 +49,8 @@ def _matcher(kind: str) -> Schema:
         "type": "object",
         "properties": {op: _operand(op, kind) | {"description": MATCHERS[op].help} for op in OPERATORS[kind]},
     }
+    if kind in MEASURED:
+        return words | {"additionalProperties": False, "minProperties": 1}
     return {"anyOf": [plain, {**words, "additionalProperties": False, "minProperties": 1}]}
 
 

@@ -139,7 +139,7 @@ expect: {process: {a: running}}
 ---
 expect:
   exit_code: {not: {ge: 3}}
-  max_memory: 5
+  max_memory: {not: {gt: 5}}
   stdout:
     gjson: {a: "1", b: 1, c: 1.50, d: true, e: ~, f: [1, x, [~], {have-len: 1}], g: {equal: {h: [~, "true"]}}}
     not: {gjson: {i: {contain-element: {gt: 2}}, j: {contain-elements: [1, {have-len: 2}]}}}
