@@ -37,11 +37,16 @@ def decisive_lines(matcher: Matcher, text: str) -> str:
     return _listed(lines, [])
 
 
+def last_lines(text: str) -> str:
+    """The end of TEXT."""
+    return _EMPTY.get(text) or _listed(split_lines(text), [])
+
+
 def why_inapplicable(error: InapplicableError, text: str) -> str:
     """Why a matcher could not be applied to TEXT, with the end of that unless the error says it all."""
     if error.whole:
         return _cut(str(error))
-    return f"{error}:\n{_EMPTY.get(text) or _listed(split_lines(text), [])}"
+    return f"{error}:\n{last_lines(text)}"
 
 
 def _in_json(path: str, text: str) -> str:

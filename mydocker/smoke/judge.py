@@ -10,6 +10,7 @@ from mydocker.smoke.limited import TookTooLongError, limited
 from mydocker.smoke.matching import describe, holds, outside, shown
 from mydocker.smoke.seen import seen, seen_actual, seen_expected, seen_name
 from mydocker.spec.expect import LIVE, RUNNING, Check, complete
+from mydocker.spec.expectwords import EXEC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,6 +77,8 @@ def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
     earlier = {failure.about for failure in failures}
     if check.about[0] == "http" and seen(check, finding)[1]:
         return any(seen_name((*check.about[:2], part)) in earlier for part in ("status", "headers", "body"))
+    if check.about[0] == "exec" and seen(check, finding)[0] is None:
+        return any(_name((*check.about[:2], part, *check.about[3:])) in earlier for part in EXEC)
     if check.about[0] == "files" and check.about[2] != "exists":
         return _name((*check.about[:2], "exists")) in earlier
     return check.implied and "timed_out" in earlier

@@ -135,7 +135,12 @@ class Underway:
         for descriptor in (self.worker.stdout, self.worker.stderr):
             while self.hear(descriptor):
                 pass
-        return self._found(self.told.get("facts", {}))
+        return self._found(self._lasting_facts())
+
+    def _lasting_facts(self) -> dict[str, Any]:
+        """What is still a fact after its end: what was inspected then, and what commands have come to meanwhile."""
+        executed = {name: facts for name, facts in self.seen.items() if name.startswith("exec ")}
+        return {**executed, **self.told.get("facts", {})}
 
     def answer(self, *, keep: bool) -> None:
         """Let the worker go on."""
@@ -221,7 +226,7 @@ class Underway:
             os.close(self.watching)
         if self.word >= 0:  # it has never asked
             self.answer(keep=False)
-        finding = self._found(self.told.get("facts", {}))
+        finding = self._found(self._lasting_facts())
         if self.killed and not self.unjudged:
             self.unjudged = "its worker did not end when it was asked to, and was killed"
         if finding.outcome is None and not finding.problem:

@@ -15,6 +15,7 @@ from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.httpask import Asking
 from mydocker.runtime.processes import list_processes
+from mydocker.runtime.signals import signal
 from mydocker.runtime.sockets import listening
 from mydocker.smoke.facts import file_facts
 
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.beside import Beside
     from mydocker.runtime.window import View
+    from mydocker.smoke.execs import Execs
     from mydocker.smoke.health import Health
     from mydocker.spec.container import ContainerSpec
 
 INTERVAL = 0.05  # seconds between two looks
+ENDING = 0.2  # seconds from the end of a container's other processes to that of its first
+KILLED = 128 + signal.SIGKILL
 LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has taken so far, up to that
 
 
@@ -44,6 +48,14 @@ class Watcher:
         self.due = dict.fromkeys(self.requests, 0.0)
         self.asking: dict[int, tuple[Asking | Beside, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
         self.answers: dict[str, Any] = {}
+        self.execs = self._commands()
+
+    def _commands(self) -> Execs | None:
+        if not self.spec.expect or not self.spec.expect.commands:
+            return None
+        from mydocker.smoke.execs import Execs
+
+        return Execs(self.spec.expect)
 
     def watch(self, view: View) -> None:
         """Until the container has ended, or we are. A defect is told: nothing more will be seen."""
@@ -60,9 +72,12 @@ class Watcher:
             began = {"began": True} if view.has_begun() else {}
             self._tell(began)  # before what may take long: from now on the batch's clock runs
             health = self.health.facts if self.health else {}
-            self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | health | began)
+            execs = self.execs.facts if self.execs else {}
+            self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | execs | health | began)
             self._ask(view)
             self._ask_for_health(view)
+            if began:
+                self._execute(view)
             self._hear()
 
     def _tell(self, facts: Mapping[str, Any]) -> None:
@@ -106,6 +121,25 @@ class Watcher:
                 self.health.give_up(error.message)
                 return
             self.asking[test.descriptor] = (test, self.health.take)
+
+    def _execute(self, view: View) -> None:
+        """Begin the next command, if one is due."""
+        if self.execs and self.execs.due <= time.monotonic():
+            started = self.execs.start(view)
+            if started:
+                number, command = started
+                self.asking[command.descriptor] = (command, partial(self._executed, view, number))
+
+    def _executed(self, view: View, number: int, facts: dict[str, Any]) -> None:
+        """Take what came of a command, unless it was killed since the container ends: PID 1 ends after all others have
+        been killed (pid_namespaces(7))."""
+        assert self.execs
+        if facts.get("exit_code") == KILLED:
+            ended = select.poll()
+            ended.register(view.process, select.POLLIN)
+            if ended.poll(ENDING * 1000):
+                raise ProcessLookupError
+        self.execs.take(number, facts)
 
     def _hear(self) -> None:
         """Take the answers that come before the next look, which the first of them hastens.

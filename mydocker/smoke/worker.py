@@ -168,7 +168,8 @@ def _run(
     plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ)
     if spec.image and spec.expect and spec.expect.of("metadata"):
         _tell(finding, {"metadata": _metadata(spec.image, spec, environ)})
-    health = _health(spec, environ) if role.health else None
+    wants_health = role.health or bool(spec.expect and spec.expect.of("health"))
+    health = _health(spec, environ) if wants_health else None
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = role.service or bool(spec.expect and spec.expect.within)

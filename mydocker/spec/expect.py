@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mydocker.spec.node import Node
 
-RUNNING = ("ports", "http", "process")  # what is there only while the container runs
+RUNNING = ("ports", "http", "process", "health", "exec")  # what is there only while the container runs
 LIVE = ("stdout", "stderr", "files", *RUNNING)  # what can be judged meanwhile
 PATIENCE = 10.0  # seconds, where something of RUNNING is expected and `within` is not said
 
@@ -74,6 +74,13 @@ class Request(Record):
     password: str = ""
 
 
+class Command(Record):
+    """What is executed inside a container while that runs. `timeout`: seconds, after which it is killed."""
+
+    argv: tuple[str, ...]
+    timeout: float = 10.0
+
+
 class Expect(Record):
     """All that is expected of one container. `within`: seconds in which what is LIVE must come to be so, while it
     runs; it is ended then."""
@@ -81,6 +88,7 @@ class Expect(Record):
     checks: tuple[Check, ...] = ()
     within: float | None = None
     requests: tuple[Request, ...] = ()
+    commands: tuple[Command, ...] = ()  # those of `exec`: a check is about ("exec", its number, what of it, its name)
 
     def of(self, *about: str) -> tuple[Check, ...]:
         """The checks whose subject begins with ABOUT."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
-from mydocker.spec.expect import LIVE, PATIENCE, RUNNING, Check, Expect, Matcher, Request, checked
+from mydocker.spec.expect import LIVE, PATIENCE, RUNNING, Check, Command, Expect, Matcher, Request, checked
 from mydocker.spec.expectwords import CHANGES, EXPECT, FILE, FILE_TYPES, of_kind
 from mydocker.spec.matcher import read_matcher, read_texts
 from mydocker.spec.metadata import read_metadata
@@ -32,6 +32,7 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
         return None
     checks: list[Check] = []
     requests: list[Request] = []
+    commands: list[Command] = []
     within = None
     for key, value in node.entries:
         if is_null(value) and key.text in EXPECT:
@@ -42,14 +43,15 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
             for found in _checks(key, value, reading):
                 checks += [found] if isinstance(found, Check) else []
                 requests += [found] if isinstance(found, Request) else []
+                commands += [found] if isinstance(found, Command) else []
     if within and not any(check.about[0] in LIVE for check in checks):
         reading.refuse(node, f"within waits for {', '.join(LIVE)}, and nothing is said of these")
     if within is None and any(check.about[0] in RUNNING for check in checks):
         within = PATIENCE
-    return Expect(checks=tuple(checks), within=within, requests=tuple(requests))
+    return Expect(checks=tuple(checks), within=within, requests=tuple(requests), commands=tuple(commands))
 
 
-def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Request]:
+def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Request | Command]:
     if key.text in PLAIN:
         yield from checked(node, (key.text,), read_matcher(node, PLAIN[key.text], reading))
     elif key.text in OUTPUT:
@@ -61,10 +63,11 @@ def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Reque
     elif key.text == "metadata":
         yield from read_metadata(node, reading)
     elif key.text in RUNNING:
-        from mydocker.spec import live
+        from mydocker.spec import inner, live
 
-        readers: dict[str, Callable[[Node, Reading], Iterator[Check | Request]]]
+        readers: dict[str, Callable[[Node, Reading], Iterator[Check | Request | Command]]]
         readers = {"ports": live.read_ports, "process": live.read_process, "http": live.read_http}
+        readers |= {"health": inner.read_health, "exec": inner.read_exec}
         yield from readers[key.text](node, reading)
     else:
         reading.refuse(key, unknown_word(key.text, EXPECT))

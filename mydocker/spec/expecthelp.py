@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec.expectwords import ANSWER, CHANGES, EXPECT, FILE, MATCHERS, METADATA, REQUEST, STATES
+from mydocker.spec.expectwords import ANSWER, CHANGES, EXEC, EXPECT, FILE, MATCHERS, METADATA, REQUEST, STATES
 
 if TYPE_CHECKING:
     from mydocker.spec.expectwords import Table
@@ -28,6 +28,9 @@ KINDS = {  # what a word takes
     "members": "list",
     "headers": "list, or mapping",
     "files": "list of mappings",
+    "commands": "list of mappings",
+    "command": "list, or text",
+    "health": "text",
     "mapping": "mapping",
 }
 _PATTERNS = """\
@@ -41,6 +44,10 @@ What `within` waits for has come true when it is so once, be it at the first loo
 _INAPPLICABLE = """\
 A matcher that cannot be applied to a value fails, under `not` as well: `gjson` to what is not JSON or has no such path,
 `gt` to what is not a number, `semver-constraint` to what is not a version.
+"""
+_EXEC = """\
+A command whose expectations do not hold is executed again until they do, or `within` has passed; one whose expectations
+have held is not.
 """
 _GLOBS = (
     "`changes` has, with `*`, `?` and `[a-z]` for what stays between two slashes, and `**` for any number of them:\n"
@@ -61,6 +68,9 @@ def expect_reference() -> str:
             _table("key", "takes", FILE),
             _GLOBS,
             _table("key", "takes", CHANGES),
+            "Each of `exec` has:\n",
+            _table("key", "takes", EXEC),
+            _EXEC,
             "`metadata` has:\n",
             _table("key", "takes", METADATA),
             f"Each of `ports`, such as 80, tcp:80 or udp6:53, {_states('ports', ', ip: [127.0.0.1]')}",

@@ -43,11 +43,17 @@ EXPECT: Table = _table(
     ("ports", "mapping", "Which ports it listens to while it runs"),
     ("http", "mapping", "What it answers, by URL"),
     ("process", "mapping", "Which programs run in it"),
+    ("health", "health", "`healthy` or `unhealthy`: what its healthcheck, or the image's, says"),
+    (
+        "exec",
+        "commands",
+        "Commands that are executed inside it while it runs, with its user and isolation, in their order",
+    ),
     (
         "within",
         "time",
-        "Look while it runs, until outputs, files, ports, answers and processes are as "
-        "expected, for at most this long; then stop it. 10s if ports, answers or processes are expected",
+        "Look while it runs, until outputs, files, ports, answers, processes, health and commands are as "
+        "expected, for at most this long; then stop it. 10s if more than outputs and files is expected",
     ),
 )
 FILE: Table = _table(
@@ -61,6 +67,16 @@ FILE: Table = _table(
     ("contents", "text", "What is in it"),
     ("sha256", "word", "The SHA-256 of what is in it, 64 hexadecimal digits"),
 )
+EXEC: Table = _table(
+    ("command", "command", "The program and its arguments; needed. A text is split as a shell would split it"),
+    ("exit_code", "exit", "What it ends with, 0 unless said"),
+    ("stdout", "text", "What it writes"),
+    ("stderr", "text", "The same of standard error"),
+    ("duration", "duration", "How long it runs, such as `{lt: 1s}`"),
+    ("timed_out", "boolean", "Whether its `timeout` ends it; false unless said"),
+    ("timeout", "time", "When it is killed; 10s unless said"),
+)
+HEALTH_STATES = ("healthy", "unhealthy")
 CHANGES: Table = _table(
     ("only", "globs", "Nothing has changed but these"),
     ("include", "some-glob", "Each of these has changed"),

@@ -7,9 +7,11 @@ from mydocker.spec.expect import LIVE
 from mydocker.spec.expectwords import (
     ANSWER,
     CHANGES,
+    EXEC,
     EXPECT,
     FILE,
     FILE_TYPES,
+    HEALTH_STATES,
     MATCHERS,
     METADATA,
     REQUEST,
@@ -82,6 +84,8 @@ _KINDS: dict[str, Schema] = {  # of words, but for those that are mappings of th
     "type": {"anyOf": [{"enum": [*FILE_TYPES]}, {"$ref": "#/$defs/variable"}]},
     "switch": _SWITCH,
     "time": _SCALAR,
+    "command": {"anyOf": [_SCALAR, {**_LIST, "minItems": 1}]},
+    "health": {"anyOf": [{"enum": [*HEALTH_STATES]}, {"$ref": "#/$defs/variable"}]},
     "globs": _LIST,
     "some-glob": {**_LIST, "minItems": 1},
     "no-glob": {**_LIST, "minItems": 1},
@@ -122,6 +126,7 @@ def expect_schema() -> Schema:
         ports=_states("ports", {"ip": {"anyOf": [_SCALAR, _LIST]}}),
         process=_states("process", {}),
         http=_http(),
+        exec={"type": "array", "items": _closed(_rows(EXEC), needs=("command",)), "minItems": 1},
     )
     waits = {"anyOf": [{"required": [name]} for name in LIVE]}
     return _closed(rows) | {"dependentSchemas": {"within": waits}}

@@ -138,6 +138,13 @@ expect:
 expect: {process: {a: running}}
 ---
 expect:
+  health: healthy
+  exec:
+  - {command: [app, --version], exit_code: [0, 1], stdout: ["2.", "!$$x"], stderr: "", duration: {lt: 5s}, timeout: 3s}
+  - {command: app "$$HOME"}
+  - {command: [a], timed_out: true}
+---
+expect:
   exit_code: {not: {ge: 3}}
   max_memory: {not: {gt: 5}}
   stdout:
