@@ -47,7 +47,8 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
     if within and not any(check.about[0] in LIVE for check in checks):
         reading.refuse(node, f"within waits for {', '.join(LIVE)}, and nothing is said of these")
     if within is None and any(check.about[0] in RUNNING for check in checks):
-        within = PATIENCE
+        longest = max((command.timeout for command in commands if command.timeout), default=0.0)
+        within = PATIENCE if longest <= PATIENCE else PATIENCE + longest
     return Expect(checks=tuple(checks), within=within, requests=tuple(requests), commands=tuple(commands))
 
 

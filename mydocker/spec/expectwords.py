@@ -53,7 +53,8 @@ EXPECT: Table = _table(
         "within",
         "time",
         "Look while it runs, until outputs, files, ports, answers, processes, health and commands are as "
-        "expected, for at most this long; then stop it. 10s if more than outputs and files is expected",
+        "expected, for at most this long; then stop it. 10s if more than outputs and files is expected, "
+        "and in addition the `timeout` of a command that may take longer",
     ),
 )
 FILE: Table = _table(
