@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,6 +53,7 @@ def _ask(url: str, ports: dict[int, int] | None = None, **options: Any) -> dict[
         ("/headers", "no answer: got more than 100 headers"),
         ("/line", "no answer: got more than 65536 bytes when reading status line"),
         ("/junk", "no answer: \x00"),
+        ("/broken", "no answer: it broke off after 4 bytes of its body"),
         ("/to/file:///etc/passwd", "a redirect to 'file:///etc/passwd'"),
         ("/to//to//to//to//to//to//to//to//to//to//to//to//to/x", "more than 10 redirects"),
         ("/to/http://127.0.0.1:1/", "no answer: Connection refused"),
@@ -63,6 +68,22 @@ def test_no_answer(port: int, path: str, problem: str) -> None:
 def test_a_body_is_read_up_to_a_limit(port: int) -> None:
     facts = _ask(f"http://127.0.0.1:{port}/endless", timeout=20.0)
     assert (facts["status"], facts["cut"], facts["body"]) == (200, True, "y" * BODY_LIMIT)
+
+
+def test_an_answer_may_be_read_late(port: int) -> None:
+    """By a watcher that was busy: what came in time is whole. One whose process was killed in the middle is none."""
+    for number, expected in ((0, 300_000), (signal.SIGALRM, 0), (signal.SIGKILL, 0)):
+        asking = Asking(Request(url=f"http://127.0.0.1:{port}/large", timeout=1.0), network=None, ports={})
+        poll = select.poll()
+        poll.register(asking.descriptor, select.POLLIN)
+        assert poll.poll(10_000) and asking.take() is None, "as much as a pipe holds is there"
+        time.sleep(1.1)
+        os.kill(asking.pid, number)
+        facts = None
+        while facts is None:
+            facts = asking.take()
+        assert len(facts.get("body", "")) == expected
+        assert expected or facts == {"problem": "no answer within 1 s"}
 
 
 def test_bytes_and_names_of_headers(port: int) -> None:

@@ -98,7 +98,7 @@ REFUSED = [
     (_server("dep", healthcheck="{test: sleep 60, interval: 200ms, timeout: 300ms, retries: 1}"),
      "{dep: {condition: service_healthy}}", "ERROR", "which is not healthy (no end within 0.3 s)"),
     (_server("dep", healthcheck="{test: 'true'}", cap_add="[SYS_PTRACE]"),
-     "{dep: {condition: service_healthy}}", "ERROR", "which is not healthy (no healthcheck is run in a container that"),
+     "{dep: {condition: service_healthy}}", "ERROR", "which is not healthy (no command is executed in a container"),
     (_server("dep"), "{dep: {condition: service_healthy}}", "ERROR", "which did not begin"),
 ]  # fmt: skip  # a table reads best with a case on a line
 

@@ -136,6 +136,27 @@ def test_interpolation(text: str, value: str) -> None:
     assert interpolate(text, VARIABLES.get) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$", "$"),
+        ("/^v[0-9]+$/", "/^v[0-9]+$/"),
+        ("^(a$|b$)$", "^(a$|b$)$"),
+        ("^$V$", "^v$"),
+        ("${V}$", "v$"),
+        ("a$$/", "a$/"),
+        ("$$$", "$$"),
+        ("$$V$", "$V$"),
+        (r"$\n", r"$\n"),
+        ("$5 $[a] $é", "$5 $[a] $é"),
+        ("${U:-^a$}$", "^a$$"),
+        ("${U:-^$V$}", "^v$"),
+    ],
+)
+def test_a_dollar_that_begins_no_variable(text: str, value: str) -> None:
+    assert interpolate(text, VARIABLES.get, bare_dollar=True) == value
+
+
 def test_who_asks_is_told_of_what_nobody_sets() -> None:
     told: list[str] = []
     interpolate("$V ${E} ${U:-d} ${U-} ${V:-$N} ${U+x} $$W", VARIABLES.get, unset=told.append)
@@ -177,6 +198,7 @@ def test_interpolation_refused(text: str, message: str) -> None:
 def test_any_text_of_variables_is_a_value_or_our_error(text: str) -> None:
     for read in (
         lambda: interpolate(text, VARIABLES.get),
+        lambda: interpolate(text, VARIABLES.get, bare_dollar=True),
         lambda: parse_dotenv(text, origin="x", lookup=VARIABLES.get),
     ):
         try:

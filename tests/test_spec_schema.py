@@ -13,7 +13,7 @@ from lab.command import command
 from lab.documents import EVERYTHING
 
 from mydocker.errors import SpecError
-from mydocker.spec.expectwords import ANSWER, CHANGES, EXPECT, FILE, MATCHERS, METADATA, REQUEST
+from mydocker.spec.expectwords import ANSWER, CHANGES, EXEC, EXPECT, FILE, MATCHERS, METADATA, REQUEST
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.help import reference
 from mydocker.spec.load import load_files
@@ -121,8 +121,13 @@ BAD = (
     "image: a\nexpect: {stdout: {equals: x}}",
     "image: a\nexpect: {stdout: {and: []}}",
     "image: a\nexpect: {stdout: {gjson: {}}}",
+    "image: a\nexpect: {stdout: {gjson: {a: []}}}",
+    "image: a\nexpect: {stdout: {gjson: {a: [{b: 1}]}}}",
     "image: a\nexpect: {exit_code: {have-len: 3}}",
     "image: a\nexpect: {timed_out: {lt: 3}}",
+    "image: a\nexpect: {duration: 5s}",
+    "image: a\nexpect: {max_memory: [64m]}",
+    "image: a\nexpect: {duration: {equal: 5s}}",
     "image: a\nexpect: {files: {path: /x}}",
     "image: a\nexpect: {files: [{exists: true}]}",
     "image: a\nexpect: {files: [{path: /x, type: folder}]}",
@@ -136,6 +141,12 @@ BAD = (
     "image: a\nexpect: {process: {nginx: {run: true}}}",
     "image: a\nexpect: {http: {'http://a/': {}}}",
     "image: a\nexpect: {within: 5s}",
+    "image: a\nexpect: {health: well}",
+    "image: a\nexpect: {exec: []}",
+    "image: a\nexpect: {exec: [{stdout: a}]}",
+    "image: a\nexpect: {exec: [{command: a, status: 0}]}",
+    "image: a\nexpect: {exec: [{command: []}]}",
+    "image: a\nexpect: {exec: {command: a}}",
     "image: a\nexpect: {within: 5s, exit_code: 0}",
     "image: ~",
     "extends: ~",
@@ -186,6 +197,6 @@ def test_the_reference_of_the_readme_is_that_of_the_table() -> None:
     assert text.split("<!-- reference -->\n")[1].split("<!-- end of reference -->")[0] == reference()
     for field in FIELDS:
         assert f"| `{field.key}` |" in reference()
-    for table in (EXPECT, FILE, CHANGES, METADATA, ANSWER, REQUEST, MATCHERS):
+    for table in (EXPECT, EXEC, FILE, CHANGES, METADATA, ANSWER, REQUEST, MATCHERS):
         for word in table:
             assert f"| `{word}` |" in reference()

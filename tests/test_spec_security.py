@@ -179,7 +179,7 @@ def test_a_wrong_profile(members: object, message: str) -> None:
     assert message in caught.value.message
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000, b" " * (5 << 20)])
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000, b" " * (5 << 20), b'{"comment": NaN}'])
 def test_no_json(raw: bytes) -> None:
     with pytest.raises(UsageError, match="seccomp profile here: "):
         parse_profile(raw, "here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from contextlib import ExitStack
@@ -11,12 +12,12 @@ from mydocker.cli import onfailure
 from mydocker.cli.output import complain, say
 from mydocker.cli.parser import Parser
 from mydocker.cli.supply import add_supply, supplied
-from mydocker.errors import MydockerError, SpecError, UsageError
+from mydocker.errors import MydockerError, SpecError, UsageError, refused_by_host
 from mydocker.image.lockfile import NAME
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
-from mydocker.smoke.case import Case, Result
+from mydocker.smoke.case import ERROR, Case, Result
 from mydocker.smoke.collect import collect
 from mydocker.smoke.report import FORMATS, Report, Reports, parse_target
 from mydocker.smoke.schedule import with_needed
@@ -28,6 +29,7 @@ from mydocker.spec.profiles import active_profiles
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+    from typing import IO
 
 USAGE = 2
 NO_TESTS = 5
@@ -44,6 +46,7 @@ _EPILOG = (
 
 def test_command(argv: list[str]) -> int:
     """Run the cases that ARGV names; what the verdicts come to as an exit code."""
+    began = time.monotonic()
     with ExitStack() as files:
         try:
             options = _parser().parse_args(_with_seed(argv))
@@ -56,9 +59,10 @@ def test_command(argv: list[str]) -> int:
             complain(error)
             return USAGE
         if not cases:
+            reports.finish([], seconds=time.monotonic() - began)
             complain(MydockerError("there is nothing to test", hint="a folder's tests are its *.smoke.yaml files"))
             return NO_TESTS
-        return _run(cases, limits, reports, memory, options)
+        return _run(cases, limits, reports, memory, options, began=began)
 
 
 def _parser() -> Parser:
@@ -155,18 +159,32 @@ def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
 
 def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
     """Opened before anything runs, so that a wrong path costs no time. They are UTF-8, whatever a terminal has."""
-    reports = []
-    for word in words:
-        format, path = parse_target(word)
+    targets = [(word, *parse_target(word)) for word in words]
+    for word, _, path in targets:
         if path == "-" and sys.stdout is None:
             raise UsageError(f"cannot write the report {word}: standard output is closed")
-        target = sys.stdout.fileno() if path == "-" else path
+    reports: list[Report] = []
+    made: list[str] = []
+    for _, format, path in targets:
+        is_new = path != "-" and not os.path.lexists(path)
         try:
-            file = open(target, "w", encoding="utf-8", errors="backslashreplace", closefd=path != "-")  # noqa: SIM115
+            # not yet emptied: another one may turn out to be wrong
+            file = _opened(path)
         except OSError as error:
+            for each in made:
+                os.unlink(each)
             raise UsageError(f"cannot write the report {path}: {error.strerror}") from None
+        made += [path] if is_new else []
         reports.append(Report(format, files.enter_context(file), path=path))
+    for report in reports:
+        if stat.S_ISREG(os.fstat(report.file.fileno()).st_mode) and report.path != "-":
+            report.file.truncate(0)
     return reports
+
+
+def _opened(path: str) -> IO[str]:
+    target, mode = (sys.stdout.fileno(), "w") if path == "-" else (path, "a")
+    return open(target, mode, encoding="utf-8", errors="backslashreplace", closefd=path != "-")
 
 
 class _Screen:
@@ -188,8 +206,16 @@ class _Screen:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
 
 
-def _run(cases: list[Case], limits: Limits, reports: Reports, memory: Memory, options: argparse.Namespace) -> int:
-    began = time.monotonic()
+def _run(
+    cases: list[Case],
+    limits: Limits,
+    reports: Reports,
+    memory: Memory,
+    options: argparse.Namespace,
+    *,
+    began: float,
+) -> int:
+    """BEGAN: when the command did, for the time that a summary gives is all the time that passed."""
     screen = _Screen(taken=any(report.path == "-" for report in reports.good))
     if options.shuffle is not None:
         import random
@@ -198,7 +224,7 @@ def _run(cases: list[Case], limits: Limits, reports: Reports, memory: Memory, op
         say(f"mydocker: run in the order of --shuffle={options.shuffle}")
     batch = Batch(cases, limits=limits, environ=os.environ)
     results: list[Result] = []
-    for result in _in_order(_told(batch.results(), reports)):
+    for result in _in_order(_told(_all_results(batch, cases), reports)):
         results.append(result)
         screen.show(*lines_of(result))
         if options.on_failure == onfailure.SHELL:
@@ -211,6 +237,23 @@ def _run(cases: list[Case], limits: Limits, reports: Reports, memory: Memory, op
     for trouble in troubles:
         complain(MydockerError(trouble))
     return exit_code(results, interrupted=batch.stopped == INTERRUPTED) or (UNWRITTEN if troubles else 0)
+
+
+def _all_results(batch: Batch, cases: list[Case]) -> Iterator[Result]:
+    """One for each of CASES, whatever becomes of BATCH: if the host or a defect ends it, the rest say so, and what was
+    found before is reported."""
+    missing = {case.number: case for case in cases}
+    try:
+        for result in batch.results():
+            del missing[result.case.number]
+            yield result
+        return
+    except OSError as error:
+        why = refused_by_host(error).message
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    for case in missing.values():
+        yield Result(case=case, verdict=ERROR, reason=f"not run to its end: {why}", attempts=0)
 
 
 def _told(results: Iterator[Result], reports: Reports) -> Iterator[Result]:

@@ -51,9 +51,10 @@ class Asking:
         if data:
             return None
         self.close()
-        if not self.raw:
+        try:
+            facts: dict[str, Any] = json.loads(self.raw)
+        except ValueError:  # it was ended by its alarm, before or while it wrote
             return {"problem": f"no answer within {self.request.timeout:g} s"}
-        facts: dict[str, Any] = json.loads(self.raw)
         return facts
 
     def close(self) -> None:
@@ -70,6 +71,7 @@ def _work(request: Request, network: int | None, ports: Mapping[int, int], write
         settle(parent, (writer,) if network is None else (writer, network))  # SIGALRM now ends it, wherever it is
         signal.setitimer(signal.ITIMER_REAL, request.timeout)
         facts = json.dumps(_enter_and_ask(request, network, ports)).encode()
+        signal.setitimer(signal.ITIMER_REAL, 0)  # it has answered in time, whenever somebody reads it
         while facts:
             facts = facts[os.write(writer, facts) :]
     finally:
@@ -100,6 +102,8 @@ def _ask(request: Request, ports: Mapping[int, int]) -> dict[str, Any]:
             if answer.status == 303 or (answer.status < 303 and request.method == "POST"):  # RFC 9110, 15.4
                 request = request.replace(method="GET", body="")
         return {"problem": f"more than {REDIRECTS} redirects"}
+    except http.client.IncompleteRead as error:
+        return {"problem": f"no answer: it broke off after {len(error.partial)} bytes of its body"}
     except (OSError, http.client.HTTPException, ValueError) as error:
         return {"problem": f"no answer: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}"}
 
@@ -120,6 +124,8 @@ def _exchange(
     connection.request(request.method, target, body=request.body.encode() or None, headers=headers)
     answer = connection.getresponse()
     body = answer.read(BODY_LIMIT + 1)
+    if answer.length and len(body) <= BODY_LIMIT:  # what is left of Content-Length: read(n) does not mind an early end
+        raise http.client.IncompleteRead(body, answer.length)
     lines = [f"{_canonical(name)}: {value}" for name, value in answer.getheaders()]
     facts = {"status": answer.status, "headers": "\n".join(lines)}
     facts["body"] = body[:BODY_LIMIT].decode(errors="surrogateescape")

@@ -22,17 +22,29 @@ def listen(
     ADD takes what has been kept and what has come, and gives what to keep. UNTIL is of time.monotonic. Others may
     hold the pipe open for longer, and write on: that is nobody's.
     """
-    kept, ended, over = b"", os.pidfd_open(pid), False
+    [kept], over = listen_to_all(pid, (pipe,), add=add, until=until)
+    return kept, over
+
+
+def listen_to_all(
+    pid: int, pipes: tuple[int, ...], *, add: Callable[[bytes, bytes], bytes], until: float | None = None
+) -> tuple[list[bytes], bool]:
+    """The same of several PIPES, each by itself."""
+    kept, ended, over = dict.fromkeys(pipes, b""), os.pidfd_open(pid), False
     poll = select.poll()
-    for descriptor in (ended, pipe):
+    for descriptor in (ended, *pipes):
         poll.register(descriptor, select.POLLIN)
     while not over and (until is None or time.monotonic() < until):
         patience = None if until is None else max(0.0, until - time.monotonic()) * 1000 + 1
         ready = [descriptor for descriptor, _ in poll.poll(patience)]
-        data = os.read(pipe, _WHOLE) if pipe in ready else b""
-        if pipe in ready and not data:
-            poll.unregister(pipe)
-        kept = add(kept, data)
-        over = ended in ready and len(data) < _WHOLE
+        most = 0
+        for pipe in pipes:
+            if pipe in ready:
+                data = os.read(pipe, _WHOLE)
+                if not data:
+                    poll.unregister(pipe)
+                kept[pipe] = add(kept[pipe], data)
+                most = max(most, len(data))
+        over = ended in ready and most < _WHOLE
     os.close(ended)
-    return kept, over
+    return [*kept.values()], over

@@ -80,7 +80,7 @@ def write_etc(plan: LaunchPlan) -> None:
     _write(plan, "hostname", f"{plan.hostname}\n")
     resolvers = _host_file("/etc/resolv.conf")
     if plan.dns:
-        kept = [line for line in resolvers.splitlines() if not line.lstrip().startswith("nameserver")]
+        kept = [line for line in resolvers.removesuffix("\n").split("\n") if not line.lstrip().startswith("nameserver")]
         resolvers = "\n".join([*kept, *(f"nameserver {address}" for address in plan.dns), ""])
     _write(plan, "resolv.conf", resolvers)
 

@@ -68,6 +68,7 @@ class Window:
         self.ours, theirs = socket.socketpair()
         self.theirs = [theirs]
         self.watcher = 0
+        self.dismissed: Callable[[], None] | None = None
         self.kinds: tuple[str, ...] = ("mount",)  # the namespaces that are handed out
 
     def __enter__(self) -> Window:
@@ -82,12 +83,16 @@ class Window:
         for channel in self.theirs:
             channel.close()
 
-    def set_watcher(self, plan: LaunchPlan, watch: Callable[[View], None]) -> None:
+    def set_watcher(
+        self, plan: LaunchPlan, watch: Callable[[View], None], *, dismissed: Callable[[], None] | None = None
+    ) -> None:
         """Before the launch: have a process of our own that calls `watch`, which need not end, once there is a view.
+        `dismissed` is called before it is killed.
 
         It has descriptors of its own, and is in the user namespace of a rootless container, and so has its ids and its
         rights over what it owns. It is gone before `use` looks.
         """
+        self.dismissed = dismissed
         ours, theirs = socket.socketpair()
         self.theirs.append(theirs)
         self.kinds += tuple(kind for kind in _own_kinds(plan) if kind not in self.kinds)
@@ -112,6 +117,8 @@ class Window:
 
     def _dismiss(self) -> None:
         if self.watcher:
+            if self.dismissed:
+                self.dismissed()
             os.kill(self.watcher, signal.SIGKILL)
             os.waitpid(self.watcher, 0)
             self.watcher = 0

@@ -13,7 +13,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.signals import send, signal
 from mydocker.smoke import fresh
 from mydocker.smoke.case import Case
-from mydocker.smoke.underway import INSIST, Underway
+from mydocker.smoke.underway import INSIST, LAST_RESORT, Underway
 from mydocker.smoke.worker import Worker, work
 
 if TYPE_CHECKING:
@@ -73,11 +73,12 @@ def _end(run: Underway) -> None:
     ended = select.poll()
     ended.register(run.worker.pidfd, select.POLLIN)
     try:
-        send(run.worker.pidfd, signal.SIGINT)
+        run.end_within(LAST_RESORT)
+        run.insist()
         while not ended.poll(INSIST * 1000):
             for descriptor in run.heard:
                 run.hear(descriptor)
-            send(run.worker.pidfd, signal.SIGINT)
+            run.insist()
     except BaseException:
         send(run.worker.pidfd, signal.SIGKILL)  # its janitor ends the container
         raise

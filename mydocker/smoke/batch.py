@@ -11,16 +11,18 @@ import os
 import select
 import time
 from collections import deque
+from contextlib import suppress
 from functools import partial
 
+from mydocker.errors import HostError, refused_by_host
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.signals import STOPPING, Signals, send, signal
-from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Result, Span
+from mydocker.smoke.case import ERROR, FAILED, SKIPPED, Case, Finding, Result, Span
 from mydocker.smoke.crew import Crew
 from mydocker.smoke.judge import judge
 from mydocker.smoke.schedule import Schedule
-from mydocker.smoke.underway import INSIST, Underway
-from mydocker.smoke.worker import Role
+from mydocker.smoke.underway import INSIST, LAST_RESORT, Underway
+from mydocker.smoke.worker import Role, is_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 INTERRUPTED = "interrupted"
 DESCRIPTORS = 8  # of ours for a container, at most
 KEPT_BACK = 32  # descriptors for all else
+PROCESSES = 7  # ours for a container, at most (worker, janitor, watcher, its PID 1), and a few for what runs in it
+WAIT, WAITS = 0.05, 20  # seconds, and how often, until the host has room again for what has ended
 
 
 class Limits(Record):
@@ -52,6 +56,7 @@ class Batch:
         self.places = max(1, min(limits.jobs, _room() - self.schedule.services))  # which come on top
         self.crew = Crew({case.number: case.spec for case in cases}, environ=environ, keep=limits.keep)
         self.running: dict[int, Underway] = {}  # by pidfd
+        self.waits = WAITS  # how often a case may still be put back that cannot begin though nothing else runs
         self.spans: dict[int, list[Span]] = {}  # by the number of the case
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
@@ -80,10 +85,10 @@ class Batch:
 
     def _begin_more(self) -> None:
         while self.schedule.waiting and self.stopped:
-            _, (case, attempt) = self.schedule.waiting.popitem(last=False)
+            case, attempt = self.schedule.drop()
             verdict, reason = ERROR if self.ending else SKIPPED, f"not run: {self.stopped}"
             self._conclude(Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1))
-        self.schedule.seen = {run.case.key: run.seen for run in self.running.values()}
+        self.schedule.see({run.case.number: run.seen for run in self.running.values()})
         for result in self.schedule.hopeless():
             self._conclude(result)
         for case, attempt in self.schedule.take(places=self.places - self._taken()):
@@ -99,11 +104,48 @@ class Batch:
     def _begin(self, case: Case, attempt: int) -> None:
         service = self.schedule.is_service(case)
         role = Role(service=service, health=self.schedule.wants_health(case))
-        worker = self.crew.start(case.number, role=role)
+        try:
+            worker = self.crew.start(case.number, role=role)
+        except OSError as error:
+            finding = Finding(problem=refused_by_host(error).message, kind=HostError.__name__)
+            if not (is_shortage(error) and self._try_again(case, attempt, alone=not self.running)):
+                self._conclude(Result(case=case, verdict=ERROR, reason=finding.problem, finding=finding))
+            return
         run = Underway(case, worker, attempt=attempt, slot=self._free_slot(service=service), service=service)
+        run.alone = not self.running
+        for other in self.running.values():
+            other.alone = False
         self.running[run.worker.pidfd] = run
         for descriptor in run.heard:
             self._on(descriptor, partial(self._hear, run, descriptor))
+
+    def _try_again(self, case: Case, attempt: int, *, alone: bool) -> bool:
+        return self._try_with_fewer(case, attempt, alone=alone) or self._wait_for_room(case, attempt)
+
+    def _try_with_fewer(self, case: Case, attempt: int, *, alone: bool) -> bool:
+        """Put CASE back, for which the host had no process or descriptor left, and have fewer at once from now on.
+
+        False if there can be no fewer: it was ALONE, or no other but services runs, which go on.
+        """
+        self.crew.end()
+        mine = sum(not run.service for run in self.running.values())
+        if self.stopped or alone or (self.places == 1 and not mine):
+            return False
+        for run in self.running.values():
+            run.crowded = True
+        self.places = max(1, min(self.places - 1, mine // 2))  # so that some are left for what runs in the containers
+        self.schedule.take_back(case, attempt)
+        return True
+
+    def _wait_for_room(self, case: Case, attempt: int) -> bool:
+        """Put CASE back, which could not begin though nothing else runs, as long as processes that were killed may
+        still be counted; False once they have had their time."""
+        if self.running or self.stopped or not self.waits:
+            return False
+        self.waits -= 1
+        time.sleep(WAIT)
+        self.schedule.take_back(case, attempt)
+        return True
 
     def _release(self) -> None:
         for run in self.running.values():
@@ -138,8 +180,10 @@ class Batch:
             self._stop(f"the batch was over its {self.limits.timeout:g} s")
         elif self.ending:
             self._ask_to_end()
-        for run in self.running.values():
+        for run in [*self.running.values()]:
             run.watch()
+            if run.is_stuck():
+                self._end(run)
 
     def _left(self) -> float:
         return (self.limits.timeout or 0) - (time.monotonic() - self.began)
@@ -156,10 +200,16 @@ class Batch:
     def _hear(self, run: Underway, descriptor: int) -> None:
         if not run.hear(descriptor):
             self._forget(descriptor)
+        if run.watching >= 0 and run.watching not in self.actions:
+            self._on(run.watching, partial(self._end_of_watcher, run))
         if run.over:
             self._end(run)
         elif run.asks:
             run.answer(keep=not self.ending and self._is_lost(run))
+
+    def _end_of_watcher(self, run: Underway) -> None:
+        self._forget(run.watching)
+        run.end_of_watcher()
 
     def _is_lost(self, run: Underway) -> bool:
         """Whether this attempt has failed, and is the last."""
@@ -171,12 +221,14 @@ class Batch:
         return run.attempt <= run.case.spec.retries and not run.service and not self.stopped
 
     def _end(self, run: Underway) -> None:
-        for descriptor in run.heard:
+        for descriptor in (*run.heard, run.watching):
             self._forget(descriptor)
         del self.running[run.worker.pidfd]
         finding = run.conclude()
         self.crew.take_back(run.worker, reusable=run.has_told_all and not (run.asked or self.ending))
-        if why := self.stopped if self.ending else run.unjudged:
+        if finding.shortage and not run.asked and self._try_again(run.case, run.attempt, alone=run.alone):
+            return
+        if why := "; ".join(filter(None, [self.stopped if self.ending else "", run.unjudged])):
             result = Result(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
         else:
             result = judge(run.case, finding, attempts=run.attempt, live=run.live, stopped=run.asked)
@@ -185,6 +237,10 @@ class Batch:
         if result.verdict in (FAILED, ERROR) and self._has_tries_left(run):
             self.schedule.take_back(run.case, run.attempt + 1)
             return
+        if result.verdict in (FAILED, ERROR) and run.crowded and not run.asked and not self.stopped:
+            self.schedule.take_back(run.case, run.attempt)  # what it wanted to start, it may have had no process for
+            return
+        self.waits = WAITS
         self._conclude(result.replace(spans=tuple(spans)))
 
     def _take_signal(self, signals: Signals) -> None:
@@ -198,12 +254,28 @@ class Batch:
     def _ask_to_end(self) -> None:
         """The second time, the container is killed; a worker that has none yet ends the first time."""
         for run in self.running.values():
-            send(run.worker.pidfd, signal.SIGINT)
+            run.end_within(LAST_RESORT)
+            run.insist()
 
 
 def _room() -> int:
-    """How many containers there may be at once, so that we do not run out of descriptors (getrlimit(2))."""
-    return (os.sysconf("SC_OPEN_MAX") - KEPT_BACK) // DESCRIPTORS
+    """How many containers there may be at once, as far as descriptors and processes go (getrlimit(2))."""
+    room = (os.sysconf("SC_OPEN_MAX") - KEPT_BACK) // DESCRIPTORS
+    limit = os.sysconf("SC_CHILD_MAX")  # RLIMIT_NPROC, of which root has no need
+    if limit < 0 or os.geteuid() == 0:
+        return room
+    return min(room, (limit - _own_threads()) // PROCESSES)
+
+
+def _own_threads() -> int:
+    """How many threads of our user there are, which is what RLIMIT_NPROC counts."""
+    count = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError):  # it has ended
+                owner = os.stat(f"/proc/{name}").st_uid
+                count += os.stat(f"/proc/{name}/task").st_nlink - 2 if owner == os.getuid() else 0
+    return count
 
 
 def exit_code(results: Sequence[Result], *, interrupted: bool) -> int:

@@ -85,6 +85,7 @@ class Finding(Record):
     hint: str = ""
     kind: str = ""
     exit_code: int = 125
+    shortage: bool = False  # whether the host had no process or descriptor left for it
     stdout: str = ""
     stderr: str = ""
     cut: tuple[str, ...] = ()  # the outputs of which more came than is kept

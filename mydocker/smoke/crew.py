@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.janitor import Janitor
 from mydocker.runtime.signals import send, signal
-from mydocker.smoke.worker import Role, Worker, attempt, settle
+from mydocker.smoke.worker import Role, Worker, attempt, settle, tell_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,20 @@ if TYPE_CHECKING:
     from mydocker.spec.container import ContainerSpec
 
 _ORDER = 4096  # bytes, more than an order has
+STUCK = 1.0  # seconds that a process which was killed is waited for
+
+
+def _pipes(count: int) -> list[tuple[int, int]]:
+    """COUNT pipes, or none."""
+    made: list[tuple[int, int]] = []
+    try:
+        for _ in range(count):
+            made.append(os.pipe())
+    except OSError:
+        for descriptor in (each for pipe in made for each in pipe):
+            os.close(descriptor)
+        raise
+    return made
 
 
 class Crew:
@@ -40,10 +54,13 @@ class Crew:
         self.desks: dict[int, socket.socket] = {}  # where each takes its orders, by its pid
 
     def start(self, number: int, *, role: Role) -> Worker:
-        """Have the spec of that NUMBER run."""
+        """Have the spec of that NUMBER run. Raises OSError if there can be no worker for it."""
         pid, pidfd = self.idle.pop() if self.idle else self._hire()
-        pipes = [os.pipe() for _ in range(3)]
-        hearing, word = os.pipe() if self.keep else (-1, -1)
+        try:
+            *pipes, (hearing, word) = _pipes(4) if self.keep else [*_pipes(3), (-1, -1)]
+        except OSError:
+            self._dismiss(pid, pidfd)
+            raise
         sent = [writer for _, writer in pipes] + ([hearing] if self.keep else [])
         order = json.dumps({"number": number, "service": role.service, "health": role.health}).encode()
         with suppress(OSError):  # somebody has killed it: its pipes say so
@@ -68,23 +85,43 @@ class Crew:
             self._dismiss(worker.pid, worker.pidfd)
 
     def end(self) -> None:
-        """Dismiss those that are idle."""
-        while self.idle:
-            self._dismiss(*self.idle.pop())
+        """Dismiss those that are idle, so that their processes and descriptors are free."""
+        idle, self.idle = self.idle, []
+        for pid, _ in idle:
+            self.desks[pid].close()  # it ends, and its janitor before it
+        for pid, pidfd in idle:
+            self._dismiss(pid, pidfd, kill=False)
 
     def _hire(self) -> tuple[int, int]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._serve(theirs, parent)
-        theirs.close()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            raise
+        else:
+            if pid == 0:
+                self._serve(theirs, parent)
+        finally:
+            theirs.close()
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            ours.close()  # so that it ends
+            os.waitpid(pid, 0)
+            raise
         self.desks[pid] = ours
-        return pid, os.pidfd_open(pid)
+        return pid, pidfd
 
-    def _dismiss(self, pid: int, pidfd: int) -> None:
-        send(pidfd, signal.SIGKILL)  # it holds nothing any more
-        os.waitpid(pid, 0)
+    def _dismiss(self, pid: int, pidfd: int, *, kill: bool = True) -> None:
+        """It holds nothing any more. One that does not leave the kernel is not waited for: it ends when it does."""
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        if kill or not ended.poll(STUCK * 1000):
+            send(pidfd, signal.SIGKILL)
+        if ended.poll(STUCK * 1000):
+            os.waitpid(pid, 0)
         os.close(pidfd)
         self.desks.pop(pid).close()
 
@@ -98,20 +135,27 @@ class Crew:
             settle(parent)
             os.closerange(3, desk.fileno())  # the ends of pipes that are other workers'
             os.closerange(desk.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-            with ExitStack() as stack:
-                janitor = None
-                with suppress(OSError):  # no process for it: then each case tries to have its own, and says why not
-                    janitor = stack.enter_context(Janitor())
-                while True:
-                    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-                    order, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4, socket.MSG_CMSG_CLOEXEC)
-                    if not order:
-                        break
-                    self._carry_out(json.loads(order), janitor, *descriptors)
+            self._obey(desk)
         except KeyboardInterrupt:  # a signal for a case that had just ended
             pass
         finally:
             os._exit(0)
+
+    def _obey(self, desk: socket.socket) -> None:
+        """Run what is ordered, until nobody orders any more."""
+        with ExitStack() as stack:
+            try:
+                janitor = stack.enter_context(Janitor())
+            except OSError as error:
+                _, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4)
+                tell_refusal(descriptors[2], error)
+                return
+            while True:
+                signal.pthread_sigmask(signal.SIG_SETMASK, [])
+                order, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4, socket.MSG_CMSG_CLOEXEC)
+                if not order:
+                    break
+                self._carry_out(json.loads(order), janitor, *descriptors)
 
     def _carry_out(
         self, order: dict[str, int], janitor: Janitor | None, stdout: int, stderr: int, finding: int, hearing: int = -1

@@ -6,7 +6,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import VERDICTS, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
 
@@ -28,9 +28,19 @@ def as_data(result: Result) -> dict[str, Any]:
         "outcome": outcome,
         "stdout": clean(finding.stdout),
         "stderr": clean(finding.stderr),
+        "exec": [*_executed(result)],
         "again": clean(case.again),
         "kept": finding.kept or None,
     }
+
+
+def _executed(result: Result) -> Iterator[dict[str, Any]]:
+    """The commands of `exec`, and what came of each; nothing did where the container had ended before."""
+    expect = result.case.spec.expect
+    for number, command in enumerate(expect.commands if expect else ()):
+        facts = result.finding.facts.get(f"exec {number}", {})
+        came = {name: clean(value) if isinstance(value, str) else value for name, value in facts.items()}
+        yield {"command": [clean(word) for word in command.argv], **came}
 
 
 def counts(results: Sequence[Result]) -> dict[str, int]:

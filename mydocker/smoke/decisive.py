@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bisect
-import itertools
 import re
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.smoke.gjson import MISSING, find
+from mydocker.smoke.convert import InapplicableError
+from mydocker.smoke.gjson import find
+from mydocker.smoke.lines import line_starts, split_lines
 from mydocker.smoke.matching import holds, json_document, shown
 
 if TYPE_CHECKING:
@@ -22,32 +23,42 @@ def decisive_lines(matcher: Matcher, text: str) -> str:
     """At most about a dozen lines of TEXT, each with its number once there are several."""
     if text in _EMPTY:
         return _EMPTY[text]
-    lines = text.splitlines()
+    lines = split_lines(text)
     if matcher.op == "and":
         return decisive_lines(next(inner for inner in matcher.want if not holds(inner, text)), text)
     if matcher.op == "not":
         return _listed(lines, _guilty(matcher.want, lines, text))
     if matcher.op == "gjson":
-        return "\n".join(_in_json(path, inner, text) for path, inner in matcher.want)
+        return "\n".join(
+            _in_json(path, text) for path, inner in matcher.want if not holds(inner, find(json_document(text), path))
+        )
     if matcher.op == "text":
         return _difference(matcher.want, lines, text)
     return _listed(lines, [])
 
 
-def _in_json(path: str, matcher: Matcher, text: str) -> str:
-    """What is there in place of what MATCHER wants."""
-    try:
-        found = find(json_document(text), path)
-    except ValueError as error:
-        return f"no JSON, {error}:\n{_listed(text.splitlines(), [])}"
-    return f"{path}: nothing is there" if found is MISSING else f"{path}: {_cut(shown(found))}"
+def last_lines(text: str) -> str:
+    """The end of TEXT."""
+    return _EMPTY.get(text) or _listed(split_lines(text), [])
+
+
+def why_inapplicable(error: InapplicableError, text: str) -> str:
+    """Why a matcher could not be applied to TEXT, with the end of that unless the error says it all."""
+    if error.whole:
+        return _cut(str(error))
+    return f"{error}:\n{last_lines(text)}"
+
+
+def _in_json(path: str, text: str) -> str:
+    """What is at PATH, which is there."""
+    return f"{path}: {_cut(shown(find(json_document(text), path)))}"
 
 
 def _guilty(matcher: Matcher, lines: list[str], text: str) -> list[int]:
     """The numbers of the lines in which there is what MATCHER found; a pattern sees all of TEXT, as it did then."""
     if matcher.op != "match-regexp":
-        return [number for number, line in enumerate(lines) if holds(matcher, line)]
-    starts = [*itertools.accumulate(map(len, text.splitlines(keepends=True)), initial=0)]
+        return [number for number, line in enumerate(lines) if _is_guilty(matcher, line)]
+    starts = line_starts(text)
     found = re.finditer(matcher.want, text, re.MULTILINE)
     spans = (
         (bisect.bisect(starts, each.start()), bisect.bisect(starts, max(each.start(), each.end() - 1)))
@@ -56,9 +67,16 @@ def _guilty(matcher: Matcher, lines: list[str], text: str) -> list[int]:
     return sorted({number - 1 for first, last in spans for number in range(first, last + 1) if number <= len(lines)})
 
 
+def _is_guilty(matcher: Matcher, line: str) -> bool:
+    try:
+        return holds(matcher, line)
+    except InapplicableError:  # to one line of what it could be applied to as a whole
+        return False
+
+
 def _difference(want: str, lines: list[str], text: str) -> str:
     """From the first line that differs on."""
-    wanted = want.splitlines()
+    wanted = split_lines(want)
     common = min(len(wanted), len(lines))
     first = next((number for number in range(common) if wanted[number] != lines[number]), common)
     if first >= len(lines):

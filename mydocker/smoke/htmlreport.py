@@ -16,6 +16,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure, Result
 from mydocker.smoke.data import clean, counts
 from mydocker.smoke.htmlstyle import STYLE
+from mydocker.smoke.lines import split_lines
 from mydocker.smoke.textreport import plural, summary
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _title(result: Result) -> str:
 
 def _output(result: Result, name: str, *, shown: bool) -> str:
     """The end of an output; not what a failure has shown already as a whole."""
-    lines = getattr(result.finding, name).splitlines()
+    lines = split_lines(getattr(result.finding, name))
     if not lines or (shown and len(lines) == 1 and name in {failure.about for failure in result.failures}):
         return ""
     more = f", the last {LAST_LINES} of {len(lines)} lines" if len(lines) > LAST_LINES else ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, Case, Failure, Finding, Result
-from mydocker.smoke.decisive import decisive_lines
+from mydocker.smoke.convert import InapplicableError
+from mydocker.smoke.decisive import decisive_lines, why_inapplicable
 from mydocker.smoke.limited import TookTooLongError, limited
 from mydocker.smoke.matching import describe, holds, outside, shown
 from mydocker.smoke.seen import seen, seen_actual, seen_expected, seen_name
 from mydocker.spec.expect import LIVE, RUNNING, Check, complete
+from mydocker.spec.expectwords import EXEC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +77,8 @@ def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
     earlier = {failure.about for failure in failures}
     if check.about[0] == "http" and seen(check, finding)[1]:
         return any(seen_name((*check.about[:2], part)) in earlier for part in ("status", "headers", "body"))
+    if check.about[0] == "exec" and seen(check, finding)[0] is None:
+        return any(_name((*check.about[:2], part, *check.about[3:])) in earlier for part in EXEC)
     if check.about[0] == "files" and check.about[2] != "exists":
         return _name((*check.about[:2], "exists")) in earlier
     return check.implied and "timed_out" in earlier
@@ -89,6 +93,8 @@ def _failures(case: Case, check: Check, finding: Finding) -> list[Failure]:
             if not problem and holds(check.matcher, value):
                 return []
             actual = problem or _actual(check, value, finding)
+    except InapplicableError as error:
+        actual = why_inapplicable(error, value) if isinstance(value, str) else str(error)
     except TookTooLongError:
         raise UnjudgedError(f"{place}: {about}: it takes more than {LIMIT:g} s to look for {expected}") from None
     return [Failure(place=place, about=about, expected=expected, actual=actual)]

@@ -23,8 +23,10 @@ def junit(results: Sequence[Result], *, seconds: float) -> str:
     counts = _counts(results)
     del counts["skipped"]  # only suites have it
     top = ElementTree.Element("testsuites", {"name": "mydocker", **counts, "time": f"{seconds:.3f}"})
-    for file in dict.fromkeys(result.case.file for result in results):
-        within = [result for result in results if result.case.file == file]
+    suites: dict[str, list[Result]] = {}
+    for result in results:
+        suites.setdefault(result.case.file, []).append(result)
+    for file, within in suites.items():
         took = sum(result.finding.seconds for result in within)
         about = {"name": _text(file), "file": _text(file), **_counts(within), "time": f"{took:.3f}"}
         suite = ElementTree.SubElement(top, "testsuite", about)

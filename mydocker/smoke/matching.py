@@ -1,4 +1,8 @@
-"""Does a value match? And the same matcher in words, for a report. Nothing here raises: what cannot match does not."""
+"""Does a value match? And the same matcher in words, for a report.
+
+A matcher that cannot be applied to a value, such as `gjson` to what is not JSON or `gt` to a word, neither holds nor
+fails to hold: InapplicableError passes through `not`, `and` and `or`, as the errors of goss's matchers do.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,10 @@ import operator
 import re
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.smoke.convert import InapplicableError, as_list, as_number, as_text, is_same
 from mydocker.smoke.gjson import MISSING, find
 from mydocker.smoke.glob import matches_glob
-from mydocker.smoke.semver import satisfies
+from mydocker.smoke.semver import is_version, satisfies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,16 +30,14 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
     "le": operator.le,
 }
 _WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+_DIGITS = 4000  # of a whole number, at most: int() refuses more than 4300
 
 
 def holds(matcher: Matcher, value: Any) -> bool:
-    """Whether VALUE is what MATCHER wants."""
+    """Whether VALUE is what MATCHER wants. Raises InapplicableError if MATCHER cannot be applied to it."""
     op, want = matcher.op, matcher.want
-    if op in _LOGIC:
-        return _LOGIC[op](want, value)
     if op in _ORDER:
-        number = as_number(value)
-        return number is not None and _ORDER[op](number, want)
+        return _ORDER[op](as_number(value), want)
     return _RULES[op](want, value)
 
 
@@ -53,34 +56,67 @@ def _equal(want: Any, value: Any) -> bool:
     return bool(want == value)
 
 
-def _contains(want: str, value: Any) -> bool:
-    return isinstance(value, str) and want in value
+def _and(want: tuple[Matcher, ...], value: Any) -> bool:
+    """Every matcher is tried, so that one that cannot be applied is not hidden by an earlier one that does not hold."""
+    outcomes = [holds(matcher, value) for matcher in want]
+    return all(outcomes)
 
 
-def _has_element(want: Matcher, value: Any) -> bool:
-    return any(holds(want, element) for element in _elements(value))
+def _has_element(want: Matcher, value: Any, *, lines: bool = True) -> bool:
+    return _has_elements((want,), value, lines=lines)
 
 
-def _has_elements(want: tuple[Matcher, ...], value: Any) -> bool:
-    return all(_has_element(matcher, value) for matcher in want)
+def _has_elements(want: tuple[Matcher, ...], value: Any, *, lines: bool = True) -> bool:
+    """Whether each of WANT has an element of its own. An element to which a matcher cannot be applied is none of its;
+    but where nothing else is found, that it could not be applied is what is reported."""
+    elements = as_list(value, lines=lines)
+    trouble: InapplicableError | None = None
+    candidates: list[list[int]] = []
+    for matcher in want:
+        mine: list[int] = []
+        for number, element in enumerate(elements):
+            try:
+                mine += [number] if holds(matcher, element) else []
+            except InapplicableError as error:
+                trouble = error
+            if len(mine) == len(want):  # with so many, one is left for it whatever the others take
+                break
+        candidates.append(mine)
+    if _can_be_assigned(candidates):
+        return True
+    if trouble:
+        raise trouble
+    return False
 
 
-def _elements(value: Any) -> list[Any]:
-    if isinstance(value, str):
-        return value.splitlines()
-    return value if isinstance(value, list) else []
+def _can_be_assigned(candidates: list[list[int]]) -> bool:
+    """Whether each can have one of its CANDIDATES that no other has (a matching in a bipartite graph)."""
+    owners: dict[int, int] = {}
+
+    def assign(number: int, tried: set[int]) -> bool:
+        for element in candidates[number]:
+            if element not in tried:
+                tried.add(element)
+                if element not in owners or assign(owners[element], tried):
+                    owners[element] = number
+                    return True
+        return False
+
+    return all(assign(number, set()) for number in range(len(candidates)))
 
 
 def _has_length(want: float, value: Any) -> bool:
-    return isinstance(value, str | list | dict) and len(value) == want
-
-
-def _found(want: str, value: Any) -> bool:
-    return isinstance(value, str) and re.search(want, value, re.MULTILINE) is not None
+    if not isinstance(value, str | list | dict):
+        raise InapplicableError(f"{shown(value)} has no length")
+    return len(value) == want
 
 
 def _version(want: str, value: Any) -> bool:
-    return isinstance(value, str) and satisfies(value.strip(), want)
+    versions = value if isinstance(value, list) and value else [value]
+    for version in versions:
+        if not isinstance(version, str) or not is_version(version.strip()):
+            raise InapplicableError("not a version" if isinstance(value, str) else f"{shown(version)} is not a version")
+    return all(satisfies(version.strip(), want) for version in versions)
 
 
 def _gjson(want: tuple[tuple[str, Matcher], ...], value: Any) -> bool:
@@ -88,10 +124,22 @@ def _gjson(want: tuple[tuple[str, Matcher], ...], value: Any) -> bool:
     if isinstance(value, str):
         try:
             document = json_document(value)
-        except ValueError:
-            return False
-    found = [(find(document, path), matcher) for path, matcher in want]
-    return all(item is not MISSING and holds(matcher, item) for item, matcher in found)
+        except ValueError as error:
+            raise InapplicableError(f"no JSON, {error}") from None
+    elif not isinstance(value, list | dict):
+        raise InapplicableError(f"{shown(value)} has no members")
+    outcomes = [_at(document, path, matcher) for path, matcher in want]
+    return all(outcomes)
+
+
+def _at(document: Any, path: str, matcher: Matcher) -> bool:
+    found = find(document, path)
+    if found is MISSING:
+        raise InapplicableError(f"{path}: nothing is there", whole=True)
+    try:
+        return holds(matcher, found)
+    except InapplicableError as error:
+        raise InapplicableError(f"{path}: {error}", whole=True) from None
 
 
 @functools.lru_cache(maxsize=1)
@@ -101,9 +149,18 @@ def json_document(text: str) -> Any:
     Raises ValueError if it is none.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("too deep") from None
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) <= _DIGITS else float(digits)
+
+
+def _refuse_constant(name: str) -> Any:
+    """RFC 8259, section 6: numbers that are none, such as NaN, are not permitted."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def _globs(want: tuple[str, ...], value: list[str]) -> bool:
@@ -123,40 +180,28 @@ def _none(want: tuple[str, ...], value: list[str]) -> bool:
     return len(outside(want, value)) == len(value)
 
 
-_LOGIC: dict[str, Callable[[Any, Any], bool]] = {
-    "not": lambda want, value: not holds(want, value),
-    "and": lambda want, value: all(holds(matcher, value) for matcher in want),
-    "or": lambda want, value: any(holds(matcher, value) for matcher in want),
-}
 _RULES: dict[str, Callable[[Any, Any], bool]] = {
+    "not": lambda want, value: not holds(want, value),
+    "and": _and,
+    "or": lambda want, value: any(holds(matcher, value) for matcher in want),
     "text": _text,
     "equal": _equal,
+    "same": is_same,
     "called": lambda want, value: want in value,
-    "contain-substring": _contains,
+    "contain-substring": lambda want, value: want in as_text(value),
     "contain-element": _has_element,
     "contain-elements": _has_elements,
-    "match-regexp": _found,
+    "each": functools.partial(_has_elements, lines=False),
+    "match-regexp": lambda want, value: re.search(want, as_text(value), re.MULTILINE) is not None,
     "have-len": _has_length,
-    "have-prefix": lambda want, value: isinstance(value, str) and value.startswith(want),
-    "have-suffix": lambda want, value: isinstance(value, str) and value.removesuffix("\n").endswith(want),
+    "have-prefix": lambda want, value: as_text(value).startswith(want),
+    "have-suffix": lambda want, value: as_text(value).removesuffix("\n").endswith(want),
     "semver-constraint": _version,
     "gjson": _gjson,
     "globs": _globs,
     "some-glob": _some,
     "no-glob": _none,
 }
-
-
-def as_number(value: Any) -> float | None:
-    """VALUE as a number: one, or a text that is one."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return value
-    try:
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 def describe(matcher: Matcher) -> str:
@@ -183,13 +228,19 @@ def shown(value: Any) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
+def _each_phrase(want: tuple[Matcher, ...]) -> str:
+    return "elements that are " + ", ".join(describe(inner) for inner in want)
+
+
 _PHRASES: dict[str, Callable[[Any], str]] = {
     "text": lambda want: shown(want) if want else "nothing",
     "equal": shown,
+    "same": shown,
     "called": str,
     "contain-substring": lambda want: f"text with {shown(want)}",
     "contain-element": lambda want: f"an element that is {describe(want)}",
-    "contain-elements": lambda want: "elements that are " + ", ".join(describe(inner) for inner in want),
+    "contain-elements": _each_phrase,
+    "each": _each_phrase,
     "match-regexp": lambda want: f"a match of /{want}/",
     "have-len": lambda want: f"a length of {want}",
     "have-prefix": lambda want: f"text that begins with {shown(want)}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.smoke.lines import split_lines
 from mydocker.spec.expect import Check, Expect, Matcher
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def _can_be_written(text: str) -> bool:
 
 def _common_lines(name: str, texts: Sequence[str], remarks: list[str]) -> dict[str, Any]:
     """Lines that were there each time, as parts of the text."""
-    others = [{*text.splitlines()} for text in texts[1:]]
-    lines = texts[0].splitlines()
+    others = [{*split_lines(text)} for text in texts[1:]]
+    lines = split_lines(texts[0])
     common = [line for line in dict.fromkeys(lines) if line.strip() and all(line in other for other in others)]
     left = len({*lines} - {*common[:LINES]})
     remarks.append(

@@ -14,7 +14,7 @@ from mydocker.smoke.textreport import lines_of, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import TextIO
+    from typing import IO
 
 _PLACE = re.compile(r"(.*?):(\d+)(?::\d+)?", re.DOTALL)
 
@@ -92,7 +92,7 @@ FORMATS = (*WHOLE, "jsonl")
 class Report:
     """One report that goes to FILE, open for writing: `add` results as they come, `finish` when all are there."""
 
-    def __init__(self, format: str, file: TextIO, *, path: str) -> None:
+    def __init__(self, format: str, file: IO[str], *, path: str) -> None:
         self.format, self.file, self.path = format, file, path
 
     def add(self, result: Result) -> None:
@@ -126,10 +126,15 @@ class Reports:
             try:
                 write(report)
             except OSError as error:
-                self.good.remove(report)
-                self.troubles.append(f"cannot write the report {report.path}: {error.strerror}")
-                with suppress(OSError):  # once more, since closing it writes the rest
-                    report.file.close()
+                self._leave(report, error.strerror or str(error))
+            except Exception as error:  # a defect of one format must not take the others along
+                self._leave(report, f"{type(error).__name__}: {error}")
+
+    def _leave(self, report: Report, why: str) -> None:
+        self.good.remove(report)
+        self.troubles.append(f"cannot write the report {report.path}: {why}")
+        with suppress(OSError):  # once more, since closing it writes the rest
+            report.file.close()
 
 
 def parse_target(word: str) -> tuple[str, str]:

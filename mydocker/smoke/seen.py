@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.smoke.decisive import decisive_lines
+from mydocker.smoke.decisive import decisive_lines, last_lines
 from mydocker.smoke.matching import describe, shown
 from mydocker.spec.expectwords import STATES
 
@@ -18,8 +18,12 @@ LISTED = 10  # names, at most
 
 def seen(check: Check, finding: Finding) -> tuple[Any, str]:
     """(what CHECK compares, "") or (None, why there is nothing to compare)."""
-    kind, name, attribute = check.about[:3]
     facts = finding.facts
+    if check.about[0] == "health":
+        return facts.get("health"), "" if "health" in facts else _nothing(finding)
+    kind, name, attribute = check.about[:3]
+    if kind == "exec":
+        return _executed(facts.get(f"exec {name}"), attribute, finding)
     if kind == "http":
         return _answer(facts.get(f"http {name}"), attribute, finding)
     found = facts.get("ports" if kind == "ports" else "processes")
@@ -40,6 +44,18 @@ def _answer(facts: dict[str, Any] | None, attribute: str, finding: Finding) -> t
     return facts[attribute], "more than is looked at" if cut else ""
 
 
+def _executed(facts: dict[str, Any] | None, attribute: str, finding: Finding) -> tuple[Any, str]:
+    """Of a command that was executed inside."""
+    if facts is None:
+        return None, "the container has ended" if finding.outcome else "it has not ended yet"
+    if "problem" in facts:
+        return None, facts["problem"]
+    values = {**facts, "duration": facts["seconds"], "timed_out": facts["exit_code"] is None}
+    if attribute == "exit_code" and values["timed_out"]:
+        return None, "it did not end before its timeout"
+    return values[attribute], "more output than is kept" if attribute in facts["cut"] else ""
+
+
 def _nothing(finding: Finding) -> str:
     return "the container has ended" if finding.outcome else "nothing was seen yet"
 
@@ -53,6 +69,10 @@ def _addresses(ports: dict[str, list[str]], name: str) -> list[str]:
 
 def seen_name(about: tuple[str, ...]) -> str:
     """What a check is about, to people."""
+    if about[0] == "health":
+        return "health"
+    if about[0] == "exec":
+        return f"{about[2]} of {about[3]}"
     kind, name, attribute = about[:3]
     if attribute in STATES.get(kind, ()):
         return name if kind == "ports" else f"process {name}"
@@ -61,7 +81,13 @@ def seen_name(about: tuple[str, ...]) -> str:
 
 def seen_expected(check: Check) -> str:
     """What is wanted, in words."""
+    if check.about[0] == "health":
+        return str(check.matcher.want)
     kind, _, attribute = check.about[:3]
+    if kind == "exec" and attribute == "timed_out":
+        return "a timeout" if check.matcher.want else "an end before its timeout"
+    if kind == "exec" and attribute == "duration":
+        return f"{describe(check.matcher)} seconds"
     if kind in STATES and attribute in STATES[kind] and check.matcher.op == "equal":
         yes, no = STATES[kind]
         return yes if check.matcher.want else no
@@ -70,7 +96,12 @@ def seen_expected(check: Check) -> str:
 
 def seen_actual(check: Check, value: Any, finding: Finding) -> str:
     """What there was instead."""
+    if check.about[0] == "health":
+        said = finding.facts.get("health said")
+        return f"{value}: {said}" if said else str(value)
     kind, name, attribute = check.about[:3]
+    if kind == "exec":
+        return _came_of(check, value, finding.facts[f"exec {name}"])
     if kind == "http":
         return decisive_lines(check.matcher, value) if attribute in ("headers", "body") else shown(value)
     if kind == "process":
@@ -81,6 +112,19 @@ def seen_actual(check: Check, value: Any, finding: Finding) -> str:
     if value:
         return f"listening on {_listed(_addresses(finding.facts['ports'], name))}"
     return f"closed; listening: {_listed(sorted(finding.facts['ports']))}"
+
+
+def _came_of(check: Check, value: Any, facts: dict[str, Any]) -> str:
+    """Of a command: with what it wrote, where that is not what is compared."""
+    attribute = check.about[2]
+    if attribute in ("stdout", "stderr"):
+        return decisive_lines(check.matcher, value)
+    if attribute == "duration":
+        return f"{value:.3f} seconds"
+    ended = f"it was killed after {facts['seconds']:.2f} s" if value else "it ended by itself"
+    first = ended if attribute == "timed_out" else str(value)
+    wrote = [f"{name}: {last_lines(facts[name])}" for name in ("stdout", "stderr") if facts[name].strip()]
+    return "\n".join([first, *wrote])
 
 
 def _listed(names: list[str]) -> str:

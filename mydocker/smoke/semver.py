@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 
-_VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?")
-_CONSTRAINT = re.compile(r"(=|!=|>=|<=|>|<|~|\^)?\s*(v?\d[0-9A-Za-z.+-]*)")
+_VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
+_CONSTRAINT = re.compile(r"(=|!=|>=|<=|>|<|~|\^)?\s*(v?\d[0-9A-Za-z.+-]*)", re.ASCII)
 _LENGTH = 255  # of any version (Semantic Versioning 2.0.0, FAQ); int() refuses thousands of digits
 _Key = tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]
+
+
+def is_version(text: str) -> bool:
+    """Whether TEXT is a version at all."""
+    return _key(text) is not None
 
 
 def satisfies(version: str, constraint: str) -> bool:

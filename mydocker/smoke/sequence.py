@@ -86,7 +86,7 @@ class Sequence:
 
     def _round(self, services: Services) -> Iterator[Result]:
         """What can be done now, or else the news that come."""
-        self.schedule.seen = {key: run.seen for key, run in services.running.items()}
+        self.schedule.see({run.case.number: run.seen for run in services.running.values()})
         for refused in self.schedule.hopeless():
             yield Result(spec=refused.case.spec, error=LaunchError(refused.reason))
         begun = False

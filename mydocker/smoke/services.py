@@ -10,7 +10,7 @@ import select
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.signals import send, signal
-from mydocker.smoke.underway import Underway
+from mydocker.smoke.underway import CLEARING, Underway
 from mydocker.smoke.worker import Role, start
 
 if TYPE_CHECKING:
@@ -43,13 +43,17 @@ class Services:
         for run in self.running.values():
             poll.register(run.worker.pidfd, select.POLLIN)
             poll.register(run.worker.finding, select.POLLIN)
+            if run.watching >= 0 and not run.unjudged:
+                poll.register(run.watching, select.POLLIN)
         ready = {descriptor for descriptor, _ in poll.poll()}
         for key, run in [*self.running.items()]:
             if run.worker.finding in ready:
                 run.hear(run.worker.finding)
+            if run.watching in ready and not run.over:
+                run.end_of_watcher()
             if run.worker.pidfd in ready:
                 del self.running[key]
-                yield run.case, run.finish()
+                yield run.case, _found(run)
 
     def stop(self, key: tuple[str, str]) -> Finding:
         """Ask it to end, and wait for that; its worker kills it if it takes longer than its grace."""
@@ -58,11 +62,19 @@ class Services:
         poll = select.poll()
         poll.register(run.worker.pidfd, select.POLLIN)
         try:
-            poll.poll()
+            if not poll.poll((run.case.spec.stop_grace_period + CLEARING) * 1000):
+                send(run.worker.pidfd, signal.SIGKILL)  # it is stopped, perhaps
+                run.killed = True
         except BaseException:
             send(run.worker.pidfd, signal.SIGKILL)  # its janitor ends the container
             raise
         finally:
             del self.running[key]
-            finding = run.finish()
+            finding = _found(run)
         return finding
+
+
+def _found(run: Underway) -> Finding:
+    """What came of RUN, which has ended; of one that could not be watched to its end, why."""
+    finding = run.finish()
+    return finding.replace(outcome=None, problem=run.unjudged) if run.unjudged else finding

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure, Result
+from mydocker.smoke.lines import split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ def _failure(failure: Failure) -> Iterator[str]:
 def _block(head: str, text: str) -> Iterator[str]:
     """TEXT beside its head, each further line below the first."""
     indent = 6 if head else 4
-    for number, line in enumerate(text.splitlines() or [""]):
+    for number, line in enumerate(split_lines(text) or [""]):
         left = head if number == 0 else ""
         yield (" " * indent + left.ljust(10 if head else 0) + printable(line)).rstrip()
 
@@ -50,7 +51,7 @@ def _block(head: str, text: str) -> Iterator[str]:
 def _outputs(result: Result) -> Iterator[str]:
     """The ends of both outputs, but for one that a failure has shown already."""
     for name in ("stdout", "stderr"):
-        lines = getattr(result.finding, name).splitlines()
+        lines = split_lines(getattr(result.finding, name))
         if lines and name not in {failure.about for failure in result.failures}:
             more = f" (the last {LAST_LINES} lines of {len(lines)})" if len(lines) > LAST_LINES else ""
             yield f"    {name}{more}:"

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 KEPT = 8 << 20  # bytes of each output
 INSIST = 0.1  # seconds after which a container that was asked to end is asked again, and so killed (supervise.py)
+LAST_RESORT = 3.0  # seconds after which a worker that a batch which is ended has asked to end is killed
+CLEARING = 60.0  # the same for one whose container has been seen to, which may have much to look at and clear away
+STUCK = 2.0  # seconds after which one that was killed and does not end, in the kernel, is waited for no more
 COURTESY = 1.0  # seconds between asking a container whose expectations hold to end, and killing it
-TOLD = ("problem", "hint", "kind", "exit_code", "kept", "not_kept")  # by a worker, of a Finding
+TOLD = ("problem", "hint", "kind", "exit_code", "shortage", "kept", "not_kept")  # by a worker, of a Finding
 _CHUNK = 1 << 16
 
 
@@ -42,11 +45,16 @@ class Underway:
     ) -> None:
         self.case, self.worker, self.attempt, self.slot, self.kept = case, worker, attempt, slot, kept
         self.service, self.held = service, service
+        self.alone = True  # whether nothing else ran meanwhile
+        self.crowded = False  # whether the host had no process or descriptor left meanwhile
         self.asked = False  # to end
+        self.kill_at: float | None = None  # when its worker is killed, if it has not ended by then
+        self.killed = False
         self.began = time.monotonic()
         pipes = (worker.stdout, worker.stderr, worker.finding)
         self.heard = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}
         self.word = worker.word
+        self.watching = -1  # a pidfd of the watcher, once there is one
         self.cut: list[int] = []
         self.within = case.spec.expect.within if case.spec.expect else None
         self.due: float | None = None  # when the time is over; then, when to insist
@@ -87,6 +95,25 @@ class Underway:
                 continue
             self.seen.update(told.pop("seen", {}))
             self.told.update(told)
+        if "watcher" in self.told and not self.unjudged:
+            self._give_up(self.told["watcher"])
+        if watcher := self.told.pop("watching", 0):
+            try:
+                self.watching = os.pidfd_open(watcher)
+            except OSError:  # it has ended already, or there is no descriptor left
+                self.end_of_watcher()
+
+    def end_of_watcher(self) -> None:
+        """The worker says before that it is not needed any more; else somebody has killed it."""
+        while self.hear(self.worker.finding):
+            pass
+        if "watched" not in self.told and not self.unjudged and not self.over:
+            self._give_up("the watcher of the container was killed")
+
+    def _give_up(self, why: str) -> None:
+        """Nothing more will be seen of it; who waits for it, as for a service, is not to wait for ever."""
+        self.unjudged, self.live, self.held = why, (), False
+        self._ask_to_end()
 
     @property
     def asks(self) -> bool:
@@ -108,7 +135,12 @@ class Underway:
         for descriptor in (self.worker.stdout, self.worker.stderr):
             while self.hear(descriptor):
                 pass
-        return self._found(self.told.get("facts", {}))
+        return self._found(self._lasting_facts())
+
+    def _lasting_facts(self) -> dict[str, Any]:
+        """What is still a fact after its end: what was inspected then, and what commands have come to meanwhile."""
+        executed = {name: facts for name, facts in self.seen.items() if name.startswith("exec ")}
+        return {**executed, **self.told.get("facts", {})}
 
     def answer(self, *, keep: bool) -> None:
         """Let the worker go on."""
@@ -124,7 +156,7 @@ class Underway:
             return
         self.news = False
         if self.asked and self.patience() == 0:  # it did not end when it was asked to
-            send(self.worker.pidfd, signal.SIGINT)
+            self.insist()
             self.due = time.monotonic() + INSIST
         elif self.within is not None and self.live is None:
             self._judge()
@@ -155,9 +187,25 @@ class Underway:
         if self.within is None or self.live is not None:
             self._ask_to_end()
 
+    def insist(self) -> None:
+        """Ask it to end once more, the second time of which its container is killed; in the end kill the worker, which
+        may be stopped. Its janitor ends the container then."""
+        self.killed = self.kill_at is not None and time.monotonic() >= self.kill_at
+        send(self.worker.pidfd, signal.SIGKILL if self.killed else signal.SIGINT)
+
+    def is_stuck(self) -> bool:
+        """Whether its worker was killed and still holds its pipes, or somebody else does: it is waited for no more."""
+        return self.killed and self.kill_at is not None and time.monotonic() > self.kill_at + STUCK
+
+    def end_within(self, seconds: float) -> None:
+        """After SECONDS, `insist` kills its worker."""
+        until = time.monotonic() + seconds
+        self.kill_at = until if self.kill_at is None else min(until, self.kill_at)
+
     def _ask_to_end(self) -> None:
         if not self.held:
             self.asked = True
+            self.end_within(CLEARING)
             self.due = time.monotonic() + COURTESY
             send(self.worker.pidfd, signal.SIGTERM)
 
@@ -174,9 +222,13 @@ class Underway:
             while self.hear(descriptor):
                 pass
             os.close(descriptor)
+        if self.watching >= 0:
+            os.close(self.watching)
         if self.word >= 0:  # it has never asked
             self.answer(keep=False)
-        finding = self._found(self.told.get("facts", {}))
+        finding = self._found(self._lasting_facts())
+        if self.killed and not self.unjudged:
+            self.unjudged = "its worker did not end when it was asked to, and was killed"
         if finding.outcome is None and not finding.problem:
             return finding.replace(problem="worker was killed before it reported a result")
         return finding

@@ -6,6 +6,7 @@ its own. Nothing is judged here.
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from functools import partial
@@ -14,19 +15,23 @@ from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.httpask import Asking
 from mydocker.runtime.processes import list_processes
+from mydocker.runtime.signals import signal
 from mydocker.runtime.sockets import listening
 from mydocker.smoke.facts import file_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, NoReturn
 
     from mydocker.runtime.beside import Beside
     from mydocker.runtime.window import View
+    from mydocker.smoke.execs import Execs
     from mydocker.smoke.health import Health
     from mydocker.spec.container import ContainerSpec
 
 INTERVAL = 0.05  # seconds between two looks
+ENDING = 0.2  # seconds from the end of a container's other processes to that of its first
+KILLED = 128 + signal.SIGKILL
 LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has taken so far, up to that
 
 
@@ -43,20 +48,37 @@ class Watcher:
         self.due = dict.fromkeys(self.requests, 0.0)
         self.asking: dict[int, tuple[Asking | Beside, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
         self.answers: dict[str, Any] = {}
+        self.execs = self._commands()
+
+    def _commands(self) -> Execs | None:
+        if not self.spec.expect or not self.spec.expect.commands:
+            return None
+        from mydocker.smoke.execs import Execs
+
+        return Execs(self.spec.expect)
 
     def watch(self, view: View) -> None:
-        """Until the container has ended, or we are."""
+        """Until the container has ended, or we are. A defect is told: nothing more will be seen."""
+        self.tell({"watching": os.getpid()})
         try:
-            while True:
-                began = {"began": True} if view.has_begun() else {}
-                self._tell(began)  # before what may take long: from now on the batch's clock runs
-                health = self.health.facts if self.health else {}
-                self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | health | began)
-                self._ask(view)
-                self._ask_for_health(view)
-                self._hear()
+            self._watch(view)
         except ProcessLookupError:
-            return
+            self.tell({"watched": True})
+        except Exception as error:
+            self.tell({"watcher": f"the watcher of the container failed: {type(error).__name__}: {error}"})
+
+    def _watch(self, view: View) -> NoReturn:
+        while True:
+            began = {"began": True} if view.has_begun() else {}
+            self._tell(began)  # before what may take long: from now on the batch's clock runs
+            health = self.health.facts if self.health else {}
+            execs = self.execs.facts if self.execs else {}
+            self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | execs | health | began)
+            self._ask(view)
+            self._ask_for_health(view)
+            if began:
+                self._execute(view)
+            self._hear()
 
     def _tell(self, facts: Mapping[str, Any]) -> None:
         changed = {name: value for name, value in facts.items() if name not in self.told or self.told[name] != value}
@@ -99,6 +121,25 @@ class Watcher:
                 self.health.give_up(error.message)
                 return
             self.asking[test.descriptor] = (test, self.health.take)
+
+    def _execute(self, view: View) -> None:
+        """Begin the next command, if one is due."""
+        if self.execs and self.execs.due <= time.monotonic():
+            started = self.execs.start(view)
+            if started:
+                number, command = started
+                self.asking[command.descriptor] = (command, partial(self._executed, view, number))
+
+    def _executed(self, view: View, number: int, facts: dict[str, Any]) -> None:
+        """Take what came of a command, unless it was killed since the container ends: PID 1 ends after all others have
+        been killed (pid_namespaces(7))."""
+        assert self.execs
+        if facts.get("exit_code") == KILLED:
+            ended = select.poll()
+            ended.register(view.process, select.POLLIN)
+            if ended.poll(ENDING * 1000):
+                raise ProcessLookupError
+        self.execs.take(number, facts)
 
     def _hear(self) -> None:
         """Take the answers that come before the next look, which the first of them hastens.

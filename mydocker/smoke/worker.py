@@ -7,6 +7,7 @@ into pipes; the finding comes as lines of JSON.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 
 KEEP_IT = b"k"
+SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # fork(2), pipe(2)
 
 
 class Role(Record):
@@ -119,14 +121,33 @@ def attempt(
         _tell(finding, _run(spec, environ, finding, role, hearing, janitor))
     except MydockerError as error:
         told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
-        _tell(finding, {**told, "kind": type(error).__name__})
+        _tell(finding, {**told, "kind": type(error).__name__, "shortage": is_shortage(error)})
     except KeyboardInterrupt:
         _tell(finding, {"problem": "interrupted"})
     except (OSError, MemoryError) as error:
-        refusal = refused_by_host(error)
-        _tell(finding, {"problem": refusal.message, "hint": refusal.hint or "", "kind": HostError.__name__})
+        tell_refusal(finding, error)
     except BaseException as error:  # a defect of ours must not run on as a second batch
         _tell(finding, {"problem": f"{type(error).__name__}: {error}"})
+
+
+def tell_refusal(finding: int, error: OSError | MemoryError) -> None:
+    """Tell on descriptor FINDING that the host has refused what a worker needs."""
+    refusal = refused_by_host(error)
+    told = {"problem": refusal.message, "hint": refusal.hint or "", "kind": HostError.__name__}
+    _tell(finding, {**told, "shortage": is_shortage(error)})
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether the host had no process or descriptor left, of which there may be enough once others have ended. What a
+    container's first process reports of its own start has only words."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError):
+            return True
+        if isinstance(cause, OSError) and cause.errno in SHORTAGES:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return os.strerror(errno.EAGAIN) in str(error)
 
 
 def _tell(finding: int, words: Mapping[str, Any]) -> None:
@@ -147,7 +168,8 @@ def _run(
     plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ)
     if spec.image and spec.expect and spec.expect.of("metadata"):
         _tell(finding, {"metadata": _metadata(spec.image, spec, environ)})
-    health = _health(spec, environ) if role.health else None
+    wants_health = role.health or bool(spec.expect and spec.expect.of("health"))
+    health = _health(spec, environ) if wants_health else None
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = role.service or bool(spec.expect and spec.expect.within)
@@ -164,7 +186,8 @@ def _run(
         if watched:
             from mydocker.smoke.watcher import Watcher  # HTTP is slow to import
 
-            window.set_watcher(plan, Watcher(spec, partial(_tell, finding), health=health).watch)
+            watcher = Watcher(spec, partial(_tell, finding), health=health)
+            window.set_watcher(plan, watcher.watch, dismissed=partial(_tell, finding, {"watched": True}))
         return {"outcome": run(plan, window=window, janitor=janitor, ended=ended).as_dict()}
 
 

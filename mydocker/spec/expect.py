@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mydocker.spec.node import Node
 
-RUNNING = ("ports", "http", "process")  # what is there only while the container runs
+RUNNING = ("ports", "http", "process", "health", "exec")  # what is there only while the container runs
 LIVE = ("stdout", "stderr", "files", *RUNNING)  # what can be judged meanwhile
 PATIENCE = 10.0  # seconds, where something of RUNNING is expected and `within` is not said
 
@@ -24,9 +24,11 @@ class Matcher(Record):
 
     text               equal, but for a last line end that WANT may leave out
     equal              WANT is the value
+    same               WANT is the scalar of JSON, compared as a number if WANT is one, as text if WANT is that
     called             WANT is one of its names: an owner has a name and a number
     contain-substring  WANT is in the text
-    contain-element    an element (of a text: a line) matches WANT, a Matcher; contain-elements: each of WANT has one
+    contain-element    an element (of a text: a line) matches WANT, a Matcher
+    contain-elements   each of WANT has an element of its own; each: the same, but not of a text's lines
     match-regexp       WANT, a pattern, is found in the text
     have-len, have-prefix, have-suffix, gt, ge, lt, le, semver-constraint
     not, and, or       WANT is a Matcher, or a tuple of them
@@ -72,6 +74,13 @@ class Request(Record):
     password: str = ""
 
 
+class Command(Record):
+    """What is executed inside a container while that runs. `timeout`: seconds, after which it is killed."""
+
+    argv: tuple[str, ...]
+    timeout: float = 10.0
+
+
 class Expect(Record):
     """All that is expected of one container. `within`: seconds in which what is LIVE must come to be so, while it
     runs; it is ended then."""
@@ -79,6 +88,7 @@ class Expect(Record):
     checks: tuple[Check, ...] = ()
     within: float | None = None
     requests: tuple[Request, ...] = ()
+    commands: tuple[Command, ...] = ()  # those of `exec`: a check is about ("exec", its number, what of it, its name)
 
     def of(self, *about: str) -> tuple[Check, ...]:
         """The checks whose subject begins with ABOUT."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
-from mydocker.spec.expect import LIVE, PATIENCE, RUNNING, Check, Expect, Matcher, Request, checked
+from mydocker.spec.expect import LIVE, PATIENCE, RUNNING, Check, Command, Expect, Matcher, Request, checked
 from mydocker.spec.expectwords import CHANGES, EXPECT, FILE, FILE_TYPES, of_kind
-from mydocker.spec.later import nearest
 from mydocker.spec.matcher import read_matcher, read_texts
 from mydocker.spec.metadata import read_metadata
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null
-from mydocker.spec.reading import switch, unknown_key
+from mydocker.spec.reading import switch
+from mydocker.spec.synonyms import unknown_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,11 +26,13 @@ OUTPUT = of_kind(EXPECT, "text")
 
 def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
     """The shape of `expect`; nothing in it is ignored, and what could never fail is an error."""
+    reading = reading.replace(bare_dollar=True)
     if not isinstance(node, Mapping) or not node.entries:
         reading.refuse(node, "want what is expected, such as 'exit_code: 0' or 'stdout: [welcome]'")
         return None
     checks: list[Check] = []
     requests: list[Request] = []
+    commands: list[Command] = []
     within = None
     for key, value in node.entries:
         if is_null(value) and key.text in EXPECT:
@@ -41,14 +43,16 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
             for found in _checks(key, value, reading):
                 checks += [found] if isinstance(found, Check) else []
                 requests += [found] if isinstance(found, Request) else []
+                commands += [found] if isinstance(found, Command) else []
     if within and not any(check.about[0] in LIVE for check in checks):
         reading.refuse(node, f"within waits for {', '.join(LIVE)}, and nothing is said of these")
     if within is None and any(check.about[0] in RUNNING for check in checks):
-        within = PATIENCE
-    return Expect(checks=tuple(checks), within=within, requests=tuple(requests))
+        longest = max((command.timeout for command in commands if command.timeout), default=0.0)
+        within = PATIENCE if longest <= PATIENCE else PATIENCE + longest
+    return Expect(checks=tuple(checks), within=within, requests=tuple(requests), commands=tuple(commands))
 
 
-def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Request]:
+def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Request | Command]:
     if key.text in PLAIN:
         yield from checked(node, (key.text,), read_matcher(node, PLAIN[key.text], reading))
     elif key.text in OUTPUT:
@@ -60,13 +64,14 @@ def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Reque
     elif key.text == "metadata":
         yield from read_metadata(node, reading)
     elif key.text in RUNNING:
-        from mydocker.spec import live
+        from mydocker.spec import inner, live
 
-        readers: dict[str, Callable[[Node, Reading], Iterator[Check | Request]]]
+        readers: dict[str, Callable[[Node, Reading], Iterator[Check | Request | Command]]]
         readers = {"ports": live.read_ports, "process": live.read_process, "http": live.read_http}
+        readers |= {"health": inner.read_health, "exec": inner.read_exec}
         yield from readers[key.text](node, reading)
     else:
-        reading.refuse(key, unknown_key(key.text, nearest(key.text, EXPECT)))
+        reading.refuse(key, unknown_word(key.text, EXPECT))
 
 
 def _text(node: Node, about: tuple[str, ...], reading: Reading) -> Iterator[Check]:
@@ -87,7 +92,7 @@ def _files(node: Node, reading: Reading) -> Iterator[Check]:
 
 def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
     """That it is there comes first, and is implied by any other check of it."""
-    members = reading.members(node, FILE)
+    members = reading.members(node, FILE, unknown=unknown_word)
     path = reading.word(members["path"], _path) if "path" in members else None
     if not path:
         if "path" not in members:
@@ -120,7 +125,7 @@ def _changes(node: Node, reading: Reading) -> Iterator[Check]:
     if not isinstance(node, Mapping) or not node.entries:
         reading.refuse(node, f"want a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
         return
-    for name, value in reading.members(node, CHANGES).items():
+    for name, value in reading.members(node, CHANGES, unknown=unknown_word).items():
         if not isinstance(value, Sequence) or (not value.items and name != "only"):
             reading.refuse(value, "want a list of patterns such as /tmp/**")
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec.expectwords import ANSWER, CHANGES, EXPECT, FILE, MATCHERS, METADATA, REQUEST, STATES
+from mydocker.spec.expectwords import ANSWER, CHANGES, EXEC, EXPECT, FILE, MATCHERS, METADATA, REQUEST, STATES
 
 if TYPE_CHECKING:
     from mydocker.spec.expectwords import Table
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 KINDS = {  # what a word takes
     "exit": "number, signal, list of these, matcher",
     "number": "number, list of these, matcher",
-    "duration": "time, list of these, matcher",
-    "size": "size, list of these, matcher",
+    "duration": "matcher of a time",
+    "size": "matcher of a size",
     "boolean": "`true`, `false`",
     "text": "text, list of patterns, matcher",
     "word": "text",
@@ -28,6 +28,9 @@ KINDS = {  # what a word takes
     "members": "list",
     "headers": "list, or mapping",
     "files": "list of mappings",
+    "commands": "list of mappings",
+    "command": "list, or text",
+    "health": "text",
     "mapping": "mapping",
 }
 _PATTERNS = """\
@@ -37,6 +40,14 @@ Regular expressions are Python's, and `^` and `$` match at each line. A list of 
 
 What `within` waits for has come true when it is so once, be it at the first look. Of what is *not* to be, such as
 `"!error"` or `absent`, that may be soon; expect with it what comes last.
+"""
+_INAPPLICABLE = """\
+A matcher that cannot be applied to a value fails, under `not` as well: `gjson` to what is not JSON or has no such path,
+`gt` to what is not a number, `semver-constraint` to what is not a version.
+"""
+_EXEC = """\
+A command whose expectations do not hold is executed again until they do, or `within` has passed; one whose expectations
+have held is not.
 """
 _GLOBS = (
     "`changes` has, with `*`, `?` and `[a-z]` for what stays between two slashes, and `**` for any number of them:\n"
@@ -52,10 +63,14 @@ def expect_reference() -> str:
             _PATTERNS,
             "A matcher is a mapping with one of these words, or several, which must all hold:\n",
             _table("matcher", "for", MATCHERS, is_matcher=True),
+            _INAPPLICABLE,
             "Each of `files` has:\n",
             _table("key", "takes", FILE),
             _GLOBS,
             _table("key", "takes", CHANGES),
+            "Each of `exec` has:\n",
+            _table("key", "takes", EXEC),
+            _EXEC,
             "`metadata` has:\n",
             _table("key", "takes", METADATA),
             f"Each of `ports`, such as 80, tcp:80 or udp6:53, {_states('ports', ', ip: [127.0.0.1]')}",

@@ -33,8 +33,8 @@ EXPECT: Table = _table(
     ("exit_code", "exit", "What the command ends with, 0 unless said; of signal n its name, or 128 + n"),
     ("timed_out", "boolean", "Whether its `timeout` ended it; false unless said"),
     ("oom_killed", "boolean", "Whether the kernel killed it for its memory"),
-    ("duration", "duration", "How long it ran"),
-    ("max_memory", "size", "The most memory that one of its processes had"),
+    ("duration", "duration", "How long it ran, such as `{lt: 5s}`"),
+    ("max_memory", "size", "The most memory that one of its processes had, such as `{lt: 64m}`"),
     ("stdout", "text", 'What it wrote; a text is all of it, a last line end aside, and `""` nothing'),
     ("stderr", "text", "The same of standard error"),
     ("files", "files", "What files there are, in the container as it was at its end"),
@@ -43,11 +43,18 @@ EXPECT: Table = _table(
     ("ports", "mapping", "Which ports it listens to while it runs"),
     ("http", "mapping", "What it answers, by URL"),
     ("process", "mapping", "Which programs run in it"),
+    ("health", "health", "`healthy` or `unhealthy`: what its healthcheck, or the image's, says"),
+    (
+        "exec",
+        "commands",
+        "Commands that are executed inside it while it runs, with its user and isolation, in their order",
+    ),
     (
         "within",
         "time",
-        "Look while it runs, until outputs, files, ports, answers and processes are as "
-        "expected, for at most this long; then stop it. 10s if ports, answers or processes are expected",
+        "Look while it runs, until outputs, files, ports, answers, processes, health and commands are as "
+        "expected, for at most this long; then stop it. 10s if more than outputs and files is expected, "
+        "and in addition the `timeout` of a command that may take longer",
     ),
 )
 FILE: Table = _table(
@@ -61,6 +68,16 @@ FILE: Table = _table(
     ("contents", "text", "What is in it"),
     ("sha256", "word", "The SHA-256 of what is in it, 64 hexadecimal digits"),
 )
+EXEC: Table = _table(
+    ("command", "command", "The program and its arguments; needed. A text is split as a shell would split it"),
+    ("exit_code", "exit", "What it ends with, 0 unless said"),
+    ("stdout", "text", "What it writes"),
+    ("stderr", "text", "The same of standard error"),
+    ("duration", "duration", "How long it runs, such as `{lt: 1s}`"),
+    ("timed_out", "boolean", "Whether its `timeout` ends it; false unless said"),
+    ("timeout", "time", "When it is killed; 10s unless said"),
+)
+HEALTH_STATES = ("healthy", "unhealthy")
 CHANGES: Table = _table(
     ("only", "globs", "Nothing has changed but these"),
     ("include", "some-glob", "Each of these has changed"),
@@ -97,7 +114,7 @@ MATCHERS: Table = _table(
     ("equal", EVERYTHING, "It is this value; of a text, a last line end may be left out"),
     ("contain-substring", TEXTS, "This is in the text"),
     ("contain-element", TEXTS, "A line of the text, or an item of a JSON array, matches"),
-    ("contain-elements", TEXTS, "For each of these, there is one that matches"),
+    ("contain-elements", TEXTS, "For each of these, there is one that matches, and that none of the others takes"),
     ("match-regexp", TEXTS, "This regular expression is found in the text"),
     ("have-len", TEXTS, "So many characters, or items"),
     ("have-prefix", TEXTS, "The text begins with this"),
@@ -107,7 +124,9 @@ MATCHERS: Table = _table(
         "gjson",
         TEXTS,
         "The text is JSON, in which each of these paths, such as `items.0.name`, `items.#` (a "
-        "length) or `items.#.name` (a list), leads to what matches",
+        'length) or `items.#.name` (a list), leads to what matches. As in goss, `15` matches 15 and `"15"`, a text '
+        "matches the number or boolean that is written like it, and a list what contains these elements; `equal` "
+        "converts nothing",
     ),
     ("gt", NUMBERS, "It is a number, and more than this"),
     ("ge", NUMBERS, "At least this"),

@@ -19,17 +19,24 @@ NESTING_LIMIT = 32
 
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 _REST = _FIRST | frozenset("0123456789")
+_AFTER_DOLLAR = _FIRST | {"{", "$"}
 
 
-def interpolate(text: str, lookup: Lookup, *, unset: Tell | None = None, nesting: int = 0) -> str:
+def interpolate(
+    text: str, lookup: Lookup, *, unset: Tell | None = None, nesting: int = 0, bare_dollar: bool = False
+) -> str:
     """TEXT with its variables replaced. LOOKUP gives a variable's value, or None; UNSET is told the name of each that
-    is empty because nobody sets it. Raises UsageError."""
+    is empty because nobody sets it. With BARE_DOLLAR, a `$` before what can begin no variable is a dollar sign, as in
+    the regular expression `^a$`. Raises UsageError."""
     if nesting > NESTING_LIMIT:
         raise UsageError(f"variables are nested more than {NESTING_LIMIT} deep")
     before, *_ = text.partition("$")
     parts, here = [before], len(before)
     while here < len(text):  # at a "$"
-        value, end = _variable(text, here + 1, lookup, unset=unset, nesting=nesting)
+        if bare_dollar and text[here + 1 : here + 2] not in _AFTER_DOLLAR:
+            value, end = "$", here + 1
+        else:
+            value, end = _variable(text, here + 1, lookup, unset, (nesting, bare_dollar))
         following = text.find("$", end)
         following = len(text) if following < 0 else following
         parts += [value, text[end:following]]
@@ -37,13 +44,13 @@ def interpolate(text: str, lookup: Lookup, *, unset: Tell | None = None, nesting
     return "".join(parts)
 
 
-def _variable(text: str, start: int, lookup: Lookup, *, unset: Tell | None, nesting: int) -> tuple[str, int]:
-    """The value of what follows the `$` before START, and where it ends."""
+def _variable(text: str, start: int, lookup: Lookup, unset: Tell | None, nested: tuple[int, bool]) -> tuple[str, int]:
+    """The value of what follows the `$` before START, and where it ends. NESTED: how deep it is, and BARE_DOLLAR."""
     if text.startswith("$", start):
         return "$", start + 1
     if text.startswith("{", start):
         end = _closing(text, start)
-        return _braced(text[start + 1 : end], lookup, unset=unset, nesting=nesting), end + 1
+        return _braced(text[start + 1 : end], lookup, unset, nested), end + 1
     name = _name(text, start)
     if not name:
         raise UsageError("a '$' without a variable", hint="write $$ for a dollar sign")
@@ -57,7 +64,7 @@ def _plain(name: str, lookup: Lookup, unset: Tell | None) -> str:
     return value or ""
 
 
-def _braced(inner: str, lookup: Lookup, *, unset: Tell | None, nesting: int) -> str:
+def _braced(inner: str, lookup: Lookup, unset: Tell | None, nested: tuple[int, bool]) -> str:
     name = _name(inner, 0)
     operator = inner[len(name) : len(name) + 2]
     operator = operator if operator in (":-", ":?", ":+") else operator[:1]
@@ -71,7 +78,8 @@ def _braced(inner: str, lookup: Lookup, *, unset: Tell | None, nesting: int) -> 
     is_set = bool(value) if operator.startswith(":") else value is not None
     if is_set != operator.endswith("+"):
         return value if value is not None and not operator.endswith("+") else ""
-    word = interpolate(word, lookup, unset=unset, nesting=nesting + 1)
+    nesting, bare_dollar = nested
+    word = interpolate(word, lookup, unset=unset, nesting=nesting + 1, bare_dollar=bare_dollar)
     if operator.endswith("?"):
         raise UsageError(f"variable {name} is needed and not set" + (f": {word}" if word else ""))
     return word

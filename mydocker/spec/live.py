@@ -16,6 +16,7 @@ from mydocker.spec.matcher import read_matcher, read_texts
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.port import parse_number
 from mydocker.spec.reading import switch
+from mydocker.spec.synonyms import unknown_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def read_http(node: Node, reading: Reading) -> Iterator[Check | Request]:
             reading.refuse(value, f"want a mapping with {', '.join(ANSWER)}")
             continue
         before = len(reading.problems)
-        members = reading.members(value, (*ANSWER, *REQUEST))
+        members = reading.members(value, (*ANSWER, *REQUEST), unknown=unknown_word)
         if not members.keys() & set(ANSWER) and len(reading.problems) == before:
             reading.refuse(value, f"nothing is expected of the answer: want {', '.join(ANSWER)}")
         if not url:

@@ -18,6 +18,7 @@ from mydocker.spec.expectwords import EVERYTHING, MATCHERS, NUMBERS, of_kind
 from mydocker.spec.jsonpath import read_path
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.size import parse_size
+from mydocker.spec.synonyms import unknown_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
     from mydocker.spec.words import Place
 
 ORDER = ("gt", "ge", "lt", "le")
+MEASURED = ("duration", "size")  # kinds of values that nothing is exactly
 LOGIC = ("not", "and", "or")
 OPERATORS = {  # of each kind of value
     **dict.fromkeys(("text", "json"), tuple(MATCHERS)),
-    **dict.fromkeys(("number", "exit", "duration", "size"), of_kind(MATCHERS, EVERYTHING, NUMBERS)),
+    **dict.fromkeys(("number", "exit"), of_kind(MATCHERS, EVERYTHING, NUMBERS)),
+    **dict.fromkeys(MEASURED, of_kind(MATCHERS, NUMBERS)),
     "boolean": of_kind(MATCHERS, EVERYTHING),
 }
-_CONSTRAINT = re.compile(r"(?:=|!=|>=|<=|>|<|~|\^)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?")
+_CONSTRAINT = re.compile(r"(?:=|!=|>=|<=|>|<|~|\^)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?", re.ASCII)
 _YAML_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}  # YAML 1.2, section 10.2
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
@@ -42,10 +45,29 @@ def read_matcher(node: Node, kind: str, reading: Reading) -> Matcher | None:
     """The matcher of one node; None once what is wrong with it has been written down."""
     if isinstance(node, Mapping):
         return _mapping(node, kind, reading)
+    if isinstance(node, Sequence) and kind in MEASURED:
+        for item in node.items:
+            read_matcher(item, kind, reading)
+        if not node.items:
+            reading.refuse(node, "an empty list asserts nothing")
+        return None
     if isinstance(node, Sequence):
         return _listed(node, kind, reading)
+    if kind in MEASURED:
+        return _refuse_exact(node, kind, reading)
     value = read_value(node, kind, reading)
-    return None if value is None and kind != "json" else Matcher(op="text" if kind == "text" else "equal", want=value)
+    op = {"text": "text", "json": "same"}.get(kind, "equal")
+    return None if value is None and kind != "json" else Matcher(op=op, want=value)
+
+
+def _refuse_exact(node: Node, kind: str, reading: Reading) -> Matcher | None:
+    """A time or a size that is measured is never exactly what somebody writes."""
+    if read_value(node, kind, reading) is not None:
+        text = reading.text(node)
+        reading.refuse(
+            node, f"no measurement is exactly {text}; write {{lt: {text}}} for less than that, or gt for more"
+        )
+    return None
 
 
 def read_texts(node: Node, reading: Reading) -> Iterator[tuple[Node, Matcher]]:
@@ -125,30 +147,29 @@ def _mapping(node: Mapping, kind: str, reading: Reading) -> Matcher | None:
 def _known(key: Scalar, operators: tuple[str, ...], reading: Reading) -> bool:
     if key.text in operators:
         return True
-    from mydocker.spec.later import nearest
-
-    near = nearest(key.text, operators)
-    more = f"; did you mean {near!r}?" if near else f": want one of {', '.join(operators)}"
-    reading.refuse(key, f"unknown matcher {key.text!r}{more}")
+    if key.text == "equal" and ORDER[0] in operators:
+        return True  # of a measurement, which is refused in words of its own
+    reading.refuse(key, unknown_word(key.text, operators).replace("unknown key", "unknown matcher"))
     return False
 
 
 def _listed(node: Sequence, kind: str, reading: Reading) -> Matcher | None:
-    """Patterns of a text; values of JSON, as they stand; of anything else, any one of these."""
+    """Patterns of a text; what there is among the items of a JSON array; of anything else, any one of these."""
     if not node.items:
-        reading.refuse(node, 'an empty list asserts nothing; write "" for no text at all')
+        more = "write {equal: []} for an empty list" if kind == "json" else 'write "" for no text at all'
+        reading.refuse(node, f"an empty list asserts nothing; {more}")
         return None
-    if kind == "json":
-        return Matcher(op="equal", want=_json_value(node, reading))
     read = read_pattern if kind == "text" else lambda item, reading: read_matcher(item, kind, reading)
     found = [read(item, reading) for item in node.items]
     if None in found:
         return None
-    return Matcher(op="and" if kind == "text" else "or", want=tuple(found))
+    return Matcher(op={"text": "and", "json": "each"}.get(kind, "or"), want=tuple(found))
 
 
 def _operator(key: Scalar, node: Node, kind: str, reading: Reading) -> Matcher | None:
     op = key.text
+    if op == "equal" and kind in MEASURED:
+        return _refuse_exact(node, kind, reading)
     if op in _SPECIAL:
         return _SPECIAL[op](op, node, kind, reading)
     if op in ORDER:

@@ -10,6 +10,7 @@ from mydocker.spec.expect import Check, Matcher, checked
 from mydocker.spec.expectwords import METADATA, of_kind
 from mydocker.spec.matcher import read_matcher
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.synonyms import unknown_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ def read_metadata(node: Node, reading: Reading) -> Iterator[Check]:
     if not isinstance(node, Mapping) or not node.entries:
         reading.refuse(node, f"want a mapping with {', '.join(METADATA)}")
         return
-    for name, value in reading.members(node, METADATA).items():
+    for name, value in reading.members(node, METADATA, unknown=unknown_word).items():
         if name in MAPPINGS:
             yield from _named(name, value, reading)
         elif name in SETS:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.spec.expect import Request
+from mydocker.spec.expect import Command, Request
 from mydocker.spec.expectation import OUTPUT, PLAIN
-from mydocker.spec.expectwords import CHANGES
+from mydocker.spec.expectwords import CHANGES, EXEC
 from mydocker.spec.matcher import ORDER
 from mydocker.spec.metadata import LISTS, MAPPINGS, SETS
 
@@ -35,6 +35,11 @@ def expect_data(expect: Expect) -> dict[str, Any]:
             found.setdefault(subject, {})[_CHANGES[check.matcher.op]] = [*check.matcher.want]
         elif subject == "metadata":
             _add_metadata(found.setdefault(subject, {}), check)
+        elif subject == "exec":
+            commands = found.setdefault(subject, [_command(command) for command in expect.commands])
+            _add_command_check(commands[int(check.about[1])], check)
+        elif subject == "health":
+            found[subject] = check.matcher.want
         elif subject == "http":
             _add_answer(found.setdefault(subject, {}), check)
         else:
@@ -95,6 +100,21 @@ def _add_answer(answers: dict[str, Any], check: Check) -> None:
         answer.setdefault(name, []).append(matcher_data(check.matcher, "text"))
 
 
+def _command(command: Command) -> dict[str, Any]:
+    from mydocker.spec.normal import duration
+
+    timeout = {"timeout": duration(command.timeout)} if command.timeout != Command.timeout else {}
+    return {"command": [*command.argv], **timeout}
+
+
+def _add_command_check(command: dict[str, Any], check: Check) -> None:
+    name = check.about[2]
+    if EXEC[name].kind == "text":
+        command.setdefault(name, []).append(matcher_data(check.matcher, "text"))
+    elif not check.implied:
+        command[name] = matcher_data(check.matcher, EXEC[name].kind)
+
+
 def _request(request: Request) -> dict[str, Any]:
     """What of a request is not as it would be."""
     from mydocker.spec.normal import duration
@@ -115,6 +135,10 @@ def matcher_data(matcher: Matcher, kind: str) -> Any:
     op, want = matcher.op, matcher.want
     if op == "text":
         return {"equal": want}
+    if op == "same":
+        return want
+    if op == "each":
+        return [matcher_data(each, kind) for each in want]
     if op == "equal":
         return {"equal": _json(want)} if kind == "json" else _value(want, kind)
     if op in ORDER:

@@ -25,11 +25,15 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 
 
 class Reading(Record):
-    """`place` is the file's directory and its variables; `problems` grows. `source` is the file, if it is one."""
+    """`place` is the file's directory and its variables; `problems` grows. `source` is the file, if it is one.
+
+    `bare_dollar`: where regular expressions are written, a `$` that begins no variable is a dollar sign.
+    """
 
     place: Place
     problems: list[Problem]
     source: Source | None = None
+    bare_dollar: bool = False
 
     def refuse(self, node: Node, message: str) -> None:
         self.problems.append(node.problem(message))
@@ -52,7 +56,10 @@ class Reading(Record):
             if self.source is not None:
                 self.source.warnings.append(node.problem(f"variable {name} is not set, and so empty"))
 
-        found: str | None = self.attempt(node, lambda: interpolate(written, self.place.environ.get, unset=unset))
+        lookup = self.place.environ.get
+        found: str | None = self.attempt(
+            node, lambda: interpolate(written, lookup, unset=unset, bare_dollar=self.bare_dollar)
+        )
         return found or ""
 
     def word(self, node: Node, parse: Callable[[str, Place], Any]) -> Any:
@@ -61,12 +68,16 @@ class Reading(Record):
         word = self.text(node)
         return self.attempt(node, lambda: parse(word, self.place)) if len(self.problems) == before else None
 
-    def members(self, node: Mapping, known: Iterable[str]) -> dict[str, Node]:
-        """The entries of a small mapping with fixed keys, but for those that are null. Unknown keys are refused."""
+    def members(
+        self, node: Mapping, known: Iterable[str], *, unknown: Callable[[str, tuple[str, ...]], str] | None = None
+    ) -> dict[str, Node]:
+        """The entries of a small mapping with fixed keys, but for those that are null. Unknown keys are refused, in the
+        words that UNKNOWN makes of the key and those that are known."""
         names, found = tuple(known), {}
         for key, value in node.entries:
             if key.text not in names:
-                self.refuse(key, unknown_key(key.text, nearest(key.text, names)))
+                message = unknown(key.text, names) if unknown else unknown_key(key.text, nearest(key.text, names))
+                self.refuse(key, message)
             elif not (isinstance(value, Scalar) and value.is_null):
                 found[key.text] = value
         return found

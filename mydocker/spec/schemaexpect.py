@@ -7,15 +7,17 @@ from mydocker.spec.expect import LIVE
 from mydocker.spec.expectwords import (
     ANSWER,
     CHANGES,
+    EXEC,
     EXPECT,
     FILE,
     FILE_TYPES,
+    HEALTH_STATES,
     MATCHERS,
     METADATA,
     REQUEST,
     STATES,
 )
-from mydocker.spec.matcher import LOGIC, OPERATORS
+from mydocker.spec.matcher import LOGIC, MEASURED, OPERATORS
 
 if TYPE_CHECKING:
     from typing import Any
@@ -41,13 +43,16 @@ def _ref(kind: str) -> Schema:
 def _matcher(kind: str) -> Schema:
     """A value, a list of them, or a mapping of goss's words."""
     if kind == "json":
-        plain: Schema = {"type": ["string", "number", "boolean", "null", "array"]}
+        scalar: Schema = {"type": ["string", "number", "boolean", "null"]}
     else:
-        plain = {"anyOf": [_SCALAR, {"type": "array", "items": _ref(kind), "minItems": 1}]}
+        scalar = _SCALAR
+    plain = {"anyOf": [scalar, {"type": "array", "items": _ref(kind), "minItems": 1}]}
     words = {
         "type": "object",
         "properties": {op: _operand(op, kind) | {"description": MATCHERS[op].help} for op in OPERATORS[kind]},
     }
+    if kind in MEASURED:
+        return words | {"additionalProperties": False, "minProperties": 1}
     return {"anyOf": [plain, {**words, "additionalProperties": False, "minProperties": 1}]}
 
 
@@ -79,6 +84,8 @@ _KINDS: dict[str, Schema] = {  # of words, but for those that are mappings of th
     "type": {"anyOf": [{"enum": [*FILE_TYPES]}, {"$ref": "#/$defs/variable"}]},
     "switch": _SWITCH,
     "time": _SCALAR,
+    "command": {"anyOf": [_SCALAR, {**_LIST, "minItems": 1}]},
+    "health": {"anyOf": [{"enum": [*HEALTH_STATES]}, {"$ref": "#/$defs/variable"}]},
     "globs": _LIST,
     "some-glob": {**_LIST, "minItems": 1},
     "no-glob": {**_LIST, "minItems": 1},
@@ -119,6 +126,7 @@ def expect_schema() -> Schema:
         ports=_states("ports", {"ip": {"anyOf": [_SCALAR, _LIST]}}),
         process=_states("process", {}),
         http=_http(),
+        exec={"type": "array", "items": _closed(_rows(EXEC), needs=("command",)), "minItems": 1},
     )
     waits = {"anyOf": [{"required": [name]} for name in LIVE]}
     return _closed(rows) | {"dependentSchemas": {"within": waits}}

@@ -106,7 +106,7 @@ def parse_profile(raw: bytes, origin: str) -> Profile:
     if len(raw) > _LIMIT:
         raise UsageError(f"{what}: larger than {_LIMIT >> 20} MiB")
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, parse_constant=_refuse_constant)
     except RecursionError:
         raise UsageError(f"{what}: nested too deeply") from None
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are both
@@ -115,6 +115,10 @@ def parse_profile(raw: bytes, origin: str) -> Profile:
         return _profile(value, origin)
     except MydockerError as error:
         raise UsageError(f"{what}: {error.message}", hint=error.hint) from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")  # RFC 8259, section 6
 
 
 def _profile(value: Any, origin: str) -> Profile:

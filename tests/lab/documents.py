@@ -138,10 +138,17 @@ expect:
 expect: {process: {a: running}}
 ---
 expect:
+  health: healthy
+  exec:
+  - {command: [app, --version], exit_code: [0, 1], stdout: ["2.", "!$$x"], stderr: "", duration: {lt: 5s}, timeout: 3s}
+  - {command: app "$$HOME"}
+  - {command: [a], timed_out: true}
+---
+expect:
   exit_code: {not: {ge: 3}}
-  max_memory: 5
+  max_memory: {not: {gt: 5}}
   stdout:
-    gjson: {a: "1", b: 1, c: 1.50, d: true, e: ~, f: [1, x], g: {equal: {h: [~, "true"]}}}
+    gjson: {a: "1", b: 1, c: 1.50, d: true, e: ~, f: [1, x, [~], {have-len: 1}], g: {equal: {h: [~, "true"]}}}
     not: {gjson: {i: {contain-element: {gt: 2}}, j: {contain-elements: [1, {have-len: 2}]}}}
     semver-constraint: ">=1.2 <2"
     contain-element: {match-regexp: a}

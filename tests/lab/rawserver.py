@@ -40,6 +40,10 @@ def _answer(path: str, request: bytes, port: int) -> Iterator[bytes]:
         yield from _endless(b"X-More: z\r\n")
     elif path == "/line":
         yield from _endless(b"HTTP/1.1 200 OK")
+    elif path == "/broken":
+        yield OK + b"Content-Length: 10\r\n\r\nhalf"
+    elif path == "/large":
+        yield OK + b"Content-Length: 300000\r\n\r\n" + b"z" * 300_000
     elif path == "/junk":
         yield b"\x00\xff not HTTP\r\n\r\n"
     elif path == "/bytes":
