@@ -14,6 +14,7 @@ from mydocker.cli.supply import add_supply, supplied
 from mydocker.errors import MydockerError, SpecError, UsageError
 from mydocker.image.lockfile import NAME
 from mydocker.image.store import Store
+from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
 from mydocker.smoke.case import Case, Result
@@ -160,7 +161,7 @@ def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
         format, path = parse_target(word)
         if path == "-" and sys.stdout is None:
             raise UsageError(f"cannot write the report {word}: standard output is closed")
-        target = sys.stdout.fileno() if path == "-" else path
+        target = sys.stdout.fileno() if path == "-" else usable(path)
         try:
             file = open(target, "w", encoding="utf-8", errors="backslashreplace", closefd=path != "-")  # noqa: SIM115
         except OSError as error:

@@ -82,6 +82,8 @@ class Bind(Operation):
             return kernel.clone_tree(self.source, recursive=self.recursive)
         except FileNotFoundError:
             raise LaunchError(f"bind source {self.source} does not exist") from None
+        except PermissionError as error:
+            raise LaunchError(f"bind source {self.source}: {error.strerror}") from None
 
 
 class HostProgram(Operation):
@@ -225,6 +227,7 @@ def mount_overlay(lower: tuple[str, ...], upper: str, work: str, target: str, ex
 
     Names are given relative to what they have in common, since mount(2) takes a page of options. Where that is not
     enough, as with 50 layers and more, the names are those of links, made beside WORK: 500 layers take half a page.
+    The current directory is `/` afterwards: nothing here is relative to another one.
     """
     paths = (*lower, upper, work)
     place = os.path.commonprefix(paths).rpartition("/")[0] or "/"
@@ -232,13 +235,11 @@ def mount_overlay(lower: tuple[str, ...], upper: str, work: str, target: str, ex
     if len(os.fsencode(options)) > OPTIONS_LIMIT:
         place = f"{os.path.dirname(work)}/{LINKS}"
         options = _overlay_data(_link(paths, place), extra)
-    before = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    os.chdir(place)
     try:
-        os.chdir(place)
         kernel.mount("overlay", target, "overlay", MS_NODEV, options)
     finally:
-        os.fchdir(before)
-        os.close(before)
+        os.chdir("/")  # not back: the caller's directory may be gone, or closed to us
 
 
 def _overlay_data(names: list[str], extra: str) -> str:

@@ -30,9 +30,9 @@ _BOOLEANS = {  # Go's strconv.ParseBool, which Docker's flags go through
 
 
 class Place(Record):
-    """What a word is read against: an absolute directory for relative paths, variables for `-e NAME`."""
+    """What a word is read against: a directory for relative paths, variables for `-e NAME`."""
 
-    directory: str
+    directory: str  # absolute; empty if it no longer exists
     environ: Mapping[str, str]
 
 
@@ -70,12 +70,21 @@ def title(word: str, place: Place) -> str:
 
 def path(word: str, place: Place) -> str:
     """A path of the host, made absolute; `~` and `~/x` are below the caller's home."""
-    if not word:
-        raise UsageError("the path is empty")
     if word.startswith("~"):
         word = _below_home(word, place)
     # realpath would follow links that may change before they are used, and normpath keeps a leading "//"
-    return "/" + os.path.normpath(os.path.join(place.directory, word)).lstrip("/")
+    return "/" + os.path.normpath(_joined(word, place)).lstrip("/")
+
+
+def _joined(word: str, place: Place) -> str:
+    """The path WORD, from the place's directory if it is relative."""
+    if not word:
+        raise UsageError("the path is empty")
+    if not word.startswith("/") and not place.directory:
+        from mydocker.paths import gone
+
+        raise gone()
+    return os.path.join(place.directory, word)
 
 
 def _below_home(word: str, place: Place) -> str:
@@ -255,13 +264,13 @@ def security_option(word: str, place: Place) -> dict[str, Any]:
 def label_file(word: str, place: Place) -> dict[str, str]:
     from mydocker.spec.envfile import read_docker_file
 
-    return read_docker_file(os.path.join(place.directory, word), environ={}, bare="")
+    return read_docker_file(_joined(word, place), environ={}, bare="")
 
 
 def env_file(word: str, place: Place) -> dict[str, str]:
     from mydocker.spec.envfile import read_docker_file
 
-    return read_docker_file(os.path.join(place.directory, word), environ=place.environ)
+    return read_docker_file(_joined(word, place), environ=place.environ)
 
 
 def _one_of(word: str, choices: Iterable[str]) -> str:
