@@ -73,7 +73,7 @@ def overlays(view: View) -> Iterator[Overlay]:
     for operation in plan.operations:
         if isinstance(operation, CopyOnWrite):
             below = os.path.relpath(operation.scratch, f"{plan.run_dir}/scratch")
-            yield Overlay(top=operation.target, upper=f"{below}/upper", lower=(operation.source, *operation.over))
+            yield Overlay(top=operation.target, upper=f"{below}/upper", lower=operation.lower)
 
 
 def _ours(plan: LaunchPlan) -> set[str]:

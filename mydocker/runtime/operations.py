@@ -112,6 +112,15 @@ class CopyOnWrite(Operation):
     follow: bool = False
     over: tuple[str, ...] = ()  # layers that lie over the source
 
+    @property
+    def lower(self) -> tuple[str, ...]:
+        """What the container's writes are changes of, the lowest first."""
+        return (self.source, *self.over)
+
+    def layers(self) -> tuple[str, ...]:
+        """The lower directories to mount; here they may be made, in the scratch directory."""
+        return self.lower
+
     def apply(self, root: int) -> None:
         if not os.path.isdir(self.source):
             raise LaunchError(f"volume {self.source} cannot be shown copy-on-write: it is not a directory")
@@ -124,7 +133,7 @@ class CopyOnWrite(Operation):
         copy_ownership(self.source, upper)
         target = make_target(root, self.target, directory=True, follow=self.follow)
         try:
-            mount_overlay((self.source, *self.over), upper, work, f"/proc/self/fd/{target}", self.options)
+            mount_overlay(self.layers(), upper, work, f"/proc/self/fd/{target}", self.options)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise

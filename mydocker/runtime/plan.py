@@ -1,6 +1,6 @@
 """LaunchPlan: all that will be done to start a container, decided before anything is done.
 
-`plan` takes complete values and reads nothing but the top level of `/` where that is the root; the
+`plan` takes complete values and reads nothing but the top of `/`, and where mounts are, if that is the root; the
 result is plain data, to be printed by --dry-run, compared in tests, and carried out by `launch`.
 """
 
@@ -14,7 +14,7 @@ from mydocker.runtime.accounts import ROOT
 from mydocker.runtime.executable import is_static_program
 from mydocker.runtime.mounts import standard_mounts
 from mydocker.runtime.operations import HostProgram, Operation
-from mydocker.runtime.rootfs import BareRoot, LayeredRoot, MemoryRoot, Root, disk_submounts, machine_tree
+from mydocker.runtime.rootfs import BareRoot, LayeredRoot, MemoryRoot, Root
 from mydocker.runtime.seccomp import SyscallFilter
 from mydocker.spec import capability
 from mydocker.spec.container import User
@@ -282,7 +282,9 @@ def _operations(
         return ()
     tree: tuple[Operation, ...] = ()
     if spec.rootfs == "/":
-        tree = machine_tree(run_dir, user_xattrs=host.rootless, submounts=() if host.rootless else disk_submounts())
+        from mydocker.runtime.machinetree import machine_tree
+
+        tree = machine_tree(run_dir, user_xattrs=host.rootless)
     program = _asked_for(spec, lent)
     return (
         *tree,

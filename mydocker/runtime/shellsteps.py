@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from mydocker import kernel
 from mydocker.runtime.hostdevices import ChosenDevice, HostDevices
+from mydocker.runtime.machinetree import EmptyPart
 from mydocker.runtime.operations import (
     Bind,
     CopyOnWrite,
@@ -173,6 +174,13 @@ def _copy_on_write(step: CopyOnWrite, word: Word) -> list[str]:
     return [*lines, f"overlay {source} {target} {scratch} {step.options or chr(39) * 2} {shlex.quote(instead)}"]
 
 
+def _empty(step: EmptyPart, word: Word) -> list[str]:
+    """The upper directory of an overlay has its mode and owner from that which is shown."""
+    below, scratch = word(f"{step.scratch}/lower"), word(step.scratch)
+    copied = " ".join(f"{program} --reference={word(step.source)} {below};" for program in ("chmod", "chown"))
+    return [f"mkdir -p {below}; {copied} overlay {below} {word(step.target)} {scratch} {step.options} 'exit 125'"]
+
+
 def _symlink(step: Symlink, word: Word) -> list[str]:
     return [
         f'at {word(os.path.dirname(step.target))}; ln -s -- {word(step.to)} "$t"/{word(os.path.basename(step.target))}'
@@ -214,6 +222,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands bef
     VolumeBind: _volume,
     Bind: _bind,
     HostProgram: _program,
+    EmptyPart: _empty,
     CopyOnWrite: _copy_on_write,
     Symlink: _symlink,
     Mask: lambda step, word: [f"hide {word(step.target)}"],

@@ -148,7 +148,9 @@ class Seal(Operation):
     """The mount that stands at the target becomes read-only; what is mounted below it stays as it is."""
 
     def apply(self, root: int) -> None:
-        top = kernel.open_inside(root, self.target, os.O_PATH)
+        top = open_if_present(root, self.target, follow=True)
+        if top is None:  # a part of the machine's tree that is gone
+            return
         try:
             kernel.set_attributes(top, kernel.ATTR_RDONLY)
         finally:

@@ -80,7 +80,8 @@ FIELDS = (
         metavar="DIR",
         parse=words.path,
         group="what to run",
-        help="Run on this directory, copy-on-write, in place of an image; / is this machine's own tree",
+        help="Run on this directory, copy-on-write, in place of an image; / is this machine's own tree, with /run and"
+        " /tmp empty",
     ),
     Field(
         name="platform",
