@@ -115,6 +115,22 @@ def test_changes_beside_mounts_are_found(second_user: Command, places: list[path
 
 
 @root
+@pytest.mark.rootless
+def test_a_resolver_file_in_run_is_no_change(second_user: Command) -> None:
+    """systemd-resolved has /etc/resolv.conf point into /run; what is made for it there is not the container's doing."""
+    (second_user.directory / "x.smoke.yaml").write_text(
+        "rootfs: /\ncommand: [sh, -c, 'cat /etc/resolv.conf; touch /run/x']\nexpect: {changes: {only: [/run/x]}}\n"
+    )
+    upper = second_user.directory / "etc"
+    upper.mkdir()
+    (upper / "resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    script = f'mount -t overlay -o lowerdir={upper}:/etc overlay /etc && exec "$@"'
+    prefix = ["unshare", "--mount", "sh", "-c", script, "sh", *second_user.prefix]
+    done = replace(second_user, prefix=prefix)("test", "x.smoke.yaml")
+    assert done.code == 0, done
+
+
+@root
 def test_a_report_of_every_kind_of_failure_reads_as_a_user_sees_it(mydocker: Command) -> None:
     done = mydocker("test", "examples/failures.yaml", cwd=ROOT)
     assert (done.stderr, done.code) == (b"", 1)

@@ -79,7 +79,10 @@ def overlays(view: View) -> Iterator[Overlay]:
 def _ours(plan: LaunchPlan) -> set[str]:
     """Paths at which we may have created something: mount points, the working directory, and all above them."""
     ours = set()
-    for path in (*(operation.target for operation in plan.operations), plan.working_dir):
+    targets = [operation.target for operation in plan.operations]
+    if isinstance(plan.root, MemoryRoot):  # the machine's resolv.conf may be a link into /run, which is empty inside
+        targets += [os.path.realpath(target) for target in targets if target.startswith("/etc/")]
+    for path in (*targets, plan.working_dir):
         while path not in ("", "/"):
             ours.add(path)
             path = os.path.dirname(path)

@@ -24,6 +24,8 @@ READ_ONLY = kernel.ATTR_RDONLY
 HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
 # a user namespace gets a new one only where a whole one can be seen (mount_namespaces(7))
 COVERED = "inside another container, start that one with --security-opt systempaths=unconfined, or be root in there"
+DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_HARMLESS = frozenset(os.makedev(*number) for number in DEVICES.values())
 PROPAGATIONS = {"private": kernel.MS_PRIVATE, "slave": kernel.MS_SLAVE, "shared": kernel.MS_SHARED}
 
 
@@ -48,12 +50,15 @@ class Filesystem(Operation):
     """
 
     fstype: str
+    source: str = ""  # what df(1) and /proc/mounts call it; the type, if empty
     options: tuple[tuple[str, str | None], ...] = ()
     attributes: int = 0
 
     def apply(self, root: int) -> None:
         try:
-            tree = kernel.new_filesystem(self.fstype, list(self.options), attributes=self.attributes)
+            tree = kernel.new_filesystem(
+                self.fstype, list(self.options), attributes=self.attributes, source=self.source
+            )
         except PermissionError as error:
             raise LaunchError(f"cannot mount a new {self.fstype}: {error.strerror}", hint=COVERED) from None
         attach(tree, make_target(root, self.target, directory=True, follow=False))
@@ -70,11 +75,14 @@ class Bind(Operation):
 
     def apply(self, root: int) -> None:
         tree = self.clone()
-        directory = stat.S_ISDIR(os.fstat(tree).st_mode)
-        kernel.set_attributes(
-            tree, self.attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation]
-        )
-        attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
+        found = os.fstat(tree)
+        attributes = self.attributes & ~kernel.ATTR_NODEV if is_harmless(found) else self.attributes
+        kernel.set_attributes(tree, attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation])
+        directory = stat.S_ISDIR(found.st_mode)
+        target = make_target(root, self.target, directory=directory, follow=self.follow)
+        if not directory and stat.S_ISDIR(os.fstat(target).st_mode):
+            raise LaunchError(f"{self.source} is no directory, and {self.target} in the container is one")
+        attach(tree, target)
 
     def clone(self) -> int:
         """A detached copy of the mount at the source."""
@@ -162,6 +170,41 @@ class Symlink(Operation):
             os.close(directory)
 
 
+class MissingLink(Symlink):
+    """A symbolic link in a directory of the image, which is created if missing. What the image has at the target stays,
+    and no link of the image is followed to it."""
+
+    def apply(self, root: int) -> None:
+        parent, name = os.path.split(self.target)
+        try:
+            directory = make_target(root, parent, directory=True, follow=False)
+        except LaunchError:  # a link, or a file: the image has something else in mind
+            return
+        try:
+            os.symlink(self.to, name, dir_fd=directory)
+        except FileExistsError:
+            pass
+        finally:
+            os.close(directory)
+
+
+class Directory(Operation):
+    """A directory at the target, created with its parents if missing, with mode 0755."""
+
+    def apply(self, root: int) -> None:
+        os.close(make_target(root, self.target, directory=True))
+
+
+class DeclaredVolume(Directory):
+    """A directory that an image declares to be a volume. What cannot be one is left out: the image may not need it."""
+
+    def apply(self, root: int) -> None:
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            super().apply(root)
+        except (OSError, LaunchError):
+            pass
+
+
 class Mask(Operation):
     """Nothing to be seen there: a file becomes /dev/null, a directory empty and read-only; a missing one is skipped.
 
@@ -199,6 +242,11 @@ class Device(Operation):
     def apply(self, root: int) -> None:
         tree = clone_device(self.target, os.makedev(*self.number))
         attach(tree, make_target(root, self.target, directory=False, follow=False))
+
+
+def is_harmless(found: os.stat_result) -> bool:
+    """Whether this is a device that every container has."""
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev in _HARMLESS
 
 
 def clone_device(path: str, number: int) -> int:

@@ -25,10 +25,12 @@ class LayeredRoot(Root):
 
     `in_memory`: the writable layer is a tmpfs, because overlayfs refuses an upper directory on overlayfs, or one that
     stands inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones
-    that a user namespace may set.
+    that a user namespace may set. `keep_mode`: the root has the mode and owner of the topmost directory; else it is
+    0755 and root's, whatever a layer says of `./`: one packed in a directory of mktemp(1) would be closed to others.
     """
 
     lowerdirs: tuple[str, ...]
+    keep_mode: bool = False
     in_memory: bool = False
     user_xattrs: bool = False
 
@@ -38,7 +40,8 @@ class LayeredRoot(Root):
             mount_memory(f"{run_dir}/scratch")
         os.mkdir(upper)
         os.mkdir(work)
-        copy_ownership(self.lowerdirs[-1], upper)
+        if self.keep_mode:
+            copy_ownership(self.lowerdirs[-1], upper)
         root = _place(run_dir)
         mount_overlay(self.lowerdirs, upper, work, root, overlay_options(user_xattrs=self.user_xattrs))
         return root

@@ -18,15 +18,17 @@ from mydocker.runtime.operations import (
     Bind,
     CopyOnWrite,
     Device,
+    Directory,
     Filesystem,
     HostProgram,
     Mask,
+    MissingLink,
     Operation,
     ReadOnly,
     Symlink,
 )
 from mydocker.runtime.parameters import Parameter
-from mydocker.runtime.volumes import GIVEN, Directory, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
+from mydocker.runtime.volumes import GIVEN, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
 
 FLAGS = {
     kernel.ATTR_RDONLY: "ro",
@@ -143,7 +145,7 @@ def _filesystem(step: Filesystem, word: Word) -> list[str]:
     given = [f"{name}={value}" if value is not None else name for name, value in step.options]
     flags = ",".join([*given, *filter(None, [options(step.attributes)])])
     wanted = f" -o {shlex.quote(flags)}" if flags else ""
-    return [f'dir {word(step.target)}; mount -t {step.fstype}{wanted} none "$t"']
+    return [f'dir {word(step.target)}; mount -t {step.fstype}{wanted} {step.source or "none"} "$t"']
 
 
 def _bind(step: Bind, word: Word, source: str = "") -> list[str]:
@@ -187,6 +189,12 @@ def _symlink(step: Symlink, word: Word) -> list[str]:
     ]
 
 
+def _missing_link(step: MissingLink, word: Word) -> list[str]:
+    name = word(os.path.basename(step.target))
+    there = f'[ -e "$t"/{name} ] || [ -L "$t"/{name} ]'
+    return [f'dir {word(os.path.dirname(step.target))}; {there} || ln -s -- {word(step.to)} "$t"/{name}']
+
+
 def _tmpfs(step: Tmpfs, word: Word) -> list[str]:
     given = [f"{name}={value}" for name, value in step.options]
     if "mode" not in dict(step.options):
@@ -224,6 +232,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands bef
     HostProgram: _program,
     EmptyPart: _empty,
     CopyOnWrite: _copy_on_write,
+    MissingLink: _missing_link,
     Symlink: _symlink,
     Mask: lambda step, word: [f"hide {word(step.target)}"],
     ReadOnly: lambda step, word: [f"lock {word(step.target)}"],

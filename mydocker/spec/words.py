@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mydocker.spec.container import User
 
-HOST_NAME_LIMIT = 63  # RFC 1123; the kernel would take 64 (uts_namespaces(7))
+HOST_NAME_LIMIT = 64  # the kernel's (uts_namespaces(7)), and Docker's; in a DNS name, a part has at most 63
 TITLE_LIMIT = 255
 
 _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -50,13 +50,16 @@ def image(word: str, place: Place) -> Reference:
     return Reference.parse(word)
 
 
-def platform(word: str, place: Place) -> Platform:
-    return Platform.parse(word)
+def platform(word: str, place: Place) -> Platform | None:
+    """An empty word is this machine's, as for Docker: `--platform "$UNSET"`."""
+    return Platform.parse(word) if word else None
 
 
-def name(word: str, place: Place) -> str:
-    """A container's name as `docker run` takes it."""
-    if not word or word[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(word) or len(word) > TITLE_LIMIT:
+def name(word: str, place: Place) -> str | None:
+    """A container's name as `docker run` takes it; an empty word is none."""
+    if not word:
+        return None
+    if word[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(word) or len(word) > TITLE_LIMIT:
         raise UsageError(f"want letters, digits, _ . and -, a letter or digit first, at most {TITLE_LIMIT}")
     return word
 
@@ -97,7 +100,7 @@ def _below_home(word: str, place: Place) -> str:
 
 def pull_policy(word: str, place: Place) -> str:
     word = "missing" if word == "if_not_present" else word  # Compose's other name for it
-    return _one_of(word, ("missing", "always", "never"))
+    return _one_of(word or "missing", ("missing", "always", "never"))
 
 
 def network_mode(word: str, place: Place) -> str:
@@ -135,8 +138,10 @@ def working_dir(word: str, place: Place) -> str | None:
     return word or None
 
 
-def hostname(word: str, place: Place) -> str:
-    """RFC 1123 labels; `_` is let through because Compose users name their hosts so."""
+def hostname(word: str, place: Place) -> str | None:
+    """RFC 1123 labels; `_` is let through because Compose users name their hosts so. An empty word is none."""
+    if not word:
+        return None
     if len(word) > HOST_NAME_LIMIT:
         raise UsageError(f"host name {word!r} is longer than {HOST_NAME_LIMIT} characters")
     for part in word.split("."):
@@ -162,7 +167,7 @@ def namespaces(word: str, place: Place) -> tuple[str, ...]:
 
 
 def userns_mode(word: str, place: Place) -> str:
-    return _one_of(word, ("host", "keep-id"))
+    return _one_of(word or "host", ("host", "keep-id"))
 
 
 def timeout(word: str, place: Place) -> float:
@@ -288,7 +293,7 @@ def _imported_late(module: str, function: str) -> Callable[[str, Place], Any]:
     return parse
 
 
-stop_signal = _imported_late("stopsignal", "parse_signal")
+stop_signal = _imported_late("stopsignal", "parse_signal_or_none")
 capability = _imported_late("capability", "parse_capability")
 sysctl = _imported_late("sysctl", "parse_sysctl")
 ulimit = _imported_late("ulimit", "parse_ulimit")
