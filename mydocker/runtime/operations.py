@@ -19,6 +19,7 @@ from mydocker.runtime.inside import make_target, open_existing, open_if_present
 
 MS_NODEV = 4
 OPTIONS_LIMIT = 4095  # mount(2) copies one page of options
+ROOT = "memory/root"  # in a run's directory: where the new root is mounted
 LINKS = "layers"  # in a run's scratch directory: short names for the directories of an overlay
 READ_ONLY = kernel.ATTR_RDONLY
 HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
@@ -79,10 +80,7 @@ class Bind(Operation):
         attributes = self.attributes & ~kernel.ATTR_NODEV if is_harmless(found) else self.attributes
         kernel.set_attributes(tree, attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation])
         directory = stat.S_ISDIR(found.st_mode)
-        target = make_target(root, self.target, directory=directory, follow=self.follow)
-        if not directory and stat.S_ISDIR(os.fstat(target).st_mode):
-            raise LaunchError(f"{self.source} is no directory, and {self.target} in the container is one")
-        attach(tree, target)
+        attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
 
     def clone(self) -> int:
         """A detached copy of the mount at the source."""
@@ -319,9 +317,16 @@ def _escape(path: str) -> str:
 
 
 def attach(tree: int, target: int) -> None:
-    """Mount the detached TREE on TARGET, and close both descriptors."""
+    """Mount the detached TREE on TARGET, and close both descriptors. LaunchError if only one is a directory."""
     try:
         kernel.attach(tree, target)
+    except OSError:
+        directories = [stat.S_ISDIR(os.fstat(descriptor).st_mode) for descriptor in (tree, target)]
+        if directories[0] == directories[1]:
+            raise
+        inside = os.readlink(f"/proc/self/fd/{target}").rpartition(ROOT)[2]
+        what, other = ("a file", "a directory") if directories[0] else ("a directory", "a file")
+        raise LaunchError(f"{inside} in the container is {what}, and {other} cannot be mounted there") from None
     finally:
         os.close(tree)
         os.close(target)

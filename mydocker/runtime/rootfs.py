@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from mydocker.record import Record
-from mydocker.runtime.operations import copy_ownership, mount_memory, mount_overlay
+from mydocker.runtime.operations import ROOT, copy_ownership, mount_memory, mount_overlay
 
 
 class Root(Record):
@@ -69,8 +69,8 @@ class BareRoot(Root):
 def _place(run_dir: str) -> str:
     """Where the root is mounted: in memory, so that nothing of that has to be made and removed on a disk."""
     mount_memory(f"{run_dir}/memory")
-    os.mkdir(f"{run_dir}/memory/root")
-    return f"{run_dir}/memory/root"
+    os.mkdir(f"{run_dir}/{ROOT}")
+    return f"{run_dir}/{ROOT}"
 
 
 def overlay_options(*, user_xattrs: bool) -> str:
