@@ -213,15 +213,23 @@ def _attributes(mount: Mount) -> int:
 
 
 def _binds(mount: BindMount, host: Host, *, run_dir: str, number: int, devices: bool) -> list[Operation]:
-    """With DEVICES all devices open that mydocker itself may open; else those that every container has."""
+    """Of the host's /dev, with DEVICES all open that mydocker itself may open; else those that every container has.
+
+    Elsewhere nothing opens: what a container makes in a directory of the host could be a disk.
+    """
     if mount.copy_on_write:
         return [_copy_on_write(mount, host, source=mount.source, run_dir=run_dir, number=number)]
-    attributes = _attributes(mount) & ~kernel.ATTR_NODEV if devices else _attributes(mount)
-    opened = DEVICES if mount.source == "/dev" and not devices else ()
-    return [
-        _bind(mount, attributes),
-        *(Bind(target=f"{mount.target}/{name}", source=f"/dev/{name}", follow=False) for name in opened),
-    ]
+    attributes = _attributes(mount)
+    if devices and f"{mount.source}/".startswith("/dev/"):
+        return [_bind(mount, attributes & ~kernel.ATTR_NODEV)]
+    shown = {"/dev": mount.target, "/": f"{mount.target}/dev"}.get(mount.source)
+    if shown is None:
+        return [_bind(mount, attributes)]
+    if devices:
+        opened = [Bind(target=shown, source="/dev", attributes=attributes & ~kernel.ATTR_NODEV, recursive=True)]
+    else:
+        opened = [Bind(target=f"{shown}/{name}", source=f"/dev/{name}", follow=False) for name in DEVICES]
+    return [_bind(mount, attributes), *opened]
 
 
 def _bind(mount: BindMount, attributes: int) -> Operation:
