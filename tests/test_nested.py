@@ -72,6 +72,20 @@ def test_with_a_store_on_a_volume(nested: Nested, tmp_path: pathlib.Path) -> Non
     assert findings["overlay"]["state"] == "ok"
 
 
+def test_what_a_container_finds(nested: Nested) -> None:
+    script = "stat -c '%a %u' /; readlink /etc/mtab; df /dev/shm | tail -1 | cut -d' ' -f1; echo x > /null; cat /null"
+    script += "; grep ^Groups: /proc/self/status | cut -f2; echo $HOME"
+    options = ("-u", "mail:", "-e", "HOME=", "--name", "", "-v", "/dev/null:/null", "--network", "none")
+    done = nested("run", *options, "alpine", "sh", "-c", script)
+    assert done == Result(b"755 0\n/proc/mounts\nshm\n12 \n/var/mail\n", b"", 0)
+
+
+def test_the_machines_tree_has_its_own_run_and_tmp(nested: Nested) -> None:
+    script = "ls -A /run /tmp; touch /run/x /tmp/x /etc/x /usr/x && echo ok"
+    done = nested("run", "--rootfs", "/", "sh", "-c", script)
+    assert done == Result(b"/run:\n\n/tmp:\nok\n", b"", 0)
+
+
 @pytest.mark.parametrize("option", [(), ("--network", "none"), ("--rootfs", "/")])
 def test_isolation(nested: Nested, option: tuple[str, ...]) -> None:
     image = () if "--rootfs" in option else ("alpine",)

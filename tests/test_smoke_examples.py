@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from lab.command import Command
@@ -38,6 +42,92 @@ def test_the_examples_pass_for_an_ordinary_user(second_user: Command) -> None:
     done = second_user("test", "examples")
     assert (done.stderr, done.code) == (b"", 0), done
     assert b"14 passed, 1 skipped in" in done.stdout
+
+
+MOUNTED = ("/run", "/tmp", "/var", "/var/lib", "/home", "/usr", "/usr/share", "/etc", "/opt")
+
+
+@pytest.fixture(scope="module")
+def places() -> Iterator[list[pathlib.Path]]:
+    """New directories below top-level ones of this machine, and below one that is closed to others."""
+    made = [pathlib.Path(tempfile.mkdtemp(prefix="mydocker-", dir=parent)) for parent in MOUNTED]
+    closed = made[-1]
+    (closed / "below").mkdir()
+    for place in made[:-1]:
+        place.chmod(0o755)
+    yield [*made[:-1], closed / "below"]
+    for place in made:
+        shutil.rmtree(place)
+
+
+def _among_mounts(command: Command, places: list[pathlib.Path]) -> Command:
+    """COMMAND where something is mounted at PLACES, as on a machine with systemd, snaps, FUSE and a second disk."""
+    lines = [f"mount -t tmpfs -o mode=755 none {place} && echo mounted > {place}/file" for place in places]
+    lines += [f"mkdir {places[0]}/deep && mount -t tmpfs none {places[0]}/deep", "mount --bind /dev/null /etc/issue"]
+    script = "; ".join(["set -e", *lines, 'exec "$@"'])
+    return replace(command, prefix=["unshare", "--mount", "sh", "-c", script, "sh", *command.prefix])
+
+
+@root
+def test_the_examples_pass_among_mounts(mydocker: Command, places: list[pathlib.Path]) -> None:
+    done = _among_mounts(mydocker, places)("test", "examples", cwd=ROOT)
+    assert (done.stderr, done.code) == (b"", 0), done
+    assert b"13 passed, 1 skipped in" in done.stdout
+
+
+@root
+@pytest.mark.rootless
+def test_the_examples_pass_for_an_ordinary_user_among_mounts(second_user: Command, places: list[pathlib.Path]) -> None:
+    shutil.copytree(ROOT / "examples", second_user.directory / "examples")
+    done = _among_mounts(second_user, places)("test", "examples")
+    assert (done.stderr, done.code) == (b"", 0), done
+    assert b"13 passed, 1 skipped in" in done.stdout
+
+
+@root
+@pytest.mark.rootless
+def test_an_ordinary_user_may_write_beside_mounts(second_user: Command, places: list[pathlib.Path]) -> None:
+    """What is mounted is there to be read; what lies beside it can be written to, and the machine stays as it is."""
+    command = _among_mounts(second_user, places)
+    beside = "/run/x /tmp/x /var/x /var/lib/x /var/lib/dpkg/x /home/x /usr/x /usr/share/x /usr/bin/x /etc/x /etc/apt/x"
+    shown = " ".join(f"{place}/file" for place in places[2:-1])
+    script = f"touch {beside} && echo x >> /etc/passwd && rm /etc/fstab && cat {shown}; ls /run /tmp"
+    done = command("run", "--rootfs", "/", "sh", "-c", script)
+    expected = "mounted\n" * len(places[2:-1]) + "/run:\nx\n\n/tmp:\nx\n"
+    assert (done.stdout.decode(), done.stderr, done.code) == (expected, b"", 0)
+    assert not any(os.path.exists(path) for path in beside.split()) and os.path.exists("/etc/fstab")
+    refused = command("run", "--rootfs", "/", "touch", f"{places[2]}/x")
+    assert refused.code == 1 and b"Read-only file system" in refused.stderr
+    closed = command("run", "--rootfs", "/", "ls", str(places[-1]))
+    assert closed.code != 0 and b"ermission denied" in closed.stderr
+
+
+@root
+@pytest.mark.rootless
+def test_changes_beside_mounts_are_found(second_user: Command, places: list[pathlib.Path]) -> None:
+    (second_user.directory / "x.smoke.yaml").write_text(
+        "rootfs: /\n"
+        "command: [sh, -c, 'touch /var/new /var/lib/new /etc/new /tmp/new /usr/new; rm /etc/passwd']\n"
+        "expect: {changes: {only: [/etc/new, /etc/passwd, /tmp/new, /usr/new, /var/lib/new, /var/new]}}\n"
+    )
+    done = _among_mounts(second_user, places)("test", "x.smoke.yaml")
+    assert done.code == 0, done
+
+
+@root
+@pytest.mark.rootless
+def test_a_resolver_file_in_run_is_no_change(second_user: Command) -> None:
+    """systemd-resolved has /etc/resolv.conf point into /run; what is made for it there is not the container's doing."""
+    (second_user.directory / "x.smoke.yaml").write_text(
+        "rootfs: /\ncommand: [sh, -c, 'cat /etc/resolv.conf; touch /run/x']\nexpect: {changes: {only: [/run/x]}}\n"
+    )
+    upper = second_user.directory / "etc"
+    upper.mkdir()
+    (upper / "resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    script = f'mount -t overlay -o lowerdir={upper}:/etc overlay /etc && exec "$@"'
+    prefix = ["unshare", "--mount", "sh", "-c", script, "sh", *second_user.prefix]
+    done = replace(second_user, prefix=prefix)("test", "x.smoke.yaml")
+    assert done.code == 0, done
 
 
 @root

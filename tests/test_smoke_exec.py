@@ -137,7 +137,8 @@ def test_one_that_has_held_is_not_executed_again(alpine: Command, tmp_path: path
 
 @root
 def test_what_has_come_stays_when_the_container_ends_by_itself(alpine: Command, tmp_path: pathlib.Path) -> None:
-    text = "name: a\nimage: alpine\ncommand: [sh, -c, 'while [ ! -e /tmp/x ]; do sleep 0.05; done; sleep 1; echo done']\n"
+    script = "while [ ! -e /tmp/x ]; do sleep 0.05; done; sleep 1; echo done"
+    text = f"name: a\nimage: alpine\ncommand: [sh, -c, '{script}']\n"
     text += "expect: {stdout: [done], exec: [{command: [touch, /tmp/x]}]}\n---\n"
     text += "{name: b, image: alpine, command: ['true'], expect: {exec: [{command: ['true']}]}}"
     done = _test(alpine, tmp_path, text)

@@ -162,7 +162,7 @@ def test_help_wins_over_what_is_missing(line: str) -> None:
         ("--tty=maybe alpine", "invalid argument 'maybe' for -t, --tty: want true or false"),
         ("--rm=maybe alpine", "invalid argument 'maybe' for --rm"),
         ("--dry-run=maybe alpine", "invalid argument 'maybe' for --dry-run"),
-        ("-u :0 alpine", "invalid argument ':0' for -u, --user: the user is empty"),
+        ("-u :-1 alpine", "invalid argument ':-1' for -u, --user: group -1: a number is 0 to 2147483647"),
         ("-e =x alpine", "needs a name"),
         ("--env-file /nonexistent/x alpine", "no such file or directory"),
         ("--network bridge alpine", "network 'bridge' is not supported yet"),

@@ -103,7 +103,7 @@ def test_limits_may_stand_under_deploy() -> None:
 )  # fmt: skip
 def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
     spec = service(text)
-    assert (spec.name, spec.network_mode, spec.ports) == ("web", "host", ())
+    assert (spec.name, spec.network_mode, spec.ports) == ("web", "default", ())
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from mydocker.image.pull import pull
 from mydocker.image.source import guess
 from mydocker.image.store import Store
 from mydocker.image.verified import digest_of
+from mydocker.paths import absolute
 from mydocker.reference import Digest, Platform, Reference
 
 
@@ -49,7 +50,7 @@ def _reference(name: str, path: str) -> Reference:
     """What NAME, as the archive has it, is called here. A mere tag, or nothing, goes with the file's own name."""
     if "/" in name or ":" in name:
         return Reference.parse(f"docker://{name}")
-    found = Reference.parse(f"dir:{'image' if path == '-' else os.path.abspath(path)}").replace(location=None)
+    found = Reference.parse(f"dir:{'image' if path == '-' else absolute(path)}").replace(location=None)
     return found if name.startswith("@") else found.replace(tag=name)
 
 

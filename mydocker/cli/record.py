@@ -10,6 +10,7 @@ from mydocker import errors
 from mydocker.cli.output import say
 from mydocker.cli.run import working_directory
 from mydocker.errors import HostError, MydockerError, UsageError, printable
+from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits
 from mydocker.smoke.case import Case
@@ -44,6 +45,7 @@ def record_command(argv: list[str]) -> int:
     if rest[:1] == ["--help"]:
         print(HELP)
         return 0
+    usable(output)
     request = parse_run(rest, environ=os.environ, cwd=working_directory())
     if request != RunRequest(spec=request.spec):
         raise UsageError("record takes what says something about the container", hint="see 'mydocker record --help'")

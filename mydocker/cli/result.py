@@ -11,6 +11,7 @@ import stat
 
 from mydocker.errors import USAGE_FAILURE, HostError, ImageError, MydockerError, SpecError, UsageError
 from mydocker.json_text import dump
+from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ class ResultFile:
     """The lines so far. Raises UsageError at once if there is no such place: a result must not be lost at the end."""
 
     def __init__(self, path: str) -> None:
-        self.path = os.path.realpath(path) if os.path.isfile(path) else path
+        is_file = _is_file_or_none(usable(path))
+        self.path = os.path.realpath(path) if is_file else path
+        loop = is_file and os.path.islink(self.path)
         directory = os.path.dirname(self.path) or "."
-        if not path or os.path.isdir(path) or not os.path.isdir(directory):
+        if not path or loop or os.path.isdir(path) or not os.path.isdir(directory):
             raise UsageError(f"--result {path!r}: want a file in a directory that exists")
         self.text = ""
 
@@ -64,6 +67,14 @@ class ResultFile:
             if os.path.exists(staged):
                 os.unlink(staged)
             raise
+
+
+def _is_file_or_none(path: str) -> bool:
+    """Whether PATH leads to a regular file, or to where one can be: a link to nowhere is followed, and stays."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def _line(

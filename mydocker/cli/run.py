@@ -91,11 +91,11 @@ def _record_refusal(argv: list[str], error: MydockerError) -> None:
 
 
 def working_directory() -> str:
-    """The current directory; `/` if it has been removed."""
+    """The current directory; empty if it has been removed."""
     try:
         return os.getcwd()
     except FileNotFoundError:
-        return "/"
+        return ""
 
 
 def progress() -> Callable[[Step], None] | None:

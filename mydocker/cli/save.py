@@ -17,6 +17,7 @@ from mydocker.image import catalog, tree
 from mydocker.image.archive import DirectoryOutput, TarOutput, save
 from mydocker.image.catalog import Image
 from mydocker.image.store import Store
+from mydocker.paths import usable
 from mydocker.reference import Platform
 
 
@@ -41,6 +42,8 @@ def save_command(argv: list[str]) -> int:
         raise UsageError("a directory has a name", hint="-o gives one")
     if options.output in (None, "-") and sys.stdout.isatty():
         raise _for_a_terminal()
+    if options.output is not None:
+        usable(options.output)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     found = [image for name in options.images for image in catalog.find(store, name, platform=platform)]

@@ -15,6 +15,7 @@ from mydocker.cli.supply import add_supply, supplied
 from mydocker.errors import MydockerError, SpecError, UsageError, refused_by_host
 from mydocker.image.lockfile import NAME
 from mydocker.image.store import Store
+from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
 from mydocker.smoke.case import ERROR, Case, Result
@@ -163,6 +164,8 @@ def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
     for word, _, path in targets:
         if path == "-" and sys.stdout is None:
             raise UsageError(f"cannot write the report {word}: standard output is closed")
+        if path != "-":
+            usable(path)
     reports: list[Report] = []
     made: list[str] = []
     for _, format, path in targets:

@@ -10,6 +10,7 @@ import os
 import ssl
 from collections.abc import Mapping
 
+from mydocker import paths
 from mydocker.errors import ImageError
 
 _SYSTEM = ("/etc/containers/certs.d", "/etc/docker/certs.d")
@@ -40,6 +41,6 @@ def context(host: str, *, environ: Mapping[str, str], client: bool) -> ssl.SSLCo
 
 def _directory(host: str, environ: Mapping[str, str]) -> str | None:
     """The first that there is; a user's own comes before the system's."""
-    home = environ.get("HOME") or os.path.expanduser("~")
-    own = os.path.join(environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "containers/certs.d")
+    config = paths.xdg(environ, "XDG_CONFIG_HOME") or os.path.join(paths.home(environ), ".config")
+    own = os.path.join(config, "containers/certs.d")
     return next((f"{place}/{host}" for place in (own, *_SYSTEM) if os.path.isdir(f"{place}/{host}")), None)

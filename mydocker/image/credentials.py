@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from mydocker import paths as start
 from mydocker.errors import ImageError
 from mydocker.image import credhelper, jsontext
 from mydocker.record import Record
@@ -49,16 +50,16 @@ def paths(environ: Mapping[str, str]) -> list[str]:
     """The files that count, the first that knows a registry first; the last one is where a new login goes."""
     if named := environ.get("REGISTRY_AUTH_FILE"):
         return [named]
-    home = environ.get("HOME") or os.path.expanduser("~")
-    places = [environ.get("XDG_RUNTIME_DIR"), environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")]
+    config = start.xdg(environ, "XDG_CONFIG_HOME") or os.path.join(start.home(environ), ".config")
+    places = [start.xdg(environ, "XDG_RUNTIME_DIR"), config]
     podman = [os.path.join(place, "containers/auth.json") for place in places if place]
     return [*podman, docker_config(environ)]
 
 
 def docker_config(environ: Mapping[str, str]) -> str:
     """Where `docker login` keeps what it has to keep."""
-    home = environ.get("HOME") or os.path.expanduser("~")
-    return os.path.join(environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json")
+    directory = environ.get("DOCKER_CONFIG") or os.path.join(start.home(environ), ".docker")
+    return os.path.join(directory, "config.json")
 
 
 def read(path: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import os
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image.jsontext import loads, mapping, string
+from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -47,7 +48,7 @@ def needs_lock(reference: Reference) -> bool:
 def read(path: str) -> LockFile:
     """The lock file at PATH. Raises UsageError if it is not there, or not one."""
     try:
-        with open(path, "rb") as file:
+        with open(usable(path), "rb") as file:
             raw = file.read(_LIMIT)
     except OSError as error:
         raise UsageError(f"cannot read the lock file {path}: {error.strerror}", hint=_AGAIN) from None
@@ -76,14 +77,15 @@ def text_of(lock: LockFile) -> str:
 
 
 def write(path: str, lock: LockFile) -> None:
-    """Replace the file at PATH in one step. Raises UsageError if that cannot be."""
-    staged = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
+    """Replace the file at PATH in one step, or the one that a link there names. Raises UsageError if that cannot be."""
+    real = os.path.realpath(usable(path))
+    staged = os.path.join(os.path.dirname(real), f".{os.path.basename(real)}.{os.getpid()}")
     try:
         with open(staged, "w", encoding="utf-8") as file:
             file.write(text_of(lock))
             file.flush()
             os.fsync(file.fileno())
-        os.rename(staged, path)
+        os.rename(staged, real)
     except OSError as error:
         if os.path.exists(staged):
             os.unlink(staged)

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from mydocker import paths
 from mydocker.errors import ImageError
 from mydocker.record import Record
 from mydocker.reference import Reference
@@ -54,8 +55,8 @@ def files(environ: Mapping[str, str]) -> list[str]:
     """The files in force: $CONTAINERS_REGISTRIES_CONF, or the user's, or the system's; then those in the system's
     directory, unless the user's file was the first, and in the user's. What one says of a prefix replaces what an
     earlier one said."""
-    home = environ.get("HOME") or os.path.expanduser("~")
-    place = os.path.join(environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "containers/registries.conf")
+    config = paths.xdg(environ, "XDG_CONFIG_HOME") or os.path.join(paths.home(environ), ".config")
+    place = os.path.join(config, "containers/registries.conf")
     named = environ.get("CONTAINERS_REGISTRIES_CONF")
     if not named and os.path.exists(place):
         return [place, *_dropped(place)]

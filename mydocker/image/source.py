@@ -9,6 +9,7 @@ from mydocker.image.blob import Source
 from mydocker.image.files import Archive, Directory, Files
 from mydocker.image.layout import DirectoryLayout, DockerArchive, Layout, OciLayout
 from mydocker.image.registry import Registry
+from mydocker.paths import usable
 from mydocker.reference import Location, Reference
 
 
@@ -28,12 +29,12 @@ def open_location(location: Location) -> Layout:
         "dir": (Directory, DirectoryLayout),
     }
     files, layout = kinds[location.transport]
-    return layout(files(location.path), where=location.path, selector=location.selector)
+    return layout(files(usable(location.path)), where=location.path, selector=location.selector)
 
 
 def guess(path: str) -> Layout:
     """What is at PATH, whichever of the formats it has: an archive (`-` is stdin) or a directory."""
-    files: Files = Directory(path) if os.path.isdir(path) else Archive(path)
+    files: Files = Directory(path) if os.path.isdir(usable(path)) else Archive(path)
     for name, layout in (("index.json", OciLayout), ("manifest.json", DockerArchive)):
         try:
             files.open(name).close()

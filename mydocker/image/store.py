@@ -78,9 +78,12 @@ class Store:
         if not root and os.geteuid() == 0:
             root = "/var/lib/mydocker"
         if not root:
-            data = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME') or os.path.expanduser('~')}/.local/share"
-            root = f"{data}/mydocker"
-        return cls(os.path.abspath(root))
+            root = f"{_data_directory(environ)}/mydocker"
+        if not root.startswith("/"):
+            from mydocker import paths
+
+            root = paths.absolute(root)
+        return cls(os.path.normpath(root))
 
     def layer_path(self, diff_id: Digest) -> str:
         """Where the layer is, or will be once it has been unpacked and verified."""
@@ -225,6 +228,17 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _data_directory(environ: Mapping[str, str]) -> str:
+    data, home = environ.get("XDG_DATA_HOME", ""), environ.get("HOME", "")
+    if data.startswith("/"):  # the specification has relative ones ignored
+        return data
+    if not home.startswith("/"):
+        from mydocker import paths
+
+        home = paths.home(environ)
+    return f"{home}/.local/share"
 
 
 def _caller_ids() -> IdMap | None:

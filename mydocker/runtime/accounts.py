@@ -33,8 +33,9 @@ class Identity(Record):
 def look_up(root: int, user: User, more_groups: tuple[str | int, ...] = ()) -> Identity:
     """USER in the image below descriptor ROOT. An unknown name is an error, an unknown number is not.
 
-    Like runc: without a group the passwd entry's own and all that list the user as a member; with one,
-    only that one; a number without an entry gets gid 0 and home `/`.
+    Without a group the passwd entry's own and all that list the user as a member; with one, only that one; a number
+    without an entry gets gid 0 and home `/`. The first of them is among the supplementary ones, too: else a process
+    could drop it, and what denies the group access would deny it no more (CVE-2022-36109).
     """
     passwd = _entries(root, "/etc/passwd", 7)
     account = next((line for line in passwd if _is(user.user, line)), None)
@@ -42,16 +43,15 @@ def look_up(root: int, user: User, more_groups: tuple[str | int, ...] = ()) -> I
         raise LaunchError(f"unable to find user {user.user!r} in the image's /etc/passwd")
     uid = user.user if isinstance(user.user, int) else 0
     gid, home = 0, "/"
-    groups: tuple[int, ...] = ()
+    more: tuple[int, ...] = ()
     if account is not None:
         uid, gid, home = _number(account[2]), _number(account[3]), account[5] or "/"
     if user.group is not None:
         gid = _group(root, user.group)
     elif account is not None:
-        groups = _memberships(root, account[0])
-    for group in more_groups:
-        groups = (*groups, _group(root, group))
-    return Identity(uid=uid, gid=gid, groups=groups, home=home)
+        more = _memberships(root, account[0])
+    groups = dict.fromkeys((gid, *more, *(_group(root, group) for group in more_groups)))
+    return Identity(uid=uid, gid=gid, groups=tuple(groups), home=home)
 
 
 def _group(root: int, group: str | int) -> int:

@@ -94,7 +94,7 @@ def overlays(view: View) -> Iterator[Overlay]:
     for operation in plan.operations:
         if isinstance(operation, CopyOnWrite):
             below = os.path.relpath(operation.scratch, f"{plan.run_dir}/scratch")
-            yield Overlay(top=operation.target, upper=f"{below}/upper", lower=(operation.source, *operation.over))
+            yield Overlay(top=operation.target, upper=f"{below}/upper", lower=operation.lower)
 
 
 def check_known(plan: LaunchPlan) -> None:
@@ -106,7 +106,10 @@ def check_known(plan: LaunchPlan) -> None:
 def _ours(plan: LaunchPlan) -> set[str]:
     """Paths at which mydocker may have created something: mount points, the working directory, and all above them."""
     ours = set()
-    for path in (*(operation.target for operation in plan.operations), plan.working_dir):
+    targets = [operation.target for operation in plan.operations]
+    if isinstance(plan.root, MemoryRoot):  # the machine's resolv.conf may be a link into /run, which is empty inside
+        targets += [os.path.realpath(target) for target in targets if target.startswith("/etc/")]
+    for path in (*targets, plan.working_dir):
         while path not in ("", "/"):
             ours.add(path)
             path = os.path.dirname(path)

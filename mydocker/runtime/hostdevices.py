@@ -22,19 +22,23 @@ class HostDevices(Operation):
     def apply(self, root: int) -> None:
         self._bind_all(root, self.source, "")
 
-    def _bind_all(self, root: int, host: str, below: str) -> None:
+    def _bind_all(self, root: int, host: str, below: str) -> int:
+        """Bind the devices in directory HOST; how many there were."""
+        count = 0
         for entry in os.scandir(host):
             name = f"{below}/{entry.name}"
-            if not below and entry.name in _OWN:
+            if entry.name in _OWN and host == "/dev":
                 continue
             try:
                 mode = entry.stat(follow_symlinks=False).st_mode
             except FileNotFoundError:  # the host's /dev changes at any time
                 continue
             if stat.S_ISDIR(mode):
-                self._bind_all(root, entry.path, name)
+                count += self._bind_all(root, entry.path, name)
             elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
                 self._bind(root, entry.path, name)
+                count += 1
+        return count
 
     def _bind(self, root: int, source: str, name: str) -> None:
         target = make_target(root, self.target + name, directory=False, follow=False)
@@ -55,10 +59,14 @@ class ChosenDevice(HostDevices):
     def apply(self, root: int) -> None:
         try:
             if os.path.isdir(self.source):
-                return super().apply(root)
+                if not self._bind_all(root, self.source, ""):
+                    raise LaunchError(f"there is no device in directory {self.source}")
+                return
             tree = kernel.clone_tree(self.source)
         except FileNotFoundError:
             raise LaunchError(f"device {self.source} does not exist on this host") from None
+        except PermissionError as error:
+            raise LaunchError(f"device {self.source}: {error.strerror}") from None
         mode = os.fstat(tree).st_mode
         if not stat.S_ISCHR(mode) and not stat.S_ISBLK(mode):
             os.close(tree)

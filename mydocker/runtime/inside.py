@@ -59,7 +59,8 @@ def open_existing(root: int, path: str, *, follow: bool = True, directory: bool 
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise LaunchError(f"{path} leads through a symbolic link of the image that may not be followed") from None
+        why = "too many symbolic links" if follow else "a symbolic link of the image that may not be followed"
+        raise LaunchError(f"{path} in the container leads through {why}") from None
 
 
 def open_if_present(root: int, path: str, *, follow: bool = False) -> int | None:
@@ -115,7 +116,7 @@ def make_target(root: int, path: str, *, directory: bool, follow: bool = True) -
         except FileNotFoundError:
             path = _create(root, path, directory=directory, follow=follow)
         except NotADirectoryError:
-            raise LaunchError(f"{path} in the container is not a directory") from None
+            raise LaunchError(f"{path} in the container is not a directory, or lies below what is none") from None
     raise LaunchError(f"{path}: too many levels of symbolic links in the image")
 
 
@@ -139,6 +140,8 @@ def _create(root: int, path: str, *, directory: bool, follow: bool) -> str:
         if not follow:
             raise LaunchError(f"{path} in the image is a symbolic link") from None
         return os.path.join(parent, os.readlink(name, dir_fd=above))
+    except OSError as error:
+        raise LaunchError(f"{path} cannot be created in the container: {error.strerror}") from None
     finally:
         os.close(above)
     return path

@@ -8,6 +8,7 @@ from __future__ import annotations
 from mydocker.kernel import ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.operations import (
+    DEVICES,
     HARDENED,
     READ_ONLY,
     Bind,
@@ -33,8 +34,6 @@ MASKED = (
 )
 
 READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-
-DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 
 LINKS = {
     "fd": "/proc/self/fd",
@@ -128,7 +127,7 @@ def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
         return tuple(Bind(target=path, source=path, attributes=HARDENED, recursive=True) for path in host.shared_ipc)
     shared = (("mode", "1777"), ("size", str(spec.shm_size or "64m")))
     return (
-        Filesystem(target="/dev/shm", fstype="tmpfs", options=shared, attributes=HARDENED),
+        Filesystem(target="/dev/shm", fstype="tmpfs", source="shm", options=shared, attributes=HARDENED),
         Filesystem(target="/dev/mqueue", fstype="mqueue", attributes=HARDENED),
     )
 
@@ -166,6 +165,9 @@ def _cgroup_v1(cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
 def _etc(spec: ContainerSpec, run_dir: str) -> tuple[Operation, ...]:
     taken = {volume.target for volume in spec.volumes}
     paths = {name: f"/etc/{name}" for name in GENERATED}
+    attributes = ATTR_NODEV | (READ_ONLY if spec.read_only else 0)
     return tuple(
-        Bind(target=path, source=f"{run_dir}/memory/{name}") for name, path in paths.items() if path not in taken
+        Bind(target=path, source=f"{run_dir}/memory/{name}", attributes=attributes)
+        for name, path in paths.items()
+        if path not in taken
     )

@@ -19,11 +19,14 @@ from mydocker.runtime.inside import make_target, open_existing, open_if_present
 
 MS_NODEV = 4
 OPTIONS_LIMIT = 4095  # mount(2) copies one page of options
+ROOT = "memory/root"  # in a run's directory: where the new root is mounted
 LINKS = "layers"  # in a run's scratch directory: short names for the directories of an overlay
 READ_ONLY = kernel.ATTR_RDONLY
 HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
 # a user namespace gets a new one only where a whole one can be seen (mount_namespaces(7))
 COVERED = "inside another container, start that one with --security-opt systempaths=unconfined, or be root in there"
+DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_HARMLESS = frozenset(os.makedev(*number) for number in DEVICES.values())
 PROPAGATIONS = {"private": kernel.MS_PRIVATE, "slave": kernel.MS_SLAVE, "shared": kernel.MS_SHARED}
 
 
@@ -48,12 +51,15 @@ class Filesystem(Operation):
     """
 
     fstype: str
+    source: str = ""  # what df(1) and /proc/mounts call it; the type, if empty
     options: tuple[tuple[str, str | None], ...] = ()
     attributes: int = 0
 
     def apply(self, root: int) -> None:
         try:
-            tree = kernel.new_filesystem(self.fstype, list(self.options), attributes=self.attributes)
+            tree = kernel.new_filesystem(
+                self.fstype, list(self.options), attributes=self.attributes, source=self.source
+            )
         except PermissionError as error:
             raise LaunchError(f"cannot mount a new {self.fstype}: {error.strerror}", hint=COVERED) from None
         attach(tree, make_target(root, self.target, directory=True, follow=False))
@@ -70,10 +76,10 @@ class Bind(Operation):
 
     def apply(self, root: int) -> None:
         tree = self.clone()
-        directory = stat.S_ISDIR(os.fstat(tree).st_mode)
-        kernel.set_attributes(
-            tree, self.attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation]
-        )
+        found = os.fstat(tree)
+        attributes = self.attributes & ~kernel.ATTR_NODEV if is_harmless(found) else self.attributes
+        kernel.set_attributes(tree, attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation])
+        directory = stat.S_ISDIR(found.st_mode)
         attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
 
     def clone(self) -> int:
@@ -82,6 +88,8 @@ class Bind(Operation):
             return kernel.clone_tree(self.source, recursive=self.recursive)
         except FileNotFoundError:
             raise LaunchError(f"bind source {self.source} does not exist") from None
+        except PermissionError as error:
+            raise LaunchError(f"bind source {self.source}: {error.strerror}") from None
 
 
 class HostProgram(Operation):
@@ -110,6 +118,15 @@ class CopyOnWrite(Operation):
     follow: bool = False
     over: tuple[str, ...] = ()  # layers that lie over the source
 
+    @property
+    def lower(self) -> tuple[str, ...]:
+        """What the container's writes are changes of, the lowest first."""
+        return (self.source, *self.over)
+
+    def layers(self) -> tuple[str, ...]:
+        """The lower directories to mount; here they may be made, in the scratch directory."""
+        return self.lower
+
     def apply(self, root: int) -> None:
         if not os.path.isdir(self.source):
             raise LaunchError(f"volume {self.source} cannot be shown copy-on-write: it is not a directory")
@@ -122,7 +139,7 @@ class CopyOnWrite(Operation):
         copy_ownership(self.source, upper)
         target = make_target(root, self.target, directory=True, follow=self.follow)
         try:
-            mount_overlay((self.source, *self.over), upper, work, f"/proc/self/fd/{target}", self.options)
+            mount_overlay(self.layers(), upper, work, f"/proc/self/fd/{target}", self.options)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
@@ -149,6 +166,41 @@ class Symlink(Operation):
             os.symlink(self.to, name, dir_fd=directory)
         finally:
             os.close(directory)
+
+
+class MissingLink(Symlink):
+    """A symbolic link in a directory of the image, which is created if missing. What the image has at the target stays,
+    and no link of the image is followed to it."""
+
+    def apply(self, root: int) -> None:
+        parent, name = os.path.split(self.target)
+        try:
+            directory = make_target(root, parent, directory=True, follow=False)
+        except LaunchError:  # a link, or a file: the image has something else in mind
+            return
+        try:
+            os.symlink(self.to, name, dir_fd=directory)
+        except FileExistsError:
+            pass
+        finally:
+            os.close(directory)
+
+
+class Directory(Operation):
+    """A directory at the target, created with its parents if missing, with mode 0755."""
+
+    def apply(self, root: int) -> None:
+        os.close(make_target(root, self.target, directory=True))
+
+
+class DeclaredVolume(Directory):
+    """A directory that an image declares to be a volume. What cannot be one is left out: the image may not need it."""
+
+    def apply(self, root: int) -> None:
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            super().apply(root)
+        except (OSError, LaunchError):
+            pass
 
 
 class Mask(Operation):
@@ -190,6 +242,11 @@ class Device(Operation):
         attach(tree, make_target(root, self.target, directory=False, follow=False))
 
 
+def is_harmless(found: os.stat_result) -> bool:
+    """Whether this is a device that every container has."""
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev in _HARMLESS
+
+
 def clone_device(path: str, number: int) -> int:
     """A detached bind of the character device at PATH, verified to be device NUMBER."""
     tree = kernel.clone_tree(path)
@@ -225,6 +282,7 @@ def mount_overlay(lower: tuple[str, ...], upper: str, work: str, target: str, ex
 
     Names are given relative to what they have in common, since mount(2) takes a page of options. Where that is not
     enough, as with 50 layers and more, the names are those of links, made beside WORK: 500 layers take half a page.
+    The current directory is `/` afterwards: nothing here is relative to another one.
     """
     paths = (*lower, upper, work)
     place = os.path.commonprefix(paths).rpartition("/")[0] or "/"
@@ -232,13 +290,11 @@ def mount_overlay(lower: tuple[str, ...], upper: str, work: str, target: str, ex
     if len(os.fsencode(options)) > OPTIONS_LIMIT:
         place = f"{os.path.dirname(work)}/{LINKS}"
         options = _overlay_data(_link(paths, place), extra)
-    before = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    os.chdir(place)
     try:
-        os.chdir(place)
         kernel.mount("overlay", target, "overlay", MS_NODEV, options)
     finally:
-        os.fchdir(before)
-        os.close(before)
+        os.chdir("/")  # not back: the caller's directory may be gone, or closed to us
 
 
 def _overlay_data(names: list[str], extra: str) -> str:
@@ -261,9 +317,16 @@ def _escape(path: str) -> str:
 
 
 def attach(tree: int, target: int) -> None:
-    """Mount the detached TREE on TARGET, and close both descriptors."""
+    """Mount the detached TREE on TARGET, and close both descriptors. LaunchError if only one is a directory."""
     try:
         kernel.attach(tree, target)
+    except OSError:
+        directories = [stat.S_ISDIR(os.fstat(descriptor).st_mode) for descriptor in (tree, target)]
+        if directories[0] == directories[1]:
+            raise
+        inside = os.readlink(f"/proc/self/fd/{target}").rpartition(ROOT)[2]
+        what, other = ("a file", "a directory") if directories[0] else ("a directory", "a file")
+        raise LaunchError(f"{inside} in the container is {what}, and {other} cannot be mounted there") from None
     finally:
         os.close(tree)
         os.close(target)

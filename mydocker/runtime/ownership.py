@@ -49,7 +49,7 @@ class Ownership:
                 raise
             return True
         try:
-            return not path or _COPIED in os.listxattr(f"/proc/self/fd/{upper}")
+            return _COPIED in os.listxattr(f"/proc/self/fd/{upper}")  # not of the root, which is root's in any image
         finally:
             os.close(upper)
 

@@ -1,6 +1,6 @@
 """LaunchPlan: all that will be done to start a container, decided before anything is done.
 
-`plan` takes complete values and reads nothing but the top level of `/` where that is the root; the
+`plan` takes complete values and reads nothing but the top of `/`, and where mounts are, if that is the root; the
 result is plain data, to be printed by --dry-run, compared in tests, and carried out by `launch`.
 """
 
@@ -13,8 +13,8 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.accounts import ROOT
 from mydocker.runtime.executable import is_static_program
 from mydocker.runtime.mounts import standard_mounts
-from mydocker.runtime.operations import HostProgram, Operation
-from mydocker.runtime.rootfs import BareRoot, LayeredRoot, MemoryRoot, Root, disk_submounts, machine_tree
+from mydocker.runtime.operations import DeclaredVolume, HostProgram, MissingLink, Operation
+from mydocker.runtime.rootfs import BareRoot, LayeredRoot, MemoryRoot, Root
 from mydocker.runtime.seccomp import SyscallFilter
 from mydocker.spec import capability
 from mydocker.spec.container import User
@@ -109,7 +109,9 @@ def plan(
         hostname=hostname,
         loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),
-        operations=_operations(spec, host, run_dir, mounts, cgroups, working_dir, argv[0] if lend_program else ""),
+        operations=_operations(
+            spec, config, host, run_dir, mounts, cgroups, working_dir, argv[0] if lend_program else ""
+        ),
         **_privileges(spec, host),
         user=spec.user or _own_user(spec, host) or _image_user(config),
         environment=_environment(spec, config, hostname),
@@ -141,7 +143,10 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _hostname(spec: ContainerSpec, container_id: str) -> str:
-    return (spec.hostname or container_id[:12]) if "uts" in spec.namespaces else os.uname().nodename
+    """Who asks for the host's network by name gets the host's name as well, as with Docker."""
+    if "uts" not in spec.namespaces or (spec.network_mode == "host" and not spec.hostname):
+        return os.uname().nodename
+    return spec.hostname or container_id[:12]
 
 
 def _privileges(spec: ContainerSpec, host: Host) -> dict[str, Any]:
@@ -175,6 +180,8 @@ def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
         command = config.cmd if config and entrypoint is None else ()
     if entrypoint is None:
         entrypoint = config.entrypoint if config else ()
+    if entrypoint == ("",):  # how a Dockerfile says that there is none: ENTRYPOINT [""]
+        entrypoint = ()
     argv = (*entrypoint, *command)
     only_looked_at = spec.expect is not None and (spec.entrypoint, spec.command) == ((), ())
     if not argv and not only_looked_at:
@@ -252,7 +259,12 @@ def _root(spec: ContainerSpec, image: StoredImage | None, host: Host, run_dir: s
     if not lowerdirs:
         raise LaunchError(f"image {image.reference.familiar if image else ''} has no layers, so nothing to run")
     within = os.path.commonpath([lowerdirs[0], run_dir]) == os.path.normpath(lowerdirs[0])
-    return LayeredRoot(lowerdirs=lowerdirs, in_memory=host.store_on_overlay or within, user_xattrs=host.rootless)
+    return LayeredRoot(
+        lowerdirs=lowerdirs,
+        keep_mode=image is None,
+        in_memory=host.store_on_overlay or within,
+        user_xattrs=host.rootless,
+    )
 
 
 def _mounts(
@@ -263,11 +275,24 @@ def _mounts(
         return None
     from mydocker.runtime.volumes import plan_mounts
 
-    return plan_mounts(spec, config.volumes if config else (), host=host, run_dir=run_dir, volumes=volumes)
+    return plan_mounts(spec, _declared(config), host=host, run_dir=run_dir, volumes=volumes)
+
+
+def _declared(config: ImageConfig | None) -> tuple[str, ...]:
+    """The directories that the image declares to be volumes: Docker makes those that no layer has."""
+    paths = config.volumes if config else ()
+    return tuple(dict.fromkeys("/" + os.path.normpath(f"/{path}").lstrip("/") for path in paths))
+
+
+def _accounts(spec: ContainerSpec, host: Host, working_dir: str) -> tuple[Operation, ...]:
+    from mydocker.runtime.keepid import accounts_of_caller
+
+    return accounts_of_caller(spec, host, working_dir=working_dir)
 
 
 def _operations(
     spec: ContainerSpec,
+    config: ImageConfig | None,
     host: Host,
     run_dir: str,
     mounts: MountPlan | None,
@@ -282,10 +307,15 @@ def _operations(
         return ()
     tree: tuple[Operation, ...] = ()
     if spec.rootfs == "/":
-        tree = machine_tree(run_dir, user_xattrs=host.rootless, submounts=() if host.rootless else disk_submounts())
+        from mydocker.runtime.machinetree import machine_tree
+
+        tree = machine_tree(run_dir, user_xattrs=host.rootless)
     program = _asked_for(spec, lent)
     return (
         *tree,
+        MissingLink(target="/etc/mtab", to="/proc/mounts"),
+        *(DeclaredVolume(target=path) for path in _declared(config)),
+        *(_accounts(spec, host, working_dir) if spec.userns_mode == "keep-id" else ()),
         *(mounts.early if mounts else ()),
         *standard_mounts(spec, host, run_dir=run_dir, own=mounts.late if mounts else (), cgroups=cgroups),
         *(HostProgram(target=path, replace_existing=True) for path in spec.inject),

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.window import WindowEnd
 
+NETWORK_SETTINGS = (("ip_unprivileged_port_start", b"0"), ("ping_group_range", b"0 2147483647"))
+
 
 class Handover(Record):
     """What the parent has opened and read for the child."""
@@ -182,7 +184,7 @@ def turn_into_command(
     """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
     identity = look_up(root, plan.user, plan.groups)
-    environment = {"HOME": identity.home, **plan.environment}
+    environment = {**plan.environment, "HOME": plan.environment.get("HOME") or identity.home}
     _connect_streams(identity, terminal)
     _enter_directory(root, plan.working_dir)
     command = "" if plan.before else find_command(root, plan.argv[0], environment.get("PATH", ""))
@@ -251,7 +253,26 @@ def _name_and_connect(plan: LaunchPlan) -> None:
             kernel.set_interface_up("lo")
         except PermissionError:  # without CAP_NET_ADMIN, as inside another container, it stays down
             pass
+        _open_network(plan)
     leave_keyring()
+
+
+def _open_network(plan: LaunchPlan) -> None:
+    """Docker's settings of a container's own network: any user may bind a low port, and ping without CAP_NET_RAW.
+
+    Left as they are where a user namespace has too few groups for the range, or where /proc/sys is read-only.
+    """
+    for name, value in NETWORK_SETTINGS:
+        try:
+            setting = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            os.write(setting, value)
+        except OSError:
+            pass
+        finally:
+            os.close(setting)
 
 
 def leave_keyring() -> None:

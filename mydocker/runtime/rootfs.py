@@ -8,19 +8,8 @@ from __future__ import annotations
 
 import os
 
-from mydocker import kernel
 from mydocker.record import Record
-from mydocker.runtime.operations import (
-    Bind,
-    CopyOnWrite,
-    Operation,
-    Symlink,
-    copy_ownership,
-    mount_memory,
-    mount_overlay,
-)
-
-OWN_MOUNTS = ("dev", "proc", "sys")  # a container has its own, whatever its root
+from mydocker.runtime.operations import ROOT, copy_ownership, mount_memory, mount_overlay
 
 
 class Root(Record):
@@ -36,10 +25,12 @@ class LayeredRoot(Root):
 
     `in_memory`: the writable layer is a tmpfs, because overlayfs refuses an upper directory on overlayfs, or one that
     stands inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones
-    that a user namespace may set.
+    that a user namespace may set. `keep_mode`: the root has the mode and owner of the topmost directory; else it is
+    0755 and root's, whatever a layer says of `./`: one packed in a directory of mktemp(1) would be closed to others.
     """
 
     lowerdirs: tuple[str, ...]
+    keep_mode: bool = False
     in_memory: bool = False
     user_xattrs: bool = False
 
@@ -49,7 +40,8 @@ class LayeredRoot(Root):
             mount_memory(f"{run_dir}/scratch")
         os.mkdir(upper)
         os.mkdir(work)
-        copy_ownership(self.lowerdirs[-1], upper)
+        if self.keep_mode:
+            copy_ownership(self.lowerdirs[-1], upper)
         root = _place(run_dir)
         mount_overlay(self.lowerdirs, upper, work, root, overlay_options(user_xattrs=self.user_xattrs))
         return root
@@ -77,47 +69,10 @@ class BareRoot(Root):
 def _place(run_dir: str) -> str:
     """Where the root is mounted: in memory, so that nothing of that has to be made and removed on a disk."""
     mount_memory(f"{run_dir}/memory")
-    os.mkdir(f"{run_dir}/memory/root")
-    return f"{run_dir}/memory/root"
+    os.mkdir(f"{run_dir}/{ROOT}")
+    return f"{run_dir}/{ROOT}"
 
 
 def overlay_options(*, user_xattrs: bool) -> str:
     """Options of every overlay: no sync of a throw-away layer, no redirects that a layer could have forged."""
     return ",userxattr,volatile" if user_xattrs else ",redirect_dir=nofollow,metacopy=off,volatile"
-
-
-def machine_tree(run_dir: str, *, user_xattrs: bool, submounts: tuple[str, ...]) -> tuple[Operation, ...]:
-    """The operations that show the machine's own tree, copy-on-write, in a MemoryRoot.
-
-    One overlay for each top-level directory, because one for `/` would have its upper directory inside its
-    lower one. `submounts` get one of their own: overlayfs does not show what is mounted in a lower directory.
-    """
-    options = overlay_options(user_xattrs=user_xattrs)
-    operations: list[Operation] = []
-    directories = []
-    for entry in sorted(os.scandir("/"), key=lambda entry: entry.name):
-        if entry.is_symlink():
-            operations.append(Symlink(target=entry.path, to=os.readlink(entry.path)))
-        elif entry.is_dir() and entry.name not in OWN_MOUNTS:
-            directories.append(entry.path)
-        elif entry.is_file():
-            attributes = kernel.ATTR_RDONLY | kernel.ATTR_NODEV
-            operations.append(Bind(target=entry.path, source=entry.path, attributes=attributes))
-    for number, path in enumerate([*directories, *submounts]):
-        scratch = f"{run_dir}/scratch/{number}"
-        operations.append(CopyOnWrite(target=path, source=path, scratch=scratch, options=options))
-    return tuple(operations)
-
-
-def disk_submounts() -> tuple[str, ...]:
-    """Where block devices are mounted below the top-level directories."""
-    from mydocker.runtime.mountinfo import mounts
-
-    return tuple(
-        mount.path
-        for mount in mounts()
-        if mount.source.startswith("/dev/")
-        and mount.path.count("/") > 1
-        and mount.path.split("/")[1] not in OWN_MOUNTS
-        and os.path.isdir(mount.path)
-    )

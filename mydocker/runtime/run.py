@@ -67,8 +67,8 @@ def prepare(
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:
     """Where containers of a STORE that is read-only live: in memory, where the user has a place of their own."""
-    place = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR")
-    if not place:
+    place = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR", "")
+    if not place.startswith("/"):
         raise StoreError(f"the store {store.root} is read-only", hint="XDG_RUNTIME_DIR names a place for containers")
     path = f"{place}/mydocker"
     try:

@@ -12,6 +12,7 @@ import shlex
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.operations import LINKS, OPTIONS_LIMIT
+from mydocker.runtime.process import NETWORK_SETTINGS
 from mydocker.runtime.propagation import Propagating
 from mydocker.runtime.rootfs import BareRoot, LayeredRoot, overlay_options
 from mydocker.runtime.rundir import LOCALHOST
@@ -44,6 +45,7 @@ number() { # of group $1
     case $found$1 in *[!0-9]*) [ -n "$found" ] || { echo "unable to find group $1 in the image" >&2; exit 125; } ;; esac
     echo "${found:-$1}"
 }"""
+UNIQUE = "groups=$(echo \"$gid,$groups\" | tr , '\\n' | awk 'NF && !seen[$0]++' | paste -sd,)"
 IN_RANGE = """\
 for id in "$uid" "$gid" $(echo "$groups" | tr , ' '); do
     case $id in
@@ -121,8 +123,9 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
     names = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
     localhost = f"printf %s {shlex.quote(LOCALHOST)}"
     first = localhost if plan.loopback else f"cat /etc/hosts 2>/dev/null || {localhost}"
-    more = shlex.quote(f"{names}127.0.1.1\t{plan.hostname}\n")
-    yield f'{{ {first}; printf %s {more}; }} > "$run/memory/hosts"'
+    more, own = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.hostname}\n")
+    known = "" if plan.loopback else f"grep -qsw -- {shlex.quote(plan.hostname)} /etc/hosts || "
+    yield f'{{ {first}; printf %s {more}; {known}printf %s {own}; }} > "$run/memory/hosts"'
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
     if plan.dns:
         servers = shlex.quote("".join(f"nameserver {address}\n" for address in plan.dns))
@@ -182,6 +185,8 @@ def _inner(plan: LaunchPlan) -> Iterator[str]:
         yield f"hostname {shlex.quote(plan.hostname)}"
     if plan.loopback:
         yield "ip link set lo up"
+        for name, value in NETWORK_SETTINGS:
+            yield f"echo {shlex.quote(value.decode())} > /proc/sys/net/ipv4/{name} || :"
     yield ""
     rest = [*steps, "", *_user(plan), "", *_command(plan)]
     yield from functions_of("\n".join(rest))
@@ -206,7 +211,8 @@ def _root(plan: LaunchPlan) -> Iterator[str]:
         yield 'mount -t tmpfs -o mode=755,nodev none "$run/scratch"'
     yield 'mkdir "$run/scratch/upper" "$run/scratch/work"'
     top = shlex.quote(root.lowerdirs[-1])
-    yield f'chmod --reference={top} "$run/scratch/upper"; chown --reference={top} "$run/scratch/upper"'
+    if root.keep_mode:
+        yield f'chmod --reference={top} "$run/scratch/upper"; chown --reference={top} "$run/scratch/upper"'
     yield from _overlay(root)
 
 
@@ -239,6 +245,7 @@ def _user(plan: LaunchPlan) -> Iterator[str]:
         yield MEMBERSHIPS
     for group in plan.groups:
         yield f'groups="${{groups:+$groups,}}$(number {shlex.quote(str(group))})"'
+    yield UNIQUE
     yield IN_RANGE
 
 
@@ -255,8 +262,9 @@ def _command(plan: LaunchPlan) -> Iterator[str]:
         yield f"prlimit --pid $$ --{name}={limits}"
     if plan.umask != 0o022:
         yield f"umask {plan.umask:04o}"
-    assigned = [shlex.quote(f"{name}={value}") for name, value in plan.environment.items()]
-    home = [] if "HOME" in plan.environment else ['"HOME=${home:-/}"']
+    environment = {name: value for name, value in plan.environment.items() if name != "HOME" or value}
+    assigned = [shlex.quote(f"{name}={value}") for name, value in environment.items()]
+    home = [] if "HOME" in environment else ['"HOME=${home:-/}"']
     yield "exec env -i --default-signal -- " + " ".join([*home, *assigned]) + " \\"
     if "pid" in plan.namespaces:
         yield '    "$setsid" \\'

@@ -13,19 +13,22 @@ from collections.abc import Callable
 
 from mydocker import kernel
 from mydocker.runtime.hostdevices import ChosenDevice, HostDevices
+from mydocker.runtime.machinetree import EmptyPart
 from mydocker.runtime.operations import (
     Bind,
     CopyOnWrite,
     Device,
+    Directory,
     Filesystem,
     HostProgram,
     Mask,
+    MissingLink,
     Operation,
     ReadOnly,
     Symlink,
 )
 from mydocker.runtime.parameters import Parameter
-from mydocker.runtime.volumes import GIVEN, Directory, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
+from mydocker.runtime.volumes import GIVEN, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
 
 FLAGS = {
     kernel.ATTR_RDONLY: "ro",
@@ -142,7 +145,7 @@ def _filesystem(step: Filesystem, word: Word) -> list[str]:
     given = [f"{name}={value}" if value is not None else name for name, value in step.options]
     flags = ",".join([*given, *filter(None, [options(step.attributes)])])
     wanted = f" -o {shlex.quote(flags)}" if flags else ""
-    return [f'dir {word(step.target)}; mount -t {step.fstype}{wanted} none "$t"']
+    return [f'dir {word(step.target)}; mount -t {step.fstype}{wanted} {step.source or "none"} "$t"']
 
 
 def _bind(step: Bind, word: Word, source: str = "") -> list[str]:
@@ -173,10 +176,23 @@ def _copy_on_write(step: CopyOnWrite, word: Word) -> list[str]:
     return [*lines, f"overlay {source} {target} {scratch} {step.options or chr(39) * 2} {shlex.quote(instead)}"]
 
 
+def _empty(step: EmptyPart, word: Word) -> list[str]:
+    """The upper directory of an overlay has its mode and owner from that which is shown."""
+    below, scratch = word(f"{step.scratch}/lower"), word(step.scratch)
+    copied = " ".join(f"{program} --reference={word(step.source)} {below};" for program in ("chmod", "chown"))
+    return [f"mkdir -p {below}; {copied} overlay {below} {word(step.target)} {scratch} {step.options} 'exit 125'"]
+
+
 def _symlink(step: Symlink, word: Word) -> list[str]:
     return [
         f'at {word(os.path.dirname(step.target))}; ln -s -- {word(step.to)} "$t"/{word(os.path.basename(step.target))}'
     ]
+
+
+def _missing_link(step: MissingLink, word: Word) -> list[str]:
+    name = word(os.path.basename(step.target))
+    there = f'[ -e "$t"/{name} ] || [ -L "$t"/{name} ]'
+    return [f'dir {word(os.path.dirname(step.target))}; {there} || ln -s -- {word(step.to)} "$t"/{name}']
 
 
 def _tmpfs(step: Tmpfs, word: Word) -> list[str]:
@@ -214,7 +230,9 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands bef
     VolumeBind: _volume,
     Bind: _bind,
     HostProgram: _program,
+    EmptyPart: _empty,
     CopyOnWrite: _copy_on_write,
+    MissingLink: _missing_link,
     Symlink: _symlink,
     Mask: lambda step, word: [f"hide {word(step.target)}"],
     ReadOnly: lambda step, word: [f"lock {word(step.target)}"],

@@ -14,7 +14,16 @@ from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.copyup import fill
 from mydocker.runtime.inside import make_directory, make_target, open_if_present
-from mydocker.runtime.operations import READ_ONLY, Bind, CopyOnWrite, Operation, attach, mount_memory
+from mydocker.runtime.operations import (
+    DEVICES,
+    READ_ONLY,
+    Bind,
+    CopyOnWrite,
+    Directory,
+    Operation,
+    attach,
+    mount_memory,
+)
 from mydocker.runtime.rootfs import overlay_options
 from mydocker.spec.container import BindMount, FileMount, Mount, TmpfsMount, VolumeMount
 
@@ -137,18 +146,13 @@ class GivenFile(Operation):
         Bind(target=self.target, source=path, attributes=GIVEN).apply(root)
 
 
-class Directory(Operation):
-    """A directory at the target, while one can still be made."""
-
-    def apply(self, root: int) -> None:
-        os.close(make_directory(root, self.target))
-
-
 class Seal(Operation):
     """The mount that stands at the target becomes read-only; what is mounted below it stays as it is."""
 
     def apply(self, root: int) -> None:
-        top = kernel.open_inside(root, self.target, os.O_PATH)
+        top = open_if_present(root, self.target, follow=True)
+        if top is None:  # a part of the machine's tree that is gone
+            return
         try:
             kernel.set_attributes(top, kernel.ATTR_RDONLY)
         finally:
@@ -169,7 +173,7 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
         _check_target(mount)
         match mount:
             case BindMount():
-                late.append(_bind(mount, host, run_dir=run_dir, number=number))
+                late += _binds(mount, host, run_dir=run_dir, number=number, devices=spec.privileged)
             case TmpfsMount():
                 late.append(_tmpfs(mount))
             case FileMount():
@@ -194,8 +198,7 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
 
 def _declared(spec: ContainerSpec, declared: tuple[str, ...]) -> list[Mount]:
     given = {mount.target for mount in spec.volumes}
-    targets = dict.fromkeys("/" + os.path.normpath(f"/{path}").lstrip("/") for path in declared)
-    return [VolumeMount(target=target) for target in targets if target not in given]
+    return [VolumeMount(target=target) for target in declared if target not in given]
 
 
 def _check_target(mount: Mount) -> None:
@@ -209,9 +212,27 @@ def _attributes(mount: Mount) -> int:
     return kernel.ATTR_NODEV | (kernel.ATTR_RDONLY if mount.read_only else 0)
 
 
-def _bind(mount: BindMount, host: Host, *, run_dir: str, number: int) -> Operation:
+def _binds(mount: BindMount, host: Host, *, run_dir: str, number: int, devices: bool) -> list[Operation]:
+    """Of the host's /dev, with DEVICES all open that mydocker itself may open; else those that every container has.
+
+    Elsewhere nothing opens: what a container makes in a directory of the host could be a disk.
+    """
     if mount.copy_on_write:
-        return _copy_on_write(mount, host, source=mount.source, run_dir=run_dir, number=number)
+        return [_copy_on_write(mount, host, source=mount.source, run_dir=run_dir, number=number)]
+    attributes = _attributes(mount)
+    if devices and f"{mount.source}/".startswith("/dev/"):
+        return [_bind(mount, attributes & ~kernel.ATTR_NODEV)]
+    shown = {"/dev": mount.target, "/": f"{mount.target}/dev"}.get(mount.source)
+    if shown is None:
+        return [_bind(mount, attributes)]
+    if devices:
+        opened = [Bind(target=shown, source="/dev", attributes=attributes & ~kernel.ATTR_NODEV, recursive=True)]
+    else:
+        opened = [Bind(target=f"{shown}/{name}", source=f"/dev/{name}", follow=False) for name in DEVICES]
+    return [_bind(mount, attributes), *opened]
+
+
+def _bind(mount: BindMount, attributes: int) -> Operation:
     bind, propagation = Bind, mount.propagation.removeprefix("r")
     if propagation != "private":
         from mydocker.runtime.propagation import Propagating
@@ -220,7 +241,7 @@ def _bind(mount: BindMount, host: Host, *, run_dir: str, number: int) -> Operati
     return bind(
         target=mount.target,
         source=mount.source,
-        attributes=_attributes(mount),
+        attributes=attributes,
         recursive=mount.recursive,
         propagation=propagation,
     )

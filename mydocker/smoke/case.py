@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 
+from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
 from mydocker.smoke.address import Address
@@ -57,7 +57,8 @@ class Case(Record):
     @property
     def lasting_key(self) -> tuple[str, str, str, str]:
         """What tells it from others, wherever it is run from, and when other lines of its file have changed, too."""
-        return os.path.abspath(self.file), self.spec.name or "", str(self.ordinal), self.address.brackets
+        file = self.path if self.path == "-" else absolute(self.file)
+        return file, self.spec.name or "", str(self.ordinal), self.address.brackets
 
     @property
     def title(self) -> str:

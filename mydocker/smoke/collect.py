@@ -7,6 +7,7 @@ import os
 import re
 
 from mydocker.errors import UsageError
+from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.address import Address, parse_address
 from mydocker.smoke.case import Case, cases_of, path_of
@@ -95,7 +96,7 @@ def files_of(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _files(path: str, *, structure: bool = False) -> Iterator[Address]:
-    if os.path.isdir(path):
+    if os.path.isdir(usable(path)):
         yield from (Address(file=found) for found in _below(path, structure=structure))
         return
     address = parse_address(path)

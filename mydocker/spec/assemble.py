@@ -49,7 +49,7 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "rootfs", "image and rootfs exclude each other"
     if "image" not in values and "rootfs" not in values:
         yield "", "no image: one of image and rootfs is needed"
-    if "rootfs" in values and "platform" in values:
+    if "rootfs" in values and values.get("platform") is not None:
         yield "platform", "platform is for an image, and rootfs is none"
     yield from _process_contradictions(values)
     yield from _stdin_contradictions(values)
@@ -104,7 +104,7 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
         if asked is not None and said is not None and _is_own(asked, key, default=said) != said:
             yield key, f"{key} contradicts namespaces"
     own = _isolation(values)[0]
-    if "hostname" in values and "uts" not in own:
+    if values.get("hostname") is not None and "uts" not in own:
         # without a uts namespace, sethostname(2) would rename the machine
         yield "hostname", "a host name of its own needs the uts namespace"
     if values.get("ports") and "net" not in own:
@@ -175,5 +175,7 @@ def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
         chosen = tuple(name for name in NAMESPACES if choice[name])
     else:
         chosen = asked
-    # a new net namespace has nothing but lo in it, and that is the network 'none'
-    return chosen, "none" if "net" in chosen else "host"
+    if "net" in chosen:  # a new one has nothing but lo in it, and that is the network 'none'
+        return chosen, "none"
+    named = mode == "host" or (isinstance(asked, dict) and "net" in asked)
+    return chosen, "host" if named else ContainerSpec.network_mode

@@ -130,7 +130,7 @@ class ContainerSpec(Record):
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
     userns_mode: str = "host"  # host: as it comes; keep-id: the caller's own ids inside too
-    network_mode: str = "host"  # host, none
+    network_mode: str = "default"  # host, none; default: the host's, but not its name
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address)
     ports: tuple[Port, ...] = ()  # for what `mydocker test` asks by HTTP; nothing is published on the host
     dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's

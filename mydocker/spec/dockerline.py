@@ -101,6 +101,7 @@ _WRITERS: dict[str, Callable[[Any], list[str]]] = {
     "ports": lambda ports: [_port(port) for port in ports],
     "devices": lambda devices: [f"{device.source}:{device.target}" for device in devices],
     "cpus": lambda cpus: [f"{cpus:g}"],
+    "network_mode": lambda mode: [mode.replace("default", "host")],  # there is no other one yet
     "cpuset": lambda numbers: [",".join(map(str, numbers))],
     "stop_grace_period": lambda seconds: [str(math.ceil(seconds))],  # whole seconds, for Docker
 }

@@ -80,7 +80,8 @@ FIELDS = (
         metavar="DIR",
         parse=words.path,
         group="what to run",
-        help="Run on this directory, copy-on-write, in place of an image; / is this machine's own tree",
+        help="Run on this directory, copy-on-write, in place of an image; / is this machine's own tree, with /run and"
+        " /tmp empty",
     ),
     Field(
         name="platform",
@@ -96,7 +97,7 @@ FIELDS = (
         key="pull_policy",
         flags=("--pull",),
         metavar="WHEN",
-        choices=("missing", "always", "never", "if_not_present"),
+        choices=("missing", "always", "never", "if_not_present", ""),
         parse=words.pull_policy,
         group="what to run",
         help="Pull the image: missing, always or never",
@@ -404,7 +405,7 @@ FIELDS = (
         key="userns_mode",
         flags=("--userns",),
         metavar="MODE",
-        choices=("host", "keep-id"),
+        choices=("host", "keep-id", ""),
         parse=words.userns_mode,
         group="isolation",
         help="User namespace: host, or keep-id (an ordinary user's own ids inside too)",

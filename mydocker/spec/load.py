@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from mydocker.errors import SpecError, UsageError
+from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.container import STDIN
@@ -81,7 +80,7 @@ def load_values(
     """
     document = document_of(values)
     problems: list[Problem] = []
-    reading = Reading(place=Place(directory=os.getcwd(), environ=environ), problems=problems)
+    reading = Reading(place=Place(directory=current_directory(), environ=environ), problems=problems)
     keys = {key.text: key for key, _ in document.entries}
     for name in keys:
         if name in _ROWS and _ROWS[name].group in ("flow", "verdict"):

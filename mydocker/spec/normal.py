@@ -55,7 +55,7 @@ def _isolation(spec: ContainerSpec) -> dict[str, Any]:
     usual = tuple(name for name in NAMESPACES if name != "net" or spec.network_mode == "none")
     if spec.namespaces != usual:
         return {"namespaces": [*spec.namespaces]}
-    return {"network_mode": "none"} if spec.network_mode == "none" else {}
+    return {} if spec.network_mode == ContainerSpec.network_mode else {"network_mode": spec.network_mode}
 
 
 def _mounts(spec: ContainerSpec) -> dict[str, Any]:

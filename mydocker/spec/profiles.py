@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import SpecError
+from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.dependencies import links, place
 from mydocker.spec.source import place_of
@@ -29,7 +30,7 @@ def profiles_beside(files: Iterable[str], environ: Mapping[str, str]) -> frozens
     """Those that the `.env` beside one of FILES gives, where the environment gives none."""
     if VARIABLE in environ:
         return frozenset()
-    directories = {os.path.dirname(os.path.abspath(path)): path for path in files if path != "-"}
+    directories = {os.path.dirname(absolute(path)): path for path in files if path != "-"}
     found = (place_of(path, environ).environ for path in directories.values())
     return frozenset().union(*(active_profiles((), environ) for environ in found))
 

@@ -10,6 +10,7 @@ import os
 import sys
 
 from mydocker.errors import UsageError
+from mydocker.paths import absolute, current_directory, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.document import SIZE_LIMIT, parse_documents
 from mydocker.spec.envfile import read_compose_file, why_unreadable
@@ -117,7 +118,7 @@ class Library:
 
 def key_of(path: str) -> str:
     """What tells a file from all others."""
-    return path if path == "-" else os.path.realpath(path)
+    return path if path == "-" else os.path.realpath(usable(path))
 
 
 def _read(path: str) -> bytes:
@@ -135,9 +136,9 @@ def _read(path: str) -> bytes:
 
 def place_of(path: str, environ: Variables[str, str]) -> Place:
     """Paths count from the file's directory, and `.env` beside it lies under the environment, as in Compose."""
-    directory = os.getcwd() if path == "-" else os.path.dirname(os.path.abspath(path))
+    directory = current_directory() if path == "-" else os.path.dirname(absolute(path))
     beside = os.path.join(directory, ".env")
-    if not os.path.isfile(beside):
+    if not directory or not os.path.isfile(beside):
         return Place(directory=directory, environ=environ)
     return Place(directory=directory, environ={**read_compose_file(beside, lookup=environ.get), **environ})
 
@@ -145,7 +146,7 @@ def place_of(path: str, environ: Variables[str, str]) -> Place:
 def _unit(raw: bytes, path: str, reading: Reading) -> list[tuple[Node, Reading]]:
     from mydocker.spec import quadlet
 
-    found = quadlet.document(raw, os.path.abspath(path), reading)
+    found = quadlet.document(raw, absolute(path), reading)
     return [(found, reading)] if found else []
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 
+from mydocker import paths
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
 
@@ -65,15 +66,11 @@ def _directory(letter: str, environ: Mapping[str, str]) -> str:
     if os.geteuid() == 0:
         return _SYSTEM[letter]
     if letter == "t":
-        return environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+        return paths.xdg(environ, "XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     if letter == "L":
         return f"{_directory('S', environ)}/log"
     variable, below = _OWN[letter]
-    return environ.get(variable) or f"{_home(environ)}/{below}"
-
-
-def _home(environ: Mapping[str, str]) -> str:
-    return environ.get("HOME") or _user().pw_dir
+    return paths.xdg(environ, variable) or f"{paths.home(environ)}/{below}"
 
 
 def _user() -> pwd.struct_passwd:
@@ -115,7 +112,7 @@ _OF_UNIT: dict[str, Callable[[Unit], str]] = {
     "J": lambda unit: _unescaped(unit.prefix.rpartition("-")[2]),
     "y": lambda unit: unit.path,
     "Y": lambda unit: os.path.dirname(unit.path),
-    "h": lambda unit: _home(unit.variables),
+    "h": lambda unit: paths.home(unit.variables),
 }
 _OF_HOST: dict[str, Callable[[], str]] = {
     "u": lambda: _user().pw_name,

@@ -34,6 +34,11 @@ def parse_signal(word: str) -> int:
     raise UsageError(f"unknown signal {word!r}", hint="names are as in `kill -l`: TERM, SIGINT, RTMIN+3, or a number")
 
 
+def parse_signal_or_none(word: str) -> int | None:
+    """The same; an empty word is the image's own signal, as for Docker."""
+    return parse_signal(word) if word else None
+
+
 def signal_of_image(word: str) -> int:
     """The number of an image's StopSignal; TERM for one that is none, as an image must not fail for it."""
     try:

@@ -14,11 +14,14 @@ _DIGITS = frozenset("0123456789")
 
 
 def parse_user(text: str) -> User:
-    """`app`, `1000`, `app:staff`, `1000:1000` and mixed. Raises UsageError; an empty part is never root."""
+    """`app`, `1000`, `app:staff`, `1000:1000` and mixed. Raises UsageError.
+
+    As for Docker, an empty group is as none (`1000:`, from `$UID:$GID` with one unset), and an empty user before a
+    colon is root.
+    """
     name, colon, group = text.partition(":")
-    if not colon:
-        return User(user=_identity(name, "user"))
-    return User(user=_identity(name, "user"), group=_identity(group, "group"))
+    user = 0 if colon and not name else _identity(name, "user")
+    return User(user=user, group=_identity(group, "group") if group else None)
 
 
 def parse_group(text: str) -> str | int:

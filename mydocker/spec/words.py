@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mydocker.spec.container import User
 
-HOST_NAME_LIMIT = 63  # RFC 1123; the kernel would take 64 (uts_namespaces(7))
+HOST_NAME_LIMIT = 64  # the kernel's (uts_namespaces(7)), and Docker's; in a DNS name, a part has at most 63
 TITLE_LIMIT = 255
 
 _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -30,9 +30,9 @@ _BOOLEANS = {  # Go's strconv.ParseBool, which Docker's flags go through
 
 
 class Place(Record):
-    """What a word is read against: an absolute directory for relative paths, variables for `-e NAME`."""
+    """What a word is read against: a directory for relative paths, variables for `-e NAME`."""
 
-    directory: str
+    directory: str  # absolute; empty if it no longer exists
     environ: Mapping[str, str]
 
 
@@ -50,13 +50,16 @@ def image(word: str, place: Place) -> Reference:
     return Reference.parse(word)
 
 
-def platform(word: str, place: Place) -> Platform:
-    return Platform.parse(word)
+def platform(word: str, place: Place) -> Platform | None:
+    """An empty word is this machine's, as for Docker: `--platform "$UNSET"`."""
+    return Platform.parse(word) if word else None
 
 
-def name(word: str, place: Place) -> str:
-    """A container's name as `docker run` takes it."""
-    if not word or word[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(word) or len(word) > TITLE_LIMIT:
+def name(word: str, place: Place) -> str | None:
+    """A container's name as `docker run` takes it; an empty word is none."""
+    if not word:
+        return None
+    if word[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(word) or len(word) > TITLE_LIMIT:
         raise UsageError(f"want letters, digits, _ . and -, a letter or digit first, at most {TITLE_LIMIT}")
     return word
 
@@ -70,12 +73,21 @@ def title(word: str, place: Place) -> str:
 
 def path(word: str, place: Place) -> str:
     """A path of the host, made absolute; `~` and `~/x` are below the caller's home."""
-    if not word:
-        raise UsageError("the path is empty")
     if word.startswith("~"):
         word = _below_home(word, place)
     # realpath would follow links that may change before they are used, and normpath keeps a leading "//"
-    return "/" + os.path.normpath(os.path.join(place.directory, word)).lstrip("/")
+    return "/" + os.path.normpath(_joined(word, place)).lstrip("/")
+
+
+def _joined(word: str, place: Place) -> str:
+    """The path WORD, from the place's directory if it is relative."""
+    if not word:
+        raise UsageError("the path is empty")
+    if not word.startswith("/") and not place.directory:
+        from mydocker.paths import gone
+
+        raise gone()
+    return os.path.join(place.directory, word)
 
 
 def _below_home(word: str, place: Place) -> str:
@@ -88,7 +100,7 @@ def _below_home(word: str, place: Place) -> str:
 
 def pull_policy(word: str, place: Place) -> str:
     word = "missing" if word == "if_not_present" else word  # Compose's other name for it
-    return _one_of(word, ("missing", "always", "never"))
+    return _one_of(word or "missing", ("missing", "always", "never"))
 
 
 def network_mode(word: str, place: Place) -> str:
@@ -126,8 +138,10 @@ def working_dir(word: str, place: Place) -> str | None:
     return word or None
 
 
-def hostname(word: str, place: Place) -> str:
-    """RFC 1123 labels; `_` is let through because Compose users name their hosts so."""
+def hostname(word: str, place: Place) -> str | None:
+    """RFC 1123 labels; `_` is let through because Compose users name their hosts so. An empty word is none."""
+    if not word:
+        return None
     if len(word) > HOST_NAME_LIMIT:
         raise UsageError(f"host name {word!r} is longer than {HOST_NAME_LIMIT} characters")
     for part in word.split("."):
@@ -153,7 +167,7 @@ def namespaces(word: str, place: Place) -> tuple[str, ...]:
 
 
 def userns_mode(word: str, place: Place) -> str:
-    return _one_of(word, ("host", "keep-id"))
+    return _one_of(word or "host", ("host", "keep-id"))
 
 
 def timeout(word: str, place: Place) -> float:
@@ -255,13 +269,13 @@ def security_option(word: str, place: Place) -> dict[str, Any]:
 def label_file(word: str, place: Place) -> dict[str, str]:
     from mydocker.spec.envfile import read_docker_file
 
-    return read_docker_file(os.path.join(place.directory, word), environ={}, bare="")
+    return read_docker_file(_joined(word, place), environ={}, bare="")
 
 
 def env_file(word: str, place: Place) -> dict[str, str]:
     from mydocker.spec.envfile import read_docker_file
 
-    return read_docker_file(os.path.join(place.directory, word), environ=place.environ)
+    return read_docker_file(_joined(word, place), environ=place.environ)
 
 
 def _one_of(word: str, choices: Iterable[str]) -> str:
@@ -279,7 +293,7 @@ def _imported_late(module: str, function: str) -> Callable[[str, Place], Any]:
     return parse
 
 
-stop_signal = _imported_late("stopsignal", "parse_signal")
+stop_signal = _imported_late("stopsignal", "parse_signal_or_none")
 capability = _imported_late("capability", "parse_capability")
 sysctl = _imported_late("sysctl", "parse_sysctl")
 ulimit = _imported_late("ulimit", "parse_ulimit")

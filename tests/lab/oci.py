@@ -208,6 +208,7 @@ def image(
     working_dir: str = "",
     labels: Mapping[str, str] | None = None,
     exposed_ports: Sequence[str] = (),
+    volumes: Sequence[str] = (),
     stop_signal: str = "",
     healthcheck: Mapping[str, Any] | None = None,
     architecture: str = "amd64",
@@ -224,6 +225,7 @@ def image(
     wanted = {
         "User": user,
         "ExposedPorts": {port: {} for port in exposed_ports},
+        "Volumes": {path: {} for path in volumes},
         "Env": list(env),
         "Entrypoint": None if entrypoint is None else list(entrypoint),
         "Cmd": None if cmd is None else list(cmd),

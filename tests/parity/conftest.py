@@ -31,7 +31,11 @@ events_logger = "none"
 """
 
 
+USERS = ("mail:", ":100", ":", "8:")  # of images, with an empty part
+
+
 def _images() -> dict[str, oci.Image]:
+    closed = oci.layer({".": oci.Dir(mode=0o700, uid=8, gid=12), "srv/kept": oci.Dir(mode=0o700, uid=8)})
     text = oci.layer({"bin/text": oci.Program(b"just text\n"), "bin/lost": oci.Link("/nowhere")})
     files = {"etc/passwd": b"root:x:0:0:root:/:/bin/sh\n", "etc/group": b"root:x:0:\n", "etc/link": oci.Link("passwd")}
     tree = oci.layer({**files, "opt/tree/a": b"a", "opt/tree/b/c": b"c", "opt/tree/b/d": b"d", "srv": oci.Dir()})
@@ -43,6 +47,11 @@ def _images() -> dict[str, oci.Image]:
         "lab/tree": busybox.alpine(tree),
         "lab/nothing": busybox.alpine(cmd=None),
         "lab/text": busybox.alpine(text),
+        "lab/closed": busybox.alpine(closed, volumes=["/data/deep", "/data", "/srv/kept"], env=["HOME="]),
+        "lab/mtab": busybox.alpine(oci.layer({"etc/mtab": oci.Link("/proc/self/mounts")})),
+        "lab/reset": busybox.alpine(entrypoint=[""], cmd=["echo", "cmd"]),
+        "lab/blank": busybox.alpine(cmd=[""]),
+        **{f"lab/user{number}": busybox.alpine(user=user) for number, user in enumerate(USERS)},
         **{f"lab/stack{number}": stacks.image(stack) for number, stack in enumerate(stacks.samples(4))},
     }
 

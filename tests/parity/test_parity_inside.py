@@ -297,6 +297,125 @@ def test_etc(peer: Peer, name: str) -> None:
     assert peer.sh(script) == expected
 
 
+FOUND = {  # image and options -> script, what it prints
+    "the root is open": ("lab/closed", "-u nobody", "stat -c '%a %u:%g' /; ls -d /bin", "755 0:0\n/bin\n"),
+    "the root is open with a volume": ("lab/closed", "-v /etc:/x", "stat -c '%a %u:%g' /", "755 0:0\n"),
+    "volumes": ("lab/closed", "", "stat -c '%a %u:%g %n' /data /data/deep", "755 0:0 /data\n755 0:0 /data/deep\n"),
+    "volumes can be written": ("lab/closed", "", "touch /data/x /data/deep/x && echo ok", "ok\n"),
+    "volumes of a read-only root": ("lab/closed", "--read-only", "touch /data/x /data/deep/x && echo ok", "ok\n"),
+    "a volume of a layer": ("lab/closed", "", "stat -c '%a %u' /srv/kept", "700 8\n"),
+    "an image's empty HOME": ("lab/closed", "-u mail", "echo $HOME", "/var/mail\n"),
+    "an empty HOME": ("library/alpine", "-u mail -e HOME=", "echo $HOME", "/var/mail\n"),
+    "an empty HOME of root": ("library/alpine", "-e HOME=", "echo $HOME", "/root\n"),
+    "an empty HOME of nobody known": ("library/alpine", "-u 4242 -e HOME=", "echo $HOME", "/\n"),
+    "the mounts": ("library/alpine", "", "readlink /etc/mtab; grep -c ' / ' /etc/mtab", "/proc/mounts\n1\n"),
+    "the mounts of a read-only root": ("library/alpine", "--read-only", "readlink /etc/mtab", "/proc/mounts\n"),
+    "shared memory": ("library/alpine", "", "df /dev/shm | tail -1 | cut -d' ' -f1", "shm\n"),
+    "read-only files": (
+        "library/alpine",
+        "--read-only",
+        "for x in hosts hostname resolv.conf; do echo x 2>/dev/null >> /etc/$x || echo $x; done 2>/dev/null",
+        "hosts\nhostname\nresolv.conf\n",
+    ),
+    "low ports": ("library/alpine", "", "cat /proc/sys/net/ipv4/ip_unprivileged_port_start", "0\n"),
+    "pings": ("library/alpine", "", "cat /proc/sys/net/ipv4/ping_group_range", "0\t2147483647\n"),
+    "low ports that are set": (
+        "library/alpine",
+        "--sysctl net.ipv4.ip_unprivileged_port_start=80",
+        "cat /proc/sys/net/ipv4/ip_unprivileged_port_start",
+        "80\n",
+    ),
+    "pings that are set": (
+        "library/alpine",
+        "--sysctl net.ipv4.ping_group_range=5\t6",
+        "cat /proc/sys/net/ipv4/ping_group_range",
+        "5\t6\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_found(peer: Peer, name: str) -> None:
+    image, options, script, expected = FOUND[name]
+    done = peer.run(*options.split(" ") if options else (), argv=("sh", "-c", script), image=image)
+    assert done == Result(expected.encode(), b"", 0)
+
+
+def test_a_link_of_the_image_to_the_mounts_leads_to_them(peer: Peer) -> None:
+    assert peer.run(argv=("grep", "-c", " / ", "/etc/mtab"), image="lab/mtab") == Result(b"1\n", b"", 0)
+
+
+GROUPS = {  # options -> what /proc says of the supplementary groups
+    "-u mail": "12",
+    "-u daemon": "2 1",
+    "-u 8": "12",
+    "-u 4242": "0",
+    "-u mail:users": "100",
+    "-u 4242:4243": "4243",
+    "-u mail: --group-add mail": "12",
+    "-u mail --group-add users": "12 100",
+    "-u 4242:4243 --group-add users": "100 4243",
+    "-u guest": "100",
+    "-u :12": "12",
+    "-u nobody": "65534",
+}
+
+
+@pytest.mark.parametrize("options", GROUPS)
+def test_the_first_group_is_among_the_others(peer: Peer, options: str) -> None:
+    """Else a program can drop it, and what denies the group access denies it no more (CVE-2022-36109)."""
+    done = peer.run(*options.split(), argv=("grep", "^Groups:", "/proc/self/status"))
+    assert (done.stderr, done.code) == (b"", 0), done
+    assert sorted(done.stdout.split()[1:]) == sorted(GROUPS[options].encode().split())
+
+
+USERS = {"lab/user0": "8 12", "lab/user1": "0 100", "lab/user2": "0 0", "lab/user3": "8 12"}
+
+
+@pytest.mark.parametrize("image", USERS)
+def test_an_empty_part_of_the_images_user(peer: Peer, image: str) -> None:
+    done = peer.run(argv=("sh", "-c", "echo $(id -u) $(id -g)"), image=image)
+    assert done == Result(f"{USERS[image]}\n".encode(), b"", 0)
+
+
+def test_with_the_hosts_network_the_name_is_the_hosts(peer: Peer) -> None:
+    words = ("run", "--rm", "--network", "host", f"{peer.registry}/library/alpine")
+    own = pathlib.Path("/proc/sys/kernel/hostname").read_text()
+    done = peer.command(*words, "sh", "-c", "hostname; cat /etc/hostname; echo $HOSTNAME")
+    assert (done.stdout.decode(), done.code) == (own * 3, 0), done
+    named = peer.command(*words[:4], "-h", "box", *words[4:], "sh", "-c", "hostname; cat /etc/hostname")
+    assert (named.stdout, named.code) == (b"box\nbox\n", 0), named
+
+
+HARMLESS = {
+    "null": ("/dev/null", "/some/file", "echo x > /some/file; cat /some/file; echo ok", "ok\n"),
+    "null, read-only": ("/dev/null", "/some/file:ro", "cat /some/file; echo ok", "ok\n"),
+    "null over a file": ("/dev/null", "/etc/alpine-release", "cat /etc/alpine-release; echo ok", "ok\n"),
+    "zero": ("/dev/zero", "/z", "head -c 3 /z | wc -c", "3\n"),
+    "full": ("/dev/full", "/z", "head -c 3 /z | wc -c", "3\n"),
+    "random": ("/dev/random", "/z", "head -c 3 /z | wc -c", "3\n"),
+    "urandom": ("/dev/urandom", "/z", "head -c 3 /z | wc -c", "3\n"),
+    "all": ("/dev", "/d", "echo x > /d/null; head -c 3 /d/zero | wc -c", "3\n"),
+    "all, read-only": ("/dev", "/d:ro", "echo x > /d/null; head -c 3 /d/zero | wc -c", "3\n"),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_harmless_device_as_volume_opens(peer: Peer, name: str) -> None:
+    source, target, script, expected = HARMLESS[name]
+    assert peer.sh(script, "-v", f"{source}:{target}") == expected
+
+
+def test_another_device_as_volume_does_not_open(peer: Peer) -> None:
+    done = peer.run("-v", "/dev/kmsg:/m", argv=("head", "-c1", "/m"))
+    assert (done.stdout, done.code) == (b"", 1), done
+
+
+def test_privileged_with_the_hosts_dev_opens_its_devices(peer: Peer) -> None:
+    script = "echo x > /dev/null; head -c 3 /dev/zero | wc -c; test -c /dev/kmsg && : < /dev/kmsg; echo ok"
+    assert peer.sh(script, "--privileged", "-v", "/dev:/dev") == "3\nok\n"
+
+
 def test_the_name_is_the_short_id(peer: Peer) -> None:
     [ours] = set(peer.sh("hostname; cat /etc/hostname; echo $HOSTNAME").split())
     assert re.fullmatch("[0-9a-f]{12}", ours)

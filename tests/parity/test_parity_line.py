@@ -47,12 +47,60 @@ def test_exit_code(peer: Peer, name: str) -> None:
     assert b"Traceback" not in done.stderr
 
 
+EMPTY = {  # a flag whose value is an unset variable -> whether it is as if the flag were not there
+    **dict.fromkeys(("--name", "--hostname", "--workdir", "--user", "--entrypoint", "--platform", "--pull"), True),
+    **dict.fromkeys(("--stop-signal", "--cpuset-cpus", "--userns", "--pid", "--ipc", "--uts", "--cgroupns"), True),
+    **dict.fromkeys(("--network", "--memory", "--memory-swap", "--cpus", "--pids-limit", "--stop-timeout"), False),
+    **dict.fromkeys(("--env", "--env-file", "--label", "--label-file", "--volume", "--mount", "--tmpfs"), False),
+    **dict.fromkeys(("--shm-size", "--device", "--security-opt", "--cap-add", "--cap-drop", "--sysctl"), False),
+    **dict.fromkeys(("--ulimit", "--group-add", "--add-host", "--dns"), False),
+}
+
+
+@pytest.mark.parametrize("flag", EMPTY)
+def test_an_empty_value(peer: Peer, flag: str) -> None:
+    done = peer.run(flag, "", argv=("echo", "ok"))
+    expected = (b"ok\n", 0) if EMPTY[flag] else (b"", 125)
+    assert (done.stdout, done.code) == expected, done
+    if EMPTY[flag]:
+        assert peer.run(flag, "", argv=("sh", "-c", "exit 3")) == Result(b"", b"", 3)
+
+
+NAMES = {"64 letters": ("a" * 64, 0), "65 letters": ("a" * 65, 125), "parts": ("a" * 31 + "." + "b" * 32, 0)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_long_host_name(peer: Peer, name: str) -> None:
+    text, code = NAMES[name]
+    done = peer.run("-h", text, argv=("hostname",))
+    assert (done.stdout, done.code) == ((f"{text}\n".encode(), 0) if code == 0 else (b"", code)), done
+
+
+MISMATCHES = {
+    "a file over a directory": ("/etc/passwd:/etc",),
+    "a directory over a file": ("/etc:/etc/passwd",),
+    "below a file": ("/etc:/etc/passwd/x",),
+}
+
+
+@pytest.mark.parametrize("name", MISMATCHES)
+def test_a_volume_that_does_not_fit(peer: Peer, name: str) -> None:
+    done = peer.run("-v", *MISMATCHES[name], argv=("true",))
+    assert (done.stdout, done.code) == (b"", 125) and b"irectory" in done.stderr, done
+
+
+def test_a_directory_without_devices_is_an_error(peer: Peer, tmp_path: pathlib.Path) -> None:
+    done = peer.run("--device", str(tmp_path), argv=("true",))
+    assert (done.stdout, done.code) == (b"", 125) and b"device" in done.stderr, done
+
+
 OTHER_IMAGES = {
     "no such image": ((), "lab/nonesuch", (), 125),
     "never pulled": (("--pull", "never"), "lab/nonesuch", (), 125),
     "nothing to run": ((), "lab/nothing", (), 125),
     "text is not executable": ((), "lab/text", ("/bin/text",), 126),
     "a link to nowhere": ((), "lab/text", ("/bin/lost",), 127),
+    "an empty command": ((), "lab/blank", (), 127),
 }
 
 
@@ -80,6 +128,11 @@ def test_entrypoint(peer: Peer, name: str) -> None:
     assert peer.run(*options, argv=argv, image="lab/entry") == Result(f"{expected}\n".encode(), b"", 0)
 
 
+@pytest.mark.parametrize(("argv", "expected"), [((), b"cmd\n"), (("echo", "x"), b"x\n")], ids=["cmd", "arguments"])
+def test_an_empty_entrypoint_of_the_image_is_none(peer: Peer, argv: tuple[str, ...], expected: bytes) -> None:
+    assert peer.run(argv=argv, image="lab/reset") == Result(expected, b"", 0)
+
+
 def test_an_entrypoint_is_one_word(peer: Peer) -> None:
     assert peer.run("--entrypoint", "echo x", image="lab/entry").code == 127
 
@@ -105,6 +158,11 @@ SEEN = {
     "user and group name": (("-u", "mail:users"), "id -u; id -g; id -G", "8\n100\n100"),
     "number and group name": (("-u", "4242:users"), "id -u; id -g", "4242\n100"),
     "name and group number": (("-u", "mail:4243"), "id -u; id -g", "8\n4243"),
+    "an empty group": (("-u", "mail:"), "id -u; id -g; id -G", "8\n12\n12"),
+    "an empty group of a number": (("-u", "2:"), "id -u; id -G", "2\n2 1"),
+    "an empty user": (("-u", ":1000"), "id -u; id -g; id -G; echo $HOME", "0\n1000\n1000\n/root"),
+    "an empty user and a name": (("-u", ":users"), "id -u; id -g", "0\n100"),
+    "both empty": (("-u", ":"), "id -u; id -g", "0\n0"),
     "an unknown number": (("-u", "4242"), "id -u; id -g; echo $HOME", "4242\n0\n/"),
     "unknown numbers": (("-u", "4242:4243"), "id -u; id -g; id -G", "4242\n4243\n4243"),
     "--group-add": (("--group-add", "mail", "--group-add", "4711"), "id -G", "0 1 2 6 10 12 4711"),
