@@ -12,6 +12,7 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mydocker.spec.aliases import Aliases
     from mydocker.spec.dependencies import Dependency
     from mydocker.spec.expect import Expect
     from mydocker.spec.healthcheck import Healthcheck
@@ -132,6 +133,7 @@ class ContainerSpec(Record):
     userns_mode: str = "host"  # host: as it comes; keep-id: the caller's own ids inside too
     network_mode: str = "host"  # host, none
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address)
+    aliases: Aliases | None = None  # names by which the containers of its file know each other
     ports: tuple[Port, ...] = ()  # for what `mydocker test` asks by HTTP; nothing is published on the host
     dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
     cap_add: tuple[str, ...] = ()  # names of spec/capability.py, or ALL
@@ -159,6 +161,15 @@ class ContainerSpec(Record):
     skip: str | None = None  # why a batch does not run it
     retries: int = 0  # how often a batch runs it again if it does not pass
     matrix: Mapping[str, str] = {}  # the variables that tell it from the others that its document makes
+
+    @property
+    def hosts(self) -> tuple[tuple[str, str], ...]:
+        """(name, address) of each line that /etc/hosts is to have."""
+        if not self.aliases:
+            return self.extra_hosts
+        from mydocker.spec.aliases import all_hosts
+
+        return all_hosts(self)
 
     @property
     def limited(self) -> bool:

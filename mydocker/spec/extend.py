@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 KEYS = ("service", "file")
 _RULES = {field.key: field.merge for field in FIELDS}
-_OWN = ("name", "matrix", "include")  # what a base does not give
+_OWN = ("name", "aliases", "matrix", "include")  # what a base does not give
 _REPLACED = ("command", "args", "entrypoint")  # tuples that are one thing
 _BY = {  # what makes two entries of a list the same
     **dict.fromkeys(("volumes", "tmpfs", "configs", "secrets"), "target"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterator
 
 # what Compose has besides
 _KEYS = """
@@ -37,8 +37,32 @@ LATER_KEYS = frozenset(_KEYS.split())
 LATER_FLAGS = frozenset(_FLAGS.split())
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name most like WORD, or None if none is like it."""
+_MANY = 100  # names, with each of which a word can still be compared
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
+_ALIKE = 0.65  # what difflib makes of a slip; words that only share letters have less
+
+
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """The known name most like WORD, or None if none is like it.
+
+    Of many names, such as the services of a large file, one that a single slip would make of it: looking for that takes
+    as long whatever their number, if KNOWN is a set or a mapping.
+    """
+    if len(known) > _MANY:
+        names = known if isinstance(known, set | frozenset | dict) else set(known)
+        return next((slip for slip in _slips(word[:64]) if slip in names), None)
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(word[:64], list(known), n=1, cutoff=0.6)), None)
+    dashes = word[: len(word) - len(word.lstrip("-"))]  # which make all flags alike
+    names = {name.removeprefix(dashes): name for name in known if name.startswith(dashes)}
+    found = get_close_matches(word[:64].removeprefix(dashes), list(names), n=1, cutoff=_ALIKE)
+    return names[found[0]] if found else None
+
+
+def _slips(word: str) -> Iterator[str]:
+    """The words that WORD is one letter away from: one too many, two in the wrong order, another one, one too few."""
+    halves = [(word[:at], word[at:]) for at in range(len(word) + 1)]
+    yield from (before + after[1:] for before, after in halves if after)
+    yield from (before + after[1] + after[0] + after[2:] for before, after in halves if len(after) > 1)
+    yield from (before + letter + after[1:] for before, after in halves if after for letter in _LETTERS)
+    yield from (before + letter + after for before, after in halves for letter in _LETTERS)

@@ -6,6 +6,7 @@ import os
 
 from mydocker.errors import SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
+from mydocker.spec.aliases import share_names
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.container import STDIN
 from mydocker.spec.dependencies import links, unknown_names
@@ -102,7 +103,7 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], library: Librar
         library.found.append(f"{shown}: {error.message}")
         return []
     library.is_in(source)
-    return _of_source(source)
+    return share_names(_of_source(source))
 
 
 def _of_source(source: Source, *, depth: int = 0) -> list[ContainerSpec]:

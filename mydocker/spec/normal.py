@@ -191,6 +191,7 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "stop_grace_period": duration,
     "devices": lambda devices: [device.as_dict() for device in devices],
     "extra_hosts": lambda hosts: [f"{name}={address}" for name, address in hosts],
+    "aliases": lambda aliases: [*aliases.own],
     "ports": _ports,
     "shm_size": size,
     "sysctls": dict,
