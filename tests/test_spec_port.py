@@ -70,7 +70,9 @@ def test_mistakes(tmp_path: pathlib.Path, yaml: str, problem: str) -> None:
     assert found.removeprefix(f"{tmp_path}/x.yaml:").startswith(problem)
 
 
-@pytest.mark.parametrize("port", ["8080", "8080:8080", "0.0.0.0:8080:8080", "[::]:8080:8080", "8080-8081:8080-8081/udp"])
+@pytest.mark.parametrize(
+    "port", ["8080", "8080:8080", "0.0.0.0:8080:8080", "[::]:8080:8080", "8080-8081:8080-8081/udp"]
+)
 @pytest.mark.parametrize("network", ["network_mode: host", "namespaces: [mount, pid]"])
 def test_what_the_network_of_the_host_gives_anyway(tmp_path: pathlib.Path, port: str, network: str) -> None:
     """A port under its own number on all addresses."""

@@ -68,9 +68,16 @@ class TmpfsMount(Mount):
 
 
 class FileMount(Mount):
-    """A file that has this content, by this owner."""
+    """A file that has this content, by this owner.
+
+    `reference` says where the content comes from, if not from the spec itself: (`environment`, a variable), (`file`, an
+    absolute path), or (`content`, a text with variables), of which the content of a secret is made. What prints a spec
+    prints that, for the content may be a secret.
+    """
 
     content: str  # bytes that are no UTF-8 as surrogates
+    reference: tuple[str, str] | None = None
+    secret: bool = False
     mode: int = 0o444
     uid: int = 0
     gid: int = 0

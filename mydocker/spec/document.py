@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from mydocker.record import Record
-from mydocker.spec.node import Mapping, Node, Problem, Scalar, Sequence
+from mydocker.spec.node import AsWritten, Mapping, Node, Problem, Scalar, Sequence
 
 SIZE_LIMIT = 1 << 20  # bytes
 DEPTH_LIMIT = 64
@@ -233,4 +233,6 @@ def escape(data: Any) -> Any:
         return {key: escape(value) for key, value in data.items()}
     if isinstance(data, list):
         return [escape(item) for item in data]
+    if isinstance(data, AsWritten):
+        return str(data)
     return data.replace("$", "$$") if isinstance(data, str) else data

@@ -9,6 +9,7 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, FileMount, TmpfsMount, VolumeMount
 from mydocker.spec.fields import FIELDS
+from mydocker.spec.node import AsWritten
 from mydocker.spec.normalexpect import expect_data
 from mydocker.spec.port import Port
 
@@ -86,7 +87,9 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
 def _file(mount: FileMount) -> tuple[str, Any]:
     said = {name: getattr(mount, name) for name in ("uid", "gid") if getattr(mount, name)}
     mode = {} if mount.mode == FileMount.mode else {"mode": f"{mount.mode:04o}"}
-    return "configs", {"target": mount.target, "content": mount.content, **said, **mode}
+    source, text = mount.reference or ("content", mount.content)
+    written = AsWritten(text) if mount.reference and source == "content" else text
+    return "secrets" if mount.secret else "configs", {"target": mount.target, source: written, **said, **mode}
 
 
 def _volume(mount: VolumeMount, data: dict[str, Any]) -> tuple[str, Any]:
