@@ -49,7 +49,7 @@ def load_files(
     IMAGE is for the files of container-structure-test, which name none. WARN is told, a line each, what can be read and
     is probably not meant.
     """
-    library = Library(image=image)
+    library = Library(paths, image=image)
     specs: list[ContainerSpec] = []
     given: set[str] = set()
     for path in paths:  # a file that is named twice counts twice, one that another has included does not
