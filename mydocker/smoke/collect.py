@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them
-_STRUCTURE = re.compile(rb"""^[{,\s]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?2\.0\.0""", re.MULTILINE)
+_STRUCTURE = re.compile(rb"""^[{,\s]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?[12]\.0\.0""", re.MULTILINE)
 
 
 def collect(
