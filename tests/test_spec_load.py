@@ -265,3 +265,47 @@ def test_label_files_lie_under_the_labels(here: Path) -> None:
     assert problems("image: a\nlabel_file: gone") == [
         f"2:13: env file {os.path.abspath('gone')!r}: no such file or directory"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "images"),
+    [
+        ("command: x\n", ["given"]),
+        ("name: a\n---\nimage: own\n---\nname: b\n", ["given", "own", "given"]),
+        ("name: a\nrootfs: /\n", [""]),
+        ("name: a\nimage: own\n---\nextends: a\n", ["own", "own"]),
+        ("name: a\n---\nextends: a\ntty: true\n", ["given", "given"]),
+        ("services: {a: {command: x}, b: {image: own}}", ["given", "own"]),
+        ("name: a\nmatrix: {V: [1, 2]}\n", ["given", "given"]),
+    ],
+)
+def test_an_image_for_containers_that_name_none(text: str, images: list[str]) -> None:
+    Path("spec.yaml").write_text(text)
+    specs = load_files(["spec.yaml"], environ={}, image="given")
+    assert [spec.image.familiar.removesuffix(":latest") if spec.image else "" for spec in specs] == images
+
+
+def test_an_image_that_is_none_is_named_once() -> None:
+    Path("spec.yaml").write_text("command: x\n")
+    with pytest.raises(SpecError) as caught:
+        load_files(["spec.yaml"], environ={}, image="A B")
+    assert len(caught.value.problems) == 1 and caught.value.problems[0].startswith("spec.yaml:1:1: ")
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        "rootfs: /\n",
+        "image: a\nhealthcheck: {disable: true}\n",
+        "image: a\nhealthcheck: {test: [NONE]}\n",
+        "rootfs: /\nhealthcheck: {retries: 3}\n",
+    ],
+)
+def test_waiting_for_what_has_no_healthcheck_is_a_mistake_at_its_place(without: str) -> None:
+    Path("spec.yaml").write_text(
+        f"name: db\n{without}---\nimage: a\ndepends_on:\n  db: {{condition: service_healthy}}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        load_files(["spec.yaml"], environ={})
+    line = 5 + without.count("\n")
+    assert [*caught.value.problems] == [f"spec.yaml:{line}:3: 'db' has no healthcheck, and so is never healthy"]

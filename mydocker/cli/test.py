@@ -67,7 +67,11 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help=_PATHS)
     add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
-    add("--image", metavar="IMAGE", help="the image for files of container-structure-test, which name none")
+    add(
+        "--image",
+        metavar="IMAGE",
+        help="the image of containers whose files name none, such as container-structure-test's",
+    )
     add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
     add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
     parser.add_profiles()

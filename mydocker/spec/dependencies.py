@@ -98,6 +98,9 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
             on = _find(spec, dependency, named)
             if len(on) == 1:
                 own.append(Link(dependency=dependency, on=on[0]))
+                if dependency.condition == HEALTHY and _has_no_healthcheck(specs[on[0]]):
+                    why = f"{dependency.name!r} has no healthcheck, and so is never healthy"
+                    problems.append(f"{place(spec, dependency)}: {why}")
             elif dependency.required:
                 problem = f"there are {len(on)} containers called {dependency.name!r}" if on else ""
                 problems.append(f"{place(spec, dependency)}: {problem or _unknown(dependency.name, names)}")
@@ -106,6 +109,12 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
     if problems:
         raise SpecError(problems)
     return found
+
+
+def _has_no_healthcheck(spec: ContainerSpec) -> bool:
+    """Whether it is known to have none; an image may have one."""
+    test = spec.healthcheck.test if spec.healthcheck else ()
+    return test[:1] == ("NONE",) or (not test and spec.image is None)
 
 
 def place(spec: ContainerSpec, dependency: Dependency) -> str:

@@ -48,6 +48,7 @@ LATER_FLAGS = frozenset(_FLAGS.split())
 
 _MANY = 100  # names, with each of which a word can still be compared
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
+_STEM = 3  # letters with which a word can begin as another one does, and mean it
 _ALIKE = 0.65  # what difflib makes of a slip; words that only share letters have less
 
 
@@ -65,7 +66,14 @@ def nearest(word: str, known: Collection[str]) -> str | None:
     dashes = word[: len(word) - len(word.lstrip("-"))]  # which make all flags alike
     names = {name.removeprefix(dashes): name for name in known if name.startswith(dashes)}
     found = get_close_matches(word[:64].removeprefix(dashes), list(names), n=1, cutoff=_ALIKE)
+    if not found:  # `network` for net, `env` for environment
+        found = sorted((name for name in names if _is_stem(name, word.removeprefix(dashes))), key=len)
     return names[found[0]] if found else None
+
+
+def _is_stem(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return len(short) >= _STEM and long.startswith(short)
 
 
 def _slips(word: str) -> Iterator[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from mydocker.errors import SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Reference
 from mydocker.spec.aliases import share_names
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.container import STDIN
@@ -46,8 +48,8 @@ def load_files(
 ) -> list[ContainerSpec]:
     """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
 
-    IMAGE is for the files of container-structure-test, which name none. WARN is told, a line each, what can be read and
-    is probably not meant.
+    IMAGE is that of containers which name none, such as those of container-structure-test. WARN is told, a line each,
+    what can be read and is probably not meant.
     """
     library = Library(paths, image=image)
     specs: list[ContainerSpec] = []
@@ -168,6 +170,8 @@ def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, sho
         reading.source.library.dependencies += (
             each.replace(file=each.file or shown) for each in values.get("depends_on") or ()
         )
+        if reading.source.library.image and not {"image", "rootfs"} & values.keys():
+            values["image"] = reading.attempt(document, partial(Reference.parse, reading.source.library.image))
     for key, message in contradictions(values):
         reading.refuse(keys.get(key, document), message)
     if len(reading.problems) > before:
