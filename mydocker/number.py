@@ -5,9 +5,7 @@ int(), float(), isdigit() and `\\d` also take `1_0`, ` 1` and the digits of all 
 
 from __future__ import annotations
 
-import re
-
-_DECIMAL = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?")
+_DECIMAL = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?"
 _LONGEST = 400  # characters of a number that is no slip
 
 
@@ -27,4 +25,6 @@ def is_whole_number(text: str) -> bool:
 
 def decimal_number(text: str) -> float | None:
     """The number that TEXT is, perhaps with a sign, a fraction and an exponent; None if it is none."""
-    return float(text) if len(text) <= _LONGEST and _DECIMAL.fullmatch(text) else None
+    import re
+
+    return float(text) if len(text) <= _LONGEST and re.fullmatch(_DECIMAL, text) else None

@@ -62,7 +62,7 @@ def read_include(node: Node, reading: Reading) -> tuple[tuple[str, Node], ...]:
     for item in node.items if isinstance(node, Sequence) else (node,):
         paths: Node | None = item
         if isinstance(item, Mapping):
-            paths = reading.members(item, ("path",)).get("path")
+            paths = reading.members(item, ("path",), unsupported=("env_file", "project_directory")).get("path")
             if paths is None:
                 reading.refuse(item, "want a path")
                 continue

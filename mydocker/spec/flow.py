@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mydocker.spec.words import Place
 
 RETRIES_LIMIT = 100
+_OF_HOOKS = ("user", "privileged", "working_dir", "environment", "per_replica")  # what Compose's hooks have besides
 _RESTARTS_LIMIT = 999_999
 COMBINATIONS_LIMIT = 1000
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
@@ -82,7 +83,7 @@ def _pre_start(node: Node, reading: Reading) -> tuple[tuple[str, ...], ...]:
 
 def _before(node: Node, reading: Reading) -> tuple[str, ...]:
     if isinstance(node, Mapping):
-        members = reading.members(node, ("command",))
+        members = reading.members(node, ("command",), unsupported=_OF_HOOKS)
         if "command" not in members:
             reading.refuse(node, "command is missing")
             return ()

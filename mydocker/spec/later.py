@@ -16,8 +16,9 @@ _KEYS = """
     cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules dns_opt dns_search
     domainname external_links gpus isolation links logging mac_address mem_reservation
     mem_swappiness models networks oom_kill_disable oom_score_adj post_start pre_stop provider runtime
-    storage_opt use_api_socket volumes_from
+    pull_refresh_after storage_opt use_api_socket volumes_from
 """
+_OF_COMPOSE = "deploy expose scale version"  # what makes sense in a Compose file alone
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
 _FLAGS = """
@@ -43,6 +44,8 @@ _FLAGS = """
 """
 
 LATER_KEYS = frozenset(_KEYS.split())
+COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
+IMAGE_MAKERS = ("build", "provider")  # in place of an image
 LATER_FLAGS = frozenset(_FLAGS.split())
 
 

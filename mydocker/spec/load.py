@@ -15,11 +15,12 @@ from mydocker.spec.dependencies import links, unknown_names
 from mydocker.spec.extend import find_base, merge, open_beside, placed, read_include
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.flow import combinations
-from mydocker.spec.later import LATER_KEYS, nearest
+from mydocker.spec.later import COMPOSE_KEYS, IMAGE_MAKERS, LATER_KEYS, nearest
 from mydocker.spec.node import Mapping, Node, Problem, Scalar, is_null
 from mydocker.spec.reading import Reading, unknown_key
 from mydocker.spec.shape import SHAPES
 from mydocker.spec.source import CHAIN_LIMIT, Library, Source, key_of
+from mydocker.spec.structurekeys import STRUCTURE_KEYS
 from mydocker.spec.values import document_of
 from mydocker.spec.words import Place
 
@@ -122,6 +123,8 @@ def _containers(document: Node, reading: Reading, shown: str, *, depth: int) -> 
         reading.refuse(document, "want keys and values, such as 'image: alpine'")
         return []
     keys = {key.text: key for key, _ in document.entries}
+    if _is_of_another_format(document, reading):
+        return []
     specs: list[ContainerSpec | None] = []
     if "include" in keys:
         specs += _included(document, reading, depth=depth)
@@ -131,6 +134,23 @@ def _containers(document: Node, reading: Reading, shown: str, *, depth: int) -> 
         place = reading.place.replace(environ={**reading.place.environ, **variables}) if variables else reading.place
         specs.append(_container(document, keys, reading.replace(place=place), shown))
     return [spec for spec in specs if spec]
+
+
+def _is_of_another_format(document: Mapping, reading: Reading) -> bool:
+    """Whether DOCUMENT is one, with a slip in the key that says so; that is written down, and nothing else of it."""
+    for key, node in document.entries:
+        if key.text in _ROWS or key.text.startswith(("x-", "x_")):
+            continue
+        if isinstance(node, Mapping) and nearest(key.text.lower(), ("services",)):
+            reading.refuse(key, unknown_key(key.text, "services"))
+            return True
+        if nearest(key.text, ("schemaVersion",)):
+            reading.refuse(key, unknown_key(key.text, "schemaVersion"))
+            return True
+        if key.text.endswith(("Tests", "Test")) and key.text in STRUCTURE_KEYS:
+            reading.refuse(key, f"{key.text} is of container-structure-test, whose files begin with schemaVersion")
+            return True
+    return False
 
 
 def _included(document: Mapping, reading: Reading, *, depth: int) -> list[ContainerSpec]:
@@ -211,7 +231,12 @@ def _values(document: Mapping, reading: Reading) -> dict[str, Any]:
 def _refuse_key(key: Scalar, reading: Reading, values: dict[str, Any]) -> None:
     """Write down an unknown key; the key that was probably meant counts as given, so as not to be missed as well."""
     if key.text in LATER_KEYS:
+        if key.text in IMAGE_MAKERS:
+            values.setdefault("image", None)
         reading.refuse(key, f"{key.text} is not supported yet")
+        return
+    if key.text in COMPOSE_KEYS:
+        reading.refuse(key, f"{key.text} is a key of Compose files: there, a container is an entry of services")
         return
     meant = _SYNONYMS.get(key.text) or nearest(key.text, _ROWS)
     if meant:

@@ -61,11 +61,16 @@ class Reading(Record):
         word = self.text(node)
         return self.attempt(node, lambda: parse(word, self.place)) if len(self.problems) == before else None
 
-    def members(self, node: Mapping, known: Iterable[str]) -> dict[str, Node]:
-        """The entries of a small mapping with fixed keys, but for those that are null. Unknown keys are refused."""
-        names, found = tuple(known), {}
+    def members(self, node: Mapping, known: Iterable[str], *, unsupported: Iterable[str] = ()) -> dict[str, Node]:
+        """The entries of a small mapping with fixed keys, but for those that are null.
+
+        Unknown keys are refused, and so are those that the format has and that are UNSUPPORTED.
+        """
+        names, others, found = tuple(known), tuple(unsupported), {}
         for key, value in node.entries:
-            if key.text not in names:
+            if key.text in others:
+                self.refuse(key, f"{key.text} is not supported yet")
+            elif key.text not in names:
                 self.refuse(key, unknown_key(key.text, nearest(key.text, names)))
             elif not (isinstance(value, Scalar) and value.is_null):
                 found[key.text] = value

@@ -15,6 +15,7 @@ from mydocker.spec.document import SIZE_LIMIT, parse_documents
 from mydocker.spec.envfile import read_compose_file, why_unreadable
 from mydocker.spec.node import Mapping, Node, Problem, Scalar
 from mydocker.spec.reading import Reading
+from mydocker.spec.structurekeys import MARK
 from mydocker.spec.words import Place
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _translated(document: Node, reading: Reading, image: str | None) -> list[tup
     if not isinstance(document, Mapping):
         return [(document, reading)]
     marks = {key.text for key, _ in document.entries}
-    if "schemaVersion" in marks:
+    if MARK in marks:
         from mydocker.spec import structure
 
         return [(each, reading) for each in structure.documents(document, reading, image=image)]

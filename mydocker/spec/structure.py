@@ -13,6 +13,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, list_at, mapping_at, text_at
 from mydocker.spec.reading import switch
 from mydocker.spec.structurefile import DEBIAN_LICENSES, contents, existence, licenses, metadata
+from mydocker.spec.structurekeys import MARK, STRUCTURE_KEYS
 from mydocker.spec.structurenode import items_of, members_of, name_of, patterns_of, plain
 
 if TYPE_CHECKING:
@@ -20,18 +21,7 @@ if TYPE_CHECKING:
 
     Entries = dict[str, Node]
 
-MARK = "schemaVersion"
 VERSIONS = ("1.0.0", "2.0.0")  # in the first, a command is a list of words (pkg/types/v1/command.go)
-_TOP = (
-    MARK,
-    "globalEnvVars",
-    "commandTests",
-    "fileExistenceTests",
-    "fileContentTests",
-    "metadataTest",
-    "licenseTests",
-    "containerRunOptions",
-)
 _OPTIONS = {"user": "user", "privileged": "privileged", "allocateTty": "tty", "capabilities": "cap_add"}
 _OPTIONS |= {"bindMounts": "volumes", "envVars": "environment"}
 _COMMAND = ("name", "setup", "teardown", "command", "args", "envVars", "exitCode")
@@ -42,7 +32,7 @@ _VARIABLE = re.compile(r"\$\$(?:(\w+)|\{(\w+)\})", re.ASCII)  # as it is written
 
 def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Mapping]:
     """A document for each test of WHOLE, to be run on IMAGE."""
-    top = members_of(whole, _TOP, reading)
+    top = members_of(whole, STRUCTURE_KEYS, reading)
     version = top.get(MARK)
     read = _command_of_version_1 if version is not None and reading.text(version) == VERSIONS[0] else _command
     if version is None or reading.text(version) not in VERSIONS:
