@@ -9,7 +9,7 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.composenode import entries_of, members_of
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, is_null, text_at
-from mydocker.spec.port import elsewhere, read_ports
+from mydocker.spec.port import elsewhere, ports_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def is_default(key: Scalar, node: Node, service: Entries, reading: Reading) -> b
 
 def check_ports(node: Node, reading: Reading) -> None:
     """On the host's network a port of a service is the host's, under its own number and on the addresses it chooses."""
-    for port in read_ports(node, reading):
+    for item, port in ports_at(node, reading):
         if other := elsewhere(port):
             message = f"port {port.target} as {other} is not supported yet: services share the host's network"
-            reading.refuse(node, message)
+            reading.refuse(item, message)

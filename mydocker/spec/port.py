@@ -32,17 +32,23 @@ class Port(Record):
 
 def read_ports(node: Node, reading: Reading) -> tuple[Port, ...]:
     """The value of the key."""
+    return tuple(port for _, port in ports_at(node, reading))
+
+
+def ports_at(node: Node, reading: Reading) -> list[tuple[Node, Port]]:
+    """The ports of the key, each with its place."""
     if not isinstance(node, Sequence):
         reading.refuse(node, "want a list of ports")
-        return ()
-    found: list[Port] = []
+        return []
+    found: list[tuple[Node, Port]] = []
     for item in node.items:
         if isinstance(item, Mapping):
-            found += _long(item, reading)
+            ports = _long(item, reading)
         else:
             text = reading.text(item)
-            found += reading.attempt(item, partial(parse_port, text)) or ()
-    return tuple(found)
+            ports = reading.attempt(item, partial(parse_port, text)) or ()
+        found += ((item, port) for port in ports)
+    return found
 
 
 def parse_port(text: str) -> tuple[Port, ...]:
