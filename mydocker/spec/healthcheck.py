@@ -23,7 +23,10 @@ RETRIES_LIMIT = 10_000
 
 
 class Healthcheck(Record):
-    """`test` begins with one of KINDS, as in Compose; () is the image's. Times are seconds; None is the image's."""
+    """`test` begins with one of KINDS, as in Compose; () is the image's. Times are seconds; None is the image's.
+
+    `awaited` is the place, file:line:column, where a container waits for this one to be healthy.
+    """
 
     test: tuple[str, ...] = ()
     interval: float | None = None
@@ -31,6 +34,7 @@ class Healthcheck(Record):
     start_period: float | None = None
     start_interval: float | None = None
     retries: int | None = None
+    awaited: str = ""
 
     def over(self, other: Healthcheck) -> Healthcheck:
         """This one, and of OTHER what this one does not say."""

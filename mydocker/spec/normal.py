@@ -169,7 +169,7 @@ def _dependencies(found: tuple[Dependency, ...]) -> dict[str, Any]:
 
 
 def _healthcheck(check: Healthcheck) -> dict[str, Any]:
-    said = {name: value for name, value in check.as_dict().items() if value not in (None, ())}
+    said = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
     return {
         name: [*value] if name == "test" else value if name == "retries" else duration(value)
         for name, value in said.items()
