@@ -340,6 +340,12 @@ def test_waiting_for_what_has_no_healthcheck_is_a_mistake_at_its_place(without: 
         ("image: a\npre_start: [{command: x, user: y}]\n", ["2:26: user is not supported yet"]),
         ("image: a\nenv_file: [{path: nope, requird: false}]\n",
          ["2:25: unknown key 'requird'; did you mean 'required'?"]),
+        ("image: a\nstdout: x\nexit_code: 1\n",
+         ["2:1: stdout is a word of expect: write it below that key",
+          "3:1: exit_code is a word of expect: write it below that key"]),
+        ("image: a\nneeds: [x]\n", ["2:1: unknown key 'needs'; did you mean 'depends_on'?"]),
+        ("image: a\nmounts: [x]\n", ["2:1: unknown key 'mounts'; did you mean 'volumes'?"]),
+        ("image: a\nscrpt: x\n", ["2:1: unknown key 'scrpt'"]),
         ("image: a\npull_refresh_after: 1d\n", ["2:1: pull_refresh_after is not supported yet"]),
         *((f"image: a\npull_policy: {word}\n",
            [f"2:14: pull policy '{word}' is not supported yet (use missing, always or never)"])

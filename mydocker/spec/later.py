@@ -52,7 +52,7 @@ LATER_FLAGS = frozenset(_FLAGS.split())
 _MANY = 100  # names, with each of which a word can still be compared
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 _STEM = 3  # letters with which a word can begin as another one does, and mean it
-_ALIKE = 0.65  # what difflib makes of a slip; words that only share letters have less
+_ALIKE = 0.7  # what difflib makes of a few slips; words that only share letters have less
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:
@@ -61,17 +61,19 @@ def nearest(word: str, known: Collection[str]) -> str | None:
     Of many names, such as the services of a large file, one that a single slip would make of it: looking for that takes
     as long whatever their number, if KNOWN is a set or a mapping.
     """
-    if len(known) > _MANY:
-        names = known if isinstance(known, set | frozenset | dict) else set(known)
-        return next((slip for slip in _slips(word[:64]) if slip in names), None)
+    dashes = word[: len(word) - len(word.lstrip("-"))]  # which make all flags alike
+    bare = word[:64].removeprefix(dashes)
+    names = known if isinstance(known, set | frozenset | dict) else set(known)
+    slip = next((dashes + each for each in _slips(bare) if dashes + each in names), None)
+    if slip or len(known) > _MANY:
+        return slip
     from difflib import get_close_matches
 
-    dashes = word[: len(word) - len(word.lstrip("-"))]  # which make all flags alike
-    names = {name.removeprefix(dashes): name for name in known if name.startswith(dashes)}
-    found = get_close_matches(word[:64].removeprefix(dashes), list(names), n=1, cutoff=_ALIKE)
-    if not found:  # `network` for net, `env` for environment
-        found = sorted((name for name in names if _is_stem(name, word.removeprefix(dashes))), key=len)
-    return names[found[0]] if found else None
+    own = [name.removeprefix(dashes) for name in known if name.startswith(dashes)]
+    # `network` for net, `env` for environment
+    stems = sorted((name for name in own if _is_stem(name, bare)), key=len)
+    found = get_close_matches(bare, own, n=1, cutoff=_ALIKE) or stems
+    return dashes + found[0] if found else None
 
 
 def _is_stem(one: str, other: str) -> bool:
@@ -80,9 +82,13 @@ def _is_stem(one: str, other: str) -> bool:
 
 
 def _slips(word: str) -> Iterator[str]:
-    """The words that WORD is one letter away from: one too many, two in the wrong order, another one, one too few."""
+    """The words that WORD is one letter away from: one too many, two in the wrong order, another one, one too few.
+
+    A short word with another letter is another word.
+    """
     halves = [(word[:at], word[at:]) for at in range(len(word) + 1)]
-    yield from (before + after[1:] for before, after in halves if after)
-    yield from (before + after[1] + after[0] + after[2:] for before, after in halves if len(after) > 1)
-    yield from (before + letter + after[1:] for before, after in halves if after for letter in _LETTERS)
+    if len(word) >= _STEM:
+        yield from (before + after[1:] for before, after in halves if after)
+        yield from (before + after[1] + after[0] + after[2:] for before, after in halves if len(after) > 1)
+        yield from (before + letter + after[1:] for before, after in halves if after for letter in _LETTERS)
     yield from (before + letter + after for before, after in halves for letter in _LETTERS)

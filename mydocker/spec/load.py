@@ -12,6 +12,7 @@ from mydocker.spec.aliases import share_names
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.container import STDIN
 from mydocker.spec.dependencies import links, unknown_names
+from mydocker.spec.expectwords import EXPECT
 from mydocker.spec.extend import find_base, merge, open_beside, placed, read_include
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.flow import combinations
@@ -35,8 +36,12 @@ _ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key
 # what people who know `docker run` or a Dockerfile write for a key: the long names of the flags, and a few more
 _SYNONYMS = {
     **{flag[2:]: field.key for field in FIELDS for flag in field.flags if flag.startswith("--")},
-    "cmd": "command",
-    "container_name": "name",
+    **dict.fromkeys(("cmd", "exec", "run", "script"), "command"),
+    **dict.fromkeys(("container_name", "description", "title"), "name"),
+    **dict.fromkeys(("after", "dependencies", "needs", "requires"), "depends_on"),
+    **dict.fromkeys(("cwd", "dir", "directory"), "working_dir"),
+    **dict.fromkeys(("envs", "variables", "vars"), "environment"),
+    **dict.fromkeys(("binds", "mounts"), "volumes"),
 }
 
 
@@ -237,6 +242,9 @@ def _refuse_key(key: Scalar, reading: Reading, values: dict[str, Any]) -> None:
         return
     if key.text in COMPOSE_KEYS:
         reading.refuse(key, f"{key.text} is a key of Compose files: there, a container is an entry of services")
+        return
+    if key.text in EXPECT:
+        reading.refuse(key, f"{key.text} is a word of expect: write it below that key")
         return
     meant = _SYNONYMS.get(key.text) or nearest(key.text, _ROWS)
     if meant:
