@@ -55,6 +55,11 @@ def test_each_service_is_a_container() -> None:
         ("", [("web", "127.0.0.1")]),
         ("network_mode: host", []),
         ("network_mode: none", []),
+        ("namespaces: {net: private}", []),
+        ("namespaces: [mount, net]\n    container_name: c", []),
+        ("namespaces: {pid: host}", [("web", "127.0.0.1")]),
+        ("extends: {file: base.yaml, service: base}", []),
+        ("extends: {file: base.yaml, service: base}\n    container_name: c", []),
         ("extra_hosts: ['a:1.2.3.4']", [("a", "1.2.3.4"), ("web", "127.0.0.1")]),
         ("extra_hosts: {a: 1.2.3.4}", [("a", "1.2.3.4"), ("web", "127.0.0.1")]),
         ("extra_hosts: {web: 1.2.3.4}", [("web", "1.2.3.4")]),
@@ -63,6 +68,7 @@ def test_each_service_is_a_container() -> None:
     ],
 )
 def test_services_know_each_other_by_name(text: str, hosts: list[tuple[str, str]]) -> None:
+    Path("base.yaml").write_text("services: {base: {image: a, network_mode: none}}")
     assert list(service(text).hosts) == hosts
 
 

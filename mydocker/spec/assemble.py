@@ -32,6 +32,7 @@ def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
         volumes=tuple(mount for key in _MOUNTS for mount in values.get(key, ())),
         namespaces=namespaces,
         network_mode=network_mode,
+        aliases=values.get("aliases") if "net" not in namespaces else None,
         ports=values.get("ports", ()) if "net" in namespaces else (),  # which the host's has without our help
         security_opt=_security(values.get("security_opt")),
     )
@@ -41,7 +42,7 @@ _SHARED = ("pid", "ipc", "uts", "cgroup")  # keys that say of one namespace whet
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
-    *("namespaces", "network_mode", *_SHARED, "ports", "security_opt"),
+    *("namespaces", "network_mode", *_SHARED, "aliases", "ports", "security_opt"),
 )
 
 
@@ -112,7 +113,9 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
         # without a uts namespace, sethostname(2) would rename the machine
         yield "hostname", "a host name of its own needs the uts namespace"
     if "net" in own:
-        if values.get("aliases"):
+        aliases = values.get("aliases")
+        # each service of a Compose file has its own name there, whatever network it extends
+        if aliases and values.get("name") not in aliases.own:
             yield "aliases", "aliases need the network that containers share, the host's: network_mode 'host'"
     elif values.get("ports"):
         yield from _port_contradictions(values["ports"])

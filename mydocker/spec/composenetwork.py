@@ -38,12 +38,21 @@ def _is_empty(node: Node) -> bool:
 
 def aliases_of(name: Scalar, service: Entries, reading: Reading) -> list[Node]:
     """The names by which others know the service NAME; none if it says which network it is on."""
-    if "network_mode" in service:
+    if "network_mode" in service or _has_own_network(service.get("namespaces")):
         return []
     found: list[Node] = [text_at(name, name.text)]
     if isinstance(container_name := service.get("container_name"), Scalar):
         found.append(container_name)
     return [*found, *_on_default(service.get("networks"), reading)]
+
+
+def _has_own_network(namespaces: Node | None) -> bool:
+    """What our key says; in a list, all that are there are the container's own."""
+    if isinstance(namespaces, Mapping):
+        named = {key.text: value for key, value in namespaces.entries}
+        return isinstance(mode := named.get("net"), Scalar) and mode.text == "private"
+    items = namespaces.items if isinstance(namespaces, Sequence) else ()
+    return any(isinstance(item, Scalar) and item.text == "net" for item in items)
 
 
 def _on_default(node: Node | None, reading: Reading) -> Iterator[Node]:
