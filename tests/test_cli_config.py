@@ -41,7 +41,7 @@ def _without_places(value: object) -> object:
 
 def _again(specs: list[ContainerSpec]) -> list[ContainerSpec]:
     Path("again.yaml").write_text(write_documents([normal_form(spec) for spec in specs]))
-    return load_files(["again.yaml"], environ={"V": "other", "D": "other"})
+    return load_files(["again.yaml"], environ={**ENVIRON, "V": "other", "D": "other"})
 
 
 def test_read_again_it_means_the_same(here: Path) -> None:
@@ -113,3 +113,39 @@ def test_it_prints_yaml_or_json(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("imag: alpine\n")
     done = mydocker("config", "c.yaml", cwd=tmp_path)
     assert (done.stdout, done.code) == (b"", 125) and done.stderr.startswith(b"c.yaml:1:1: ")
+
+
+TOP = "\nservices: {web: {image: a, KIND: [{source: x, GRANT}]}}\nKIND: {x: {SOURCE}}\n"
+
+
+@pytest.mark.parametrize("form", ["image: a\nKIND: [{source: x, SOURCE, GRANT}]\n", TOP], ids=["ours", "compose"])
+@pytest.mark.parametrize("grant", ["target: /etc/x", "uid: 5, gid: 6, mode: 0400"])
+@pytest.mark.parametrize(
+    ("kind", "source", "printed"),
+    [
+        ("secrets", "environment: TOKEN", {"environment": "TOKEN"}),
+        ("secrets", "environment: $NAME", {"environment": "TOKEN"}),
+        ("configs", "environment: TOKEN", {"environment": "TOKEN"}),
+        ("secrets", "file: ./token", {"file": "HERE/token"}),
+        ("configs", "file: ./token", {"file": "HERE/token"}),
+        ("secrets", "content: 'a ${TOKEN} $$b'", {"content": "a ${TOKEN} $$b"}),
+        ("secrets", "content: 'plain $$b'", {"content": "plain $$b"}),
+    ],
+)
+def test_where_a_secret_comes_from_is_printed_and_not_the_secret(
+    here: Path, form: str, kind: str, source: str, grant: str, printed: dict[str, str]
+) -> None:
+    """Docker Compose prints the reference, too. What it leads to is found again when what was printed is read."""
+    mydocker = command(here)
+    environ = {"TOKEN": "hush-hush", "NAME": "TOKEN"}
+    (here / "token").write_text("hush-hush")
+    (here / "spec.yaml").write_text(form.replace("KIND", kind).replace("SOURCE", source).replace("GRANT", grant))
+    for style in ("yaml", "json"):
+        done = mydocker("config", "--format", style, "spec.yaml", cwd=here, env=environ)
+        assert done.code == 0 and b"hush-hush" not in done.stdout + done.stderr, done
+    if "target" not in grant or "file" not in source:  # a plain file is a volume
+        [entry] = json.loads(done.stdout)[0][kind]
+        assert entry.items() >= {name: text.replace("HERE", str(here)) for name, text in printed.items()}.items()
+    (here / "again.yaml").write_bytes(mydocker("config", "spec.yaml", cwd=here, env=environ).stdout)
+    one, other = (load_files([name], environ=environ) for name in ("spec.yaml", "again.yaml"))
+    assert _without_places(one[0]) == _without_places(other[0])

@@ -148,7 +148,13 @@ def test_profiles(alpine: Command, tmp_path: pathlib.Path) -> None:
     assert done.stdout == b"b\n", "the environment lies over the file"
     (tmp_path / ".env").unlink()
     done = _up(alpine, tmp_path, text)
-    assert (done.stderr, done.code) == (b"spec.yaml: describes no container that takes part\n", 125)
+    why = b"spec.yaml: no container takes part without --profile: the profiles are a, b, c\n"
+    assert (done.stderr, done.code) == (why, 125)
+    done = _up(alpine, tmp_path, text, "--profile", "z", "--profile", "y")
+    why = b"spec.yaml: no container takes part with --profile y --profile z: the profiles are a, b, c\n"
+    assert (done.stderr, done.code) == (why, 125)
+    done = alpine("test", "spec.yaml", cwd=tmp_path)
+    assert done.code == 5 and b"no container takes part without --profile: the profiles are a, b, c" in done.stderr
 
 
 @root
@@ -329,3 +335,24 @@ def test_help_says_what_a_file_may_hold(mydocker: Command) -> None:
     assert (done.code, done.stderr) == (0, b"") and b"--keep-going" in done.stdout
     missing = [field.key for field in FIELDS if f"\n  {field.key}: ".encode() not in done.stdout]
     assert missing == []
+
+
+@root
+@pytest.mark.parametrize("form", ["image: alpine\nCOMMAND\n", "services: {one: {image: alpine, COMMAND}}\n"])
+def test_a_file_may_ask_for_a_terminal_where_there_is_none(alpine: Command, tmp_path: pathlib.Path, form: str) -> None:
+    """Then nobody types in it. On the command line, `run -it` is a mistake there, as for Docker."""
+    command = 'sh -c "test -t 0 && test -t 1 && echo terminal"'
+    separator = "\n" if "COMMAND\n" in form and "services" not in form else ", "
+    keys = separator.join(["tty: true", "stdin_open: true", f"command: {command!r}"])
+    done = _up(alpine, tmp_path, form.replace("COMMAND", keys))
+    assert (done.stdout, done.code) == (b"terminal\r\n", 0), done
+    assert alpine("run", "-it", "alpine", "true").code == 125
+
+
+@root
+def test_an_image_on_the_command_line(alpine: Command, tmp_path: pathlib.Path) -> None:
+    text = "command: [echo, hello]\nexpect: {stdout: hello}\n"
+    assert _up(alpine, tmp_path, text, "--image", "alpine").stdout == b"hello\n"
+    assert alpine("test", "--image", "alpine", "spec.yaml", cwd=tmp_path).code == 0
+    assert b"image: alpine" in alpine("config", "--image", "alpine", "spec.yaml", cwd=tmp_path).stdout
+    assert alpine("check", "spec.yaml", cwd=tmp_path).code == 1

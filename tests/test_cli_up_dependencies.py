@@ -74,7 +74,7 @@ def test_what_is_needed_runs_as_long_as_it_is(alpine: Command, tmp_path: pathlib
          ["mydocker: not run: it needs db, which is not healthy (exit code 1: no)", "web: not started", "db: stopped"],
          125),
         ([_server("db"), _spec("web", "true", depends_on=f"{{db: {HEALTHY}}}")], (),
-         ["mydocker: it has no healthcheck, and is waited for to be healthy", "db: not started"], 125),
+         ["mydocker: spec.yaml:10:14: it has no healthcheck, and is waited for to be healthy", "db: not started"], 125),
         ([_server("db", restart="on-failure"), _spec("web", "true", depends_on="[db]")], (),
          ["spec.yaml:1: restart is not supported where others need a container while it runs"], 125),
         ([_spec("db", "sleep 0.3; exit 7"), _spec("web", "sleep 1", depends_on="[db]"), _spec("x", "true")], (),

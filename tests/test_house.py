@@ -20,7 +20,7 @@ PACKAGE = ROOT / "mydocker"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # what each room may import; rooms point down only, and image and spec do not know each other
-BASE = {"", "errors", "idmap", "json_text", "kernel", "paths", "record", "reference", "tools"}
+BASE = {"", "errors", "idmap", "json_text", "kernel", "number", "paths", "record", "reference", "tools"}
 ARROWS = {
     "image": BASE | {"image"},
     "spec": BASE | {"spec"},
@@ -59,6 +59,13 @@ TOP_LEVEL = {
     "pyproject.toml",
     "tests",
 }
+
+# what looks at digits itself: files of the kernel, bytes, names, what is on the warm path or has a grammar of its own
+OWN_NUMBERS = """
+number.py idmap.py reference.py image/auth.py image/registry.py image/tarheader.py runtime/accounts.py
+runtime/cgroups.py runtime/doctor.py runtime/janitor.py runtime/processes.py runtime/reaper.py smoke/case.py
+smoke/batch.py smoke/gjson.py smoke/semver.py spec/flow.py spec/matcher.py spec/seccomp.py
+"""
 
 # what a warm start never imports; each of these costs a quarter of a millisecond or more, or brings in one that does
 HEAVY = """
@@ -104,6 +111,14 @@ def test_arrows_go_down_only(module: pathlib.Path) -> None:
     rooms = {_room(name) for name in _imports(module) if name.split(".")[0] == "mydocker"}
     if inside.parts != ("__init__",):
         assert rooms <= allowed, f"{inside} may not import {sorted(rooms - allowed)}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_numbers_in_text_are_read_in_one_place(module: pathlib.Path) -> None:
+    """What isdigit() and the like take goes beyond ASCII, so each use that is left has to check that itself."""
+    text = module.read_text()
+    uses = [word for word in (".isdigit()", ".isdecimal()", ".isnumeric()") if word in text]
+    assert not uses or str(module.relative_to(PACKAGE)) in OWN_NUMBERS.split()
 
 
 @pytest.mark.parametrize("library", DOORS)

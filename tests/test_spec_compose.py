@@ -46,7 +46,7 @@ def test_each_service_is_a_container() -> None:
     web = specs[1]
     assert (web.command, web.environment, web.profiles) == (("serve", "--name", "shop"), {"A": "1"}, ("all",))
     assert [dependency.name for dependency in web.depends_on] == ["db"]
-    assert dict(web.extra_hosts) == dict.fromkeys(("db", "shop-db", "web"), "127.0.0.1")
+    assert dict(web.hosts) == dict.fromkeys(("db", "shop-db", "web"), "127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,11 @@ def test_each_service_is_a_container() -> None:
         ("", [("web", "127.0.0.1")]),
         ("network_mode: host", []),
         ("network_mode: none", []),
+        ("namespaces: {net: private}", []),
+        ("namespaces: [mount, net]\n    container_name: c", []),
+        ("namespaces: {pid: host}", [("web", "127.0.0.1")]),
+        ("extends: {file: base.yaml, service: base}", []),
+        ("extends: {file: base.yaml, service: base}\n    container_name: c", []),
         ("extra_hosts: ['a:1.2.3.4']", [("a", "1.2.3.4"), ("web", "127.0.0.1")]),
         ("extra_hosts: {a: 1.2.3.4}", [("a", "1.2.3.4"), ("web", "127.0.0.1")]),
         ("extra_hosts: {web: 1.2.3.4}", [("web", "1.2.3.4")]),
@@ -63,7 +68,8 @@ def test_each_service_is_a_container() -> None:
     ],
 )
 def test_services_know_each_other_by_name(text: str, hosts: list[tuple[str, str]]) -> None:
-    assert list(service(text).extra_hosts) == hosts
+    Path("base.yaml").write_text("services: {base: {image: a, network_mode: none}}")
+    assert list(service(text).hosts) == hosts
 
 
 @pytest.mark.parametrize(
@@ -87,6 +93,70 @@ def test_volumes_are_those_of_the_project(here: Path, top: str, entry: str, volu
     assert service(f"volumes:\n    - {entry}", top, N="mine", V="data").volumes == (volume,)
 
 
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("networks: {default: {aliases: [db, data]}}", ["web", "db", "data"]),
+        ("networks: {default: {aliases: ['${V}']}}\n    container_name: c", ["web", "c", "v"]),
+        ("networks: {default: {aliases: [web, web]}}", ["web"]),
+        ("networks: {default: {}}", ["web"]),
+        ("networks: {default: {aliases: []}}", ["web"]),
+        ("networks: {default: {aliases: }}", ["web"]),
+        ("networks: [default]", ["web"]),
+        ("container_name: c", ["web", "c"]),
+    ],
+)
+def test_aliases_are_names_too(text: str, hosts: list[str]) -> None:
+    assert service(text, V="v").hosts == tuple((name, "127.0.0.1") for name in hosts)
+
+
+def test_names_are_known_in_all_files_of_a_project() -> None:
+    """Those of a file that is included, and whatever is extended only for what it says."""
+    Path("other.yaml").write_text("services: {db: {image: a, networks: {default: {aliases: [store]}}}}")
+    web, cache, db = sorted(
+        load(
+            "include: [other.yaml]\nservices:\n  web: {extends: {file: other.yaml, service: db}}\n"
+            "  a-cache: {image: a, extra_hosts: ['db:1.2.3.4']}\n"
+        ),
+        key=lambda spec: ("web", "a-cache", "db").index(spec.name or ""),
+    )
+    assert {name for name, _ in web.hosts} == {name for name, _ in db.hosts} == {"web", "a-cache", "db", "store"}
+    assert dict(cache.hosts)["db"] == "1.2.3.4"
+
+
+def test_containers_of_our_own_form_may_have_aliases_too() -> None:
+    one, other, third = load("name: x\nimage: a\naliases: [one]\n---\nimage: a\naliases: [other]\n---\nimage: a\n")
+    assert one.hosts == other.hosts == (("one", "127.0.0.1"), ("other", "127.0.0.1")) and third.hosts == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "ours", "theirs", "differ"),
+    [
+        ("mem_limit", "64m", "64M", False),
+        ("mem_limit", "65536k", "67108864", False),
+        ("mem_limit", "128m", "64m", True),
+        ("mem_limit", "0", "64m", True),
+        ("cpus", "0.5", "'0.50'", False),
+        ("cpus", "1", "1.5", True),
+        ("pids_limit", "9", "'9'", False),
+        ("pids_limit", "-1", "0", False),
+        ("pids_limit", "9", "10", True),
+    ],
+)
+def test_a_limit_that_stands_in_two_places_is_one_limit(key: str, ours: str, theirs: str, differ: bool) -> None:
+    name = {"mem_limit": "memory", "cpus": "cpus", "pids_limit": "pids"}[key]
+    for first, second in ((0, 1), (1, 0)):
+        lines = [f"{key}: {ours}", f"deploy: {{resources: {{limits: {{{name}: {theirs}}}}}}}"]
+        if not differ:
+            service(f"{lines[first]}\n    {lines[second]}")
+            continue
+        with pytest.raises(SpecError) as caught:
+            service(f"{lines[first]}\n    {lines[second]}")
+        assert [line.partition(": ")[2] for line in caught.value.problems] == [
+            f"{key} and deploy.resources.limits.{name} differ: set one of them, or both to one value"
+        ]
+
+
 def test_the_name_of_the_project_may_come_from_outside() -> None:
     spec = service("volumes: ['d:/x']", "volumes: {d: }\nname: inside", COMPOSE_PROJECT_NAME="outside")
     assert spec.volumes == (VolumeMount(volume="outside_d", target="/x"),)
@@ -99,7 +169,8 @@ def test_limits_may_stand_under_deploy() -> None:
 
 @pytest.mark.parametrize(
     "text", ["container_name: a", "expose: [80]", "scale: 1", "attach: true", "networks: {default: }", "build: ",
-             "ports: [80, '443:443', '53:53/udp']"]
+             "ports: [80, '443:443', '53:53/udp', '0.0.0.0:80:80', '[::]:81:81', '0::0:82:82']",
+             "ports: [{target: 80, published: 80, host_ip: 0.0.0.0}]", "expose: [80-90, '53/udp']", "expose: [80]"]
 )  # fmt: skip
 def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
     spec = service(text)
@@ -112,7 +183,25 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
         ("services:\n  web: {image: a, build: .}", ["2:19: build is not supported yet"]),
         ("services:\n  web: {image: a, networks: [front]}", ["2:19: networks is not supported yet"]),
         ("services:\n  web: {image: a, scale: 2, attach: false}",
-         ["2:19: unknown key 'scale'", "2:29: attach is not supported yet"]),
+         ["2:19: scale: only 1 is supported", "2:29: attach: only true is supported"]),
+        ("services:\n  web: {image: a, expose: '80'}", ["2:27: expose: expected a list of ports"]),
+        ("services:\n  web: {image: a, expose: [80-x]}", ["2:28: 'x': want a port, a number from 1 to 65535"]),
+        ("services:\n  web: {image: a, expose: [80/x]}", ["2:28: protocol 'x': want tcp, udp, sctp"]),
+        ("services:\n  web: {image: a, container_name: [x]}", ["2:35: want text, not a list"]),
+        ("services:\n  web: {image: a, networks: {default: {aliases: x, ipv4_address: 1.2.3.4, alias: y}}}",
+         ["2:49: expected a list of names", "2:52: ipv4_address is not supported yet",
+          "2:75: unknown key 'alias'; did you mean 'aliases'?"]),
+        ("services:\n  web: {image: a, networks: {default: {aliases: ['a b']}}}", ["2:50: 'a b' is not a host name"]),
+        ("services:\n  web: {image: a, networks: [default], network_mode: host}",
+         ["2:19: networks and network_mode exclude each other"]),
+        ("services:\n  web: {image: a, deploy: {repicas: 1, resources: {limit: {}}}}",
+         ["2:28: unknown key 'repicas'; did you mean 'replicas'?",
+          "2:52: unknown key 'limit'; did you mean 'limits'?"]),
+        ("services:\n  web: {image: a, ports: ['x:80:80', '127.0.0.1:81:81', '0.0.0.0:82:83', '[::1]:84:84']}",
+         ["2:27: 'x' is not an IP address",
+          "2:38: port 81 as 127.0.0.1 is not supported yet: services share the host's network",
+          "2:57: port 83 as 82 is not supported yet: services share the host's network",
+          "2:74: port 84 as ::1 is not supported yet: services share the host's network"]),
         ("services:\n  web: {image: a, imag: b, comand: x}",
          ["2:19: unknown key 'imag'; did you mean 'image'?", "2:28: unknown key 'comand'; did you mean 'command'?"]),
         ("services:\n  web: {image: a, cpu_shares: 5, logging: {driver: none}}",
@@ -134,8 +223,8 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
         ("services: {web: {image: a}}\nmodels: {}\nincluded: x",
          ["2:1: models is not supported yet", "3:1: unknown key 'included'; did you mean 'include'?"]),
         ("services: {web: {image: a, ports: ['8080:80', '127.0.0.1:443:443', x]}}",
-         ["1:35: port 80 as 8080 is not supported yet: services share the host's network",
-          "1:35: port 443 as 127.0.0.1 is not supported yet: services share the host's network",
+         ["1:36: port 80 as 8080 is not supported yet: services share the host's network",
+          "1:47: port 443 as 127.0.0.1 is not supported yet: services share the host's network",
           "1:68: 'x': want a port, a number from 1 to 65535"]),
         ("services: {}", ["1:11: there is no service in this file"]),
         ("services: ", ["1:10: there is no service in this file"]),

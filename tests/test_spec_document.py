@@ -120,3 +120,74 @@ def test_any_bytes_are_a_spec_or_our_error(raw: bytes) -> None:
     documents, found = parse_documents(raw)
     assert all(problem.line > 0 and problem.column > 0 for problem in found)
     assert isinstance(documents, list)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image:\talpine\n",
+        "image: \talpine\t\n",
+        "image\t:\talpine\t# a comment\n",
+        "image:\t'alpine'\t\n",
+        "image:\t&i alpine\n",
+        "image: >-\n  alpine\n",
+        "image:\t>-\n  alpine\n",
+        "\t\nimage: alpine\n \t\n\t# a comment\n",
+        '{\n\t"image":\t"alpine"\t\n}\n',
+        "---\t\nimage: alpine\n",
+    ],
+)
+def test_tabs_are_white_space_where_nothing_is_indented(text: str) -> None:
+    [spec] = load(f"{text}".encode())
+    assert str(spec.image) == "docker.io/library/alpine:latest"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a\tb", "a\tb"),
+        ("a \t b\t", "a \t b"),
+        ("'a\tb'", "a\tb"),
+        ("|-\n    a\tb\n", "a\tb"),
+        ("a\t#b", "a"),
+        ("a#\tb", "a#\tb"),
+    ],
+)
+def test_tabs_within_a_value_are_part_of_it(text: str, value: str) -> None:
+    [spec] = load(f"image: alpine\nlabels:\n  k:\t{text}\n".encode())
+    assert spec.labels == {"k": value}
+
+
+@pytest.mark.parametrize("text", ["\timage: a\n", "labels:\n\ta: b\n", "labels:\n  a: b\n\tc: d\n", "dns:\n- \ta: b\n"])
+def test_tabs_do_not_indent(text: str) -> None:
+    assert "a tab where only spaces may indent" in problem(text)
+
+
+_MARK = "\ufeff"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{_MARK}image: a\n---\n{_MARK}image: b\n",
+        f"{_MARK}image: a\n{_MARK}---\nimage: b\n",
+        f"{_MARK}{_MARK}image: a\n---\n{_MARK}{_MARK}# comment\nimage: b\n",
+        f"{_MARK}---\nimage: a\n...\n{_MARK}---\nimage: b\n",
+    ],
+)
+def test_each_document_of_a_stream_may_begin_with_a_mark(text: str) -> None:
+    assert [str(spec.image) for spec in load(text.encode())] == [f"docker.io/library/{name}:latest" for name in "ab"]
+
+
+def test_a_mark_within_a_text_is_a_letter_of_it() -> None:
+    [spec] = load(f"image: a\nlabels: {{k: 'a{_MARK}b'}}\n".encode())
+    assert spec.labels == {"k": f"a{_MARK}b"}
+
+
+def test_an_anchor_of_another_document_is_named_as_such() -> None:
+    words = problem("x-a: &base {image: a}\nimage: a\n---\nimage: b\n---\n<<: *base\n")
+    assert words == (
+        "spec.yaml:6:5: alias 'base': its anchor is in document 1 of this file, and documents share none: "
+        "extends takes over what another container says"
+    )
+    assert problem("a: *nope\n---\nb: &nope c\n").endswith("alias 'nope' has no anchor before it")

@@ -21,6 +21,7 @@ ENVIRON = {"HOST": "here", "EMPTY": ""}
     [
         (b"A=1\nB=2\n", {"A": "1", "B": "2"}),
         (b"\xef\xbb\xbfA=1", {"A": "1"}),
+        (b"\xef\xbb\xbfA=1\n\xef\xbb\xbfB=2\n", {"A": "1", "B": "2"}),
         (b"# no\n\n   \n  # no\n  A=1", {"A": "1"}),
         (b"A=1\r\nB=2\r\n", {"A": "1", "B": "2"}),
         (b"A='x' \nB=\"y\" # z", {"A": "'x' ", "B": '"y" # z'}),

@@ -20,7 +20,7 @@ from mydocker.spec.shape import SHAPES
 BY_PLACE = {"image", "command", "args"}
 IN_FILES = {"expect", "tags", "skip", "retries", "matrix"}  # what only a file can say
 IN_FILES |= {"extends", "include", "depends_on", "healthcheck", "profiles", "restart", "ports", "pre_start"}
-IN_FILES |= {"configs", "secrets"}
+IN_FILES |= {"configs", "secrets", "aliases"}
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)

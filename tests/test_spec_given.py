@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab.command import Command
@@ -15,6 +16,7 @@ from mydocker.spec.load import load_files
 KEYS = "source, target, file, content, environment, uid, gid, mode"
 NONE = "2:11: want one of file, content, environment, which says what is in it"
 ENVIRON = {"TOKEN": "s3cret", "V": "v"}
+VARIABLE = ("environment", "TOKEN")
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +32,17 @@ def _volumes(text: str) -> tuple[Mount, ...]:
     return spec.volumes
 
 
-def _file(target: str, content: str, **more: int) -> FileMount:
-    return FileMount(target=target, read_only=True, content=content, **more)
+def _file(target: str, content: str, **more: Any) -> FileMount:
+    secret = target.startswith("/run/secrets") or target.endswith("key")
+    return FileMount(target=target, read_only=True, content=content, secret=secret, **more)
 
 
 @pytest.mark.parametrize(
     ("text", "volume"),
     [
         ("configs: [{source: a, content: 'x ${V} $$'}]", _file("/a", "x v $")),
-        ("configs: [{target: /etc/a, environment: TOKEN}]", _file("/etc/a", "s3cret")),
-        ("secrets: [{source: a, environment: TOKEN}]", _file("/run/secrets/a", "s3cret")),
+        ("configs: [{target: /etc/a, environment: TOKEN}]", _file("/etc/a", "s3cret", reference=VARIABLE)),
+        ("secrets: [{source: a, environment: TOKEN}]", _file("/run/secrets/a", "s3cret", reference=VARIABLE)),
         ("secrets: [{source: a, target: b/c, content: ''}]", _file("/run/secrets/b/c", "")),
         ("secrets: [{source: a, target: /etc/key, content: x}]", _file("/etc/key", "x")),
         (
@@ -47,12 +50,17 @@ def _file(target: str, content: str, **more: int) -> FileMount:
             _file("/a", "x", uid=5, gid=6, mode=0o440),
         ),
         ("configs: [{source: a, file: ./app.conf}]", BindMount(source="HERE/app.conf", target="/a", read_only=True)),
-        ("configs: [{source: a, file: app.conf, mode: '0400'}]", _file("/a", "listen 80\udcff\n", mode=0o400)),
+        (
+            "configs: [{source: a, file: app.conf, mode: '0400'}]",
+            _file("/a", "listen 80\udcff\n", mode=0o400, reference=("file", "HERE/app.conf")),
+        ),
     ],
 )
 def test_what_is_given(here: Path, text: str, volume: Mount) -> None:
     if isinstance(volume, BindMount):
         volume = volume.replace(source=volume.source.replace("HERE", str(here)))
+    if isinstance(volume, FileMount) and volume.reference:
+        volume = volume.replace(reference=(volume.reference[0], volume.reference[1].replace("HERE", str(here))))
     assert _volumes(f"image: a\n{text}") == (volume,)
 
 
@@ -64,7 +72,7 @@ def test_compose_defines_at_the_top_and_grants_to_services(here: Path) -> None:
     ) == (
         _file("/site", "v"),
         _file("/etc/x", "v"),
-        _file("/run/secrets/key", "s3cret", uid=3),
+        _file("/run/secrets/key", "s3cret", uid=3, reference=VARIABLE),
         BindMount(source=str(here / "app.conf"), target="/run/secrets/cert", read_only=True),
     )
 

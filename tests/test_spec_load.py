@@ -265,3 +265,131 @@ def test_label_files_lie_under_the_labels(here: Path) -> None:
     assert problems("image: a\nlabel_file: gone") == [
         f"2:13: env file {os.path.abspath('gone')!r}: no such file or directory"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "images"),
+    [
+        ("command: x\n", ["given"]),
+        ("name: a\n---\nimage: own\n---\nname: b\n", ["given", "own", "given"]),
+        ("name: a\nrootfs: /\n", [""]),
+        ("name: a\nimage: own\n---\nextends: a\n", ["own", "own"]),
+        ("name: a\n---\nextends: a\ntty: true\n", ["given", "given"]),
+        ("services: {a: {command: x}, b: {image: own}}", ["given", "own"]),
+        ("name: a\nmatrix: {V: [1, 2]}\n", ["given", "given"]),
+    ],
+)
+def test_an_image_for_containers_that_name_none(text: str, images: list[str]) -> None:
+    Path("spec.yaml").write_text(text)
+    specs = load_files(["spec.yaml"], environ={}, image="given")
+    assert [spec.image.familiar.removesuffix(":latest") if spec.image else "" for spec in specs] == images
+
+
+def test_an_image_that_is_none_is_named_once() -> None:
+    Path("spec.yaml").write_text("command: x\n")
+    with pytest.raises(SpecError) as caught:
+        load_files(["spec.yaml"], environ={}, image="A B")
+    assert len(caught.value.problems) == 1 and caught.value.problems[0].startswith("spec.yaml:1:1: ")
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        "rootfs: /\n",
+        "image: a\nhealthcheck: {disable: true}\n",
+        "image: a\nhealthcheck: {test: [NONE]}\n",
+        "rootfs: /\nhealthcheck: {retries: 3}\n",
+    ],
+)
+def test_waiting_for_what_has_no_healthcheck_is_a_mistake_at_its_place(without: str) -> None:
+    Path("spec.yaml").write_text(
+        f"name: db\n{without}---\nimage: a\ndepends_on:\n  db: {{condition: service_healthy}}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        load_files(["spec.yaml"], environ={})
+    line = 5 + without.count("\n")
+    assert [*caught.value.problems] == [f"spec.yaml:{line}:3: 'db' has no healthcheck, and so is never healthy"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("build: .\n", ["1:1: build is not supported yet"]),
+        ("services:\n  web: {build: .}\n", ["2:9: build is not supported yet"]),
+        ("services:\n  web: {build: {context: .}, comand: x}\n",
+         ["2:9: build is not supported yet", "2:30: unknown key 'comand'; did you mean 'command'?"]),
+        ("services:\n  web: {provider: {type: x}}\n", ["2:9: provider is not supported yet"]),
+        ("services:\n  web: {imag: a}\n", ["2:9: unknown key 'imag'; did you mean 'image'?"]),
+        ("servces: {web: {image: a}}\n", ["1:1: unknown key 'servces'; did you mean 'services'?"]),
+        ("service: {web: {image: a}}\n", ["1:1: unknown key 'service'; did you mean 'services'?"]),
+        ("version: '3'\nServices: {web: {image: a}}\n", ["2:1: unknown key 'Services'; did you mean 'services'?"]),
+        ("shemaVersion: 2.0.0\ncommandTests: []\n",
+         ["1:1: unknown key 'shemaVersion'; did you mean 'schemaVersion'?"]),
+        ("fileContentTests: []\n",
+         ["1:1: fileContentTests is of container-structure-test, whose files begin with schemaVersion"]),
+        ("image: a\nscale: 2\nexpose: '80'\nversion: '3'\ndeploy: {}\n",
+         [f"{line}:1: {key} is a key of Compose files: there, a container is an entry of services"
+          for line, key in ((2, "scale"), (3, "expose"), (4, "version"), (5, "deploy"))]),
+        ("image: a\ninclude: [{path: base.yaml, env_file: x, project_directory: y, pth: z}]\n",
+         ["2:29: env_file is not supported yet", "2:42: project_directory is not supported yet",
+          "2:64: unknown key 'pth'; did you mean 'path'?"]),
+        ("image: a\nvolumes: [{type: image, source: b, target: /x}]\n",
+         ["2:18: volume type 'image' is not supported: want bind, volume, tmpfs"]),
+        ("image: a\nvolumes: [{type: volume, source: ab, target: /x, volume: {labels: {a: b}}}]\n",
+         ["2:59: labels is not supported yet"]),
+        ("image: a\npre_start: [{command: x, user: y}]\n", ["2:26: user is not supported yet"]),
+        ("image: a\nenv_file: [{path: nope, requird: false}]\n",
+         ["2:25: unknown key 'requird'; did you mean 'required'?"]),
+        ("image: a\nstdout: x\nexit_code: 1\n",
+         ["2:1: stdout is a word of expect: write it below that key",
+          "3:1: exit_code is a word of expect: write it below that key"]),
+        ("image: a\naliases: [b]\nnetwork_mode: none\n",
+         ["2:1: aliases need the network that containers share, the host's: network_mode 'host'"]),
+        ("image: a\naliases: b\n", ["2:10: expected a list of names"]),
+        ("image: a\naliases: ['a b']\n", ["2:11: 'a b' is not a host name"]),
+        ("image: a\nneeds: [x]\n", ["2:1: unknown key 'needs'; did you mean 'depends_on'?"]),
+        ("image: a\nmounts: [x]\n", ["2:1: unknown key 'mounts'; did you mean 'volumes'?"]),
+        ("image: a\nscrpt: x\n", ["2:1: unknown key 'scrpt'"]),
+        ("image: a\npull_refresh_after: 1d\n", ["2:1: pull_refresh_after is not supported yet"]),
+        *((f"image: a\npull_policy: {word}\n",
+           [f"2:14: pull policy '{word}' is not supported yet (use missing, always or never)"])
+          for word in ("build", "daily", "weekly", "every_12h", "newer")),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_a_mistake_is_one_error_in_the_right_words(text: str, expected: list[str]) -> None:
+    Path("base.yaml").write_text("name: base\nimage: a\n")
+    Path("spec.yaml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_files(["spec.yaml"], environ={})
+    assert [line.removeprefix("spec.yaml:") for line in caught.value.problems] == expected
+
+
+NO_NUMBERS = ("1_0", "10_", "١٠", "１０", "²", "0x10", "+10")
+
+
+@pytest.mark.parametrize("word", NO_NUMBERS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mem_limit: W", "memswap_limit: W\nmem_limit: 64m", "shm_size: W", "cpuset: W", "pids_limit: W", "cpus: W",
+        "timeout: W", "stop_grace_period: W", "umask: W", "stop_signal: W", "retries: W", "restart: on-failure:W",
+        "ports: [W]", "ports: ['80:W']", "ports: [{target: W}]", "ports: [{target: 80, published: W}]",
+        "ulimits: {nofile: W}", "ulimits: {nofile: {soft: 1, hard: W}}", "ulimits: ['nofile=1:W']",
+        "tmpfs: ['/x:size=W']", "tmpfs: ['/x:mode=W']", "tmpfs: ['/x:uid=W']", "tmpfs: ['/x:nr_inodes=W']",
+        "volumes: [{type: tmpfs, target: /x, tmpfs: {size: W}}]",
+        "volumes: [{type: tmpfs, target: /x, tmpfs: {mode: W}}]",
+        "configs: [{source: a, content: b, uid: W}]", "configs: [{source: a, content: b, mode: W}]",
+        "healthcheck: {test: x, interval: W}", "healthcheck: {test: x, retries: W}",
+        "expect: {exit_code: W}", "expect: {exit_code: [W]}", "expect: {exit_code: {lt: W}}",
+        "expect: {duration: {lt: W}}", "expect: {max_memory: {lt: W}}", "expect: {within: W}",
+        "expect: {stdout: {have-len: W}}", "expect: {stdout: {gt: W}}", "expect: {files: [{path: /x, size: W}]}",
+        "expect: {files: [{path: /x, mode: W}]}", "expect: {metadata: {exposed_ports: [W]}}",
+        "expect: {ports: {'tcp:W': listening}}", "expect: {http: {'http://x': {status: W}}}",
+    ],
+)  # fmt: skip
+def test_only_ascii_digits_are_numbers(text: str, word: str) -> None:
+    """Not what int(), float() and isdigit() take besides: other scripts' digits, underscores, signs, spaces."""
+    spelt = text.replace("W", word if "W'" in text else f'"{word}"')
+    Path("spec.yaml").write_text(f"image: a\n{spelt}\n")
+    with pytest.raises(SpecError):
+        load_files(["spec.yaml"], environ={})

@@ -158,7 +158,8 @@ def test_the_long_form(tmp_path: pathlib.Path) -> None:
     [
         ("volumes: [{target: /a}]", ["2:11: a volume needs type"]),
         ("volumes: [{type: bind, target: /b}]", ["2:11: a volume of type 'bind' needs source"]),
-        ("volumes: [{type: npipe, target: /b}]", ["2:18: volume type 'npipe': want bind, volume, tmpfs"]),
+        ("volumes: [{type: npipe, target: /b}]",
+         ["2:18: volume type 'npipe' is not supported: want bind, volume, tmpfs"]),
         ("volumes: [{type: tmpfs, source: /a, target: /b}]", ["2:33: a volume of type 'tmpfs' has no source"]),
         ("volumes: [{type: tmpfs, target: b}]", ["2:33: volume target 'b' is not an absolute path"]),
         ("volumes: [{type: tmpfs, target: /b, bind: {}}]", ["2:43: 'bind' does not go with type 'tmpfs'"]),

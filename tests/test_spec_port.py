@@ -53,7 +53,14 @@ def test_notations(tmp_path: pathlib.Path, yaml: str, ports: list[Port], line: s
         ("['81-80']", "2:9: ports 81-80: the first is above the last"),
         ("[{published: 80}]", "2:9: a port needs its target"),
         ("[{target: 80, publish: 80}]", "2:22: unknown key 'publish'; did you mean 'published'?"),
-        ("[80]\nnetwork_mode: host", "2:1: ports need a network of the container's own"),
+        ("['8080:80']\nnetwork_mode: host", "2:1: port 80 as 8080: the network is the host's"),
+        ("['127.0.0.1:80:80']\nnetwork_mode: host", "2:1: port 80 as 127.0.0.1: the network is the host's"),
+        ("['::1:80:80']\nnamespaces: [mount]", "2:1: port 80 as ::1: the network is the host's"),
+        ("['x:80:80']", "2:9: 'x' is not an IP address"),
+        ("['1_0:80']", "2:9: '1_0': want a port"),
+        ("['٨٠:80']", "2:9: '٨٠': want a port"),
+        ("['²:80']", "2:9: '²': want a port"),
+        ("[' 80']", "2:9: ' 80': want a port"),
     ],
 )
 def test_mistakes(tmp_path: pathlib.Path, yaml: str, problem: str) -> None:
@@ -61,3 +68,14 @@ def test_mistakes(tmp_path: pathlib.Path, yaml: str, problem: str) -> None:
         _load(tmp_path, f"image: x\nports: {yaml}\n")
     [found] = caught.value.problems
     assert found.removeprefix(f"{tmp_path}/x.yaml:").startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "port", ["8080", "8080:8080", "0.0.0.0:8080:8080", "[::]:8080:8080", "8080-8081:8080-8081/udp"]
+)
+@pytest.mark.parametrize("network", ["network_mode: host", "namespaces: [mount, pid]"])
+def test_what_the_network_of_the_host_gives_anyway(tmp_path: pathlib.Path, port: str, network: str) -> None:
+    """A port under its own number on all addresses."""
+    (tmp_path / "x.yaml").write_text(f"image: x\nports: ['{port}']\n{network}\n")
+    [spec] = load_files([str(tmp_path / "x.yaml")], environ={})
+    assert (spec.ports, spec.network_mode) == ((), "host")

@@ -12,6 +12,7 @@ from lab.command import Command
 from mydocker.errors import SpecError, UsageError
 from mydocker.spec import quadlet
 from mydocker.spec.container import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
+from mydocker.spec.dependencies import links
 from mydocker.spec.healthcheck import Healthcheck
 from mydocker.spec.load import load_files
 from mydocker.spec.specifier import Unit, expand, replace_variables
@@ -103,7 +104,9 @@ def container(text: str, more: str = "", name: str = "web.container") -> Contain
         ("PodmanArgs=--cpus=0.5 -m 64m --privileged --rm", "cpus", 0.5),
         ("PodmanArgs=--cpus=0.5 -m 64m --privileged", "privileged", True),
         ("PodmanArgs=-e 'A=b c' --mount type=tmpfs,target=/t", "environment", {"A": "b c"}),
-        ("PodmanArgs=--add-host a:1.2.3.4\nAddHost=b:1.2.3.4", "extra_hosts", (("a", "1.2.3.4"), ("b", "1.2.3.4"))),
+        ("PodmanArgs=--add-host a:1.2.3.4\nAddHost=b:1.2.3.4", "extra_hosts", (("b", "1.2.3.4"), ("a", "1.2.3.4"))),
+        ("PodmanArgs=-m 64m --name last\nMemory=32m\nContainerName=first", "mem_limit", 64 << 20),
+        ("PodmanArgs=--name last\nContainerName=first", "name", "last"),
         ("Timezone=Our/Zone\nLogDriver=passthrough", "volumes",
          (BindMount(source="HERE/zones/Our/Zone", target="/etc/localtime", read_only=True),)),
         ("PublishPort=80\nPublishPort=81:81/udp", "ports", ()),
@@ -164,6 +167,227 @@ def test_templates_have_instances(here: Path) -> None:
     text = "Exec=%p %i %I %j %J"
     assert container(text, name="a-b@x-y.container").command == ("a-b", "x-y", "x/y", "b", "b")
     assert container(text, "[Install]\nDefaultInstance=9", name="a@.container").command == ("a", "9", "9", "a", "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ('ContainerName="q"', "name", "q"),
+        ('HostName="h"', "hostname", "h"),
+        ('WorkingDir="/a b"', "working_dir", "/a b"),
+        ('WorkingDir="%h/x"', "working_dir", "/home/me/x"),
+        ('Memory="20m"', "mem_limit", 20 << 20),
+        ('PidsLimit="9"', "pids_limit", 9),
+        ('ShmSize="1m"', "shm_size", 1 << 20),
+        ('StopSignal="INT"', "stop_signal", 2),
+        ('StopTimeout="20"', "stop_grace_period", 20.0),
+        ('Pull="never"', "pull_policy", "never"),
+        ('UserNS="keep-id"', "userns_mode", "keep-id"),
+        ('Network="none"', "network_mode", "none"),
+        ('User="5"\nGroup="6"', "user", User(user=5, group=6)),
+        ('RunInit="true"', "init", True),
+        ('AddHost="a:1.2.3.4"', "extra_hosts", (("a", "1.2.3.4"),)),
+        ('DNS="1.1.1.1"', "dns", ("1.1.1.1",)),
+        ('GroupAdd="audio"', "group_add", ("audio",)),
+        ('Ulimit="nofile=5:6"', "ulimits", {"nofile": (5, 6)}),
+        ('Tmpfs="/t:size=5"', "volumes", (TmpfsMount(target="/t", size=5),)),
+        ('Volume="/a b:/c:ro"', "volumes", (BindMount(source="/a b", target="/c", read_only=True),)),
+        ('Volume="named.volume:/b"', "volumes", (VolumeMount(volume="own", target="/b"),)),
+        ('Mount="type=tmpfs,target=/t"', "volumes", (TmpfsMount(target="/t"),)),
+        ('Mount=type=tmpfs,target=/t "type=tmpfs,target=/u v"', "volumes",
+         (TmpfsMount(target="/t"), TmpfsMount(target="/u v"))),
+        ('Entrypoint="/bin/a b"', "entrypoint", ("/bin/a b",)),
+        ('Exec="a b" c', "command", ("a b", "c")),
+        ('HealthCmd="curl -f http://x"', "healthcheck", Healthcheck(test=("CMD-SHELL", "curl -f http://x"))),
+        ('HealthCmd="none"', "healthcheck", Healthcheck(test=("NONE",))),
+        ("HealthCmd='curl' -f \"http://x\"", "healthcheck",
+         Healthcheck(test=("CMD-SHELL", "'curl' -f \"http://x\""))),
+        ("HealthCmd='curl -f x'", "healthcheck", Healthcheck(test=("CMD-SHELL", "'curl -f x'"))),
+        ('HealthCmd=x "', "healthcheck", Healthcheck(test=("CMD-SHELL", 'x "'))),
+        ('HealthCmd=x\nHealthInterval="2m"\nHealthRetries="5"', "healthcheck",
+         Healthcheck(test=("CMD-SHELL", "x"), interval=120.0, retries=5)),
+        ('AutoUpdate="registry"', "labels", {"io.containers.autoupdate": "registry"}),
+        ('ReadOnly="true"\nReadOnlyTmpfs="no"', "volumes", ()),
+        ('Image="other"', "image", "docker.io/library/other:latest"),
+        ('Timezone="Our/Zone"', "volumes",
+         (BindMount(source="HERE/zones/Our/Zone", target="/etc/localtime", read_only=True),)),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_quotes_around_a_whole_value_are_no_part_of_it(here: Path, text: str, field: str, value: object) -> None:
+    """Double quotes, as for Podman; where a value is a list of words, each may have its own, of either kind."""
+    Path("named.volume").write_text('[Volume]\nVolumeName="own"\n')
+    if isinstance(value, tuple):
+        value = tuple(
+            each.replace(source=each.source.replace("HERE", str(here))) if isinstance(each, BindMount) else each
+            for each in value
+        )
+    found = getattr(container(text), field)
+    assert (str(found) if field == "image" else found) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("Exec=a \\ \t\n  b \\\t\n c", "command", ("a", "b", "c")),
+        ("Environment=A=1 \\  \nB=2", "environment", {"A": "1"}),
+        ("Mount=type=volume,source=named.volume,target=/b", "volumes", (VolumeMount(volume="own", target="/b"),)),
+        ("Mount=type=volume,src=plain.volume,dst=/b,ro", "volumes",
+         (VolumeMount(volume="systemd-plain", target="/b", read_only=True),)),
+        ("Mount=source=named.volume,target=/b", "volumes", (VolumeMount(volume="own", target="/b"),)),
+        ("Mount='type=bind,\"source=/a,b\",target=/b'", "volumes", (BindMount(source="/a,b", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,relabel=shared", "volumes", (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,relabel=private", "volumes", (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,rw=true", "volumes", (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,rw", "volumes", (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,rw=false", "volumes",
+         (BindMount(source="/a", target="/b", read_only=True),)),
+        ("Mount=type=bind,source=/a,target=/b,ro=false,rw=true,U=false", "volumes",
+         (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=tmpfs,target=/t,size=1m,mode=700", "volumes",
+         (TmpfsMount(target="/t", size=1 << 20, mode=0o700),)),
+        ("VolatileTmp=true", "volumes", (TmpfsMount(target="/tmp", size=512 << 20, mode=0o1777),)),
+        ("VolatileTmp=false", "volumes", ()),
+        ("VolatileTmp=true\nReadOnly=true\nReadOnlyTmpfs=false", "volumes", ()),
+        ("HttpProxy=false", "environment", {}),
+        ("AppArmor=unconfined", "name", "web"),
+        ("ServiceName=shop\nExec=%N %n %p", "command", ("shop", "shop.service", "shop")),
+        ("ServiceName=shop", "name", "shop"),
+        ("ServiceName=shop@9\nExec=%N %i", "command", ("shop@9", "9")),
+        ("AddDevice=-/dev/nonesuch -/dev/nothing", "devices", ()),
+        ('Unmask="ALL"', "name", "web"),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_the_corners_of_the_manual(text: str, field: str, value: object) -> None:
+    Path("plain.volume").write_text("[Volume]\n")
+    Path("named.volume").write_text("[Volume]\nVolumeName=own\n")
+    spec = container(text)
+    if text.startswith("Environment"):
+        value = {"A": "1", "B": "2"}
+    assert getattr(spec, field) == value
+
+
+def test_an_apparmor_profile_is_one_of_security_opt() -> None:
+    assert container("AppArmor=mine").security_opt.apparmor == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[Container]\nImage=a\nHttpProxy=true\nVolatileTmp=perhaps",
+         ["3:1: HttpProxy is not supported", "4:13: want true or false, not 'perhaps'"]),
+        ("[Container]\nImage=a\nGroupAdd=keep-groups",
+         ["3:10: keep-groups is not supported (name the groups)"]),
+        ("[Container]\nImage=a\nPodmanArgs=--group-add keep-groups",
+         ["3:12: keep-groups is not supported (name the groups)"]),
+        ("[Container]\nImage=a\nVolume=/a:/b:U\nVolume=/c:/d:idmap=x",
+         ["3:8: volume '/a:/b:U': option 'U' is not supported",
+          "4:8: volume '/c:/d:idmap=x': option 'idmap=x' is not supported"]),
+        ("[Container]\nImage=a\nNetwork=pasta:-t,80", ["3:9: 'pasta:-t,80': want host or none"]),
+        ("[Container]\nImage=a\nNetwork=host:alias=x", ["3:9: 'host:alias=x': want host or none"]),
+        ("[Container]\nImage=a\nNetworkAlias=x", ["3:1: NetworkAlias is not supported"]),
+        ("[Container]\nImage=a\nRemapUsers=auto", ["3:1: RemapUsers is not supported"]),
+        ("[Container]\nImage=a\nMount=type=bind,source=/a,target=/b,U=true",
+         ["3:7: chown is not supported: it would change the owners of the host's files"]),
+        ("[Container]\nImage=a\nMount=type=bind,source=/a,target=/b,idmap", ["3:7: idmap is not supported"]),
+        ("[Container]\nImage=a\nMount=type=bind,source=/a,target=/b,relabel=x",
+         ["3:7: relabel 'x': want shared or private"]),
+        ("[Container]\nImage=a\nMount=type=bind,source=/a,target=/b,ro,rw",
+         ["3:7: rw and readonly contradict each other"]),
+        ("[Container]\nImage=a\nMount=type=volume,source=no.volume,target=/b",
+         ["3:7: cannot read no.volume: no such file or directory"]),
+        ("[Container]\nImag=a", ["2:1: unknown key 'Imag'; did you mean 'Image'?"]),
+        ("[Container]\nImage=a\nPodmanArgs=--replace",
+         ["3:12: --replace is not supported yet (see 'mydocker run --help')"]),
+        ("[Container]\nImage=a\nPodmanArgs=--sdnotify=conmon",
+         ["3:12: --sdnotify is not supported yet (see 'mydocker run --help')"]),
+        ("[Container]\nImage=a\nPodmanArgs=--replac", ["3:12: unknown flag: --replac (see 'mydocker run --help')"]),
+        ("[Container]\nImage=a\nMemory=1_0m",
+         ["3:8: size '1_0m': want a number of bytes, or a size such as 64m or 1.5g"]),
+        ("[Container]\nImage=a\nHealthCmd=x\nHealthInterval=٥",
+         ["4:16: duration '٥': want a number of seconds, or a duration such as 90s, 1m30s or 1.5h"]),
+        ("[Container]\nImage=a\n[Unit]\nStartLimitBurst=3\nStartLimitIntervalSec=5\n[Service]\nRestartSec=5\n"
+         "Restart=on-failure",
+         [f"{place}: {key} is not supported: a container that failed is run again after the pauses that Docker makes"
+          for place, key in (("4:1", "StartLimitBurst"), ("5:1", "StartLimitIntervalSec"), ("7:1", "RestartSec"))]),
+        ("[Container]\nImage=a\n[Service]\nCPUQuota=50\nRuntimeMaxSec=٥\nTimeoutStopSec=x",
+         ["4:10: '50': want a percentage, such as 50%", "5:15: '٥': want a time such as 90 or 5min 20s",
+          "6:16: 'x': want a time such as 90 or 5min 20s"]),
+        ("[Container]\nImage=a\n[Service]\nCPUQuota=5_0%", ["4:10: '5_0%': want a percentage, such as 50%"]),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_what_is_not_supported_is_known_by_its_name(text: str, expected: list[str]) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(text)
+    assert [line.removeprefix("web.container:") for line in caught.value.problems] == expected
+
+
+@pytest.mark.parametrize(
+    ("inside", "service", "field", "value"),
+    [
+        ("", "RestartSec=5\nStartLimitBurst=3", "restart", 0),
+        ("", "RestartSec=5\nRestart=no", "restart", 0),
+        ("", "TimeoutStopSec=5", "stop_grace_period", 5.0),
+        ("", "TimeoutStopSec=90", "stop_grace_period", 10.0),
+        ("StopTimeout=30", "TimeoutStopSec=20", "stop_grace_period", 20.0),
+        ("StopTimeout=30", "TimeoutStopSec=40", "stop_grace_period", 30.0),
+        ("StopTimeout=30", "TimeoutStopSec=infinity", "stop_grace_period", 30.0),
+        ("", "TimeoutStopSec=0", "stop_grace_period", 10.0),
+        ("", "TimeoutSec=1min", "stop_grace_period", 10.0),
+        ("Memory=64m", "MemoryMax=32M", "mem_limit", 32 << 20),
+        ("Memory=32m", "MemoryMax=64M", "mem_limit", 32 << 20),
+        ("Memory=32m", "MemoryMax=infinity", "mem_limit", 32 << 20),
+        ("PodmanArgs=-m 32m", "MemoryMax=64M", "mem_limit", 32 << 20),
+        ("PidsLimit=5", "TasksMax=7", "pids_limit", 5),
+        ("PidsLimit=0", "TasksMax=7", "pids_limit", 7),
+        ("PodmanArgs=--cpus 2", "CPUQuota=50%", "cpus", 0.5),
+        ("", "CPUQuota=5%", "cpus", 0.05),
+    ],
+)
+@pytest.mark.parametrize("service_first", [False, True])
+def test_of_two_limits_the_smaller_one_holds(
+    inside: str, service: str, field: str, value: object, service_first: bool
+) -> None:
+    parts = [f"[Container]\nImage=a\n{inside}\n", f"[Service]\n{service}\n"]
+    assert getattr(load("".join(parts[::-1] if service_first else parts)), field) == value
+
+
+@pytest.mark.parametrize(
+    ("web", "db", "order"),
+    [
+        ("After=db.service", "", ["db", "web"]),
+        ('After="db.service"', "", ["db", "web"]),
+        ("After=db.container", "", ["db", "web"]),
+        ("Requires=db.service", "", ["db", "web"]),
+        ("Wants=db.service\nAfter=x.service db.service", "", ["db", "web"]),
+        ("BindsTo=db.service", "", ["db", "web"]),
+        ("Requisite=db.service", "", ["db", "web"]),
+        ("", "[Unit]\nBefore=web.service", ["db", "web"]),
+        ("", "[Unit]\nBefore=web.container\n", ["db", "web"]),
+        ("", "[Install]\nRequiredBy=web.service", ["db", "web"]),
+        ("", "[Install]\nWantedBy=web.service default.target", ["db", "web"]),
+        ("Before=db.service", "", ["web", "db"]),
+        ("Requires=db.service\nBefore=db.service", "", ["web", "db"]),
+        ("After=shop.service", "[Container]\nServiceName=shop", ["db", "web"]),
+        ("Requires=shop.service", "[Container]\nServiceName=shop\nContainerName=base", ["db", "web"]),
+        ("", "", ["web", "db"]),
+    ],
+)
+@pytest.mark.parametrize("directory", [".", "other"])
+def test_units_that_are_to_run_keep_their_order(
+    here: Path, web: str, db: str, order: list[str], directory: str
+) -> None:
+    """Whichever of the two says it, and in whatever directory the other one is."""
+    (here / "other").mkdir()
+    Path("web.container").write_text(f"[Unit]\n{web}\n[Container]\nImage=a\n")
+    Path(directory, "db.container").write_text(f"[Container]\nImage=a\n{db}\n")
+    specs = load_files(["web.container", f"{directory}/db.container"], environ=ENVIRON)
+    needed = [[specs[link.on].origin for link in own] for own in links(specs)]
+    expected = {"web": [[f"{Path(directory, 'db.container')}:1"], []], "db": [[], ["web.container:1"]]}
+    assert [[Path(origin).name for origin in own] for own in needed] == [
+        [Path(origin).name for origin in own] for own in (expected[order[1]] if web or db else [[], []])
+    ]
+    if web.startswith(("After=db.service", "Before")):
+        load_files(["web.container"], environ=ENVIRON)  # what is not there has no order
 
 
 @pytest.mark.parametrize(

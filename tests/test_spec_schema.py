@@ -38,7 +38,8 @@ def _messages(document: Any) -> list[str]:
 def _loads(text: str) -> bool:
     Path("spec.yaml").write_text(text)
     try:
-        load_files(["spec.yaml"], environ={"HOME": "/root", "V": "v"}, image="alpine")
+        image = "alpine" if "schemaVersion" in text else None
+        load_files(["spec.yaml"], environ={"HOME": "/root", "V": "v"}, image=image)
     except SpecError:
         return False
     return True

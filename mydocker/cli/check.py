@@ -15,7 +15,7 @@ def check_command(argv: list[str]) -> int:
     """0 if every file that ARGV names is valid, 1 and all their mistakes if not."""
     parser = Parser("check", description="Validate spec files: read them as `up` would, and run nothing.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
-    parser.add_argument("--image", metavar="IMAGE", help="the image for files of container-structure-test")
+    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
     options = parser.parse_args(argv)
     try:
         load_files(options.files, environ=os.environ, image=options.image, warn=say)

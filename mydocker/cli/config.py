@@ -21,7 +21,7 @@ def config_command(argv: list[str]) -> int:
         "Compose files, Quadlet's .container files and those of container-structure-test become specs.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
-    parser.add_argument("--image", metavar="IMAGE", help="the image for files of container-structure-test")
+    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
     parser.add_argument("--format", choices=("yaml", "json"), default="yaml", help="json: a list of the documents")
     options = parser.parse_args(argv)
     specs = load_files(options.files, environ=os.environ, image=options.image, warn=say)

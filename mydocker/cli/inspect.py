@@ -22,7 +22,8 @@ def inspect_command(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
-    found = [image for name in options.images for image in catalog.find(store, name, platform=platform)]
+    known = catalog.Known(store)
+    found = [image for name in options.images for image in catalog.find(store, name, platform=platform, known=known)]
     show_json([_described(store, image) for image in found])
     return 0
 

@@ -19,10 +19,11 @@ def rmi_command(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
-    gone: list[Entry] = []
+    known = catalog.Known(store)
+    gone: dict[str, Entry] = {}
     for name in options.images:
-        for image in catalog.find(store, name, platform=platform):
-            gone += [entry for entry in catalog.entries_of(image, name) if entry not in gone]
-    for entry in catalog.untag(store, gone):
+        for image in catalog.find(store, name, platform=platform, known=known):
+            gone |= {entry.path: entry for entry in catalog.entries_of(image, name)}
+    for entry in catalog.untag(store, [*gone.values()]):
         print(f"removed {entry.reference.familiar} ({entry.platform})")
     return 0

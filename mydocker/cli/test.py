@@ -15,6 +15,7 @@ from mydocker.cli.supply import add_supply, supplied
 from mydocker.errors import MydockerError, SpecError, UsageError, refused_by_host
 from mydocker.image.lockfile import NAME
 from mydocker.image.store import Store
+from mydocker.number import whole_number
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 USAGE = 2
 NO_TESTS = 5
+_COUNT_LIMIT = 9999
+_SEED_LIMIT = 999_999_999
 _PATHS = (
     "a spec file, FILE:LINE for one spec of it, FILE:LINE[NAME=VALUE] for one of its matrix, a folder, a pattern, or - "
     "for standard input"
@@ -72,7 +75,11 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help=_PATHS)
     add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
-    add("--image", metavar="IMAGE", help="the image for files of container-structure-test, which name none")
+    add(
+        "--image",
+        metavar="IMAGE",
+        help="the image of containers whose files name none, such as container-structure-test's",
+    )
     add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
     add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
     parser.add_profiles()
@@ -97,18 +104,20 @@ def _parser() -> Parser:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text)):
+    count = whole_number(text, _COUNT_LIMIT)
+    if not count:
         raise ValueError
-    return int(text)
+    return count
 
 
 _count.__name__ = "number"  # argparse names the type of a value that it refuses
 
 
 def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    seed = whole_number(text, _SEED_LIMIT)
+    if seed is None:
         raise ValueError
-    return int(text)
+    return seed
 
 
 _seed.__name__ = "seed"

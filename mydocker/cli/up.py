@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from mydocker.cli.output import complain, name_memory_kill, say
 from mydocker.cli.parser import Parser
@@ -16,7 +17,7 @@ from mydocker.smoke.sequence import Result, Sequence
 from mydocker.spec.container import ContainerSpec
 from mydocker.spec.help import key_help
 from mydocker.spec.load import load_files
-from mydocker.spec.profiles import active_profiles, profiles_beside, select
+from mydocker.spec.profiles import active_profiles, profiles_beside, select, why_none
 
 
 def up_command(argv: list[str]) -> int:
@@ -25,6 +26,7 @@ def up_command(argv: list[str]) -> int:
     parser = Parser("up", description=description, more=key_help)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
     parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
+    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
     parser.add_profiles()
     add_supply(parser)
     parser.add_argument("--result", metavar="FILE", help="write how each ended to FILE, as a line of JSON")
@@ -33,7 +35,7 @@ def up_command(argv: list[str]) -> int:
     results = ResultFile(options.result) if options.result is not None else None
     try:
         specs = supplied(
-            _load(options.files, options.profile),
+            _load(options.files, options.profile, image=options.image),
             frozen=options.frozen,
             offline=options.offline,
             lock_file=options.lock_file,
@@ -47,14 +49,15 @@ def up_command(argv: list[str]) -> int:
     return _run(specs, keep_going=options.keep_going, results=results)
 
 
-def _load(files: list[str], profiles: list[str]) -> list[ContainerSpec]:
-    loaded = load_files(files, environ=os.environ, warn=say)
-    specs = select(loaded, active_profiles(profiles, os.environ) | profiles_beside(files, os.environ))
+def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[ContainerSpec]:
+    loaded = load_files(files, environ=os.environ, image=image, warn=say)
+    active = active_profiles(profiles, os.environ) | profiles_beside(files, os.environ)
+    specs = select(loaded, active)
     unpublished = [f"{spec.origin}: ports are not published on the host yet" for spec in specs if spec.ports]
     if unpublished:
         raise SpecError(unpublished)
     if not specs:
-        raise SpecError([f"{name}: describes no container that takes part" for name in files])
+        raise SpecError([f"{', '.join(files)}: {why_none(loaded, active)}"])
     return specs
 
 
@@ -75,6 +78,9 @@ def _run(specs: list[ContainerSpec], *, keep_going: bool, results: ResultFile | 
 
 
 def _prepare(spec: ContainerSpec) -> LaunchPlan:
+    """Its plan. Without a terminal here, a container whose file asks for one gets one in which nobody types."""
+    if spec.tty and spec.stdin_open and not (sys.stdin and sys.stdin.isatty()):
+        spec = spec.replace(stdin_open=False)
     return prepare(spec, environ=os.environ, progress=progress())
 
 

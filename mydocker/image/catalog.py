@@ -61,17 +61,28 @@ def images(store: Store) -> list[Image]:
     return sorted(made, key=lambda image: (str(image.entries[0].reference), str(image.platform)))
 
 
-def find(store: Store, text: str, *, platform: Platform | None = None) -> list[Image]:
+class Known:
+    """All images, read once, for those who look for several of them."""
+
+    def __init__(self, store: Store) -> None:
+        self.images = images(store)
+        self.by_name: dict[Reference | None, dict[int, Image]] = {}
+        for number, image in enumerate(self.images):
+            for entry in image.entries:
+                self.by_name.setdefault(entry.reference, {})[number] = image
+
+
+def find(store: Store, text: str, *, platform: Platform | None = None, known: Known | None = None) -> list[Image]:
     """The images that TEXT, a name or the beginning of an ID, means: for PLATFORM, else for this machine's if there
     is one, else for any. ImageNotFoundError if there is none; UsageError if TEXT is neither, or means several."""
-    found = of_platforms(store, text, platform)
+    found = of_platforms(store, text, platform, known=known)
     return [image for image in found if image.platform == Platform.host()] or found
 
 
-def of_platforms(store: Store, text: str, platform: Platform | None) -> list[Image]:
+def of_platforms(store: Store, text: str, platform: Platform | None, *, known: Known | None = None) -> list[Image]:
     """Those that TEXT means on PLATFORM, or on all. ImageNotFoundError if there is none; UsageError as for `find`."""
-    wanted, known = _name(text), images(store)
-    meant = [image for image in known if _named(image, wanted)] or _by_id(known, text)
+    wanted, known = _name(text), known or Known(store)
+    meant = [*known.by_name.get(wanted, {}).values()] or _by_id(known.images, text)
     found = [image for image in meant if platform in (None, image.platform)]
     if not found:
         where = f" for {platform}" if platform else ""
@@ -225,10 +236,11 @@ def tag(store: Store, image: Image, name: Reference) -> None:
 
 def untag(store: Store, gone: list[Entry]) -> list[Entry]:
     """Remove the refs GONE, and with the last name of an image the digests by which it was known. What was removed."""
-    named = {entry.ref.manifest for entry in entries(store) if entry.reference.tag and entry not in gone}
+    paths, known = {entry.path for entry in gone}, list(entries(store))
+    named = {entry.ref.manifest for entry in known if entry.reference.tag and entry.path not in paths}
     orphans = {entry.ref.manifest for entry in gone} - named
-    digests = [entry for entry in entries(store) if not entry.reference.tag and entry.ref.manifest in orphans]
-    removed = [*gone, *(entry for entry in digests if entry not in gone)]
+    digests = [entry for entry in known if not entry.reference.tag and entry.ref.manifest in orphans]
+    removed = [*gone, *(entry for entry in digests if entry.path not in paths)]
     for entry in removed:
         unlink(store, entry.path)
     return removed

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from typing import Self
 
 from mydocker.errors import ImageError, UsageError
+from mydocker.number import whole_number
 from mydocker.record import Record
+
+_HIGHEST = 10**18 - 1
 
 FREE = 1 << 30  # bytes that may come out whatever went in
 
@@ -50,7 +53,7 @@ def _variable(name: str) -> str:
 
 def _number(name: str, environ: Mapping[str, str]) -> int:
     text = environ[_variable(name)]
-    number = int(text[:18]) if text.isascii() and text.isdigit() else 0
+    number = whole_number(text, _HIGHEST)
     if not number:
         raise UsageError(f"{_variable(name)}={text!r:.100}: want a whole number above 0")
     return number

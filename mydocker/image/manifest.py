@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image import jsontext
+from mydocker.number import is_whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform
 
@@ -240,6 +241,6 @@ def _acceptable(platform: Platform) -> list[Platform]:
     wanted = _normal(platform)
     _, lowest = _VARIANTS.get(wanted.architecture, ("", 0))
     level = wanted.variant[1:]
-    if not lowest or wanted.variant[:1] != "v" or not level.isdecimal() or len(level) > 2:
+    if not lowest or wanted.variant[:1] != "v" or not is_whole_number(level) or len(level) > 2:
         return [wanted]
     return [wanted, *(wanted.replace(variant=f"v{n}") for n in range(int(level) - 1, lowest - 1, -1))]

@@ -27,6 +27,7 @@ from mydocker.image import certs
 from mydocker.image.address import host_of, is_loopback, origin_of
 from mydocker.image.connection import Patience, metered_pools
 from mydocker.image.reach import Reach
+from mydocker.number import is_whole_number
 
 REDIRECT_LIMIT = 5
 PASSING = (429, 500, 502, 503, 504)  # answers that another attempt may change
@@ -234,7 +235,7 @@ def _retry_after(text: str | None, usual: float) -> float:
     """The seconds that a Retry-After header asks for (RFC 9110 section 10.2.3: a number or a date)."""
     if not text:
         return usual
-    if text.isascii() and text.isdigit():
+    if is_whole_number(text):
         return float(text[:9])
     try:
         return max(usual, parsedate_to_datetime(text).timestamp() - time.time())

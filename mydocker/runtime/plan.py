@@ -136,7 +136,7 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
         "init": spec.init and "pid" in spec.namespaces,  # without one, the warden does what it would do
         "stdin": spec.stdin,
         "before": spec.pre_start,
-        "extra_hosts": spec.extra_hosts,
+        "extra_hosts": spec.hosts,
         "dns": spec.dns,
         "grace": spec.stop_grace_period,
     }

@@ -9,11 +9,14 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.outcome import Outcome
 from mydocker.smoke.address import Address
 from mydocker.spec.container import STDIN, ContainerSpec
-from mydocker.spec.dependencies import COMPLETED, links
+from mydocker.spec.dependencies import COMPLETED, HEALTHY, links, place
+from mydocker.spec.healthcheck import Healthcheck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from mydocker.spec.dependencies import Link
 
 PASSED, FAILED, ERROR, SKIPPED = VERDICTS = ("passed", "failed", "error", "skipped")
 
@@ -145,6 +148,7 @@ def cases_of(
 ) -> list[Case]:
     """A case for each of SPECS, with the cases that it needs in it. Raises SpecError if one is not among them."""
     linked = links(specs)
+    specs = _with_those_that_wait(specs, linked)
     made: dict[int, Case] = {}
 
     def make(number: int) -> Case:
@@ -166,6 +170,22 @@ def cases_of(
             if need.condition != COMPLETED:
                 users.setdefault(need.case.key, case)
     return [_with_partner(case, users) for case in cases]
+
+
+def _with_those_that_wait(
+    specs: Sequence[ContainerSpec], linked: Sequence[tuple[Link, ...]]
+) -> Sequence[ContainerSpec]:
+    """SPECS, each of which whose health another one waits for with the place where that is written."""
+    awaited: dict[int, str] = {}
+    for spec, own in zip(specs, linked, strict=True):
+        for link in own:
+            if link.dependency.condition == HEALTHY:
+                awaited.setdefault(link.on, place(spec, link.dependency))
+    found = [*specs]
+    for number, where in awaited.items():
+        check = found[number].healthcheck or Healthcheck()
+        found[number] = found[number].replace(healthcheck=check.replace(awaited=where))
+    return found
 
 
 def _with_partner(case: Case, users: Mapping[tuple[str, str], Case]) -> Case:

@@ -13,7 +13,7 @@ from mydocker.smoke.address import Address, parse_address
 from mydocker.smoke.case import Case, cases_of, path_of
 from mydocker.spec.document import SIZE_LIMIT
 from mydocker.spec.load import load_files
-from mydocker.spec.profiles import profiles_beside, reduce, take_part
+from mydocker.spec.profiles import profiles_beside, reduce, take_part, why_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them
-_STRUCTURE = re.compile(rb"""^[{,\s]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?2\.0\.0""", re.MULTILINE)
+_STRUCTURE = re.compile(rb"""^[{,\s]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?[12]\.0\.0""", re.MULTILINE)
 
 
 def collect(
@@ -47,6 +47,8 @@ def collect(
     active = profiles | profiles_beside(wanted, environ)
     taking = [take_part(spec, active) or name for spec, name in zip(specs, named, strict=True)]
     kept = reduce(specs, taking)
+    if warn and specs and not kept:
+        warn(f"{', '.join(wanted)}: {why_none(specs, active)}")
     chosen = [name for name, takes in zip(named, taking, strict=True) if takes]
     ordinals = [number for number, takes in zip(_ordinals(specs), taking, strict=True) if takes]
     cases = cases_of(kept, options=("--image", image) if image else (), ordinals=ordinals)

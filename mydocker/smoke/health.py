@@ -29,7 +29,8 @@ def complete(own: Healthcheck | None, image: Mapping[str, Any]) -> Healthcheck:
     """OWN, with what it leaves to the image's `Healthcheck` and to Docker. LaunchError if there is none."""
     check = (own or Healthcheck()).over(_of_image(image)).over(STANDARD)
     if not check.test or check.test[0] == "NONE":
-        raise LaunchError("it has no healthcheck, and is waited for to be healthy")
+        where = f"{check.awaited}: " if check.awaited else ""
+        raise LaunchError(f"{where}it has no healthcheck, and is waited for to be healthy")
     return check
 
 
@@ -45,7 +46,7 @@ def _of_image(raw: Mapping[str, Any]) -> Healthcheck:
         raise LaunchError(f"the image's Healthcheck is malformed: Test is {words!r:.80}")
     if not all(isinstance(number, int) and 0 <= number < 2**63 for number in numbers.values()):
         raise LaunchError("the image's Healthcheck is malformed: a number is none")
-    seconds = {name: numbers[name] * _NANO or None for name in times}
+    seconds: dict[str, Any] = {name: numbers[name] * _NANO or None for name in times}
     return Healthcheck(test=tuple(words), retries=numbers["retries"] or None, **seconds)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.spec.expect import Expect
+    from mydocker.spec.port import Port
 
 
 def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
@@ -31,6 +32,8 @@ def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
         volumes=tuple(mount for key in _MOUNTS for mount in values.get(key, ())),
         namespaces=namespaces,
         network_mode=network_mode,
+        aliases=values.get("aliases") if "net" not in namespaces else None,
+        ports=values.get("ports", ()) if "net" in namespaces else (),  # which the host's has without our help
         security_opt=_security(values.get("security_opt")),
     )
 
@@ -39,7 +42,7 @@ _SHARED = ("pid", "ipc", "uts", "cgroup")  # keys that say of one namespace whet
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
-    *("namespaces", "network_mode", *_SHARED, "security_opt"),
+    *("namespaces", "network_mode", *_SHARED, "aliases", "ports", "security_opt"),
 )
 
 
@@ -71,9 +74,11 @@ def _path_contradictions(expect: Expect) -> Iterator[tuple[str, str]]:
 
 def _mount_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     mounts = [(key, mount.target) for key in _MOUNTS for mount in values.get(key) or () if mount]
-    targets = [target for _, target in mounts]
-    for target in sorted({x for x in targets if targets.count(x) > 1}):
-        yield next(key for key, x in reversed(mounts) if x == target), f"two volumes have the target {target!r}"
+    last = {target: key for key, target in mounts}
+    seen: set[str] = set()
+    twice = {target for _, target in mounts if target in seen or seen.add(target)}  # type: ignore[func-returns-value]
+    for target in sorted(twice):
+        yield last[target], f"two volumes have the target {target!r}"
     if "shm_size" in values and "ipc" not in _isolation(values)[0]:
         yield "shm_size", "a /dev/shm of its own needs the ipc namespace"
 
@@ -107,12 +112,27 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
     if values.get("hostname") is not None and "uts" not in own:
         # without a uts namespace, sethostname(2) would rename the machine
         yield "hostname", "a host name of its own needs the uts namespace"
-    if values.get("ports") and "net" not in own:
-        yield "ports", "ports need a network of the container's own, and with the host's they are the host's"
+    if "net" in own:
+        aliases = values.get("aliases")
+        # each service of a Compose file has its own name there, whatever network it extends
+        if aliases and values.get("name") not in aliases.own:
+            yield "aliases", "aliases need the network that containers share, the host's: network_mode 'host'"
+    elif values.get("ports"):
+        yield from _port_contradictions(values["ports"])
     if values.get("privileged") and values.get("cap_drop"):
         yield "cap_drop", "privileged gives every capability, and cap_drop takes some away"
     if values.get("sysctls"):
         yield from _sysctl_contradictions(values["sysctls"], own)
+
+
+def _port_contradictions(ports: tuple[Port, ...]) -> Iterator[tuple[str, str]]:
+    """On the host's network a port is the host's, under its own number and on all addresses; what says so is right."""
+    from mydocker.spec.port import elsewhere
+
+    for port in ports:
+        if other := elsewhere(port):
+            why = "the network is the host's, where each port has its own number and is on all addresses"
+            yield "ports", f"port {port.target} as {other}: {why}"
 
 
 def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mydocker.spec.aliases import Aliases
     from mydocker.spec.dependencies import Dependency
     from mydocker.spec.expect import Expect
     from mydocker.spec.healthcheck import Healthcheck
@@ -67,9 +68,16 @@ class TmpfsMount(Mount):
 
 
 class FileMount(Mount):
-    """A file that has this content, by this owner."""
+    """A file that has this content, by this owner.
+
+    `reference` says where the content comes from, if not from the spec itself: (`environment`, a variable), (`file`, an
+    absolute path), or (`content`, a text with variables), of which the content of a secret is made. What prints a spec
+    prints that, for the content may be a secret.
+    """
 
     content: str  # bytes that are no UTF-8 as surrogates
+    reference: tuple[str, str] | None = None
+    secret: bool = False
     mode: int = 0o444
     uid: int = 0
     gid: int = 0
@@ -132,6 +140,7 @@ class ContainerSpec(Record):
     userns_mode: str = "host"  # host: as it comes; keep-id: the caller's own ids inside too
     network_mode: str = "default"  # host, none; default: the host's, but not its name
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address)
+    aliases: Aliases | None = None  # names by which the containers of its file know each other
     ports: tuple[Port, ...] = ()  # for what `mydocker test` asks by HTTP; nothing is published on the host
     dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
     cap_add: tuple[str, ...] = ()  # names of spec/capability.py, or ALL
@@ -159,6 +168,15 @@ class ContainerSpec(Record):
     skip: str | None = None  # why a batch does not run it
     retries: int = 0  # how often a batch runs it again if it does not pass
     matrix: Mapping[str, str] = {}  # the variables that tell it from the others that its document makes
+
+    @property
+    def hosts(self) -> tuple[tuple[str, str], ...]:
+        """(name, address) of each line that /etc/hosts is to have."""
+        if not self.aliases:
+            return self.extra_hosts
+        from mydocker.spec.aliases import all_hosts
+
+        return all_hosts(self)
 
     @property
     def limited(self) -> bool:

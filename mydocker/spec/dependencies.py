@@ -91,19 +91,30 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
     problems: list[str] = []
     found = []
     named = _by_name(specs) if any(spec.depends_on for spec in specs) else {}
+    names = {name for file, name in named if not file}
     for spec in specs:
         own = []
         for dependency in spec.depends_on:
-            on, problem = _find(spec, dependency, specs, named)
-            if on is not None:
-                own.append(Link(dependency=dependency, on=on))
+            on = _find(spec, dependency, named)
+            if len(on) == 1:
+                own.append(Link(dependency=dependency, on=on[0]))
+                if dependency.condition == HEALTHY and _has_no_healthcheck(specs[on[0]]):
+                    why = f"{dependency.name!r} has no healthcheck, and so is never healthy"
+                    problems.append(f"{place(spec, dependency)}: {why}")
             elif dependency.required:
-                problems.append(f"{place(spec, dependency)}: {problem}")
+                problem = f"there are {len(on)} containers called {dependency.name!r}" if on else ""
+                problems.append(f"{place(spec, dependency)}: {problem or _unknown(dependency.name, names)}")
         found.append(tuple(own))
     problems = problems or [*_endless(specs, found)]
     if problems:
         raise SpecError(problems)
     return found
+
+
+def _has_no_healthcheck(spec: ContainerSpec) -> bool:
+    """Whether it is known to have none; an image may have one."""
+    test = spec.healthcheck.test if spec.healthcheck else ()
+    return test[:1] == ("NONE",) or (not test and spec.image is None)
 
 
 def place(spec: ContainerSpec, dependency: Dependency) -> str:
@@ -115,32 +126,45 @@ def _file(spec: ContainerSpec) -> str:
     return spec.origin.rpartition(":")[0]
 
 
-def _by_name(specs: collections.abc.Sequence[ContainerSpec]) -> dict[tuple[str, str], list[int]]:
+class _Namesakes:
+    """Specs with one name, by their numbers and by the values that a `matrix` gives their variables."""
+
+    def __init__(self) -> None:
+        self.specs: dict[tuple[str, ...], list[tuple[int, ContainerSpec]]] = {}  # by the names of their variables
+        self._by_values: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[str, ...], list[int]]] = {}
+
+    def add(self, number: int, spec: ContainerSpec) -> None:
+        self.specs.setdefault(tuple(sorted(spec.matrix)), []).append((number, spec))
+
+    def agreeing(self, spec: ContainerSpec) -> list[int]:
+        """Those that have the values of SPEC for the variables that both have."""
+        found = []
+        for names, group in self.specs.items():
+            shared = tuple(name for name in names if name in spec.matrix)
+            if (names, shared) not in self._by_values:
+                index = self._by_values.setdefault((names, shared), {})
+                for number, other in group:
+                    index.setdefault(tuple(other.matrix[name] for name in shared), []).append(number)
+            found += self._by_values[names, shared].get(tuple(spec.matrix[name] for name in shared), [])
+        return sorted(found)
+
+
+def _by_name(specs: collections.abc.Sequence[ContainerSpec]) -> dict[tuple[str, str], _Namesakes]:
     """(file, name) -> those of that file that are called so; ("", name) -> those of any."""
-    found: dict[tuple[str, str], list[int]] = {}
+    found: dict[tuple[str, str], _Namesakes] = {}
     for number, spec in enumerate(specs):
         for file in (_file(spec), "") if spec.name else ():
-            found.setdefault((file, spec.name or ""), []).append(number)
+            found.setdefault((file, spec.name or ""), _Namesakes()).add(number, spec)
     return found
 
 
-def _find(
-    spec: ContainerSpec,
-    dependency: Dependency,
-    specs: collections.abc.Sequence[ContainerSpec],
-    named: dict[tuple[str, str], list[int]],
-) -> tuple[int | None, str]:
-    """(the index of what DEPENDENCY of SPEC is on, "") or (None, why there is none)."""
-    near = named.get((_file(spec), dependency.name)) or named.get(("", dependency.name), [])
-    fitting = [number for number in near if _agree(spec, specs[number])]
-    if len(fitting) == 1:
-        return fitting[0], ""
-    if fitting:
-        return None, f"there are {len(fitting)} containers called {dependency.name!r}"
-    return None, _unknown(dependency.name, [other.name for other in specs if other.name])
+def _find(spec: ContainerSpec, dependency: Dependency, named: dict[tuple[str, str], _Namesakes]) -> list[int]:
+    """The numbers of those that DEPENDENCY of SPEC may be on: those of the same file, if there are any."""
+    near = named.get((_file(spec), dependency.name)) or named.get(("", dependency.name))
+    return near.agreeing(spec) if near else []
 
 
-def _unknown(name: str, known: collections.abc.Iterable[str]) -> str:
+def _unknown(name: str, known: collections.abc.Collection[str]) -> str:
     meant = nearest(name, known)
     return f"there is no container called {name!r}" + (f"; did you mean {meant!r}?" if meant else "")
 
@@ -152,11 +176,6 @@ def unknown_names(
     for each in dependencies:
         if each.required and each.name not in names:
             yield f"{each.file}:{each.line}:{each.column}: {_unknown(each.name, names)}"
-
-
-def _agree(one: ContainerSpec, other: ContainerSpec) -> bool:
-    """Whether the variables that both have from a `matrix` have the same values."""
-    return all(one.matrix[name] == value for name, value in other.matrix.items() if name in one.matrix)
 
 
 def _endless(
@@ -182,15 +201,17 @@ def _path_back(start: int, found: list[tuple[Link, ...]], lengths: dict[int, int
 
     What has none gets into LENGTHS: how many specs, one needing the next, begin with it.
     """
-    path: list[int] = []
+    path: dict[int, None] = {}  # in its order
     stack = [(start, False)]
     while stack:
         number, left = stack.pop()
         if left:
-            lengths[path.pop()] = 1 + max((lengths[link.on] for link in found[number]), default=0)
+            del path[number]
+            lengths[number] = 1 + max((lengths[link.on] for link in found[number]), default=0)
         elif number in path:
-            return [*path[path.index(number) :], number]
+            way = [*path]
+            return [*way[way.index(number) :], number]
         elif number not in lengths:
-            path.append(number)
+            path[number] = None
             stack += [(number, True), *((link.on, False) for link in found[number])]
     return []

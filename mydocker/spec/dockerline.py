@@ -24,7 +24,7 @@ _FLAGS = {
     for row in FIELDS
     if row.flags and row.name not in ("namespaces", "volumes", "security_opt", "read_only")
 } | {"read_only": "--read-only", "ports": "--publish"}
-_APART = ("origin", "image", "entrypoint", "command", "namespaces", "volumes", "security_opt")
+_APART = ("origin", "aliases", "image", "entrypoint", "command", "namespaces", "volumes", "security_opt")
 _NOT_DOCKERS = {  # attribute: what there is instead
     "rootfs": "a directory in place of an image: docker import makes an image of one",
     "umask": "umask: run the command by a shell that sets it",
@@ -42,7 +42,7 @@ def docker_line(spec: ContainerSpec) -> tuple[str, list[str]]:
     """The line, quoted for a shell, and notes on what it lacks."""
     options, notes = ["--rm"], []
     for name in ContainerSpec.fields:
-        value = getattr(spec, name)
+        value = spec.hosts if name == "extra_hosts" else getattr(spec, name)
         if name == "network_mode" and spec.ports:  # Docker's own network is the one that publishes them
             continue
         if name in _APART or (value == getattr(ContainerSpec, name) and name != "network_mode"):

@@ -6,13 +6,14 @@ keep the last of duplicate keys, and expand aliases without end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
 
 from mydocker.record import Record
-from mydocker.spec.node import Mapping, Node, Problem, Scalar, Sequence
+from mydocker.spec.node import AsWritten, Mapping, Node, Problem, Scalar, Sequence
 
 SIZE_LIMIT = 1 << 20  # bytes
 DEPTH_LIMIT = 64
@@ -21,7 +22,48 @@ COPY_LIMIT = 100_000  # nodes that the aliases of a file may stand for, all thos
 _CORE = "tag:yaml.org,2002:"
 _TAGS = frozenset((None, "!", *(_CORE + x for x in ("str", "int", "float", "bool", "null", "seq", "map"))))
 _MERGE = "<<"
+_MARKS = re.compile("^\ufeff+", re.MULTILINE)
+_BLANKS = " \t"
+_ENDS = "\0\r\n\x85\u2028\u2029"  # what ends a line, for the scanner
 _WIDTH = 110  # of a line of text that may be broken
+
+
+class _Loader(yaml.SafeLoader):
+    """Its scanner takes tabs where YAML 1.2 has white space that does not indent (section 6.2), such as after `key:`.
+
+    The rule is libyaml's (yaml_parser_scan_to_next_token): in flow context, and where no key can begin.
+    """
+
+    def scan_to_next_token(self) -> None:
+        super().scan_to_next_token()
+        while self.peek() == "\t" and (self.flow_level or not self.allow_simple_key or self._is_line_of_blanks()):
+            while self.peek() in _BLANKS:
+                self.forward()
+            super().scan_to_next_token()
+
+    def _is_line_of_blanks(self) -> bool:
+        """Whether nothing but a comment follows on this line, in which nothing came before either."""
+        length = self._blanks()
+        return self.peek(length) in f"#{_ENDS}" and not self.buffer[self.pointer - self.column : self.pointer].strip()
+
+    def _blanks(self) -> int:
+        length = 0
+        while self.peek(length) in _BLANKS:
+            length += 1
+        return length
+
+    def scan_plain_spaces(self, indent: int, start_mark: yaml.Mark) -> Any:
+        """Tabs within a plain scalar are part of it; at the end of its line they are not."""
+        length = self._blanks()
+        blanks = self.prefix(length)
+        if "\t" not in blanks:
+            return super().scan_plain_spaces(indent, start_mark)
+        self.forward(length)
+        return [blanks] if self.peek() not in _ENDS else super().scan_plain_spaces(indent, start_mark)
+
+    def scan_block_scalar_ignored_line(self, start_mark: yaml.Mark) -> None:
+        self.forward(self._blanks())
+        super().scan_block_scalar_ignored_line(start_mark)
 
 
 class _StopError(Exception):
@@ -60,13 +102,17 @@ def _words(error: yaml.MarkedYAMLError) -> str:
 
 
 def _decode(raw: bytes) -> str:
-    """UTF-8, perhaps with a byte order mark, and no control characters (YAML 1.2, section 5.1)."""
+    """UTF-8 and no control characters (YAML 1.2, section 5.1).
+
+    A byte order mark may stand before each document of a stream (section 5.2), as where files were joined by `cat`; in
+    a document none may stand, so one that begins a line begins a document, or does no harm.
+    """
     if len(raw) > SIZE_LIMIT:
         raise _StopError(Problem(line=1, column=1, message=f"larger than {SIZE_LIMIT} bytes"))
     try:
-        text = raw.decode("utf-8-sig")
+        text = _MARKS.sub("", raw.decode())
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8-sig", "replace")
+        before = _MARKS.sub("", raw[: error.start].decode(errors="replace"))
         raise _StopError(_at_end_of(before, f"not UTF-8: byte 0x{raw[error.start]:02x}")) from None
     bad = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if bad:
@@ -97,13 +143,17 @@ class _Composer:
         self.problems: list[Problem] = []
         self.place = (1, 1)
         self._anchors: dict[str, _Anchored | None] = {}  # None: the node is not complete yet
+        self._elsewhere: dict[str, int] = {}  # anchors of the documents before: the last one that has it, from 1
+        self._documents = 0
         self._nodes = self._copied = self._deepest = 0
         self._events: Iterator[yaml.Event] = iter(())
 
     def documents(self, text: str) -> Iterator[Node]:
-        self._events = yaml.parse(text, Loader=yaml.SafeLoader)
+        self._events = yaml.parse(text, Loader=_Loader)
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
+                self._elsewhere.update((name, self._documents) for name in self._anchors)
+                self._documents += 1
                 self._anchors = {}
                 yield self._node(self._next(), depth=0)
 
@@ -144,6 +194,9 @@ class _Composer:
             raise self._stop(f"nested more than {DEPTH_LIMIT} deep")
 
     def _alias(self, anchor: str, *, depth: int) -> Node:
+        if anchor not in self._anchors and anchor in self._elsewhere:
+            where = f"alias {anchor!r}: its anchor is in document {self._elsewhere[anchor]} of this file"
+            raise self._stop(f"{where}, and documents share none: extends takes over what another container says")
         if anchor not in self._anchors:
             raise self._stop(f"alias {anchor!r} has no anchor before it")
         anchored = self._anchors[anchor]
@@ -233,4 +286,6 @@ def escape(data: Any) -> Any:
         return {key: escape(value) for key, value in data.items()}
     if isinstance(data, list):
         return [escape(item) for item in data]
+    if isinstance(data, AsWritten):
+        return str(data)
     return data.replace("$", "$$") if isinstance(data, str) else data

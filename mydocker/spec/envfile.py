@@ -54,7 +54,8 @@ def read_text(path: str) -> str:
     if b"\0" in raw:
         raise UsageError(f"env file {path!r} holds a NUL character, which no variable can have")
     try:
-        return raw.decode("utf-8-sig")
+        # a byte order mark before each of several files that were joined by `cat`
+        return "\n".join(line.lstrip("\ufeff") for line in raw.decode().split("\n"))
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UsageError(f"env file {path}:{line}: not UTF-8") from None

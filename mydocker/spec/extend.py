@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 KEYS = ("service", "file")
 _RULES = {field.key: field.merge for field in FIELDS}
-_OWN = ("name", "matrix", "include")  # what a base does not give
+_OWN = ("name", "aliases", "matrix", "include")  # what a base does not give
 _REPLACED = ("command", "args", "entrypoint")  # tuples that are one thing
 _BY = {  # what makes two entries of a list the same
     **dict.fromkeys(("volumes", "tmpfs", "configs", "secrets"), "target"),
@@ -62,7 +62,7 @@ def read_include(node: Node, reading: Reading) -> tuple[tuple[str, Node], ...]:
     for item in node.items if isinstance(node, Sequence) else (node,):
         paths: Node | None = item
         if isinstance(item, Mapping):
-            paths = reading.members(item, ("path",)).get("path")
+            paths = reading.members(item, ("path",), unsupported=("env_file", "project_directory")).get("path")
             if paths is None:
                 reading.refuse(item, "want a path")
                 continue

@@ -621,6 +621,15 @@ FIELDS = (
         help="Containers that must run, be healthy or have ended before this one begins",
     ),
     Field(
+        name="aliases",
+        key="aliases",
+        metavar="NAMES",
+        shape="flow",
+        parse=words.text,
+        group="flow",
+        help="Names by which those containers of the file that have some know each other on their network",
+    ),
+    Field(
         name="healthcheck",
         key="healthcheck",
         metavar="TEST",

@@ -8,7 +8,9 @@ from __future__ import annotations
 import itertools
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
+from mydocker.spec.aliases import Aliases, parse_alias
 from mydocker.spec.dependencies import read_depends_on
 from mydocker.spec.extend import read_extends, read_include
 from mydocker.spec.healthcheck import read_healthcheck
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from mydocker.spec.words import Place
 
 RETRIES_LIMIT = 100
+_OF_HOOKS = ("user", "privileged", "working_dir", "environment", "per_replica")  # what Compose's hooks have besides
+_RESTARTS_LIMIT = 999_999
 COMBINATIONS_LIMIT = 1000
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
@@ -44,6 +48,13 @@ def _tag(word: str, place: Place) -> str:
     return word
 
 
+def _aliases(node: Node, reading: Reading) -> Aliases:
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "expected a list of names")
+        return Aliases(own=())
+    return Aliases(own=tuple(dict.fromkeys(reading.word(item, parse_alias) for item in node.items)))
+
+
 def _skip(node: Node, reading: Reading) -> str | None:
     """Why this is not to run; `false` if it is."""
     word = reading.text(node, want="a reason, or true or false")
@@ -56,9 +67,10 @@ def _retries(node: Node, reading: Reading) -> int:
 
 
 def _count(word: str, place: Place) -> int:
-    if not (word.isascii() and word.isdigit() and len(word) < 4 and int(word) <= RETRIES_LIMIT):
+    count = whole_number(word, RETRIES_LIMIT)
+    if count is None:
         raise UsageError(f"{word!r}: want a number of retries, at most {RETRIES_LIMIT}")
-    return int(word)
+    return count
 
 
 def _pre_start(node: Node, reading: Reading) -> tuple[tuple[str, ...], ...]:
@@ -71,7 +83,7 @@ def _pre_start(node: Node, reading: Reading) -> tuple[tuple[str, ...], ...]:
 
 def _before(node: Node, reading: Reading) -> tuple[str, ...]:
     if isinstance(node, Mapping):
-        members = reading.members(node, ("command",))
+        members = reading.members(node, ("command",), unsupported=_OF_HOOKS)
         if "command" not in members:
             reading.refuse(node, "command is missing")
             return ()
@@ -108,9 +120,10 @@ def _restarts(word: str, place: Place) -> int:
         raise UsageError(f"restart {word!r} would never end", hint="want no or on-failure[:N]")
     if word in ("no", "false"):
         return 0
-    if policy != "on-failure" or (colon and not (count.isascii() and count.isdigit() and len(count) < 7)):
+    times = whole_number(count, _RESTARTS_LIMIT) if colon else 0
+    if policy != "on-failure" or times is None:
         raise UsageError(f"restart {word!r}: want no or on-failure[:N]")
-    return int(count) or -1 if colon else -1
+    return times or -1
 
 
 def _matrix(node: Node, reading: Reading) -> dict[str, str]:
@@ -147,6 +160,7 @@ def _values(key: Scalar, node: Node, reading: Reading) -> list[str]:
 
 
 _READERS: dict[str, Callable[[Node, Reading], Any]] = {
+    "aliases": _aliases,
     "tags": _tags,
     "skip": _skip,
     "retries": _retries,

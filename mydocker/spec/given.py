@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec import words
 from mydocker.spec.container import BindMount, FileMount, Mount
 from mydocker.spec.envfile import why_unreadable
-from mydocker.spec.node import Mapping, Node, Sequence
+from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 from mydocker.spec.tmpfs import parse_mode
 from mydocker.spec.volume import clean_target
 
@@ -55,7 +56,19 @@ def _given(node: Node, reading: Reading, *, secret: bool) -> Mount | None:
         path = reading.word(source, words.path)
         return BindMount(target=target, read_only=True, source=path) if path else None
     content = reading.word(source, _READERS[sources[0]])
-    return None if content is None else FileMount(target=target, read_only=True, content=content, **ids, **mode)
+    if content is None:
+        return None
+    reference = _reference(sources[0], source, content, reading, secret=secret)
+    return FileMount(target=target, read_only=True, content=content, reference=reference, secret=secret, **ids, **mode)
+
+
+def _reference(kind: str, node: Node, content: str, reading: Reading, *, secret: bool) -> tuple[str, str] | None:
+    """Where CONTENT comes from. The text of a config may be shown with its variables replaced, that of a secret not."""
+    if kind == "content":
+        written = node.text if secret and isinstance(node, Scalar) else ""
+        return (kind, written) if written.replace("$$", "$") not in ("", content) else None
+    text = reading.text(node)
+    return kind, words.path(text, reading.place) if kind == "file" else text
 
 
 def _target(node: Node, members: dict[str, Node], reading: Reading, *, secret: bool) -> str | None:
@@ -72,9 +85,10 @@ def _target(node: Node, members: dict[str, Node], reading: Reading, *, secret: b
 
 
 def _id(word: str, place: words.Place) -> int:
-    if not (word.isascii() and word.isdigit() and len(word) <= 10 and int(word) <= _ID_LIMIT):
+    number = whole_number(word, _ID_LIMIT)
+    if number is None:
         raise UsageError(f"{word!r}: want a number up to {_ID_LIMIT}")
-    return int(word)
+    return number
 
 
 def _mode(word: str, place: words.Place) -> int:

@@ -6,6 +6,7 @@ The words are Compose's ("Services top-level elements", healthcheck); what is no
 from __future__ import annotations
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.duration import parse_duration
 from mydocker.spec.node import Mapping, Node, Sequence
@@ -22,7 +23,10 @@ RETRIES_LIMIT = 10_000
 
 
 class Healthcheck(Record):
-    """`test` begins with one of KINDS, as in Compose; () is the image's. Times are seconds; None is the image's."""
+    """`test` begins with one of KINDS, as in Compose; () is the image's. Times are seconds; None is the image's.
+
+    `awaited` is the place, file:line:column, where a container waits for this one to be healthy.
+    """
 
     test: tuple[str, ...] = ()
     interval: float | None = None
@@ -30,6 +34,7 @@ class Healthcheck(Record):
     start_period: float | None = None
     start_interval: float | None = None
     retries: int | None = None
+    awaited: str = ""
 
     def over(self, other: Healthcheck) -> Healthcheck:
         """This one, and of OTHER what this one does not say."""
@@ -74,6 +79,7 @@ def _duration(word: str, place: Place) -> float | None:
 
 
 def _retries(word: str, place: Place) -> int | None:
-    if not (word.isascii() and word.isdigit() and len(word) < 6 and int(word) <= RETRIES_LIMIT):
+    count = whole_number(word, RETRIES_LIMIT)
+    if count is None:
         raise UsageError(f"{word!r}: want a number of retries, at most {RETRIES_LIMIT}")
-    return int(word) or None
+    return count or None

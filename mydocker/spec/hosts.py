@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 from mydocker.errors import UsageError
@@ -29,10 +30,15 @@ def host(name: str, address: str) -> tuple[str, str]:
 def parse_address(word: str) -> str:
     """An IPv4 or IPv6 address, without brackets."""
     bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
+    if not packed_forms(bare):
+        raise UsageError(f"{word!r} is not an IP address")
+    return bare
+
+
+def packed_forms(address: str) -> list[bytes]:
+    """The bytes that an IPv4 or IPv6 ADDRESS stands for, in a list; an empty one if it is none."""
+    found = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, bare)
-        except (OSError, ValueError):
-            continue
-        return bare
-    raise UsageError(f"{word!r} is not an IP address")
+        with contextlib.suppress(OSError, ValueError):
+            found.append(socket.inet_pton(family, address))
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterator
 
 # what Compose has besides
 _KEYS = """
@@ -16,8 +16,9 @@ _KEYS = """
     cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules dns_opt dns_search
     domainname external_links gpus isolation links logging mac_address mem_reservation
     mem_swappiness models networks oom_kill_disable oom_score_adj post_start pre_stop provider runtime
-    storage_opt use_api_socket volumes_from
+    pull_refresh_after storage_opt use_api_socket volumes_from
 """
+_OF_COMPOSE = "deploy expose scale version"  # what makes sense in a Compose file alone
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
 _FLAGS = """
@@ -31,14 +32,63 @@ _FLAGS = """
     --publish --publish-all --quiet --restart --runtime
     --sig-proxy --storage-opt
     --volume-driver --volumes-from
+    --cpu-rt-period --cpu-rt-runtime --disable-content-trust --health-start-interval --link-local-ip --use-api-socket
+    --arch --authfile --blkio-weight-device --cert-dir --cgroup-conf --cgroups --chrootdirs --conmon-pidfile --creds
+    --decryption-key --env-host --env-merge --gidmap --group-entry --health-log-destination --health-max-log-count
+    --health-max-log-size --health-on-failure --health-startup-cmd --health-startup-interval --health-startup-retries
+    --health-startup-success --health-startup-timeout --hooks-dir --hostuser --http-proxy --image-volume --init-ctr
+    --init-path --no-hostname --no-hosts --os --passwd --passwd-entry --personality --pidfile --pod --pod-id-file
+    --preserve-fd --preserve-fds --rdt-class --read-only-tmpfs --replace --requires --retry --retry-delay --rmi
+    --sdnotify --seccomp-policy --secret --shm-size-systemd --subgidname --subuidname --systemd
+    --tls-verify --tz --uidmap --unsetenv --unsetenv-all --variant
 """
 
 LATER_KEYS = frozenset(_KEYS.split())
+COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
+IMAGE_MAKERS = ("build", "provider")  # in place of an image
 LATER_FLAGS = frozenset(_FLAGS.split())
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name most like WORD, or None if none is like it."""
+_MANY = 100  # names, with each of which a word can still be compared
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
+_STEM = 3  # letters with which a word can begin as another one does, and mean it
+_ALIKE = 0.7  # what difflib makes of a few slips; words that only share letters have less
+
+
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """The known name most like WORD, or None if none is like it.
+
+    Of many names, such as the services of a large file, one that a single slip would make of it: looking for that takes
+    as long whatever their number, if KNOWN is a set or a mapping.
+    """
+    dashes = word[: len(word) - len(word.lstrip("-"))]  # which make all flags alike
+    bare = word[:64].removeprefix(dashes)
+    names = known if isinstance(known, set | frozenset | dict) else set(known)
+    slip = next((dashes + each for each in _slips(bare) if dashes + each in names), None)
+    if slip or len(known) > _MANY:
+        return slip
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(word[:64], list(known), n=1, cutoff=0.6)), None)
+    own = [name.removeprefix(dashes) for name in known if name.startswith(dashes)]
+    # `network` for net, `env` for environment
+    stems = sorted((name for name in own if _is_stem(name, bare)), key=len)
+    found = get_close_matches(bare, own, n=1, cutoff=_ALIKE) or stems
+    return dashes + found[0] if found else None
+
+
+def _is_stem(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return len(short) >= _STEM and long.startswith(short)
+
+
+def _slips(word: str) -> Iterator[str]:
+    """The words that WORD is one letter away from: one too many, two in the wrong order, another one, one too few.
+
+    A short word with another letter is another word.
+    """
+    halves = [(word[:at], word[at:]) for at in range(len(word) + 1)]
+    if len(word) >= _STEM:
+        yield from (before + after[1:] for before, after in halves if after)
+        yield from (before + after[1] + after[0] + after[2:] for before, after in halves if len(after) > 1)
+        yield from (before + letter + after[1:] for before, after in halves if after for letter in _LETTERS)
+    yield from (before + letter + after for before, after in halves for letter in _LETTERS)

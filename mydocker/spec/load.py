@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mydocker.errors import SpecError, UsageError
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Reference
+from mydocker.spec.aliases import share_names
 from mydocker.spec.assemble import assemble, contradictions
 from mydocker.spec.container import STDIN
 from mydocker.spec.dependencies import links, unknown_names
+from mydocker.spec.expectwords import EXPECT
 from mydocker.spec.extend import find_base, merge, open_beside, placed, read_include
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.flow import combinations
-from mydocker.spec.later import LATER_KEYS, nearest
+from mydocker.spec.later import COMPOSE_KEYS, IMAGE_MAKERS, LATER_KEYS, nearest
 from mydocker.spec.node import Mapping, Node, Problem, Scalar, is_null
 from mydocker.spec.reading import Reading, unknown_key
 from mydocker.spec.shape import SHAPES
 from mydocker.spec.source import CHAIN_LIMIT, Library, Source, key_of
+from mydocker.spec.structurekeys import STRUCTURE_KEYS
 from mydocker.spec.values import document_of
 from mydocker.spec.words import Place
 
@@ -30,8 +36,12 @@ _ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key
 # what people who know `docker run` or a Dockerfile write for a key: the long names of the flags, and a few more
 _SYNONYMS = {
     **{flag[2:]: field.key for field in FIELDS for flag in field.flags if flag.startswith("--")},
-    "cmd": "command",
-    "container_name": "name",
+    **dict.fromkeys(("cmd", "exec", "run", "script"), "command"),
+    **dict.fromkeys(("container_name", "description", "title"), "name"),
+    **dict.fromkeys(("after", "dependencies", "needs", "requires"), "depends_on"),
+    **dict.fromkeys(("cwd", "dir", "directory"), "working_dir"),
+    **dict.fromkeys(("envs", "variables", "vars"), "environment"),
+    **dict.fromkeys(("binds", "mounts"), "volumes"),
 }
 
 
@@ -44,10 +54,10 @@ def load_files(
 ) -> list[ContainerSpec]:
     """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
 
-    IMAGE is for the files of container-structure-test, which name none. WARN is told, a line each, what can be read and
-    is probably not meant.
+    IMAGE is that of containers which name none, such as those of container-structure-test. WARN is told, a line each,
+    what can be read and is probably not meant.
     """
-    library = Library(image=image)
+    library = Library(paths, image=image)
     specs: list[ContainerSpec] = []
     given: set[str] = set()
     for path in paths:  # a file that is named twice counts twice, one that another has included does not
@@ -101,7 +111,7 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], library: Librar
         library.found.append(f"{shown}: {error.message}")
         return []
     library.is_in(source)
-    return _of_source(source)
+    return share_names(_of_source(source))
 
 
 def _of_source(source: Source, *, depth: int = 0) -> list[ContainerSpec]:
@@ -118,6 +128,8 @@ def _containers(document: Node, reading: Reading, shown: str, *, depth: int) -> 
         reading.refuse(document, "want keys and values, such as 'image: alpine'")
         return []
     keys = {key.text: key for key, _ in document.entries}
+    if _is_of_another_format(document, reading):
+        return []
     specs: list[ContainerSpec | None] = []
     if "include" in keys:
         specs += _included(document, reading, depth=depth)
@@ -127,6 +139,23 @@ def _containers(document: Node, reading: Reading, shown: str, *, depth: int) -> 
         place = reading.place.replace(environ={**reading.place.environ, **variables}) if variables else reading.place
         specs.append(_container(document, keys, reading.replace(place=place), shown))
     return [spec for spec in specs if spec]
+
+
+def _is_of_another_format(document: Mapping, reading: Reading) -> bool:
+    """Whether DOCUMENT is one, with a slip in the key that says so; that is written down, and nothing else of it."""
+    for key, node in document.entries:
+        if key.text in _ROWS or key.text.startswith(("x-", "x_")):
+            continue
+        if isinstance(node, Mapping) and nearest(key.text.lower(), ("services",)):
+            reading.refuse(key, unknown_key(key.text, "services"))
+            return True
+        if nearest(key.text, ("schemaVersion",)):
+            reading.refuse(key, unknown_key(key.text, "schemaVersion"))
+            return True
+        if key.text.endswith(("Tests", "Test")) and key.text in STRUCTURE_KEYS:
+            reading.refuse(key, f"{key.text} is of container-structure-test, whose files begin with schemaVersion")
+            return True
+    return False
 
 
 def _included(document: Mapping, reading: Reading, *, depth: int) -> list[ContainerSpec]:
@@ -166,6 +195,8 @@ def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, sho
         reading.source.library.dependencies += (
             each.replace(file=each.file or shown) for each in values.get("depends_on") or ()
         )
+        if reading.source.library.image and not {"image", "rootfs"} & values.keys():
+            values["image"] = reading.attempt(document, partial(Reference.parse, reading.source.library.image))
     for key, message in contradictions(values):
         reading.refuse(keys.get(key, document), message)
     if len(reading.problems) > before:
@@ -205,7 +236,15 @@ def _values(document: Mapping, reading: Reading) -> dict[str, Any]:
 def _refuse_key(key: Scalar, reading: Reading, values: dict[str, Any]) -> None:
     """Write down an unknown key; the key that was probably meant counts as given, so as not to be missed as well."""
     if key.text in LATER_KEYS:
+        if key.text in IMAGE_MAKERS:
+            values.setdefault("image", None)
         reading.refuse(key, f"{key.text} is not supported yet")
+        return
+    if key.text in COMPOSE_KEYS:
+        reading.refuse(key, f"{key.text} is a key of Compose files: there, a container is an entry of services")
+        return
+    if key.text in EXPECT:
+        reading.refuse(key, f"{key.text} is a word of expect: write it below that key")
         return
     meant = _SYNONYMS.get(key.text) or nearest(key.text, _ROWS)
     if meant:

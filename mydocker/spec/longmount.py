@@ -32,7 +32,8 @@ def long_mount(node: Mapping, reading: Reading, *, boolean: Callable[[str, words
     `create_host_path` and `selinux` are let through: a source that is missing is an error at launch whatever the
     former says, so it cannot be lost silently.
     """
-    members = reading.members(node, ("type", "source", "target", "read_only", "consistency", *TYPES))
+    known = ("type", "source", "target", "read_only", "consistency", *TYPES)
+    members = reading.members(node, known, unsupported=("image", "cluster"))
     for key in ("type", "target"):
         if key not in members:
             reading.refuse(node, f"a volume needs {key}")
@@ -60,12 +61,13 @@ def _own(node: Node | None, kind: str, reading: Reading) -> dict[str, Node]:
     if not isinstance(node, Mapping):
         reading.refuse(node, "want a mapping")
         return {}
-    return reading.members(node, PARTS[kind])
+    return reading.members(node, PARTS[kind], unsupported=("labels",) if kind == "volume" else ())
 
 
 def _type(word: str, place: words.Place) -> str:
     if word not in TYPES:
-        raise UsageError(f"volume type {word!r}: want {', '.join(TYPES)}")
+        is_known = word in ("image", "npipe", "cluster")
+        raise UsageError(f"volume type {word!r}{' is not supported' if is_known else ''}: want {', '.join(TYPES)}")
     return word
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.expect import Check, Matcher, checked
 from mydocker.spec.expectwords import METADATA, of_kind
 from mydocker.spec.matcher import read_matcher
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
+from mydocker.spec.port import HIGHEST, PROTOCOLS
 from mydocker.spec.synonyms import unknown_word
 
 if TYPE_CHECKING:
@@ -74,6 +76,6 @@ def _each(kind: str, node: Node, reading: Reading) -> Iterator[Check]:
 def _port(word: str) -> str:
     """`80` is `80/tcp`."""
     number, _, protocol = word.partition("/")
-    if not (number.isascii() and number.isdigit()) or protocol not in ("", "tcp", "udp", "sctp"):
+    if not whole_number(number, HIGHEST) or protocol not in ("", *PROTOCOLS):
         raise UsageError(f"{word!r}: want a port such as 80 or 53/udp")
     return f"{number}/{protocol or 'tcp'}"

@@ -11,12 +11,18 @@ from mydocker.spec.tmpfs import parse_mode
 from mydocker.spec.volume import PROPAGATIONS, clean_target, is_path, volume_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mydocker.spec.words import Place
 
 TYPES = ("bind", "volume", "tmpfs")
 _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
-_SWITCHES = ("readonly", "volume-nocopy", "bind-nonrecursive")  # their name alone is true
-_COMMON = ("type", "source", "target", "readonly", "consistency")
+_SYNONYMS |= {"u": "chown", "nocopy": "volume-nocopy", "subpath": "volume-subpath"}  # Podman's
+_SYNONYMS |= {"size": "tmpfs-size", "mode": "tmpfs-mode"}
+_SWITCHES = ("readonly", "rw", "chown", "volume-nocopy", "bind-nonrecursive")  # their name alone is true
+_COMMON = ("type", "source", "target", "readonly", "rw", "chown", "relabel", "consistency")
+_UNSUPPORTED = ("idmap", "no-dereference", "notmpcopyup", "tmpcopyup", "volume-opt", "volume-label")
+_RELABEL = ("shared", "private")  # z and Z of the short form: no effect where there is no SELinux
 _OWN = {
     "bind": ("bind-propagation", "bind-nonrecursive", "bind-recursive"),
     "volume": ("volume-nocopy", "volume-subpath", "volume-driver"),
@@ -36,7 +42,9 @@ def parse_mount(text: str, place: Place) -> Mount:
             raise UsageError(f"cannot mix '{owner}-*' options with mount type '{kind}'")
     if "target" not in given:
         raise UsageError("target is required")
-    target, read_only = clean_target(given["target"]), given.get("readonly") == "true"
+    target, read_only = clean_target(given["target"]), _is_read_only(given)
+    if given.get("chown") == "true":
+        raise UsageError("chown is not supported: it would change the owners of the host's files")
     if kind == "bind":
         return _bind(given, place, target=target, read_only=read_only)
     if kind == "volume":
@@ -51,26 +59,57 @@ def parse_mount(text: str, place: Place) -> Mount:
     )
 
 
-def _pairs(text: str) -> dict[str, str]:
-    """The words of TEXT by their full names. A word in double quotes may hold commas (CSV, RFC 4180)."""
+def replace_source(text: str, name: Callable[[str], str]) -> str:
+    """TEXT, a mount in words, with its source as NAME has it."""
     import csv
+    import io
 
-    try:
-        [fields] = csv.reader([text], strict=True)
-    except (csv.Error, ValueError):
-        raise UsageError(f"want one line of KEY=VALUE, joined by commas, not {text!r}") from None
+    fields = []
+    for field in _fields(text):
+        key, equals, value = field.partition("=")
+        is_source = equals and _SYNONYMS.get(key.lower(), key.lower()) == "source"
+        fields.append(f"{key}={name(value)}" if is_source else field)
+    written = io.StringIO()
+    csv.writer(written, lineterminator="").writerow(fields)
+    return written.getvalue()
+
+
+def _is_read_only(given: dict[str, str]) -> bool:
+    """What `readonly` says, or Podman's `rw`."""
+    if "rw" in given and given["rw"] == given.get("readonly"):
+        raise UsageError("rw and readonly contradict each other")
+    return given.get("readonly") == "true" or given.get("rw") == "false"
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """The words of TEXT by their full names."""
     given: dict[str, str] = {}
-    for field in fields:
+    for field in _fields(text):
         key, equals, value = field.partition("=")
         key = _SYNONYMS.get(key.lower(), key.lower())
+        if key in _UNSUPPORTED:
+            raise UsageError(f"{key} is not supported")
         if key not in (*_COMMON, *(name for names in _OWN.values() for name in names)):
             raise UsageError(f"unexpected key {key!r} in {field!r}")
         if key in _SWITCHES:
             value = _switch(key, value if equals else "true")
         elif not equals or not value:
             raise UsageError(f"invalid field {field!r}: want KEY=VALUE")
+        if key == "relabel" and value not in _RELABEL:
+            raise UsageError(f"relabel {value!r}: want {' or '.join(_RELABEL)}")
         given[key] = value
     return given
+
+
+def _fields(text: str) -> list[str]:
+    """The words of TEXT. A word in double quotes may hold commas (CSV, RFC 4180)."""
+    import csv
+
+    try:
+        [fields] = csv.reader([text], strict=True)
+    except (csv.Error, ValueError):
+        raise UsageError(f"want one line of KEY=VALUE, joined by commas, not {text!r}") from None
+    return fields
 
 
 def _switch(key: str, value: str) -> str:

@@ -53,6 +53,10 @@ class Mapping(Node):
     entries: tuple[tuple[Scalar, Node], ...]
 
 
+class AsWritten(str):
+    """Text of a file in which variables are not replaced yet: a writer leaves its dollar signs as they are."""
+
+
 def is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and node.is_null
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.container import NAMESPACES, BindMount, ContainerSpec, FileMount, TmpfsMount, VolumeMount
 from mydocker.spec.fields import FIELDS
+from mydocker.spec.node import AsWritten
 from mydocker.spec.normalexpect import expect_data
 from mydocker.spec.port import Port
 
@@ -86,7 +87,9 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
 def _file(mount: FileMount) -> tuple[str, Any]:
     said = {name: getattr(mount, name) for name in ("uid", "gid") if getattr(mount, name)}
     mode = {} if mount.mode == FileMount.mode else {"mode": f"{mount.mode:04o}"}
-    return "configs", {"target": mount.target, "content": mount.content, **said, **mode}
+    source, text = mount.reference or ("content", mount.content)
+    written = AsWritten(text) if mount.reference and source == "content" else text
+    return "secrets" if mount.secret else "configs", {"target": mount.target, source: written, **said, **mode}
 
 
 def _volume(mount: VolumeMount, data: dict[str, Any]) -> tuple[str, Any]:
@@ -166,7 +169,7 @@ def _dependencies(found: tuple[Dependency, ...]) -> dict[str, Any]:
 
 
 def _healthcheck(check: Healthcheck) -> dict[str, Any]:
-    said = {name: value for name, value in check.as_dict().items() if value not in (None, ())}
+    said = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
     return {
         name: [*value] if name == "test" else value if name == "retries" else duration(value)
         for name, value in said.items()
@@ -191,6 +194,7 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "stop_grace_period": duration,
     "devices": lambda devices: [device.as_dict() for device in devices],
     "extra_hosts": lambda hosts: [f"{name}={address}" for name, address in hosts],
+    "aliases": lambda aliases: [*aliases.own],
     "ports": _ports,
     "shm_size": size,
     "sysctls": dict,

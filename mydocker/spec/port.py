@@ -8,7 +8,9 @@ from __future__ import annotations
 from functools import partial
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.spec.hosts import packed_forms, parse_address
 from mydocker.spec.node import Mapping, Node, Sequence
 
 if TYPE_CHECKING:
@@ -30,17 +32,23 @@ class Port(Record):
 
 def read_ports(node: Node, reading: Reading) -> tuple[Port, ...]:
     """The value of the key."""
+    return tuple(port for _, port in ports_at(node, reading))
+
+
+def ports_at(node: Node, reading: Reading) -> list[tuple[Node, Port]]:
+    """The ports of the key, each with its place."""
     if not isinstance(node, Sequence):
         reading.refuse(node, "want a list of ports")
-        return ()
-    found: list[Port] = []
+        return []
+    found: list[tuple[Node, Port]] = []
     for item in node.items:
         if isinstance(item, Mapping):
-            found += _long(item, reading)
+            ports = _long(item, reading)
         else:
             text = reading.text(item)
-            found += reading.attempt(item, partial(parse_port, text)) or ()
-    return tuple(found)
+            ports = reading.attempt(item, partial(parse_port, text)) or ()
+        found += ((item, port) for port in ports)
+    return found
 
 
 def parse_port(text: str) -> tuple[Port, ...]:
@@ -62,8 +70,8 @@ def _long(node: Mapping, reading: Reading) -> tuple[Port, ...]:
 
 
 def _ports(target: str, published: str, host_ip: str, protocol: str) -> tuple[Port, ...]:
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"protocol {protocol!r}: want {', '.join(PROTOCOLS)}")
+    _check_protocol(protocol)
+    host_ip = parse_address(host_ip) if host_ip else ""
     inside = _range(target)
     outside = _range(published) if published else [None] * len(inside)
     if len(inside) != len(outside):
@@ -72,6 +80,11 @@ def _ports(target: str, published: str, host_ip: str, protocol: str) -> tuple[Po
         Port(target=each, published=other, host_ip=host_ip, protocol=protocol)
         for each, other in zip(inside, outside, strict=True)
     )
+
+
+def _check_protocol(protocol: str) -> None:
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"protocol {protocol!r}: want {', '.join(PROTOCOLS)}")
 
 
 def _range(text: str) -> list[int]:
@@ -84,11 +97,26 @@ def _range(text: str) -> list[int]:
 
 def elsewhere(port: Port) -> str:
     """What a port is to be published as, if not as itself on all addresses, as it is on the host's network."""
-    return port.host_ip or ("" if port.published in (None, port.target) else str(port.published))
+    if port.host_ip and not _is_every_address(port.host_ip):
+        return port.host_ip
+    return "" if port.published in (None, port.target) else str(port.published)
+
+
+def _is_every_address(host_ip: str) -> bool:
+    """`0.0.0.0`, or `::` in whatever notation."""
+    return any(not packed.strip(b"\0") for packed in packed_forms(host_ip))
+
+
+def parse_exposed(text: str) -> list[int]:
+    """`PORT[-LAST][/PROTOCOL]`: what `expose` takes."""
+    numbers, _, protocol = text.partition("/")
+    _check_protocol(protocol or "tcp")
+    return _range(numbers)
 
 
 def parse_number(text: str) -> int:
     """The number of a port."""
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) <= HIGHEST):
+    number = whole_number(text, HIGHEST)
+    if not number:
         raise UsageError(f"{text!r}: want a port, a number from 1 to {HIGHEST}")
-    return int(text)
+    return number

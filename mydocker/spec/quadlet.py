@@ -12,11 +12,18 @@ from functools import partial
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.later import nearest
 from mydocker.spec.node import Mapping, Node, Scalar, list_at, text_at
-from mydocker.spec.quadletcontext import Context, boolean, resolve, resolve_words, time_span
-from mydocker.spec.quadletvalue import SPECIAL, name_of_unit
+from mydocker.spec.quadletcontext import Context, boolean, resolve, resolve_words
+from mydocker.spec.quadletsystemd import (
+    LEAST,
+    dependencies,
+    install_section,
+    refuse_restarts,
+    service_section,
+    unit_section,
+)
+from mydocker.spec.quadletunits import UNIT_SUFFIX, unit_name, unit_of
+from mydocker.spec.quadletvalue import SPECIAL
 from mydocker.spec.reading import unknown_key
-from mydocker.spec.source import UNIT_SUFFIX
-from mydocker.spec.specifier import Unit
 from mydocker.spec.unitfile import Setting, parse_unit, split_words
 from mydocker.spec.values import data_at
 
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mydocker.spec.reading import Reading
+    from mydocker.spec.specifier import Unit
 
     Entry = tuple[str, Node]
     Given = dict[str, list[Setting]]
@@ -43,28 +51,15 @@ _WORDS = {
 }
 _SWITCHES = {"RunInit": "init"}
 # for other programs than the container's: systemd's reloading and start-up messages, and documentation
-_IDLE = ("ExposeHostPort", "Notify", "ReloadCmd", "ReloadSignal", "StartWithPod")
-_OFF = ("EnvironmentHost", "SecurityLabelNested")  # accepted when they are switched off
+_IDLE = ("ExposeHostPort", "Notify", "ReloadCmd", "ReloadSignal", "ServiceName", "StartWithPod")
+_OFF = ("EnvironmentHost", "HttpProxy", "SecurityLabelNested")  # accepted when they are switched off
 _NO_EQUAL = """
     Annotation CgroupsMode ContainersConfModule DNSOption DNSSearch GIDMap GlobalArgs HealthLogDestination
     HealthMaxLogCount HealthMaxLogSize HealthOnFailure HealthStartupCmd HealthStartupInterval HealthStartupRetries
-    HealthStartupSuccess HealthStartupTimeout IP IP6 LogOpt Mask NetworkAlias Pod Retry RetryDelay
-    Secret SecurityLabelFileType SubGIDMap SubUIDMap UIDMap
+    HealthStartupSuccess HealthStartupTimeout IP IP6 LogOpt Mask NetworkAlias Pod
+    RemapGid RemapUid RemapUidSize RemapUsers Retry RetryDelay Secret SecurityLabelFileType SubGIDMap SubUIDMap UIDMap
 """
 CONTAINER = frozenset((*_LAST, *_EACH, *_WORDS, *_SWITCHES, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL.split()))
-
-# what concerns only the unit's place among others, where there are no others
-_UNIT_IDLE = """
-    Description Documentation After Before SourcePath DefaultDependencies IgnoreOnIsolate RefuseManualStart
-    RefuseManualStop AllowIsolate CollectMode StopWhenUnneeded
-"""
-_UNIT_WEAK = ("Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds")  # say nothing of targets
-_UNIT_ON = {"Requires": True, "Requisite": True, "BindsTo": True, "Wants": False, "After": False}  # whether it must be
-_INSTALL_IDLE = ("Alias", "Also", "DefaultInstance", "RequiredBy", "UpheldBy", "WantedBy")
-_SERVICE_IDLE = """
-    Delegate Environment ExecReload KillMode NotifyAccess RemainAfterExit Slice SyslogIdentifier TimeoutStartSec Type
-"""
-_SERVICE_LIMITS = {"MemoryMax": "mem_limit", "TasksMax": "pids_limit"}
 
 
 def document(raw: bytes, path: str, reading: Reading) -> Mapping | None:
@@ -84,14 +79,15 @@ def document(raw: bytes, path: str, reading: Reading) -> Mapping | None:
     unit = _unit(path, sections, reading)
     context = Context(unit=unit, reading=reading, given=sections["Container"])
     entries: list[tuple[Setting | None, Entry]] = [(None, ("name", text_at(top, unit.name)))]
-    entries += _dependencies(sections.get("Unit", {}), context)
+    entries += dependencies(sections.get("Unit", {}), context, top)
     for section, given in sections.items():
         read = _SECTIONS.get(section)
         if read is None and not section.startswith("X-"):
             reading.refuse(heads[section].key, f"section [{section}] is not supported")
-        for key, each in given.items():
-            if read and each and not key.startswith("X-"):
-                entries += [(each[-1], entry) for entry in read(key, each, context)]
+        for key in sorted(given, key=lambda key: key == "PodmanArgs"):  # Podman puts these flags after all others
+            if read and given[key] and not key.startswith("X-"):
+                entries += [(given[key][-1], entry) for entry in read(key, given[key], context)]
+    refuse_restarts(sections, context)
     return Mapping(line=1, column=1, entries=tuple(_joined(entries, top)))
 
 
@@ -106,12 +102,10 @@ def _add(given: Given, setting: Setting) -> None:
 
 def _unit(path: str, sections: dict[str, Given], reading: Reading) -> Unit:
     """The unit, an instance of a template if its name has one; what it may use are our variables, then its own."""
-    name = os.path.basename(path).removesuffix(UNIT_SUFFIX)
-    prefix, at, instance = name.partition("@")
+    service_name = sections["Container"].get("ServiceName")
+    name = unit_name(path, service_name[-1].text if service_name else "")
     default = sections.get("Install", {}).get("DefaultInstance")
-    if at and not instance and default:
-        instance = default[-1].value.text
-    elif at and not instance:
+    if name.endswith("@") and not default:
         top = Scalar(line=1, column=1, text="", plain=False)
         reading.refuse(
             top, f"{name}{UNIT_SUFFIX} is a template: link {name}INSTANCE{UNIT_SUFFIX} to it, or give DefaultInstance"
@@ -120,16 +114,19 @@ def _unit(path: str, sections: dict[str, Given], reading: Reading) -> Unit:
     for setting in sections.get("Service", {}).get("Environment", ()):
         pairs = reading.attempt(setting.value, partial(split_words, setting.value.text)) or []
         variables |= {word.partition("=")[0]: word.partition("=")[2] for word in pairs}
-    return Unit(path=path, prefix=prefix, instance=instance, variables=variables)
+    instance = default[-1].text if default and "@" in name else ""
+    return unit_of(path, name, instance, variables)
 
 
 def _joined(entries: list[tuple[Setting | None, Entry]], top: Node) -> Iterator[tuple[Scalar, Node]]:
-    """One entry for each key: the items of what is a list, the members of what is a mapping, else the last."""
-    nodes: dict[str, list[tuple[Node, Node]]] = {}
+    """One entry for each key: the items of what is a list, the members of what is a mapping, the least of what both
+    Podman and systemd limit, else the last."""
+    nodes: dict[str, list[tuple[Setting | None, Node]]] = {}
     for setting, (key, node) in entries:
-        nodes.setdefault(key, []).append((setting.key if setting else top, node))
+        nodes.setdefault(key, []).append((setting, node))
     for key, found in nodes.items():
-        place, value = found[-1]
+        setting, value = LEAST[key](found) if key in LEAST else found[-1]
+        place = setting.key if setting else top
         if key in _LISTED:
             value = list_at(found[0][1], [each for _, each in found])
         elif isinstance(value, Mapping):
@@ -158,65 +155,15 @@ def _container(key: str, settings: list[Setting], context: Context) -> Iterator[
     elif key in _SWITCHES:
         yield _SWITCHES[key], data_at(last.value, boolean(last, context))
     elif key not in _IDLE and not (key in _OFF and not boolean(last, context)):
-        _refuse(key, last, context, CONTAINER, supported=key not in CONTAINER)
+        yield from _refuse(key, last, context)
 
 
-def _refuse(key: str, setting: Setting, context: Context, known: frozenset[str], *, supported: bool) -> None:
-    message = unknown_key(key, nearest(key, known)) if supported else f"{key} is not supported"
-    context.reading.refuse(setting.key, message)
-
-
-def _dependencies(given: Given, context: Context) -> Iterator[tuple[Setting | None, Entry]]:
-    """Other containers that this one names: they begin before it, if they are among those to run."""
-    found: dict[str, tuple[Setting, bool]] = {}
-    for key, is_required in _UNIT_ON.items():
-        for setting in given.get(key, ()):
-            for word in setting.value.text.split():
-                if word.endswith(UNIT_SUFFIX):
-                    found.setdefault(name_of_unit(word, setting, context), (setting, is_required))
-    for name, (setting, is_required) in found.items():
-        condition = {"condition": "service_started", "required": is_required}
-        yield setting, ("depends_on", data_at(setting.value, {name: condition}))
-
-
-def _idle_unit(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
-    words = [word for each in settings for word in each.value.text.split()]
-    if key in _UNIT_ON:
-        words = [word for word in words if not word.endswith(UNIT_SUFFIX)]
-    other = next((word for word in words if word.endswith(UNIT_SUFFIX)), None)
-    if other or not (
-        key in _UNIT_IDLE.split() or (key in _UNIT_WEAK and all(word.endswith(".target") for word in words))
-    ):
-        about = f" of {other}" if other else ""
-        context.reading.refuse(settings[-1].key, f"{key}{about} is not supported: there is no systemd to see to it")
-    yield from ()
-
-
-def _idle_install(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
-    if key not in _INSTALL_IDLE:
-        context.reading.refuse(settings[-1].key, unknown_key(key, nearest(key, _INSTALL_IDLE)))
-    yield from ()
-
-
-def _service(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """What systemd would do with the process, where we can: limits, a time limit, another try."""
-    last = settings[-1]
-    if key == "Restart":
-        yield "restart", text_at(last.value, last.value.text)
-    elif key == "RuntimeMaxSec":
-        if last.value.text != "infinity":
-            yield "timeout", text_at(last.value, time_span(last, context))
-    elif key in _SERVICE_LIMITS:
-        if last.value.text != "infinity":
-            yield _SERVICE_LIMITS[key], text_at(last.value, resolve(last, context))
-    elif key == "CPUQuota":
-        share = last.value.text.removesuffix("%")
-        if not share.isascii() or not share.isdigit():
-            context.reading.refuse(last.value, f"{last.value.text!r}: want a percentage, such as 50%")
-        else:
-            yield "cpus", text_at(last.value, f"{int(share) / 100:g}")
-    elif key not in _SERVICE_IDLE.split():
-        context.reading.refuse(last.key, f"{key} is not supported: there is no systemd to see to it")
+def _refuse(key: str, setting: Setting, context: Context) -> Iterator[Entry]:
+    """Refuse a KEY of [Container]; an image that was meant counts as given, so as not to be missed as well."""
+    meant = None if key in CONTAINER else nearest(key, CONTAINER)
+    context.reading.refuse(setting.key, f"{key} is not supported" if key in CONTAINER else unknown_key(key, meant))
+    if meant in ("Image", "Rootfs") and not context.given.get(meant):
+        yield "image", text_at(setting.value, "unknown")
 
 
 def _quadlet(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -227,8 +174,8 @@ def _quadlet(key: str, settings: list[Setting], context: Context) -> Iterator[En
 
 _SECTIONS: dict[str, Callable[[str, list[Setting], Context], Iterator[Entry]]] = {
     "Container": _container,
-    "Unit": _idle_unit,
-    "Install": _idle_install,
-    "Service": _service,
+    "Unit": unit_section,
+    "Install": install_section,
+    "Service": service_section,
     "Quadlet": _quadlet,
 }

@@ -38,7 +38,7 @@ class Context(Record):
 
 def resolve(setting: Setting, context: Context) -> str:
     """A value as one word."""
-    return " ".join(_resolved(setting, setting.value.text, context))
+    return " ".join(_resolved(setting, setting.text, context))
 
 
 def resolve_words(setting: Setting, context: Context) -> list[str]:
@@ -56,19 +56,21 @@ def _resolved(setting: Setting, word: str, context: Context) -> list[str]:
 
 
 def boolean(setting: Setting, context: Context) -> bool:
-    text = setting.value.text.lower()
+    text = setting.text.lower()
     if text not in _BOOLEANS:
-        context.reading.refuse(setting.value, f"want true or false, not {setting.value.text!r}")
+        context.reading.refuse(setting.value, f"want true or false, not {setting.text!r}")
     return _BOOLEANS.get(text, False)
 
 
 def time_span(setting: Setting, context: Context) -> str:
     """`5min 20s` of systemd.time(7), or a bare number of seconds, as a duration of ours."""
-    text = setting.value.text
-    parts = re.findall(r"(\d+(?:\.\d+)?) *([a-z]*) *", text)
+    text = setting.text
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?) *([a-z]*) *", text)
+    unknown = [unit for _, unit in parts if unit not in _SPANS]
     if "".join(re.split(r"\s", text)) != "".join(number + unit for number, unit in parts) or not parts:
         context.reading.refuse(setting.value, f"{text!r}: want a time such as 90 or 5min 20s")
-    unknown = [unit for _, unit in parts if unit not in _SPANS]
-    if unknown:
+    elif unknown:
         context.reading.refuse(setting.value, f"{text!r}: {unknown[0]!r} is no unit of time")
-    return f"{sum(float(number) * _SPANS.get(unit, 1.0) for number, unit in parts):.6f}s"
+    else:
+        return f"{sum(float(number) * _SPANS[unit] for number, unit in parts):.6f}s"
+    return "1s"  # one mistake is enough

@@ -14,6 +14,7 @@ from mydocker.spec import words
 from mydocker.spec.node import text_at
 from mydocker.spec.port import elsewhere, parse_port
 from mydocker.spec.quadletcontext import Context, boolean, resolve, resolve_words
+from mydocker.spec.quadletunits import last
 from mydocker.spec.unitfile import Setting, parse_unit
 from mydocker.spec.values import data_at
 
@@ -85,16 +86,17 @@ def _json_words(text: str) -> list[str]:
 
 def _env_files(settings: list[Setting], context: Context) -> Iterator[Entry]:
     for each in settings:
-        yield "env_file", data_at(each.value, {"path": resolve(each, context), "format": "raw"})
+        for path in resolve_words(each, context):
+            yield "env_file", data_at(each.value, {"path": path, "format": "raw"})
 
 
 def _devices(settings: list[Setting], context: Context) -> Iterator[Entry]:
     """With `-` before it, one that this machine may lack."""
     for each in settings:
-        text = resolve(each, context)
-        optional, device = text.startswith("-"), text.removeprefix("-")
-        if not optional or os.path.exists(device.partition(":")[0]):
-            yield "devices", text_at(each.value, device)
+        for text in resolve_words(each, context):
+            optional, device = text.startswith("-"), text.removeprefix("-")
+            if not optional or os.path.exists(device.partition(":")[0]):
+                yield "devices", text_at(each.value, device)
 
 
 def _volumes(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -117,13 +119,6 @@ def _unit_beside(setting: Setting, name: str, context: Context) -> tuple[list[Se
         return [], []
 
 
-def name_of_unit(word: str, setting: Setting, context: Context) -> str:
-    """What the container of the unit WORD, beside this one, is called here."""
-    settings, _ = _unit_beside(setting, word, context)
-    named = [each.value.text for each in settings if (each.section, each.key.text) == ("Container", "ContainerName")]
-    return (named and named[-1]) or word.rpartition(".")[0]
-
-
 def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
     """The name of the volume that the unit NAME, beside this one, describes: its VolumeName, else after its own."""
     settings, problems = _unit_beside(setting, name, context)
@@ -132,18 +127,27 @@ def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
             context.reading.refuse(setting.value, f"{name}:{each.key.line}: {each.key.text} is not supported")
     if problems:
         context.reading.refuse(setting.value, f"{name}:{problems[0].line}: {problems[0].message}")
-    named = [each.value.text for each in settings if each.key.text == "VolumeName"]
-    return named[-1] if named else f"systemd-{name.removesuffix('.volume')}"
+    return last(settings, "Volume", "VolumeName") or f"systemd-{name.removesuffix('.volume')}"
 
 
 def _mounts(settings: list[Setting], context: Context) -> Iterator[Entry]:
     for each in settings:
-        yield from _mount(each, resolve(each, context), context)
+        for word in resolve_words(each, context):
+            yield from _mount(each, word, context)
 
 
 def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
+    """A mount in words; a source may be a unit, as in Volume (podman-systemd.unit(5), "Mount=")."""
+    from mydocker.spec.mount import replace_source
     from mydocker.spec.normal import mount_data
 
+    def named(source: str) -> str:
+        return _volume_of_unit(setting, source, context) if source.endswith(".volume") else source
+
+    before = len(context.reading.problems)
+    text = context.reading.attempt(setting.value, lambda: replace_source(text, named)) or text
+    if len(context.reading.problems) > before:
+        return
     mount = context.reading.attempt(setting.value, lambda: words.mount(text, context.reading.place))
     if mount:
         key, written = mount_data(mount)
@@ -173,9 +177,17 @@ def _security(option: str) -> Callable[[list[Setting], Context], Iterator[Entry]
 
 
 def _unmask(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    if settings[-1].value.text != "ALL":
-        context.reading.refuse(settings[-1].value, "Unmask of single paths is not supported: want ALL")
+    for each in settings:
+        if resolve_words(each, context) != ["ALL"]:
+            context.reading.refuse(each.value, "Unmask of single paths is not supported: want ALL")
     yield "security_opt", text_at(settings[-1].value, "systempaths=unconfined")
+
+
+def _volatile_tmp(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """A /tmp in memory, unless the root is read-only and so has one (podman's quadlet.go)."""
+    read_only = context.given.get("ReadOnly")
+    if boolean(settings[-1], context) and not (read_only and boolean(read_only[-1], context)):
+        yield "tmpfs", text_at(settings[-1].value, "/tmp:size=512m,mode=1777")
 
 
 def _timezone(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -212,7 +224,7 @@ def _read_only(settings: list[Setting], context: Context) -> Iterator[Entry]:
     yield "read_only", data_at(place, True)
     if (asked := given.get("ReadOnlyTmpfs")) and not boolean(asked[-1], context):
         return
-    taken = "\n".join(each.value.text for key in ("Volume", "Tmpfs", "Mount") for each in given.get(key, ()))
+    taken = "\n".join(each.text for key in ("Volume", "Tmpfs", "Mount") for each in given.get(key, ()))
     for path in _WRITABLE:
         if not any(mark in f"{taken}\n" for mark in (f"{path}\n", f"{path}:", f"={path},")):
             yield "tmpfs", text_at(place, path)
@@ -276,7 +288,9 @@ SPECIAL: dict[str, Callable[[list[Setting], Context], Iterator[Entry]]] = {
     "SecurityLabelType": _security("label=type:{}"),
     "Unmask": _unmask,
     "AutoUpdate": _auto_update,
+    "AppArmor": _security("apparmor={}"),
     "ReadOnly": _read_only,
+    "VolatileTmp": _volatile_tmp,
     "ReadOnlyTmpfs": _read_only_tmpfs,
     "HealthCmd": _health,
     **dict.fromkeys(_HEALTH, _health),

@@ -6,6 +6,7 @@ The notations, the smallest and the special values (0, -1: no limit) are those o
 from __future__ import annotations
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.spec.size import parse_size
 
 MEMORY_LEAST = 6 * 2**20  # Docker's rule: with less, a container dies before it starts
@@ -47,9 +48,10 @@ def parse_processes(text: str) -> int | None:
     """A number of processes and threads; None for 0 and -1."""
     if text == "-1":
         return None
-    if not text or not _DIGITS.issuperset(text) or len(text) > 20 or int(text) > _COUNT_LIMIT:
+    count = whole_number(text, _COUNT_LIMIT)
+    if count is None:
         raise UsageError(f"{text!r}: want a number of processes from 1 to {_COUNT_LIMIT}, or -1 for no limit")
-    return int(text) or None
+    return count or None
 
 
 def parse_cpuset(text: str) -> tuple[int, ...] | None:
@@ -57,11 +59,9 @@ def parse_cpuset(text: str) -> tuple[int, ...] | None:
     found: set[int] = set()
     for part in text.split(",") if text else ():
         first, dash, last = part.strip().partition("-")
-        if not _is_processor(first) or (dash and not _is_processor(last)) or int(last or first) < int(first):
+        begin = whole_number(first, _CPU_LIMIT - 1)
+        end = whole_number(last, _CPU_LIMIT - 1) if dash else begin
+        if begin is None or end is None or end < begin:
             raise UsageError(f"{text!r}: want numbers of processors, such as 0,2 or 0-3")
-        found |= set(range(int(first), int(last or first) + 1))
+        found |= set(range(begin, end + 1))
     return tuple(sorted(found)) or None
-
-
-def _is_processor(word: str) -> bool:
-    return bool(word) and _DIGITS.issuperset(word) and len(word) < 6 and int(word) < _CPU_LIMIT

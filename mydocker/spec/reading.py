@@ -69,13 +69,23 @@ class Reading(Record):
         return self.attempt(node, lambda: parse(word, self.place)) if len(self.problems) == before else None
 
     def members(
-        self, node: Mapping, known: Iterable[str], *, unknown: Callable[[str, tuple[str, ...]], str] | None = None
+        self,
+        node: Mapping,
+        known: Iterable[str],
+        *,
+        unsupported: Iterable[str] = (),
+        unknown: Callable[[str, tuple[str, ...]], str] | None = None,
     ) -> dict[str, Node]:
-        """The entries of a small mapping with fixed keys, but for those that are null. Unknown keys are refused, in the
-        words that UNKNOWN makes of the key and those that are known."""
-        names, found = tuple(known), {}
+        """The entries of a small mapping with fixed keys, but for those that are null.
+
+        Unknown keys are refused, in the words that UNKNOWN makes of the key and those that are known, and so are those
+        that the format has and that are UNSUPPORTED.
+        """
+        names, others, found = tuple(known), tuple(unsupported), {}
         for key, value in node.entries:
-            if key.text not in names:
+            if key.text in others:
+                self.refuse(key, f"{key.text} is not supported yet")
+            elif key.text not in names:
                 message = unknown(key.text, names) if unknown else unknown_key(key.text, nearest(key.text, names))
                 self.refuse(key, message)
             elif not (isinstance(value, Scalar) and value.is_null):

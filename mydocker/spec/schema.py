@@ -172,6 +172,7 @@ _FLOW: dict[str, Schema] = {  # by key
     },
     "healthcheck": closed({**dict.fromkeys(healthcheck.KEYS, _SCALAR), "test": _one_or_more(_SCALAR)}),
     "pre_start": {"type": "array", "items": {"anyOf": [_COMMAND, closed({"command": _COMMAND}, needs=("command",))]}},
+    "aliases": _LIST,
     "extends": {"anyOf": [_SCALAR, closed(dict.fromkeys(extend.KEYS, _SCALAR))]},
     "include": _one_or_more({"anyOf": [_SCALAR, closed({"path": _one_or_more(_SCALAR)}, needs=("path",))]}),
     "profiles": _LIST,

@@ -94,6 +94,7 @@ def _env_files(node: Node, field: Field, reading: Reading) -> dict[str, str]:
 
 def _env_file(node: Node, reading: Reading) -> Any:
     required, raw, path_node = True, False, node
+    before = len(reading.problems)
     if isinstance(node, Mapping):
         members = reading.members(node, ("path", "required", "format"))
         if "path" not in members:
@@ -102,7 +103,7 @@ def _env_file(node: Node, reading: Reading) -> Any:
         path_node = members["path"]
         required = "required" not in members or reading.word(members["required"], switch)
         raw = "format" in members and reading.word(members["format"], _env_format) == "raw"
-    path = reading.word(path_node, words.path)
+    path = reading.word(path_node, words.path) if len(reading.problems) == before else None
     if path is None or not (required or os.path.exists(path)):
         return None
     environ = reading.place.environ

@@ -16,15 +16,16 @@ from mydocker.spec.document import SIZE_LIMIT, parse_documents
 from mydocker.spec.envfile import read_compose_file, why_unreadable
 from mydocker.spec.node import Mapping, Node, Problem, Scalar
 from mydocker.spec.reading import Reading
+from mydocker.spec.structurekeys import MARK
 from mydocker.spec.words import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from collections.abc import Mapping as Variables
 
     from mydocker.spec.dependencies import Dependency
+    from mydocker.spec.quadletunits import Units
 
-UNIT_SUFFIX = ".container"  # of Quadlet's files
 CHAIN_LIMIT = 64  # containers that extend each other in turn, and files that include each other
 
 
@@ -38,7 +39,7 @@ class Source:
         self.warnings: list[Problem] = []
         raw, place = _read(path), place_of(path, environ)
         reading = Reading(place=place, problems=self.problems, source=self)
-        if path.endswith(UNIT_SUFFIX):
+        if path.endswith(".container"):
             self.documents = _unit(raw, path, reading)
         else:
             self.documents = _documents(raw, reading, library.image)
@@ -81,14 +82,25 @@ class Source:
 
 
 class Library:
-    """The sources of one loading. `image` is for files of container-structure-test, which name none."""
+    """The sources of one loading, of the files at PATHS and those that these name.
 
-    def __init__(self, *, image: str | None = None) -> None:
+    `image` is for files that name none.
+    """
+
+    def __init__(self, paths: Iterable[str] = (), *, image: str | None = None) -> None:
         self.image = image
+        self.paths = [*paths]
         self.sources: dict[str, Source] = {}
         self.included: set[str] = set()  # files whose containers are in
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
         self.found: list[Source | str] = []  # in the order of their finding: sources, and why another cannot be read
+
+    @functools.cached_property
+    def units(self) -> Units:
+        """The units among the files, for what they say of each other."""
+        from mydocker.spec.quadletunits import Units
+
+        return Units(self.paths)
 
     def open(self, path: str, shown: str, *, environ: Variables[str, str]) -> Source:
         """The source at PATH. Raises UsageError if it cannot be read."""
@@ -161,7 +173,7 @@ def _translated(document: Node, reading: Reading, image: str | None) -> list[tup
     if not isinstance(document, Mapping):
         return [(document, reading)]
     marks = {key.text for key, _ in document.entries}
-    if "schemaVersion" in marks:
+    if MARK in marks:
         from mydocker.spec import structure
 
         return [(each, reading) for each in structure.documents(document, reading, image=image)]

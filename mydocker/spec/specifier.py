@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_HEX = frozenset("0123456789abcdefABCDEF")
 _SYSTEM = {"t": "/run", "S": "/var/lib", "C": "/var/cache", "L": "/var/log", "E": "/etc"}
 _OWN = {  # of an ordinary user: a variable, and where in the home it is without one (XDG Base Directory)
     "S": ("XDG_STATE_HOME", ".local/state"),
@@ -87,10 +88,9 @@ def _unescaped(text: str) -> str:
 
 
 def _character(part: str) -> str:
-    try:
-        return chr(int(part[:2], 16)) + part[2:]
-    except ValueError:
-        raise UsageError(f"'\\x{part[:2]}' in the name of the unit is no character") from None
+    if len(part) < 2 or not _HEX.issuperset(part[:2]):
+        raise UsageError(f"'\\x{part[:2]}' in the name of the unit is no character")
+    return chr(int(part[:2], 16)) + part[2:]
 
 
 def _first_line(path: str) -> str:

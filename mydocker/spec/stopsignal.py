@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,15 +21,15 @@ _NUMBERS = {
 
 def parse_signal(word: str) -> int:
     """The number of the signal that WORD names. Raises UsageError."""
-    if word.isascii() and word.isdigit() and len(word) < 4 and 1 <= int(word) <= _REAL_TIME[1]:
-        return int(word)
+    if by_number := whole_number(word, _REAL_TIME[1]):
+        return by_number
     name = word.upper().removeprefix("SIG")
     if name in _NUMBERS:
         return int(_NUMBERS[name])
     for start, base, sign in (("RTMIN+", _REAL_TIME[0], 1), ("RTMAX-", _REAL_TIME[1], -1)):
-        offset = name.removeprefix(start)
-        if offset != name and offset.isascii() and offset.isdigit() and len(offset) < 3:
-            number = base + sign * int(offset)
+        offset = whole_number(name.removeprefix(start), _REAL_TIME[1]) if name.startswith(start) else None
+        if offset is not None:
+            number = base + sign * offset
             if _REAL_TIME[0] <= number <= _REAL_TIME[1]:
                 return number
     raise UsageError(f"unknown signal {word!r}", hint="names are as in `kill -l`: TERM, SIGINT, RTMIN+3, or a number")

@@ -1,4 +1,4 @@
-"""Files of container-structure-test (schemaVersion 2.0.0), as specs of ours: each of their tests is a document.
+"""Files of container-structure-test (schemaVersion 1.0.0 and 2.0.0), as specs of ours: each test is a document.
 
 The nodes that are made keep the places of those that they are made of, so that mistakes and failures name the lines of
 the file as it was written. What is not known yet is refused by its name, never left out.
@@ -6,12 +6,14 @@ the file as it was written. What is not known yet is refused by its name, never 
 
 from __future__ import annotations
 
+import os
 import re
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, list_at, mapping_at, text_at
 from mydocker.spec.reading import switch
 from mydocker.spec.structurefile import DEBIAN_LICENSES, contents, existence, licenses, metadata
+from mydocker.spec.structurekeys import MARK, STRUCTURE_KEYS
 from mydocker.spec.structurenode import items_of, members_of, name_of, patterns_of, plain
 
 if TYPE_CHECKING:
@@ -19,18 +21,7 @@ if TYPE_CHECKING:
 
     Entries = dict[str, Node]
 
-MARK = "schemaVersion"
-VERSION = "2.0.0"
-_TOP = (
-    MARK,
-    "globalEnvVars",
-    "commandTests",
-    "fileExistenceTests",
-    "fileContentTests",
-    "metadataTest",
-    "licenseTests",
-    "containerRunOptions",
-)
+VERSIONS = ("1.0.0", "2.0.0")  # in the first, a command is a list of words (pkg/types/v1/command.go)
 _OPTIONS = {"user": "user", "privileged": "privileged", "allocateTty": "tty", "capabilities": "cap_add"}
 _OPTIONS |= {"bindMounts": "volumes", "envVars": "environment"}
 _COMMAND = ("name", "setup", "teardown", "command", "args", "envVars", "exitCode")
@@ -41,10 +32,12 @@ _VARIABLE = re.compile(r"\$\$(?:(\w+)|\{(\w+)\})", re.ASCII)  # as it is written
 
 def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Mapping]:
     """A document for each test of WHOLE, to be run on IMAGE."""
-    top = members_of(whole, _TOP, reading)
+    top = members_of(whole, STRUCTURE_KEYS, reading)
     version = top.get(MARK)
-    if version is None or reading.text(version) != VERSION:
-        reading.refuse(version or whole, f"{MARK}: want {VERSION}")
+    read = _command_of_version_1 if version is not None and reading.text(version) == VERSIONS[0] else _command
+    if version is None or reading.text(version) not in VERSIONS:
+        reading.refuse(version or whole, f"{MARK}: want {' or '.join(VERSIONS)}")
+        return []
     if image is None:
         reading.refuse(whole, "a container-structure-test file is for an image: mydocker test --image IMAGE")
         return []
@@ -52,7 +45,7 @@ def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Ma
     variables = _variables(top.get("globalEnvVars"), reading)
     tests = []
     for item in items_of(top.get("commandTests"), reading):
-        tests.append(_command(item, common, variables, reading))
+        tests.append(read(item, common, variables, reading))
     for item in items_of(top.get("fileExistenceTests"), reading):
         tests.append(_looked_at(item, common, existence(item, reading), reading))
     for item in items_of(top.get("fileContentTests"), reading):
@@ -66,6 +59,23 @@ def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Ma
     if not tests and not reading.problems:
         reading.refuse(whole, "there is no test in this file")
     return tests
+
+
+def _command_of_version_1(test: Mapping, common: Entries, variables: Entries, reading: Reading) -> Mapping:
+    """A test whose command is a list of words, as one of version 2, which has them apart."""
+    entries: list[tuple[Scalar, Node]] = []
+    for key, node in test.entries:
+        if key.text == "args":
+            reading.refuse(key, "args are of schemaVersion 2.0.0: write all words into command")
+        elif key.text != "command":
+            entries.append((key, node))
+        elif isinstance(node, Sequence) and node.items:
+            words = list_at(node, node.items[1:])
+            entries += [(key, node.items[0]), (key.replace(text="args"), words)]
+        else:
+            reading.refuse(node, "want a list of words, with schemaVersion 1.0.0")
+            entries.append((key, text_at(node, "unknown")))
+    return _command(test.replace(entries=tuple(entries)), common, variables, reading)
 
 
 def _command(test: Mapping, common: Entries, variables: Entries, reading: Reading) -> Mapping:
@@ -139,7 +149,8 @@ def _options(top: Entries, reading: Reading) -> Entries:
     members = members_of(given, (*_OPTIONS, "envFile"), reading)
     found = {_OPTIONS[name]: node for name, node in members.items() if name in _OPTIONS}
     if "envFile" in members:
-        path = members["envFile"]
+        # in the working directory, unlike all other paths in files: the original opens it as it is written
+        path = text_at(members["envFile"], os.path.abspath(reading.text(members["envFile"], want="a path")))
         found["env_file"] = mapping_at(path, {"path": path, "format": text_at(path, "raw")})
     return found
 

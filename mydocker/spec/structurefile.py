@@ -9,6 +9,7 @@ import re
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence, list_at, mapping_at, text_at
+from mydocker.spec.reading import switch
 from mydocker.spec.structurenode import items_of, matching, members_of, patterns_of, plain
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     Entries = dict[str, Node]
 
 _EXECUTABLE = {"owner": "^.[1357]", "group": "^..[1357]", "other": "^...[1357]", "any": "^.*[1357]"}
-_EXISTENCE = ("name", "path", "shouldExist", "permissions", "uid", "gid", "isExecutableBy")
+_EXISTENCE = ("name", "path", "shouldExist", "permissions", "uid", "gid", "isExecutableBy", "isDirectory")
 _CONTENT = ("name", "path", "expectedContents", "excludedContents")
 _MODE = re.compile(r"([-dLpSDcugt]*)((?:[r-][w-][x-]){3})")  # as Go's fs.FileMode prints it
 _PAIRS = {"envVars": "env", "env": "env", "unboundEnvVars": "env", "unboundEnv": "env", "labels": "labels"}
@@ -50,6 +51,8 @@ def existence(test: Mapping, reading: Reading) -> list[Node]:
         kind, mode = reading.word(members["permissions"], _permissions) or ("", "")
         file |= {"mode": text_at(members["permissions"], mode)} if mode else {}
         file |= {"type": text_at(members["permissions"], kind)} if kind else {}
+    if "isDirectory" in members and reading.word(members["isDirectory"], switch):  # of early files of version 1
+        file["type"] = text_at(members["isDirectory"], "directory")
     found: list[Node] = [mapping_at(test, file)]
     if "isExecutableBy" in members:
         pattern = reading.word(members["isExecutableBy"], _executable)

@@ -48,13 +48,15 @@ def items_of(node: Node | None, reading: Reading) -> Iterator[Mapping]:
 def members_of(node: Mapping, known: tuple[str, ...], reading: Reading, needs: tuple[str, ...] = ()) -> Entries:
     """The entries of NODE that are known and not null; the others are refused, and so is the lack of what it needs."""
     found: Entries = {}
+    meant: set[str | None] = set()  # which are not to be called missing as well
     for key, value in node.entries:
         if key.text in known:
             found |= {} if is_null(value) else {key.text: value}
         else:
-            reading.refuse(key, unknown_key(key.text, nearest(key.text, known)))
+            meant.add(near := nearest(key.text, known))
+            reading.refuse(key, unknown_key(key.text, near))
     for name in needs:
-        if name not in found:
+        if name not in found and name not in meant:
             reading.refuse(node, f"{name} is missing")
     return found
 
@@ -68,4 +70,4 @@ def plain(node: Node, reading: Reading) -> Node:
     if isinstance(node, Scalar):
         return node.replace(text=node.text.replace("$", "$$"))
     reading.refuse(node, "want text")
-    return node
+    return text_at(node, "/unknown")  # one mistake is enough

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.container import TmpfsMount
 from mydocker.spec.size import parse_size
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _ID_LIMIT = 2**31 - 1
 _MODE_LIMIT = 0o7777
+_PERCENT_LIMIT = 999
 
 _SWITCHES: dict[str, dict[str, Any]] = {
     "ro": {"read_only": True},
@@ -57,10 +59,10 @@ def parse_share(text: str) -> int:
     """`50%` of this machine's memory, in bytes (tmpfs(5))."""
     import os
 
-    number = text.removesuffix("%")
-    if not (number.isascii() and number.isdigit() and len(number) <= 3):
+    number = whole_number(text.removesuffix("%"), _PERCENT_LIMIT)
+    if number is None:
         raise UsageError(f"size {text!r}: want a size such as 64m, or a percentage of the memory")
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * int(number) // 100
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * number // 100
 
 
 def parse_mode(text: str) -> int:
@@ -72,6 +74,7 @@ def parse_mode(text: str) -> int:
 
 
 def _id(key: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _ID_LIMIT):
+    number = whole_number(text, _ID_LIMIT)
+    if number is None:
         raise UsageError(f"tmpfs option {key}={text}: want a number up to {_ID_LIMIT}")
-    return int(text)
+    return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 
 UNLIMITED = -1
 NUMBERS = {  # asm-generic/resource.h; docker run --ulimit knows these, and no `as`
@@ -45,7 +46,7 @@ def limit(name: str, soft: str, hard: str) -> dict[str, tuple[int, int]]:
 
 
 def _value(name: str, text: str) -> int:
-    digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdigit() and len(digits) < 20 and UNLIMITED <= int(text) <= _MOST:
-        return int(text)
+    number = UNLIMITED if text == str(UNLIMITED) else whole_number(text, _MOST)
+    if number is not None:
+        return number
     raise UsageError(f"ulimit {name}: {text!r} is not a number, nor -1 for no limit")

@@ -25,11 +25,18 @@ class Setting(Record):
     key: Scalar
     value: Scalar
 
+    @property
+    def text(self) -> str:
+        """The value without the double quotes that may stand around the whole of it, as Podman's Lookup has it
+        (pkg/systemd/parser/unitfile.go). Quotes within a value belong to it, or to its words."""
+        text = self.value.text
+        return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
 
 def parse_unit(raw: bytes) -> tuple[list[Setting], list[Problem]]:
     """The settings in their order, and what is wrong with the lines."""
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         begin = raw.count(b"\n", 0, error.start) + 1
         return [], [Problem(line=begin, column=1, message=f"not UTF-8: byte 0x{raw[error.start]:02x}")]
@@ -60,6 +67,8 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     open_line = False
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.removesuffix("\r")
+        if line.rstrip().endswith("\\"):  # Podman lets blanks follow the backslash
+            line = line.rstrip()
         if line.lstrip().startswith(("#", ";")):  # also between lines that go on
             continue
         body = f"{line[:-1]} " if line.endswith("\\") else line

@@ -26,6 +26,8 @@ def parse_user(text: str) -> User:
 
 def parse_group(text: str) -> str | int:
     """A group alone, as --group-add takes it."""
+    if text == "keep-groups":  # Podman's word for the caller's own, whatever they are
+        raise UsageError("keep-groups is not supported", hint="name the groups")
     return _identity(text, "group")
 
 

@@ -21,6 +21,7 @@ VOLUME_NAME_LIMIT = 255  # bytes of a directory's name
 _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 # SELinux relabelling where there is no SELinux, and Docker Desktop's consistency: no effect on Linux in Docker either
 _NO_EFFECT = ("z", "Z", "consistent", "cached", "delegated")
+_UNSUPPORTED = "U idmap copy exec noexec dev nodev suid nosuid bind rbind upperdir workdir"  # Podman's
 _FLAGS = ("ro", "rw", "O", "nocopy")
 
 
@@ -88,6 +89,8 @@ def _path_hint(name: str) -> str | None:
 def _check_options(text: str, options: list[str]) -> str | None:
     """The propagation among OPTIONS, all of which are known and do not contradict each other."""
     for option in options:
+        if option.partition("=")[0] in _UNSUPPORTED.split():
+            raise UsageError(f"volume {text!r}: option {option!r} is not supported")
         if option not in (*_FLAGS, *PROPAGATIONS, *_NO_EFFECT):
             raise UsageError(f"volume {text!r}: unknown option {option!r}")
     access = [x for x in options if x in ("ro", "rw", "O")]

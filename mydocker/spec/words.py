@@ -100,6 +100,8 @@ def _below_home(word: str, place: Place) -> str:
 
 def pull_policy(word: str, place: Place) -> str:
     word = "missing" if word == "if_not_present" else word  # Compose's other name for it
+    if word in ("build", "daily", "weekly", "newer") or word.startswith("every_"):
+        raise UsageError(f"pull policy {word!r} is not supported yet", hint="use missing, always or never")
     return _one_of(word or "missing", ("missing", "always", "never"))
 
 

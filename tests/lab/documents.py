@@ -49,7 +49,7 @@ volumes:
 tmpfs: [/m, "/n:size=1m,mode=700,uid=1,gid=2,nr_inodes=5,exec,suid,ro", "/o:exec"]
 configs:
 - {source: app.conf, content: "a $$b\n"}
-- {target: /etc/x, environment: V, mode: "0400", uid: 5, gid: 6}
+- {target: /etc/x, environment: HOME, mode: "0400", uid: 5, gid: 6}
 - {source: y, target: /etc/y, file: profile.json}
 secrets:
 - {source: key, content: "k"}
@@ -76,6 +76,8 @@ ports: [80, "8080-8081:80-81/udp", "127.0.0.1:5:6", "[::1]::7", {target: 9, publ
 ---
 ports: [80]
 namespaces: {pid: host}
+---
+aliases: [db, store]
 ---
 namespaces: []
 ---

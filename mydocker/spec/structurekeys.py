@@ -1,0 +1,15 @@
+"""The keys at the top of a container-structure-test file, by which one is known."""
+
+from __future__ import annotations
+
+MARK = "schemaVersion"
+STRUCTURE_KEYS = (
+    MARK,
+    "globalEnvVars",
+    "commandTests",
+    "fileExistenceTests",
+    "fileContentTests",
+    "metadataTest",
+    "licenseTests",
+    "containerRunOptions",
+)
