@@ -46,13 +46,13 @@ class Case(Record):
 
     @property
     def address(self) -> Address:
-        """Where it stands: what no other case of a batch has."""
+        """Where it stands."""
         return Address(file=self.path, line=self.line, variables=tuple(self.spec.matrix.items()))
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its address, to look it up by."""
-        return f"{self.file}:{self.line}", self.address.brackets
+        """Its address, and its name, to look it up by: several may stand in one line."""
+        return f"{self.file}:{self.line}", f"{self.address.brackets} {self.spec.name or ''}"
 
     @property
     def lasting_key(self) -> tuple[str, str, str, str]:

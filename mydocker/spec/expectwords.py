@@ -34,7 +34,11 @@ EXPECT: Table = _table(
     ("timed_out", "boolean", "Whether its `timeout` ended it; false unless said"),
     ("oom_killed", "boolean", "Whether the kernel killed it for its memory"),
     ("duration", "duration", "How long it ran"),
-    ("max_memory", "size", "The most memory that one of its processes had"),
+    (
+        "max_memory",
+        "size",
+        "The most memory it used: with `mem_limit` the whole container, page cache included; else its largest process",
+    ),
     ("stdout", "text", 'What it wrote; a text is all of it, a last line end aside, and `""` nothing'),
     ("stderr", "text", "The same of standard error"),
     ("files", "files", "What files there are, in the container as it was at its end"),
