@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 
-from mydocker.errors import spelled
+from mydocker.errors import inert, spelled
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def clean(text: str) -> str:
 
 
 def lines_spelled(text: str) -> str:
-    """TEXT with control characters, and those that turn text round, spelled out; its lines stay lines, and tabs become
-    blanks."""
-    lines = clean(text).replace("\r\n", "\n").split("\n")
-    return "\n".join(spelled(line.replace("\t", "    ")) for line in lines)
+    """TEXT with control characters, and those that change the direction of writing, spelled out; its lines stay lines,
+    and tabs stay tabs."""
+    lines = clean(text).split("\n")
+    return "\n".join("\t".join(spelled(part) for part in line.split("\t")) for line in lines)
 
 
 def json_text(data: Any, *, indent: int | None = None) -> str:
@@ -62,7 +62,7 @@ def html_text(text: str) -> str:
     """TEXT for an element or an attribute of HTML; its lines stay lines."""
     from html import escape
 
-    return escape(lines_spelled(text))
+    return escape(lines_spelled(text).replace("\t", "    "))
 
 
 def markdown_text(text: str) -> str:
@@ -72,15 +72,9 @@ def markdown_text(text: str) -> str:
 
 
 def markdown_block(text: str, *, language: str = "") -> str:
-    """TEXT as a code block of Markdown, in a fence that is longer than any in it."""
-    shown = markup_free(lines_spelled(text))
+    """TEXT as a code block of Markdown, in a fence that is longer than any in it. There are no escapes in there, so a
+    command to a CI service's runner is broken visibly."""
+    shown = "\n".join(inert(line) for line in lines_spelled(text).split("\n"))
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{shown}\n{fence}"
-
-
-def markup_free(text: str) -> str:
-    """TEXT in which no line is a command: broken visibly, as errors.printable does."""
-    from mydocker.errors import inert
-
-    return "\n".join(inert(line) for line in text.split("\n"))

@@ -46,13 +46,25 @@ class Limits(Record):
 class Batch:
     """The cases that wait, those that run, and why no more are begun, if so."""
 
-    def __init__(self, cases: Sequence[Case], *, limits: Limits, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        *,
+        limits: Limits,
+        environ: Mapping[str, str],
+        follow: Callable[[int, int, list[str], list[str]], None] | None = None,
+    ) -> None:
+        """FOLLOW is called with how many are done, how many there are, the titles of those that run, and what is
+        pulled for them."""
         self.schedule = Schedule(cases)
+        self.total, self.follow = len(cases), follow
         self.limits = limits
         self.places = max(1, min(limits.jobs, _room() - self.schedule.services))  # which come on top
-        self.crew = Crew({case.number: case.spec for case in cases}, environ=environ, keep=limits.keep)
+        specs = {case.number: case.spec for case in cases}
+        self.crew = Crew(specs, environ=environ, keep=limits.keep, follow=follow is not None)
         self.running: dict[int, Underway] = {}  # by pidfd
         self.spans: dict[int, list[Span]] = {}  # by the number of the case
+        self.earlier: dict[int, list[Result]] = {}  # the same
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
         self.ready: deque[Result] = deque()
@@ -69,6 +81,7 @@ class Batch:
                 while self.schedule.waiting or self.running:
                     self._begin_more()
                     self._release()
+                    self._report_progress()
                     if self.running:
                         self._turn()
                     while self.ready:
@@ -81,13 +94,22 @@ class Batch:
     def _begin_more(self) -> None:
         while self.schedule.waiting and self.stopped:
             _, (case, attempt) = self.schedule.waiting.popitem(last=False)
-            verdict, reason = ERROR if self.ending else SKIPPED, f"not run: {self.stopped}"
-            self._conclude(Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1))
+            verdict = ERROR if self.ending and attempt > 1 else SKIPPED  # it has run, and not passed
+            reason = f"not run{' again' * (attempt > 1)}: {self.stopped}"
+            result = Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1, unbegun=attempt == 1)
+            self._conclude(result.replace(earlier=self._earlier(case)))
         self.schedule.seen = {run.case.key: run.seen for run in self.running.values()}
         for result in self.schedule.hopeless():
             self._conclude(result)
         for case, attempt in self.schedule.take(places=self.places - self._taken()):
             self._begin(case, attempt)
+
+    def _report_progress(self) -> None:
+        if self.follow:
+            runs = [*self.running.values()]
+            pulled = dict.fromkeys(run.pulling for run in runs if run.pulling)
+            done = self.total - len(self.schedule.waiting) - len(runs)
+            self.follow(done, self.total, [run.case.title for run in runs], [*pulled])
 
     def _taken(self) -> int:
         """How many places are taken. A container that has ended is cleared away while the next begins, one at a time,
@@ -183,9 +205,14 @@ class Batch:
         spans = self.spans.setdefault(run.case.number, [])
         spans.append(Span(slot=run.slot, began=run.began - self.began, seconds=finding.seconds))
         if result.verdict in (FAILED, ERROR) and self._has_tries_left(run):
+            self.earlier.setdefault(run.case.number, []).append(result)
             self.schedule.take_back(run.case, run.attempt + 1)
             return
-        self._conclude(result.replace(spans=tuple(spans)))
+        self._conclude(result.replace(spans=tuple(spans), earlier=self._earlier(run.case)))
+
+    def _earlier(self, case: Case) -> tuple[Result, ...]:
+        """The attempts that did not pass, and were followed by another."""
+        return tuple(self.earlier.pop(case.number, ()))
 
     def _take_signal(self, signals: Signals) -> None:
         if signals.take() in STOPPING:
@@ -207,8 +234,9 @@ def _room() -> int:
 
 
 def exit_code(results: Sequence[Result], *, interrupted: bool) -> int:
-    """0 all passed (or were skipped), 1 some failed, 3 some could not be judged, 130 interrupted."""
+    """0 all passed (or were skipped), 1 some failed, 3 some could not be judged or had no turn, 130 interrupted."""
     verdicts = {result.verdict for result in results}
     if interrupted:
         return 130
-    return 1 if FAILED in verdicts else 3 if ERROR in verdicts else 0
+    unjudged = ERROR in verdicts or any(result.unbegun for result in results)
+    return 1 if FAILED in verdicts else 3 if unjudged else 0

@@ -100,12 +100,21 @@ class Finding(Record):
 
 
 class Failure(Record):
-    """An expectation that did not hold: `place` is file:line:column, `actual` the lines that decide."""
+    """An expectation that did not hold: `place` is file:line:column, `actual` the lines that decide, `difference`
+    where a whole text differs from the expected one (textdiff.py)."""
 
     place: str
     about: str
     expected: str
     actual: str
+    difference: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What was expected and what came, on lines of their own."""
+        if self.difference:
+            return f"- expected\n+ actual\n{self.difference}"
+        return f"expected: {self.expected}\nactual:   {self.actual}"
 
 
 class Span(Record):
@@ -117,7 +126,10 @@ class Span(Record):
 
 
 class Result(Record):
-    """The verdict. `reason` says why there is none better: of an error, of a skipped case."""
+    """The verdict. `reason` says why there is none better: of an error, of a skipped case.
+
+    `unbegun`: the batch ended before its turn. `earlier`: the results of the attempts before the last.
+    """
 
     case: Case
     verdict: str
@@ -126,11 +138,23 @@ class Result(Record):
     finding: Finding = Finding()
     attempts: int = 1
     spans: tuple[Span, ...] = ()  # of all attempts
+    earlier: tuple[Result, ...] = ()
+    unbegun: bool = False
 
     @property
     def began(self) -> float:
         """When the last attempt did, in seconds since the batch began."""
         return self.spans[-1].began if self.spans else 0.0
+
+    @property
+    def in_short(self) -> str:
+        """Why it did not pass, in one line."""
+        if self.failures:
+            first = self.failures[0]
+            more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
+            came = "see the difference" if first.difference else f"found {first.actual.partition(chr(10))[0]}"
+            return f"{first.about}: expected {first.expected}, {came}{more}"
+        return self.reason.partition("\n")[0] or self.verdict
 
 
 def path_of(shown: str) -> str:
