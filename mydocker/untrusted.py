@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 _LINE_COMMAND = re.compile(r"^(\s*):(?=:.*::)", re.MULTILINE)
 _INLINE_COMMAND = re.compile(r"##(?=\w*\[)")
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # but those of surrogateescape
 _UNPRINTED = re.compile(r"[^\n\x20-\x7e]")
 
 
 def clean(text: str) -> str:
-    """TEXT with what could not be decoded as U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """TEXT with what could not be decoded as U+FFFD; so are the halves of a pair that JSON can have alone."""
+    return _HALVES.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def lines_spelled(text: str) -> str:

@@ -130,7 +130,8 @@ def _failure(failure: Failure) -> str:
 
 def _difference_line(line: str) -> str:
     tag = {"-": "b", "+": "i"}.get(line[:1], "span")
-    return f"<{tag}>{line[:1]} {html_text(line[1:])}</{tag}>"
+    blank = "" if line.startswith(("@", "\\")) else " "
+    return f"<{tag}>{line[:1]}{blank}{html_text(line[1:])}</{tag}>"
 
 
 def _row(result: Result) -> str:

@@ -76,7 +76,7 @@ def _case(result: Result) -> Iterator[str]:
         if text and name not in {failure.about for failure in result.failures}:
             yield f"<details><summary>{name}</summary>\n"
             yield markdown_block(_end(text))
-            yield "</details>"
+            yield "</details>\n"  # a block of HTML ends at an empty line only
     yield markdown_block(result.case.again, language="sh")
     yield ""
 

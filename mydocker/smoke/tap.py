@@ -41,8 +41,9 @@ def _diagnostics(result: Result) -> Iterator[str]:
 
 
 def _escaped(title: str) -> str:
-    """A `#` would begin a directive; a title that begins with a digit is kept apart by the dash."""
-    return _line(title).replace("\\", "\\\\").replace("#", "\\#")
+    """TITLE without a `#`, which begins a directive, so it is spelled out: version 14 has `\\#` for it, which parsers
+    of version 13 do not know. A title that begins with a digit is kept apart by the dash."""
+    return _line(title).replace("#", "\\x23").replace("\\", "\\\\")
 
 
 def _line(text: str) -> str:

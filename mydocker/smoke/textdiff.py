@@ -38,7 +38,7 @@ def difference(matcher: Matcher, value: Any) -> str:
     if matcher.op != "text" or not want or not value or (_is_short(want) and _is_short(value)):
         return ""
     if not want.endswith("\n"):  # a last line end may come besides (matching.py)
-        value = value.removesuffix("\n")
+        want, value = f"{want}\n", value.removesuffix("\n") + "\n"
     return "\n".join(_bounded([*_hunks(_lines(want), _lines(value))]))
 
 

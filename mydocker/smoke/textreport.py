@@ -57,7 +57,8 @@ def _failure(failure: Failure) -> Iterator[Line]:
         yield "-", "      - expected"
         yield "+", "      + actual"
         for line in failure.difference.split("\n"):
-            yield line[:1].strip("\\ "), f"      {printable(line[:1])} {printable(line[1:])}".rstrip()
+            blank = "" if line.startswith(("@", "\\")) else " "
+            yield line[:1].strip("\\ "), f"      {line[:1]}{blank}{printable(line[1:])}".rstrip()
         return
     yield from _block("expected:", failure.expected)
     yield from _block("actual:", failure.actual)
