@@ -48,7 +48,7 @@ class SmokeFile(pytest.File):
             file = shown if os.path.exists(shown) else str(self.path)
             cases = collect([file], environ=os.environ, profiles=active_profiles([], os.environ))
         except mydocker.MydockerError as error:
-            raise self.CollectError(str(error)) from None
+            raise self.CollectError(_harmless(str(error))) from None
         for case in cases:
             named = case.spec.name or case.spec.matrix
             name = printable(case.title) if named else f"line {case.line}"
@@ -98,7 +98,7 @@ class SmokeItem(pytest.Item):
             lines = [*lines_of(error.result)][1:]
             return textwrap.dedent("\n".join(lines))
         if isinstance(error, mydocker.MydockerError):
-            return str(error)
+            return _harmless(str(error))
         return str(super().repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[pathlib.Path, int, str]:

@@ -280,3 +280,23 @@ def test_a_large_summary_is_cut() -> None:
     text = markdown([_result(f"n{n}", n, "failed", failures=(failure,)) for n in range(1000)], seconds=1)
     assert len(text.encode()) < LIMIT + 1000 < 1 << 20
     assert re.search(r"\n\d+ more are not shown: the summary would be too long\.\n$", text)
+
+
+@root
+def test_the_variables_that_a_case_used_are_named_beside_the_command(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """By name only, and only those of the environment: a value may be a secret."""
+    (tmp_path / ".env").write_text("BESIDE=1\n")
+    words = "$USED ${ALSO:-x} ${UNSET:-y} $$ESCAPED $$(true) $BESIDE $V"
+    text = f"name: one\nimage: alpine\nmatrix: {{V: [1]}}\ncommand: [sh, -c, 'exit 1', '{words}']\n"
+    (tmp_path / "x.smoke.yaml").write_text(f"{text}---\n{SIMPLE.format('two', 'exit 1 $OTHER')}")
+    environment = dict.fromkeys(("USED", "ALSO", "ESCAPED", "V", "OTHER"), "very-secret")
+    done = alpine("test", "--report=json=json", "x.smoke.yaml", cwd=tmp_path, env=environment)
+    lines = done.stdout.decode().split("\n")
+    commands = [number for number, line in enumerate(lines) if line.startswith("    again:    mydocker test ")]
+    assert [lines[number + 1].strip() for number in commands] == [
+        "with USED, ALSO in the environment",
+        "with OTHER in the environment",
+    ]
+    assert b"very-secret" not in done.stdout
+    cases = json.loads((tmp_path / "json").read_text())["cases"]
+    assert [case["variables"] for case in cases] == [["USED", "ALSO"], ["OTHER"]]

@@ -18,7 +18,7 @@ from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
 from mydocker.smoke.case import ERROR, FAILED, Case, Result
-from mydocker.smoke.collect import collect
+from mydocker.smoke.collect import collect, with_variables
 from mydocker.smoke.report import FORMATS, Report, Reports, parse_target
 from mydocker.smoke.schedule import with_needed
 from mydocker.smoke.select import Memory, by_name, by_tags
@@ -145,7 +145,7 @@ def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
         cases = by_tags(cases, options.tags)
     if options.last_failed:
         cases = memory.select(cases)
-    return _supplied(with_needed(cases), options)
+    return with_variables(_supplied(with_needed(cases), options), os.environ)
 
 
 def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:

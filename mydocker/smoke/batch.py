@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = "interrupted"
 DESCRIPTORS = 8  # of ours for a container, at most
+KEPT_EARLIER = 1 << 16  # characters of an output of an attempt that is followed by another
 KEPT_BACK = 32  # descriptors for all else
 
 
@@ -205,7 +206,7 @@ class Batch:
         spans = self.spans.setdefault(run.case.number, [])
         spans.append(Span(slot=run.slot, began=run.began - self.began, seconds=finding.seconds))
         if result.verdict in (FAILED, ERROR) and self._has_tries_left(run):
-            self.earlier.setdefault(run.case.number, []).append(result)
+            self.earlier.setdefault(run.case.number, []).append(_shortened(result))
             self.schedule.take_back(run.case, run.attempt + 1)
             return
         self._conclude(result.replace(spans=tuple(spans), earlier=self._earlier(run.case)))
@@ -226,6 +227,13 @@ class Batch:
         """The second time, the container is killed; a worker that has none yet ends the first time."""
         for run in self.running.values():
             send(run.worker.pidfd, signal.SIGINT)
+
+
+def _shortened(result: Result) -> Result:
+    """RESULT of an attempt that is followed by another, with the ends of its outputs."""
+    finding = result.finding
+    ends = {name: getattr(finding, name)[-KEPT_EARLIER:] for name in ("stdout", "stderr")}
+    return result.replace(finding=finding.replace(**ends, facts={}))
 
 
 def _room() -> int:

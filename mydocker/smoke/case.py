@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+_SHORT = 200  # characters of what was expected, where a line is to say it
 PASSED, FAILED, ERROR, SKIPPED = VERDICTS = ("passed", "failed", "error", "skipped")
 
 
@@ -37,6 +38,7 @@ class Case(Record):
     options: tuple[str, ...] = ()  # with which it was chosen
     needs: tuple[Need, ...] = ()
     partner: Case | None = None  # the first that needs this one while it runs
+    variables: tuple[str, ...] = ()  # names of those of the environment that its spec uses
     ordinal: int = 0  # which it is of those in its file that have its name, or have none
 
     @property
@@ -153,7 +155,8 @@ class Result(Record):
             first = self.failures[0]
             more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
             came = "see the difference" if first.difference else f"found {first.actual.partition(chr(10))[0]}"
-            return f"{first.about}: expected {first.expected}, {came}{more}"
+            wanted = first.expected if len(first.expected) <= _SHORT else f"{first.expected[:_SHORT]}…"
+            return f"{first.about}: expected {wanted}, {came}{more}"
         return self.reason.partition("\n")[0] or self.verdict
 
 

@@ -31,6 +31,7 @@ def as_data(result: Result) -> dict[str, Any]:
         "stdout": clean(finding.stdout),
         "stderr": clean(finding.stderr),
         "again": clean(case.again),
+        "variables": [*case.variables],
         "kept": finding.kept or None,
     }
 

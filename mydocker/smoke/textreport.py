@@ -49,6 +49,8 @@ def _lines(result: Result) -> Iterator[Line]:
         if result.finding.not_kept:
             yield "", f"    not kept: {printable(result.finding.not_kept)}"
         yield "faint", f"    again:    {printable(result.case.again)}"
+        if result.case.variables:
+            yield "faint", f"              with {', '.join(result.case.variables)} in the environment"
 
 
 def _failure(failure: Failure) -> Iterator[Line]:
