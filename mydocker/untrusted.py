@@ -3,8 +3,8 @@
 One text has many readers. A terminal obeys control characters (`spelled`). The runner of a CI service obeys lines of a
 job's output: `::command::` of GitHub, Gitea and Forgejo, `##[command]` of GitHub and Azure Pipelines, `##vso[` of Azure
 Pipelines, `##teamcity[` of TeamCity; GitLab's sections take control characters. They are broken by errors.printable in
-plain text, and in JSON and markup by an escape that the reader of the format undoes (`json_text`, `markup`). A browser
-and a Markdown reader obey markup (`html_text`, `markdown_text`).
+plain text, and in JSON and markup by an escape that the reader of the format undoes (json_text.dump, `markup`). A
+browser and a Markdown reader obey markup (`html_text`, `markdown_text`).
 
 Whole lines are treated, after they have been put together: what is harmless in parts can be a command as a whole.
 """
@@ -15,10 +15,6 @@ import json
 import re
 
 from mydocker.errors import inert, spelled
-from mydocker.record import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from typing import Any
 
 _LINE_COMMAND = re.compile(r"^(\s*):(?=:.*::)", re.MULTILINE)
 _INLINE_COMMAND = re.compile(r"##(?=\w*\[)")
@@ -36,12 +32,6 @@ def lines_spelled(text: str) -> str:
     and tabs stay tabs."""
     lines = clean(text).split("\n")
     return "\n".join("\t".join(spelled(part) for part in line.split("\t")) for line in lines)
-
-
-def json_text(data: Any, *, indent: int | None = None) -> str:
-    """DATA as JSON, in ASCII without DEL. No line of it begins with a colon, and two hashes are an escape."""
-    text = json.dumps(data, indent=indent)
-    return text.replace("##", "\\u0023\\u0023").replace("\x7f", "\\u007f")
 
 
 def quoted(text: str) -> str:

@@ -20,13 +20,14 @@ from lab.command import Command
 
 from mydocker.cli import table
 from mydocker.errors import printable
+from mydocker.json_text import dump
 from mydocker.runtime.outcome import Outcome
 from mydocker.smoke.case import Case, Failure, Finding, Result, Span
 from mydocker.smoke.data import as_data
 from mydocker.smoke.report import WHOLE
 from mydocker.smoke.textreport import lines_of
 from mydocker.spec.container import ContainerSpec
-from mydocker.untrusted import clean, json_text
+from mydocker.untrusted import clean
 
 # what a line of a container's, a name or a message may be
 COMMANDS = [
@@ -113,7 +114,7 @@ def test_what_programs_read_is_what_was_said(text: str) -> None:
     """JSON's escapes are undone by its readers; in XML, only control characters are not what they were."""
     [case, *_] = json.loads(WHOLE["json"](_results(text), seconds=1))["cases"]
     assert (case["stdout"], case["failures"][0]["actual"]) == (clean(text), clean(text))
-    assert json.loads(json_text(as_data(_results(text)[0]))) == case
+    assert json.loads(dump(as_data(_results(text)[0]))) == case
     top = ElementTree.fromstring(WHOLE["junit"](_results(text), seconds=1))
     if text.isprintable():
         assert {element.text for element in top.iter("system-out")} == {text}

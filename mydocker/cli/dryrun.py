@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from mydocker import kernel
+from mydocker.json_text import dump
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.spec.capability import names
-from mydocker.untrusted import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ _ATTRIBUTES = {
 
 def show(plan: LaunchPlan) -> None:
     """Print PLAN on stdout."""
-    print(json_text({_KEYS.get(name, name): _field(name, value) for name, value in plan.as_dict().items()}, indent=2))
+    print(dump({_KEYS.get(name, name): _field(name, value) for name, value in plan.as_dict().items()}, indent=2))
 
 
 def _field(name: str, value: Any) -> Any:

@@ -34,6 +34,7 @@ FLAGS = {
     kernel.ATTR_NOEXEC: "noexec",
 }
 
+SECRETS = "/run/secrets/"
 FUNCTIONS = {  # in order: each calls only those above it
     "at": """\
 # $t is where path $1 of the container stands; a link of the image that leads out of it is refused
@@ -205,10 +206,19 @@ def _fill(step: Fill, word: Word) -> list[str]:
     return [f'at {word(step.target)}; [ ! -d "$t" ] || [ -n "$(ls -A {volume})" ] || cp -a "$t"/. {volume}/']
 
 
+def secret_name(step: GivenFile) -> str:
+    """The shell variable that has to hold the content of a secret, which no script prints; "" for what is no secret."""
+    if not step.target.startswith(SECRETS):
+        return ""
+    return "secret_" + re.sub("[^A-Za-z0-9]", "_", step.target.removeprefix(SECRETS))
+
+
 def _given(step: GivenFile, word: Word) -> list[str]:
     place, path = word(step.place), word(f"{step.place}/file")
+    name = secret_name(step)
+    content = f'"${name}"' if name else shlex.quote(step.content)
     return [
-        f"mkdir {place}; mount -t tmpfs -o mode=755,nodev none {place}; printf %s {shlex.quote(step.content)} > {path}",
+        f"mkdir {place}; mount -t tmpfs -o mode=755,nodev none {place}; printf %s {content} > {path}",
         f"chown {step.uid}:{step.gid} {path}; chmod {step.mode:04o} {path}",
         f"bind {path} {word(step.target)} {options(GIVEN)}",
     ]
