@@ -219,3 +219,16 @@ def test_a_job_s_log(alpine: Command, tmp_path: pathlib.Path, format: str) -> No
     assert [*runner_commands(_own(format, (done.stdout + done.stderr).decode()))] == []
     listed = alpine("test", "--list", file, cwd=tmp_path)
     assert listed.stdout.count(b"\n") == 2 and [*runner_commands(listed.stdout.decode())] == []
+
+
+@pytest.mark.root
+def test_a_recorded_spec_on_a_job_s_log(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """Read again, it means the same."""
+    script = 'echo "::error::x"; echo "##[group]y \\$HOME"'
+    shown = alpine("record", "alpine", "sh", "-c", script)
+    assert shown.code == 0 and [*runner_commands(shown.stdout.decode())] == []
+    alpine("record", "-o", f"{tmp_path}/x.yaml", "alpine", "sh", "-c", script)
+    assert "  ::error::x\n" in (tmp_path / "x.yaml").read_text()
+    normal = [alpine("config", "-", input=text).stdout for text in (shown.stdout, (tmp_path / "x.yaml").read_bytes())]
+    assert normal[0] == normal[1] != b""
+    assert alpine("test", "-", input=shown.stdout).code == 0
