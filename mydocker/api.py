@@ -381,8 +381,8 @@ def _command(words: tuple[Word | Sequence[Word], ...]) -> list[str]:
 
 
 def _case_result(result: Result) -> CaseResult:
-    from mydocker.smoke.data import clean
     from mydocker.smoke.textreport import lines_of
+    from mydocker.untrusted import clean
 
     return CaseResult(
         name=result.case.title,

@@ -1,4 +1,8 @@
-"""JSON that any reader takes: what is not UTF-8 in a name or an output is spelled out."""
+"""JSON that any reader takes: what is not UTF-8 in a name or an output is spelled out.
+
+It is ASCII without DEL, and has two hashes as an escape: it commands neither a terminal nor the runner of a CI job, see
+untrusted.py.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ def dump(value: object, *, indent: int | None = None) -> str:
     Python has a byte that is not UTF-8 as a lone surrogate (PEP 383), which RFC 8259 leaves to chance: here it is the
     text `\\xff`.
     """
-    return json.dumps(_readable(value), indent=indent)
+    text = json.dumps(_readable(value), indent=indent)
+    return text.replace("##", "\\u0023\\u0023").replace("\x7f", "\\u007f")
 
 
 def _readable(value: object) -> object:

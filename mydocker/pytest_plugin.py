@@ -49,7 +49,7 @@ class SmokeFile(pytest.File):
             file = shown if os.path.exists(shown) else str(self.path)
             cases = collect([file], environ=os.environ, profiles=active_profiles([], os.environ))
         except mydocker.MydockerError as error:
-            raise self.CollectError(str(error)) from None
+            raise self.CollectError(_harmless(str(error))) from None
         for case in cases:
             named = case.spec.name or case.spec.matrix
             name = printable(case.title) if named else f"line {case.line}"
@@ -99,7 +99,7 @@ class SmokeItem(pytest.Item):
             lines = [*lines_of(error.result)][1:]
             return textwrap.dedent("\n".join(lines))
         if isinstance(error, mydocker.MydockerError):
-            return str(error)
+            return _harmless(str(error))
         return str(super().repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[pathlib.Path, int, str]:
@@ -112,6 +112,14 @@ class NotPassed(Exception):
     def __init__(self, result: Result) -> None:
         super().__init__(result.verdict)
         self.result = result
+
+
+def _harmless(text: str) -> str:
+    """TEXT of a container for the report: the runner of a CI job reads it, too."""
+    from mydocker.errors import inert
+    from mydocker.untrusted import lines_spelled
+
+    return "\n".join(inert(line) for line in lines_spelled(text.replace("\r\n", "\n")).split("\n"))
 
 
 @pytest.fixture
@@ -128,7 +136,7 @@ def container(request: pytest.FixtureRequest) -> Iterator[Callable[..., mydocker
         name = image.origin if isinstance(image, mydocker.ContainerSpec) else shlex.join(map(str, shown))
         for stream in ("stdout", "stderr"):
             if text := getattr(outcome, stream):
-                request.node.add_report_section("call", f"{stream} of {name}", text)
+                request.node.add_report_section("call", f"{stream} of {name}", _harmless(text))
         return outcome
 
     yield run

@@ -64,7 +64,8 @@ def test_a_mount_is_said_as_it_was_given(capsys: pytest.CaptureFixture[str], opt
     """Each of these is the one notation for what it says, and Docker's own."""
     assert main(["explain", "run", *option.split(), "alpine"]) == 0
     line, *notes = capsys.readouterr().out.splitlines()
-    assert (shlex.split(line)[5:-1], notes) == (option.split(), [])
+    assert shlex.split(line)[5:-1] == option.split()
+    assert [note for note in notes if " or later" not in note] == []
 
 
 def _variants(kind: type[Mount], given: dict[str, object]) -> list[Mount]:

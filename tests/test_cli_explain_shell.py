@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import subprocess
@@ -132,3 +133,51 @@ def test_one_container_only(alpine: Command, tmp_path: pathlib.Path) -> None:
     file.write_text("image: alpine\n---\nimage: alpine\n")
     done = alpine("explain", str(file), "--shell")
     assert done.code != 0 and b"--shell explains one container" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b", "tab\tx", "line\nend", "end\n", " blanks ", "back\\040slash", "%s%b", "q'\"q", "$(id)`id`", "a,b", "-o",
+     "\xa0\u65e5"],
+)  # fmt: skip
+def test_a_name_with_special_letters(alpine: Command, tmp_path: pathlib.Path, name: str) -> None:
+    """As targets, and as a source; mountinfo(5) and findmnt(8) write some of them as escapes."""
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir" / "file").write_text("content")
+    source = tmp_path / f"{name}!"
+    source.mkdir()
+    (source / "file").write_text("more")
+    bind = {"type": "bind", "source": f"{tmp_path}/dir", "read_only": True}
+    volumes = [
+        {**bind, "target": f"/m/bind/{name}"},
+        {**bind, "source": f"{tmp_path}/dir/file", "target": f"/m/file/{name}"},
+        {"type": "tmpfs", "target": f"/m/tmpfs/{name}"},
+        {"type": "volume", "source": "named", "target": f"/m/volume/{name}", "read_only": True},
+        f"{tmp_path}/dir:/m/overlay/{name}:O",
+        f"{source}:/m/source:O",
+    ]
+    look = "ls -1Rb /m; find /m -type f -exec cat {} +; grep ' /m/' /proc/self/mountinfo | cut -d' ' -f5,6"
+    spec = {"image": "alpine", "volumes": volumes, "command": ["sh", "-c", look]}
+    file = tmp_path / "spec.yaml"
+    file.write_text(json.dumps(spec).replace("$(", "$$("))
+    explained = alpine("explain", "--shell", str(file))
+    assert (explained.code, explained.stderr) == (0, b"")
+    done = subprocess.run(["sh", "-c", explained.stdout.decode()], capture_output=True, timeout=60)
+    ours = alpine("up", str(file))
+    assert (Result(done.stdout, done.stderr, done.returncode), ours.code) == (ours, 0)
+    assert ours.stdout.count(b"content") == 3
+
+
+def test_a_secret_is_not_in_the_script(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """Whoever runs it says what it is."""
+    spec = "image: alpine\ncommand: [cat, /c, /run/secrets/my-token]\nconfigs: [{target: /c, content: 'config,'}]\n"
+    (tmp_path / "spec.yaml").write_text(spec + "secrets: [{source: my-token, environment: TOKEN}]\n")
+    explained = alpine("explain", "--shell", "spec.yaml", cwd=tmp_path, env={"TOKEN": "very-secret"})
+    script = explained.stdout.decode()
+    assert explained.code == 0 and "very-secret" not in script
+    for environment, printed, code in (({"secret_my_token": "it's"}, b"config,it's", 0), ({}, b"", 2)):
+        done = subprocess.run(
+            ["sh", "-c", script], capture_output=True, env={**alpine.environment, **environment}, timeout=60
+        )
+        assert (done.stdout, done.returncode) == (printed, code)
+    assert b"secret_my_token: set it to the content of /run/secrets/my-token" in done.stderr

@@ -123,7 +123,9 @@ def _simple(*scripts: str) -> str:
         (_simple("true"), ("-k", "nonesuch"), [], 5),
         (_simple("true"), ("-k", "not (a"), [], 2),
         (_simple("true", "true", "true"), ("-k", "smoke and not (C or q)"), ["passed a", "passed b"], 0),
-        (_simple("exit 1", "exit 1", "true"), ("--maxfail", "1", "-j", "1"), ["FAILED a", "skipped b", "skipped c"], 1),
+        (_simple("exit 1", "exit 1", "true"), ("--maxfail", "1", "-j", "1"), ["FAILED a"], 1),
+        (_simple("true", "exit 1", "true"), ("-x", "-j", "1"), ["passed a", "FAILED b"], 1),
+        (_simple("true", "exit 1", "true"), ("-q",), ["FAILED b"], 1),
         (_simple("true") + "profiles: [p]\n---\n" + _simple("true"), (), ["passed a"], 0),
         (_simple("true") + "profiles: [p]\n---\n" + _simple("true"), ("--profile", "p"), ["passed a"] * 2, 0),
         (_simple("true") + "skip: not today\n", (), ["skipped a"], 0),
@@ -219,7 +221,7 @@ def test_last_failed_knows_what_failed_from_others_and_from_anywhere(alpine: Com
     nameless = [f"image: alpine\ncommand: [sh, -c, '{script}']\n" for script in ("true", "exit 3", "exit $V")]
     nameless[2] += "matrix: {V: ['0', '4']}\n"
     text = "---\n".join([*same, *nameless])
-    assert _test(alpine, tmp_path, text).stdout.count(b"FAILED") == 4
+    assert [mark.split()[0] for mark in _marks(_test(alpine, tmp_path, text))].count("FAILED") == 4
     (tmp_path / "x.smoke.yaml").write_text(f"# more\n\n{SIMPLE.format('b', 'true')}---\n{text}")
     (tmp_path / "other").mkdir()
     done = alpine("test", "--last-failed", "../x.smoke.yaml", cwd=tmp_path / "other")
@@ -292,7 +294,8 @@ def test_a_pattern_that_is_never_done_holds_up_nobody(alpine: Command, tmp_path:
     texts = [slow.format("a", "true", ""), slow.format("b", "sleep 60", ", within: 50s"), _simple("true")]
     done = _test(alpine, tmp_path, "---\n".join(texts))
     assert (_marks(done), done.stderr, done.code) == (["ERROR a", "ERROR b", "passed a"], b"", 3)
-    assert done.stdout.count(b"stdout: it takes more than 2 s to look for a match of /^(a+)+$/\n") == 2
+    reasons = re.findall(rb"^    x\.smoke\.yaml:[\d:]+ (.*)$", done.stdout, re.MULTILINE)
+    assert reasons == [b"stdout: it takes more than 2 s to look for a match of /^(a+)+$/"] * 2
 
 
 @root
@@ -329,10 +332,12 @@ def test_a_batch_that_is_stopped_still_reports(alpine: Command, tmp_path: pathli
         process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (130 if way == "signal" else 3, b"")
-    assert stdout.count(b"ERROR") == 3 and stdout.count(b"not run: ") == 1
+    assert len(re.findall(rb"^ERROR ", stdout, re.MULTILINE)) == 2
+    assert len(re.findall(rb"^1 not run: .*: d$", stdout, re.MULTILINE)) == stdout.count(b"not run: ") == 1
     assert sleeping(mark) == []
     assert os.listdir(alpine.store / "containers") == []
-    assert junitparser.JUnitXml.fromfile(str(tmp_path / "x.xml")).tests == 4
+    report = junitparser.JUnitXml.fromfile(str(tmp_path / "x.xml"))
+    assert (report.tests, report.errors, report.skipped) == (4, 2, 1)
 
 
 @root
@@ -362,7 +367,7 @@ def test_junit(alpine: Command, tmp_path: pathlib.Path) -> None:
     assert [(case.classname, case.name) for case in cases] == [("x", name) for name in ("a # <b>", "a", "b", "e")]
     kinds = [[type(result).__name__ for result in case.result] for case in cases]
     assert kinds == [["Failure"], [], ["Skipped"], ["Error"]]
-    assert cases[0].system_out == "\ufffd[31mred\ufffd\ufffd <&>]]>\n"
+    assert cases[0].system_out == "\\x1b[31mred\\x00\ufffd <&>]]>\n"
     assert "exit_code: expected 0, found 1" in cases[0].result[0].message
 
 
@@ -391,7 +396,10 @@ def test_json_and_json_lines(alpine: Command, tmp_path: pathlib.Path) -> None:
 
 @root
 def test_github(alpine: Command, tmp_path: pathlib.Path) -> None:
-    lines = _test(alpine, tmp_path, HOSTILE, "--report", "github=-").stdout.decode().splitlines()
+    """Beside what people read, not in its place."""
+    done = _test(alpine, tmp_path, HOSTILE, "--report", "github=-")
+    assert _marks(done) == ["FAILED a # <b>", "passed a", "skipped b", "ERROR e"]
+    lines = [line for line in done.stdout.decode().splitlines() if line.startswith("::")]
     assert lines[0] == "::error file=x.smoke.yaml,line=1,title=a # <b>::exit_code: expected 0, found 1"
     assert lines[1].startswith("::error file=x.smoke.yaml,line=14,title=e::'nonesuch'")
 

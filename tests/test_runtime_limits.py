@@ -112,8 +112,7 @@ def test_limits_seen_inside(alpine: Command, options: tuple[str, ...], script: s
 
 @root
 def test_no_limit_makes_no_cgroup(alpine: Command) -> None:
-    shown = alpine("run", "--dry-run", "alpine", "true").stdout.decode()
-    assert "cgroups: ()" in shown.splitlines()
+    assert json.loads(alpine("run", "--dry-run", "alpine", "true").stdout)["cgroups"] == []
 
 
 @root
@@ -172,9 +171,8 @@ def test_kill_leaves_no_cgroup(alpine: Command) -> None:
 @root
 def test_the_next_run_sweeps_what_a_killed_one_left(alpine: Command) -> None:
     """As after the death of mydocker and of its janitor too: a run directory without a lock that names its cgroups."""
-    plan = alpine("run", "--dry-run", "-m", "64m", "alpine", "true").stdout.decode()
-    [line] = [line for line in plan.splitlines() if line.startswith("cgroups:")]
-    stale = line.split("path='")[1].split("'")[0]
+    plan = json.loads(alpine("run", "--dry-run", "-m", "64m", "alpine", "true").stdout)
+    stale = plan["cgroups"][0]["path"]
     os.mkdir(stale)
     left = alpine.store / "containers" / "0123456789ab"
     left.mkdir()

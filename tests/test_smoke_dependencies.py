@@ -117,7 +117,7 @@ def test_what_cannot_begin_says_why(alpine: Command, tmp_path: pathlib.Path) -> 
         reasons.append(f"not run: it needs {name}, {reason}")
     done = _test(alpine, tmp_path, *texts, options=("-j", "4"))
     assert [mark for mark in _marks(done) if " dep" not in mark] == marks
-    said = [line.strip() for line in done.stdout.decode().splitlines() if "not run: it needs" in line]
+    said = [line.strip() for line in done.stdout.decode().splitlines() if line.startswith("    not run: it needs")]
     assert [line[: len(reason)] for line, reason in zip(said, reasons, strict=True)] == reasons
     assert re.search(rb"x\.smoke\.yaml:\d+:\d+: it has no healthcheck, and is waited for to be healthy", done.stdout)
 
@@ -234,6 +234,7 @@ def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number
     process.send_signal(number)
     stdout, _ = process.communicate(timeout=30)
     assert process.returncode == (130 if number == signal.SIGINT else -9)
-    assert stdout.count(b"ERROR") == (4 if number == signal.SIGINT else 0)
+    assert len(re.findall(rb"^ERROR ", stdout, re.MULTILINE)) == (3 if number == signal.SIGINT else 0)
+    assert (b"\n1 not run: interrupted: web\n" in stdout) == (number == signal.SIGINT)
     while os.listdir(alpine.store / "containers"):
         time.sleep(0.01)

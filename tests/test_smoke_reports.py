@@ -20,7 +20,9 @@ HOSTILE = "50%, a: b #1 \\ <&>]]>'\"\r\n\x1b[31m\0\x7f\x9b\u202e\udcff\ufffe\u65
 # `%` and line ends are escaped everywhere, `:` and `,` in properties; what is not printed is shown
 SHOWN = "50%25, a: b #1 \\ <&>]]>'\"\\r%0A\\x1b[31m\\x00\\x7f\\x9b\\u202e\ufffd\\ufffe\u65e5\u672c"
 
-# Of junit-10.xsd, the schema of Jenkins' xUnit plugin: (attributes that must be, that may be, elements inside)
+# Of junit-10.xsd, the schema of Jenkins' xUnit plugin: (attributes that must be, that may be, elements inside). The
+# `file` and `line` of a test case are pytest's.
+RERUNS = ("rerunFailure", "rerunError", "flakyFailure", "flakyError")
 TEXTS = ("system-out", "system-err")
 SCHEMA: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "testsuites": ("", "name time tests failures errors", ("testsuite",)),
@@ -29,7 +31,9 @@ SCHEMA: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "group time skipped timestamp hostname id package file log url",
         ("testsuite", "properties", "testcase", *TEXTS),
     ),
-    "testcase": ("name", "time classname group", ("skipped", "error", "failure", *TEXTS)),
+    "testcase": ("name", "time classname group file line", ("skipped", "error", "failure", *RERUNS, *TEXTS)),
+    **dict.fromkeys(RERUNS, ("type", "message", ("stackTrace", *TEXTS))),
+    "stackTrace": ("", "", ()),
     **dict.fromkeys(("skipped", "error", "failure"), ("", "type message", ())),
     **dict.fromkeys(TEXTS, ("", "", ())),
 }

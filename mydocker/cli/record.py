@@ -9,14 +9,15 @@ import shlex
 from mydocker import errors
 from mydocker.cli.output import say
 from mydocker.cli.run import working_directory
-from mydocker.errors import HostError, MydockerError, UsageError, printable
+from mydocker.errors import HostError, MydockerError, UsageError, inert, printable
+from mydocker.json_text import dump
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits
 from mydocker.smoke.case import Case
 from mydocker.smoke.recorded import questions, recorded
 from mydocker.spec.argv import RunRequest, parse_run
-from mydocker.spec.document import write_documents
+from mydocker.spec.document import escape, write_documents
 from mydocker.spec.normal import normal_form
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def record_command(argv: list[str]) -> int:
         if finding is None:
             return INTERRUPTED_STATUS
         findings.append(finding)
-    text = _text(spec, argv, *recorded(findings))
+    text = _text(spec, argv, *recorded(findings), shown=output == "-")
     if output == "-":
         print(text, end="")
     else:
@@ -99,7 +100,9 @@ def _run(spec: ContainerSpec, before: list[Finding]) -> Finding | None:
     return finding
 
 
-def _text(spec: ContainerSpec, argv: list[str], expect: dict[str, Any], remarks: list[str]) -> str:
+def _text(spec: ContainerSpec, argv: list[str], expect: dict[str, Any], remarks: list[str], *, shown: bool) -> str:
+    """The spec file. One that is SHOWN is JSON, which is YAML with escapes, if a line of it would command the runner
+    of a CI job."""
     document = {**normal_form(spec), "expect": expect}
     head = [f"recorded by: mydocker record {shlex.join(argv)}"]
     if remarks:
@@ -112,7 +115,10 @@ def _text(spec: ContainerSpec, argv: list[str], expect: dict[str, Any], remarks:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise UsageError("a value is not UTF-8, so no file can hold it") from None
-    return comments + write_documents([document])
+    text = write_documents([document])
+    if shown and any(inert(line) != line for line in text.split("\n")):
+        text = f"{dump(escape(document), indent=2)}\n"
+    return comments + text
 
 
 def _write(path: str, text: str) -> None:

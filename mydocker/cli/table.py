@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mydocker.errors import printable
+from mydocker.errors import inert, printable
 from mydocker.json_text import dump
 
 
@@ -19,9 +19,9 @@ def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines = [list(headings), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[number]) for line in lines) for number in range(len(headings))]
     for line in lines:
-        print("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        print(inert("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()))
 
 
 def show_json(value: object) -> None:
-    """Print VALUE as JSON, in ASCII: it cannot command a terminal."""
+    """Print VALUE as JSON, in ASCII: it cannot command a terminal, nor the runner of a CI job."""
     print(dump(value, indent=2))

@@ -11,20 +11,21 @@ from contextlib import ExitStack
 from mydocker.cli import onfailure
 from mydocker.cli.output import complain, say
 from mydocker.cli.parser import Parser
+from mydocker.cli.screen import Screen
 from mydocker.cli.supply import add_supply, supplied
-from mydocker.errors import MydockerError, SpecError, UsageError, refused_by_host
+from mydocker.errors import MydockerError, SpecError, UsageError, printable, refused_by_host
 from mydocker.image.lockfile import NAME
 from mydocker.image.store import Store
 from mydocker.number import whole_number
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.batch import INTERRUPTED, Batch, Limits, exit_code
-from mydocker.smoke.case import ERROR, Case, Result
-from mydocker.smoke.collect import collect
+from mydocker.smoke.case import ERROR, FAILED, Case, Result
+from mydocker.smoke.collect import collect, with_variables
 from mydocker.smoke.report import FORMATS, Report, Reports, parse_target
 from mydocker.smoke.schedule import with_needed
 from mydocker.smoke.select import Memory, by_name, by_tags
-from mydocker.smoke.textreport import lines_of, summary
+from mydocker.smoke.textreport import closing_lines, styled_lines
 from mydocker.spec.duration import parse_duration
 from mydocker.spec.profiles import active_profiles
 
@@ -66,6 +67,8 @@ def test_command(argv: list[str]) -> int:
             reports.finish([], seconds=time.monotonic() - began)
             complain(MydockerError("there is nothing to test", hint="a folder's tests are its *.smoke.yaml files"))
             return NO_TESTS
+        if options.list:
+            return _list(cases)
         return _run(cases, limits, reports, memory, options, began=began)
 
 
@@ -86,6 +89,10 @@ def _parser() -> Parser:
     add_supply(parser)
     add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
     add("--maxfail", type=_count, metavar="N", help="begin no more after N have failed")
+    add("-x", dest="maxfail", action="store_const", const=1, help="begin no more after the first has failed")
+    add("-q", "--quiet", action="store_true", help="show only what did not pass, and the summary")
+    add("--list", action="store_true", help="print which cases there are, and run none")
+    add("--durations", type=_count, default=0, metavar="N", help="show the N slowest cases at the end")
     add(
         "--on-failure",
         choices=onfailure.CHOICES,
@@ -151,7 +158,7 @@ def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
         cases = by_tags(cases, options.tags)
     if options.last_failed:
         cases = memory.select(cases)
-    return _supplied(with_needed(cases), options)
+    return with_variables(_supplied(with_needed(cases), options), os.environ)
 
 
 def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
@@ -189,7 +196,8 @@ def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
         made += [path] if is_new else []
         reports.append(Report(format, files.enter_context(file), path=path))
     for report in reports:
-        if stat.S_ISREG(os.fstat(report.file.fileno()).st_mode) and report.path != "-":
+        added_to = report.path == "-" or _is_summary(report.path)
+        if stat.S_ISREG(os.fstat(report.file.fileno()).st_mode) and not added_to:
             report.file.truncate(0)
     return reports
 
@@ -199,23 +207,18 @@ def _opened(path: str) -> IO[str]:
     return open(target, mode, encoding="utf-8", errors="backslashreplace", closefd=path != "-")
 
 
-class _Screen:
-    """Standard output, as people read it, unless a report goes there. Nobody has to read it: the batch goes on."""
+def _is_summary(path: str) -> bool:
+    """Whether PATH is the summary of a step of a GitHub job, to which each of its commands may add."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    return bool(summary) and os.path.realpath(path) == os.path.realpath(summary)
 
-    def __init__(self, *, taken: bool) -> None:
-        self.silent = taken
-        self.trouble = ""
 
-    def show(self, *lines: str) -> None:
-        if self.silent:
-            return
-        try:
-            print(*lines, sep="\n", flush=True)
-        except OSError as error:
-            self.silent = True
-            if not isinstance(error, BrokenPipeError):
-                self.trouble = f"cannot write to standard output: {error.strerror}"
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
+def _list(cases: list[Case]) -> int:
+    """A line for each case: the words that choose it, its name and its tags."""
+    for case in cases:
+        tags = f"  [{', '.join(case.spec.tags)}]" if case.spec.tags else ""
+        print(printable(f"{case.address}  {case.title}{tags}"))
+    return 0
 
 
 def _run(
@@ -228,23 +231,29 @@ def _run(
     began: float,
 ) -> int:
     """BEGAN: when the command did, for the time that a summary gives is all the time that passed."""
-    screen = _Screen(taken=any(report.path == "-" for report in reports.good))
+    screen = Screen(
+        taken=any(report.path == "-" and report.format != "github" for report in reports.good), environ=os.environ
+    )
     if options.shuffle is not None:
         import random
 
         cases = random.Random(options.shuffle).sample(cases, len(cases))
         say(f"mydocker: run in the order of --shuffle={options.shuffle}")
-    batch = Batch(cases, limits=limits, environ=os.environ)
+    batch = Batch(cases, limits=limits, environ=os.environ, follow=screen.follow if screen.live else None)
     results: list[Result] = []
-    for result in _in_order(_told(_all_results(batch, cases), reports)):
-        results.append(result)
-        screen.show(*lines_of(result))
-        if options.on_failure == onfailure.SHELL:
-            onfailure.open_shell(result)
+    try:
+        for result in _in_order(_told(_all_results(batch, cases), reports)):
+            results.append(result)
+            if not options.quiet or result.verdict in (FAILED, ERROR):
+                screen.show(styled_lines(result))
+            if options.on_failure == onfailure.SHELL:
+                onfailure.open_shell(result)
+    finally:
+        screen.erase()
     seconds = time.monotonic() - began
     memory.keep(results)
     reports.finish(results, seconds=seconds)
-    screen.show("", summary(results, seconds=seconds))
+    screen.show(closing_lines(results, seconds=seconds, durations=options.durations))
     troubles = [*reports.troubles, *filter(None, [screen.trouble])]
     for trouble in troubles:
         complain(MydockerError(trouble))

@@ -16,7 +16,8 @@ from mydocker.runtime.process import NETWORK_SETTINGS
 from mydocker.runtime.propagation import Propagating
 from mydocker.runtime.rootfs import BareRoot, LayeredRoot, overlay_options
 from mydocker.runtime.rundir import LOCALHOST
-from mydocker.runtime.shellsteps import Script, functions_of
+from mydocker.runtime.shellsteps import Script, functions_of, secret_name
+from mydocker.runtime.volumes import GivenFile
 from mydocker.spec.capability import mask, names
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
     yield "trap 'exit 130' INT; trap 'exit 143' TERM"
     yield 'mkdir -m 755 "$run/memory" "$run/scratch"'
     yield "export run"
+    for step in plan.operations:
+        if isinstance(step, GivenFile) and (name := secret_name(step)):
+            yield f": ${{{name}?set it to the content of {shlex.quote(step.target)}}}; export {name}"
     for volume in plan.volumes:
         yield f"mkdir -p {shlex.quote(volume)}/data; : >> {shlex.quote(volume)}/lock"
     yield ""

@@ -37,23 +37,33 @@ FLAGS = {
     kernel.ATTR_NOEXEC: "noexec",
 }
 
+SECRETS = "/run/secrets/"
 FUNCTIONS = {  # in order: each calls only those above it
     "at": """\
 # $t is where path $1 of the container stands; a link of the image that leads out of it is refused
 at() {
-    t=$(realpath -m -- "$root/$1")
+    t=$(realpath -m -- "$root/$1"; echo .)  # $(...) drops line ends, which a name may end with
+    t=${t%??}
     case $t/ in "$root"/*) ;; *) echo "$1: a link leads out of the image" >&2; exit 125 ;; esac
 }""",
     "dir": """\
 dir() { at "$1"; mkdir -p -- "$t"; }""",
     "file": """\
-file() { dir "$(dirname -- "$1")"; at "$1"; [ -e "$t" ] || : > "$t"; }""",
+file() { at "$1"; dir_of_file=${t%/*}; mkdir -p -- "$dir_of_file"; [ -e "$t" ] || : > "$t"; }""",
     "restrict": """\
 # add mount options $1 to those that the mount at $t and (with $2) those below it have
 restrict() {
-    mounts=$(findmnt ${2:+-R} -rno TARGET,VFS-OPTIONS -M "$t")
-    printf '%s\\n' "$mounts" | while read -r each has; do
-        mount -o "remount,bind,$has,$1" "$(printf %b "$each")"
+    top=$(findmnt -no ID -M "$t" | tail -n 1)  # the last is that on top of the others
+    mounts=$(awk -v all="${2-}" -v top="$((top))" '  # proc(5), mountinfo: a name has its blanks as \\040
+        { parent[$1] = $2; name[$1] = $5; options[$1] = $6; order[NR] = $1 }
+        END { for (n = 1; n <= NR; n++) {
+            id = order[n]
+            while (all && id in parent && id != top && id != parent[id]) id = parent[id]
+            if (id == top) { gsub(/\\\\/, "\\\\0", name[order[n]]); print options[order[n]], name[order[n]] }
+        } }' /proc/self/mountinfo)
+    printf '%s\\n' "$mounts" | while read -r has each; do
+        each=$(printf %b. "$each")
+        mount -o "remount,bind,$has,$1" "${each%.}"
     done
 }""",
     "bind": """\
@@ -85,7 +95,7 @@ device() {
 # device $1 of the host at $2; of a directory all in it, but what the container has of its own
 devices() {
     find "$1" \\( -type b -o -type c \\) ! -path '/dev/pts/*' ! -path /dev/ptmx ! -path /dev/console |
-    while read -r each; do
+    while IFS= read -r each; do
         file "$2${each#"$1"}"
         if [ "$each" = "$1" ] || [ -f "$t" ]; then mount --bind "$each" "$t"; fi
     done
@@ -96,7 +106,7 @@ overlay() {
     mkdir -p "$3/upper" "$3/work"
     chmod --reference="$1" "$3/upper"; chown --reference="$1" "$3/upper"
     dir "$2"
-    mount -t overlay -o "nodev,lowerdir=$1,upperdir=$3/upper,workdir=$3/work$4" overlay "$t" || $5
+    (cd "$1"; mount -t overlay -o "nodev,lowerdir=.,upperdir=$3/upper,workdir=$3/work$4" overlay "$t") || eval "$5"
 }""",
 }
 
@@ -212,10 +222,19 @@ def _fill(step: Fill, word: Word) -> list[str]:
     return [f'at {word(step.target)}; [ ! -d "$t" ] || [ -n "$(ls -A {volume})" ] || cp -a "$t"/. {volume}/']
 
 
+def secret_name(step: GivenFile) -> str:
+    """The shell variable that has to hold the content of a secret, which no script prints; "" for what is no secret."""
+    if not step.target.startswith(SECRETS):
+        return ""
+    return "secret_" + re.sub("[^A-Za-z0-9]", "_", step.target.removeprefix(SECRETS))
+
+
 def _given(step: GivenFile, word: Word) -> list[str]:
     place, path = word(step.place), word(f"{step.place}/file")
+    name = secret_name(step)
+    content = f'"${name}"' if name else shlex.quote(step.content)
     return [
-        f"mkdir {place}; mount -t tmpfs -o mode=755,nodev none {place}; printf %s {shlex.quote(step.content)} > {path}",
+        f"mkdir {place}; mount -t tmpfs -o mode=755,nodev none {place}; printf %s {content} > {path}",
         f"chown {step.uid}:{step.gid} {path}; chmod {step.mode:04o} {path}",
         f"bind {path} {word(step.target)} {options(GIVEN)}",
     ]

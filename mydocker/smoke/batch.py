@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = "interrupted"
 DESCRIPTORS = 8  # of ours for a container, at most
+KEPT_EARLIER = 1 << 16  # characters of an output of an attempt that is followed by another
 KEPT_BACK = 32  # descriptors for all else
 PROCESSES = 7  # ours for a container, at most (worker, janitor, watcher, its PID 1), and a few for what runs in it
 WAIT, WAITS = 0.05, 20  # seconds, and how often, until the host has room again for what has ended
@@ -50,14 +51,26 @@ class Limits(Record):
 class Batch:
     """The cases that wait, those that run, and why no more are begun, if so."""
 
-    def __init__(self, cases: Sequence[Case], *, limits: Limits, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        *,
+        limits: Limits,
+        environ: Mapping[str, str],
+        follow: Callable[[int, int, list[str], list[str]], None] | None = None,
+    ) -> None:
+        """FOLLOW is called with how many are done, how many there are, the titles of those that run, and what is
+        pulled for them."""
         self.schedule = Schedule(cases)
+        self.total, self.follow = len(cases), follow
         self.limits = limits
         self.places = max(1, min(limits.jobs, _room() - self.schedule.services))  # which come on top
-        self.crew = Crew({case.number: case.spec for case in cases}, environ=environ, keep=limits.keep)
+        specs = {case.number: case.spec for case in cases}
+        self.crew = Crew(specs, environ=environ, keep=limits.keep, follow=follow is not None)
         self.running: dict[int, Underway] = {}  # by pidfd
         self.waits = WAITS  # how often a case may still be put back that cannot begin though nothing else runs
         self.spans: dict[int, list[Span]] = {}  # by the number of the case
+        self.earlier: dict[int, list[Result]] = {}  # the same
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
         self.ready: deque[Result] = deque()
@@ -74,6 +87,7 @@ class Batch:
                 while self.schedule.waiting or self.running:
                     self._begin_more()
                     self._release()
+                    self._report_progress()
                     if self.running:
                         self._turn()
                     while self.ready:
@@ -86,13 +100,22 @@ class Batch:
     def _begin_more(self) -> None:
         while self.schedule.waiting and self.stopped:
             case, attempt = self.schedule.drop()
-            verdict, reason = ERROR if self.ending else SKIPPED, f"not run: {self.stopped}"
-            self._conclude(Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1))
+            verdict = ERROR if self.ending and attempt > 1 else SKIPPED  # it has run, and not passed
+            reason = f"not run{' again' * (attempt > 1)}: {self.stopped}"
+            result = Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1, unbegun=attempt == 1)
+            self._conclude(result.replace(earlier=self._earlier(case)))
         self.schedule.see({run.case.number: run.seen for run in self.running.values()})
         for result in self.schedule.hopeless():
             self._conclude(result)
         for case, attempt in self.schedule.take(places=self.places - self._taken()):
             self._begin(case, attempt)
+
+    def _report_progress(self) -> None:
+        if self.follow:
+            runs = [*self.running.values()]
+            pulled = dict.fromkeys(run.pulling for run in runs if run.pulling)
+            done = self.total - len(self.schedule.waiting) - len(runs)
+            self.follow(done, self.total, [run.case.title for run in runs], [*pulled])
 
     def _taken(self) -> int:
         """How many places are taken. A container that has ended is cleared away while the next begins, one at a time,
@@ -235,13 +258,18 @@ class Batch:
         spans = self.spans.setdefault(run.case.number, [])
         spans.append(Span(slot=run.slot, began=run.began - self.began, seconds=finding.seconds))
         if result.verdict in (FAILED, ERROR) and self._has_tries_left(run):
+            self.earlier.setdefault(run.case.number, []).append(_shortened(result))
             self.schedule.take_back(run.case, run.attempt + 1)
             return
         if result.verdict in (FAILED, ERROR) and run.crowded and not run.asked and not self.stopped:
             self.schedule.take_back(run.case, run.attempt)  # what it wanted to start, it may have had no process for
             return
         self.waits = WAITS
-        self._conclude(result.replace(spans=tuple(spans)))
+        self._conclude(result.replace(spans=tuple(spans), earlier=self._earlier(run.case)))
+
+    def _earlier(self, case: Case) -> tuple[Result, ...]:
+        """The attempts that did not pass, and were followed by another."""
+        return tuple(self.earlier.pop(case.number, ()))
 
     def _take_signal(self, signals: Signals) -> None:
         if signals.take() in STOPPING:
@@ -256,6 +284,13 @@ class Batch:
         for run in self.running.values():
             run.end_within(LAST_RESORT)
             run.insist()
+
+
+def _shortened(result: Result) -> Result:
+    """RESULT of an attempt that is followed by another, with the ends of its outputs."""
+    finding = result.finding
+    ends = {name: getattr(finding, name)[-KEPT_EARLIER:] for name in ("stdout", "stderr")}
+    return result.replace(finding=finding.replace(**ends, facts={}))
 
 
 def _room() -> int:
@@ -279,8 +314,9 @@ def _own_threads() -> int:
 
 
 def exit_code(results: Sequence[Result], *, interrupted: bool) -> int:
-    """0 all passed (or were skipped), 1 some failed, 3 some could not be judged, 130 interrupted."""
+    """0 all passed (or were skipped), 1 some failed, 3 some could not be judged or had no turn, 130 interrupted."""
     verdicts = {result.verdict for result in results}
     if interrupted:
         return 130
-    return 1 if FAILED in verdicts else 3 if ERROR in verdicts else 0
+    unjudged = ERROR in verdicts or any(result.unbegun for result in results)
+    return 1 if FAILED in verdicts else 3 if unjudged else 0

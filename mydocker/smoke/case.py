@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mydocker.spec.dependencies import Link
 
+_SHORT = 200  # characters of what was expected, where a line is to say it
 PASSED, FAILED, ERROR, SKIPPED = VERDICTS = ("passed", "failed", "error", "skipped")
 
 
@@ -40,6 +41,7 @@ class Case(Record):
     options: tuple[str, ...] = ()  # with which it was chosen
     needs: tuple[Need, ...] = ()
     partner: Case | None = None  # the first that needs this one while it runs
+    variables: tuple[str, ...] = ()  # names of those of the environment that its spec uses
     ordinal: int = 0  # which it is of those in its file that have its name, or have none
 
     @property
@@ -49,13 +51,13 @@ class Case(Record):
 
     @property
     def address(self) -> Address:
-        """Where it stands: what no other case of a batch has."""
+        """Where it stands."""
         return Address(file=self.path, line=self.line, variables=tuple(self.spec.matrix.items()))
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its address, to look it up by."""
-        return f"{self.file}:{self.line}", self.address.brackets
+        """Its address, and its name, to look it up by: several may stand in one line."""
+        return f"{self.file}:{self.line}", f"{self.address.brackets} {self.spec.name or ''}"
 
     @property
     def lasting_key(self) -> tuple[str, str, str, str]:
@@ -105,12 +107,21 @@ class Finding(Record):
 
 
 class Failure(Record):
-    """An expectation that did not hold: `place` is file:line:column, `actual` the lines that decide."""
+    """An expectation that did not hold: `place` is file:line:column, `actual` the lines that decide, `difference`
+    where a whole text differs from the expected one (textdiff.py)."""
 
     place: str
     about: str
     expected: str
     actual: str
+    difference: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What was expected and what came, on lines of their own."""
+        if self.difference:
+            return f"- expected\n+ actual\n{self.difference}"
+        return f"expected: {self.expected}\nactual:   {self.actual}"
 
 
 class Span(Record):
@@ -122,7 +133,10 @@ class Span(Record):
 
 
 class Result(Record):
-    """The verdict. `reason` says why there is none better: of an error, of a skipped case."""
+    """The verdict. `reason` says why there is none better: of an error, of a skipped case.
+
+    `unbegun`: the batch ended before its turn. `earlier`: the results of the attempts before the last.
+    """
 
     case: Case
     verdict: str
@@ -131,11 +145,24 @@ class Result(Record):
     finding: Finding = Finding()
     attempts: int = 1
     spans: tuple[Span, ...] = ()  # of all attempts
+    earlier: tuple[Result, ...] = ()
+    unbegun: bool = False
 
     @property
     def began(self) -> float:
         """When the last attempt did, in seconds since the batch began."""
         return self.spans[-1].began if self.spans else 0.0
+
+    @property
+    def in_short(self) -> str:
+        """Why it did not pass, in one line."""
+        if self.failures:
+            first = self.failures[0]
+            more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
+            came = "see the difference" if first.difference else f"found {first.actual.partition(chr(10))[0]}"
+            wanted = first.expected if len(first.expected) <= _SHORT else f"{first.expected[:_SHORT]}…"
+            return f"{first.about}: expected {wanted}, {came}{more}"
+        return self.reason.partition("\n")[0] or self.verdict
 
 
 def path_of(shown: str) -> str:

@@ -24,6 +24,8 @@ SUFFIXES = (".smoke.yaml", ".smoke.yml")
 STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them
 _STRUCTURE = re.compile(rb"""^[{,\s]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?[12]\.0\.0""", re.MULTILINE)
 
+_VARIABLE = re.compile(r"\$\$|\$\{?([A-Za-z_][A-Za-z0-9_]*)")  # as interpolate.py finds them, $$ being none
+
 
 def collect(
     paths: Iterable[str],
@@ -59,6 +61,32 @@ def collect(
         for case, name in zip(cases, chosen, strict=True)
         if name or (case.path in whole if case.path in wanted else all_whole)
     ]
+
+
+def with_variables(cases: Sequence[Case], environ: Mapping[str, str]) -> list[Case]:
+    """CASES with the names of the variables of ENVIRON that their specs use: whoever runs one again needs them."""
+    lines = {file: _lines_of(file) for file in {case.file for case in cases}}
+    starts = {file: sorted({case.line for case in cases if case.file == file}) for file in lines}
+    found = []
+    for case in cases:
+        end = next((line for line in starts[case.file] if line > case.line), None)
+        text = "\n".join(lines[case.file][max(0, case.line - 1) : end and end - 1])
+        names = dict.fromkeys(
+            name for name in _VARIABLE.findall(text) if name in environ and name not in case.spec.matrix
+        )
+        found.append(case.replace(variables=tuple(names)))
+    return found
+
+
+def _lines_of(file: str) -> list[str]:
+    """The lines of FILE; none, where it cannot be read twice."""
+    try:
+        if _is_special(file):
+            return []
+        with open(file, encoding="utf-8", errors="surrogateescape") as opened:
+            return opened.read(SIZE_LIMIT).split("\n")
+    except OSError:
+        return []
 
 
 def _named(specs: Sequence[ContainerSpec], wanted: Mapping[str, Sequence[Address]]) -> list[bool]:

@@ -43,13 +43,16 @@ def _pipes(count: int) -> list[tuple[int, int]]:
 
 
 class Crew:
-    """The workers, busy and idle. With `keep`, they tell the outcome while a container is still there (worker.py).
+    """The workers, busy and idle. With `keep`, they tell the outcome while a container is still there (worker.py); with
+    `follow`, what they pull.
 
     The caller has one thread, and blocks the signals that are not meant for the workers.
     """
 
-    def __init__(self, specs: Mapping[int, ContainerSpec], *, environ: Mapping[str, str], keep: bool) -> None:
-        self.specs, self.environ, self.keep = specs, environ, keep
+    def __init__(
+        self, specs: Mapping[int, ContainerSpec], *, environ: Mapping[str, str], keep: bool, follow: bool = False
+    ) -> None:
+        self.specs, self.environ, self.keep, self.follow = specs, environ, keep, follow
         self.idle: list[tuple[int, int]] = []  # pid and pidfd
         self.desks: dict[int, socket.socket] = {}  # where each takes its orders, by its pid
 
@@ -165,7 +168,7 @@ class Crew:
             os.dup2(source, number)
         os.close(stdout)
         os.close(stderr)
-        role = Role(service=bool(order["service"]), health=bool(order["health"]))
+        role = Role(service=bool(order["service"]), health=bool(order["health"]), follow=self.follow)
         spec = self.specs[order["number"]]
         attempt(spec, environ=self.environ, finding=finding, role=role, hearing=hearing, janitor=janitor)
         for number in (1, 2):

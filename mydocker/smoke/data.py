@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import VERDICTS, Result
+from mydocker.untrusted import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +21,9 @@ def as_data(result: Result) -> dict[str, Any]:
         "line": case.line,
         "verdict": result.verdict,
         "reason": clean(result.reason),
-        "failures": [{key: clean(value) for key, value in failure.as_dict().items()} for failure in result.failures],
+        "failures": _failures(result),
         "attempts": result.attempts,
+        "earlier": [_attempt(early) for early in result.earlier],
         "began": round(result.began, 6),
         "slot": result.spans[-1].slot if result.spans else None,
         "seconds": round(finding.seconds, 6),
@@ -30,6 +32,7 @@ def as_data(result: Result) -> dict[str, Any]:
         "stderr": clean(finding.stderr),
         "exec": [*_executed(result)],
         "again": clean(case.again),
+        "variables": [*case.variables],
         "kept": finding.kept or None,
     }
 
@@ -43,11 +46,21 @@ def _executed(result: Result) -> Iterator[dict[str, Any]]:
         yield {"command": [clean(word) for word in command.argv], **came}
 
 
+def _failures(result: Result) -> list[dict[str, str]]:
+    return [{key: clean(value) for key, value in failure.as_dict().items()} for failure in result.failures]
+
+
+def _attempt(result: Result) -> dict[str, Any]:
+    """One that was followed by another."""
+    return {
+        "verdict": result.verdict,
+        "reason": clean(result.reason),
+        "failures": _failures(result),
+        "stdout": clean(result.finding.stdout),
+        "stderr": clean(result.finding.stderr),
+    }
+
+
 def counts(results: Sequence[Result]) -> dict[str, int]:
     """How many there are of each verdict."""
     return {verdict: sum(result.verdict == verdict for result in results) for verdict in VERDICTS}
-
-
-def clean(text: str) -> str:
-    """TEXT with what could not be decoded as U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

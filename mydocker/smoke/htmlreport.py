@@ -11,13 +11,13 @@ import math
 import time
 from html import escape
 
-from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure, Result
-from mydocker.smoke.data import clean, counts
+from mydocker.smoke.data import counts
 from mydocker.smoke.htmlstyle import STYLE
 from mydocker.smoke.lines import split_lines
 from mydocker.smoke.textreport import plural, summary
+from mydocker.untrusted import html_text, markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ def html(results: Sequence[Result], *, seconds: float) -> str:
         *(["<section><h2>The others</h2>", *(_row(result) for result in rest), "</section>"] if rest else []),
         "</body>\n</html>\n",
     ]
-    return "\n".join(parts)
+    return markup("\n".join(parts))
 
 
 def _head(results: Sequence[Result], *, seconds: float) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _time_line(results: Sequence[Result], *, seconds: float) -> Iterator[str]:
 
 def _bar(result: Result, last: bool, left: float, width: float, seconds: float) -> str:
     """An attempt; one that was followed by another is paler."""
-    name, kind = _shown(result.case.title), result.verdict if last else f"{result.verdict} early"
+    name, kind = html_text(result.case.title), result.verdict if last else f"{result.verdict} early"
     return (
         f'<a class="{kind}" href="#case{result.case.number}" style="left:{left:.4%};width:{width:.4%}" '
         f'title="{name}: {result.verdict}, {seconds:.2f} s">{name if width > NAMED else ""}</a>'
@@ -106,39 +106,56 @@ def _card(result: Result) -> str:
     case = result.case
     parts = [f'<article class="{result.verdict}" id="case{case.number}">', _title(result)]
     if result.reason:
-        parts.append(f"<pre>{_shown(result.reason)}</pre>")
+        parts.append(f"<pre>{html_text(result.reason)}</pre>")
     parts += [_failure(failure) for failure in result.failures]
+    parts += [_attempt(number, early) for number, early in enumerate(result.earlier, start=1)]
     parts += [_output(result, name, shown=True) for name in ("stdout", "stderr")]
     if result.finding.kept:
-        parts.append(f'<p class="again">kept <code>mydocker diff {_shown(result.finding.kept)}</code></p>')
-    parts.append(f'<p class="again">again <code>{_shown(case.again)}</code></p></article>')
+        parts.append(f'<p class="again">kept <code>mydocker diff {html_text(result.finding.kept)}</code></p>')
+    parts.append(f'<p class="again">again <code>{html_text(case.again)}</code></p></article>')
     return "\n".join(part for part in parts if part)
 
 
 def _failure(failure: Failure) -> str:
-    place = f"<span>{_shown(failure.place)}</span>"
+    place = f"<span>{html_text(failure.place)}</span>"
+    head = f'<div class="failure"><h4>{html_text(failure.about)} {place}</h4>'
+    if failure.difference:
+        lines = "\n".join(_difference_line(line) for line in failure.difference.split("\n"))
+        return f'{head}<pre class="difference"><b>- expected</b>\n<i>+ actual</i>\n{lines}</pre></div>'
     return (
-        f'<div class="failure"><h4>{_shown(failure.about)} {place}</h4><div class="sides">'
-        f"<div><b>expected</b><pre>{_shown(failure.expected)}</pre></div>"
-        f'<div class="actual"><b>actual</b><pre>{_shown(failure.actual)}</pre></div></div></div>'
+        f'{head}<div class="sides">'
+        f"<div><b>expected</b><pre>{html_text(failure.expected)}</pre></div>"
+        f'<div class="actual"><b>actual</b><pre>{html_text(failure.actual)}</pre></div></div></div>'
     )
+
+
+def _difference_line(line: str) -> str:
+    tag = {"-": "b", "+": "i"}.get(line[:1], "span")
+    blank = "" if line.startswith(("@", "\\")) else " "
+    return f"<{tag}>{line[:1]}{blank}{html_text(line[1:])}</{tag}>"
 
 
 def _row(result: Result) -> str:
     """A case that is fine, to be opened by whoever wants to see what it wrote."""
     outputs = [_output(result, name, shown=False) for name in ("stdout", "stderr")]
-    reason = f"<pre>{_shown(result.reason)}</pre>" if result.reason else ""
-    inside = "\n".join(part for part in (reason, *outputs) if part) or "<p>It wrote nothing.</p>"
+    reason = f"<pre>{html_text(result.reason)}</pre>" if result.reason else ""
+    earlier = [_attempt(number, early) for number, early in enumerate(result.earlier, start=1)]
+    inside = "\n".join(part for part in (reason, *earlier, *outputs) if part) or "<p>It wrote nothing.</p>"
     start = f'<details class="{result.verdict}" id="case{result.case.number}">'
     return f"{start}<summary>{_title(result)}</summary>{inside}</details>"
+
+
+def _attempt(number: int, result: Result) -> str:
+    """An attempt that was followed by another, in a line."""
+    return f"<p>attempt {number}: {html_text(result.in_short)}</p>"
 
 
 def _title(result: Result) -> str:
     tries = f"attempt {result.attempts}, " if result.attempts > 1 else ""
     took = f"{tries}{result.finding.seconds:.2f} s" if result.spans else ""
     return (
-        f'<h3><i title="{result.verdict}">{_MARKS[result.verdict]}</i> {_shown(result.case.title)} '
-        f"<span>{_shown(f'{result.case.file}:{result.case.line}')}</span><em>{took}</em></h3>"
+        f'<h3><i title="{result.verdict}">{_MARKS[result.verdict]}</i> {html_text(result.case.title)} '
+        f"<span>{html_text(f'{result.case.file}:{result.case.line}')}</span><em>{took}</em></h3>"
     )
 
 
@@ -149,11 +166,6 @@ def _output(result: Result, name: str, *, shown: bool) -> str:
         return ""
     more = f", the last {LAST_LINES} of {len(lines)} lines" if len(lines) > LAST_LINES else ""
     cut = ", more than is kept" if name in result.finding.cut else ""
-    text = "\n".join(_shown(line[:WIDTH] + "…" * (len(line) > WIDTH)) for line in lines[-LAST_LINES:])
+    text = "\n".join(html_text(line[:WIDTH] + "…" * (len(line) > WIDTH)) for line in lines[-LAST_LINES:])
     opened = " open" if shown and len(lines) <= 10 else ""
     return f"<details{opened}><summary>{name}{more}{cut}</summary><pre>{text}</pre></details>"
-
-
-def _shown(text: str) -> str:
-    """TEXT, of anybody's, as HTML; its lines stay lines."""
-    return "\n".join(escape(printable(clean(line).replace("\t", "    "))) for line in text.split("\n"))

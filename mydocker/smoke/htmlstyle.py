@@ -61,6 +61,8 @@ h4 { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 0.7rem; margi
 .sides .actual b { color: var(--failed) }
 pre { margin: 0.2rem 0; padding: 0.5rem 0.8rem; background: var(--code); border-radius: 0.4rem; overflow-x: auto;
   white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext }
+.difference b, .difference i { font: inherit; display: inline-block; min-width: 100% }
+.difference b { background: var(--good) } .difference i { background: var(--bad) }
 .sides pre { flex: 1; background: var(--good) } .sides .actual pre { background: var(--bad) }
 article > details { margin-top: 0.6rem } article > pre { margin-top: 0.6rem; background: var(--bad) }
 summary { cursor: pointer; color: var(--faint); font-size: 0.85rem }

@@ -9,6 +9,7 @@ from mydocker.smoke.decisive import decisive_lines, why_inapplicable
 from mydocker.smoke.limited import TookTooLongError, limited
 from mydocker.smoke.matching import describe, holds, outside, shown
 from mydocker.smoke.seen import seen, seen_actual, seen_expected, seen_name
+from mydocker.smoke.textdiff import difference
 from mydocker.spec.expect import LIVE, RUNNING, Check, complete
 from mydocker.spec.expectwords import EXEC
 
@@ -52,7 +53,14 @@ def unmet(case: Case, finding: Finding) -> tuple[Failure, ...]:
     if expect is None or expect.within is None:
         return ()
     failures = _all_failures(case, [check for check in expect.checks if _is_live(check)], finding)
-    return tuple(failure.replace(expected=f"{failure.expected}, within {expect.within:g} s") for failure in failures)
+    return tuple(_in_time(failure, expect.within) for failure in failures)
+
+
+def _in_time(failure: Failure, within: float) -> Failure:
+    late = f"\n@@ within {within:g} s @@" if failure.difference else ""
+    return failure.replace(
+        expected=f"{failure.expected}, within {within:g} s", difference=f"{failure.difference}{late}"
+    )
 
 
 def _is_live(check: Check) -> bool:
@@ -93,11 +101,12 @@ def _failures(case: Case, check: Check, finding: Finding) -> list[Failure]:
             if not problem and holds(check.matcher, value):
                 return []
             actual = problem or _actual(check, value, finding)
+            differs = "" if problem else difference(check.matcher, value)
     except InapplicableError as error:
-        actual = why_inapplicable(error, value) if isinstance(value, str) else str(error)
+        actual, differs = why_inapplicable(error, value) if isinstance(value, str) else str(error), ""
     except TookTooLongError:
         raise UnjudgedError(f"{place}: {about}: it takes more than {LIMIT:g} s to look for {expected}") from None
-    return [Failure(place=place, about=about, expected=expected, actual=actual)]
+    return [Failure(place=place, about=about, expected=expected, actual=actual, difference=differs)]
 
 
 def _name(about: tuple[str, ...]) -> str:

@@ -1,16 +1,21 @@
-"""Reports, for `--report FORMAT=FILE`: formats of the whole batch, and one that is written case by case."""
+"""Reports, for `--report FORMAT=FILE`: formats of the whole batch, and one that is written case by case.
+
+What containers, spec files and registries have said is made harmless for whoever reads a report by untrusted.py.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 
-from mydocker.errors import UsageError, printable
+from mydocker.errors import UsageError, inert
 from mydocker.json_text import dump
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, Result
-from mydocker.smoke.data import as_data, clean, counts
-from mydocker.smoke.textreport import lines_of, summary
+from mydocker.smoke.data import as_data, counts
+from mydocker.smoke.textreport import closing_lines, lines_of
+from mydocker.untrusted import lines_spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +27,7 @@ _PLACE = re.compile(r"(.*?):(\d+)(?::\d+)?", re.DOTALL)
 def text(results: Sequence[Result], *, seconds: float) -> str:
     """What `mydocker test` prints."""
     lines = [line for result in results for line in lines_of(result)]
-    return "\n".join([*lines, "", summary(results, seconds=seconds)]) + "\n"
+    return "\n".join([*lines, *(line for _, line in closing_lines(results, seconds=seconds))]) + "\n"
 
 
 def as_json(results: Sequence[Result], *, seconds: float) -> str:
@@ -39,21 +44,32 @@ def github(results: Sequence[Result], *, seconds: float) -> str:
             lines.append(_annotation(f"{result.case.file}:{result.case.line}", result, result.reason))
         for failure in result.failures if result.verdict == FAILED else ():
             words = f"{failure.about}: expected {failure.expected}, found {failure.actual}"
+            if failure.difference:
+                words = f"{failure.about}: - expected, + actual\n{failure.difference}"
             lines.append(_annotation(failure.place, result, words))
     return "".join(lines)
 
 
 def _annotation(place: str, result: Result, message: str) -> str:
     file, line = _PLACE.fullmatch(place).groups()  # type: ignore[union-attr]  # all places are like this
-    properties = {"file": file, "line": line, "title": result.case.title}
+    properties = {"file": _in_workspace(file), "line": line, "title": result.case.title}
     named = ",".join(f"{name}={_value(value)}" for name, value in properties.items())
     return f"::error {named}::{_data(message)}\n"
 
 
+def _in_workspace(file: str) -> str:
+    """FILE as GitHub finds it: from the top of the checkout, wherever the batch runs."""
+    workspace = os.environ.get("GITHUB_WORKSPACE", "")
+    if not workspace:
+        return file
+    below = os.path.relpath(os.path.realpath(file), os.path.realpath(workspace))
+    return file if below == ".." or below.startswith("../") else below
+
+
 def _data(words: str) -> str:
     """Whoever writes the report to a terminal is to read it there, not to have it commanded; lines stay lines."""
-    lines = "\n".join(printable(line) for line in clean(words).split("\n"))
-    return lines.replace("%", "%25").replace("\n", "%0A")
+    shown = "\n".join(inert(line) for line in lines_spelled(words.replace("\t", "    ")).split("\n"))
+    return shown.replace("%", "%25").replace("\n", "%0A")
 
 
 def _value(words: str) -> str:
@@ -72,6 +88,12 @@ def _tap(results: Sequence[Result], *, seconds: float) -> str:
     return tap(results, seconds=seconds)
 
 
+def _markdown(results: Sequence[Result], *, seconds: float) -> str:
+    from mydocker.smoke.markdownreport import markdown
+
+    return markdown(results, seconds=seconds)
+
+
 def _html(results: Sequence[Result], *, seconds: float) -> str:
     from mydocker.smoke.htmlreport import html
 
@@ -85,6 +107,7 @@ WHOLE: dict[str, Callable[..., str]] = {
     "json": as_json,
     "github": github,
     "html": _html,
+    "markdown": _markdown,
 }
 FORMATS = (*WHOLE, "jsonl")
 

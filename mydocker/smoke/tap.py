@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import PASSED, SKIPPED, Result
-from mydocker.smoke.data import clean
+from mydocker.untrusted import clean, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,26 +27,23 @@ def _diagnostics(result: Result) -> Iterator[str]:
     """A YAML block; strings are written as JSON writes them, which YAML reads."""
     yield "  ---"
     yield f"  severity: {'fail' if result.failures else 'error'}"
-    yield f"  at: {_quoted(f'{result.case.file}:{result.case.line}')}"
-    yield f"  again: {_quoted(result.case.again)}"
+    yield f"  at: {quoted(f'{result.case.file}:{result.case.line}')}"
+    yield f"  again: {quoted(result.case.again)}"
     if result.reason:
-        yield f"  message: {_quoted(result.reason)}"
+        yield f"  message: {quoted(result.reason)}"
     if result.failures:
         yield "  failures:"
     for failure in result.failures:
-        marks = ("  - ", "    ", "    ", "    ")
-        for mark, (name, value) in zip(marks, failure.as_dict().items(), strict=True):
-            yield f"  {mark}{name}: {_quoted(value)}"
+        for number, (name, value) in enumerate(failure.as_dict().items()):
+            if value or name != "difference":
+                yield f"  {'    ' if number else '  - '}{name}: {quoted(value)}"
     yield "  ..."
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(clean(text))
-
-
 def _escaped(title: str) -> str:
-    """A `#` would begin a directive; a title that begins with a digit is kept apart by the dash."""
-    return _line(title).replace("\\", "\\\\").replace("#", "\\#")
+    """TITLE without a `#`, which begins a directive, so it is spelled out: version 14 has `\\#` for it, which parsers
+    of version 13 do not know. A title that begins with a digit is kept apart by the dash."""
+    return _line(title).replace("#", "\\x23").replace("\\", "\\\\")
 
 
 def _line(text: str) -> str:

@@ -121,6 +121,11 @@ class Underway:
         return self.word >= 0 and "outcome" in self.told
 
     @property
+    def pulling(self) -> str:
+        """The image that is pulled for it now, or nothing."""
+        return "" if "began" in self.seen or "outcome" in self.told else str(self.told.get("pulling", ""))
+
+    @property
     def has_ended(self) -> bool:
         """Whether its container is over, and has been looked at, though perhaps it is not cleared away."""
         return "ended" in self.told

@@ -28,9 +28,10 @@ from mydocker.runtime.window import View, Window
 from mydocker.smoke.facts import is_looked_at, look
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
+    from mydocker.image.progress import Step
     from mydocker.image.stored import ImageConfig
     from mydocker.runtime.janitor import Janitor
     from mydocker.smoke.health import Health
@@ -42,10 +43,12 @@ SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # fork(2),
 
 
 class Role(Record):
-    """What a container is to others: whether it runs for their sake (a `service`), and they want to know its health."""
+    """What a container is to others: whether it runs for their sake (a `service`), and they want to know its health;
+    whether somebody wants to `follow` what is pulled for it."""
 
     service: bool = False
     health: bool = False
+    follow: bool = False
 
 
 ALONE = Role()
@@ -165,7 +168,10 @@ def _run(
     janitor: Janitor | None,
 ) -> dict[str, Any]:
     # nobody types in a batch: a terminal is for the command to write on
-    plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ)
+    progress = _Pull(spec, partial(_tell, finding)) if role.follow else None
+    plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ, progress=progress)
+    if progress:
+        progress.end()
     if spec.image and spec.expect and spec.expect.of("metadata"):
         _tell(finding, {"metadata": _metadata(spec.image, spec, environ)})
     wants_health = role.health or bool(spec.expect and spec.expect.of("health"))
@@ -189,6 +195,23 @@ def _run(
             watcher = Watcher(spec, partial(_tell, finding), health=health)
             window.set_watcher(plan, watcher.watch, dismissed=partial(_tell, finding, {"watched": True}))
         return {"outcome": run(plan, window=window, janitor=janitor, ended=ended).as_dict()}
+
+
+class _Pull:
+    """Tells that an image is being pulled, at the first step of the pull, and when it is there."""
+
+    def __init__(self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None]) -> None:
+        self.image = spec.image.familiar if spec.image else ""
+        self.tell, self.told = tell, False
+
+    def __call__(self, _: Step) -> None:
+        if not self.told:
+            self.told = True
+            self.tell({"pulling": self.image})
+
+    def end(self) -> None:
+        if self.told:
+            self.tell({"pulling": ""})
 
 
 def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding: int, hearing: int) -> None:

@@ -34,7 +34,12 @@ EXPECT: Table = _table(
     ("timed_out", "boolean", "Whether its `timeout` ended it; false unless said"),
     ("oom_killed", "boolean", "Whether the kernel killed it for its memory"),
     ("duration", "duration", "How long it ran, such as `{lt: 5s}`"),
-    ("max_memory", "size", "The most memory that one of its processes had, such as `{lt: 64m}`"),
+    (
+        "max_memory",
+        "size",
+        "The most memory it used, such as `{lt: 64m}`: with `mem_limit` the whole container, page cache included; else "
+        "its largest process",
+    ),
     ("stdout", "text", 'What it wrote; a text is all of it, a last line end aside, and `""` nothing'),
     ("stderr", "text", "The same of standard error"),
     ("files", "files", "What files there are, in the container as it was at its end"),
