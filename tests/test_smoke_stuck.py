@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import signal
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -35,6 +36,14 @@ def _is_child(path: pathlib.Path, pid: int) -> bool:
         return (path / "stat").read_text().rpartition(")")[2].split()[1] == str(pid)
     except OSError:
         return False
+
+
+def _kill_watcher(container: int) -> None:
+    """Of a worker's children, the one that is neither the container nor the janitor, which has one descriptor."""
+    for child in _children(_parent(container)):
+        with suppress(OSError):  # a helper that has just ended
+            if child != container and len(os.listdir(f"/proc/{child}/fd")) > 3:
+                os.kill(child, signal.SIGKILL)
 
 
 @root
@@ -68,12 +77,7 @@ def test_a_watcher_that_is_killed_is_named(alpine: Command, tmp_path: pathlib.Pa
     (tmp_path / "x.smoke.yaml").write_text(text)
     process = alpine.start("test", "x.smoke.yaml", cwd=tmp_path)
     wait_for(lambda: bool(sleeping(mark)))
-    worker = _parent(sleeping(mark)[0])
-    ours = (pathlib.Path(f"/proc/{worker}/exe").resolve(), pathlib.Path(f"/proc/{worker}/cmdline").read_bytes())
-    for child in _children(worker):  # the container, the janitor and the watcher
-        about = (pathlib.Path(f"/proc/{child}/exe").resolve(), pathlib.Path(f"/proc/{child}/cmdline").read_bytes())
-        if about == ours and len(os.listdir(f"/proc/{child}/fd")) > 3:  # the janitor has one
-            os.kill(child, signal.SIGKILL)
+    _kill_watcher(sleeping(mark)[0])
     stdout, _ = process.communicate(timeout=30)
     assert process.returncode == 3 and b"the watcher of the container was killed" in stdout
 
@@ -105,10 +109,7 @@ def test_a_service_whose_watcher_is_lost_keeps_nobody_waiting(alpine: Command, t
     for command in ("test", "up"):
         process = alpine.start(command, "x.smoke.yaml", cwd=tmp_path)
         wait_for(lambda: bool(sleeping(mark)))
-        worker = _parent(sleeping(mark)[0])
-        for child in _children(worker):
-            if child not in sleeping(mark) and len(os.listdir(f"/proc/{child}/fd")) > 3:
-                os.kill(child, signal.SIGKILL)
+        _kill_watcher(sleeping(mark)[0])
         stdout, stderr = process.communicate(timeout=30)
         assert process.returncode == {"test": 3, "up": 125}[command], (stdout, stderr)
         assert b"the watcher of the container was killed" in stdout + stderr

@@ -6,7 +6,6 @@ its own. Nothing is judged here.
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from functools import partial
@@ -59,7 +58,6 @@ class Watcher:
 
     def watch(self, view: View) -> None:
         """Until the container has ended, or we are. A defect is told: nothing more will be seen."""
-        self.tell({"watching": os.getpid()})
         try:
             self._watch(view)
         except ProcessLookupError:

@@ -194,6 +194,7 @@ def _run(
 
             watcher = Watcher(spec, partial(_tell, finding), health=health)
             window.set_watcher(plan, watcher.watch, dismissed=partial(_tell, finding, {"watched": True}))
+            _tell(finding, {"watching": window.watcher})  # so that whoever waits for what it sees knows of its end
         return {"outcome": run(plan, window=window, janitor=janitor, ended=ended).as_dict()}
 
 
