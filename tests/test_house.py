@@ -64,7 +64,7 @@ TOP_LEVEL = {
 OWN_NUMBERS = """
 number.py idmap.py reference.py image/auth.py image/registry.py image/tarheader.py runtime/accounts.py
 runtime/cgroups.py runtime/doctor.py runtime/janitor.py runtime/processes.py runtime/reaper.py smoke/case.py
-smoke/batch.py smoke/gjson.py smoke/semver.py spec/flow.py spec/matcher.py spec/seccomp.py
+runtime/outer_memory.py smoke/batch.py smoke/gjson.py smoke/semver.py spec/flow.py spec/matcher.py spec/seccomp.py
 """
 
 # what a warm start never imports; each of these costs a quarter of a millisecond or more, or brings in one that does
