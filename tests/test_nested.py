@@ -94,6 +94,11 @@ def test_isolation(nested: Nested, option: tuple[str, ...]) -> None:
     assert done.stdout == b"1\n0\n1\n2\n1\n" and b"Read-only file system" in done.stderr, done
 
 
+def test_the_streams_open_anew_for_any_user(nested: Nested) -> None:
+    script = "echo one; echo two > /dev/stdout; echo three > /dev/stderr"
+    assert nested("run", "-u", "1000", "alpine", "sh", "-c", script) == Result(b"one\ntwo\n", b"three\n", 0)
+
+
 def test_a_limit_is_an_error_not_a_wish(nested: Nested) -> None:
     done = nested("run", "--memory", "64m", "alpine", "true")
     assert (done.code, done.stdout) == (125, b"") and b"Traceback" not in done.stderr, done

@@ -326,6 +326,7 @@ http {
 """
 
 
+@pytest.mark.skipif(not pathlib.Path("/usr/sbin/nginx").exists(), reason="Debian's nginx is not installed")
 def test_nginx_as_its_own_user_logs_to_the_streams(alpine: Command, tmp_path: pathlib.Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
