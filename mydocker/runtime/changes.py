@@ -138,9 +138,10 @@ class _Comparison:
             upper = open_directory(self.view.scratch, f"{self.overlay.upper}{inside}")
             if upper is None:
                 continue
-            lower = _Lower([(number, self._open_layer(number, inside)) for number in numbers])
+            opened = [(number, self._open_layer(number, inside)) for number in numbers]
+            lower = _Lower([(number, layer) for number, layer in opened if layer is not None])
             try:
-                if self.overlay.top and not inside and self._differs(os.fstat(upper), upper, ".", lower.find(".")):
+                if self._is_other_top(inside, upper, lower):
                     yield Change(kind=CHANGED, path=self.overlay.top)
                 replaced = directory.replaced or is_opaque(upper)
                 yield from self._directory(inside, upper, lower, pending, replaced=replaced)
@@ -148,8 +149,20 @@ class _Comparison:
                 lower.close()
                 os.close(upper)
 
-    def _open_layer(self, number: int, inside: str) -> int:
-        directory = open_directory(self.layers[number], inside.lstrip("/"))
+    def _is_other_top(self, inside: str, upper: int, lower: _Lower) -> bool:
+        """Whether the overlay's own directory changed; one of nothing, or of what we may not see, is as we made it."""
+        if not self.overlay.top or inside or not lower.directories:
+            return False
+        return self._differs(os.fstat(upper), upper, ".", lower.find("."))
+
+    def _open_layer(self, number: int, inside: str) -> int | None:
+        """A directory of a layer; None for one of the machine's tree that is closed to us, and to overlayfs too."""
+        try:
+            directory = open_directory(self.layers[number], inside.lstrip("/"))
+        except PermissionError:
+            if isinstance(self.view.plan.root, MemoryRoot):
+                return None
+            raise
         if directory is None:
             raise LaunchError(f"{self.overlay.top}{inside} of a layer is no longer there")
         return directory
@@ -189,8 +202,9 @@ class _Comparison:
         if below is None:
             return True
         before = below.status
-        attributes = ["st_mode", "st_gid", "st_rdev"]
-        attributes += ["st_uid"] if not (self.view.plan.rootless and before.st_uid == _NOBODY) else []
+        attributes = ["st_mode", "st_rdev"]
+        for owner in ("st_uid", "st_gid"):
+            attributes += [owner] if not (self.view.plan.rootless and getattr(before, owner) == _NOBODY) else []
         attributes += [] if stat.S_ISDIR(status.st_mode) else ["st_size"]
         if any(getattr(status, each) != getattr(before, each) for each in attributes):
             return True
