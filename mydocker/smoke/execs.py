@@ -1,7 +1,7 @@
 """The commands of `exec` under `expect`, executed inside a container while it runs, one after the other.
 
-In rounds: in each, those whose expectations do not hold yet, so that one that has done what it should is not executed
-twice. What came is judged again by the batch.
+One whose expectations do not hold is executed again before the next one begins, and one whose expectations have held
+is not: they may build on each other. What came is judged again by the batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OUTPUT_LIMIT = 1 << 20  # bytes of each output that are compared
 LIMIT = 2.0  # seconds of processor time to judge one command
-SHORTEST, LONGEST = 0.05, 1.0  # seconds between two rounds; a tenth of the time that it has taken so far, within these
+SHORTEST, LONGEST = 0.05, 1.0  # seconds between two tries; a tenth of the time that it has taken so far, within these
 
 
 class Execs:
@@ -36,12 +36,11 @@ class Execs:
         self.began = time.monotonic()
         self.facts: dict[str, Any] = {}
         self.unmet = [*range(len(expect.commands))]
-        self.round = [*self.unmet]
         self.due = self.began if self.unmet else float("inf")
 
     def start(self, view: View) -> tuple[int, Beside] | None:
         """The next command, and its number; None if it cannot be executed, which is a fact about it."""
-        number = self.round.pop(0)
+        number = self.unmet[0]
         command = self.expect.commands[number]
         self.due = float("inf")
         try:
@@ -54,13 +53,12 @@ class Execs:
     def take(self, number: int, facts: dict[str, Any]) -> None:
         """What came of the command with this NUMBER."""
         self.facts[f"exec {number}"] = facts
+        now = time.monotonic()
         if self._is_met(number):
             self.unmet.remove(number)
-        now = time.monotonic()
-        self.due = now if self.unmet else float("inf")
-        if not self.round:
-            self.round = [*self.unmet]
-            self.due += min(LONGEST, max(SHORTEST, (now - self.began) / 10))
+            self.due = now if self.unmet else float("inf")
+        else:
+            self.due = now + min(LONGEST, max(SHORTEST, (now - self.began) / 10))
 
     def _is_met(self, number: int) -> bool:
         finding = Finding(facts=self.facts)

@@ -47,7 +47,10 @@ def _answer(facts: dict[str, Any] | None, attribute: str, finding: Finding) -> t
 def _executed(facts: dict[str, Any] | None, attribute: str, finding: Finding) -> tuple[Any, str]:
     """Of a command that was executed inside."""
     if facts is None:
-        return None, "the container has ended" if finding.outcome else "it has not ended yet"
+        return (
+            None,
+            "the container has ended" if finding.outcome else "it has not ended, or not begun: they run in order",
+        )
     if "problem" in facts:
         return None, facts["problem"]
     values = {**facts, "duration": facts["seconds"], "timed_out": facts["exit_code"] is None}

@@ -46,8 +46,8 @@ A matcher that cannot be applied to a value fails, under `not` as well: `gjson` 
 `gt` to what is not a number, `semver-constraint` to what is not a version.
 """
 _EXEC = """\
-A command whose expectations do not hold is executed again until they do, or `within` has passed; one whose expectations
-have held is not.
+A command whose expectations do not hold is executed again until they do, or `within` has passed; then the next one
+begins. One whose expectations have held is not executed again.
 """
 _GLOBS = (
     "`changes` has, with `*`, `?` and `[a-z]` for what stays between two slashes, and `**` for any number of them:\n"
