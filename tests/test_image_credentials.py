@@ -77,3 +77,86 @@ def test_a_bad_file_is_named_without_its_secrets(config: object, tmp_path: Path)
 
 def test_secrets_are_not_in_the_repr() -> None:
     assert repr(Credentials(username="me", password="hidden", identity_token="hidden")) == "Credentials(username='me')"
+
+
+BROKEN_HELPERS = {
+    "another machine's": (b"\x7fELF" + b"junk" * 20, 0o755, "exec format error"),
+    "not executable": (b"#!/bin/sh\n", 0o644, "is not executable"),
+    "no interpreter": (b"#!/nonesuch\n", 0o755, "does not exist"),
+    "absent": (b"", 0, "is not installed"),
+    "locked": (b"#!/bin/sh\necho locked keyring >&2; exit 1\n", 0o755, "locked keyring"),
+    "says it on stdout": (b"#!/bin/sh\necho no D-Bus; exit 2\n", 0o755, "no D-Bus"),
+    "killed": (b"#!/bin/sh\nkill -9 $$\n", 0o755, "status -9"),
+    "garbage": (b"#!/bin/sh\necho hello\n", 0o755, "not JSON"),
+    "no text": (b"#!/bin/sh\nprintf '\\377\\376'\n", 0o755, "not JSON"),
+    "nothing": (b"#!/bin/sh\n", 0o755, "not JSON"),
+    "a list": (b"#!/bin/sh\necho '[1]'\n", 0o755, "an object"),
+    "a number": (b'#!/bin/sh\necho \'{"Username": 7, "Secret": "x"}\'\n', 0o755, "Username"),
+}
+
+
+def _written(path: Path, contents: bytes, mode: int) -> None:
+    path.write_bytes(contents)
+    path.chmod(mode)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("wreck", BROKEN_HELPERS)
+def test_a_broken_helper_is_reported_and_what_else_is_there_counts(wreck: str, own: bool, tmp_path: Path) -> None:
+    contents, mode, said = BROKEN_HELPERS[wreck]
+    if mode:
+        _written(tmp_path / "docker-credential-lab", contents, mode)
+    helper = {"credHelpers": {"r.io": "lab"}} if own else {"credsStore": "lab"}
+    environ = {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}:/bin"}
+    for entries, known in ({}, None), ({"r.io": entry("me", "pw")}, Credentials(username="me", password="pw")):
+        (tmp_path / "config.json").write_text(json.dumps({**helper, "auths": entries}))
+        reported: list[str] = []
+        assert credentials.find("r.io", environ=environ, warn=reported.append) == known
+        [words] = reported
+        assert said in words and "lab" in words
+    if own or mode:  # a program for all registries that is not there was never an error
+        with pytest.raises(ImageError) as caught:
+            credentials.find("r.io", environ=environ)
+        assert caught.value.message == words
+
+
+BROKEN_FILES = {
+    "empty": (b"", "not JSON"),
+    "half": (b'{"auths": {', "not JSON"),
+    "a byte order mark": (b"\xef\xbb\xbf{}", "not JSON"),
+    "UTF-16": ("{}".encode("utf-16"), "not JSON"),
+    "a list": (b"[]", "an object"),
+    "auths is a list": (b'{"auths": []}', "an object"),
+    "directory": (None, "Is a directory"),
+}
+
+
+@pytest.mark.parametrize("place", ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"])
+@pytest.mark.parametrize("wreck", BROKEN_FILES)
+def test_a_broken_file_is_reported_and_the_next_counts(wreck: str, place: str, tmp_path: Path) -> None:
+    contents, said = BROKEN_FILES[wreck]
+    name = {"DOCKER_CONFIG": "config.json", "REGISTRY_AUTH_FILE": "containers"}.get(place, "containers/auth.json")
+    path = tmp_path / "first" / name
+    path.parent.mkdir(parents=True)
+    path.mkdir() if contents is None else path.write_bytes(contents)
+    environ = {"HOME": str(tmp_path), place: str(path if place == "REGISTRY_AUTH_FILE" else tmp_path / "first")}
+    last = tmp_path / ".docker" / "config.json"
+    last.parent.mkdir()
+    last.write_text(json.dumps({"auths": {"r.io": entry("me", "pw")}}))
+    reported: list[str] = []
+    found = credentials.find("r.io", environ=environ, warn=reported.append)
+    [words] = reported
+    assert said in words and str(path) in words and (found is not None) == place.startswith("XDG")
+    with pytest.raises(ImageError) as caught:
+        credentials.find("r.io", environ=environ)
+    assert caught.value.message == words
+
+
+@pytest.mark.parametrize("auth", ["c2VjcmV0!", "/////w==", 5, ["c2VjcmV0"]])
+def test_a_broken_entry_of_another_registry_is_nobody_s_business(auth: object, tmp_path: Path) -> None:
+    entries = {"r.io": entry("me", "pw"), "x.io": {"auth": auth}}
+    assert find("r.io", {"auths": entries}, tmp_path)
+    reported: list[str] = []
+    environ = {"DOCKER_CONFIG": str(tmp_path)}
+    assert credentials.find("x.io", environ=environ, warn=reported.append) is None
+    assert len(reported) == 1 and "c2VjcmV0" not in reported[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mydocker.errors import ImageError
@@ -33,14 +33,16 @@ class Credentials(Record):
         return f"Credentials(username={self.username!r})"
 
 
-def find(host: str, *, environ: Mapping[str, str], repository: str = "") -> Credentials | None:
+def find(
+    host: str, *, environ: Mapping[str, str], repository: str = "", warn: Callable[[str], None] | None = None
+) -> Credentials | None:
     """What the user has stored for the registry HOST (`name[:port]`, or docker.io), or for REPOSITORY in it alone.
 
-    ImageError if a file is malformed, or if the helper of this very registry fails.
+    Most images can be had without: what is wrong with a file, or with a helper, is reported to WARN, and the next one
+    is tried. Without WARN it is an ImageError.
     """
     for path in paths(environ):
-        document = read(path)
-        if found := _from_document(document, path, host, repository, environ):
+        if found := _from_file(path, host, repository, environ, warn):
             return found
     return None
 
@@ -94,17 +96,44 @@ def helper_of(document: dict[str, Any], path: str, host: str) -> tuple[str, bool
     return jsontext.string(document.get("credsStore"), f"{path}: credsStore"), False
 
 
-def _from_document(
-    document: dict[str, Any], path: str, host: str, repository: str, environ: Mapping[str, str]
+def _from_file(
+    path: str, host: str, repository: str, environ: Mapping[str, str], warn: Callable[[str], None] | None
+) -> Credentials | None:
+    """What the file at PATH says of HOST: its helper comes first, whose failure leaves what is in the file itself."""
+    document: dict[str, Any] = {}
+
+    def from_helper() -> Credentials | None:
+        document.update(read(path))
+        return _from_helper(document, path, host, environ, must_exist=warn is not None)
+
+    def from_entries() -> Credentials | None:
+        return _from_entries(document, path, host, repository)
+
+    for ask in (from_helper, from_entries):
+        try:
+            if found := ask():
+                return found
+        except ImageError as error:
+            if warn is None:
+                raise
+            warn(error.message)
+    return None
+
+
+def _from_helper(
+    document: dict[str, Any], path: str, host: str, environ: Mapping[str, str], *, must_exist: bool
 ) -> Credentials | None:
     helper, is_own = helper_of(document, path, host)
-    if helper:
-        found = credhelper.get(helper, key_of(host), environ=environ, must_exist=is_own)
-        if found:
-            username, secret = found
-            if username == credhelper.TOKEN:
-                return Credentials(username="", password="", identity_token=secret)
-            return Credentials(username=username, password=secret)
+    found = helper and credhelper.get(helper, key_of(host), environ=environ, must_exist=is_own or must_exist)
+    if not found:
+        return None
+    username, secret = found
+    if username == credhelper.TOKEN:
+        return Credentials(username="", password="", identity_token=secret)
+    return Credentials(username=username, password=secret)
+
+
+def _from_entries(document: dict[str, Any], path: str, host: str, repository: str) -> Credentials | None:
     entries = jsontext.mapping(document.get("auths"), f"{path}: auths")
     name = next(iter([*_namespaces(host, repository, entries), *names(host, entries)]), None)
     return None if name is None else _decode(jsontext.mapping(entries[name], f"{path}: {name}"), f"{path}: {name}")

@@ -48,7 +48,7 @@ def pull(
     try:
         store.prepare()
         incoming.sweep(store)
-        opened = nullcontext(source) if source else open_source(reference, environ=environ)
+        opened = nullcontext(source) if source else open_source(reference, environ=environ, warn=_warner(progress))
         with lock.shared(store.layers), opened as origin:
             progress(Step(text=f"pulling {reference.familiar}"))
             if store.ids and store.ids.is_single:
@@ -66,6 +66,10 @@ def pull(
             f"cannot write to the store {store.root}: {error.strerror}{where}",
             hint="MYDOCKER_ROOT names a directory to use instead",
         ) from error
+
+
+def _warner(progress: Callable[[Step], None]) -> Callable[[str], None]:
+    return lambda words: progress(Step(text=f"warning: {words}", warning=True))
 
 
 def _fetch(

@@ -12,10 +12,10 @@ from mydocker.image.registry import Registry
 from mydocker.reference import Location, Reference
 
 
-def open_source(reference: Reference, *, environ: Mapping[str, str]) -> Source:
-    """What has REFERENCE, ready to be asked. Close it, or use it with `with`."""
+def open_source(reference: Reference, *, environ: Mapping[str, str], warn: Callable[[str], None]) -> Source:
+    """What has REFERENCE, ready to be asked; see Registry for WARN. Close it, or use it with `with`."""
     if reference.location is None:
-        return Registry(reference, environ=environ)
+        return Registry(reference, environ=environ, warn=warn)
     return open_location(reference.location)
 
 
