@@ -6,7 +6,7 @@ cannot be had now. What the answers mean is for others to know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from mydocker.errors import ImageError, RegistryError
 from mydocker.image import credentials, jsontext
@@ -66,9 +66,10 @@ class Dialogue:
         headers: Mapping[str, str],
         *,
         missing: ImageError,
-        accepted: tuple[int, ...] = (200,),
+        accepted: Container[int] = (200,),
         method: str = "GET",
         body: Body | None = None,
+        persist: bool = True,
     ) -> Reply:
         """An accepted answer for PATH, below the repository's own or the URL that another answer named; MISSING is
         raised for one that means `not here`."""
@@ -77,7 +78,9 @@ class Dialogue:
         for renewable in (True, False):
             header = self._authorization.header
             known = header if origin_of(url) == origin_of(base) else None
-            reply = self._transport.request(method, url, headers=headers, authorization=known, body=body)
+            reply = self._transport.request(
+                method, url, headers=headers, authorization=known, body=body, persist=persist
+            )
             if reply.status in accepted:
                 return reply
             with reply:

@@ -149,10 +149,12 @@ class Transport:
         authorization: str | None = None,
         form: Mapping[str, str] | None = None,
         body: Body | None = None,
+        persist: bool = True,
     ) -> Reply:
         """The answer to METHOD at URL, redirects followed. RegistryError if none can be had.
 
-        A FORM and a BODY go to this address alone, and a body goes once: whoever has it may begin again.
+        A FORM and a BODY go to this address alone, and a body goes once: whoever has it may begin again. Without
+        PERSIST nothing is asked a second time.
         """
         for _ in range(REDIRECT_LIMIT + 1):
             self.reach.check(url)
@@ -160,7 +162,7 @@ class Transport:
             if authorization:
                 sent["Authorization"] = authorization
             asked = requests.Request(method, url, headers=sent, data=form if body is None else body)
-            reply = self._persist(asked, waits=self._patience.waits() if body is None else [])
+            reply = self._persist(asked, waits=self._patience.waits() if persist and body is None else [])
             location = reply.headers.get("Location")
             if reply.status not in _REDIRECTS or not location:
                 return reply
