@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,80 @@ def find(host: str, config: object, tmp_path: Path) -> Credentials | None:
 def test_the_entry_of_a_registry(host: str, name: str, tmp_path: Path) -> None:
     auths = {"other.io": entry("x", "y"), name: entry("me", "pass:word")}
     assert find(host, {"auths": auths}, tmp_path) == Credentials(username="me", password="pass:word")
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v2", "/v2/"])
+@pytest.mark.parametrize("scheme", ["", "https://", "http://"])
+@pytest.mark.parametrize(
+    ("host", "server"),
+    [
+        ("r.example.com", "r.example.com"),
+        ("r.example.com", "R.Example.com"),
+        ("r.example.com:5000", "r.example.com:5000"),
+        ("[::1]:5000", "[::1]:5000"),
+        ("docker.io", "docker.io"),
+        ("docker.io", "index.docker.io"),
+        ("docker.io", "registry-1.docker.io"),
+    ],
+)
+def test_a_registry_by_any_of_its_names(host: str, server: str, scheme: str, path: str, tmp_path: Path) -> None:
+    auths = {"other.io": entry("x", "y"), f"{scheme}{server}{path}": entry("me", "pw")}
+    assert find(host, {"auths": auths}, tmp_path) == Credentials(username="me", password="pw")
+    if not scheme:
+        assert find(f"not-{host}", {"auths": auths}, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "chosen"),
+    [
+        (["https://r.io/", "r.io"], "r.io"),
+        (["r.io/", "r.io/team/app/"], "r.io/team/app/"),
+        (["r.io/team/", "r.io/team/app"], "r.io/team/app"),
+        (["r.io/team", "r.io/"], "r.io/team"),
+        (["https://r.io/some/path"], "https://r.io/some/path"),
+        (["r.io/other/", "r.io/v2/"], "r.io/v2/"),
+    ],
+)
+def test_the_closest_entry_counts(keys: list[str], chosen: str, tmp_path: Path) -> None:
+    auths = {key: entry(key.replace(":", "%"), "pw") for key in keys}
+    (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
+    found = credentials.find("r.io", environ={"DOCKER_CONFIG": str(tmp_path)}, repository="team/app")
+    assert found and found.username == chosen.replace(":", "%")
+
+
+@pytest.mark.parametrize(
+    "key", ["r.io/other/", "r.io/v3/", "x.io/r.io/", "https://x.io/r.io", "r.io:5000/", "://r.io.evil/"]
+)
+def test_an_entry_for_something_else(key: str, tmp_path: Path) -> None:
+    assert find("r.io", {"auths": {key: entry("me", "pw")}}, tmp_path) is None
+
+
+def test_an_empty_entry_does_not_hide_another(tmp_path: Path) -> None:
+    auths = {"r.io": {}, "https://r.io/v2/": entry("me", "pw")}
+    assert find("r.io", {"auths": auths}, tmp_path) == Credentials(username="me", password="pw")
+
+
+PASSWORD = "p\u00fc~~>>??" * 9  # in base64 it has + and /, and takes more than a line
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda raw: base64.encodebytes(raw).decode(),
+        lambda raw: base64.encodebytes(raw).decode().replace("\n", "\r\n"),
+        lambda raw: f"  {base64.b64encode(raw).decode()}\t\n",
+        lambda raw: base64.b64encode(raw).decode().rstrip("="),
+        lambda raw: base64.urlsafe_b64encode(raw).decode(),
+        lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("="),
+    ],
+    ids=["lines", "lines of Windows", "spaces", "no padding", "for URLs", "for URLs without padding"],
+)
+@pytest.mark.parametrize("more", ["", "1", "12"])
+def test_base64_as_others_write_it(write: Callable[[bytes], str], more: str, tmp_path: Path) -> None:
+    raw = f"me:{PASSWORD}{more}".encode()
+    assert {"+", "/"} <= set(base64.b64encode(raw).decode())
+    found = find("r.io", {"auths": {"r.io": {"auth": write(raw)}}}, tmp_path)
+    assert found == Credentials(username="me", password=PASSWORD + more)
 
 
 @pytest.mark.parametrize("host", ["evil.io", "r.io:5000", "xr.io", "io"])

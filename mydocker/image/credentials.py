@@ -20,6 +20,7 @@ from mydocker.reference import DOCKER_HUB
 # Docker Hub's entry has the address of its version 1 index for a name, whatever it is called elsewhere.
 HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = (HUB_KEY, "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
+_VERSIONS = ("v1", "v2")  # of the registry's interface, which names of registries sometimes end with
 
 
 class Credentials(Record):
@@ -81,11 +82,19 @@ def key_of(host: str) -> str:
 
 
 def names(host: str, entries: dict[str, object]) -> list[str]:
-    """The names that HOST has in ENTRIES, of which the first counts: exact ones, then URLs of it, as old versions wrote
-    them."""
+    """The names that HOST has in ENTRIES, of which the first counts: exact ones, then any that mean the same, as old
+    versions and people have written them."""
     exact = _HUB_NAMES if host == DOCKER_HUB else (host,)
-    urls = [key for key in entries if key.partition("://")[2].partition("/")[0] in exact and key not in exact]
-    return [name for name in (*exact, *urls) if name in entries]
+    meant = [key for key in entries if _host_in(key) in exact and key not in exact]
+    return [name for name in (*exact, *meant) if name in entries]
+
+
+def _host_in(key: str) -> str:
+    """The registry that KEY, the name of an entry, is for: all before the path of a URL, or before /v1/ and the like;
+    empty if it is for some repositories alone."""
+    _, is_url, rest = key.rpartition("://")
+    host, _, path = rest.partition("/")
+    return host.lower() if is_url or path.rstrip("/") in ("", *_VERSIONS) else ""
 
 
 def helper_of(document: dict[str, Any], path: str, host: str) -> tuple[str, bool]:
@@ -135,15 +144,24 @@ def _from_helper(
 
 def _from_entries(document: dict[str, Any], path: str, host: str, repository: str) -> Credentials | None:
     entries = jsontext.mapping(document.get("auths"), f"{path}: auths")
-    name = next(iter([*_namespaces(host, repository, entries), *names(host, entries)]), None)
-    return None if name is None else _decode(jsontext.mapping(entries[name], f"{path}: {name}"), f"{path}: {name}")
+    for name in (*_namespaces(host, repository, entries), *names(host, entries)):
+        if found := _decode(jsontext.mapping(entries[name], f"{path}: {name}"), f"{path}: {name}"):
+            return found
+    return None
 
 
 def _namespaces(host: str, repository: str, entries: dict[str, object]) -> list[str]:
     """The keys that are HOST/REPOSITORY or a path above it, the longest first (containers-auth.json(5))."""
     parts = repository.split("/") if repository else []
     keys = [f"{host}/{'/'.join(parts[:count])}" for count in range(len(parts), 0, -1)]
-    return [key for key in keys if key in entries]
+    return [name for key in keys for name in (key, f"{key}/") if name in entries]
+
+
+def _unpacked(text: str) -> bytes:
+    """What TEXT is in base64: in lines, as base64(1) writes it, without its padding, or in the alphabet for URLs (RFC
+    4648 section 5). ValueError."""
+    packed = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
 
 
 def _decode(entry: dict[str, object], what: str) -> Credentials | None:
@@ -151,7 +169,7 @@ def _decode(entry: dict[str, object], what: str) -> Credentials | None:
     password = jsontext.string(entry.get("password"), f"{what}: password")
     if packed := jsontext.string(entry.get("auth"), f"{what}: auth"):
         try:
-            text = base64.b64decode(packed, validate=True).decode().rstrip("\0")
+            text = _unpacked(packed).decode().rstrip("\0")
         except ValueError:
             raise ImageError(f"{what}: auth is not base64 of USER:PASSWORD", hint="log in again") from None
         username, _, password = text.partition(":")

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed misses it
 
 import requests
 import requests.adapters
@@ -24,8 +23,9 @@ import urllib3
 from mydocker import __version__
 from mydocker.errors import RegistryError
 from mydocker.image import certs
-from mydocker.image.address import host_of, is_loopback, origin_of
+from mydocker.image.address import host_of, is_loopback, origin_of, without_credentials
 from mydocker.image.connection import Patience, metered_pools
+from mydocker.image.proxy import proxy_for
 from mydocker.image.reach import Reach
 
 REDIRECT_LIMIT = 5
@@ -216,15 +216,9 @@ class Transport:
         return next((self._environ[name] for name in names if self._environ.get(name)), True)
 
     def proxies(self, url: str) -> dict[str, Any]:
-        """The proxy for URL by its scheme, from the usual four variables; none for loopback, as in Go."""
-        parts = urlsplit(url)
-        if is_loopback(parts.netloc) or proxy_bypass_environment(parts.netloc, {"no": self._proxy("no")}):
-            return {}
-        proxy = self._proxy(parts.scheme) or self._proxy("all")
-        return {parts.scheme: proxy} if proxy else {}
-
-    def _proxy(self, kind: str) -> str:
-        return self._environ.get(f"{kind}_proxy") or self._environ.get(f"{kind}_proxy".upper()) or ""
+        """The proxy for URL by its scheme, as requests takes it. RegistryError."""
+        found = proxy_for(url, environ=self._environ)
+        return {urlsplit(url).scheme: found} if found else {}
 
 
 def _unverified() -> ssl.SSLContext:
@@ -270,6 +264,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {cause.verify_message}"
     text = cause.strerror.lower() if isinstance(cause, OSError) and cause.strerror else str(cause)
+    text = without_credentials(text)
     return ascii(text)[1:-1][:200] or type(cause).__name__
 
 
