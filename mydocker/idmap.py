@@ -106,7 +106,7 @@ def assign(process: int, ids: IdMap) -> None:
         tools.run_together([(program, str(process), *_numbers(extents)) for program, extents in maps])
     except HostError as error:
         hint = "the ranges of this user in /etc/subuid and /etc/subgid must be free to use; mydocker doctor tells more"
-        raise HostError(error.message, hint=hint) from None
+        raise HostError(error.message, hint=error.hint or hint) from None
 
 
 def assign_own(ids: IdMap) -> None:

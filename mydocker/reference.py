@@ -54,17 +54,25 @@ class Platform(Record):
     def parse(cls, text: str) -> Platform:
         """`linux/arm64`, `linux/arm/v7`, or an architecture alone, under its Go or its kernel name, in any case; what
         means the same is the same afterwards (containerd/platforms, Normalize)."""
-        parts = text.lower().split("/")
+        parts = text.lower().replace("x86-64", "x86_64").split("/")
         if not all(part.strip("._") and _ALNUM.issuperset(part.replace("_", "").replace(".", "")) for part in parts):
             raise UsageError(f"platform {text!r}: want OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64")
         if len(parts) == 1:
             parts.insert(0, "linux")
         if len(parts) > 3 or parts[0] != "linux":
             raise UsageError(f"platform {text!r}: want linux/ARCH or linux/ARCH/VARIANT")
-        name, _, variant = _ARCHITECTURES.get(parts[1], parts[1]).partition("/")
-        given = "".join(parts[2:])
-        variant = f"v{given}" if given.isdecimal() else given or variant
-        return cls(os="linux", architecture=name, variant="" if variant == _USUAL.get(name) else variant)
+        return cls.normal("linux", parts[1], "".join(parts[2:]))
+
+    @classmethod
+    def normal(cls, system: str, architecture: str, variant: str) -> Platform:
+        """The platform that an image, or a user, calls so: images have kernels' names and others, too."""
+        name, _, implied = _ARCHITECTURES.get(architecture.lower(), architecture.lower()).partition("/")
+        variant = implied or variant.lower()
+        variant = f"v{variant}" if variant[:1].isdecimal() else variant
+        if name == "arm64":
+            variant = variant.removesuffix(".0")
+        unsaid = name == "386" or variant == _USUAL.get(name)
+        return cls(os=system.lower(), architecture=name, variant="" if unsaid else variant)
 
     @classmethod
     def host(cls) -> Platform:
@@ -78,6 +86,7 @@ class Platform(Record):
 
 _ARCHITECTURES = {
     "x86_64": "amd64",
+    "x86-64": "amd64",
     "aarch64": "arm64",
     "armhf": "arm/v7",
     "armel": "arm/v6",
@@ -124,7 +133,7 @@ class Reference(Record):
         digest = Digest.parse(digest_text) if at else None
         head, slash, tail = name.rpartition("/")
         last, colon, tag = tail.partition(":")
-        if colon and not _is_tag(tag):
+        if colon and not is_tag(tag):
             raise _bad(text, f"{tag!r} is not a tag (letters, digits, _ . -, at most {TAG_LIMIT})")
         registry, repository = _split_registry(head + slash + last)
         if len(name) > NAME_LIMIT + TAG_LIMIT or len(repository) > NAME_LIMIT:
@@ -150,7 +159,7 @@ class Reference(Record):
         letters = [letter if letter in _LOWER else "-" for letter in os.path.basename(path.rstrip("/")).lower()]
         repository = "".join(letters).strip("-")[:NAME_LIMIT].strip("-") or "image"
         location = Location(transport=transport, path=path, selector=selector)
-        tag = selector if _is_tag(selector) else DEFAULT_TAG
+        tag = selector if is_tag(selector) else DEFAULT_TAG
         return cls(registry=LOCAL, repository=repository, tag=tag, location=location)
 
     @property
@@ -182,7 +191,8 @@ def _split_registry(name: str) -> tuple[str, str]:
     return first, rest
 
 
-def _is_tag(text: str) -> bool:
+def is_tag(text: str) -> bool:
+    """Whether a name may have TEXT for a tag."""
     return 0 < len(text) <= TAG_LIMIT and text[0] not in ".-" and (_ALNUM | set("_.-")).issuperset(text)
 
 

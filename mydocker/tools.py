@@ -6,6 +6,7 @@ start needs is spawned without it. Nothing here ever carries a container's own p
 
 from __future__ import annotations
 
+import errno
 import os
 
 from mydocker.errors import HostError, hint_for
@@ -31,10 +32,16 @@ def find(program: str, *, path: str = PATH) -> str:
 
     Raises HostError, naming the package that has it.
     """
+    blocked = ""
     for directory in path.split(":"):
         candidate = f"{directory}/{program}"
-        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
+        if os.path.isdir(candidate):
+            continue
+        if os.access(candidate, os.X_OK):
             return candidate
+        blocked = blocked or (candidate if os.path.lexists(candidate) else "")
+    if blocked:
+        raise HostError(f"cannot run {program}: {blocked} is not executable")
     package = _PACKAGES.get(program)
     hint = f"install the package {package}" if package else f"install {program}; it is looked for in {path}"
     raise HostError(f"the program {program} is not installed", hint=hint)
@@ -56,16 +63,24 @@ def run(
     except sh.ErrorReturnCode as error:  # a signal too: SignalException is one of these
         said = printable((error.stderr.strip() or error.stdout)[:_SHOWN]) or "it said nothing"
         raise HostError(f"{program} failed with status {error.exit_code}: {said}") from error
+    except sh.ForkException as error:  # what execve(2) said, as the text of a traceback
+        raise _not_run(program, _error_in(str(error))) from None
     except OSError as error:
-        raise HostError(f"cannot run {program}: {error.strerror}", hint=hint_for(error)) from error
+        raise _not_run(program, error) from error
     output: bytes = done.stdout
     return output
 
 
 def run_together(commands: list[tuple[str, ...]]) -> None:
     """Run COMMANDS side by side, to their ends and without `sh`: for what a start waits for. HostError if one fails."""
-    running = [(command[0], *_spawn(command)) for command in commands]
-    complaints = []
+    running, complaints = [], []
+    failure: HostError | None = None
+    for command in commands:
+        try:
+            running.append((command[0], *_spawn(command)))
+        except HostError as error:
+            failure = error
+            break
     for program, process, reader in running:
         with open(reader, "rb") as stderr:
             said = stderr.read()
@@ -73,6 +88,8 @@ def run_together(commands: list[tuple[str, ...]]) -> None:
         if status:
             words = printable(said[:_SHOWN]) or "it said nothing"
             complaints.append(f"{program} failed with status {os.waitstatus_to_exitcode(status)}: {words}")
+    if failure:
+        raise failure
     if complaints:
         raise HostError("; ".join(complaints))
 
@@ -90,13 +107,31 @@ def _spawn(command: tuple[str, ...]) -> tuple[int, int]:
         )
     except OSError as error:
         os.close(reader)
-        raise HostError(f"cannot run {command[0]}: {error.strerror}", hint=hint_for(error)) from None
+        raise _not_run(command[0], error) from None
     except BaseException:
         os.close(reader)
         raise
     finally:
         os.close(writer)
     return process, reader
+
+
+def _not_run(program: str, error: OSError) -> HostError:
+    """PROGRAM is there, and execve(2) has failed with ERROR."""
+    words = {
+        errno.ENOENT: "the interpreter that its first line names, or its loader, does not exist",
+        errno.ENOEXEC: "exec format error: it is not a program for this machine",
+    }.get(error.errno or 0, error.strerror)
+    return HostError(f"cannot run {program}: {words}", hint=hint_for(error))
+
+
+def _error_in(traceback: str) -> OSError:
+    """The error at the end of TRACEBACK, the text that `sh` passes on from a child that could not execute."""
+    last = traceback.strip().rpartition("\n")[2]
+    number = last.partition("[Errno ")[2].partition("]")[0]
+    if number.isdecimal():
+        return OSError(int(number), os.strerror(int(number)))
+    return OSError(0, printable(last.encode())[:_SHOWN])
 
 
 def printable(raw: bytes) -> str:

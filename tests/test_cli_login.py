@@ -154,9 +154,9 @@ def test_a_helper_keeps_the_secret(helped: Command, closed: Registry, tmp_path: 
     ("config", "code", "said"),
     [
         ({"credsStore": "absent"}, 1, "needs a login"),
-        ({"credHelpers": {"REGISTRY": "absent"}}, 125, "docker-credential-absent is not installed"),
-        ({"credHelpers": {"REGISTRY": "../../bin/sh"}}, 125, "not the name of a credential helper"),
-        ({"credHelpers": ["x"]}, 125, "credHelpers"),
+        ({"credHelpers": {"REGISTRY": "absent"}}, 1, "docker-credential-absent is not installed"),
+        ({"credHelpers": {"REGISTRY": "../../bin/sh"}}, 1, "not the name of a credential helper"),
+        ({"credHelpers": ["x"]}, 1, "credHelpers"),
     ],
 )
 def test_helpers_that_are_not_there(here: Command, closed: Registry, config: object, code: int, said: str) -> None:
@@ -164,6 +164,94 @@ def test_helpers_that_are_not_there(here: Command, closed: Registry, config: obj
     _config(here).write_text(json.dumps(config).replace("REGISTRY", closed.address))
     done = here("pull", "-q", f"{closed.address}/team/closed")
     assert done.code == code and said in done.stderr.decode() and b"Traceback" not in done.stderr
+
+
+def _check_is_warned_of(
+    here: Command, open_image: str, closed: Registry, said: str, *, env: dict[str, str | None] | None = None
+) -> None:
+    """A public image comes, with one line on stderr; where the registry wants a login, the same words are the hint; who
+    pushes, logs in or logs out needs the file."""
+    pulled = here("pull", "-q", open_image, open_image, env=env)
+    [line] = pulled.stderr.decode().splitlines()
+    assert pulled.code == 0 and line.startswith("warning: ") and said in line and pulled.stdout == b""
+    words = line.removeprefix("warning: ").replace(open_image.partition("/")[0], closed.address)
+    refused = here("pull", "-q", f"{closed.address}/team/closed", env=env)
+    hint = refused.stderr.decode().splitlines()[-1]
+    assert refused.code == 1 and hint.startswith(f"hint: {words}; ") and f"mydocker login {closed.address}" in hint
+
+
+@pytest.mark.parametrize(
+    ("contents", "own", "said"),
+    [
+        (b"\x7fELF" + b"junk" * 20, False, "exec format error"),
+        (b"#!/bin/sh\necho locked >&2; exit 1\n", True, "locked"),
+    ],
+    ids=["another machine's", "locked"],
+)
+def test_a_broken_helper_is_warned_of(
+    helped: Command, registry: Registry, closed: Registry, tmp_path: pathlib.Path, contents: bytes, own: bool, said: str
+) -> None:
+    (tmp_path / "programs" / "docker-credential-lab").write_bytes(contents)
+    registry.push(oci.image([layer({"a": b"1"})]), "team/open")
+    config = {"credHelpers": {closed.address: "lab", registry.address: "lab"}} if own else {"credsStore": "lab"}
+    _config(helped).parent.mkdir()
+    _config(helped).write_text(json.dumps(config))
+    image = f"{registry.address}/team/open"
+    _check_is_warned_of(helped, image, closed, said)
+    _check_is_an_error(helped, image, closed, said)
+
+
+def _check_is_an_error(
+    here: Command, image: str, closed: Registry, said: str, env: dict[str, str | None] | None = None
+) -> None:
+    login = ("login", "-u", "me", "--password-stdin", closed.address)
+    for words in (("push", "-q", image), login, ("logout", closed.address)):
+        done = here(*words, env=env, input=PASSWORD)
+        assert done.code == 125 and said in done.stderr.decode() and b"Traceback" not in done.stderr, words
+
+
+def test_a_secret_in_the_file_counts_where_a_helper_fails(helped: Command, closed: Registry) -> None:
+    _config(helped).parent.mkdir()
+    _config(helped).write_text(json.dumps({"credsStore": "absent", "auths": {closed.address: _auth()}}))
+    done = helped("pull", "-q", f"{closed.address}/team/closed")
+    assert done.code == 0 and done.stderr.startswith(b"warning: ")
+
+
+@pytest.mark.parametrize("place", ["docker", "REGISTRY_AUTH_FILE"])
+def test_a_broken_file_is_warned_of(
+    here: Command, registry: Registry, closed: Registry, tmp_path: pathlib.Path, place: str
+) -> None:
+    path = _config(here) if place == "docker" else tmp_path / "auth.json"
+    env: dict[str, str | None] = {} if place == "docker" else {place: str(path)}
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    registry.push(oci.image([layer({"a": b"1"})]), "team/open")
+    image = f"{registry.address}/team/open"
+    _check_is_warned_of(here, image, closed, "not JSON", env=env)
+    _check_is_an_error(here, image, closed, "not JSON", env=env)
+    assert path.read_bytes() == b""
+
+
+def test_a_file_behind_a_broken_one_counts(here: Command, closed: Registry, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "containers").mkdir()
+    (tmp_path / "containers" / "auth.json").touch()
+    _config(here).parent.mkdir()
+    _config(here).write_text(json.dumps({"auths": {closed.address: _auth()}}))
+    done = here("pull", "-q", f"{closed.address}/team/closed", env={"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert done.code == 0 and done.stderr.startswith(b"warning: ")
+
+
+@pytest.mark.rootless
+def test_a_file_of_somebody_else_is_warned_of(second_user: Command, registry: Registry) -> None:
+    """As `sudo docker login` leaves one behind."""
+    registry.push(oci.image([layer({"a": b"1"})]), "team/open")
+    path = _config(second_user)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+    path.chmod(0)
+    done = second_user("pull", "-q", f"{registry.address}/team/open")
+    assert done.code == 0 and f"warning: cannot read {path}: Permission denied".encode() in done.stderr
+    path.unlink()
 
 
 @pytest.mark.parametrize("variable", ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"])

@@ -191,6 +191,20 @@ def test_load_takes_what_is_for_another_machine_alone(mydocker: Command, tmp_pat
 
 
 @root
+def test_an_image_that_has_the_kernel_s_name_for_its_processor_runs(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """umoci and images made by scripts write what uname(1) prints, into the config alone or into the index as well."""
+    built = oci.image([busybox.base_layer()], architecture=os.uname().machine, cmd=["true"])
+    layout = oci.write_layout(tmp_path / "kernels", built, tag="1")
+    assert mydocker("run", f"oci:{layout}:1").code == 0
+    assert mydocker("load", "-q", "-i", str(layout)).code == 0
+    assert mydocker("run", "localhost/kernels:1").code == 0
+    index = json.loads((layout / "index.json").read_text())
+    index["manifests"][0]["platform"] = dict(built.platform)
+    (layout / "index.json").write_text(json.dumps(index))
+    assert mydocker("load", "-q", "-i", str(layout)).code == 0
+
+
+@root
 def test_a_layer_that_cannot_be_rebuilt_is_rewritten_and_said_to_be(mydocker: Command, registry: Registry) -> None:
     twice = layer([("a", b"first"), ("b", b"other"), ("a", b"second, longer")])
     registry.push(oci.image([twice]), "team/twice")
@@ -357,7 +371,8 @@ def test_a_hostile_layout_is_refused(mydocker: Command, tmp_path: pathlib.Path, 
     ("index", "said"),
     [
         ("[", "not JSON"),
-        ("{}", "several images"),
+        ("{}", "no images"),
+        ('{"manifests": null}', "no images"),
         ('{"manifests": [{"digest": "sha256:../../../etc/passwd", "size": 1}]}', "64 lower-case hexadecimal digits"),
         ('{"manifests": [{"digest": "sha256:../../index.json", "size": 1}]}', "64 lower-case hexadecimal digits"),
         ('{"manifests": [{"digest": 7, "size": 1}]}', "string"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
+from mydocker.image.config import parse_config
 from mydocker.image.manifest import (
     LAYER_LIMIT,
     MANIFEST_LIMIT,
@@ -196,13 +197,24 @@ def test_no_match_names_the_platforms_that_exist() -> None:
         ("linux/AMD64", "linux/amd64"),
         ("x86_64", "linux/amd64"),
         ("linux/x86_64", "linux/amd64"),
+        ("x86-64", "linux/amd64"),
+        ("linux/X86-64", "linux/amd64"),
+        ("i386", "linux/386"),
+        ("linux/i686", "linux/386"),
         ("linux/amd64/v1", "linux/amd64"),
         ("linux/amd64/v3", "linux/amd64/v3"),
         ("aarch64", "linux/arm64"),
         ("linux/arm64/v8", "linux/arm64"),
         ("linux/arm64/8", "linux/arm64"),
+        ("linux/arm64/8.0", "linux/arm64"),
+        ("linux/aarch64/v8", "linux/arm64"),
+        ("linux/arm64/9", "linux/arm64/v9"),
+        ("linux/arm64/v9.0", "linux/arm64/v9"),
         ("armhf", "linux/arm/v7"),
         ("linux/armel", "linux/arm/v6"),
+        ("linux/armel/v7", "linux/arm/v6"),
+        ("linux/armhf/v6", "linux/arm/v7"),
+        ("linux/arm/V5", "linux/arm/v5"),
         ("linux/arm/7", "linux/arm/v7"),
         ("linux/arm", "linux/arm"),
         ("riscv64", "linux/riscv64"),
@@ -210,6 +222,31 @@ def test_no_match_names_the_platforms_that_exist() -> None:
 )
 def test_platforms_have_one_name(text: str, meaning: str) -> None:
     assert str(Platform.parse(text)) == meaning
+
+
+@pytest.mark.parametrize(
+    ("platform", "wanted"),
+    [
+        ("linux/x86_64", "linux/amd64"),
+        ("linux/x86-64", "linux/amd64"),
+        ("Linux/AMD64/V1", "linux/amd64"),
+        ("linux/aarch64", "linux/arm64"),
+        ("linux/arm64/8", "linux/arm64"),
+        ("linux/aarch64/v8", "linux/arm64/v8"),
+        ("linux/armhf", "linux/arm/v7"),
+        ("linux/armhf", "linux/arm"),
+        ("linux/armel", "linux/arm/v6"),
+        ("linux/arm/7", "linux/arm/v7"),
+        ("linux/i386", "linux/386"),
+        ("linux/i686", "linux/386"),
+    ],
+)
+def test_an_image_s_platform_may_have_any_of_its_names(platform: str, wanted: str) -> None:
+    """In an index, and in its config (containerd/platforms, Normalize)."""
+    assert chosen(index("linux/riscv64", platform), wanted) == "2"
+    names = dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
+    config, _ = parse_config(json.dumps({**names, "rootfs": {"type": "layers", "diff_ids": []}}).encode())
+    assert (config.platform.os, config.platform.architecture) == ("linux", Platform.parse(wanted).architecture)
 
 
 @pytest.mark.parametrize("text", ["", "/", "linux/", "windows/amd64", "linux/arm/v7/x", "linux/a-b", "linux/../x"])

@@ -19,6 +19,7 @@ from lab.hub import Hub
 from lab.hubclient import DATA, DOCUMENT, Open, fetch
 
 from mydocker.errors import RegistryError
+from mydocker.image.proxy import proxy_for
 
 HOST = socket.gethostname()  # loopback's own names go to no proxy
 
@@ -215,3 +216,105 @@ def test_a_registry_on_loopback_needs_no_proxy(connect: Open) -> None:
         addresses = {"http_proxy": _address(proxy), "https_proxy": _address(proxy)}
         connect(location=near.address, **addresses).manifest("latest")
         assert proxy.seen == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "excepted", "others"),
+    [
+        ("10.0.0.0/8", ["10.1.2.3", "10.1.2.3:5000", "[::ffff:10.1.2.3]"], ["11.0.0.1", "10.example.com", "[fd00::1]"]),
+        ("10.1.2.3/8", ["10.255.0.1"], ["11.0.0.1"]),
+        ("0.0.0.0/0", ["8.8.8.8"], ["r.io", "[2001:db8::1]"]),
+        ("fd00::/8", ["[fd00::1]", "[fdff::1]:5000"], ["[fe80::1]", "10.0.0.1"]),
+        ("10.0.0.0/33,10.0.0.0/x,10.0.0.0/255.0.0.0", [], ["10.0.0.1"]),
+        ("*", ["r.io", "10.0.0.1", "[fd00::1]:5000"], []),
+        (" x.org , * ", ["r.io"], []),
+        ("*.example.com", ["r.example.com", "a.b.example.com:5000"], ["example.com", "badexample.com"]),
+        (".example.com", ["r.example.com"], ["example.com", "badexample.com"]),
+        ("example.com", ["example.com", "r.example.com", "EXAMPLE.com:5000"], ["badexample.com", "example.com.org"]),
+        ("Example.COM", ["r.example.com"], []),
+        ("example.com:5000", ["example.com:5000", "r.example.com:5000"], ["example.com", "example.com:5001"]),
+        ("example.com:443", ["example.com", "example.com:443"], ["example.com:444"]),
+        ("*.example.com:443", ["r.example.com"], ["r.example.com:5000"]),
+        ("fd00::1", ["[fd00::1]", "[fd00::1]:5000", "[fd00:0:0::1]"], ["[fd00::2]"]),
+        ("[fd00::1]", ["[fd00::1]", "[fd00::1]:5000"], ["[fd00::2]"]),
+        ("[fd00::1]:5000", ["[fd00::1]:5000"], ["[fd00::1]", "[fd00::1]:5001"]),
+        ("10.0.0.1", ["10.0.0.1", "10.0.0.1:5000", "[::ffff:10.0.0.1]"], ["10.0.0.2", "10.0.0.10"]),
+        ("10.0.0.1:5000", ["10.0.0.1:5000"], ["10.0.0.1"]),
+        ("::ffff:10.0.0.1", ["10.0.0.1"], []),
+        ("a.org,,b.org, c.org", ["a.org", "b.org", "c.org"], ["d.org"]),
+        ("a.org b.org", [], ["a.org", "b.org"]),
+        (":5000,.,*.,/,:,[,]", [], ["r.io:5000", "r.io"]),
+        ("", [], ["r.io"]),
+    ],
+)
+@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
+def test_which_hosts_need_no_proxy(rules: str, excepted: list[str], others: list[str], variable: str) -> None:
+    """The rules of golang.org/x/net/http/httpproxy; brackets without a port are taken as well."""
+    environ = {"HTTPS_PROXY": "http://p:3128", variable: rules}
+    assert [proxy_for(f"https://{host}/v2/", environ=environ) for host in excepted] == [None] * len(excepted)
+    assert [proxy_for(f"https://{host}/v2/", environ=environ) for host in others] == ["http://p:3128"] * len(others)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:5000", "127.0.0.1", "127.9.9.9:5000", "[::1]:5000", "[::ffff:127.0.0.1]"]
+)
+def test_loopback_is_never_asked_through_a_proxy(host: str) -> None:
+    assert proxy_for(f"https://{host}/v2/", environ={"HTTPS_PROXY": "http://p:3128", "ALL_PROXY": "p"}) is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "proxy"),
+    [
+        ({"HTTPS_PROXY": "p:3128"}, "http://p:3128"),
+        ({"https_proxy": "p"}, "http://p"),
+        ({"HTTPS_PROXY": "me:pw@p:3128"}, "http://me:pw@p:3128"),
+        ({"HTTPS_PROXY": " http://p:3128/ "}, "http://p:3128/"),
+        ({"HTTPS_PROXY": "HTTPS://p:3128"}, "HTTPS://p:3128"),
+        ({"HTTPS_PROXY": "[fd00::1]:3128"}, "http://[fd00::1]:3128"),
+        ({"HTTPS_PROXY": "http://a%40b:p%2Fw@p:3128"}, "http://a%40b:p%2Fw@p:3128"),
+        ({"HTTPS_PROXY": "http://upper", "https_proxy": "http://lower"}, "http://upper"),
+        ({"HTTPS_PROXY": "", "https_proxy": "http://lower"}, "http://lower"),
+        ({"ALL_PROXY": "http://all", "https_proxy": "http://lower"}, "http://lower"),
+        ({"HTTP_PROXY": "http://p"}, None),
+        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "", "no_proxy": "r.io"}, None),
+        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "x.io", "no_proxy": "r.io"}, "http://p"),
+        ({"HTTPS_PROXY": "http://p:99999", "NO_PROXY": "r.io"}, None),
+    ],
+)
+def test_which_proxy_the_environment_names(environ: dict[str, str], proxy: str | None) -> None:
+    assert proxy_for("https://r.io/v2/", environ=environ) == proxy
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://us:s3cret@p:99999", "not the address of a proxy"),
+        ("http://us:s3cret@p:x", "not the address of a proxy"),
+        ("http://us:s3cret@p:0", "not the address of a proxy"),
+        ("http://us:s3cret@", "not the address of a proxy"),
+        ("http://us:s3cret@[fd00::1", "not the address of a proxy"),
+        ("http://us:s3cret/x@p:3128", "not the address of a proxy"),
+        ("http://us:s3cret#x@p:3128", "not the address of a proxy"),
+        ("http://us:s3cret?x@p:3128", "not the address of a proxy"),
+        ("http://us:1/s3cret@p:3128", "not the address of a proxy"),
+        ("http://us:1?s3cret@p:3128", "not the address of a proxy"),
+        ("http://us:s3cret x@p:3128", "not the address of a proxy"),
+        ("us:s3cret@p:99999", "not the address of a proxy"),
+        ("socks5://us:s3cret@p:1080", "'socks5' is not supported"),
+        ("SOCKS5H://us:s3cret@p:1080", "'socks5h' is not supported"),
+        ("socks4://us:s3cret@p:1080", "'socks4' is not supported"),
+        ("ftp://us:s3cret@p", "'ftp' is not supported"),
+        ("us:s3cret@x://p", "is not supported"),
+        ("http://us:s3cret@p.invalid:3128", "r.example.com: "),
+        ("http://us:s3cret@p\\q:3128", "not the address of a proxy"),
+        ("http://us:s3%zzcret@p.invalid:3128", "r.example.com: "),
+    ],
+)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_no_error_has_the_password_of_a_proxy(address: str, said: str, variable: str, connect: Open) -> None:
+    with pytest.raises(RegistryError, match=said) as caught:
+        connect(location="r.example.com", **{variable: address}).manifest("latest")
+    words = f"{caught.value} {caught.value.hint}"
+    assert "s3" not in words and "cret" not in words
+    if "r.example.com" not in said:
+        assert variable in words and "http[s]://" in words

@@ -332,6 +332,57 @@ def test_a_mount_asks_for_both_repositories(hub: Hub, connect: Open) -> None:
     assert mounts[1:] == [("POST", ["team/none"]), ("DELETE", None), ("POST", ["team/base"])]
 
 
+MOUNTS = {
+    **{
+        str(status): lab.refusal(status, "DENIED", "no")
+        for status in (400, 401, 403, 404, 405, 415, 429, 500, 501, 503)
+    },
+    "202 and nowhere": lab.reply(b"", status=202),
+    "200": lab.reply(b"", status=200),
+    "a web page": lab.reply(b"<html>", {"Content-Type": "text/html"}, status=418),
+    "a redirect": lab.redirect("http://169.254.169.254/"),
+    "nothing": lab.hang_up,
+}
+
+
+@pytest.mark.parametrize("fault", MOUNTS)
+def test_a_mount_that_is_refused_is_an_upload(fault: str, hub: Hub, connect: Open) -> None:
+    """A mount spares an upload, no more; and nobody waits until a registry likes to mount again."""
+    hub.shared.add("team/base")
+    hub.answer("registry", "mount=", MOUNTS[fault])
+    target = connect()
+    others = [Reference.parse("team/none"), Reference.parse("team/base")]
+    assert not target.mount(BLOB.digest, others)
+    assert len(hub.seen("registry", "mount=")) == len(others)
+    _send(target)
+    assert hub.blobs[str(BLOB.digest)] == DATA
+
+
+@pytest.mark.parametrize("status", [403, 500, 400])
+def test_a_mount_for_which_there_is_no_token_is_an_upload(status: int, hub: Hub, connect: Open) -> None:
+    target = connect()
+    _send(target)
+    hub.blobs.clear()
+    hub.answer("registry", "mount=", lab.refusal(401, "UNAUTHORIZED", challenge=_bearer(hub)), times=1)
+    hub.answer("auth", "/token", lab.refusal(status, "DENIED"), times=IMPATIENT.attempts)
+    assert not target.mount(BLOB.digest, [Reference.parse("team/base")])
+    _send(target)
+    assert hub.blobs[str(BLOB.digest)] == DATA
+
+
+def _bearer(hub: Hub) -> str:
+    return f'Bearer realm="{hub.url("auth")}/token",service="s",scope="repository:team/base:pull"'
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 429, 500, 501])
+def test_a_registry_that_does_not_say_whether_it_has_a_blob_is_sent_it(status: int, hub: Hub, connect: Open) -> None:
+    target = connect()
+    hub.answer("registry", f"/blobs/{BLOB.digest}", lab.reply(b"", status=status))
+    assert not target.has(BLOB.digest)
+    _send(target)
+    assert hub.blobs[str(BLOB.digest)] == DATA
+
+
 def test_a_token_that_ends_during_a_push_is_renewed(hub: Hub, connect: Open) -> None:
     def expire(handler: lab.Handler) -> None:
         hub.expire()

@@ -42,3 +42,38 @@ def test_a_failure_says_what_the_program_said(script: str, words: str) -> None:
     with pytest.raises(HostError) as caught:
         tools.run("sh", "-c", script)
     assert words in caught.value.message and "\x1b" not in caught.value.message
+
+
+WRECKS = {
+    "another machine's": (b"\x7fELF" + b"junk" * 20, 0o755, "exec format error"),
+    "no first line": (b"echo hello\n", 0o755, "exec format error"),
+    "empty": (b"", 0o755, "exec format error"),
+    "no interpreter": (b"#!/nonesuch/sh\n", 0o755, "does not exist"),
+    "not executable": (b"#!/bin/sh\n", 0o644, "is not executable"),
+}
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("wreck", WRECKS)
+def test_a_program_that_cannot_be_executed_is_named(
+    wreck: str, together: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents, mode, words = WRECKS[wreck]
+    program = tmp_path / "newuidmap"
+    program.write_bytes(contents)
+    program.chmod(mode)
+    find = tools.find
+    monkeypatch.setattr(tools, "find", lambda name, path=str(tmp_path): find(name, path=path))
+    with pytest.raises(HostError, match=f"cannot run newuidmap.*{words}"):
+        if together:
+            tools.run_together([("newuidmap", "1")])
+        else:
+            tools.run("newuidmap", path=str(tmp_path))
+
+
+def test_a_program_behind_one_that_cannot_be_executed_is_found(tmp_path: pathlib.Path) -> None:
+    for name, mode in (("first", 0o644), ("second", 0o755)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tool").touch()
+        (tmp_path / name / "tool").chmod(mode)
+    assert tools.find("tool", path=f"{tmp_path}/first:{tmp_path}/second") == f"{tmp_path}/second/tool"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli import NEGATIVE
-from mydocker.cli.output import say
+from mydocker.cli.output import say, warn
 from mydocker.cli.parser import Parser
 from mydocker.errors import MydockerError
 from mydocker.image.lockfile import NAME, LockFile, needs_lock, read, text_of, write
@@ -50,7 +50,7 @@ def _references(paths: list[str], image: str | None) -> set[Reference]:
 
 
 def _ask(reference: Reference) -> dict[str, Digest]:
-    with open_source(reference, environ=os.environ) as source:
+    with open_source(reference, environ=os.environ, warn=lambda words: warn(f"warning: {words}")) as source:
         return digests_of(reference, source)
 
 

@@ -8,6 +8,7 @@ from mydocker.errors import MydockerError, SpecError, printable
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mydocker.image.progress import Step
     from mydocker.runtime.outcome import Outcome
 
 
@@ -17,6 +18,28 @@ def say(text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
     except (OSError, ValueError):  # closed, or nobody is reading it
         pass
+
+
+_warned: set[str] = set()
+
+
+def is_new(text: str) -> bool:
+    """Whether TEXT is asked about for the first time: several images may meet the same fault."""
+    known = text in _warned
+    _warned.add(text)
+    return not known
+
+
+def warn(text: str) -> None:
+    """Say TEXT, once."""
+    if is_new(text):
+        say(text)
+
+
+def warnings_alone(step: Step) -> None:
+    """Of the steps of a pull, those that nobody should miss."""
+    if step.warning:
+        warn(step.text)
 
 
 def complain(error: MydockerError) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mydocker.cli.output import name_memory_kill
+from mydocker.cli.output import name_memory_kill, warnings_alone
 from mydocker.errors import MydockerError, refused_by_host
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.run import prepare, run
@@ -98,10 +98,10 @@ def working_directory() -> str:
         return ""
 
 
-def progress() -> Callable[[Step], None] | None:
-    """Where a pull tells what it does: nowhere unless a terminal is watching."""
+def progress() -> Callable[[Step], None]:
+    """Where a pull tells what it does: nowhere but for warnings, unless a terminal is watching."""
     if sys.stderr is None or not sys.stderr.isatty():
-        return None
+        return warnings_alone
     from mydocker.cli.progress import plain
 
     return plain

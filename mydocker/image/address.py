@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -11,7 +12,8 @@ def is_loopback(host: str) -> bool:
     """Whether `name[:port]` is this machine by its name alone; dockerd takes such registries as insecure."""
     name = name_of(host)
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return name == "localhost"
 
@@ -24,6 +26,11 @@ def name_of(host: str) -> str:
 def host_of(url: str) -> str:
     """`name[:port]` of URL, fit to be shown."""
     return ascii(urlsplit(url).netloc.rpartition("@")[2])[1:-1]
+
+
+def without_credentials(text: str) -> str:
+    """TEXT, with which an error may repeat a URL, without the user names and passwords of URLs."""
+    return re.sub(r"(?<=//)[^/\s]*@", "", text)
 
 
 def origin_of(url: str) -> tuple[str, str]:

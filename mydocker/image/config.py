@@ -22,10 +22,8 @@ def parse_config(raw: bytes) -> tuple[ImageConfig, tuple[Digest, ...]]:
     document = jsontext.mapping(jsontext.loads(raw, _WHAT), _WHAT)
     inner = jsontext.mapping(document.get("config"), f"{_WHAT}: config")
     config = ImageConfig(
-        platform=Platform(
-            os=_string(document, "os"),
-            architecture=_string(document, "architecture"),
-            variant=_string(document, "variant"),
+        platform=Platform.normal(
+            _string(document, "os"), _string(document, "architecture"), _string(document, "variant")
         ),
         entrypoint=_strings(inner, "Entrypoint"),
         cmd=_strings(inner, "Cmd"),

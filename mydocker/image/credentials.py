@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mydocker import paths as start
@@ -21,6 +21,7 @@ from mydocker.reference import DOCKER_HUB
 # Docker Hub's entry has the address of its version 1 index for a name, whatever it is called elsewhere.
 HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = (HUB_KEY, "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
+_VERSIONS = ("v1", "v2")  # of the registry's interface, which names of registries sometimes end with
 
 
 class Credentials(Record):
@@ -34,14 +35,16 @@ class Credentials(Record):
         return f"Credentials(username={self.username!r})"
 
 
-def find(host: str, *, environ: Mapping[str, str], repository: str = "") -> Credentials | None:
+def find(
+    host: str, *, environ: Mapping[str, str], repository: str = "", warn: Callable[[str], None] | None = None
+) -> Credentials | None:
     """What the user has stored for the registry HOST (`name[:port]`, or docker.io), or for REPOSITORY in it alone.
 
-    ImageError if a file is malformed, or if the helper of this very registry fails.
+    Most images can be had without: what is wrong with a file, or with a helper, is reported to WARN, and the next one
+    is tried. Without WARN it is an ImageError.
     """
     for path in paths(environ):
-        document = read(path)
-        if found := _from_document(document, path, host, repository, environ):
+        if found := _from_file(path, host, repository, environ, warn):
             return found
     return None
 
@@ -80,11 +83,19 @@ def key_of(host: str) -> str:
 
 
 def names(host: str, entries: dict[str, object]) -> list[str]:
-    """The names that HOST has in ENTRIES, of which the first counts: exact ones, then URLs of it, as old versions wrote
-    them."""
+    """The names that HOST has in ENTRIES, of which the first counts: exact ones, then any that mean the same, as old
+    versions and people have written them."""
     exact = _HUB_NAMES if host == DOCKER_HUB else (host,)
-    urls = [key for key in entries if key.partition("://")[2].partition("/")[0] in exact and key not in exact]
-    return [name for name in (*exact, *urls) if name in entries]
+    meant = [key for key in entries if _host_in(key) in exact and key not in exact]
+    return [name for name in (*exact, *meant) if name in entries]
+
+
+def _host_in(key: str) -> str:
+    """The registry that KEY, the name of an entry, is for: all before the path of a URL, or before /v1/ and the like;
+    empty if it is for some repositories alone."""
+    _, is_url, rest = key.rpartition("://")
+    host, _, path = rest.partition("/")
+    return host.lower() if is_url or path.rstrip("/") in ("", *_VERSIONS) else ""
 
 
 def helper_of(document: dict[str, Any], path: str, host: str) -> tuple[str, bool]:
@@ -95,27 +106,63 @@ def helper_of(document: dict[str, Any], path: str, host: str) -> tuple[str, bool
     return jsontext.string(document.get("credsStore"), f"{path}: credsStore"), False
 
 
-def _from_document(
-    document: dict[str, Any], path: str, host: str, repository: str, environ: Mapping[str, str]
+def _from_file(
+    path: str, host: str, repository: str, environ: Mapping[str, str], warn: Callable[[str], None] | None
+) -> Credentials | None:
+    """What the file at PATH says of HOST: its helper comes first, whose failure leaves what is in the file itself."""
+    document: dict[str, Any] = {}
+
+    def from_helper() -> Credentials | None:
+        document.update(read(path))
+        return _from_helper(document, path, host, environ, must_exist=warn is not None)
+
+    def from_entries() -> Credentials | None:
+        return _from_entries(document, path, host, repository)
+
+    for ask in (from_helper, from_entries):
+        try:
+            if found := ask():
+                return found
+        except ImageError as error:
+            if warn is None:
+                raise
+            warn(error.message)
+    return None
+
+
+def _from_helper(
+    document: dict[str, Any], path: str, host: str, environ: Mapping[str, str], *, must_exist: bool
 ) -> Credentials | None:
     helper, is_own = helper_of(document, path, host)
-    if helper:
-        found = credhelper.get(helper, key_of(host), environ=environ, must_exist=is_own)
-        if found:
-            username, secret = found
-            if username == credhelper.TOKEN:
-                return Credentials(username="", password="", identity_token=secret)
-            return Credentials(username=username, password=secret)
+    found = helper and credhelper.get(helper, key_of(host), environ=environ, must_exist=is_own or must_exist)
+    if not found:
+        return None
+    username, secret = found
+    if username == credhelper.TOKEN:
+        return Credentials(username="", password="", identity_token=secret)
+    return Credentials(username=username, password=secret)
+
+
+def _from_entries(document: dict[str, Any], path: str, host: str, repository: str) -> Credentials | None:
     entries = jsontext.mapping(document.get("auths"), f"{path}: auths")
-    name = next(iter([*_namespaces(host, repository, entries), *names(host, entries)]), None)
-    return None if name is None else _decode(jsontext.mapping(entries[name], f"{path}: {name}"), f"{path}: {name}")
+    for name in (*_namespaces(host, repository, entries), *names(host, entries)):
+        if found := _decode(jsontext.mapping(entries[name], f"{path}: {name}"), f"{path}: {name}"):
+            return found
+    return None
 
 
 def _namespaces(host: str, repository: str, entries: dict[str, object]) -> list[str]:
     """The keys that are HOST/REPOSITORY or a path above it, the longest first (containers-auth.json(5))."""
     parts = repository.split("/") if repository else []
     keys = [f"{host}/{'/'.join(parts[:count])}" for count in range(len(parts), 0, -1)]
-    return [key for key in keys if key in entries]
+    return [name for key in keys for name in (key, f"{key}/") if name in entries]
+
+
+def _unpacked(text: str) -> bytes:
+    """What TEXT is in base64: in lines, as base64(1) writes it, without its padding, or in the alphabet for URLs (RFC
+    4648 section 5). ValueError."""
+    packed = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
 
 
 def _decode(entry: dict[str, object], what: str) -> Credentials | None:
@@ -123,7 +170,7 @@ def _decode(entry: dict[str, object], what: str) -> Credentials | None:
     password = jsontext.string(entry.get("password"), f"{what}: password")
     if packed := jsontext.string(entry.get("auth"), f"{what}: auth"):
         try:
-            text = base64.b64decode(packed, validate=True).decode().rstrip("\0")
+            text = _unpacked(packed).decode().rstrip("\0")
         except ValueError:
             raise ImageError(f"{what}: auth is not base64 of USER:PASSWORD", hint="log in again") from None
         username, _, password = text.partition(":")

@@ -6,7 +6,7 @@ cannot be had now. What the answers mean is for others to know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 
 from mydocker.errors import ImageError, RegistryError
 from mydocker.image import credentials, jsontext
@@ -26,17 +26,33 @@ class Dialogue:
     """With ENDPOINT, whose address is found at the first request. Its methods may be called from several threads."""
 
     def __init__(
-        self, endpoint: Endpoint, *, environ: Mapping[str, str], patience: Patience, actions: str = "pull"
+        self,
+        endpoint: Endpoint,
+        *,
+        environ: Mapping[str, str],
+        patience: Patience,
+        actions: str = "pull",
+        warn: Callable[[str], None] | None = None,
     ) -> None:
-        """ACTIONS is what a token must allow: `pull`, or `pull,push`."""
+        """ACTIONS is what a token must allow: `pull`, or `pull,push`. Credentials that cannot be read are reported to
+        WARN, and an ImageError without it."""
         self._endpoint = endpoint
+        self._unread: list[str] = []  # what is wrong with the user's credentials
+
+        def note(words: str) -> None:
+            self._unread.append(words)
+            if warn:
+                warn(words)
+
         self._transport = Transport(
             server_of(endpoint.host), insecure=endpoint.insecure, environ=environ, patience=patience
         )
         self._authorization = Authorization(
             self._transport,
             repository=endpoint.repository,
-            credentials=credentials.find(endpoint.host, environ=environ, repository=endpoint.repository),
+            credentials=credentials.find(
+                endpoint.host, environ=environ, repository=endpoint.repository, warn=note if warn else None
+            ),
             actions=actions,
         )
         self._scheme: str | None = None
@@ -50,9 +66,10 @@ class Dialogue:
         headers: Mapping[str, str],
         *,
         missing: ImageError,
-        accepted: tuple[int, ...] = (200,),
+        accepted: Container[int] = (200,),
         method: str = "GET",
         body: Body | None = None,
+        persist: bool = True,
     ) -> Reply:
         """An accepted answer for PATH, below the repository's own or the URL that another answer named; MISSING is
         raised for one that means `not here`."""
@@ -61,7 +78,9 @@ class Dialogue:
         for renewable in (True, False):
             header = self._authorization.header
             known = header if origin_of(url) == origin_of(base) else None
-            reply = self._transport.request(method, url, headers=headers, authorization=known, body=body)
+            reply = self._transport.request(
+                method, url, headers=headers, authorization=known, body=body, persist=persist
+            )
             if reply.status in accepted:
                 return reply
             with reply:
@@ -107,7 +126,8 @@ class Dialogue:
             server = self._authorization.withheld_from
             return f"it asks to log in at {server}, which is not its own site: no credentials were sent there"
         told = f" ({said})" if said else ""
-        return f"it does not exist, or needs a login: mydocker login {self._endpoint.host}{told}"
+        usual = f"it does not exist, or needs a login: mydocker login {self._endpoint.host}{told}"
+        return "; ".join([*self._unread, usual])
 
 
 def server_of(host: str) -> str:

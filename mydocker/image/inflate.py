@@ -22,7 +22,7 @@ _WINDOW_LOG = 27  # 128 MiB, the most that `zstd` itself takes without --long; a
 _XZ_MEMORY = 128 << 20  # bytes; what `xz -9` has written takes 65 MiB
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
-_BLOCK = 512  # bytes of a tar header, in which `ustar` stands at 257 (POSIX.1-2017 pax)
+BLOCK = 512  # bytes of a tar header, in which `ustar` stands at 257 (POSIX.1-2017 pax)
 
 
 class _Decompressor(Protocol):
@@ -46,7 +46,7 @@ def inflate(chunks: Iterable[bytes], *, compression: str, what: str, limits: Lim
     """
     ratio = (limits or Limits()).expansion
     first, chunks = _peek(chunks)
-    compression = "none" if first[257:262] == b"ustar" else magic(first) or compression
+    compression = known(first) or compression
     if compression == "none":
         yield from chunks
         return
@@ -67,6 +67,11 @@ def inflate(chunks: Iterable[bytes], *, compression: str, what: str, limits: Lim
         yield piece
 
 
+def known(first: bytes) -> str | None:
+    """How a tar with these FIRST bytes, a block of it, is compressed, if at all; None if they do not tell."""
+    return "none" if first[257:262] == b"ustar" else magic(first)
+
+
 def magic(first: bytes) -> str | None:
     """How a stream with these FIRST bytes is compressed; None if they do not tell."""
     return next((kind for begin, kind in _MAGIC.items() if first.startswith(begin)), None)
@@ -76,7 +81,7 @@ def _peek(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """The first bytes of CHUNKS, enough to tell what they are if there are so many, and all of CHUNKS."""
     source = iter(chunks)
     first = b""
-    while len(first) < _BLOCK and (chunk := next(source, b"")):
+    while len(first) < BLOCK and (chunk := next(source, b"")):
         first += chunk
     return first, itertools.chain([first], source)
 

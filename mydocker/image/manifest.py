@@ -49,6 +49,7 @@ _COMPRESSIONS = {
     f"{_OCI}.layer.nondistributable.v1.tar+gzip": "gzip",
     f"{_OCI}.layer.nondistributable.v1.tar+zstd": "zstd",
 }
+_LAYERS = (f"{_OCI}.layer.", "application/vnd.docker.image.rootfs.")  # with what others add, such as +encrypted
 
 # The variant that an empty one stands for, and the lowest that a later processor still runs.
 _VARIANTS = {"arm": ("v7", 5), "arm64": ("v8", 8), "amd64": ("v1", 1)}
@@ -77,6 +78,10 @@ class Index(Record):
     manifests: tuple[tuple[Descriptor, Platform | None], ...]
 
 
+class ArtifactError(ImageError):
+    """A manifest of something else than an image: an SBOM, a signature, a chart."""
+
+
 def parse_manifest(raw: bytes, *, content_type: str | None = None) -> Manifest | Index:
     """RAW as served with CONTENT_TYPE, or as read from the store. ImageError for anything but an image."""
     document = jsontext.mapping(jsontext.loads(raw, "manifest"), "manifest")
@@ -85,12 +90,14 @@ def parse_manifest(raw: bytes, *, content_type: str | None = None) -> Manifest |
         return _index(document, media_type)
     config = descriptor(document.get("config"), "manifest: config")
     if config.media_type not in _CONFIG_TYPES:
-        raise ImageError(f"not a container image: its config is of type {config.media_type!r:.100}")
+        raise ArtifactError(f"not a container image: its config is of type {config.media_type!r:.100}")
     if config.size > jsontext.LIMIT:
         raise ImageError(f"manifest: config: larger than {jsontext.LIMIT >> 20} MiB")
     hint = "overlayfs stacks no more; build the image with fewer instructions, or squash it"
     layers = _bounded(document["layers"], "manifest: layers", LAYER_LIMIT, hint=hint)
     described = tuple(descriptor(layer, f"manifest: layer {n}") for n, layer in enumerate(layers, 1))
+    if described and not any(layer.media_type.startswith(_LAYERS) for layer in described):
+        raise ArtifactError(f"not a container image: its layers are of type {described[0].media_type!r:.100}")
     for layer in described:
         compression(layer)
     return Manifest(media_type=media_type, config=config, layers=described)
@@ -128,7 +135,12 @@ def compression(descriptor: Descriptor) -> str:
 
 
 def choose(index: Index, platform: Platform) -> Descriptor:
-    """The entry of INDEX that runs on PLATFORM best; failing that, the first that names no platform.
+    """The entry of INDEX that runs on PLATFORM best; failing that, the first that names no platform."""
+    return choices(index, platform)[0]
+
+
+def choices(index: Index, platform: Platform) -> list[Descriptor]:
+    """The entry of INDEX that runs on PLATFORM best, alone; failing that, all that name no platform.
 
     The choice of containerd's `platforms.Only` within one architecture: the newest variant that is not newer than
     PLATFORM's. Raises ImageNotFoundError with the platforms that there are.
@@ -137,10 +149,9 @@ def choose(index: Index, platform: Platform) -> Descriptor:
     for wanted in _acceptable(platform):
         for found, descriptor in named:
             if _normal(found) == wanted:
-                return descriptor
-    for descriptor, unnamed in index.manifests:
-        if unnamed is None:
-            return descriptor
+                return [descriptor]
+    if unnamed := [descriptor for descriptor, found in index.manifests if found is None]:
+        return unnamed
     known = sorted({str(found) for found, _ in named if str(found).isprintable()})
     raise ImageNotFoundError(
         f"no image for platform {platform}", hint=f"it exists for {', '.join(known)}" if known else "its index is empty"
@@ -162,7 +173,7 @@ def _media_type(document: dict[str, Any], served: str) -> str:
     if layers and manifests:
         raise ImageError("manifest: has both layers and manifests, so it could be read in two ways")
     if declared and declared not in MANIFEST_TYPES + INDEX_TYPES:
-        raise ImageError(f"not a container image: its manifest is of type {declared!r:.100}")
+        raise ArtifactError(f"not a container image: its manifest is of type {declared!r:.100}")
     if not (layers or manifests):
         raise ImageError("manifest: has neither layers nor manifests")
     fitting = MANIFEST_TYPES if layers else INDEX_TYPES
@@ -176,18 +187,28 @@ def _index(document: dict[str, Any], media_type: str) -> Index:
     manifests = []
     for number, entry in enumerate(entries, 1):
         what = f"index: manifest {number}"
-        described = descriptor(entry, what)
-        platform = _platform(entry.get("platform"), what)
-        if not _is_attestation(entry, platform):
-            manifests.append((described, platform))
+        if may_be_image(entry, what):
+            described = descriptor(entry, what)
+            manifests.append((described, _platform(entry.get("platform"), what)))
     return Index(media_type=media_type, manifests=tuple(manifests))
 
 
-def _is_attestation(entry: dict[str, Any], platform: Platform | None) -> bool:
-    """BuildKit keeps provenance and SBOMs in the index, as manifests that are no images."""
-    annotations = jsontext.mapping(entry.get("annotations"), "index: annotations")
+def may_be_image(value: object, what: str) -> bool:
+    """Whether VALUE, an entry of an index, says nothing to the contrary. An index may list anything, and what is
+    unknown must be passed over (OCI image-spec "image-index.md"); BuildKit keeps provenance and SBOMs there, as
+    manifests."""
+    entry = jsontext.mapping(value, what)
+    annotations = jsontext.mapping(entry.get("annotations"), f"{what}: annotations")
+    platform = _platform(entry.get("platform"), what)
     unknown = platform is not None and (platform.os, platform.architecture) == ("unknown", "unknown")
-    return unknown or "vnd.docker.reference.type" in annotations
+    if unknown or "vnd.docker.reference.type" in annotations or entry.get("artifactType"):
+        return False
+    return is_manifest(jsontext.string(entry.get("mediaType"), f"{what}: mediaType"))
+
+
+def is_manifest(media_type: str) -> bool:
+    """Whether a descriptor with MEDIA_TYPE is of a manifest or an index, perhaps of one that is not supported."""
+    return media_type in (*MANIFEST_TYPES, *INDEX_TYPES, *_SCHEMA_1, "")
 
 
 def descriptor(value: object, what: str) -> Descriptor:
@@ -220,7 +241,7 @@ def _platform(value: object, what: str) -> Platform | None:
     system, architecture, variant = (
         jsontext.string(fields.get(key), f"{what}: platform: {key}") for key in ("os", "architecture", "variant")
     )
-    return Platform(os=system, architecture=architecture, variant=variant)
+    return Platform.normal(system, architecture, variant)
 
 
 def _bounded(value: object, what: str, limit: int, *, hint: str | None = None) -> list[Any]:

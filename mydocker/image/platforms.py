@@ -6,7 +6,7 @@ from mydocker.errors import ImageError, UsageError
 from mydocker.image import blob
 from mydocker.image.blob import Source
 from mydocker.image.config import parse_config
-from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
+from mydocker.image.manifest import ArtifactError, Descriptor, Index, Manifest, choose, parse_manifest
 from mydocker.image.verified import digest_of
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform, Reference
@@ -27,7 +27,10 @@ def digests_of(reference: Reference, source: Source) -> dict[str, Digest]:
     found = []
     for descriptor, platform in parsed.manifests:
         if platform is None:
-            inner = parse_manifest(blob.manifest(source, descriptor)[0])
+            try:
+                inner = parse_manifest(blob.manifest(source, descriptor)[0])
+            except ArtifactError:
+                continue
             platform = _platform_of(inner, source) if isinstance(inner, Manifest) else None
         found.append((descriptor.digest, platform))
     return _named(found)

@@ -7,13 +7,15 @@ from mydocker.reference import Digest
 
 
 class Step(Record):
-    """`text` is one line. While a blob arrives, steps say how many of its bytes are `done`; the last one is `ended`."""
+    """`text` is one line. While a blob arrives, steps say how many of its bytes are `done`; the last one is `ended`.
+    A `warning` is for those as well who do not want to know of progress."""
 
     text: str
     blob: Digest | None = None
     done: int = 0
     size: int = 0
     ended: bool = True
+    warning: bool = False
 
 
 def silence(step: Step) -> None:

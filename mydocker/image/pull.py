@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from mydocker.errors import ImageError, ImageNotFoundError, RegistryError, StoreError, UsageError
 from mydocker.image import blob, incoming, layers, lock
 from mydocker.image.blob import Source
 from mydocker.image.config import parse_config
 from mydocker.image.limits import Limits
-from mydocker.image.manifest import Descriptor, Index, Manifest, choose, parse_manifest
+from mydocker.image.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
 from mydocker.image.progress import Step, silence
 from mydocker.image.source import open_source
 from mydocker.image.store import Store, read, read_ref
@@ -20,6 +20,8 @@ from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
 ONE_OWNER = "all files will belong to root: see ids in 'mydocker doctor'"
+
+_CHOICES = 10  # entries of an index that are read in search of an image
 
 
 class _Found(Record):
@@ -48,7 +50,7 @@ def pull(
     try:
         store.prepare()
         incoming.sweep(store)
-        opened = nullcontext(source) if source else open_source(reference, environ=environ)
+        opened = nullcontext(source) if source else open_source(reference, environ=environ, warn=_warner(progress))
         with lock.shared(store.layers), opened as origin:
             progress(Step(text=f"pulling {reference.familiar}"))
             if store.ids and store.ids.is_single:
@@ -66,6 +68,10 @@ def pull(
             f"cannot write to the store {store.root}: {error.strerror}{where}",
             hint="MYDOCKER_ROOT names a directory to use instead",
         ) from error
+
+
+def _warner(progress: Callable[[Step], None]) -> Callable[[str], None]:
+    return lambda words: progress(Step(text=f"warning: {words}", warning=True))
 
 
 def _fetch(
@@ -137,17 +143,25 @@ def _manifest(source: Source, raw: bytes, content_type: str | None, reference: R
     digest = digest_of(raw)
     if isinstance(parsed, Manifest):
         return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
-    chosen = _choose(parsed, platform, reference)
+    *others, last = _choices(parsed, platform, reference)
+    for chosen in others:
+        with suppress(ArtifactError):
+            return _inner(source, digest, chosen, reference)
+    return _inner(source, digest, last, reference)
+
+
+def _inner(source: Source, index: Digest, chosen: Descriptor, reference: Reference) -> _Found:
+    """The image that the INDEX has CHOSEN. ArtifactError if it is none."""
     raw, content_type = blob.manifest(source, chosen)
     inner = parse_manifest(raw, content_type=content_type)
     if not isinstance(inner, Manifest):
         raise ImageError(f"image {reference.familiar}: an index within an index")
-    return _Found(raw=raw, manifest=inner, digest=chosen.digest, digests=(digest, chosen.digest))
+    return _Found(raw=raw, manifest=inner, digest=chosen.digest, digests=(index, chosen.digest))
 
 
-def _choose(index: Index, platform: Platform, reference: Reference) -> Descriptor:
+def _choices(index: Index, platform: Platform, reference: Reference) -> list[Descriptor]:
     try:
-        return choose(index, platform)
+        return choices(index, platform)[:_CHOICES]
     except ImageNotFoundError as error:
         raise ImageNotFoundError(f"image {reference.familiar}: {error.message}", hint=error.hint) from None
 

@@ -19,7 +19,16 @@ from mydocker.errors import ImageError, StoreError, UsageError
 from mydocker.image import blob, catalog, jsontext, lock, manifest, pack, rebuilt
 from mydocker.image.blob import Source
 from mydocker.image.catalog import Image
-from mydocker.image.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, compression, members, parse_manifest
+from mydocker.image.manifest import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Descriptor,
+    Index,
+    compression,
+    is_manifest,
+    members,
+    parse_manifest,
+)
 from mydocker.image.progress import Step, megabytes
 from mydocker.image.store import Store, read
 from mydocker.image.target import Chunks, Target
@@ -131,6 +140,9 @@ def _copied(sender: _Sender, source: Source, raw: bytes, media_type: str | None,
     if found.manifests and depth:
         raise ImageError("an index within an index")
     for inner in found.manifests:
+        if not is_manifest(inner.media_type):
+            sender.send(inner, _reading(source, inner))
+            continue
         found_raw, _ = source.manifest(str(inner.digest))
         if digest_of(found_raw) != inner.digest:
             raise ImageError(f"manifest {inner.digest}: has another digest, {digest_of(found_raw)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import urljoin, urlsplit
 
 from mydocker.errors import RegistryError
-from mydocker.image.address import addresses_of, host_of, name_of
+from mydocker.image.address import addresses_of, host_of, name_of, without_credentials
 
 
 class Reach:
@@ -25,7 +25,9 @@ class Reach:
             target = urljoin(url, location)
             scheme = urlsplit(target).scheme
         except ValueError:
-            raise RegistryError(f"{self._home}: points to {location!r:.100}, which is no usable address") from None
+            raise RegistryError(
+                f"{self._home}: points to {without_credentials(location)!r:.100}, which is no usable address"
+            ) from None
         if urlsplit(url).scheme == "https" and scheme != "https":
             raise RegistryError(f"{host_of(url)}: redirects from https to {scheme!r:.20}")
         return target
@@ -38,7 +40,9 @@ class Reach:
         except ValueError:
             host = None
         if not host or parts.scheme not in ("https", "http") or "@" in parts.netloc:
-            raise RegistryError(f"{self._home}: points to {url!r:.100}, which is no usable address")
+            raise RegistryError(
+                f"{self._home}: points to {without_credentials(url)!r:.100}, which is no usable address"
+            )
         if parts.scheme == "http" and not self._insecure:
             raise RegistryError(
                 f"{self._home}: points to {host_of(url)} without encryption",
@@ -50,6 +54,10 @@ class Reach:
             raise RegistryError(f"{self._home}: points to the link-local address of {host_of(url)}")
         if self._is_public() and any(not address.is_global for address in addresses_of(host)):
             raise RegistryError(f"{self._home}: a public registry, points to {host_of(url)} in a private network")
+
+    def _unusable(self, address: str) -> RegistryError:
+        shown = without_credentials(address)
+        return RegistryError(f"{self._home}: points to {shown!r:.100}, which is no usable address")
 
     def _is_public(self) -> bool:
         if self._home_is_private is None:

@@ -55,12 +55,21 @@ class BlobStream:
 
 
 class Registry:
-    """The endpoints of REFERENCE, tried in the order of containers-registries.conf(5); close it, or use `with`."""
+    """The endpoints of REFERENCE, tried in the order of containers-registries.conf(5); close it, or use `with`.
 
-    def __init__(self, reference: Reference, *, environ: Mapping[str, str], patience: Patience | None = None) -> None:
+    Credentials that cannot be read are reported to WARN: most images can be had without."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        *,
+        environ: Mapping[str, str],
+        patience: Patience | None = None,
+        warn: Callable[[str], None] = lambda words: None,
+    ) -> None:
         self._reference = reference
         found = registriesconf.endpoints(reference, environ=environ)
-        self._sources = [_Source(endpoint, environ, patience or Patience()) for endpoint in found]
+        self._sources = [_Source(endpoint, environ, patience or Patience(), warn) for endpoint in found]
 
     def manifest(self, identifier: str) -> tuple[bytes, str | None]:
         """The bytes of the manifest or index with that tag or digest, and their Content-Type.
@@ -100,9 +109,11 @@ class Registry:
 class _Source:
     """One endpoint, in its own words."""
 
-    def __init__(self, endpoint: Endpoint, environ: Mapping[str, str], patience: Patience) -> None:
+    def __init__(
+        self, endpoint: Endpoint, environ: Mapping[str, str], patience: Patience, warn: Callable[[str], None]
+    ) -> None:
         self._endpoint = endpoint
-        self._dialogue = Dialogue(endpoint, environ=environ, patience=patience)
+        self._dialogue = Dialogue(endpoint, environ=environ, patience=patience, warn=warn)
 
     def close(self) -> None:
         self._dialogue.close()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
+from mydocker.errors import ImageError
 from mydocker.image.blob import Source
 from mydocker.image.files import Archive, Directory, Files
-from mydocker.image.layout import DirectoryLayout, DockerArchive, Layout, OciLayout
+from mydocker.image.layout import DirectoryLayout, DockerArchive, Layout, OciLayout, reference_of
 from mydocker.image.registry import Registry
+from mydocker.image.verified import digest_of
 from mydocker.paths import usable
 from mydocker.reference import Location, Reference
 
 
-def open_source(reference: Reference, *, environ: Mapping[str, str]) -> Source:
-    """What has REFERENCE, ready to be asked. Close it, or use it with `with`."""
+def open_source(reference: Reference, *, environ: Mapping[str, str], warn: Callable[[str], None]) -> Source:
+    """What has REFERENCE, ready to be asked; see Registry for WARN. Close it, or use it with `with`."""
     if reference.location is None:
-        return Registry(reference, environ=environ)
+        return Registry(reference, environ=environ, warn=warn)
     return open_location(reference.location)
 
 
@@ -35,13 +37,44 @@ def open_location(location: Location) -> Layout:
 def guess(path: str) -> Layout:
     """What is at PATH, whichever of the formats it has: an archive (`-` is stdin) or a directory."""
     files: Files = Directory(path) if os.path.isdir(usable(path)) else Archive(path)
-    for name, layout in (("index.json", OciLayout), ("manifest.json", DockerArchive)):
-        try:
-            files.open(name).close()
-            kind: type[Layout] = layout
-            break
-        except FileNotFoundError:
-            kind = OciLayout
-    if kind is DockerArchive and isinstance(files, Directory):
-        kind = DirectoryLayout
-    return kind(files, where="standard input" if path == "-" else path)
+    where = "standard input" if path == "-" else path
+    index, listing = OciLayout(files, where=where), DockerArchive(files, where=where)
+    if not _has(files, "manifest.json"):
+        return index
+    if not _is_listing(listing):
+        return index if _has(files, "index.json") else _other(files, where)
+    return index if _has(files, "index.json") and _covers(index, listing) else listing
+
+
+def _has(files: Files, name: str) -> bool:
+    try:
+        files.open(name).close()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _other(files: Files, where: str) -> Layout:
+    kind = DirectoryLayout if isinstance(files, Directory) else DockerArchive
+    return kind(files, where=where)
+
+
+def _is_listing(archive: DockerArchive) -> bool:
+    """Whether manifest.json is what `docker save` writes; in a `dir:` it is an image's own manifest."""
+    try:
+        return bool(archive.items)
+    except ImageError:
+        return False
+
+
+def _covers(index: OciLayout, listing: DockerArchive) -> bool:
+    """Whether all that LISTING has is in INDEX, too, whole and by its names. `docker save` writes both, and `docker
+    load` long read the listing alone: some versions have left the index without images that have no name
+    (moby/moby#47210), without layers (#47065), or with its layers in another order."""
+    try:
+        whole, names = index.configs(), {reference_of(name) for name in index.names()}
+        return all(digest_of(listing.config(item)) in whole for item in listing.items) and all(
+            name.startswith("@") or reference_of(name) in names for name in listing.names()
+        )
+    except ImageError:
+        return False

@@ -22,6 +22,7 @@ from mydocker.image.transport import PassingError
 from mydocker.reference import Digest, Reference
 
 _PIECE = 64 << 10  # bytes: one of them may take as long as a connection, so a line of 7 kB/s will do
+_ALL_BUT_401 = (*range(200, 401), *range(402, 600))  # which asks for a login
 
 Chunks = Callable[[], Iterator[bytes]]
 Tell = Callable[[int], None]
@@ -37,9 +38,10 @@ class Target:
         self._refused = RegistryError(f"image {reference.familiar}: registry {self._endpoint.host} does not take it")
 
     def has(self, digest: Digest) -> bool:
-        """Whether the blob is there already."""
+        """Whether the blob is there already. A registry that does not say is sent it again: the answer to that counts.
+        RegistryError if the registry cannot be asked, or wants another login."""
         with self._dialogue.ask(
-            f"blobs/{digest}", {}, missing=self._refused, accepted=(200, 404), method="HEAD"
+            f"blobs/{digest}", {}, missing=self._refused, accepted=_ALL_BUT_401, method="HEAD"
         ) as reply:
             return reply.status == 200
 
@@ -74,15 +76,18 @@ class Target:
         return registriesconf.endpoints(reference, environ=self._environ)[-1]
 
     def _mount(self, digest: Digest, repository: str) -> bool:
+        """Whether the blob has come from REPOSITORY. No answer is an error: without, the blob is sent."""
         query = urlencode({"mount": str(digest), "from": repository})
-        with self._dialogue.ask(
-            f"blobs/uploads/?{query}", {}, missing=self._refused, accepted=(201, 202), method="POST"
-        ) as reply:
-            if reply.status == 201:
-                return True
-            begun = self._dialogue.address(reply)  # it cannot, and expects the blob instead
         with suppress(ImageError):
-            self._dialogue.ask(begun, {}, missing=self._refused, accepted=(200, 204), method="DELETE").close()
+            with self._dialogue.ask(
+                f"blobs/uploads/?{query}", {}, missing=self._refused, accepted=(201, 202), method="POST", persist=False
+            ) as reply:
+                if reply.status == 201:
+                    return True
+                begun = self._dialogue.address(reply)  # it cannot, and expects the blob instead
+            self._dialogue.ask(
+                begun, {}, missing=self._refused, accepted=(200, 204), method="DELETE", persist=False
+            ).close()
         return False
 
     def _upload(self, descriptor: Descriptor, chunks: Chunks, tell: Tell) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed misses it
 
 import requests
 import requests.adapters
@@ -24,8 +23,9 @@ import urllib3
 from mydocker import __version__
 from mydocker.errors import RegistryError
 from mydocker.image import certs
-from mydocker.image.address import host_of, is_loopback, origin_of
+from mydocker.image.address import host_of, is_loopback, origin_of, without_credentials
 from mydocker.image.connection import Patience, metered_pools
+from mydocker.image.proxy import proxy_for
 from mydocker.image.reach import Reach
 from mydocker.number import is_whole_number
 
@@ -150,10 +150,12 @@ class Transport:
         authorization: str | None = None,
         form: Mapping[str, str] | None = None,
         body: Body | None = None,
+        persist: bool = True,
     ) -> Reply:
         """The answer to METHOD at URL, redirects followed. RegistryError if none can be had.
 
-        A FORM and a BODY go to this address alone, and a body goes once: whoever has it may begin again.
+        A FORM and a BODY go to this address alone, and a body goes once: whoever has it may begin again. Without
+        PERSIST nothing is asked a second time.
         """
         for _ in range(REDIRECT_LIMIT + 1):
             self.reach.check(url)
@@ -161,7 +163,7 @@ class Transport:
             if authorization:
                 sent["Authorization"] = authorization
             asked = requests.Request(method, url, headers=sent, data=form if body is None else body)
-            reply = self._persist(asked, waits=self._patience.waits() if body is None else [])
+            reply = self._persist(asked, waits=self._patience.waits() if persist and body is None else [])
             location = reply.headers.get("Location")
             if reply.status not in _REDIRECTS or not location:
                 return reply
@@ -215,15 +217,9 @@ class Transport:
         return next((self._environ[name] for name in names if self._environ.get(name)), True)
 
     def proxies(self, url: str) -> dict[str, Any]:
-        """The proxy for URL by its scheme, from the usual four variables; none for loopback, as in Go."""
-        parts = urlsplit(url)
-        if is_loopback(parts.netloc) or proxy_bypass_environment(parts.netloc, {"no": self._proxy("no")}):
-            return {}
-        proxy = self._proxy(parts.scheme) or self._proxy("all")
-        return {parts.scheme: proxy} if proxy else {}
-
-    def _proxy(self, kind: str) -> str:
-        return self._environ.get(f"{kind}_proxy") or self._environ.get(f"{kind}_proxy".upper()) or ""
+        """The proxy for URL by its scheme, as requests takes it. RegistryError."""
+        found = proxy_for(url, environ=self._environ)
+        return {urlsplit(url).scheme: found} if found else {}
 
 
 def _unverified() -> ssl.SSLContext:
@@ -269,6 +265,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {cause.verify_message}"
     text = cause.strerror.lower() if isinstance(cause, OSError) and cause.strerror else str(cause)
+    text = without_credentials(text)
     return ascii(text)[1:-1][:200] or type(cause).__name__
 
 
