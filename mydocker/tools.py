@@ -10,6 +10,7 @@ import errno
 import os
 
 from mydocker.errors import HostError, hint_for
+from mydocker.number import is_whole_number
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _error_in(traceback: str) -> OSError:
     """The error at the end of TRACEBACK, the text that `sh` passes on from a child that could not execute."""
     last = traceback.strip().rpartition("\n")[2]
     number = last.partition("[Errno ")[2].partition("]")[0]
-    if number.isdecimal():
+    if is_whole_number(number):
         return OSError(int(number), os.strerror(int(number)))
     return OSError(0, printable(last.encode())[:_SHOWN])
 

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from mydocker.errors import RegistryError
 from mydocker.image.address import is_loopback
+from mydocker.number import is_whole_number
 
 _PORTS = {"http": "80", "https": "443"}
 _HINT = "a proxy is [http[s]://][USER:PASSWORD@]HOST[:PORT]; other characters in USER and PASSWORD are written as %XX"
@@ -74,7 +75,7 @@ def _fits(rule: str, host: str, port: str, address: _Address | None) -> bool:
     if rule == "*":
         return True
     network, slash, bits = rule.partition("/")
-    if slash and bits.isdecimal() and _address(network):
+    if slash and is_whole_number(bits) and _address(network):
         return address is not None and _is_in(address, network, bits)
     name, only = _split(rule)
     if not name or (only and only != port):
