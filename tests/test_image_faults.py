@@ -96,6 +96,20 @@ def test_a_read_only_store_is_a_source(mydocker: Command, tmp_path: pathlib.Path
 
 
 @root
+def test_the_filter_of_a_read_only_store_is_found_there(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """It is not compiled again at each start, which takes longer than all the rest, nor kept anywhere else."""
+    words = ("run", "--network", "none", "alpine", "true")
+    assert mydocker(*words).code == 0
+    traced = Command(pathlib.Path("/usr/bin/strace"), mydocker.environment, mydocker.directory)
+    with _read_only(mydocker.store):
+        trace = ("-f", "-qq", "-e", "trace=openat", "-o", str(tmp_path / "trace"))
+        assert traced(*trace, *mydocker.argv(*words)).code == 0
+    opened = (tmp_path / "trace").read_text()
+    assert f"{mydocker.store}/seccomp/" in opened and "libseccomp" not in opened
+    assert not pathlib.Path("/run/seccomp").exists()
+
+
+@root
 def test_what_a_killed_run_of_a_read_only_store_leaves_goes_with_the_next(mydocker: Command) -> None:
     assert mydocker("pull", "-q", "alpine").code == 0
     runs = pathlib.Path("/run/mydocker")

@@ -122,7 +122,7 @@ def prepare_walls(plan: LaunchPlan) -> bytes:
         check_host(plan.exec_label)
     if not plan.seccomp:
         return b""
-    return program(plan.seccomp, store=Store(os.path.dirname(os.path.dirname(plan.run_dir))))
+    return program(plan.seccomp, store=Store(plan.store))
 
 
 def _run(

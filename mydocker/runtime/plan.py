@@ -50,6 +50,7 @@ class LaunchPlan(Record):
 
     container_id: str
     image_digest: str | None = None  # of the manifest, for reports
+    store: str  # its directory: the run may be elsewhere, if the store is read-only
     run_dir: str
     namespaces: tuple[str, ...]
     rootless: IdMap | None  # the ids of a user namespace of its own; None for root
@@ -89,20 +90,21 @@ def plan(
     host: Host,
     container_id: str,
     run_dir: str,
-    volumes: str,
+    store: str,
     cgroups: tuple[Cgroup, ...] = (),
     lend_program: bool = False,
 ) -> LaunchPlan:
-    """Decide how to launch SPEC on IMAGE (None with `rootfs`); VOLUMES is the directory of named volumes. With
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store. With
     `lend_program`, a static program of the host may serve as the command that the image lacks. `cgroups`: see
     `hierarchies`. Raises LaunchError."""
     config = image.config if image else None
     hostname, argv = _hostname(spec, container_id), _argv(spec, config)
     working_dir = os.path.join("/", spec.working_dir or (config.working_dir if config else ""))
-    mounts = _mounts(spec, config, host, run_dir=run_dir, volumes=volumes)
+    mounts = _mounts(spec, config, host, run_dir=run_dir, volumes=f"{store}/volumes")
     return LaunchPlan(
         container_id=container_id,
         image_digest=str(image.manifest) if image else None,
+        store=store,
         run_dir=run_dir,
         namespaces=spec.namespaces,
         rootless=_ids(spec, host),

@@ -60,7 +60,7 @@ def prepare(
         container_id=container_id,
         cgroups=_cgroups(spec, host, container_id) if spec.limited or "pid" not in spec.namespaces else (),
         run_dir=f"{containers}/{container_id[:12]}",
-        volumes=f"{store.root}/volumes",
+        store=store.root,
         lend_program=lend_program,
     )
 
