@@ -99,6 +99,7 @@ def plan(
     `hierarchies`. Raises LaunchError."""
     config = image.config if image else None
     hostname, argv = _hostname(spec, container_id), _argv(spec, config)
+    lent = argv[0] if lend_program else ""
     working_dir = os.path.join("/", spec.working_dir or (config.working_dir if config else ""))
     mounts = _mounts(spec, config, host, run_dir=run_dir, volumes=f"{store}/volumes")
     return LaunchPlan(
@@ -111,9 +112,7 @@ def plan(
         hostname=hostname,
         loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),
-        operations=_operations(
-            spec, config, host, run_dir, mounts, cgroups, working_dir, argv[0] if lend_program else ""
-        ),
+        operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
         **_privileges(spec, host),
         user=spec.user or _own_user(spec, host) or _image_user(config),
         environment=_environment(spec, config, hostname),
