@@ -171,13 +171,19 @@ def test_a_name_with_special_letters(alpine: Command, tmp_path: pathlib.Path, na
 def test_a_secret_is_not_in_the_script(alpine: Command, tmp_path: pathlib.Path) -> None:
     """Whoever runs it says what it is."""
     spec = "image: alpine\ncommand: [cat, /c, /run/secrets/my-token]\nconfigs: [{target: /c, content: 'config,'}]\n"
-    (tmp_path / "spec.yaml").write_text(spec + "secrets: [{source: my-token, environment: TOKEN}]\n")
+    (tmp_path / "spec.yaml").write_text(
+        spec + "secrets: [{source: my-token, environment: TOKEN}, {target: /s, content: $TOKEN}]\n"
+    )
     explained = alpine("explain", "--shell", "spec.yaml", cwd=tmp_path, env={"TOKEN": "very-secret"})
     script = explained.stdout.decode()
     assert explained.code == 0 and "very-secret" not in script
-    for environment, printed, code in (({"secret_my_token": "it's"}, b"config,it's", 0), ({}, b"", 2)):
+    for environment, printed, code in (
+        ({"secret_my_token": "it's", "secret__s": "s"}, b"config,it's", 0),
+        ({}, b"", 2),
+    ):
         done = subprocess.run(
             ["sh", "-c", script], capture_output=True, env={**alpine.environment, **environment}, timeout=60
         )
         assert (done.stdout, done.returncode) == (printed, code)
-    assert b"secret_my_token: set it to the content of /run/secrets/my-token" in done.stderr
+    assert b": set it to the content of /s" in done.stderr
+    assert "secret_my_token?set it to the content of /run/secrets/my-token" in script

@@ -224,9 +224,8 @@ def _fill(step: Fill, word: Word) -> list[str]:
 
 def secret_name(step: GivenFile) -> str:
     """The shell variable that has to hold the content of a secret, which no script prints; "" for what is no secret."""
-    if not step.target.startswith(SECRETS):
-        return ""
-    return "secret_" + re.sub("[^A-Za-z0-9]", "_", step.target.removeprefix(SECRETS))
+    name = re.sub("[^A-Za-z0-9]", "_", step.target.removeprefix(SECRETS))
+    return f"secret_{name}" if step.secret else ""
 
 
 def _given(step: GivenFile, word: Word) -> list[str]:

@@ -131,6 +131,7 @@ class GivenFile(Operation):
     mode: int
     uid: int
     gid: int
+    secret: bool = False  # whether nothing may print the content
 
     def apply(self, root: int) -> None:
         path = f"{self.place}/file"
@@ -248,9 +249,8 @@ def _bind(mount: BindMount, attributes: int) -> Operation:
 
 
 def _file(mount: FileMount, *, place: str) -> Operation:
-    return GivenFile(
-        target=mount.target, content=mount.content, place=place, mode=mount.mode, uid=mount.uid, gid=mount.gid
-    )
+    own = {name: getattr(mount, name) for name in ("target", "content", "mode", "uid", "gid", "secret")}
+    return GivenFile(place=place, **own)
 
 
 def _named(mount: VolumeMount, host: Host, *, path: str, run_dir: str, number: int) -> Operation:
