@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 import threading
 
 import pytest
 from lab import oci
+from lab.command import Command, command
 from lab.oci import DIR, layer
 from lab.registry import Registry
 
@@ -187,3 +189,73 @@ def test_a_lock_is_one_holder_s_and_goes_with_its_file(tmp_path: pathlib.Path) -
     again = lock.acquire(path, wait=False)
     assert again is not None
     lock.release(again, path)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("chown 4242 {store}", "{store} belongs to user 4242, so mydocker keeps no images there"),
+        ("chown 4242 {above}", "{above} belongs to user 4242, so mydocker keeps no images there"),
+        ("chmod o+w {store}", "the store {store} can be written by others"),
+        ("chmod 1777 {store}", "the store {store} can be written by others"),
+        ("chgrp 4242 {store}; chmod g+w {store}", "the store {store} can be written by others"),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", [("run", "alpine", "true"), ("pull", "alpine"), ("images",), ("prune",), ("volume", "ls")]
+)
+def test_a_store_of_somebody_else_is_refused(
+    registry: Registry, tmp_path: pathlib.Path, script: str, message: str, words: tuple[str, ...]
+) -> None:
+    names = {"above": tmp_path / "above", "store": tmp_path / "above" / "store"}
+    names["store"].mkdir(parents=True)
+    mydocker = command(tmp_path, registry=registry.address, store=names["store"])
+    subprocess.run(["sh", "-ec", script.format(**names)], check=True)
+    done = mydocker(*words)
+    assert (done.stdout, done.code) == (b"", 125)
+    assert done.stderr.decode().startswith(f"mydocker: {message.format(**names)}\n")
+    assert list(names["store"].iterdir()) == []
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "name", ["containers", "layers", "blobs", "refs", "skeletons", "incoming", "kept", "volumes", "seccomp"]
+)
+@pytest.mark.parametrize(
+    "words", [("run", "--keep", "-v", "named:/x", "alpine", "true"), ("pull", "alpine"), ("prune",)]
+)
+def test_no_directory_of_a_store_is_a_link(
+    mydocker: Command, canary: pathlib.Path, name: str, words: tuple[str, ...]
+) -> None:
+    mydocker.store.mkdir(exist_ok=True)
+    (mydocker.store / name).symlink_to(canary)
+    done = mydocker(*words)
+    assert (done.stdout, done.code) == (b"", 125)
+    assert done.stderr.decode().startswith(
+        f"mydocker: {mydocker.store}/{name} is a symbolic link, which a store does not"
+    )
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o775])
+def test_a_store_of_one_s_own_may_have_any_of_these_modes(mydocker: Command, mode: int) -> None:
+    mydocker.store.mkdir(exist_ok=True)
+    mydocker.store.chmod(mode)
+    assert mydocker("run", "alpine", "true").code == 0
+
+
+@pytest.mark.root
+def test_a_store_may_be_a_link_itself(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "disk").mkdir()
+    mydocker.store.symlink_to(tmp_path / "disk")
+    assert mydocker("run", "alpine", "true").code == 0
+    assert (tmp_path / "disk" / "layers").is_dir()
+
+
+@pytest.mark.rootless
+def test_an_ordinary_user_refuses_another_s_store(second_user: Command) -> None:
+    second_user.store.mkdir(exist_ok=True)
+    os.chown(second_user.store, 4242, 4242)
+    done = second_user("images")
+    assert done.code == 125 and b"belongs to user 4242" in done.stderr

@@ -83,7 +83,32 @@ class Store:
             from mydocker import paths
 
             root = paths.absolute(root)
-        return cls(os.path.normpath(root))
+        store = cls(os.path.normpath(root))
+        store.check()
+        return store
+
+    def check(self) -> None:
+        """Raise StoreError if somebody else could have filled the store, or can: its layers would run as the caller,
+        and links in it would lead the caller to delete what stands elsewhere."""
+        hint = "set MYDOCKER_ROOT to a directory of your own"
+        for path in (os.path.dirname(self.root), self.root):
+            try:
+                status = os.stat(path)
+            except OSError:  # nothing is there yet, or whoever reads it says why that fails
+                return
+            if status.st_uid not in (0, os.geteuid()):
+                owner = f"belongs to user {status.st_uid}"
+                raise StoreError(f"{path} {owner}, so mydocker keeps no images there", hint=hint)
+        if _is_open_to_others(status):
+            raise StoreError(f"the store {self.root} can be written by others", hint=f"chmod go-w {self.root}")
+        try:
+            with os.scandir(self.root) as entries:
+                links = [entry.path for entry in entries if entry.is_symlink()]
+        except OSError:
+            return
+        if links:
+            hint = "put the directory in its place, or mount it there: mount --bind"
+            raise StoreError(f"{links[0]} is a symbolic link, which a store does not follow", hint=hint)
 
     def layer_path(self, diff_id: Digest) -> str:
         """Where the layer is, or will be once it has been unpacked and verified."""
@@ -247,6 +272,12 @@ def _caller_ids() -> IdMap | None:
     from mydocker import idmap
 
     return idmap.of_caller()
+
+
+def _is_open_to_others(status: os.stat_result) -> bool:
+    """Whether somebody else may make entries; the group of a user's own, which has their number, is nobody else."""
+    group = status.st_mode & stat.S_IWGRP and status.st_gid not in (0, status.st_uid)
+    return bool(status.st_mode & stat.S_IWOTH or group)
 
 
 def _make_private(root: str, *names: str) -> None:
