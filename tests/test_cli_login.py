@@ -314,6 +314,8 @@ def test_a_key_of_another_repository_is_not_used(here: Command, closed: Registry
         (("login", "-u", "me", "--password-stdin", "registry.example"), b"\xff", "UTF-8"),
         (("login", "-u", "a:b", "--password-stdin", "registry.example"), b"x", "colon"),
         (("login", "-u", "me", "--password-stdin", "justaname"), b"x", "not a registry"),
+        (("login", "-u", "me", "--password-stdin", "https://me:s3cret@r.invalid"), b"x", "no user name or password"),
+        (("logout", "me:s3cret@r.invalid"), b"", "no user name or password"),
         (("login", "-u", "me", "-p", "x", "registry.example"), b"", "-p"),
         (("logout", "a", "b"), b"", "b"),
     ],
@@ -321,3 +323,4 @@ def test_a_key_of_another_repository_is_not_used(here: Command, closed: Registry
 def test_refusals(here: Command, words: tuple[str, ...], input: bytes, said: str) -> None:
     done = here(*words, input=input)
     assert (done.stdout, done.code) == (b"", 2) and said in done.stderr.decode() and b"Traceback" not in done.stderr
+    assert b"s3cret" not in done.stderr
