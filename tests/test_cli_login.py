@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lab import oci
+from lab import busybox, oci
 from lab.command import Command, command
 from lab.oci import layer
 from lab.registry import Registry, serve
@@ -230,6 +230,29 @@ def test_a_broken_file_is_warned_of(
     _check_is_warned_of(here, image, closed, "not JSON", env=env)
     _check_is_an_error(here, image, closed, "not JSON", env=env)
     assert path.read_bytes() == b""
+
+
+@pytest.mark.root
+def test_every_command_that_pulls_warns_once(here: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
+    _config(here).parent.mkdir()
+    _config(here).touch()
+    registry.push(busybox.alpine(), "team/open")
+    image = f"{registry.address}/team/open"
+    cases = "---\n".join(f"name: {name}\nimage: {image}\npull_policy: always\ncommand: 'true'\n" for name in "abc")
+    (tmp_path / "x.smoke.yaml").write_text(cases)
+    path = str(tmp_path / "x.smoke.yaml")
+    warning = f"warning: {_config(here)}: not JSON: a value is missing or malformed"
+    for words in (
+        ("run", "--pull", "always", image, "true"),
+        ("up", path),
+        ("test", "-j2", path),
+        ("lock", "--lock-file", "-", path),
+        ("explain", "--shell", "run", "--pull", "always", image, "true"),
+        ("record", "--pull", "always", image, "true"),
+    ):
+        done = here(*words)
+        warnings = [line for line in done.stderr.decode().splitlines() if "warning" in line]
+        assert (done.code, warnings) == (0, [warning]), words
 
 
 def test_a_file_behind_a_broken_one_counts(here: Command, closed: Registry, tmp_path: pathlib.Path) -> None:
