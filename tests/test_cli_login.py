@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lab import oci
+from lab import busybox, oci
 from lab.command import Command, command
 from lab.oci import layer
 from lab.registry import Registry, serve
@@ -232,6 +232,29 @@ def test_a_broken_file_is_warned_of(
     assert path.read_bytes() == b""
 
 
+@pytest.mark.root
+def test_every_command_that_pulls_warns_once(here: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
+    _config(here).parent.mkdir()
+    _config(here).touch()
+    registry.push(busybox.alpine(), "team/open")
+    image = f"{registry.address}/team/open"
+    cases = "---\n".join(f"name: {name}\nimage: {image}\npull_policy: always\ncommand: 'true'\n" for name in "abc")
+    (tmp_path / "x.smoke.yaml").write_text(cases)
+    path = str(tmp_path / "x.smoke.yaml")
+    warning = f"warning: {_config(here)}: not JSON: a value is missing or malformed"
+    for words in (
+        ("run", "--pull", "always", image, "true"),
+        ("up", path),
+        ("test", "-j2", path),
+        ("lock", "--lock-file", "-", path),
+        ("explain", "--shell", "run", "--pull", "always", image, "true"),
+        ("record", "--pull", "always", image, "true"),
+    ):
+        done = here(*words)
+        warnings = [line for line in done.stderr.decode().splitlines() if "warning" in line]
+        assert (done.code, warnings) == (0, [warning]), words
+
+
 def test_a_file_behind_a_broken_one_counts(here: Command, closed: Registry, tmp_path: pathlib.Path) -> None:
     (tmp_path / "containers").mkdir()
     (tmp_path / "containers" / "auth.json").touch()
@@ -314,6 +337,8 @@ def test_a_key_of_another_repository_is_not_used(here: Command, closed: Registry
         (("login", "-u", "me", "--password-stdin", "registry.example"), b"\xff", "UTF-8"),
         (("login", "-u", "a:b", "--password-stdin", "registry.example"), b"x", "colon"),
         (("login", "-u", "me", "--password-stdin", "justaname"), b"x", "not a registry"),
+        (("login", "-u", "me", "--password-stdin", "https://me:s3cret@r.invalid"), b"x", "no user name or password"),
+        (("logout", "me:s3cret@r.invalid"), b"", "no user name or password"),
         (("login", "-u", "me", "-p", "x", "registry.example"), b"", "-p"),
         (("logout", "a", "b"), b"", "b"),
     ],
@@ -321,3 +346,4 @@ def test_a_key_of_another_repository_is_not_used(here: Command, closed: Registry
 def test_refusals(here: Command, words: tuple[str, ...], input: bytes, said: str) -> None:
     done = here(*words, input=input)
     assert (done.stdout, done.code) == (b"", 2) and said in done.stderr.decode() and b"Traceback" not in done.stderr
+    assert b"s3cret" not in done.stderr

@@ -106,8 +106,9 @@ def test_the_registrys_own_realm(realm: str, registry: str, own: bool) -> None:
     ],
 )
 def test_where_a_registry_cannot_send_us(home: str, url: str, reason: str) -> None:
-    with pytest.raises(RegistryError, match=reason):
+    with pytest.raises(RegistryError, match=reason) as caught:
         Reach(home, insecure=is_loopback(home)).check(url)
+    assert "user:pass" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -80,14 +80,18 @@ def test_mirrors_for_tags_or_digests(which: str, name: str, used: bool, tmp_path
         ('[[registry]]\nlocation=["x.io"]', "location must be a string"),
         ('[[registry]]\nlocation="x.io"\n[[registry.mirror]]\ninsecure=true', "no location"),
         ('[[registry]]\nlocation="x.io"\n[[registry.mirror]]\nlocation="m"\npull-from-mirror="no"', "is one of all"),
+        ('[[registry]]\nlocation="me:s3cret@x.io"', "no user name or password"),
+        ('[[registry]]\nprefix="x.io"\nlocation="https://me:s3cret@x.io/y"', "no user name or password"),
+        ('[[registry]]\nlocation="x.io"\n[[registry.mirror]]\nlocation="me:s3cret@m"', "no user name or password"),
         ('[registries.insecure]\nregistries=["x.io"]', "version 1"),
         ("a=" + "[" * 200_000, "registries.conf: "),
     ],
     ids=lambda value: value[:60],
 )
 def test_errors_name_the_file_or_the_image(conf: str, reason: str, tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=reason):
+    with pytest.raises(ImageError, match=reason) as caught:
         endpoints(conf, "r.io/a", tmp_path)
+    assert "s3cret" not in str(caught.value)
 
 
 def _table(prefix: str, location: str) -> str:

@@ -133,8 +133,10 @@ def test_a_real_registry(registry: RealRegistry) -> None:
 
 
 def test_a_tag_that_does_not_exist(hub: Hub, connect: Open) -> None:
-    with pytest.raises(ImageNotFoundError, match=f"^image alpine:nope: not found in registry {hub.address}$"):
+    with pytest.raises(ImageNotFoundError) as caught:
         connect("alpine:nope").manifest("nope")
+    assert caught.value.message == f"image alpine:nope: not found in registry {hub.address}"
+    assert caught.value.hint == "manifest_unknown"
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -36,6 +36,9 @@ def login_command(argv: list[str]) -> int:
 def registry(text: str) -> str:
     """The registry that TEXT means: a host, or a URL of it, as `docker login` takes both."""
     host = text.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    if "@" in host:
+        hint = "-u and --password-stdin are for that"
+        raise UsageError("a registry's address has no user name or password in it", hint=hint)
     found = Reference.parse(f"{host}/x/y")
     if found.repository != "x/y":
         raise UsageError(f"{text!r} is not a registry", hint="want host or host:port, such as ghcr.io")

@@ -7,7 +7,7 @@ import os
 import shlex
 
 from mydocker import errors
-from mydocker.cli.output import say
+from mydocker.cli.output import say, warn
 from mydocker.cli.run import working_directory
 from mydocker.errors import HostError, MydockerError, UsageError, inert, printable
 from mydocker.json_text import dump
@@ -88,7 +88,7 @@ def _title(words: list[str], spec: ContainerSpec) -> str:
 def _run(spec: ContainerSpec, before: list[Finding]) -> Finding | None:
     """What one more run shows, of what those BEFORE make one ask; None if it was interrupted."""
     asking = spec.replace(expect=questions(before))
-    batch = Batch([Case(number=0, spec=asking, file="", line=0)], limits=Limits(), environ=os.environ)
+    batch = Batch([Case(number=0, spec=asking, file="", line=0)], limits=Limits(), environ=os.environ, warn=warn)
     [result] = batch.results()
     if batch.stopped == INTERRUPTED:
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from mydocker.cli.output import warn
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, SKIPPED
@@ -86,6 +87,11 @@ class Screen:
                 self.status = words
         except (OSError, ValueError):  # nobody is looking any more
             self.live = False
+
+    def warn(self, words: str) -> None:
+        """Say WORDS on stderr, once, above the live line."""
+        self.erase()
+        warn(words)
 
     def erase(self) -> None:
         """Remove the live line, so that something else can be written."""

@@ -239,7 +239,8 @@ def _run(
 
         cases = random.Random(options.shuffle).sample(cases, len(cases))
         say(f"mydocker: run in the order of --shuffle={options.shuffle}")
-    batch = Batch(cases, limits=limits, environ=os.environ, follow=screen.follow if screen.live else None)
+    follow = screen.follow if screen.live else None
+    batch = Batch(cases, limits=limits, environ=os.environ, follow=follow, warn=screen.warn)
     results: list[Result] = []
     try:
         for result in _in_order(_told(_all_results(batch, cases), reports)):

@@ -106,14 +106,21 @@ def _check(table: dict[str, Any]) -> None:
     """Raise ValueError for a table that cannot be used, also if this image does not need it."""
     if not (_text(table, "prefix") or _text(table, "location")):
         raise ValueError("a [[registry]] table has neither prefix nor location")
+    _check_location(table)
     for flag in ("blocked", "insecure", "mirror-by-digest-only"):
         _flag(table, flag)
     for mirror in _tables(table, "mirror"):
+        _check_location(mirror)
         _flag(mirror, "insecure")
         if not _text(mirror, "location"):
             raise ValueError("a [[registry.mirror]] table has no location")
         if _text(mirror, "pull-from-mirror") not in ("", "all", "digest-only", "tag-only"):
             raise ValueError("pull-from-mirror is one of all, digest-only, tag-only")
+
+
+def _check_location(table: dict[str, Any]) -> None:
+    if "@" in _text(table, "location"):  # which is not repeated: every error of the registry would show a password
+        raise ValueError("a location has no user name or password; 'mydocker login' keeps them")
 
 
 def _matching(tables: Mapping[str, _Found], name: str) -> _Found | None:

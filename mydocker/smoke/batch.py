@@ -58,11 +58,12 @@ class Batch:
         limits: Limits,
         environ: Mapping[str, str],
         follow: Callable[[int, int, list[str], list[str]], None] | None = None,
+        warn: Callable[[str], None] = lambda words: None,
     ) -> None:
         """FOLLOW is called with how many are done, how many there are, the titles of those that run, and what is
-        pulled for them."""
+        pulled for them; WARN with each warning of a pull, as often as there is one."""
         self.schedule = Schedule(cases)
-        self.total, self.follow = len(cases), follow
+        self.total, self.follow, self.warn = len(cases), follow, warn
         self.limits = limits
         self.places = max(1, min(limits.jobs, _room() - self.schedule.services))  # which come on top
         specs = {case.number: case.spec for case in cases}
@@ -248,6 +249,8 @@ class Batch:
             self._forget(descriptor)
         del self.running[run.worker.pidfd]
         finding = run.conclude()
+        for words in run.told.get("warnings", ()):
+            self.warn(words)
         self.crew.take_back(run.worker, reusable=run.has_told_all and not (run.asked or self.ending))
         if finding.shortage and not run.asked and self._try_again(run.case, run.attempt, alone=run.alone):
             return

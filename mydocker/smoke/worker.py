@@ -168,10 +168,9 @@ def _run(
     janitor: Janitor | None,
 ) -> dict[str, Any]:
     # nobody types in a batch: a terminal is for the command to write on
-    progress = _Pull(spec, partial(_tell, finding)) if role.follow else None
+    progress = _Pull(spec, partial(_tell, finding), follow=role.follow)
     plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ, progress=progress)
-    if progress:
-        progress.end()
+    progress.end()
     if spec.image and spec.expect and spec.expect.of("metadata"):
         _tell(finding, {"metadata": _metadata(spec.image, spec, environ)})
     wants_health = role.health or bool(spec.expect and spec.expect.of("health"))
@@ -199,14 +198,19 @@ def _run(
 
 
 class _Pull:
-    """Tells that an image is being pulled, at the first step of the pull, and when it is there."""
+    """Tells what a pull warns of; with `follow`, also that an image is being pulled, at the first step of the pull, and
+    when it is there."""
 
-    def __init__(self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None], *, follow: bool) -> None:
         self.image = spec.image.familiar if spec.image else ""
-        self.tell, self.told = tell, False
+        self.tell, self.follow, self.told = tell, follow, False
+        self.warnings: list[str] = []
 
-    def __call__(self, _: Step) -> None:
-        if not self.told:
+    def __call__(self, step: Step) -> None:
+        if step.warning:
+            self.warnings.append(step.text)
+            self.tell({"warnings": self.warnings})
+        elif self.follow and not self.told:
             self.told = True
             self.tell({"pulling": self.image})
 
