@@ -7,6 +7,7 @@ import itertools
 import tarfile
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,7 @@ from lab.recorder import Recorder
 from mydocker.errors import ImageError
 from mydocker.image import skeleton, tarheader
 from mydocker.image.limits import Limits
+from mydocker.image.skeleton import Piece
 from mydocker.image.tarstream import Scan
 
 FORMATS = [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]
@@ -234,7 +236,7 @@ def test_devices_are_dropped_where_they_cannot_be_made() -> None:
         ("x", File(uid=4294967295), "no user or group has number 4294967295"),  # chown(2) would leave it to root
         ("x", Entry(type=b"V"), "unknown type"),
         ("x", Entry(type=b"D"), "unknown type"),
-        ("x", Entry(type=tarfile.DIRTYPE, data=b"data"), "only a file can have contents"),
+        ("x/", Entry(type=tarfile.REGTYPE, data=b"data"), "only a file can have contents"),
     ],
 )
 def test_refused(name: str, entry: Entry, words: str) -> None:
@@ -242,7 +244,7 @@ def test_refused(name: str, entry: Entry, words: str) -> None:
 
 
 @pytest.mark.parametrize("place", [100, 108, 116], ids=["mode", "user", "group"])
-@pytest.mark.parametrize("field", [b"\xff" * 8, b"rwxrwxr\0", b"12 4567\0", b"0000888\0"])
+@pytest.mark.parametrize("field", [b"\x81" * 8, b"rwxrwxr\0", b"12 4567\0", b"0000888\0"])
 def test_a_field_that_tar_reads_in_its_own_way_is_refused(place: int, field: bytes) -> None:
     """Also where entries are read in haste."""
     header = bytearray(_raw("x", File()))
@@ -250,6 +252,102 @@ def test_a_field_that_tar_reads_in_its_own_way_is_refused(place: int, field: byt
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
     assert "entry 'x': " in refusal(bytes(header) + bytes(2048))
+
+
+HEADER_ONLY = {b"1": Hardlink("other"), b"2": Link("other"), b"3": CharDevice(1, 3), b"4": CharDevice(1, 3)}
+HEADER_ONLY |= {b"5": DIR, b"6": Fifo()}
+
+
+@pytest.mark.parametrize("kind", HEADER_ONLY)
+@pytest.mark.parametrize("size", [1, 4096, 0o77777777777])
+def test_what_has_no_contents_may_state_a_size(kind: bytes, size: int) -> None:
+    """An allocation hint, or the size of a link's target: no contents follow (POSIX.1-2017 pax, "size")."""
+    first = HEADER_ONLY[kind]
+    header = bytearray(_raw("x", first if isinstance(first, Entry) else Dir()))
+    header[124:136], header[156:157] = b"%011o\0" % size, kind
+    assert _paths(_summed(header) + _raw("y", File(data=b"data")) + bytes(1024)) == ["x", "y"]
+
+
+def _summed(header: bytearray) -> bytes:
+    """HEADER with its checksum."""
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+@pytest.mark.parametrize("key", ["path", "size", "uid", "gid", "mtime", "uname", "gname", "SCHILY.devmajor"])
+def test_a_record_without_a_value_leaves_it_to_the_header(key: str) -> None:
+    entry = File(data=b"data", uid=7, gid=8, headers={key: ""})
+    assert _paths(_raw("x", entry) + _raw("y", File()) + bytes(1024)) == ["x", "y"]
+
+
+class Paths:
+    """A tree that knows where its entries would be."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    def plain(self, block: Piece, path: bytes, contents: Piece) -> None:
+        self.paths.append(path.decode())
+
+    def entry(self, entry: tarheader.Entry, path: bytes, headers: bytes, contents: Iterator[Piece]) -> None:
+        self.paths.append(path.decode())
+
+
+def _paths(archive: bytes) -> list[str]:
+    tree = Paths()
+    Scan(tree, what="layer", devices=True).read([archive])
+    return tree.paths
+
+
+def _extended(kind: bytes, body: bytes) -> bytes:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = kind, len(body)
+    return info.tobuf(tarfile.GNU_FORMAT) + body.ljust(-(-len(body) // 512) * 512, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        ([(b"x", b"10 path=a\n"), (b"x", b"10 path=b\n")], "b"),
+        ([(b"x", b"10 path=a\n"), (b"x", b"9 uid=77\n")], "own"),  # the last header of a kind replaces those before
+        ([(b"x", b"10 path=a\n"), (b"L", b"long\0")], "a"),
+        ([(b"L", b"one\0"), (b"L", b"two\0")], "two"),
+        ([(b"K", b"one\0"), (b"L", b"two\0"), (b"K", b"three\0")], "two"),
+        ([(b"x", b"7 L=hid\n".replace(b"7", b"8"))], "own"),  # a record cannot pass for a long name
+        ([(b"L", b"long\0"), (b"x", b"9 uid=77\n")], "long"),
+    ],
+)
+def test_of_several_extended_headers_the_last_counts(headers: list[tuple[bytes, bytes]], name: str) -> None:
+    archive = b"".join(_extended(kind, body) for kind, body in headers) + _raw("own", File(data=b"data")) + bytes(1024)
+    assert _paths(archive) == [name]
+
+
+def test_extended_headers_before_one_entry_have_a_limit() -> None:
+    many = _extended(b"x", b"9 uid=77\n") * 17
+    assert "too many extended headers" in refusal(many + _raw("x", File()))
+
+
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [(-1, 0), (-2, 4294967294), (-(1 << 31), 1 << 31), (-(1 << 31) - 1, None), (1 << 32, None), (5, 5)],
+)
+def test_ids_in_base_256(number: int, found: int | None) -> None:
+    header = bytearray(_raw("x", File()))
+    raw = number.to_bytes(8, "big", signed=True)
+    header[108:116] = raw if number < 0 else b"\x80" + raw[1:]
+    archive = _summed(header)
+    if found is None:
+        assert "no user or group has number" in refusal(archive + bytes(1024))
+        return
+    assert tarheader.owner(archive, {}) == (found, 0)
+    assert names(scan(archive + bytes(1024))[1]) == ["x"]
+
+
+def test_a_negative_size_is_refused() -> None:
+    header = bytearray(_raw("x", File()))
+    header[124:136] = (-4).to_bytes(12, "big", signed=True)
+    assert "its size is negative" in refusal(_summed(header) + bytes(1024))
 
 
 def _raw(name: str, entry: Entry) -> bytes:

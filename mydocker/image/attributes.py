@@ -153,11 +153,8 @@ def taken_apart(headers: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     start = 0
     while (kind := headers[start + 156 : start + 157]) in b"xgLK" and kind:
         size = tarheader.number(headers[start + 124 : start + 136])
-        body = headers[start + BLOCK : start + BLOCK + size]
-        if kind == tarheader.PAX:
-            extensions.update(tarheader.parse_pax(body))
-        elif kind != tarheader.PAX_GLOBAL:
-            extensions[kind] = tarheader.unterminated(body)
+        if kind != tarheader.PAX_GLOBAL:
+            tarheader.extend(extensions, kind, headers[start + BLOCK : start + BLOCK + size])
         start += BLOCK + -(-size // BLOCK) * BLOCK
     return headers[start:], extensions
 

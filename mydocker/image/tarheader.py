@@ -23,7 +23,11 @@ FILES = b"\0007"  # NUL and "7" are old names of a regular file, "0"
 REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO = (b"%d" % n for n in range(7))
 SPARSE = b"S"
 PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK = b"x", b"g", b"L", b"K"
+EXTENSIONS_LIMIT = 16  # extended headers before one entry
 EXTENSIONS = frozenset((PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK))
+EMPTY = frozenset(
+    (HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO)
+)  # no contents follow, whatever the size says
 KNOWN = frozenset((REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO, SPARSE, b"\0", b"7"))
 
 _ZEROS = bytes(BLOCK)
@@ -36,6 +40,7 @@ _PLAIN = frozenset((REGULAR, DIRECTORY))
 _UNUSUAL = (b"", b"/", b".")  # a name that begins so has to be taken apart
 _ENDS = b"\0 "  # of a number
 _MAP = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+_MAY_BE_EMPTY = (b"SCHILY.xattr.", b"GNU.sparse.")
 _ENDED = (b"\0", b" ")
 _TIME = re.compile(rb"(-)?([0-9]{1,20})(?:\.([0-9]*))?")
 _LAST_TIME = (1 << 63) - 1  # nanoseconds: in the year 2262
@@ -117,11 +122,15 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
     name = _name(block, extensions)
     if kind == b"\0" and name.endswith(b"/"):  # before there was a type for it
         kind = DIRECTORY
+    if (
+        kind in EMPTY
+    ):  # some archivers state the target's size, or what a directory may grow to (POSIX.1-2017 pax, "size")
+        size = extent = 0
     return Entry(
         type=REGULAR if kind in FILES else kind,
         name=name,
         link=extensions.get(b"linkpath", extensions.get(b"K", _text(block[157:257]))),
-        size=0 if kind == HARDLINK else size,  # some archivers state the target's
+        size=size,
         extent=extent,
         device=_device(block, extensions) if kind in (CHARACTER, BLOCKDEV) else (0, 0),
         is_plain=(kind in FILES or kind == REGULAR) and not sparse,
@@ -130,15 +139,25 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
 
 def extension_size(block: bytes) -> int:
     """How many bytes the body of the extended header BLOCK has."""
-    size = number(block[124:136])
+    size = _size(block, {})
     if size > EXTENSION_LIMIT:
         raise Malformed("extended headers too large")
     return size
 
 
-def records(kind: bytes, body: bytes) -> dict[bytes, bytes]:
-    """What the BODY of an extended header of type KIND says of the next entry: pax records, or a long name."""
-    return parse_pax(body) if kind == PAX else {kind: _text(body)}
+def extend(extensions: dict[bytes, bytes], kind: bytes, body: bytes) -> None:
+    """Add what the BODY of an extended header of type KIND says of the next entry to EXTENSIONS: pax records, or a long
+    name, as `L` and `K`. Of several headers of a kind the last one counts, as for Go's reader, which is Docker's."""
+    if kind != PAX:
+        extensions[kind] = _text(body)
+        return
+    names = {each: extensions[each] for each in (LONG_NAME, LONG_LINK) if each in extensions}
+    records = parse_pax(body)
+    extensions.clear()
+    extensions.update(records)
+    for each in (LONG_NAME, LONG_LINK):  # no record can pass for one
+        extensions.pop(each, None)
+    extensions.update(names)
 
 
 def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
@@ -148,8 +167,17 @@ def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
         number(block[108:116]) if uid is None else decimal(uid),
         number(block[116:124]) if gid is None else decimal(gid),
     )
-    if max(found) > _LAST_ID:
-        raise Malformed(f"no user or group has number {max(found)}")
+    return _id(found[0]), _id(found[1])
+
+
+def _id(number: int) -> int:
+    """The NUMBER of a user or group. One that is negative, which only base 256 can state, is what the kernel takes it
+    for: of 32 bits. It changes no owner to -1 (chown(2)), which leaves the file to root."""
+    if number == -1:
+        return 0
+    found = number + (1 << 32) if -(1 << 31) <= number < 0 else number
+    if not 0 <= found <= _LAST_ID:
+        raise Malformed(f"no user or group has number {number}")
     return found
 
 
@@ -165,7 +193,7 @@ def modified(field: bytes, extensions: Mapping[bytes, bytes]) -> int:
     if text is None:
         if field[:11].isdigit() and field[11:] in _ENDED and max(field[:11]) < 0x38:  # as most are
             return int(field[:11], 8) * 10**9
-        seconds = int.from_bytes(field, "big", signed=True) if field[0] == 0xFF else number(field)
+        seconds = number(field)
         return max(-_LAST_TIME, min(seconds * 10**9, _LAST_TIME))
     found = _TIME.fullmatch(text)
     if not found:
@@ -180,14 +208,19 @@ def _are_numbers(rights: bytes) -> bool:
     """Whether mode, user and group, the 24 bytes RIGHTS, are as `mode` and `owner` want them."""
     try:
         number(rights[:8])
-        return max(number(rights[8:16]), number(rights[16:])) <= _LAST_ID
+        ids = number(rights[8:16]), number(rights[16:])
+        return min(ids) >= 0 and max(ids) <= _LAST_ID
     except Malformed:
         return False
 
 
 def parse_pax(body: bytes) -> dict[bytes, bytes]:
     """The records of an extended header's BODY, each `length key=value newline`; of equal keys the last counts. Only of
-    those that are the map of a sparse file in version 0.0 all do: that is given as version 0.1 has it."""
+    those that are the map of a sparse file in version 0.0 all do: that is given as version 0.1 has it.
+
+    One without a value takes back an earlier one, so that the header's own field counts (POSIX.1-2017, "pax Extended
+    Header").
+    """
     records = {}
     pieces = []
     start = 0
@@ -203,28 +236,28 @@ def parse_pax(body: bytes) -> dict[bytes, bytes]:
         if key in _MAP:
             pieces.append(value)
         start = end
-    return records | {b"GNU.sparse.map": b",".join(pieces)} if pieces else records
+    stated = {key: value for key, value in records.items() if value or key.startswith(_MAY_BE_EMPTY)}
+    return stated | {b"GNU.sparse.map": b",".join(pieces)} if pieces else stated
 
 
 def number(field: bytes) -> int:
-    """A numeric field: octal digits between blanks or NULs, or base 256 when its first bit is set (GNU)."""
+    """A numeric field: octal digits between blanks or NULs, or base 256, in two's complement, when its first bit is
+    set (GNU)."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
+    if field[0] == 0xFF:
+        return int.from_bytes(field, "big", signed=True)
     text = field.partition(b"\0")[0].strip(b" ")
     if text.strip(b"01234567"):
         raise Malformed(f"{field!r} is not a number")
     return int(text or b"0", 8)
 
 
-def unterminated(body: bytes) -> bytes:
-    """The text of a GNU long name: up to the first NUL."""
-    return _text(body)
-
-
 def _size(block: bytes, extensions: dict[bytes, bytes]) -> int:
-    if b"size" in extensions:
-        return decimal(extensions[b"size"])
-    return number(block[124:136])
+    size = decimal(extensions[b"size"]) if b"size" in extensions else number(block[124:136])
+    if size < 0:
+        raise Malformed("its size is negative")
+    return size
 
 
 def _name(block: bytes, extensions: dict[bytes, bytes]) -> bytes:

@@ -60,7 +60,8 @@ def _entries(descriptor: int) -> Iterator[tuple[Entry, int]]:
         if kind in tarheader.EXTENSIONS:
             size = tarheader.extension_size(block)
             body = os.pread(descriptor, size, place)
-            extensions.update(tarheader.records(kind, body) if kind != tarheader.PAX_GLOBAL else {})
+            if kind != tarheader.PAX_GLOBAL:
+                tarheader.extend(extensions, kind, body)
         else:
             entry = tarheader.decode(block, extensions)
             size = entry.size

@@ -115,7 +115,7 @@ class Scan:
         """The next entry that is not like most, its blocks before the contents read; None at the end."""
         self._hurry(source)
         extensions: dict[bytes, bytes] = {}
-        seen = b""
+        seen = 0  # extended headers
         while (block := source.block()) and not tarheader.is_end(block):
             self._read.append(block)
             try:
@@ -126,11 +126,11 @@ class Scan:
                     if entry.type == tarheader.SPARSE:
                         self._read += _sparse_map(source, block)
                     return entry
-                body = self._extension(source, block, again=kind in seen)
+                body = self._extension(source, block, seen)
                 self._read.append(body)
                 if kind != tarheader.PAX_GLOBAL:
-                    seen += kind
-                    extensions.update(tarheader.records(kind, body[: tarheader.number(block[124:136])]))
+                    seen += 1
+                    tarheader.extend(extensions, kind, body[: tarheader.extension_size(block)])
                 elif seen:
                     raise Malformed("a global header among those of an entry")
                 else:
@@ -155,10 +155,10 @@ class Scan:
         if not tarheader.is_end(second or bytes(BLOCK)):
             raise ImageError(f"{self._what}: a lone block of zeros in the middle of its archive")
 
-    def _extension(self, source: Input, block: bytes, *, again: bool) -> bytes:
+    def _extension(self, source: Input, block: bytes, seen: int) -> bytes:
         size = tarheader.extension_size(block)
-        if again:
-            raise Malformed("two extended headers of a kind")
+        if seen == tarheader.EXTENSIONS_LIMIT:
+            raise Malformed("too many extended headers")
         return source.take(-(-size // BLOCK) * BLOCK)
 
     def _judge(self, entry: Entry) -> list[bytes] | None:
@@ -224,7 +224,7 @@ def _check(entry: Entry, parts: list[bytes]) -> None:
         raise Malformed("a hard link to nothing")
     if entry.type == tarheader.SYMLINK and (not entry.link or b"\0" in entry.link):
         raise Malformed("a symbolic link to nothing")
-    if entry.device[0] >= _MAJORS or entry.device[1] >= _MINORS:
+    if not (0 <= entry.device[0] < _MAJORS and 0 <= entry.device[1] < _MINORS):
         raise Malformed(f"no device has the numbers {entry.device[0]}:{entry.device[1]}")
     if entry.type == tarheader.CHARACTER and entry.device == (0, 0):
         raise Malformed("device 0:0 is how overlayfs hides a file, and no image may forge it")
