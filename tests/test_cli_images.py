@@ -17,6 +17,8 @@ from lab.command import Command, Result
 from lab.oci import layer
 from lab.registry import Registry
 
+from mydocker.image.times import shown_time
+
 
 @pytest.fixture
 def app(registry: Registry) -> str:
@@ -258,3 +260,20 @@ def test_a_reader_that_leaves_ends_a_command(mydocker: Command, registry: Regist
             assert process.stdout and process.stderr
             process.stdout.close()
             assert process.wait(timeout=10) == 128 + signal.SIGPIPE and process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2024-05-01T10:00:00Z", "2024-05-01T10:00:00"),
+        ("2024-05-01T10:00:00+02:00", "2024-05-01T08:00:00"),
+        ("2024-05-01T23:30:00.123456789-05:30", "2024-05-02T05:00:00"),
+        ("2024-05-01T10:00:00.1Z", "2024-05-01T10:00:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00"),
+        ("0001-01-01T00:00:00+02:00", "0001-01-01T00:00:00"),
+        ("yesterday", "yesterday"),
+        ("", ""),
+    ],
+)
+def test_a_time_is_shown_in_utc(text: str, shown: str) -> None:
+    assert shown_time(text) == shown

@@ -457,3 +457,32 @@ def test_a_docker_archive_may_link_to_layers_and_not_out(mydocker: Command, tmp_
         (tmp_path / "x.tar").write_bytes(stream.getvalue())
         done = mydocker("load", "-q", "-i", str(tmp_path / "x.tar"))
         assert done.code == code and b"Traceback" not in done.stderr, done
+
+
+@pytest.mark.root
+def test_what_is_no_image_is_told_apart(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("bin/sh", "etc/passwd", "text"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("text\n")
+    for words in (
+        ("-C", tree, "-cf", tmp_path / "export.tar", "."),
+        ("-C", tree, "-cf", tmp_path / "plain.tar", "text"),
+    ):
+        subprocess.run(["tar", *words], check=True)
+    (tmp_path / "text.gz").write_bytes(gzip.compress(b"text\n"))
+    (tmp_path / "empty").touch()
+    (tmp_path / "nothing").mkdir()
+    root = "a root file system, as 'docker export' writes, and no image"
+    neither = "no image archive or layout: it has neither index.json nor manifest.json"
+    for name, message in {
+        "export.tar": root,
+        "tree": root,
+        "plain.tar": neither,
+        "nothing": neither,
+        "text.gz": "not a tar archive, or a damaged one: it is shorter than a header",
+        "empty": "not a tar archive, or a damaged one: it is empty",
+    }.items():
+        done = mydocker("load", "-i", name, cwd=tmp_path)
+        assert (done.stdout, done.code) == (b"", 125)
+        assert done.stderr.decode().splitlines()[0] == f"mydocker: {name}: {message}"

@@ -114,6 +114,25 @@ def _moved(user: Path, name: str, **environ: str) -> str:
     return registriesconf.endpoints(Reference.parse(name), environ=environ)[-1].host
 
 
+@pytest.mark.parametrize("key", ["location", "prefix"])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("http://r.io", "leave out 'http://' and set insecure = true"),
+        ("https://r.io/x", "leave out 'https://'"),
+        ("docker://r.io", "leave out 'docker://'"),
+        ("r.io two", "'r.io two' is no name of a registry"),
+        ("r.io\\u0007", "is no name of a registry"),
+    ],
+)
+def test_what_is_no_location(key: str, value: str, words: str, tmp_path: Path) -> None:
+    other = 'location = "r.io"\n' if key == "prefix" else ""
+    (tmp_path / "r.conf").write_text(f'[[registry]]\n{other}{key} = "{value}"\n')
+    with pytest.raises(ImageError) as caught:
+        registriesconf.endpoints(Reference.parse("a"), environ={"CONTAINERS_REGISTRIES_CONF": str(tmp_path / "r.conf")})
+    assert words in caught.value.message and "r.conf: " in caught.value.message
+
+
 def test_later_files_replace_what_earlier_ones_say_of_a_prefix(places: tuple[Path, Path]) -> None:
     system, user = places
     files = [

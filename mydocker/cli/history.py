@@ -13,6 +13,7 @@ from mydocker.image import catalog
 from mydocker.image.catalog import Image
 from mydocker.image.progress import megabytes
 from mydocker.image.store import Store
+from mydocker.image.times import shown_time
 from mydocker.reference import Platform
 
 HEADINGS = ("CREATED", "SIZE", "CREATED BY", "COMMENT")
@@ -54,4 +55,4 @@ def _steps(store: Store, image: Image) -> list[dict[str, Any]]:
 def _cells(step: dict[str, Any]) -> list[str]:
     command = " ".join(step["created_by"].split())
     shown = command if len(command) <= _SHOWN else f"{command[: _SHOWN - 1]}…"
-    return [step["created"][:19], megabytes(step["size"]), shown, step["comment"]]
+    return [shown_time(step["created"]), megabytes(step["size"]), shown, step["comment"]]

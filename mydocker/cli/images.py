@@ -13,6 +13,7 @@ from mydocker.image import catalog
 from mydocker.image.catalog import Image
 from mydocker.image.progress import megabytes
 from mydocker.image.store import Store
+from mydocker.image.times import shown_time
 from mydocker.reference import Reference
 
 HEADINGS = ("REPOSITORY", "TAG", "IMAGE ID", "PLATFORM", "CREATED", "SIZE")
@@ -57,4 +58,4 @@ def _repository(name: Reference) -> str:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     short = row["id"].removeprefix("sha256:")[:12]
-    return [row["repository"], row["tag"], short, row["platform"], row["created"][:19], megabytes(row["size"])]
+    return [row["repository"], row["tag"], short, row["platform"], shown_time(row["created"]), megabytes(row["size"])]

@@ -56,6 +56,8 @@ class Files(Protocol):
 
     def open(self, name: str, *, offset: int = 0) -> Blob: ...
 
+    def top(self) -> set[str]: ...
+
     def close(self) -> None: ...
 
 
@@ -83,6 +85,10 @@ class Directory:
             return Blob(descriptor, start=0, size=status.st_size, offset=offset)
         finally:
             os.close(descriptor)
+
+    def top(self) -> set[str]:
+        """The names at the top."""
+        return set(os.listdir(self._root))
 
     def close(self) -> None:
         os.close(self._root)
@@ -135,6 +141,10 @@ class Archive:
             if not found:
                 break
         raise ImageError(f"{ascii(name)}: not a file")
+
+    def top(self) -> set[str]:
+        """The names at the top."""
+        return {name.partition("/")[0] for name in self._members} - {"", "."}
 
     def close(self) -> None:
         if self._descriptor >= 0:

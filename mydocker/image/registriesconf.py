@@ -106,6 +106,7 @@ def _check(table: dict[str, Any]) -> None:
     """Raise ValueError for a table that cannot be used, also if this image does not need it."""
     if not (_text(table, "prefix") or _text(table, "location")):
         raise ValueError("a [[registry]] table has neither prefix nor location")
+    _check_location(table, "prefix")
     _check_location(table)
     for flag in ("blocked", "insecure", "mirror-by-digest-only"):
         _flag(table, flag)
@@ -118,9 +119,16 @@ def _check(table: dict[str, Any]) -> None:
             raise ValueError("pull-from-mirror is one of all, digest-only, tag-only")
 
 
-def _check_location(table: dict[str, Any]) -> None:
-    if "@" in _text(table, "location"):  # which is not repeated: every error of the registry would show a password
+def _check_location(table: dict[str, Any], key: str = "location") -> None:
+    text = _text(table, key)
+    if "@" in text and key == "location":  # which is not repeated: every error of the registry would show a password
         raise ValueError("a location has no user name or password; 'mydocker login' keeps them")
+    scheme, separator, _ = text.partition("://")
+    if separator:
+        insecure = " and set insecure = true" if scheme == "http" else ""
+        raise ValueError(f"a {key} has no scheme: leave out '{scheme}://'{insecure}")
+    if not text.isprintable() or " " in text:
+        raise ValueError(f"{key} {text!r} is no name of a registry")
 
 
 def _matching(tables: Mapping[str, _Found], name: str) -> _Found | None:

@@ -34,16 +34,33 @@ def open_location(location: Location) -> Layout:
     return layout(files(usable(location.path)), where=location.path, selector=location.selector)
 
 
+_ROOTS = frozenset(("bin", "dev", "etc", "home", "lib", "opt", "proc", "root", "sbin", "sys", "tmp", "usr", "var"))
+_TYPICAL = 2  # of these at the top make a root file system
+
+
 def guess(path: str) -> Layout:
     """What is at PATH, whichever of the formats it has: an archive (`-` is stdin) or a directory."""
     files: Files = Directory(path) if os.path.isdir(usable(path)) else Archive(path)
     where = "standard input" if path == "-" else path
     index, listing = OciLayout(files, where=where), DockerArchive(files, where=where)
     if not _has(files, "manifest.json"):
+        if not _has(files, "index.json"):
+            raise _foreign(files, where)
         return index
     if not _is_listing(listing):
         return index if _has(files, "index.json") else _other(files, where)
     return index if _has(files, "index.json") and _covers(index, listing) else listing
+
+
+def _foreign(files: Files, where: str) -> ImageError:
+    """What FILES are that hold no image."""
+    names = files.top()
+    files.close()
+    if len(names & _ROOTS) >= _TYPICAL:
+        message = f"{where}: a root file system, as 'docker export' writes, and no image"
+        return ImageError(message, hint="unpack it into a directory, and run that: mydocker run --rootfs DIRECTORY …")
+    message = f"{where}: no image archive or layout: it has neither index.json nor manifest.json"
+    return ImageError(message, hint="'docker save', 'podman save', skopeo and umoci write one")
 
 
 def _has(files: Files, name: str) -> bool:

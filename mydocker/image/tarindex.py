@@ -51,6 +51,8 @@ def _index(descriptor: int) -> dict[str, Member]:
 def _entries(descriptor: int) -> Iterator[tuple[Entry, int]]:
     """Each entry, and where its contents begin."""
     end, place = os.fstat(descriptor).st_size, 0
+    if not end:
+        raise Malformed("it is empty")
     if end < BLOCK:
         raise Malformed("it is shorter than a header")
     extensions: dict[bytes, bytes] = {}

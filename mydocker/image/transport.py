@@ -138,7 +138,7 @@ class Transport:
         except _FAILURES as error:
             if isinstance(error, requests.exceptions.SSLError) or _is_passing(error):
                 return "http"
-            raise _failure(self.home, error) from error
+            raise failure(self.home, error) from error
         return "https"
 
     def request(
@@ -187,7 +187,7 @@ class Transport:
                 reply = Reply(self._send(asked))
             except _FAILURES as error:
                 if not _is_passing(error):
-                    raise _failure(host_of(asked.url), error) from error
+                    raise failure(host_of(asked.url), error) from error
             else:
                 if reply.status not in PASSING:
                     return reply
@@ -197,7 +197,7 @@ class Transport:
         try:
             return Reply(self._send(asked))
         except _FAILURES as error:
-            raise _failure(host_of(asked.url), error) from error
+            raise failure(host_of(asked.url), error) from error
 
     def _send(self, asked: requests.Request) -> requests.Response:
         # Not Session.send: it looks into a redirect even if told not to follow it, and trips over what it finds.
@@ -263,7 +263,9 @@ def _reason(error: BaseException) -> str:
         if isinstance(cause, kinds):
             return words
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {cause.verify_message}"
+        return f"its certificate is not trusted: {cause.verify_message.rstrip('.')}"
+    if _speaks_no_tls(cause):
+        return "it does not speak TLS"
     text = cause.strerror.lower() if isinstance(cause, OSError) and cause.strerror else str(cause)
     text = without_credentials(text)
     return ascii(text)[1:-1][:200] or type(cause).__name__
@@ -278,11 +280,41 @@ _REASONS = (
 )
 
 
-def _failure(host: str, error: Exception) -> RegistryError:
-    hint = None
-    if isinstance(error, requests.exceptions.SSLError):
-        hint = "containers/certs.d or REQUESTS_CA_BUNDLE may name its authority"
+def _speaks_no_tls(cause: BaseException) -> bool:
+    """Whether what answered was no TLS, as that of a registry with plain HTTP; OpenSSL has had several words for it."""
+    return isinstance(cause, ssl.SSLError) and getattr(cause, "reason", "") in _NO_TLS
+
+
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL")
+_AUTHORITY = "containers/certs.d or REQUESTS_CA_BUNDLE may name its authority"
+_CERTIFICATES = {  # by the code of X509_verify_cert_error_string(3)
+    9: "its time has not come: check this machine's clock",
+    10: "it has expired: the registry needs a new one, or this machine's clock is wrong",
+    62: "use a name that is in the certificate, or have one made for this name",
+    64: "use a name that is in the certificate, or have one made for this address",
+}
+
+
+def _hint(host: str, error: Exception) -> str | None:
+    """What helps against ERROR."""
+    cause = _cause(error)
+    inner = cause.__cause__ if isinstance(cause, urllib3.exceptions.NewConnectionError) else cause
     if isinstance(error, requests.exceptions.ProxyError):
-        hint = "this is about the proxy that http_proxy, https_proxy or all_proxy names"
+        return "this is about the proxy that http_proxy, https_proxy or all_proxy names"
+    if _speaks_no_tls(cause):
+        return f"if it is to be used without TLS: insecure = true for {host}, see containers-registries.conf(5)"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _CERTIFICATES.get(cause.verify_code, _AUTHORITY)
+    if isinstance(error, requests.exceptions.SSLError):
+        return _AUTHORITY
+    if isinstance(inner, ConnectionRefusedError):
+        return "nothing listens there: check the port, and that the registry runs"
+    if isinstance(cause, urllib3.exceptions.NameResolutionError | socket.gaierror):
+        return "check the name, and the network of this machine"
+    return None
+
+
+def failure(host: str, error: Exception) -> RegistryError:
+    """What a request to HOST that raised ERROR is to its user."""
     kind = PassingError if _is_passing(error) else RegistryError
-    return kind(f"registry {host}: {_reason(error)}", hint=hint)
+    return kind(f"registry {host}: {_reason(error)}", hint=_hint(host, error))
