@@ -18,6 +18,7 @@ from mydocker.smoke.junit import junit
 from mydocker.smoke.schedule import Schedule, with_needed
 from mydocker.spec.container import ContainerSpec
 from mydocker.spec.dependencies import COMPLETED, HEALTHY, STARTED, Dependency
+from mydocker.spec.healthcheck import Healthcheck
 
 
 def _specs(count: int, needs: Callable[[int], list[tuple[int, str]]], *, skip: int = 0) -> list[ContainerSpec]:
@@ -26,6 +27,7 @@ def _specs(count: int, needs: Callable[[int], list[tuple[int, str]]], *, skip: i
             name=f"n{number}",
             origin=f"{number}.yaml:1",
             rootfs="/",
+            healthcheck=Healthcheck(test=("true",)),
             skip="no" if skip and number % skip == 0 else None,
             depends_on=tuple(
                 Dependency(name=f"n{on}", condition=condition, line=1, column=1) for on, condition in needs(number)

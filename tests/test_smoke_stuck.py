@@ -145,7 +145,7 @@ def test_an_error_where_not_one_can_start(second_user: Command) -> None:
     words = [word for format, path in reports.items() for word in ("--report", f"{format}={path}")]
     done = limited("test", *words, str(spec))
     assert done.code == 3 and b"3 errors" in done.stdout, done
-    assert done.stdout.count(b"the host refuses: Resource temporarily unavailable") == 3
+    assert done.stdout.count(b"    the host refuses: Resource temporarily unavailable") == 3
     assert all(b"Resource temporarily unavailable" in path.read_bytes() for path in reports.values())
 
 

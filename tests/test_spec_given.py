@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,8 @@ def test_a_container_sees_them_and_cannot_change_them(alpine: Command, here: Pat
 def test_a_script_gives_the_same(alpine: Command, here: Path) -> None:
     (here / "a.yaml").write_text(SEEN)
     script = alpine("explain", "--shell", "a.yaml", cwd=here, env={"TOKEN": "s3cret"}).stdout.decode()
-    done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=60)
+    secret = {"secret_key": "s3cret"}  # which the script does not hold
+    done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, env={**os.environ, **secret})
     assert done.stdout == b"one\nrun\nlisten 80\xff\n400 65534 65534\ns3cret\none\n", done
 
 

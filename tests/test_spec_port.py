@@ -78,4 +78,4 @@ def test_what_the_network_of_the_host_gives_anyway(tmp_path: pathlib.Path, port:
     """A port under its own number on all addresses."""
     (tmp_path / "x.yaml").write_text(f"image: x\nports: ['{port}']\n{network}\n")
     [spec] = load_files([str(tmp_path / "x.yaml")], environ={})
-    assert (spec.ports, spec.network_mode) == ((), "host")
+    assert (spec.ports, "net" in spec.namespaces) == ((), False)

@@ -11,7 +11,7 @@ import os
 import stat
 
 from mydocker import kernel
-from mydocker.errors import LaunchError
+from mydocker.errors import LaunchError, hint_for
 
 LINK_LIMIT = 40  # as the kernel's own MAXSYMLINKS (path_resolution(7))
 # File systems whose files are the kernel's answers (linux/magic.h). What they return depends on mydocker's rights, not
@@ -141,7 +141,8 @@ def _create(root: int, path: str, *, directory: bool, follow: bool) -> str:
             raise LaunchError(f"{path} in the image is a symbolic link") from None
         return os.path.join(parent, os.readlink(name, dir_fd=above))
     except OSError as error:
-        raise LaunchError(f"{path} cannot be created in the container: {error.strerror}") from None
+        message = f"{path} cannot be created in the container: {error.strerror}"
+        raise LaunchError(message, hint=hint_for(error)) from None
     finally:
         os.close(above)
     return path

@@ -296,9 +296,17 @@ def _build_tree(plan: LaunchPlan) -> int:
         try:
             operation.apply(root)
         except OSError as error:
+            if error.errno == errno.EROFS and not _has_room(plan):
+                error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             what = f"{type(operation).__name__.lower()} {operation.target}"
             raise LaunchError(f"cannot set up {what}: {error.strerror}", hint=hint_for(error)) from None
     return root
+
+
+def _has_room(plan: LaunchPlan) -> bool:
+    """Whether anything could be written: where overlayfs finds no room for its work directory, it is read-only."""
+    found = os.statvfs(f"{plan.run_dir}/scratch")
+    return bool(found.f_bavail and found.f_favail)
 
 
 def leave_propagation() -> None:

@@ -131,9 +131,10 @@ class Batch:
         try:
             worker = self.crew.start(case.number, role=role)
         except OSError as error:
-            finding = Finding(problem=refused_by_host(error).message, kind=HostError.__name__)
+            refusal = refused_by_host(error)
+            finding = Finding(problem=refusal.message, hint=refusal.hint or "", kind=HostError.__name__)
             if not (is_shortage(error) and self._try_again(case, attempt, alone=not self.running)):
-                self._conclude(Result(case=case, verdict=ERROR, reason=finding.problem, finding=finding))
+                self._conclude(Result(case=case, verdict=ERROR, reason=finding.complaint, finding=finding))
             return
         run = Underway(case, worker, attempt=attempt, slot=self._free_slot(service=service), service=service)
         run.alone = not self.running
