@@ -74,12 +74,12 @@ def test_a_registry_that_is_not_there(connect: Open) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(RegistryError, match=f"^registry {address}: connection refused$"):
+        with pytest.raises(RegistryError, match=f"(?m)^registry {address}: connection refused$"):
             connect(location=address).manifest("latest")
 
 
 def test_a_name_that_does_not_resolve(connect: Open) -> None:
-    with pytest.raises(RegistryError, match="^registry r.invalid: its name does not resolve$"):
+    with pytest.raises(RegistryError, match="(?m)^registry r.invalid: its name does not resolve$"):
         connect(location="r.invalid").manifest("latest")
 
 
@@ -95,7 +95,7 @@ def test_a_name_that_does_not_resolve(connect: Open) -> None:
 )
 def test_failures_in_plain_words(answer: lab.Answer, reason: str, hub: Hub, connect: Open) -> None:
     hub.answer("registry", "/manifests/", answer)
-    with pytest.raises(RegistryError, match=f"^registry {hub.address}: {reason}$"):
+    with pytest.raises(RegistryError, match=f"(?m)^registry {hub.address}: {reason}$"):
         connect().manifest("latest")
 
 
