@@ -136,6 +136,9 @@ def test_an_ordinary_user_s_read_only_store(
         assert second_user(*words, env={"XDG_RUNTIME_DIR": str(place)}) == Result(b"hey\n", b"", 0)
         assert list((place / "mydocker").iterdir()) == []
         assert second_user(*words, env={"XDG_RUNTIME_DIR": "/proc"}).code == 125
+        os.chown(place / "mydocker", 4242, 4242)
+        refused = second_user(*words, env={"XDG_RUNTIME_DIR": str(place)})
+        assert refused.code == 125 and f"{place}/mydocker belongs to user 4242".encode() in refused.stderr
 
 
 @root

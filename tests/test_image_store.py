@@ -191,15 +191,31 @@ def test_a_lock_is_one_holder_s_and_goes_with_its_file(tmp_path: pathlib.Path) -
     lock.release(again, path)
 
 
+LINKED = "rmdir {store}; mkdir -p {disk}/store; ln -s {disk}/store {store}; "  # a store on another disk
+DIRECTORIES = ["containers", "layers", "blobs", "refs", "skeletons", "incoming", "kept", "volumes", "seccomp"]
+
+
 @pytest.mark.root
 @pytest.mark.parametrize(
     ("script", "message"),
     [
         ("chown 4242 {store}", "{store} belongs to user 4242, so mydocker keeps no images there"),
         ("chown 4242 {above}", "{above} belongs to user 4242, so mydocker keeps no images there"),
-        ("chmod o+w {store}", "the store {store} can be written by others"),
-        ("chmod 1777 {store}", "the store {store} can be written by others"),
-        ("chgrp 4242 {store}; chmod g+w {store}", "the store {store} can be written by others"),
+        ("chmod o+w {store}", "{store} can be written by others, so mydocker keeps no images there"),
+        ("chmod 1777 {store}", "{store} can be written by others, so mydocker keeps no images there"),
+        (
+            "chgrp 4242 {store}; chmod g+w {store}",
+            "{store} can be written by others, so mydocker keeps no images there",
+        ),
+        ("chmod 0777 {above}", "{above} can be written by others, so mydocker keeps no images there"),
+        (
+            "chgrp 4242 {above}; chmod g+w {above}",
+            "{above} can be written by others, so mydocker keeps no images there",
+        ),
+        (LINKED + "chown 4242 {disk}", "{disk} belongs to user 4242, so mydocker keeps no images there"),
+        (LINKED + "chown 4242 {disk}/store", "{disk}/store belongs to user 4242, so mydocker keeps no images there"),
+        (LINKED + "chown 4242 {above}", "{above} belongs to user 4242, so mydocker keeps no images there"),
+        (LINKED + "chmod 0777 {disk}", "{disk} can be written by others, so mydocker keeps no images there"),
     ],
 )
 @pytest.mark.parametrize(
@@ -208,7 +224,7 @@ def test_a_lock_is_one_holder_s_and_goes_with_its_file(tmp_path: pathlib.Path) -
 def test_a_store_of_somebody_else_is_refused(
     registry: Registry, tmp_path: pathlib.Path, script: str, message: str, words: tuple[str, ...]
 ) -> None:
-    names = {"above": tmp_path / "above", "store": tmp_path / "above" / "store"}
+    names = {"above": tmp_path / "above", "store": tmp_path / "above" / "store", "disk": tmp_path / "disk"}
     names["store"].mkdir(parents=True)
     mydocker = command(tmp_path, registry=registry.address, store=names["store"])
     subprocess.run(["sh", "-ec", script.format(**names)], check=True)
@@ -219,22 +235,51 @@ def test_a_store_of_somebody_else_is_refused(
 
 
 @pytest.mark.root
-@pytest.mark.parametrize(
-    "name", ["containers", "layers", "blobs", "refs", "skeletons", "incoming", "kept", "volumes", "seccomp"]
-)
+@pytest.mark.parametrize("name", [*DIRECTORIES, "blobs/sha256"])
 @pytest.mark.parametrize(
     "words", [("run", "--keep", "-v", "named:/x", "alpine", "true"), ("pull", "alpine"), ("prune",)]
 )
 def test_no_directory_of_a_store_is_a_link(
     mydocker: Command, canary: pathlib.Path, name: str, words: tuple[str, ...]
 ) -> None:
-    mydocker.store.mkdir(exist_ok=True)
+    (mydocker.store / name).parent.mkdir(parents=True, exist_ok=True)
     (mydocker.store / name).symlink_to(canary)
     done = mydocker(*words)
     assert (done.stdout, done.code) == (b"", 125)
     assert done.stderr.decode().startswith(
         f"mydocker: {mydocker.store}/{name} is a symbolic link, which a store does not"
     )
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", [*DIRECTORIES, "blobs/sha256"])
+@pytest.mark.parametrize(("owner", "mode", "fault"), [(4242, 0o755, "belongs to user 4242"), (0, 0o777, "can be")])
+def test_no_directory_of_a_store_is_another_s(
+    mydocker: Command, canary: pathlib.Path, name: str, owner: int, mode: int, fault: str
+) -> None:
+    """A store that was handed over may still have directories of the one before, with links in them."""
+    path = mydocker.store / name
+    path.mkdir(parents=True)
+    (path / "0123456789ab").symlink_to(canary)
+    path.chmod(mode)
+    os.chown(path, owner, owner)
+    done = mydocker("run", "alpine", "true")
+    assert (done.stdout, done.code) == (b"", 125)
+    assert done.stderr.decode().startswith(f"mydocker: {path} {fault}")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "name", ["containers/0123456789ab", "containers/0123456789ab.lock", "kept/0123456789ab", "incoming/x", "layers/x"]
+)
+def test_no_link_below_is_followed(mydocker: Command, canary: pathlib.Path, name: str) -> None:
+    """Not even one of the caller's own."""
+    assert mydocker("run", "alpine", "true").code == 0
+    path = mydocker.store / name
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(canary)
+    assert mydocker("run", "alpine", "true").code == 0
+    mydocker("prune")
 
 
 @pytest.mark.root

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import pathlib
 import socket
-import ssl
 import time
 from collections.abc import Iterator
 
 import pytest
-import requests
 from lab import hub as lab
 from lab import hubclient
 from lab.hub import Hub
 from lab.hubclient import DATA, DOCUMENT, IMPATIENT, Open, descriptor, fetch, login
 
 from mydocker.errors import ImageError, ImageNotFoundError, RegistryError
-from mydocker.image import transport
 
 
 @pytest.fixture
@@ -77,12 +74,12 @@ def test_a_registry_that_is_not_there(connect: Open) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(RegistryError, match=f"^registry {address}: connection refused\n"):
+        with pytest.raises(RegistryError, match=f"(?m)^registry {address}: connection refused$"):
             connect(location=address).manifest("latest")
 
 
 def test_a_name_that_does_not_resolve(connect: Open) -> None:
-    with pytest.raises(RegistryError, match="^registry r.invalid: its name does not resolve\n"):
+    with pytest.raises(RegistryError, match="(?m)^registry r.invalid: its name does not resolve$"):
         connect(location="r.invalid").manifest("latest")
 
 
@@ -98,7 +95,7 @@ def test_a_name_that_does_not_resolve(connect: Open) -> None:
 )
 def test_failures_in_plain_words(answer: lab.Answer, reason: str, hub: Hub, connect: Open) -> None:
     hub.answer("registry", "/manifests/", answer)
-    with pytest.raises(RegistryError, match=f"^registry {hub.address}: {reason}$"):
+    with pytest.raises(RegistryError, match=f"(?m)^registry {hub.address}: {reason}$"):
         connect().manifest("latest")
 
 
@@ -317,46 +314,6 @@ def test_a_registry_without_tls_is_not_asked_unless_insecure(hub: Hub, connect: 
             connect(location=plain.address).manifest("latest")
         assert not plain.requests
         assert connect(location=f'{plain.address}"\ninsecure=true\n#"').manifest("latest")[1] == lab.MANIFEST
-
-
-def test_what_does_not_speak_tls_is_told_apart(connect: Open) -> None:
-    with lab.serve(host=socket.gethostname()) as plain, pytest.raises(RegistryError) as caught:
-        connect(location=plain.address).manifest("latest")
-    assert caught.value.message.endswith(": it does not speak TLS")
-    assert f"insecure = true for {plain.address}" in (caught.value.hint or "")
-
-
-def test_a_certificate_of_another_host(tmp_path: pathlib.Path, connect: Open) -> None:
-    host = socket.gethostname()
-    certificate = lab.make_certificate(tmp_path, "other.example")
-    with lab.serve(host=host, certificate=certificate) as running, pytest.raises(RegistryError) as caught:
-        connect(location=running.address, SSL_CERT_FILE=str(certificate)).manifest("latest")
-    assert "its certificate is not trusted: Hostname mismatch" in caught.value.message
-    assert "use a name that is in the certificate" in (caught.value.hint or "")
-
-
-@pytest.mark.parametrize(
-    ("code", "hint"), [(9, "check this machine's clock"), (10, "it has expired"), (20, "may name its authority")]
-)
-def test_what_is_wrong_with_a_certificate_has_its_hint(code: int, hint: str) -> None:
-    cause = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    cause.verify_code, cause.verify_message = code, "in OpenSSL's words"
-    error = transport.failure("r.io", requests.exceptions.SSLError(cause))
-    assert error.message == "registry r.io: its certificate is not trusted: in OpenSSL's words"
-    assert hint in (error.hint or "")
-
-
-@pytest.mark.parametrize(
-    ("location", "message", "hint"),
-    [
-        ("localhost:1", "connection refused", "nothing listens there"),
-        ("nonesuch.invalid", "its name does not resolve", "check the name"),
-    ],
-)
-def test_what_cannot_be_reached(connect: Open, location: str, message: str, hint: str) -> None:
-    with pytest.raises(RegistryError) as caught:
-        connect(location=location).manifest("latest")
-    assert message in caught.value.message and hint in (caught.value.hint or "")
 
 
 def test_a_loopback_registry_may_sign_itself(tmp_path: pathlib.Path, connect: Open) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mydocker.idmap import IdMap
 
 _LIMIT = 4 << 20  # bytes of a blob, as in jsontext
+_DIRECTORIES = ["containers", "layers", "blobs", "blobs/sha256", "refs"]
+_DIRECTORIES += ["skeletons", "incoming", "kept", "volumes", "seccomp"]
 
 
 class Ref(Record):
@@ -88,27 +90,22 @@ class Store:
         return store
 
     def check(self) -> None:
-        """Raise StoreError if somebody else could have filled the store, or can: its layers would run as the caller,
-        and links in it would lead the caller to delete what stands elsewhere."""
-        hint = "set MYDOCKER_ROOT to a directory of your own"
-        for path in (os.path.dirname(self.root), self.root):
-            try:
-                status = os.stat(path)
-            except OSError:  # nothing is there yet, or whoever reads it says why that fails
-                return
-            if status.st_uid not in (0, os.geteuid()):
-                owner = f"belongs to user {status.st_uid}"
-                raise StoreError(f"{path} {owner}, so mydocker keeps no images there", hint=hint)
-        if _is_open_to_others(status):
-            raise StoreError(f"the store {self.root} can be written by others", hint=f"chmod go-w {self.root}")
+        """Raise StoreError if another user could have filled the store, or can: its layers would run as the caller,
+        and links in it would make the caller delete what is elsewhere.
+
+        The directory above counts, too: whoever may write there replaces the store.
+        """
         try:
-            with os.scandir(self.root) as entries:
-                links = [entry.path for entry in entries if entry.is_symlink()]
+            is_link = stat.S_ISLNK(os.lstat(self.root).st_mode)
         except OSError:
-            return
-        if links:
-            hint = "put the directory in its place, or mount it there: mount --bind"
-            raise StoreError(f"{links[0]} is a symbolic link, which a store does not follow", hint=hint)
+            is_link = False
+        root = os.path.realpath(self.root) if is_link else self.root
+        if is_link:
+            check_private(os.path.dirname(self.root), is_above=True)
+        check_private(os.path.dirname(root), is_above=True)
+        if check_private(root):
+            for name in _DIRECTORIES:
+                check_private(f"{root}/{name}")
 
     def layer_path(self, diff_id: Digest) -> str:
         """Where the layer is, or will be once it has been unpacked and verified."""
@@ -253,6 +250,26 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_private(path: str, *, is_above: bool = False) -> bool:
+    """Raise StoreError if PATH, of a store, is another user's or can be written by others, or is a symbolic link; False
+    if nothing is there. The directory ABOVE a store may be a link, or sticky as /tmp is, where nobody renames what
+    belongs to others (inode(7))."""
+    try:
+        status = os.stat(path) if is_above else os.lstat(path)
+    except OSError:  # nothing is there yet, or whoever reads it reports why that fails
+        return False
+    if stat.S_ISLNK(status.st_mode):
+        hint = "put the directory in its place, or mount it there: mount --bind"
+        raise StoreError(f"{path} is a symbolic link, which a store does not follow", hint=hint)
+    if status.st_uid not in (0, os.geteuid()):
+        hint = "set MYDOCKER_ROOT to a directory of your own"
+        raise StoreError(f"{path} belongs to user {status.st_uid}, so mydocker keeps no images there", hint=hint)
+    if _is_open_to_others(status) and not (is_above and status.st_mode & stat.S_ISVTX):
+        hint = f"chmod go-w {path}"
+        raise StoreError(f"{path} can be written by others, so mydocker keeps no images there", hint=hint)
+    return True
 
 
 def _data_directory(environ: Mapping[str, str]) -> str:

@@ -6,8 +6,6 @@ only, takes proxies from the environment, nothing from ~/.netrc and no cookies.
 
 from __future__ import annotations
 
-import http.client
-import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -23,8 +21,9 @@ import urllib3
 from mydocker import __version__
 from mydocker.errors import RegistryError
 from mydocker.image import certs
-from mydocker.image.address import host_of, is_loopback, origin_of, without_credentials
+from mydocker.image.address import host_of, is_loopback, origin_of
 from mydocker.image.connection import Patience, metered_pools
+from mydocker.image.failure import cause_of, hint, reason
 from mydocker.image.proxy import proxy_for
 from mydocker.image.reach import Reach
 from mydocker.number import is_whole_number
@@ -63,7 +62,7 @@ class Reply:
         try:
             data: bytes = self._response.raw.read(size, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise RegistryError(f"{host_of(self.url)}: the download broke off: {_reason(error)}") from error
+            raise RegistryError(f"{host_of(self.url)}: the download broke off: {reason(error)}") from error
         return data
 
     def read_all(self, limit: int, what: str) -> bytes:
@@ -138,7 +137,7 @@ class Transport:
         except _FAILURES as error:
             if isinstance(error, requests.exceptions.SSLError) or _is_passing(error):
                 return "http"
-            raise failure(self.home, error) from error
+            raise _failure(self.home, error, home=self.home) from error
         return "https"
 
     def request(
@@ -187,7 +186,7 @@ class Transport:
                 reply = Reply(self._send(asked))
             except _FAILURES as error:
                 if not _is_passing(error):
-                    raise failure(host_of(asked.url), error) from error
+                    raise _failure(host_of(asked.url), error, home=self.home) from error
             else:
                 if reply.status not in PASSING:
                     return reply
@@ -197,7 +196,7 @@ class Transport:
         try:
             return Reply(self._send(asked))
         except _FAILURES as error:
-            raise failure(host_of(asked.url), error) from error
+            raise _failure(host_of(asked.url), error, home=self.home) from error
 
     def _send(self, asked: requests.Request) -> requests.Response:
         # Not Session.send: it looks into a redirect even if told not to follow it, and trips over what it finds.
@@ -244,77 +243,13 @@ def _is_passing(error: Exception) -> bool:
     lost = isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError)
     final = (requests.exceptions.SSLError, requests.exceptions.ProxyError, requests.exceptions.Timeout)
     return (
-        lost and not isinstance(error, final) and not isinstance(_cause(error), urllib3.exceptions.NewConnectionError)
+        lost and not isinstance(error, final) and not isinstance(cause_of(error), urllib3.exceptions.NewConnectionError)
     )
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What lies below the wrappers of requests and urllib3."""
-    inner = getattr(error, "reason", None) or next((x for x in error.args if isinstance(x, BaseException)), None)
-    return _cause(inner) if isinstance(inner, BaseException) else error
-
-
-def _reason(error: BaseException) -> str:
-    """Why a request failed, in a few lower-case words."""
-    cause = _cause(error)
-    if isinstance(cause, urllib3.exceptions.NewConnectionError) and isinstance(cause.__cause__, OSError):
-        cause = cause.__cause__
-    for kinds, words in _REASONS:
-        if isinstance(cause, kinds):
-            return words
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {cause.verify_message.rstrip('.')}"
-    if _speaks_no_tls(cause):
-        return "it does not speak TLS"
-    text = cause.strerror.lower() if isinstance(cause, OSError) and cause.strerror else str(cause)
-    text = without_credentials(text)
-    return ascii(text)[1:-1][:200] or type(cause).__name__
-
-
-# The first that fits counts: RemoteDisconnected is a BadStatusLine, NameResolutionError once was a timeout.
-_REASONS = (
-    ((urllib3.exceptions.NameResolutionError, socket.gaierror), "its name does not resolve"),
-    ((urllib3.exceptions.TimeoutError, TimeoutError), "timed out"),
-    ((http.client.RemoteDisconnected,), "it hung up without an answer"),
-    ((http.client.BadStatusLine,), "its answer is not HTTP"),
-)
-
-
-def _speaks_no_tls(cause: BaseException) -> bool:
-    """Whether what answered was no TLS, as that of a registry with plain HTTP; OpenSSL has had several words for it."""
-    return isinstance(cause, ssl.SSLError) and getattr(cause, "reason", "") in _NO_TLS
-
-
-_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL")
-_AUTHORITY = "containers/certs.d or REQUESTS_CA_BUNDLE may name its authority"
-_CERTIFICATES = {  # by the code of X509_verify_cert_error_string(3)
-    9: "its time has not come: check this machine's clock",
-    10: "it has expired: the registry needs a new one, or this machine's clock is wrong",
-    62: "use a name that is in the certificate, or have one made for this name",
-    64: "use a name that is in the certificate, or have one made for this address",
-}
-
-
-def _hint(host: str, error: Exception) -> str | None:
-    """What helps against ERROR."""
-    cause = _cause(error)
-    inner = cause.__cause__ if isinstance(cause, urllib3.exceptions.NewConnectionError) else cause
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "this is about the proxy that http_proxy, https_proxy or all_proxy names"
-    if _speaks_no_tls(cause):
-        return f"if it is to be used without TLS: insecure = true for {host}, see containers-registries.conf(5)"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return _CERTIFICATES.get(cause.verify_code, _AUTHORITY)
-    if isinstance(error, requests.exceptions.SSLError):
-        return _AUTHORITY
-    if isinstance(inner, ConnectionRefusedError):
-        return "nothing listens there: check the port, and that the registry runs"
-    if isinstance(cause, urllib3.exceptions.NameResolutionError | socket.gaierror):
-        return "check the name, and the network of this machine"
-    return None
-
-
-def failure(host: str, error: Exception) -> RegistryError:
-    """What a request to HOST that raised ERROR is to its user."""
+def _failure(host: str, error: Exception, *, home: str) -> RegistryError:
     kind = PassingError if _is_passing(error) else RegistryError
-    return kind(f"registry {host}: {_reason(error)}", hint=_hint(host, error))
+    helps = hint(host, error, is_registry=host.lower() == home.lower())
+    if isinstance(error, requests.exceptions.ProxyError):
+        helps = "this is about the proxy that http_proxy, https_proxy or all_proxy names"
+    return kind(f"registry {host}: {reason(error)}", hint=helps)

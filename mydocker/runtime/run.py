@@ -6,7 +6,7 @@ import os
 
 from mydocker.errors import StoreError
 from mydocker.image.resolve import resolve
-from mydocker.image.store import Store
+from mydocker.image.store import Store, check_private
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform
 from mydocker.runtime.host import look_at_host
@@ -71,6 +71,8 @@ def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:
     if not place.startswith("/"):
         raise StoreError(f"the store {store.root} is read-only", hint="XDG_RUNTIME_DIR names a place for containers")
     path = f"{place}/mydocker"
+    for directory in (place, path):
+        check_private(directory, is_above=directory == place)
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
     except OSError as error:

@@ -297,3 +297,33 @@ def make_certificate(directory: pathlib.Path, name: str) -> pathlib.Path:
     subprocess.run([*command, "-addext", names, "-keyout", key, "-out", path], check=True, capture_output=True)
     path.write_bytes(path.read_bytes() + key.read_bytes())
     return path
+
+
+_AUTHORITY = """[ca]
+default_ca = made
+[made]
+database = {directory}/index.txt
+new_certs_dir = {directory}
+rand_serial = yes
+default_md = sha256
+policy = any
+x509_extensions = names
+[any]
+commonName = supplied
+[names]
+subjectAltName = DNS:{name}
+"""
+
+
+def make_dated_certificate(directory: pathlib.Path, name: str, start: str, end: str) -> pathlib.Path:
+    """As `make_certificate`, valid from START to END, each `YYYYMMDDHHMMSSZ`."""
+    key, request, path = (directory / file for file in ("key.pem", "request.pem", "hub.pem"))
+    (directory / "index.txt").touch()
+    (directory / "ca.cnf").write_text(_AUTHORITY.format(directory=directory, name=name))
+    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", request]
+    sign = ["openssl", "ca", "-batch", "-notext", "-selfsign", "-config", directory / "ca.cnf", "-keyfile", key]
+    sign += ["-in", request, "-startdate", start, "-enddate", end, "-out", path]
+    for command in (new, sign):
+        subprocess.run(command, check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + key.read_bytes())
+    return path
