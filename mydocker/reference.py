@@ -67,7 +67,7 @@ class Platform(Record):
     def normal(cls, system: str, architecture: str, variant: str) -> Platform:
         """The platform that an image, or a user, calls so: images have kernels' names and others, too."""
         name, _, implied = _ARCHITECTURES.get(architecture.lower(), architecture.lower()).partition("/")
-        variant = implied or variant.lower()
+        variant = implied or variant.lower() or _IMPLIED.get(name, "")
         variant = f"v{variant}" if variant[:1].isdecimal() else variant
         if name == "arm64":
             variant = variant.removesuffix(".0")
@@ -77,8 +77,7 @@ class Platform(Record):
     @classmethod
     def host(cls) -> Platform:
         """The platform of this machine."""
-        machine = os.uname().machine
-        return cls(os="linux", architecture=_ARCHITECTURES.get(machine, machine).partition("/")[0])
+        return cls.normal("linux", os.uname().machine, "")
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
@@ -93,8 +92,11 @@ _ARCHITECTURES = {
     "armv7l": "arm/v7",
     "armv6l": "arm/v6",
     "i386": "386",
+    "i486": "386",
+    "i586": "386",
     "i686": "386",
 }
+_IMPLIED = {"arm": "v7"}
 _USUAL = {"amd64": "v1", "arm64": "v8"}  # variants that nobody writes out
 
 

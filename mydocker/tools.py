@@ -54,16 +54,20 @@ def run(
     stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
     path: str = PATH,
+    timeout: float | None = None,
 ) -> bytes:
-    """What PROGRAM of PATH, run to its end with exactly ENVIRONMENT, writes to stdout. HostError if it fails."""
+    """What PROGRAM of PATH, run to its end with exactly ENVIRONMENT, writes to stdout. HostError if it fails, or if it
+    has not ended after TIMEOUT seconds: then it is killed."""
     import sh
 
-    command = sh.Command(find(program, path=path)).bake(_tty_out=False, _return_cmd=True)
+    command = sh.Command(find(program, path=path)).bake(_tty_out=False, _return_cmd=True, _timeout=timeout)
     try:
         done = command(*arguments, _in=stdin, _env={"PATH": PATH, "LC_ALL": "C", **(environment or {})})
     except sh.ErrorReturnCode as error:  # a signal too: SignalException is one of these
         said = printable((error.stderr.strip() or error.stdout)[:_SHOWN]) or "it said nothing"
         raise HostError(f"{program} failed with status {error.exit_code}: {said}") from error
+    except sh.TimeoutException:
+        raise HostError(f"{program} did not end within {timeout:g} s, and was killed") from None
     except sh.ForkException as error:  # what execve(2) said, as the text of a traceback
         raise _not_run(program, _error_in(str(error))) from None
     except OSError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mydocker.errors import ImageError
-from mydocker.image import credentials
+from mydocker.image import credentials, credhelper
 from mydocker.image.credentials import Credentials
 
 
@@ -235,3 +236,14 @@ def test_a_broken_entry_of_another_registry_is_nobody_s_business(auth: object, t
     environ = {"DOCKER_CONFIG": str(tmp_path)}
     assert credentials.find("x.io", environ=environ, warn=reported.append) is None
     assert len(reported) == 1 and "c2VjcmV0" not in reported[0]
+
+
+def test_a_helper_that_does_not_answer_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credhelper, "TIMEOUT", 0.2)
+    (tmp_path / "docker-credential-lab").write_text("#!/bin/sh\nexec sleep 100\n")
+    (tmp_path / "docker-credential-lab").chmod(0o755)
+    (tmp_path / "config.json").write_text('{"credsStore": "lab"}')
+    said: list[str] = []
+    environ = {"DOCKER_CONFIG": str(tmp_path), "HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert credentials.find("r.io", environ=environ, warn=said.append) is None
+    assert said == ["no credentials for r.io: docker-credential-lab did not end within 0.2 s, and was killed"]

@@ -216,7 +216,10 @@ def test_no_match_names_the_platforms_that_exist() -> None:
         ("linux/armhf/v6", "linux/arm/v7"),
         ("linux/arm/V5", "linux/arm/v5"),
         ("linux/arm/7", "linux/arm/v7"),
-        ("linux/arm", "linux/arm"),
+        ("linux/arm", "linux/arm/v7"),
+        ("arm", "linux/arm/v7"),
+        ("linux/arm/5", "linux/arm/v5"),
+        ("linux/i586", "linux/386"),
         ("riscv64", "linux/riscv64"),
     ],
 )

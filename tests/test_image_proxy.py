@@ -245,6 +245,9 @@ def test_a_registry_on_loopback_needs_no_proxy(connect: Open) -> None:
         ("a.org b.org", [], ["a.org", "b.org"]),
         (":5000,.,*.,/,:,[,]", [], ["r.io:5000", "r.io"]),
         ("", [], ["r.io"]),
+        ("bücher.example", ["xn--bcher-kva.example", "r.xn--bcher-kva.example", "BÜCHER.example"], ["bucher.example"]),
+        ("*.xn--bcher-kva.example", ["r.bücher.example"], ["bücher.example"]),
+        ("a..bücher", [], ["r.io"]),
     ],
 )
 @pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
@@ -283,6 +286,22 @@ def test_loopback_is_never_asked_through_a_proxy(host: str) -> None:
 )
 def test_which_proxy_the_environment_names(environ: dict[str, str], proxy: str | None) -> None:
     assert proxy_for("https://r.io/v2/", environ=environ) == proxy
+
+
+@pytest.mark.parametrize(
+    ("environ", "proxy"),
+    [
+        ({"HTTP_PROXY": "http://evil", "REQUEST_METHOD": "GET"}, None),
+        ({"HTTP_PROXY": "http://evil", "REQUEST_METHOD": "GET", "http_proxy": "http://p"}, "http://p"),
+        ({"HTTP_PROXY": "http://evil", "REQUEST_METHOD": "GET", "ALL_PROXY": "http://all"}, "http://all"),
+        ({"HTTP_PROXY": "http://p", "REQUEST_METHOD": ""}, "http://p"),
+    ],
+)
+def test_what_a_client_of_a_cgi_program_sends_is_no_proxy(environ: dict[str, str], proxy: str | None) -> None:
+    """Its header `Proxy` is HTTP_PROXY there, and no header can be HTTPS_PROXY or http_proxy."""
+    assert proxy_for("http://r.io/v2/", environ=environ) == proxy
+    environ = {**environ, "HTTPS_PROXY": "http://s"}
+    assert proxy_for("https://r.io/v2/", environ=environ) == "http://s"
 
 
 @pytest.mark.parametrize(

@@ -311,7 +311,7 @@ def _extended(kind: bytes, body: bytes) -> bytes:
     [
         ([(b"x", b"10 path=a\n"), (b"x", b"10 path=b\n")], "b"),
         ([(b"x", b"10 path=a\n"), (b"x", b"9 uid=77\n")], "own"),  # the last header of a kind replaces those before
-        ([(b"x", b"10 path=a\n"), (b"L", b"long\0")], "a"),
+        ([(b"x", b"13 path=long\n"), (b"L", b"long\0")], "long"),  # not if they differ: readers disagree
         ([(b"L", b"one\0"), (b"L", b"two\0")], "two"),
         ([(b"K", b"one\0"), (b"L", b"two\0"), (b"K", b"three\0")], "two"),
         ([(b"x", b"7 L=hid\n".replace(b"7", b"8"))], "own"),  # a record cannot pass for a long name

@@ -77,3 +77,8 @@ def test_a_program_behind_one_that_cannot_be_executed_is_found(tmp_path: pathlib
         (tmp_path / name / "tool").touch()
         (tmp_path / name / "tool").chmod(mode)
     assert tools.find("tool", path=f"{tmp_path}/first:{tmp_path}/second") == f"{tmp_path}/second/tool"
+
+
+def test_a_program_that_does_not_end_is_killed() -> None:
+    with pytest.raises(HostError, match=r"^sleep did not end within 0\.2 s, and was killed$"):
+        tools.run("sleep", "100", timeout=0.2)

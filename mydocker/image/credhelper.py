@@ -15,6 +15,7 @@ from mydocker.image import jsontext
 
 TOKEN = "<token>"  # the user name that says that the secret is an identity token
 _ABSENT = "credentials not found"  # what helpers say, on stdout, if they have nothing
+TIMEOUT = 60.0  # seconds: it may ask its user for the password of a keyring, but perhaps nobody is there
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
@@ -52,4 +53,5 @@ def _run(name: str, action: str, stdin: bytes, environ: Mapping[str, str]) -> by
     if not name or not _LETTERS.issuperset(name):
         raise ImageError(f"{name!r} is not the name of a credential helper")
     path = environ.get("PATH") or tools.PATH
-    return tools.run(f"docker-credential-{name}", action, stdin=stdin, environment=environ, path=path)
+    program = f"docker-credential-{name}"
+    return tools.run(program, action, stdin=stdin, environment=environ, path=path, timeout=TIMEOUT)

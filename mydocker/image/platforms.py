@@ -54,4 +54,6 @@ def _named(found: list[tuple[Digest, Platform | None]]) -> dict[str, Digest]:
 
 
 def _platform_of(manifest: Manifest, source: Source) -> Platform:
-    return parse_config(blob.whole(source, manifest.config, "config"))[0].platform
+    """What the config says; this machine's if it does not, as in Docker."""
+    found = parse_config(blob.whole(source, manifest.config, "config"))[0].platform
+    return found if found.architecture else Platform.host()

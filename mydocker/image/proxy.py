@@ -24,15 +24,18 @@ def proxy_for(url: str, *, environ: Mapping[str, str]) -> str | None:
     """The address of the proxy for URL; None if it is asked directly, as loopback always is. RegistryError if what the
     environment says is no address of a proxy."""
     parts = urlsplit(url)
-    name = next((name for name in _names(parts.scheme) if environ.get(name)), None)
+    name = next((name for name in _names(parts.scheme, environ) if environ.get(name)), None)
     if name is None or is_loopback(parts.netloc) or _is_excepted(parts, _first(environ, "NO_PROXY", "no_proxy")):
         return None
     return _checked(environ[name].strip(), name)
 
 
-def _names(scheme: str) -> list[str]:
+def _names(scheme: str, environ: Mapping[str, str]) -> list[str]:
+    """The variables that count, the first one first. In a CGI program HTTP_PROXY is what its client sent as the header
+    Proxy (https://httpoxy.org)."""
     upper = (f"{scheme.upper()}_PROXY", "ALL_PROXY")
-    return [name for each in upper for name in (each, each.lower())]
+    names = [name for each in upper for name in (each, each.lower())]
+    return [name for name in names if name != "HTTP_PROXY" or not environ.get("REQUEST_METHOD")]
 
 
 def _first(environ: Mapping[str, str], *names: str) -> str:
@@ -64,7 +67,7 @@ def _is_address(url: str) -> bool:
 
 def _is_excepted(target: SplitResult, rules: str) -> bool:
     """Whether NO_PROXY, which is RULES, says that TARGET is asked directly."""
-    host, port = target.hostname or "", str(target.port or _PORTS.get(target.scheme, ""))
+    host, port = _ascii(target.hostname or ""), str(target.port or _PORTS.get(target.scheme, ""))
     address = _address(host)
     return any(_fits(rule.strip().lower(), host, port, address) for rule in rules.split(","))
 
@@ -82,8 +85,17 @@ def _fits(rule: str, host: str, port: str, address: _Address | None) -> bool:
         return False
     if known := _address(name):
         return known == address
-    name = name.removeprefix("*") if name.startswith("*.") else name
+    name = _ascii(name.removeprefix("*") if name.startswith("*.") else name)
     return host.endswith(name) if name.startswith(".") else host == name or host.endswith(f".{name}")
+
+
+def _ascii(name: str) -> str:
+    """NAME as the DNS has it (RFC 5890, A-labels)."""
+    dot = "." if name.startswith(".") else ""
+    try:
+        return name if name.isascii() else dot + name.removeprefix(".").encode("idna").decode()
+    except UnicodeError:
+        return name
 
 
 def _split(rule: str) -> tuple[str, str]:

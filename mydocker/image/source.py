@@ -24,14 +24,29 @@ def open_source(reference: Reference, *, environ: Mapping[str, str], warn: Calla
 
 def open_location(location: Location) -> Layout:
     """The files at LOCATION. ImageNotFoundError if they are not there."""
-    kinds: dict[str, tuple[Callable[[str], Files], type[Layout]]] = {
-        "oci": (Directory, OciLayout),
-        "oci-archive": (Archive, OciLayout),
-        "docker-archive": (Archive, DockerArchive),
-        "dir": (Directory, DirectoryLayout),
-    }
-    files, layout = kinds[location.transport]
-    return layout(files(usable(location.path)), where=location.path, selector=location.selector)
+    where, selector = location.path, location.selector
+    if location.transport == "dir":
+        return DirectoryLayout(Directory(usable(where)), where=where, selector=selector)
+    files: Files = Directory(usable(where)) if location.transport == "oci" else Archive(usable(where))
+    if not _has(files, "index.json") and not _has(files, "manifest.json"):
+        raise _foreign(files, where)
+    try:
+        index = OciLayout(files, where=where, selector=selector)
+        if location.transport == "oci":
+            return index
+        listing = DockerArchive(files, where=where, selector=selector)
+        return _either(files, index, listing, prefer_index=location.transport == "oci-archive")
+    except BaseException:
+        files.close()
+        raise
+
+
+def _either(files: Files, index: OciLayout, listing: DockerArchive, *, prefer_index: bool) -> Layout:
+    """The form of the archive FILES that is preferred, or the other one where only that is there, or complete: what
+    `load` finds in an archive, the transports find, too."""
+    if not _has(files, "manifest.json") or not _is_listing(listing):
+        return index if prefer_index or _has(files, "index.json") else listing
+    return index if prefer_index and _has(files, "index.json") and _covers(index, listing) else listing
 
 
 _ROOTS = frozenset(("bin", "dev", "etc", "home", "lib", "opt", "proc", "root", "sbin", "sys", "tmp", "usr", "var"))

@@ -24,10 +24,11 @@ REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO = (b"%d" % n fo
 SPARSE = b"S"
 PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK = b"x", b"g", b"L", b"K"
 EXTENSIONS_LIMIT = 16  # extended headers before one entry
+EXTENSIONS_SIZE = 4 << 20  # bytes of them all: a skeleton keeps them in one record, which has a limit
 EXTENSIONS = frozenset((PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK))
-EMPTY = frozenset(
-    (HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO)
-)  # no contents follow, whatever the size says
+# no contents follow, whatever the size says: some archivers state the target's, or what a directory may grow to
+# (POSIX.1-2017 pax, "size")
+EMPTY = frozenset((HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO))
 KNOWN = frozenset((REGULAR, HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO, SPARSE, b"\0", b"7"))
 
 _ZEROS = bytes(BLOCK)
@@ -40,9 +41,10 @@ _PLAIN = frozenset((REGULAR, DIRECTORY))
 _UNUSUAL = (b"", b"/", b".")  # a name that begins so has to be taken apart
 _ENDS = b"\0 "  # of a number
 _MAP = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
-_MAY_BE_EMPTY = (b"SCHILY.xattr.", b"GNU.sparse.")
+_MAY_BE_EMPTY = (b"SCHILY.xattr.", b"GNU.sparse.map")
 _ENDED = (b"\0", b" ")
 _TIME = re.compile(rb"(-)?([0-9]{1,20})(?:\.([0-9]*))?")
+_LAST_SIZE = (1 << 63) - 1
 _LAST_TIME = (1 << 63) - 1  # nanoseconds: in the year 2262
 
 
@@ -111,7 +113,7 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
         raise Malformed(f"unknown type {kind!r}")
     mode(block)
     owner(block, extensions)
-    size = extent = _size(block, extensions)
+    size = extent = 0 if kind in EMPTY else _size(block, extensions)
     sparse = kind == SPARSE
     if b"GNU.sparse.major" in extensions or b"GNU.sparse.size" in extensions or b"GNU.sparse.map" in extensions:
         stated = [extensions[name] for name in (b"GNU.sparse.realsize", b"GNU.sparse.size") if name in extensions]
@@ -121,15 +123,11 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
         extent = max(extent, number(block[483:495]))
     name = _name(block, extensions)
     if kind == b"\0" and name.endswith(b"/"):  # before there was a type for it
-        kind = DIRECTORY
-    if (
-        kind in EMPTY
-    ):  # some archivers state the target's size, or what a directory may grow to (POSIX.1-2017 pax, "size")
-        size = extent = 0
+        kind, size, extent = DIRECTORY, 0, 0
     return Entry(
         type=REGULAR if kind in FILES else kind,
         name=name,
-        link=extensions.get(b"linkpath", extensions.get(b"K", _text(block[157:257]))),
+        link=_long(extensions, b"linkpath", LONG_LINK) or _text(block[157:257]),
         size=size,
         extent=extent,
         device=_device(block, extensions) if kind in (CHARACTER, BLOCKDEV) else (0, 0),
@@ -153,11 +151,10 @@ def extend(extensions: dict[bytes, bytes], kind: bytes, body: bytes) -> None:
         return
     names = {each: extensions[each] for each in (LONG_NAME, LONG_LINK) if each in extensions}
     records = parse_pax(body)
-    extensions.clear()
-    extensions.update(records)
     for each in (LONG_NAME, LONG_LINK):  # no record can pass for one
-        extensions.pop(each, None)
-    extensions.update(names)
+        records.pop(each, None)
+    extensions.clear()
+    extensions.update(records | names)
 
 
 def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
@@ -183,7 +180,15 @@ def _id(number: int) -> int:
 
 def mode(block: bytes) -> int:
     """The permissions that header BLOCK states."""
-    return number(block[100:108]) & 0o7777
+    return permissions(block[100:108])
+
+
+def permissions(field: bytes) -> int:
+    """Those that a header's FIELD for the mode states, perhaps beside the kind of the file."""
+    found = number(field)
+    if not 0 <= found < 1 << 32:
+        raise Malformed(f"{found} is no mode of a file")
+    return found & 0o7777
 
 
 def modified(field: bytes, extensions: Mapping[bytes, bytes]) -> int:
@@ -207,7 +212,7 @@ def modified(field: bytes, extensions: Mapping[bytes, bytes]) -> int:
 def _are_numbers(rights: bytes) -> bool:
     """Whether mode, user and group, the 24 bytes RIGHTS, are as `mode` and `owner` want them."""
     try:
-        number(rights[:8])
+        permissions(rights[:8])
         ids = number(rights[8:16]), number(rights[16:])
         return min(ids) >= 0 and max(ids) <= _LAST_ID
     except Malformed:
@@ -243,11 +248,11 @@ def parse_pax(body: bytes) -> dict[bytes, bytes]:
 def number(field: bytes) -> int:
     """A numeric field: octal digits between blanks or NULs, or base 256, in two's complement, when its first bit is
     set (GNU)."""
-    if field[0] == 0x80:
-        return int.from_bytes(field[1:], "big")
-    if field[0] == 0xFF:
-        return int.from_bytes(field, "big", signed=True)
-    text = field.partition(b"\0")[0].strip(b" ")
+    if field[0] & 0x80:
+        bits = 8 * len(field) - 1
+        found = int.from_bytes(field, "big") & (1 << bits) - 1
+        return found - (1 << bits) if found >> bits - 1 else found
+    text = field.strip(_ENDS).partition(b"\0")[0].rstrip(b" ")
     if text.strip(b"01234567"):
         raise Malformed(f"{field!r} is not a number")
     return int(text or b"0", 8)
@@ -255,19 +260,27 @@ def number(field: bytes) -> int:
 
 def _size(block: bytes, extensions: dict[bytes, bytes]) -> int:
     size = decimal(extensions[b"size"]) if b"size" in extensions else number(block[124:136])
-    if size < 0:
-        raise Malformed("its size is negative")
+    if not 0 <= size <= _LAST_SIZE:
+        raise Malformed("its size is negative" if size < 0 else f"no file has {size} bytes")
     return size
 
 
 def _name(block: bytes, extensions: dict[bytes, bytes]) -> bytes:
-    for source in (b"GNU.sparse.name", b"path", b"L"):
-        if source in extensions:
-            return extensions[source]
+    if found := extensions.get(b"GNU.sparse.name") or _long(extensions, b"path", LONG_NAME):
+        return found
     name = _text(block[:100])
     if block[257:263] == b"ustar\0" and block[345]:
         return _text(block[345:500]) + b"/" + name
     return name
+
+
+def _long(extensions: dict[bytes, bytes], key: bytes, kind: bytes) -> bytes:
+    """The long name of pax record KEY or of GNU's header KIND, of which an empty one is none. Malformed if they differ:
+    Go's reader takes one, GNU tar the other."""
+    found, other = extensions.get(key, b""), extensions.get(kind, b"")
+    if found and other and found != other:
+        raise Malformed(f"two long names, {found[:40]!r} and {other[:40]!r}")
+    return found or other
 
 
 def _device(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:

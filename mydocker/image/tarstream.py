@@ -115,7 +115,7 @@ class Scan:
         """The next entry that is not like most, its blocks before the contents read; None at the end."""
         self._hurry(source)
         extensions: dict[bytes, bytes] = {}
-        seen = 0  # extended headers
+        seen: list[int] = []  # sizes of extended headers
         while (block := source.block()) and not tarheader.is_end(block):
             self._read.append(block)
             try:
@@ -126,11 +126,12 @@ class Scan:
                     if entry.type == tarheader.SPARSE:
                         self._read += _sparse_map(source, block)
                     return entry
-                body = self._extension(source, block, seen)
+                size = tarheader.extension_size(block)
+                body = self._extension(source, size, seen)
                 self._read.append(body)
                 if kind != tarheader.PAX_GLOBAL:
-                    seen += 1
-                    tarheader.extend(extensions, kind, body[: tarheader.extension_size(block)])
+                    seen.append(size)
+                    tarheader.extend(extensions, kind, body[:size])
                 elif seen:
                     raise Malformed("a global header among those of an entry")
                 else:
@@ -155,10 +156,11 @@ class Scan:
         if not tarheader.is_end(second or bytes(BLOCK)):
             raise ImageError(f"{self._what}: a lone block of zeros in the middle of its archive")
 
-    def _extension(self, source: Input, block: bytes, seen: int) -> bytes:
-        size = tarheader.extension_size(block)
-        if seen == tarheader.EXTENSIONS_LIMIT:
+    def _extension(self, source: Input, size: int, seen: list[int]) -> bytes:
+        if len(seen) == tarheader.EXTENSIONS_LIMIT:
             raise Malformed("too many extended headers")
+        if sum(seen) + size > tarheader.EXTENSIONS_SIZE:
+            raise Malformed("extended headers too large")
         return source.take(-(-size // BLOCK) * BLOCK)
 
     def _judge(self, entry: Entry) -> list[bytes] | None:
