@@ -11,6 +11,7 @@ from types import FrameType
 
 import pytest
 from lab.command import Command
+from lab.counting import calls
 
 from mydocker.runtime.outcome import Outcome
 from mydocker.smoke.case import PASSED, Case, Finding, Result, cases_of
@@ -48,22 +49,6 @@ SHAPES: dict[str, Callable[[int], list[tuple[int, str]]]] = {
 }
 
 
-def _calls(action: Callable[[], object]) -> int:
-    """How many functions ACTION calls."""
-    count = 0
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(note)
-    try:
-        action()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
 def _run(cases: list[Case]) -> list[Result]:
     """As a batch runs them, two at once; what serves others goes on until nobody needs it."""
     schedule, results = Schedule(cases), []
@@ -94,7 +79,7 @@ def test_twice_as_many_cases_are_twice_the_work(shape: str, skip: int) -> None:
         ]
         cases = cases_of(_specs(count, needs.__getitem__, skip=skip))
         assert len(_run(cases)) == count
-        counts.append(_calls(lambda cases=cases: _run(cases)) + _calls(lambda cases=cases: with_needed(cases)))
+        counts.append(calls(lambda cases=cases: _run(cases)) + calls(lambda cases=cases: with_needed(cases)))
     assert counts[1] < 2.2 * counts[0], counts
 
 
