@@ -13,7 +13,8 @@ wrong on our side is raised as a child of MydockerError, as errors.py lists them
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, Self, TypedDict, Unpack, overload
 
 from mydocker import errors
@@ -257,25 +258,50 @@ async def run_async(
     **keys: Unpack[Keys],
 ) -> Outcome:
     """As `run`, for asyncio: other tasks go on meanwhile, and a task that is cancelled ends its container first."""
-    import asyncio
-
     spec = _spec(image, words, dict(keys), input)
-    cancelled, cancel = os.pipe()
-    job = asyncio.get_running_loop().run_in_executor(
-        None, lambda: _run(spec, capture=capture, check=check, text=True, cancel=cancelled)
-    )
-    try:
-        outcome = await asyncio.shield(job)
+
+    def begin(cancel: int) -> Outcome:
+        outcome = _run(spec, capture=capture, check=check, text=True, cancel=cancel)
         assert isinstance(outcome, Outcome)
         return outcome
-    except asyncio.CancelledError:
-        os.write(cancel, b"c")
-        await asyncio.wait([job])
-        job.exception()  # it has been cancelled, or ended by itself in the same moment
-        raise
-    finally:
+
+    return await _in_thread(begin)
+
+
+async def _in_thread(run: Callable[[int], Outcome]) -> Outcome:
+    """What RUN returns in a thread; it gets a descriptor that is readable once it has to end.
+
+    A task that is cancelled, however often, waits for that end, but not for a run that is still queued for a thread.
+    """
+    import asyncio
+    import threading
+
+    cancelled, cancel = os.pipe()
+    turn = threading.Lock()  # taken by the run that begins, or by the cancelled task, and then it never does
+
+    def begin() -> Outcome | None:
+        return run(cancelled) if turn.acquire(blocking=False) else None
+
+    def close(job: asyncio.Future[Outcome | None]) -> None:
+        """Now, as the run no longer polls for it; and nobody may be left who takes the exception."""
         os.close(cancel)
         os.close(cancelled)
+        if not job.cancelled():
+            job.exception()
+
+    job = asyncio.get_running_loop().run_in_executor(None, begin)
+    job.add_done_callback(close)
+    try:
+        outcome = await asyncio.shield(job)
+        assert outcome is not None
+        return outcome
+    except asyncio.CancelledError:
+        if not job.done() and not turn.acquire(blocking=False):
+            os.write(cancel, b"c")
+            while not job.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([job])
+        raise
 
 
 def _run(spec: ContainerSpec, *, capture: bool, check: bool, text: bool, cancel: int = -1) -> Outcome | BytesOutcome:

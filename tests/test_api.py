@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import gc
 import os
 import pathlib
 import pickle
@@ -377,6 +378,56 @@ def test_a_cancelled_task_ends_its_container(alpine: Command) -> None:
     assert asyncio.run(work()) == ["0\n", "1\n", "2\n"]
     assert os.listdir("/proc/self/fd") == before
     assert os.listdir(alpine.store / "containers") == []
+
+
+@root
+def test_a_task_that_is_cancelled_again_ends_its_container_first(
+    alpine: Command, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As a time-out within a program that is interrupted does."""
+    mark = f"37{os.getpid()}"
+
+    async def work() -> None:
+        for _ in range(3):
+            task = asyncio.create_task(mydocker.run_async("alpine", ["sleep", mark]))
+            while not sleeping(mark):
+                await asyncio.sleep(0.01)
+            for _ in range(3):
+                task.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not sleeping(mark)
+
+    before = os.listdir("/proc/self/fd")
+    asyncio.run(work())
+    gc.collect()
+    assert capfd.readouterr().err == ""
+    assert os.listdir("/proc/self/fd") == before
+
+
+@root
+def test_a_task_that_waits_for_a_thread_is_cancelled_at_once(alpine: Command) -> None:
+    mark = f"38{os.getpid()}"
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        running = asyncio.create_task(mydocker.run_async("alpine", ["sleep", mark]))
+        while not sleeping(mark):
+            await asyncio.sleep(0.01)
+        queued = asyncio.create_task(mydocker.run_async("alpine", "true"))
+        await asyncio.sleep(0)
+        queued.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await queued
+        assert sleeping(mark)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    before = os.listdir("/proc/self/fd")
+    asyncio.run(work())
+    assert os.listdir("/proc/self/fd") == before
 
 
 @root

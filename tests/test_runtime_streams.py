@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -18,6 +19,8 @@ import pytest
 from lab.command import Command, Result
 from lab.processes import within
 from lab.terminal import Screen, screen, start_at
+
+from mydocker.runtime.relay import Flow
 
 pytestmark = pytest.mark.root
 
@@ -193,6 +196,47 @@ def test_a_reader_that_leaves_ends_the_writer(alpine: Command, options: tuple[st
         assert process.stdout.readline() == b"y\n"
         process.stdout.close()
         assert process.wait(timeout=5) in (1, 128 + signal.SIGPIPE)  # the kernel sends PID 1 no SIGPIPE
+
+
+STRAY = "trap 'echo trapped >&2' PIPE; "
+UNREAD = {  # how a pipe of mydocker's loses its reader
+    "an output that nobody reads": STRAY + "yes & wait; sleep 0.2; echo end >&2",
+    "an input that nobody reads": STRAY + "echo; exec <&-; sleep 0.2; echo end >&2",
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--init",), ("--pid", "host")])
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_pipe_that_breaks_is_no_signal_for_the_container(
+    alpine: Command, name: str, options: tuple[str, ...]
+) -> None:
+    """Only a process that writes to a pipe gets SIGPIPE, not the first one of its container."""
+    with alpine.start("run", "-i", *options, "alpine", "sh", "-c", UNREAD[name]) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(bytes(1 << 20))
+            process.stdin.flush()
+        assert (process.stderr.read().replace(b"yes: Broken pipe\n", b""), process.wait(timeout=20)) == (b"end\n", 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "room", "next_one"), [(0, True, "source"), (9, False, "sink"), (0, False, "source")]
+)
+def test_a_pipe_that_another_process_has_read_first_is_waited_for(content: int, room: bool, next_one: str) -> None:
+    """Several may read one pipe; whoever comes too late must not ask again and again."""
+    source, sink = os.pipe(), os.pipe()
+    for descriptor in (*source, *sink):
+        os.set_blocking(descriptor, False)
+    os.write(source[1], bytes(content))
+    if not room:
+        os.write(sink[1], bytes(1 << 20))
+    flow = Flow(source[0], sink[1], spliced=True, as_job=False)
+    flow.step()
+    assert flow.next == {"source": source[0], "sink": sink[1]}[next_one]
+    for descriptor in (*source, *sink):
+        os.close(descriptor)
 
 
 def test_a_writer_learns_at_its_first_word_that_nobody_reads(alpine: Command) -> None:

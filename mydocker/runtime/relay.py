@@ -85,7 +85,8 @@ class Flow:
         try:
             moved = os.splice(self.source, self.sink, self._most(_LARGE), flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
-            self.blocked = True
+            # without room in the sink; or without anything in the source, which another process has read first
+            self.blocked = not self._is_drained()
             return
         except OSError as error:
             if error.errno != errno.EINVAL:  # a file that is open for appending, or of a kind that cannot be spliced
@@ -97,6 +98,10 @@ class Flow:
         self.moved += moved
         if self.moved >= _LARGE > self.moved - moved:
             self._enlarge()
+
+    def _is_drained(self) -> bool:
+        """Whether the source is a pipe in which nothing is left."""
+        return stat.S_ISFIFO(os.fstat(self.source).st_mode) and not kernel.bytes_waiting(self.source)
 
     def _enlarge(self) -> None:
         """Let both pipes hold more: less changing from one process to the other doubles the rate."""

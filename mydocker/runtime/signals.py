@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 else:
     import _signal as signal
 
-NOT_FORWARDED = (signal.SIGKILL, signal.SIGCHLD, signal.SIGSTOP)
+# SIGPIPE is about a pipe of mydocker's, whose reader has gone; Python ignores it
+NOT_FORWARDED = (signal.SIGKILL, signal.SIGCHLD, signal.SIGSTOP, signal.SIGPIPE)
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # they ask us to end
 _SIGINFO_SIZE = 128  # struct signalfd_siginfo (signalfd(2))
 
