@@ -128,14 +128,15 @@ def test_each_file_is_found_where_it_lies(
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "shorter than a header"),
+        (b"", "it is empty"),
+        (b"x", "shorter than a header"),
         (b"x" * 1000, "not a tar archive, .* no header at byte 0"),
         (_archive({"a": b"1" * 700})[:1000], "in the middle of a member"),
         (_archive({"a": b"1" * 512})[:1300], "in the middle of a header"),
         (_claiming(4096, tarfile.GNUTYPE_LONGNAME) + b"n" * 4097, "in the middle"),
         (_archive({"n" * 4097: b""}), "a name that no file can have"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_what_is_no_archive_is_named(
     members: Callable[[bytes], dict[str, tarindex.Member]], data: bytes, words: str

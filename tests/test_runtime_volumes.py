@@ -234,6 +234,17 @@ def test_twenty_containers_fill_one_volume(mydocker: Command) -> None:
     assert len({out for out, _ in results}) == 1, results
 
 
+def test_containers_that_share_a_volume_make_their_mount_points_at_once(mydocker: Command) -> None:
+    """One of them makes the file that another has just found missing."""
+    assert _sh(mydocker, "true") == ""
+    for name in ("one", "two", "three", "four"):
+        runs = [
+            mydocker.start("run", "--network", "none", "-v", f"{name}:/etc:nocopy", "alpine", "true") for _ in range(20)
+        ]
+        results = [run.communicate(timeout=60) for run in runs]
+        assert {run.returncode for run in runs} == {0}, results
+
+
 def test_modes_do_not_depend_on_the_caller(mydocker: Command, store: pathlib.Path) -> None:
     prefix = ["sh", "-c", 'umask 077; exec "$@"', "sh"]
     narrow = Command(mydocker.program, mydocker.environment, mydocker.directory, prefix, store)

@@ -137,6 +137,8 @@ def _create(root: int, path: str, *, directory: bool, follow: bool) -> str:
         else:
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=above))
     except FileExistsError:
+        if not stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+            return path  # another container, which has the same volume, was faster
         if not follow:
             raise LaunchError(f"{path} in the image is a symbolic link") from None
         return os.path.join(parent, os.readlink(name, dir_fd=above))
