@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import subprocess
 
 import pytest
-from lab.command import Command, Result
+from lab.command import Command, Result, granted
 
 root = pytest.mark.root
 
@@ -50,7 +51,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         (top / name).write_text("abc\n")
         os.utime(top / name, (1_000_000_000, 1_000_000_000))
     shutil.copy(shutil.which("busybox") or "", top / "bin")
-    for name in ("sh", "chmod", "chown", "rm", "mkdir", "rmdir", "mv", "touch", "cp", "true"):
+    for name in ("sh", "chmod", "chown", "rm", "mkdir", "rmdir", "mv", "touch", "cp", "true", "dd", "printf"):
         (top / "bin" / name).symlink_to("busybox")
     return top
 
@@ -99,6 +100,10 @@ def test_changes_for_an_ordinary_user(second_user: Command, tree: pathlib.Path, 
         ("touch /opt/x", "C /opt\nA /opt/x\n"),
         (": >> /etc/passwd; touch /etc", ""),
         ("mkdir /mydocker-new", "A /mydocker-new\n"),
+        ("mkdir -p /top/a/b; touch /top/a/c", "A /top\nA /top/a\nA /top/a/b\nA /top/a/c\n"),
+        ("rm /sbin; ln -s elsewhere /sbin; ln -s elsewhere /lib64.new; rm /bin", "D /bin\nA /lib64.new\nC /sbin\n"),
+        ("touch /tmp/x /run/y", "C /run\nA /run/y\nC /tmp\nA /tmp/x\n"),
+        ("chmod 700 /", "C /\n"),
     ],
 )
 def test_on_the_machine_s_own_tree(mydocker: Command, script: str, expected: str) -> None:
@@ -155,3 +160,69 @@ def test_nothing_runs_that_could_not_be_kept(alpine: Command, tmp_path: pathlib.
     message = f"mydocker: nothing can be kept in {alpine.store}/kept: File exists\n"
     assert done == Result(b"", message.encode(), 125)
     assert not (tmp_path / "ran").exists()
+
+
+# options, and what the container does to what mydocker has created -> what changed
+PREPARED: list[tuple[tuple[str, ...], str, str]] = [
+    (("-v", "/usr:/new/mount:ro"), "true", ""),
+    (("-v", "/usr:/new/mount:ro"), "chmod 700 /new", "A /new\n"),
+    (("-v", "/usr:/new/mount:ro"), "chown 1 /new", "A /new\n"),
+    (("-v", "/usr:/var/run/x/y:ro"), "true", ""),
+    (("-v", "/usr:/var/run/x/y:ro"), "touch /run/x/z", "C /run\nA /run/x\nA /run/x/z\n"),
+    (("-w", "/w/x"), "true", ""),
+    (("-w", "/w/x"), "rmdir /w/x; mkdir -m 700 /w/x", "A /w\nA /w/x\n"),
+    (("-w", "/var/run/w"), "true", ""),
+    ((), "ln -sf /elsewhere /etc/mtab", "C /etc\nA /etc/mtab\n"),
+    ((), "rm /etc/mtab; touch /etc/mtab; chmod 600 /etc/mtab", "C /etc\nA /etc/mtab\n"),
+    ((), "rm /etc/mtab", ""),
+    ((), "chmod 711 /", "C /\n"),
+    ((), "chown 1 /", "C /\n"),
+    ((), "chmod 711 /; chmod 755 /", ""),
+    (("--read-only", "-w", "/w", "--tmpfs", "/t"), "touch /t/x", ""),
+]
+
+
+@root
+@pytest.mark.parametrize(("options", "script", "listed"), PREPARED)
+def test_what_mydocker_creates_is_no_change_until_it_is_changed(
+    alpine: Command, options: tuple[str, ...], script: str, listed: str
+) -> None:
+    assert _diff(alpine, *options, "alpine", "sh", "-c", script).decode() == listed
+
+
+@pytest.mark.rootless
+def test_what_mydocker_creates_for_an_ordinary_user(second_user: Command, user: pwd.struct_passwd) -> None:
+    """With the user's line in /etc/passwd, which is mydocker's, and the user's own, which is not."""
+    created = ("--userns", "keep-id", "-u", "0", "-v", "/usr:/var/run/x/y:ro", "-w", "/w")
+    with granted(user, 600000):
+        assert _diff(second_user, *created, "alpine", "true") == b""
+        changed = _diff(second_user, *created, "alpine", "sh", "-c", "echo x >> /etc/passwd; chmod 600 /etc/group")
+    assert changed == b"C /etc\nC /etc/group\nC /etc/passwd\n"
+
+
+@root
+def test_a_sparse_file_is_compared_by_its_data(mydocker: Command, tree: pathlib.Path) -> None:
+    """16 TiB of holes would take hours to read."""
+    sparse = tree / "srv" / "sparse"
+    with sparse.open("wb") as file:
+        file.write(b"x")
+        file.truncate(15 << 40)
+    os.utime(sparse, (10**9, 10**9))
+    try:
+        assert _diff(mydocker, "--rootfs", str(tree), "sh", "-c", ": >> /srv/sparse") == b""
+        script = "printf y > /srv/y; dd if=/srv/y of=/srv/sparse bs=1 count=1 conv=notrunc 2>/dev/null; rm /srv/y; "
+        changed = _diff(
+            mydocker, "--rootfs", str(tree), "/bin/busybox", "sh", "-c", script + "touch -d @1000000000 /srv/sparse"
+        )
+        assert changed == b"C /srv\nC /srv/sparse\n"
+    finally:
+        sparse.unlink()
+
+
+@root
+def test_a_store_that_passes_on_its_group_changes_nothing(alpine: Command) -> None:
+    containers = alpine.store / "containers"
+    containers.mkdir(exist_ok=True)
+    os.chown(containers, 0, 12)
+    os.chmod(containers, 0o2755)
+    assert _diff(alpine, "-w", "/w", "alpine", "touch", "/srv/x") == b"C /srv\nA /srv/x\n"
