@@ -423,7 +423,11 @@ def _as_made(mode: int = stat.S_IFDIR | 0o755) -> tuple[int, int, int]:
 
 
 def _open_layer(view: View, path: str) -> int:
-    """The lower directory PATH, as overlayfs has it: without what is mounted below it, where that can be left out."""
+    """The lower directory PATH, as overlayfs has it: without what is mounted below it, where that can be left out. One
+    in the scratch directory is seen only there, as that may be in memory."""
+    scratch = f"{view.plan.run_dir}/scratch/"
+    if path.startswith(scratch):
+        return kernel.open_inside(view.scratch, path.removeprefix(scratch), os.O_PATH | os.O_DIRECTORY)
     if isinstance(view.plan.root, MemoryRoot) and view.plan.rootless is None:
         try:
             return kernel.clone_tree(path)
