@@ -7,21 +7,9 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mydocker.api import (
-        BatchError,
-        BatchResult,
-        BytesOutcome,
-        CaseResult,
-        ContainerError,
-        Image,
-        Outcome,
-        load,
-        pull,
-        run,
-        run_async,
-        test,
-    )
+    from mydocker.api import load, pull, run, run_async, test
     from mydocker.errors import (
+        ArgumentTypeError,
         CommandNotExecutableError,
         CommandNotFoundError,
         HostError,
@@ -32,14 +20,27 @@ if TYPE_CHECKING:
         RegistryError,
         SpecError,
         StoreError,
+        UnknownArgumentError,
         UsageError,
+    )
+    from mydocker.results import (
+        BatchError,
+        BatchResult,
+        BytesOutcome,
+        CaseFailure,
+        CaseResult,
+        ContainerError,
+        Image,
+        Outcome,
     )
     from mydocker.spec.container import ContainerSpec
 
 __all__ = [
+    "ArgumentTypeError",
     "BatchError",
     "BatchResult",
     "BytesOutcome",
+    "CaseFailure",
     "CaseResult",
     "CommandNotExecutableError",
     "CommandNotFoundError",
@@ -55,6 +56,7 @@ __all__ = [
     "RegistryError",
     "SpecError",
     "StoreError",
+    "UnknownArgumentError",
     "UsageError",
     "load",
     "pull",
@@ -64,11 +66,23 @@ __all__ = [
 ]
 
 
+_RESULTS = (
+    "BatchError",
+    "BatchResult",
+    "BytesOutcome",
+    "CaseFailure",
+    "CaseResult",
+    "ContainerError",
+    "Image",
+    "Outcome",
+)
+
+
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'mydocker' has no attribute {name!r}")
-    of_api = not name.endswith("Error") or name in ("BatchError", "ContainerError")
-    place = "mydocker.api" if of_api else "mydocker.errors"
+    others = "mydocker.errors" if name.endswith("Error") else "mydocker.api"
+    place = "mydocker.results" if name in _RESULTS else others
     found: object = getattr(__import__(place, fromlist=["api"]), name)
     globals()[name] = found
     return found

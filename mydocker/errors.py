@@ -50,6 +50,14 @@ class SpecError(MydockerError):
         self.problems = tuple(problems)
 
 
+class ArgumentTypeError(UsageError, TypeError):
+    """An argument whose type the Python API does not take."""
+
+
+class UnknownArgumentError(SpecError, TypeError):
+    """A keyword of the Python API that is no key of a spec; `problems` has all that is wrong."""
+
+
 class ImageError(MydockerError):
     """An image that cannot be had, or that is not what it claims to be."""
 

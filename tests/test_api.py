@@ -9,6 +9,7 @@ import gc
 import os
 import pathlib
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 from lab.command import Command
@@ -90,10 +91,16 @@ REFUSALS: list[tuple[Any, tuple[str, ...], dict[str, Any], type[mydocker.Mydocke
     ("nonesuch.invalid/x", (), {}, mydocker.RegistryError, "registry nonesuch.invalid"),
     ("Alpine", (), {}, mydocker.SpecError, "image: invalid image reference 'Alpine'"),
     (None, ("true",), {}, mydocker.SpecError, "no image: one of image and rootfs is needed"),
-    ("alpine", (), {"timout": 3}, mydocker.SpecError, "timout: unknown key 'timout'; did you mean 'timeout'?"),
+    (
+        "alpine",
+        (),
+        {"timout": 3},
+        mydocker.UnknownArgumentError,
+        "timout: unknown key 'timout'; did you mean 'timeout'?",
+    ),
     ("alpine", (), {"timeout": "x", "tty": 3}, mydocker.SpecError, "timeout: duration 'x': want"),
     ("alpine", (), {"timeout": [1]}, mydocker.SpecError, "timeout: want text, not a list"),
-    ("alpine", (), {"user": b"root"}, mydocker.UsageError, "user: want text, a number, True or False"),
+    ("alpine", (), {"user": b"root"}, mydocker.ArgumentTypeError, "user: expected text, a number, True or False"),
     ("alpine", (), {"expect": {"exit_code": 3}}, mydocker.SpecError, "expect: is for files"),
     ("alpine", (), {"depends_on": ["a"]}, mydocker.SpecError, "depends_on: is for files"),
     ("alpine", ("a\0b",), {}, mydocker.UsageError, "command: a NUL character cannot be part of any value"),
@@ -265,6 +272,104 @@ def test_input_and_outputs_as_bytes(input: str | bytes) -> None:
     assert (outcome.stdout, outcome.stderr) == (raw, raw)
 
 
+# how the texts of a run are encoded, and what comes of UTF-8, Latin-1 and what is neither
+ENCODINGS: list[tuple[dict[str, Any], Any]] = [
+    ({}, "é\udce9"),
+    ({"text": False}, b"\xc3\xa9\xe9"),
+    ({"encoding": "latin-1"}, "Ã©é"),
+    ({"errors": "replace"}, "é\ufffd"),
+    ({"encoding": "ascii", "errors": "ignore"}, ""),
+]
+
+
+@root
+@pytest.mark.parametrize(("keys", "printed"), ENCODINGS)
+def test_encodings(keys: dict[str, Any], printed: str | bytes) -> None:
+    command = ["printf", r"\303\251\351"]
+    assert mydocker.run("alpine", command, **keys).stdout == printed
+    assert asyncio.run(mydocker.run_async("alpine", command, **keys)).stdout == printed
+
+
+@root
+def test_the_encoding_of_input() -> None:
+    assert mydocker.run("alpine", ["cat"], input="é", encoding="latin-1").stdout == "é"
+    assert mydocker.run("alpine", ["wc", "-c"], input="é", encoding="utf-16-le").stdout.encode("utf-16-le") == b"2\n"
+    assert mydocker.run("alpine", ["cat"], input=bytearray(b"x")).stdout == "x"
+    with pytest.raises(UnicodeDecodeError):
+        mydocker.run("alpine", ["printf", r"\351"], encoding="utf-8")
+
+
+# a call that cannot be meant, what it raises, and the message
+MISTAKES: list[tuple[Callable[[Any], object], type[Exception], str]] = [
+    (lambda x: x.run(3), TypeError, "image: expected a str, a ContainerSpec or None, not int"),
+    (lambda x: x.run(b"alpine"), TypeError, "image: expected a str, a ContainerSpec or None, not bytes"),
+    (lambda x: x.run(["alpine", "ls"]), TypeError, "image: expected a str, a ContainerSpec or None, not list"),
+    (lambda x: x.run("alpine", {"ls": 1}), TypeError, "a word of the command is expected to be a str or a path"),
+    (lambda x: x.run("alpine", {"ls"}), TypeError, "a word of the command is expected to be a str or a path"),
+    (lambda x: x.run("alpine", ["ls", "\ud800"]), mydocker.UsageError, "command: half of a surrogate pair"),
+    (lambda x: x.run("alpine", user=b"x"), TypeError, "user: expected text, a number"),
+    (lambda x: x.run("alpine", env={}), TypeError, "env: unknown key 'env'; did you mean 'environment'"),
+    (lambda x: x.run("alpine", timout=3), mydocker.SpecError, "timout: unknown key"),
+    (lambda x: x.run("alpine", check="yes"), TypeError, "check: expected True or False, not str"),
+    (lambda x: x.run("alpine", capture=None), TypeError, "capture: expected True or False, not NoneType"),
+    (lambda x: x.run("alpine", text=1), TypeError, "text: expected True or False, not int"),
+    (lambda x: x.run("alpine", input=3), TypeError, "input: expected a str or bytes, not int"),
+    (lambda x: x.run("alpine", input="\ud800"), mydocker.UsageError, "input: surrogates not allowed"),
+    (lambda x: x.run("alpine", input="é", encoding="ascii"), mydocker.UsageError, "input: ordinal not in range"),
+    (lambda x: x.run("alpine", encoding="nonesuch"), mydocker.UsageError, "unknown encoding: nonesuch"),
+    (lambda x: x.run("alpine", errors="nonesuch"), mydocker.UsageError, "unknown error handler name 'nonesuch'"),
+    (lambda x: x.run("alpine", encoding=3), TypeError, "encoding: expected a str or None, not int"),
+    (lambda x: x.run("alpine", text=False, errors="strict"), mydocker.UsageError, "text=False gives bytes"),
+    (lambda x: asyncio.run(x.run_async("alpine", check=3)), TypeError, "check: expected True or False, not int"),
+    (lambda x: x.pull(3), TypeError, "name: expected a str, not int"),
+    (lambda x: x.pull("alpine", platform=3), TypeError, "platform: expected a str or None, not int"),
+    (lambda x: x.load(3), TypeError, "expected a path, not int"),
+    (lambda x: x.test(3), TypeError, "paths: expected a path or a list of them, not int"),
+    (lambda x: x.test(b"x"), TypeError, "paths: expected a path or a list of them, not bytes"),
+    (lambda x: x.test(".", jobs="4"), TypeError, "jobs: expected an int or None, not str"),
+    (lambda x: x.test(".", jobs=True), TypeError, "jobs: expected an int or None, not bool"),
+    (lambda x: x.test(".", jobs=0), mydocker.UsageError, "jobs: expected 1 or more, not 0"),
+    (lambda x: x.test(".", tags=["a"]), TypeError, "tags: expected a str or None, not list"),
+    (lambda x: x.test(".", timeout=-1), mydocker.UsageError, "duration '-1'"),
+    (lambda x: x.test(".", job=3), TypeError, "unexpected keyword argument 'job'"),
+    (lambda x: x.test([], check=True), mydocker.BatchError, "there is nothing to test"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), MISTAKES)
+def test_a_mistake_is_told_before_anything_runs(
+    call: Callable[[Any], object],
+    kind: type[Exception],
+    message: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(kind, match=re.escape(message)) as caught:
+        call(mydocker)
+    assert isinstance(caught.value, TypeError) == (kind is TypeError or "unknown key" in message)
+
+
+@root
+def test_what_can_be_read_once() -> None:
+    outcome = mydocker.run("alpine", (x for x in ["env"]), environment=(f"A{x}={x}" for x in "bc"))  # type: ignore[arg-type]
+    assert "Ab=b\nAc=c\n" in outcome.stdout
+
+
+@root
+def test_types() -> None:
+    """mypy compares them, as for a program that uses mydocker."""
+    flag = bool(os.environ)
+    assert_type(mydocker.run("alpine", ["true"]), mydocker.Outcome)
+    assert_type(mydocker.run("alpine", "true", text=True, encoding="utf-8"), mydocker.Outcome)
+    assert_type(mydocker.run("alpine", pathlib.Path("/bin/true"), text=False), mydocker.BytesOutcome)
+    assert_type(mydocker.run("alpine", ["true"], text=flag), mydocker.Outcome | mydocker.BytesOutcome)
+    assert_type(asyncio.run(mydocker.run_async("alpine", ["true"], timeout=10)), mydocker.Outcome)
+    assert_type(asyncio.run(mydocker.run_async("alpine", ["true"], text=False)), mydocker.BytesOutcome)
+    assert_type(mydocker.run("alpine", ["true"], check=True).check().stdout, str)
+    assert_type(mydocker.run("alpine", ["true"], text=False).check().stdout, bytes)
+
+
 def test_input_is_set_once() -> None:
     for keys in ({"stdin": "x"}, {"stdin_open": True}):
         with pytest.raises(mydocker.UsageError, match="the standard input is set twice"):
@@ -344,6 +449,9 @@ def test_a_batch(tmp_path: pathlib.Path) -> None:
     assert (result.passed, result.counts["passed"], result.counts["failed"]) == (False, 1, 1)
     good, bad, none, late = result.cases
     assert (good.stdout, good.file, good.line, bad.line) == ("hi\n", str(tmp_path / "a.smoke.yaml"), 1, 7)
+    assert [(each.about, each.place) for each in bad.failures] == [
+        ("stdout", f"{good.file}:10:19")
+    ] and not good.failures
     assert "ho" in bad.text and none.reason == "not today" and "nonesuch" in late.reason
     with pytest.raises(mydocker.BatchError, match=r"2 of 4 cases did not pass(.|\n)*FAILED +bad") as caught:
         mydocker.test([str(tmp_path)], check=True)
@@ -428,6 +536,54 @@ def test_a_task_that_waits_for_a_thread_is_cancelled_at_once(alpine: Command) ->
     before = os.listdir("/proc/self/fd")
     asyncio.run(work())
     assert os.listdir("/proc/self/fd") == before
+
+
+@root
+def test_tasks_have_threads_of_their_own(alpine: Command) -> None:
+    """More than the executor of a loop has; one that is cancelled, even twice, waits for no other."""
+    mark = f"37{os.getpid()}"
+
+    async def work() -> None:
+        tasks = [asyncio.create_task(mydocker.run_async("alpine", ["sleep", mark])) for _ in range(40)]
+        while len(sleeping(mark)) < len(tasks):
+            await asyncio.sleep(0.05)
+        tasks[-1].cancel()
+        await asyncio.sleep(0)
+        tasks[-1].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[-1]
+        assert len(sleeping(mark)) == len(tasks) - 1
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert not sleeping(mark)
+
+    before = os.listdir("/proc/self/fd")
+    asyncio.run(work())
+    assert os.listdir("/proc/self/fd") == before
+    assert os.listdir(alpine.store / "containers") == []
+
+
+@root
+@pytest.mark.parametrize(
+    "call",
+    [
+        "mydocker.run('alpine', ['sleep', '{}'])",
+        "asyncio.run(mydocker.run_async('alpine', ['sleep', '{}']))",
+        "mydocker.test('x.smoke.yaml')",
+    ],
+)
+def test_an_interrupt_ends_the_container(alpine: Command, tmp_path: pathlib.Path, call: str) -> None:
+    mark = f"38{os.getpid()}"
+    (tmp_path / "x.smoke.yaml").write_text(f"image: alpine\ncommand: [sleep, '{mark}']\n")
+    code = f"import asyncio, mydocker\ntry: {call.format(mark)}\nexcept KeyboardInterrupt: print('interrupted')"
+    environment = {**os.environ, **alpine.environment}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
+    wait_for(lambda: bool(sleeping(mark)))
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == (b"interrupted\n", None)
+    assert not sleeping(mark)
+    assert os.listdir(alpine.store / "containers") == []
 
 
 @root

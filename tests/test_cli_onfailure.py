@@ -316,12 +316,24 @@ def test_a_shell_where_it_failed(layered: Command, tmp_path: pathlib.Path, tree:
 
 @root
 def test_a_tree_that_has_the_store_in_it_cannot_be_shown_again(mydocker: Command, tmp_path: pathlib.Path) -> None:
-    below = tmp_path.relative_to("/").parts[0]
-    (tmp_path / "x.smoke.yaml").write_text(f"rootfs: /\ncommand: [sh, -c, 'touch /{below}/new; exit 1']\n")
+    volume = f"volumes: ['{mydocker.directory}:/mnt:O']\n"
+    (tmp_path / "x.smoke.yaml").write_text(f"rootfs: /\n{volume}command: [sh, -c, 'touch /mnt/new; exit 1']\n")
     said, code = _Terminal(mydocker, "test", "--on-failure", "shell", "x.smoke.yaml", cwd=tmp_path).end()
-    assert f"what it wrote below /{below} cannot be shown again: the store lies there too" in said and code == 1
+    assert f"what it wrote below {mydocker.directory} cannot be shown again: the store lies there too" in said
     [kept] = os.listdir(mydocker.store / "kept")
-    assert mydocker("diff", kept).stdout.decode().endswith(f"A /{below}/new\n")
+    assert (mydocker("diff", kept).stdout.decode(), code) == ("C /mnt\nA /mnt/new\n", 1)
+
+
+@root
+def test_a_shell_where_it_failed_in_what_is_empty_inside(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """/run and /tmp, which hold the store here, are not the machine's."""
+    text = "rootfs: /\ncommand: [sh, -c, 'echo 1 > /tmp/x; echo 2 > /run/y; exit 1']\n"
+    (tmp_path / "x.smoke.yaml").write_text(text)
+    terminal = _Terminal(mydocker, "test", "--on-failure", "shell", "x.smoke.yaml", cwd=tmp_path)
+    terminal.until("as it was left")
+    terminal.type("cat /tmp/x /run/y; echo $((40+2)); exit\n")
+    terminal.until("1\r\n2\r\n42")
+    assert terminal.end()[1] == 1
 
 
 @root

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from lab.command import Command, Result
+from lab.command import Command, Result, granted
 
 root = pytest.mark.root
 
@@ -50,7 +53,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         (top / name).write_text("abc\n")
         os.utime(top / name, (1_000_000_000, 1_000_000_000))
     shutil.copy(shutil.which("busybox") or "", top / "bin")
-    for name in ("sh", "chmod", "chown", "rm", "mkdir", "rmdir", "mv", "touch", "cp", "true"):
+    for name in ("sh", "chmod", "chown", "rm", "mkdir", "rmdir", "mv", "touch", "cp", "true", "dd", "printf"):
         (top / "bin" / name).symlink_to("busybox")
     return top
 
@@ -99,6 +102,10 @@ def test_changes_for_an_ordinary_user(second_user: Command, tree: pathlib.Path, 
         ("touch /opt/x", "C /opt\nA /opt/x\n"),
         (": >> /etc/passwd; touch /etc", ""),
         ("mkdir /mydocker-new", "A /mydocker-new\n"),
+        ("mkdir -p /top/a/b; touch /top/a/c", "A /top\nA /top/a\nA /top/a/b\nA /top/a/c\n"),
+        ("rm /sbin; ln -s elsewhere /sbin; ln -s elsewhere /lib64.new; rm /bin", "D /bin\nA /lib64.new\nC /sbin\n"),
+        ("touch /tmp/x /run/y", "C /run\nA /run/y\nC /tmp\nA /tmp/x\n"),
+        ("chmod 700 /", "C /\n"),
     ],
 )
 def test_on_the_machine_s_own_tree(mydocker: Command, script: str, expected: str) -> None:
@@ -107,6 +114,7 @@ def test_on_the_machine_s_own_tree(mydocker: Command, script: str, expected: str
 
 def _diff(mydocker: Command, *words: str) -> bytes:
     done = mydocker("run", "--keep", *words)
+    assert b"kept: " in done.stderr, done
     [found] = re.findall(rb"^mydocker: kept: mydocker diff ([0-9a-f]{12})$", done.stderr, re.MULTILINE)
     return mydocker("diff", found.decode()).stdout
 
@@ -148,10 +156,159 @@ def test_what_is_kept_is_moved(alpine: Command) -> None:
 def test_nothing_runs_that_could_not_be_kept(alpine: Command, tmp_path: pathlib.Path) -> None:
     shutil.rmtree(alpine.store / "kept", ignore_errors=True)
     (alpine.store / "kept").write_text("in the way")
+    (tmp_path / "x.smoke.yaml").write_text("image: alpine\ncommand: [touch, /mnt/ran]\nvolumes: ['.:/mnt']\n")
     try:
         done = alpine("run", "--keep", "-v", f"{tmp_path}:/mnt", "alpine", "touch", "/mnt/ran")
+        batch = alpine("test", "--on-failure", "keep", str(tmp_path))
     finally:
         (alpine.store / "kept").unlink()
-    message = f"mydocker: nothing can be kept in {alpine.store}/kept: File exists\n"
-    assert done == Result(b"", message.encode(), 125)
+    message = f"mydocker: nothing can be kept in {alpine.store}/kept: {alpine.store}/kept is not a directory\n".encode()
+    assert done == Result(b"", message, 125)
+    assert (batch.stdout, batch.stderr, batch.code) == (b"", message, 125)
     assert not (tmp_path / "ran").exists()
+
+
+# options, and what the container does to what mydocker has created -> what changed
+PREPARED: list[tuple[tuple[str, ...], str, str]] = [
+    (("-v", "/usr:/new/mount:ro"), "true", ""),
+    (("-v", "/usr:/new/mount:ro"), "chmod 700 /new", "A /new\n"),
+    (("-v", "/usr:/new/mount:ro"), "chown 1 /new", "A /new\n"),
+    (("-v", "/usr:/var/run/x/y:ro"), "true", ""),
+    (("-v", "/usr:/var/run/x/y:ro"), "touch /run/x/z", "C /run\nA /run/x\nA /run/x/z\n"),
+    (("-w", "/w/x"), "true", ""),
+    (("-w", "/w/x"), "rmdir /w/x; mkdir -m 700 /w/x", "A /w\nA /w/x\n"),
+    (("-w", "/var/run/w"), "true", ""),
+    ((), "ln -sf /elsewhere /etc/mtab", "C /etc\nA /etc/mtab\n"),
+    ((), "rm /etc/mtab; touch /etc/mtab; chmod 600 /etc/mtab", "C /etc\nA /etc/mtab\n"),
+    ((), "rm /etc/mtab", ""),
+    ((), "chmod 711 /", "C /\n"),
+    ((), "chown 1 /", "C /\n"),
+    ((), "chmod 711 /; chmod 755 /", ""),
+    (("--read-only", "-w", "/w", "--tmpfs", "/t"), "touch /t/x", ""),
+]
+
+
+@root
+@pytest.mark.parametrize(("options", "script", "listed"), PREPARED)
+def test_what_mydocker_creates_is_no_change_until_it_is_changed(
+    alpine: Command, options: tuple[str, ...], script: str, listed: str
+) -> None:
+    assert _diff(alpine, *options, "alpine", "sh", "-c", script).decode() == listed
+
+
+@pytest.mark.rootless
+def test_what_mydocker_creates_for_an_ordinary_user(second_user: Command, user: pwd.struct_passwd) -> None:
+    """With the user's line in /etc/passwd, which is mydocker's, and the user's own, which is not."""
+    created = ("--userns", "keep-id", "-u", "0", "-v", "/usr:/var/run/x/y:ro", "-w", "/w")
+    with granted(user, 600000):
+        assert _diff(second_user, *created, "alpine", "true") == b""
+        changed = _diff(second_user, *created, "alpine", "sh", "-c", "echo x >> /etc/passwd; chmod 600 /etc/group")
+    assert changed == b"C /etc\nC /etc/group\nC /etc/passwd\n"
+
+
+@root
+def test_a_sparse_file_is_compared_by_its_data(mydocker: Command, tree: pathlib.Path) -> None:
+    """16 TiB of holes would take hours to read."""
+    sparse = tree / "srv" / "sparse"
+    with sparse.open("wb") as file:
+        file.write(b"x")
+        file.truncate(15 << 40)
+    os.utime(sparse, (10**9, 10**9))
+    try:
+        assert _diff(mydocker, "--rootfs", str(tree), "sh", "-c", ": >> /srv/sparse") == b""
+        script = "printf y > /srv/y; dd if=/srv/y of=/srv/sparse bs=1 count=1 conv=notrunc 2>/dev/null; rm /srv/y; "
+        changed = _diff(
+            mydocker, "--rootfs", str(tree), "/bin/busybox", "sh", "-c", script + "touch -d @1000000000 /srv/sparse"
+        )
+        assert changed == b"C /srv\nC /srv/sparse\n"
+    finally:
+        sparse.unlink()
+
+
+@root
+def test_a_store_that_passes_on_its_group_changes_nothing(alpine: Command) -> None:
+    containers = alpine.store / "containers"
+    containers.mkdir(exist_ok=True)
+    before = containers.stat()
+    os.chown(containers, 0, 12)
+    os.chmod(containers, 0o2755)
+    try:
+        assert _diff(alpine, "-w", "/w", "alpine", "touch", "/srv/x") == b"C /srv\nA /srv/x\n"
+        assert alpine("run", "alpine", "stat", "-c", "%a %g", "/").stdout == b"755 0\n"
+    finally:
+        os.chown(containers, before.st_uid, before.st_gid)
+        os.chmod(containers, before.st_mode & 0o7777)
+
+
+@contextmanager
+def _small_store(directory: pathlib.Path, megabytes: int) -> Iterator[pathlib.Path]:
+    """A store on a file system of its own."""
+    disk, place = directory / "disk", directory / "small"
+    place.mkdir()
+    with disk.open("wb") as file:
+        file.truncate(megabytes << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", disk], check=True)
+    subprocess.run(["mount", "-o", "loop", disk, place], check=True)
+    try:
+        yield place / "store"
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@root
+@pytest.mark.parametrize("end", ["", "; i=0; while echo $i > /srv/$i; do i=$((i+1)); done 2>/dev/null; true"])
+def test_a_container_that_filled_the_disk_is_kept(
+    mydocker: Command, tree: pathlib.Path, tmp_path: pathlib.Path, end: str
+) -> None:
+    """There is not a block left for what is written about it, but for those of overlayfs's own directories."""
+    script = f"dd if=/dev/zero of=/srv/full bs=64k 2>/dev/null{end}; exit 0"
+    with _small_store(tmp_path, 24) as store:
+        small = Command(mydocker.program, {**mydocker.environment, "MYDOCKER_ROOT": str(store)}, tmp_path, store=store)
+        assert _diff(small, "--rootfs", str(tree), "sh", "-c", script).startswith((b"C /srv\n", b""))
+        [kept] = os.listdir(store / "kept")
+        assert (store / "kept" / kept / "0" / "srv" / "full").stat().st_size > 10 << 20
+        assert os.listdir(store / "containers") == []
+
+
+@root
+def test_what_there_is_no_room_for_is_said(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """What was in memory has to be copied: as much as there is room for is kept, and it is no success."""
+    with _small_store(tmp_path, 24) as store:
+        small = Command(mydocker.program, {**mydocker.environment, "MYDOCKER_ROOT": str(store)}, tmp_path, store=store)
+        script = "echo x > /opt/x; dd if=/dev/zero of=/usr/full bs=1M count=40 2>/dev/null"
+        done = small("run", "--keep", "--rootfs", "/", "sh", "-c", script)
+        assert done.code == 125
+        assert b"mydocker: not all is kept: what it wrote to /usr: No space left on device\n" in done.stderr
+        [kept] = re.findall(rb"kept: mydocker diff ([0-9a-f]{12})\n", done.stderr)
+        assert small("diff", kept.decode()).stdout == b"C /opt\nA /opt/x\nC /usr\nA /usr/full\n"
+
+
+@root
+def test_changes_that_are_too_many_to_list_are_kept(alpine: Command) -> None:
+    script = "mkdir /srv/d; cd /srv/d; seq 100001 | xargs touch"
+    done = alpine("run", "--keep", "alpine", "sh", "-c", script)
+    [kept] = re.findall(r"kept: mydocker diff ([0-9a-f]{12})\n", done.stderr.decode())
+    shown = alpine("diff", kept)
+    message = "mydocker: its changes are not known: the container changed more than 100000 files\n"
+    assert (done.code, shown.code, shown.stdout) == (0, 125, b"")
+    assert shown.stderr.decode() == f"{message}hint: what it wrote is in {alpine.store}/kept/{kept}\n"
+    assert len(os.listdir(alpine.store / "kept" / kept / "0" / "srv" / "d")) == 100_001
+    assert [each["changes"] for each in json.loads(alpine("diff", "--format", "json").stdout)][-1] is None
+    assert alpine("prune").code == 0
+
+
+@root
+def test_what_is_new_at_the_top_of_the_machine_s_tree_is_kept(mydocker: Command) -> None:
+    done = mydocker("run", "--keep", "--rootfs", "/", "sh", "-c", "mkdir -p /top/a; echo x > /top/a/b")
+    [kept] = re.findall(r"kept: mydocker diff ([0-9a-f]{12})\n", done.stderr.decode())
+    assert (mydocker.store / "kept" / kept / "root" / "top" / "a" / "b").read_text() == "x\n"
+
+
+@root
+def test_a_damaged_one_does_not_hide_the_others(alpine: Command) -> None:
+    done = alpine("run", "--keep", "alpine", "touch", "/srv/x")
+    [kept] = re.findall(r"kept: mydocker diff ([0-9a-f]{12})\n", done.stderr.decode())
+    damaged = alpine.store / "kept" / ("1" * 12 if kept[0] != "1" else "2" * 12)
+    damaged.mkdir()
+    assert alpine("diff", kept).stdout == b"C /srv\nA /srv/x\n"
+    damaged.rmdir()

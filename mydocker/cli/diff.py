@@ -7,7 +7,7 @@ import time
 
 from mydocker.cli.parser import Parser
 from mydocker.cli.table import add_format, show, show_json
-from mydocker.errors import printable
+from mydocker.errors import StoreError, printable
 from mydocker.image.store import Store
 from mydocker.runtime import kept
 from mydocker.runtime.kept import Kept
@@ -28,7 +28,10 @@ def diff_command(argv: list[str]) -> int:
     if options.id is None:
         _list(kept.listed(root), as_json=options.format == "json")
         return 0
-    changes = kept.find(root, options.id).changes
+    found = kept.find(root, options.id)
+    if found.problem:
+        raise StoreError(found.problem, hint=f"what it wrote is in {found.path}")
+    changes = found.changes
     if options.format == "json":
         show_json([{"kind": kind, "path": path} for kind, path in changes])
     for kind, path in changes if options.format == "table" else ():
@@ -38,9 +41,12 @@ def diff_command(argv: list[str]) -> int:
 
 def _list(found: list[Kept], *, as_json: bool) -> None:
     if as_json:
-        show_json([{**each.as_dict(), "changes": len(each.changes)} for each in found])
+        show_json([{**each.as_dict(), "changes": None if each.problem else len(each.changes)} for each in found])
         return
-    rows = [(each.id, each.title, each.origin, _when(each.created), str(len(each.changes))) for each in found]
+    rows = [
+        (each.id, each.title, each.origin, _when(each.created), "-" if each.problem else str(len(each.changes)))
+        for each in found
+    ]
     show(HEADINGS, rows)
 
 

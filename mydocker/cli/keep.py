@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.output import say
+from mydocker.errors import HostError
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime import kept
@@ -23,11 +24,13 @@ def run_and_keep(plan: LaunchPlan, *, title: str) -> Outcome:
     and after it if that fails all the same."""
     root = Store.open(os.environ).root
     check_known(plan)
-    kept.check_room(root)
+    kept.make_room(root)
 
     def keep(view: View) -> None:
-        name = kept.keep(view, root=root, title=title, origin="command line")
+        name, lost = kept.keep(view, root=root, title=title, origin="command line")
         say(f"mydocker: kept: mydocker diff {name}")
+        if lost:
+            raise HostError(f"not all is kept: {lost}")
 
     with Window(keep) as window:
         return run(plan, window=window)

@@ -19,11 +19,15 @@ PROGRAM = "/bin/sh"
 
 
 def check(choice: str | None) -> None:
-    """Raise UsageError if CHOICE is a shell and nobody is there to type."""
+    """Raise UsageError if CHOICE is a shell and nobody is there to type, and StoreError if nothing could be kept."""
     if choice == SHELL and not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         raise UsageError(
             "--on-failure shell needs a terminal", hint="--on-failure keep needs none, and see mydocker diff"
         )
+    if choice is not None:
+        from mydocker.runtime.kept import check_room
+
+        check_room(Store.open(os.environ).root)
 
 
 def open_shell(result: Result) -> None:

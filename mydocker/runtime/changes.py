@@ -7,13 +7,17 @@ mydocker itself puts there: the places that something is mounted on, and the wor
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
+from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.accounts import FILE_LIMIT
 from mydocker.runtime.look import open_directory
-from mydocker.runtime.operations import CopyOnWrite
+from mydocker.runtime.operations import CopyOnWrite, Symlink
+from mydocker.runtime.prepared import Prepared, real_path
 from mydocker.runtime.rootfs import LayeredRoot, MemoryRoot
 
 if TYPE_CHECKING:
@@ -24,9 +28,11 @@ if TYPE_CHECKING:
 
 ADDED, CHANGED, REMOVED = "A", "C", "D"
 LIMIT = 100_000  # changes; more are not a list that anyone compares
+SIZE_LIMIT = 64 << 20  # letters of their paths: each directory of a deep tree repeats those above it
 _MARKS = ("trusted.overlay.", "user.overlay.")  # the kernel's overlayfs.rst: what is not the file's own
 _NOBODY = 65534  # what an owner is called that a user namespace has no number for (user_namespaces(7))
 _BLOCK = 1 << 20
+_END = 1 << 63  # beyond any file
 
 
 class Overlay(Record):
@@ -39,11 +45,13 @@ class Overlay(Record):
 
 
 class Change(Record):
-    """`path` was added, changed or removed. `for_content`: a directory that is listed for what is in it alone."""
+    """`path` was added, changed or removed. `for_content`: a directory that is listed for what is in it alone, and if
+    it is `prepared`, which means that mydocker created it, only if something is."""
 
     kind: str
     path: str
     for_content: bool = False
+    prepared: bool = False
 
 
 def list_changes(view: View) -> list[str]:
@@ -56,32 +64,44 @@ def list_changes(view: View) -> list[str]:
 
 def list_kinds(view: View) -> list[tuple[str, str]]:
     """(kind, path) of each change and of the directories above it, sorted by path. Raises as `list_changes` does."""
-    listed = {change.path: change.kind for change in walk_changes(view)}
+    changes = [*walk_changes(view)]
+    listed = {change.path: change.kind for change in changes if not change.prepared}
+    prepared = {change.path for change in changes if change.prepared}
     for path in [*listed]:
         above = os.path.dirname(path)
         while above != "/" and above not in listed:
-            listed[above] = CHANGED
+            listed[above] = ADDED if above in prepared else CHANGED
             above = os.path.dirname(above)
     return [(kind, path) for path, kind in sorted(listed.items())]
 
 
 def walk_changes(view: View) -> Iterator[Change]:
-    """All changes, in no order. Raises LaunchError where they cannot be known, and OSError."""
-    ours = _ours(view.plan)
-    count = 0
+    """All changes, in no order. Raises LaunchError where they cannot be known, or are too many, and OSError."""
+    count = size = 0
+    for change in _walk(view):
+        count, size = count + 1, size + len(change.path)
+        if count > LIMIT:
+            raise LaunchError(f"the container changed more than {LIMIT} files")
+        if size > SIZE_LIMIT:
+            raise LaunchError(
+                f"the names of what the container changed are longer than {SIZE_LIMIT >> 20} MiB together"
+            )
+        yield change
+
+
+def _walk(view: View) -> Iterator[Change]:
+    prepared: Prepared | None = None
+    if isinstance(view.plan.root, MemoryRoot):
+        prepared = Prepared(view.plan, os.path.realpath)
+        yield from _new_at_the_top(view, prepared)
     for overlay in overlays(view):
-        comparison = _Comparison(view, overlay, ours)
+        comparison = _Comparison(view, overlay)
         try:
-            for change in comparison.walk():
-                count += 1
-                if count > LIMIT:
-                    raise LaunchError(f"the container changed more than {LIMIT} files")
-                yield change
+            prepared = prepared or Prepared(view.plan, comparison.real_path)  # the root is the first
+            comparison.prepared = prepared
+            yield from comparison.walk()
         finally:
             comparison.close()
-    if isinstance(view.plan.root, MemoryRoot):
-        for path in _new_at_the_top(view, ours):
-            yield Change(kind=ADDED, path=path)
 
 
 def overlays(view: View) -> Iterator[Overlay]:
@@ -103,27 +123,15 @@ def check_known(plan: LaunchPlan) -> None:
         raise LaunchError("changes are known only where the root is copy-on-write")
 
 
-def _ours(plan: LaunchPlan) -> set[str]:
-    """Paths at which mydocker may have created something: mount points, the working directory, and all above them."""
-    ours = set()
-    targets = [operation.target for operation in plan.operations]
-    if isinstance(plan.root, MemoryRoot):  # the machine's resolv.conf may be a link into /run, which is empty inside
-        targets += [os.path.realpath(target) for target in targets if target.startswith("/etc/")]
-    for path in (*targets, plan.working_dir):
-        while path not in ("", "/"):
-            ours.add(path)
-            path = os.path.dirname(path)
-    return ours
-
-
 class _Comparison:
     """An overlay's upper directory beside its layers. Descriptors are opened for one directory at a time, so that
     neither their number nor the length of a path grows with the depth of the tree."""
 
-    def __init__(self, view: View, overlay: Overlay, ours: set[str]) -> None:
-        self.view, self.overlay, self.ours = view, overlay, ours
-        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        self.layers = [os.open(path, flags) for path in reversed(overlay.lower)]  # the highest first
+    prepared: Prepared
+
+    def __init__(self, view: View, overlay: Overlay) -> None:
+        self.view, self.overlay = view, overlay
+        self.layers = [_open_layer(view, path) for path in reversed(overlay.lower)]  # the highest first
 
     def close(self) -> None:
         for descriptor in self.layers:
@@ -138,11 +146,10 @@ class _Comparison:
             upper = open_directory(self.view.scratch, f"{self.overlay.upper}{inside}")
             if upper is None:
                 continue
-            opened = [(number, self._open_layer(number, inside)) for number in numbers]
-            lower = _Lower([(number, layer) for number, layer in opened if layer is not None])
+            lower = self._open_lower(inside, numbers)
             try:
                 if self._is_other_top(inside, upper, lower):
-                    yield Change(kind=CHANGED, path=self.overlay.top)
+                    yield Change(kind=CHANGED, path=self.overlay.top or "/")
                 replaced = directory.replaced or is_opaque(upper)
                 yield from self._directory(inside, upper, lower, pending, replaced=replaced)
             finally:
@@ -151,9 +158,45 @@ class _Comparison:
 
     def _is_other_top(self, inside: str, upper: int, lower: _Lower) -> bool:
         """Whether the overlay's own directory changed; one of nothing, or of what we may not see, is as we made it."""
-        if not self.overlay.top or inside or not lower.directories:
+        if inside or not lower.directories:
             return False
-        return self._differs(os.fstat(upper), upper, ".", lower.find("."))
+        if self.overlay.top:
+            return self._differs(os.fstat(upper), upper, ".", lower.find("."))
+        root, highest = self.view.plan.root, lower.directories[0][1]
+        before = _owned(os.fstat(highest)) if isinstance(root, LayeredRoot) and root.keep_mode else _as_made()
+        # the owner may be one whom the container has no number for, see copy_ownership
+        is_as_made = _owned(os.fstat(upper)) in (before, _as_made(before[0]))
+        return not is_as_made or not _attributes(upper, ".").items() <= _attributes(highest, ".").items()
+
+    def real_path(self, path: str) -> str:
+        """PATH without links, as the layers have them."""
+        return real_path(path, self._read_link)
+
+    def _read_link(self, path: str) -> str | None:
+        above, name = os.path.split(path)
+        lower = self._open_lower(above, self._numbers(above))
+        try:
+            below = lower.find(name)
+            is_link = below is not None and stat.S_ISLNK(below.status.st_mode)
+            return os.readlink(name, dir_fd=below.directory) if below and is_link else None
+        finally:
+            lower.close()
+
+    def _numbers(self, path: str) -> list[int]:
+        """The numbers of the layers that have directory PATH."""
+        if path == "/":
+            return [*range(len(self.layers))]
+        above, name = os.path.split(path)
+        lower = self._open_lower(above, self._numbers(above))
+        try:
+            below = lower.find(name)
+            return below.merged if below else []
+        finally:
+            lower.close()
+
+    def _open_lower(self, inside: str, numbers: list[int]) -> _Lower:
+        opened = [(number, self._open_layer(number, inside)) for number in numbers]
+        return _Lower([(number, layer) for number, layer in opened if layer is not None])
 
     def _open_layer(self, number: int, inside: str) -> int | None:
         """A directory of a layer; None for one of the machine's tree that is closed to us, and to overlayfs too."""
@@ -187,11 +230,13 @@ class _Comparison:
                 numbers = below.merged if below else []
                 pending.append(_Pending(inside=f"{inside}/{name}", numbers=numbers, replaced=replaced))
             if below:
-                if self._differs(status, upper, name, below):
+                if self._differs(status, upper, name, below) and not self._has_account(path, upper, below):
                     yield Change(kind=CHANGED, path=path)
-            elif path not in self.ours:
-                has_content = is_directory and _has_content(upper, name)
-                yield Change(kind=ADDED, path=path, for_content=has_content)
+            else:
+                prepared = self.prepared.is_as_made(path, status, upper)
+                for_content = is_directory and (prepared or _has_content(upper, name))
+                if for_content or not prepared:
+                    yield Change(kind=ADDED, path=path, for_content=for_content, prepared=prepared)
         if replaced:
             for name in lower.names() - {*names}:
                 yield Change(kind=REMOVED, path=f"{self.overlay.top}{inside}/{name}")
@@ -216,6 +261,16 @@ class _Comparison:
         elif stat.S_ISREG(status.st_mode) and not _is_same_content(name, upper, below.directory):
             return True
         return _attributes(upper, name) != _attributes(below.directory, name)
+
+    def _has_account(self, path: str, upper: int, below: _Below) -> bool:
+        """Whether account file PATH differs only by the entry that mydocker has added to it."""
+        if not self.prepared.has_account(path) or not stat.S_ISREG(below.status.st_mode):
+            return False
+        name = os.path.basename(path)
+        status = os.stat(name, dir_fd=upper, follow_symlinks=False)
+        if any(getattr(status, each) != getattr(below.status, each) for each in ("st_mode", "st_uid", "st_gid")):
+            return False
+        return self.prepared.is_account_added(path, *(_read(directory, name) for directory in (below.directory, upper)))
 
 
 class _Pending(Record):
@@ -309,16 +364,40 @@ def _is_same_time(one: int, other: int) -> bool:
 
 
 def _is_same_content(name: str, upper: int, lower: int) -> bool:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    after, before = os.open(name, flags, dir_fd=upper), os.open(name, flags, dir_fd=lower)
+    """Whether NAME is the same in both directories. Holes are not read: a sparse file may be larger than any disk."""
+    after, before = _open_file(upper, name), _open_file(lower, name)
     try:
-        while block := os.read(after, _BLOCK):
-            if block != os.read(before, _BLOCK):
+        position = 0
+        while (position := min(_next_data(after, position), _next_data(before, position))) < _END:
+            block = os.pread(after, _BLOCK, position)
+            if block != os.pread(before, _BLOCK, position):
                 return False
-        return not os.read(before, 1)
+            position += len(block) or 1
+        return True
     finally:
         os.close(after)
         os.close(before)
+
+
+def _next_data(file: int, position: int) -> int:
+    """Where FILE has data from POSITION on (lseek(2), SEEK_DATA); _END if nowhere."""
+    try:
+        return os.lseek(file, position, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return _END
+        raise
+
+
+def _open_file(directory: int, name: str) -> int:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    return os.open(name, flags, dir_fd=directory)
+
+
+def _read(directory: int, name: str) -> bytes:
+    """What is in NAME, of an account file as much as one may have and a line more."""
+    with open(_open_file(directory, name), "rb") as file:
+        return file.read(2 * FILE_LIMIT)
 
 
 def _attributes(directory: int, name: str) -> dict[str, bytes]:
@@ -331,11 +410,74 @@ def _attributes(directory: int, name: str) -> dict[str, bytes]:
     return {each: os.getxattr(path, each, follow_symlinks=False) for each in names if not each.startswith(_MARKS)}
 
 
-def _new_at_the_top(view: View, ours: set[str]) -> list[str]:
+def _owned(status: os.stat_result) -> tuple[int, int, int]:
+    """Mode and owners of a root directory, but for a group that it has from the setgid directory that the store is in
+    (inode(7))."""
+    inherits = status.st_mode & stat.S_ISGID
+    return status.st_mode & ~stat.S_ISGID, status.st_uid, os.getegid() if inherits else status.st_gid
+
+
+def _as_made(mode: int = stat.S_IFDIR | 0o755) -> tuple[int, int, int]:
+    """The same of one that mydocker has created: with the ids of this process, which may not be root (keep-id)."""
+    return mode, os.geteuid(), os.getegid()
+
+
+def _open_layer(view: View, path: str) -> int:
+    """The lower directory PATH, as overlayfs has it: without what is mounted below it, where that can be left out. One
+    in the scratch directory is seen only there, as that may be in memory."""
+    scratch = f"{view.plan.run_dir}/scratch/"
+    if path.startswith(scratch):
+        return kernel.open_inside(view.scratch, path.removeprefix(scratch), os.O_PATH | os.O_DIRECTORY)
+    if isinstance(view.plan.root, MemoryRoot) and view.plan.rootless is None:
+        try:
+            return kernel.clone_tree(path)
+        except PermissionError:  # root without CAP_SYS_ADMIN
+            pass
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _new_at_the_top(view: View, prepared: Prepared) -> Iterator[Change]:
     """With `rootfs: /` the root itself is a tmpfs: all that is in it and was not put there by mydocker is new."""
-    directory = open_directory(view.root, ".")
-    assert directory is not None
-    try:
-        return [f"/{name}" for name in os.listdir(directory) if f"/{name}" not in ours]
-    finally:
-        os.close(directory)
+    pending, mounted = [""], {operation.target for operation in view.plan.operations}
+    while pending:
+        inside = pending.pop()
+        directory = open_directory(view.root, inside, same_mount=True)
+        if directory is None:  # something is mounted there
+            continue
+        try:
+            if not inside:
+                yield from _changed_top(view, directory)
+            for change in _new_in_memory(inside, directory, prepared, pending):
+                if change.path not in mounted:
+                    yield change
+        finally:
+            os.close(directory)
+
+
+def _changed_top(view: View, root: int) -> Iterator[Change]:
+    """The directory ROOT in memory, and the links that mydocker has made in it, if they changed."""
+    if _owned(os.fstat(root)) != _as_made() or _attributes(root, "."):
+        yield Change(kind=CHANGED, path="/")
+    for link in view.plan.operations:
+        if isinstance(link, Symlink) and os.path.dirname(link.target) == "/":
+            name = os.path.basename(link.target)
+            try:
+                if os.readlink(name, dir_fd=root) != link.to:
+                    yield Change(kind=CHANGED, path=link.target)
+            except FileNotFoundError:
+                yield Change(kind=REMOVED, path=link.target)
+            except OSError:  # EINVAL: no link any more
+                yield Change(kind=CHANGED, path=link.target)
+
+
+def _new_in_memory(inside: str, directory: int, prepared: Prepared, pending: list[str]) -> Iterator[Change]:
+    with os.scandir(directory) as entries:
+        names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in names:
+        path = f"{inside}/{name}"
+        pending += [path] if is_directory else []
+        if path not in prepared:
+            for_content = is_directory and _has_content(directory, name)
+            yield Change(kind=ADDED, path=path, for_content=for_content)
+        elif is_directory:
+            yield Change(kind=ADDED, path=path, for_content=True, prepared=True)

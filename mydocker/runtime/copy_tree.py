@@ -21,17 +21,17 @@ _LINKABLE = 3000  # a path of more characters might be longer than link(2) takes
 _PRIVATE_ATTRIBUTES = ("trusted.", "user.overlay.", "security.selinux", "system.")
 
 
-def copy_tree(source: int, top: str, *, exact: bool = False) -> None:
+def copy_tree(source: int, top: str, *, exact: bool = False, same_device: bool = False) -> None:
     """Copy what is in directory SOURCE, which is closed, to directory TOP, which no one else knows of. Raises OSError.
 
     With `exact` also what belongs to a file system alone: devices, the marks of overlayfs among them, and all
-    attributes.
+    attributes. With `same_device`, nothing of what is mounted below SOURCE.
 
     Goes up by `..`: nobody moves directories in either tree.
     """
     links: dict[tuple[int, int], str] = {}
     target, names, above = os.open(top, _DIRECTORY), iter(os.listdir(source)), list[tuple[str, "Iterator[str]"]]()
-    anchor = os.dup(target)
+    anchor, device = os.dup(target), os.fstat(source).st_dev if same_device else None
     try:
         while True:
             name = next(names, None)
@@ -41,7 +41,11 @@ def copy_tree(source: int, top: str, *, exact: bool = False) -> None:
                     return
                 _, names = above.pop()
                 source, target = _step(source, ".."), _step(target, "..")
-            elif stat.S_ISDIR(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode):
+                continue
+            found = os.stat(name, dir_fd=source, follow_symlinks=False)
+            if device not in (None, found.st_dev):
+                continue
+            if stat.S_ISDIR(found.st_mode):
                 os.mkdir(name, 0o700, dir_fd=target)
                 above.append((name, names))
                 source, target = _step(source, name), _step(target, name)

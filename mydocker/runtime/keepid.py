@@ -48,13 +48,19 @@ class Account(Operation):
                 return
             accounts.write((b"\n" if content and not content.endswith(b"\n") else b"") + self._line(root))
 
+    def lines(self) -> tuple[bytes, ...]:
+        """The lines of which one may have been added: with `home`, and without."""
+        if not self.home:
+            return (os.fsencode(f"{self.line}\n"),)
+        return tuple(os.fsencode(f"{self.line}:{home}:/bin/sh\n") for home in (self.home, self.otherwise))
+
     def _line(self, root: int) -> bytes:
         if not self.home:
-            return os.fsencode(f"{self.line}\n")
+            return self.lines()[0]
         found = open_if_present(root, self.home, follow=True)
         if found is not None:
             os.close(found)
-        return os.fsencode(f"{self.line}:{self.otherwise if found is None else self.home}:/bin/sh\n")
+        return self.lines()[1 if found is None else 0]
 
 
 def accounts_of_caller(spec: ContainerSpec, host: Host, *, working_dir: str) -> tuple[Operation, ...]:

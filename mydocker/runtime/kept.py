@@ -3,6 +3,7 @@
     kept/<id>/
       about             JSON: what the container was, and what it changed
       <number>/         the upper directory of one of its overlays, as overlayfs writes it
+      root/             with `rootfs: /`, what is in the root itself, which is in memory
 
 Staged under a name that begins with a dot, locked (flock(2)), and renamed when it is complete. It needs no image: what
 had changed is written down. A shell on top of it needs the image that the container had.
@@ -17,26 +18,29 @@ import os
 import stat
 import time
 
-from mydocker.errors import ImageNotFoundError, LaunchError, StoreError, UsageError, hint_for
+from mydocker.errors import ImageNotFoundError, LaunchError, MydockerError, StoreError, UsageError, hint_for
 from mydocker.image import tree
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.changes import list_kinds, overlays
 from mydocker.runtime.copy_tree import copy_tree
 from mydocker.runtime.look import open_directory
 from mydocker.runtime.operations import CopyOnWrite
-from mydocker.runtime.rootfs import LayeredRoot
+from mydocker.runtime.rootfs import LayeredRoot, MemoryRoot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.window import View
 
+_LONGEST = 4000  # bytes of what could not be kept: a pipe takes more than that at once
 _HEX = frozenset("0123456789abcdef")
 
 
 class Kept(Record):
-    """`layers` maps where an overlay stood, "" for the root, to its directory; `created` is seconds since 1970."""
+    """`layers` maps where an overlay stood, "" for the root, to its directory; `created` is seconds since 1970. Where
+    the changes are not known, `problem` says why."""
 
     id: str
     path: str
@@ -46,6 +50,7 @@ class Kept(Record):
     created: float
     changes: tuple[tuple[str, str], ...]  # (kind, path), see changes.py
     layers: dict[str, str]
+    problem: str = ""
 
 
 def place_of(root: str) -> str:
@@ -53,43 +58,82 @@ def place_of(root: str) -> str:
     return f"{root}/kept"
 
 
-def keep(view: View, *, root: str, title: str, origin: str) -> str:
-    """Keep what the container of VIEW wrote, in the store at ROOT; its id. Raises LaunchError, HostError, OSError."""
+def keep(view: View, *, root: str, title: str, origin: str) -> tuple[str, str]:
+    """Keep what the container of VIEW wrote, in the store at ROOT: its id, and what of it could not be kept, if any.
+    Raises LaunchError, HostError, OSError if nothing could be."""
     plan = view.plan
     name = plan.container_id[:12]
     place, staged = place_of(root), f"{place_of(root)}/.{name}"
-    os.makedirs(place, mode=0o700, exist_ok=True)
     layers = {overlay.top: str(number) for number, overlay in enumerate(overlays(view))}
+    layers |= {"": "root"} if isinstance(plan.root, MemoryRoot) else {}
     about = {"title": title, "origin": origin, "image": plan.image_digest, "created": time.time(), "layers": layers}
+    tree.remove(f"{plan.run_dir}/scratch/work")  # of no use any more; the container may have left no other room
+    os.makedirs(place, mode=0o700, exist_ok=True)
     os.mkdir(staged, 0o700)
     held = os.open(staged, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
-        _write(view, staged, about)
+        lost = _write(view, staged, about)
         os.rename(staged, f"{place}/{name}")
     except BaseException:
         tree.remove(staged)
         raise
     finally:
         os.close(held)
-    return name
+    return name, lost
 
 
-def _write(view: View, staged: str, about: dict[str, Any]) -> None:
-    """As an ordinary user, with the container's ids: they own what it wrote."""
-
-    def write() -> None:
-        with open(f"{staged}/about", "w", encoding="utf-8", errors="surrogateescape") as file:
-            json.dump({**about, "changes": list_kinds(view)}, file, ensure_ascii=False)
-        for number, overlay in enumerate(overlays(view)):
-            _take(view, overlay.upper, f"{staged}/{number}")
-
-    if view.plan.rootless is None:
-        write()
-        return
+def _write(view: View, staged: str, about: dict[str, Any]) -> str:
+    """Fill directory STAGED, with the ids of the container, which own what it wrote; what could not be kept."""
     from mydocker import idmap
 
-    idmap.perform(view.plan.rootless, write)
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        _describe(view, f"{staged}/about", about)
+        os.write(writer, "; ".join(_take_all(view, staged)).encode(errors="backslashreplace")[:_LONGEST])
+
+    try:
+        idmap.perform(view.plan.rootless, write)
+    finally:
+        os.close(writer)
+        with open(reader, encoding="utf-8", errors="replace") as lost:
+            text = lost.read()
+    return text
+
+
+def _describe(view: View, path: str, about: dict[str, Any]) -> None:
+    """Write file PATH: what the container was, and what it changed, if that can be known and there is room for it."""
+    try:
+        about = {**about, "changes": list_kinds(view)}
+    except (MydockerError, OSError) as error:
+        reason = error.message if isinstance(error, MydockerError) else error.strerror
+        about = {**about, "changes": [], "problem": f"its changes are not known: {reason}"}
+    try:
+        _dump(about, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _dump({**about, "changes": [], "problem": "its changes are not known: there was no room for the list"}, path)
+
+
+def _dump(about: dict[str, Any], path: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        json.dump(about, file, ensure_ascii=False)
+
+
+def _take_all(view: View, staged: str) -> Iterator[str]:
+    """Take all that the container wrote, as far as that goes; what could not be kept."""
+    if isinstance(view.plan.root, MemoryRoot):
+        try:
+            _copy(view.root, ".", f"{staged}/root", same_device=True)  # the machine's directories are mounted in there
+        except OSError as error:
+            yield f"what it wrote to /: {error.strerror}"
+    for number, overlay in enumerate(overlays(view)):
+        try:
+            _take(view, overlay.upper, f"{staged}/{number}")
+        except OSError as error:
+            yield f"what it wrote to {overlay.top or '/'}: {error.strerror}"
 
 
 def _take(view: View, upper: str, target: str) -> None:
@@ -102,42 +146,63 @@ def _take(view: View, upper: str, target: str) -> None:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-    source = open_directory(view.scratch, upper)
+    _copy(view.scratch, upper, target)
+
+
+def _copy(top: int, path: str, target: str, *, same_device: bool = False) -> None:
+    source = open_directory(top, path)
     if source is None:
-        raise LaunchError("what the container wrote is no longer there")
+        raise FileNotFoundError(errno.ENOENT, "it is no longer there")
+    if not os.listdir(source):  # nothing to find room for
+        os.close(source)
+        return
     os.mkdir(target, 0o700)
-    copy_tree(source, target, exact=True)
+    copy_tree(source, target, exact=True, same_device=same_device)
+
+
+def make_room(root: str) -> None:
+    """Create the directory in which they are kept in the store at ROOT: later there may be no room. StoreError."""
+    check_room(root)
+    try:
+        os.makedirs(place_of(root), mode=0o700, exist_ok=True)
+    except OSError as error:
+        hint = hint_for(error)
+        raise StoreError(f"nothing can be kept in {place_of(root)}: {error.strerror}", hint=hint) from None
 
 
 def check_room(root: str) -> None:
-    """Make the directory in which they are kept in the store at ROOT. Raises StoreError."""
-    place = place_of(root)
-    try:
-        os.makedirs(place, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"nothing can be kept in {place}: {error.strerror}", hint=hint_for(error)) from None
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise StoreError(f"nothing can be kept in {place}: it is not writable")
+    """Raise StoreError if nothing can be kept in the store at ROOT."""
+    place = path = place_of(root)
+    while not os.path.lexists(path):  # it is created for the first that is kept
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise StoreError(f"nothing can be kept in {place}: {path} is not a directory")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise StoreError(f"nothing can be kept in {place}: {path} is not writable")
 
 
 def listed(root: str) -> list[Kept]:
     """All that are kept in the store at ROOT, the oldest first."""
+    return sorted(map(_read, _paths(root)), key=lambda kept: kept.created)
+
+
+def _paths(root: str, beginning: str = "") -> list[str]:
+    """Where those are whose ids begin with BEGINNING."""
     place = place_of(root)
     try:
-        names = [name for name in os.listdir(place) if _HEX.issuperset(name)]
+        return [f"{place}/{name}" for name in os.listdir(place) if _HEX.issuperset(name) and name.startswith(beginning)]
     except FileNotFoundError:
         return []
-    return sorted((_read(f"{place}/{name}") for name in names), key=lambda kept: kept.created)
 
 
 def find(root: str, beginning: str) -> Kept:
     """The one whose id begins with BEGINNING. ImageNotFoundError if there is none, UsageError if there are several."""
-    found = [kept for kept in listed(root) if beginning and kept.id.startswith(beginning)]
-    if not found:
+    paths = _paths(root, beginning) if beginning else []
+    if not paths:
         raise ImageNotFoundError(f"no container {beginning!r} is kept", hint="'mydocker diff' lists those that are")
-    if len(found) > 1:
+    if len(paths) > 1:
         raise UsageError(f"several containers that are kept have an id that begins with {beginning}")
-    return found[0]
+    return _read(paths[0])
 
 
 def _read(path: str) -> Kept:
@@ -154,16 +219,34 @@ def _read(path: str) -> Kept:
 
 def size_of(path: str) -> int:
     """The bytes that what is kept at PATH takes on disk, as far as we may look; its trees have any depth."""
-    total, pending = 0, [] if os.path.islink(path) else [path]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as found:
-                for entry in found:
-                    status = entry.stat(follow_symlinks=False)
-                    total += status.st_blocks * 512  # stat(2)
-                    pending += [entry.path] if stat.S_ISDIR(status.st_mode) else []
-        except OSError:  # it is closed to us, or has a name that is too long to be asked for
-            continue
+    try:
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    total, pending = 0, [""]
+    try:
+        while pending:
+            inside = pending.pop()
+            try:
+                directory = open_directory(top, inside)
+            except OSError:  # it is closed to us
+                continue
+            if directory is not None:
+                total += _size_in(directory, inside, pending)
+                os.close(directory)
+    finally:
+        os.close(top)
+    return total
+
+
+def _size_in(directory: int, inside: str, pending: list[str]) -> int:
+    """The bytes on disk of what is in DIRECTORY; directories in it become PENDING."""
+    total = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            total += status.st_blocks * 512  # stat(2)
+            pending += [f"{inside}/{entry.name}"] if stat.S_ISDIR(status.st_mode) else []
     return total
 
 
@@ -197,14 +280,15 @@ def _is_locked(path: str) -> bool:
 
 def on_top(plan: LaunchPlan, kept: Kept) -> LaunchPlan:
     """PLAN, of the same spec, on the tree as it was left. Raises LaunchError where that cannot be shown again."""
-    layers = {top: path for top, path in kept.layers.items() if os.listdir(path)}
+    layers = {top: path for top, path in kept.layers.items() if os.path.isdir(path) and os.listdir(path)}
     root = plan.root
     if "" in layers and isinstance(root, LayeredRoot):
         root = root.replace(lowerdirs=_stacked(root.lowerdirs, layers[""]))
     operations = []
     for operation in plan.operations:
         if isinstance(operation, CopyOnWrite) and operation.target in layers:
-            operation = operation.replace(over=_stacked((operation.source,), layers[operation.target])[1:])
+            stacked = _stacked(operation.lower, layers[operation.target])
+            operation = operation.replace(over=(*operation.over, stacked[-1]))
         operations.append(operation)
     return plan.replace(root=root, operations=tuple(operations))
 

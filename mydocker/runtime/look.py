@@ -105,11 +105,13 @@ def _content(found: int, wanted: frozenset[str]) -> dict[str, Any]:
     return facts
 
 
-def open_directory(top: int, path: str) -> int | None:
-    """Directory PATH below TOP for listing, through no symlink; None if it is none. PATH may be of any length."""
+def open_directory(top: int, path: str, *, same_mount: bool = False) -> int | None:
+    """Directory PATH below TOP for listing, through no symlink; None if it is none, or with `same_mount` if something
+    is mounted on the way. PATH may be of any length."""
+    resolve = kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS | (kernel.RESOLVE_NO_XDEV if same_mount else 0)
     here = os.dup(top)
     for part in _parts(path):
-        below = _open_directory(here, part)
+        below = _open_directory(here, part, resolve)
         os.close(here)
         if below is None:
             return None
@@ -127,11 +129,11 @@ def _parts(path: str) -> list[str]:
     return [part or "." for part in parts]
 
 
-def _open_directory(top: int, path: str) -> int | None:
+def _open_directory(top: int, path: str, resolve: int) -> int | None:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
-        return kernel.open_inside(top, path, flags, resolve=kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS)
+        return kernel.open_inside(top, path, flags, resolve=resolve)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
             return None
         raise

@@ -19,7 +19,7 @@ from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.mountinfo import mounts
-from mydocker.runtime.operations import READ_ONLY, Bind, CopyOnWrite, Operation, Symlink
+from mydocker.runtime.operations import READ_ONLY, Bind, CopyOnWrite, Operation, Symlink, copy_ownership
 from mydocker.runtime.rootfs import overlay_options
 
 if TYPE_CHECKING:
@@ -44,27 +44,32 @@ class EmptyPart(CopyOnWrite):
 
     @property
     def lower(self) -> tuple[str, ...]:
-        return ()
+        return self.over
 
     def layers(self) -> tuple[str, ...]:
         empty = f"{self.scratch}/lower"
         os.mkdir(empty)
-        return (empty,)
+        return (empty, *self.over)
 
 
 class RebuiltPart(CopyOnWrite):
     """A directory in memory that has what the machine's has: subdirectories, to be mounted on, links, and files."""
 
+    @property
+    def lower(self) -> tuple[str, ...]:
+        return (f"{self.scratch}/lower", *self.over)
+
     def layers(self) -> tuple[str, ...]:
         copy = f"{self.scratch}/lower"
         os.mkdir(copy)
+        copy_ownership(self.source, copy)
         with os.scandir(self.source) as entries:
             for entry in entries:
                 try:
                     _copy(entry, f"{copy}/{entry.name}")
                 except (FileNotFoundError, PermissionError):  # gone, or not ours to read: a large file is bound anyway
                     continue
-        return (copy,)
+        return (copy, *self.over)
 
 
 class SubMount(Bind):

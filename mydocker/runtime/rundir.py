@@ -63,6 +63,7 @@ class RunDirectory:
             kernel.lock(lock, shared=True)
             if os.fstat(lock).st_nlink:
                 self.lock = lock
+                os.fchmod(lock, 0o700)  # without the setgid bit of the store: a container's root would inherit it
             else:
                 os.close(lock)
         os.mkdir("memory", 0o755, dir_fd=self.lock)

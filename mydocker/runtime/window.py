@@ -159,7 +159,9 @@ class WindowEnd(Record):
         That stays open here until execve(2), and in nobody else: not in an init of ours, which closes all, nor in what
         is executed before the command.
         """
-        scratch = os.open(f"{run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        scratch = kernel.clone_tree(
+            f"{run_dir}/scratch", recursive=True
+        )  # what is mounted there goes with the old root
         process = os.pidfd_open(os.getpid())
         begun, other_end = os.pipe()
         links = [f"/proc/self/ns/{'mnt' if kind == 'mount' else kind}" for kind in self.kinds]

@@ -229,7 +229,8 @@ def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding:
 
     root = Store.open(environ).root
     try:
-        _tell(finding, {"kept": keep(view, root=root, title=spec.name or spec.origin, origin=spec.origin)})
+        name, lost = keep(view, root=root, title=spec.name or spec.origin, origin=spec.origin)
+        _tell(finding, {"kept": name, "not_kept": lost})
     except MydockerError as error:
         _tell(finding, {"not_kept": error.message})
     except OSError as error:

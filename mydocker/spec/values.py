@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections.abc
 import os
 
-from mydocker.errors import UsageError
+from mydocker.errors import ArgumentTypeError, UsageError
 from mydocker.spec.node import Mapping, Node, Scalar, Sequence
 
 
@@ -20,7 +20,7 @@ def document_of(keys: collections.abc.Mapping[str, object]) -> Mapping:
         try:
             entries.append((_scalar(key, line=line), node_of(value, line=line)))
         except UsageError as error:
-            raise UsageError(f"{key}: {error.message}") from None
+            raise type(error)(f"{key}: {error.message}") from None
     return Mapping(line=0, column=0, entries=tuple(entries))
 
 
@@ -48,10 +48,15 @@ def node_of(value: object, *, line: int, column: int = 0) -> Node:
         return _scalar(str(value), line=line, column=column, plain=True)
     if isinstance(value, str | os.PathLike) and isinstance(text := os.fspath(value), str):
         return _scalar(text.replace("$", "$$"), line=line, column=column)
-    raise UsageError(f"want text, a number, True or False, a list or a mapping, not {type(value).__name__}")
+    raise ArgumentTypeError(f"expected text, a number, True or False, a list or a mapping, not {type(value).__name__}")
 
 
 def _scalar(text: str, *, line: int, column: int = 0, plain: bool = False) -> Scalar:
     if "\0" in text:
         raise UsageError("a NUL character cannot be part of any value")
+    if not text.isascii():
+        try:
+            text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise UsageError("half of a surrogate pair cannot be part of any value") from None
     return Scalar(line=line, column=column, text=text, plain=plain)

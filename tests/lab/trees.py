@@ -25,9 +25,9 @@ class Node:
     same: frozenset[str] = frozenset()  # the names of one file, if it has several
 
 
-def build(directory: pathlib.Path) -> pathlib.Path:
-    """The program, in DIRECTORY."""
-    source, program = pathlib.Path(__file__).parent / "dump-tree.c", directory / "dump-tree"
+def build(directory: pathlib.Path, name: str = "dump-tree") -> pathlib.Path:
+    """The static program NAME, in DIRECTORY."""
+    source, program = pathlib.Path(__file__).parent / f"{name}.c", directory / name
     subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", program, source], check=True)
     return program
 

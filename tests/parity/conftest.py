@@ -34,18 +34,31 @@ events_logger = "none"
 USERS = ("mail:", ":100", ":", "8:")  # of images, with an empty part
 
 
+def _changed() -> oci.Image:
+    """What test_parity_diff.py changes: three layers, with names that a higher one hides."""
+    file = oci.File(b"abc")
+    tree = {
+        **{f"opt/{name}": oci.DIR for name in ("d", "empty", "man", "man/man1", "man/man5", "l", "l/tree", "op")},
+        **{f"opt/man/{name}": file for name in ("README", "man1/a", "man1/b", "man5/c")},
+        **{"opt/d/f": file, "opt/d/g": oci.Hardlink("opt/d/f"), "opt/d/l": oci.Link("f")},
+        **{"opt/d/null": oci.CharDevice(1, 3, mode=0o644), "opt/op/old": file},
+        **{f"opt/l/{name}": file for name in ("under", "both", "gone", "tree/x")},
+    }
+    middle = {"opt/l/both": oci.File(b"b"), "opt/l/over": file, "opt/l/gone": oci.WHITEOUT, "opt/l/tree": oci.WHITEOUT}
+    top = {"opt/op": oci.OPAQUE, "opt/op/new": file}
+    return busybox.alpine(*(oci.layer(entries) for entries in (tree, middle, top)))
+
+
 def _images() -> dict[str, oci.Image]:
     closed = oci.layer({".": oci.Dir(mode=0o700, uid=8, gid=12), "srv/kept": oci.Dir(mode=0o700, uid=8)})
     text = oci.layer({"bin/text": oci.Program(b"just text\n"), "bin/lost": oci.Link("/nowhere")})
-    files = {"etc/passwd": b"root:x:0:0:root:/:/bin/sh\n", "etc/group": b"root:x:0:\n", "etc/link": oci.Link("passwd")}
-    tree = oci.layer({**files, "opt/tree/a": b"a", "opt/tree/b/c": b"c", "opt/tree/b/d": b"d", "srv": oci.Dir()})
     settings = {"env": ["A=image", "B=image", "PATH=/bin"], "user": "mail:users", "working_dir": "/srv/app"}
     return {
         "library/alpine": busybox.alpine(),
         "lab/entry": busybox.alpine(entrypoint=["echo", "entry"], cmd=["one", "two"]),
         "lab/settings": busybox.alpine(**settings, stop_signal="SIGQUIT"),
-        "lab/tree": busybox.alpine(tree),
         "lab/nothing": busybox.alpine(cmd=None),
+        "lab/changes": _changed(),
         "lab/text": busybox.alpine(text),
         "lab/closed": busybox.alpine(closed, volumes=["/data/deep", "/data", "/srv/kept"], env=["HOME="]),
         "lab/mtab": busybox.alpine(oci.layer({"etc/mtab": oci.Link("/proc/self/mounts")})),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +50,28 @@ class Peer:
         done = self.run(*options, argv=("sh", "-c", script))
         assert (done.stderr, done.code) == (b"", 0), done
         return done.stdout.decode()
+
+    def changes(self, script: str, *options: str, image: str) -> list[str]:
+        """What SCRIPT, which must succeed, changed, sorted by path, as `diff` prints it."""
+        words = self._words(options, image, ("sh", "-c", script))
+        words.remove("--rm")
+        if self.name == "mydocker":
+            words.insert(1, "--keep")
+            done = self.command(*words)
+            name = "".join(re.findall("mydocker diff ([0-9a-f]+)", done.stderr.decode()))
+        else:
+            name = f"changes-{uuid.uuid4().hex}"
+            words[1:1] = ["--name", name]
+            done = self.command(*words)
+        assert done.code == 0, done
+        told = self.command("diff", name)
+        assert told.code == 0, told
+        if self.name != "mydocker":
+            self.command("rm", name)
+        lines = told.stdout.decode(errors="backslashreplace").splitlines()
+        if self.name == "podman":  # makes files for its mounts in there
+            lines = [line for line in lines if line != "C /etc"]
+        return sorted(lines, key=lambda line: line[2:].encode())
 
     def stop(self, process: subprocess.Popen[bytes], container: str) -> None:
         """Ask CONTAINER, which PROCESS runs, to end. There is no daemon to ask where PROCESS is all there is."""
