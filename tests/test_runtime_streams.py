@@ -239,6 +239,42 @@ def test_a_pipe_that_another_process_has_read_first_is_waited_for(content: int, 
         os.close(descriptor)
 
 
+def _connection() -> tuple[socket.socket, socket.socket]:
+    """A TCP connection with so little room that poll(2) may announce less than a chunk of it."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 6000)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("options", [(), ("-t",)])
+@pytest.mark.parametrize("open_socket", [_connection, socket.socketpair])
+def test_a_socket_that_nobody_reads_does_not_hold_up_the_time_out(
+    alpine: Command, open_socket: Callable[[], tuple[socket.socket, socket.socket]], options: tuple[str, ...]
+) -> None:
+    ours, theirs = open_socket()
+    with ours, theirs:
+        words = ("run", *options, "--timeout", "500ms", "--stop-timeout", "0", "alpine", "yes")
+        with alpine.start(*words, stdout=ours) as process:
+            try:
+                assert process.wait(timeout=20) == 124
+            finally:
+                process.kill()
+
+
+def test_a_connection_that_is_reset_is_a_reader_that_leaves(alpine: Command) -> None:
+    ours, theirs = _connection()
+    with ours, alpine.start("run", "alpine", "yes", stdout=ours) as process:
+        theirs.recv(1)
+        theirs.close()  # with what has not been read, which resets it (RFC 2525, 2.17)
+        assert process.wait(timeout=20) in (1, 128 + signal.SIGPIPE)
+        assert process.stderr and b"cannot write" not in process.stderr.read()
+
+
 def test_a_writer_learns_at_its_first_word_that_nobody_reads(alpine: Command) -> None:
     script = "echo ready; read x; echo lost || exit 7"
     with alpine.start("run", "-i", "alpine", "sh", "-c", script) as process:

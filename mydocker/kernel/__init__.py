@@ -66,6 +66,8 @@ _SIGCHLD = 17
 _SIGKILL = 9
 _AF_INET = 2
 _SOCK_DGRAM = 2
+_MSG_DONTWAIT = 0x40
+_MSG_NOSIGNAL = 0x4000
 _SIOCSIFFLAGS = 0x8914
 _FIONREAD = 0x541B
 _F_SETPIPE_SZ = 1031
@@ -317,6 +319,11 @@ def bytes_waiting(pipe: int) -> int:
     count = Int()
     _call("ioctl", pipe, UnsignedLong(_FIONREAD), byref(count))
     return int(count.value)
+
+
+def send(socket: int, content: bytes) -> int:
+    """Send as much of CONTENT as SOCKET has room for; how many bytes (send(2)). BlockingIOError if that is none."""
+    return _call("send", socket, content, UnsignedLong(len(content)), _MSG_DONTWAIT | _MSG_NOSIGNAL)
 
 
 def set_pipe_size(pipe: int, size: int) -> None:

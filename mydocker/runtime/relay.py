@@ -20,6 +20,7 @@ from mydocker.runtime.streams import NULL
 if TYPE_CHECKING:
     from mydocker.runtime.streams import StreamPipes
 
+HANG_UPS = (errno.EPIPE, errno.ECONNRESET)  # nobody is at the other end of a pipe, or of a socket, any more
 _CHUNK = 1 << 16  # bytes that a pipe holds, unless somebody changes it (pipe(7))
 _LARGE = 1 << 20  # bytes that make a large flow, and that its pipes shall hold: what an ordinary user may ask for
 
@@ -37,6 +38,7 @@ class Flow:
     ) -> None:
         self.source, self.sink = source, sink
         self.spliced, self.chunk, self.as_job = spliced, chunk, as_job
+        self.to_socket = stat.S_ISSOCK(os.fstat(sink).st_mode)
         self.waiting = b""  # read, and not written yet
         self.blocked = False  # there is something to splice, and the sink had no room for it
         self.moved = 0  # bytes, by splicing
@@ -67,10 +69,16 @@ class Flow:
         if self.spliced:
             self._splice()
         elif self.waiting:
-            self.waiting = self.waiting[os.write(self.sink, self.waiting) :]
+            self.waiting = self.waiting[self._write() :]
         else:
             self.waiting = self.read()
             self._count(len(self.waiting))
+
+    def _write(self) -> int:
+        """Write of what is waiting as much as the sink takes now: how many bytes."""
+        if self.to_socket:  # poll may say that there is room, and a blocking socket wait for more of it (tcp(7))
+            return kernel.send(self.sink, self.waiting)
+        return os.write(self.sink, self.waiting)
 
     def read(self) -> bytes:
         """Some of the source; nothing at its end."""
@@ -170,8 +178,7 @@ class Relay:
     def open_again(self, descriptor: int, mode: int) -> int:
         """DESCRIPTOR opened once more, to be non-blocking: it is the caller's as well, and must stay as it is.
 
-        What cannot be opened, such as a socket, is used itself: it takes PIPE_BUF bytes once poll says so, and a file
-        always does.
+        What cannot be opened is used itself: a file always takes all, and a socket is asked not to wait.
         """
         if not os.isatty(descriptor) and not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             return descriptor
@@ -256,7 +263,7 @@ class Streams(Relay):
 
 
 def _is_hang_up(error: OSError, flow: Flow) -> bool:
-    return error.errno == errno.EPIPE or (flow.as_job and error.errno == errno.EIO)
+    return error.errno in HANG_UPS or (flow.as_job and error.errno == errno.EIO)
 
 
 def is_controlling(descriptor: int) -> bool:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 
 from mydocker import kernel
 from mydocker.errors import LaunchError
-from mydocker.runtime.relay import Flow, Relay, is_controlling
+from mydocker.runtime.relay import HANG_UPS, Flow, Relay, is_controlling
 from mydocker.runtime.signals import signal
 
 _TIOCSPTLCK = 0x40045431  # ioctl_tty(2)
@@ -133,7 +133,7 @@ class Terminal(Relay):
 
     def end(self, flow: Flow, error: EOFError | OSError) -> None:
         """Nobody having the container's side open is an end of output only."""
-        if isinstance(error, OSError) and error.errno not in (errno.EIO, errno.EPIPE):
+        if isinstance(error, OSError) and error.errno not in (errno.EIO, *HANG_UPS):
             raise error
         if flow.next != self.master:
             self.lost = True
