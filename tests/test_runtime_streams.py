@@ -81,7 +81,7 @@ def test_a_file_keeps_what_it_has_and_gets_all_lines_in_order(
 
 def test_nothing_of_the_caller_is_open_inside(alpine: Command, tmp_path: pathlib.Path) -> None:
     """Each descriptor leads to a pipe or to the container's own /dev/null."""
-    script = "for n in 0 1 2; do readlink /proc/self/fd/$n; done > /seen; cat /seen; ls /proc/1/fd | wc -l"
+    script = "for n in 0 1 2; do readlink /proc/self/fd/$n; done > /seen; cat /seen; ls /proc/1/fd > /n; wc -l < /n"
     with (tmp_path / "out").open("w+b") as out, (tmp_path / "in").open("w+b") as given:
         words = alpine.argv("run", "-i", "alpine", "sh", "-c", script)
         subprocess.run(words, env=dict(alpine.environment), stdin=given, stdout=out, stderr=out, check=True, timeout=30)
