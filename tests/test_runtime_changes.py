@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from lab.command import Command, Result, granted
@@ -312,3 +312,92 @@ def test_a_damaged_one_does_not_hide_the_others(alpine: Command) -> None:
     damaged.mkdir()
     assert alpine("diff", kept).stdout == b"C /srv\nA /srv/x\n"
     damaged.rmdir()
+
+
+@root
+def test_odd_names_in_every_report(mydocker: Command, tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Spelled as they are printed elsewhere, each on its line."""
+    script = "touch $$(printf '/srv/a\\377b') '/srv/c\nd'"
+    case = {"rootfs": str(tree), "command": ["sh", "-c", script], "expect": {"changes": {"only": []}}}
+    (tmp_path / "x.smoke.yaml").write_text(json.dumps(case))
+    formats = ["text", "json", "jsonl", "junit", "html", "tap"]
+    words = [word for each in formats for word in ("--report", f"{each}={tmp_path}/{each}")]
+    assert mydocker("test", *words, str(tmp_path / "x.smoke.yaml")).code == 1
+    for each in formats:
+        text = (tmp_path / each).read_text().replace("\\\\", "\\")
+        assert r"/srv/a\xffb changed" in text and r"/srv/c\nd changed" in text, each
+        assert "\ufffd" not in text and "\\ud" not in text, each
+
+
+@root
+@pytest.mark.parametrize("where", ["rootfs", "machine"])
+def test_a_deep_tree_is_judged(mydocker: Command, tmp_path: pathlib.Path, where: str) -> None:
+    """What the layers have is as deep as what is changed in it: each is compared at its depth."""
+    (tmp_path / "tree" / "opt").mkdir(parents=True)
+    python = os.path.realpath("/usr/bin/python3")
+    subprocess.run([python, "-c", DEEP.format(tmp_path / "tree" / "opt")], check=True)
+    change = "import os; os.chdir('/opt')\nfor _ in range(60): os.chdir('d' * 100)\nfor name in 'xy': open(name, 'a')"
+    volumes = [f"{name}:{name}:ro" for name in ("/usr", "/lib", "/lib64", "/bin")]
+    case = {
+        "rootfs": {"rootfs": str(tmp_path / "tree"), "machine": "/"}[where],
+        "volumes": {"rootfs": volumes, "machine": [f"{tmp_path}/tree/opt:/opt:O"]}[where],
+        "command": [python, "-c", change],
+        "expect": {"changes": {"only": []}},
+    }
+    (tmp_path / "x.smoke.yaml").write_text(json.dumps(case))
+    done = mydocker("test", "--on-failure", "keep", "--report", "json=-", str(tmp_path / "x.smoke.yaml"))
+    [result] = json.loads(done.stdout)["cases"]
+    [failure] = result["failures"]
+    assert re.fullmatch(r"/opt/(d{100}/){60}y changed", failure["actual"])
+    assert mydocker("diff", result["kept"]).stdout.splitlines()[-1].endswith(b"/y")
+    assert mydocker("prune").code == 0
+
+
+@pytest.mark.rootless
+@pytest.mark.parametrize("ranges", [False, True])
+def test_a_deep_tree_of_an_ordinary_user(second_user: Command, user: pwd.struct_passwd, ranges: bool) -> None:
+    python = os.path.realpath("/usr/bin/python3")
+    with granted(user, 600000) if ranges else nullcontext():
+        lines = _diff(second_user, "--rootfs", "/", python, "-c", DEEP.format("/tmp")).splitlines()
+        assert len(lines) == 62 and lines[-1].endswith(b"/x")
+        assert second_user("prune").code == 0
+
+
+@root
+def test_what_is_mounted_in_the_machine_s_tree_is_not_below(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    """Overlayfs shows the directory that something in memory is mounted on, and so what is new there is new."""
+    place = pathlib.Path(f"/opt/mydocker-{os.getpid()}")
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+    try:
+        (place / "x").write_text("")
+        assert _diff(mydocker, "--rootfs", "/", "touch", f"{place}/x") == f"C /opt\nC {place}\nA {place}/x\n".encode()
+    finally:
+        subprocess.run(["umount", place], check=True)
+        place.rmdir()
+
+
+@pytest.mark.rootless
+@pytest.mark.parametrize("ranges", [False, True])
+def test_a_directory_that_is_built_again(second_user: Command, user: pwd.struct_passwd, ranges: bool) -> None:
+    """As one with a mount below it is for an ordinary user: what mydocker has copied there is no change."""
+    place = pathlib.Path(f"/opt/mydocker-{os.getpid()}")
+    for name in ("mounted", "other", "closed"):
+        (place / name).mkdir(parents=True)
+    (place / "file").write_text("abc\n")
+    os.chmod(place, 0o2775)
+    os.chmod(place / "other", 0o777)
+    os.chmod(place / "closed", 0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "none", place / "mounted"], check=True)
+    again = f"chmod 600 {place}/file; chmod 644 {place}/file; : >> {place}/file; touch {place}/x; rm {place}/x"
+    try:
+        with granted(user, 600000) if ranges else nullcontext():
+            assert _diff(second_user, "--rootfs", "/", "sh", "-c", again) == b""
+            script = f"echo >> {place}/file; touch {place}/new {place}/other/new; chmod 711 {place}"
+            changed = _diff(second_user, "--rootfs", "/", "sh", "-c", script).decode()
+            assert second_user("prune").code == 0
+    finally:
+        subprocess.run(["umount", place / "mounted"], check=True)
+        shutil.rmtree(place)
+    top = f"C /opt\nC {place}\nC {place}/file\nA {place}/new\n"
+    assert changed == f"{top}C {place}/other\nA {place}/other/new\n"

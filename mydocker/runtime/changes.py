@@ -30,6 +30,7 @@ ADDED, CHANGED, REMOVED = "A", "C", "D"
 LIMIT = 100_000  # changes; more are not a list that anyone compares
 SIZE_LIMIT = 64 << 20  # letters of their paths: each directory of a deep tree repeats those above it
 _MARKS = ("trusted.overlay.", "user.overlay.")  # the kernel's overlayfs.rst: what is not the file's own
+_OF_HOST = ("security.selinux", "security.ima", "security.evm", "security.SMACK64")  # labels, and sums of the content
 _NOBODY = 65534  # what an owner is called that a user namespace has no number for (user_namespaces(7))
 _BLOCK = 1 << 20
 _END = 1 << 63  # beyond any file
@@ -401,13 +402,18 @@ def _read(directory: int, name: str) -> bytes:
 
 
 def _attributes(directory: int, name: str) -> dict[str, bytes]:
-    """The extended attributes of NAME in DIRECTORY, but for overlayfs's own."""
+    """The extended attributes of NAME in DIRECTORY, but for overlayfs's own and those that the host's policy gives to
+    whatever is written where the container's files are."""
     path = f"/proc/self/fd/{directory}/{name}"
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:  # ENOTSUP: this file system has none
         return {}
-    return {each: os.getxattr(path, each, follow_symlinks=False) for each in names if not each.startswith(_MARKS)}
+    return {
+        each: os.getxattr(path, each, follow_symlinks=False)
+        for each in names
+        if not each.startswith((*_MARKS, *_OF_HOST))
+    }
 
 
 def _owned(status: os.stat_result) -> tuple[int, int, int]:

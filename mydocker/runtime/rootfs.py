@@ -74,5 +74,6 @@ def _place(run_dir: str) -> str:
 
 
 def overlay_options(*, user_xattrs: bool) -> str:
-    """Options of every overlay: no sync of a throw-away layer, no redirects that a layer could have forged."""
-    return ",userxattr,volatile" if user_xattrs else ",redirect_dir=nofollow,metacopy=off,volatile"
+    """Options of every overlay: no sync of a throw-away layer, no redirects that a layer could have forged, and no
+    index: with one, a file changes under names that the upper directory lacks (overlayfs.rst, "index")."""
+    return f"{',userxattr' if user_xattrs else ',redirect_dir=nofollow,metacopy=off'},index=off,volatile"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mydocker.errors import spelled
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.case import ERROR, FAILED, PASSED, Case, Failure, Finding, Result
 from mydocker.smoke.convert import InapplicableError
@@ -210,5 +211,5 @@ def _changes(check: Check, paths: list[str]) -> str:
         paths = outside(check.matcher.want, paths)
     elif check.matcher.op == "no-glob":
         paths = [path for path in paths if path not in outside(check.matcher.want, [path])]
-    listed = [f"{path} changed" for path in paths[:10]]
+    listed = [f"{spelled(path)} changed" for path in paths[:10]]
     return "\n".join(listed + [f"and {len(paths) - 10} more"] * (len(paths) > 10)) or "nothing changed"
