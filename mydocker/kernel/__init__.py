@@ -70,7 +70,7 @@ _MSG_DONTWAIT = 0x40
 _MSG_NOSIGNAL = 0x4000
 _SIOCSIFFLAGS = 0x8914
 _FIONREAD = 0x541B
-_F_SETPIPE_SZ = 1031
+_F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
 _IFF_UP = 1
 _LOCK_SH, _LOCK_EX, _LOCK_NB = 1, 2, 4
 _KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -326,9 +326,10 @@ def send(socket: int, content: bytes) -> int:
     return _call("send", socket, content, UnsignedLong(len(content)), _MSG_DONTWAIT | _MSG_NOSIGNAL)
 
 
-def set_pipe_size(pipe: int, size: int) -> None:
-    """Let PIPE hold SIZE bytes (fcntl(2), F_SETPIPE_SZ)."""
-    _call("fcntl", pipe, _F_SETPIPE_SZ, size)
+def enlarge_pipe(pipe: int, size: int) -> None:
+    """Let PIPE hold at least SIZE bytes (fcntl(2), F_GETPIPE_SZ and F_SETPIPE_SZ)."""
+    if _call("fcntl", pipe, _F_GETPIPE_SZ) < size:
+        _call("fcntl", pipe, _F_SETPIPE_SZ, size)
 
 
 def set_interface_up(name: str) -> None:

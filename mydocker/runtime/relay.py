@@ -115,7 +115,7 @@ class Flow:
         """Let both pipes hold more: less changing from one process to the other doubles the rate."""
         for descriptor in (self.source, self.sink):
             try:  # noqa: SIM105  # contextlib is not on the warm path
-                kernel.set_pipe_size(descriptor, _LARGE)
+                kernel.enlarge_pipe(descriptor, _LARGE)
             except OSError:  # no pipe, or the user's pipes hold as much as they may
                 pass
 
