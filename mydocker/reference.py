@@ -235,4 +235,6 @@ def _component_fault(part: str) -> str:
 
 
 def _bad(text: str, why: str) -> UsageError:
-    return UsageError(f"invalid image reference {text!r}: {why}")
+    is_path = text.startswith(("/", "./", "../", "~"))
+    hint = "an image in files is docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR" if is_path else None
+    return UsageError(f"invalid image reference {text!r}: {why}", hint=hint)

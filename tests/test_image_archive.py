@@ -85,6 +85,8 @@ def test_load_takes_what_save_of_others_has_written(
     assert mydocker("load", "-q", "-i", str(archive)) == Result(b"loaded mine:7\n", b"", 0)
     assert mydocker("run", "--network", "none", "--pull", "never", "mine:7", "echo", "hey").stdout == b"hey\n"
     assert mydocker("load", "-q", input=archive.read_bytes()) == Result(b"loaded mine:7\n", b"", 0)
+    said = mydocker("load", "-i", str(archive)).stderr.decode().splitlines()
+    assert said[0] == "loading mine:7" and said[-1].startswith("mine:7: sha256:")
 
 
 @root

@@ -226,6 +226,7 @@ def test_a_registry_that_is_gone(store: pathlib.Path) -> None:
         lambda: resolve(reference, platform=HOST, policy="missing", store=Store(str(store)), environ=ENVIRON), store
     )
     assert isinstance(error, RegistryError)
+    assert error.message == "image 127.0.0.1:1/x:latest: registry 127.0.0.1:1: connection refused"
 
 
 def test_layers_used_twice_are_one(registry: Registry, pull: Pull) -> None:

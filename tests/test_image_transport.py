@@ -100,9 +100,9 @@ def test_failures_in_plain_words(answer: lab.Answer, reason: str, hub: Hub, conn
 
 
 def test_a_proxy_that_is_not_there(secure: tuple[Hub, pathlib.Path], connect: Open) -> None:
-    with pytest.raises(RegistryError, match=": connection refused\n") as caught:
+    with pytest.raises(RegistryError, match=": the proxy failed: connection refused\n") as caught:
         connect(location=secure[0].address, https_proxy="http://127.0.0.1:1").manifest("latest")
-    assert "https_proxy" in (caught.value.hint or "")
+    assert "HTTPS_PROXY" in (caught.value.hint or "")
     assert not secure[0].requests
 
 

@@ -52,7 +52,7 @@ def pull(
         incoming.sweep(store)
         opened = nullcontext(source) if source else open_source(reference, environ=environ, warn=_warner(progress))
         with lock.shared(store.layers), opened as origin:
-            progress(Step(text=f"pulling {reference.familiar}"))
+            progress(Step(text=f"{'loading' if source else 'pulling'} {reference.familiar}"))
             if store.ids and store.ids.is_single:
                 progress(Step(text=ONE_OWNER))
             raw, content_type = _top(origin, reference)
@@ -62,6 +62,10 @@ def pull(
                 image = _complete(found, origin, reference, platform, store, Limits.of(environ), progress)
             progress(Step(text=f"{reference.familiar}: {image.manifest}"))
             return image
+    except RegistryError as error:  # which names its registry alone: of a short name, that is not what was typed
+        if reference.location:
+            raise
+        raise type(error)(f"image {reference.familiar}: {error.message}", hint=error.hint) from error
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise StoreError(

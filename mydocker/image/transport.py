@@ -250,6 +250,8 @@ def _is_passing(error: Exception) -> bool:
 def _failure(host: str, error: Exception, *, home: str) -> RegistryError:
     kind = PassingError if _is_passing(error) else RegistryError
     helps = hint(host, error, is_registry=host.lower() == home.lower())
+    failed = ""
     if isinstance(error, requests.exceptions.ProxyError):
-        helps = "this is about the proxy that http_proxy, https_proxy or all_proxy names"
-    return kind(f"registry {host}: {reason(error)}", hint=helps)
+        failed = "the proxy failed: "
+        helps = "check HTTPS_PROXY, HTTP_PROXY or ALL_PROXY; NO_PROXY lists what needs no proxy"
+    return kind(f"registry {host}: {failed}{reason(error)}", hint=helps)
