@@ -339,7 +339,8 @@ def test_a_key_of_another_repository_is_not_used(here: Command, closed: Registry
         (("login", "-u", "me", "--password-stdin", "justaname"), b"x", "not a registry"),
         (("login", "-u", "me", "--password-stdin", "https://me:s3cret@r.invalid"), b"x", "no user name or password"),
         (("logout", "me:s3cret@r.invalid"), b"", "no user name or password"),
-        (("login", "-u", "me", "-p", "x", "registry.example"), b"", "-p"),
+        (("login", "-u", "me", "-p", "x", "registry.example"), b"", "use --password-stdin"),
+        (("login", "-u", "me", "--password=", "registry.example"), b"", "use --password-stdin"),
         (("logout", "a", "b"), b"", "b"),
     ],
 )

@@ -180,6 +180,26 @@ def test_refusals(line: str, message: str) -> None:
     assert caught.value.exit_code == 125
 
 
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("-p 80:80 alpine", "the host's network"),
+        ("--publish=80:80 alpine", "the host's network"),
+        ("-P alpine", "the host's network"),
+        ("-d alpine", "systemd-run"),
+        ("--detach alpine", "systemd-run"),
+        ("--health-cmd true alpine", "healthcheck"),
+        ("--restart always alpine", "on-failure:N"),
+        ("--secret x alpine", "secrets"),
+        ("--cpu-shares 2 alpine", "--help"),
+    ],
+)
+def test_what_to_do_instead_of_a_flag_that_is_not_supported(line: str, instead: str) -> None:
+    with pytest.raises(UsageError, match="is not supported yet") as caught:
+        run(*line.split())
+    assert instead in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("argv", [["alpine\0"], ["-e", "A=\0", "alpine"], ["alpine", "a\0b"]])
 def test_nul_cannot_reach_a_program(argv: list[str]) -> None:
     with pytest.raises(UsageError, match="NUL"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
@@ -21,7 +22,10 @@ def login_command(argv: list[str]) -> int:
     parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
     parser.add_argument("-u", "--username", metavar="NAME", help="the user name (default: ask)")
     parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    parser.add_argument("-p", "--password", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
+    if options.password is not None:
+        raise UsageError("-p is not supported: every user can read a command line", hint="use --password-stdin")
     host = registry(options.registry)
     username = options.username or _ask_name(options.password_stdin)
     if ":" in username:

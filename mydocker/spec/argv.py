@@ -186,9 +186,9 @@ def _parse(row: Field | Switch, parse: Any, text: str, place: Place) -> Any:
 
 def _refuse(flag: str, message: str) -> NoReturn:
     """Raise for a flag that is not ours: one that Docker has, a near miss, or neither."""
-    from mydocker.spec.later import LATER_FLAGS, nearest
+    from mydocker.spec.later import INSTEAD, LATER_FLAGS, nearest
 
     if flag in LATER_FLAGS:
-        raise UsageError(f"{flag} is not supported yet", hint=_HINT)
+        raise UsageError(f"{flag} is not supported yet", hint=INSTEAD.get(flag, _HINT))
     near = nearest(flag, [known for known in _ROWS if known.startswith("--")]) if flag.startswith("--") else None
     raise UsageError(message + (f"; did you mean {near!r}?" if near else ""), hint=_HINT)
