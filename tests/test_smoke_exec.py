@@ -82,6 +82,19 @@ def test_both_ways(alpine: Command, tmp_path: pathlib.Path) -> None:
         assert actual.startswith(expected)
 
 
+@root
+def test_only_a_later_command_waits_for_another(alpine: Command, tmp_path: pathlib.Path) -> None:
+    texts = [
+        SERVER.format("first", "", "500ms", "exec: [{command: [sleep, '60'], timeout: 1m}]"),
+        SERVER.format("second", "", "500ms", "exec: [{command: ['false']}, {command: ['true']}]"),
+    ]
+    shown = _test(alpine, tmp_path, "---\n".join(texts)).stdout.decode()
+    assert re.findall(r"actual: +(it has not ended.*)", shown) == [
+        "it has not ended",
+        "it has not ended, or not begun: each command waits until the one before it is as expected",
+    ]
+
+
 INSIDE = (
     "id -u; id -g; pwd; umask; echo $A $HOSTNAME; grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/self/status; "
     "cat /proc/self/cgroup; readlink /proc/self/ns/*; ulimit -n; cat /proc/self/oom_score_adj; echo end"

@@ -30,7 +30,8 @@ def complete(own: Healthcheck | None, image: Mapping[str, Any]) -> Healthcheck:
     check = (own or Healthcheck()).over(_of_image(image)).over(STANDARD)
     if not check.test or check.test[0] == "NONE":
         where = f"{check.awaited}: " if check.awaited else ""
-        raise LaunchError(f"{where}it has no healthcheck, and is waited for to be healthy")
+        message = f"{where}no healthcheck says when it is healthy: neither its file nor its image has one"
+        raise LaunchError(message, hint="set healthcheck: {test: COMMAND}")
     return check
 
 

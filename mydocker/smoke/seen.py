@@ -23,7 +23,7 @@ def seen(check: Check, finding: Finding) -> tuple[Any, str]:
         return facts.get("health"), "" if "health" in facts else _nothing(finding)
     kind, name, attribute = check.about[:3]
     if kind == "exec":
-        return _executed(facts.get(f"exec {name}"), attribute, finding)
+        return _executed(facts.get(f"exec {name}"), int(name), attribute, finding)
     if kind == "http":
         return _answer(facts.get(f"http {name}"), attribute, finding)
     found = facts.get("ports" if kind == "ports" else "processes")
@@ -44,13 +44,11 @@ def _answer(facts: dict[str, Any] | None, attribute: str, finding: Finding) -> t
     return facts[attribute], "more than is looked at" if cut else ""
 
 
-def _executed(facts: dict[str, Any] | None, attribute: str, finding: Finding) -> tuple[Any, str]:
+def _executed(facts: dict[str, Any] | None, number: int, attribute: str, finding: Finding) -> tuple[Any, str]:
     """Of a command that was executed inside."""
     if facts is None:
-        return (
-            None,
-            "the container has ended" if finding.outcome else "it has not ended, or not begun: they run in order",
-        )
+        waits = ", or not begun: each command waits until the one before it is as expected" if number > 0 else ""
+        return None, "the container has ended" if finding.outcome else f"it has not ended{waits}"
     if "problem" in facts:
         return None, facts["problem"]
     values = {**facts, "duration": facts["seconds"], "timed_out": facts["exit_code"] is None}
