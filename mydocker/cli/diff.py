@@ -1,4 +1,4 @@
-"""`mydocker diff [ID]`: what a container changed that was kept after its failure."""
+"""`mydocker diff [ID]`: what a container changed that was kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def diff_command(argv: list[str]) -> int:
 
     1 if there is none.
     """
-    parser = Parser("diff", description="Say what a container changed that 'test --on-failure keep' has kept.")
+    parser = Parser(
+        "diff", description="Print what a kept container changed: of 'run --keep' or 'test --on-failure keep'."
+    )
     parser.add_argument("id", nargs="?", metavar="ID", help="the beginning of its id; without one, list all")
     add_format(parser)
     options = parser.parse_args(argv)

@@ -13,7 +13,7 @@ Commands:
   run [OPTIONS] IMAGE [COMMAND [ARG...]]   run one container
   up FILE...                               run the containers of spec files, in order
   test PATH...                             run spec files as a batch, and judge them
-  diff [ID]                                what a container changed that 'test' has kept
+  diff [ID]                                what a container changed that was kept (--keep)
   check FILE...                            validate spec files, and run nothing
   record [OPTIONS] IMAGE [COMMAND...]      run a container, and write a spec that expects what held
   lock PATH...                             write down which images spec files mean, for --frozen

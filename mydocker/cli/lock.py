@@ -30,7 +30,7 @@ def lock_command(argv: list[str]) -> int:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a spec file, or a folder with *.smoke.yaml files")
     parser.add_argument("--lock-file", metavar="FILE", default=NAME, help=f"the file, - for stdout (default: {NAME})")
     parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the lock file is not so")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the lock file is out of date")
     options = parser.parse_args(argv)
     wanted = sorted(_references(options.paths, options.image), key=str)
     if options.check:

@@ -295,7 +295,7 @@ FIELDS = (
         parse=words.volume,
         merge="append",
         group="files",
-        help="Show SRC at DST: a path of the host, or the name of a volume; without SRC, a volume of the container's"
+        help="Mount SRC at DST: a path of the host, or the name of a volume; without SRC, a volume of the container's"
         " own; options ro, rw, O (writes do not reach the host), nocopy, rshared, rslave, rprivate",
     ),
     Field(
@@ -398,7 +398,7 @@ FIELDS = (
         shape="namespaces",
         parse=words.namespaces,
         group="isolation",
-        help="Exactly these namespaces are new: mount,pid,uts,ipc,net,cgroup; empty: a bare chroot",
+        help="Create only these namespaces: mount,pid,uts,ipc,net,cgroup; empty: a bare chroot",
     ),
     Field(
         name="userns_mode",
@@ -523,7 +523,7 @@ FIELDS = (
         shape="boolean",
         parse=words.boolean,
         group="isolation",
-        help="Give all capabilities and devices that you have, and lift the walls of /proc and /sys",
+        help="Give all capabilities and devices that you have, and leave /proc and /sys unmasked",
     ),
     Field(
         name="sysctls",
@@ -572,7 +572,7 @@ FIELDS = (
         metavar="NUMBER",
         parse=words.cpus,
         group="limits",
-        help="Processors' worth of time, such as 0.5",
+        help="Number of CPUs, such as 0.5",
     ),
     Field(
         name="cpuset",
@@ -728,7 +728,7 @@ FIELDS = (
 
 DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do nothing")
 HELP = Switch(flags=("--help",), help="Print this text")
-REMOVE = Switch(flags=("--rm",), help="Accepted for Docker's sake: a run leaves nothing behind")
+REMOVE = Switch(flags=("--rm",), help="Accepted for compatibility: a run leaves nothing behind")
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
 FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock says, and no other")
 OFFLINE = Switch(flags=("--offline",), help="Ask no registry: the image is here, or it is an error")
