@@ -168,7 +168,7 @@ def test_the_images_own_healthcheck(mydocker: Command, registry: Registry, tmp_p
     texts = [case.format("well", "healthy"), case.format("ill", "unhealthy"), case.format("alpine", "healthy")]
     done = _test(mydocker, tmp_path, "---\n".join(texts))
     assert _marks(done) == ["passed well", "passed ill", "ERROR alpine"]
-    assert b"it has no healthcheck" in done.stdout
+    assert b"no healthcheck says when it is healthy" in done.stdout
 
 
 @root
