@@ -88,7 +88,13 @@ REFUSALS: list[tuple[Any, tuple[str, ...], dict[str, Any], type[mydocker.Mydocke
     ("alpine", ("/etc",), {}, mydocker.CommandNotExecutableError, "/etc"),
     ("alpine", ("true",), {"user": "nonesuch"}, mydocker.LaunchError, ""),
     ("nonesuch", (), {"pull_policy": "never"}, mydocker.ImageNotFoundError, "image nonesuch:latest for linux/"),
-    ("nonesuch.invalid/x", (), {}, mydocker.RegistryError, "registry nonesuch.invalid"),
+    (
+        "nonesuch.invalid/x",
+        (),
+        {},
+        mydocker.RegistryError,
+        "image nonesuch.invalid/x:latest: registry nonesuch.invalid",
+    ),
     ("Alpine", (), {}, mydocker.SpecError, "image: invalid image reference 'Alpine'"),
     (None, ("true",), {}, mydocker.SpecError, "no image: one of image and rootfs is needed"),
     (

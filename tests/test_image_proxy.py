@@ -206,7 +206,7 @@ def test_a_proxy_that_refuses_is_named_and_no_password_is(
     with _proxy("us:er") as proxy, pytest.raises(RegistryError, match="407") as caught:
         environ = {"https_proxy": _address(proxy, user), "SSL_CERT_FILE": str(certificate)}
         connect(location=hub.address, **environ).manifest("latest")
-    assert "https_proxy" in (caught.value.hint or "") and "wrong-password" not in f"{caught.value}{caught.value.hint}"
+    assert "HTTPS_PROXY" in (caught.value.hint or "") and "wrong-password" not in f"{caught.value}{caught.value.hint}"
     assert not hub.requests
 
 
