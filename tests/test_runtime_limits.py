@@ -271,6 +271,10 @@ def test_a_memory_limit_of_somebody_else_is_named(
     words = f"killed from outside, perhaps by the memory limit of {outer} (96 MiB), for which the kernel has killed"
     limited = _inside(alpine, outer)
     done = limited("run", *options, "--result", str(tmp_path / "r"), "alpine", "tail", "/dev/zero")
+    if "-m" in options and outer.parent == pathlib.Path("/sys/fs/cgroup"):
+        # in v2 no cgroup with a limit lies below one that has processes (cgroups(7)), so here only its own holds
+        assert done.code == 137 and done.stderr.startswith(b"mydocker: out of memory: "), done
+        return
     assert done.code == 137 and done.stderr.startswith(f"mydocker: {words} ".encode()), done
     line = json.loads((tmp_path / "r").read_text())
     assert line["oom_killed"] is False and line["killed_by"].startswith(words)
