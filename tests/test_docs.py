@@ -51,6 +51,11 @@ PROGRAMS = {
     "usr/local/bin/python": "#!/bin/sh\ncat\n",
     "sbin/apk": "#!/bin/sh\necho 3\n",
 }
+_PREPARED = """
+mydocker pull -q alpine:3.20
+for name in alpine team/app:2; do mydocker tag alpine:3.20 $name; done
+mydocker lock tests
+"""
 World = Callable[[pathlib.Path], Command]
 
 
@@ -87,9 +92,7 @@ def _world(page: pathlib.Path, directory: pathlib.Path, registry: Registry, dige
     }
     write_files(page, directory, environment)
     shell = Command(pathlib.Path("/bin/sh"), environment, directory, store=ready.store)
-    done = shell(
-        "-euc", "mydocker pull -q alpine:3.20; for name in alpine team/app:2; do mydocker tag alpine:3.20 $name; done"
-    )
+    done = shell("-euc", _PREPARED)
     assert done.code == 0, done
     return shell
 
