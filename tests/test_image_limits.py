@@ -103,7 +103,7 @@ def test_an_empty_variable_is_none() -> None:
 
 
 def test_the_readme_states_what_holds() -> None:
-    text = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+    text = (pathlib.Path(__file__).parent.parent / "docs" / "images.md").read_text()
     for name, value in (("ENTRIES", "1000000"), ("GIB", "256"), ("DEPTH", "256"), ("EXPANSION", "200")):
         assert f"| `MYDOCKER_LAYER_{name}` | {value} |" in text
         assert str(getattr(Limits(), name.lower())) == value
