@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import pytest
 import yaml
@@ -20,6 +20,9 @@ from lab.pages import LANGUAGES, PAGES, ROOT, name_of, script_of, workflow_steps
 from lab.registry import Registry
 
 from mydocker.cli import OTHERS, RUNNING
+from mydocker.spec.later import COMPOSE_KEYS, LATER_FLAGS, LATER_KEYS
+from mydocker.spec.quadlet import CONTAINER
+from mydocker.spec.structurekeys import STRUCTURE_KEYS
 
 pytestmark = pytest.mark.root
 
@@ -38,10 +41,10 @@ LISTED = {
     "tests/parity": "takes a minute with each of Docker and Podman; .ci/run does it",
 }
 TEXT = "text"  # what is only to be read: diagrams
-# flags of other programs, and those that the pages say are not there
-NOT_OURS = {"--upgrade-deps", "--lf", "--with-docker", "--cap-add=SYS_ADMIN"}
-NOT_THERE = {"--detach", "--cpu-shares", "--cpu-quota", "--memory-reservation", "--blkio-weight", "--domainname"}
-NOT_THERE |= {"--dns-search", "--gpus", "--publish", "--restart", "--health-cmd"}
+# flags of other programs
+NOT_OURS = {"--upgrade-deps", "--lf", "--with-docker", "--vars"}
+NOT_OURS |= {"--isolation", "--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops"}  # Docker's on Windows
+MIGRATE = ROOT / "docs" / "migrate.md"
 IMAGES = """
 library/alpine:3.20 library/alpine:latest library/debian:latest library/python:3.12 library/nginx:1.27 team/app:2
 team/app:latest library/postgres:17 library/app:dev library/app:latest
@@ -177,7 +180,9 @@ def test_yaml_files(worlds: World, block: Block) -> None:
 
 @_each("ini")
 def test_unit_files(worlds: World, block: Block) -> None:
-    """A Quadlet file is checked where it stands."""
+    """A Quadlet file is checked in the directory of its page, where the units are that it names."""
+    if not name_of(block).endswith(".container"):
+        return
     done = worlds(block.file)("-c", f"mydocker check {name_of(block)}")
     assert (done.stderr, done.code) == (b"", 0), done
 
@@ -238,8 +243,25 @@ def test_commands_in_the_text_exist(helps: dict[str, str], page: pathlib.Path) -
 def test_flags_in_the_text_exist(helps: dict[str, str]) -> None:
     flags = {word for page in PAGES for span in spans(page) if span.startswith("--") for word in span.split()[:1]}
     known = "\n".join(helps.values())
-    assert {flag for flag in flags if flag != "---" and not _has(known, flag)} <= NOT_OURS | NOT_THERE
-    assert not any(_has(known, flag) for flag in NOT_THERE)
+    assert {flag for flag in flags if flag != "---" and not _has(known, flag)} <= NOT_OURS | LATER_FLAGS
+    assert not any(_has(helps["run"], flag) for flag in LATER_FLAGS if flag.startswith("--"))
+
+
+def test_each_flag_of_docker_run_is_ours_or_on_the_page(helps: dict[str, str]) -> None:
+    text = subprocess.run(["docker", "run", "--help"], capture_output=True, text=True, check=True).stdout
+    flags = set(re.findall(r"(?<!\S)--[a-z0-9-]+", text))
+    assert len(flags) > 90
+    assert {flag for flag in flags if not _has(helps["run"], flag)} <= set(spans(MIGRATE))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [LATER_KEYS, COMPOSE_KEYS, CONTAINER, STRUCTURE_KEYS],
+    ids=["Compose, not supported", "Compose", "Quadlet", "container-structure-test"],
+)
+def test_each_key_of_another_tool_is_on_the_page(keys: Collection[str]) -> None:
+    named = {word for span in spans(MIGRATE) for word in re.findall(r"\w+", span)}
+    assert set(keys) - named == set()
 
 
 def _has(text: str, flag: str) -> bool:
