@@ -30,12 +30,13 @@ from mydocker.arguments import (
 )
 from mydocker.errors import HostError, MydockerError, SpecError, UnknownArgumentError, UsageError
 from mydocker.results import BatchResult, BytesOutcome, CaseFailure, CaseResult, Image, Outcome
-from mydocker.services.case import Finding, Result
+from mydocker.services.case import Result
 from mydocker.specs.load.load import load_files, load_values
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.values.duration import parse_duration
 from mydocker.testing.batch.run_one import run_alone
+from mydocker.verdict.finding import Finding
 
 Path = str | os.PathLike[str]
 Word = str | os.PathLike[str]

@@ -79,7 +79,7 @@ class SmokeItem(pytest.Item):
                 self.add_marker(tag)
 
     def runtest(self) -> None:
-        from mydocker.services.case import PASSED, SKIPPED
+        from mydocker.verdict.finding import PASSED, SKIPPED
 
         if self.case.spec.skip:
             pytest.skip(self.case.spec.skip)

@@ -39,7 +39,7 @@ ARROWS = {
     "image": BASE | {"image"},
     "specs": BASE | {"specs"},
     "runtime": RUNTIME,
-    "verdict": BASE | {"specs", "runtime", "verdict", "services"},
+    "verdict": BASE | {"specs", "runtime", "verdict"},
     "services": SERVICES,
     "testing": SERVICES | {"testing"},
     "cli": SERVICES | {"testing", "cli"},

@@ -16,7 +16,8 @@ from mydocker.services.workers.worker import Role, start
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mydocker.services.case import Case, Finding
+    from mydocker.services.case import Case
+    from mydocker.verdict.finding import Finding
 
 
 class Services:

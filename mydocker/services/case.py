@@ -1,4 +1,4 @@
-"""A Case is one spec of a batch; a Finding is what running it showed; a Result is the verdict on it."""
+"""A Case is one spec of a batch, with those that it needs; a Result is what running it has come to."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import shlex
 
 from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.address import Address
 from mydocker.specs.model.container import STDIN, ContainerSpec
 from mydocker.specs.model.dependencies import COMPLETED, HEALTHY, links, place
 from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.verdict.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
     from mydocker.specs.model.dependencies import Link
+    from mydocker.verdict.finding import Failure
 
 _SHORT = 200  # characters of what was expected, where a line is to say it
-PASSED, FAILED, ERROR, SKIPPED = VERDICTS = ("passed", "failed", "error", "skipped")
 
 
 class Need(Record):
@@ -77,51 +76,6 @@ class Case(Record):
         address = str(self.address)
         words = [*self.options, *(["--"] if address.startswith("-") else []), address]
         return shlex.join(["mydocker", "test", *words])
-
-
-class Finding(Record):
-    """One run. Where the command never ran, `outcome` is None, and `problem`, `hint` and `exit_code` say why; `kind`
-    is the name of the error in errors.py, if it was one.
-
-    Outputs are text, undecodable bytes as surrogates; `facts` maps what a check is about to what was found.
-    """
-
-    outcome: Outcome | None = None
-    problem: str = ""
-    hint: str = ""
-    kind: str = ""
-    exit_code: int = 125
-    shortage: bool = False  # whether the host had no process or descriptor left for it
-    stdout: str = ""
-    stderr: str = ""
-    cut: tuple[str, ...] = ()  # the outputs of which more came than is kept
-    facts: dict[str, Any] = {}
-    seconds: float = 0.0
-    kept: str = ""  # the id under which what it wrote was kept, see runtime/inspect/kept_container.py
-    not_kept: str = ""  # why it was not, though it should have been
-
-    @property
-    def complaint(self) -> str:
-        """Why the command never ran, and what to do about it."""
-        return f"{self.problem}; {self.hint}" if self.hint else self.problem
-
-
-class Failure(Record):
-    """An expectation that did not hold: `place` is file:line:column, `actual` the lines that decide, `difference`
-    where a whole text differs from the expected one (text_diff.py)."""
-
-    place: str
-    about: str
-    expected: str
-    actual: str
-    difference: str = ""
-
-    @property
-    def shown(self) -> str:
-        """What was expected and what came, on lines of their own."""
-        if self.difference:
-            return f"- expected\n+ actual\n{self.difference}"
-        return f"expected: {self.expected}\nactual:   {self.actual}"
 
 
 class Span(Record):

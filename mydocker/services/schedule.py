@@ -9,10 +9,11 @@ from __future__ import annotations
 import heapq
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, SKIPPED, Case, Need, Result
+from mydocker.services.case import Case, Need, Result
 from mydocker.services.health import HEALTHY, UNHEALTHY
 from mydocker.specs.model.dependencies import COMPLETED, STARTED
 from mydocker.specs.model.dependencies import HEALTHY as IS_HEALTHY
+from mydocker.verdict.finding import ERROR, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,9 +8,10 @@ from mydocker.errors import LaunchError, MydockerError, SpecError, refused_by_ho
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.background import Services
-from mydocker.services.case import PASSED, Case, Finding, cases_of
+from mydocker.services.case import Case, cases_of
 from mydocker.services.case import Result as CaseResult
 from mydocker.services.schedule import Schedule
+from mydocker.verdict.finding import PASSED, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

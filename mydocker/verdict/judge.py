@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mydocker.errors import spelled
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, FAILED, PASSED, Case, Failure, Finding, Result
 from mydocker.specs.expect.keywords import EXEC
 from mydocker.specs.model.expect import LIVE, RUNNING, Check, complete
 from mydocker.verdict.convert import InapplicableError
 from mydocker.verdict.excerpt import decisive_lines, why_inapplicable
+from mydocker.verdict.finding import ERROR, FAILED, PASSED, Failure, Finding, Verdict
 from mydocker.verdict.live_checks import seen, seen_actual, seen_expected, seen_name
 from mydocker.verdict.match import describe, holds, outside, shown
 from mydocker.verdict.text_diff import difference
@@ -17,6 +17,8 @@ from mydocker.verdict.time_limit import TookTooLongError, limited
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+    from mydocker.specs.model.container import ContainerSpec
 
 NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
 LIMIT = 2.0  # seconds of processor time for one check
@@ -27,33 +29,27 @@ class UnjudgedError(Exception):
 
 
 def judge(
-    case: Case,
-    finding: Finding,
-    *,
-    attempts: int = 1,
-    live: tuple[Failure, ...] | None = None,
-    stopped: bool | None = None,
-) -> Result:
-    """The verdict on what was found of CASE. `live`: what did not hold of that which was judged while it ran; it was
+    spec: ContainerSpec, finding: Finding, *, live: tuple[Failure, ...] | None = None, stopped: bool | None = None
+) -> Verdict:
+    """The verdict on what was found of SPEC. `live`: what did not hold of that which was judged while it ran; it was
     `stopped` by us then, unless said otherwise."""
-    expect = complete(case.spec.expect, stopped=live is not None if stopped is None else stopped)
-    result = Result(case=case, verdict=PASSED, finding=finding, attempts=attempts)
+    expect = complete(spec.expect, stopped=live is not None if stopped is None else stopped)
     if finding.outcome is None and not (finding.exit_code in NEVER_RAN and _wants_exit_code(expect.checks)):
-        return result.replace(verdict=ERROR, reason=finding.complaint)
+        return Verdict(verdict=ERROR, reason=finding.complaint)
     checks = [check for check in expect.checks if live is None or not _is_live(check)]
     try:
-        failures = (*(live or ()), *_all_failures(case, checks, finding))
+        failures = (*(live or ()), *_all_failures(spec, checks, finding))
     except UnjudgedError as error:
-        return result.replace(verdict=ERROR, reason=str(error))
-    return result.replace(verdict=FAILED if failures else PASSED, failures=failures)
+        return Verdict(verdict=ERROR, reason=str(error))
+    return Verdict(verdict=FAILED if failures else PASSED, failures=failures)
 
 
-def unmet(case: Case, finding: Finding) -> tuple[Failure, ...]:
+def unmet(spec: ContainerSpec, finding: Finding) -> tuple[Failure, ...]:
     """What does not hold yet of that which can be judged while the container runs. Raises UnjudgedError."""
-    expect = case.spec.expect
+    expect = spec.expect
     if expect is None or expect.within is None:
         return ()
-    failures = _all_failures(case, [check for check in expect.checks if _is_live(check)], finding)
+    failures = _all_failures(spec, [check for check in expect.checks if _is_live(check)], finding)
     return tuple(_in_time(failure, expect.within) for failure in failures)
 
 
@@ -68,11 +64,11 @@ def _is_live(check: Check) -> bool:
     return check.about[0] in LIVE
 
 
-def _all_failures(case: Case, checks: Iterable[Check], finding: Finding) -> tuple[Failure, ...]:
+def _all_failures(spec: ContainerSpec, checks: Iterable[Check], finding: Finding) -> tuple[Failure, ...]:
     failures: list[Failure] = []
     for check in checks:
         if not _moot(check, failures, finding):
-            failures += _failures(case, check, finding)
+            failures += _failures(spec, check, finding)
     return tuple(failures)
 
 
@@ -93,8 +89,9 @@ def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
     return check.implied and "timed_out" in earlier
 
 
-def _failures(case: Case, check: Check, finding: Finding) -> list[Failure]:
-    place = f"{check.file or case.file}:{check.line}:{check.column}" if check.line else f"{case.file}:{case.line}"
+def _failures(spec: ContainerSpec, check: Check, finding: Finding) -> list[Failure]:
+    file = check.file or spec.origin.rpartition(":")[0]
+    place = f"{file}:{check.line}:{check.column}" if check.line else spec.origin
     about, expected = _name(check.about), _expected(check)
     value, problem = _value(check, finding)
     try:

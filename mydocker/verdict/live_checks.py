@@ -10,8 +10,8 @@ from mydocker.verdict.match import describe, shown
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.services.case import Finding
     from mydocker.specs.model.expect import Check
+    from mydocker.verdict.finding import Finding
 
 LISTED = 10  # names, at most
 

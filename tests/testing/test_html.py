@@ -17,9 +17,10 @@ from lab.places import ROOT
 from lab.png import Colour, rows
 
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Failure, Finding, Result, Span
+from mydocker.services.case import Case, Result, Span
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.testing.report.html import html as report
+from mydocker.verdict.finding import Failure, Finding
 
 TAGS = """
 html head meta title style body header h1 h2 h3 h4 p div span section i a article b pre code details summary em

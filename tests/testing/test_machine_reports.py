@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Failure, Finding, Result
+from mydocker.services.case import Case, Result
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.testing.report.formats import github
 from mydocker.testing.report.junit import junit
 from mydocker.testing.report.tap import tap as as_tap
+from mydocker.verdict.finding import Failure, Finding
 
 HOSTILE = "50%, a: b #1 \\ <&>]]>'\"\r\n\x1b[31m\0\x7f\x9b\u202e\udcff\ufffe\u65e5\u672c"
 # `%` and line ends are escaped everywhere, `:` and `,` in properties; what is not printed is shown

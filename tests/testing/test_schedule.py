@@ -14,12 +14,13 @@ from lab.command import Command
 from lab.counting import calls
 
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import PASSED, Case, Finding, Result, cases_of
+from mydocker.services.case import Case, Result, cases_of
 from mydocker.services.schedule import Schedule, with_needed
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.model.dependencies import COMPLETED, HEALTHY, STARTED, Dependency
 from mydocker.specs.model.healthcheck import Healthcheck
 from mydocker.testing.report.junit import junit
+from mydocker.verdict.finding import PASSED, Finding
 
 
 def _specs(count: int, needs: Callable[[int], list[tuple[int, str]]], *, skip: int = 0) -> list[ContainerSpec]:

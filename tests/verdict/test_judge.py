@@ -9,8 +9,8 @@ import pytest
 
 import mydocker.verdict.judge as judging
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Finding, Result
 from mydocker.specs.load.load import load_files
+from mydocker.verdict.finding import Finding, Verdict
 from mydocker.verdict.glob import matches_glob
 from mydocker.verdict.judge import judge
 from mydocker.verdict.semver import satisfies
@@ -45,11 +45,11 @@ FACTS = {
 }
 
 
-def _judge(tmp_path: pathlib.Path, expect: str, **finding: object) -> Result:
+def _judge(tmp_path: pathlib.Path, expect: str, **finding: object) -> Verdict:
     (tmp_path / "x.yaml").write_text(f"image: x\nexpect: {expect}\n")
     (spec,) = load_files([str(tmp_path / "x.yaml")], environ={})
     found = {"outcome": Outcome(exit_code=0, wall=0.5, max_rss=1 << 20), "stdout": LINES, "facts": FACTS, **finding}
-    return judge(Case(number=0, spec=spec, file="x.yaml", line=1), Finding(**found))
+    return judge(spec.replace(origin="x.yaml:1"), Finding(**found))
 
 
 # (what is expected, what would not hold, what the report says came instead)

@@ -9,16 +9,16 @@ import pathlib
 import pytest
 
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Finding, Result
 from mydocker.specs.load.load import load_files
+from mydocker.verdict.finding import Finding, Verdict
 from mydocker.verdict.judge import judge
 
 
-def _judge(tmp_path: pathlib.Path, expect: str, stdout: str, **facts: object) -> Result:
+def _judge(tmp_path: pathlib.Path, expect: str, stdout: str, **facts: object) -> Verdict:
     (tmp_path / "x.yaml").write_text(f"image: x\nexpect: {expect}\n", encoding="utf-8")
     (spec,) = load_files([str(tmp_path / "x.yaml")], environ={})
     finding = Finding(outcome=Outcome(exit_code=0), stdout=stdout, facts=facts)
-    return judge(Case(number=0, spec=spec, file="x.yaml", line=1), finding)
+    return judge(spec.replace(origin="x.yaml:1"), finding)
 
 
 def _matches(tmp_path: pathlib.Path, matcher: str, stdout: str) -> bool:

@@ -23,8 +23,8 @@ from mydocker.testing.cases.record import questions, recorded
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.services.case import Finding
     from mydocker.specs.model.container import ContainerSpec
+    from mydocker.verdict.finding import Finding
 
 RUNS = 3
 TITLE = 80  # characters of the name that a spec gets

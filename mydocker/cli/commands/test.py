@@ -19,7 +19,7 @@ from mydocker.image.store.store import Store
 from mydocker.number import whole_number
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, FAILED, Case, Result
+from mydocker.services.case import Case, Result
 from mydocker.services.schedule import with_needed
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.values.duration import parse_duration
@@ -28,6 +28,7 @@ from mydocker.testing.cases.collect import collect, with_variables
 from mydocker.testing.cases.select import Memory, by_name, by_tags
 from mydocker.testing.report.formats import FORMATS, Report, Reports, parse_target
 from mydocker.testing.report.text import closing_lines, styled_lines
+from mydocker.verdict.finding import ERROR, FAILED
 
 if TYPE_CHECKING:
     import argparse

@@ -12,7 +12,7 @@ import sys
 from mydocker.cli.common.messages import warn
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, FAILED, PASSED, SKIPPED
+from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

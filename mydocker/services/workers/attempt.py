@@ -14,8 +14,9 @@ from contextlib import suppress
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Failure, Finding
+from mydocker.services.case import Case
 from mydocker.services.workers.worker import KEEP_IT
+from mydocker.verdict.finding import Failure, Finding
 from mydocker.verdict.judge import UnjudgedError, unmet
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class Underway:
             self.due = time.monotonic() + (self.within or 0)
         failures: tuple[Failure, ...] = ()
         try:
-            failures = unmet(self.case, self._found(self.seen))
+            failures = unmet(self.case.spec, self._found(self.seen))
         except UnjudgedError as error:
             self.unjudged = str(error)
         if not failures or self.patience() == 0:

@@ -11,8 +11,8 @@ import time
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.exec import Beside
-from mydocker.services.case import Finding
 from mydocker.verdict.convert import InapplicableError
+from mydocker.verdict.finding import Finding
 from mydocker.verdict.live_checks import seen
 from mydocker.verdict.match import holds
 from mydocker.verdict.time_limit import TookTooLongError, limited

@@ -17,11 +17,12 @@ from functools import partial
 from mydocker.errors import HostError, refused_by_host
 from mydocker.kernel.signals import STOPPING, Signals, send, signal
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.services.case import ERROR, FAILED, SKIPPED, Case, Finding, Result, Span
+from mydocker.services.case import Case, Result, Span
 from mydocker.services.schedule import Schedule
 from mydocker.services.workers.attempt import INSIST, LAST_RESORT, Underway
 from mydocker.services.workers.worker import Role, is_shortage
 from mydocker.testing.batch.pool import Crew
+from mydocker.verdict.finding import ERROR, FAILED, SKIPPED, Finding
 from mydocker.verdict.judge import judge
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ class Batch:
         """Whether this attempt has failed, and is the last."""
         if self._has_tries_left(run):
             return False
-        return judge(run.case, run.preview(), live=run.live, stopped=run.asked).verdict == FAILED
+        return judge(run.case.spec, run.preview(), live=run.live, stopped=run.asked).verdict == FAILED
 
     def _has_tries_left(self, run: Underway) -> bool:
         return run.attempt <= run.case.spec.retries and not run.service and not self.stopped
@@ -258,7 +259,7 @@ class Batch:
         if why := "; ".join(filter(None, [self.stopped if self.ending else "", run.unjudged])):
             result = Result(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
         else:
-            result = judge(run.case, finding, attempts=run.attempt, live=run.live, stopped=run.asked)
+            result = _judged(run, finding)
         spans = self.spans.setdefault(run.case.number, [])
         spans.append(Span(slot=run.slot, began=run.began - self.began, seconds=finding.seconds))
         if result.verdict in (FAILED, ERROR) and self._has_tries_left(run):
@@ -288,6 +289,11 @@ class Batch:
         for run in self.running.values():
             run.end_within(LAST_RESORT)
             run.insist()
+
+
+def _judged(run: Underway, finding: Finding) -> Result:
+    verdict = judge(run.case.spec, finding, live=run.live, stopped=run.asked)
+    return Result(case=run.case, finding=finding, attempts=run.attempt, **verdict.as_dict())
 
 
 def _shortened(result: Result) -> Result:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-    from mydocker.services.case import Finding
     from mydocker.specs.model.container import ContainerSpec
+    from mydocker.verdict.finding import Finding
 
 
 class CancelledRunError(Exception):

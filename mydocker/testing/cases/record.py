@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-    from mydocker.services.case import Finding
+    from mydocker.verdict.finding import Finding
 
 EXACT = 4000  # characters of an output that is expected as a whole
 SHORT = 1000  # bytes of a file whose contents are written down; of a longer one, its SHA-256

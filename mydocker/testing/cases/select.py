@@ -8,7 +8,8 @@ import re
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, FAILED, Case, Result
+from mydocker.services.case import Case, Result
+from mydocker.verdict.finding import ERROR, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import VERDICTS, Result
+from mydocker.services.case import Result
 from mydocker.untrusted import clean
+from mydocker.verdict.finding import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,10 +12,11 @@ from contextlib import suppress
 from mydocker.errors import UsageError, inert
 from mydocker.json_output import dump
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, FAILED, Result
+from mydocker.services.case import Result
 from mydocker.testing.report.as_json import as_data, counts
 from mydocker.testing.report.text import closing_lines, lines_of
 from mydocker.untrusted import lines_spelled
+from mydocker.verdict.finding import ERROR, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

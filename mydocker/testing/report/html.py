@@ -12,11 +12,12 @@ import time
 from html import escape
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure, Result
+from mydocker.services.case import Result
 from mydocker.testing.report.as_json import counts
 from mydocker.testing.report.html_style import STYLE
 from mydocker.testing.report.text import plural, summary
 from mydocker.untrusted import html_text, markup
+from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure
 from mydocker.verdict.lines import split_lines
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from collections import Counter
 from xml.etree import ElementTree
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, FAILED, PASSED, SKIPPED, Result
+from mydocker.services.case import Result
 from mydocker.untrusted import lines_spelled, markup
+from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,10 +6,11 @@ GitHub takes 1 MiB for the summary of a step, and nothing of one that is larger;
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Result
+from mydocker.services.case import Result
 from mydocker.testing.report.as_json import counts
 from mydocker.testing.report.text import plural, summary
 from mydocker.untrusted import markdown_block, markdown_text
+from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED, VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import PASSED, SKIPPED, Result
+from mydocker.services.case import Result
 from mydocker.untrusted import clean, quoted
+from mydocker.verdict.finding import PASSED, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mydocker.errors import inert, printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure, Result
+from mydocker.services.case import Result
+from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure
 from mydocker.verdict.lines import split_lines
 
 if TYPE_CHECKING:

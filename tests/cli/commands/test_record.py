@@ -15,8 +15,8 @@ import yaml
 from lab.command import Command
 
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Finding
 from mydocker.testing.cases.record import questions, recorded
+from mydocker.verdict.finding import Finding
 
 root = pytest.mark.root
 

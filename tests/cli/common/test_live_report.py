@@ -16,10 +16,11 @@ from lab.terminal import screen, start_at
 
 from mydocker.cli.common.live_report import has_colours
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Failure, Finding, Result
+from mydocker.services.case import Case, Result
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.testing.report.formats import github
 from mydocker.testing.report.junit import junit
+from mydocker.verdict.finding import Failure, Finding
 
 root = pytest.mark.root
 SIMPLE = "name: {0}\nimage: alpine\ncommand: [sh, -c, '{1}']\n"

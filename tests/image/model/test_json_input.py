@@ -82,6 +82,11 @@ def test_wrong_types_are_named(read, value: object, wanted: str) -> None:
 
 
 def test_imports_neither_json_nor_re() -> None:
-    code = "import sys, mydocker.image.model.json_input as t; t.loads(b'{}', 'x'); print({'json', 're'} & set(sys.modules))"
+    code = """
+import sys
+from mydocker.image.model.json_input import loads
+loads(b"{}", "x")
+print({"json", "re"} & set(sys.modules))
+"""
     shown = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert shown.stdout == "set()\n"
