@@ -16,13 +16,14 @@ from lab import busybox
 from lab.command import Command, command
 from lab.markdown import Block, blocks, spans
 from lab.oci import Program, layer
-from lab.pages import LANGUAGES, PAGES, ROOT, name_of, script_of, workflow_steps, write_files
+from lab.pages import LANGUAGES, PAGES, name_of, script_of, workflow_steps, write_files
+from lab.places import ROOT
 from lab.registry import Registry
 
 from mydocker.cli import OTHERS, RUNNING
-from mydocker.spec.later import COMPOSE_KEYS, LATER_FLAGS, LATER_KEYS
-from mydocker.spec.quadlet import CONTAINER
-from mydocker.spec.structurekeys import STRUCTURE_KEYS
+from mydocker.specs.formats.quadlet.container_file import CONTAINER
+from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
+from mydocker.specs.model.unsupported import COMPOSE_KEYS, LATER_FLAGS, LATER_KEYS
 
 pytestmark = pytest.mark.root
 

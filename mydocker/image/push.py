@@ -16,10 +16,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
 from mydocker.errors import ImageError, StoreError, UsageError
-from mydocker.image import blob, catalog, jsontext, lock, manifest, pack, rebuilt
-from mydocker.image.blob import Source
-from mydocker.image.catalog import Image
-from mydocker.image.manifest import (
+from mydocker.image.layer import blob
+from mydocker.image.layer.blob import Source
+from mydocker.image.model import json_input, manifest
+from mydocker.image.model.digest import Verified, digest_of
+from mydocker.image.model.manifest import (
     INDEX_TYPES,
     MANIFEST_TYPES,
     Descriptor,
@@ -29,10 +30,13 @@ from mydocker.image.manifest import (
     members,
     parse_manifest,
 )
-from mydocker.image.progress import Step, megabytes
-from mydocker.image.store import Store, read
-from mydocker.image.target import Chunks, Target
-from mydocker.image.verified import Verified, digest_of
+from mydocker.image.model.progress import Step, megabytes
+from mydocker.image.rebuild import export
+from mydocker.image.registry.upload import Chunks, Target
+from mydocker.image.store import catalog, flock
+from mydocker.image.store.catalog import Image
+from mydocker.image.store.store import Store, read
+from mydocker.image.tar import compress
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -70,7 +74,7 @@ def push_stored(
     store: Store, images: Sequence[Image], name: Reference, *, environ: Mapping[str, str], progress: Tell
 ) -> Pushed:
     """Let NAME, which has a tag, mean IMAGES of STORE, an index if there are several. RegistryError, ImageError."""
-    with Target(name, environ=environ) as target, lock.shared(store.layers):
+    with Target(name, environ=environ) as target, flock.shared(store.layers):
         sender = _Sender(target, name, progress)
         written = [_stored(sender, store, image) for image in images]
         return sender.name_it(written[0] if len(written) == 1 else _index(sender, images, written))
@@ -170,7 +174,7 @@ def _stored(sender: _Sender, store: Store, image: Image) -> _Written:
         layers.append(sent)
         diff_ids.append(now)
     same = diff_ids == list(found.diff_ids)
-    config = found.config if same else rebuilt.with_diff_ids(found.config, [str(diff_id) for diff_id in diff_ids])
+    config = found.config if same else export.with_diff_ids(found.config, [str(diff_id) for diff_id in diff_ids])
     described = found.manifest.config.replace(digest=digest_of(config), size=len(config))
     sender.send(described, lambda: iter([config]), others)
     raw = read(store.blob_path(image.ref.manifest))
@@ -197,7 +201,7 @@ def _layer(
     """Send the layer DIFF_ID, which once was the blob WAS: what it is now, and its diff ID."""
     if sender.is_there(was, others):
         return was, diff_id
-    layer = rebuilt.layer(store, diff_id)
+    layer = export.layer(store, diff_id)
     if compression(was) == "none":
         plain = was.replace(digest=layer.digest, size=layer.size)
         sender.send(plain, layer.chunks)
@@ -216,7 +220,7 @@ def _compressed(chunks: Iterator[bytes], place: str) -> Iterator[tuple[BinaryIO,
         where = place if os.access(place, os.W_OK) else tempfile.gettempdir()
         try:
             file = stack.enter_context(tempfile.TemporaryFile(dir=where))
-            for piece in pack.gzip(chunks):
+            for piece in compress.gzip(chunks):
                 found.update(piece)
                 file.write(piece)
             file.flush()
@@ -233,7 +237,7 @@ def _from_start(file: BinaryIO) -> Iterator[bytes]:
 
 def _rewritten(raw: bytes, config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
     """The manifest RAW, annotations and all, with other blobs."""
-    document = jsontext.mapping(jsontext.loads(raw, "manifest"), "manifest")
+    document = json_input.mapping(json_input.loads(raw, "manifest"), "manifest")
     were = [document["config"], *document["layers"]]
     now = [{**was, **members(each)} for was, each in zip(were, (config, *layers), strict=True)]
     return json.dumps({**document, "config": now[0], "layers": now[1:]}).encode()

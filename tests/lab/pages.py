@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from lab.markdown import Block, blocks
+from lab.places import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = ("sh", "yaml", "python", "console", "ini", "toml")
 
