@@ -16,7 +16,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from lab import busybox
 from lab.command import Command, as_user, command, ordinary_user, python_of, readable_copy
+from lab.places import ROOT
 from lab.registry import Registry, serve
+from lab.same_copy import complaint
 
 # no test fails because the machine is busy
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,7 +26,10 @@ settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:
-    """Whoever starts the tests in the background has them, and all that they start, ignore these signals."""
+    """The tests judge the copy of mydocker that is beside them. And whoever starts them in the background has them, and
+    all that they start, ignore these signals."""
+    if problem := complaint(ROOT / "mydocker"):
+        raise pytest.UsageError(problem)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
