@@ -35,12 +35,22 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+_NOT_UNIT = {"root", "qemu", "guest", "rootless", "nested"}  # markers
+_MACHINE = {"registry", "closed", "user", "hub"}  # fixtures that start a server, or make a user of the machine
+_LONG = ("parity", "growth")  # folders, or parts of file names: what takes another runtime, or measures work
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An ordinary user cannot run the tests marked `root`; they are skipped, which CI does not allow."""
-    if os.geteuid() != 0:
-        for item in items:
-            if item.get_closest_marker("root"):
-                item.add_marker(pytest.mark.skip(reason="needs root"))
+    """An ordinary user cannot run the tests marked `root`; they are skipped, which CI does not allow. `unit` is what
+    needs nothing of the machine."""
+    for item in items:
+        markers = {marker.name for marker in item.iter_markers()}
+        if os.geteuid() != 0 and "root" in markers:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+        is_long = any(word in str(item.path.relative_to(ROOT)) for word in _LONG)
+        if not is_long and not markers & _NOT_UNIT and not _MACHINE & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.unit)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -37,7 +37,7 @@ def complaint(edited: pathlib.Path) -> str | None:
 def difference(used: pathlib.Path, edited: pathlib.Path) -> list[str]:
     """The files of the package EDITED that the package USED lacks, or has with other contents.
 
-    What USED has besides does not count: `pip install .` also installs removed files that an earlier one left in build/.
+    What USED has besides does not count: `pip install .` also installs what an earlier one has left in build/.
     """
     if used.resolve() == edited.resolve():
         return []
