@@ -37,7 +37,7 @@ def pytest_configure() -> None:
 
 _NOT_UNIT = {"root", "qemu", "guest", "rootless", "nested"}  # markers
 _MACHINE = {"registry", "closed", "user", "hub"}  # fixtures that start a server, or make a user of the machine
-_LONG = ("parity", "growth")  # folders, or parts of file names: what takes another runtime, or measures work
+_LONG = ("parity", "growth", "test_make")  # parts of paths: what takes another runtime, measures work, or collects all
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
