@@ -112,7 +112,8 @@ class Reference(Record):
     """An image's name, complete: registry `host[:port]`, repository, and a tag, a digest, or both.
 
     `digest` decides when present. With a `location` the image is there, in no registry. `str(reference)` is the full
-    form; `familiar` is as Docker prints it.
+    form; `familiar` is as Docker prints it. `short_name` is what was written without a registry, less tag and digest:
+    an alias may stand for it. Names that mean the same are equal, however they were written.
     """
 
     registry: str
@@ -120,6 +121,17 @@ class Reference(Record):
     tag: str | None
     digest: Digest | None = None
     location: Location | None = None
+    short_name: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reference) and self._meaning == other._meaning
+
+    def __hash__(self) -> int:
+        return hash(self._meaning)
+
+    @property
+    def _meaning(self) -> tuple[object, ...]:
+        return self.registry, self.repository, self.tag, self.digest, self.location
 
     @classmethod
     def parse(cls, text: str) -> Reference:
@@ -130,6 +142,7 @@ class Reference(Record):
         transport, colon, rest = text.partition(":")
         if colon and transport in TRANSPORTS:
             return cls._located(transport, rest)
+        has_scheme = text.startswith("docker://")
         text = text.removeprefix("docker://")
         name, at, digest_text = text.partition("@")
         digest = Digest.parse(digest_text) if at else None
@@ -137,7 +150,8 @@ class Reference(Record):
         last, colon, tag = tail.partition(":")
         if colon and not is_tag(tag):
             raise _bad(text, f"{tag!r} is not a tag (letters, digits, _ . -, at most {TAG_LIMIT})")
-        registry, repository = _split_registry(head + slash + last)
+        written = head + slash + last
+        registry, repository = _split_registry(written)
         if len(name) > NAME_LIMIT + TAG_LIMIT or len(repository) > NAME_LIMIT:
             raise _bad(text, f"a repository name has at most {NAME_LIMIT} characters")
         if not _is_host(registry):
@@ -150,6 +164,7 @@ class Reference(Record):
             repository=repository,
             tag=tag if colon else None if digest else DEFAULT_TAG,
             digest=digest,
+            short_name="" if has_scheme or _has_registry(written) else written,
         )
 
     @classmethod
@@ -183,14 +198,19 @@ class Reference(Record):
 
 def _split_registry(name: str) -> tuple[str, str]:
     """The first component is a registry if it has a dot, a colon or an upper-case letter, or is `localhost`."""
-    first, slash, rest = name.partition("/")
-    if not slash or not ("." in first or ":" in first or first == LOCAL or first != first.lower()):
+    first, _, rest = name.partition("/")
+    if not _has_registry(name):
         first, rest = DOCKER_HUB, name
     if first in ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"):
         first = DOCKER_HUB
     if first == DOCKER_HUB and "/" not in rest:
         rest = f"library/{rest}"
     return first, rest
+
+
+def _has_registry(name: str) -> bool:
+    first, slash, _ = name.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == LOCAL or first != first.lower())
 
 
 def is_tag(text: str) -> bool:

@@ -10,6 +10,7 @@ from mydocker.cli.parser import Parser
 from mydocker.errors import MydockerError
 from mydocker.image.lockfile import NAME, LockFile, needs_lock, read, text_of, write
 from mydocker.image.platforms import digests_of
+from mydocker.image.shortname import resolved
 from mydocker.image.source import open_source
 from mydocker.record import TYPE_CHECKING
 from mydocker.smoke.collect import files_of
@@ -46,7 +47,8 @@ def lock_command(argv: list[str]) -> int:
 
 def _references(paths: list[str], image: str | None) -> set[Reference]:
     specs = load_files(list(files_of(paths)), environ=os.environ, image=image, warn=say)
-    return {spec.image for spec in specs if spec.image and needs_lock(spec.image)}
+    named = {spec.image for spec in specs if spec.image and needs_lock(spec.image)}
+    return {resolved(reference, environ=os.environ) for reference in named}
 
 
 def _ask(reference: Reference) -> dict[str, Digest]:

@@ -23,6 +23,6 @@ def tag_command(argv: list[str]) -> int:
         raise UsageError(f"{options.name}: a new name has a tag, not a digest")
     store = Store.open(os.environ)
     platform = Platform.parse(options.platform) if options.platform else None
-    for image in catalog.of_platforms(store, options.image, platform):
+    for image in catalog.of_platforms(store, options.image, platform, environ=os.environ):
         catalog.tag(store, image, name)
     return 0

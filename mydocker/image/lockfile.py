@@ -92,18 +92,27 @@ def write(path: str, lock: LockFile) -> None:
         raise UsageError(f"cannot write the lock file {path}: {error.strerror}") from None
 
 
-def pinned(lock: LockFile, reference: Reference, platform: Platform) -> Reference:
-    """REFERENCE with the digest that LOCK has for PLATFORM. Raises ImageNotFoundError if it has none."""
+def pinned(lock: LockFile, reference: Reference, platform: Platform, *, environ: Mapping[str, str]) -> Reference:
+    """REFERENCE, or what it is an alias of, with the digest that LOCK has for PLATFORM. Raises ImageNotFoundError if it
+    has none, ImageError for a file with aliases that is wrong."""
     if not needs_lock(reference):
         return reference
-    found = lock.images.get(str(reference))
-    if found is None:
-        raise ImageNotFoundError(f"image {reference.familiar} is not in the lock file", hint=_AGAIN)
+    name, found = _locked(lock, reference, environ)
     from mydocker.image.platforms import chosen
 
     try:
-        return reference.replace(digest=chosen(found, platform))
+        return name.replace(digest=chosen(found, platform), short_name="")
     except ImageNotFoundError as error:
-        raise ImageNotFoundError(
-            f"image {reference.familiar}: the lock file has {error.message}", hint=_AGAIN
-        ) from None
+        raise ImageNotFoundError(f"image {name.familiar}: the lock file has {error.message}", hint=_AGAIN) from None
+
+
+def _locked(lock: LockFile, reference: Reference, environ: Mapping[str, str]) -> tuple[Reference, Mapping[str, Digest]]:
+    """The name of REFERENCE in LOCK, and what it means there."""
+    if str(reference) in lock.images:
+        return reference, lock.images[str(reference)]
+    from mydocker.image.shortname import resolved
+
+    name = resolved(reference, environ=environ)
+    if str(name) not in lock.images:
+        raise ImageNotFoundError(f"image {name.familiar} is not in the lock file", hint=_AGAIN)
+    return name, lock.images[str(name)]
