@@ -66,7 +66,7 @@ def docker_config(environ: Mapping[str, str]) -> str:
 
 
 def read(path: str) -> dict[str, Any]:
-    """The JSON object in the file PATH; an empty one if there is no such file."""
+    """The JSON object in the file PATH; an empty one if there is no such file, or nothing in it."""
     try:
         with open(path, "rb") as file:
             raw = file.read(jsontext.LIMIT + 1)
@@ -74,7 +74,7 @@ def read(path: str) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from None
-    return jsontext.mapping(jsontext.loads(raw, path), path)
+    return jsontext.mapping(jsontext.loads(raw, path), path) if raw.strip() else {}
 
 
 def key_of(host: str) -> str:

@@ -45,7 +45,11 @@ class Dialogue:
                 warn(words)
 
         self._transport = Transport(
-            server_of(endpoint.host), insecure=endpoint.insecure, environ=environ, patience=patience
+            server_of(endpoint.host),
+            insecure=endpoint.insecure,
+            environ=environ,
+            patience=patience,
+            warn=warn,
         )
         self._authorization = Authorization(
             self._transport,

@@ -100,7 +100,7 @@ def _read(path: str) -> list[dict[str, Any]]:
 def read(path: str) -> dict[str, Any]:
     """What the file PATH says. OSError, ValueError or RecursionError if it cannot be read."""
     with open(path, "rb") as file:
-        return tomllib.load(file)
+        return tomllib.loads(file.read().decode("utf-8-sig"))  # Go's reader passes over a byte order mark, too
 
 
 @contextmanager
