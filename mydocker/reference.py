@@ -218,6 +218,11 @@ def is_tag(text: str) -> bool:
     return 0 < len(text) <= TAG_LIMIT and text[0] not in ".-" and (_ALNUM | set("_.-")).issuperset(text)
 
 
+def looks_like_id(name: Reference) -> bool:
+    """Whether NAME, as it is shown, would be taken for the ID of an image."""
+    return name.registry == DOCKER_HUB and name.repository == "library/sha256"
+
+
 def _is_host(text: str) -> bool:
     host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
     host = host if colon else text

@@ -139,6 +139,26 @@ def test_tag_and_rmi(mydocker: Command, app: str) -> None:
     assert _names(mydocker) == [] and list((mydocker.store / "refs").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["sha256:abc", f"sha256:{'0' * 64}", "sha256"])
+def test_a_new_name_must_not_look_like_an_id(mydocker: Command, app: str, name: str) -> None:
+    assert mydocker("pull", "-q", app).code == 0
+    done = mydocker("tag", app, name)
+    assert done.code == 2 and b"must not look like an image's ID" in done.stderr
+    assert _names(mydocker) == ["team/app:latest"]
+
+
+def test_a_digest_means_the_same_to_every_command(mydocker: Command, registry: Registry, app: str) -> None:
+    """Whichever repository it was pulled from, and with whatever tag beside it."""
+    assert mydocker("pull", "-q", app).code == 0
+    digest = _json(mydocker("inspect", app))[0]["Digest"]
+    for name in (f"{app}@{digest}", f"{app}:other@{digest}", f"{registry.address}/mirror@{digest}"):
+        assert mydocker("pull", "-q", "--offline", name).code == 0
+        assert _json(mydocker("inspect", name))[0]["Digest"] == digest
+        assert mydocker("history", name).code == mydocker("tag", name, "again").code == 0
+    assert mydocker("rmi", "again", app).code == 0
+    assert mydocker("rmi", f"{registry.address}/mirror@{digest}").code == 1
+
+
 def test_rmi_of_several_removes_all_or_none(mydocker: Command, app: str) -> None:
     mydocker("pull", "-q", app, "alpine")
     assert mydocker("rmi", app, "nonesuch").code == 1

@@ -66,13 +66,13 @@ class Known:
 
     def __init__(self, store: Store) -> None:
         self.images = images(store)
-        self.by_name: dict[Reference | None, dict[int, Image]] = {}
+        self.by_name: dict[Reference | Digest | None, dict[int, Image]] = {}
         for number, image in enumerate(self.images):
             for entry in image.entries:
-                self.by_name.setdefault(entry.reference, {})[number] = image
+                self.by_name.setdefault(_meaning(entry.reference), {})[number] = image
 
     def named(self, name: Reference | None) -> list[Image]:
-        return [*self.by_name.get(name, {}).values()]
+        return [*self.by_name.get(_meaning(name), {}).values()]
 
 
 def find(
@@ -123,7 +123,12 @@ def named(image: Image, text: str, *, environ: Mapping[str, str]) -> list[Entry]
 
 
 def _named(image: Image, name: Reference | None) -> list[Entry]:
-    return [entry for entry in image.entries if entry.reference == name]
+    return [entry for entry in image.entries if _meaning(entry.reference) == _meaning(name)]
+
+
+def _meaning(name: Reference | None) -> Reference | Digest | None:
+    """What NAME says of an image: one with a digest says that alone, as in `run`, whichever repository had it."""
+    return name.digest if name and name.digest else name
 
 
 def _alias(name: Reference | None, environ: Mapping[str, str]) -> Reference | None:
@@ -135,11 +140,10 @@ def _alias(name: Reference | None, environ: Mapping[str, str]) -> Reference | No
 
 
 def _name(text: str) -> Reference | None:
-    """What TEXT is as a name in the store, None if it can only be an ID. A tag beside a digest says nothing."""
+    """What TEXT is as a name in the store, None if it can only be an ID."""
     if text.startswith("sha256:") and _hex(text):
         return None
-    name = in_store(Reference.parse(text), text)
-    return name.replace(tag=None) if name.digest else name
+    return in_store(Reference.parse(text), text)
 
 
 def in_store(name: Reference, text: str) -> Reference:

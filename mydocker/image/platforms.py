@@ -33,6 +33,8 @@ def digests_of(reference: Reference, source: Source) -> dict[str, Digest]:
                 continue
             platform = _platform_of(inner, source) if isinstance(inner, Manifest) else None
         found.append((descriptor.digest, platform))
+    if parsed.refused and not found:
+        raise ImageError(parsed.refused[0])
     return _named(found)
 
 
