@@ -19,6 +19,7 @@ TRANSPORTS = ("oci", "oci-archive", "docker-archive", "dir")
 NAME_LIMIT = 255
 TAG_LIMIT = 128
 
+_STORES = {"docker-daemon": "docker", "containers-storage": "podman"}  # of others (containers-transports(5))
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _ALNUM = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _HEX = frozenset("0123456789abcdef")
@@ -142,6 +143,9 @@ class Reference(Record):
         transport, colon, rest = text.partition(":")
         if colon and transport in TRANSPORTS:
             return cls._located(transport, rest)
+        if colon and transport in _STORES:
+            hint = f"'{_STORES[transport]} save NAME | mydocker load' brings its images here"
+            raise UsageError(f"invalid image reference {text!r}: {transport}: is not supported", hint=hint)
         has_scheme = text.startswith("docker://")
         text = text.removeprefix("docker://")
         name, at, digest_text = text.partition("@")
@@ -260,6 +264,9 @@ def _component_fault(part: str) -> str:
 
 
 def _bad(text: str, why: str) -> UsageError:
-    is_path = text.startswith(("/", "./", "../", "~"))
-    hint = "an image in files is docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR" if is_path else None
+    hint = None
+    if text.startswith(("/", "./", "../", "~")):
+        hint = "an image in files is docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR"
+    elif text.startswith(("http://", "https://")):
+        hint = "leave out '" + text[: text.index("//") + 2] + "': a name begins with the registry's host"
     return UsageError(f"invalid image reference {text!r}: {why}", hint=hint)

@@ -134,6 +134,15 @@ class Dialogue:
         return "; ".join([*self._unread, usual])
 
 
+def check_is_registry(host: str, body: bytes) -> None:
+    """Raise RegistryError if the BODY of what HOST answered is a web page: no registry sends one."""
+    if body.lstrip()[:1] == b"<":
+        raise RegistryError(
+            f"registry {host}: answered with a web page, so it is no registry",
+            hint="check the name and the port; a proxy, or a network with a login page, may have answered in its place",
+        )
+
+
 def server_of(host: str) -> str:
     """The server that answers for the registry HOST."""
     return _HUB_SERVER if host == DOCKER_HUB else host

@@ -18,9 +18,11 @@ from mydocker.image import credentials, credhelper, jsontext, registriesconf
 from mydocker.image.auth import Authorization, DeniedError
 from mydocker.image.connection import Patience
 from mydocker.image.credentials import Credentials
-from mydocker.image.dialogue import server_of
+from mydocker.image.dialogue import check_is_registry, server_of
 from mydocker.image.transport import Transport
 from mydocker.reference import Reference
+
+_LOOKED_AT = 512  # bytes of what /v2/ has
 
 
 def verify(host: str, secret: Credentials, *, environ: Mapping[str, str]) -> None:
@@ -40,13 +42,15 @@ def _verify(transport: Transport, host: str, secret: Credentials) -> None:
     authorization = Authorization(transport, repository="", credentials=secret)
     with transport.get(base) as reply:
         status, challenge = reply.status, reply.headers.get("WWW-Authenticate", "")
+        body = reply.read(_LOOKED_AT)
     if status == 401 and authorization.answer(challenge, refused=None, base=base):
         with transport.get(base, authorization=authorization.header) as reply:
-            status = reply.status
+            status, body = reply.status, reply.read(_LOOKED_AT)
     if status in (401, 403):
         raise ImageError(f"registry {host} refuses this user name or password")
     if status != 200:
         raise RegistryError(f"registry {host}: HTTP status {status}")
+    check_is_registry(host, body)
 
 
 def store(host: str, secret: Credentials, *, environ: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from mydocker.image.config import parse_config
 from mydocker.image.limits import Limits
 from mydocker.image.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
 from mydocker.image.progress import Step, silence
-from mydocker.image.source import open_source
+from mydocker.image.source import named_errors, open_source
 from mydocker.image.store import Store, read, read_ref
 from mydocker.image.stored import ImageConfig, StoredImage
 from mydocker.image.verified import digest_of
@@ -58,7 +58,8 @@ def pull(
             raw, content_type = _top(origin, reference)
             image = _present(store, reference, digest_of(raw), platform)
             if image is None:
-                found = _manifest(origin, raw, content_type, reference, platform)
+                with named_errors(reference):
+                    found = _manifest(origin, raw, content_type, reference, platform)
                 image = _complete(found, origin, reference, platform, store, Limits.of(environ), progress)
             progress(Step(text=f"{reference.familiar}: {image.manifest}"))
             return image
@@ -123,7 +124,8 @@ def _complete(
 ) -> StoredImage:
     """Fetch what the store lacks of what was FOUND, and name it."""
     raw_config = blob.whole(origin, found.manifest.config, "config")
-    config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
+    with named_errors(reference):
+        config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
     wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
     _fetch(wanted, origin, store, limits, progress)
     store.put_blob(found.manifest.config.digest, raw_config)

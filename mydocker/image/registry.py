@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 from mydocker.errors import ImageError, ImageNotFoundError, RegistryError
 from mydocker.image import jsontext, registriesconf
 from mydocker.image.connection import Patience
-from mydocker.image.dialogue import Dialogue
+from mydocker.image.dialogue import Dialogue, check_is_registry
 from mydocker.image.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from mydocker.image.registriesconf import Endpoint
 from mydocker.image.transport import Reply
@@ -123,6 +123,7 @@ class _Source:
         missing = ImageNotFoundError(f"{what}: not found in registry {self._endpoint.host}")
         with self._dialogue.ask(f"manifests/{identifier}", {"Accept": _ACCEPT}, missing=missing) as reply:
             raw = reply.read_all(jsontext.LIMIT, f"{what}: manifest")
+            check_is_registry(self._endpoint.host, raw)
             _verify(raw, identifier, what)
             return raw, reply.headers.get("Content-Type")
 

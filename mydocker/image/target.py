@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from mydocker.errors import ImageError, RegistryError, StoreError
 from mydocker.image import registriesconf
 from mydocker.image.connection import Patience
-from mydocker.image.dialogue import Dialogue
+from mydocker.image.dialogue import Dialogue, check_is_registry
 from mydocker.image.manifest import Descriptor
 from mydocker.image.registriesconf import Endpoint
 from mydocker.image.transport import PassingError
@@ -100,7 +100,10 @@ class Target:
     def _put(self, path: str, media_type: str, body: _Body) -> None:
         headers = {"Content-Type": media_type}
         accepted = (200, 201, 202, 204)  # 201 by the specification, which not everybody has read
-        self._dialogue.ask(path, headers, missing=self._refused, accepted=accepted, method="PUT", body=body).close()
+        with self._dialogue.ask(
+            path, headers, missing=self._refused, accepted=accepted, method="PUT", body=body
+        ) as reply:
+            check_is_registry(self._endpoint.host, reply.read(_PIECE))
 
     def _persist(self, attempt: Callable[[], None]) -> None:
         for wait in self._patience.waits():

@@ -168,7 +168,7 @@ def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
 
 
 def _id(number: int) -> int:
-    """The NUMBER of a user or group. One that is negative, as base 256 and Go's pax records state macOS's nobody, is what
+    """The NUMBER of a user or group. One that is negative, as base 256 and Go's pax records have it, is what
     the kernel takes it for: of 32 bits. It changes no owner to -1 (chown(2)), which leaves the file to root."""
     if number == -1:
         return 0
