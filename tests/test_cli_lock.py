@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import stat
 
 import pytest
 from lab import busybox
@@ -48,6 +50,23 @@ def test_the_lock_file_holds_every_platform_in_a_stable_order(
     assert list(locked["images"]["docker.io/library/alpine:latest"]) == [f"linux/{busybox.ARCHITECTURE}"]
     assert mydocker("lock", "--lock-file", "-", "y.yaml", "x.yaml", cwd=tmp_path).stdout.decode() == text
     assert registry.blob_fetches(digest(_image("old").layers[-1])) == 0
+
+
+def test_a_device_for_a_lock_file_is_written_to_and_stays(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "x.yaml").write_text("image: alpine\n")
+    for name, minor in (("null", 3), ("full", 7)):
+        os.mknod(tmp_path / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        (tmp_path / f"to-{name}").symlink_to(name)
+    for name in ("null", "to-null"):
+        assert mydocker("lock", "--lock-file", name, "x.yaml", cwd=tmp_path).code == 0
+    for name in ("full", "to-full"):
+        done = mydocker("lock", "--lock-file", name, "x.yaml", cwd=tmp_path)
+        assert done.code == 2 and f"cannot write the lock file {name}: No space left".encode() in done.stderr, done
+    assert (tmp_path / "null").is_char_device() and (tmp_path / "full").is_char_device()
+    piped = mydocker("lock", "--lock-file", "/dev/stdout", "x.yaml", cwd=tmp_path)
+    assert (
+        piped.stdout == mydocker("lock", "--lock-file", "-", "x.yaml", cwd=tmp_path).stdout + b"/dev/stdout: 1 image\n"
+    )
 
 
 def test_frozen_runs_what_was_locked(

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import pty
+import stat
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -230,6 +231,21 @@ def test_a_broken_file_is_warned_of(
     _check_is_warned_of(here, image, closed, "not JSON", env=env)
     _check_is_an_error(here, image, closed, "not JSON", env=env)
     assert path.read_bytes() == b"{"
+
+
+@pytest.mark.root
+def test_a_device_is_no_place_for_a_login(here: Command, closed: Registry, tmp_path: pathlib.Path) -> None:
+    """It stays what it is: root's REGISTRY_AUTH_FILE=/dev/null must not cost the machine /dev/null."""
+    path = tmp_path / "null"
+    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    link = tmp_path / "link"
+    link.symlink_to("null")
+    for place in (path, link):
+        env = {"REGISTRY_AUTH_FILE": str(place)}
+        done = here("login", "-u", "me", "--password-stdin", closed.address, input=PASSWORD, env=env)
+        assert done.code == 125 and f"cannot write {place}: it is not a regular file" in done.stderr.decode(), done
+        assert here("logout", closed.address, env=env).code == 1
+        assert path.is_char_device() and link.is_symlink()
 
 
 def test_login_fills_an_empty_file(here: Command, closed: Registry) -> None:

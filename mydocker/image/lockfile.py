@@ -77,19 +77,31 @@ def text_of(lock: LockFile) -> str:
 
 
 def write(path: str, lock: LockFile) -> None:
-    """Replace the file at PATH in one step, or the one that a link there names. Raises UsageError if that cannot be."""
+    """Replace the file at PATH in one step, or the one that a link there names; write to a device or a FIFO. Raises
+    UsageError if that cannot be."""
     real = os.path.realpath(usable(path))
-    staged = os.path.join(os.path.dirname(real), f".{os.path.basename(real)}.{os.getpid()}")
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text_of(lock))
+        else:
+            _replace(real, text_of(lock))
+    except OSError as error:
+        raise UsageError(f"cannot write the lock file {path}: {error.strerror}") from None
+
+
+def _replace(path: str, text: str) -> None:
+    staged = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
     try:
         with open(staged, "w", encoding="utf-8") as file:
-            file.write(text_of(lock))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.rename(staged, real)
-    except OSError as error:
+        os.rename(staged, path)
+    except OSError:
         if os.path.exists(staged):
             os.unlink(staged)
-        raise UsageError(f"cannot write the lock file {path}: {error.strerror}") from None
+        raise
 
 
 def pinned(lock: LockFile, reference: Reference, platform: Platform, *, environ: Mapping[str, str]) -> Reference:

@@ -113,6 +113,8 @@ def _auths(document: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _replace(path: str, document: dict[str, Any]) -> None:
+    if os.path.exists(path) and not os.path.isfile(path):  # REGISTRY_AUTH_FILE=/dev/null is no place for a secret
+        raise StoreError(f"cannot write {path}: it is not a regular file")
     real = os.path.realpath(path)  # a link into a folder of such files stays one
     temporary = f"{real}.{os.getpid()}.new"
     try:

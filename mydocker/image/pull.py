@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 
@@ -13,7 +14,7 @@ from mydocker.image.limits import Limits
 from mydocker.image.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
 from mydocker.image.progress import Step, silence
 from mydocker.image.source import named_errors, open_source
-from mydocker.image.store import Store, read, read_ref
+from mydocker.image.store import Ref, Store, read, read_ref
 from mydocker.image.stored import ImageConfig, StoredImage
 from mydocker.image.verified import digest_of
 from mydocker.record import Record
@@ -109,8 +110,21 @@ def _present(store: Store, reference: Reference, digest: Digest, platform: Platf
     except (FileNotFoundError, UsageError, ValueError):  # damage, or `rmi` beside us
         return None
     for name in _names(reference, ()):
-        store.record_ref(name, platform, manifest=ref.manifest, config=ref.config, origin=reference)
+        try:
+            store.record_ref(name, platform, manifest=ref.manifest, config=ref.config, origin=reference)
+        except OSError as error:
+            if error.errno != errno.EROFS or not _means(store, name, platform, ref):
+                raise
     return image.replace(reference=reference)
+
+
+def _means(store: Store, name: Reference, platform: Platform, ref: Ref) -> bool:
+    """Whether NAME means what REF says already: a store that is read-only may have been filled for all."""
+    try:
+        found = read_ref(store.ref_path(name, platform))
+    except (FileNotFoundError, ValueError):
+        return False
+    return (found.manifest, found.config) == (ref.manifest, ref.config)
 
 
 def _complete(
