@@ -8,10 +8,10 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mydocker.image.progress import Step
-    from mydocker.image.shortname import Alias
-    from mydocker.image.store import Store
-    from mydocker.image.stored import StoredImage
+    from mydocker.image.model.progress import Step
+    from mydocker.image.model.stored import StoredImage
+    from mydocker.image.registry.short_names import Alias
+    from mydocker.image.store.store import Store
     from mydocker.reference import Platform, Reference
 
 
@@ -43,12 +43,12 @@ def resolve(
             f"image {reference.familiar} for {platform} is not in the store",
             hint="pulling is off (--pull never, --offline); --pull missing fetches it",
         )
-    from mydocker.image.progress import Step, silence
+    from mydocker.image.model.progress import NOTE, Step, silence
     from mydocker.image.pull import pull
 
     progress = progress or silence
     if alias:
-        progress(Step(text=str(alias)))
+        progress(Step(kind=NOTE, text=str(alias)))
     return pull(reference, platform=platform, store=store, environ=environ, progress=progress)
 
 
@@ -56,12 +56,12 @@ def _alias(reference: Reference, platform: Platform, store: Store, environ: Mapp
     """The alias of a short name that STORE does not have."""
     if not reference.short_name or store.find(reference, platform):
         return None
-    from mydocker.image import shortname
+    from mydocker.image.registry import short_names
 
-    return shortname.find(reference, environ=environ)
+    return short_names.find(reference, environ=environ)
 
 
 def _of_id(store: Store, reference: Reference) -> StoredImage | None:
-    from mydocker.image import catalog
+    from mydocker.image.store import catalog
 
     return catalog.of_id(store, reference)
