@@ -61,8 +61,7 @@ def pull(
             raw, content_type = _top(origin, reference)
             image = _present(store, reference, digest_of(raw), platform)
             if image is None:
-                with named_errors(reference):
-                    found = _manifest(origin, raw, content_type, reference, platform)
+                found = _manifest(origin, raw, content_type, reference, platform)
                 image = _complete(found, origin, reference, platform, store, Limits.of(environ), progress)
             progress(Step(kind=FINISHED, text=f"{name}: {image.manifest}", image=name, blob=image.manifest))
             return image
@@ -161,15 +160,16 @@ def _top(source: Source, reference: Reference) -> tuple[bytes, str | None]:
 
 
 def _manifest(source: Source, raw: bytes, content_type: str | None, reference: Reference, platform: Platform) -> _Found:
-    parsed = parse_manifest(raw, content_type=content_type)
-    digest = digest_of(raw)
-    if isinstance(parsed, Manifest):
-        return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
-    *others, last = _choices(parsed, platform, reference)
-    for chosen in others:
-        with suppress(ArtifactError):
-            return _inner(source, digest, chosen, reference)
-    return _inner(source, digest, last, reference)
+    with named_errors(reference):
+        parsed = parse_manifest(raw, content_type=content_type)
+        digest = digest_of(raw)
+        if isinstance(parsed, Manifest):
+            return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
+        *others, last = _choices(parsed, platform, reference)
+        for chosen in others:
+            with suppress(ArtifactError):
+                return _inner(source, digest, chosen, reference)
+        return _inner(source, digest, last, reference)
 
 
 def _inner(source: Source, index: Digest, chosen: Descriptor, reference: Reference) -> _Found:
