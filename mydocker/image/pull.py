@@ -168,8 +168,21 @@ def _manifest(source: Source, raw: bytes, content_type: str | None, reference: R
         *others, last = _choices(parsed, platform, reference)
         for chosen in others:
             with suppress(ArtifactError):
-                return _inner(source, digest, chosen, reference)
+                found = _inner(source, digest, chosen, reference)
+                if _is_for(platform, found.manifest, source):
+                    return found
         return _inner(source, digest, last, reference)
+
+
+def _is_for(platform: Platform, manifest: Manifest, source: Source) -> bool:
+    """Whether the config of MANIFEST, of which its index says no platform, says this one."""
+    has = parse_config(blob.whole(source, manifest.config, "config"))[0].platform
+    return _runs_on(has, platform)
+
+
+def _runs_on(has: Platform, platform: Platform) -> bool:
+    """Whether what a config says, if it does, is the system and the architecture of PLATFORM."""
+    return not has.architecture or (has.os or platform.os, has.architecture) == (platform.os, platform.architecture)
 
 
 def _inner(source: Source, index: Digest, chosen: Descriptor, reference: Reference) -> _Found:
@@ -196,8 +209,8 @@ def _checked(
         raise ImageError(
             f"image {reference.familiar}: its config has {len(diff_ids)} diff IDs for {len(manifest.layers)} layers"
         )
-    has, wants = config.platform, platform
-    if has.architecture and (has.os or wants.os, has.architecture) != (wants.os, wants.architecture):
+    has = config.platform
+    if not _runs_on(has, platform):
         raise ImageNotFoundError(
             f"image {reference.familiar}: no image for platform {platform}", hint=f"it exists for {str(has)!r:.100}"
         )

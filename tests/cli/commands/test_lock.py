@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import stat
+from dataclasses import replace
 
 import pytest
 from lab import busybox
@@ -87,6 +88,25 @@ def test_frozen_runs_what_was_locked(
     (tmp_path / "x.smoke.yaml").write_text(SPEC.format(moving) + "expect: {stdout: new}\n")
     done = mydocker("test", "--frozen", "--offline", "x.smoke.yaml", cwd=tmp_path)
     assert b"again:    mydocker test --frozen --offline x.smoke.yaml:1\n" in done.stdout
+
+
+@pytest.mark.parametrize("order", [(OTHER, OURS), (OURS, OTHER), (OTHER, OTHER, OURS), (OTHER, OURS, OURS)])
+def test_an_index_without_platforms_means_the_same_to_run_and_lock(
+    mydocker: Command, registry: Registry, moving: str, tmp_path: pathlib.Path, order: tuple[str, ...]
+) -> None:
+    """What they are for is in their configs."""
+    images = [_image(f"{number}", architecture=each) for number, each in enumerate(order)]
+    listed = index(images)
+    entries = [{**each, "platform": None} for each in json.loads(listed.manifest)["manifests"]]
+    bare = replace(listed, manifest=json.dumps({**json.loads(listed.manifest), "manifests": entries}).encode())
+    registry.push(bare, f"library/{moving}")
+    (tmp_path / "x.yaml").write_text(SPEC.format(moving))
+    assert mydocker("lock", "x.yaml", cwd=tmp_path).code == 0
+    first = str(order.index(OURS)).encode()
+    assert mydocker("up", "x.yaml", cwd=tmp_path).stdout == first
+    assert mydocker("up", "--frozen", "x.yaml", cwd=tmp_path).stdout == first
+    gone = mydocker("pull", "--platform", "s390x", moving)
+    assert gone.code == 1 and b"no image for platform linux/s390x" in gone.stderr
 
 
 def test_check_tells_what_the_lock_file_lacks(
