@@ -22,8 +22,8 @@ def rmi_command(argv: list[str]) -> int:
     known = catalog.Known(store)
     gone: dict[str, Entry] = {}
     for name in options.images:
-        for image in catalog.find(store, name, platform=platform, known=known):
-            gone |= {entry.path: entry for entry in catalog.entries_of(image, name)}
+        for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known):
+            gone |= {entry.path: entry for entry in catalog.entries_of(image, name, environ=os.environ)}
     for entry in catalog.untag(store, [*gone.values()]):
         print(f"removed {entry.reference.familiar} ({entry.platform})")
     return 0
