@@ -1,6 +1,6 @@
 """The pytest plugin: `*.smoke.yaml` files are collected as tests, and tests get the fixture `container`.
 
-pytest loads this in every project of an environment that has mydocker, so it imports nothing of ours before it is
+pytest loads this in every project of an environment that has mydocker, so it imports nothing of mydocker before it is
 needed. `-p no:mydocker` turns it off.
 """
 
@@ -91,7 +91,7 @@ class SmokeItem(pytest.Item):
             raise NotPassed(result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> str:
-        """What `mydocker test` would say below the name; a traceback only for a defect of ours."""
+        """What `mydocker test` would say below the name; a traceback only for a defect of mydocker's."""
         from mydocker.testing.report.text import lines_of
 
         error = excinfo.value

@@ -11,7 +11,7 @@
     }
 
 JSON with sorted names and a line for each digest, so that a change of one is a change of one line; written by
-`mydocker lock`, kept beside the code. Names with a digest say all themselves and are not in it, nor are files.
+`mydocker lock`, kept alongside the code. Names with a digest say all themselves and are not in it, nor are files.
 """
 
 from __future__ import annotations

@@ -320,7 +320,7 @@ def connect(hub: Hub, tmp_path: pathlib.Path) -> Iterator[Open]:
 
     def connect(**options: Any) -> Target:
         environ = hubclient.environ_of(hub, tmp_path, **options)
-        opened.append(Target(Reference.parse("team/app"), environ=environ, patience=IMPATIENT))
+        opened.append(Target(Reference.parse("team/app"), environ=environ, timeouts=IMPATIENT))
         return opened[-1]
 
     yield connect

@@ -15,7 +15,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import StoreError, UsageError
 from mydocker.image.files.write import DirectoryOutput, TarOutput, save
 from mydocker.image.store import catalog, remove_tree
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
 from mydocker.paths import usable
 from mydocker.reference import Platform
@@ -63,7 +63,7 @@ def _for_a_terminal() -> UsageError:
     return UsageError("an archive is nothing for a terminal", hint="name a file with -o, or redirect the output")
 
 
-def _write(store: Store, images: list[Image], path: str | None) -> list[str]:
+def _write(store: Store, images: list[NamedImage], path: str | None) -> list[str]:
     if path is None or path == "-":
         return save(store, images, TarOutput(sys.stdout.buffer))
     try:
@@ -78,7 +78,7 @@ def _write(store: Store, images: list[Image], path: str | None) -> list[str]:
         raise _refused(path, error) from None
 
 
-def _write_directory(store: Store, images: list[Image], path: str) -> list[str]:
+def _write_directory(store: Store, images: list[NamedImage], path: str) -> list[str]:
     try:
         with _unfinished(os.path.realpath(path)) as unfinished:  # rename(2): it replaces one that is empty
             return save(store, images, DirectoryOutput(unfinished))
@@ -99,7 +99,7 @@ def _mode_of_file(path: str) -> int | None:
     return stat.S_IMODE(mode) if stat.S_ISREG(mode) else None
 
 
-def _replace(store: Store, images: list[Image], path: str, *, mode: int) -> list[str]:
+def _replace(store: Store, images: list[NamedImage], path: str, *, mode: int) -> list[str]:
     """Write the file PATH. One that was there keeps its MODE."""
     with _unfinished(path) as unfinished, open(unfinished, "xb") as output:
         if mode:

@@ -45,7 +45,7 @@ def test_a_web_page_is_no_registry(page: bytes, connect: Open, tmp_path: pathlib
         assert words == "answered with a web page, so it is no registry" and "login page" in hint
         with pytest.raises(RegistryError, match="web page"):
             verify(hub.address, Credentials(username="me", password="pw"), environ={"HOME": str(tmp_path)})
-        target = Target(Reference.parse(f"{hub.address}/a"), environ={"HOME": str(tmp_path)}, patience=IMPATIENT)
+        target = Target(Reference.parse(f"{hub.address}/a"), environ={"HOME": str(tmp_path)}, timeouts=IMPATIENT)
         with target, pytest.raises(RegistryError, match="web page"):
             target.put_manifest(b"{}", lab.MANIFEST, "v1")
 

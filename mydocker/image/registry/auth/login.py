@@ -19,7 +19,7 @@ from mydocker.image.registry import registries_conf
 from mydocker.image.registry.auth import credential_helper, credentials
 from mydocker.image.registry.auth.credentials import Credentials
 from mydocker.image.registry.auth.token import Authorization, DeniedError
-from mydocker.image.registry.http.timeouts import Patience
+from mydocker.image.registry.http.timeouts import Timeouts
 from mydocker.image.registry.http.transport import Transport
 from mydocker.image.registry.session import check_is_registry, server_of
 from mydocker.reference import Reference
@@ -28,9 +28,10 @@ _LOOKED_AT = 512  # bytes of what /v2/ has
 
 
 def verify(host: str, secret: Credentials, *, environ: Mapping[str, str]) -> None:
-    """Ask the registry HOST whether it takes SECRET. ImageError if it refuses, RegistryError if it cannot be asked."""
+    """Ask the registry HOST whether it takes SECRET. ImageError if it refuses, RegistryError if it cannot be
+    reached."""
     endpoint = registries_conf.endpoints(Reference(registry=host, repository="login", tag=None), environ=environ)[-1]
-    transport = Transport(server_of(host), insecure=endpoint.insecure, environ=environ, patience=Patience())
+    transport = Transport(server_of(host), insecure=endpoint.insecure, environ=environ, timeouts=Timeouts())
     try:
         _verify(transport, host, secret)
     except DeniedError:
