@@ -21,7 +21,7 @@ import os
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image.jsontext import loads, mapping, string
-from mydocker.paths import usable
+from mydocker.paths import replaceable, usable
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -78,9 +78,10 @@ def text_of(lock: LockFile) -> str:
 
 def write(path: str, lock: LockFile) -> None:
     """Replace the file at PATH in one step, or the one that a link there names. Raises UsageError if that cannot be."""
-    real = os.path.realpath(usable(path))
-    staged = os.path.join(os.path.dirname(real), f".{os.path.basename(real)}.{os.getpid()}")
+    staged = ""
     try:
+        real = replaceable(path)
+        staged = os.path.join(os.path.dirname(real), f".{os.path.basename(real)}.{os.getpid()}")
         with open(staged, "w", encoding="utf-8") as file:
             file.write(text_of(lock))
             file.flush()
