@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 
 import mydocker.runtime.outcome
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from mydocker.image.progress import Step
     from mydocker.image.stored import ImageConfig
     from mydocker.runtime.janitor import Janitor
+    from mydocker.runtime.plan import LaunchPlan
     from mydocker.smoke.health import Health
     from mydocker.spec.container import ContainerSpec
 
@@ -187,7 +189,7 @@ def _run(
         if hearing >= 0:
             _offer(spec, view, environ, finding, hearing)
 
-    with Window(use) as window:
+    with Window(use, prepare=_reserve if hearing >= 0 else None) as window:
         if watched:
             from mydocker.smoke.watcher import Watcher  # HTTP is slow to import
 
@@ -235,6 +237,14 @@ def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding:
         _tell(finding, {"not_kept": error.message})
     except OSError as error:
         _tell(finding, {"not_kept": refused_by_host(error).message})
+
+
+def _reserve(plan: LaunchPlan) -> None:
+    """Occupy room for keeping what the container writes. Where there is none, it runs, and that is said if it fails."""
+    from mydocker.runtime.kept import reserve
+
+    with suppress(OSError):
+        reserve(plan)
 
 
 def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> dict[str, Any]:
