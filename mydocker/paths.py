@@ -8,7 +8,6 @@ Base Directory Specification has relative ones ignored.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 
 from mydocker.errors import HostError, UsageError
@@ -56,15 +55,6 @@ def _inherited(name: str, path: str) -> int:
             if os.get_inheritable(int(name)):
                 return int(name)
     raise UsageError(f"cannot write {path}: no such descriptor is open")
-
-
-def replaceable(path: str) -> str:
-    """What a new file takes the place of: PATH, or where the link there leads. Raises OSError if that is no regular
-    file: /dev/null must stay what it is."""
-    real = os.path.realpath(usable(path))
-    if os.path.lexists(real) and not os.path.isfile(real):
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return real
 
 
 def absolute(path: str) -> str:
