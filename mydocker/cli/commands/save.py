@@ -17,7 +17,7 @@ from mydocker.image.files.write import DirectoryOutput, TarOutput, save
 from mydocker.image.store import catalog, remove_tree
 from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
-from mydocker.paths import usable
+from mydocker.paths import stream, usable
 from mydocker.reference import Platform
 
 
@@ -67,10 +67,13 @@ def _write(store: Store, images: list[NamedImage], path: str | None) -> list[str
     if path is None or path == "-":
         return save(store, images, TarOutput(sys.stdout.buffer))
     try:
-        mode = _mode_of_file(path)
+        descriptor = stream(path)
+        mode = None if descriptor is not None else _mode_of_file(path)
         if mode is not None:
             return _replace(store, images, os.path.realpath(path), mode=mode)
-        with open(path, "wb") as output:  # a device or a FIFO is written to, and stays what it is
+        target = path if descriptor is None else descriptor
+        # a device or a FIFO is written to, and stays what it is
+        with open(target, "wb", closefd=descriptor is None) as output:
             if output.isatty():
                 raise _for_a_terminal()
             return save(store, images, TarOutput(output))

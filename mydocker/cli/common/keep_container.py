@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.messages import say
-from mydocker.errors import HostError
+from mydocker.errors import HostError, hint_for
 from mydocker.image.store.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect import kept_container
@@ -32,5 +32,11 @@ def run_and_keep(plan: LaunchPlan, *, title: str) -> Outcome:
         if lost:
             raise HostError(f"not all is kept: {lost}")
 
-    with Window(keep) as window:
+    def reserve(plan: LaunchPlan) -> None:
+        try:
+            kept_container.reserve(plan)
+        except OSError as error:
+            raise HostError(f"nothing can be kept: {error.strerror}", hint=hint_for(error)) from None
+
+    with Window(keep, prepare=reserve) as window:
         return run(plan, window=window)

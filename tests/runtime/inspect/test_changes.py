@@ -10,7 +10,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 
 import pytest
 from lab.command import Command, Result, granted
@@ -267,6 +268,55 @@ def test_a_container_that_filled_the_disk_is_kept(
         assert _diff(small, "--rootfs", str(tree), "sh", "-c", script).startswith((b"C /srv\n", b""))
         [kept] = os.listdir(store / "kept")
         assert (store / "kept" / kept / "0" / "srv" / "full").stat().st_size > 10 << 20
+        assert os.listdir(store / "containers") == []
+
+
+@contextmanager
+def _memory_store(directory: pathlib.Path, owner: int) -> Iterator[pathlib.Path]:
+    """A store in memory, where directories and links take no room, so that removing them makes none."""
+    place = directory / "memory"
+    place.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=8m,mode=755,uid={owner}", "tmpfs", place], check=True)
+    try:
+        yield place / "store"
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+FILL = "dd if=/dev/zero of=/srv/full bs=4k 2>/dev/null; echo x > /srv/more 2>/dev/null; exit 3"
+
+
+@root
+@pytest.mark.parametrize("way", ["run", "test"])
+@pytest.mark.parametrize("who", ["root", "user"])
+def test_there_is_room_for_what_is_written_about_it(
+    alpine: Command, second_user: Command, user: pwd.struct_passwd, who: str, way: str
+) -> None:
+    asking, owner = (alpine, 0) if who == "root" else (second_user, user.pw_uid)
+    spec = f"name: filler\nimage: alpine\ncommand: [sh, -c, '{FILL}']\n"
+    words = {"run": ("run", "--keep", "alpine", "sh", "-c", FILL), "test": ("test", "--on-failure", "keep", "-")}
+    with _memory_store(asking.directory, owner) as store:
+        small = replace(asking, environment={**asking.environment, "MYDOCKER_ROOT": str(store)}, store=store)
+        assert small("pull", "alpine").code == 0
+        done = small(*words[way], input=spec.encode())
+        [kept] = re.findall(r"mydocker diff ([0-9a-f]{12})\n", (done.stdout + done.stderr).decode())
+        assert done.code == {"run": 3, "test": 1}[way]
+        assert b"A /srv/full\n" in small("diff", kept).stdout
+        assert os.listdir(store / "containers") == []
+
+
+@root
+def test_without_room_for_that_nothing_runs(alpine: Command, tmp_path: pathlib.Path) -> None:
+    with _memory_store(tmp_path, 0) as store:
+        full = replace(alpine, environment={**alpine.environment, "MYDOCKER_ROOT": str(store)}, store=store)
+        assert full("pull", "alpine").code == 0
+        with suppress(OSError), (store / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(4096)):
+                pass
+        done = full("run", "--keep", "alpine", "echo", "ran")
+        assert done.stdout == b""
+        assert done.stderr.startswith(b"mydocker: nothing can be kept: No space left on device\nhint: the disk is full")
+        assert full("run", "alpine", "echo", "ran").stdout == b"ran\n"
         assert os.listdir(store / "containers") == []
 
 
