@@ -10,7 +10,7 @@ from mydocker.cli.run import progress, working_directory
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.spec.argv import parse_run
-from mydocker.spec.dockerline import docker_line
+from mydocker.spec.dockerline import docker_lines
 from mydocker.spec.load import load_files
 
 if TYPE_CHECKING:
@@ -39,11 +39,8 @@ def explain_command(argv: list[str]) -> int:
     if shell:
         _print_script(specs, lend_program=by_line)
         return 0
-    for spec in specs:
-        line, notes = docker_line(spec)
+    for line in docker_lines(specs):
         print(line)
-        for note in notes:
-            print(f"# {note}")
     return 0
 
 
