@@ -101,7 +101,8 @@ def test_what_is_printed_of_a_service_does_not_name_all_others() -> None:
 
 @pytest.mark.parametrize(("size", "written"), [(2, 4), (MOST_NAMES, MOST_NAMES**2), (MOST_NAMES + 1, MOST_NAMES + 1)])
 def test_many_names_are_explained_once(size: int, written: int) -> None:
-    Path("many.yaml").write_text(_services(lambda number: "extra_hosts: ['s0:1.2.3.4']" if number else "tty: false")(size))
+    services = _services(lambda number: "extra_hosts: ['s0:1.2.3.4']" if number else "tty: false")
+    Path("many.yaml").write_text(services(size))
     lines = "\n".join(docker_lines(load_files(["many.yaml"], environ={})))
     own = size - 1
     assert lines.count(":127.0.0.1") + own * (size <= MOST_NAMES) == written

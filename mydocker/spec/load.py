@@ -16,7 +16,7 @@ from mydocker.spec.expectwords import EXPECT
 from mydocker.spec.extend import find_base, merge, open_beside, placed, read_include
 from mydocker.spec.fields import FIELDS
 from mydocker.spec.flow import combinations
-from mydocker.spec.later import COMPOSE_KEYS, IMAGE_MAKERS, LATER_KEYS, nearest
+from mydocker.spec.later import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, LATER_KEYS, nearest
 from mydocker.spec.node import Mapping, Node, Problem, Scalar, is_null
 from mydocker.spec.reading import Reading, unknown_key
 from mydocker.spec.shape import SHAPES
@@ -238,7 +238,8 @@ def _refuse_key(key: Scalar, reading: Reading, values: dict[str, Any]) -> None:
     if key.text in LATER_KEYS:
         if key.text in IMAGE_MAKERS:
             values.setdefault("image", None)
-        reading.refuse(key, f"{key.text} is not supported yet")
+        instead = INSTEAD_OF_KEYS.get(key.text)
+        reading.refuse(key, f"{key.text} is not supported yet" + (f": {instead}" if instead else ""))
         return
     if key.text in COMPOSE_KEYS:
         reading.refuse(key, f"{key.text} is a key of Compose files: there, a container is an entry of services")
