@@ -14,7 +14,7 @@ from mydocker.spec import words
 from mydocker.spec.node import text_at
 from mydocker.spec.port import elsewhere, parse_port
 from mydocker.spec.quadletcontext import Context, boolean, resolve, resolve_words
-from mydocker.spec.quadletunits import last
+from mydocker.spec.quadletunits import drop_ins, last
 from mydocker.spec.unitfile import Setting, parse_unit
 from mydocker.spec.values import data_at
 
@@ -111,6 +111,8 @@ def _volumes(settings: list[Setting], context: Context) -> Iterator[Entry]:
 def _unit_beside(setting: Setting, name: str, context: Context) -> tuple[list[Setting], list[Problem]]:
     """The settings of the unit NAME, in the same directory."""
     path = os.path.join(os.path.dirname(context.unit.path), name)
+    for directory in drop_ins(path):
+        context.reading.refuse(setting.value, f"{directory}: drop-ins are not supported yet")
     try:
         with open(path, "rb") as file:
             return parse_unit(file.read(1 << 20))
