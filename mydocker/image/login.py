@@ -105,7 +105,7 @@ def left(host: str, *, environ: Mapping[str, str]) -> list[str]:
 
 
 def missing_helpers(host: str, *, environ: Mapping[str, str]) -> list[str]:
-    """Helpers that may have a login for HOST and that `forget` could not ask, since their programs are not installed."""
+    """Helpers that may have a login for HOST, which `forget` could not ask, since their programs are not installed."""
     named = [credentials.helper_of(credentials.read(path), path, host)[0] for path in credentials.paths(environ)]
     return [f"docker-credential-{name}" for name in named if name and not credhelper.is_installed(name, environ)]
 
