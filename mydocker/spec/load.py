@@ -212,7 +212,7 @@ def _complete(document: Mapping, reading: Reading, chain: tuple[Node, ...] = ())
     extension = values.pop("extends")
     base = find_base(extension, reading, (*chain, document)) if extension else None
     if base is None:
-        return {"image": None, **values}  # it is not to be called missing as well
+        return values if "rootfs" in values else {"image": None, **values}  # not to be called missing as well
     theirs = _complete(base[0], base[1], (*chain, document))
     other = base[2]
     return merge(theirs if other is reading.source else placed(theirs, other.shown), values)
