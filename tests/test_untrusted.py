@@ -19,15 +19,16 @@ import yaml
 from lab.command import Command
 
 from mydocker.cli import table
-from mydocker.errors import printable
+from mydocker.errors import inert, printable
 from mydocker.json_text import dump
 from mydocker.runtime.outcome import Outcome
 from mydocker.smoke.case import Case, Failure, Finding, Result, Span
 from mydocker.smoke.data import as_data
+from mydocker.smoke.limited import limited
 from mydocker.smoke.report import WHOLE
 from mydocker.smoke.textreport import lines_of
 from mydocker.spec.container import ContainerSpec
-from mydocker.untrusted import clean
+from mydocker.untrusted import clean, markup
 
 # what a line of a container's, a name or a message may be
 COMMANDS = [
@@ -232,3 +233,11 @@ def test_a_recorded_spec_on_a_job_s_log(alpine: Command, tmp_path: pathlib.Path)
     normal = [alpine("config", "-", input=text).stdout for text in (shown.stdout, (tmp_path / "x.yaml").read_bytes())]
     assert normal[0] == normal[1] != b""
     assert alpine("test", "-", input=shown.stdout).code == 0
+
+
+@pytest.mark.parametrize("letters", ["\n", " ", "\n ", "\t", ":", "::", "\n:", "#", "##", "##a", "##[", " ::a"])
+def test_long_runs_are_treated_in_time_that_grows_with_them(letters: str) -> None:
+    """A container can print millions of line ends, and nothing else."""
+    with limited(10):
+        assert len(markup(letters * (1 << 20))) >= len(letters) << 20
+        assert len(inert(letters * (1 << 20))) >= len(letters) << 20

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them
-_STRUCTURE = re.compile(rb"""^[{,\s]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?[12]\.0\.0""", re.MULTILINE)
+_STRUCTURE = re.compile(rb"""^[{, \t\r]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?[12]\.0\.0""", re.MULTILINE)
 
 _VARIABLE = re.compile(r"\$\$|\$\{?([A-Za-z_][A-Za-z0-9_]*)")  # as interpolate.py finds them, $$ being none
 
