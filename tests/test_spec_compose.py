@@ -185,6 +185,11 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
     [
         ("services:\n  web: {image: a, build: .}", [f"2:19: build is not supported yet: {BUILD}"]),
         ("services:\n  web: {image: a, networks: [front]}", [f"2:19: networks is not supported yet: {NETWORKS}"]),
+        ("services:\n  a: {image: a, container_name: x}\n  b: {image: a, container_name: x}\n"
+         "  c: {image: a, container_name: }\n  d: {image: a, container_name: }\n  e: {image: a, container_name: d}\n"
+         "  f: {image: a, container_name: 'x'}",
+         ["3:33: container_name 'x' is also that of service 'a'",
+          "7:33: container_name 'x' is also that of service 'a'"]),
         ("services:\n  web: {image: a, links: [db], volumes_from: [db]}",
          ["2:19: links is not supported yet: leave it out; services know each other by name, and depends_on says "
           "which starts first",
