@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 
 from lab import hub as lab
 from lab.hub import Hub
-from mydocker.image.connection import Patience
-from mydocker.image.manifest import Descriptor
-from mydocker.image.registry import Registry
+from mydocker.image.model.manifest import Descriptor
+from mydocker.image.registry.client import Registry
+from mydocker.image.registry.http.timeouts import Patience
 from mydocker.reference import Digest, Reference
 
 DATA = bytes(range(256)) * 4000
@@ -43,10 +43,11 @@ def opener(hub: Hub, directory: pathlib.Path) -> Iterator[Open]:
             mirrors: tuple[str, ...] = (),
             location: str | None = None,
             config: object = None,
+            warn: Callable[[str], None] = lambda words: None,
             **environ: str,
         ) -> Registry:
             found = environ_of(hub, directory, mirrors=mirrors, location=location, config=config)
-            opened = Registry(Reference.parse(name), environ={**found, **environ}, patience=IMPATIENT)
+            opened = Registry(Reference.parse(name), environ={**found, **environ}, patience=IMPATIENT, warn=warn)
             return stack.enter_context(opened)
 
         yield open_registry
