@@ -47,7 +47,8 @@ class ResultFile:
         outcome: Outcome | None = None,
         error: MydockerError | None = None,
     ) -> None:
-        """Write down one container: how far it came, and either its OUTCOME or the ERROR. Raises HostError."""
+        """Write down one container: how far it came, and its OUTCOME or the ERROR; both, if what it wrote could not be
+        kept. Raises HostError."""
         line = dump(_line(spec, plan, outcome, error)) + "\n"
         self.text += line
         try:
@@ -89,7 +90,7 @@ def _line(
     spec: ContainerSpec | None, plan: LaunchPlan | None, outcome: Outcome | None, error: MydockerError | None
 ) -> dict[str, Any]:
     """Times are in seconds, sizes in bytes; what is not known is null. `status` is what mydocker exits with."""
-    status = outcome.status if outcome else error.exit_code if error else USAGE_FAILURE
+    status = error.exit_code if error else outcome.status if outcome else USAGE_FAILURE
     return {
         "name": spec.name if spec else None,
         "origin": spec.origin if spec else None,

@@ -325,12 +325,33 @@ def test_what_there_is_no_room_for_is_said(mydocker: Command, tmp_path: pathlib.
     """What was in memory has to be copied: as much as there is room for is kept, and it is no success."""
     with _small_store(tmp_path, 24) as store:
         small = Command(mydocker.program, {**mydocker.environment, "MYDOCKER_ROOT": str(store)}, tmp_path, store=store)
-        script = "echo x > /opt/x; dd if=/dev/zero of=/usr/full bs=1M count=40 2>/dev/null"
-        done = small("run", "--keep", "--rootfs", "/", "sh", "-c", script)
+        script = "echo x > /opt/x; dd if=/dev/zero of=/usr/full bs=1M count=40 2>/dev/null; exit 4"
+        done = small("run", "--result", str(tmp_path / "out"), "--keep", "--rootfs", "/", "sh", "-c", script)
         assert done.code == 125
-        assert b"mydocker: not all is kept: what it wrote to /usr: No space left on device\n" in done.stderr
+        lost = "not all is kept: what it wrote to /usr: No space left on device (the container itself ended with 4)"
+        assert f"mydocker: {lost}\n".encode() in done.stderr
+        result = json.loads((tmp_path / "out").read_text())
+        assert (result["phase"], result["status"], result["exit_code"], result["error"]) == ("run", 125, 4, lost)
         [kept] = re.findall(rb"kept: mydocker diff ([0-9a-f]{12})\n", done.stderr)
         assert small("diff", kept.decode()).stdout == b"C /opt\nA /opt/x\nC /usr\nA /usr/full\n"
+
+
+@root
+@pytest.mark.parametrize(("end", "status"), [("exit 5", 5), ("kill -9 $$", 137), ("sleep 60", 124)])
+def test_what_cannot_be_kept_at_all_does_not_hide_how_the_container_ended(
+    mydocker: Command, tree: pathlib.Path, tmp_path: pathlib.Path, end: str, status: int
+) -> None:
+    """Something takes the directory away while the container runs."""
+    store = tmp_path / "store"
+    script = f"rm -rf /st/kept; echo x > /st/kept; {end}"
+    options = ("--keep", "--init", "--timeout", "1s", "--result", str(tmp_path / "out"), "-v", f"{store}:/st")
+    store.mkdir()
+    small = Command(mydocker.program, {**mydocker.environment, "MYDOCKER_ROOT": str(store)}, tmp_path, store=store)
+    done = small("run", *options, "--rootfs", str(tree), "sh", "-c", script)
+    assert done.code == 125
+    assert f"(the container itself ended with {status})\n".encode() in done.stderr
+    result = json.loads((tmp_path / "out").read_text())
+    assert (result["phase"], result["status"], result["timed_out"]) == ("run", 125, status == 124)
 
 
 @root

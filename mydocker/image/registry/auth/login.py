@@ -111,6 +111,12 @@ def left(host: str, *, environ: Mapping[str, str]) -> list[str]:
     return [f"{name}, in {path}" for path, name in found if name.startswith(f"{host}/")]
 
 
+def missing_helpers(host: str, *, environ: Mapping[str, str]) -> list[str]:
+    """Helpers that may have a login for HOST, which `forget` could not ask, since their programs are not installed."""
+    named = [credentials.helper_of(credentials.read(path), path, host)[0] for path in credentials.paths(environ)]
+    return [f"docker-credential-{name}" for name in named if name and not credential_helper.is_installed(name, environ)]
+
+
 def _auths(document: dict[str, Any], path: str) -> dict[str, Any]:
     return json_input.mapping(document.get("auths"), f"{path}: auths")
 
