@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         Image,
         Outcome,
     )
-    from mydocker.spec.container import ContainerSpec
+    from mydocker.specs.model.container import ContainerSpec
 
 __all__ = [
     "ArgumentTypeError",

@@ -30,12 +30,13 @@ from mydocker.arguments import (
 )
 from mydocker.errors import HostError, MydockerError, SpecError, UnknownArgumentError, UsageError
 from mydocker.results import BatchResult, BytesOutcome, CaseFailure, CaseResult, Image, Outcome
-from mydocker.smoke.alone import run_alone
-from mydocker.smoke.case import Finding, Result
-from mydocker.spec.container import ContainerSpec
-from mydocker.spec.duration import parse_duration
-from mydocker.spec.load import load_files, load_values
-from mydocker.spec.profiles import active_profiles
+from mydocker.services.case import Result
+from mydocker.specs.load.load import load_files, load_values
+from mydocker.specs.load.profiles import active_profiles
+from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.values.duration import parse_duration
+from mydocker.testing.batch.run_one import run_alone
+from mydocker.verdict.finding import Finding
 
 Path = str | os.PathLike[str]
 Word = str | os.PathLike[str]
@@ -283,7 +284,7 @@ def pull(name: str, *, platform: str | None = None) -> Image:
     """Fetch what NAME means now from its registry, and of that only what the store lacks. PLATFORM is as in
     "linux/arm64", by default this machine's. Raises UsageError or ImageError."""
     from mydocker.reference import Platform, Reference
-    from mydocker.smoke.pulling import pull_image
+    from mydocker.testing.batch.pull import pull_image
 
     of_type("name", name, str)
     of_type("platform", platform, str, type(None))
@@ -308,11 +309,11 @@ def test(
     KEYWORD is -k, the other options are those of the command line. Raises SpecError with all that is wrong in the
     files, UsageError for a path that leads to nothing, and with `check` BatchError if not all pass.
     """
-    from mydocker.smoke.batch import Limits
-    from mydocker.smoke.collect import collect
-    from mydocker.smoke.data import counts
-    from mydocker.smoke.select import by_name, by_tags
-    from mydocker.smoke.together import examine
+    from mydocker.testing.batch.batch import Limits
+    from mydocker.testing.batch.run_batch import examine
+    from mydocker.testing.cases.collect import collect
+    from mydocker.testing.cases.select import by_name, by_tags
+    from mydocker.testing.report.as_json import counts
 
     for name, value in {"image": image, "keyword": keyword, "tags": tags}.items():
         of_type(name, value, str, type(None))
@@ -359,7 +360,7 @@ def _spec(
 
 
 def _case_result(result: Result) -> CaseResult:
-    from mydocker.smoke.textreport import lines_of
+    from mydocker.testing.report.text import lines_of
     from mydocker.untrusted import clean
 
     return CaseResult(

@@ -87,11 +87,11 @@ def granted(path: str, user: int) -> Iterator[tuple[int, int]]:
 
 def can_use_ranges() -> bool:
     """Whether newuidmap and newgidmap are there and may gain the privileges that they need."""
-    from mydocker import tools
+    from mydocker import programs
 
     try:
         for program in PROGRAMS:
-            tools.find(program)
+            programs.find(program)
     except HostError:
         return False
     return not kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS)
@@ -99,11 +99,11 @@ def can_use_ranges() -> bool:
 
 def assign(process: int, ids: IdMap) -> None:
     """Give IDS to the user namespace of PROCESS, a child of ours. HostError if the host's programs refuse."""
-    from mydocker import tools
+    from mydocker import programs
 
     maps = ((PROGRAMS[0], ids.users), (PROGRAMS[1], ids.groups))
     try:
-        tools.run_together([(program, str(process), *_numbers(extents)) for program, extents in maps])
+        programs.run_together([(program, str(process), *_numbers(extents)) for program, extents in maps])
     except HostError as error:
         hint = "the ranges of this user in /etc/subuid and /etc/subgid must be free to use; mydocker doctor tells more"
         raise HostError(error.message, hint=error.hint or hint) from None

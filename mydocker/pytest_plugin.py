@@ -19,9 +19,9 @@ import mydocker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mydocker.smoke.case import Case, Result
+    from mydocker.services.case import Case, Result
 
-SUFFIXES = (".smoke.yaml", ".smoke.yml")  # those of smoke/collect.py, which other projects need not import
+SUFFIXES = (".smoke.yaml", ".smoke.yml")  # those of testing/cases/collect.py, which other projects need not import
 _OWN_MARKS = frozenset(("filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"))
 
 
@@ -41,8 +41,8 @@ class SmokeFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         from mydocker.errors import printable
-        from mydocker.smoke.collect import collect
-        from mydocker.spec.profiles import active_profiles
+        from mydocker.specs.load.profiles import active_profiles
+        from mydocker.testing.cases.collect import collect
 
         shown = os.path.relpath(self.path, self.config.invocation_params.dir)
         try:
@@ -57,7 +57,7 @@ class SmokeFile(pytest.File):
 
     def result_of(self, case: Case) -> Result:
         """The verdict on CASE: of a batch of its own, or, if cases need each other, of one with all that are chosen."""
-        from mydocker.smoke.together import examine
+        from mydocker.testing.batch.run_batch import examine
 
         if case.key not in self.results:
             chosen = [item.case for item in self.session.items if isinstance(item, SmokeItem) and item.parent is self]
@@ -79,7 +79,7 @@ class SmokeItem(pytest.Item):
                 self.add_marker(tag)
 
     def runtest(self) -> None:
-        from mydocker.smoke.case import PASSED, SKIPPED
+        from mydocker.verdict.finding import PASSED, SKIPPED
 
         if self.case.spec.skip:
             pytest.skip(self.case.spec.skip)
@@ -92,7 +92,7 @@ class SmokeItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> str:
         """What `mydocker test` would say below the name; a traceback only for a defect of ours."""
-        from mydocker.smoke.textreport import lines_of
+        from mydocker.testing.report.text import lines_of
 
         error = excinfo.value
         if isinstance(error, NotPassed):

@@ -21,6 +21,7 @@ from typing import Any, assert_type
 
 import pytest
 from lab.command import Command
+from lab.places import ROOT
 from lab.processes import sleeping
 from lab.registry import Registry
 
@@ -594,7 +595,7 @@ def test_an_interrupt_ends_the_container(alpine: Command, tmp_path: pathlib.Path
 
 @root
 def test_the_example() -> None:
-    program = pathlib.Path(__file__).parent.parent / "examples" / "from_python.py"
+    program = ROOT / "examples" / "from_python.py"
     done = subprocess.run([sys.executable, program], capture_output=True, text=True)
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout.splitlines() == [

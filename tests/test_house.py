@@ -12,40 +12,59 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import HealthCheck, settings
 from lab.command import Command
+from lab.places import ROOT
 
 import mydocker
 
-ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "mydocker"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# what each room may import; rooms point down only, and image and spec do not know each other
-BASE = {"", "errors", "idmap", "json_text", "kernel", "number", "paths", "record", "reference", "tools", "untrusted"}
+# what each room may import; rooms point down only, and image and specs do not know each other
+BASE = {
+    "",
+    "errors",
+    "idmap",
+    "json_output",
+    "kernel",
+    "number",
+    "paths",
+    "programs",
+    "record",
+    "reference",
+    "untrusted",
+}
+RUNTIME = BASE | {"image", "specs", "runtime"}
+SERVICES = RUNTIME | {"verdict", "services"}
 ARROWS = {
     "image": BASE | {"image"},
-    "spec": BASE | {"spec"},
-    "runtime": BASE | {"image", "spec", "runtime"},
-    "smoke": BASE | {"image", "spec", "runtime", "smoke"},
-    "cli": BASE | {"image", "spec", "runtime", "smoke", "cli"},
-    "api": BASE | {"image", "spec", "runtime", "smoke", "arguments", "results"},
+    "specs": BASE | {"specs"},
+    "runtime": RUNTIME,
+    "verdict": BASE | {"specs", "runtime", "verdict"},
+    "services": SERVICES,
+    "testing": SERVICES | {"testing"},
+    "cli": SERVICES | {"testing", "cli"},
+    "api": SERVICES | {"testing", "arguments", "results"},
     "results": BASE | {"runtime"},
-    "pytest_plugin": BASE | {"smoke", "spec"},
+    "pytest_plugin": SERVICES | {"testing"},
     "__main__": {"cli"},
     "__init__": set(),
 }
-# what of our own a run of a present image imports
+# what mydocker imports of itself to run an image that is present
 WARM = """
-mydocker mydocker.cli mydocker.cli.output mydocker.cli.run mydocker.errors mydocker.image mydocker.image.config
-mydocker.image.jsontext mydocker.image.resolve mydocker.image.store mydocker.image.stored mydocker.image.tree
-mydocker.kernel mydocker.kernel.clib mydocker.record mydocker.reference mydocker.runtime mydocker.runtime.accounts
-mydocker.runtime.executable mydocker.runtime.host mydocker.runtime.inside
-mydocker.runtime.janitor mydocker.runtime.launch mydocker.runtime.mounts mydocker.runtime.operations
-mydocker.runtime.outcome mydocker.runtime.plan mydocker.runtime.privileges mydocker.runtime.process
-mydocker.runtime.relay mydocker.runtime.rootfs mydocker.runtime.run
-mydocker.runtime.rundir mydocker.runtime.seccomp mydocker.runtime.signals mydocker.runtime.streams
-mydocker.runtime.supervise mydocker.spec
-mydocker.spec.argv mydocker.spec.assemble mydocker.spec.capability mydocker.spec.container mydocker.spec.fields
-mydocker.spec.words
+mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common mydocker.cli.common.messages
+mydocker.errors mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input
+mydocker.image.model.stored mydocker.image.resolve mydocker.image.store mydocker.image.store.remove_tree
+mydocker.image.store.store mydocker.kernel mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.signals
+mydocker.record mydocker.reference mydocker.runtime mydocker.runtime.launch mydocker.runtime.launch.child
+mydocker.runtime.launch.cleanup_process mydocker.runtime.launch.outcome mydocker.runtime.launch.parent
+mydocker.runtime.launch.privileges mydocker.runtime.launch.run mydocker.runtime.launch.run_directory
+mydocker.runtime.launch.supervise mydocker.runtime.plan mydocker.runtime.plan.executable mydocker.runtime.plan.host
+mydocker.runtime.plan.operations mydocker.runtime.plan.plan mydocker.runtime.plan.root
+mydocker.runtime.plan.standard_mounts mydocker.runtime.plan.users mydocker.runtime.seccomp
+mydocker.runtime.seccomp.filter mydocker.runtime.streams mydocker.runtime.streams.pipes mydocker.runtime.streams.relay
+mydocker.specs mydocker.specs.model mydocker.specs.model.container mydocker.specs.table mydocker.specs.table.argv
+mydocker.specs.table.assemble mydocker.specs.table.fields mydocker.specs.values mydocker.specs.values.capability
+mydocker.specs.values.parsers
 """
 
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
@@ -63,8 +82,9 @@ TOP_LEVEL = {
 
 # what looks at digits itself: bytes, names, what is on the warm path or has a grammar of its own
 OWN_NUMBERS = """
-number.py idmap.py reference.py image/auth.py image/registry.py image/tarheader.py smoke/batch.py smoke/case.py
-smoke/gjson.py smoke/semver.py spec/flow.py spec/matcher.py spec/seccomp.py
+idmap.py image/registry/auth/token.py image/registry/client.py image/tar/header.py number.py reference.py
+services/case.py specs/expect/matcher.py specs/load/flow.py specs/security/seccomp.py testing/batch/batch.py
+verdict/gjson.py verdict/semver.py
 """
 
 # what a warm start never imports; each of these costs a quarter of a millisecond or more, or brings in one that does
@@ -99,7 +119,7 @@ def _imports(module: pathlib.Path) -> set[str]:
 
 
 def _room(name: str) -> str:
-    """`runtime` of `mydocker.runtime.plan.Plan`; the empty string of `mydocker` itself and its version."""
+    """`runtime` of `mydocker.runtime.plan.plan.Plan`; the empty string of `mydocker` itself and its version."""
     parts = name.split(".")[1:]
     return parts[0] if parts and parts[0] != "__version__" else ""
 
@@ -140,6 +160,31 @@ def test_a_file_is_short_and_says_what_it_is(module: pathlib.Path) -> None:
     text = module.read_text()
     assert len(text.splitlines()) <= (1000 if module.name == "fields.py" else 500)  # one table is one thing to read
     assert ast.get_docstring(ast.parse(text)), "no docstring"
+
+
+FOLDERS = sorted({path.parent for root in (PACKAGE, ROOT / "tests") for path in root.rglob("*.py")})
+MANY = ("cli/commands", "lab")  # one file a command; one file a real part that tests run against
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_folder_is_seen_at_a_glance(folder: pathlib.Path) -> None:
+    files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= 15 or str(folder).endswith(MANY), files
+
+
+def test_modules_are_imported_by_name() -> None:
+    """An import by a string is one that no reader and no test of arrows sees; here are those whose name is data."""
+    data = {
+        "__init__.py",  # what `import mydocker` offers, when it is first asked for
+        "cli/__init__.py",  # a command, by the word on the command line
+        "services/workers/interpreter.py",  # what a new interpreter is to do, by whoever starts it
+    }
+    found = {
+        str(module.relative_to(PACKAGE))
+        for module in MODULES
+        if re.search(r"__import__|import_module|importlib", module.read_text())
+    }
+    assert found == data
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -219,11 +264,19 @@ def test_the_page_on_isolation_has_every_process_that_is_forked() -> None:
         for module in MODULES
         if re.search(r"os\.fork\(\)|kernel\.clone\(|posix_spawn\(", module.read_text())
     }
-    in_containers = {"before.py", "beside.py", "httpask.py", "launch.py", "reaper.py", "window.py"}
-    elsewhere = {"janitor.py", "probes.py"}  # they stay in the host's namespaces, or in empty ones of their own
-    assert {name for name in forks if name.startswith("runtime/")} == {
-        f"runtime/{name}" for name in in_containers | elsewhere
+    in_containers = {
+        "inspect/container_view.py",
+        "inspect/exec.py",
+        "inspect/http.py",
+        "launch/init.py",
+        "launch/parent.py",
+        "launch/pre_start.py",
     }
+    elsewhere = {  # they stay in the host's namespaces, or in empty ones of their own
+        "doctor/probes.py",
+        "launch/cleanup_process.py",
+    }
+    assert {name.removeprefix("runtime/") for name in forks if name.startswith("runtime/")} == in_containers | elsewhere
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

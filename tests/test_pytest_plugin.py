@@ -14,7 +14,7 @@ import pytest
 from lab.command import Command
 
 from mydocker import pytest_plugin
-from mydocker.smoke.collect import SUFFIXES
+from mydocker.testing.cases.collect import SUFFIXES
 
 root = pytest.mark.root
 

@@ -14,13 +14,13 @@ from lab import busybox
 from lab.command import Command, command
 from lab.markdown import Block, blocks, spans
 from lab.oci import Program, layer
+from lab.places import ROOT
 from lab.registry import Registry
 
 from mydocker.cli import OTHERS, RUNNING
 
 pytestmark = pytest.mark.root
 
-ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 COMMANDS = (*RUNNING, *OTHERS)

@@ -18,16 +18,17 @@ import tap.parser
 import yaml
 from lab.command import Command
 
-from mydocker.cli import table
+from mydocker.cli.common import table
 from mydocker.errors import printable
-from mydocker.json_text import dump
-from mydocker.runtime.outcome import Outcome
-from mydocker.smoke.case import Case, Failure, Finding, Result, Span
-from mydocker.smoke.data import as_data
-from mydocker.smoke.report import WHOLE
-from mydocker.smoke.textreport import lines_of
-from mydocker.spec.container import ContainerSpec
+from mydocker.json_output import dump
+from mydocker.runtime.launch.outcome import Outcome
+from mydocker.services.case import Case, Result, Span
+from mydocker.specs.model.container import ContainerSpec
+from mydocker.testing.report.as_json import as_data
+from mydocker.testing.report.formats import WHOLE
+from mydocker.testing.report.text import lines_of
 from mydocker.untrusted import clean
+from mydocker.verdict.finding import Failure, Finding
 
 # what a line of a container's, a name or a message may be
 COMMANDS = [

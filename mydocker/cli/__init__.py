@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from mydocker.cli.output import complain
+from mydocker.cli.common.messages import complain
 from mydocker.errors import USAGE_FAILURE, ImageNotFoundError, MydockerError, UsageError, refused_by_host
 from mydocker.record import TYPE_CHECKING
 
@@ -88,14 +88,14 @@ def _dispatch(words: list[str]) -> int:
         command: Callable[[list[str]], int] = getattr(_module(name), f"{name}_command")
         return command(rest)
     if name in ("--help", "help", "--version", "version"):
-        from mydocker.cli.help import help_command
+        from mydocker.cli.commands.help import help_command
 
         return help_command(name)
     raise UsageError(f"{name!r} is not a mydocker command", hint=HINT)
 
 
 def _module(name: str) -> object:
-    return __import__(f"mydocker.cli.{name}", fromlist=["cli"])  # importlib costs a millisecond
+    return __import__(f"mydocker.cli.commands.{name}", fromlist=["cli"])  # importlib costs a millisecond
 
 
 def _status(command: str, error: MydockerError) -> int:

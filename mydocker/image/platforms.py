@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mydocker.errors import ImageError, UsageError
-from mydocker.image import blob
-from mydocker.image.blob import Source
-from mydocker.image.config import parse_config
-from mydocker.image.manifest import ArtifactError, Descriptor, Index, Manifest, choose, parse_manifest
-from mydocker.image.verified import digest_of
+from mydocker.image.layer import blob
+from mydocker.image.layer.blob import Source
+from mydocker.image.model.config import parse_config
+from mydocker.image.model.digest import digest_of
+from mydocker.image.model.manifest import ArtifactError, Descriptor, Index, Manifest, choose, parse_manifest
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform, Reference
 

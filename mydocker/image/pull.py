@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 
 from mydocker.errors import ImageError, ImageNotFoundError, RegistryError, StoreError, UsageError
-from mydocker.image import blob, incoming, layers, lock
-from mydocker.image.blob import Source
-from mydocker.image.config import parse_config
-from mydocker.image.limits import Limits
-from mydocker.image.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
-from mydocker.image.progress import Step, silence
-from mydocker.image.source import open_source
-from mydocker.image.store import Store, read, read_ref
-from mydocker.image.stored import ImageConfig, StoredImage
-from mydocker.image.verified import digest_of
+from mydocker.image.layer import blob, download
+from mydocker.image.layer.blob import Source
+from mydocker.image.model.config import parse_config
+from mydocker.image.model.digest import digest_of
+from mydocker.image.model.limits import Limits
+from mydocker.image.model.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
+from mydocker.image.model.progress import FINISHED, NOTE, STARTED, WARNING, Step, silence
+from mydocker.image.model.stored import ImageConfig, StoredImage
+from mydocker.image.open_source import open_source
+from mydocker.image.store import flock, staging
+from mydocker.image.store.store import Store, read, read_ref
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -49,18 +50,19 @@ def pull(
     """
     try:
         store.prepare()
-        incoming.sweep(store)
+        staging.sweep(store)
         opened = nullcontext(source) if source else open_source(reference, environ=environ, warn=_warner(progress))
-        with lock.shared(store.layers), opened as origin:
-            progress(Step(text=f"{'loading' if source else 'pulling'} {reference.familiar}"))
+        with flock.shared(store.layers), opened as origin:
+            name = reference.familiar
+            progress(Step(kind=STARTED, text=f"{'loading' if source else 'pulling'} {name}", image=name))
             if store.ids and store.ids.is_single:
-                progress(Step(text=ONE_OWNER))
+                progress(Step(kind=NOTE, text=ONE_OWNER))
             raw, content_type = _top(origin, reference)
             image = _present(store, reference, digest_of(raw), platform)
             if image is None:
                 found = _manifest(origin, raw, content_type, reference, platform)
                 image = _complete(found, origin, reference, platform, store, Limits.of(environ), progress)
-            progress(Step(text=f"{reference.familiar}: {image.manifest}"))
+            progress(Step(kind=FINISHED, text=f"{name}: {image.manifest}", image=name, blob=image.manifest))
             return image
     except RegistryError as error:  # which names its registry alone: of a short name, that is not what was typed
         if reference.location:
@@ -75,7 +77,7 @@ def pull(
 
 
 def _warner(progress: Callable[[Step], None]) -> Callable[[str], None]:
-    return lambda words: progress(Step(text=f"warning: {words}", warning=True))
+    return lambda words: progress(Step(kind=WARNING, text=f"warning: {words}"))
 
 
 def _fetch(
@@ -86,15 +88,15 @@ def _fetch(
     progress: Callable[[Step], None],
 ) -> None:
     """Put the layers WANTED into STORE; once more if what an earlier pull had begun turns out to be wrong."""
-    resumed = incoming.has_parts(store)
+    resumed = staging.has_parts(store)
     try:
-        layers.fetch(wanted, source=source, store=store, limits=limits, progress=progress)
+        download.fetch(wanted, source=source, store=store, limits=limits, progress=progress)
     except (RegistryError, StoreError):
         raise
     except ImageError:
         if not resumed:
             raise
-        layers.fetch(wanted, source=source, store=store, limits=limits, progress=progress)
+        download.fetch(wanted, source=source, store=store, limits=limits, progress=progress)
 
 
 def _present(store: Store, reference: Reference, digest: Digest, platform: Platform) -> StoredImage | None:

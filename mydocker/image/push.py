@@ -16,10 +16,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
 from mydocker.errors import ImageError, StoreError, UsageError
-from mydocker.image import blob, catalog, jsontext, lock, manifest, pack, rebuilt
-from mydocker.image.blob import Source
-from mydocker.image.catalog import Image
-from mydocker.image.manifest import (
+from mydocker.image.layer import blob
+from mydocker.image.layer.blob import Source
+from mydocker.image.model import json_input, manifest
+from mydocker.image.model.digest import Verified, digest_of
+from mydocker.image.model.manifest import (
     INDEX_TYPES,
     MANIFEST_TYPES,
     Descriptor,
@@ -29,10 +30,13 @@ from mydocker.image.manifest import (
     members,
     parse_manifest,
 )
-from mydocker.image.progress import Step, megabytes
-from mydocker.image.store import Store, read
-from mydocker.image.target import Chunks, Target
-from mydocker.image.verified import Verified, digest_of
+from mydocker.image.model.progress import COMPLETE, FINISHED, MOVING, NOTE, STARTED, Step, megabytes
+from mydocker.image.rebuild import export
+from mydocker.image.registry.upload import Chunks, Target
+from mydocker.image.store import catalog, flock
+from mydocker.image.store.catalog import Image
+from mydocker.image.store.store import Store, read
+from mydocker.image.tar import compress
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -70,7 +74,7 @@ def push_stored(
     store: Store, images: Sequence[Image], name: Reference, *, environ: Mapping[str, str], progress: Tell
 ) -> Pushed:
     """Let NAME, which has a tag, mean IMAGES of STORE, an index if there are several. RegistryError, ImageError."""
-    with Target(name, environ=environ) as target, lock.shared(store.layers):
+    with Target(name, environ=environ) as target, flock.shared(store.layers):
         sender = _Sender(target, name, progress)
         written = [_stored(sender, store, image) for image in images]
         return sender.name_it(written[0] if len(written) == 1 else _index(sender, images, written))
@@ -97,7 +101,7 @@ class _Sender:
         self.target, self.progress = target, progress
         self._name, self._sent = name, 0
         self._there: set[Digest] = set()
-        progress(Step(text=f"pushing {name.familiar}"))
+        progress(Step(kind=STARTED, text=f"pushing {name.familiar}", image=name.familiar))
 
     def is_there(self, descriptor: Descriptor, others: Sequence[Reference] = ()) -> bool:
         """Whether the registry has the blob in this repository, by now also from one of OTHERS."""
@@ -116,7 +120,7 @@ class _Sender:
         if self.is_there(descriptor, others):
             return
         name, size = _shown(descriptor), descriptor.size
-        step = Step(text=name, blob=descriptor.digest, size=size, ended=False)
+        step = Step(kind=MOVING, text=name, blob=descriptor.digest, size=size)
         self.target.send(descriptor, chunks, lambda done: self.progress(step.replace(done=done)))
         self._sent += size
         self._done(descriptor, f"{megabytes(size)} sent")
@@ -125,13 +129,15 @@ class _Sender:
         """Let the name mean WRITTEN."""
         assert self._name.tag
         self.target.put_manifest(written.raw, written.media_type, self._name.tag)
-        self.progress(Step(text=f"{self._name.familiar}: {written.digest}"))
+        name = self._name.familiar
+        self.progress(Step(kind=FINISHED, text=f"{name}: {written.digest}", image=name, blob=written.digest))
         return Pushed(name=self._name, digest=written.digest, exact=written.exact, sent=self._sent)
 
     def _done(self, descriptor: Descriptor, how: str) -> None:
         self._there.add(descriptor.digest)
         size = descriptor.size
-        self.progress(Step(text=f"{_shown(descriptor)}: {how}", blob=descriptor.digest, done=size, size=size))
+        text = f"{_shown(descriptor)}: {how}"
+        self.progress(Step(kind=COMPLETE, text=text, blob=descriptor.digest, done=size, size=size))
 
 
 def _copied(sender: _Sender, source: Source, raw: bytes, media_type: str | None, *, depth: int = 0) -> _Written:
@@ -170,15 +176,14 @@ def _stored(sender: _Sender, store: Store, image: Image) -> _Written:
         layers.append(sent)
         diff_ids.append(now)
     same = diff_ids == list(found.diff_ids)
-    config = found.config if same else rebuilt.with_diff_ids(found.config, [str(diff_id) for diff_id in diff_ids])
+    config = found.config if same else export.with_diff_ids(found.config, [str(diff_id) for diff_id in diff_ids])
     described = found.manifest.config.replace(digest=digest_of(config), size=len(config))
     sender.send(described, lambda: iter([config]), others)
     raw = read(store.blob_path(image.ref.manifest))
     if tuple(layers) == found.manifest.layers and config is found.config:
         return _Written(raw=raw, media_type=found.manifest.media_type)
-    sender.progress(
-        Step(text=f"{image.entries[0].reference.familiar}: layers are compressed anew: it was {digest_of(raw)}")
-    )
+    text = f"{image.entries[0].reference.familiar}: layers are compressed anew: it was {digest_of(raw)}"
+    sender.progress(Step(kind=NOTE, text=text))
     return _Written(raw=_rewritten(raw, described, layers), media_type=found.manifest.media_type, exact=False)
 
 
@@ -197,7 +202,7 @@ def _layer(
     """Send the layer DIFF_ID, which once was the blob WAS: what it is now, and its diff ID."""
     if sender.is_there(was, others):
         return was, diff_id
-    layer = rebuilt.layer(store, diff_id)
+    layer = export.layer(store, diff_id)
     if compression(was) == "none":
         plain = was.replace(digest=layer.digest, size=layer.size)
         sender.send(plain, layer.chunks)
@@ -216,7 +221,7 @@ def _compressed(chunks: Iterator[bytes], place: str) -> Iterator[tuple[BinaryIO,
         where = place if os.access(place, os.W_OK) else tempfile.gettempdir()
         try:
             file = stack.enter_context(tempfile.TemporaryFile(dir=where))
-            for piece in pack.gzip(chunks):
+            for piece in compress.gzip(chunks):
                 found.update(piece)
                 file.write(piece)
             file.flush()
@@ -233,7 +238,7 @@ def _from_start(file: BinaryIO) -> Iterator[bytes]:
 
 def _rewritten(raw: bytes, config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
     """The manifest RAW, annotations and all, with other blobs."""
-    document = jsontext.mapping(jsontext.loads(raw, "manifest"), "manifest")
+    document = json_input.mapping(json_input.loads(raw, "manifest"), "manifest")
     were = [document["config"], *document["layers"]]
     now = [{**was, **members(each)} for was, each in zip(were, (config, *layers), strict=True)]
     return json.dumps({**document, "config": now[0], "layers": now[1:]}).encode()

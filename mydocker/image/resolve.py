@@ -8,9 +8,9 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mydocker.image.progress import Step
-    from mydocker.image.store import Store
-    from mydocker.image.stored import StoredImage
+    from mydocker.image.model.progress import Step
+    from mydocker.image.model.stored import StoredImage
+    from mydocker.image.store.store import Store
     from mydocker.reference import Platform, Reference
 
 
@@ -37,13 +37,13 @@ def resolve(
             f"image {reference.familiar} for {platform} is not in the store",
             hint="pulling is off (--pull never, --offline); --pull missing fetches it",
         )
-    from mydocker.image.progress import silence
+    from mydocker.image.model.progress import silence
     from mydocker.image.pull import pull
 
     return pull(reference, platform=platform, store=store, environ=environ, progress=progress or silence)
 
 
 def _of_id(store: Store, reference: Reference) -> StoredImage | None:
-    from mydocker.image import catalog
+    from mydocker.image.store import catalog
 
     return catalog.of_id(store, reference)

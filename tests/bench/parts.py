@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from lab import oci
 from lab.recorder import Nowhere
 
-from mydocker.image import blob
-from mydocker.image.extraction import Extraction
-from mydocker.image.inflate import inflate
-from mydocker.image.manifest import Descriptor
-from mydocker.image.registry import Registry
-from mydocker.image.skeleton import Writer
-from mydocker.image.tarstream import Scan
+from mydocker.image.layer import blob
+from mydocker.image.layer.extract import Extraction
+from mydocker.image.layer.scan import Scan
+from mydocker.image.model.manifest import Descriptor
+from mydocker.image.registry.client import Registry
+from mydocker.image.tar.inflate import inflate
+from mydocker.image.tar.tarsplit import Writer
 from mydocker.kernel.disk import syncfs
 from mydocker.reference import Digest, Reference
 

@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 
 from lab import hub as lab
 from lab.hub import Hub
-from mydocker.image.connection import Patience
-from mydocker.image.manifest import Descriptor
-from mydocker.image.registry import Registry
+from mydocker.image.model.manifest import Descriptor
+from mydocker.image.registry.client import Registry
+from mydocker.image.registry.http.timeouts import Patience
 from mydocker.reference import Digest, Reference
 
 DATA = bytes(range(256)) * 4000

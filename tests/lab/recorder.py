@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mydocker.image.skeleton import Piece
-from mydocker.image.tarheader import BLOCK, Entry
+from mydocker.image.tar.header import BLOCK, Entry
+from mydocker.image.tar.tarsplit import Piece
 
 
 class Nowhere:

@@ -1,0 +1,56 @@
+"""`mydocker diff [ID]`: what a container changed that was kept."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.common.table import add_format, show, show_json
+from mydocker.errors import StoreError, printable
+from mydocker.image.store.store import Store
+from mydocker.runtime.inspect import kept_container
+from mydocker.runtime.inspect.kept_container import Kept
+
+HEADINGS = ("ID", "NAME", "SPEC", "KEPT", "CHANGES")
+
+
+def diff_command(argv: list[str]) -> int:
+    """Print the changes of the container that ARGV names, a line each as `docker diff` does; or list those kept; 0.
+
+    1 if there is none.
+    """
+    parser = Parser(
+        "diff", description="Print what a kept container changed: of 'run --keep' or 'test --on-failure keep'."
+    )
+    parser.add_argument("id", nargs="?", metavar="ID", help="the beginning of its id; without one, list all")
+    add_format(parser)
+    options = parser.parse_args(argv)
+    root = Store.open(os.environ).root
+    if options.id is None:
+        _list(kept_container.listed(root), as_json=options.format == "json")
+        return 0
+    found = kept_container.find(root, options.id)
+    if found.problem:
+        raise StoreError(found.problem, hint=f"what it wrote is in {found.path}")
+    changes = found.changes
+    if options.format == "json":
+        show_json([{"kind": kind, "path": path} for kind, path in changes])
+    for kind, path in changes if options.format == "table" else ():
+        print(f"{kind} {printable(path)}")
+    return 0
+
+
+def _list(found: list[Kept], *, as_json: bool) -> None:
+    if as_json:
+        show_json([{**each.as_dict(), "changes": None if each.problem else len(each.changes)} for each in found])
+        return
+    rows = [
+        (each.id, each.title, each.origin, _when(each.created), "-" if each.problem else str(len(each.changes)))
+        for each in found
+    ]
+    show(HEADINGS, rows)
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

@@ -1,0 +1,36 @@
+"""`mydocker doctor`: what can containers do on this host?"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.common.table import add_format, show_json
+from mydocker.errors import printable
+from mydocker.image.store.store import Store
+from mydocker.runtime.doctor.checks import Finding, can_run, examine
+
+NEGATIVE = 1
+
+
+def doctor_command(argv: list[str]) -> int:
+    """Print what was found; 0 if a container can run, else 1."""
+    parser = Parser("doctor", description="Try what containers need of this host, and say what would help.")
+    add_format(parser)
+    options = parser.parse_args(argv)
+    findings = examine(Store.open(os.environ))
+    ready = can_run(findings)
+    if options.format == "json":
+        show_json({"can_run": ready, "findings": [_plain(finding) for finding in findings]})
+        return 0 if ready else NEGATIVE
+    for finding in findings:
+        print(f"{finding.state:9}{finding.name:17}{printable(finding.detail)}")
+        if finding.hint:
+            print(f"{'':26}-> {printable(finding.hint)}")
+    print("containers can run here" if ready else "containers cannot run here")
+    return 0 if ready else NEGATIVE
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    return finding.as_dict()

@@ -1,0 +1,57 @@
+"""`mydocker explain [--shell] FILE...|run ...`: each container as the equal `docker run` line, or as a shell script."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.commands.run import progress, working_directory
+from mydocker.cli.common.messages import say
+from mydocker.cli.common.parser import Parser
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.load.load import load_files
+from mydocker.specs.render.docker_run import docker_line
+from mydocker.specs.table.argv import parse_run
+
+if TYPE_CHECKING:
+    from mydocker.specs.model.container import ContainerSpec
+
+
+def explain_command(argv: list[str]) -> int:
+    """Print a line for each container that ARGV describes, and comments on what Docker cannot say; 0.
+
+    With --shell, the script that does by hand what would be done for it; the image is pulled if it must be.
+    """
+    shell = argv[:1] == ["--shell"]
+    words = argv[1:] if shell else argv
+    by_line = words[:1] == ["run"] and "--help" not in words[1:2]
+    if by_line:
+        specs = [parse_run(words[1:], environ=os.environ, cwd=working_directory()).spec]
+    else:
+        parser = Parser("explain", description="Print the equal `docker run` line of spec files, or of `run ...`.")
+        parser.add_argument(
+            "--shell", action="store_true", help="print the shell script that does by hand what would be done"
+        )
+        parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input; or: run ...")
+        given = parser.parse_args(argv)
+        shell = given.shell
+        specs = load_files(given.files, environ=os.environ, warn=say)
+    if shell:
+        _print_script(specs, lend_program=by_line)
+        return 0
+    for spec in specs:
+        line, notes = docker_line(spec)
+        print(line)
+        for note in notes:
+            print(f"# {note}")
+    return 0
+
+
+def _print_script(specs: list[ContainerSpec], *, lend_program: bool) -> None:
+    from mydocker.runtime.explain.script import shell_script
+    from mydocker.runtime.launch.run import prepare
+
+    if len(specs) != 1:
+        raise UsageError(f"--shell explains one container, and these are {len(specs)}")
+    plan = prepare(specs[0], environ=os.environ, progress=progress(), lend_program=lend_program)
+    print(shell_script(plan), end="")

@@ -1,0 +1,65 @@
+"""`mydocker load -i FILE`: all images of an archive, or of a layout directory, into the store."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.common.progress import plain
+from mydocker.errors import ImageNotFoundError, UsageError
+from mydocker.image.files.layouts import Layout
+from mydocker.image.model.digest import digest_of
+from mydocker.image.model.progress import silence
+from mydocker.image.open_source import guess
+from mydocker.image.platforms import digests_of
+from mydocker.image.pull import pull
+from mydocker.image.store.store import Store
+from mydocker.paths import absolute
+from mydocker.reference import Digest, Platform, Reference
+
+
+def load_command(argv: list[str]) -> int:
+    """Take over every image of the archive that ARGV names, or stdin has; print their names; 0."""
+    parser = Parser("load", description="Read images from what docker save, podman save, skopeo or umoci have written.")
+    parser.add_argument("-i", "--input", metavar="FILE", default="-", help="an archive or a directory (default: stdin)")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="of several (default: this machine's)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing unless something fails")
+    options = parser.parse_args(argv)
+    if options.input == "-" and sys.stdin.isatty():
+        raise UsageError("an archive does not come from a terminal", hint="name a file with -i, or redirect the input")
+    platform = Platform.parse(options.platform) if options.platform else None
+    store = Store.open(os.environ)
+    progress = silence if options.quiet else plain
+    with guess(options.input) as layout:
+        names = list(dict.fromkeys(layout.names()))
+        if not names:
+            raise ImageNotFoundError(f"{options.input}: has no images")
+        for name in names:
+            source = layout.select(name)
+            reference = _reference(name, options.input)
+            if name.startswith("@") and len(names) > 1:
+                reference = reference.replace(tag=None, digest=_digest(source))
+            meant = platform or _own_platform(source, reference)
+            pull(reference, platform=meant, store=store, environ=os.environ, progress=progress, source=source)
+            print(f"loaded {reference.familiar}")
+    return 0
+
+
+def _reference(name: str, path: str) -> Reference:
+    """What NAME, as the archive has it, is called here. A mere tag, or nothing, goes with the file's own name."""
+    if "/" in name or ":" in name:
+        return Reference.parse(f"docker://{name}")
+    found = Reference.parse(f"dir:{'image' if path == '-' else absolute(path)}").replace(location=None)
+    return found if name.startswith("@") else found.replace(tag=name)
+
+
+def _digest(source: Layout) -> Digest:
+    """Of several images without a name none can have the file's, so each is known by this alone."""
+    return digest_of(source.manifest("")[0])
+
+
+def _own_platform(source: Layout, reference: Reference) -> Platform:
+    """This machine's, unless what is loaded is for another one alone."""
+    found = digests_of(reference, source)
+    return Platform.parse(next(iter(found))) if len(found) == 1 else Platform.host()

@@ -1,0 +1,24 @@
+"""`mydocker logout [REGISTRY]`: forget what `login` has kept."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli import NEGATIVE
+from mydocker.cli.commands.login import registry
+from mydocker.cli.common.messages import say
+from mydocker.cli.common.parser import Parser
+from mydocker.image.registry.auth import login
+from mydocker.reference import DOCKER_HUB
+
+
+def logout_command(argv: list[str]) -> int:
+    """0; 1 if there was nothing to forget."""
+    parser = Parser("logout", description="Forget the user name and the password for a registry.")
+    parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
+    host = registry(parser.parse_args(argv).registry)
+    known = login.forget(host, environ=os.environ)
+    say(f"logged out of {host}" if known else f"not logged in to {host}")
+    for entry in login.left(host, environ=os.environ):
+        say(f"still logged in to {entry}")
+    return 0 if known else NEGATIVE

@@ -1,0 +1,39 @@
+"""`mydocker prune`: give back the space of what nobody needs."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.common.messages import say
+from mydocker.cli.common.parser import Parser
+from mydocker.image.maintain.prune import Busy, prune
+from mydocker.image.model.progress import megabytes
+from mydocker.image.store.store import Store
+from mydocker.runtime.inspect import kept_container
+from mydocker.runtime.launch import run_directory
+
+
+def prune_command(argv: list[str]) -> int:
+    """Remove layers and blobs of no image, what killed runs and pulls left, and what tests have kept; say what; 0."""
+    text = "Remove layers that no image has, what killed runs and pulls have left, and what failed tests have kept."
+    parser = Parser("prune", description=text)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    options = parser.parse_args(argv)
+    store = Store.open(os.environ)
+    if not options.dry_run and os.path.isdir(store.containers):
+        run_directory.sweep(store.containers)
+    freed = 0
+    for path in kept_container.all_paths(store.root):
+        size = kept_container.size_of(path)
+        print(f"kept container {os.path.basename(path).lstrip('.')}: {megabytes(size)}")
+        freed += size
+        if not options.dry_run:
+            kept_container.remove(path)
+    try:
+        for removal in prune(store, dry_run=options.dry_run):
+            print(f"{removal.what}: {megabytes(removal.size)}" if removal.size else removal.what)
+            freed += removal.size
+    except Busy:
+        say("a pull is under way: layers and blobs were left alone")
+    print(f"{'would free' if options.dry_run else 'freed'} {megabytes(freed)}")
+    return 0

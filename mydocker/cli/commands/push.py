@@ -1,0 +1,91 @@
+"""`mydocker push IMAGE...`: send images of the store, or of an archive, to a registry."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.common.progress import add_progress, shown
+from mydocker.cli.common.table import show_json
+from mydocker.errors import UsageError
+from mydocker.image.files.layouts import Layout
+from mydocker.image.open_source import open_location
+from mydocker.image.push import Pushed, Tell, push_files, push_stored
+from mydocker.image.store import catalog
+from mydocker.image.store.catalog import Image
+from mydocker.image.store.store import Store
+from mydocker.reference import Platform, Reference
+
+
+def push_command(argv: list[str]) -> int:
+    """Send what ARGV names to the registries that the names say, or to another name; 0."""
+    parser = Parser("push", description="Send images to their registries, and of each only what is not there yet.")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="a name in the store, or oci-archive:FILE and the like"
+    )
+    parser.add_argument("--to", metavar="NAME", help="the name in the registry, if it is another one")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="only this one (default: all that are here)")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json: print names and digests")
+    add_progress(parser)
+    options = parser.parse_args(argv)
+    if options.to and len(options.images) > 1:
+        raise UsageError("--to is for one image", hint="push them one by one")
+    platform = Platform.parse(options.platform) if options.platform else None
+    with shown(options) as progress:
+        pushed = [_push(text, options, platform, progress) for text in options.images]
+    if options.format == "json":
+        show_json([_row(each) for each in pushed])
+    return 0
+
+
+def _push(text: str, options: argparse.Namespace, platform: Platform | None, progress: Tell) -> Pushed:
+    location = None if _is_id(text) else Reference.parse(text).location
+    if location is None:
+        store = Store.open(os.environ)
+        images = _images(store, text, platform)
+        by_name = any(catalog.named(image, text) for image in images)
+        name = _name(options.to or (text if by_name else f"sha256:{text}"))
+        return push_stored(store, images, name, environ=os.environ, progress=progress)
+    with open_location(location) as files:
+        name = _name(options.to or _own_name(files, location.selector, text))
+        return push_files(files, name, platform=platform, environ=os.environ, progress=progress)
+
+
+def _is_id(text: str) -> bool:
+    return text.startswith("sha256:")
+
+
+def _images(store: Store, text: str, platform: Platform | None) -> list[Image]:
+    """What the store has under a name, of each platform the image that it means."""
+    found = catalog.of_platforms(store, text, platform)
+    return list({image.platform: image for image in found}.values())
+
+
+def _name(text: str) -> Reference:
+    """The name in a registry that TEXT is."""
+    if _is_id(text):
+        raise UsageError(f"{text} has no name in a registry", hint="--to gives one")
+    name = Reference.parse(text)
+    if name.location or name.digest:
+        raise UsageError(f"{text!r} is no name with a tag, as a push needs", hint="--to gives one")
+    return name
+
+
+def _own_name(files: Layout, selector: str, text: str) -> str:
+    """The one full name that the image in FILES has: a mere tag says nothing of a registry."""
+    names = [selector] if selector else list(dict.fromkeys(files.names()))
+    full = [name for name in names if "/" in name or ":" in name]
+    if len(names) != 1 or not full:
+        known = ", ".join(ascii(name)[1:-1] for name in names if not name.startswith("@")) or "no name"
+        raise UsageError(f"{text}: where to push it to? it has {known}", hint="--to says where")
+    return f"docker://{full[0]}"
+
+
+def _row(pushed: Pushed) -> dict[str, object]:
+    return {
+        "name": str(pushed.name),
+        "digest": str(pushed.digest),
+        "exact": pushed.exact,
+        "sent": pushed.sent,
+    }

@@ -1,0 +1,130 @@
+"""`mydocker record [-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]`: a spec that expects what holds now."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+
+from mydocker import errors
+from mydocker.cli.commands.run import working_directory
+from mydocker.cli.common.messages import say, warn
+from mydocker.errors import HostError, MydockerError, UsageError, inert, printable
+from mydocker.json_output import dump
+from mydocker.paths import usable
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.case import Case
+from mydocker.specs.nodes.yaml import escape, write_documents
+from mydocker.specs.render.normal_form import normal_form
+from mydocker.specs.table.argv import RunRequest, parse_run
+from mydocker.testing.batch.batch import INTERRUPTED, Batch, Limits
+from mydocker.testing.cases.record import questions, recorded
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.verdict.finding import Finding
+
+RUNS = 3
+TITLE = 80  # characters of the name that a spec gets
+INTERRUPTED_STATUS = 130
+HELP = """\
+Usage: mydocker record [-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]
+
+Run a container, three times, and print a spec file that expects what held each time: exit code, output, the files
+that changed. What differed is left out, and named in a comment. `mydocker test FILE` then says when it changes.
+
+  -o, --output FILE   write the spec to FILE
+
+All options of `mydocker run` that say something about the container may follow."""
+
+
+def record_command(argv: list[str]) -> int:
+    """Run what ARGV says, and print or write the spec; 0. What cannot be run is an error, as for `run`."""
+    output, rest = _output(argv)
+    if rest[:1] == ["--help"]:
+        print(HELP)
+        return 0
+    usable(output)
+    request = parse_run(rest, environ=os.environ, cwd=working_directory())
+    if request != RunRequest(spec=request.spec):
+        raise UsageError("record takes what says something about the container", hint="see 'mydocker record --help'")
+    spec = request.spec.replace(name=request.spec.name or _title(rest, request.spec))
+    findings: list[Finding] = []
+    for _ in range(RUNS):
+        finding = _run(spec, findings)
+        if finding is None:
+            return INTERRUPTED_STATUS
+        findings.append(finding)
+    text = _text(spec, argv, *recorded(findings), shown=output == "-")
+    if output == "-":
+        print(text, end="")
+    else:
+        _write(output, text)
+    return 0
+
+
+def _output(argv: list[str]) -> tuple[str, list[str]]:
+    """(where the spec goes, the words of `run`)."""
+    flag, equals, value = argv[0].partition("=") if argv else ("", "", "")
+    if flag not in ("-o", "--output"):
+        return "-", argv
+    if equals:
+        return value, argv[1:]
+    if len(argv) < 2:
+        raise UsageError(f"flag needs an argument: {flag}", hint="see 'mydocker record --help'")
+    return argv[1], argv[2:]
+
+
+def _title(words: list[str], spec: ContainerSpec) -> str:
+    """The image and the command, as far as they fit."""
+    command = spec.command or ()
+    what = [spec.image.familiar] if spec.image else []
+    name = printable(shlex.join([*what, *command]))
+    return name if len(name) <= TITLE else f"{name[: TITLE - 1]}…"
+
+
+def _run(spec: ContainerSpec, before: list[Finding]) -> Finding | None:
+    """What one more run shows, of what those BEFORE make one ask; None if it was interrupted."""
+    asking = spec.replace(expect=questions(before))
+    batch = Batch([Case(number=0, spec=asking, file="", line=0)], limits=Limits(), environ=os.environ, warn=warn)
+    [result] = batch.results()
+    if batch.stopped == INTERRUPTED:
+        return None
+    finding = result.finding
+    if finding.outcome is None:
+        kind = getattr(errors, finding.kind, HostError)
+        error: MydockerError = kind(finding.problem, hint=finding.hint or None)
+        raise error
+    return finding
+
+
+def _text(spec: ContainerSpec, argv: list[str], expect: dict[str, Any], remarks: list[str], *, shown: bool) -> str:
+    """The spec file. One that is SHOWN is JSON, which is YAML with escapes, if a line of it would command the runner
+    of a CI job."""
+    document = {**normal_form(spec), "expect": expect}
+    head = [f"recorded by: mydocker record {shlex.join(argv)}"]
+    if remarks:
+        head += [
+            f"left out, since {RUNS} runs were not alike or no file can say it:",
+            *(f"  {each}" for each in remarks),
+        ]
+    comments = "".join(f"# {printable(line)}\n" for line in head)
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UsageError("a value is not UTF-8, so no file can hold it") from None
+    text = write_documents([document])
+    if shown and any(inert(line) != line for line in text.split("\n")):
+        text = f"{dump(escape(document), indent=2)}\n"
+    return comments + text
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    say(f"{path}: 'mydocker test {shlex.quote(path)}' tests it")

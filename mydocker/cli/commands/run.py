@@ -1,0 +1,107 @@
+"""`mydocker run [OPTIONS] IMAGE [COMMAND [ARG...]]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from mydocker.cli.common.messages import name_memory_kill, warnings_alone
+from mydocker.errors import MydockerError, refused_by_host
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.launch.run import prepare, run
+from mydocker.specs.table.argv import parse_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mydocker.image.model.progress import Step
+    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.table.argv import RunRequest
+
+
+def run_command(argv: list[str]) -> int:
+    """Run one container as ARGV says; its exit code."""
+    try:
+        request = parse_run(argv, environ=os.environ, cwd=working_directory())
+    except MydockerError as error:
+        _record_refusal(argv, error)
+        raise
+    if request.help:
+        from mydocker.specs.render.help_text import run_help
+
+        print(run_help())
+        return 0
+    spec = _supplied(request) if request.frozen or request.offline else request.spec
+    if request.dry_run:
+        from mydocker.cli.common.show_plan import show
+
+        show(_prepare(spec))
+        return 0
+    runner = _keeping(spec) if request.keep else run
+    outcome = runner(_prepare(spec)) if request.result is None else _run_on_record(spec, request.result, runner)
+    name_memory_kill(outcome)
+    return outcome.status
+
+
+def _supplied(request: RunRequest) -> ContainerSpec:
+    from mydocker.cli.common.image_options import supplied
+
+    [spec] = supplied([request.spec], frozen=request.frozen, offline=request.offline)
+    return spec
+
+
+def _prepare(spec: ContainerSpec) -> LaunchPlan:
+    return prepare(spec, environ=os.environ, progress=progress(), lend_program=True)
+
+
+def _keeping(spec: ContainerSpec) -> Callable[[LaunchPlan], Outcome]:
+    from mydocker.cli.common.keep_container import run_and_keep
+
+    title = spec.name or (spec.image.familiar if spec.image else str(spec.rootfs))
+    return lambda plan: run_and_keep(plan, title=title)
+
+
+def _run_on_record(spec: ContainerSpec, path: str, runner: Callable[[LaunchPlan], Outcome]) -> Outcome:
+    """Run SPEC with RUNNER, and write how it ended to the file at PATH."""
+    from mydocker.cli.common.result_file import ResultFile
+
+    results = ResultFile(path)
+    plan = None
+    try:
+        plan = _prepare(spec)
+        outcome = runner(plan)
+    except (MydockerError, OSError) as error:
+        results.add(spec=spec, plan=plan, error=error if isinstance(error, MydockerError) else refused_by_host(error))
+        raise
+    results.add(spec=spec, plan=plan, outcome=outcome)
+    return outcome
+
+
+def _record_refusal(argv: list[str], error: MydockerError) -> None:
+    """A command line that cannot be understood has a result too, if it asks for one before its mistake."""
+    from mydocker.specs.table.argv import requested_result
+
+    path = requested_result(argv)
+    if path is not None:
+        from mydocker.cli.common.result_file import ResultFile
+
+        ResultFile(path).add(error=error)
+
+
+def working_directory() -> str:
+    """The current directory; empty if it has been removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
+def progress() -> Callable[[Step], None]:
+    """Where a pull tells what it does: nowhere but for warnings, unless a terminal is watching."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return warnings_alone
+    from mydocker.cli.common.progress import plain
+
+    return plain

@@ -1,0 +1,296 @@
+"""`mydocker test PATH...`: run spec files as a batch, and say which of their expectations hold."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from contextlib import ExitStack
+
+from mydocker.cli.common import on_failure
+from mydocker.cli.common.image_options import add_supply, supplied
+from mydocker.cli.common.live_report import Screen
+from mydocker.cli.common.messages import complain, say
+from mydocker.cli.common.parser import Parser
+from mydocker.errors import MydockerError, SpecError, UsageError, printable, refused_by_host
+from mydocker.image.lock_file import NAME
+from mydocker.image.store.store import Store
+from mydocker.number import whole_number
+from mydocker.paths import usable
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.case import Case, Result
+from mydocker.services.schedule import with_needed
+from mydocker.specs.load.profiles import active_profiles
+from mydocker.specs.values.duration import parse_duration
+from mydocker.testing.batch.batch import INTERRUPTED, Batch, Limits, exit_code
+from mydocker.testing.cases.collect import collect, with_variables
+from mydocker.testing.cases.select import Memory, by_name, by_tags
+from mydocker.testing.report.formats import FORMATS, Report, Reports, parse_target
+from mydocker.testing.report.text import closing_lines, styled_lines
+from mydocker.verdict.finding import ERROR, FAILED
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from typing import IO
+
+USAGE = 2
+NO_TESTS = 5
+_COUNT_LIMIT = 9999
+_SEED_LIMIT = 999_999_999
+_PATHS = (
+    "a spec file, FILE:LINE for one spec of it, FILE:LINE[NAME=VALUE] for one of its matrix, a folder, a pattern, or - "
+    "for standard input"
+)
+UNWRITTEN = 3  # where all is well but that somebody waits for a report
+_EPILOG = (
+    "Exit code: 0 all passed, 1 some failed, 2 wrong usage or spec, 3 some could not be judged or a report not be "
+    "written, 5 no tests, 130 interrupted."
+)
+
+
+def test_command(argv: list[str]) -> int:
+    """Run the cases that ARGV names; what the verdicts come to as an exit code."""
+    began = time.monotonic()
+    with ExitStack() as files:
+        try:
+            options = _parser().parse_args(_with_seed(argv))
+            on_failure.check(options.on_failure)
+            limits = _limits(options)
+            memory = Memory(f"{Store.open(os.environ).root}/failed.json")
+            cases = _cases(options, memory)
+            reports = Reports(_open_reports(options.report, files))
+        except (UsageError, SpecError) as error:
+            complain(error)
+            return USAGE
+        if not cases:
+            reports.finish([], seconds=time.monotonic() - began)
+            complain(MydockerError("there is nothing to test", hint="a folder's tests are its *.smoke.yaml files"))
+            return NO_TESTS
+        if options.list:
+            return _list(cases)
+        return _run(cases, limits, reports, memory, options, began=began)
+
+
+def _parser() -> Parser:
+    parser = Parser("test", description="Run containers and judge them by what their spec files expect.")
+    parser.epilog = _EPILOG
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help=_PATHS)
+    add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
+    add(
+        "--image",
+        metavar="IMAGE",
+        help="the image of containers whose files name none, such as container-structure-test's",
+    )
+    add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
+    add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
+    parser.add_profiles()
+    add_supply(parser)
+    add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
+    add("--maxfail", type=_count, metavar="N", help="begin no more after N have failed")
+    add("-x", dest="maxfail", action="store_const", const=1, help="begin no more after the first has failed")
+    add("-q", "--quiet", action="store_true", help="show only what did not pass, and the summary")
+    add("--list", action="store_true", help="print which cases there are, and run none")
+    add("--durations", type=_count, default=0, metavar="N", help="show the N slowest cases at the end")
+    add(
+        "--on-failure",
+        choices=on_failure.CHOICES,
+        help="keep: keep what a failed container wrote, see 'mydocker diff'; shell: a shell there (one at a time)",
+    )
+    add("--shuffle", metavar="[=SEED]", type=_seed, help="run in another order; with =SEED in the same one again")
+    add("--timeout", metavar="DURATION", help="end the whole batch after this time")
+    add(
+        "--report",
+        action="append",
+        default=[],
+        metavar="FORMAT=FILE",
+        help=f"write a report ({', '.join(FORMATS)}) to FILE, - for standard output; may be repeated",
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    count = whole_number(text, _COUNT_LIMIT)
+    if not count:
+        raise ValueError
+    return count
+
+
+_count.__name__ = "number"  # argparse names the type of a value that it refuses
+
+
+def _seed(text: str) -> int:
+    seed = whole_number(text, _SEED_LIMIT)
+    if seed is None:
+        raise ValueError
+    return seed
+
+
+_seed.__name__ = "seed"
+
+
+def _with_seed(argv: list[str]) -> list[str]:
+    """ARGV, with a seed for --shuffle where there is none: argparse would take the word after it."""
+    if "--shuffle" not in argv:
+        return argv
+    import random
+
+    return [f"--shuffle={random.randrange(10**6)}" if word == "--shuffle" else word for word in argv]
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    return Limits(
+        jobs=1 if options.on_failure == on_failure.SHELL else options.jobs or len(os.sched_getaffinity(0)),
+        keep=options.on_failure is not None,
+        max_failures=options.maxfail,
+        timeout=parse_duration(options.timeout) if options.timeout else None,
+    )
+
+
+def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
+    """The cases that are wanted and what they need, numbered anew."""
+    profiles = active_profiles(options.profile, os.environ)
+    cases = collect(options.paths, environ=os.environ, image=options.image, profiles=profiles, warn=say)
+    if options.k is not None:
+        cases = by_name(cases, options.k)
+    if options.tags is not None:
+        cases = by_tags(cases, options.tags)
+    if options.last_failed:
+        cases = memory.select(cases)
+    return with_variables(_supplied(with_needed(cases), options), os.environ)
+
+
+def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
+    """CASES, numbered anew, with their images as --frozen and --offline want them."""
+    chosen = {"frozen": options.frozen, "offline": options.offline}
+    words = tuple(f"--{name}" for name, on in chosen.items() if on)
+    if options.frozen and options.lock_file != NAME:
+        words += ("--lock-file", options.lock_file)
+    specs = supplied([case.spec for case in cases], lock_file=options.lock_file, **chosen)
+    return [
+        case.replace(number=number, spec=spec, options=(*case.options, *words))
+        for number, (case, spec) in enumerate(zip(cases, specs, strict=True))
+    ]
+
+
+def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
+    """Opened before anything runs, so that a wrong path costs no time. They are UTF-8, whatever a terminal has."""
+    targets = [(word, *parse_target(word)) for word in words]
+    for word, _, path in targets:
+        if path == "-" and sys.stdout is None:
+            raise UsageError(f"cannot write the report {word}: standard output is closed")
+        if path != "-":
+            usable(path)
+    reports: list[Report] = []
+    made: list[str] = []
+    for _, format, path in targets:
+        is_new = path != "-" and not os.path.lexists(path)
+        try:
+            # not yet emptied: another one may turn out to be wrong
+            file = _opened(path)
+        except OSError as error:
+            for each in made:
+                os.unlink(each)
+            raise UsageError(f"cannot write the report {path}: {error.strerror}") from None
+        made += [path] if is_new else []
+        reports.append(Report(format, files.enter_context(file), path=path))
+    for report in reports:
+        added_to = report.path == "-" or _is_summary(report.path)
+        if stat.S_ISREG(os.fstat(report.file.fileno()).st_mode) and not added_to:
+            report.file.truncate(0)
+    return reports
+
+
+def _opened(path: str) -> IO[str]:
+    target, mode = (sys.stdout.fileno(), "w") if path == "-" else (path, "a")
+    return open(target, mode, encoding="utf-8", errors="backslashreplace", closefd=path != "-")
+
+
+def _is_summary(path: str) -> bool:
+    """Whether PATH is the summary of a step of a GitHub job, to which each of its commands may add."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    return bool(summary) and os.path.realpath(path) == os.path.realpath(summary)
+
+
+def _list(cases: list[Case]) -> int:
+    """A line for each case: the words that choose it, its name and its tags."""
+    for case in cases:
+        tags = f"  [{', '.join(case.spec.tags)}]" if case.spec.tags else ""
+        print(printable(f"{case.address}  {case.title}{tags}"))
+    return 0
+
+
+def _run(
+    cases: list[Case],
+    limits: Limits,
+    reports: Reports,
+    memory: Memory,
+    options: argparse.Namespace,
+    *,
+    began: float,
+) -> int:
+    """BEGAN: when the command did, for the time that a summary gives is all the time that passed."""
+    screen = Screen(
+        taken=any(report.path == "-" and report.format != "github" for report in reports.good), environ=os.environ
+    )
+    if options.shuffle is not None:
+        import random
+
+        cases = random.Random(options.shuffle).sample(cases, len(cases))
+        say(f"mydocker: run in the order of --shuffle={options.shuffle}")
+    follow = screen.follow if screen.live else None
+    batch = Batch(cases, limits=limits, environ=os.environ, follow=follow, warn=screen.warn)
+    results: list[Result] = []
+    try:
+        for result in _in_order(_told(_all_results(batch, cases), reports)):
+            results.append(result)
+            if not options.quiet or result.verdict in (FAILED, ERROR):
+                screen.show(styled_lines(result))
+            if options.on_failure == on_failure.SHELL:
+                on_failure.open_shell(result)
+    finally:
+        screen.erase()
+    seconds = time.monotonic() - began
+    memory.keep(results)
+    reports.finish(results, seconds=seconds)
+    screen.show(closing_lines(results, seconds=seconds, durations=options.durations))
+    troubles = [*reports.troubles, *filter(None, [screen.trouble])]
+    for trouble in troubles:
+        complain(MydockerError(trouble))
+    return exit_code(results, interrupted=batch.stopped == INTERRUPTED) or (UNWRITTEN if troubles else 0)
+
+
+def _all_results(batch: Batch, cases: list[Case]) -> Iterator[Result]:
+    """One for each of CASES, whatever becomes of BATCH: if the host or a defect ends it, the rest say so, and what was
+    found before is reported."""
+    missing = {case.number: case for case in cases}
+    try:
+        for result in batch.results():
+            del missing[result.case.number]
+            yield result
+        return
+    except OSError as error:
+        why = refused_by_host(error).message
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    for case in missing.values():
+        yield Result(case=case, verdict=ERROR, reason=f"not run to its end: {why}", attempts=0)
+
+
+def _told(results: Iterator[Result], reports: Reports) -> Iterator[Result]:
+    for result in results:
+        reports.add(result)
+        yield result
+
+
+def _in_order(results: Iterator[Result]) -> Iterator[Result]:
+    """Results in the order of their cases: each as soon as all before it are there."""
+    early: dict[int, Result] = {}
+    following = 0
+    for result in results:
+        early[result.case.number] = result
+        while following in early:
+            yield early.pop(following)
+            following += 1

@@ -1,0 +1,108 @@
+"""`mydocker up FILE...`: the containers of spec files, in order."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from mydocker.cli.commands.run import progress
+from mydocker.cli.common.image_options import add_supply, supplied
+from mydocker.cli.common.messages import complain, name_memory_kill, say
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.common.result_file import ResultFile
+from mydocker.errors import MydockerError, SpecError
+from mydocker.runtime.launch.run import prepare, run
+from mydocker.runtime.plan.plan import LaunchPlan
+from mydocker.services.sequence import Result, Sequence
+from mydocker.specs.load.load import load_files
+from mydocker.specs.load.profiles import active_profiles, profiles_beside, select, why_none
+from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.render.help_text import key_help
+
+
+def up_command(argv: list[str]) -> int:
+    """Run every document of the files that ARGV names; the exit code of the first that failed, or 0."""
+    description = "Run the containers that spec files describe, one after the other."
+    parser = Parser("up", description=description, more=key_help)
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
+    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
+    parser.add_profiles()
+    add_supply(parser)
+    parser.add_argument("--result", metavar="FILE", help="write how each ended to FILE, as a line of JSON")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
+    options = parser.parse_args(argv)
+    results = ResultFile(options.result) if options.result is not None else None
+    try:
+        specs = supplied(
+            _load(options.files, options.profile, image=options.image),
+            frozen=options.frozen,
+            offline=options.offline,
+            lock_file=options.lock_file,
+        )
+    except MydockerError as error:
+        if results:
+            results.add(error=error)
+        raise
+    if options.dry_run:
+        return _show(specs)
+    return _run(specs, keep_going=options.keep_going, results=results)
+
+
+def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[ContainerSpec]:
+    loaded = load_files(files, environ=os.environ, image=image, warn=say)
+    active = active_profiles(profiles, os.environ) | profiles_beside(files, os.environ)
+    specs = select(loaded, active)
+    unpublished = [f"{spec.origin}: ports are not published on the host yet" for spec in specs if spec.ports]
+    if unpublished:
+        raise SpecError(unpublished)
+    if not specs:
+        raise SpecError([f"{', '.join(files)}: {why_none(loaded, active)}"])
+    return specs
+
+
+def _run(specs: list[ContainerSpec], *, keep_going: bool, results: ResultFile | None) -> int:
+    status = 0
+    sequence = Sequence(specs, prepare=_prepare, run=run, environ=os.environ)
+    for result in sequence.results(keep_going=keep_going):
+        if results:
+            results.add(spec=result.spec, plan=result.plan, outcome=result.outcome, error=result.error)
+        if result.error:
+            complain(result.error)
+        if len(specs) > 1:
+            say(_summary(result))
+        elif result.outcome:
+            name_memory_kill(result.outcome)
+        status = status or result.status
+    return status
+
+
+def _prepare(spec: ContainerSpec) -> LaunchPlan:
+    """Its plan. Without a terminal here, a container whose file asks for one gets one in which nobody types."""
+    if spec.tty and spec.stdin_open and not (sys.stdin and sys.stdin.isatty()):
+        spec = spec.replace(stdin_open=False)
+    return prepare(spec, environ=os.environ, progress=progress())
+
+
+def _summary(result: Result) -> str:
+    name = result.spec.name or result.spec.origin
+    if result.outcome is None:
+        return f"{name}: not started"
+    outcome = result.outcome
+    if result.released:
+        how = "stopped"
+    elif outcome.timed_out:
+        how = f"timed out after {result.spec.timeout:g} s"
+    else:
+        how = f"killed by signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
+        how = f"out of memory, {how}" if outcome.oom_killed else how
+        how = f"{how}, {outcome.killed_by}" if outcome.killed_by else how
+    return f"{name}: {how} ({outcome.wall:.2f} s)"
+
+
+def _show(specs: list[ContainerSpec]) -> int:
+    from mydocker.cli.common.show_plan import show
+
+    for spec in specs:
+        show(_prepare(spec))
+    return 0

@@ -1,0 +1,141 @@
+"""`mydocker volume ls | create | inspect | rm | prune`: the named volumes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from mydocker.cli.common.messages import complain
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.common.table import add_format, show, show_json
+from mydocker.errors import MydockerError, UsageError
+from mydocker.image.store.store import Store
+from mydocker.runtime.volume import store as volumestore
+from mydocker.runtime.volume.store import Volume
+from mydocker.specs.mounts.volume import volume_name
+
+NEGATIVE = 1
+
+
+def volume_command(argv: list[str]) -> int:
+    """0; 1 if a volume is not there, or in use and to be removed. The other volumes are removed all the same."""
+    options = _parser().parse_args(argv)
+    store = Store.open(os.environ)
+    options.volumes = f"{store.root}/volumes"
+    options.names = [volume_name(name) for name in getattr(options, "names", [])]
+    if options.action is _create:
+        store.prepare()
+    status: int = options.action(options)
+    return status
+
+
+def _parser() -> Parser:
+    parser = Parser("volume", description="List, make and remove named volumes. `run -v NAME:/path` uses one.")
+    actions = parser.add_subparsers(required=True, metavar="ACTION", parser_class=_SubParser)
+    listing = actions.add_parser("ls", help="list the volumes", description="List the volumes.")
+    listing.add_argument("-q", "--quiet", action="store_true", help="names only")
+    add_format(listing)
+    listing.set_defaults(action=_list)
+    for name, action, text in (
+        ("create", _create, "make empty volumes; those that exist are left as they are"),
+        ("inspect", _inspect, "describe volumes, as JSON"),
+        ("rm", _remove, "remove volumes and what is in them"),
+    ):
+        command = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        command.add_argument("names", nargs="+", metavar="NAME")
+        command.set_defaults(action=action)
+        if action is _remove:
+            command.add_argument("-f", "--force", action="store_true", help="do not mind one that is not there")
+    text = "remove all volumes that no container is using"
+    prune = actions.add_parser("prune", help=text, description=f"{text.capitalize()}.")
+    prune.add_argument("-a", "--all", action="store_true", help="those with a name, too: always so here")
+    prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+    prune.set_defaults(action=_prune)
+    return parser
+
+
+class _SubParser(Parser):
+    """As argparse makes one: with the whole name, for instance `mydocker volume ls`."""
+
+    def __init__(self, *, prog: str, description: str) -> None:
+        super().__init__(prog.removeprefix("mydocker "), description=description)
+
+
+def _list(options: argparse.Namespace) -> int:
+    volumes = volumestore.listed(options.volumes)
+    if options.quiet:
+        print(*(volume.name for volume in volumes), sep="\n", end="\n" if volumes else "")
+    elif options.format == "json":
+        show_json([{**volume.as_dict(), "created": _date(volume)} for volume in volumes])
+    else:
+        rows = [[volume.name, _date(volume)[:19], "yes" if volume.in_use else "no"] for volume in volumes]
+        show(("VOLUME NAME", "CREATED", "IN USE"), rows)
+    return 0
+
+
+def _create(options: argparse.Namespace) -> int:
+    for name in options.names:
+        volumestore.create(f"{options.volumes}/{name}")
+        print(name)
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    found = [(name, volumestore.find(f"{options.volumes}/{name}")) for name in options.names]
+    show_json([_described(volume) for _, volume in found if volume])
+    return _none_missing([name for name, volume in found if volume is None])
+
+
+def _remove(options: argparse.Namespace) -> int:
+    missing, used = [], []
+    for name in options.names:
+        path = f"{options.volumes}/{name}"
+        if not volumestore.find(path):
+            missing += [] if options.force else [name]
+        elif volumestore.remove(path):
+            print(name)
+        else:
+            used.append(name)
+            complain(MydockerError(f"volume {name} is in use by a container"))
+    return _none_missing(missing) or (NEGATIVE if used else 0)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    volumes = [volume for volume in volumestore.listed(options.volumes) if not volume.in_use]
+    if volumes and not options.force and not _agreed([volume.name for volume in volumes]):
+        return NEGATIVE
+    for volume in volumes:
+        if volumestore.remove(f"{options.volumes}/{volume.name}"):
+            print(volume.name)
+    return 0
+
+
+def _agreed(names: list[str]) -> bool:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError("this removes volumes and what is in them, and nobody is here to ask", hint="add --force")
+    return input(f"remove {', '.join(names)} and all that is in there? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _none_missing(names: list[str]) -> int:
+    for name in names:
+        complain(MydockerError(f"there is no volume {name}", hint="see 'mydocker volume ls'"))
+    return NEGATIVE if names else 0
+
+
+def _described(volume: Volume) -> dict[str, object]:
+    """With the keys of `docker volume inspect`."""
+    return {
+        "CreatedAt": _date(volume),
+        "Driver": "local",
+        "Labels": None,
+        "Mountpoint": volume.path,
+        "Name": volume.name,
+        "Options": None,
+        "Scope": "local",
+    }
+
+
+def _date(volume: Volume) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(volume.created))

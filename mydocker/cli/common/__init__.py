@@ -1,0 +1,1 @@
+"""What several commands share: messages, the parser, progress, tables, the result file."""

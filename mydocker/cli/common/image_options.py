@@ -1,0 +1,47 @@
+"""--frozen, --offline and --lock-file: where images may come from, the same for run, up, test and pull."""
+
+from __future__ import annotations
+
+from mydocker.errors import ImageNotFoundError, SpecError, UsageError
+from mydocker.image.lock_file import NAME, pinned, read
+from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Platform
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from mydocker.specs.model.container import ContainerSpec
+
+
+def add_supply(parser: argparse.ArgumentParser) -> None:
+    """The options of a command that takes spec files."""
+    parser.add_argument("--frozen", action="store_true", help="take the images that the lock file says, and no others")
+    parser.add_argument("--offline", action="store_true", help="ask no registry: images are here, or it is an error")
+    parser.add_argument("--lock-file", metavar="FILE", default=NAME, help=f"the lock file (default: {NAME})")
+
+
+def supplied(
+    specs: Sequence[ContainerSpec], *, frozen: bool, offline: bool, lock_file: str = NAME
+) -> list[ContainerSpec]:
+    """SPECS with their images as these options want them. Raises SpecError with all images that the lock file lacks."""
+    lock = read(lock_file) if frozen else None
+    found, problems = [], []
+    for spec in specs:
+        if lock and spec.image:
+            try:
+                image = pinned(lock, spec.image, spec.platform or Platform.host())
+            except ImageNotFoundError as error:
+                problems.append(f"{spec.origin}: {error.message}; {error.hint}")
+                continue
+            spec = spec.replace(image=image)
+        found.append(spec.replace(pull_policy=_offline(spec)) if offline else spec)
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _offline(spec: ContainerSpec) -> str:
+    if spec.pull_policy == "always":
+        raise UsageError(f"{spec.origin}: it is to be pulled always, which --offline rules out")
+    return "never"

@@ -1,0 +1,63 @@
+"""What mydocker itself says, on stderr: stdout belongs to the containers."""
+
+from __future__ import annotations
+
+import sys
+
+from mydocker.errors import MydockerError, SpecError, printable
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mydocker.image.model.progress import Step
+    from mydocker.runtime.launch.outcome import Outcome
+
+
+def say(text: str) -> None:
+    """One line on stderr, control characters escaped: much of what we say was said by an image or a registry."""
+    try:  # noqa: SIM105  # contextlib is not on the warm path
+        print(printable(text), file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # closed, or nobody is reading it
+        pass
+
+
+_warned: set[str] = set()
+
+
+def is_new(text: str) -> bool:
+    """Whether TEXT is asked about for the first time: several images may meet the same fault."""
+    known = text in _warned
+    _warned.add(text)
+    return not known
+
+
+def warn(text: str) -> None:
+    """Say TEXT, once."""
+    if is_new(text):
+        say(text)
+
+
+def warnings_alone(step: Step) -> None:
+    """Of the steps of a pull, those that nobody should miss."""
+    from mydocker.image.model.progress import WARNING
+
+    if step.kind == WARNING:
+        warn(step.text)
+
+
+def complain(error: MydockerError) -> None:
+    """Say what went wrong, and what to do about it."""
+    if isinstance(error, SpecError):
+        for problem in error.problems:
+            say(problem)
+    else:
+        say(f"mydocker: {error.message}")
+    if error.hint:
+        say(f"hint: {error.hint}")
+
+
+def name_memory_kill(outcome: Outcome) -> None:
+    """A command that the kernel killed for its memory says nothing, and its 137 could be any kill's."""
+    if outcome.oom_killed and outcome.signal:
+        say("mydocker: out of memory: the container needed more than its memory limit")
+    elif outcome.killed_by:
+        say(f"mydocker: {outcome.killed_by}")

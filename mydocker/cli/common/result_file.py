@@ -1,0 +1,112 @@
+"""The file of `--result`: how each container ended, one line of JSON each, for programs.
+
+The keys are those of `_line`. The file is replaced as a whole each time a line is added, so a reader finds whole lines
+only, also when mydocker is killed later; what is no regular file (`/dev/fd/3`, a pipe) is written to instead.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from mydocker.errors import USAGE_FAILURE, HostError, ImageError, MydockerError, SpecError, UsageError
+from mydocker.json_output import dump
+from mydocker.paths import usable
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.specs.model.container import ContainerSpec
+
+
+class ResultFile:
+    """The lines so far. Raises UsageError at once if there is no such place: a result must not be lost at the end."""
+
+    def __init__(self, path: str) -> None:
+        is_file = _is_file_or_none(usable(path))
+        self.path = os.path.realpath(path) if is_file else path
+        loop = is_file and os.path.islink(self.path)
+        directory = os.path.dirname(self.path) or "."
+        if not path or loop or os.path.isdir(path) or not os.path.isdir(directory):
+            raise UsageError(f"--result {path!r}: want a file in a directory that exists")
+        self.text = ""
+
+    def add(
+        self,
+        *,
+        spec: ContainerSpec | None = None,
+        plan: LaunchPlan | None = None,
+        outcome: Outcome | None = None,
+        error: MydockerError | None = None,
+    ) -> None:
+        """Write down one container: how far it came, and either its OUTCOME or the ERROR. Raises HostError."""
+        line = dump(_line(spec, plan, outcome, error)) + "\n"
+        self.text += line
+        try:
+            if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
+                with open(self.path, "w") as file:
+                    file.write(line)
+            else:
+                self._replace()
+        except OSError as failure:
+            raise HostError(f"cannot write the result to {self.path}: {failure.strerror}") from None
+
+    def _replace(self) -> None:
+        directory, name = os.path.split(self.path)
+        staged = os.path.join(directory, f".{name}.{os.getpid()}")
+        try:
+            with open(staged, "w") as file:
+                file.write(self.text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(staged, self.path)
+        except OSError:
+            if os.path.exists(staged):
+                os.unlink(staged)
+            raise
+
+
+def _is_file_or_none(path: str) -> bool:
+    """Whether PATH leads to a regular file, or to where one can be: a link to nowhere is followed, and stays."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
+
+
+def _line(
+    spec: ContainerSpec | None, plan: LaunchPlan | None, outcome: Outcome | None, error: MydockerError | None
+) -> dict[str, Any]:
+    """Times are in seconds, sizes in bytes; what is not known is null. `status` is what mydocker exits with."""
+    status = outcome.status if outcome else error.exit_code if error else USAGE_FAILURE
+    return {
+        "name": spec.name if spec else None,
+        "origin": spec.origin if spec else None,
+        "image": str(spec.image) if spec and spec.image else None,
+        "image_digest": plan.image_digest if plan else None,
+        "container_id": plan.container_id if plan else None,
+        "phase": _phase(plan, outcome, error),
+        "status": status,
+        "exit_code": outcome.exit_code if outcome else None,
+        "signal": outcome.signal if outcome else None,
+        "timed_out": bool(outcome and outcome.timed_out),
+        "oom_killed": bool(outcome and outcome.oom_killed),
+        "killed_by": (outcome.killed_by or None) if outcome else None,
+        "wall": outcome.wall if outcome else None,
+        "cpu": outcome.cpu if outcome else None,
+        "max_rss": outcome.max_rss if outcome else None,
+        "error": error.message if error else None,
+        "hint": error.hint if error else None,
+    }
+
+
+def _phase(plan: LaunchPlan | None, outcome: Outcome | None, error: MydockerError | None) -> str:
+    """How far it came: the spec was read, the image was there, the container was set up, the command ran."""
+    if outcome:
+        return "run"
+    if plan is None and isinstance(error, (SpecError, UsageError)):
+        return "spec"
+    return "image" if plan is None and isinstance(error, ImageError) else "setup"

@@ -1,0 +1,27 @@
+"""What the listing commands print: a table for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from mydocker.errors import inert, printable
+from mydocker.json_output import dump
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """The option of every command that prints a table."""
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="how to print (default: table)")
+
+
+def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print ROWS under HEADINGS, in columns. Whatever an image put into them stays on its line."""
+    lines = [list(headings), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[number]) for line in lines) for number in range(len(headings))]
+    for line in lines:
+        print(inert("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()))
+
+
+def show_json(value: object) -> None:
+    """Print VALUE as JSON, in ASCII: it cannot command a terminal, nor the runner of a CI job."""
+    print(dump(value, indent=2))

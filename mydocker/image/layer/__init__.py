@@ -1,0 +1,1 @@
+"""A stream of bytes becomes a directory: layers are downloaded, checked, scanned and extracted."""

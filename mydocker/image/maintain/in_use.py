@@ -1,0 +1,83 @@
+"""What of the store is in use: by names, and by containers that run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Collection
+
+from mydocker.errors import ImageError, UsageError
+from mydocker.image.model.config import parse_config
+from mydocker.image.model.manifest import Manifest, parse_manifest
+from mydocker.image.store import catalog
+from mydocker.image.store.store import Store, read
+from mydocker.record import Record
+from mydocker.reference import Digest
+
+
+class Usage(Record):
+    """Digests of blobs, and diff IDs of layers."""
+
+    blobs: frozenset[Digest]
+    layers: frozenset[Digest]
+
+
+def of_names(store: Store, *, but: Collection[str] = ()) -> Usage:
+    """What the names in the store need, but for those whose files are BUT. A damaged name needs nothing."""
+    entries = [entry for entry in catalog.entries(store) if entry.path not in but]
+    wanted = [(entry.ref.manifest, entry.ref.config) for entry in entries]
+    layers = {layer for _, config in wanted for layer in _diff_ids(store, config)}
+    return Usage(blobs=frozenset(digest for pair in wanted for digest in pair), layers=frozenset(layers))
+
+
+def of_containers(store: Store) -> Usage:
+    """What the containers that run need: their images may have lost all names meanwhile."""
+    blobs, layers = set(), set()
+    for name in _listed(store.containers):
+        manifest = _image_of(f"{store.containers}/{name}")
+        config = _config_of(store, manifest) if manifest else None
+        blobs |= {digest for digest in (manifest, config) if digest}
+        layers |= set(_diff_ids(store, config)) if config else set()
+    return Usage(blobs=frozenset(blobs), layers=frozenset(layers))
+
+
+def both(one: Usage, other: Usage) -> Usage:
+    return Usage(blobs=one.blobs | other.blobs, layers=one.layers | other.layers)
+
+
+def _image_of(directory: str) -> Digest | None:
+    """The manifest of the container in DIRECTORY, unless that container has ended; see run_directory.py."""
+    try:
+        manifest = Digest.parse(os.readlink(f"{directory}/image"))
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except (OSError, UsageError):
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        return manifest
+    finally:
+        os.close(lock)
+
+
+def _config_of(store: Store, manifest: Digest) -> Digest | None:
+    try:
+        parsed = parse_manifest(read(store.blob_path(manifest)))
+    except (OSError, ValueError, ImageError):
+        return None
+    return parsed.config.digest if isinstance(parsed, Manifest) else None
+
+
+def _diff_ids(store: Store, config: Digest) -> tuple[Digest, ...]:
+    try:
+        return parse_config(read(store.blob_path(config)))[1]
+    except (OSError, ValueError, ImageError):
+        return ()
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,1 @@
+"""What an image is, as values: its manifest, its config, digests, limits and the steps of a transfer."""

@@ -1,0 +1,1 @@
+"""Registries: one session per repository, uploads, the names of servers, registries.conf."""

@@ -1,0 +1,1 @@
+"""HTTP to registries: requests, time limits, proxies, redirects, certificates, and why a request failed."""

@@ -1,0 +1,195 @@
+"""Where this process stands in the cgroup hierarchies of the host, and where a cgroup for a container can be made.
+
+cgroup v2 is one hierarchy with all controllers; cgroup v1 is one for each, or for a few together; hybrid hosts have
+both (cgroups(7)). Reads /proc and /sys/fs/cgroup, changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import HostError
+from mydocker.kernel.mountinfo import mounts
+from mydocker.record import Record
+from mydocker.runtime.cgroup.controllers import Demand, Setting
+
+HOLDING = frozenset(("freezer", "pids", "name=systemd", "perf_event", "net_cls"))  # of v1, where a child needs nothing
+SCOPE = "systemd-run --scope -p Delegate=yes -- mydocker …"
+USER_SCOPE = "systemd-run --user --scope -p Delegate=yes -- mydocker …"
+
+
+class Hierarchy(Record):
+    """One hierarchy: `mount` is where the host shows it, `own` the directory of our own cgroup in there."""
+
+    version: int
+    controllers: tuple[str, ...]  # of v2: those that the root of what we see has
+    mount: str
+    own: str
+
+
+class Cgroup(Record):
+    """A cgroup to be made for one container: a directory, what its parent must hand down first (v2), its limits.
+
+    One without limits only holds the container's processes together. It is `optional`: the container starts without it
+    where the host refuses.
+    """
+
+    path: str
+    version: int
+    controllers: tuple[str, ...]  # of its hierarchy (v1), or those asked for (v2)
+    enable: tuple[str, ...] = ()  # controllers to be switched on in the parent's cgroup.subtree_control
+    settings: tuple[Setting, ...] = ()
+    optional: bool = False
+
+
+def choose(wanted: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[Cgroup, ...]:
+    """The cgroups, all called NAME, that hold the limits WANTED. Raises HostError naming what the host lacks."""
+    hierarchies = find_hierarchies()
+    by_hierarchy: dict[Hierarchy, list[Demand]] = {}
+    for demand in wanted:
+        having = [x for x in hierarchies if demand.controller in x.controllers]
+        if not having:
+            raise _missing(demand, hierarchies)
+        by_hierarchy.setdefault(having[0], []).append(demand)
+    return tuple(
+        (_v2 if hierarchy.version == 2 else _v1)(hierarchy, demands, name, rootless)
+        for hierarchy, demands in by_hierarchy.items()
+    )
+
+
+def hold(*, name: str) -> tuple[Cgroup, ...]:
+    """A cgroup without limits, called NAME, for a container without a pid namespace: none where none can be made.
+
+    A daemon cannot leave it by setsid(2) or by a second fork, even where the warden that would adopt it is killed.
+    """
+    for hierarchy in sorted(find_hierarchies(), key=lambda each: (each.version != 2, each.controllers)):
+        if hierarchy.version == 1 and not HOLDING.intersection(hierarchy.controllers):
+            continue
+        if os.access(hierarchy.own, os.W_OK) and os.access(f"{hierarchy.own}/cgroup.procs", os.W_OK):
+            return (Cgroup(path=f"{hierarchy.own}/{name}", version=hierarchy.version, controllers=(), optional=True),)
+    return ()
+
+
+def find_hierarchies() -> tuple[Hierarchy, ...]:
+    """The hierarchies that are mounted, as /proc/self/cgroup and /proc/self/mountinfo tell (cgroups(7), proc(5))."""
+    memberships = _memberships()
+    found = []
+    for seen in mounts():
+        if seen.fstype == "cgroup2" and "" in memberships:
+            version, controllers, path = 2, _words(f"{seen.path}/cgroup.controllers"), memberships[""]
+        elif seen.fstype == "cgroup" and (names := [name for name in seen.options if name in memberships]):
+            version, controllers, path = 1, tuple(sorted(names)), memberships[names[0]]
+        else:
+            continue
+        own = _below(seen.path, seen.root, path)
+        found.append(Hierarchy(version=version, controllers=controllers, mount=seen.path, own=own))
+    return tuple(found)
+
+
+def _memberships() -> dict[str, str]:
+    """Controller, or the empty string for v2, to the path of our own cgroup in that hierarchy."""
+    found = {}
+    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            found.update(dict.fromkeys(controllers.split(","), path))
+    return found
+
+
+def _below(mount: str, top: str, path: str) -> str:
+    """Where cgroup PATH is seen, if MOUNT shows cgroup TOP; in a container, TOP may be its own cgroup."""
+    if path.startswith("/.."):  # outside of our cgroup namespace (cgroup_namespaces(7))
+        return mount
+    if top == "/":
+        return os.path.normpath(mount + path)
+    return mount + path[len(top) :] if f"{path}/".startswith(f"{top}/") else mount
+
+
+def _words(path: str) -> tuple[str, ...]:
+    try:
+        with open(path) as file:
+            return tuple(file.read().split())
+    except OSError:
+        return ()
+
+
+def _v1(hierarchy: Hierarchy, wanted: list[Demand], name: str, rootless: bool) -> Cgroup:
+    """A child of our own cgroup. A new cpuset is empty, and takes no process before it has been given memory nodes."""
+    if not os.access(hierarchy.own, os.W_OK):
+        raise _closed(hierarchy, wanted, rootless)
+    settings = tuple(setting for demand in wanted for setting in demand.v1)
+    if "cpuset" in hierarchy.controllers:
+        _check_processors(wanted, f"{hierarchy.own}/cpuset.effective_cpus")
+        nodes = " ".join(_words(f"{hierarchy.own}/cpuset.effective_mems"))
+        settings = (Setting(file="cpuset.mems", value=nodes), *settings)
+    return Cgroup(path=f"{hierarchy.own}/{name}", version=1, controllers=hierarchy.controllers, settings=settings)
+
+
+def _v2(hierarchy: Hierarchy, wanted: list[Demand], name: str, rootless: bool) -> Cgroup:
+    """A child of our own cgroup, or of the nearest above it that can hand down the controllers.
+
+    A cgroup with processes in it, such as ours, cannot, unless it is the root ("no internal process constraint").
+    """
+    needed = {demand.controller for demand in wanted}
+    parent = hierarchy.own
+    while parent.startswith(hierarchy.mount) and _may_hold_ours(parent):
+        missing = needed - set(_words(f"{parent}/cgroup.subtree_control"))
+        may_enable = missing <= set(_words(f"{parent}/cgroup.controllers")) and not _is_occupied(parent)
+        if not missing or (may_enable and os.access(f"{parent}/cgroup.subtree_control", os.W_OK)):
+            _check_processors(wanted, f"{parent}/cpuset.cpus.effective")
+            settings = tuple(setting for demand in wanted for setting in demand.v2)
+            controllers, enable = tuple(sorted(needed)), tuple(sorted(missing))
+            return Cgroup(path=f"{parent}/{name}", version=2, controllers=controllers, enable=enable, settings=settings)
+        parent = os.path.dirname(parent)
+    raise _closed(hierarchy, wanted, rootless)
+
+
+def _may_hold_ours(parent: str) -> bool:
+    """Moving a process takes write access to cgroup.procs of the common ancestor too ("Delegation Containment")."""
+    return os.access(parent, os.W_OK) and os.access(f"{parent}/cgroup.procs", os.W_OK)
+
+
+def _is_occupied(path: str) -> bool:
+    """Whether the kernel will refuse to enable controllers there; the true root has no cgroup.type, and may."""
+    return os.path.exists(f"{path}/cgroup.type") and bool(_words(f"{path}/cgroup.procs"))
+
+
+def _check_processors(wanted: list[Demand], effective: str) -> None:
+    """v2 would silently leave out the processors that the parent has not."""
+    asked = [setting.value for demand in wanted for setting in demand.v1 if setting.file == "cpuset.cpus"]
+    if not asked:
+        return
+    from mydocker.specs.values.quantity import parse_cpuset
+
+    present = " ".join(_words(effective))
+    lacking = set(parse_cpuset(asked[0]) or ()) - set(parse_cpuset(present) or ())
+    if lacking:
+        shown = ",".join(map(str, sorted(lacking)))
+        raise HostError(f"this machine has no processor {shown} for a container: there are {present}")
+
+
+def _missing(demand: Demand, hierarchies: tuple[Hierarchy, ...]) -> HostError:
+    message = f"cannot limit {demand.limit}: this host has no cgroup controller {demand.controller!r}"
+    if not hierarchies:
+        return HostError(f"{message}, for no cgroups are mounted", hint="mount -t cgroup2 none /sys/fs/cgroup")
+    return HostError(message, hint="it may be switched off on the kernel's command line: see /proc/cgroups")
+
+
+def _closed(hierarchy: Hierarchy, wanted: list[Demand], rootless: bool) -> HostError:
+    """No cgroup can be made there: which of the reasons it is, and what helps."""
+    limits = " and ".join(demand.limit for demand in wanted)
+    message = f"cannot limit {limits}: "
+    if os.statvfs(hierarchy.mount).f_flag & os.ST_RDONLY:
+        return HostError(
+            f"{message}{hierarchy.mount} is read-only",
+            hint="inside another container, set the limits on that container, or start it with --privileged",
+        )
+    if hierarchy.version == 1:
+        return HostError(
+            f"{message}on cgroup v1 only root can make cgroups", hint="run as root, or boot with cgroup v2"
+        )
+    controllers = ", ".join(sorted({demand.controller for demand in wanted}))
+    return HostError(
+        f"{message}the cgroup {hierarchy.own} cannot hand down the controllers {controllers} to a new one",
+        hint=f"give it a delegated cgroup of its own: {USER_SCOPE if rootless else SCOPE}",
+    )

@@ -1,0 +1,234 @@
+"""What this host can do for a container, found out by trying it, what is used in its place, and what would help."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from mydocker import idmap, kernel, programs
+from mydocker.errors import HostError, MydockerError
+from mydocker.image.store.store import Store
+from mydocker.record import Record
+from mydocker.reference import Platform
+from mydocker.runtime.cgroup.cgroup import Cgroups
+from mydocker.runtime.cgroup.controllers import demands
+from mydocker.runtime.cgroup.hierarchy import choose
+from mydocker.runtime.doctor import probes
+from mydocker.runtime.doctor.binfmt import handled_machines
+from mydocker.runtime.launch.run_directory import RunDirectory
+from mydocker.runtime.plan.host import Host, look_at_host, read_setting
+from mydocker.runtime.plan.operations import COVERED
+from mydocker.runtime.seccomp.compile import open_library
+from mydocker.specs.model.container import ContainerSpec
+
+OK, WEAKER, MISSING = "ok", "weaker", "missing"
+OLDEST = (5, 12)  # mount_setattr(2)
+IN_A_CONTAINER = (
+    "inside another container, start that one with --cap-add SYS_ADMIN, and on a host with AppArmor "
+    "--security-opt apparmor=unconfined"
+)
+MORE_IDS = "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, with ids that nobody else has"
+SWITCHES = (  # of the kernel, that keep ordinary users from user namespaces: closed, open
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    ("user.max_user_namespaces", "0", "10000"),
+)
+
+
+class Finding(Record):
+    """What was found out about one ability: `state` ok, weaker (something else is used) or missing."""
+
+    name: str
+    state: str
+    detail: str
+    hint: str | None = None
+    essential: bool = False  # without it no container runs
+
+
+def examine(store: Store) -> tuple[Finding, ...]:
+    """Try all that a container may need, using a run directory of STORE for a moment."""
+    findings = [_kernel(), _privileges()]
+    try:
+        store.prepare()
+        host = look_at_host(store.containers, ids=store.ids)
+        with RunDirectory(f"{store.containers}/doctor-{os.getpid()}") as directory:
+            findings += _steps(host, directory.path)
+            findings += _limits(host, directory.path)
+    except MydockerError as error:
+        findings.append(Finding(name="store", state=MISSING, detail=error.message, hint=error.hint, essential=True))
+    return (*findings, _seccomp(), _network(), _platforms())
+
+
+def can_run(findings: tuple[Finding, ...]) -> bool:
+    """Whether nothing is missing that every container needs."""
+    return not any(finding.essential and finding.state == MISSING for finding in findings)
+
+
+def _kernel() -> Finding:
+    release = os.uname().release
+    numbers = tuple(int(word) for word in release.split("-")[0].split(".")[:2] if word.isdigit())
+    state = OK if numbers >= OLDEST else MISSING
+    return Finding(name="kernel", state=state, detail=f"Linux {release}; 5.12 or later is needed", essential=True)
+
+
+def _privileges() -> Finding:
+    if os.geteuid() != 0:
+        return Finding(name="privileges", state=OK, detail="an ordinary user; containers get a user namespace each")
+    if kernel.get_capabilities() >> 21 & 1:  # CAP_SYS_ADMIN (capabilities(7))
+        return Finding(name="privileges", state=OK, detail="root")
+    return Finding(name="privileges", state=MISSING, detail="root without CAP_SYS_ADMIN", hint=IN_A_CONTAINER)
+
+
+def _steps(host: Host, run_dir: str) -> Iterator[Finding]:
+    os.makedirs(f"{run_dir}/lower/old/inside")
+    if host.ids is not None:
+        yield _user_namespace()
+        yield _ids(host.ids)
+    groups = host.ids is None or not host.ids.is_single
+    why = probes.attempt(lambda: probes.namespaces(groups=groups), ids=host.ids)
+    hint = (_closed_to_users() if host.rootless else _closed_to_root()) if why else None
+    detail = why or "mount, pid, uts, ipc, net, cgroup"
+    yield Finding(name="namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
+    why = probes.attempt(probes.proc, ids=host.ids)
+    hint = COVERED if why else None
+    yield Finding(
+        name="proc", state=MISSING if why else OK, detail=why or "a /proc of its own", hint=hint, essential=True
+    )
+    yield _overlay(host, run_dir)
+    yield _pivot_root(host, run_dir)
+    why = probes.attempt(probes.loopback, ids=host.ids)
+    detail = f"{why}; with --network none, lo stays down" if why else "lo is up with --network none"
+    yield Finding(
+        name="loopback", state=WEAKER if why else OK, detail=detail, hint="it takes CAP_NET_ADMIN" if why else None
+    )
+    yield _keyring(host)
+
+
+def _user_namespace() -> Finding:
+    ids = idmap.of_caller(ranges=False)
+    why = probes.attempt(lambda: None, ids=ids)
+    detail = why or "an ordinary user may make them"
+    hint = _closed_to_users() if why else None
+    return Finding(name="user namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
+
+
+def _closed_to_users() -> str:
+    """What keeps an ordinary user from namespaces."""
+    for switch, closed, opened in SWITCHES:
+        if read_setting(f"/proc/sys/{switch.replace('.', '/')}") == closed:
+            return f"sudo sysctl -w {switch}={opened}"
+    return "run as root, or outside of the container that this is in"
+
+
+def _closed_to_root() -> str:
+    """Root of a user namespace that somebody else has made has what that was given (user_namespaces(7))."""
+    if read_setting("/proc/self/uid_map").split() == ["0", "0", "4294967295"]:
+        return IN_A_CONTAINER
+    return "this is root of a user namespace that lacks ids: leave it, and run mydocker as the user itself"
+
+
+def _ids(ids: idmap.IdMap) -> Finding:
+    if not ids.is_single:
+        why = probes.attempt(lambda: None, ids=ids)
+        count = sum(extent.count for extent in ids.users)
+        detail = why or f"{count} users, from /etc/subuid and /etc/subgid"
+        return Finding(name="ids", state=MISSING if why else OK, detail=detail, essential=True)
+    user = os.geteuid()
+    granted = [list(idmap.granted(path, user)) for path in ("/etc/subuid", "/etc/subgid")]
+    detail, hint = "only root: /etc/subuid and /etc/subgid grant this user nothing", MORE_IDS
+    if all(granted):
+        detail, hint = "only root: newuidmap and newgidmap are missing or may not gain privileges", "install uidmap"
+    return Finding(name="ids", state=WEAKER, detail=detail, hint=hint)
+
+
+def _overlay(host: Host, run_dir: str) -> Finding:
+    def step(in_memory: bool) -> str | None:
+        return probes.attempt(
+            lambda: probes.overlay(run_dir, in_memory=in_memory, user_xattrs=host.rootless), ids=host.ids
+        )
+
+    if not host.store_on_overlay and not (why := step(False)):
+        return Finding(name="overlay", state=OK, detail="what containers write is kept in the store", essential=True)
+    if why := step(True):
+        hint = "load the kernel module overlay; an ordinary user's store needs a file system that has user.* attributes"
+        return Finding(name="overlay", state=MISSING, detail=why, hint=hint, essential=True)
+    state, detail = WEAKER, "the store is on overlayfs itself: what containers write is kept in memory"
+    if not host.store_on_overlay:
+        state, detail = MISSING, "the store's file system cannot hold what containers write"
+    hint = "set MYDOCKER_ROOT to another file system; in a container, a volume"
+    return Finding(name="overlay", state=state, detail=detail, hint=hint, essential=True)
+
+
+def _pivot_root(host: Host, run_dir: str) -> Finding:
+    why = probes.attempt(lambda: probes.pivot_root(run_dir), ids=host.ids)
+    if not why:
+        return Finding(name="pivot_root", state=OK, detail="used")
+    detail = f"{why}; the root is moved on top of the old one instead"
+    return Finding(
+        name="pivot_root", state=WEAKER, detail=detail, hint="a seccomp filter refuses it, or this is an initramfs"
+    )
+
+
+def _keyring(host: Host) -> Finding:
+    why = probes.attempt(kernel.join_session_keyring, ids=host.ids)
+    if not why:
+        return Finding(name="keyring", state=OK, detail="each container has its own")
+    detail, hint = (
+        f"{why}; containers share yours",
+        "the system call filter of the container around this refuses keyctl",
+    )
+    return Finding(name="keyring", state=WEAKER, detail=detail, hint=hint)
+
+
+def _limits(host: Host, run_dir: str) -> Iterator[Finding]:
+    """Each limit on a cgroup that is made for the purpose."""
+    processor = min(os.sched_getaffinity(0))
+    wanted = {
+        "memory": ContainerSpec(mem_limit=64 << 20),
+        "cpus": ContainerSpec(cpus=0.5),
+        "cpuset": ContainerSpec(cpuset=(processor,)),
+        "pids": ContainerSpec(pids_limit=100),
+    }
+    for name, spec in wanted.items():
+        try:
+            planned = choose(demands(spec), name=f"mydocker-doctor-{os.getpid()}", rootless=host.rootless)
+            with Cgroups(planned, run_dir=run_dir):
+                detail = f"cgroup v{planned[0].version}"
+            yield Finding(name=f"limit {name}", state=OK, detail=detail)
+        except MydockerError as error:
+            yield Finding(name=f"limit {name}", state=MISSING, detail=error.message, hint=error.hint)
+
+
+def _seccomp() -> Finding:
+    try:
+        open_library()
+    except HostError as error:
+        return Finding(name="seccomp", state=MISSING, detail=error.message, hint=error.hint)
+    return Finding(name="seccomp", state=OK, detail="libseccomp compiles the filters")
+
+
+def _network() -> Finding:
+    found = [program for program in ("ip", "nft", "pasta", "slirp4netns") if _is_there(program)]
+    detail = f"host and none; programs for others, not used yet: {', '.join(found) or 'none'}"
+    return Finding(name="network", state=OK, detail=detail)
+
+
+def _platforms() -> Finding:
+    """Whose programs a handler runs; the kernel finds it in the container only with flag F ("binfmt-misc.rst")."""
+    found = sorted(handled_machines())
+    own = Platform.host().architecture
+    if not found:
+        return Finding(name="platforms", state=OK, detail=f"{own}; for others, install qemu-user-static")
+    lacking = ", ".join(name for name, fixed in found if not fixed)
+    detail = ", ".join([own, *(name for name, fixed in found if fixed)])
+    if not lacking:
+        return Finding(name="platforms", state=OK, detail=detail)
+    detail, hint = f"{detail}; not in containers: {lacking}", f"register the handler of {lacking} with flag F"
+    return Finding(name="platforms", state=WEAKER, detail=detail, hint=hint)
+
+
+def _is_there(program: str) -> bool:
+    try:
+        return bool(programs.find(program))
+    except HostError:
+        return False

@@ -1,0 +1,104 @@
+"""Probes: single steps of a container's start, tried in a process of their own that leaves nothing behind.
+
+Each takes the run directory that it may use, does the step as a launch does it, and raises OSError or MydockerError.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import idmap, kernel
+from mydocker.errors import MydockerError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.plan.root import LayeredRoot
+from mydocker.runtime.plan.standard_mounts import TTY_GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mydocker.idmap import IdMap
+
+_MOUNT = kernel.CLONE_NEWNS
+_OTHERS = kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET | kernel.CLONE_NEWCGROUP
+
+
+def attempt(step: Callable[[], None], *, ids: IdMap | None) -> str | None:
+    """None if STEP works, for an ordinary user as root of a user namespace with IDS; else why it does not."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        why = "it was killed"
+        try:
+            if ids is not None:
+                idmap.enter(ids)
+            step()
+            why = ""
+        except MydockerError as error:
+            why = error.message
+        except OSError as error:
+            why = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        except BaseException as error:  # a defect of ours must not return into the caller's copy of the program
+            why = repr(error)
+        finally:
+            os.write(writer, why.encode(errors="replace"))
+            os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8", errors="replace") as report:
+        said = report.read()
+    try:  # noqa: SIM105  # as everywhere in this room
+        os.waitpid(pid, 0)
+    except ChildProcessError:  # our caller ignores SIGCHLD, so the kernel has reaped it (wait(2))
+        pass
+    return said or None
+
+
+def namespaces(*, groups: bool) -> None:
+    """New namespaces of every kind, and a host name and mounts in them; with GROUPS, what takes other groups."""
+    kernel.unshare(_MOUNT | _OTHERS | kernel.CLONE_NEWPID)
+    kernel.sethostname("probe")
+    _own_mounts()
+    if groups:
+        os.close(kernel.new_filesystem("devpts", [("newinstance", None), ("gid", TTY_GROUP)]))
+        os.setgroups([int(TTY_GROUP)])
+
+
+def loopback() -> None:
+    kernel.unshare(kernel.CLONE_NEWNET)
+    kernel.set_interface_up("lo")
+
+
+def proc() -> None:
+    """A proc of a pid namespace's own. The first process of that is the next that is forked (unshare(2))."""
+    kernel.unshare(_MOUNT | kernel.CLONE_NEWPID)
+    why = attempt(lambda: os.close(kernel.new_filesystem("proc", [])), ids=None)
+    if why:
+        raise MydockerError(why)
+
+
+def overlay(run_dir: str, *, in_memory: bool, user_xattrs: bool) -> None:
+    """Write to, and remove from, a layer that is mounted as an image's is."""
+    kernel.unshare(_MOUNT)
+    _own_mounts()
+    layer = f"{run_dir}/lower"
+    root = LayeredRoot(lowerdirs=(layer,), in_memory=in_memory, user_xattrs=user_xattrs).mount(run_dir)
+    os.mkdir(f"{root}/made")
+    os.rmdir(f"{root}/old/inside")
+    os.rmdir(f"{root}/old")
+    os.mkdir(f"{root}/old")  # which now hides the layer's: overlay's own mark, an extended attribute
+    if os.listdir(f"{root}/old") or os.listdir(f"{layer}/old") != ["inside"]:
+        raise MydockerError("it does not show what was written")
+
+
+def pivot_root(run_dir: str) -> None:
+    kernel.unshare(_MOUNT)
+    _own_mounts()
+    root = f"{run_dir}/memory"
+    kernel.mount("tmpfs", root, "tmpfs", 0, "")
+    os.chdir(root)
+    kernel.pivot_root(".", ".")
+
+
+def _own_mounts() -> None:
+    """Keep what is mounted from here on from the host; and mount, as AppArmor may forbid."""
+    kernel.set_propagation("/", kernel.MS_REC | kernel.MS_SLAVE)
+    os.close(kernel.new_filesystem("tmpfs", []))

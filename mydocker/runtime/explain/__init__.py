@@ -1,0 +1,1 @@
+"""A launch plan as a shell script."""

@@ -1,0 +1,267 @@
+"""Each operation of a LaunchPlan as lines of shell: the table behind `mydocker explain --shell`.
+
+The lines run as root in the mount namespace, before the root changes. `$root` is the new root, `$run` the directory of
+the run; the functions that they call are in FUNCTIONS, of which a script gets those that it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable
+
+from mydocker import kernel
+from mydocker.runtime.plan.devices import ChosenDevice, HostDevices
+from mydocker.runtime.plan.machine_tree import EmptyPart
+from mydocker.runtime.plan.operations import (
+    Bind,
+    CopyOnWrite,
+    Device,
+    Directory,
+    Filesystem,
+    HostProgram,
+    Mask,
+    MissingLink,
+    Operation,
+    ReadOnly,
+    Symlink,
+)
+from mydocker.runtime.plan.sysctls import Parameter
+from mydocker.runtime.plan.volume_mounts import GIVEN, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
+
+FLAGS = {
+    kernel.ATTR_RDONLY: "ro",
+    kernel.ATTR_NOSUID: "nosuid",
+    kernel.ATTR_NODEV: "nodev",
+    kernel.ATTR_NOEXEC: "noexec",
+}
+
+SECRETS = "/run/secrets/"
+FUNCTIONS = {  # in order: each calls only those above it
+    "at": """\
+# $t is where path $1 of the container stands; a link of the image that leads out of it is refused
+at() {
+    t=$(realpath -m -- "$root/$1"; echo .)  # $(...) drops line ends, which a name may end with
+    t=${t%??}
+    case $t/ in "$root"/*) ;; *) echo "$1: a link leads out of the image" >&2; exit 125 ;; esac
+}""",
+    "dir": """\
+dir() { at "$1"; mkdir -p -- "$t"; }""",
+    "file": """\
+file() { at "$1"; dir_of_file=${t%/*}; mkdir -p -- "$dir_of_file"; [ -e "$t" ] || : > "$t"; }""",
+    "restrict": """\
+# add mount options $1 to those that the mount at $t and (with $2) those below it have
+restrict() {
+    top=$(findmnt -no ID -M "$t" | tail -n 1)  # the last is that on top of the others
+    mounts=$(awk -v all="${2-}" -v top="$((top))" '  # proc(5), mountinfo: a name has its blanks as \\040
+        { parent[$1] = $2; name[$1] = $5; options[$1] = $6; order[NR] = $1 }
+        END { for (n = 1; n <= NR; n++) {
+            id = order[n]
+            while (all && id in parent && id != top && id != parent[id]) id = parent[id]
+            if (id == top) { gsub(/\\\\/, "\\\\0", name[order[n]]); print options[order[n]], name[order[n]] }
+        } }' /proc/self/mountinfo)
+    printf '%s\\n' "$mounts" | while read -r has each; do
+        each=$(printf %b. "$each")
+        mount -o "remount,bind,$has,$1" "${each%.}"
+    done
+}""",
+    "bind": """\
+# show what stands at $1 on the host at $2 too, with more mount options $3; $4: bind or rbind, $5: propagation
+bind() {
+    if [ -d "$1" ]; then dir "$2"; else file "$2"; fi
+    mount "--${4:-bind}" -- "$1" "$t"
+    mount "--make-${5:-private}" -- "$t"
+    [ -z "$3" ] || restrict "$3" ${4:+recursive}
+}""",
+    "hide": """\
+hide() {
+    at "$1"
+    if [ -d "$t" ]; then mount -t tmpfs -o size=0,ro,nosuid,nodev,noexec none "$t"
+    elif [ -e "$t" ]; then mount --bind /dev/null "$t"; fi
+}""",
+    "lock": """\
+lock() {
+    at "$1"
+    [ ! -e "$t" ] || { mount --rbind "$t" "$t"; restrict ro,nosuid,nodev,noexec recursive; }
+}""",
+    "device": """\
+# device $1 of the host, which must be the one with numbers $2
+device() {
+    [ "$(stat -c %F:%t:%T -- "$1")" = "character special file:$2" ] || { echo "$1 is not $2" >&2; exit 125; }
+    file "$1"; mount --bind "$1" "$t"
+}""",
+    "devices": """\
+# device $1 of the host at $2; of a directory all in it, but what the container has of its own
+devices() {
+    find "$1" \\( -type b -o -type c \\) ! -path '/dev/pts/*' ! -path /dev/ptmx ! -path /dev/console |
+    while IFS= read -r each; do
+        file "$2${each#"$1"}"
+        if [ "$each" = "$1" ] || [ -f "$t" ]; then mount --bind "$each" "$t"; fi
+    done
+}""",
+    "overlay": """\
+# show directory $1 at $2 copy-on-write; the writes go to $3, $4 are overlay's options, $5 is done where it refuses
+overlay() {
+    mkdir -p "$3/upper" "$3/work"
+    chmod --reference="$1" "$3/upper"; chown --reference="$1" "$3/upper"
+    dir "$2"
+    (cd "$1"; mount -t overlay -o "nodev,lowerdir=.,upperdir=$3/upper,workdir=$3/work$4" overlay "$t") || eval "$5"
+}""",
+}
+
+
+def functions_of(script: str) -> list[str]:
+    """The functions that the lines of SCRIPT call, and those that these call, in order."""
+    needed: list[str] = []
+    for name, text in reversed(FUNCTIONS.items()):
+        if re.search(rf"(?m)(^|[;|({{&]|then|do|else) *{name} ", "\n".join([script, *needed])):
+            needed.insert(0, text)
+    return needed
+
+
+class Script:
+    """The lines of the operations. `word` makes a shell word of a path, in which RUN_DIR has become `$run`."""
+
+    def __init__(self, run_dir: str) -> None:
+        self.run_dir = run_dir
+        self.lines: list[str] = []
+
+    def word(self, path: str) -> str:
+        """PATH quoted for the shell."""
+        if path != self.run_dir and not path.startswith(f"{self.run_dir}/"):
+            return shlex.quote(path)
+        rest = path[len(self.run_dir) :]
+        return f'"$run"{shlex.quote(rest) if rest else ""}'
+
+    def add(self, operation: Operation) -> None:
+        """The lines of OPERATION, after a comment where another kind of operation begins."""
+        for kind, form in _FORMS.items():
+            if isinstance(operation, kind):
+                self.lines += form(operation, self.word)
+                return
+        raise NotImplementedError(type(operation).__name__)
+
+
+Word = Callable[[str], str]
+
+
+def options(attributes: int) -> str:
+    """Mount flags as mount(8) names them."""
+    return ",".join(name for flag, name in FLAGS.items() if attributes & flag)
+
+
+def _filesystem(step: Filesystem, word: Word) -> list[str]:
+    given = [f"{name}={value}" if value is not None else name for name, value in step.options]
+    flags = ",".join([*given, *filter(None, [options(step.attributes)])])
+    wanted = f" -o {shlex.quote(flags)}" if flags else ""
+    return [f'dir {word(step.target)}; mount -t {step.fstype}{wanted} {step.source or "none"} "$t"']
+
+
+def _bind(step: Bind, word: Word, source: str = "") -> list[str]:
+    words = ["bind", source or word(step.source), word(step.target), options(step.attributes) or "''"]
+    letter = "r" if step.recursive else ""
+    if step.recursive or step.propagation != "private":
+        words += [f"{letter}bind", f"{letter}{step.propagation}"]
+    return [" ".join(words)]
+
+
+def _volume(step: VolumeBind, word: Word) -> list[str]:
+    if not step.subpath:
+        return _bind(step, word)
+    path = word(f"{step.source}/{step.subpath}")
+    top = word(step.source)
+    return [f"case $(realpath -- {path}) in {top}/*) ;; *) exit 125 ;; esac", *_bind(step, word, path)]
+
+
+def _program(step: HostProgram, word: Word) -> list[str]:
+    line = f"bind {word(step.target)} {word(step.target)} ro,nodev"
+    return [line] if step.replace_existing else [f'at {word(step.target)}; [ -e "$t" ] || {line}']
+
+
+def _copy_on_write(step: CopyOnWrite, word: Word) -> list[str]:
+    source, target, scratch = word(step.source), word(step.target), word(step.scratch)
+    lines = [f"mkdir {scratch}; mount -t tmpfs -o mode=755,nodev none {scratch}"] if step.in_memory else []
+    instead = f"bind {source} {target} ro rbind rprivate" if step.or_read_only else "exit 125"
+    return [*lines, f"overlay {source} {target} {scratch} {step.options or chr(39) * 2} {shlex.quote(instead)}"]
+
+
+def _empty(step: EmptyPart, word: Word) -> list[str]:
+    """The upper directory of an overlay has its mode and owner from that which is shown."""
+    below, scratch = word(f"{step.scratch}/lower"), word(step.scratch)
+    copied = " ".join(f"{program} --reference={word(step.source)} {below};" for program in ("chmod", "chown"))
+    return [f"mkdir -p {below}; {copied} overlay {below} {word(step.target)} {scratch} {step.options} 'exit 125'"]
+
+
+def _symlink(step: Symlink, word: Word) -> list[str]:
+    return [
+        f'at {word(os.path.dirname(step.target))}; ln -s -- {word(step.to)} "$t"/{word(os.path.basename(step.target))}'
+    ]
+
+
+def _missing_link(step: MissingLink, word: Word) -> list[str]:
+    name = word(os.path.basename(step.target))
+    there = f'[ -e "$t"/{name} ] || [ -L "$t"/{name} ]'
+    return [f'dir {word(os.path.dirname(step.target))}; {there} || ln -s -- {word(step.to)} "$t"/{name}']
+
+
+def _tmpfs(step: Tmpfs, word: Word) -> list[str]:
+    given = [f"{name}={value}" for name, value in step.options]
+    if "mode" not in dict(step.options):
+        given.append('mode=$(stat -c %a "$t")')
+    wanted = ",".join([*given, *filter(None, [options(step.attributes)])])
+    return [f'dir {word(step.target)}; mount -t tmpfs -o "{wanted}" none "$t"']
+
+
+def _keep(step: Keep, word: Word) -> list[str]:
+    return [f'dir {word(step.target)}; mkdir {word(step.place)}; mount --bind "$t" {word(step.place)}']
+
+
+def _fill(step: Fill, word: Word) -> list[str]:
+    volume = word(f"{step.path}/data")
+    return [f'at {word(step.target)}; [ ! -d "$t" ] || [ -n "$(ls -A {volume})" ] || cp -a "$t"/. {volume}/']
+
+
+def secret_name(step: GivenFile) -> str:
+    """The shell variable that has to hold the content of a secret, which no script prints; "" for what is no secret."""
+    name = re.sub("[^A-Za-z0-9]", "_", step.target.removeprefix(SECRETS))
+    return f"secret_{name}" if step.secret else ""
+
+
+def _given(step: GivenFile, word: Word) -> list[str]:
+    place, path = word(step.place), word(f"{step.place}/file")
+    name = secret_name(step)
+    content = f'"${name}"' if name else shlex.quote(step.content)
+    return [
+        f"mkdir {place}; mount -t tmpfs -o mode=755,nodev none {place}; printf %s {content} > {path}",
+        f"chown {step.uid}:{step.gid} {path}; chmod {step.mode:04o} {path}",
+        f"bind {path} {word(step.target)} {options(GIVEN)}",
+    ]
+
+
+def _parameter(step: Parameter, word: Word) -> list[str]:
+    return [f'at {word(step.target)}; printf %s {word(step.value)} > "$t"']
+
+
+_FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands before the one that it is a kind of
+    Filesystem: _filesystem,
+    VolumeBind: _volume,
+    Bind: _bind,
+    HostProgram: _program,
+    EmptyPart: _empty,
+    CopyOnWrite: _copy_on_write,
+    MissingLink: _missing_link,
+    Symlink: _symlink,
+    Mask: lambda step, word: [f"hide {word(step.target)}"],
+    ReadOnly: lambda step, word: [f"lock {word(step.target)}"],
+    Device: lambda step, word: [f"device {word(step.target)} {step.number[0]:x}:{step.number[1]:x}"],
+    HostDevices: lambda step, word: [f"devices {word(step.source)} {word(step.target)}"],
+    ChosenDevice: lambda step, word: [f"devices {word(step.source)} {word(step.target)}"],
+    Parameter: _parameter,
+    GivenFile: _given,
+    Keep: _keep,
+    Fill: _fill,
+    Tmpfs: _tmpfs,
+    Directory: lambda step, word: [f"dir {word(step.target)}"],
+    Seal: lambda step, word: [f"at {word(step.target)}; restrict ro"],
+}

@@ -1,0 +1,189 @@
+"""A command executed alongside a container's own, in its namespaces, with its user and no more rights: a healthcheck,
+or one of `exec` under `expect`.
+
+mydocker ── fork ──> an overseer, which enters the namespaces ── fork ──> the command, in the pid namespace as well
+
+Until it is executed, the command is a process of ours among those of an image: no descriptor of the host is left in it,
+it imports nothing, and since it cannot be dumped none of them may trace it or look at what it executes
+(CVE-2016-9962, CVE-2019-5736).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import time
+
+from mydocker import kernel
+from mydocker.errors import LaunchError, MydockerError, refused_by_host
+from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.process_title import ENTERING, retitle
+from mydocker.kernel.signals import signal
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.cgroup import cgroup
+from mydocker.runtime.inspect.helper_process import settle
+from mydocker.runtime.launch import child
+from mydocker.runtime.launch.parent import prepare_walls
+from mydocker.runtime.streams.read_pipe import listen_to_all
+from mydocker.specs.values.capability import mask
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.plan.plan import LaunchPlan
+
+OUTPUT_LIMIT = 4096  # bytes of a healthcheck's output that are kept, as Docker does
+_CHUNK = 1 << 16
+
+
+class Beside:
+    """One such command under way. `descriptor` is readable when there is news; `take` then gives the facts."""
+
+    def __init__(
+        self, view: View, argv: tuple[str, ...], *, timeout: float, separate: bool = False, limit: int = OUTPUT_LIMIT
+    ) -> None:
+        """ARGV, for TIMEOUT seconds at most, in the running container of VIEW. Of what it writes, LIMIT bytes are kept,
+        of standard output and standard error each if these are to be `separate`.
+
+        Raises LaunchError where it would not be safe.
+        """
+        plan = view.plan
+        if plan.exec_label:
+            raise LaunchError("no command is executed in a container with an AppArmor profile or a label of its own")
+        if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
+            raise LaunchError("no command is executed in a container that has SYS_PTRACE: it could take over mydocker")
+        program = prepare_walls(plan)
+        self.raw = b""
+        self.descriptor, writer = os.pipe()
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            plan = plan.replace(argv=argv, before=(), init=False, tty=False, stdin=None, stdin_open=True)
+            terms = Terms(timeout=timeout, separate=separate, limit=limit)
+            _oversee(view.replace(plan=plan), program, terms, writer, parent)
+        os.close(writer)
+
+    def take(self) -> dict[str, Any] | None:
+        """What came of it: `exit_code` (None: it was not over in time), `seconds`, and `output`, or `stdout`, `stderr`
+        and which of them were `cut`; or the `problem`. None as long as it runs."""
+        data = os.read(self.descriptor, _CHUNK)
+        self.raw += data
+        if data:
+            return None
+        self.close()
+        try:
+            facts: dict[str, Any] = json.loads(self.raw)
+        except ValueError:  # it was ended before or while it wrote
+            return {"problem": "it was killed"}
+        return facts
+
+    def close(self) -> None:
+        """Let go of it, whatever has come."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self.descriptor)
+            self.pid = 0
+
+
+class Terms(Record):
+    """How a command is executed: see `Beside`."""
+
+    timeout: float
+    separate: bool
+    limit: int
+
+
+def _oversee(view: View, program: bytes, terms: Terms, writer: int, parent: int) -> NoReturn:
+    try:
+        settle(parent, (writer, view.root, *view.namespaces.values()))
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        retitle(ENTERING)  # the container's processes see the command line of every process in their pid namespace
+        _write(writer, _run(view, program, terms))
+    except MydockerError as error:
+        _write(writer, {"problem": error.message})
+    except OSError as error:
+        _write(writer, {"problem": refused_by_host(error).message})
+    finally:
+        os._exit(0)
+
+
+def _write(writer: int, facts: dict[str, Any]) -> None:
+    raw = json.dumps(facts).encode()
+    while raw:
+        raw = raw[os.write(writer, raw) :]
+
+
+def _run(view: View, program: bytes, terms: Terms) -> dict[str, Any]:
+    plan = view.plan
+    child.import_ahead(plan)
+    pipes = [os.pipe() for _ in range(1 + terms.separate)]
+    theirs = tuple(writer for _, writer in pipes)
+    doors = cgroup.open_doors(plan.cgroups)
+    sys.path.clear()  # from here on, what is found there is the image's
+    sys.meta_path.clear()
+    for kind in plan.namespaces:
+        enter_namespace(view.namespaces[kind])
+    pid = _fork()
+    if pid == 0:
+        _become(plan, program, root=view.root, outputs=theirs, doors=doors)
+    for writer in theirs:
+        os.close(writer)
+    return _wait(pid, tuple(reader for reader, _ in pipes), terms)
+
+
+def _fork() -> int:
+    try:
+        return os.fork()
+    except OSError as error:  # fork(2): so it says that the pid namespace has ended
+        if error.errno != errno.ENOMEM:
+            raise
+        raise LaunchError("the container has ended") from None
+
+
+def _become(
+    plan: LaunchPlan, program: bytes, *, root: int, outputs: tuple[int, ...], doors: tuple[int, ...]
+) -> NoReturn:
+    """In the command's process, to its execution."""
+    code = LaunchError.exit_code
+    try:
+        os.dup2(outputs[0], 1)
+        os.dup2(outputs[-1], 2)
+        kernel.close_all_but((0, 1, 2, root, *doors))
+        os.setsid()
+        cgroup.join(doors)
+        child.leave_keyring()
+        child.change_root(root, pivot=False)
+        child.turn_into_command(plan, terminal=None, attributes=-1, syscall_filter=program, death_signal=signal.SIGKILL)
+    except MydockerError as error:
+        os.write(2, error.message.encode(errors="surrogateescape"))
+        code = error.exit_code
+    except OSError as error:
+        os.write(2, str(error).encode(errors="surrogateescape"))
+    finally:
+        os._exit(code)
+
+
+def _wait(pid: int, outputs: tuple[int, ...], terms: Terms) -> dict[str, Any]:
+    """Until its end, or the end of its time. What it writes after its end, by others, is nobody's."""
+    began = time.monotonic()
+    most = terms.limit + 1
+    kept, over = listen_to_all(pid, outputs, add=lambda kept, more: (kept + more)[:most], until=began + terms.timeout)
+    seconds = time.monotonic() - began
+    for number in (-pid, pid):  # its session, where no pid namespace ends what it has left; then it
+        try:
+            os.kill(number, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    facts: dict[str, Any] = {"exit_code": (128 - code if code < 0 else code) if over else None, "seconds": seconds}
+    if not terms.separate:
+        return {**facts, "output": kept[0][: terms.limit].decode(errors="replace")}
+    for name, raw in zip(("stdout", "stderr"), kept, strict=True):
+        facts[name] = raw[: terms.limit].decode(errors="surrogateescape")
+        facts["cut"] = facts.get("cut", []) + ([name] if len(raw) > terms.limit else [])
+    return facts

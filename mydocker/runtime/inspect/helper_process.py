@@ -1,0 +1,26 @@
+"""A process that mydocker forks to inspect a running container, and what it must let go of first."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+from mydocker.kernel.signals import reset
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def settle(parent: int, kept: Iterable[int]) -> None:
+    """In a helper, first of all: keep only the descriptors KEPT, and end when PARENT does.
+
+    The pipes go before anything can be waited for: while one is open here, whoever reads it waits for its end, though
+    the parent may have been killed already. Signals get their default actions.
+    """
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    kernel.close_all_but((0, 1, 2, *kept))
+    kernel.die_with_parent(parent)
+    reset()

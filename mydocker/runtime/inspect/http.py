@@ -1,0 +1,156 @@
+"""Asking a running container by HTTP/1.1: one request, made from inside its network namespace, becomes facts.
+
+In a process of its own, which runs nothing of the image: only its network is entered. The answer is as untrusted as
+the image: its size and its time are limited, and nothing said to it is said to another host where it redirects to.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import ssl
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.signals import signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.inspect.helper_process import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
+
+    from mydocker.specs.model.expect import Request
+
+BODY_LIMIT = 1 << 20  # bytes that are looked at
+REDIRECTS = 10
+_REDIRECT = (301, 302, 303, 307, 308)
+
+
+class Asking:
+    """One request under way. `descriptor` is readable when there is news; `take` then gives the facts, once whole."""
+
+    def __init__(self, request: Request, *, network: int | None, ports: Mapping[int, int]) -> None:
+        """NETWORK is a descriptor of the container's network namespace, None where that is the host's. PORTS, of the
+        host to the container, translate those of URLs."""
+        self.request = request
+        self.descriptor, writer = os.pipe()
+        self.raw = b""
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _work(request, network, ports, writer, parent)
+        os.close(writer)
+
+    def take(self) -> dict[str, Any] | None:
+        """What has come: `status`, `headers` and `body`, or the `problem`; None as long as there is more to come."""
+        data = os.read(self.descriptor, 1 << 16)
+        self.raw += data
+        if data:
+            return None
+        self.close()
+        try:
+            facts: dict[str, Any] = json.loads(self.raw)
+        except ValueError:  # it was ended by its alarm, before or while it wrote
+            return {"problem": f"no answer within {self.request.timeout:g} s"}
+        return facts
+
+    def close(self) -> None:
+        """Let go of it, whatever has come."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self.descriptor)
+            self.pid = 0
+
+
+def _work(request: Request, network: int | None, ports: Mapping[int, int], writer: int, parent: int) -> NoReturn:
+    try:
+        settle(parent, (writer,) if network is None else (writer, network))  # SIGALRM now ends it, wherever it is
+        signal.setitimer(signal.ITIMER_REAL, request.timeout)
+        facts = json.dumps(_enter_and_ask(request, network, ports)).encode()
+        signal.setitimer(signal.ITIMER_REAL, 0)  # it has answered in time, whenever somebody reads it
+        while facts:
+            facts = facts[os.write(writer, facts) :]
+    finally:
+        os._exit(0)
+
+
+def _enter_and_ask(request: Request, network: int | None, ports: Mapping[int, int]) -> dict[str, Any]:
+    if network is not None:
+        try:
+            enter_namespace(network)
+        except OSError as error:
+            return {"problem": f"its network cannot be entered: {error.strerror}"}
+    return _ask(request, ports)
+
+
+def _ask(request: Request, ports: Mapping[int, int]) -> dict[str, Any]:
+    """Follow redirects to the end; errors are facts."""
+    url, origin = request.url, urlsplit(request.url)
+    try:
+        for _ in range(REDIRECTS + 1):
+            answer, facts = _exchange(request, urlsplit(url), origin, ports)
+            place = answer.getheader("Location")
+            if not (request.follow and place and answer.status in _REDIRECT):
+                return facts
+            url = urljoin(url, place)
+            if urlsplit(url).scheme not in ("http", "https"):
+                return {"problem": f"a redirect to {url!r}"}
+            if answer.status == 303 or (answer.status < 303 and request.method == "POST"):  # RFC 9110, 15.4
+                request = request.replace(method="GET", body="")
+        return {"problem": f"more than {REDIRECTS} redirects"}
+    except http.client.IncompleteRead as error:
+        return {"problem": f"no answer: it broke off after {len(error.partial)} bytes of its body"}
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return {"problem": f"no answer: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}"}
+
+
+def _exchange(
+    request: Request, url: SplitResult, origin: SplitResult, ports: Mapping[int, int]
+) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
+    host = url.hostname or ""
+    port = url.port or {"http": 80, "https": 443}[url.scheme]
+    inside = ports.get(port, port) if _is_loopback(host) else port
+    connection = http.client.HTTPConnection(host, inside, timeout=request.timeout)
+    if url.scheme == "https":
+        connection = http.client.HTTPSConnection(host, inside, timeout=request.timeout, context=_context(request))
+    headers = {"Host": url.netloc.rpartition("@")[2], "User-Agent": "mydocker", "Connection": "close"}
+    if (url.scheme, url.netloc) == (origin.scheme, origin.netloc):
+        headers |= _credentials(request) | dict(request.headers)
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    connection.request(request.method, target, body=request.body.encode() or None, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read(BODY_LIMIT + 1)
+    if answer.length and len(body) <= BODY_LIMIT:  # what is left of Content-Length: read(n) does not mind an early end
+        raise http.client.IncompleteRead(body, answer.length)
+    lines = [f"{_canonical(name)}: {value}" for name, value in answer.getheaders()]
+    facts = {"status": answer.status, "headers": "\n".join(lines)}
+    facts["body"] = body[:BODY_LIMIT].decode(errors="surrogateescape")
+    return answer, {**facts, "cut": len(body) > BODY_LIMIT}
+
+
+def _credentials(request: Request) -> dict[str, str]:
+    if not request.username:
+        return {}
+    pair = f"{request.username}:{request.password}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def _context(request: Request) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not request.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1", "0.0.0.0") or host.startswith("127.")
+
+
+def _canonical(name: str) -> str:
+    """`content-type` as Content-Type, as goss compares it: names of headers have no case (RFC 9110, 5.1)."""
+    return "-".join(part.capitalize() for part in name.split("-"))

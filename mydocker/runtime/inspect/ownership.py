@@ -1,0 +1,98 @@
+"""Whose the files of a container's tree are, where the kernel cannot tell: an ordinary user with a single id owns all.
+
+What the image brought has the owner of its archive; what the container made, or its volumes have, has the one that the
+kernel names. Takes descriptors of the tree and of the scratch directory, and asks the upper layer which is which.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+from mydocker.errors import ImageError, is_limit_of_host
+from mydocker.image.tar.entries import Owner
+from mydocker.image.tar.owners import owners
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.plan.root import LayeredRoot
+
+if TYPE_CHECKING:
+    from mydocker.runtime.plan.plan import LaunchPlan
+
+_INSIDE = kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS
+_COPIED = "user.overlay.origin"  # overlayfs sets it on what it copied up, and not on what was made (fs/overlayfs)
+
+
+class Ownership:
+    """The owners of the tree open at ROOT that the layers LOWERDIRS and what lies in SCRATCH make up."""
+
+    def __init__(self, lowerdirs: tuple[str, ...], *, root: int, scratch: int) -> None:
+        self._lowerdirs, self._root, self._scratch = lowerdirs, root, scratch
+        self._tables: dict[str, dict[bytes, Owner]] = {}
+
+    def of(self, found: int) -> Owner:
+        """The numbers of the file open at descriptor FOUND. Root's files stay whose the kernel says they are."""
+        status = os.fstat(found)
+        seen = (status.st_uid, status.st_gid)
+        if _mount(found) != _mount(self._root):
+            return seen
+        path = os.readlink(f"/proc/self/fd/{found}").lstrip("/")
+        if not self._is_of_image(path):
+            return seen
+        uid, gid = self._archived(path)
+        return uid or seen[0], gid or seen[1]
+
+    def _is_of_image(self, path: str) -> bool:
+        try:
+            upper = kernel.open_inside(self._scratch, f"upper/{path}", os.O_PATH | os.O_NOFOLLOW, resolve=_INSIDE)
+        except OSError as error:
+            if is_limit_of_host(error):
+                raise
+            return True
+        try:
+            return _COPIED in os.listxattr(f"/proc/self/fd/{upper}")  # not of the root, which is root's in any image
+        finally:
+            os.close(upper)
+
+    def _archived(self, path: str) -> Owner:
+        """What the highest layer that has PATH says of it."""
+        for layer in reversed(self._lowerdirs):
+            if _has(layer, path):
+                return self._table(layer).get(os.fsencode(path), (0, 0))
+        return (0, 0)
+
+    def _table(self, layer: str) -> dict[bytes, Owner]:
+        if layer not in self._tables:
+            store, name = os.path.dirname(os.path.dirname(layer)), os.path.basename(layer)
+            try:
+                self._tables[layer] = owners(f"{store}/skeletons/{name}")
+            except (OSError, ImageError):  # an older store, or a damaged one: `fsck` says so
+                self._tables[layer] = {}
+        return self._tables[layer]
+
+
+def by_archive(plan: LaunchPlan, *, root: int, scratch: int) -> Ownership | None:
+    """For a container made by PLAN; None where the kernel knows the owners."""
+    single = plan.rootless is not None and plan.rootless.is_single
+    if not single or plan.image_digest is None or not isinstance(plan.root, LayeredRoot):
+        return None
+    return Ownership(plan.root.lowerdirs, root=root, scratch=scratch)
+
+
+def _has(layer: str, path: str) -> bool:
+    top = os.open(layer, os.O_PATH | os.O_DIRECTORY)
+    try:
+        found = kernel.open_inside(top, path, os.O_PATH | os.O_NOFOLLOW, resolve=_INSIDE)
+    except OSError as error:
+        if is_limit_of_host(error):
+            raise
+        return False
+    finally:
+        os.close(top)
+    os.close(found)
+    return True
+
+
+def _mount(descriptor: int) -> str:
+    """The number of the mount on which DESCRIPTOR is (proc(5), fdinfo)."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:
+        return next(line for line in lines if line.startswith("mnt_id:"))

@@ -1,0 +1,146 @@
+"""The janitor: a process that outlives mydocker just long enough to clean up after its sudden death.
+
+It stands by before there is anything to clean up, and learns of the container before that does anything: so it can wait
+until mydocker is gone, kill -9 included, and then kill the container and remove its run directory and its cgroups.
+A parent-death signal alone is not enough: the kernel clears it when a container's command changes its
+user (prctl(2), PR_SET_PDEATHSIG).
+
+Who runs one container after another has one janitor for all of them. What it is told comes through a pipe, a line each:
+a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and nothing once the run
+is over.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+from mydocker.kernel.signals import send, signal
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_WARDED = "w"
+
+
+class Janitor:
+    """Context manager: the janitor is there between enter and exit. The caller has one thread, as for fork(2)."""
+
+    def __enter__(self) -> Janitor:
+        waiting, self.lifeline = os.pipe()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is for the janitor
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                _stand_by(waiting)
+        except OSError:
+            os.close(self.lifeline)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(waiting)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.lifeline)
+
+    def attend(self, run_dir: str, *, warded: bool) -> Attention:
+        """Be on duty for the run in RUN_DIR, between enter and exit of what this gives.
+
+        `warded`: a warden ends the container when we are gone, and must not be killed before it has (init.py).
+        """
+        return Attention(self.lifeline, f"{_WARDED if warded else '-'}{os.fsencode(run_dir).hex()}")
+
+
+class Attention:
+    """Context manager around all of a run, from before its directory is made until after that is removed."""
+
+    def __init__(self, lifeline: int, run: str) -> None:
+        self.lifeline, self.run = lifeline, run
+
+    def __enter__(self) -> Attention:
+        self._say(self.run)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._say("")
+
+    def answer_for(self, pid: int) -> None:
+        """PID is the container's first process, a child of ours that has not been waited for."""
+        self._say(str(pid))
+
+    def _say(self, line: str) -> None:
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            os.write(self.lifeline, f"{line}\n".encode())
+        except BrokenPipeError:  # somebody has killed it, which is no reason to end a container
+            pass
+
+
+def _stand_by(waiting: int) -> NoReturn:
+    """In the janitor."""
+    try:
+        os.setsid()
+        kernel.close_all_but((waiting,))
+        duty = _Duty("")
+        for line in open(waiting, encoding="utf-8"):  # noqa: SIM115  # until no one holds the other end
+            said = line.rstrip()
+            if said.isdigit():
+                duty.take(int(said))
+            else:
+                duty.let_go()
+                duty = _Duty(said)
+        duty.clean_up()
+    finally:
+        os._exit(0)
+
+
+class _Duty:
+    """What the janitor does for one RUN, which `Janitor.attend` describes. While the container lives it shares the lock
+    of the run's directory, so that nobody else takes that for one left behind."""
+
+    def __init__(self, run: str) -> None:
+        self.warded, self.run_dir = run.startswith(_WARDED), os.fsdecode(bytes.fromhex(run[1:]))
+        self.pidfd = self.lock = -1
+
+    def take(self, pid: int) -> None:
+        """PID is the first process."""
+        self.pidfd = _opened(pid)
+        try:
+            self.lock = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY)
+            kernel.lock(self.lock, shared=True)
+        except OSError:  # it is gone: somebody was faster
+            pass
+
+    def let_go(self) -> None:
+        for descriptor in (self.pidfd, self.lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.pidfd = self.lock = -1
+
+    def clean_up(self) -> None:
+        """Whoever ran it is gone."""
+        if not self.run_dir:
+            return
+        import select
+
+        from mydocker.runtime.launch.run_directory import reclaim
+
+        if self.pidfd >= 0:
+            if not self.warded:
+                send(self.pidfd, signal.SIGKILL)
+            ended = select.poll()
+            ended.register(self.pidfd, select.POLLIN)  # readable once the process has ended (pidfd_open(2))
+            ended.poll()
+        self.let_go()
+        reclaim(self.run_dir)
+
+
+def _opened(pid: int) -> int:
+    """A pidfd of PID; -1 if it has ended, and has been waited for."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1

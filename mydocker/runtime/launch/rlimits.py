@@ -1,0 +1,25 @@
+"""Resource limits of the command's process (getrlimit(2)), set while it may still raise them."""
+
+from __future__ import annotations
+
+import resource
+
+from mydocker.errors import LaunchError
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.values.ulimit import NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def apply(limits: Mapping[str, tuple[int, int]]) -> None:
+    """Set LIMITS, name -> (soft, hard), on this process."""
+    for name, both in limits.items():
+        try:
+            resource.setrlimit(NUMBERS[name], both)
+        except (ValueError, OSError):  # Python has a ValueError for EPERM
+            _, most = resource.getrlimit(NUMBERS[name])
+            raise LaunchError(
+                f"ulimit {name}: the hard limit {both[1]} is above {most}, and this host does not let us raise it",
+                hint="ask for less, or give mydocker CAP_SYS_RESOURCE",
+            ) from None

@@ -1,0 +1,105 @@
+"""One spec, from its image to its outcome: the whole way through this room."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import StoreError
+from mydocker.image.resolve import resolve
+from mydocker.image.store.store import Store, check_private
+from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Platform
+from mydocker.runtime.launch.parent import launch
+from mydocker.runtime.launch.run_directory import sweep
+from mydocker.runtime.plan.host import look_at_host
+from mydocker.runtime.plan.plan import DEFAULT_PATH, LaunchPlan, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mydocker.image.model.progress import Step
+    from mydocker.runtime.cgroup.hierarchy import Cgroup
+    from mydocker.runtime.inspect.container_view import Window
+    from mydocker.runtime.launch.cleanup_process import Janitor
+    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.plan.host import Host
+    from mydocker.specs.model.container import ContainerSpec
+
+
+def prepare(
+    spec: ContainerSpec,
+    *,
+    environ: Mapping[str, str],
+    progress: Callable[[Step], None] | None = None,
+    lend_program: bool = False,
+) -> LaunchPlan:
+    """Get the image that SPEC names, pulling it if it must be, and plan the launch. `lend_program`: see `plan`."""
+    store = Store.open(environ)
+    if not os.path.isdir(store.containers):
+        store.prepare()
+    image = None
+    if spec.image:
+        platform = spec.platform or Platform.host()
+        image = resolve(
+            spec.image, platform=platform, policy=spec.pull_policy, store=store, environ=environ, progress=progress
+        )
+        if spec.expand:
+            from mydocker.runtime.plan.expand_variables import expanded
+
+            spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
+    containers = store.containers
+    host = look_at_host(containers, ids=store.ids)
+    if host.store_read_only:
+        containers = _elsewhere(store, environ)
+        host = look_at_host(containers, ids=store.ids)
+    container_id = os.urandom(32).hex()
+    return plan(
+        spec,
+        image,
+        host=host,
+        container_id=container_id,
+        cgroups=_cgroups(spec, host, container_id) if spec.limited or "pid" not in spec.namespaces else (),
+        run_dir=f"{containers}/{container_id[:12]}",
+        store=store.root,
+        lend_program=lend_program,
+    )
+
+
+def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:
+    """Where containers of a STORE that is read-only live: in memory, where the user has a place of their own."""
+    place = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR", "")
+    if not place.startswith("/"):
+        raise StoreError(f"the store {store.root} is read-only", hint="XDG_RUNTIME_DIR names a place for containers")
+    path = f"{place}/mydocker"
+    for directory in (place, path):
+        check_private(directory, is_above=directory == place)
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the store {store.root} is read-only, and {path}: {error.strerror}") from None
+    return path
+
+
+def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup, ...]:
+    from mydocker.runtime.cgroup.controllers import demands
+    from mydocker.runtime.cgroup.hierarchy import choose, hold
+
+    name, limits = f"mydocker-{container_id[:12]}", demands(spec)
+    return choose(limits, name=name, rootless=host.rootless) if limits else hold(name=name)
+
+
+def run(
+    plan: LaunchPlan,
+    *,
+    window: Window | None = None,
+    janitor: Janitor | None = None,
+    ended: Callable[[], None] | None = None,
+) -> Outcome:
+    """Launch PLAN and wait for its end, after clearing away what killed runs have left. See `launch`."""
+    sweep(os.path.dirname(plan.run_dir))
+    if not plan.volumes:
+        return launch(plan, window=window, janitor=janitor, ended=ended)
+    from mydocker.runtime.volume.store import Held
+
+    with Held(plan.volumes):
+        return launch(plan, window=window, janitor=janitor, ended=ended)

@@ -1,0 +1,126 @@
+"""containers/<id>/: what one run keeps on disk while it lives, locked, and removed when it ends.
+
+    memory/                       in the run's own mount namespace a tmpfs, which holds the new /etc/hosts, hostname and
+                                  resolv.conf, and root/, where the new root is mounted
+    scratch/                      overlay's upper and work directories, unless in memory
+    image                         a link that points nowhere: the digest of the image's manifest
+    cgroups                       the directories of its cgroups, if it has limits
+
+The lock is a flock(2) on the directory itself, shared by the run and its janitor: one that can be had for oneself
+belongs to nobody, and whoever has it removes the directory: the janitor of a run that was killed, or the next run.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+from mydocker.errors import StoreError, hint_for
+from mydocker.image.store import remove_tree
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mydocker.runtime.plan.plan import LaunchPlan
+
+LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+
+
+class RunDirectory:
+    """Context manager: creates `path` and holds its lock; removes it at the end."""
+
+    def __init__(self, path: str, *, image: str | None = None) -> None:
+        """IMAGE is the digest of the image's manifest."""
+        self.path = path
+        self.image = image
+        self.lock = -1
+
+    def __enter__(self) -> RunDirectory:
+        try:
+            self._create()
+        except OSError as error:
+            if self.lock >= 0:
+                self.__exit__()
+            raise StoreError(f"cannot create {self.path}: {error.strerror}", hint=hint_for(error)) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            remove_tree.remove(self.path)
+        finally:
+            os.close(self.lock)
+
+    def _create(self) -> None:
+        """A sweeper may take a directory between its creation and its lock: then it is created again."""
+        while self.lock < 0:
+            try:  # noqa: SIM105  # contextlib is not on the warm path
+                os.mkdir(self.path, 0o700)
+            except FileExistsError:
+                pass
+            try:
+                lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                continue
+            kernel.lock(lock, shared=True)
+            if os.fstat(lock).st_nlink:
+                self.lock = lock
+                os.fchmod(lock, 0o700)  # without the setgid bit of the store: a container's root would inherit it
+            else:
+                os.close(lock)
+        os.mkdir("memory", 0o755, dir_fd=self.lock)
+        os.mkdir("scratch", 0o755, dir_fd=self.lock)
+        if self.image:
+            os.symlink(self.image, "image", dir_fd=self.lock)  # so that nobody removes its layers, see in_use.py
+
+
+def write_etc(plan: LaunchPlan) -> None:
+    """Write the files of /etc that PLAN's container gets. With the host's network, its names resolve as on the host."""
+    shared = "net" not in plan.namespaces
+    names = (_host_file("/etc/hosts") if shared else "") or LOCALHOST
+    more = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
+    own = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.hostname}\n"
+    _write(plan, "hosts", f"{names.rstrip()}\n{more}{own}")
+    _write(plan, "hostname", f"{plan.hostname}\n")
+    resolvers = _host_file("/etc/resolv.conf")
+    if plan.dns:
+        kept = [line for line in resolvers.removesuffix("\n").split("\n") if not line.lstrip().startswith("nameserver")]
+        resolvers = "\n".join([*kept, *(f"nameserver {address}" for address in plan.dns), ""])
+    _write(plan, "resolv.conf", resolvers)
+
+
+def _write(plan: LaunchPlan, name: str, text: str) -> None:
+    with open(f"{plan.run_dir}/memory/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+
+
+def _host_file(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def sweep(containers: str) -> None:
+    """Remove the directories of runs that ended without removing theirs."""
+    for name in os.listdir(containers):
+        reclaim(f"{containers}/{name}", wait=False)
+
+
+def reclaim(path: str, *, wait: bool = True) -> None:
+    """Remove all that the run of directory PATH left which could not end in order, once nobody holds the lock; not if
+    somebody does and we do not WAIT, nor where an ordinary user has lost the ids that own files in it."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        kernel.lock(lock, wait=wait)
+        if os.path.exists(f"{path}/cgroups"):
+            from mydocker.runtime.cgroup.cgroup import remove_listed
+
+            remove_listed(path)
+        remove_tree.remove(path)
+    except (BlockingIOError, PermissionError):
+        pass
+    finally:
+        os.close(lock)

@@ -1,0 +1,242 @@
+"""Watching over a running container: its end, our signals, its time, its terminal; one loop, no threads."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import time
+
+from mydocker import kernel
+from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
+from mydocker.kernel.signals import STOPPING, Signals, is_heeded, send, signal
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.streams.pipes import StreamPipes
+from mydocker.runtime.streams.relay import Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.streams.terminal import Terminal
+
+
+LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
+WARDEN = 2.0  # seconds in which a warden kills all, and ends
+REPORT_LIMIT = 4096  # bytes of what the child may report
+
+
+class Started(Record):
+    """The child, and our ends of the pipes to it: where it reports a failure, and what keeps its warden waiting."""
+
+    pid: int
+    pidfd: int
+    report: int
+    lifeline: int | None
+
+
+def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: StreamPipes | Terminal) -> Outcome:
+    """Wait for the end of the container that has been STARTED by PLAN, and for all that it wrote to be passed on.
+
+    Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr took not all.
+    Whatever happens, it has ended then.
+    """
+    relay = Streams(streams) if isinstance(streams, StreamPipes) else streams
+    watched = Watch(plan, started, signals=signals, relay=relay)
+    try:
+        outcome = watched.until_end()
+    finally:
+        watched.kill()  # nothing to kill, unless an error of ours ends the watch
+        relay.hang_up()
+        relay.close()
+    relay.check()
+    return outcome
+
+
+class Watch:
+    """One container from its clone to its end."""
+
+    def __init__(self, plan: LaunchPlan, started: Started, *, signals: Signals, relay: Streams | Terminal) -> None:
+        self.pid, self.pidfd = started.pid, started.pidfd
+        self.report, self.lifeline = started.report, started.lifeline
+        self.signals, self.relay = signals, relay
+        self.terminal = None if isinstance(relay, Streams) else relay
+        self.stop_signal, self.grace = plan.stop_signal, plan.grace
+        self.began = time.monotonic()
+        self.deadline = self.began + plan.timeout if plan.timeout is not None else None
+        self.kill_at: float | None = None
+        self.leave_at: float | None = None
+        self.timed_out = False
+        self.interrupted = False
+        self.stopped = False
+        self.failure = b""
+        self.outcome: Outcome | None = None
+        self.poll = select.poll()
+        self.actions: dict[int, Callable[[], None]] = {}
+        self.carrying: dict[int, int] = {}  # what is polled for the streams: descriptors and their events
+
+    def until_end(self) -> Outcome:
+        """Wait for the container's end, and until all that it wrote on a terminal has been shown.
+
+        Raises what went wrong if its command never started.
+        """
+        self._on(self.pidfd, self._end)
+        self._on(self.report, self._hear)
+        self._on(self.signals.descriptor, self._pass_on)
+        if self.terminal:
+            self._on(self.terminal.ours.fileno(), self._join_terminal)
+        self._mind_the_streams()
+        while self.outcome is None or self.carrying:
+            for descriptor, events in self.poll.poll(self._patience()):
+                if descriptor in self.actions:  # an earlier action of this round may have forgotten it
+                    self.actions[descriptor]()
+                elif descriptor in self.carrying:
+                    self.relay.carry(descriptor, events)
+            self._mind_the_time()
+            self._mind_the_streams()
+        if self.failure:
+            raise _decode(self.failure)
+        return self.outcome
+
+    def kill(self) -> None:
+        """End the container at once: PID 1's death kills its whole pid namespace (pid_namespaces(7)).
+
+        Without a pid namespace, the end of the lifeline tells the warden to kill all. If that has been stopped, by a
+        process of the container's, it is killed the next time: then what it watched is killed as orphans (orphans.py).
+        """
+        if self.lifeline is not None and self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
+            self.kill_at = time.monotonic() + WARDEN
+        else:
+            send(self.pidfd, signal.SIGKILL)
+        self.leave_at = self.leave_at or time.monotonic() + LAST_WORDS
+
+    def _on(self, descriptor: int, action: Callable[[], None]) -> None:
+        self.actions[descriptor] = action
+        self.poll.register(descriptor, select.POLLIN)
+
+    def _forget(self, descriptor: int) -> None:
+        self.poll.unregister(descriptor)
+        del self.actions[descriptor]
+
+    def _patience(self) -> float | None:
+        """Milliseconds until something is due."""
+        due = [at for at in (self.deadline, self.kill_at, self.leave_at) if at is not None]
+        return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
+
+    def _mind_the_time(self) -> None:
+        now = time.monotonic()
+        if self.deadline is not None and now >= self.deadline:
+            self.deadline, self.timed_out = None, True
+            self._stop()
+        if self.kill_at is not None and now >= self.kill_at:
+            self.kill_at = None
+            self.kill()
+        if self.leave_at is not None and now >= self.leave_at:
+            self.leave_at = None
+            self.relay.hang_up()
+
+    def _mind_the_streams(self) -> None:
+        """Poll for what they wait for now. Nobody can reach a container any more whose terminal's other end is gone."""
+        if self.relay.lost:
+            self.stopped = True
+            self._expect_end()
+            self.relay.hang_up()
+        if self.terminal and not self.outcome and self.terminal.is_interrupted_in_vain(self.pid):
+            self._end_unheard()
+        waits = self.relay.waits()
+        for descriptor in self.carrying.keys() - waits.keys():
+            self.poll.unregister(descriptor)
+        for descriptor, events in waits.items():
+            self.poll.register(descriptor, events)
+        self.carrying = waits
+
+    def _stop(self) -> None:
+        """Ask it to end within the grace. One that can't be asked, or has not begun, need not be waited for."""
+        send(self.pidfd, self.stop_signal)
+        asked = self.report not in self.actions and self._heeds(self.stop_signal)
+        self._expect_end(self.grace if asked else 0.0)
+
+    def _end_unheard(self) -> None:
+        """Somebody types Ctrl-C again and again: where that can have no effect, it ends the container."""
+        if not self._heeds(signal.SIGINT):
+            self.kill()
+
+    def _expect_end(self, grace: float | None = None) -> None:
+        """Of its own accord, within GRACE seconds; None for what the plan says."""
+        self.kill_at = self.kill_at or time.monotonic() + (self.grace if grace is None else grace)
+
+    def _heeds(self, number: int) -> bool:
+        """Whether the command can be sent signal NUMBER: without a pid namespace of its own, any process can."""
+        return self.lifeline is not None or is_heeded(self.pid, number)
+
+    def _hear(self) -> None:
+        """The child says why it failed; or nothing, when its command was executed and the pipe closed."""
+        text = os.read(self.report, REPORT_LIMIT)
+        self.failure = (self.failure + text)[:REPORT_LIMIT]
+        if not text:
+            self._forget(self.report)
+
+    def _pass_on(self) -> None:
+        number = self.signals.take()
+        if self.outcome and number in STOPPING:  # the caller takes what the container wrote too slowly
+            self.relay.hang_up()
+        elif number == signal.SIGWINCH and self.terminal:
+            self.terminal.resize()
+        elif number == signal.SIGINT and self.interrupted:
+            self.kill()
+        else:
+            self.interrupted = self.interrupted or number == signal.SIGINT
+            self.stopped = self.stopped or number in STOPPING
+            if number == signal.SIGTERM:  # stopping us is stopping the container
+                self._stop()
+                return
+            if number == signal.SIGHUP and _is_cut_off():
+                self._expect_end()
+            elif number == signal.SIGCONT and self.terminal:
+                self.terminal.resume()
+            send(self.pidfd, number)
+
+    def _join_terminal(self) -> None:
+        assert self.terminal is not None
+        self._forget(self.terminal.ours.fileno())
+        self.terminal.receive()
+
+    def _end(self) -> None:
+        status, cpu, max_rss = kernel.wait(self.pid)
+        self._forget(self.pidfd)
+        if self.report in self.actions:
+            self._hear()
+        if self.terminal and self.terminal.ours.fileno() in self.actions:  # it has come in the same round as the end
+            self._join_terminal()
+        self.relay.end_input()
+        code = os.waitstatus_to_exitcode(status)
+        self.outcome = Outcome(
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            timed_out=self.timed_out,
+            stopped=self.stopped,
+            wall=time.monotonic() - self.began,
+            cpu=cpu,
+            max_rss=max_rss,
+        )
+
+
+def _is_cut_off() -> bool:
+    """Whether a terminal among our standard streams has been closed, and our caller has not foreseen it (nohup(1))."""
+    streams = select.poll()
+    for descriptor in (0, 1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            streams.register(descriptor, 0)
+    closed = any(events & select.POLLHUP for _, events in streams.poll(0))
+    return closed and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+
+
+def _decode(failure: bytes) -> LaunchError:
+    """Untrusted where `pre_start` runs: its commands may trace the child, which reports, with SYS_PTRACE."""
+    code, _, rest = failure.decode(errors="surrogateescape").partition("\n")
+    hint, _, message = rest.partition("\n")
+    kinds = {"126": CommandNotExecutableError, "127": CommandNotFoundError}
+    return kinds.get(code, LaunchError)(message, hint=hint or None)

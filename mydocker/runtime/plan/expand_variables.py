@@ -1,0 +1,41 @@
+"""Variables of the image in a spec: `$NAME` and `${NAME}` in values of `environment`, in words of the command and in
+the paths of files that are looked at.
+
+In values of `environment` and in paths, a variable that there is not is nothing, as in a Dockerfile. In words of the
+command only what is known is replaced: the rest may be meant for a shell.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from mydocker.specs.model.container import ContainerSpec
+
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})", re.ASCII)
+
+
+def expanded(spec: ContainerSpec, env: Iterable[str], *, path: str) -> ContainerSpec:
+    """SPEC without variables. ENV is the image's environment, NAME=VALUE each; PATH that of an image without one."""
+    image = {"PATH": path, **{name: value for name, _, value in (entry.partition("=") for entry in env)}}
+    environment = {name: _replaced(value, lambda name: image.get(name, "")) for name, value in spec.environment.items()}
+    known = {**image, **environment}
+    words = tuple(_replaced(word, known.get) for word in spec.command) if spec.command else spec.command
+    return spec.replace(environment=environment, command=words)
+
+
+def expanded_path(path: str, environment: Mapping[str, str]) -> str:
+    """PATH with the variables of a container's ENVIRONMENT, of which an unknown one is nothing."""
+    return _replaced(path, lambda name: environment.get(name, "")) or "/"
+
+
+def _replaced(text: str, lookup: Callable[[str], str | None]) -> str:
+    def value(found: re.Match[str]) -> str:
+        said = lookup(found[1] or found[2])
+        return found[0] if said is None else said
+
+    return _VARIABLE.sub(value, text)

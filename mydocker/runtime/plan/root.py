@@ -1,0 +1,79 @@
+"""The root of a container as data: layers of an image, a directory of the host, or the machine's own tree.
+
+Each kind of root is mounted in the child's own mount namespace at `<run dir>/memory/root`, and what the container
+writes goes to `<run dir>/scratch`, on disk or in memory.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.record import Record
+from mydocker.runtime.plan.operations import ROOT, copy_ownership, mount_memory, mount_overlay
+
+
+class Root(Record):
+    """What becomes `/`."""
+
+    def mount(self, run_dir: str) -> str:
+        """Mount it; the path at which it stands now."""
+        raise NotImplementedError
+
+
+class LayeredRoot(Root):
+    """Directories of the host, lowest first, under a writable layer of the container's own.
+
+    `in_memory`: the writable layer is a tmpfs, because overlayfs refuses an upper directory on overlayfs, or one that
+    stands inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones
+    that a user namespace may set. `keep_mode`: the root has the mode and owner of the topmost directory; else it is
+    0755 and root's, whatever a layer says of `./`: one packed in a directory of mktemp(1) would be closed to others.
+    """
+
+    lowerdirs: tuple[str, ...]
+    keep_mode: bool = False
+    in_memory: bool = False
+    user_xattrs: bool = False
+
+    def mount(self, run_dir: str) -> str:
+        upper, work = f"{run_dir}/scratch/upper", f"{run_dir}/scratch/work"
+        if self.in_memory:
+            mount_memory(f"{run_dir}/scratch")
+        os.mkdir(upper)
+        os.mkdir(work)
+        if self.keep_mode:
+            copy_ownership(self.lowerdirs[-1], upper)
+        root = _place(run_dir)
+        mount_overlay(self.lowerdirs, upper, work, root, overlay_options(user_xattrs=self.user_xattrs))
+        return root
+
+
+class MemoryRoot(Root):
+    """An empty tmpfs, to be filled by operations; `scratch` is another one, that the container does not see."""
+
+    def mount(self, run_dir: str) -> str:
+        mount_memory(f"{run_dir}/scratch")
+        root = _place(run_dir)
+        mount_memory(root)
+        return root
+
+
+class BareRoot(Root):
+    """A directory of the host as it is, for a plain chroot without a mount namespace: what is written stays."""
+
+    path: str
+
+    def mount(self, run_dir: str) -> str:
+        return self.path
+
+
+def _place(run_dir: str) -> str:
+    """Where the root is mounted: in memory, so that nothing of that has to be made and removed on a disk."""
+    mount_memory(f"{run_dir}/memory")
+    os.mkdir(f"{run_dir}/{ROOT}")
+    return f"{run_dir}/{ROOT}"
+
+
+def overlay_options(*, user_xattrs: bool) -> str:
+    """Options of every overlay: no sync of a throw-away layer, no redirects that a layer could have forged, and no
+    index: with one, a file changes under names that the upper directory lacks (overlayfs.rst, "index")."""
+    return f"{',userxattr' if user_xattrs else ',redirect_dir=nofollow,metacopy=off'},index=off,volatile"

@@ -1,0 +1,274 @@
+"""Bytes on their way between a container and mydocker's caller, in the one loop that watches the container.
+
+Nothing here waits: whoever reads or writes too slowly holds up neither another stream nor the watch over time and
+signals. Nor is anything stored but what a pipe holds: a slow reader slows the writer down.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+
+from mydocker import kernel
+from mydocker.errors import HostError
+from mydocker.kernel.signals import signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.streams.pipes import NULL
+
+if TYPE_CHECKING:
+    from mydocker.runtime.streams.pipes import StreamPipes
+
+HANG_UPS = (errno.EPIPE, errno.ECONNRESET)  # nobody is at the other end of a pipe, or of a socket, any more
+_CHUNK = 1 << 16  # bytes that a pipe holds, unless somebody changes it (pipe(7))
+_LARGE = 1 << 20  # bytes that make a large flow, and that its pipes shall hold: what an ordinary user may ask for
+
+
+class Flow:
+    """Bytes from descriptor SOURCE to descriptor SINK. Until the sink has taken all that was read, no more is.
+
+    With `spliced` the kernel moves them (splice(2)), which takes a pipe on one side; where it can't, they are copied,
+    `chunk` bytes at a time. `as_job`: a terminal of the caller's takes part, and its shell may stop mydocker when it is
+    in the background (SIGTTIN and SIGTTOU, termios(3)).
+    """
+
+    def __init__(
+        self, source: int, sink: int, *, spliced: bool = False, chunk: int = select.PIPE_BUF, as_job: bool = True
+    ) -> None:
+        self.source, self.sink = source, sink
+        self.spliced, self.chunk, self.as_job = spliced, chunk, as_job
+        self.to_socket = stat.S_ISSOCK(os.fstat(sink).st_mode)
+        self.waiting = b""  # read, and not written yet
+        self.blocked = False  # there is something to splice, and the sink had no room for it
+        self.moved = 0  # bytes, by splicing
+        self.left: int | None = None  # bytes to carry, if not all until the end
+
+    @property
+    def next(self) -> int:
+        """The descriptor that is to be used next."""
+        return self.sink if self.waiting or self.blocked else self.source
+
+    @property
+    def event(self) -> int:
+        """What makes that possible."""
+        return select.POLLOUT if self.next == self.sink else select.POLLIN
+
+    def step(self) -> None:
+        """Read or write once. Raises EOFError at the end of the source, or OSError."""
+        if not self.as_job:
+            self._step()
+            return
+        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTTIN, signal.SIGTTOU))
+        try:
+            self._step()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _step(self) -> None:
+        if self.spliced:
+            self._splice()
+        elif self.waiting:
+            self.waiting = self.waiting[self._write() :]
+        else:
+            self.waiting = self.read()
+            self._count(len(self.waiting))
+
+    def _write(self) -> int:
+        """Write of what is waiting as much as the sink takes now: how many bytes."""
+        if self.to_socket:  # poll may say that there is room, and a blocking socket wait for more of it (tcp(7))
+            return kernel.send(self.sink, self.waiting)
+        return os.write(self.sink, self.waiting)
+
+    def read(self) -> bytes:
+        """Some of the source; nothing at its end."""
+        try:
+            return os.read(self.source, self._most(self.chunk))
+        except OSError as error:
+            if error.errno != errno.EIO:  # the other way in which a terminal says that it has ended
+                raise
+            return b""
+
+    def _splice(self) -> None:
+        try:
+            moved = os.splice(self.source, self.sink, self._most(_LARGE), flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            # without room in the sink; or without anything in the source, which another process has read first
+            self.blocked = not self._is_drained()
+            return
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a file that is open for appending, or of a kind that cannot be spliced
+                raise
+            self.spliced = self.blocked = False
+            return
+        self.blocked = False
+        self._count(moved)
+        self.moved += moved
+        if self.moved >= _LARGE > self.moved - moved:
+            self._enlarge()
+
+    def _is_drained(self) -> bool:
+        """Whether the source is a pipe in which nothing is left."""
+        return stat.S_ISFIFO(os.fstat(self.source).st_mode) and not kernel.bytes_waiting(self.source)
+
+    def _enlarge(self) -> None:
+        """Let both pipes hold more: less changing from one process to the other doubles the rate."""
+        for descriptor in (self.source, self.sink):
+            try:  # noqa: SIM105  # contextlib is not on the warm path
+                kernel.enlarge_pipe(descriptor, _LARGE)
+            except OSError:  # no pipe, or the user's pipes hold as much as they may
+                pass
+
+    def _most(self, count: int) -> int:
+        return count if self.left is None else min(count, self.left)
+
+    def _count(self, moved: int) -> None:
+        if not moved:
+            raise EOFError
+        if self.left is not None:
+            self.left -= moved
+
+
+class Relay:
+    """The flows of one container. `lost`: nobody is at the caller's side of its terminal any more."""
+
+    def __init__(self) -> None:
+        self.flows: list[Flow] = []
+        self.lost = False
+        self.opened: list[int] = []
+
+    def waits(self) -> dict[int, int]:
+        """The events to poll for, of each descriptor."""
+        events: dict[int, int] = {}
+        for flow in self.flows:
+            events[flow.next] = events.get(flow.next, 0) | flow.event
+        return events
+
+    def carry(self, descriptor: int, events: int) -> None:
+        """Pass on what can be passed on now that EVENTS have come for DESCRIPTOR."""
+        for flow in [*self.flows]:
+            if flow.next == descriptor and events & (flow.event | select.POLLHUP | select.POLLERR | select.POLLNVAL):
+                try:
+                    flow.step()
+                except BlockingIOError:  # others have been quicker
+                    continue
+                except (EOFError, OSError) as error:
+                    self.end(flow, error)
+
+    def end(self, flow: Flow, error: EOFError | OSError) -> None:
+        """FLOW has come to the end of its source, or to an error."""
+        raise NotImplementedError
+
+    def end_input(self) -> None:
+        """The container has ended: carry only what it wrote."""
+        raise NotImplementedError
+
+    def hang_up(self) -> None:
+        """Close the container's side: what is on its way is lost."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """At the end: raises HostError if the caller's side failed to take, or to give, what it should have."""
+
+    def close(self) -> None:
+        """Close all that was opened again."""
+        while self.opened:
+            os.close(self.opened.pop())
+
+    def open_again(self, descriptor: int, mode: int) -> int:
+        """DESCRIPTOR opened once more, to be non-blocking: it is the caller's as well, and must stay as it is.
+
+        What cannot be opened is used itself: a file always takes all, and a socket is asked not to wait.
+        """
+        if not os.isatty(descriptor) and not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return descriptor
+        path = "/dev/tty" if is_controlling(descriptor) else f"/proc/self/fd/{descriptor}"
+        try:
+            opened = os.open(path, mode | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:
+            return descriptor
+        self.opened.append(opened)
+        return opened
+
+
+class Streams(Relay):
+    """Joins the pipes of a container with the caller's stdin, stdout and stderr."""
+
+    def __init__(self, pipes: StreamPipes) -> None:
+        super().__init__()
+        self.error = ""  # what the caller's side refused
+        self.ends: dict[Flow, int] = {}  # mydocker's end of each flow's pipe
+        for number, end in enumerate(pipes.release_ours()):
+            if end != NULL:
+                self._add(number, end, pipes.modes[number])
+
+    def _add(self, number: int, end: int, mode: int) -> None:
+        terminal = stat.S_ISCHR(mode) and os.isatty(number)
+        spliced = stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+        if number == 0:
+            os.set_blocking(end, False)
+            source = self.open_again(0, os.O_RDONLY) if terminal else 0
+            flow = Flow(source, end, spliced=spliced, chunk=_CHUNK, as_job=terminal)
+        else:
+            sink = self.open_again(number, os.O_WRONLY) if terminal else number
+            chunk = _CHUNK if stat.S_ISREG(mode) else select.PIPE_BUF
+            flow = Flow(end, sink, spliced=spliced, chunk=chunk, as_job=terminal)
+        self.flows.append(flow)
+        self.ends[flow] = end
+
+    def waits(self) -> dict[int, int]:
+        """Besides what a flow waits for, whether its sink has closed: nobody needs to write first to learn of it."""
+        events = super().waits()
+        for flow in self.flows:
+            events.setdefault(flow.sink, 0)
+        return events
+
+    def carry(self, descriptor: int, events: int) -> None:
+        super().carry(descriptor, events)
+        for flow in [*self.flows]:
+            complete = flow.left == 0 and not flow.waiting
+            closed = flow.sink == descriptor != flow.next and events & (select.POLLHUP | select.POLLERR)
+            if complete or closed:
+                self._close(flow)
+
+    def end(self, flow: Flow, error: EOFError | OSError) -> None:
+        """A writer learns from its pipe that nobody reads any more, as it would have from the caller's."""
+        if isinstance(error, OSError) and not _is_hang_up(error, flow) and not self.error:
+            what = "read the container's input" if flow.sink == self.ends[flow] else "write the container's output"
+            self.error = f"cannot {what}: {error.strerror}"
+        self._close(flow)
+
+    def _close(self, flow: Flow) -> None:
+        self.flows.remove(flow)
+        os.close(self.ends.pop(flow))
+
+    def end_input(self) -> None:
+        """What somebody else may still write, who holds a pipe of the container, is nobody's."""
+        for flow in [*self.flows]:
+            end = self.ends[flow]
+            if flow.sink == end:
+                self._close(flow)
+                continue
+            flow.left = kernel.bytes_waiting(end)
+            if not flow.left and not flow.waiting:
+                self._close(flow)
+
+    def hang_up(self) -> None:
+        for flow in [*self.flows]:
+            self._close(flow)
+
+    def check(self) -> None:
+        if self.error:
+            raise HostError(self.error)
+
+
+def _is_hang_up(error: OSError, flow: Flow) -> bool:
+    return error.errno in HANG_UPS or (flow.as_job and error.errno == errno.EIO)
+
+
+def is_controlling(descriptor: int) -> bool:
+    """Whether terminal DESCRIPTOR is that of our session, which /dev/tty opens for whoever belongs there."""
+    try:
+        return os.tcgetpgrp(descriptor) >= 0
+    except OSError:
+        return False

@@ -1,0 +1,201 @@
+"""A terminal of the container's own (-t): made inside, its master side handed out, and joined with ours.
+
+Nothing here waits: whoever reads or writes too slowly holds up neither the other direction nor our watch over time and
+signals. Imported only where a container has a terminal: `socket` and `termios` are not on the warm path.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+import termios
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from mydocker import kernel
+from mydocker.errors import LaunchError
+from mydocker.kernel.signals import signal
+from mydocker.runtime.streams.relay import HANG_UPS, Flow, Relay, is_controlling
+
+_TIOCSPTLCK = 0x40045431  # ioctl_tty(2)
+_TIOCGPTN = 0x80045430
+_CONSOLE = "/dev/console"
+_INTERRUPT = b"\x03"  # Ctrl-C
+_INSISTING = 3  # so often in a row
+
+
+def take_new_terminal(*, owner: int, channel: int) -> None:
+    """In the container: make a terminal in its own devpts, our controlling one, on descriptors 0-2 and on
+    /dev/console; send the master side over the socket CHANNEL."""
+    try:
+        master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        hint = "leave out -t; a volume over /dev opens no devices, and a bare directory has none"
+        raise LaunchError(
+            f"cannot make a terminal from the container's /dev/ptmx: {error.strerror}", hint=hint
+        ) from None
+    fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+    (number,) = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))
+    name = f"/dev/pts/{number}"
+    slave = os.open(name, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    _copy_size(slave)  # the command may ask for it at once
+    os.fchown(slave, owner, -1)
+    _bind_console(name)
+    with socket.socket(fileno=channel) as out:
+        socket.send_fds(out, [b"t"], [master])
+    os.close(master)
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for descriptor in (0, 1, 2):
+        os.dup2(slave, descriptor)
+
+
+def _copy_size(terminal: int) -> None:
+    """Give TERMINAL the size of ours, if one of the standard descriptors is one."""
+    for descriptor in (0, 1, 2):
+        if os.isatty(descriptor):
+            size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, b"\0" * 8)
+            fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+            return
+
+
+def _bind_console(name: str) -> None:
+    os.close(os.open(_CONSOLE, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    target = os.open(_CONSOLE, os.O_PATH | os.O_CLOEXEC)
+    tree = kernel.clone_tree(name)
+    kernel.attach(tree, target)
+    os.close(tree)
+    os.close(target)
+
+
+class Terminal(Relay):
+    """Joins our stdin and stdout with a container's terminal. Context manager: our own terminal is raw meanwhile
+    and restored at the end. As any job of a shell, we stop where we would take it from the foreground.
+    """
+
+    def __init__(self, *, forward_input: bool) -> None:
+        super().__init__()
+        self.forward_input = forward_input
+        self.saved: list[object] | None = None
+        self.master = -1
+        self.typed: _Typed | None = None
+        self.ours, self.theirs = socket.socketpair()
+
+    def __enter__(self) -> Terminal:
+        if self.forward_input:
+            if not os.isatty(0):
+                raise LaunchError("the input device is not a TTY", hint="leave out -t, or run from a terminal")
+            try:
+                self.saved = _take_terminal()
+            except termios.error as error:  # EIO: in the background of a shell that has gone, nobody could continue us
+                hint = "leave out -i or -t, or run it in the foreground"
+                raise LaunchError(f"cannot use the terminal: {error.args[1]}", hint=hint) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.saved is not None and _in_foreground():
+            with suppress(termios.error):  # it is closed
+                # not TCSADRAIN, which would wait for a terminal that takes nothing
+                termios.tcsetattr(0, termios.TCSANOW, self.saved)  # type: ignore[arg-type]  # as tcgetattr gave it
+        for end in (self.ours, self.theirs):
+            end.close()
+        self.hang_up()
+        self.close()
+
+    def receive(self) -> None:
+        """Take the master side that the container sends, unless it ended without, and start to carry."""
+        self.theirs.close()
+        _, received, _, _ = socket.recv_fds(self.ours, 1, 1)
+        if not received:
+            return
+        [self.master] = received
+        self.resize()
+        os.set_blocking(self.master, False)
+        self.flows.append(Flow(self.master, self.open_again(1, os.O_WRONLY)))
+        if self.forward_input:
+            self.typed = _Typed(self.open_again(0, os.O_RDONLY), self.master)
+            self.flows.append(self.typed)
+
+    def resize(self) -> None:
+        """Give the container's terminal the size of ours, if ours is one."""
+        if self.master >= 0:
+            _copy_size(self.master)
+
+    def resume(self) -> None:
+        """After SIGCONT: a shell has used our terminal in its own way meanwhile."""
+        if self.saved is not None:
+            with suppress(termios.error):  # it is closed
+                _take_terminal()
+        self.resize()
+
+    def end(self, flow: Flow, error: EOFError | OSError) -> None:
+        """Nobody having the container's side open is an end of output only."""
+        if isinstance(error, OSError) and error.errno not in (errno.EIO, *HANG_UPS):
+            raise error
+        if flow.next != self.master:
+            self.lost = True
+        elif flow.waiting:
+            flow.waiting = b""
+            return
+        self.flows.remove(flow)
+
+    def end_input(self) -> None:
+        """Carry only what the container wrote, up to its end."""
+        self.flows = [flow for flow in self.flows if flow.source == self.master]
+
+    def is_interrupted_in_vain(self, pid: int) -> bool:
+        """Whether somebody types nothing but Ctrl-C, and it would be for process PID."""
+        if not self.typed or self.typed.interrupts < _INSISTING or self.master < 0:
+            return False
+        with suppress(OSError, termios.error):  # it is closed
+            return bool(termios.tcgetattr(self.master)[3] & termios.ISIG) and os.tcgetpgrp(self.master) == pid
+        return False
+
+    def hang_up(self) -> None:
+        """Close the container's terminal, as by pulling out the plug: its session gets SIGHUP, and no more input."""
+        self.flows.clear()
+        self.lost = False
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
+
+
+class _Typed(Flow):
+    """What is typed; `interrupts` counts how often in a row that was Ctrl-C."""
+
+    interrupts = 0
+
+    def read(self) -> bytes:
+        typed = super().read()
+        self.interrupts = self.interrupts + len(typed) if not typed.strip(_INTERRUPT) else 0
+        return typed
+
+
+def _take_terminal() -> list[object]:
+    """Make ours raw, once we are in its foreground; the modes that it had then. termios.error."""
+    with _as_a_job():
+        termios.tcflow(0, termios.TCOON)  # changes nothing, and stops us in the background (tcflow(3p))
+        before = termios.tcgetattr(0)
+        tty.setraw(0, termios.TCSANOW)
+    return before
+
+
+@contextmanager
+def _as_a_job() -> Iterator[None]:
+    """A shell's signals for jobs that want its terminal reach us at once: we stop, and go on in the foreground.
+
+    Blocked, as all are while a container runs, they would let us change the terminal under the shell's hands (tty(4)).
+    """
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTTIN, signal.SIGTTOU))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _in_foreground() -> bool:
+    """Whether a shell has left the terminal to us, or there is none that could."""
+    return not is_controlling(0) or os.tcgetpgrp(0) == os.getpgrp()

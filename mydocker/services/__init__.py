@@ -1,0 +1,1 @@
+"""Several containers that need each other: who can begin, what runs in the background, who is healthy."""

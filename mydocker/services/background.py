@@ -1,0 +1,81 @@
+"""Services: containers that run in the background of a sequence, for as long as others need them.
+
+Each has a worker, and writes to our own stdout and stderr. Nothing of theirs outlives the `with`: they are asked to end
+as `docker stop` asks, and killed with the worker if even the waiting is interrupted.
+"""
+
+from __future__ import annotations
+
+import select
+
+from mydocker.kernel.signals import send, signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.workers.attempt import CLEARING, Underway
+from mydocker.services.workers.worker import Role, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mydocker.services.case import Case
+    from mydocker.verdict.finding import Finding
+
+
+class Services:
+    """Context manager: those that run, by their cases' keys."""
+
+    def __init__(self, *, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.running: dict[tuple[str, str], Underway] = {}
+
+    def __enter__(self) -> Services:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for key in reversed([*self.running]):
+            self.stop(key)
+
+    def begin(self, case: Case, *, health: bool) -> None:
+        worker = start(case.spec, environ=self.environ, role=Role(service=True, health=health))
+        self.running[case.key] = Underway(case, worker, attempt=1, service=True)
+
+    def wait(self) -> Iterator[tuple[Case, Finding]]:
+        """Until there is news of any; those that have ended by themselves."""
+        poll = select.poll()
+        for run in self.running.values():
+            poll.register(run.worker.pidfd, select.POLLIN)
+            poll.register(run.worker.finding, select.POLLIN)
+            if run.watching >= 0 and not run.unjudged:
+                poll.register(run.watching, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        for key, run in [*self.running.items()]:
+            if run.worker.finding in ready:
+                run.hear(run.worker.finding)
+            if run.watching in ready and not run.over:
+                run.end_of_watcher()
+            if run.worker.pidfd in ready:
+                del self.running[key]
+                yield run.case, _found(run)
+
+    def stop(self, key: tuple[str, str]) -> Finding:
+        """Ask it to end, and wait for that; its worker kills it if it takes longer than its grace."""
+        run = self.running[key]
+        send(run.worker.pidfd, signal.SIGTERM)
+        poll = select.poll()
+        poll.register(run.worker.pidfd, select.POLLIN)
+        try:
+            if not poll.poll((run.case.spec.stop_grace_period + CLEARING) * 1000):
+                send(run.worker.pidfd, signal.SIGKILL)  # it is stopped, perhaps
+                run.killed = True
+        except BaseException:
+            send(run.worker.pidfd, signal.SIGKILL)  # its janitor ends the container
+            raise
+        finally:
+            del self.running[key]
+            finding = _found(run)
+        return finding
+
+
+def _found(run: Underway) -> Finding:
+    """What came of RUN, which has ended; of one that could not be watched to its end, why."""
+    finding = run.finish()
+    return finding.replace(outcome=None, problem=run.unjudged) if run.unjudged else finding

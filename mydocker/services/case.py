@@ -1,0 +1,175 @@
+"""A Case is one spec of a batch, with those that it needs; a Result is what running it has come to."""
+
+from __future__ import annotations
+
+import shlex
+
+from mydocker.paths import absolute
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.services.address import Address
+from mydocker.specs.model.container import STDIN, ContainerSpec
+from mydocker.specs.model.dependencies import COMPLETED, HEALTHY, links, place
+from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.verdict.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mydocker.specs.model.dependencies import Link
+    from mydocker.verdict.finding import Failure
+
+_SHORT = 200  # characters of what was expected, where a line is to say it
+
+
+class Need(Record):
+    """That `case` must be in the state that `condition` names (specs/model/dependencies.py), or, unless it is
+    `required`, have had its chance."""
+
+    case: Case
+    condition: str
+    required: bool = True
+
+
+class Case(Record):
+    """`number` is its place in the batch, from 0; `file` and `line` are where its spec begins."""
+
+    number: int
+    spec: ContainerSpec
+    file: str
+    line: int
+    options: tuple[str, ...] = ()  # with which it was chosen
+    needs: tuple[Need, ...] = ()
+    partner: Case | None = None  # the first that needs this one while it runs
+    variables: tuple[str, ...] = ()  # names of those of the environment that its spec uses
+    ordinal: int = 0  # which it is of those in its file that have its name, or have none
+
+    @property
+    def path(self) -> str:
+        """Its file, as a command line names it."""
+        return path_of(self.file)
+
+    @property
+    def address(self) -> Address:
+        """Where it stands."""
+        return Address(file=self.path, line=self.line, variables=tuple(self.spec.matrix.items()))
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its address, and its name, to look it up by: several may stand in one line."""
+        return f"{self.file}:{self.line}", f"{self.address.brackets} {self.spec.name or ''}"
+
+    @property
+    def lasting_key(self) -> tuple[str, str, str, str]:
+        """What tells it from others, wherever it is run from, and when other lines of its file have changed, too."""
+        file = self.path if self.path == "-" else absolute(self.file)
+        return file, self.spec.name or "", str(self.ordinal), self.address.brackets
+
+    @property
+    def title(self) -> str:
+        name = self.spec.name or f"{self.file}:{self.line}"
+        variables = ", ".join(f"{name}={value}" for name, value in self.spec.matrix.items())
+        return f"{name} ({variables})" if variables else name
+
+    @property
+    def again(self) -> str:
+        """The command that runs this case alone."""
+        address = str(self.address)
+        words = [*self.options, *(["--"] if address.startswith("-") else []), address]
+        return shlex.join(["mydocker", "test", *words])
+
+
+class Span(Record):
+    """When an attempt at a case ran: on which of the places that a batch has, from 0; in seconds since it began."""
+
+    slot: int
+    began: float
+    seconds: float
+
+
+class Result(Record):
+    """The verdict. `reason` says why there is none better: of an error, of a skipped case.
+
+    `unbegun`: the batch ended before its turn. `earlier`: the results of the attempts before the last.
+    """
+
+    case: Case
+    verdict: str
+    failures: tuple[Failure, ...] = ()
+    reason: str = ""
+    finding: Finding = Finding()
+    attempts: int = 1
+    spans: tuple[Span, ...] = ()  # of all attempts
+    earlier: tuple[Result, ...] = ()
+    unbegun: bool = False
+
+    @property
+    def began(self) -> float:
+        """When the last attempt did, in seconds since the batch began."""
+        return self.spans[-1].began if self.spans else 0.0
+
+    @property
+    def in_short(self) -> str:
+        """Why it did not pass, in one line."""
+        if self.failures:
+            first = self.failures[0]
+            more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
+            came = "see the difference" if first.difference else f"found {first.actual.partition(chr(10))[0]}"
+            wanted = first.expected if len(first.expected) <= _SHORT else f"{first.expected[:_SHORT]}…"
+            return f"{first.about}: expected {wanted}, {came}{more}"
+        return self.reason.partition("\n")[0] or self.verdict
+
+
+def path_of(shown: str) -> str:
+    """The file that is SHOWN to people, as a command line names it."""
+    return "-" if shown == STDIN else shown
+
+
+def cases_of(
+    specs: Sequence[ContainerSpec], *, options: tuple[str, ...] = (), ordinals: Sequence[int] = ()
+) -> list[Case]:
+    """A case for each of SPECS, with the cases that it needs in it. Raises SpecError if one is not among them."""
+    linked = links(specs)
+    specs = _with_those_that_wait(specs, linked)
+    made: dict[int, Case] = {}
+
+    def make(number: int) -> Case:
+        if number not in made:
+            needs = tuple(
+                Need(case=make(link.on), condition=link.dependency.condition, required=link.dependency.required)
+                for link in linked[number]
+            )
+            file, _, line = specs[number].origin.rpartition(":")
+            line = line if line.isdigit() else "0"  # from no file
+            case = Case(number=number, spec=specs[number], file=file, line=int(line), options=options, needs=needs)
+            made[number] = case.replace(ordinal=ordinals[number]) if ordinals else case
+        return made[number]
+
+    cases = [make(number) for number in range(len(specs))]
+    users: dict[tuple[str, str], Case] = {}
+    for case in cases:
+        for need in case.needs:
+            if need.condition != COMPLETED:
+                users.setdefault(need.case.key, case)
+    return [_with_partner(case, users) for case in cases]
+
+
+def _with_those_that_wait(
+    specs: Sequence[ContainerSpec], linked: Sequence[tuple[Link, ...]]
+) -> Sequence[ContainerSpec]:
+    """SPECS, each of which whose health another one waits for with the place where that is written."""
+    awaited: dict[int, str] = {}
+    for spec, own in zip(specs, linked, strict=True):
+        for link in own:
+            if link.dependency.condition == HEALTHY:
+                awaited.setdefault(link.on, place(spec, link.dependency))
+    found = [*specs]
+    for number, where in awaited.items():
+        check = found[number].healthcheck or Healthcheck()
+        found[number] = found[number].replace(healthcheck=check.replace(awaited=where))
+    return found
+
+
+def _with_partner(case: Case, users: Mapping[tuple[str, str], Case]) -> Case:
+    """CASE with the first of its USERS, which has its own."""
+    user = users.get(case.key)
+    return case.replace(partner=_with_partner(user, users)) if user else case

@@ -1,0 +1,95 @@
+"""Health: a container's healthcheck, asked until it says healthy, or until Docker would say that it is not.
+
+Docker asks once in each `interval`, which is half a minute unless said; who waits wants to know earlier. So it is asked
+sooner and more often, but given up only when `retries` intervals after the `start_period` are over.
+"""
+
+from __future__ import annotations
+
+import time
+
+from mydocker.errors import LaunchError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.inspect.exec import Beside
+from mydocker.specs.model.healthcheck import KINDS, Healthcheck
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from mydocker.runtime.inspect.container_view import View
+
+STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
+STANDARD = Healthcheck(interval=30.0, timeout=30.0, start_period=0.0, start_interval=5.0, retries=3)
+SHORTEST = 0.1  # seconds between two questions; a tenth of the time that it has taken so far, from that on
+_NANO = 1e-9
+
+
+def complete(own: Healthcheck | None, image: Mapping[str, Any]) -> Healthcheck:
+    """OWN, with what it leaves to the image's `Healthcheck` and to Docker. LaunchError if there is none."""
+    check = (own or Healthcheck()).over(_of_image(image)).over(STANDARD)
+    if not check.test or check.test[0] == "NONE":
+        where = f"{check.awaited}: " if check.awaited else ""
+        message = f"{where}no healthcheck says when it is healthy: neither its file nor its image has one"
+        raise LaunchError(message, hint="set healthcheck: {test: COMMAND}")
+    return check
+
+
+def _of_image(raw: Mapping[str, Any]) -> Healthcheck:
+    """An image's own (Docker image specification 1.2, "Healthcheck"): untrusted; times are nanoseconds."""
+    words = raw.get("Test") or []
+    times = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
+    times["start_interval"] = "StartInterval"
+    numbers = {ours: raw.get(theirs) or 0 for ours, theirs in (*times.items(), ("retries", "Retries"))}
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise LaunchError("the image's Healthcheck is malformed: Test is no list of words")
+    if words and (words[0] not in KINDS or len(words) < {"NONE": 1}.get(words[0], 2)):
+        raise LaunchError(f"the image's Healthcheck is malformed: Test is {words!r:.80}")
+    if not all(isinstance(number, int) and 0 <= number < 2**63 for number in numbers.values()):
+        raise LaunchError("the image's Healthcheck is malformed: a number is none")
+    seconds: dict[str, Any] = {name: numbers[name] * _NANO or None for name in times}
+    return Healthcheck(test=tuple(words), retries=numbers["retries"] or None, **seconds)
+
+
+class Health:
+    """The state of one container's health, as facts for those who wait; `ask` when `due` has come, then `take`."""
+
+    def __init__(self, check: Healthcheck) -> None:
+        self.check = check
+        self.began = self.due = time.monotonic()
+        self.facts: dict[str, Any] = {"health": STARTING}
+
+    def ask(self, view: View) -> Beside:
+        """Run the test. Raises LaunchError if it cannot be."""
+        self.due = float("inf")
+        kind, *words = self.check.test
+        argv = (*words,) if kind == "CMD" else ("/bin/sh", "-c", *words)
+        return Beside(view, argv, timeout=self.check.timeout or 0)
+
+    def give_up(self, why: str) -> None:
+        """No test can be run."""
+        self.facts = {"health": UNHEALTHY, "health said": why}
+
+    def take(self, facts: Mapping[str, Any]) -> None:
+        """What came of a test."""
+        now = time.monotonic()
+        elapsed = now - self.began
+        assert self.check.interval is not None and self.check.retries and self.check.start_interval is not None
+        limit = (self.check.start_period or 0) + self.check.interval * self.check.retries
+        if facts.get("exit_code") == 0:
+            self.facts = {"health": HEALTHY}
+            return
+        state = UNHEALTHY if elapsed >= limit else STARTING
+        self.facts = {"health": state, "health said": describe(facts, timeout=self.check.timeout or 0)}
+        if state == STARTING:
+            pause = min(self.check.interval, self.check.start_interval, max(SHORTEST, elapsed / 10))
+            self.due = min(now + pause, self.began + limit)
+
+
+def describe(facts: Mapping[str, Any], *, timeout: float) -> str:
+    """What a test that did not succeed said."""
+    if "problem" in facts:
+        return str(facts["problem"])
+    code = facts["exit_code"]
+    how = f"no end within {timeout:g} s" if code is None else f"exit code {code}"
+    return f"{how}: {facts['output'].strip()}" if facts["output"].strip() else how

@@ -1,0 +1,151 @@
+"""Several specs, run one after the other; those that others need, meanwhile."""
+
+from __future__ import annotations
+
+import time
+
+from mydocker.errors import LaunchError, MydockerError, SpecError, refused_by_host
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.launch.outcome import Outcome
+from mydocker.services.background import Services
+from mydocker.services.case import Case, cases_of
+from mydocker.services.case import Result as CaseResult
+from mydocker.services.schedule import Schedule
+from mydocker.verdict.finding import PASSED, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.specs.model.container import ContainerSpec
+
+# seconds: as Docker waits (docker container run, "Restart policies")
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 60.0
+LONG = 10.0  # a run that took longer is followed by the first pause again
+
+
+class Result(Record):
+    """How one spec of a sequence ended: `outcome`, or the `error` for which its command never ran."""
+
+    spec: ContainerSpec
+    plan: LaunchPlan | None = None  # none if it could not be prepared
+    outcome: Outcome | None = None
+    error: MydockerError | None = None
+    released: bool = False  # it ran for others, and was ended by us when nobody needed it any more
+
+    @property
+    def status(self) -> int:
+        """The exit code this spec alone would have given."""
+        if self.outcome:
+            return 0 if self.released else self.outcome.status
+        return self.error.exit_code if self.error else 0
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether somebody asked us to end while it ran."""
+        return self.outcome is not None and self.outcome.stopped and not self.released
+
+
+class Sequence:
+    """The containers of several specs, and how each of them is run: PREPARE makes its plan, RUN carries it out.
+
+    `mydocker up` has nobody to judge: what is expected of a container is of no matter here.
+    """
+
+    def __init__(
+        self,
+        specs: Iterable[ContainerSpec],
+        *,
+        prepare: Callable[[ContainerSpec], LaunchPlan],
+        run: Callable[[LaunchPlan], Outcome],
+        environ: Mapping[str, str],
+    ) -> None:
+        """Raises SpecError for what cannot be done."""
+        self.cases = cases_of([spec.replace(expect=None, skip=None) for spec in specs])
+        self.prepare, self.run, self.environ = prepare, run, environ
+        self.schedule = Schedule(self.cases)
+        restarted = [case for case in self.cases if self.schedule.is_service(case) and case.spec.restart]
+        if restarted:
+            why = "restart is not supported where others need a container while it runs"
+            raise SpecError([f"{case.spec.origin}: {why}" for case in restarted])
+
+    def results(self, *, keep_going: bool) -> Iterator[Result]:
+        """Run all, one after the other but for those that others need, and yield each result at once; the first that
+        fails is the last, unless `keep_going`; so is one during which we were asked to end."""
+        with Services(environ=self.environ) as services:
+            yield from self._until_enough(services, keep_going=keep_going)
+            for run in reversed([*services.running.values()]):
+                yield self._conclude(run.case, services.stop(run.case.key))
+
+    def _until_enough(self, services: Services, *, keep_going: bool) -> Iterator[Result]:
+        while self.schedule.waiting or services.running:
+            for result in self._round(services):
+                yield result
+                if result.was_stopped or (result.status and not keep_going):
+                    return
+
+    def _round(self, services: Services) -> Iterator[Result]:
+        """What can be done now, or else the news that come."""
+        self.schedule.see({run.case.number: run.seen for run in services.running.values()})
+        for refused in self.schedule.hopeless():
+            yield Result(spec=refused.case.spec, error=LaunchError(refused.reason))
+        begun = False
+        for case, _ in self.schedule.take(places=1):
+            begun = True
+            if self.schedule.is_service(case):
+                yield from self._begin(case, services)
+            else:
+                result = _run_until_enough(case.spec, self.prepare, self.run)
+                self._conclude(case, Finding(outcome=result.outcome))
+                yield result
+        released = [run.case for run in services.running.values() if self.schedule.is_released(run.case)]
+        for case in released:
+            yield self._conclude(case, services.stop(case.key))
+        if services.running and not begun and not released:
+            for case, finding in services.wait():
+                yield self._conclude(case, finding)
+
+    def _begin(self, case: Case, services: Services) -> Iterator[Result]:
+        try:
+            self.prepare(case.spec)  # what must be pulled is pulled where progress is shown
+        except MydockerError as error:
+            self._conclude(case, Finding(problem=error.message))
+            yield Result(spec=case.spec, error=error)
+            return
+        services.begin(case, health=self.schedule.wants_health(case))
+
+    def _conclude(self, case: Case, finding: Finding) -> Result:
+        self.schedule.conclude(CaseResult(case=case, verdict=PASSED, finding=finding))
+        error = None if finding.outcome else LaunchError(finding.problem, hint=finding.hint or None)
+        released = finding.outcome is not None and finding.outcome.stopped
+        return Result(spec=case.spec, outcome=finding.outcome, error=error, released=released)
+
+
+def _run_until_enough(
+    spec: ContainerSpec, prepare: Callable[[ContainerSpec], LaunchPlan], run: Callable[[LaunchPlan], Outcome]
+) -> Result:
+    """The last of the runs that the key `restart` of SPEC asks for, each in a new container. Between them is time, as
+    for Docker: more after each that was short."""
+    pause, left = FIRST_PAUSE, spec.restart
+    while True:
+        result = _run_once(spec, prepare, run)
+        if not result.status or not left or result.outcome is None or result.was_stopped:
+            return result
+        left -= 1
+        pause = FIRST_PAUSE if result.outcome.wall > LONG else pause
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _run_once(
+    spec: ContainerSpec, prepare: Callable[[ContainerSpec], LaunchPlan], run: Callable[[LaunchPlan], Outcome]
+) -> Result:
+    plan = None
+    try:
+        plan = prepare(spec)
+        return Result(spec=spec, plan=plan, outcome=run(plan))
+    except MydockerError as error:
+        return Result(spec=spec, plan=plan, error=error)
+    except OSError as error:
+        return Result(spec=spec, plan=plan, error=refused_by_host(error))

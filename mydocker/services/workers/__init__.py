@@ -1,0 +1,1 @@
+"""Worker processes: each runs containers for a batch or a sequence, and reports what it found."""

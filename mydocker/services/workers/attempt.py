@@ -1,0 +1,253 @@
+"""A case under way: its worker, what has been heard of it, and, where it is watched, whether its time has come.
+
+With `within`, the expectations that can come true while a container runs are judged again and again, as soon as it
+runs; once they hold, or the time has passed, it is asked to end, and soon after that killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+
+from mydocker.kernel.signals import send, signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.launch.outcome import Outcome
+from mydocker.services.case import Case
+from mydocker.services.workers.worker import KEEP_IT
+from mydocker.verdict.finding import Failure, Finding
+from mydocker.verdict.judge import UnjudgedError, unmet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from mydocker.services.workers.worker import Worker
+
+KEPT = 8 << 20  # bytes of each output
+INSIST = 0.1  # seconds after which a container that was asked to end is asked again, and so killed (supervise.py)
+LAST_RESORT = 3.0  # seconds after which a worker that a batch which is ended has asked to end is killed
+CLEARING = 60.0  # the same for one whose container has been seen to, which may have much to look at and clear away
+STUCK = 2.0  # seconds after which one that was killed and does not end, in the kernel, is waited for no more
+COURTESY = 1.0  # seconds between asking a container whose expectations hold to end, and killing it
+TOLD = ("problem", "hint", "kind", "exit_code", "shortage", "kept", "not_kept")  # by a worker, of a Finding
+_CHUNK = 1 << 16
+
+
+class Underway:
+    """One attempt at CASE. `live` are the failures of the expectations that were watched; None if they were not.
+
+    A `service` is not asked to end before it is released. `kept`: bytes of each output, of which more is dropped.
+    """
+
+    def __init__(
+        self, case: Case, worker: Worker, *, attempt: int, slot: int = 0, kept: int = KEPT, service: bool = False
+    ) -> None:
+        self.case, self.worker, self.attempt, self.slot, self.kept = case, worker, attempt, slot, kept
+        self.service, self.held = service, service
+        self.alone = True  # whether nothing else ran meanwhile
+        self.crowded = False  # whether the host had no process or descriptor left meanwhile
+        self.asked = False  # to end
+        self.kill_at: float | None = None  # when its worker is killed, if it has not ended by then
+        self.killed = False
+        self.began = time.monotonic()
+        pipes = (worker.stdout, worker.stderr, worker.finding)
+        self.heard = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}
+        self.word = worker.word
+        self.watching = -1  # a pidfd of the watcher, once there is one
+        self.cut: list[int] = []
+        self.within = case.spec.expect.within if case.spec.expect else None
+        self.due: float | None = None  # when the time is over; then, when to insist
+        self.live: tuple[Failure, ...] | None = None
+        self.unjudged = ""  # why there is no verdict on what was watched
+        self.news = False
+        self.over = False  # the finding has ended, so all is cleared away
+        self.told: dict[str, Any] = {}  # by the worker
+        self.seen: dict[str, Any] = {}  # by the watcher, while the container runs
+
+    def hear(self, descriptor: int) -> bool:
+        """Take what has come; False at the end, or when nothing more is there."""
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        room = self.kept - len(self.heard[descriptor])
+        if descriptor != self.worker.finding and len(data) > room:
+            self.cut.append(descriptor)
+            data, more = data[:room], True
+        else:
+            more = bool(data)
+        self.heard[descriptor] += data
+        if descriptor == self.worker.finding:
+            self.over = not data
+            self._understand()
+        self.news = True
+        return more
+
+    def _understand(self) -> None:
+        """Take the whole lines of the finding."""
+        *lines, rest = bytes(self.heard[self.worker.finding]).split(b"\n")
+        self.heard[self.worker.finding][:] = rest
+        for line in lines:
+            try:
+                told: dict[str, Any] = json.loads(line) if line else {}
+            except ValueError:  # the watcher was killed in the middle of a line
+                continue
+            self.seen.update(told.pop("seen", {}))
+            self.told.update(told)
+        if "watcher" in self.told and not self.unjudged:
+            self._give_up(self.told["watcher"])
+        if watcher := self.told.pop("watching", 0):
+            try:
+                self.watching = os.pidfd_open(watcher)
+            except OSError:  # it has ended already, or there is no descriptor left
+                self.end_of_watcher()
+
+    def end_of_watcher(self) -> None:
+        """The worker says before that it is not needed any more; else somebody has killed it."""
+        while self.hear(self.worker.finding):
+            pass
+        if "watched" not in self.told and not self.unjudged and not self.over:
+            self._give_up("the watcher of the container was killed")
+
+    def _give_up(self, why: str) -> None:
+        """Nothing more will be seen of it; who waits for it, as for a service, is not to wait for ever."""
+        self.unjudged, self.live, self.held = why, (), False
+        self._ask_to_end()
+
+    @property
+    def asks(self) -> bool:
+        """Whether the worker waits to hear if it is to keep what its container wrote."""
+        return self.word >= 0 and "outcome" in self.told
+
+    @property
+    def pulling(self) -> str:
+        """The image that is pulled for it now, or nothing."""
+        return "" if "began" in self.seen or "outcome" in self.told else str(self.told.get("pulling", ""))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its container is over, and has been looked at, though perhaps it is not cleared away."""
+        return "ended" in self.told
+
+    @property
+    def has_told_all(self) -> bool:
+        """False of a worker that is dying: its pipes end before it is seen to be dead."""
+        return "outcome" in self.told or "problem" in self.told
+
+    def preview(self) -> Finding:
+        """What will have been found, of a worker that asks: its container has ended, and has written all it will."""
+        for descriptor in (self.worker.stdout, self.worker.stderr):
+            while self.hear(descriptor):
+                pass
+        return self._found(self._lasting_facts())
+
+    def _lasting_facts(self) -> dict[str, Any]:
+        """What is still a fact after its end: what was inspected then, and what commands have come to meanwhile."""
+        executed = {name: facts for name, facts in self.seen.items() if name.startswith("exec ")}
+        return {**executed, **self.told.get("facts", {})}
+
+    def answer(self, *, keep: bool) -> None:
+        """Let the worker go on."""
+        if keep:
+            with suppress(BrokenPipeError):
+                os.write(self.word, KEEP_IT)
+        os.close(self.word)
+        self.word = -1
+
+    def watch(self) -> None:
+        """Judge what can be judged while it runs, if there is news or the time is over; act on it."""
+        if not (self.news or self.patience() == 0):
+            return
+        self.news = False
+        if self.asked and self.patience() == 0:  # it did not end when it was asked to
+            self.insist()
+            self.due = time.monotonic() + INSIST
+        elif self.within is not None and self.live is None:
+            self._judge()
+
+    def patience(self) -> float | None:
+        """Seconds until something is due, if anything is."""
+        return None if self.due is None else max(0.0, self.due - time.monotonic())
+
+    def _judge(self) -> None:
+        if "began" not in self.seen:  # the container is not there yet
+            return
+        if self.due is None:
+            self.due = time.monotonic() + (self.within or 0)
+        failures: tuple[Failure, ...] = ()
+        try:
+            failures = unmet(self.case.spec, self._found(self.seen))
+        except UnjudgedError as error:
+            self.unjudged = str(error)
+        if not failures or self.patience() == 0:
+            self.live, self.due = failures, None
+            self._ask_to_end()
+
+    def release(self) -> None:
+        """Nobody needs it any more. What it is itself expected to become still has its time."""
+        if not self.held:
+            return
+        self.held = False
+        if self.within is None or self.live is not None:
+            self._ask_to_end()
+
+    def insist(self) -> None:
+        """Ask it to end once more, the second time of which its container is killed; in the end kill the worker, which
+        may be stopped. Its janitor ends the container then."""
+        self.killed = self.kill_at is not None and time.monotonic() >= self.kill_at
+        send(self.worker.pidfd, signal.SIGKILL if self.killed else signal.SIGINT)
+
+    def is_stuck(self) -> bool:
+        """Whether its worker was killed and still holds its pipes, or somebody else does: it is waited for no more."""
+        return self.killed and self.kill_at is not None and time.monotonic() > self.kill_at + STUCK
+
+    def end_within(self, seconds: float) -> None:
+        """After SECONDS, `insist` kills its worker."""
+        until = time.monotonic() + seconds
+        self.kill_at = until if self.kill_at is None else min(until, self.kill_at)
+
+    def _ask_to_end(self) -> None:
+        if not self.held:
+            self.asked = True
+            self.end_within(CLEARING)
+            self.due = time.monotonic() + COURTESY
+            send(self.worker.pidfd, signal.SIGTERM)
+
+    def finish(self) -> Finding:
+        """What was found, after the end of a worker that ran this alone."""
+        with suppress(ChildProcessError):  # our program has SIGCHLD ignored, or waits for all its children elsewhere
+            os.waitpid(self.worker.pid, 0)
+        os.close(self.worker.pidfd)
+        return self.conclude()
+
+    def conclude(self) -> Finding:
+        """What was found, once all is cleared away."""
+        for descriptor in self.heard:
+            while self.hear(descriptor):
+                pass
+            os.close(descriptor)
+        if self.watching >= 0:
+            os.close(self.watching)
+        if self.word >= 0:  # it has never asked
+            self.answer(keep=False)
+        finding = self._found(self._lasting_facts())
+        if self.killed and not self.unjudged:
+            self.unjudged = "its worker did not end when it was asked to, and was killed"
+        if finding.outcome is None and not finding.problem:
+            return finding.replace(problem="worker was killed before it reported a result")
+        return finding
+
+    def _found(self, facts: Mapping[str, Any]) -> Finding:
+        """What is known by now, with FACTS."""
+        outcome, metadata = self.told.get("outcome"), self.told.get("metadata")
+        return Finding(
+            **{name: self.told[name] for name in TOLD if name in self.told},
+            facts={**facts, "metadata": metadata} if metadata else {**facts},
+            outcome=Outcome(**outcome) if outcome else None,
+            stdout=self.heard.get(self.worker.stdout, b"").decode(errors="surrogateescape"),
+            stderr=self.heard.get(self.worker.stderr, b"").decode(errors="surrogateescape"),
+            cut=tuple(name for name in ("stdout", "stderr") if getattr(self.worker, name) in self.cut),
+            seconds=time.monotonic() - self.began,
+        )

@@ -1,0 +1,99 @@
+"""A fresh process of ours, for a program that is not ours: it may have threads, and we must not take its signals.
+
+A fork of such a program would inherit locks that nobody ever opens, so this is a new interpreter. What it is to work on
+goes to it as a pickle in memory; what it says comes back through pipes. It dies with the thread that waits for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+import sys
+
+import mydocker
+from mydocker.errors import HostError
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+ANSWER = 3  # the descriptor on which it tells what it has found
+_REQUEST = 4
+_ABOVE = 10  # from where on ours cannot be mistaken for those
+_PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
+
+
+class Fresh(Record):
+    """The process, and our ends of the pipes from it; -1 where it writes to what we write to."""
+
+    pid: int
+    pidfd: int
+    stdout: int
+    stderr: int
+    answer: int
+
+
+def start(module: str, content: object, *, environ: Mapping[str, str], capture: bool, stdin: bool) -> Fresh:
+    """Start MODULE, named in full, whose `work_on(content, parent)` gets CONTENT, all of it, and never returns.
+
+    With STDIN it has our standard input, else none. Raises HostError if there is no interpreter for it.
+    """
+    if not sys.executable:
+        raise HostError("cannot start a container: Python does not know its own program (sys.executable)")
+    pipes = [_pipe() if wanted else (-1, -1) for wanted in (capture, capture, True)]
+    request = _letter((content, os.getpid()))
+    actions: list[Any] = [] if stdin else [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)]
+    actions += [(os.POSIX_SPAWN_DUP2, writer, number) for number, (_, writer) in enumerate(pipes, 1) if writer >= 0]
+    actions.append((os.POSIX_SPAWN_DUP2, request, _REQUEST))
+    try:
+        pid = os.posix_spawn(sys.executable, _argv(module), environ, file_actions=actions, setsigmask=[])
+    except OSError as error:
+        for reader, _ in pipes:
+            if reader >= 0:
+                os.close(reader)
+        raise HostError(f"cannot start {sys.executable}: {error.strerror}") from None
+    finally:
+        for descriptor in (request, *(writer for _, writer in pipes if writer >= 0)):
+            os.close(descriptor)
+    stdout, stderr, answer = (reader for reader, _ in pipes)
+    return Fresh(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, answer=answer)
+
+
+def _argv(module: str) -> list[str]:
+    """Without `site`, which takes longer than a container; the standard library comes first."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(mydocker.__file__)))
+    path = [here, *(os.path.abspath(place) for place in sys.path if place)]
+    return [sys.executable, "-I", "-S", "-c", _PROGRAM, module, *path]
+
+
+def _pipe() -> tuple[int, int]:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    return _raised(reader), _raised(writer)
+
+
+def _letter(content: object) -> int:
+    """A file in memory that has CONTENT: unlike a pipe it takes any size before somebody reads."""
+    descriptor = _raised(os.memfd_create("request"))
+    with open(descriptor, "wb", closefd=False) as file:
+        pickle.dump(content, file)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _raised(descriptor: int) -> int:
+    """DESCRIPTOR under a number that the process does not use, so that none lands on another."""
+    raised = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+    os.close(descriptor)
+    return raised
+
+
+def main(module: str) -> None:
+    """The beginning of the process."""
+    os.closerange(_REQUEST + 1, os.sysconf("SC_OPEN_MAX"))  # what our parent lets its children inherit
+    with open(_REQUEST, "rb") as file:
+        content, parent = pickle.load(file)
+    os.set_inheritable(ANSWER, False)
+    __import__(module, fromlist=["work_on"]).work_on(content, parent)

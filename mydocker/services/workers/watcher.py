@@ -1,0 +1,165 @@
+"""The watcher: a process of ours that looks at a container as long as it runs, and tells what has changed.
+
+Files, ports and processes are looked at again and again; HTTP requests are under way meanwhile, each in a process of
+its own. Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from functools import partial
+
+from mydocker.errors import LaunchError
+from mydocker.kernel.signals import signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.inspect.http import Asking
+from mydocker.runtime.inspect.ports import listening
+from mydocker.runtime.inspect.processes import list_processes
+from mydocker.services.workers.observe import file_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
+
+    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.inspect.exec import Beside
+    from mydocker.services.health import Health
+    from mydocker.services.workers.exec_checks import Execs
+    from mydocker.specs.model.container import ContainerSpec
+
+INTERVAL = 0.05  # seconds between two looks
+ENDING = 0.2  # seconds from the end of a container's other processes to that of its first
+KILLED = 128 + signal.SIGKILL
+LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has taken so far, up to that
+
+
+class Watcher:
+    """`tell` gets {"seen": facts}, those that have changed; `began` is one of them once the command runs."""
+
+    def __init__(
+        self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None], *, health: Health | None = None
+    ) -> None:
+        self.spec, self.tell, self.health = spec, tell, health
+        self.told: dict[str, Any] = {}
+        self.began = time.monotonic()
+        self.requests = {request.url: request for request in spec.expect.requests} if spec.expect else {}
+        self.due = dict.fromkeys(self.requests, 0.0)
+        self.asking: dict[int, tuple[Asking | Beside, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
+        self.answers: dict[str, Any] = {}
+        self.execs = self._commands()
+
+    def _commands(self) -> Execs | None:
+        if not self.spec.expect or not self.spec.expect.commands:
+            return None
+        from mydocker.services.workers.exec_checks import Execs
+
+        return Execs(self.spec.expect)
+
+    def watch(self, view: View) -> None:
+        """Until the container has ended, or we are. A defect is told: nothing more will be seen."""
+        try:
+            self._watch(view)
+        except ProcessLookupError:
+            self.tell({"watched": True})
+        except Exception as error:
+            self.tell({"watcher": f"the watcher of the container failed: {type(error).__name__}: {error}"})
+
+    def _watch(self, view: View) -> NoReturn:
+        while True:
+            began = {"began": True} if view.has_begun() else {}
+            self._tell(began)  # before what may take long: from now on the batch's clock runs
+            health = self.health.facts if self.health else {}
+            execs = self.execs.facts if self.execs else {}
+            self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | execs | health | began)
+            self._ask(view)
+            self._ask_for_health(view)
+            if began:
+                self._execute(view)
+            self._hear()
+
+    def _tell(self, facts: Mapping[str, Any]) -> None:
+        changed = {name: value for name, value in facts.items() if name not in self.told or self.told[name] != value}
+        self.told.update(changed)
+        if changed:
+            self.tell({"seen": changed})
+
+    def _running_facts(self, view: View) -> dict[str, Any]:
+        """`ports` and `processes`, if they are asked for."""
+        facts: dict[str, Any] = {}
+        own = view.namespaces
+        expect = self.spec.expect
+        try:
+            if expect and expect.of("ports"):
+                facts["ports"] = listening(view.process, own)
+            if expect and expect.of("process"):
+                facts["processes"] = [[*process.names] for process in list_processes(view.process, own)]
+        except ProcessLookupError:
+            raise
+        except (LookupError, OSError) as error:
+            facts["running problem"] = str(error)
+        return facts
+
+    def _ask(self, view: View) -> None:
+        """Begin the requests that are due."""
+        now = time.monotonic()
+        ports = {port.published: port.target for port in self.spec.ports if port.published and port.protocol == "tcp"}
+        for url, due in self.due.items():
+            if due <= now:
+                request = self.requests[url]
+                asking = Asking(request, network=view.namespaces.get("net"), ports=ports)
+                self.asking[asking.descriptor] = (asking, partial(self._answered, url))
+                self.due[url] = float("inf")
+
+    def _ask_for_health(self, view: View) -> None:
+        if self.health and self.health.due <= time.monotonic():
+            try:
+                test = self.health.ask(view)
+            except LaunchError as error:
+                self.health.give_up(error.message)
+                return
+            self.asking[test.descriptor] = (test, self.health.take)
+
+    def _execute(self, view: View) -> None:
+        """Begin the next command, if one is due."""
+        if self.execs and self.execs.due <= time.monotonic():
+            started = self.execs.start(view)
+            if started:
+                number, command = started
+                self.asking[command.descriptor] = (command, partial(self._executed, view, number))
+
+    def _executed(self, view: View, number: int, facts: dict[str, Any]) -> None:
+        """Take what came of a command, unless it was killed since the container ends: PID 1 ends after all others have
+        been killed (pid_namespaces(7))."""
+        assert self.execs
+        if facts.get("exit_code") == KILLED:
+            ended = select.poll()
+            ended.register(view.process, select.POLLIN)
+            if ended.poll(ENDING * 1000):
+                raise ProcessLookupError
+        self.execs.take(number, facts)
+
+    def _hear(self) -> None:
+        """Take the answers that come before the next look, which the first of them hastens.
+
+        They are told together with what is seen then: a server that has answered is not to be seen as it was before.
+        """
+        poll = select.poll()
+        for descriptor in self.asking:
+            poll.register(descriptor, select.POLLIN)
+        until = time.monotonic() + INTERVAL
+        answered = False
+        while not answered and (left := until - time.monotonic()) > 0:
+            for descriptor, _ in poll.poll(left * 1000 + 1):
+                asking, action = self.asking[descriptor]
+                facts = asking.take()
+                if facts is not None:
+                    answered = True
+                    del self.asking[descriptor]
+                    poll.unregister(descriptor)
+                    action(facts)
+
+    def _answered(self, url: str, facts: dict[str, Any]) -> None:
+        self.answers[f"http {url}"] = facts
+        now = time.monotonic()
+        self.due[url] = now + min(LONGEST, max(INTERVAL, (now - self.began) / 10))

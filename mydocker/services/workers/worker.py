@@ -1,0 +1,266 @@
+"""A worker: a process of our own that runs a spec and tells what it found.
+
+It is forked, so it has everything imported already, by a batch (pool.py) or for a service; run_one.py starts it anew.
+It has a session of its own, so that Ctrl-C reaches its parent alone, and it dies with that. What the container writes
+goes into pipes; the finding comes as lines of JSON.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import json
+import os
+import sys
+from functools import partial
+
+import mydocker.runtime.launch.outcome
+import mydocker.runtime.launch.supervise  # noqa: F401  # what `run` imports only after its clone, every worker would import
+from mydocker import kernel
+from mydocker.errors import HostError, MydockerError, refused_by_host
+from mydocker.image.model.progress import WARNING
+from mydocker.image.resolve import resolve
+from mydocker.image.store.store import Store
+from mydocker.kernel.signals import signal
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.reference import Platform, Reference
+from mydocker.runtime.inspect.container_view import View, Window
+from mydocker.runtime.launch.run import prepare, run
+from mydocker.services.workers.observe import is_looked_at, look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
+
+    from mydocker.image.model.progress import Step
+    from mydocker.image.model.stored import ImageConfig
+    from mydocker.runtime.launch.cleanup_process import Janitor
+    from mydocker.services.health import Health
+    from mydocker.specs.model.container import ContainerSpec
+
+
+KEEP_IT = b"k"
+SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # fork(2), pipe(2)
+
+
+class Role(Record):
+    """What a container is to others: whether it runs for their sake (a `service`), and they want to know its health;
+    whether somebody wants to `follow` what is pulled for it."""
+
+    service: bool = False
+    health: bool = False
+    follow: bool = False
+
+
+ALONE = Role()
+
+
+class Worker(Record):
+    """A worker that runs, and the descriptors on which it is heard: its pidfd, and the read ends of three pipes.
+
+    `stdout` and `stderr` are -1 where the container writes elsewhere. `word` is where it is told whether to keep what
+    its container wrote, or -1 if it does not ask.
+    """
+
+    pid: int
+    pidfd: int
+    stdout: int
+    stderr: int
+    finding: int
+    word: int = -1
+
+
+def start(spec: ContainerSpec, *, environ: Mapping[str, str], role: Role) -> Worker:
+    """Start running SPEC, which writes to our own stdout and stderr.
+
+    The caller has one thread, and blocks the signals that are not meant for the worker.
+    """
+    finding, writer = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        gc.freeze()  # what it shares with us is never garbage, and looking at it would copy every page of it
+        try:
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        finally:
+            work(spec, environ=environ, parent=parent, finding=writer, role=role)
+    os.close(writer)
+    os.set_blocking(finding, False)
+    return Worker(pid=pid, pidfd=os.pidfd_open(pid), stdout=-1, stderr=-1, finding=finding)
+
+
+def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, finding: int, role: Role = ALONE) -> NoReturn:
+    """Be the worker of SPEC, to its end: a child of process PARENT that tells on descriptor FINDING what it finds."""
+    try:
+        settle(parent)
+        attempt(spec, environ=environ, finding=finding, role=role)
+    finally:
+        os._exit(0)
+
+
+def settle(parent: int) -> None:
+    """Be a process of ours alone: in a session of its own, gone with PARENT, with the signals that Python has."""
+    kernel.die_with_parent(parent)
+    os.setsid()
+    sys.stdout = sys.stderr = None  # what is ours is told through a pipe of its own
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def attempt(
+    spec: ContainerSpec,
+    *,
+    environ: Mapping[str, str],
+    finding: int,
+    role: Role = ALONE,
+    hearing: int = -1,
+    janitor: Janitor | None = None,
+) -> None:
+    """Run SPEC, and tell on descriptor FINDING what was found, whatever happens.
+
+    Unless HEARING is -1, the outcome is told while the container is still there, and there it is said whether to keep
+    what it wrote: by KEEP_IT, or by the end of the pipe.
+    """
+    try:
+        _tell(finding, _run(spec, environ, finding, role, hearing, janitor))
+    except MydockerError as error:
+        told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
+        _tell(finding, {**told, "kind": type(error).__name__, "shortage": is_shortage(error)})
+    except KeyboardInterrupt:
+        _tell(finding, {"problem": "interrupted"})
+    except (OSError, MemoryError) as error:
+        tell_refusal(finding, error)
+    except BaseException as error:  # a defect of ours must not run on as a second batch
+        _tell(finding, {"problem": f"{type(error).__name__}: {error}"})
+
+
+def tell_refusal(finding: int, error: OSError | MemoryError) -> None:
+    """Tell on descriptor FINDING that the host has refused what a worker needs."""
+    refusal = refused_by_host(error)
+    told = {"problem": refusal.message, "hint": refusal.hint or "", "kind": HostError.__name__}
+    _tell(finding, {**told, "shortage": is_shortage(error)})
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether the host had no process or descriptor left, of which there may be enough once others have ended. What a
+    container's first process reports of its own start has only words."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError):
+            return True
+        if isinstance(cause, OSError) and cause.errno in SHORTAGES:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return os.strerror(errno.EAGAIN) in str(error)
+
+
+def _tell(finding: int, words: Mapping[str, Any]) -> None:
+    raw = b"\n" + json.dumps(words).encode() + b"\n"  # the line before may have been cut off
+    while raw:
+        raw = raw[os.write(finding, raw) :]
+
+
+def _run(
+    spec: ContainerSpec,
+    environ: Mapping[str, str],
+    finding: int,
+    role: Role,
+    hearing: int,
+    janitor: Janitor | None,
+) -> dict[str, Any]:
+    # nobody types in a batch: a terminal is for the command to write on
+    progress = _Pull(spec, partial(_tell, finding), follow=role.follow)
+    plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ, progress=progress)
+    progress.end()
+    if spec.image and spec.expect and spec.expect.of("metadata"):
+        _tell(finding, {"metadata": _metadata(spec.image, spec, environ)})
+    wants_health = role.health or bool(spec.expect and spec.expect.of("health"))
+    health = _health(spec, environ) if wants_health else None
+    # from here on they are the watch's to take; none may interrupt the clearing away after it
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    watched = role.service or bool(spec.expect and spec.expect.within)
+    ended = partial(_tell, finding, {"ended": True})
+    if not (is_looked_at(spec) or watched or hearing >= 0):
+        return {"outcome": run(plan, janitor=janitor, ended=ended).as_dict()}
+
+    def use(view: View) -> None:
+        look(spec, view, partial(_tell, finding))
+        if hearing >= 0:
+            _offer(spec, view, environ, finding, hearing)
+
+    with Window(use) as window:
+        if watched:
+            from mydocker.services.workers.watcher import Watcher  # HTTP is slow to import
+
+            watcher = Watcher(spec, partial(_tell, finding), health=health)
+            window.set_watcher(plan, watcher.watch, dismissed=partial(_tell, finding, {"watched": True}))
+            _tell(finding, {"watching": window.watcher})  # so that whoever waits for what it sees knows of its end
+        return {"outcome": run(plan, window=window, janitor=janitor, ended=ended).as_dict()}
+
+
+class _Pull:
+    """Tells what a pull warns of; with `follow`, also that an image is being pulled, at the first step of the pull, and
+    when it is there."""
+
+    def __init__(self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None], *, follow: bool) -> None:
+        self.image = spec.image.familiar if spec.image else ""
+        self.tell, self.follow, self.told = tell, follow, False
+        self.warnings: list[str] = []
+
+    def __call__(self, step: Step) -> None:
+        if step.kind == WARNING:
+            self.warnings.append(step.text)
+            self.tell({"warnings": self.warnings})
+        elif self.follow and not self.told:
+            self.told = True
+            self.tell({"pulling": self.image})
+
+    def end(self) -> None:
+        if self.told:
+            self.tell({"pulling": ""})
+
+
+def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding: int, hearing: int) -> None:
+    """Tell how it ended, and keep what it wrote if that is wanted."""
+    assert view.outcome is not None
+    _tell(finding, {"outcome": view.outcome.as_dict()})
+    if os.read(hearing, 1) != KEEP_IT:
+        return
+    from mydocker.runtime.inspect.kept_container import keep
+
+    root = Store.open(environ).root
+    try:
+        name, lost = keep(view, root=root, title=spec.name or spec.origin, origin=spec.origin)
+        _tell(finding, {"kept": name, "not_kept": lost})
+    except MydockerError as error:
+        _tell(finding, {"not_kept": error.message})
+    except OSError as error:
+        _tell(finding, {"not_kept": refused_by_host(error).message})
+
+
+def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the configuration of the image, which has been resolved before, says."""
+    config = _config(image, spec, environ)
+    pairs = (entry.partition("=") for entry in config.env)
+    return {
+        "env": {name: value for name, separator, value in pairs if separator},
+        "labels": dict(config.labels),
+        "entrypoint": list(config.entrypoint),
+        "cmd": list(config.cmd),
+        "exposed_ports": [port if "/" in port else f"{port}/tcp" for port in config.exposed_ports],
+        "volumes": list(config.volumes),
+        "user": config.user,
+        "workdir": config.working_dir,
+    }
+
+
+def _config(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> ImageConfig:
+    store, platform = Store.open(environ), spec.platform or Platform.host()
+    return resolve(image, platform=platform, policy="missing", store=store, environ=environ).config
+
+
+def _health(spec: ContainerSpec, environ: Mapping[str, str]) -> Health:
+    from mydocker.services.health import Health, complete
+
+    image = _config(spec.image, spec, environ).healthcheck if spec.image else {}
+    return Health(complete(spec.healthcheck, image))

@@ -1,0 +1,1 @@
+"""Variables: files of them, `.env`, and `${NAME}` in text."""

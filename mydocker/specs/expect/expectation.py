@@ -1,0 +1,179 @@
+"""The `expect` key: what must be true of a container, as a spec file says it, becomes an Expect."""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.expect.keywords import CHANGES, EXPECT, FILE, FILE_TYPES, of_kind
+from mydocker.specs.expect.matcher import read_matcher, read_texts
+from mydocker.specs.expect.metadata import read_metadata
+from mydocker.specs.expect.synonyms import unknown_word
+from mydocker.specs.model.expect import LIVE, PATIENCE, RUNNING, Check, Command, Expect, Matcher, Request, checked
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null
+from mydocker.specs.nodes.reader import switch
+from mydocker.specs.values import parsers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.table.fields import Field
+
+PLAIN = {word: EXPECT[word].kind for word in of_kind(EXPECT, "exit", "boolean", "duration", "size")}
+OUTPUT = of_kind(EXPECT, "text")
+
+
+def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
+    """The shape of `expect`; nothing in it is ignored, and what could never fail is an error."""
+    reading = reading.replace(bare_dollar=True)
+    if not isinstance(node, Mapping) or not node.entries:
+        reading.refuse(node, "want what is expected, such as 'exit_code: 0' or 'stdout: [welcome]'")
+        return None
+    checks: list[Check] = []
+    requests: list[Request] = []
+    commands: list[Command] = []
+    within = None
+    for key, value in node.entries:
+        if is_null(value) and key.text in EXPECT:
+            reading.refuse(key, f"{key.text} is empty, which asserts nothing")
+        elif key.text == "within":
+            within = reading.word(value, parsers.timeout)
+        else:
+            for found in _checks(key, value, reading):
+                checks += [found] if isinstance(found, Check) else []
+                requests += [found] if isinstance(found, Request) else []
+                commands += [found] if isinstance(found, Command) else []
+    if within and not any(check.about[0] in LIVE for check in checks):
+        reading.refuse(node, f"within waits for {', '.join(LIVE)}, and nothing is said of these")
+    if within is None and any(check.about[0] in RUNNING for check in checks):
+        longest = max((command.timeout for command in commands if command.timeout), default=0.0)
+        within = PATIENCE if longest <= PATIENCE else PATIENCE + longest
+    return Expect(checks=tuple(checks), within=within, requests=tuple(requests), commands=tuple(commands))
+
+
+def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Request | Command]:
+    if key.text in PLAIN:
+        yield from checked(node, (key.text,), read_matcher(node, PLAIN[key.text], reading))
+    elif key.text in OUTPUT:
+        yield from _text(node, (key.text,), reading)
+    elif key.text == "files":
+        yield from _files(node, reading)
+    elif key.text == "changes":
+        yield from _changes(node, reading)
+    elif key.text == "metadata":
+        yield from read_metadata(node, reading)
+    elif key.text in RUNNING:
+        from mydocker.specs.expect import inside, running
+
+        readers: dict[str, Callable[[Node, Reading], Iterator[Check | Request | Command]]]
+        readers = {"ports": running.read_ports, "process": running.read_process, "http": running.read_http}
+        readers |= {"health": inside.read_health, "exec": inside.read_exec}
+        yield from readers[key.text](node, reading)
+    else:
+        reading.refuse(key, unknown_word(key.text, EXPECT))
+
+
+def _text(node: Node, about: tuple[str, ...], reading: Reading) -> Iterator[Check]:
+    for place, matcher in read_texts(node, reading):
+        yield from checked(place, about, matcher)
+
+
+def _files(node: Node, reading: Reading) -> Iterator[Check]:
+    if not isinstance(node, Sequence) or not node.items:
+        reading.refuse(node, "want a list of files, each with a path and what is expected of it")
+        return
+    for item in node.items:
+        if isinstance(item, Mapping):
+            yield from _file(item, reading)
+        else:
+            reading.refuse(item, "want a mapping, such as {path: /etc/app.conf, mode: '0644'}")
+
+
+def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
+    """That it is there comes first, and is implied by any other check of it."""
+    members = reading.members(node, FILE, unknown=unknown_word)
+    path = reading.word(members["path"], _path) if "path" in members else None
+    if not path:
+        if "path" not in members:
+            reading.refuse(node, "a file needs its path")
+        return
+    exists = reading.word(members["exists"], switch) if "exists" in members else True
+    yield from checked(
+        members.get("exists", members["path"]), ("files", path, "exists"), Matcher(op="equal", want=exists)
+    )
+    for name in FILE:
+        if name not in members or name in ("path", "exists"):
+            continue
+        if not exists:
+            reading.refuse(members[name], f"{name} of a file that is not to exist")
+        elif name == "contents":
+            yield from _text(members[name], ("files", path, name), reading)
+        elif name == "mode" and isinstance(members[name], Mapping):
+            yield from checked(members[name], ("files", path, name), read_matcher(members[name], "text", reading))
+        elif name == "size":
+            yield from checked(members[name], ("files", path, name), read_matcher(members[name], "number", reading))
+        else:
+            value = reading.word(members[name], _FILE_WORDS[name])
+            if value is not None:
+                op = "called" if name in ("owner", "group") else "equal"
+                yield from checked(members[name], ("files", path, name), Matcher(op=op, want=value))
+
+
+def _changes(node: Node, reading: Reading) -> Iterator[Check]:
+    """What the container wrote. `only: []` is no empty assertion: nothing may have changed."""
+    if not isinstance(node, Mapping) or not node.entries:
+        reading.refuse(node, f"want a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
+        return
+    for name, value in reading.members(node, CHANGES, unknown=unknown_word).items():
+        if not isinstance(value, Sequence) or (not value.items and name != "only"):
+            reading.refuse(value, "want a list of patterns such as /tmp/**")
+            continue
+        globs = tuple(reading.word(item, _absolute) for item in value.items)
+        yield from checked(value, ("changes",), Matcher(op=CHANGES[name].kind, want=globs))
+
+
+def _path(word: str, place: parsers.Place) -> str:
+    """As `_absolute`; or it begins with a variable of the image, which is for `expand` to replace (assemble.py)."""
+    return word if word.startswith("$") else _absolute(word, place)
+
+
+def _absolute(word: str, place: parsers.Place) -> str:
+    if not word.startswith("/") or "/../" in f"{word}/":
+        raise UsageError(f"{word!r}: want an absolute path in the container, without ..")
+    return word
+
+
+def _type(word: str, place: parsers.Place) -> str:
+    if word not in FILE_TYPES:
+        raise UsageError(f"{word!r}: want {', '.join(FILE_TYPES)}")
+    return word
+
+
+def _mode(word: str, place: parsers.Place) -> str:
+    """Octal, as chmod takes it; four digits, whatever was written."""
+    digits = word.removeprefix("0o")
+    if not digits or not set("01234567").issuperset(digits) or len(digits.lstrip("0")) > 4:
+        raise UsageError(f'{word!r}: want a mode in octal, such as "0644"')
+    return f"{int(digits, 8):04o}"
+
+
+def _name_or_number(word: str, place: parsers.Place) -> str:
+    if not word or ":" in word:
+        raise UsageError(f"{word!r}: want a name or a number")
+    return word
+
+
+def _sha256(word: str, place: parsers.Place) -> str:
+    if len(word) != 64 or not set("0123456789abcdef").issuperset(word.lower()):
+        raise UsageError("want the 64 hexadecimal digits of a SHA-256")
+    return word.lower()
+
+
+_FILE_WORDS: dict[str, Callable[[str, parsers.Place], Any]] = {
+    "type": _type,
+    "mode": _mode,
+    "owner": _name_or_number,
+    "group": _name_or_number,
+    "sha256": _sha256,
+}

@@ -1,0 +1,315 @@
+"""Matchers as they are written: a value, a list of patterns, or a mapping of goss's words, become Matcher values.
+
+The words are those of goss (docs/gossfile.md, "Matchers"). Each is parsed for the kind of value that it will meet, so
+that `lt: 2s` is a time where a time is compared, and a mistake is found before anything runs.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from functools import partial
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.expect.jsonpath import read_path
+from mydocker.specs.expect.keywords import EVERYTHING, MATCHERS, NUMBERS, of_kind
+from mydocker.specs.expect.synonyms import unknown_word
+from mydocker.specs.model.expect import Matcher
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
+from mydocker.specs.values.duration import parse_duration
+from mydocker.specs.values.size import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.values.parsers import Place
+
+ORDER = ("gt", "ge", "lt", "le")
+MEASURED = ("duration", "size")  # kinds of values that nothing is exactly
+LOGIC = ("not", "and", "or")
+OPERATORS = {  # of each kind of value
+    **dict.fromkeys(("text", "json"), tuple(MATCHERS)),
+    **dict.fromkeys(("number", "exit"), of_kind(MATCHERS, EVERYTHING, NUMBERS)),
+    **dict.fromkeys(MEASURED, of_kind(MATCHERS, NUMBERS)),
+    "boolean": of_kind(MATCHERS, EVERYTHING),
+}
+_CONSTRAINT = re.compile(r"(?:=|!=|>=|<=|>|<|~|\^)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?", re.ASCII)
+_YAML_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}  # YAML 1.2, section 10.2
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
+
+def read_matcher(node: Node, kind: str, reading: Reading) -> Matcher | None:
+    """The matcher of one node; None once what is wrong with it has been written down."""
+    if isinstance(node, Mapping):
+        return _mapping(node, kind, reading)
+    if isinstance(node, Sequence) and kind in MEASURED:
+        for item in node.items:
+            read_matcher(item, kind, reading)
+        if not node.items:
+            reading.refuse(node, "an empty list asserts nothing")
+        return None
+    if isinstance(node, Sequence):
+        return _listed(node, kind, reading)
+    if kind in MEASURED:
+        return _refuse_exact(node, kind, reading)
+    value = read_value(node, kind, reading)
+    op = {"text": "text", "json": "same"}.get(kind, "equal")
+    return None if value is None and kind != "json" else Matcher(op=op, want=value)
+
+
+def _refuse_exact(node: Node, kind: str, reading: Reading) -> Matcher | None:
+    """A time or a size that is measured is never exactly what somebody writes."""
+    if read_value(node, kind, reading) is not None:
+        text = reading.text(node)
+        reading.refuse(
+            node, f"no measurement is exactly {text}; write {{lt: {text}}} for less than that, or gt for more"
+        )
+    return None
+
+
+def read_texts(node: Node, reading: Reading) -> Iterator[tuple[Node, Matcher]]:
+    """All that must hold of a text, each with its own place: patterns, matchers, and each path into JSON."""
+    if isinstance(node, Mapping) and node.entries:
+        for key, value in node.entries:
+            yield from _parts(key, value, reading)
+    elif isinstance(node, Sequence) and node.items:
+        for item in node.items:
+            if isinstance(item, Mapping):
+                yield from read_texts(item, reading)
+            elif pattern := read_pattern(item, reading):
+                yield item, pattern
+    elif matcher := read_matcher(node, "text", reading):
+        yield node, matcher
+
+
+def _parts(key: Scalar, node: Node, reading: Reading) -> Iterator[tuple[Node, Matcher]]:
+    """What must hold by one word of a mapping: by `and` and `gjson`, several things."""
+    if key.text == "and" and isinstance(node, Sequence) and node.items:
+        for item in node.items:
+            yield from read_texts(item, reading)
+    elif key.text == "gjson" and isinstance(node, Mapping) and node.entries:
+        for entry in node.entries:
+            if path := _gjson(key.text, node.replace(entries=(entry,)), "text", reading):
+                yield entry[0], path
+    elif _known(key, OPERATORS["text"], reading) and (matcher := _operator(key, node, "text", reading)):
+        yield key, matcher
+
+
+def read_pattern(node: Node, reading: Reading) -> Matcher | None:
+    """An item of a list of patterns: part of the text, `/regex/`, either with `!` before it, or a matcher mapping.
+
+    A backslash before a first `!` or `/` makes it an ordinary character, as in goss.
+    """
+    if isinstance(node, Mapping):
+        return _mapping(node, "text", reading)
+    text = reading.text(node, want="a pattern")
+    if not text:
+        reading.refuse(node, "an empty pattern is in every text")
+        return None
+    inverted, rest = text.startswith("!"), text.removeprefix("!")
+    if len(rest) > 2 and rest.startswith("/") and rest.endswith("/"):
+        found = _regexp(node, rest[1:-1], reading)
+    elif rest:
+        found = Matcher(op="contain-substring", want=rest[1:] if rest.startswith(("\\!", "\\/")) else rest)
+    else:
+        reading.refuse(node, "'!' alone rules out nothing")
+        return None
+    return Matcher(op="not", want=found) if found and inverted else found
+
+
+def read_value(node: Node, kind: str, reading: Reading) -> Any:
+    """One value of KIND; None (which no kind but json has) once what is wrong with it has been written down."""
+    if kind == "json":
+        return _json_value(node, reading)
+    before = len(reading.problems)
+    parse = _PARSERS.get(kind)
+    value = reading.word(node, parse) if parse else reading.text(node)
+    return value if len(reading.problems) == before else None
+
+
+def _mapping(node: Mapping, kind: str, reading: Reading) -> Matcher | None:
+    """All of a mapping's matchers must hold."""
+    if not node.entries:
+        reading.refuse(node, "an empty mapping asserts nothing")
+        return None
+    found = [
+        _operator(key, value, kind, reading) for key, value in node.entries if _known(key, OPERATORS[kind], reading)
+    ]
+    complete = [matcher for matcher in found if matcher]
+    if len(complete) < len(node.entries):
+        return None
+    return complete[0] if len(complete) == 1 else Matcher(op="and", want=tuple(complete))
+
+
+def _known(key: Scalar, operators: tuple[str, ...], reading: Reading) -> bool:
+    if key.text in operators:
+        return True
+    if key.text == "equal" and ORDER[0] in operators:
+        return True  # of a measurement, which is refused in words of its own
+    reading.refuse(key, unknown_word(key.text, operators).replace("unknown key", "unknown matcher"))
+    return False
+
+
+def _listed(node: Sequence, kind: str, reading: Reading) -> Matcher | None:
+    """Patterns of a text; what there is among the items of a JSON array; of anything else, any one of these."""
+    if not node.items:
+        more = "write {equal: []} for an empty list" if kind == "json" else 'write "" for no text at all'
+        reading.refuse(node, f"an empty list asserts nothing; {more}")
+        return None
+    read = read_pattern if kind == "text" else lambda item, reading: read_matcher(item, kind, reading)
+    found = [read(item, reading) for item in node.items]
+    if None in found:
+        return None
+    return Matcher(op={"text": "and", "json": "each"}.get(kind, "or"), want=tuple(found))
+
+
+def _operator(key: Scalar, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    op = key.text
+    if op == "equal" and kind in MEASURED:
+        return _refuse_exact(node, kind, reading)
+    if op in _SPECIAL:
+        return _SPECIAL[op](op, node, kind, reading)
+    if op in ORDER:
+        kind = "number" if kind in ("text", "json", "exit") else kind
+    elif op == "have-len":
+        kind = "number"
+    elif op != "equal":
+        kind = "text"
+    if op == "equal" and kind == "text":
+        op = "text"
+    before = len(reading.problems)
+    value = read_value(node, kind, reading)
+    return Matcher(op=op, want=value) if len(reading.problems) == before else None
+
+
+def _negation(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    inner = read_matcher(node, kind, reading)
+    return Matcher(op=op, want=inner) if inner else None
+
+
+def _junction(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    if not isinstance(node, Sequence) or not node.items:
+        reading.refuse(node, f"{op} wants a list of matchers")
+        return None
+    found = [read_matcher(item, kind, reading) for item in node.items]
+    return None if None in found else Matcher(op=op, want=tuple(found))
+
+
+def _element(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    """An element is a line of a text, or an item of a JSON array."""
+    return _negation(op, node, "json" if kind == "json" else "text", reading)
+
+
+def _elements(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    return _junction(op, node, "json" if kind == "json" else "text", reading)
+
+
+def _pattern(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    return _regexp(node, reading.text(node), reading)
+
+
+def _regexp(node: Node, text: str, reading: Reading) -> Matcher | None:
+    """One of Python's. What it only warns of is a class such as `[[:digit:]]`, which means something else elsewhere."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        reading.refuse(node, f"not a regular expression: {error}")
+        return None
+    except FutureWarning as warning:
+        reading.refuse(node, f"{str(warning).lower()}: write \\d for [[:digit:]], or \\ before what is meant as it is")
+        return None
+    return Matcher(op="match-regexp", want=text)
+
+
+def _semver(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    text = reading.text(node)
+    parts = [part.strip() for part in re.split(r"\|\||,|(?<=[0-9A-Za-z])\s+", text)]
+    if not all(_CONSTRAINT.fullmatch(part) for part in parts):
+        reading.refuse(node, f"{text!r}: want a version constraint such as '>=1.2 <2', '~1.4' or '^3 || ^4'")
+        return None
+    return Matcher(op=op, want=text)
+
+
+def _gjson(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
+    """A mapping of paths, such as `items.0.name` or `items.#`, to matchers."""
+    if not isinstance(node, Mapping) or not node.entries:
+        reading.refuse(node, "gjson wants a mapping of paths, such as 'items.0.name', to matchers")
+        return None
+    for key, _ in node.entries:
+        reading.attempt(key, partial(read_path, key.text))
+    found = [(key.text, read_matcher(value, "json", reading)) for key, value in node.entries]
+    return None if any(matcher is None for _, matcher in found) else Matcher(op=op, want=tuple(found))
+
+
+_SPECIAL: dict[str, Callable[[str, Node, str, Reading], Matcher | None]] = {
+    "not": _negation,
+    "and": _junction,
+    "or": _junction,
+    "contain-element": _element,
+    "contain-elements": _elements,
+    "match-regexp": _pattern,
+    "semver-constraint": _semver,
+    "gjson": _gjson,
+}
+
+
+def _json_value(node: Node, reading: Reading) -> Any:
+    """The value that JSON would have there; only here does a plain `true` or `1` mean more than its text."""
+    if isinstance(node, Sequence):
+        return tuple(_json_value(item, reading) for item in node.items)
+    if isinstance(node, Mapping):
+        return {key.text: _json_value(value, reading) for key, value in node.entries}
+    assert isinstance(node, Scalar)
+    if node.plain and node.text.lower() in _YAML_WORDS:
+        return _YAML_WORDS[node.text.lower()]
+    if node.plain and _NUMBER.fullmatch(node.text):
+        return float(node.text) if set(node.text) & set(".eE") else int(node.text)
+    return reading.text(node)
+
+
+def _number(word: str, place: Place) -> float:
+    if not _NUMBER.fullmatch(word):
+        raise UsageError(f"{word!r}: want a number")
+    return float(word) if set(word) & set(".eE") else int(word)
+
+
+def _exit_code(word: str, place: Place) -> int:
+    """A number, or the name of a signal, which stands for 128 + n as in a shell."""
+    if word.isascii() and word.isdigit():
+        if len(word) > 3 or int(word) > 255:
+            raise UsageError(f"exit code {word}: want a number from 0 to 255")
+        return int(word)
+    import signal
+
+    name = word.upper() if word.upper().startswith("SIG") else f"SIG{word.upper()}"
+    if name not in signal.Signals.__members__:
+        raise UsageError(f"exit code {word!r}: want a number, or the name of a signal such as SIGTERM")
+    return 128 + signal.Signals[name]
+
+
+def _duration(word: str, place: Place) -> float:
+    return parse_duration(word)
+
+
+def _size(word: str, place: Place) -> int:
+    return parse_size(word)
+
+
+def _boolean(word: str, place: Place) -> bool:
+    if word not in ("true", "false"):
+        raise UsageError(f"{word!r}: want true or false")
+    return word == "true"
+
+
+_PARSERS: dict[str, Callable[[str, Place], Any]] = {
+    "number": _number,
+    "exit": _exit_code,
+    "duration": _duration,
+    "size": _size,
+    "boolean": _boolean,
+}

@@ -1,0 +1,96 @@
+"""What other tools, and people, call the words that `expect` may hold: for an error that names ours.
+
+From goss, container-structure-test, Docker, Kubernetes and test frameworks. Only looked at when a word is unknown.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MEANT = {  # our word <- others', without case, blanks, - and _
+    "exit_code": "status exit exitstatus code rc returncode retcode result errorcode statuscode ret",
+    "stdout": "log logs output out standardoutput expectedoutput print prints text body response contains",
+    "stderr": "err error errors standarderror expectederror",
+    "duration": "time elapsed runtime took seconds wall latency maxduration maxtime",
+    "max_memory": "memory mem maxmem rss maxrss memoryusage peakmemory memlimit ram",
+    "timed_out": "timeout timedout hangs hung",
+    "oom_killed": "oom oomkill outofmemory killed",
+    "within": "wait waitfor waitfortimeout eventually deadline retry retries until sleep poll after",
+    "files": "file fileexistencetests filecontenttests filesystem path paths exists mounts",
+    "changes": "changed diff modified writes written change",
+    "metadata": "image metadatatest config env labels label entrypoint cmd user workdir inspect volumes environment",
+    "ports": "port listen listens listening addr expose exposedports tcp",
+    "process": "processes ps proc running program programs",
+    "http": "url urls request requests https get web endpoint endpoints httpget curl",
+    "health": "healthy healthcheck healthstatus readiness ready",
+    "exec": "command commands commandtests run cmds execs shell script scripts check checks",
+    "equal": "equals eq is be same exactly exact ==",
+    "contain-substring": "contains contain include includes substring has like in containssubstring containstext",
+    "contain-element": "containselement haselement anyline line includeselement",
+    "contain-elements": "containselements haspatterns havepatterns consistof lines elements havekey",
+    "match-regexp": "matches match regex regexp pattern matchregex matchesregex re",
+    "have-len": "len length haslength havelength count size",
+    "have-prefix": "startswith prefix startwith beginswith starts begins hasprefix",
+    "have-suffix": "endswith suffix endwith ends hassuffix",
+    "semver-constraint": "semver version versionconstraint",
+    "gjson": "json jsonpath jq jmespath",
+    "gt": "greater greaterthan more morethan above over >",
+    "ge": "gte min atleast minimum greaterorequal >=",
+    "lt": "less lessthan below under <",
+    "le": "lte max atmost maximum lessorequal <=",
+    "not": "no none isnot ne != notequal notcontains doesnotcontain notmatch excludes without",
+    "and": "all allof every",
+    "or": "any anyof oneof either some",
+    "path": "name filename filepath location",
+    "type": "filetype kind isdirectory",
+    "mode": "perm perms permission permissions chmod",
+    "owner": "uid user username chown",
+    "group": "gid groupname",
+    "contents": "content contains text expectedcontents data matches has",
+    "sha256": "hash checksum digest sha256sum sha",
+    "exists": "exist shouldexist present",
+    "size": "bytes length",
+    "only": "allow allowed exactly all",
+    "include": "includes contain contains added must",
+    "exclude": "excludes not none forbidden mustnot without",
+    "env": "environment envvars variables vars",
+    "labels": "label annotations",
+    "cmd": "command args",
+    "exposed_ports": "ports expose exposed port",
+    "workdir": "workingdir cwd dir",
+    "status": "code statuscode exitcode response",
+    "headers": "header responseheaders",
+    "body": "content contents text response json output contains stdout",
+    "method": "verb",
+    "request-headers": "requestheader",
+    "request-body": "data payload requestdata post",
+    "allow-insecure": "insecure verify skipverify tlsverify k",
+    "no-follow-redirects": "followredirects redirects redirect follow",
+    "username": "user login",
+    "command": "cmd run exec args argv script",
+}
+
+
+def meant(word: str, known: Iterable[str]) -> str | None:
+    """Which of the KNOWN words is meant by WORD: one that others call so, or else the most similar one."""
+    from mydocker.specs.model.unsupported import nearest
+
+    choices = [*known]
+    plain = _plain(word)
+    near = [choice for choice in choices if _plain(choice) == plain]
+    near += [choice for choice in choices if plain in _MEANT.get(choice, "").split()]
+    return near[0] if near else nearest(word, choices)
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def unknown_word(word: str, known: Iterable[str]) -> str:
+    """The message about WORD, with the one that is meant and the few that there are."""
+    choices = [*known]
+    near = meant(word, choices)
+    return f"unknown key {word!r}" + (f"; did you mean {near!r}?" if near else "") + f" (known: {', '.join(choices)})"

@@ -1,0 +1,80 @@
+"""`deploy` and `scale` of a Compose service: limits become keys of ours, and the rest is for clusters.
+
+Where a limit stands in both places, the two must agree, as Compose has it (compose-go, loader/validate.go, "can't set
+distinct values").
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import MydockerError
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.formats.compose.nodes import entries_of, members_of
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.node import Node, Scalar, is_null
+from mydocker.specs.nodes.reader import unknown_key
+from mydocker.specs.values.quantity import parse_cpus, parse_memory, parse_processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mydocker.specs.nodes.reader import Reading
+
+    Entries = dict[str, Node]
+
+_LIMITS = {"cpus": "cpus", "memory": "mem_limit", "pids": "pids_limit"}  # of deploy.resources.limits
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "cpus": parse_cpus,
+    "mem_limit": parse_memory,
+    "pids_limit": parse_processes,
+}
+_FOR_CLUSTERS = ("labels", "update_config", "rollback_config", "restart_policy", "placement", "endpoint_mode")
+_SINGLE = {"replicas": ("1",), "mode": ("replicated",)}  # what holds anyway
+_RESOURCES = ("limits", "reservations")
+
+
+def deployed(node: Node, service: Entries, reading: Reading) -> Entries:
+    """The limits of the `deploy` at NODE, by our keys. SERVICE are the members beside it."""
+    found: Entries = {}
+    for key, value in entries_of(node, reading):
+        if key.text == "resources":
+            found |= _limits(value, service, reading)
+        elif key.text in _SINGLE and (is_null(value) or _is_said(value, _SINGLE[key.text], reading)):
+            continue
+        elif key.text in (*_SINGLE, *_FOR_CLUSTERS):
+            reading.refuse(key, f"deploy.{key.text} is not supported")
+        else:
+            known = ("resources", *_SINGLE, *_FOR_CLUSTERS)
+            reading.refuse(key, unknown_key(key.text, nearest(key.text, known)))
+    return found
+
+
+def _limits(node: Node, service: Entries, reading: Reading) -> Entries:
+    found: Entries = {}
+    for key, value in entries_of(node, reading):
+        if key.text == "limits":
+            for name, limit in members_of(value, _LIMITS, reading).items():
+                ours = _LIMITS[name]
+                if ours in service and not _agree(ours, service[ours], limit, reading):
+                    message = f"{ours} and deploy.resources.limits.{name} differ: set one of them, or both to one value"
+                    reading.refuse(limit, message)
+                found[ours] = limit
+        elif key.text in _RESOURCES:
+            reading.refuse(key, f"deploy.resources.{key.text} is not supported")
+        else:
+            reading.refuse(key, unknown_key(key.text, nearest(key.text, _RESOURCES)))
+    return found
+
+
+def _agree(key: str, one: Node, other: Node, reading: Reading) -> bool:
+    """Whether two nodes have the same value; what is no value is refused elsewhere."""
+    quiet = reading.replace(problems=[], source=None)
+    try:
+        values = [_PARSERS[key](quiet.text(node)) for node in (one, other)]
+    except MydockerError:
+        return True
+    return bool(quiet.problems) or values[0] == values[1]
+
+
+def _is_said(node: Node, words: tuple[str, ...], reading: Reading) -> bool:
+    return isinstance(node, Scalar) and reading.text(node) in words

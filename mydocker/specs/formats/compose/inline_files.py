@@ -1,0 +1,66 @@
+"""`configs` and `secrets` of a Compose file: what its top defines and a service is granted becomes an entry of ours."""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.load.inline_files import SOURCES
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, list_at, text_at
+from mydocker.specs.nodes.reader import unknown_key
+
+if TYPE_CHECKING:
+    from mydocker.specs.nodes.reader import Reading
+
+    Definitions = dict[str, Mapping | None]
+
+_GRANT = ("source", "target", "uid", "gid", "mode")
+_ELSEWHERE = ("external", "name", "driver", "driver_opts", "labels", "template_driver")  # what is kept by an engine
+
+
+def definitions(entries: tuple[tuple[Scalar, Node], ...], reading: Reading) -> Definitions:
+    """What each name stands for; None: it could not be read."""
+    return {key.text: _definition(node, reading) for key, node in entries}
+
+
+def _definition(node: Node, reading: Reading) -> Mapping | None:
+    if not isinstance(node, Mapping):
+        reading.refuse(node, f"want a mapping with one of {', '.join(SOURCES)}")
+        return None
+    before = len(reading.problems)
+    for key, _ in node.entries:
+        if key.text in _ELSEWHERE:
+            reading.refuse(key, f"{key.text} is not supported: want {', '.join(SOURCES)}")
+        elif key.text not in SOURCES and not key.text.startswith("x-"):
+            reading.refuse(key, unknown_key(key.text, nearest(key.text, SOURCES)))
+    return node if len(reading.problems) == before else None
+
+
+def granted(kind: str, node: Node, known: Definitions, reading: Reading) -> Node:
+    """The value of the key KIND of a service, each entry with its definition."""
+    if not isinstance(node, Sequence):
+        return node
+    found = (_granted(kind, item, known, reading) for item in node.items)
+    return list_at(node, [item for item in found if item])
+
+
+def _granted(kind: str, item: Node, known: Definitions, reading: Reading) -> Node | None:
+    entries = item.entries if isinstance(item, Mapping) else ()
+    source = next((value for key, value in entries if key.text == "source"), item)
+    for key, _ in entries:
+        if key.text not in _GRANT:
+            reading.refuse(key, unknown_key(key.text, nearest(key.text, _GRANT)))
+    before = len(reading.problems)
+    name = reading.text(source, want=f"the name of one of the {kind}")
+    if len(reading.problems) > before:
+        return None
+    if name not in known:
+        near = nearest(name, known)
+        more = f"; did you mean {near!r}?" if near else ""
+        reading.refuse(source, f"{name!r} is not declared under {kind} at the top of the file{more}")
+    definition = known.get(name)
+    if definition is None:
+        return None
+    key = Scalar(line=source.line, column=source.column, text="source", plain=True)
+    own = tuple(entry for entry in entries if entry[0].text in _GRANT[1:])
+    content = tuple(entry for entry in definition.entries if entry[0].text in SOURCES)
+    return Mapping(line=item.line, column=item.column, entries=((key, text_at(source, name)), *own, *content))

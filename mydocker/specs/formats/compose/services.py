@@ -1,0 +1,177 @@
+"""Compose files: each entry of a top-level `services` becomes a document of ours.
+
+The words of a service are our own, so most of a service stays as it is. What is different is here: names of volumes,
+which Compose begins with the project's; `deploy`, where limits may stand; and the other services, which have names in
+the container. A key that is not known stays in the document, where it is refused by its name. The rules are those of
+the Compose specification (compose-spec, "Services", "Volumes", "Version and name").
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.formats.compose.deploy import deployed
+from mydocker.specs.formats.compose.inline_files import definitions, granted
+from mydocker.specs.formats.compose.networks import aliases_of, check_ports, is_default, refuse_networks
+from mydocker.specs.formats.compose.nodes import entries_of, key_at, members_of
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.mounts.volume import is_path
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, text_at
+from mydocker.specs.values import parsers
+from mydocker.specs.values.port import parse_exposed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mydocker.specs.formats.compose.inline_files import Definitions
+    from mydocker.specs.nodes.reader import Reading
+
+    Entries = dict[str, Node]
+
+_TOP = ("name", "version", "include", "services", "volumes", "networks", "configs", "secrets")
+_PROJECT = "COMPOSE_PROJECT_NAME"
+_PROJECT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+_SERVICE_LETTERS = _PROJECT_LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
+_SINGLE = {"scale": "1", "attach": "true"}  # keys that may say what holds anyway, and nothing else
+
+
+class _Project(Record):
+    """What a service may speak of: volumes, configs and secrets, by the names that the top of the file gives them."""
+
+    volumes: dict[str, str | None]  # as declared -> as kept; None: it could not be read
+    given: dict[str, Definitions]  # of configs, of secrets
+
+
+def documents(whole: Mapping, reading: Reading) -> Iterator[tuple[Mapping, Reading]]:
+    """A document for each service of WHOLE, and what it is to be read with: there, the project's name is a variable."""
+    top = members_of(whole, _TOP, reading)
+    name = _project_name(top.get("name"), reading)
+    environ = {_PROJECT: name, **reading.place.environ}
+    inner = reading.replace(place=reading.place.replace(environ=environ))
+    services = entries_of(top["services"], inner)
+    if not services and (isinstance(top["services"], Mapping) or is_null(top["services"])):
+        reading.refuse(top["services"], "there is no service in this file")
+    refuse_networks(top.get("networks"), inner)
+    volumes = dict(_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner))
+    given = {kind: definitions(entries_of(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
+    project = _Project(volumes=volumes, given=given)
+    if "include" in top:
+        key = key_at(top["include"], "include")
+        yield Mapping(line=key.line, column=key.column, entries=((key, top["include"]),)), inner
+    for key, service in services:
+        if not _SERVICE_LETTERS.issuperset(key.text):
+            inner.refuse(key, f"service {key.text!r}: want letters, digits, _ . and -")
+        elif isinstance(service, Mapping):
+            yield _document(key, service, project, inner), inner
+        else:
+            inner.refuse(service, "want keys and values, such as 'image: alpine'")
+
+
+def _document(name: Scalar, service: Mapping, project: _Project, reading: Reading) -> Mapping:
+    """The service NAME. What the loader is to refuse keeps its key, and so its place."""
+    entries: list[tuple[Scalar, Node]] = [(key_at(name, "name"), text_at(name, name.text))]
+    members = {key.text: node for key, node in service.entries if not is_null(node)}
+    for key, node in service.entries:
+        if is_null(node):
+            continue
+        if key.text == "deploy":
+            entries += [(key_at(value, ours), value) for ours, value in deployed(node, members, reading).items()]
+        elif key.text == "volumes":
+            entries.append((key, _mounts(node, project, reading)))
+        elif key.text in project.given:
+            entries.append((key, granted(key.text, node, project.given[key.text], reading)))
+        elif not _holds_anyway(key, node, members, reading):
+            entries.append((key, node))
+    if aliases := aliases_of(name, members, reading):
+        entries.append((key_at(name, "aliases"), list_at(name, aliases)))
+    return Mapping(line=name.line, column=name.column, entries=tuple(entries))
+
+
+def _holds_anyway(key: Scalar, node: Node, service: Entries, reading: Reading) -> bool:
+    """Whether KEY says nothing that is not so without it, or has been refused. What it leaves is the loader's."""
+    if key.text == "networks":
+        return is_default(key, node, service, reading)
+    if key.text == "ports":
+        check_ports(node, reading)
+    elif key.text in _SINGLE:
+        if not isinstance(node, Scalar) or reading.text(node) != _SINGLE[key.text]:
+            reading.refuse(key, f"{key.text}: only {_SINGLE[key.text]} is supported")
+    elif key.text == "expose":
+        _check_exposed(node, reading)
+    elif key.text == "container_name":
+        reading.word(node, parsers.name)
+    else:
+        return False
+    return True
+
+
+def _check_exposed(node: Node, reading: Reading) -> None:
+    """`expose` tells people what a service listens to; on a shared network nothing depends on it."""
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "expose: expected a list of ports")
+    for item in getattr(node, "items", ()):
+        text = reading.text(item, want="a port")
+        reading.attempt(item, partial(parse_exposed, text))
+
+
+def _project_name(node: Node | None, reading: Reading) -> str:
+    """The variable COMPOSE_PROJECT_NAME, else the key `name`, else that of the directory, as Compose cleans it."""
+    given = reading.place.environ.get(_PROJECT) or (reading.text(node) if node else "")
+    if given and (given[0] in "_-" or not _PROJECT_LETTERS.issuperset(given)):
+        message = f"project name {given!r}: want small letters, digits, _ and -, a letter or digit first"
+        reading.problems.append((node or key_at(Node(line=1, column=1), "")).problem(message))
+    base = os.path.basename(reading.place.directory).lower()
+    return given or "".join(letter for letter in base if letter in _PROJECT_LETTERS).lstrip("_-") or "default"
+
+
+def _volume(key: Scalar, node: Node, project: str, reading: Reading) -> tuple[str, str | None]:
+    """A volume's name in this file, and the name that it is kept under."""
+    if is_null(node):
+        return key.text, f"{project}_{key.text}"
+    if not isinstance(node, Mapping):
+        reading.refuse(node, "want a mapping")
+        return key.text, None
+    before = len(reading.problems)
+    members = members_of(node, ("name", "external", "driver"), reading, unsupported=("driver_opts", "labels"))
+    texts = {name: reading.text(value) for name, value in members.items()}
+    if texts.get("driver", "local") != "local":
+        reading.refuse(members["driver"], f"volume driver {texts['driver']!r} is not supported: want local")
+    external = texts.get("external", "false") == "true"
+    name = texts.get("name") or (key.text if external else f"{project}_{key.text}")
+    return key.text, name if len(reading.problems) == before else None
+
+
+def _mounts(node: Node, project: _Project, reading: Reading) -> Node:
+    if not isinstance(node, Sequence):
+        return node
+    return list_at(node, [_mount(item, project, reading) for item in node.items])
+
+
+def _mount(item: Node, project: _Project, reading: Reading) -> Node:
+    """An entry of a service's `volumes`, the volume that it names by the name that it is kept under."""
+    if isinstance(item, Mapping):
+        members = {key.text: value for key, value in item.entries}
+        kind, source = members.get("type"), members.get("source")
+        if not isinstance(kind, Scalar) or kind.text != "volume" or not isinstance(source, Scalar):
+            return item
+        kept = text_at(source, _kept(source, reading.text(source), project, reading))
+        entries = tuple((key, kept if value is source else value) for key, value in item.entries)
+        return item.replace(entries=entries)
+    if not isinstance(item, Scalar) or item.is_null:
+        return item
+    before = len(reading.problems)
+    text = reading.text(item)
+    name, colon, rest = text.partition(":")
+    if len(reading.problems) > before:
+        return text_at(item, "/unknown")  # one mistake is enough
+    return text_at(item, f"{_kept(item, name, project, reading)}:{rest}" if colon and not is_path(name) else text)
+
+
+def _kept(node: Node, name: str, project: _Project, reading: Reading) -> str:
+    if name and name not in project.volumes:
+        near = nearest(name, project.volumes)
+        more = f"; did you mean {near!r}?" if near else ", or ./ before it for a directory"
+        reading.refuse(node, f"volume {name!r} is not declared under volumes at the top of the file{more}")
+    return project.volumes.get(name) or name

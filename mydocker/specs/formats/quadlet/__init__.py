@@ -1,0 +1,1 @@
+"""Podman's Quadlet files: a `.container` unit becomes a document."""

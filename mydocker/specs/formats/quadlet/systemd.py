@@ -1,0 +1,172 @@
+"""What a Quadlet file says to systemd: [Unit], [Service] and [Install]. Without systemd, what can be kept is kept.
+
+Other containers begin first, a time limit and limits on memory, processes and processors hold, and what concerns only
+the unit's place among others says nothing. Everything else is refused by its name.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mydocker.errors import MydockerError
+from mydocker.number import whole_number
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.formats.quadlet.context import Context, resolve, resolve_words, time_span
+from mydocker.specs.formats.quadlet.units import UNIT_SUFFIX, Units
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.from_python import data_at
+from mydocker.specs.nodes.node import Scalar, text_at
+from mydocker.specs.nodes.reader import unknown_key
+from mydocker.specs.values.duration import parse_duration
+from mydocker.specs.values.quantity import parse_cpus, parse_memory, parse_processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mydocker.specs.formats.quadlet.units import Neighbour
+    from mydocker.specs.nodes.node import Node
+    from mydocker.specs.nodes.unit_file import Setting
+
+    Entry = tuple[str, Node]
+    Given = dict[str, list[Setting]]
+    Found = tuple[Setting | None, Node]
+
+# what concerns only the unit's place among others, where there are no others
+_UNIT_IDLE = """
+    Description Documentation After Before SourcePath DefaultDependencies IgnoreOnIsolate RefuseManualStart
+    RefuseManualStop AllowIsolate CollectMode StopWhenUnneeded
+"""
+_UNIT_WEAK = ("Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds")  # say nothing of targets
+_UNIT_ON = {"Requires": True, "Requisite": True, "BindsTo": True, "Wants": False, "After": False}  # if it must be there
+_INSTALL_IDLE = ("Alias", "Also", "DefaultInstance", "RequiredBy", "UpheldBy", "WantedBy")
+_SERVICE_IDLE = """
+    Delegate Environment ExecReload KillMode NotifyAccess RemainAfterExit Slice SyslogIdentifier TimeoutStartSec Type
+"""
+_LIMITS = {"MemoryMax": "mem_limit", "TasksMax": "pids_limit"}
+_TIMES_TO_STOP = ("TimeoutStopSec", "TimeoutSec")
+_RESTARTS = """
+    RestartSec RestartSteps RestartMaxDelaySec RestartMode RestartPreventExitStatus RestartForceExitStatus
+    StartLimitInterval StartLimitIntervalSec StartLimitBurst StartLimitAction
+"""
+_PODMANS_GRACE = 10.0  # seconds, podman-stop(1)
+_PERCENT_LIMIT = 10**7
+
+
+def dependencies(given: Given, context: Context, top: Node) -> Iterator[tuple[Setting | None, Entry]]:
+    """Other containers that begin before this one: those that it names, and those to run that name it."""
+    units = _units(context)
+    later = {unit.container for _, _, unit in _named("Before", given, units, context) if unit}
+    found: dict[str, tuple[Setting | None, bool]] = {}
+    for key, is_required in _UNIT_ON.items():
+        for setting, word, unit in _named(key, given, units, context):
+            if unit is None and word.endswith(UNIT_SUFFIX):
+                context.reading.refuse(setting.value, f"cannot read {word}: no such file or directory")
+            if unit and (key == "After" or unit.container not in later):
+                found.setdefault(unit.container, (setting, is_required))
+    for unit in units.first(context.unit.name):
+        found.setdefault(unit.container, (None, False))
+    for name, (asking, is_required) in found.items():
+        condition = {"condition": "service_started", "required": is_required}
+        yield asking, ("depends_on", data_at(asking.value if asking else top, {name: condition}))
+
+
+def _units(context: Context) -> Units:
+    source = context.reading.source
+    return source.library.units if source else Units(())
+
+
+def _named(key: str, given: Given, units: Units, context: Context) -> Iterator[tuple[Setting, str, Neighbour | None]]:
+    """Each word of the settings KEY, and the container that it means, if it means one."""
+    for setting in given.get(key, ()):
+        for word in resolve_words(setting, context):
+            yield setting, word, units.find(word, context.reading.place.directory)
+
+
+def unit_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
+    if key in _RESTARTS.split():
+        return
+    words = [
+        word
+        for _, word, unit in _named(key, {key: settings}, _units(context), context)
+        if key not in _UNIT_ON or not (unit or word.endswith(UNIT_SUFFIX))  # which are dependencies, see there
+    ]
+    other = next((word for word in words if word.endswith(UNIT_SUFFIX)), None) if key in _UNIT_WEAK else None
+    is_weak = key in _UNIT_WEAK and all(word.endswith(".target") for word in words)
+    if other or not (key in _UNIT_IDLE.split() or is_weak):
+        about = f" of {other}" if other else ""
+        context.reading.refuse(settings[-1].key, f"{key}{about} is not supported: there is no systemd to see to it")
+    yield from ()
+
+
+def install_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
+    if key not in _INSTALL_IDLE:
+        context.reading.refuse(settings[-1].key, unknown_key(key, nearest(key, _INSTALL_IDLE)))
+    yield from ()
+
+
+def service_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """What systemd would do with the process, where we can: limits, time limits, another try."""
+    last = settings[-1]
+    if key == "Restart":
+        yield "restart", text_at(last.value, last.text)
+    elif key == "RuntimeMaxSec":
+        if last.text != "infinity":
+            yield "timeout", text_at(last.value, time_span(last, context))
+    elif key in _TIMES_TO_STOP:
+        yield from _time_to_stop(last, context)
+    elif key in _LIMITS:
+        if last.text != "infinity":
+            yield _LIMITS[key], text_at(last.value, resolve(last, context))
+    elif key == "CPUQuota":
+        yield from _cpus(last, context)
+    elif key not in _SERVICE_IDLE.split() and key not in _RESTARTS.split():
+        context.reading.refuse(last.key, f"{key} is not supported: there is no systemd to see to it")
+
+
+def _cpus(setting: Setting, context: Context) -> Iterator[Entry]:
+    share = whole_number(setting.text.removesuffix("%"), _PERCENT_LIMIT) if setting.text.endswith("%") else None
+    if share is None:
+        context.reading.refuse(setting.value, f"{setting.text!r}: want a percentage, such as 50%")
+    else:
+        yield "cpus", text_at(setting.value, f"{share / 100:.2f}")
+
+
+def _time_to_stop(setting: Setting, context: Context) -> Iterator[Entry]:
+    """systemd kills what Podman has not ended by then; without StopTimeout, Podman takes ten seconds."""
+    seconds = "" if setting.text in ("infinity", "0") else time_span(setting, context)
+    if seconds and (context.given.get("StopTimeout") or parse_duration(seconds) < _PODMANS_GRACE):
+        yield "stop_grace_period", text_at(setting.value, seconds)
+
+
+def refuse_restarts(sections: dict[str, Given], context: Context) -> None:
+    """Refuse what says when systemd would start a service again, unless it never would."""
+    restart = sections.get("Service", {}).get("Restart")
+    if not restart or restart[-1].text == "no":
+        return
+    for section in ("Unit", "Service"):
+        for key, settings in sections.get(section, {}).items():
+            if key in _RESTARTS.split() and settings:
+                why = "a container that failed is run again after the pauses that Docker makes"
+                context.reading.refuse(settings[-1].key, f"{key} is not supported: {why}")
+
+
+def _least(found: list[Found], parse: Callable[[str], float | None]) -> Found:
+    """Of what Podman limits, and what systemd limits, what is less; None and what cannot be read are no limit."""
+    lasts = {setting.section if setting else "": (setting, node) for setting, node in found}
+
+    def amount(each: Found) -> float:
+        try:
+            value = parse(each[1].text.replace("$$", "$")) if isinstance(each[1], Scalar) else None
+        except MydockerError:  # which the loader says; it is to see it
+            return -1.0
+        return float("inf") if value is None else value
+
+    return min(lasts.values(), key=amount)
+
+
+LEAST: dict[str, Callable[[list[Found]], Found]] = {
+    "mem_limit": partial(_least, parse=parse_memory),
+    "pids_limit": partial(_least, parse=parse_processes),
+    "cpus": partial(_least, parse=parse_cpus),
+    "stop_grace_period": partial(_least, parse=parse_duration),
+}

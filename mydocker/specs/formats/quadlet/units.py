@@ -1,0 +1,127 @@
+"""Other units that a Quadlet file speaks of: which container each of them is, and which of them come first.
+
+Units that are to run together are those that were named for it; those in the same directory are known by name as well,
+as Quadlet itself would find them there.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.formats.quadlet.specifiers import Unit, expand
+from mydocker.specs.nodes.unit_file import Setting, parse_unit, split_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+UNIT_SUFFIX = ".container"
+SERVICE_SUFFIX = ".service"
+_BEFORE = (("Unit", "Before"), ("Install", "RequiredBy"), ("Install", "WantedBy"), ("Install", "UpheldBy"))
+
+
+class Neighbour(Record):
+    """A unit: the names of its `container` and of its `service`, without the suffix, and what it comes `before`."""
+
+    container: str
+    service: str
+    before: tuple[str, ...]
+
+
+class Units:
+    """The units of one loading: PATHS are those that were named to run."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = [os.path.abspath(path) for path in paths if path.endswith(UNIT_SUFFIX)]
+        self._read: dict[str, Neighbour | None] = {}
+        self._services: dict[str, dict[str, Neighbour]] = {}  # by directory; under "" those that were named
+        self._before: dict[str, list[Neighbour]] | None = None
+
+    def find(self, word: str, directory: str) -> Neighbour | None:
+        """The unit that WORD, NAME.container or NAME.service, means in a file of DIRECTORY."""
+        stem, dot, suffix = word.rpartition(".")
+        if dot + suffix == UNIT_SUFFIX:
+            named = next((path for path in self.paths if os.path.basename(path) == word), None)
+            return self._neighbour(named or os.path.join(directory, word))
+        if dot + suffix != SERVICE_SUFFIX:
+            return None
+        if found := self._by_service("", self.paths).get(stem):
+            return found
+        beside = self._neighbour(os.path.join(directory, f"{stem}{UNIT_SUFFIX}"))
+        if beside and beside.service == stem:
+            return beside
+        return self._by_service(directory, self._files(directory)).get(stem)
+
+    def first(self, service: str) -> list[Neighbour]:
+        """Those of the units to run that are to come before the one of SERVICE, as they say themselves."""
+        if self._before is None:
+            self._before = {}
+            for unit in self._by_service("", self.paths).values():
+                for word in unit.before:
+                    self._before.setdefault(word, []).append(unit)
+        names = (f"{service}{SERVICE_SUFFIX}", f"{service}{UNIT_SUFFIX}")
+        return [unit for name in names for unit in self._before.get(name, ())]
+
+    def _by_service(self, key: str, paths: Iterable[str]) -> dict[str, Neighbour]:
+        if key not in self._services:
+            units = (self._neighbour(path) for path in paths)
+            self._services[key] = {unit.service: unit for unit in units if unit}
+        return self._services[key]
+
+    def _files(self, directory: str) -> Iterator[str]:
+        try:
+            names = sorted(os.listdir(directory))
+        except OSError:
+            return
+        yield from (os.path.join(directory, name) for name in names if name.endswith(UNIT_SUFFIX))
+
+    def _neighbour(self, path: str) -> Neighbour | None:
+        if path not in self._read:
+            self._read[path] = _read(path)
+        return self._read[path]
+
+
+def _read(path: str) -> Neighbour | None:
+    try:
+        with open(path, "rb") as file:
+            settings, _ = parse_unit(file.read())
+    except OSError:
+        return None
+    service = unit_name(path, last(settings, "Container", "ServiceName"))
+    unit = unit_of(path, service)
+    container = _expanded(last(settings, "Container", "ContainerName"), unit)
+    before = [word for section, key in _BEFORE for word in _words(settings, section, key, unit)]
+    return Neighbour(container=container or service, service=service, before=tuple(before))
+
+
+def unit_name(path: str, service_name: str) -> str:
+    """The name of the unit of the file at PATH, which may give it another one."""
+    return service_name.removesuffix(SERVICE_SUFFIX) or os.path.basename(path).removesuffix(UNIT_SUFFIX)
+
+
+def unit_of(path: str, name: str, instance: str = "", variables: dict[str, str] | None = None) -> Unit:
+    prefix, _, own = name.partition("@")
+    return Unit(path=path, prefix=prefix, instance=own or instance, variables=variables or {})
+
+
+def last(settings: list[Setting], section: str, key: str) -> str:
+    """The last value of KEY; an empty one if there is none."""
+    found = (each.text for each in reversed(settings) if (each.section, each.key.text) == (section, key))
+    return next(found, "")
+
+
+def _words(settings: list[Setting], section: str, key: str, unit: Unit) -> Iterator[str]:
+    for each in settings:
+        if (each.section, each.key.text) == (section, key):
+            try:
+                yield from (_expanded(word, unit) for word in split_words(each.value.text))
+            except UsageError:  # which is said where that file itself is read
+                continue
+
+
+def _expanded(word: str, unit: Unit) -> str:
+    try:
+        return expand(word, unit)
+    except UsageError:
+        return word

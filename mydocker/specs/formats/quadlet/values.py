@@ -1,0 +1,298 @@
+"""The values of Quadlet's settings that are no plain words: what each becomes among our keys.
+
+A function takes the settings of one key and gives entries, (our key, node); what it cannot read it refuses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
+from mydocker.specs.formats.quadlet.units import last
+from mydocker.specs.nodes.from_python import data_at
+from mydocker.specs.nodes.node import text_at
+from mydocker.specs.nodes.unit_file import Setting, parse_unit
+from mydocker.specs.values import parsers
+from mydocker.specs.values.port import elsewhere, parse_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from mydocker.specs.nodes.node import Node, Problem
+
+    Entry = tuple[str, Node]
+
+_ZONES = "/usr/share/zoneinfo"
+_WRITABLE = ("/run", "/tmp", "/var/tmp")  # with ReadOnlyTmpfs, beside /dev and /dev/shm
+_HEALTH = {
+    "HealthInterval": "interval",
+    "HealthRetries": "retries",
+    "HealthStartPeriod": "start_period",
+    "HealthTimeout": "timeout",
+}
+
+
+def _image(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    name = resolve(settings[-1], context)
+    if name.endswith((".image", ".build")):
+        context.reading.refuse(settings[-1].value, f"{name}: units of images are not supported: name the image")
+    yield "image", text_at(settings[-1].value, name)
+
+
+def _rootfs(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """With `:O`, the directory stays as it is; that is the only way here."""
+    path = resolve(settings[-1], context)
+    if not path.endswith(":O"):
+        context.reading.refuse(settings[-1].value, f"the container would write to {path} itself: want {path}:O")
+    yield "rootfs", text_at(settings[-1].value, path.removesuffix(":O"))
+
+
+def _user(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    group = context.given.get("Group")
+    user = resolve(settings[-1], context)
+    yield "user", text_at(settings[-1].value, f"{user}:{resolve(group[-1], context)}" if group else user)
+
+
+def _group(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    if not context.given.get("User"):
+        context.reading.refuse(settings[-1].key, "Group needs User")
+    yield from ()
+
+
+def _exec(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    yield "command", data_at(settings[-1].value, resolve_words(settings[-1], context))
+
+
+def _entrypoint(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    yield "entrypoint", _program(settings[-1], resolve(settings[-1], context), context)
+
+
+def _program(setting: Setting, text: str, context: Context) -> Node:
+    """A list of words in JSON, or one word (podman-run(1), --entrypoint)."""
+    return data_at(setting.value, _json_words(text) if text.startswith("[") else [text] if text else [])
+
+
+def _json_words(text: str) -> list[str]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return [text]
+    return found if isinstance(found, list) and all(isinstance(word, str) for word in found) else [text]
+
+
+def _env_files(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    for each in settings:
+        for path in resolve_words(each, context):
+            yield "env_file", data_at(each.value, {"path": path, "format": "raw"})
+
+
+def _devices(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """With `-` before it, one that this machine may lack."""
+    for each in settings:
+        for text in resolve_words(each, context):
+            optional, device = text.startswith("-"), text.removeprefix("-")
+            if not optional or os.path.exists(device.partition(":")[0]):
+                yield "devices", text_at(each.value, device)
+
+
+def _volumes(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    for each in settings:
+        text = resolve(each, context)
+        source, colon, rest = text.partition(":")
+        if colon and source.endswith(".volume"):
+            text = f"{_volume_of_unit(each, source, context)}:{rest}"
+        yield "volumes", text_at(each.value, text)
+
+
+def _unit_beside(setting: Setting, name: str, context: Context) -> tuple[list[Setting], list[Problem]]:
+    """The settings of the unit NAME, in the same directory."""
+    path = os.path.join(os.path.dirname(context.unit.path), name)
+    try:
+        with open(path, "rb") as file:
+            return parse_unit(file.read(1 << 20))
+    except OSError as error:
+        context.reading.refuse(setting.value, f"cannot read {name}: {(error.strerror or '').lower()}")
+        return [], []
+
+
+def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
+    """The name of the volume that the unit NAME, beside this one, describes: its VolumeName, else after its own."""
+    settings, problems = _unit_beside(setting, name, context)
+    for each in settings:
+        if each.section == "Volume" and each.key.text != "VolumeName":
+            context.reading.refuse(setting.value, f"{name}:{each.key.line}: {each.key.text} is not supported")
+    if problems:
+        context.reading.refuse(setting.value, f"{name}:{problems[0].line}: {problems[0].message}")
+    return last(settings, "Volume", "VolumeName") or f"systemd-{name.removesuffix('.volume')}"
+
+
+def _mounts(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    for each in settings:
+        for word in resolve_words(each, context):
+            yield from _mount(each, word, context)
+
+
+def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
+    """A mount in words; a source may be a unit, as in Volume (podman-systemd.unit(5), "Mount=")."""
+    from mydocker.specs.mounts.mount import replace_source
+    from mydocker.specs.render.normal_form import mount_data
+
+    def named(source: str) -> str:
+        return _volume_of_unit(setting, source, context) if source.endswith(".volume") else source
+
+    before = len(context.reading.problems)
+    text = context.reading.attempt(setting.value, lambda: replace_source(text, named)) or text
+    if len(context.reading.problems) > before:
+        return
+    mount = context.reading.attempt(setting.value, lambda: parsers.mount(text, context.reading.place))
+    if mount:
+        key, written = mount_data(mount)
+        yield key, data_at(setting.value, written)
+
+
+def _ports(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """The network is the host's, and a port there is published under its own number, on the addresses it chooses."""
+    for each in settings:
+        for port in context.reading.attempt(each.value, partial(parse_port, resolve(each, context))) or ():
+            if other := elsewhere(port):
+                message = f"port {port.target} as {other} is not supported yet: the network is the host's"
+                context.reading.refuse(each.value, message)
+    yield from ()
+
+
+def _security(option: str) -> Callable[[list[Setting], Context], Iterator[Entry]]:
+    """OPTION of security_opt, with the value for `{}`."""
+
+    def read(settings: list[Setting], context: Context) -> Iterator[Entry]:
+        if "{}" in option:
+            yield "security_opt", text_at(settings[-1].value, option.format(resolve(settings[-1], context)))
+        elif boolean(settings[-1], context):
+            yield "security_opt", text_at(settings[-1].value, option)
+
+    return read
+
+
+def _unmask(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    for each in settings:
+        if resolve_words(each, context) != ["ALL"]:
+            context.reading.refuse(each.value, "Unmask of single paths is not supported: want ALL")
+    yield "security_opt", text_at(settings[-1].value, "systempaths=unconfined")
+
+
+def _volatile_tmp(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """A /tmp in memory, unless the root is read-only and so has one (podman's quadlet.go)."""
+    read_only = context.given.get("ReadOnly")
+    if boolean(settings[-1], context) and not (read_only and boolean(read_only[-1], context)):
+        yield "tmpfs", text_at(settings[-1].value, "/tmp:size=512m,mode=1777")
+
+
+def _timezone(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """The host's own file of that zone, as /etc/localtime; `local` is the host's zone (podman-run(1), --tz)."""
+    place, zone = settings[-1].value, resolve(settings[-1], context)
+    source = os.path.realpath("/etc/localtime" if zone == "local" else f"{_ZONES}/{zone}")
+    if not os.path.isfile(source) or not (zone == "local" or source.startswith(f"{os.path.realpath(_ZONES)}/")):
+        context.reading.refuse(place, f"this machine has no time zone {zone!r}")
+    mount = {"type": "bind", "source": source, "target": "/etc/localtime", "read_only": True}
+    yield "volumes", data_at(place, mount)
+
+
+def _log_driver(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """Outputs are passed through, and nothing else."""
+    if not resolve(settings[-1], context).startswith("passthrough"):
+        context.reading.refuse(settings[-1].key, "LogDriver is not supported: outputs are ours, as with passthrough")
+    yield from ()
+
+
+def _auto_update(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    yield "labels", text_at(settings[-1].value, f"io.containers.autoupdate={resolve(settings[-1], context)}")
+
+
+def _read_only_tmpfs(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    boolean(settings[-1], context)
+    yield from ()
+
+
+def _read_only(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """Podman leaves some places writable, unless told not to, or something else is there."""
+    place, given = settings[-1].value, context.given
+    if not boolean(settings[-1], context):
+        return
+    yield "read_only", data_at(place, True)
+    if (asked := given.get("ReadOnlyTmpfs")) and not boolean(asked[-1], context):
+        return
+    taken = "\n".join(each.text for key in ("Volume", "Tmpfs", "Mount") for each in given.get(key, ()))
+    for path in _WRITABLE:
+        if not any(mark in f"{taken}\n" for mark in (f"{path}\n", f"{path}:", f"={path},")):
+            yield "tmpfs", text_at(place, path)
+
+
+def _health(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """A command for the shell, a list of words in JSON, or none (podman-run(1), --health-cmd)."""
+    key, text = settings[-1].key.text, resolve(settings[-1], context)
+    if key != "HealthCmd":
+        member: dict[str, Any] = {_HEALTH[key]: text}
+    elif text == "none":
+        member = {"disable": True}
+    else:
+        listed = _json_words(text) if text.startswith("[") else []
+        kinds = ("CMD", "CMD-SHELL", "NONE")
+        member = {"test": (listed if listed[0] in kinds else ["CMD", *listed]) if listed else text}
+    yield "healthcheck", data_at(settings[-1].value, member)
+
+
+def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """Flags of `podman run`, as far as they are flags of ours."""
+    from mydocker.specs.table.argv import parse_flags
+
+    for each in settings:
+        given = resolve_words(each, context)
+        for field, text in context.reading.attempt(each.value, partial(parse_flags, given)) or ():
+            if field.key == "volumes" and "--mount" in field.flags:
+                yield from _mount(each, text, context)
+            elif field.key == "entrypoint":
+                yield "entrypoint", _program(each, text, context)
+            elif field.key == "env_file":
+                yield "env_file", data_at(each.value, {"path": text, "format": "raw"})
+            elif field.key == "namespaces":
+                context.reading.refuse(each.value, f"{field.flags[0]} is not a flag of podman run")
+            else:
+                yield field.key, data_at(each.value, text if field.metavar else _true(text))
+
+
+def _true(text: str) -> bool:
+    return parsers.boolean(text, parsers.Place(directory="/", environ={}))
+
+
+SPECIAL: dict[str, Callable[[list[Setting], Context], Iterator[Entry]]] = {
+    "Image": _image,
+    "Rootfs": _rootfs,
+    "User": _user,
+    "Group": _group,
+    "Exec": _exec,
+    "Entrypoint": _entrypoint,
+    "EnvironmentFile": _env_files,
+    "AddDevice": _devices,
+    "Volume": _volumes,
+    "Mount": _mounts,
+    "PublishPort": _ports,
+    "Timezone": _timezone,
+    "LogDriver": _log_driver,
+    "NoNewPrivileges": _security("no-new-privileges"),
+    "SeccompProfile": _security("seccomp={}"),
+    "SecurityLabelDisable": _security("label=disable"),
+    "SecurityLabelLevel": _security("label=level:{}"),
+    "SecurityLabelType": _security("label=type:{}"),
+    "Unmask": _unmask,
+    "AutoUpdate": _auto_update,
+    "AppArmor": _security("apparmor={}"),
+    "ReadOnly": _read_only,
+    "VolatileTmp": _volatile_tmp,
+    "ReadOnlyTmpfs": _read_only_tmpfs,
+    "HealthCmd": _health,
+    **dict.fromkeys(_HEALTH, _health),
+    "PodmanArgs": _podman_args,
+}

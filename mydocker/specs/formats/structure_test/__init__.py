@@ -1,0 +1,1 @@
+"""Files of container-structure-test: each test becomes a document."""

@@ -1,0 +1,73 @@
+"""Nodes of files of container-structure-test: their members and items, known or refused, and their texts as ours."""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.expect.go_regexp import python_pattern
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, mapping_at, text_at
+from mydocker.specs.nodes.reader import unknown_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mydocker.specs.nodes.reader import Reading
+
+    Entries = dict[str, Node]
+
+
+def patterns_of(node: Node, reading: Reading, *, wanted: bool) -> Iterator[Node]:
+    """Matchers for the regular expressions of a list."""
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "want a list of regular expressions")
+        return
+    for item in node.items:
+        matcher = matching(item, reading)
+        yield matcher if wanted else mapping_at(item, {"not": matcher})
+
+
+def matching(node: Node, reading: Reading) -> Mapping:
+    """The matcher of a regular expression, which is one of Go's."""
+    if isinstance(node, Scalar):
+        written = node.text
+        found = reading.attempt(node, lambda: python_pattern(written))
+        return mapping_at(node, {"match-regexp": text_at(node, found or "")})
+    return mapping_at(node, {"match-regexp": plain(node, reading)})
+
+
+def items_of(node: Node | None, reading: Reading) -> Iterator[Mapping]:
+    if node is not None and not isinstance(node, Sequence):
+        reading.refuse(node, "want a list")
+    for item in node.items if isinstance(node, Sequence) else ():
+        if isinstance(item, Mapping):
+            yield item
+        else:
+            reading.refuse(item, "want a mapping")
+
+
+def members_of(node: Mapping, known: tuple[str, ...], reading: Reading, needs: tuple[str, ...] = ()) -> Entries:
+    """The entries of NODE that are known and not null; the others are refused, and so is the lack of what it needs."""
+    found: Entries = {}
+    meant: set[str | None] = set()  # which are not to be called missing as well
+    for key, value in node.entries:
+        if key.text in known:
+            found |= {} if is_null(value) else {key.text: value}
+        else:
+            meant.add(near := nearest(key.text, known))
+            reading.refuse(key, unknown_key(key.text, near))
+    for name in needs:
+        if name not in found and name not in meant:
+            reading.refuse(node, f"{name} is missing")
+    return found
+
+
+def name_of(members: Entries) -> Entries:
+    return {"name": members["name"]} if "name" in members else {}
+
+
+def plain(node: Node, reading: Reading) -> Node:
+    """NODE, a text in which a dollar sign is no variable of Compose's."""
+    if isinstance(node, Scalar):
+        return node.replace(text=node.text.replace("$", "$$"))
+    reading.refuse(node, "want text")
+    return text_at(node, "/unknown")  # one mistake is enough

@@ -1,0 +1,179 @@
+"""Containers that say only what is different: `extends` names another, of this file or of one beside it; `include`
+takes in all that another file has. The words are Compose's ("Services top-level elements", extends; "Include").
+
+The base is read where it stands: its paths count from its own file. Its values lie under those of the container that
+extends it, by the merge rules of the table of fields and of Compose's "Merge".
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.load.files import CHAIN_LIMIT
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.node import Mapping, Node, Sequence
+from mydocker.specs.table.fields import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mydocker.specs.load.files import Source
+    from mydocker.specs.model.expect import Expect
+    from mydocker.specs.nodes.reader import Reading
+
+    Values = dict[str, Any]
+
+KEYS = ("service", "file")
+_RULES = {field.key: field.merge for field in FIELDS}
+_OWN = ("name", "aliases", "matrix", "include")  # what a base does not give
+_REPLACED = ("command", "args", "entrypoint")  # tuples that are one thing
+_BY = {  # what makes two entries of a list the same
+    **dict.fromkeys(("volumes", "tmpfs", "configs", "secrets"), "target"),
+    "depends_on": "name",
+}
+
+
+class Extension(Record):
+    """That the container called `name` is the base; ``: the only one of its file. `file` is as it was written."""
+
+    name: str
+    file: str | None
+    node: Node
+
+
+def read_extends(node: Node, reading: Reading) -> Extension | None:
+    """The value of `extends`: a name, or {service, file}."""
+    if not isinstance(node, Mapping):
+        return Extension(
+            name=reading.text(node, want="a name, or a mapping with service and file"), file=None, node=node
+        )
+    members = reading.members(node, KEYS)
+    if not members:
+        reading.refuse(node, "want a mapping with service and file")
+        return None
+    texts = {key: reading.text(value) for key, value in members.items()}
+    return Extension(name=texts.get("service", ""), file=texts.get("file"), node=node)
+
+
+def read_include(node: Node, reading: Reading) -> tuple[tuple[str, Node], ...]:
+    """The value of `include`: paths, or mappings with a path or several, each with its place."""
+    found: list[tuple[str, Node]] = []
+    for item in node.items if isinstance(node, Sequence) else (node,):
+        paths: Node | None = item
+        if isinstance(item, Mapping):
+            paths = reading.members(item, ("path",), unsupported=("env_file", "project_directory")).get("path")
+            if paths is None:
+                reading.refuse(item, "want a path")
+                continue
+        assert paths is not None
+        found += [(reading.text(each), each) for each in (paths.items if isinstance(paths, Sequence) else (paths,))]
+    return tuple(found)
+
+
+def find_base(
+    extension: Extension, reading: Reading, chain: tuple[Node, ...]
+) -> tuple[Mapping, Reading, Source] | None:
+    """The document that EXTENSION names, and what it is read with; None once what is wrong has been written down.
+
+    CHAIN are the documents that lead here, each of which extends the next.
+    """
+    source = reading.source
+    if source is None:
+        reading.refuse(extension.node, "extends is for files")
+        return None
+    if len(chain) > CHAIN_LIMIT:
+        reading.refuse(extension.node, f"a chain of more than {CHAIN_LIMIT} containers that extend each other")
+        return None
+    if extension.file is not None:
+        opened = open_beside(extension.file, extension.node, reading)
+        if opened is None:
+            return None
+        source = opened
+    if extension.name not in source.names and not (not extension.name and len(source.documents) == 1):
+        near = nearest(extension.name, source.names)
+        several = "more than one container; name one" if source.documents else "no container"
+        what = f"no container called {extension.name!r}" if extension.name else several
+        reading.refuse(extension.node, f"{source.shown} has {what}" + (f"; did you mean {near!r}?" if near else ""))
+        return None
+    document, inner = source.names[extension.name] if extension.name else source.documents[0]
+    if any(document is each for each in chain):
+        reading.refuse(extension.node, "a circle: this leads back to a container that extends it")
+        return None
+    if not isinstance(document, Mapping):
+        reading.refuse(extension.node, f"{source.shown} has no container")
+        return None
+    return document, inner.replace(place=inner.place.replace(environ=reading.place.environ)), source
+
+
+def open_beside(written: str, node: Node, reading: Reading) -> Source | None:
+    """The file that NODE names; None once it has been written down why it cannot be read."""
+    source = reading.source
+    assert source is not None
+    path, shown = source.beside(written)
+    try:
+        return source.library.open(path, shown, environ=reading.place.environ)
+    except UsageError as error:
+        reading.refuse(node, f"{shown}: {error.message}")
+        return None
+
+
+def merge(base: Values, own: Values) -> Values:
+    """OWN over BASE. A value that could not be read is None, and stays so."""
+    under = {key: value for key, value in base.items() if key not in _OWN}
+    if "image" in own or "rootfs" in own:
+        for key in ("image", "rootfs", "platform"):
+            under.pop(key, None)
+    if "command" in own or "entrypoint" in own:
+        under.pop("args", None)
+    found = {**under, **own}
+    for key in under.keys() & own.keys():
+        if under[key] is not None and own[key] is not None:
+            found[key] = _merged(key, under[key], own[key])
+    return found
+
+
+def _merged(key: str, under: Any, over: Any) -> Any:
+    if key in _SPECIAL:
+        return _SPECIAL[key](under, over)
+    rule = _RULES[key]
+    if key in _REPLACED or rule == "replace":
+        return over
+    if rule == "update":
+        return {**under, **over}
+    same = _BY.get(key)
+    said = {getattr(each, same) for each in over} if same else set(over) if _are_hashable(over) else set()
+    kept = tuple(each for each in under if (getattr(each, same) if same else each) not in said)
+    return (*kept, *over)
+
+
+def _are_hashable(values: tuple[Any, ...]) -> bool:
+    return all(isinstance(value, str | int | Record) for value in values)
+
+
+def _expect(under: Expect, over: Expect) -> Expect:
+    """What is said of a thing replaces what the base says of the same thing."""
+    said = {check.about for check in over.checks}
+    urls = {request.url for request in over.requests}
+    return over.replace(
+        checks=(*(check for check in under.checks if check.about not in said), *over.checks),
+        within=over.within or under.within,
+        requests=(*(request for request in under.requests if request.url not in urls), *over.requests),
+    )
+
+
+_SPECIAL: dict[str, Callable[[Any, Any], Any]] = {
+    "healthcheck": lambda under, over: over.over(under),
+    "expect": _expect,
+}
+
+
+def placed(values: Values, file: str) -> Values:
+    """VALUES that come from another FILE, with its name beside the places in them."""
+    found = dict(values)
+    if found.get("expect"):
+        checks = tuple(check.replace(file=check.file or file) for check in found["expect"].checks)
+        found["expect"] = found["expect"].replace(checks=checks)
+    if found.get("depends_on"):
+        found["depends_on"] = tuple(each.replace(file=each.file or file) for each in found["depends_on"])
+    return found

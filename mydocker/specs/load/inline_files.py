@@ -1,0 +1,116 @@
+"""`configs` and `secrets`: files that are given to a container read-only, whatever its image has there.
+
+Each comes from a file, from the text beside it, or from a variable of the caller. The words are Compose's ("Configs",
+"Secrets" and "Services"), whose definition and grant of a file stand in one place here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import UsageError
+from mydocker.number import whole_number
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.environment.files import why_unreadable
+from mydocker.specs.model.container import BindMount, FileMount, Mount
+from mydocker.specs.mounts.tmpfs import parse_mode
+from mydocker.specs.mounts.volume import clean_target
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
+from mydocker.specs.values import parsers
+
+if TYPE_CHECKING:
+    from mydocker.specs.nodes.reader import Reading
+
+SECRETS = "/run/secrets"
+SOURCES = ("file", "content", "environment")
+KEYS = ("source", "target", *SOURCES, "uid", "gid", "mode")
+SIZE_LIMIT = 500 << 10  # bytes of what is not mounted as it stands on the host; Docker's limit of a secret
+_ID_LIMIT = 2**31 - 1
+
+
+def read_given(node: Node, reading: Reading, *, secret: bool) -> tuple[Mount | None, ...]:
+    """The value of either key."""
+    if not isinstance(node, Sequence):
+        reading.refuse(node, f"want a list of mappings with {', '.join(KEYS)}")
+        return ()
+    return tuple(_given(item, reading, secret=secret) for item in node.items)
+
+
+def _given(node: Node, reading: Reading, *, secret: bool) -> Mount | None:
+    """A file that stays as it is on the host is shown from there; another one is written anew."""
+    if not isinstance(node, Mapping):
+        reading.refuse(node, f"want a mapping with {', '.join(KEYS)}")
+        return None
+    before = len(reading.problems)
+    members = reading.members(node, KEYS)
+    target = _target(node, members, reading, secret=secret)
+    ids = {key: reading.word(members[key], _id) for key in ("uid", "gid") if key in members}
+    mode = {"mode": reading.word(members["mode"], _mode)} if "mode" in members else {}
+    sources = [key for key in SOURCES if key in members]
+    if len(sources) != 1:
+        reading.refuse(node, f"want one of {', '.join(SOURCES)}, which says what is in it")
+    if len(reading.problems) > before or target is None:
+        return None
+    source = members[sources[0]]
+    if sources == ["file"] and not ids and not mode:
+        path = reading.word(source, parsers.path)
+        return BindMount(target=target, read_only=True, source=path) if path else None
+    content = reading.word(source, _READERS[sources[0]])
+    if content is None:
+        return None
+    reference = _reference(sources[0], source, content, reading, secret=secret)
+    return FileMount(target=target, read_only=True, content=content, reference=reference, secret=secret, **ids, **mode)
+
+
+def _reference(kind: str, node: Node, content: str, reading: Reading, *, secret: bool) -> tuple[str, str] | None:
+    """Where CONTENT comes from. The text of a config may be shown with its variables replaced, that of a secret not."""
+    if kind == "content":
+        written = node.text if secret and isinstance(node, Scalar) else ""
+        return (kind, written) if written.replace("$$", "$") not in ("", content) else None
+    text = reading.text(node)
+    return kind, parsers.path(text, reading.place) if kind == "file" else text
+
+
+def _target(node: Node, members: dict[str, Node], reading: Reading, *, secret: bool) -> str | None:
+    """Where it is to be; without `target`, at the top or among the secrets under the name that it has as a source."""
+    place = members.get("target", members.get("source"))
+    if place is None:
+        reading.refuse(node, "want a target, or a source, which is its name")
+        return None
+    path: str = reading.text(place)
+    if not path.startswith("/") and (secret or "target" not in members):
+        path = f"{SECRETS if secret else ''}/{path}"
+    found: str | None = reading.attempt(place, lambda: clean_target(path))
+    return found
+
+
+def _id(word: str, place: parsers.Place) -> int:
+    number = whole_number(word, _ID_LIMIT)
+    if number is None:
+        raise UsageError(f"{word!r}: want a number up to {_ID_LIMIT}")
+    return number
+
+
+def _mode(word: str, place: parsers.Place) -> int:
+    return parse_mode(word)
+
+
+def _file(word: str, place: parsers.Place) -> str:
+    path = parsers.path(word, place)
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: {why_unreadable(error)}") from None
+    if len(raw) > SIZE_LIMIT:
+        raise UsageError(f"{path} is larger than {SIZE_LIMIT >> 10} KiB")
+    return os.fsdecode(raw)
+
+
+def _variable(word: str, place: parsers.Place) -> str:
+    if word not in place.environ:
+        raise UsageError(f"variable {word} is needed and not set")
+    return place.environ[word]
+
+
+_READERS = {"file": _file, "content": parsers.text, "environment": _variable}

@@ -1,0 +1,252 @@
+"""Spec files become ContainerSpecs, or one SpecError with everything that is wrong in any of them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mydocker.errors import SpecError, UsageError
+from mydocker.paths import current_directory
+from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Reference
+from mydocker.specs.expect.keywords import EXPECT
+from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
+from mydocker.specs.load.extend import find_base, merge, open_beside, placed, read_include
+from mydocker.specs.load.files import CHAIN_LIMIT, Library, Source, key_of
+from mydocker.specs.load.flow import combinations
+from mydocker.specs.load.network_aliases import share_names
+from mydocker.specs.load.yaml_types import SHAPES
+from mydocker.specs.model.container import STDIN
+from mydocker.specs.model.dependencies import links, unknown_names
+from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, LATER_KEYS, nearest
+from mydocker.specs.nodes.from_python import document_of
+from mydocker.specs.nodes.node import Mapping, Node, Problem, Scalar, is_null
+from mydocker.specs.nodes.reader import Reading, unknown_key
+from mydocker.specs.table.assemble import assemble, contradictions
+from mydocker.specs.table.fields import FIELDS
+from mydocker.specs.values.parsers import Place
+
+if TYPE_CHECKING:
+    import collections.abc
+    from typing import Any
+
+    from mydocker.specs.model.container import ContainerSpec
+
+_ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key, the first
+
+# what people who know `docker run` or a Dockerfile write for a key: the long names of the flags, and a few more
+_SYNONYMS = {
+    **{flag[2:]: field.key for field in FIELDS for flag in field.flags if flag.startswith("--")},
+    **dict.fromkeys(("cmd", "exec", "run", "script"), "command"),
+    **dict.fromkeys(("container_name", "description", "title"), "name"),
+    **dict.fromkeys(("after", "dependencies", "needs", "requires"), "depends_on"),
+    **dict.fromkeys(("cwd", "dir", "directory"), "working_dir"),
+    **dict.fromkeys(("envs", "variables", "vars"), "environment"),
+    **dict.fromkeys(("binds", "mounts"), "volumes"),
+}
+
+
+def load_files(
+    paths: list[str],
+    *,
+    environ: collections.abc.Mapping[str, str],
+    image: str | None = None,
+    warn: collections.abc.Callable[[str], None] | None = None,
+) -> list[ContainerSpec]:
+    """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
+
+    IMAGE is that of containers which name none, such as those of container-structure-test. WARN is told, a line each,
+    what can be read and is probably not meant.
+    """
+    library = Library(paths, image=image)
+    specs: list[ContainerSpec] = []
+    given: set[str] = set()
+    for path in paths:  # a file that is named twice counts twice, one that another has included does not
+        if key_of(path) in given or key_of(path) not in library.included:
+            specs += _load(path, environ, library)
+        given.add(key_of(path))
+    if warn:
+        for line in library.warning_lines:
+            warn(f"warning: {line}")
+    problems = [*library.lines]
+    if problems:
+        raise SpecError([*problems, *_unknown_names(library, {problem.partition(": ")[0] for problem in problems})])
+    links(specs)  # for the sake of what may be wrong with them
+    return specs
+
+
+def _unknown_names(library: Library, places: set[str]) -> list[str]:
+    """What is depended on and has no name in any file, but for PLACES where something else is wrong."""
+    names = {name for source in library.sources.values() for name in source.names}
+    lines = dict.fromkeys(unknown_names(library.dependencies, names))
+    return [line for line in lines if line.partition(": ")[0] not in places]
+
+
+def load_values(
+    values: collections.abc.Mapping[str, object], *, environ: collections.abc.Mapping[str, str]
+) -> ContainerSpec:
+    """The container that a program describes by keys of a spec file. Paths count from the current directory.
+
+    Raises SpecError with all that is wrong, each by its key.
+    """
+    document = document_of(values)
+    problems: list[Problem] = []
+    reading = Reading(place=Place(directory=current_directory(), environ=environ), problems=problems)
+    keys = {key.text: key for key, _ in document.entries}
+    for name in keys:
+        if name in _ROWS and _ROWS[name].group in ("flow", "verdict"):
+            reading.refuse(keys[name], "is for files, where several containers belong together")
+    spec = _container(document, keys, reading, "a program")
+    if spec is None or problems:
+        names = ["", *(f"{key}: " for key in keys)]
+        raise SpecError([names[problem.line] + problem.message for problem in problems])
+    return spec.replace(origin="a program")
+
+
+def _load(path: str, environ: collections.abc.Mapping[str, str], library: Library) -> list[ContainerSpec]:
+    """The specs of one file; what is wrong with it is with the library."""
+    shown = STDIN if path == "-" else path
+    try:
+        source = library.open(path, shown, environ=environ)
+    except UsageError as error:
+        library.found.append(f"{shown}: {error.message}")
+        return []
+    library.is_in(source)
+    return share_names(_of_source(source))
+
+
+def _of_source(source: Source, *, depth: int = 0) -> list[ContainerSpec]:
+    """Its containers, and those of the files that it includes. DEPTH: how many files, one after the other, led here."""
+    found: list[ContainerSpec] = []
+    for document, reading in source.documents:
+        found += _containers(document, reading, source.shown, depth=depth)
+    return found
+
+
+def _containers(document: Node, reading: Reading, shown: str, *, depth: int) -> list[ContainerSpec]:
+    """The specs of one document, more than one if it has a matrix; none if anything is wrong with it."""
+    if not isinstance(document, Mapping):
+        reading.refuse(document, "want keys and values, such as 'image: alpine'")
+        return []
+    keys = {key.text: key for key, _ in document.entries}
+    if _is_of_another_format(document, reading):
+        return []
+    specs: list[ContainerSpec | None] = []
+    if "include" in keys:
+        specs += _included(document, reading, depth=depth)
+        if all(key == "include" or key.startswith(("x-", "x_")) for key in keys):
+            return [spec for spec in specs if spec]
+    for variables in combinations(document, reading) if "matrix" in keys else [{}]:
+        place = reading.place.replace(environ={**reading.place.environ, **variables}) if variables else reading.place
+        specs.append(_container(document, keys, reading.replace(place=place), shown))
+    return [spec for spec in specs if spec]
+
+
+def _is_of_another_format(document: Mapping, reading: Reading) -> bool:
+    """Whether DOCUMENT is one, with a slip in the key that says so; that is written down, and nothing else of it."""
+    for key, node in document.entries:
+        if key.text in _ROWS or key.text.startswith(("x-", "x_")):
+            continue
+        if isinstance(node, Mapping) and nearest(key.text.lower(), ("services",)):
+            reading.refuse(key, unknown_key(key.text, "services"))
+            return True
+        if nearest(key.text, ("schemaVersion",)):
+            reading.refuse(key, unknown_key(key.text, "schemaVersion"))
+            return True
+        if key.text.endswith(("Tests", "Test")) and key.text in STRUCTURE_KEYS:
+            reading.refuse(key, f"{key.text} is of container-structure-test, whose files begin with schemaVersion")
+            return True
+    return False
+
+
+def _included(document: Mapping, reading: Reading, *, depth: int) -> list[ContainerSpec]:
+    """The containers of the files that DOCUMENT takes in, but for those that are there already."""
+    node = next(node for key, node in document.entries if key.text == "include")
+    found: list[ContainerSpec] = []
+    if reading.source is None or is_null(node):
+        return found
+    if depth >= CHAIN_LIMIT:
+        reading.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
+        return found
+    for written, place in read_include(node, reading):
+        source = open_beside(written, place, reading)
+        if source and not source.library.is_in(source):
+            specs = _of_source(source, depth=depth + 1)
+            _refuse_conflicts(specs, reading.source.taken, place, reading)
+            found += specs
+    return found
+
+
+def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], place: Node, reading: Reading) -> None:
+    """Refuse those of SPECS that have a name which is TAKEN (name -> file) by another file, as Compose does.
+
+    Their names are taken from now on.
+    """
+    theirs = {spec.name: spec.origin.rpartition(":")[0] for spec in specs if spec.name}
+    for name, file in theirs.items():
+        if taken.setdefault(name, file) != file:
+            message = f"{file} has a container called {name!r}, and so has {taken[name]}"
+            reading.refuse(place, f"{message}: want different names, or extends for one that lies over the other")
+
+
+def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, shown: str) -> ContainerSpec | None:
+    before = len(reading.problems)
+    values = _complete(document, reading)
+    if reading.source is not None:
+        reading.source.library.dependencies += (
+            each.replace(file=each.file or shown) for each in values.get("depends_on") or ()
+        )
+        if reading.source.library.image and not {"image", "rootfs"} & values.keys():
+            values["image"] = reading.attempt(document, partial(Reference.parse, reading.source.library.image))
+    for key, message in contradictions(values):
+        reading.refuse(keys.get(key, document), message)
+    if len(reading.problems) > before:
+        return None
+    return assemble(values, origin=f"{shown}:{document.line}")
+
+
+def _complete(document: Mapping, reading: Reading, chain: tuple[Node, ...] = ()) -> dict[str, Any]:
+    """The values of DOCUMENT over those of the one that it extends, which those of CHAIN have led to."""
+    values = _values(document, reading)
+    if "extends" not in values:
+        return values
+    extension = values.pop("extends")
+    base = find_base(extension, reading, (*chain, document)) if extension else None
+    if base is None:
+        return {"image": None, **values}  # it is not to be called missing as well
+    theirs = _complete(base[0], base[1], (*chain, document))
+    other = base[2]
+    return merge(theirs if other is reading.source else placed(theirs, other.shown), values)
+
+
+def _values(document: Mapping, reading: Reading) -> dict[str, Any]:
+    """The values of the keys that are given and not null; None for one that could not be read."""
+    values: dict[str, Any] = {}
+    for key, node in document.entries:
+        if key.text.startswith(("x-", "x_")) or key.text == "include":
+            continue
+        if key.text not in _ROWS:
+            _refuse_key(key, reading, values)
+        elif not (isinstance(node, Scalar) and node.is_null):
+            before, field = len(reading.problems), _ROWS[key.text]
+            value = SHAPES[field.shape](node, field, reading)
+            values[key.text] = value if len(reading.problems) == before else None
+    return values
+
+
+def _refuse_key(key: Scalar, reading: Reading, values: dict[str, Any]) -> None:
+    """Write down an unknown key; the key that was probably meant counts as given, so as not to be missed as well."""
+    if key.text in LATER_KEYS:
+        if key.text in IMAGE_MAKERS:
+            values.setdefault("image", None)
+        reading.refuse(key, f"{key.text} is not supported yet")
+        return
+    if key.text in COMPOSE_KEYS:
+        reading.refuse(key, f"{key.text} is a key of Compose files: there, a container is an entry of services")
+        return
+    if key.text in EXPECT:
+        reading.refuse(key, f"{key.text} is a word of expect: write it below that key")
+        return
+    meant = _SYNONYMS.get(key.text) or nearest(key.text, _ROWS)
+    if meant:
+        values.setdefault(meant, None)
+    reading.refuse(key, unknown_key(key.text, meant))

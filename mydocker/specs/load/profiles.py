@@ -1,0 +1,75 @@
+"""Profiles: groups of containers that only take part when they are asked for. Compose, "Profiles"."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import SpecError
+from mydocker.paths import absolute
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.load.files import place_of
+from mydocker.specs.model.dependencies import links, place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model.dependencies import Dependency
+
+VARIABLE = "COMPOSE_PROFILES"
+ALL = "*"
+
+
+def active_profiles(given: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """Those GIVEN on the command line, and those of the environment; each may be several, joined by commas."""
+    words = [word for text in (*given, environ.get(VARIABLE, "")) for word in text.split(",")]
+    return frozenset(word.strip() for word in words if word.strip())
+
+
+def profiles_beside(files: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """Those that the `.env` beside one of FILES gives, where the environment gives none."""
+    if VARIABLE in environ:
+        return frozenset()
+    directories = {os.path.dirname(absolute(path)): path for path in files if path != "-"}
+    found = (place_of(path, environ).environ for path in directories.values())
+    return frozenset().union(*(active_profiles((), environ) for environ in found))
+
+
+def take_part(spec: ContainerSpec, active: frozenset[str]) -> bool:
+    return not spec.profiles or ALL in active or bool(active.intersection(spec.profiles))
+
+
+def select(specs: Sequence[ContainerSpec], active: frozenset[str]) -> list[ContainerSpec]:
+    """Those of SPECS that take part with the profiles ACTIVE. Raises SpecError if one depends on one that does not."""
+    return reduce(specs, [take_part(spec, active) for spec in specs])
+
+
+def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[ContainerSpec]:
+    """Those of SPECS that are TAKING part. Raises SpecError if one of them depends on one that does not.
+
+    A dependency that is not required, and takes no part, is left out.
+    """
+    kept, problems = [], []
+    for spec, own, takes in zip(specs, links(specs), taking, strict=True):
+        absent = [link for link in own if takes and not taking[link.on]]
+        for link in absent:
+            if link.dependency.required:
+                problems.append(_problem(spec, specs[link.on], link.dependency))
+        gone = [link.dependency for link in absent]
+        if takes:
+            kept.append(spec.replace(depends_on=tuple(each for each in spec.depends_on if each not in gone)))
+    if problems:
+        raise SpecError(problems)
+    return kept
+
+
+def why_none(specs: Iterable[ContainerSpec], active: frozenset[str]) -> str:
+    """Why none of SPECS, of which each has profiles, takes part with the profiles ACTIVE."""
+    names = sorted({profile for spec in specs for profile in spec.profiles})
+    asked = f"with --profile {' --profile '.join(sorted(active))}" if active else "without --profile"
+    return f"no container takes part {asked}: the profiles are {', '.join(names)}"
+
+
+def _problem(spec: ContainerSpec, other: ContainerSpec, dependency: Dependency) -> str:
+    profiles = " or ".join(other.profiles)
+    return f"{place(spec, dependency)}: {other.name!r} takes part only with --profile {profiles}"

@@ -1,0 +1,217 @@
+"""Dependencies: which containers of the files given must be there, or have ended, before another one begins.
+
+`depends_on` names them by their `name`, those of the same file first. Compose, "Services top-level elements".
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import SpecError, UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
+from mydocker.specs.nodes.reader import switch
+
+if TYPE_CHECKING:
+    import collections.abc
+
+    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.values.parsers import Place
+
+STARTED, HEALTHY, COMPLETED = CONDITIONS = (
+    "service_started",
+    "service_healthy",
+    "service_completed_successfully",
+)
+KEYS = ("condition", "required", "restart")
+CHAIN_LIMIT = 100  # containers that wait for each other in turn
+
+
+class Dependency(Record):
+    """On the container called `name`. Unless it is `required`, it is of no matter if there is none of that name.
+
+    `line` and `column` are where it is written; `file` is empty where that is the file of the container itself.
+    """
+
+    name: str
+    condition: str = STARTED
+    required: bool = True
+    line: int
+    column: int
+    file: str = ""
+
+
+class Link(Record):
+    """A dependency, and the index of the spec that it is on."""
+
+    dependency: Dependency
+    on: int
+
+
+def read_depends_on(node: Node, reading: Reading) -> tuple[Dependency, ...]:
+    """A list of names, or a mapping of names to their conditions."""
+    if isinstance(node, Sequence):
+        return tuple(_dependency(item, reading.text(item)) for item in node.items)
+    if isinstance(node, Mapping):
+        return tuple(_long(key, value, reading) for key, value in node.entries)
+    reading.refuse(node, "want a list of names, or a mapping of names to conditions")
+    return ()
+
+
+def _dependency(node: Node, name: str, *, condition: str = STARTED, required: bool = True) -> Dependency:
+    return Dependency(name=name, condition=condition, required=required, line=node.line, column=node.column)
+
+
+def _long(key: Scalar, node: Node, reading: Reading) -> Dependency:
+    if not isinstance(node, Mapping) or all(name.text != "condition" for name, _ in node.entries):
+        reading.refuse(node, f"want a mapping with a condition: {', '.join(CONDITIONS)}")
+        return _dependency(key, key.text)
+    members = reading.members(node, KEYS)
+    if "restart" in members and reading.word(members["restart"], switch):
+        reading.refuse(members["restart"], "restart: nothing is ever restarted because of another container")
+    return _dependency(
+        key,
+        key.text,
+        condition=reading.word(members["condition"], _condition) if "condition" in members else STARTED,
+        required=reading.word(members["required"], switch) if "required" in members else True,
+    )
+
+
+def _condition(word: str, place: Place) -> str:
+    if word not in CONDITIONS:
+        raise UsageError(f"{word!r}: want {', '.join(CONDITIONS)}")
+    return word
+
+
+def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ...]]:
+    """For each of SPECS those that it depends on.
+
+    Raises SpecError with each unknown name, with a circle, and with a chain that is too long.
+    """
+    problems: list[str] = []
+    found = []
+    named = _by_name(specs) if any(spec.depends_on for spec in specs) else {}
+    names = {name for file, name in named if not file}
+    for spec in specs:
+        own = []
+        for dependency in spec.depends_on:
+            on = _find(spec, dependency, named)
+            if len(on) == 1:
+                own.append(Link(dependency=dependency, on=on[0]))
+                if dependency.condition == HEALTHY and _has_no_healthcheck(specs[on[0]]):
+                    why = f"{dependency.name!r} has no healthcheck, and so is never healthy"
+                    problems.append(f"{place(spec, dependency)}: {why}")
+            elif dependency.required:
+                problem = f"there are {len(on)} containers called {dependency.name!r}" if on else ""
+                problems.append(f"{place(spec, dependency)}: {problem or _unknown(dependency.name, names)}")
+        found.append(tuple(own))
+    problems = problems or [*_endless(specs, found)]
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _has_no_healthcheck(spec: ContainerSpec) -> bool:
+    """Whether it is known to have none; an image may have one."""
+    test = spec.healthcheck.test if spec.healthcheck else ()
+    return test[:1] == ("NONE",) or (not test and spec.image is None)
+
+
+def place(spec: ContainerSpec, dependency: Dependency) -> str:
+    """file:line:column of a DEPENDENCY of SPEC."""
+    return f"{dependency.file or _file(spec)}:{dependency.line}:{dependency.column}"
+
+
+def _file(spec: ContainerSpec) -> str:
+    return spec.origin.rpartition(":")[0]
+
+
+class _Namesakes:
+    """Specs with one name, by their numbers and by the values that a `matrix` gives their variables."""
+
+    def __init__(self) -> None:
+        self.specs: dict[tuple[str, ...], list[tuple[int, ContainerSpec]]] = {}  # by the names of their variables
+        self._by_values: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[str, ...], list[int]]] = {}
+
+    def add(self, number: int, spec: ContainerSpec) -> None:
+        self.specs.setdefault(tuple(sorted(spec.matrix)), []).append((number, spec))
+
+    def agreeing(self, spec: ContainerSpec) -> list[int]:
+        """Those that have the values of SPEC for the variables that both have."""
+        found = []
+        for names, group in self.specs.items():
+            shared = tuple(name for name in names if name in spec.matrix)
+            if (names, shared) not in self._by_values:
+                index = self._by_values.setdefault((names, shared), {})
+                for number, other in group:
+                    index.setdefault(tuple(other.matrix[name] for name in shared), []).append(number)
+            found += self._by_values[names, shared].get(tuple(spec.matrix[name] for name in shared), [])
+        return sorted(found)
+
+
+def _by_name(specs: collections.abc.Sequence[ContainerSpec]) -> dict[tuple[str, str], _Namesakes]:
+    """(file, name) -> those of that file that are called so; ("", name) -> those of any."""
+    found: dict[tuple[str, str], _Namesakes] = {}
+    for number, spec in enumerate(specs):
+        for file in (_file(spec), "") if spec.name else ():
+            found.setdefault((file, spec.name or ""), _Namesakes()).add(number, spec)
+    return found
+
+
+def _find(spec: ContainerSpec, dependency: Dependency, named: dict[tuple[str, str], _Namesakes]) -> list[int]:
+    """The numbers of those that DEPENDENCY of SPEC may be on: those of the same file, if there are any."""
+    near = named.get((_file(spec), dependency.name)) or named.get(("", dependency.name))
+    return near.agreeing(spec) if near else []
+
+
+def _unknown(name: str, known: collections.abc.Collection[str]) -> str:
+    meant = nearest(name, known)
+    return f"there is no container called {name!r}" + (f"; did you mean {meant!r}?" if meant else "")
+
+
+def unknown_names(
+    dependencies: collections.abc.Iterable[Dependency], names: collections.abc.Collection[str]
+) -> collections.abc.Iterator[str]:
+    """A line for each of DEPENDENCIES, all with their files, that is required and on none of NAMES."""
+    for each in dependencies:
+        if each.required and each.name not in names:
+            yield f"{each.file}:{each.line}:{each.column}: {_unknown(each.name, names)}"
+
+
+def _endless(
+    specs: collections.abc.Sequence[ContainerSpec], found: list[tuple[Link, ...]]
+) -> collections.abc.Iterator[str]:
+    """A line for the first circle, with which nothing can begin, or for the first chain that is too long."""
+    lengths: dict[int, int] = {}
+    for start, spec in enumerate(specs):
+        path = _path_back(start, found, lengths)
+        if path:
+            dependency = next(link.dependency for link in found[path[-2]] if link.on == path[-1])
+            names = " -> ".join(str(specs[number].name or specs[number].origin) for number in path)
+            yield f"{place(specs[path[-2]], dependency)}: a circle: {names}"
+            return
+        if lengths[start] > CHAIN_LIMIT:
+            chain = f"a chain of more than {CHAIN_LIMIT} containers that depend on others"
+            yield f"{place(spec, spec.depends_on[0])}: {chain}"
+            return
+
+
+def _path_back(start: int, found: list[tuple[Link, ...]], lengths: dict[int, int]) -> list[int]:
+    """A way from some spec, reached from START, back to it; empty if there is none.
+
+    What has none gets into LENGTHS: how many specs, one needing the next, begin with it.
+    """
+    path: dict[int, None] = {}  # in its order
+    stack = [(start, False)]
+    while stack:
+        number, left = stack.pop()
+        if left:
+            del path[number]
+            lengths[number] = 1 + max((lengths[link.on] for link in found[number]), default=0)
+        elif number in path:
+            way = [*path]
+            return [*way[way.index(number) :], number]
+        elif number not in lengths:
+            path[number] = None
+            stack += [(number, True), *((link.on, False) for link in found[number])]
+    return []

@@ -1,0 +1,114 @@
+"""What a spec file expects of its container, as values: an Expect of Checks, each one thing that must hold.
+
+A Check knows the line that it stands on, so that a report can name it. What it is about is a path of words,
+such as ("exit_code",) or ("files", "/etc/passwd", "mode"); a Matcher says what is wanted of that value.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from mydocker.specs.nodes.node import Node
+
+RUNNING = ("ports", "http", "process", "health", "exec")  # what is there only while the container runs
+LIVE = ("stdout", "stderr", "files", *RUNNING)  # what can be judged meanwhile
+PATIENCE = 10.0  # seconds, where something of RUNNING is expected and `within` is not said
+
+
+class Matcher(Record):
+    """`op` is one of goss's words, or of our own:
+
+    text               equal, but for a last line end that WANT may leave out
+    equal              WANT is the value
+    same               WANT is the scalar of JSON, compared as a number if WANT is one, as text if WANT is that
+    called             WANT is one of its names: an owner has a name and a number
+    contain-substring  WANT is in the text
+    contain-element    an element (of a text: a line) matches WANT, a Matcher
+    contain-elements   each of WANT has an element of its own; each: the same, but not of a text's lines
+    match-regexp       WANT, a pattern, is found in the text
+    have-len, have-prefix, have-suffix, gt, ge, lt, le, semver-constraint
+    not, and, or       WANT is a Matcher, or a tuple of them
+    gjson              WANT is a tuple of (path, Matcher): the text is JSON, and holds these
+    globs              each of the paths matches one of WANT; some-glob: one of the paths does; no-glob: none does
+    """
+
+    op: str
+    want: Any
+
+
+class Check(Record):
+    """One expectation, and where it was written; `implied`: nobody did, it is what holds if nothing is said.
+
+    `file` is empty where that is the file of the container itself.
+    """
+
+    line: int
+    column: int
+    about: tuple[str, ...]
+    matcher: Matcher
+    implied: bool = False
+    file: str = ""
+
+
+def checked(node: Node, about: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
+    """The check that MATCHER, which was read at NODE, makes; none if it could not be read."""
+    if matcher:
+        yield Check(line=node.line, column=node.column, about=about, matcher=matcher)
+
+
+class Request(Record):
+    """What is asked of a container by HTTP, once it runs. `timeout`: seconds for the whole answer."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    timeout: float = 5.0
+    follow: bool = True  # where a redirect leads
+    verify: bool = True  # the certificate
+    username: str = ""
+    password: str = ""
+
+
+class Command(Record):
+    """What is executed inside a container while that runs. `timeout`: seconds, after which it is killed."""
+
+    argv: tuple[str, ...]
+    timeout: float = 10.0
+
+
+class Expect(Record):
+    """All that is expected of one container. `within`: seconds in which what is LIVE must come to be so, while it
+    runs; it is ended then."""
+
+    checks: tuple[Check, ...] = ()
+    within: float | None = None
+    requests: tuple[Request, ...] = ()
+    commands: tuple[Command, ...] = ()  # those of `exec`: a check is about ("exec", its number, what of it, its name)
+
+    def of(self, *about: str) -> tuple[Check, ...]:
+        """The checks whose subject begins with ABOUT."""
+        return tuple(check for check in self.checks if check.about[: len(about)] == about)
+
+
+STANDARD = (
+    Check(line=0, column=0, about=("timed_out",), matcher=Matcher(op="equal", want=False), implied=True),
+    Check(line=0, column=0, about=("exit_code",), matcher=Matcher(op="equal", want=0), implied=True),
+)
+
+
+def complete(expect: Expect | None, *, stopped: bool = False) -> Expect:
+    """EXPECT with what it does not say: the command ends by itself, and with exit code 0.
+
+    One that is expected to run out of time has no exit code of its own, nor has one that was `stopped` by us.
+    """
+    given = expect or Expect()
+    said = {check.about[0] for check in given.checks}
+    if "timed_out" in said or stopped:
+        return given
+    implied = tuple(check for check in STANDARD if check.about[0] not in said)
+    return given.replace(checks=(*implied, *given.checks))

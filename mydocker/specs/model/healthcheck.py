@@ -1,0 +1,85 @@
+"""Healthcheck: a command that tells whether a container does what it is there for; the key of that name, as a value.
+
+The words are Compose's ("Services top-level elements", healthcheck); what is not said is the image's, else Docker's.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+from mydocker.number import whole_number
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.nodes.node import Mapping, Node, Sequence
+from mydocker.specs.nodes.reader import switch
+from mydocker.specs.values.duration import parse_duration
+
+if TYPE_CHECKING:
+    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.values.parsers import Place
+
+KINDS = ("NONE", "CMD", "CMD-SHELL")
+DURATIONS = ("interval", "timeout", "start_period", "start_interval")
+KEYS = ("test", *DURATIONS, "retries", "disable")
+RETRIES_LIMIT = 10_000
+
+
+class Healthcheck(Record):
+    """`test` begins with one of KINDS, as in Compose; () is the image's. Times are seconds; None is the image's.
+
+    `awaited` is the place, file:line:column, where a container waits for this one to be healthy.
+    """
+
+    test: tuple[str, ...] = ()
+    interval: float | None = None
+    timeout: float | None = None
+    start_period: float | None = None
+    start_interval: float | None = None
+    retries: int | None = None
+    awaited: str = ""
+
+    def over(self, other: Healthcheck) -> Healthcheck:
+        """This one, and of OTHER what this one does not say."""
+        return other.replace(**{name: value for name, value in self.as_dict().items() if value not in (None, ())})
+
+
+def read_healthcheck(node: Node, reading: Reading) -> Healthcheck | None:
+    """The value of the key; None if it could not be read."""
+    if not isinstance(node, Mapping):
+        reading.refuse(node, f"want a mapping with {', '.join(KEYS)}")
+        return None
+    members = reading.members(node, KEYS)
+    said = {name: reading.word(members[name], _duration) for name in DURATIONS if name in members}
+    if "retries" in members:
+        said["retries"] = reading.word(members["retries"], _retries)
+    if "test" in members:
+        said["test"] = _test(members["test"], reading)
+    if "disable" in members and reading.word(members["disable"], switch):
+        if said.get("test", ("NONE",)) != ("NONE",):
+            reading.refuse(members["disable"], "disable contradicts test")
+        said["test"] = ("NONE",)
+    return Healthcheck(**said)
+
+
+def _test(node: Node, reading: Reading) -> tuple[str, ...]:
+    """A list that begins with its kind; a string is for the shell."""
+    if not isinstance(node, Sequence):
+        return ("CMD-SHELL", reading.text(node, want="a command"))
+    words = tuple(reading.text(item) for item in node.items)
+    if not words or words[0] not in KINDS:
+        reading.refuse(node, f"want a list that begins with {' or '.join(KINDS)}")
+    elif words[0] == "CMD" and len(words) < 2:
+        reading.refuse(node, "CMD needs a command")
+    elif len(words) != {"NONE": 1, "CMD-SHELL": 2}.get(words[0], len(words)):
+        reading.refuse(node, f"{words[0]} takes {'one text' if words[0] == 'CMD-SHELL' else 'nothing'}")
+    return words
+
+
+def _duration(word: str, place: Place) -> float | None:
+    """Seconds; 0 says nothing, as for Docker."""
+    return parse_duration(word) or None
+
+
+def _retries(word: str, place: Place) -> int | None:
+    count = whole_number(word, RETRIES_LIMIT)
+    if count is None:
+        raise UsageError(f"{word!r}: want a number of retries, at most {RETRIES_LIMIT}")
+    return count or None

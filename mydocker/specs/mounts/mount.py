@@ -1,0 +1,163 @@
+"""`--mount KEY=VALUE,…`: docker run's long notation of a mount, by the rules of docker/cli, opts/mount.go."""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.container import BindMount, Mount, TmpfsMount, VolumeMount
+from mydocker.specs.mounts.tmpfs import parse_mode
+from mydocker.specs.mounts.volume import PROPAGATIONS, clean_target, is_path, volume_name
+from mydocker.specs.values import parsers
+from mydocker.specs.values.size import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mydocker.specs.values.parsers import Place
+
+TYPES = ("bind", "volume", "tmpfs")
+_SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
+_SYNONYMS |= {"u": "chown", "nocopy": "volume-nocopy", "subpath": "volume-subpath"}  # Podman's
+_SYNONYMS |= {"size": "tmpfs-size", "mode": "tmpfs-mode"}
+_SWITCHES = ("readonly", "rw", "chown", "volume-nocopy", "bind-nonrecursive")  # their name alone is true
+_COMMON = ("type", "source", "target", "readonly", "rw", "chown", "relabel", "consistency")
+_UNSUPPORTED = ("idmap", "no-dereference", "notmpcopyup", "tmpcopyup", "volume-opt", "volume-label")
+_RELABEL = ("shared", "private")  # z and Z of the short form: no effect where there is no SELinux
+_OWN = {
+    "bind": ("bind-propagation", "bind-nonrecursive", "bind-recursive"),
+    "volume": ("volume-nocopy", "volume-subpath", "volume-driver"),
+    "tmpfs": ("tmpfs-size", "tmpfs-mode"),
+}
+
+
+def parse_mount(text: str, place: Place) -> Mount:
+    """One mount. Without a type it is a volume, as for Docker."""
+    given = _pairs(text)
+    kind = given.get("type", "volume").lower()
+    if kind not in TYPES:
+        raise UsageError(f"mount type {kind!r}: want {', '.join(TYPES)}")
+    for key in given:
+        owner = next((name for name, keys in _OWN.items() if key in keys), kind)
+        if owner != kind:
+            raise UsageError(f"cannot mix '{owner}-*' options with mount type '{kind}'")
+    if "target" not in given:
+        raise UsageError("target is required")
+    target, read_only = clean_target(given["target"]), _is_read_only(given)
+    if given.get("chown") == "true":
+        raise UsageError("chown is not supported: it would change the owners of the host's files")
+    if kind == "bind":
+        return _bind(given, place, target=target, read_only=read_only)
+    if kind == "volume":
+        return _volume(given, target=target, read_only=read_only)
+    if "source" in given:
+        raise UsageError("a mount of type 'tmpfs' has no source")
+    return TmpfsMount(
+        target=target,
+        read_only=read_only,
+        size=parse_size(given["tmpfs-size"]) if "tmpfs-size" in given else None,
+        mode=parse_mode(given["tmpfs-mode"]) if "tmpfs-mode" in given else None,
+    )
+
+
+def replace_source(text: str, name: Callable[[str], str]) -> str:
+    """TEXT, a mount in words, with its source as NAME has it."""
+    import csv
+    import io
+
+    fields = []
+    for field in _fields(text):
+        key, equals, value = field.partition("=")
+        is_source = equals and _SYNONYMS.get(key.lower(), key.lower()) == "source"
+        fields.append(f"{key}={name(value)}" if is_source else field)
+    written = io.StringIO()
+    csv.writer(written, lineterminator="").writerow(fields)
+    return written.getvalue()
+
+
+def _is_read_only(given: dict[str, str]) -> bool:
+    """What `readonly` says, or Podman's `rw`."""
+    if "rw" in given and given["rw"] == given.get("readonly"):
+        raise UsageError("rw and readonly contradict each other")
+    return given.get("readonly") == "true" or given.get("rw") == "false"
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """The words of TEXT by their full names."""
+    given: dict[str, str] = {}
+    for field in _fields(text):
+        key, equals, value = field.partition("=")
+        key = _SYNONYMS.get(key.lower(), key.lower())
+        if key in _UNSUPPORTED:
+            raise UsageError(f"{key} is not supported")
+        if key not in (*_COMMON, *(name for names in _OWN.values() for name in names)):
+            raise UsageError(f"unexpected key {key!r} in {field!r}")
+        if key in _SWITCHES:
+            value = _switch(key, value if equals else "true")
+        elif not equals or not value:
+            raise UsageError(f"invalid field {field!r}: want KEY=VALUE")
+        if key == "relabel" and value not in _RELABEL:
+            raise UsageError(f"relabel {value!r}: want {' or '.join(_RELABEL)}")
+        given[key] = value
+    return given
+
+
+def _fields(text: str) -> list[str]:
+    """The words of TEXT. A word in double quotes may hold commas (CSV, RFC 4180)."""
+    import csv
+
+    try:
+        [fields] = csv.reader([text], strict=True)
+    except (csv.Error, ValueError):
+        raise UsageError(f"want one line of KEY=VALUE, joined by commas, not {text!r}") from None
+    return fields
+
+
+def _switch(key: str, value: str) -> str:
+    try:
+        return "true" if parsers.boolean(value, parsers.Place(directory="/", environ={})) else "false"
+    except UsageError:
+        raise UsageError(f"invalid value for {key}: {value}") from None
+
+
+def _bind(given: dict[str, str], place: Place, *, target: str, read_only: bool) -> BindMount:
+    if "source" not in given:
+        raise UsageError("source is required")
+    propagation = given.get("bind-propagation", "rprivate")
+    if propagation not in PROPAGATIONS:
+        raise UsageError(f"bind-propagation {propagation!r}: want {', '.join(PROPAGATIONS)}")
+    recursive = given.get("bind-recursive", "enabled")
+    if recursive not in ("enabled", "disabled", "readonly"):
+        raise UsageError(f"bind-recursive {recursive!r}: want enabled, disabled or readonly")
+    if recursive == "readonly" and not read_only:
+        raise UsageError("bind-recursive 'readonly' needs readonly")
+    return BindMount(
+        source=parsers.path(given["source"], place),
+        target=target,
+        read_only=read_only,
+        propagation=propagation,
+        recursive=recursive != "disabled" and given.get("bind-nonrecursive") != "true",
+    )
+
+
+def _volume(given: dict[str, str], *, target: str, read_only: bool) -> VolumeMount:
+    if given.get("volume-driver", "local") != "local":
+        raise UsageError(f"volume-driver {given['volume-driver']!r}: there is only 'local'")
+    name = given.get("source")
+    if name and is_path(name):
+        raise UsageError(f"{name!r} is no name of a volume", hint="write type=bind for a directory")
+    return VolumeMount(
+        volume=volume_name(name) if name else None,
+        target=target,
+        read_only=read_only,
+        copy=given.get("volume-nocopy") != "true",
+        subpath=parse_subpath(given.get("volume-subpath", ""), name),
+    )
+
+
+def parse_subpath(path: str, volume: str | None) -> str:
+    """PATH relative to the top of VOLUME."""
+    if path and not volume:
+        raise UsageError("a subpath is for a named volume")
+    if path.startswith("/") or ".." in path.split("/"):
+        raise UsageError(f"subpath {path!r}: want a relative path without '..'")
+    return path.strip("/")

@@ -1,0 +1,100 @@
+"""`-v [SRC:]DST[:OPTIONS]` and the short entries of `volumes`; and what all notations of a mount have in common.
+
+Whether a source exists is for the runtime to see: a spec may be read on another machine.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.container import BindMount, Mount, VolumeMount
+from mydocker.specs.values import parsers
+
+if TYPE_CHECKING:
+    from mydocker.specs.values.parsers import Place
+
+PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
+VOLUME_NAME_LIMIT = 255  # bytes of a directory's name
+
+_ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+# SELinux relabelling where there is no SELinux, and Docker Desktop's consistency: no effect on Linux in Docker either
+_NO_EFFECT = ("z", "Z", "consistent", "cached", "delegated")
+_UNSUPPORTED = "U idmap copy exec noexec dev nodev suid nosuid bind rbind upperdir workdir"  # Podman's
+_FLAGS = ("ro", "rw", "O", "nocopy")
+
+
+def parse_volume(text: str, place: Place) -> Mount:
+    """The short form. A source that starts with `.`, `/` or `~` is a path, anything else the name of a volume."""
+    source, colon, rest = text.partition(":")
+    if not colon:
+        return VolumeMount(target=clean_target(text))
+    if not source:
+        raise UsageError("the source of a volume is empty")
+    target, _, words_after = rest.partition(":")
+    options = words_after.split(",") if words_after else []
+    propagation = _check_options(text, options)
+    read_only, copy_on_write = "ro" in options, "O" in options
+    if is_path(source):
+        if "nocopy" in options:
+            raise UsageError(f"volume {text!r}: option 'nocopy' is for named volumes")
+        return BindMount(
+            source=parsers.path(source, place),
+            target=clean_target(target),
+            read_only=read_only,
+            propagation=propagation or "rprivate",
+            copy_on_write=copy_on_write,
+        )
+    if propagation:
+        raise UsageError(f"volume {text!r}: option {propagation!r} is for a path of the host")
+    return VolumeMount(
+        volume=volume_name(source),
+        target=clean_target(target),
+        read_only=read_only,
+        copy="nocopy" not in options,
+        copy_on_write=copy_on_write,
+    )
+
+
+def is_path(source: str) -> bool:
+    return source[:1] in (".", "/", "~")
+
+
+def clean_target(target: str) -> str:
+    """TARGET as Docker cleans it: no `.`, `..` or `/` too many. UsageError if it is not absolute, or the root."""
+    if not target.startswith("/"):
+        raise UsageError(f"volume target {target!r} is not an absolute path")
+    clean = "/" + os.path.normpath(target).lstrip("/")
+    if clean == "/":
+        raise UsageError("a volume's target cannot be '/'")
+    return clean
+
+
+def volume_name(name: str) -> str:
+    """NAME if Docker would take it for a volume."""
+    if len(name) < 2 or len(name) > VOLUME_NAME_LIMIT:
+        raise UsageError(f"volume name {name[:40]!r}: want 2 to {VOLUME_NAME_LIMIT} characters", hint=_path_hint(name))
+    if name[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(name):
+        raise UsageError(
+            f"volume name {name!r}: want letters, digits, _ . and -, a letter or digit first", hint=_path_hint(name)
+        )
+    return name
+
+
+def _path_hint(name: str) -> str | None:
+    return f"write ./{name[:40]} for a directory" if name else None
+
+
+def _check_options(text: str, options: list[str]) -> str | None:
+    """The propagation among OPTIONS, all of which are known and do not contradict each other."""
+    for option in options:
+        if option.partition("=")[0] in _UNSUPPORTED.split():
+            raise UsageError(f"volume {text!r}: option {option!r} is not supported")
+        if option not in (*_FLAGS, *PROPAGATIONS, *_NO_EFFECT):
+            raise UsageError(f"volume {text!r}: unknown option {option!r}")
+    access = [x for x in options if x in ("ro", "rw", "O")]
+    propagation = [x for x in options if x in PROPAGATIONS]
+    if len(access) > 1 or len(propagation) > 1 or ("O" in access and propagation):
+        raise UsageError(f"volume {text!r}: options contradict each other or are given twice")
+    return propagation[0] if propagation else None

@@ -1,0 +1,123 @@
+"""Reading: the reading of one file, and what was wrong so far.
+
+Everything wrong is written down with its place, so that all of it can be shown at once; a function
+that could not read its node has written that down, and what it returns is not used.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from mydocker.errors import MydockerError, UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.environment.interpolate import interpolate
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.node import Mapping, Node, Problem, Scalar, Sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from mydocker.specs.load.files import Source
+    from mydocker.specs.values.parsers import Place
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class Reading(Record):
+    """`place` is the file's directory and its variables; `problems` grows. `source` is the file, if it is one.
+
+    `bare_dollar`: where regular expressions are written, a `$` that begins no variable is a dollar sign.
+    """
+
+    place: Place
+    problems: list[Problem]
+    source: Source | None = None
+    bare_dollar: bool = False
+
+    def refuse(self, node: Node, message: str) -> None:
+        self.problems.append(node.problem(message))
+
+    def attempt(self, node: Node, action: Callable[[], Any]) -> Any:
+        """What ACTION gives; its error is written down at NODE."""
+        try:
+            return action()
+        except MydockerError as error:
+            self.refuse(node, error.message + (f" ({error.hint})" if error.hint else ""))
+
+    def text(self, node: Node, *, want: str = "text") -> str:
+        """The text of a scalar, its variables replaced."""
+        if not isinstance(node, Scalar) or node.is_null:
+            self.refuse(node, f"want {want}, not {_kind(node)}")
+            return ""
+        written = node.text  # the lambda below must not see a wider type
+
+        def unset(name: str) -> None:
+            if self.source is not None:
+                self.source.warnings.append(node.problem(f"variable {name} is not set, and so empty"))
+
+        lookup = self.place.environ.get
+        found: str | None = self.attempt(
+            node, lambda: interpolate(written, lookup, unset=unset, bare_dollar=self.bare_dollar)
+        )
+        return found or ""
+
+    def word(self, node: Node, parse: Callable[[str, Place], Any]) -> Any:
+        """The value that PARSE makes of a scalar's text."""
+        before = len(self.problems)
+        word = self.text(node)
+        return self.attempt(node, lambda: parse(word, self.place)) if len(self.problems) == before else None
+
+    def members(
+        self,
+        node: Mapping,
+        known: Iterable[str],
+        *,
+        unsupported: Iterable[str] = (),
+        unknown: Callable[[str, tuple[str, ...]], str] | None = None,
+    ) -> dict[str, Node]:
+        """The entries of a small mapping with fixed keys, but for those that are null.
+
+        Unknown keys are refused, in the words that UNKNOWN makes of the key and those that are known, and so are those
+        that the format has and that are UNSUPPORTED.
+        """
+        names, others, found = tuple(known), tuple(unsupported), {}
+        for key, value in node.entries:
+            if key.text in others:
+                self.refuse(key, f"{key.text} is not supported yet")
+            elif key.text not in names:
+                message = unknown(key.text, names) if unknown else unknown_key(key.text, nearest(key.text, names))
+                self.refuse(key, message)
+            elif not (isinstance(value, Scalar) and value.is_null):
+                found[key.text] = value
+        return found
+
+
+def switch(word: str, place: Place) -> bool:
+    """The words of YAML 1.1, which Compose files have grown up with, quoted or not."""
+    if word.lower() not in _BOOLEANS:
+        raise UsageError(f"want true or false, not {word!r}")
+    return _BOOLEANS[word.lower()]
+
+
+def unknown_key(key: str, meant: str | None) -> str:
+    return f"unknown key {key!r}" + (f"; did you mean {meant!r}?" if meant else "")
+
+
+def _kind(node: Node) -> str:
+    return {Sequence: "a list", Mapping: "a mapping"}.get(type(node), "null")
+
+
+def words_of(node: Node, reading: Reading) -> tuple[str, ...]:
+    """Arguments: a list, or a string that is split as a shell would split it."""
+    if isinstance(node, Sequence):
+        return tuple(reading.text(item) for item in node.items)
+    text = reading.text(node, want="a list of words, or a string")
+    return tuple(reading.attempt(node, lambda: _shell_split(text)) or ())
+
+
+def _shell_split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{str(error).lower()} in {text!r}") from None

@@ -1,0 +1,272 @@
+"""The `docker run` line that is equal to a ContainerSpec, and in words what of it Docker has no option for.
+
+The flags are those of the table of fields; here is only how a value is written after its flag. Docker's client and
+daemon accept the line: a value that they refuse is named in a note.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+
+from mydocker.errors import printable
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
+from mydocker.specs.table.fields import FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from mydocker.reference import Location
+    from mydocker.specs.model.container import Mount, Security, User
+    from mydocker.specs.model.healthcheck import Healthcheck
+    from mydocker.specs.values.port import Port
+
+_FLAGS = {
+    row.name: next(flag for flag in row.flags if flag.startswith("--"))
+    for row in FIELDS
+    if row.flags and row.name not in ("namespaces", "volumes", "security_opt", "read_only")
+} | {"read_only": "--read-only", "ports": "--publish"}
+_APART = (
+    *("origin", "aliases", "image", "rootfs", "entrypoint", "command"),
+    *("namespaces", "volumes", "security_opt", "healthcheck"),
+)
+_ROOTFS = "rootfs"  # the image that the note about a directory makes
+_NOT_DOCKERS = {  # attribute: what there is instead
+    "umask": "umask: run the command by a shell that sets it",
+    "stdin": "stdin: give the text to docker run -i by a pipe",
+    "expand": "expand: docker run replaces no variables of the image",
+    "pre_start": "pre_start: a docker run for each command, with docker commit between them",
+    "inject": "inject: a volume for each program, read-only",
+    "timeout": "timeout: put `timeout` before docker run, and remove the container afterwards",
+    "userns_mode": "userns_mode keep-id: podman has it",
+    "expect": "expect: nothing of Docker's judges a container",
+}
+
+
+_SYSCTLS = frozenset(  # opts.ValidateSysctl of Docker's client, which takes all of net.* and fs.mqueue.* besides
+    f"kernel.{name}" for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
+)
+
+
+def docker_line(spec: ContainerSpec) -> tuple[str, list[str]]:
+    """The line, quoted for a shell, and notes on what it lacks."""
+    options, notes = ["--rm"], []
+    for name in ContainerSpec.fields:
+        value = spec.hosts if name == "extra_hosts" else getattr(spec, name)
+        if name == "network_mode" and spec.ports:  # Docker's own network is the one that publishes them
+            continue
+        if name in _APART or (value == getattr(ContainerSpec, name) and name != "network_mode"):
+            continue
+        if name in _NOT_DOCKERS or name not in _FLAGS:
+            notes.append(_NOT_DOCKERS.get(name, f"{name}: docker run has no option for it"))
+        else:
+            options += _option(_FLAGS[name], _written(name, _accepted(name, value, notes)))
+    options += _healthcheck(spec.healthcheck, notes) if spec.healthcheck else []
+    options += _namespaces(spec, notes)
+    for mount in spec.volumes:
+        options += _mount(mount, notes)
+    options += _security(spec.security_opt, notes)
+    entrypoint, command = _process(spec, notes)
+    line = shlex.join(["docker", "run", *options, *entrypoint, _image(spec, notes), *command])
+    return line, [printable(note) for note in notes]
+
+
+def _image(spec: ContainerSpec, notes: list[str]) -> str:
+    """The image as Docker names it; what it takes from elsewhere is brought in first, as a note says."""
+    if spec.image is None:
+        tree = shlex.quote(spec.rootfs or "/")
+        notes.append(f"rootfs {spec.rootfs}: make an image of it: tar -C {tree} -c . | docker import - {_ROOTFS}")
+        return _ROOTFS
+    if spec.image.location is None:
+        return spec.image.familiar
+    notes.append(f"image: skopeo copy {shlex.quote(_source(spec.image.location))} docker-daemon:{spec.image.familiar}")
+    return spec.image.familiar
+
+
+def _source(location: Location) -> str:
+    """As containers-transports(5) writes it."""
+    return f"{location.transport}:{location.path}" + (f":{location.selector}" if location.selector else "")
+
+
+def _accepted(name: str, value: Any, notes: list[str]) -> Any:
+    """VALUE without what Docker refuses of it, which becomes a note."""
+    if name == "name" and not re.fullmatch("[a-zA-Z0-9][a-zA-Z0-9_.-]+", value):  # RestrictedNamePattern
+        notes.append(f"name {shlex.quote(value)}: docker run takes two or more letters, digits, _ . and -")
+        return ()
+    if name == "sysctls":
+        refused = [key for key in value if key.startswith("kernel.") and key not in _SYSCTLS]
+        notes += [f"sysctl {key}: docker run does not let it be set" for key in refused]
+        return {key: setting for key, setting in value.items() if key not in refused}
+    return value
+
+
+def _written(name: str, value: Any) -> Any:
+    """True for a switch, else the words, one for each time that the flag is used."""
+    write = _WRITERS.get(name)
+    if write:
+        return write(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return [str(value)]
+
+
+def _option(flag: str, written: Any) -> list[str]:
+    return [flag] if written is True else [word for text in written for word in (flag, text)]
+
+
+def _pairs(values: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def _port(port: Port) -> str:
+    address = [f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip] if port.host_ip else []
+    published = ["" if port.published is None else str(port.published)] if address or port.published else []
+    protocol = "" if port.protocol == "tcp" else f"/{port.protocol}"
+    return ":".join([*address, *published, str(port.target)]) + protocol
+
+
+def _user(user: User) -> list[str]:
+    return [str(user.user) if user.group is None else f"{user.user}:{user.group}"]
+
+
+_WRITERS: dict[str, Callable[[Any], list[str]]] = {
+    "labels": _pairs,
+    "environment": _pairs,
+    "sysctls": _pairs,
+    "ulimits": lambda limits: [f"{name}={soft}:{hard}" for name, (soft, hard) in limits.items()],
+    "user": _user,
+    "extra_hosts": lambda hosts: [f"{name}:{address}" for name, address in hosts],
+    "ports": lambda ports: [_port(port) for port in ports],
+    "devices": lambda devices: [f"{device.source}:{device.target}" for device in devices],
+    "cpus": lambda cpus: [f"{cpus:.9f}".rstrip("0").rstrip(".")],  # Docker counts in thousand-millionths
+    "network_mode": lambda mode: [mode.replace("default", "host")],  # there is no other one yet
+    "cpuset": lambda numbers: [",".join(map(str, numbers))],
+    "stop_grace_period": lambda seconds: [str(math.ceil(seconds))],  # whole seconds, for Docker
+}
+
+
+def _namespaces(spec: ContainerSpec, notes: list[str]) -> Iterable[str]:
+    flags = {"pid": "--pid", "ipc": "--ipc", "uts": "--uts", "cgroup": "--cgroupns"}
+    for name in NAMESPACES:
+        if name not in spec.namespaces and name in flags:
+            yield from (flags[name], "host")
+    if "mount" not in spec.namespaces:
+        notes.append("namespaces: Docker always makes a mount namespace")
+
+
+def _mount(mount: Mount, notes: list[str]) -> list[str]:
+    match mount:
+        case BindMount() | VolumeMount():
+            if mount.copy_on_write:  # what the container writes must not reach the host
+                notes.append(f"volume {mount.target}: docker run has no copy-on-write (O), so it is read-only here")
+                mount = mount.replace(copy_on_write=False, read_only=True)
+            if isinstance(mount, BindMount):
+                return _bind(mount, notes)
+            return _volume(mount, notes)
+        case TmpfsMount():
+            return _tmpfs(mount, notes)
+        case _:
+            notes.append(f"{mount.target}: write its content to a file, and mount that read-only")
+            return []
+
+
+def _bind(mount: BindMount, notes: list[str]) -> list[str]:
+    propagation = [] if mount.propagation == BindMount.propagation else [mount.propagation]
+    if mount.recursive and ":" not in mount.source + mount.target:
+        return _short(mount, mount.source, propagation)
+    if not mount.recursive:
+        notes.append(f"volume {mount.target}: bind-recursive takes Docker 25 or later")
+    recursive = [] if mount.recursive else ["bind-recursive=disabled"]
+    return _long(mount, "bind", mount.source, [*recursive, *(f"bind-propagation={word}" for word in propagation)])
+
+
+def _volume(mount: VolumeMount, notes: list[str]) -> list[str]:
+    name = mount.volume
+    if mount.subpath:
+        notes.append(f"volume {mount.target}: volume-subpath takes Docker 26 or later")
+    if mount.subpath or ":" in mount.target or (not name and (mount.read_only or not mount.copy)):
+        subpath = [f"volume-subpath={mount.subpath}"] if mount.subpath else []
+        return _long(mount, "volume", name, [*subpath, *([] if mount.copy else ["volume-nocopy"])])
+    return _short(mount, name, [] if mount.copy else ["nocopy"])
+
+
+def _short(mount: Mount, source: str | None, options: list[str]) -> list[str]:
+    words = [source, mount.target, ",".join([*(["ro"] if mount.read_only else []), *options])]
+    return ["--volume", ":".join(filter(None, words))]
+
+
+def _long(mount: Mount, kind: str, source: str | None, options: list[str]) -> list[str]:
+    """The notation that can say all. A word that has a comma is quoted (CSV, RFC 4180)."""
+    words = [f"type={kind}", *([f"source={source}"] if source else []), f"target={mount.target}"]
+    words += [*(["readonly"] if mount.read_only else []), *options]
+    quoted = ['"' + word.replace('"', '""') + '"' if "," in word or '"' in word else word for word in words]
+    return ["--mount", ",".join(quoted)]
+
+
+def _tmpfs(mount: TmpfsMount, notes: list[str]) -> list[str]:
+    if ":" not in mount.target:
+        return ["--tmpfs", ":".join(filter(None, [mount.target, ",".join(_tmpfs_options(mount))]))]
+    notes += [f"tmpfs {mount.target}: {option}" for option in _tmpfs_options(mount.replace(size=None, mode=None))]
+    size = [] if mount.size is None else [f"tmpfs-size={mount.size}"]
+    return _long(mount, "tmpfs", None, [*size, *([] if mount.mode is None else [f"tmpfs-mode={mount.mode:o}"])])
+
+
+def _healthcheck(healthcheck: Healthcheck, notes: list[str]) -> list[str]:
+    """Docker's options take the command as a line for the image's shell."""
+    kind, *words = healthcheck.test or ("",)
+    if kind == "NONE":
+        return ["--no-healthcheck"]
+    options = []
+    if words:
+        options = ["--health-cmd", words[0] if kind == "CMD-SHELL" else shlex.join(words)]
+    for name in ("interval", "timeout", "start_period"):
+        seconds = getattr(healthcheck, name)
+        if seconds is not None:
+            options += [
+                f"--health-{name.replace('_', '-')}",
+                f"{max(seconds, 0.001):.9f}".rstrip("0").rstrip(".") + "s",
+            ]
+    if healthcheck.start_interval is not None:
+        notes.append("healthcheck: start_interval is --health-start-interval, from Docker 25 on")
+    if healthcheck.retries is not None:
+        options += ["--health-retries", str(healthcheck.retries)]
+    return options
+
+
+def _tmpfs_options(mount: TmpfsMount) -> Iterable[str]:
+    switches = {"ro": mount.read_only, "exec": mount.executable, "suid": mount.setuid}
+    yield from (name for name, given in switches.items() if given)
+    numbers = {"size": mount.size, "nr_inodes": mount.inodes, "uid": mount.uid, "gid": mount.gid}
+    yield from (f"{name}={number}" for name, number in numbers.items() if number is not None)
+    if mount.mode is not None:
+        yield f"mode={mount.mode:o}"
+
+
+def _security(security: Security, notes: list[str]) -> Iterable[str]:
+    if security.seccomp is None:
+        yield from ("--security-opt", "seccomp=unconfined")
+    elif security.seccomp != "default":
+        notes.append("security_opt: seccomp=FILE with the profile's own file")
+    if security.no_new_privileges:
+        yield from ("--security-opt", "no-new-privileges")
+    if security.apparmor:
+        yield from ("--security-opt", f"apparmor={security.apparmor}")
+    for part, value in security.label.as_dict().items() if security.label else ():
+        yield from ("--security-opt", f"label={part}:{value}")
+    if not security.masked_paths:
+        yield from ("--security-opt", "systempaths=unconfined")
+
+
+def _process(spec: ContainerSpec, notes: list[str]) -> tuple[list[str], list[str]]:
+    """The option --entrypoint, which takes one word, and what follows the image."""
+    command = [*(spec.command or ())]
+    if spec.entrypoint is None:
+        if spec.command == ():
+            notes.append("command []: docker run would run the image's own command")
+        return [], command
+    return ["--entrypoint", *(spec.entrypoint[:1] or ("",))], [*spec.entrypoint[1:], *command]

@@ -1,0 +1,191 @@
+"""The JSON Schema of spec files (draft 2020-12), for editors: from the table of fields, its shapes, and `expect`.
+
+It says what a YAML reader makes of a file, so a scalar may be a number or a truth value where we want text, and a text
+with a dollar sign may be anything. What depends on several keys, or on the words of a value, is the loader's to say.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.load import extend, flow, inline_files
+from mydocker.specs.model import dependencies, healthcheck
+from mydocker.specs.model.container import NAMESPACES
+from mydocker.specs.mounts import mapping
+from mydocker.specs.mounts.mount import TYPES
+from mydocker.specs.render.json_schema_expect import definitions, expect_schema
+from mydocker.specs.table.fields import FIELDS
+from mydocker.specs.values import port
+from mydocker.specs.values.ulimit import NUMBERS
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mydocker.specs.table.fields import Field
+
+    Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FREE = "^x[-_]"
+
+_SCALAR: Schema = {"$ref": "#/$defs/scalar"}
+_LIST: Schema = {"type": "array", "items": _SCALAR}
+_NAMED: Schema = {"type": "object", "additionalProperties": {"anyOf": [_SCALAR, {"type": "null"}]}}
+_SWITCH: Schema = {"$ref": "#/$defs/switch"}
+
+
+def schema() -> Schema:
+    """The schema of one document of a file: a container, a Compose file, or one of container-structure-test."""
+    return {
+        "$schema": DIALECT,
+        "title": "mydocker spec file",
+        "if": {"type": "object", "required": ["services"]},
+        "then": {"$ref": "#/$defs/compose"},
+        "else": {
+            "if": {"type": "object", "required": ["schemaVersion"]},
+            "then": {"description": "a file of container-structure-test"},
+            "else": {
+                "$ref": "#/$defs/container",
+                # of these, one and one only, unless another container gives it
+                "anyOf": [
+                    _said("extends"),
+                    _said("include"),
+                    {"oneOf": [_said(name) for name in ("image", "rootfs")]},
+                ],
+            },
+        },
+        "$defs": {**_definitions(), **definitions()},
+    }
+
+
+def _said(key: str) -> Schema:
+    return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
+
+
+def _definitions() -> Schema:
+    rows = {field.key: field for field in reversed(FIELDS)}  # of rows with one key, the first
+    keys = {field.key: _key(rows[field.key]) for field in FIELDS}
+    return {
+        "scalar": {"type": ["string", "number", "boolean"]},
+        "switch": {"anyOf": [{"type": "boolean"}, {"enum": [*_switch_words()]}, {"$ref": "#/$defs/variable"}]},
+        "variable": {"type": "string", "pattern": r"\$"},
+        "container": closed(keys, free=True),
+        "compose": {
+            "description": "a Compose file; what a service says is checked by `mydocker check`",
+            "type": "object",
+            "properties": {"services": {"type": "object", "additionalProperties": {"type": "object"}}},
+        },
+    }
+
+
+def _switch_words() -> list[str]:
+    words = ("true", "false", "yes", "no", "on", "off")
+    return [form for word in words for form in (word, word.capitalize(), word.upper())]
+
+
+def closed(properties: Schema, *, needs: tuple[str, ...] = (), free: bool = False) -> Schema:
+    """A mapping with these keys and no others."""
+    found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    found |= {"patternProperties": {FREE: {}}} if free else {}
+    return found | ({"required": [*needs]} if needs else {})
+
+
+def _key(row: Field) -> Schema:
+    """What a key may hold; null says nothing, whatever the key."""
+    if row.choices:
+        holds: Schema = {"anyOf": [{"enum": [*row.choices]}, {"$ref": "#/$defs/variable"}]}
+    else:
+        holds = _FLOW[row.key] if row.shape == "flow" else SHAPES[row.shape]
+    return {"description": row.help, "anyOf": [holds, {"type": "null"}]}
+
+
+def _one_or_more(inner: Schema) -> Schema:
+    return {"anyOf": [inner, {"type": "array", "items": inner}]}
+
+
+def _env_file() -> Schema:
+    entry = closed({"path": _SCALAR, "required": _SWITCH, "format": {"enum": ["raw"]}}, needs=("path",))
+    return _one_or_more({"anyOf": [_SCALAR, entry]})
+
+
+def _volumes() -> Schema:
+    own = {kind: {"anyOf": [closed(dict.fromkeys(mapping.PARTS[kind], _SCALAR)), {"type": "null"}]} for kind in TYPES}
+    words = {"type": {"enum": [*TYPES]}, **dict.fromkeys(("source", "target", "consistency"), _SCALAR)}
+    entry = closed({**words, "read_only": _SWITCH, **own}, needs=("type", "target"))
+    return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
+
+
+def _one_source() -> Schema:
+    return {"oneOf": [{"required": [name]} for name in inline_files.SOURCES]}
+
+
+def _devices() -> Schema:
+    entry = closed(dict.fromkeys(("source", "target", "permissions"), _SCALAR), needs=("source",))
+    return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
+
+
+def _namespaces() -> Schema:
+    modes = {"enum": ["host", "private"]}
+    return {
+        "anyOf": [{"type": "array", "items": {"enum": [*NAMESPACES]}}, closed(dict.fromkeys(NAMESPACES, modes))],
+    }
+
+
+def _ulimits() -> Schema:
+    both = closed({"soft": _SCALAR, "hard": _SCALAR}, needs=("soft", "hard"))
+    return {"anyOf": [closed(dict.fromkeys(NUMBERS, {"anyOf": [_SCALAR, both]})), _LIST]}
+
+
+def _hosts() -> Schema:
+    return {"anyOf": [{"type": "object", "additionalProperties": _one_or_more(_SCALAR)}, _LIST]}
+
+
+def _ports() -> Schema:
+    entry = closed(dict.fromkeys(port.KEYS, _SCALAR), needs=("target",))
+    return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
+
+
+SHAPES: dict[str, Schema] = {  # by the names of yaml_types.py
+    "text": _SCALAR,
+    "title": _SCALAR,
+    "boolean": _SWITCH,
+    "words": _one_or_more(_SCALAR),
+    "list": _LIST,
+    "pairs": {"anyOf": [_NAMED, _LIST]},
+    "label_files": _one_or_more(_SCALAR),
+    "env_files": _env_file(),
+    "volumes": _volumes(),
+    "tmpfs": _one_or_more(_SCALAR),
+    "given": {"type": "array", "items": closed(dict.fromkeys(inline_files.KEYS, _SCALAR)) | _one_source()},
+    "devices": _devices(),
+    "namespaces": _namespaces(),
+    "ulimits": _ulimits(),
+    "expect": expect_schema(),
+    "hosts": _hosts(),
+    "one_or_more": _one_or_more(_SCALAR),
+    "ports": _ports(),
+}
+_COMMAND = _one_or_more(_SCALAR)
+_CONDITION = {"condition": {"enum": [*dependencies.CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}
+_FLOW: dict[str, Schema] = {  # by key
+    "depends_on": {
+        "anyOf": [
+            _LIST,
+            {"type": "object", "additionalProperties": closed(_CONDITION, needs=("condition",))},
+        ]
+    },
+    "healthcheck": closed({**dict.fromkeys(healthcheck.KEYS, _SCALAR), "test": _one_or_more(_SCALAR)}),
+    "pre_start": {"type": "array", "items": {"anyOf": [_COMMAND, closed({"command": _COMMAND}, needs=("command",))]}},
+    "aliases": _LIST,
+    "extends": {"anyOf": [_SCALAR, closed(dict.fromkeys(extend.KEYS, _SCALAR))]},
+    "include": _one_or_more({"anyOf": [_SCALAR, closed({"path": _one_or_more(_SCALAR)}, needs=("path",))]}),
+    "profiles": _LIST,
+    "restart": _SCALAR,
+    "tags": _one_or_more(_SCALAR),
+    "skip": _SCALAR,
+    "retries": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": flow.RETRIES_LIMIT}, {"type": "string"}]},
+    "matrix": {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"type": "array", "items": _SCALAR, "minItems": 1},
+    },
+}

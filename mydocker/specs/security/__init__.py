@@ -1,0 +1,1 @@
+"""`security_opt`, and seccomp profiles as files."""

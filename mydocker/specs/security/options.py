@@ -1,0 +1,90 @@
+"""`--security-opt NAME[=VALUE]` and the entries of `security_opt`, as Docker has them.
+
+`:` is taken for `=` too, as Compose files write it. Files are read here, so that a Security is complete.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.container import Security, SelinuxLabel
+from mydocker.specs.values import parsers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from mydocker.specs.values.parsers import Place
+
+_KNOWN = "seccomp, no-new-privileges, apparmor, label and systempaths"
+
+
+def parse_option(word: str, place: Place) -> dict[str, Any]:
+    """The fields of Security that one option sets; `label` is a mapping of its parts, to be joined."""
+    name, separator, value = word.partition("=")
+    if not separator:
+        name, separator, value = word.partition(":")
+    if word == "no-new-privileges":
+        return {"no_new_privileges": True}
+    if name not in _PARSERS:
+        raise UsageError(f"unknown security option {name!r}", hint=f"known are {_KNOWN}")
+    if not value:
+        raise UsageError(f"security option {name!r} needs a value: {name}=VALUE")
+    return _PARSERS[name](value, place)
+
+
+def combine(options: Iterable[Mapping[str, Any]]) -> Security:
+    """All options of a container; of one given twice the last counts, the parts of a label add up."""
+    fields: dict[str, Any] = {}
+    for option in options:
+        label = {**(fields.get("label") or {}), **option["label"]} if option.get("label") else option.get("label")
+        fields = {**fields, **option, **({"label": label} if "label" in option else {})}
+    if fields.get("label") is not None:
+        fields["label"] = SelinuxLabel(**fields["label"])
+    return Security(**fields)
+
+
+def _seccomp(value: str, place: Place) -> dict[str, Any]:
+    if value == "unconfined":
+        return {"seccomp": None}
+    if value == "builtin":
+        return {"seccomp": "default"}
+    from mydocker.specs.security.seccomp import read_profile
+
+    return {"seccomp": read_profile(parsers.path(value, place))}
+
+
+def _no_new_privileges(value: str, place: Place) -> dict[str, Any]:
+    return {"no_new_privileges": parsers.boolean(value, place)}
+
+
+def _apparmor(value: str, place: Place) -> dict[str, Any]:
+    if not value.isprintable() or " " in value:
+        raise UsageError(f"{value!r} is not the name of an AppArmor profile")
+    return {"apparmor": None if value == "unconfined" else value}
+
+
+def _label(value: str, place: Place) -> dict[str, Any]:
+    if value == "disable":
+        return {"label": None}
+    part, _, text = value.partition(":")
+    if part not in SelinuxLabel.fields:
+        raise UsageError(f"label {value!r}: want disable, or one of user, role, type and level, as type:NAME")
+    if not text or not text.isprintable() or " " in text or (part != "level" and ":" in text):
+        raise UsageError(f"label {value!r}: {text!r} is not an SELinux {part}")
+    return {"label": {part: text}}
+
+
+def _systempaths(value: str, place: Place) -> dict[str, Any]:
+    if value != "unconfined":
+        raise UsageError(f"systempaths {value!r}: the only one is unconfined")
+    return {"masked_paths": False}
+
+
+_PARSERS = {
+    "seccomp": _seccomp,
+    "no-new-privileges": _no_new_privileges,
+    "apparmor": _apparmor,
+    "label": _label,
+    "systempaths": _systempaths,
+}

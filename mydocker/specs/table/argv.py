@@ -1,0 +1,206 @@
+"""The positional form: `mydocker run [OPTIONS] IMAGE [COMMAND [ARG...]]`, read as `docker run` reads it.
+
+The rules are those of pflag, Docker's flag library: options end at the first word that is none, or at
+`--`; one-letter flags join (`-it`), and take their value joined, after `=`, or as the next word
+whatever it looks like; switches take a value only after `=`.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import MydockerError, UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.table.assemble import assemble, contradictions
+from mydocker.specs.table.fields import (
+    DRY_RUN,
+    FIELDS,
+    FROZEN,
+    HELP,
+    KEEP,
+    OFFLINE,
+    REMOVE,
+    RESULT,
+    SWITCHES,
+    Field,
+    Switch,
+)
+from mydocker.specs.values.parsers import Place, boolean, image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
+
+_HINT = "see 'mydocker run --help'"
+_ROWS: dict[str, Field | Switch] = {flag: row for row in (*FIELDS, *SWITCHES) for flag in row.flags}
+
+
+class RunRequest(Record):
+    """What one `run` command line asks for. With `help`, the spec is empty and nothing is to be run."""
+
+    spec: ContainerSpec
+    dry_run: bool = False
+    keep: bool = False
+    frozen: bool = False
+    offline: bool = False
+    result: str | None = None  # the path of a file for the result, relative to the caller's directory
+    help: bool = False
+
+
+class _Option(Record):
+    """A flag that was given, and its value as text."""
+
+    row: Field | Switch
+    text: str
+
+
+def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRequest:
+    """ARGV is what follows `run`. Env files are read; nothing else is looked at. Raises UsageError (exit code 125)."""
+    if any("\0" in word for word in argv):
+        raise UsageError("an argument holds a NUL character, which no program can be given")
+    options: list[_Option] = []
+    rest = _split(argv, options)
+    place = Place(directory=cwd, environ=environ)
+    if _is_on(HELP, options):
+        return RunRequest(spec=ContainerSpec(), help=True)
+    values = _values(options, place)
+    if "rootfs" not in values:
+        if not rest:
+            raise UsageError("no image: 'mydocker run' needs an IMAGE or --rootfs DIR", hint=_HINT)
+        values["image"], rest = image(rest[0], place), rest[1:]
+    if rest:
+        values["command"] = tuple(rest)
+    for _key, message in contradictions(values):
+        raise UsageError(message, hint=_HINT)
+    return RunRequest(
+        spec=assemble(values, origin="command line"),
+        dry_run=_is_on(DRY_RUN, options),
+        keep=_is_on(KEEP, options),
+        frozen=_is_on(FROZEN, options),
+        offline=_is_on(OFFLINE, options),
+        result=_last(RESULT, options),
+    )
+
+
+def parse_flags(argv: list[str]) -> list[tuple[Field, str]]:
+    """The rows and the values of flags alone; a switch has `true` or `false` for its value. Raises UsageError."""
+    options: list[_Option] = []
+    rest = _split(argv, options)
+    if rest:
+        raise UsageError(f"{rest[0]!r} is not a flag")
+    for option in options:
+        if isinstance(option.row, Switch) and option.row is not REMOVE:
+            raise UsageError(f"{option.row.flags[0]} says nothing about a container")
+    return [(option.row, option.text) for option in options if isinstance(option.row, Field)]
+
+
+def requested_result(argv: list[str]) -> str | None:
+    """The file for the result of a command line that `parse_run` refuses; None if the mistake comes before it."""
+    options: list[_Option] = []
+    try:  # noqa: SIM105  # contextlib is not on the warm path
+        _split(argv, options)
+    except UsageError:
+        pass
+    return _last(RESULT, options)
+
+
+def _split(argv: list[str], options: list[_Option]) -> list[str]:
+    """Append the options to OPTIONS; the words after them."""
+    words = list(reversed(argv))  # the next word is the last one: taking it is cheap
+    while words and words[-1].startswith("-") and words[-1] != "-":
+        word = words.pop()
+        if word == "--":
+            break
+        options += _long(word, words) if word.startswith("--") else _short(word, words)
+    return words[::-1]
+
+
+def _long(word: str, words: list[str]) -> list[_Option]:
+    flag, equals, value = word.partition("=")
+    if flag not in _ROWS:
+        _refuse(flag, f"unknown flag: {flag}")
+    row = _ROWS[flag]
+    if not equals:
+        value = "true" if _is_switch(row) else _next(words, f"flag needs an argument: {flag}")
+    return [_checked(row, value)]
+
+
+def _short(word: str, words: list[str]) -> list[_Option]:
+    """One-letter flags: any number of switches, then at most one that takes a value."""
+    options: list[_Option] = []
+    letters = word[1:]
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        if f"-{letter}" not in _ROWS:
+            _refuse(f"-{letter}", f"unknown shorthand flag: {letter!r} in {word}")
+        row = _ROWS[f"-{letter}"]
+        if letters.startswith("="):
+            value, letters = letters[1:], ""
+        elif _is_switch(row):
+            value = "true"
+        elif letters:
+            value, letters = letters, ""
+        else:
+            value = _next(words, f"flag needs an argument: {letter!r} in {word}")
+        options.append(_checked(row, value))
+    return options
+
+
+def _next(words: list[str], missing: str) -> str:
+    if not words:
+        raise UsageError(missing, hint=_HINT)
+    return words.pop()
+
+
+def _checked(row: Field | Switch, text: str) -> _Option:
+    """An option whose value, if it is a switch, is known to be true or false."""
+    if _is_switch(row) and isinstance(row, Switch):
+        _parse(row, boolean, text, Place(directory="/", environ={}))
+    return _Option(row=row, text=text)
+
+
+def _is_switch(row: Field | Switch) -> bool:
+    return not row.metavar
+
+
+def _is_on(switch: Switch, options: list[_Option]) -> bool:
+    given = _last(switch, options)
+    return given is not None and boolean(given, Place(directory="/", environ={}))
+
+
+def _last(switch: Switch, options: list[_Option]) -> str | None:
+    """The value given last."""
+    return next((option.text for option in reversed(options) if option.row is switch), None)
+
+
+def _values(options: list[_Option], place: Place) -> dict[str, Any]:
+    """The values of the fields that were given, by key."""
+    values: dict[str, Any] = {}
+    for option in options:
+        row = option.row
+        if isinstance(row, Switch):
+            continue
+        value = _parse(row, row.parse, option.text, place)
+        if row.merge == "append":
+            value = (*values.get(row.key, ()), value)
+        elif row.merge == "update":
+            value = {**values.get(row.key, {}), **value}
+        values[row.key] = value
+    return values
+
+
+def _parse(row: Field | Switch, parse: Any, text: str, place: Place) -> Any:
+    try:
+        return parse(text, place)
+    except MydockerError as error:
+        flags = ", ".join(row.flags)
+        raise UsageError(f"invalid argument {text!r} for {flags}: {error.message}", hint=error.hint or _HINT) from None
+
+
+def _refuse(flag: str, message: str) -> NoReturn:
+    """Raise for a flag that is not ours: one that Docker has, a near miss, or neither."""
+    from mydocker.specs.model.unsupported import INSTEAD, LATER_FLAGS, nearest
+
+    if flag in LATER_FLAGS:
+        raise UsageError(f"{flag} is not supported yet", hint=INSTEAD.get(flag, _HINT))
+    near = nearest(flag, [known for known in _ROWS if known.startswith("--")]) if flag.startswith("--") else None
+    raise UsageError(message + (f"; did you mean {near!r}?" if near else ""), hint=_HINT)

@@ -1,0 +1,201 @@
+"""Values of single fields become a complete ContainerSpec: the rules that concern more than one field.
+
+Both doors, the command line and the spec file, end here. Values are keyed by YAML key. A key that was
+given and could not be read is there as None, so that it is not called missing as well.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.container import NAMESPACES, ContainerSpec, Security
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
+
+    from mydocker.specs.model.expect import Expect
+    from mydocker.specs.values.port import Port
+
+
+def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
+    """The spec of values that have no contradictions."""
+    own = {key: value for key, value in values.items() if key not in _COMBINED}
+    entrypoint, command = _process(values)
+    namespaces, network_mode = _isolation(values)
+    return ContainerSpec(
+        **own,
+        origin=origin,
+        entrypoint=entrypoint,
+        command=command,
+        labels={**values.get("label_file", {}), **values.get("labels", {})},
+        environment={**values.get("env_file", {}), **values.get("environment", {})},
+        volumes=tuple(mount for key in _MOUNTS for mount in values.get(key, ())),
+        namespaces=namespaces,
+        network_mode=network_mode,
+        aliases=values.get("aliases") if "net" not in namespaces else None,
+        ports=values.get("ports", ()) if "net" in namespaces else (),  # which the host's has without our help
+        security_opt=_security(values.get("security_opt")),
+    )
+
+
+_SHARED = ("pid", "ipc", "uts", "cgroup")  # keys that say of one namespace whether it is the container's own
+_MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
+_COMBINED = (
+    *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
+    *("namespaces", "network_mode", *_SHARED, "aliases", "ports", "security_opt"),
+)
+
+
+def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What cannot hold together, as (the key to blame, message). Blame falls on a key that is present, or on ""."""
+    if "image" in values and "rootfs" in values:
+        yield "rootfs", "image and rootfs exclude each other"
+    if "image" not in values and "rootfs" not in values:
+        yield "", "no image: one of image and rootfs is needed"
+    if "rootfs" in values and values.get("platform") is not None:
+        yield "platform", "platform is for an image, and rootfs is none"
+    yield from _process_contradictions(values)
+    yield from _stdin_contradictions(values)
+    yield from _isolation_contradictions(values)
+    yield from _limit_contradictions(values)
+    yield from _mount_contradictions(values)
+    if values.get("expect") and not values.get("expand"):
+        yield from _path_contradictions(values["expect"])
+
+
+def _path_contradictions(expect: Expect) -> Iterator[tuple[str, str]]:
+    for path in sorted({check.about[1] for check in expect.of("files")}):
+        if path.startswith("$"):
+            yield (
+                "expect",
+                f"{path!r}: want an absolute path in the container, or expand: true for a variable of the image",
+            )
+
+
+def _mount_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    mounts = [(key, mount.target) for key in _MOUNTS for mount in values.get(key) or () if mount]
+    last = {target: key for key, target in mounts}
+    seen: set[str] = set()
+    twice = {target for _, target in mounts if target in seen or seen.add(target)}  # type: ignore[func-returns-value]
+    for target in sorted(twice):
+        yield last[target], f"two volumes have the target {target!r}"
+    if "shm_size" in values and "ipc" not in _isolation(values)[0]:
+        yield "shm_size", "a /dev/shm of its own needs the ipc namespace"
+
+
+def _process_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if {"entrypoint", "command", "args"} <= values.keys():
+        yield "args", "entrypoint, command and args together: write entrypoint and args"
+    elif "args" in values and values.get("command") == ():
+        yield "command", "command is empty, and with args it is the program"
+
+
+def _stdin_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in ("stdin_open", "tty"):
+        if values.get("stdin") is not None and values.get(key):
+            yield "stdin", f"stdin is a text, and {key} gives another standard input"
+
+
+def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    asked, mode = values.get("namespaces"), values.get("network_mode")
+    if asked is not None and mode is not None:
+        private = _is_own(asked, "net", default=mode == "none")
+        if private and mode == "host":
+            yield "namespaces", "a net namespace of its own contradicts network_mode 'host'"
+        if not private and mode == "none":
+            yield "namespaces", "network_mode 'none' needs the net namespace"
+    for key in _SHARED:
+        said = values.get(key)
+        if asked is not None and said is not None and _is_own(asked, key, default=said) != said:
+            yield key, f"{key} contradicts namespaces"
+    own = _isolation(values)[0]
+    if values.get("hostname") is not None and "uts" not in own:
+        # without a uts namespace, sethostname(2) would rename the machine
+        yield "hostname", "a host name of its own needs the uts namespace"
+    if "net" in own:
+        aliases = values.get("aliases")
+        # each service of a Compose file has its own name there, whatever network it extends
+        if aliases and values.get("name") not in aliases.own:
+            yield "aliases", "aliases need the network that containers share, the host's: network_mode 'host'"
+    elif values.get("ports"):
+        yield from _port_contradictions(values["ports"])
+    if values.get("privileged") and values.get("cap_drop"):
+        yield "cap_drop", "privileged gives every capability, and cap_drop takes some away"
+    if values.get("sysctls"):
+        yield from _sysctl_contradictions(values["sysctls"], own)
+
+
+def _port_contradictions(ports: tuple[Port, ...]) -> Iterator[tuple[str, str]]:
+    """On the host's network a port is the host's, under its own number and on all addresses; what says so is right."""
+    from mydocker.specs.values.port import elsewhere
+
+    for port in ports:
+        if other := elsewhere(port):
+            why = "the network is the host's, where each port has its own number and is on all addresses"
+            yield "ports", f"port {port.target} as {other}: {why}"
+
+
+def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Without a namespace of the container's own, setting one would set the machine's."""
+    from mydocker.specs.values.sysctl import namespace_of
+
+    for name in sysctls:
+        namespace = namespace_of(name)
+        if namespace == "net" and "net" not in own:
+            yield "sysctls", f"{name} needs a network of the container's own, such as network_mode 'none'"
+        elif namespace not in own:
+            yield "sysctls", f"{name} needs the {namespace} namespace"
+
+
+def _is_own(namespaces: Any, name: str, *, default: bool) -> bool:
+    """What the key `namespaces` says of one: whether it is the container's own."""
+    return bool(namespaces.get(name, default) if isinstance(namespaces, dict) else name in namespaces)
+
+
+def _limit_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Docker's rules: a limit on memory and swap together is one more number beside the limit on memory."""
+    memory, both = values.get("mem_limit"), values.get("memswap_limit")
+    if both is None:
+        return
+    if "mem_limit" not in values:
+        yield "memswap_limit", "a limit on memory and swap needs a limit on memory too"
+    elif memory is not None and 0 < both < memory:
+        yield "memswap_limit", "memory and swap together must be at least as much as the memory"
+
+
+def _process(values: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """(entrypoint, command), None for the image's.
+
+    `args` make `command` the program. An entrypoint drops the image's CMD, in Docker as in Compose.
+    """
+    entrypoint, command, arguments = (values.get(key) for key in ("entrypoint", "command", "args"))
+    if arguments is not None:
+        entrypoint, command = (command if command is not None else entrypoint), arguments
+    if entrypoint is not None and command is None:
+        command = ()
+    return entrypoint, command
+
+
+def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
+    if not options:
+        return Security()
+    from mydocker.specs.security.options import combine
+
+    return combine(options)
+
+
+def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """(namespaces, network_mode). A list of namespaces is exact, a mapping (name -> new) changes the default."""
+    asked, mode = values.get("namespaces"), values.get("network_mode")
+    if mode is None and values.get("ports"):  # ports of its own take a network of its own
+        mode = "none"
+    if asked is None or isinstance(asked, dict):
+        said = {name: values[name] for name in _SHARED if values.get(name) is not None}
+        choice = {name: name != "net" or mode == "none" for name in NAMESPACES} | said | (asked or {})
+        chosen = tuple(name for name in NAMESPACES if choice[name])
+    else:
+        chosen = asked
+    if "net" in chosen:  # a new one has nothing but lo in it, and that is the network 'none'
+        return chosen, "none"
+    named = mode == "host" or (isinstance(asked, dict) and "net" in asked)
+    return chosen, "host" if named else ContainerSpec.network_mode

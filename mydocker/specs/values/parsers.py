@@ -1,0 +1,337 @@
+"""One word becomes a value: what a flag of `run` is given, or a scalar of a spec file.
+
+Each function takes the word and the Place it stands in, and gives a complete value or raises
+UsageError saying what was wanted. On the warm path: what a plain run does not need is imported late.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.reference import Platform, Reference
+from mydocker.specs.model.container import NAMESPACES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from mydocker.specs.model.container import User
+
+HOST_NAME_LIMIT = 64  # the kernel's (uts_namespaces(7)), and Docker's; in a DNS name, a part has at most 63
+TITLE_LIMIT = 255
+
+_ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_BOOLEANS = {  # Go's strconv.ParseBool, which Docker's flags go through
+    **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
+}
+
+
+class Place(Record):
+    """What a word is read against: a directory for relative paths, variables for `-e NAME`."""
+
+    directory: str  # absolute; empty if it no longer exists
+    environ: Mapping[str, str]
+
+
+def text(word: str, place: Place) -> str:
+    return word
+
+
+def boolean(word: str, place: Place) -> bool:
+    if word not in _BOOLEANS:
+        raise UsageError("want true or false")
+    return _BOOLEANS[word]
+
+
+def image(word: str, place: Place) -> Reference:
+    return Reference.parse(word)
+
+
+def platform(word: str, place: Place) -> Platform | None:
+    """An empty word is this machine's, as for Docker: `--platform "$UNSET"`."""
+    return Platform.parse(word) if word else None
+
+
+def name(word: str, place: Place) -> str | None:
+    """A container's name as `docker run` takes it; an empty word is none."""
+    if not word:
+        return None
+    if word[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(word) or len(word) > TITLE_LIMIT:
+        raise UsageError(f"want letters, digits, _ . and -, a letter or digit first, at most {TITLE_LIMIT}")
+    return word
+
+
+def title(word: str, place: Place) -> str:
+    """The name of a spec in a file: one line for people."""
+    if not word.strip() or len(word) > TITLE_LIMIT or not word.isprintable():
+        raise UsageError(f"name: want one line of text, at most {TITLE_LIMIT} characters")
+    return word
+
+
+def path(word: str, place: Place) -> str:
+    """A path of the host, made absolute; `~` and `~/x` are below the caller's home."""
+    if word.startswith("~"):
+        word = _below_home(word, place)
+    # realpath would follow links that may change before they are used, and normpath keeps a leading "//"
+    return "/" + os.path.normpath(_joined(word, place)).lstrip("/")
+
+
+def _joined(word: str, place: Place) -> str:
+    """The path WORD, from the place's directory if it is relative."""
+    if not word:
+        raise UsageError("the path is empty")
+    if not word.startswith("/") and not place.directory:
+        from mydocker.paths import gone
+
+        raise gone()
+    return os.path.join(place.directory, word)
+
+
+def _below_home(word: str, place: Place) -> str:
+    user, _, rest = word[1:].partition("/")
+    home = place.environ.get("HOME", "")
+    if user or not home.startswith("/"):
+        raise UsageError(f"cannot expand '~{user}' in {word!r}", hint="write the path in full")
+    return os.path.join(home, rest.lstrip("/"))
+
+
+def pull_policy(word: str, place: Place) -> str:
+    word = "missing" if word == "if_not_present" else word  # Compose's other name for it
+    if word in ("build", "daily", "weekly", "newer") or word.startswith("every_"):
+        raise UsageError(f"pull policy {word!r} is not supported yet", hint="use missing, always or never")
+    return _one_of(word or "missing", ("missing", "always", "never"))
+
+
+def network_mode(word: str, place: Place) -> str:
+    if word in ("bridge", "default") or word.startswith(("container:", "service:", "ns:")):
+        raise UsageError(f"network {word!r} is not supported yet", hint="use host or none")
+    return _one_of(word, ("host", "none"))
+
+
+def label(word: str, place: Place) -> dict[str, str]:
+    key, _, value = word.partition("=")
+    if not key:
+        raise UsageError("a label needs a name: NAME=VALUE")
+    return {key: value}
+
+
+def entrypoint(word: str, place: Place) -> tuple[str, ...]:
+    """One program, never split; an empty word resets the image's entrypoint (docker run)."""
+    return (word,) if word else ()
+
+
+def variable(word: str, place: Place) -> dict[str, str]:
+    """NAME=VALUE, or NAME, which copies the caller's value and sets nothing if there is none (docker run)."""
+    key, equals, value = word.partition("=")
+    if not key:
+        raise UsageError("an environment variable needs a name: NAME=VALUE")
+    if equals:
+        return {key: value}
+    return {key: place.environ[key]} if key in place.environ else {}
+
+
+def working_dir(word: str, place: Place) -> str | None:
+    """An absolute path in the container; an empty word is the image's, as for Docker."""
+    if word and not word.startswith("/"):
+        raise UsageError(f"the working directory {word!r} is not an absolute path")
+    return word or None
+
+
+def hostname(word: str, place: Place) -> str | None:
+    """RFC 1123 labels; `_` is let through because Compose users name their hosts so. An empty word is none."""
+    if not word:
+        return None
+    if len(word) > HOST_NAME_LIMIT:
+        raise UsageError(f"host name {word!r} is longer than {HOST_NAME_LIMIT} characters")
+    for part in word.split("."):
+        if not part or part[0] == "-" or part[-1] == "-" or not (_ALNUM | {"-", "_"}).issuperset(part):
+            raise UsageError(f"host name {word!r}: want letters, digits and -, in parts joined by dots")
+    return word
+
+
+def injected(word: str, place: Place) -> str:
+    if not word.startswith("/") or word != os.path.normpath(word) or word.startswith("//") or word == "/":
+        raise UsageError(f"{word!r}: want the absolute path of a program of this machine, without . or ..")
+    return word
+
+
+def namespace(word: str, place: Place) -> str:
+    return _one_of(word, NAMESPACES)
+
+
+def namespaces(word: str, place: Place) -> tuple[str, ...]:
+    """Names joined by commas; an empty word is none of them."""
+    chosen = [namespace(part.strip(), place) for part in word.split(",")] if word else []
+    return tuple(x for x in NAMESPACES if x in chosen)
+
+
+def userns_mode(word: str, place: Place) -> str:
+    return _one_of(word or "host", ("host", "keep-id"))
+
+
+def timeout(word: str, place: Place) -> float:
+    """Seconds, more than none."""
+    from mydocker.specs.values.duration import parse_duration
+
+    seconds = parse_duration(word)
+    if seconds <= 0:
+        raise UsageError("a timeout must be more than 0", hint="leave it out for none")
+    return seconds
+
+
+def grace(word: str, place: Place) -> float:
+    """Seconds, perhaps none."""
+    from mydocker.specs.values.duration import parse_duration
+
+    return parse_duration(word)
+
+
+def umask(word: str, place: Place) -> int:
+    """An octal number, as the shell's umask prints it."""
+    if not word or len(word) > 4 or not frozenset("01234567").issuperset(word) or int(word, 8) > 0o777:
+        raise UsageError(f"umask {word!r}: want an octal number up to 0777, such as 0022")
+    return int(word, 8)
+
+
+def shared_or_not(word: str, place: Place) -> bool:
+    """Whether a namespace is the container's own: `private`, or an empty word, rather than `host`."""
+    if word.startswith(("container:", "service:", "ns:")):
+        raise UsageError(f"{word!r} is not supported yet", hint="use host or private")
+    return _one_of(word or "private", ("host", "private")) == "private"
+
+
+def memory(word: str, place: Place) -> int | None:
+    from mydocker.specs.values.quantity import parse_memory
+
+    return parse_memory(word)
+
+
+def swap(word: str, place: Place) -> int | None:
+    from mydocker.specs.values.quantity import parse_swap
+
+    return parse_swap(word)
+
+
+def cpus(word: str, place: Place) -> float | None:
+    from mydocker.specs.values.quantity import parse_cpus
+
+    return parse_cpus(word)
+
+
+def cpuset(word: str, place: Place) -> tuple[int, ...] | None:
+    from mydocker.specs.values.quantity import parse_cpuset
+
+    return parse_cpuset(word)
+
+
+def processes(word: str, place: Place) -> int | None:
+    from mydocker.specs.values.quantity import parse_processes
+
+    return parse_processes(word)
+
+
+def user(word: str, place: Place) -> User | None:
+    """An empty word is the image's user, as for Docker."""
+    from mydocker.specs.values.user import parse_user
+
+    return parse_user(word) if word else None
+
+
+def volume(word: str, place: Place) -> Any:
+    from mydocker.specs.mounts.volume import parse_volume
+
+    return parse_volume(word, place)
+
+
+def mount(word: str, place: Place) -> Any:
+    from mydocker.specs.mounts.mount import parse_mount
+
+    return parse_mount(word, place)
+
+
+def tmpfs(word: str, place: Place) -> Any:
+    from mydocker.specs.mounts.tmpfs import parse_tmpfs
+
+    return parse_tmpfs(word, place)
+
+
+def device(word: str, place: Place) -> Any:
+    from mydocker.specs.values.device import parse_device
+
+    return parse_device(word, place)
+
+
+def shm_size(word: str, place: Place) -> int | None:
+    """Bytes; 0 is the default, as for Docker."""
+    from mydocker.specs.values.size import parse_size
+
+    return parse_size(word) or None
+
+
+def security_option(word: str, place: Place) -> dict[str, Any]:
+    from mydocker.specs.security.options import parse_option
+
+    return parse_option(word, place)
+
+
+def label_file(word: str, place: Place) -> dict[str, str]:
+    from mydocker.specs.environment.files import read_docker_file
+
+    return read_docker_file(_joined(word, place), environ={}, bare="")
+
+
+def env_file(word: str, place: Place) -> dict[str, str]:
+    from mydocker.specs.environment.files import read_docker_file
+
+    return read_docker_file(_joined(word, place), environ=place.environ)
+
+
+def _one_of(word: str, choices: Iterable[str]) -> str:
+    if word not in choices:
+        raise UsageError(f"{word!r}: want {' or '.join(choices)}")
+    return word
+
+
+def stop_signal(word: str, place: Place) -> Any:
+    from mydocker.specs.values.signal import parse_signal_or_none
+
+    return parse_signal_or_none(word)
+
+
+def capability(word: str, place: Place) -> Any:
+    from mydocker.specs.values.capability import parse_capability
+
+    return parse_capability(word)
+
+
+def sysctl(word: str, place: Place) -> Any:
+    from mydocker.specs.values.sysctl import parse_sysctl
+
+    return parse_sysctl(word)
+
+
+def ulimit(word: str, place: Place) -> Any:
+    from mydocker.specs.values.ulimit import parse_ulimit
+
+    return parse_ulimit(word)
+
+
+def group(word: str, place: Place) -> Any:
+    from mydocker.specs.values.user import parse_group
+
+    return parse_group(word)
+
+
+def extra_host(word: str, place: Place) -> Any:
+    from mydocker.specs.values.hosts import parse_host
+
+    return parse_host(word)
+
+
+def address(word: str, place: Place) -> Any:
+    from mydocker.specs.values.hosts import parse_address
+
+    return parse_address(word)

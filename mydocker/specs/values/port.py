@@ -1,0 +1,122 @@
+"""Ports: the key `ports`, which ports of the container are to be reached from the host, and under which numbers.
+
+The notations are Compose's ("Services top-level elements", ports), short and long.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mydocker.errors import UsageError
+from mydocker.number import whole_number
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.nodes.node import Mapping, Node, Sequence
+from mydocker.specs.values.hosts import packed_forms, parse_address
+
+if TYPE_CHECKING:
+    from mydocker.specs.nodes.reader import Reading
+
+HIGHEST = 65535
+PROTOCOLS = ("tcp", "udp", "sctp")
+KEYS = ("target", "published", "host_ip", "protocol", "name", "app_protocol", "mode")
+
+
+class Port(Record):
+    """Port `target` of the container is to be `published` on the host; None: under any number that is free there."""
+
+    target: int
+    published: int | None = None
+    host_ip: str = ""  # empty: on all addresses
+    protocol: str = "tcp"
+
+
+def read_ports(node: Node, reading: Reading) -> tuple[Port, ...]:
+    """The value of the key."""
+    return tuple(port for _, port in ports_at(node, reading))
+
+
+def ports_at(node: Node, reading: Reading) -> list[tuple[Node, Port]]:
+    """The ports of the key, each with its place."""
+    if not isinstance(node, Sequence):
+        reading.refuse(node, "want a list of ports")
+        return []
+    found: list[tuple[Node, Port]] = []
+    for item in node.items:
+        if isinstance(item, Mapping):
+            ports = _long(item, reading)
+        else:
+            text = reading.text(item)
+            ports = reading.attempt(item, partial(parse_port, text)) or ()
+        found += ((item, port) for port in ports)
+    return found
+
+
+def parse_port(text: str) -> tuple[Port, ...]:
+    """`[[HOST_IP:]PUBLISHED:]TARGET[/PROTOCOL]`; ranges such as 8000-8010 on both sides."""
+    rest, _, protocol = text.partition("/")
+    rest, _, target = rest.rpartition(":")
+    host_ip, _, published = rest.rpartition(":")
+    return _ports(target, published, host_ip.strip("[]"), protocol or "tcp")
+
+
+def _long(node: Mapping, reading: Reading) -> tuple[Port, ...]:
+    members = reading.members(node, KEYS)
+    if "target" not in members:
+        reading.refuse(node, "a port needs its target")
+        return ()
+    texts = {key: reading.text(value) for key, value in members.items()}
+    words = texts["target"], texts.get("published", ""), texts.get("host_ip", ""), texts.get("protocol", "tcp")
+    return reading.attempt(node, lambda: _ports(*words)) or ()
+
+
+def _ports(target: str, published: str, host_ip: str, protocol: str) -> tuple[Port, ...]:
+    _check_protocol(protocol)
+    host_ip = parse_address(host_ip) if host_ip else ""
+    inside = _range(target)
+    outside = _range(published) if published else [None] * len(inside)
+    if len(inside) != len(outside):
+        raise UsageError(f"ports {published} and {target} are not as many")
+    return tuple(
+        Port(target=each, published=other, host_ip=host_ip, protocol=protocol)
+        for each, other in zip(inside, outside, strict=True)
+    )
+
+
+def _check_protocol(protocol: str) -> None:
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"protocol {protocol!r}: want {', '.join(PROTOCOLS)}")
+
+
+def _range(text: str) -> list[int]:
+    first, dash, last = text.partition("-")
+    numbers = [parse_number(first), parse_number(last) if dash else parse_number(first)]
+    if numbers[0] > numbers[1]:
+        raise UsageError(f"ports {text}: the first is above the last")
+    return list(range(numbers[0], numbers[1] + 1))
+
+
+def elsewhere(port: Port) -> str:
+    """What a port is to be published as, if not as itself on all addresses, as it is on the host's network."""
+    if port.host_ip and not _is_every_address(port.host_ip):
+        return port.host_ip
+    return "" if port.published in (None, port.target) else str(port.published)
+
+
+def _is_every_address(host_ip: str) -> bool:
+    """`0.0.0.0`, or `::` in whatever notation."""
+    return any(not packed.strip(b"\0") for packed in packed_forms(host_ip))
+
+
+def parse_exposed(text: str) -> list[int]:
+    """`PORT[-LAST][/PROTOCOL]`: what `expose` takes."""
+    numbers, _, protocol = text.partition("/")
+    _check_protocol(protocol or "tcp")
+    return _range(numbers)
+
+
+def parse_number(text: str) -> int:
+    """The number of a port."""
+    number = whole_number(text, HIGHEST)
+    if not number:
+        raise UsageError(f"{text!r}: want a port, a number from 1 to {HIGHEST}")
+    return number

@@ -1,0 +1,67 @@
+"""Limits as words: amounts of memory, numbers and sets of processors, numbers of processes.
+
+The notations, the smallest and the special values (0, -1: no limit) are those of `docker run`.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import UsageError
+from mydocker.number import whole_number
+from mydocker.specs.values.size import parse_size
+
+MEMORY_LEAST = 6 * 2**20  # Docker's rule: with less, a container dies before it starts
+CPUS_LEAST = 0.01  # the kernel takes no quota below a millisecond in its period of a tenth of a second
+UNLIMITED = -1
+
+_DIGITS = frozenset("0123456789")
+_COUNT_LIMIT = 2**22  # of processes: the kernel's PID_MAX_LIMIT
+_CPU_LIMIT = 8192  # processors that a kernel may be built for (CONFIG_NR_CPUS)
+
+
+def parse_memory(text: str) -> int | None:
+    """Bytes; None for 0, which is no limit."""
+    size = parse_size(text)
+    if 0 < size < MEMORY_LEAST:
+        raise UsageError(f"a memory limit of {text!r} is too small: want at least 6m")
+    return size or None
+
+
+def parse_swap(text: str) -> int | None:
+    """Bytes of memory and swap together; UNLIMITED for -1, None for 0."""
+    if text == "-1":
+        return UNLIMITED
+    return parse_size(text) or None
+
+
+def parse_cpus(text: str) -> float | None:
+    """Processors, perhaps a part of one; None for 0."""
+    whole, _, fraction = text.partition(".")
+    if not (whole or fraction) or not _DIGITS.issuperset(whole + fraction) or len(text) > 20:
+        raise UsageError(f"{text!r}: want a number of processors, such as 0.5 or 2")
+    count = float(text)
+    if 0 < count < CPUS_LEAST:
+        raise UsageError(f"{text!r} processors are too few: want at least {CPUS_LEAST}")
+    return count or None
+
+
+def parse_processes(text: str) -> int | None:
+    """A number of processes and threads; None for 0 and -1."""
+    if text == "-1":
+        return None
+    count = whole_number(text, _COUNT_LIMIT)
+    if count is None:
+        raise UsageError(f"{text!r}: want a number of processes from 1 to {_COUNT_LIMIT}, or -1 for no limit")
+    return count or None
+
+
+def parse_cpuset(text: str) -> tuple[int, ...] | None:
+    """The numbers of the processors in a list such as `0-2,5`, sorted; an empty word is no limit."""
+    found: set[int] = set()
+    for part in text.split(",") if text else ():
+        first, dash, last = part.strip().partition("-")
+        begin = whole_number(first, _CPU_LIMIT - 1)
+        end = whole_number(last, _CPU_LIMIT - 1) if dash else begin
+        if begin is None or end is None or end < begin:
+            raise UsageError(f"{text!r}: want numbers of processors, such as 0,2 or 0-3")
+        found |= set(range(begin, end + 1))
+    return tuple(sorted(found)) or None

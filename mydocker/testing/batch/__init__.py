@@ -1,0 +1,1 @@
+"""The batch: many cases at once, on a pool of workers."""

@@ -1,0 +1,57 @@
+"""A pull for a program that is not mydocker's, in a fresh process: it forks for each layer, and the program may have
+threads.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+from mydocker.errors import HostError, MydockerError, refused_by_host
+from mydocker.image.pull import pull
+from mydocker.image.store.store import Store
+from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Platform, Reference
+from mydocker.services.workers import interpreter
+from mydocker.services.workers.worker import settle
+from mydocker.testing.batch.run_batch import receive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+    from mydocker.image.model.stored import StoredImage
+
+
+def pull_image(reference: Reference, platform: Platform, *, environ: Mapping[str, str]) -> StoredImage:
+    """Fetch what REFERENCE means now. Raises ImageError, or HostError if the process can't be started or is killed."""
+    process = interpreter.start(__name__, (reference, platform), environ=environ, capture=False, stdin=False)
+    answer = receive(process)
+    if not answer:
+        raise HostError("the pull was killed before it reported a result")
+    result: StoredImage | MydockerError = pickle.loads(answer)
+    if isinstance(result, MydockerError):
+        raise result
+    return result
+
+
+def work_on(content: tuple[Reference, Platform], parent: int) -> NoReturn:
+    """Be the process."""
+    try:
+        settle(parent)
+        result = _result(*content)
+        with open(interpreter.ANSWER, "wb") as file:
+            pickle.dump(result, file)
+    finally:
+        os._exit(0)
+
+
+def _result(reference: Reference, platform: Platform) -> StoredImage | MydockerError:
+    try:
+        return pull(reference, platform=platform, store=Store.open(os.environ), environ=os.environ)
+    except MydockerError as error:
+        return error
+    except OSError as error:
+        return refused_by_host(error)
+    except Exception as error:  # a defect, reported where somebody sees it
+        return HostError(f"the pull failed: {type(error).__name__}: {error}")

@@ -1,0 +1,89 @@
+"""One spec, run for a program that is not ours, by a worker that is a fresh process.
+
+An exception in the waiting program, such as KeyboardInterrupt, ends the container before it goes on its way.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+
+from mydocker.kernel.signals import send, signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.case import Case
+from mydocker.services.workers import interpreter
+from mydocker.services.workers.attempt import INSIST, LAST_RESORT, Underway
+from mydocker.services.workers.worker import Worker, work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.verdict.finding import Finding
+
+
+class CancelledRunError(Exception):
+    """The run was to be cancelled, and its container has ended."""
+
+
+def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool, cancel: int = -1) -> Finding:
+    """Run SPEC to its end: what was found. What it expects is not looked at.
+
+    Without CAPTURE, the container writes to our own stdout and stderr. Once descriptor CANCEL is readable, the
+    container is ended, and CancelledRunError raised. Raises HostError if there is no interpreter to run it.
+    """
+    case = Case(number=0, spec=spec.replace(expect=None), file=spec.origin, line=0)
+    process = interpreter.start(__name__, case.spec, environ=environ, capture=capture, stdin=spec.stdin_open)
+    worker = Worker(
+        pid=process.pid,
+        pidfd=process.pidfd,
+        stdout=process.stdout,
+        stderr=process.stderr,
+        finding=process.answer,
+    )
+    run = Underway(case, worker, attempt=1, kept=sys.maxsize)
+    try:
+        _until_end(run, cancel)
+    except BaseException:
+        _end(run)
+        raise
+    finally:
+        finding = run.finish()
+    return finding
+
+
+def _until_end(run: Underway, cancel: int) -> None:
+    poll = select.poll()
+    for descriptor in (run.worker.pidfd, *run.heard, *([cancel] if cancel >= 0 else [])):
+        poll.register(descriptor, select.POLLIN)
+    while True:
+        for descriptor, _ in poll.poll():
+            if descriptor == run.worker.pidfd:
+                return
+            if descriptor == cancel:
+                raise CancelledRunError
+            if not run.hear(descriptor):
+                poll.unregister(descriptor)
+
+
+def _end(run: Underway) -> None:
+    """Ask the container to end, and then have it killed; what it still writes is let go."""
+    ended = select.poll()
+    ended.register(run.worker.pidfd, select.POLLIN)
+    try:
+        run.end_within(LAST_RESORT)
+        run.insist()
+        while not ended.poll(INSIST * 1000):
+            for descriptor in run.heard:
+                run.hear(descriptor)
+            run.insist()
+    except BaseException:
+        send(run.worker.pidfd, signal.SIGKILL)  # its janitor ends the container
+        raise
+
+
+def work_on(spec: ContainerSpec, parent: int) -> NoReturn:
+    """Be the worker."""
+    work(spec, environ=os.environ, parent=parent, finding=interpreter.ANSWER)

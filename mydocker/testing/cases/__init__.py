@@ -1,0 +1,1 @@
+"""From paths to cases: collected, selected, and recorded from a run."""

@@ -1,0 +1,114 @@
+"""Which cases of a batch are wanted: by words of their names, by their tags, by how they ended the last time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.case import Case, Result
+from mydocker.verdict.finding import ERROR, FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    Condition = Callable[[str], bool]
+
+_WORD = re.compile(r"\s*(?:([()])|([^\s()]+))")
+
+
+def parse_expression(text: str) -> Condition:
+    """`web and not (slow or big)`: words, each part of a name in any case, with and, or, not and brackets."""
+    tokens = [bracket or word for bracket, word in _WORD.findall(text)]
+    try:
+        condition = _either(tokens)
+    except IndexError:
+        raise UsageError(f"-k {text!r} ends too early") from None
+    if tokens:
+        raise UsageError(f"-k {text!r}: {tokens[0]!r} is one too many")
+    return condition
+
+
+def _either(tokens: list[str]) -> Condition:
+    choices = [_both(tokens)]
+    while tokens[:1] == ["or"]:
+        del tokens[0]
+        choices.append(_both(tokens))
+    return lambda name: any(choice(name) for choice in choices)
+
+
+def _both(tokens: list[str]) -> Condition:
+    parts = [_single(tokens)]
+    while tokens[:1] == ["and"]:
+        del tokens[0]
+        parts.append(_single(tokens))
+    return lambda name: all(part(name) for part in parts)
+
+
+def _single(tokens: list[str]) -> Condition:
+    token = tokens.pop(0)
+    if token == "not":
+        inner = _single(tokens)
+        return lambda name: not inner(name)
+    if token == "(":
+        inner = _either(tokens)
+        if tokens.pop(0) != ")":
+            raise UsageError("-k: want ')'")
+        return inner
+    if token in (")", "and", "or"):
+        raise UsageError(f"-k: {token!r} stands where a word is wanted")
+    return lambda name: token.lower() in name.lower()
+
+
+def by_name(cases: Iterable[Case], expression: str) -> list[Case]:
+    """Those whose file and title meet EXPRESSION."""
+    condition = parse_expression(expression)
+    return [case for case in cases if condition(f"{case.file} {case.title}")]
+
+
+def by_tags(cases: Iterable[Case], words: str) -> list[Case]:
+    """WORDS are tags, joined by commas: those with any of them, and with none that has a `!` before it."""
+    tags = [word.strip() for word in words.split(",") if word.strip()]
+    wanted = {tag for tag in tags if not tag.startswith("!")}
+    unwanted = {tag[1:] for tag in tags if tag.startswith("!")}
+    if not tags:
+        raise UsageError("--tags wants tags, joined by commas")
+    return [
+        case
+        for case in cases
+        if (not wanted or wanted.intersection(case.spec.tags)) and not unwanted.intersection(case.spec.tags)
+    ]
+
+
+class Memory:
+    """What failed the last time, in a file: a list of their lasting keys. One that cannot be read is empty."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.failed: set[tuple[str, str, str, str]] = set()
+        try:
+            with open(path, encoding="utf-8") as file:
+                self.failed = {(str(f), str(n), str(o), str(v)) for f, n, o, v in json.load(file)}
+        except (OSError, ValueError, TypeError):
+            pass
+
+    def select(self, cases: Sequence[Case]) -> list[Case]:
+        """Those that failed the last time they ran; all, if none of them did."""
+        return [case for case in cases if case.lasting_key in self.failed] or [*cases]
+
+    def keep(self, results: Iterable[Result]) -> None:
+        """Write down how these ended; what did not run now stays as it was. A failure to write is of no matter."""
+        for result in results:
+            if result.verdict in (FAILED, ERROR):
+                self.failed.add(result.case.lasting_key)
+            elif result.attempts:
+                self.failed.discard(result.case.lasting_key)
+        temporary = f"{self.path}.{os.getpid()}"
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                json.dump(sorted(self.failed), file)
+            os.replace(temporary, self.path)
+        except OSError:
+            pass

@@ -1,0 +1,171 @@
+"""Reports, for `--report FORMAT=FILE`: formats of the whole batch, and one that is written case by case.
+
+What containers, spec files and registries have said is made harmless for whoever reads a report by untrusted.py.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+
+from mydocker.errors import UsageError, inert
+from mydocker.json_output import dump
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.case import Result
+from mydocker.testing.report.as_json import as_data, counts
+from mydocker.testing.report.text import closing_lines, lines_of
+from mydocker.untrusted import lines_spelled
+from mydocker.verdict.finding import ERROR, FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import IO
+
+_PLACE = re.compile(r"(.*?):(\d+)(?::\d+)?", re.DOTALL)
+
+
+def text(results: Sequence[Result], *, seconds: float) -> str:
+    """What `mydocker test` prints."""
+    lines = [line for result in results for line in lines_of(result)]
+    return "\n".join([*lines, *(line for _, line in closing_lines(results, seconds=seconds))]) + "\n"
+
+
+def as_json(results: Sequence[Result], *, seconds: float) -> str:
+    """One object: `version` 1, `seconds`, `counts` by verdict, and `cases`."""
+    whole = {"version": 1, "seconds": round(seconds, 6), "counts": counts(results)}
+    return dump({**whole, "cases": [as_data(result) for result in results]}, indent=1) + "\n"
+
+
+def github(results: Sequence[Result], *, seconds: float) -> str:
+    """Workflow commands, which GitHub shows beside the lines of the spec file."""
+    lines = []
+    for result in results:
+        if result.verdict == ERROR:
+            lines.append(_annotation(f"{result.case.file}:{result.case.line}", result, result.reason))
+        for failure in result.failures if result.verdict == FAILED else ():
+            words = f"{failure.about}: expected {failure.expected}, found {failure.actual}"
+            if failure.difference:
+                words = f"{failure.about}: - expected, + actual\n{failure.difference}"
+            lines.append(_annotation(failure.place, result, words))
+    return "".join(lines)
+
+
+def _annotation(place: str, result: Result, message: str) -> str:
+    file, line = _PLACE.fullmatch(place).groups()  # type: ignore[union-attr]  # all places are like this
+    properties = {"file": _in_workspace(file), "line": line, "title": result.case.title}
+    named = ",".join(f"{name}={_value(value)}" for name, value in properties.items())
+    return f"::error {named}::{_data(message)}\n"
+
+
+def _in_workspace(file: str) -> str:
+    """FILE as GitHub finds it: from the top of the checkout, wherever the batch runs."""
+    workspace = os.environ.get("GITHUB_WORKSPACE", "")
+    if not workspace:
+        return file
+    below = os.path.relpath(os.path.realpath(file), os.path.realpath(workspace))
+    return file if below == ".." or below.startswith("../") else below
+
+
+def _data(words: str) -> str:
+    """Whoever writes the report to a terminal is to read it there, not to have it commanded; lines stay lines."""
+    shown = "\n".join(inert(line) for line in lines_spelled(words.replace("\t", "    ")).split("\n"))
+    return shown.replace("%", "%25").replace("\n", "%0A")
+
+
+def _value(words: str) -> str:
+    return _data(words).replace(":", "%3A").replace(",", "%2C")
+
+
+def _junit(results: Sequence[Result], *, seconds: float) -> str:
+    from mydocker.testing.report.junit import junit
+
+    return junit(results, seconds=seconds)
+
+
+def _tap(results: Sequence[Result], *, seconds: float) -> str:
+    from mydocker.testing.report.tap import tap
+
+    return tap(results, seconds=seconds)
+
+
+def _markdown(results: Sequence[Result], *, seconds: float) -> str:
+    from mydocker.testing.report.markdown import markdown
+
+    return markdown(results, seconds=seconds)
+
+
+def _html(results: Sequence[Result], *, seconds: float) -> str:
+    from mydocker.testing.report.html import html
+
+    return html(results, seconds=seconds)
+
+
+WHOLE: dict[str, Callable[..., str]] = {
+    "text": text,
+    "tap": _tap,
+    "junit": _junit,
+    "json": as_json,
+    "github": github,
+    "html": _html,
+    "markdown": _markdown,
+}
+FORMATS = (*WHOLE, "jsonl")
+
+
+class Report:
+    """One report that goes to FILE, open for writing: `add` results as they come, `finish` when all are there."""
+
+    def __init__(self, format: str, file: IO[str], *, path: str) -> None:
+        self.format, self.file, self.path = format, file, path
+
+    def add(self, result: Result) -> None:
+        if self.format == "jsonl":
+            self.file.write(dump(as_data(result)) + "\n")
+            self.file.flush()
+
+    def finish(self, results: Sequence[Result], *, seconds: float) -> None:
+        """RESULTS are in the order of their cases."""
+        if self.format in WHOLE:
+            self.file.write(WHOLE[self.format](results, seconds=seconds))
+        self.file.flush()
+
+
+class Reports:
+    """All reports of a batch. What becomes of one is of no matter to the others: one that cannot be written is left,
+    and `troubles` says which it was, and why."""
+
+    def __init__(self, reports: Sequence[Report]) -> None:
+        self.good = [*reports]
+        self.troubles: list[str] = []
+
+    def add(self, result: Result) -> None:
+        self._each(lambda report: report.add(result))
+
+    def finish(self, results: Sequence[Result], *, seconds: float) -> None:
+        self._each(lambda report: report.finish(results, seconds=seconds))
+
+    def _each(self, write: Callable[[Report], None]) -> None:
+        for report in [*self.good]:
+            try:
+                write(report)
+            except OSError as error:
+                self._leave(report, error.strerror or str(error))
+            except Exception as error:  # a defect of one format must not take the others along
+                self._leave(report, f"{type(error).__name__}: {error}")
+
+    def _leave(self, report: Report, why: str) -> None:
+        self.good.remove(report)
+        self.troubles.append(f"cannot write the report {report.path}: {why}")
+        with suppress(OSError):  # once more, since closing it writes the rest
+            report.file.close()
+
+
+def parse_target(word: str) -> tuple[str, str]:
+    """(format, path) of `--report FORMAT=FILE`; FILE - is standard output."""
+    format, equals, path = word.partition("=")
+    if format not in FORMATS:
+        raise UsageError(f"report {word!r}: want one of {', '.join(FORMATS)}, as in junit=report.xml")
+    if not path:
+        raise UsageError(f"report {word!r}: want a file, as in {format}=FILE; - is standard output")
+    return format, path

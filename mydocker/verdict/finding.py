@@ -1,0 +1,64 @@
+"""A Finding is what one run of a container showed; a Verdict is what that is worth, with each Failure in it."""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.launch.outcome import Outcome
+
+if TYPE_CHECKING:
+    from typing import Any
+
+PASSED, FAILED, ERROR, SKIPPED = VERDICTS = ("passed", "failed", "error", "skipped")
+
+
+class Finding(Record):
+    """One run. Where the command never ran, `outcome` is None, and `problem`, `hint` and `exit_code` say why; `kind`
+    is the name of the error in errors.py, if it was one.
+
+    Outputs are text, undecodable bytes as surrogates; `facts` maps what a check is about to what was found.
+    """
+
+    outcome: Outcome | None = None
+    problem: str = ""
+    hint: str = ""
+    kind: str = ""
+    exit_code: int = 125
+    shortage: bool = False  # whether the host had no process or descriptor left for it
+    stdout: str = ""
+    stderr: str = ""
+    cut: tuple[str, ...] = ()  # the outputs of which more came than is kept
+    facts: dict[str, Any] = {}
+    seconds: float = 0.0
+    kept: str = ""  # the id under which what it wrote was kept, see runtime/inspect/kept_container.py
+    not_kept: str = ""  # why it was not, though it should have been
+
+    @property
+    def complaint(self) -> str:
+        """Why the command never ran, and what to do about it."""
+        return f"{self.problem}; {self.hint}" if self.hint else self.problem
+
+
+class Failure(Record):
+    """An expectation that did not hold: `place` is file:line:column, `actual` the lines that decide, `difference`
+    where a whole text differs from the expected one (text_diff.py)."""
+
+    place: str
+    about: str
+    expected: str
+    actual: str
+    difference: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What was expected and what came, on lines of their own."""
+        if self.difference:
+            return f"- expected\n+ actual\n{self.difference}"
+        return f"expected: {self.expected}\nactual:   {self.actual}"
+
+
+class Verdict(Record):
+    """`verdict` is one of VERDICTS. `reason` says why there is none better, of an error."""
+
+    verdict: str
+    failures: tuple[Failure, ...] = ()
+    reason: str = ""

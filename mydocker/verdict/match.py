@@ -1,0 +1,252 @@
+"""Does a value match? And the same matcher in words, for a report.
+
+A matcher that cannot be applied to a value, such as `gjson` to what is not JSON or `gt` to a word, neither holds nor
+fails to hold: InapplicableError passes through `not`, `and` and `or`, as the errors of goss's matchers do.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import operator
+import re
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.verdict.convert import InapplicableError, as_list, as_number, as_text, is_same
+from mydocker.verdict.gjson import MISSING, find
+from mydocker.verdict.glob import matches_glob
+from mydocker.verdict.semver import is_version, satisfies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mydocker.specs.model.expect import Matcher
+
+_ORDER: dict[str, Callable[[float, float], bool]] = {
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+}
+_WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+_DIGITS = 4000  # of a whole number, at most: int() refuses more than 4300
+
+
+def holds(matcher: Matcher, value: Any) -> bool:
+    """Whether VALUE is what MATCHER wants. Raises InapplicableError if MATCHER cannot be applied to it."""
+    op, want = matcher.op, matcher.want
+    if op in _ORDER:
+        return _ORDER[op](as_number(value), want)
+    return _RULES[op](want, value)
+
+
+def _text(want: str, value: Any) -> bool:
+    return bool(value == want or (want and value == f"{want}\n"))
+
+
+def _equal(want: Any, value: Any) -> bool:
+    """As JSON compares: a boolean is no number, and a tuple of ours is an array."""
+    if isinstance(want, bool) or isinstance(value, bool):
+        return want is value
+    if isinstance(want, tuple) and isinstance(value, list):
+        return len(want) == len(value) and all(map(_equal, want, value))
+    if isinstance(want, dict) and isinstance(value, dict):
+        return want.keys() == value.keys() and all(_equal(want[key], value[key]) for key in want)
+    return bool(want == value)
+
+
+def _and(want: tuple[Matcher, ...], value: Any) -> bool:
+    """Every matcher is tried, so that one that cannot be applied is not hidden by an earlier one that does not hold."""
+    outcomes = [holds(matcher, value) for matcher in want]
+    return all(outcomes)
+
+
+def _has_element(want: Matcher, value: Any, *, lines: bool = True) -> bool:
+    return _has_elements((want,), value, lines=lines)
+
+
+def _has_elements(want: tuple[Matcher, ...], value: Any, *, lines: bool = True) -> bool:
+    """Whether each of WANT has an element of its own. An element to which a matcher cannot be applied is none of its;
+    but where nothing else is found, that it could not be applied is what is reported."""
+    elements = as_list(value, lines=lines)
+    trouble: InapplicableError | None = None
+    candidates: list[list[int]] = []
+    for matcher in want:
+        mine: list[int] = []
+        for number, element in enumerate(elements):
+            try:
+                mine += [number] if holds(matcher, element) else []
+            except InapplicableError as error:
+                trouble = error
+            if len(mine) == len(want):  # with so many, one is left for it whatever the others take
+                break
+        candidates.append(mine)
+    if _can_be_assigned(candidates):
+        return True
+    if trouble:
+        raise trouble
+    return False
+
+
+def _can_be_assigned(candidates: list[list[int]]) -> bool:
+    """Whether each can have one of its CANDIDATES that no other has (a matching in a bipartite graph)."""
+    owners: dict[int, int] = {}
+
+    def assign(number: int, tried: set[int]) -> bool:
+        for element in candidates[number]:
+            if element not in tried:
+                tried.add(element)
+                if element not in owners or assign(owners[element], tried):
+                    owners[element] = number
+                    return True
+        return False
+
+    return all(assign(number, set()) for number in range(len(candidates)))
+
+
+def _has_length(want: float, value: Any) -> bool:
+    if not isinstance(value, str | list | dict):
+        raise InapplicableError(f"{shown(value)} has no length")
+    return len(value) == want
+
+
+def _version(want: str, value: Any) -> bool:
+    versions = value if isinstance(value, list) and value else [value]
+    for version in versions:
+        if not isinstance(version, str) or not is_version(version.strip()):
+            raise InapplicableError("not a version" if isinstance(value, str) else f"{shown(version)} is not a version")
+    return all(satisfies(version.strip(), want) for version in versions)
+
+
+def _gjson(want: tuple[tuple[str, Matcher], ...], value: Any) -> bool:
+    document = value
+    if isinstance(value, str):
+        try:
+            document = json_document(value)
+        except ValueError as error:
+            raise InapplicableError(f"no JSON, {error}") from None
+    elif not isinstance(value, list | dict):
+        raise InapplicableError(f"{shown(value)} has no members")
+    outcomes = [_at(document, path, matcher) for path, matcher in want]
+    return all(outcomes)
+
+
+def _at(document: Any, path: str, matcher: Matcher) -> bool:
+    found = find(document, path)
+    if found is MISSING:
+        raise InapplicableError(f"{path}: nothing is there", whole=True)
+    try:
+        return holds(matcher, found)
+    except InapplicableError as error:
+        raise InapplicableError(f"{path}: {error}", whole=True) from None
+
+
+@functools.lru_cache(maxsize=1)
+def json_document(text: str) -> Any:
+    """What TEXT is as JSON, not to be changed; one text is often asked for one thing after the other.
+
+    Raises ValueError if it is none.
+    """
+    try:
+        return json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) <= _DIGITS else float(digits)
+
+
+def _refuse_constant(name: str) -> Any:
+    """RFC 8259, section 6: numbers that are none, such as NaN, are not permitted."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def _globs(want: tuple[str, ...], value: list[str]) -> bool:
+    return not outside(want, value)
+
+
+def outside(globs: tuple[str, ...], paths: list[str]) -> list[str]:
+    """Those of PATHS that match none of GLOBS."""
+    return [path for path in paths if not any(matches_glob(path, glob) for glob in globs)]
+
+
+def _some(want: tuple[str, ...], value: list[str]) -> bool:
+    return all(any(matches_glob(path, glob) for path in value) for glob in want)
+
+
+def _none(want: tuple[str, ...], value: list[str]) -> bool:
+    return len(outside(want, value)) == len(value)
+
+
+_RULES: dict[str, Callable[[Any, Any], bool]] = {
+    "not": lambda want, value: not holds(want, value),
+    "and": _and,
+    "or": lambda want, value: any(holds(matcher, value) for matcher in want),
+    "text": _text,
+    "equal": _equal,
+    "same": is_same,
+    "called": lambda want, value: want in value,
+    "contain-substring": lambda want, value: want in as_text(value),
+    "contain-element": _has_element,
+    "contain-elements": _has_elements,
+    "each": functools.partial(_has_elements, lines=False),
+    "match-regexp": lambda want, value: re.search(want, as_text(value), re.MULTILINE) is not None,
+    "have-len": _has_length,
+    "have-prefix": lambda want, value: as_text(value).startswith(want),
+    "have-suffix": lambda want, value: as_text(value).removesuffix("\n").endswith(want),
+    "semver-constraint": _version,
+    "gjson": _gjson,
+    "globs": _globs,
+    "some-glob": _some,
+    "no-glob": _none,
+}
+
+
+def describe(matcher: Matcher) -> str:
+    """MATCHER in words, on one line."""
+    op, want = matcher.op, matcher.want
+    if op in ("and", "or"):
+        return f" {op} ".join(describe(inner) for inner in want)
+    if op == "not":
+        inner = describe(want)
+        return f"no {inner.removeprefix('a ')}" if inner.startswith(("a ", "text ")) else f"not {inner}"
+    if op in _WORDS:
+        return f"{_WORDS[op]} {shown(want)}"
+    if op == "gjson":
+        return "JSON with " + ", ".join(f"{path} {describe(inner)}" for path, inner in want)
+    return _PHRASES[op](want)
+
+
+def shown(value: Any) -> str:
+    """A value as a reader would write it; text in quotes."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool) or value is None or isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False)
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def _each_phrase(want: tuple[Matcher, ...]) -> str:
+    return "elements that are " + ", ".join(describe(inner) for inner in want)
+
+
+_PHRASES: dict[str, Callable[[Any], str]] = {
+    "text": lambda want: shown(want) if want else "nothing",
+    "equal": shown,
+    "same": shown,
+    "called": str,
+    "contain-substring": lambda want: f"text with {shown(want)}",
+    "contain-element": lambda want: f"an element that is {describe(want)}",
+    "contain-elements": _each_phrase,
+    "each": _each_phrase,
+    "match-regexp": lambda want: f"a match of /{want}/",
+    "have-len": lambda want: f"a length of {want}",
+    "have-prefix": lambda want: f"text that begins with {shown(want)}",
+    "have-suffix": lambda want: f"text that ends with {shown(want)}",
+    "semver-constraint": lambda want: f"a version {want}",
+    "globs": lambda want: f"nothing but {', '.join(want)}" if want else "nothing",
+    "some-glob": lambda want: ", ".join(want),
+    "no-glob": lambda want: f"nothing like {', '.join(want)}",
+}

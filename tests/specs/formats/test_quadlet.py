@@ -1,0 +1,549 @@
+"""Quadlet's .container files: what each setting becomes, the syntax of unit files, and what is refused at its place."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+from lab.command import Command
+from lab.places import ROOT
+
+from mydocker.errors import SpecError, UsageError
+from mydocker.specs.formats.quadlet import container_file
+from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
+from mydocker.specs.load.load import load_files
+from mydocker.specs.model.container import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
+from mydocker.specs.model.dependencies import links
+from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.nodes.unit_file import parse_unit, split_words
+
+ENVIRON = {"HOME": "/home/me", "V": "v w"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory; not every machine has time zones."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zones/Our").mkdir(parents=True)
+    (tmp_path / "zones/Our/Zone").write_text("TZif")
+    monkeypatch.setattr("mydocker.specs.formats.quadlet.values._ZONES", f"{tmp_path}/zones")
+    return tmp_path
+
+
+def load(text: str, name: str = "web.container") -> ContainerSpec:
+    Path(name).write_text(text)
+    (spec,) = load_files([name], environ=ENVIRON)
+    return spec
+
+
+def container(text: str, more: str = "", name: str = "web.container") -> ContainerSpec:
+    return load(f"[Container]\nImage=alpine\n{text}\n{more}", name)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("", "name", "web"),
+        ("ContainerName=other", "name", "other"),
+        ("Exec=sh -c 'echo  $A' \"a b\" c\\x20d", "command", ("sh", "-c", "echo  $A", "a b", "c d")),
+        ("Exec=$V ${V} $$V a$V", "command", ("v", "w", "v w", "$V", "a$V")),
+        ("Exec=%N %n %p %% %h", "command", ("web", "web.service", "web", "%", "/home/me")),
+        ("Exec=a \\\n  b \\\n# comment\n; another\n  c", "command", ("a", "b", "c")),
+        ("Exec=a\nExec=\nExec=b", "command", ("b",)),
+        ("Exec=a\nExec=", "command", None),
+        ("Exec=${LEVEL}", "command", ("3",)),
+        ("Entrypoint=/bin/a b", "entrypoint", ("/bin/a b",)),
+        ('Entrypoint=["a", "b c"]', "entrypoint", ("a", "b c")),
+        ("Environment=A=1 'B=x y' \"C=$D\"\nEnvironment=E='q r'", "environment",
+         {"A": "1", "B": "x y", "C": "$D", "E": "q r"}),
+        ("Environment=A=1\nEnvironment=\nEnvironment=B=2", "environment", {"B": "2"}),
+        ("Label=a=1 b=2\nAutoUpdate=registry", "labels", {"a": "1", "b": "2", "io.containers.autoupdate": "registry"}),
+        ("AddCapability=CAP_NET_ADMIN sys_ptrace\nAddCapability=SYSLOG", "cap_add",
+         ("NET_ADMIN", "SYS_PTRACE", "SYSLOG")),
+        ("DropCapability=all", "cap_drop", ("ALL",)),
+        ("Sysctl=net.core.somaxconn=9 kernel.shm_rmid_forced=1\nNetwork=none", "sysctls",
+         {"net.core.somaxconn": "9", "kernel.shm_rmid_forced": "1"}),
+        ("Ulimit=nofile=5:6\nUlimit=nproc=7", "ulimits", {"nofile": (5, 6), "nproc": (7, 7)}),
+        ("AddHost=a:1.2.3.4\nAddHost=b:::1", "extra_hosts", (("a", "1.2.3.4"), ("b", "::1"))),
+        ("DNS=1.1.1.1", "dns", ("1.1.1.1",)),
+        ("GroupAdd=audio", "group_add", ("audio",)),
+        ("User=1000\nGroup=staff", "user", User(user=1000, group="staff")),
+        ("User=app", "user", User(user="app")),
+        ("HostName=h", "hostname", "h"),
+        ("WorkingDir=%h", "working_dir", "/home/me"),
+        ("Memory=20m", "mem_limit", 20 << 20),
+        ("PidsLimit=9", "pids_limit", 9),
+        ("ShmSize=1m", "shm_size", 1 << 20),
+        ("StopSignal=SIGINT", "stop_signal", 2),
+        ("StopTimeout=20", "stop_grace_period", 20.0),
+        ("Pull=never", "pull_policy", "never"),
+        ("RunInit=yes", "init", True),
+        ("UserNS=keep-id", "userns_mode", "keep-id"),
+        ("Network=host", "network_mode", "host"),
+        ("Volume=/a:/b:ro,z", "volumes", (BindMount(source="/a", target="/b", read_only=True),)),
+        ("Volume=./a:/b", "volumes", (BindMount(source="HERE/a", target="/b"),)),
+        ("Volume=data:/b", "volumes", (VolumeMount(volume="data", target="/b"),)),
+        ("Volume=plain.volume:/b", "volumes", (VolumeMount(volume="systemd-plain", target="/b"),)),
+        ("Volume=named.volume:/b", "volumes", (VolumeMount(volume="own", target="/b"),)),
+        ("Mount=type=tmpfs,target=/t,tmpfs-size=1m", "volumes", (TmpfsMount(target="/t", size=1 << 20),)),
+        ("Mount=type=bind,source=/a,target=/b,ro", "volumes", (BindMount(source="/a", target="/b", read_only=True),)),
+        ("Tmpfs=/t:size=5,uid=3", "volumes", (TmpfsMount(target="/t", size=5, uid=3),)),
+        ("ReadOnly=true", "volumes", tuple(TmpfsMount(target=x) for x in ("/run", "/tmp", "/var/tmp"))),
+        ("ReadOnly=true\nReadOnlyTmpfs=false", "volumes", ()),
+        ("ReadOnly=true\nTmpfs=/run\nVolume=/a:/tmp:ro", "volumes",
+         (BindMount(source="/a", target="/tmp", read_only=True), TmpfsMount(target="/var/tmp"),
+          TmpfsMount(target="/run"))),
+        ("ReadOnly=true\nReadOnlyTmpfs=0", "read_only", True),
+        ("AddDevice=-/dev/nonesuch", "devices", ()),
+        ("HealthCmd=curl -f x\nHealthInterval=2m\nHealthRetries=5\nHealthStartPeriod=1m\nHealthTimeout=20s",
+         "healthcheck",
+         Healthcheck(test=("CMD-SHELL", "curl -f x"), interval=120.0, retries=5, start_period=60.0, timeout=20.0)),
+        ('HealthCmd=["a", "b"]', "healthcheck", Healthcheck(test=("CMD", "a", "b"))),
+        ("HealthCmd=none", "healthcheck", Healthcheck(test=("NONE",))),
+        ("PodmanArgs=--cpus=0.5 -m 64m --privileged --rm", "cpus", 0.5),
+        ("PodmanArgs=--cpus=0.5 -m 64m --privileged", "privileged", True),
+        ("PodmanArgs=-e 'A=b c' --mount type=tmpfs,target=/t", "environment", {"A": "b c"}),
+        ("PodmanArgs=--add-host a:1.2.3.4\nAddHost=b:1.2.3.4", "extra_hosts", (("b", "1.2.3.4"), ("a", "1.2.3.4"))),
+        ("PodmanArgs=-m 64m --name last\nMemory=32m\nContainerName=first", "mem_limit", 64 << 20),
+        ("PodmanArgs=--name last\nContainerName=first", "name", "last"),
+        ("Timezone=Our/Zone\nLogDriver=passthrough", "volumes",
+         (BindMount(source="HERE/zones/Our/Zone", target="/etc/localtime", read_only=True),)),
+        ("PublishPort=80\nPublishPort=81:81/udp", "ports", ()),
+        ("Notify=true\nExposeHostPort=50-59\nReloadSignal=HUP\nEnvironmentHost=false\nX-Mine=1", "name", "web"),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_each_setting_has_its_equal(here: Path, text: str, field: str, value: object) -> None:
+    Path("plain.volume").write_text("[Volume]\n")
+    Path("named.volume").write_text("[Volume]\nVolumeName=own\n")
+    if field == "volumes":
+        value = tuple(
+            each.replace(source=each.source.replace("HERE", str(here))) if isinstance(each, BindMount) else each
+            for each in value  # type: ignore[attr-defined]  # a tuple
+        )
+    assert getattr(container(text, "[Service]\nEnvironment=LEVEL=3"), field) == value
+
+
+def test_walls_are_moved_by_single_settings(here: Path) -> None:
+    (here / "s.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    security = container(
+        f"NoNewPrivileges=true\nSeccompProfile={here}/s.json\nSecurityLabelType=spc_t\nSecurityLabelLevel=s0:c1\nUnmask=ALL"
+    ).security_opt
+    assert security.no_new_privileges and not security.masked_paths
+    assert security.label == SelinuxLabel(type="spc_t", level="s0:c1")
+    assert getattr(security.seccomp, "origin", "") == f"{here}/s.json"
+    assert container("SecurityLabelDisable=true\nSeccompProfile=unconfined").security_opt.seccomp is None
+
+
+def test_a_root_directory_and_environment_files(here: Path) -> None:
+    (here / "env").write_text("A='q'\n")
+    spec = load("[Container]\nRootfs=/srv:O\nEnvironmentFile=env\nEnvironment=B=1\n")
+    assert (spec.rootfs, spec.environment) == ("/srv", {"A": "'q'", "B": "1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("Restart=no", "restart", 0),
+        ("Restart=on-failure", "restart", -1),
+        ("RuntimeMaxSec=5min 20s", "timeout", 320.0),
+        ("RuntimeMaxSec=1.5", "timeout", 1.5),
+        ("RuntimeMaxSec=infinity", "timeout", None),
+        ("MemoryMax=1G", "mem_limit", 1 << 30),
+        ("MemoryMax=infinity", "mem_limit", None),
+        ("TasksMax=7", "pids_limit", 7),
+        ("CPUQuota=50%", "cpus", 0.5),
+        ("Type=oneshot\nRemainAfterExit=yes\nTimeoutStartSec=900", "timeout", None),
+    ],
+)
+def test_what_systemd_would_do_is_done_where_it_can(text: str, field: str, value: object) -> None:
+    spec = container(
+        "", f"[Unit]\nDescription=x\nAfter=a.service\nWants=b.target\n[Install]\nWantedBy=c\n[Service]\n{text}"
+    )
+    assert getattr(spec, field) == value
+
+
+def test_templates_have_instances(here: Path) -> None:
+    text = "Exec=%p %i %I %j %J"
+    assert container(text, name="a-b@x-y.container").command == ("a-b", "x-y", "x/y", "b", "b")
+    assert container(text, "[Install]\nDefaultInstance=9", name="a@.container").command == ("a", "9", "9", "a", "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ('ContainerName="q"', "name", "q"),
+        ('HostName="h"', "hostname", "h"),
+        ('WorkingDir="/a b"', "working_dir", "/a b"),
+        ('WorkingDir="%h/x"', "working_dir", "/home/me/x"),
+        ('Memory="20m"', "mem_limit", 20 << 20),
+        ('PidsLimit="9"', "pids_limit", 9),
+        ('ShmSize="1m"', "shm_size", 1 << 20),
+        ('StopSignal="INT"', "stop_signal", 2),
+        ('StopTimeout="20"', "stop_grace_period", 20.0),
+        ('Pull="never"', "pull_policy", "never"),
+        ('UserNS="keep-id"', "userns_mode", "keep-id"),
+        ('Network="none"', "network_mode", "none"),
+        ('User="5"\nGroup="6"', "user", User(user=5, group=6)),
+        ('RunInit="true"', "init", True),
+        ('AddHost="a:1.2.3.4"', "extra_hosts", (("a", "1.2.3.4"),)),
+        ('DNS="1.1.1.1"', "dns", ("1.1.1.1",)),
+        ('GroupAdd="audio"', "group_add", ("audio",)),
+        ('Ulimit="nofile=5:6"', "ulimits", {"nofile": (5, 6)}),
+        ('Tmpfs="/t:size=5"', "volumes", (TmpfsMount(target="/t", size=5),)),
+        ('Volume="/a b:/c:ro"', "volumes", (BindMount(source="/a b", target="/c", read_only=True),)),
+        ('Volume="named.volume:/b"', "volumes", (VolumeMount(volume="own", target="/b"),)),
+        ('Mount="type=tmpfs,target=/t"', "volumes", (TmpfsMount(target="/t"),)),
+        ('Mount=type=tmpfs,target=/t "type=tmpfs,target=/u v"', "volumes",
+         (TmpfsMount(target="/t"), TmpfsMount(target="/u v"))),
+        ('Entrypoint="/bin/a b"', "entrypoint", ("/bin/a b",)),
+        ('Exec="a b" c', "command", ("a b", "c")),
+        ('HealthCmd="curl -f http://x"', "healthcheck", Healthcheck(test=("CMD-SHELL", "curl -f http://x"))),
+        ('HealthCmd="none"', "healthcheck", Healthcheck(test=("NONE",))),
+        ("HealthCmd='curl' -f \"http://x\"", "healthcheck",
+         Healthcheck(test=("CMD-SHELL", "'curl' -f \"http://x\""))),
+        ("HealthCmd='curl -f x'", "healthcheck", Healthcheck(test=("CMD-SHELL", "'curl -f x'"))),
+        ('HealthCmd=x "', "healthcheck", Healthcheck(test=("CMD-SHELL", 'x "'))),
+        ('HealthCmd=x\nHealthInterval="2m"\nHealthRetries="5"', "healthcheck",
+         Healthcheck(test=("CMD-SHELL", "x"), interval=120.0, retries=5)),
+        ('AutoUpdate="registry"', "labels", {"io.containers.autoupdate": "registry"}),
+        ('ReadOnly="true"\nReadOnlyTmpfs="no"', "volumes", ()),
+        ('Image="other"', "image", "docker.io/library/other:latest"),
+        ('Timezone="Our/Zone"', "volumes",
+         (BindMount(source="HERE/zones/Our/Zone", target="/etc/localtime", read_only=True),)),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_quotes_around_a_whole_value_are_no_part_of_it(here: Path, text: str, field: str, value: object) -> None:
+    """Double quotes, as for Podman; where a value is a list of words, each may have its own, of either kind."""
+    Path("named.volume").write_text('[Volume]\nVolumeName="own"\n')
+    if isinstance(value, tuple):
+        value = tuple(
+            each.replace(source=each.source.replace("HERE", str(here))) if isinstance(each, BindMount) else each
+            for each in value
+        )
+    found = getattr(container(text), field)
+    assert (str(found) if field == "image" else found) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("Exec=a \\ \t\n  b \\\t\n c", "command", ("a", "b", "c")),
+        ("Environment=A=1 \\  \nB=2", "environment", {"A": "1"}),
+        ("Mount=type=volume,source=named.volume,target=/b", "volumes", (VolumeMount(volume="own", target="/b"),)),
+        ("Mount=type=volume,src=plain.volume,dst=/b,ro", "volumes",
+         (VolumeMount(volume="systemd-plain", target="/b", read_only=True),)),
+        ("Mount=source=named.volume,target=/b", "volumes", (VolumeMount(volume="own", target="/b"),)),
+        ("Mount='type=bind,\"source=/a,b\",target=/b'", "volumes", (BindMount(source="/a,b", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,relabel=shared", "volumes", (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,relabel=private", "volumes", (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,rw=true", "volumes", (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,rw", "volumes", (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=bind,source=/a,target=/b,rw=false", "volumes",
+         (BindMount(source="/a", target="/b", read_only=True),)),
+        ("Mount=type=bind,source=/a,target=/b,ro=false,rw=true,U=false", "volumes",
+         (BindMount(source="/a", target="/b"),)),
+        ("Mount=type=tmpfs,target=/t,size=1m,mode=700", "volumes",
+         (TmpfsMount(target="/t", size=1 << 20, mode=0o700),)),
+        ("VolatileTmp=true", "volumes", (TmpfsMount(target="/tmp", size=512 << 20, mode=0o1777),)),
+        ("VolatileTmp=false", "volumes", ()),
+        ("VolatileTmp=true\nReadOnly=true\nReadOnlyTmpfs=false", "volumes", ()),
+        ("HttpProxy=false", "environment", {}),
+        ("AppArmor=unconfined", "name", "web"),
+        ("ServiceName=shop\nExec=%N %n %p", "command", ("shop", "shop.service", "shop")),
+        ("ServiceName=shop", "name", "shop"),
+        ("ServiceName=shop@9\nExec=%N %i", "command", ("shop@9", "9")),
+        ("AddDevice=-/dev/nonesuch -/dev/nothing", "devices", ()),
+        ('Unmask="ALL"', "name", "web"),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_the_corners_of_the_manual(text: str, field: str, value: object) -> None:
+    Path("plain.volume").write_text("[Volume]\n")
+    Path("named.volume").write_text("[Volume]\nVolumeName=own\n")
+    spec = container(text)
+    if text.startswith("Environment"):
+        value = {"A": "1", "B": "2"}
+    assert getattr(spec, field) == value
+
+
+def test_an_apparmor_profile_is_one_of_security_opt() -> None:
+    assert container("AppArmor=mine").security_opt.apparmor == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[Container]\nImage=a\nHttpProxy=true\nVolatileTmp=perhaps",
+         ["3:1: HttpProxy is not supported", "4:13: want true or false, not 'perhaps'"]),
+        ("[Container]\nImage=a\nGroupAdd=keep-groups",
+         ["3:10: keep-groups is not supported (name the groups)"]),
+        ("[Container]\nImage=a\nPodmanArgs=--group-add keep-groups",
+         ["3:12: keep-groups is not supported (name the groups)"]),
+        ("[Container]\nImage=a\nVolume=/a:/b:U\nVolume=/c:/d:idmap=x",
+         ["3:8: volume '/a:/b:U': option 'U' is not supported",
+          "4:8: volume '/c:/d:idmap=x': option 'idmap=x' is not supported"]),
+        ("[Container]\nImage=a\nNetwork=pasta:-t,80", ["3:9: 'pasta:-t,80': want host or none"]),
+        ("[Container]\nImage=a\nNetwork=host:alias=x", ["3:9: 'host:alias=x': want host or none"]),
+        ("[Container]\nImage=a\nNetworkAlias=x", ["3:1: NetworkAlias is not supported"]),
+        ("[Container]\nImage=a\nRemapUsers=auto", ["3:1: RemapUsers is not supported"]),
+        ("[Container]\nImage=a\nMount=type=bind,source=/a,target=/b,U=true",
+         ["3:7: chown is not supported: it would change the owners of the host's files"]),
+        ("[Container]\nImage=a\nMount=type=bind,source=/a,target=/b,idmap", ["3:7: idmap is not supported"]),
+        ("[Container]\nImage=a\nMount=type=bind,source=/a,target=/b,relabel=x",
+         ["3:7: relabel 'x': want shared or private"]),
+        ("[Container]\nImage=a\nMount=type=bind,source=/a,target=/b,ro,rw",
+         ["3:7: rw and readonly contradict each other"]),
+        ("[Container]\nImage=a\nMount=type=volume,source=no.volume,target=/b",
+         ["3:7: cannot read no.volume: no such file or directory"]),
+        ("[Container]\nImag=a", ["2:1: unknown key 'Imag'; did you mean 'Image'?"]),
+        ("[Container]\nImage=a\nPodmanArgs=--replace",
+         ["3:12: --replace is not supported yet (see 'mydocker run --help')"]),
+        ("[Container]\nImage=a\nPodmanArgs=--sdnotify=conmon",
+         ["3:12: --sdnotify is not supported yet (see 'mydocker run --help')"]),
+        ("[Container]\nImage=a\nPodmanArgs=--replac", ["3:12: unknown flag: --replac (see 'mydocker run --help')"]),
+        ("[Container]\nImage=a\nMemory=1_0m",
+         ["3:8: size '1_0m': want a number of bytes, or a size such as 64m or 1.5g"]),
+        ("[Container]\nImage=a\nHealthCmd=x\nHealthInterval=٥",
+         ["4:16: duration '٥': want a number of seconds, or a duration such as 90s, 1m30s or 1.5h"]),
+        ("[Container]\nImage=a\n[Unit]\nStartLimitBurst=3\nStartLimitIntervalSec=5\n[Service]\nRestartSec=5\n"
+         "Restart=on-failure",
+         [f"{place}: {key} is not supported: a container that failed is run again after the pauses that Docker makes"
+          for place, key in (("4:1", "StartLimitBurst"), ("5:1", "StartLimitIntervalSec"), ("7:1", "RestartSec"))]),
+        ("[Container]\nImage=a\n[Service]\nCPUQuota=50\nRuntimeMaxSec=٥\nTimeoutStopSec=x",
+         ["4:10: '50': want a percentage, such as 50%", "5:15: '٥': want a time such as 90 or 5min 20s",
+          "6:16: 'x': want a time such as 90 or 5min 20s"]),
+        ("[Container]\nImage=a\n[Service]\nCPUQuota=5_0%", ["4:10: '5_0%': want a percentage, such as 50%"]),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_what_is_not_supported_is_known_by_its_name(text: str, expected: list[str]) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(text)
+    assert [line.removeprefix("web.container:") for line in caught.value.problems] == expected
+
+
+@pytest.mark.parametrize(
+    ("inside", "service", "field", "value"),
+    [
+        ("", "RestartSec=5\nStartLimitBurst=3", "restart", 0),
+        ("", "RestartSec=5\nRestart=no", "restart", 0),
+        ("", "TimeoutStopSec=5", "stop_grace_period", 5.0),
+        ("", "TimeoutStopSec=90", "stop_grace_period", 10.0),
+        ("StopTimeout=30", "TimeoutStopSec=20", "stop_grace_period", 20.0),
+        ("StopTimeout=30", "TimeoutStopSec=40", "stop_grace_period", 30.0),
+        ("StopTimeout=30", "TimeoutStopSec=infinity", "stop_grace_period", 30.0),
+        ("", "TimeoutStopSec=0", "stop_grace_period", 10.0),
+        ("", "TimeoutSec=1min", "stop_grace_period", 10.0),
+        ("Memory=64m", "MemoryMax=32M", "mem_limit", 32 << 20),
+        ("Memory=32m", "MemoryMax=64M", "mem_limit", 32 << 20),
+        ("Memory=32m", "MemoryMax=infinity", "mem_limit", 32 << 20),
+        ("PodmanArgs=-m 32m", "MemoryMax=64M", "mem_limit", 32 << 20),
+        ("PidsLimit=5", "TasksMax=7", "pids_limit", 5),
+        ("PidsLimit=0", "TasksMax=7", "pids_limit", 7),
+        ("PodmanArgs=--cpus 2", "CPUQuota=50%", "cpus", 0.5),
+        ("", "CPUQuota=5%", "cpus", 0.05),
+    ],
+)
+@pytest.mark.parametrize("service_first", [False, True])
+def test_of_two_limits_the_smaller_one_holds(
+    inside: str, service: str, field: str, value: object, service_first: bool
+) -> None:
+    parts = [f"[Container]\nImage=a\n{inside}\n", f"[Service]\n{service}\n"]
+    assert getattr(load("".join(parts[::-1] if service_first else parts)), field) == value
+
+
+@pytest.mark.parametrize(
+    ("web", "db", "order"),
+    [
+        ("After=db.service", "", ["db", "web"]),
+        ('After="db.service"', "", ["db", "web"]),
+        ("After=db.container", "", ["db", "web"]),
+        ("Requires=db.service", "", ["db", "web"]),
+        ("Wants=db.service\nAfter=x.service db.service", "", ["db", "web"]),
+        ("BindsTo=db.service", "", ["db", "web"]),
+        ("Requisite=db.service", "", ["db", "web"]),
+        ("", "[Unit]\nBefore=web.service", ["db", "web"]),
+        ("", "[Unit]\nBefore=web.container\n", ["db", "web"]),
+        ("", "[Install]\nRequiredBy=web.service", ["db", "web"]),
+        ("", "[Install]\nWantedBy=web.service default.target", ["db", "web"]),
+        ("Before=db.service", "", ["web", "db"]),
+        ("Requires=db.service\nBefore=db.service", "", ["web", "db"]),
+        ("After=shop.service", "[Container]\nServiceName=shop", ["db", "web"]),
+        ("Requires=shop.service", "[Container]\nServiceName=shop\nContainerName=base", ["db", "web"]),
+        ("", "", ["web", "db"]),
+    ],
+)
+@pytest.mark.parametrize("directory", [".", "other"])
+def test_units_that_are_to_run_keep_their_order(
+    here: Path, web: str, db: str, order: list[str], directory: str
+) -> None:
+    """Whichever of the two says it, and in whatever directory the other one is."""
+    (here / "other").mkdir()
+    Path("web.container").write_text(f"[Unit]\n{web}\n[Container]\nImage=a\n")
+    Path(directory, "db.container").write_text(f"[Container]\nImage=a\n{db}\n")
+    specs = load_files(["web.container", f"{directory}/db.container"], environ=ENVIRON)
+    needed = [[specs[link.on].origin for link in own] for own in links(specs)]
+    expected = {"web": [[f"{Path(directory, 'db.container')}:1"], []], "db": [[], ["web.container:1"]]}
+    assert [[Path(origin).name for origin in own] for own in needed] == [
+        [Path(origin).name for origin in own] for own in (expected[order[1]] if web or db else [[], []])
+    ]
+    if web.startswith(("After=db.service", "Before")):
+        load_files(["web.container"], environ=ENVIRON)  # what is not there has no order
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[Container]\nImage=a\nPublishPort=8080:80",
+         ["3:13: port 80 as 8080 is not supported yet: the network is the host's"]),
+        ("[Container]\nImage=a\n  Imag = b", ["3:3: unknown key 'Imag'; did you mean 'Image'?"]),
+        ("[Container]\nImage=a\nNetwork=x.network", ["3:9: 'x.network': want host or none"]),
+        ("[Container]\nImage=a\nNetwork=host\nNetwork=none", ["4:1: several networks are not supported yet"]),
+        ("[Container]\nImage=a\nTimezone=Nowhere/At\nLogDriver=journald",
+         ["3:10: this machine has no time zone 'Nowhere/At'",
+          "4:1: LogDriver is not supported: outputs are ours, as with passthrough"]),
+        ("[Container]\nImage=a\nTimezone=../../../etc/shadow",
+         ["3:10: this machine has no time zone '../../../etc/shadow'"]),
+        ("[Container]\nImage=x.image", ["2:7: x.image: units of images are not supported: name the image"]),
+        ("[Container]\nRootfs=/srv", ["2:8: the container would write to /srv itself: want /srv:O"]),
+        ("[Container]\nTmpfs=/x", ["1:1: no image: one of image and rootfs is needed"]),
+        ("[Container]\nImage=a\nRootfs=/:O", ["3:1: image and rootfs exclude each other"]),
+        ("[Container]\nImage=a\nGroup=5", ["3:1: Group needs User"]),
+        ("[Container]\nImage=a\nExec=$NOPE", ["3:6: variable NOPE is not set (write $$ for a dollar sign)"]),
+        ("[Container]\nImage=a\nExec='x", ["3:6: a quote without its end in \"'x\""]),
+        ("[Container]\nImage=a\nExec=a\\q", ["3:6: unknown escape '\\q' in 'a\\\\q' (write \\\\ for a backslash)"]),
+        ("[Container]\nImage=a\nWorkingDir=%c",
+         ["3:12: specifier '%c' is not supported (write %% for a percent sign)"]),
+        ("[Container]\nImage=a\nExec=50%", ["3:6: a '%' without its letter in '50%' (write %% for a percent sign)"]),
+        ("[Container]\nImage=a\nRunInit=maybe", ["3:9: want true or false, not 'maybe'"]),
+        ("[Container]\nImage=a\nEnvironmentHost=true", ["3:1: EnvironmentHost is not supported"]),
+        ("[Container]\nImage=a\nMemory=x", ["3:8: size 'x': want a number of bytes, or a size such as 64m or 1.5g"]),
+        ("[Container]\nImage=a\nUnmask=/proc", ["3:8: Unmask of single paths is not supported: want ALL"]),
+        ("[Container]\nImage=a\nVolume=no.volume:/x", ["3:8: cannot read no.volume: no such file or directory"]),
+        ("[Container]\nImage=a\nVolume=odd.volume:/x", ["3:8: odd.volume:2: Driver is not supported"]),
+        ("[Container]\nImage=a\nMount=type=glob", ["3:7: mount type 'glob': want bind, volume, tmpfs"]),
+        ("[Container]\nImage=a\nPodmanArgs=--nonesuch",
+         ["3:12: unknown flag: --nonesuch (see 'mydocker run --help')"]),
+        ("[Container]\nImage=a\nPodmanArgs=x", ["3:12: 'x' is not a flag"]),
+        ("[Container]\nImage=a\nPodmanArgs=--dry-run", ["3:12: --dry-run says nothing about a container"]),
+        ("[Container]\nImage=a\n[Service]\nRestart=always\nExecStartPre=x\nRuntimeMaxSec=5 x\nCPUQuota=x",
+         ["4:9: restart 'always' would never end (want no or on-failure[:N])",
+          "5:1: ExecStartPre is not supported: there is no systemd to see to it", "6:15: '5 x': 'x' is no unit of time",
+          "7:10: 'x': want a percentage, such as 50%"]),
+        ("[Container]\nImage=a\n[Unit]\nPartOf=db.container\nRequires=no.container\nConditionPathExists=/x\nWants=x.service",
+         ["4:1: PartOf of db.container is not supported: there is no systemd to see to it",
+          "5:10: cannot read no.container: no such file or directory",
+          "6:1: ConditionPathExists is not supported: there is no systemd to see to it",
+          "7:1: Wants is not supported: there is no systemd to see to it"]),
+        ("[Container]\nImage=a\n[Install]\nWantdBy=x", ["4:1: unknown key 'WantdBy'; did you mean 'WantedBy'?"]),
+        ("[Container]\nImage=a\n[Pod]\nPodName=", ["4:1: section [Pod] is not supported"]),
+        ("[Service]\nType=x", ["1:1: there is no [Container] section"]),
+        ("", ["1:1: there is no [Container] section"]),
+        ("Image=a\n[Container]\nImage=b\nnonsense\n[x", ["1:1: a setting before the first [SECTION]",
+         "4:1: want KEY=VALUE, a [SECTION] or a # comment", "5:1: want a section, such as [Container]"]),
+        ("[Container]\nImage=a\nExec=a\0", ["3:1: a NUL character cannot be part of any value"]),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_what_has_no_equal_is_named_at_its_place(text: str, expected: list[str]) -> None:
+    Path("odd.volume").write_text("[Volume]\nDriver=x\n")
+    with pytest.raises(SpecError) as caught:
+        load(text)
+    assert [line.removeprefix("web.container:") for line in caught.value.problems] == expected
+
+
+@pytest.mark.parametrize("key", sorted(container_file.CONTAINER))
+def test_every_setting_of_the_manual_is_known(key: str) -> None:
+    """None is taken for a slip: each is read, says nothing, or is refused by its name."""
+    try:
+        container(f"{key}=x")
+    except SpecError as error:
+        assert "unknown key" not in str(error)
+
+
+def test_drop_ins_and_templates_alone_are_refused(here: Path) -> None:
+    (here / "web.container.d").mkdir()
+    with pytest.raises(SpecError, match=r"web.container.d: drop-ins are not supported yet"):
+        container("")
+    with pytest.raises(SpecError, match=r"a@.container is a template"):
+        container("", name="a@.container")
+
+
+def test_bytes_that_are_no_text() -> None:
+    settings, problems = parse_unit(b"[A]\nB=\xff\n")
+    assert (settings, problems[0].line, problems[0].message) == ([], 2, "not UTF-8: byte 0xff")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("  a\tb ", ["a", "b"]),
+        ("'' \"\"", ["", ""]),
+        ("a'b c'd", ["ab cd"]),
+        (r"\x41\101\u00e9\t\s\\", ["AAé\t \\"]),
+        (r"'it\'s'", ["it's"]),
+    ],
+)
+def test_words(text: str, words: list[str]) -> None:
+    assert split_words(text) == words
+
+
+@pytest.mark.parametrize("text", ["\\", "a\\", "\\x4", "\\x00", "\\400", "\\ud800", "\\U00110000", '"', "\\8"])
+def test_no_words(text: str) -> None:
+    with pytest.raises(UsageError):
+        split_words(text)
+
+
+@pytest.mark.parametrize("letter", "nNpPiIjJyYhtSCLEuUGsHlvbTV")
+def test_specifiers_say_something_without_systemd(letter: str) -> None:
+    unit = Unit(path="/x/a@b.container", prefix="a", instance="b", variables={"HOME": "/root"})
+    found = expand(f"<%{letter}>", unit)
+    assert found.startswith("<") and len(found) > 2 and "%" not in found
+    assert expand("%u", unit) == pwd.getpwuid(os.geteuid()).pw_name
+    assert expand("%%h%%", unit) == "%h%"
+
+
+def test_variables_are_words_or_parts_of_one() -> None:
+    assert replace_variables("a${V}b", {"V": "1 2"}) == ["a1 2b"]
+    assert replace_variables("$V", {"V": "1 2"}) == ["1", "2"]
+    assert replace_variables("$V.x ${ $", {"V": "1"}) == ["$V.x ${ $"]
+
+
+@pytest.mark.root
+def test_a_unit_runs_is_tested_explained_and_printed(alpine: Command, here: Path) -> None:
+    Path("hello.container").write_text(
+        "[Unit]\nDescription=x\n[Container]\nImage=alpine\nExec=sh -c 'echo $WHO from %N'\nEnvironment=WHO=hello\n"
+        "[Install]\nWantedBy=default.target\n"
+    )
+    done = alpine("up", "hello.container", cwd=here)
+    assert (done.stdout, done.stderr, done.code) == (b"hello from hello\n", b"", 0)
+    assert alpine("test", "hello.container", cwd=here).code == 0
+    assert alpine("check", "hello.container", cwd=here).code == 0
+    assert b"'echo $WHO from hello'" in alpine("explain", "hello.container", cwd=here).stdout
+    printed = alpine("config", "hello.container", cwd=here)
+    assert b"echo $$WHO from hello" in printed.stdout
+    Path("hello.yaml").write_bytes(printed.stdout)
+    assert alpine("up", "hello.yaml", cwd=here).stdout == b"hello from hello\n"
+
+
+@pytest.mark.root
+def test_units_that_need_each_other(alpine: Command, here: Path) -> None:
+    Path("db.container").write_text(
+        "[Container]\nImage=alpine\nContainerName=base\nExec=sh -c 'touch /data/up; exec sleep 100'\n"
+        f"Volume={here}:/data\nStopSignal=KILL\n"
+    )
+    Path("web.container").write_text(
+        "[Unit]\nRequires=db.container x.target\nAfter=db.container x.service\nWants=log.container\n[Container]\n"
+        f"Image=alpine\nVolume={here}:/data\nExec=sh -c 'until [ -e /data/up ]; do sleep 0.05; done; echo answers'\n"
+    )
+    Path("log.container").write_text("[Container]\nImage=alpine\n")
+    done = alpine("up", "web.container", "db.container", cwd=here)
+    assert (done.stdout, done.code) == (b"answers\n", 0), done
+    done = alpine("up", "web.container", cwd=here)
+    assert done.code == 125 and b"web.container:2:10: there is no container called 'base'" in done.stderr
+
+
+@pytest.mark.root
+def test_the_example_runs(mydocker: Command) -> None:
+    done = mydocker("up", "examples/hello.container", cwd=ROOT)
+    assert (done.stdout, done.stderr, done.code) == (b"hello from hello\n", b"", 0)

@@ -1,0 +1,97 @@
+"""What large files cost: ten times as much for ten times the size, and names that all know are kept once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lab.counting import growth
+
+from mydocker.errors import SpecError
+from mydocker.specs.load.load import load_files
+from mydocker.specs.load.profiles import select
+from mydocker.specs.nodes.yaml import write_documents
+from mydocker.specs.render.normal_form import normal_form
+
+SMALL = 30
+TEN_TIMES = 15.0  # in calls: what is linear has less, what is quadratic a hundred
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _services(text: Callable[[int], str], top: Callable[[int], str] = lambda number: "") -> Callable[[int], str]:
+    """A Compose file of a size: a service with TEXT for each number, and after them a line of TOP for each."""
+
+    def written(size: int) -> str:
+        services = [f"  s{number}: {{image: a, {text(number)}}}\n" for number in range(size)]
+        return "".join(["services:\n", *services, *(top(number) for number in range(size))])
+
+    return written
+
+
+def _volumes(size: int) -> str:
+    return "".join(f"  v{number}: {{}}\n" for number in range(size))
+
+
+def _matrix(size: int) -> str:
+    return f"matrix: {{V: [{', '.join(map(str, range(size)))}]}}\n"
+
+
+FILES: dict[str, Callable[[int], str]] = {
+    "services": _services(lambda number: "tty: false"),
+    "services that say hosts": _services(lambda number: "extra_hosts: ['a:1.2.3.4']"),
+    "services with aliases": _services(lambda number: f"networks: {{default: {{aliases: [a{number}]}}}}"),
+    "services that need one": _services(lambda number: "depends_on: [s0]" if number else "tty: false"),
+    "services that need many": _services(lambda number: f"depends_on: [s{number // 2}]" if number else "tty: false"),
+    "services that extend one": _services(lambda number: "extends: s0" if number else "tty: false"),
+    "names that are not declared": lambda size: (
+        _services(lambda number: f"volumes: ['v{number}x:/x']")(size) + "volumes:\n" + _volumes(size)
+    ),
+    "names that nothing has": _services(lambda number: f"depends_on: [s{number}x]"),
+    "bases that are not there": _services(lambda number: f"extends: s{number}x"),
+    "needs that need not be": lambda size: "---\n".join(
+        ["name: d\nimage: a\ndepends_on: {x: {condition: service_started, required: false}}\n"] * size
+    ),
+    "a matrix that needs another": lambda size: (
+        f"name: x\nimage: a\n{_matrix(size)}---\nname: y\nimage: a\ndepends_on: [x]\n{_matrix(size)}"
+    ),
+    "volumes of one container": lambda size: (
+        "image: a\nvolumes:\n" + "".join(f"- /v{number}:/x{number // 2}\n" for number in range(size))
+    ),
+    "unknown keys": lambda size: "image: a\n" + "".join(f"key{number}: x\n" for number in range(size)),
+}
+
+
+def _load_and_print(text: str) -> None:
+    Path("many.yaml").write_text(text)
+    with contextlib.suppress(SpecError):
+        specs = select(load_files(["many.yaml"], environ={}), frozenset())
+        write_documents([normal_form(spec) for spec in specs])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_ten_times_the_size_is_ten_times_the_work(name: str) -> None:
+    assert growth(lambda size: _load_and_print(FILES[name](size)), SMALL, 10) < TEN_TIMES
+
+
+def test_a_long_chain_is_refused_in_time_that_grows_with_it() -> None:
+    chain = _services(lambda number: f"depends_on: [s{number - 1}]" if number else "tty: false")
+    assert growth(lambda size: _load_and_print(chain(size)), 150, 10) < TEN_TIMES
+
+
+def test_the_names_of_all_services_are_kept_once() -> None:
+    Path("many.yaml").write_text(FILES["services"](SMALL))
+    specs = load_files(["many.yaml"], environ={})
+    assert len({id(spec.aliases and spec.aliases.known) for spec in specs}) == 1
+    assert all(dict(spec.hosts) == {f"s{number}": "127.0.0.1" for number in range(SMALL)} for spec in specs)
+
+
+def test_what_is_printed_of_a_service_does_not_name_all_others() -> None:
+    Path("many.yaml").write_text(FILES["services"](SMALL))
+    [first, *_] = load_files(["many.yaml"], environ={})
+    assert normal_form(first)["aliases"] == ["s0"]

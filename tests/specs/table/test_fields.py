@@ -1,0 +1,97 @@
+"""The table: every row reaches the command line, the spec file and the help."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import mydocker
+from mydocker.api import Keys
+from mydocker.specs.load.yaml_types import SHAPES
+from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model.unsupported import LATER_KEYS
+from mydocker.specs.render.help_text import key_help, run_help
+from mydocker.specs.table.fields import FIELDS, SWITCHES, Field
+
+BY_PLACE = {"image", "command", "args"}
+IN_FILES = {"expect", "tags", "skip", "retries", "matrix"}  # what only a file can say
+IN_FILES |= {"extends", "include", "depends_on", "healthcheck", "profiles", "restart", "ports", "pre_start"}
+IN_FILES |= {"configs", "secrets", "aliases"}
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)
+def test_a_row_has_a_key_and_a_way_to_say_it(field: Field) -> None:
+    assert field.key
+    assert bool(field.flags) != (field.key in BY_PLACE | IN_FILES)
+    assert field.name in ContainerSpec.fields
+    assert field.shape in SHAPES
+    assert field.merge in ("replace", "append", "update")
+    assert bool(field.metavar) != (field.shape == "boolean")
+    assert field.help and not field.help.endswith(".")
+
+
+def test_names_are_given_once() -> None:
+    """But for notations: rows of one key stand together, fill one attribute and come from one word in YAML."""
+    keys = [field.key for field in FIELDS]
+    for one, next_one in zip(FIELDS, FIELDS[1:], strict=False):
+        if one.key == next_one.key:
+            assert (one.name, one.shape, one.merge) == (next_one.name, next_one.shape, "append")
+            keys.remove(one.key)
+    flags = [flag for row in (*FIELDS, *SWITCHES) for flag in row.flags]
+    assert len(set(keys)) == len(keys)
+    assert len(set(flags)) == len(flags)
+    assert LATER_KEYS.isdisjoint(keys)
+
+
+def test_every_attribute_of_a_container_has_its_row() -> None:
+    assert set(ContainerSpec.fields) == {field.name for field in FIELDS}
+
+
+def test_every_key_has_its_type_in_the_python_api() -> None:
+    """But for those of several containers; and the image has its own place."""
+    without = {"image", *(field.key for field in FIELDS if field.group in ("verdict", "flow"))}
+    assert set(Keys.__annotations__) == {field.key for field in FIELDS} - without
+
+
+def test_rows_after_one_another_where_they_fill_one_attribute() -> None:
+    """Precedence is the order of the rows: env files lie under environment."""
+    keys = [field.key for field in FIELDS]
+    assert keys.index("env_file") < keys.index("environment")
+
+
+def test_help_lists_every_flag_and_every_key() -> None:
+    shown = run_help()
+    for row in (*FIELDS, *SWITCHES):
+        for flag in row.flags:
+            assert re.search(rf"^ +(\S+, )*{flag}\b", shown, re.MULTILINE), flag
+    for field in FIELDS:
+        assert re.search(rf"^  {field.key}: ", key_help(), re.MULTILINE), field.key
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_help_tells_defaults_and_what_may_be_repeated() -> None:
+    assert "(default: missing)" in run_help()
+    assert not re.search(r":\n\n", run_help().split("\n\n", 1)[1])  # a heading with nothing below it
+    assert re.search(r"NAME alone copies it from here \(repeatable\)", run_help())
+
+
+def test_the_positional_form_imports_nothing_heavy() -> None:
+    """Warm start: a plain run must not pay for YAML, patterns or near misses."""
+    place = pathlib.Path(mydocker.__file__).parent.parent
+    code = (
+        f"import os, sys; sys.path.append({str(place)!r}); before = set(sys.modules)\n"
+        "from mydocker.specs.table.argv import parse_run\n"
+        "parse_run(['-e', 'A=1', '--network', 'none', 'alpine', 'true'], environ={}, cwd='/')\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    others = [name for name in done.stdout.split() if not name.startswith("mydocker")]
+    assert others == ["__future__", "errno"]  # which is built in
+    rooms = ("environment", "expect", "formats", "load", "mounts", "nodes", "render", "security")
+    ours = [name.removeprefix("mydocker.specs.") for name in done.stdout.split() if name.startswith("mydocker.specs.")]
+    assert [name for name in ours if name.startswith((*rooms, "model.unsupported"))] == []
+    assert {name for name in ours if name.startswith("values.")} == {"values.parsers"}

@@ -1,0 +1,121 @@
+"""What a large batch costs: the work grows as the cases do, counted in calls of functions, not in seconds."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+from lab.command import Command
+from lab.counting import calls
+
+from mydocker.runtime.launch.outcome import Outcome
+from mydocker.services.case import Case, Result, cases_of
+from mydocker.services.schedule import Schedule, with_needed
+from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model.dependencies import COMPLETED, HEALTHY, STARTED, Dependency
+from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.testing.report.junit import junit
+from mydocker.verdict.finding import PASSED, Finding
+
+
+def _specs(count: int, needs: Callable[[int], list[tuple[int, str]]], *, skip: int = 0) -> list[ContainerSpec]:
+    return [
+        ContainerSpec(
+            name=f"n{number}",
+            origin=f"{number}.yaml:1",
+            rootfs="/",
+            healthcheck=Healthcheck(test=("true",)),
+            skip="no" if skip and number % skip == 0 else None,
+            depends_on=tuple(
+                Dependency(name=f"n{on}", condition=condition, line=1, column=1) for on, condition in needs(number)
+            ),
+        )
+        for number in range(count)
+    ]
+
+
+SHAPES: dict[str, Callable[[int], list[tuple[int, str]]]] = {
+    "alone": lambda number: [],
+    "one service for all": lambda number: [(0, STARTED)] if number else [],
+    "one that is healthy for all": lambda number: [(0, HEALTHY)] if number else [],
+    "one that is over before all": lambda number: [(0, COMPLETED)] if number else [],
+    "one that is over before all, and comes last": lambda number: [(999_999, COMPLETED)],
+    "chains": lambda number: [(number - 1, COMPLETED)] if number % 50 else [],
+    "services in chains": lambda number: [(number - 1, STARTED)] if number % 50 else [],
+}
+
+
+def _run(cases: list[Case]) -> list[Result]:
+    """As a batch runs them, two at once; what serves others goes on until nobody needs it."""
+    schedule, results = Schedule(cases), []
+    running: list[Case] = []
+    while schedule.waiting or running:
+        schedule.see({case.number: {"began": True, "health": "healthy"} for case in running})
+        results += schedule.hopeless()
+        running += [
+            case for case, _ in schedule.take(places=2 - sum(not schedule.is_service(each) for each in running))
+        ]
+        for case in [*running]:
+            if schedule.is_service(case) and not schedule.is_released(case):
+                continue
+            running.remove(case)
+            results.append(Result(case=case, verdict=PASSED, finding=Finding(outcome=Outcome(exit_code=0))))
+            schedule.conclude(results[-1])
+    return results
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("skip", [0, 3])
+def test_twice_as_many_cases_are_twice_the_work(shape: str, skip: int) -> None:
+    counts = []
+    for count in (200, 400):
+        needs = [
+            [(min(on, count - 1), how) for on, how in SHAPES[shape](number) if min(on, count - 1) != number]
+            for number in range(count)
+        ]
+        cases = cases_of(_specs(count, needs.__getitem__, skip=skip))
+        assert len(_run(cases)) == count
+        counts.append(calls(lambda cases=cases: _run(cases)) + calls(lambda cases=cases: with_needed(cases)))
+    assert counts[1] < 2.2 * counts[0], counts
+
+
+def test_a_report_of_twice_as_many_files_is_twice_the_work() -> None:
+    """Of JUnit's, which has a suite for each."""
+    counts = []
+    for count in (200, 400):
+        results = [Result(case=case, verdict=PASSED) for case in cases_of(_specs(count, SHAPES["alone"]))]
+        lines = 0
+
+        def note(frame: FrameType, event: str, argument: object) -> FrameType | object:
+            nonlocal lines
+            lines += event == "line"
+            return note
+
+        sys.settrace(note)
+        try:
+            junit(results, seconds=1.0)
+        finally:
+            sys.settrace(None)
+        counts.append(lines)
+    assert counts[1] < 2.2 * counts[0], counts
+
+
+@pytest.mark.root
+def test_the_time_of_the_summary_is_the_time_that_passed(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """With what it takes to read the files before anything runs: here, a FIFO that somebody fills late."""
+    (tmp_path / "x.smoke.yaml").write_text("image: alpine\ncommand: ['true']\nenv_file: [./late]\n")
+    fifo = tmp_path / "late"
+
+    os.mkfifo(fifo)
+    process = alpine.start("test", "x.smoke.yaml", cwd=tmp_path)
+    with fifo.open("w") as file:  # opened once it is being read
+        time.sleep(1)
+        file.write("A=b\n")
+    stdout, _ = process.communicate(timeout=60)
+    seconds = float(stdout.decode().rsplit(" in ", 1)[1].split()[0])
+    assert (process.returncode, seconds >= 1) == (0, True)
