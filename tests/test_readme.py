@@ -19,7 +19,7 @@ from lab.registry import Registry
 
 from mydocker.cli import OTHERS, RUNNING
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("readme")]  # one world
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [block for page in PAGES for block in blocks(page)]

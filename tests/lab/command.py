@@ -14,9 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from lab import forking
-
 import mydocker as package
+from lab import forking
 
 SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -14,7 +14,7 @@ from lab import dockerd
 from lab.command import Command, command
 from lab.places import ROOT
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("explain docker")]  # one daemon
 
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".yaml", ".container"))
 NEWER = ("takes Docker 25 or later", "takes Docker 26 or later")  # Debian's is older, and the line says so
