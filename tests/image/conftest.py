@@ -1,18 +1,5 @@
-"""Here it is what the commands do that is tested, not how they start."""
+"""Here the commands are tested, not their start."""
 
-from __future__ import annotations
+from lab.forked import alpine, mydocker
 
-from dataclasses import replace
-
-import pytest
-from lab.command import Command
-
-
-@pytest.fixture
-def mydocker(mydocker: Command) -> Command:
-    return replace(mydocker, forks=True)
-
-
-@pytest.fixture(scope="session")
-def alpine(alpine: Command) -> Command:
-    return replace(alpine, forks=True)
+__all__ = ["alpine", "mydocker"]

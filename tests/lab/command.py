@@ -114,7 +114,9 @@ class Command:
         return {name: value for name, value in merged.items() if value is not None}
 
 
-def command(directory: pathlib.Path, *, registry: str = "", store: pathlib.Path | None = None) -> Command:
+def command(
+    directory: pathlib.Path, *, registry: str = "", store: pathlib.Path | None = None, forks: bool = False
+) -> Command:
     """A command whose home, configuration and store lie in DIRECTORY; docker.io is the registry at REGISTRY."""
     configuration, home = directory / "config", directory / "home"
     (configuration / "containers").mkdir(parents=True, exist_ok=True)
@@ -129,7 +131,7 @@ def command(directory: pathlib.Path, *, registry: str = "", store: pathlib.Path 
         "MYDOCKER_ROOT": str(store),
         "LC_ALL": "C.UTF-8",
     }
-    return Command(SCRIPT, environment, directory, store=store)
+    return Command(SCRIPT, environment, directory, store=store, forks=forks)
 
 
 def registries_conf(address: str) -> str:

@@ -40,7 +40,7 @@ def docker() -> Iterator[dockerd.Docker]:
 
 @pytest.fixture
 def here(tmp_path: pathlib.Path) -> Command:
-    return command(tmp_path)
+    return command(tmp_path, forks=True)
 
 
 def _blocks(text: str) -> list[list[str]]:
