@@ -19,17 +19,33 @@ from lab.command import Command, as_user, command, ordinary_user, python_of, rea
 from lab.places import ROOT
 from lab.registry import Registry, serve
 from lab.same_copy import complaint
+from lab.sharing import enter_mount_namespace, turn, workers
 
 # no test fails because the machine is busy
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 
-def pytest_configure() -> None:
-    """The tests judge the copy of mydocker that is beside them. And whoever starts them in the background has them, and
-    all that they start, ignore these signals."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Unless options say otherwise, workers share the tests; a test that carries `xdist_group` stays with its group."""
+    option = config.option
+    if _is_worker(config) or not config.pluginmanager.hasplugin("xdist") or option.dist != "no":
+        return
+    few = option.keyword or option.usepdb or getattr(option, "lf", False)
+    if option.numprocesses is None and not few:
+        option.numprocesses = workers(config.args)
+    if option.numprocesses:
+        option.dist = "loadgroup"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The tests judge the copy of mydocker that is in this repository. And whoever starts them in the background has
+    them, and all that they start, ignore these signals."""
     if problem := complaint(ROOT / "mydocker"):
         raise pytest.UsageError(problem)
+    if os.geteuid() == 0 and (_is_worker(config) or not getattr(config.option, "numprocesses", None)):
+        enter_mount_namespace()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -51,6 +67,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_long = any(word in str(item.path.relative_to(ROOT)) for word in _LONG)
         if not is_long and not markers & _NOT_UNIT and not _MACHINE & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.unit)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # the time limit of a test begins after this
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Tests marked `alone` have the machine for themselves."""
+    if not _is_worker(item.config):
+        return (yield)
+    shared = pathlib.Path(item.config.option.basetemp).parent
+    with turn(shared, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this process runs tests for another (pytest-xdist)."""
+    return hasattr(config, "workerinput")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import mydocker as package
+from lab import forking
 
 SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -43,7 +44,8 @@ class Command:
     """`command("run", "alpine", "true")` waits for a Result; `command.start(…)` gives a Popen with pipes.
 
     `prefix` goes before the program (setpriv, unshare). `environment` is all that the command gets, plus
-    what a call adds with `env`; a value None removes one.
+    what a call adds with `env`; a value None removes one. With `forks`, a call takes an interpreter that has imported
+    mydocker already (see lab.forking), unless there is a prefix.
     """
 
     program: pathlib.Path
@@ -51,6 +53,7 @@ class Command:
     directory: pathlib.Path
     prefix: Sequence[str] = ()
     store: pathlib.Path = field(default=pathlib.Path("/nonexistent"))
+    forks: bool = False
 
     def __call__(
         self,
@@ -60,15 +63,19 @@ class Command:
         cwd: str | os.PathLike[str] | None = None,
         timeout: float = 60,
     ) -> Result:
-        done = subprocess.run(
-            self.argv(*arguments),
+        argv, environment, directory = self.argv(*arguments), self._environment(env), str(cwd or self.directory)
+        if self.forks and argv[0] == str(SCRIPT) and forking.server().takes(argv, environment):
+            done = forking.server().run(argv, input, environment, directory, timeout=timeout)
+            return Result(*done)
+        ran = subprocess.run(
+            argv,
             input=input,
             capture_output=True,
-            env=self._environment(env),
-            cwd=cwd or self.directory,
+            env=environment,
+            cwd=directory,
             timeout=timeout,
         )
-        return Result(done.stdout, done.stderr, done.returncode)
+        return Result(ran.stdout, ran.stderr, ran.returncode)
 
     def measured(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> tuple[Result, int]:
         """As a call, and the bytes of memory that it, or the largest of its children, has had at once."""
@@ -107,7 +114,9 @@ class Command:
         return {name: value for name, value in merged.items() if value is not None}
 
 
-def command(directory: pathlib.Path, *, registry: str = "", store: pathlib.Path | None = None) -> Command:
+def command(
+    directory: pathlib.Path, *, registry: str = "", store: pathlib.Path | None = None, forks: bool = False
+) -> Command:
     """A command whose home, configuration and store lie in DIRECTORY; docker.io is the registry at REGISTRY."""
     configuration, home = directory / "config", directory / "home"
     (configuration / "containers").mkdir(parents=True, exist_ok=True)
@@ -122,7 +131,7 @@ def command(directory: pathlib.Path, *, registry: str = "", store: pathlib.Path 
         "MYDOCKER_ROOT": str(store),
         "LC_ALL": "C.UTF-8",
     }
-    return Command(SCRIPT, environment, directory, store=store)
+    return Command(SCRIPT, environment, directory, store=store, forks=forks)
 
 
 def registries_conf(address: str) -> str:

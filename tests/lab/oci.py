@@ -6,6 +6,7 @@ members are those of OCI image-spec 1.1 and Docker's image manifest schema 2.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import io
@@ -130,6 +131,7 @@ def _mark(name: str, *, opaque: bool) -> str:
     return f"{parent}{slash}.wh.{last}"
 
 
+@functools.lru_cache(maxsize=8)  # most images begin with the same layer
 def compress(tar: bytes, compression: str) -> bytes:
     """TAR as a layer blob stores it: `none`, `gzip` (no time stamp, so equal tars are equal blobs) or `zstd`."""
     if compression == "gzip":

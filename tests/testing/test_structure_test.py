@@ -203,7 +203,7 @@ def test_what_is_of_the_other_version_is_named(tmp_path: pathlib.Path, text: str
 
 def test_the_file_of_variables_is_in_the_working_directory(tmp_path: pathlib.Path) -> None:
     """As the original opens it, whatever directory the tests are in."""
-    mydocker = command(tmp_path)
+    mydocker = command(tmp_path, forks=True)
     (tmp_path / "tests").mkdir()
     (tmp_path / "run.env").write_text("A=here\n")
     for options, found in (("envFile: run.env", b"A: here"), (f"envFile: {tmp_path}/run.env", b"A: here")):
@@ -363,7 +363,7 @@ def test_licenses_of_debian_packages(mydocker: Command, registry: Registry, tmp_
 
 
 def test_check_takes_an_image(tmp_path: pathlib.Path) -> None:
-    mydocker = command(tmp_path)
+    mydocker = command(tmp_path, forks=True)
     (tmp_path / "a.yaml").write_text("schemaVersion: 2.0.0\ncommandTests: [{name: x, command: y, args: , setup: }]\n")
     assert mydocker("check", "--image", "a", "a.yaml", cwd=tmp_path).code == 0
     assert b"--image IMAGE" in mydocker("check", "a.yaml", cwd=tmp_path).stderr

@@ -14,7 +14,7 @@ from lab import dockerd
 from lab.command import Command, command
 from lab.places import ROOT
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("explain docker")]  # one daemon
 
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".yaml", ".container"))
 NEWER = ("takes Docker 25 or later", "takes Docker 26 or later")  # Debian's is older, and the line says so
@@ -40,7 +40,7 @@ def docker() -> Iterator[dockerd.Docker]:
 
 @pytest.fixture
 def here(tmp_path: pathlib.Path) -> Command:
-    return command(tmp_path)
+    return command(tmp_path, forks=True)
 
 
 def _blocks(text: str) -> list[list[str]]:

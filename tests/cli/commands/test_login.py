@@ -48,7 +48,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture
 def here(tmp_path: pathlib.Path) -> Command:
-    return command(tmp_path)
+    return command(tmp_path, forks=True)
 
 
 def _config(here: Command) -> pathlib.Path:

@@ -16,6 +16,8 @@ from lab.oci import DIR, layer
 from lab.powerloss import Disk, Event, trace
 from lab.registry import Registry
 
+pytestmark = pytest.mark.xdist_group("run directory")  # one after another: they list /run/mydocker
+
 root = pytest.mark.root
 
 

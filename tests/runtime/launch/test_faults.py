@@ -151,6 +151,7 @@ def _kill_while_starting(mydocker: Command, marker: str, options: list[str]) -> 
     assert within(1, lambda: _cgroups() == cgroups)
 
 
+@pytest.mark.alone  # it counts the cgroups of all containers
 @pytest.mark.parametrize(
     "options",
     ["", "--init", "-t", "-u nobody", "--memory 64m -u nobody", "--pid host --pids-limit 50", "--pid host"],
@@ -160,6 +161,7 @@ def test_killed_at_any_moment_of_a_start(alpine: Command, marker: str, options: 
     _kill_while_starting(alpine, marker, options.split())
 
 
+@pytest.mark.alone  # as above
 @pytest.mark.rootless
 @pytest.mark.parametrize("options", ["", "--pid host"])
 def test_an_ordinary_user_s_start_killed_at_any_moment(second_user: Command, marker: str, options: str) -> None:

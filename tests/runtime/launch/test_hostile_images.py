@@ -8,6 +8,7 @@ import pathlib
 import pwd
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from lab.busybox import alpine as image
@@ -24,7 +25,7 @@ class Attack:
     """Runs an image that has been pushed for it, beside a canary directory that nothing may touch."""
 
     def __init__(self, mydocker: Command, registry: Registry, canary: pathlib.Path, name: str) -> None:
-        self.mydocker, self.registry, self.canary = mydocker, registry, canary
+        self.mydocker, self.registry, self.canary = replace(mydocker, forks=True), registry, canary
         self.name = f"hostile/{name}"
 
     def push(self, hostile: Image) -> None:

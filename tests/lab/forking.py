@@ -1,0 +1,182 @@
+"""An interpreter that has imported mydocker and forks for each command, so that only the first start costs imports.
+
+The commands are the real ones, each in a process of its own with the streams, the environment and the directory that it
+is to have. What is tested of a start itself (memory, system calls, signals, who its parent is) takes the installed one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import importlib
+import json
+import os
+import pkgutil
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
+
+LARGEST = 100_000  # bytes of a request: a datagram has its limit (unix(7))
+_CHUNK = 1 << 16
+
+
+@functools.cache
+def server() -> Server:
+    """The one of this process, which ends with it."""
+    made = Server()
+    atexit.register(made.end)
+    return made
+
+
+class Server:
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            words = [sys.executable, "-P", __file__, str(theirs.fileno())]
+            environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+            self._process = subprocess.Popen(
+                words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment, cwd="/"
+            )
+
+    def end(self) -> None:
+        self._requests.close()
+        self._process.wait()
+
+    def takes(self, argv: Sequence[str], environment: Mapping[str, str]) -> bool:
+        """Whether a command is like a start here: not if an interpreter reads its environment in another way."""
+        different = any(name.startswith(("PYTHON", "LD_")) for name in environment)
+        usual = environment.get("LC_ALL") == "C.UTF-8"
+        return usual and not different and sum(map(len, (*argv, *environment, *environment.values()))) < LARGEST
+
+    def run(
+        self,
+        argv: Sequence[str],
+        text: bytes,
+        environment: Mapping[str, str],
+        directory: str,
+        *,
+        timeout: float,
+    ) -> tuple[bytes, bytes, int]:
+        """What a command that reads TEXT writes to stdout and stderr, and its exit code.
+
+        It is killed after TIMEOUT seconds.
+        """
+        reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        (stdin, feed), (out, stdout), (error, stderr) = (os.pipe() for _ in range(3))
+        given = [stdin, stdout, stderr, theirs.detach()]
+        request = json.dumps([*argv, directory, dict(environment)]).encode()
+        with reply, open(feed, "wb", buffering=0) as feeding, open(out, "rb") as output, open(error, "rb") as errors:
+            try:
+                socket.send_fds(self._requests, [request], given)
+            finally:
+                for end in given:
+                    os.close(end)
+            reply.settimeout(timeout)
+            try:
+                written = _exchange(feeding, text, (output, errors), until=time.monotonic() + timeout)
+                code = int(reply.recv(64))
+            except TimeoutError:
+                raise subprocess.TimeoutExpired(list(argv), timeout) from None
+            return written[0], written[1], code
+
+
+def _exchange(feeding: IO[bytes], text: bytes, sources: Sequence[IO[bytes]], *, until: float) -> list[bytes]:
+    """Write TEXT to FEEDING and close that; what comes out of SOURCES until both end. TimeoutError if they do not."""
+    written: list[list[bytes]] = [[] for _ in sources]
+    os.set_blocking(feeding.fileno(), False)
+    with selectors.DefaultSelector() as ready:
+        ready.register(feeding, selectors.EVENT_WRITE)
+        for source, pieces in zip(sources, written, strict=True):
+            ready.register(source, selectors.EVENT_READ, pieces)
+        while ready.get_map():
+            if time.monotonic() > until:
+                raise TimeoutError
+            for key, _ in ready.select(timeout=1):
+                if key.data is None:
+                    text = _feed(feeding, text)
+                    finished = not text
+                else:
+                    key.data.append(os.read(key.fd, _CHUNK))
+                    finished = not key.data[-1]
+                if finished:
+                    ready.unregister(key.fileobj)
+                    if key.data is None:
+                        feeding.close()
+    return [b"".join(pieces) for pieces in written]
+
+
+def _feed(feeding: IO[bytes], text: bytes) -> bytes:
+    """What of TEXT is to be written yet."""
+    try:
+        return text[os.write(feeding.fileno(), text[:_CHUNK]) :]
+    except BrokenPipeError:  # it is not read
+        return b""
+
+
+def _serve(requests: socket.socket) -> tuple[list[str], list[int]]:
+    """Fork for each request until they end. Returns in the child only: its words, its streams."""
+    ready = selectors.DefaultSelector()
+    ready.register(requests, selectors.EVENT_READ, None)
+    while True:
+        for key, _ in ready.select():
+            if key.data is None:
+                message, given, _, _ = socket.recv_fds(requests, 2 * LARGEST, 4)
+                if not message:
+                    os._exit(0)
+                process = os.fork()
+                if process == 0:  # no object may close a number later that is another file's then
+                    ready.close()
+                    requests.detach()
+                    return json.loads(message), given
+                watch = os.pidfd_open(process)
+                for end in given[:3]:
+                    os.close(end)
+                ready.register(watch, selectors.EVENT_READ, (process, watch, given[3]))
+                ready.register(given[3], selectors.EVENT_READ, (process, watch, given[3]))
+            else:
+                process, watch, reply = key.data
+                if watch not in ready.get_map():
+                    continue  # both at once, and it has been dealt with
+                if key.fd == reply:  # nobody waits any more
+                    os.kill(process, 9)
+                ready.unregister(watch)
+                ready.unregister(reply)
+                code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+                with contextlib.suppress(OSError):
+                    os.write(reply, str(code).encode())
+                os.close(watch)
+                os.close(reply)
+
+
+def _modules() -> Iterator[str]:
+    import mydocker
+
+    for found in pkgutil.walk_packages(mydocker.__path__, "mydocker."):
+        if not found.name.endswith((".__main__", ".pytest_plugin")):
+            yield found.name
+
+
+def _become(words: list[str], streams: list[int]) -> None:
+    """As execve(2) would leave it: three descriptors, the environment, the directory."""
+    *argv, directory, environment = words
+    for number, stream in enumerate(streams[:3]):
+        os.dup2(stream, number)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.environ.clear()
+    os.environ.update(environment)  # type: ignore[call-overload]
+    os.chdir(directory)
+    sys.argv = argv
+
+
+if __name__ == "__main__":
+    for name in _modules():
+        importlib.import_module(name)
+    _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
+    from mydocker.cli import entry
+
+    entry()

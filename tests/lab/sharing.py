@@ -1,0 +1,46 @@
+"""Several workers of pytest-xdist on one machine: how many, what each has for itself, and who runs alone."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import pathlib
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+CLONE_NEWNS = 0x00020000
+
+
+def workers(names: list[str]) -> int:
+    """How many share the tests of NAMES: one for each CPU, or none where single files are named, which is soon done."""
+    return len(os.sched_getaffinity(0)) if all(os.path.isdir(name) for name in names) else 0
+
+
+def enter_mount_namespace() -> None:
+    """What is mounted from here on is seen, counted and left behind by this process and its children alone.
+
+    Root's mount stays shared where it was (as systemd has it), but not with the machine (mount_namespaces(7)).
+    """
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    mounts = [line.split() for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    if any(fields[4] == "/" and fields[6].startswith("shared:") for fields in mounts):
+        subprocess.run(["mount", "--make-rshared", "/"], check=True)
+
+
+@contextmanager
+def turn(directory: pathlib.Path, *, alone: bool) -> Iterator[None]:
+    """For the length of the `with`, no test that is ALONE runs beside this one; if this one is, no other at all.
+
+    Every test passes the gate, and one that is to be alone keeps it closed until the others have ended: it cannot
+    starve. No child inherits these locks (fcntl(2)).
+    """
+    with (directory / "gate").open("a+") as gate, (directory / "room").open("a+") as room:
+        fcntl.lockf(gate, fcntl.LOCK_EX)
+        fcntl.lockf(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        if not alone:
+            fcntl.lockf(gate, fcntl.LOCK_UN)
+        yield
