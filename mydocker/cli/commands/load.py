@@ -24,7 +24,7 @@ def load_command(argv: list[str]) -> int:
     parser = Parser("load", description="Read images from what docker save, podman save, skopeo or umoci have written.")
     parser.add_argument("-i", "--input", metavar="FILE", default="-", help="an archive or a directory (default: stdin)")
     parser.add_argument("--platform", metavar="OS/ARCH", help="of several (default: this machine's)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing unless something fails")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress, only what was loaded")
     options = parser.parse_args(argv)
     if options.input == "-" and sys.stdin.isatty():
         raise UsageError("an archive does not come from a terminal", hint="name a file with -i, or redirect the input")
