@@ -14,11 +14,20 @@ from mydocker.reference import DOCKER_HUB
 
 def logout_command(argv: list[str]) -> int:
     """0; 1 if there was nothing to forget."""
-    parser = Parser("logout", description="Forget the user name and the password for a registry.")
-    parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
-    host = registry(parser.parse_args(argv).registry)
+    host = registry(parser().parse_args(argv).registry)
     known = login.forget(host, environ=os.environ)
     say(f"logged out of {host}" if known else f"not logged in to {host}")
     for entry in login.left(host, environ=os.environ):
         say(f"still logged in to {entry}")
     return 0 if known else NEGATIVE
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "logout",
+        exits=(("0", "removed"), ("1", "there was nothing to remove")),
+        examples=(("mydocker logout ghcr.io", "remove what 'mydocker login ghcr.io' has stored"),),
+    )
+    parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
+    return parser
