@@ -70,8 +70,10 @@ mydocker.specs.values.parsers
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
 TOP_LEVEL = {
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Dockerfile",
     "LICENSE",
+    "Makefile",
     "README.md",
     "docs",
     "examples",
@@ -162,6 +164,31 @@ def test_a_file_is_short_and_says_what_it_is(module: pathlib.Path) -> None:
     assert ast.get_docstring(ast.parse(text)), "no docstring"
 
 
+FOLDERS = sorted({path.parent for root in (PACKAGE, ROOT / "tests") for path in root.rglob("*.py")})
+MANY = ("cli/commands", "lab")  # one file a command; one file a real part that tests run against
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_folder_is_seen_at_a_glance(folder: pathlib.Path) -> None:
+    files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= 15 or str(folder).endswith(MANY), files
+
+
+def test_modules_are_imported_by_name() -> None:
+    """An import by a string is one that no reader and no test of arrows sees; here are those whose name is data."""
+    data = {
+        "__init__.py",  # what `import mydocker` offers, when it is first asked for
+        "cli/__init__.py",  # a command, by the word on the command line
+        "services/workers/interpreter.py",  # what a new interpreter is to do, by whoever starts it
+    }
+    found = {
+        str(module.relative_to(PACKAGE))
+        for module in MODULES
+        if re.search(r"__import__|import_module|importlib", module.read_text())
+    }
+    assert found == data
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_functions_are_short(module: pathlib.Path) -> None:
     functions = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.FunctionDef)]
@@ -221,11 +248,23 @@ def test_the_top_level_holds_what_was_agreed() -> None:
     assert {name for name in top if not name.startswith(".")} <= TOP_LEVEL
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FEW = {"architecture.md": 60, "isolation.md": 5}  # what these pages name is their substance: at least so many paths
+_PATH = re.compile(r"(?<![\w/.{-])(?:mydocker|tests|docs|examples)/[\w/.-]*[\w/]")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_paths_that_a_page_names_are_there(page: pathlib.Path) -> None:
+    """Files and folders of the repository, in its text and its diagrams."""
+    text = re.sub(r"^```(sh|yaml|console|python)$.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = {path for span in re.findall(r"`[^`\n]+`|^[^`\n]+$", text, re.MULTILINE) for path in _PATH.findall(span)}
+    assert len(named) >= FEW.get(page.name, 0)
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_the_tests_that_a_page_names_are_there(page: pathlib.Path) -> None:
-    named = set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text()))
-    assert named
-    for file, name in named:
+    for file, name in set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text())):
         defined = {
             node.name for node in ast.walk(ast.parse((ROOT / file).read_text())) if isinstance(node, ast.FunctionDef)
         }

@@ -97,11 +97,12 @@ def _dispatch(words: list[str]) -> int:
     name, rest = words[0], words[1:]
     if name == "run":
         gc.disable()  # the process is so short that looking for what it could free costs more than it frees
-    command: Callable[[list[str]], int] = getattr(_module(name), f"{name}_command")
+    command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
     return command(rest)
 
 
-def _module(name: str) -> object:
+def command_module(name: str) -> object:
+    """The module of the command NAME."""
     return __import__(f"mydocker.cli.commands.{name}", fromlist=["cli"])  # importlib costs a millisecond
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
-from mydocker.errors import ImageError
+from mydocker.errors import ImageError, RegistryError
 from mydocker.image.files.blobs import Archive, Directory, Files
 from mydocker.image.files.layouts import DirectoryLayout, DockerArchive, Layout, OciLayout, reference_of
 from mydocker.image.layer.blob import Source
@@ -20,6 +21,20 @@ def open_source(reference: Reference, *, environ: Mapping[str, str], warn: Calla
     if reference.location is None:
         return Registry(reference, environ=environ, warn=warn)
     return open_location(reference.location)
+
+
+@contextmanager
+def named_errors(reference: Reference) -> Iterator[None]:
+    """Let what is wrong with a manifest or a config name the image REFERENCE, or its files: there may be many."""
+    where = reference.location.path if reference.location else f"image {reference.familiar}"
+    try:
+        yield
+    except RegistryError:
+        raise
+    except ImageError as error:
+        if error.message.startswith(where):
+            raise
+        raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
 
 
 def open_location(location: Location) -> Layout:

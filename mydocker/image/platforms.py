@@ -8,6 +8,7 @@ from mydocker.image.layer.blob import Source
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.digest import digest_of
 from mydocker.image.model.manifest import ArtifactError, Descriptor, Index, Manifest, choose, parse_manifest
+from mydocker.image.open_source import named_errors
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform, Reference
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 def digests_of(reference: Reference, source: Source) -> dict[str, Digest]:
     """The manifests that REFERENCE means, by `str(platform)`: those for Linux. Raises ImageError or RegistryError."""
+    with named_errors(reference):
+        return _digests(reference, source)
+
+
+def _digests(reference: Reference, source: Source) -> dict[str, Digest]:
     raw, content_type = source.manifest(str(reference.digest or reference.tag))
     parsed = parse_manifest(raw, content_type=content_type)
     if isinstance(parsed, Manifest):
@@ -33,6 +39,8 @@ def digests_of(reference: Reference, source: Source) -> dict[str, Digest]:
                 continue
             platform = _platform_of(inner, source) if isinstance(inner, Manifest) else None
         found.append((descriptor.digest, platform))
+    if parsed.refused and not found:
+        raise ImageError(parsed.refused[0])
     return _named(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 
@@ -12,11 +13,11 @@ from mydocker.image.model.config import parse_config
 from mydocker.image.model.digest import digest_of
 from mydocker.image.model.limits import Limits
 from mydocker.image.model.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
-from mydocker.image.model.progress import Step, silence
+from mydocker.image.model.progress import FINISHED, NOTE, STARTED, WARNING, Step, silence
 from mydocker.image.model.stored import ImageConfig, StoredImage
-from mydocker.image.open_source import open_source
+from mydocker.image.open_source import named_errors, open_source
 from mydocker.image.store import flock, staging
-from mydocker.image.store.store import Store, read, read_ref
+from mydocker.image.store.store import Ref, Store, read, read_ref
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -53,15 +54,16 @@ def pull(
         staging.sweep(store)
         opened = nullcontext(source) if source else open_source(reference, environ=environ, warn=_warner(progress))
         with flock.shared(store.layers), opened as origin:
-            progress(Step(text=f"{'loading' if source else 'pulling'} {reference.familiar}"))
+            name = reference.familiar
+            progress(Step(kind=STARTED, text=f"{'loading' if source else 'pulling'} {name}", image=name))
             if store.ids and store.ids.is_single:
-                progress(Step(text=ONE_OWNER))
+                progress(Step(kind=NOTE, text=ONE_OWNER))
             raw, content_type = _top(origin, reference)
             image = _present(store, reference, digest_of(raw), platform)
             if image is None:
                 found = _manifest(origin, raw, content_type, reference, platform)
                 image = _complete(found, origin, reference, platform, store, Limits.of(environ), progress)
-            progress(Step(text=f"{reference.familiar}: {image.manifest}"))
+            progress(Step(kind=FINISHED, text=f"{name}: {image.manifest}", image=name, blob=image.manifest))
             return image
     except RegistryError as error:  # which names its registry alone: of a short name, that is not what was typed
         if reference.location:
@@ -76,7 +78,7 @@ def pull(
 
 
 def _warner(progress: Callable[[Step], None]) -> Callable[[str], None]:
-    return lambda words: progress(Step(text=f"warning: {words}", warning=True))
+    return lambda words: progress(Step(kind=WARNING, text=f"warning: {words}"))
 
 
 def _fetch(
@@ -109,8 +111,21 @@ def _present(store: Store, reference: Reference, digest: Digest, platform: Platf
     except (FileNotFoundError, UsageError, ValueError):  # damage, or `rmi` beside us
         return None
     for name in _names(reference, ()):
-        store.record_ref(name, platform, manifest=ref.manifest, config=ref.config, origin=reference)
+        try:
+            store.record_ref(name, platform, manifest=ref.manifest, config=ref.config, origin=reference)
+        except OSError as error:
+            if error.errno != errno.EROFS or not _means(store, name, platform, ref):
+                raise
     return image.replace(reference=reference)
+
+
+def _means(store: Store, name: Reference, platform: Platform, ref: Ref) -> bool:
+    """Whether NAME means what REF says already: a store that is read-only may have been filled for all."""
+    try:
+        found = read_ref(store.ref_path(name, platform))
+    except (FileNotFoundError, ValueError):
+        return False
+    return (found.manifest, found.config) == (ref.manifest, ref.config)
 
 
 def _complete(
@@ -124,7 +139,8 @@ def _complete(
 ) -> StoredImage:
     """Fetch what the store lacks of what was FOUND, and name it."""
     raw_config = blob.whole(origin, found.manifest.config, "config")
-    config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
+    with named_errors(reference):
+        config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
     wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
     _fetch(wanted, origin, store, limits, progress)
     store.put_blob(found.manifest.config.digest, raw_config)
@@ -144,15 +160,29 @@ def _top(source: Source, reference: Reference) -> tuple[bytes, str | None]:
 
 
 def _manifest(source: Source, raw: bytes, content_type: str | None, reference: Reference, platform: Platform) -> _Found:
-    parsed = parse_manifest(raw, content_type=content_type)
-    digest = digest_of(raw)
-    if isinstance(parsed, Manifest):
-        return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
-    *others, last = _choices(parsed, platform, reference)
-    for chosen in others:
-        with suppress(ArtifactError):
-            return _inner(source, digest, chosen, reference)
-    return _inner(source, digest, last, reference)
+    with named_errors(reference):
+        parsed = parse_manifest(raw, content_type=content_type)
+        digest = digest_of(raw)
+        if isinstance(parsed, Manifest):
+            return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
+        *others, last = _choices(parsed, platform, reference)
+        for chosen in others:
+            with suppress(ArtifactError):
+                found = _inner(source, digest, chosen, reference)
+                if _is_for(platform, found.manifest, source):
+                    return found
+        return _inner(source, digest, last, reference)
+
+
+def _is_for(platform: Platform, manifest: Manifest, source: Source) -> bool:
+    """Whether the config of MANIFEST, of which its index says no platform, says this one."""
+    has = parse_config(blob.whole(source, manifest.config, "config"))[0].platform
+    return _runs_on(has, platform)
+
+
+def _runs_on(has: Platform, platform: Platform) -> bool:
+    """Whether what a config says, if it does, is the system and the architecture of PLATFORM."""
+    return not has.architecture or (has.os or platform.os, has.architecture) == (platform.os, platform.architecture)
 
 
 def _inner(source: Source, index: Digest, chosen: Descriptor, reference: Reference) -> _Found:
@@ -179,8 +209,8 @@ def _checked(
         raise ImageError(
             f"image {reference.familiar}: its config has {len(diff_ids)} diff IDs for {len(manifest.layers)} layers"
         )
-    has, wants = config.platform, platform
-    if has.architecture and (has.os or wants.os, has.architecture) != (wants.os, wants.architecture):
+    has = config.platform
+    if not _runs_on(has, platform):
         raise ImageNotFoundError(
             f"image {reference.familiar}: no image for platform {platform}", hint=f"it exists for {str(has)!r:.100}"
         )

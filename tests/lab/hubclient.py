@@ -43,10 +43,11 @@ def opener(hub: Hub, directory: pathlib.Path) -> Iterator[Open]:
             mirrors: tuple[str, ...] = (),
             location: str | None = None,
             config: object = None,
+            warn: Callable[[str], None] = lambda words: None,
             **environ: str,
         ) -> Registry:
             found = environ_of(hub, directory, mirrors=mirrors, location=location, config=config)
-            opened = Registry(Reference.parse(name), environ={**found, **environ}, patience=IMPATIENT)
+            opened = Registry(Reference.parse(name), environ={**found, **environ}, patience=IMPATIENT, warn=warn)
             return stack.enter_context(opened)
 
         yield open_registry

@@ -26,16 +26,17 @@ def check_command(argv: list[str]) -> int:
     """0 if every file that ARGV names is valid, 1 and all their mistakes if not."""
     options = parser().parse_args(argv)
     problems: tuple[str, ...] = ()
+    files = _files(options.paths)
     try:
-        load_files(_files(options.paths), environ=os.environ, image=options.image, warn=say)
+        load_files(files, environ=os.environ, image=options.image, warn=say)
     except SpecError as error:
         problems = error.problems
         if options.format == "text":
             complain(error)
     if options.format == "json":
-        show_json([_row(problem) for problem in problems])
+        show_json([_row(problem, files) for problem in problems])
     for problem in problems if options.format == "github" else ():
-        row = _row(problem)
+        row = _row(problem, files)
         print(error_command(row["message"], file=row["file"], line=row["line"], col=row["column"]))
     return NEGATIVE if problems else 0
 
@@ -54,12 +55,13 @@ def _files(paths: list[str]) -> list[str]:
     return found
 
 
-def _row(problem: str) -> dict[str, Any]:
-    """A problem as data; without a place, `line` and `column` are null."""
+def _row(problem: str, files: list[str]) -> dict[str, Any]:
+    """A problem as data. One of a whole file, of those in FILES, has neither line nor column."""
     place = _PLACE.fullmatch(problem)
     if place is None:
-        file, _, message = problem.rpartition(": ")
-        return {"file": file or None, "line": None, "column": None, "message": message}
+        whole = next((each for each in files if problem.startswith(f"{each}: ")), None)
+        message = problem.removeprefix(f"{whole}: ")
+        return {"file": whole, "line": None, "column": None, "message": message}
     file, line, column, message = place.groups()
     return {"file": file, "line": int(line), "column": int(column) if column else None, "message": message}
 

@@ -20,7 +20,7 @@ _HELP = (
 
 def help_command(argv: list[str]) -> int:
     """Print the overview, or the page of the command that ARGV names; 0. Raises UsageError if there is none."""
-    words = [word for word in argv if word not in FLAGS]
+    words = [] if argv and argv[0] in FLAGS else argv
     if words == ["--man"]:
         from mydocker.cli.manual.man import manual
 

@@ -25,7 +25,7 @@ def history_command(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
-    steps = _steps(store, catalog.find(store, options.image, platform=platform)[0])
+    steps = _steps(store, catalog.find(store, options.image, environ=os.environ, platform=platform)[0])
     if options.format == "json":
         show_json(steps)
     else:

@@ -20,7 +20,11 @@ def inspect_command(argv: list[str]) -> int:
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
-    found = [image for name in options.images for image in catalog.find(store, name, platform=platform, known=known)]
+    found = [
+        image
+        for name in options.images
+        for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known)
+    ]
     show_json([_described(store, image) for image in found])
     return 0
 

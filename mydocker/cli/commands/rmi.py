@@ -21,7 +21,7 @@ def rmi_command(argv: list[str]) -> int:
     gone: dict[str, Entry] = {}
     for name in options.images:
         for image in _found(store, name, platform, known, force=options.force):
-            gone |= {entry.path: entry for entry in catalog.entries_of(image, name)}
+            gone |= {entry.path: entry for entry in catalog.entries_of(image, name, environ=os.environ)}
     for entry in catalog.untag(store, [*gone.values()]):
         print(f"removed {entry.reference.familiar} ({entry.platform})")
     return 0
@@ -32,7 +32,7 @@ def _found(
 ) -> list[catalog.Image]:
     """What NAME means; with FORCE, nothing if there is no such image."""
     try:
-        return catalog.find(store, name, platform=platform, known=known)
+        return catalog.find(store, name, environ=os.environ, platform=platform, known=known)
     except ImageNotFoundError:
         if force:
             return []

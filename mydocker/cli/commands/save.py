@@ -34,7 +34,11 @@ def save_command(argv: list[str]) -> int:
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
-    found = [image for name in options.images for image in catalog.find(store, name, platform=platform, known=known)]
+    found = [
+        image
+        for name in options.images
+        for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known)
+    ]
     unique = list({image.ref.manifest: image for image in found}.values())
     write = _write_directory if is_directory else _write
     for note in write(store, unique, options.output):

@@ -85,12 +85,8 @@ def test_command(argv: list[str]) -> int:
 
 def parser() -> Parser:
     """What the command line may have."""
-    parser = Parser(
-        "test",
-        text="A spec says in 'expect' what must be true of its container.",
-        exits=_EXITS,
-        examples=_EXAMPLES,
-    )
+    text = "A spec says in 'expect' what must be true of its container."
+    parser = Parser("test", text=text, exits=_EXITS, examples=_EXAMPLES)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help=_PATHS)
     add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-
+from mydocker.cli import command_module
 from mydocker.cli.common.docker_commands import GROUPS
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.manual.page import Argument, Entry, Group, Page
@@ -12,7 +11,9 @@ from mydocker.specs.render.help_text import flag_help
 from mydocker.specs.table.fields import FIELDS, SWITCHES, Field, Switch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from mydocker.cli.common.parser import Parser
 
 _IMAGE = Argument(metavar="IMAGE", usage="IMAGE", help="the image, such as alpine:3.20; options end here, or at --")
 _COMMAND = Argument(metavar="COMMAND", usage="COMMAND [ARG...]", help="the command, in place of the image's")
@@ -42,8 +43,8 @@ def page_of(name: str) -> Page:
         return _group_page(name)
     if name in ("run", "record"):
         return run_page() if name == "run" else record_page()
-    page: Page = importlib.import_module(f"mydocker.cli.commands.{name}").parser().page()
-    return page
+    parser: Callable[[], Parser] = getattr(command_module(name), "parser")  # noqa: B009  # object has no such attribute
+    return parser().page()
 
 
 def all_pages() -> dict[str, Page]:

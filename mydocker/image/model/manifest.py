@@ -72,10 +72,12 @@ class Manifest(Record):
 
 
 class Index(Record):
-    """The manifests of one image for several platforms, without attestations; an entry may name no platform."""
+    """The manifests of one image for several platforms, without attestations; an entry may name no platform. `refused`
+    says of others why they cannot be read."""
 
     media_type: str
     manifests: tuple[tuple[Descriptor, Platform | None], ...]
+    refused: tuple[str, ...] = ()
 
 
 class ArtifactError(ImageError):
@@ -143,7 +145,8 @@ def choices(index: Index, platform: Platform) -> list[Descriptor]:
     """The entry of INDEX that runs on PLATFORM best, alone; failing that, all that name no platform.
 
     The choice of containerd's `platforms.Only` within one architecture: the newest variant that is not newer than
-    PLATFORM's. Raises ImageNotFoundError with the platforms that there are.
+    PLATFORM's. Raises ImageNotFoundError with the platforms that there are, ImageError if an entry that cannot be read
+    may be for this one.
     """
     named = [(found, descriptor) for descriptor, found in index.manifests if found]
     for wanted in _acceptable(platform):
@@ -152,6 +155,8 @@ def choices(index: Index, platform: Platform) -> list[Descriptor]:
                 return [descriptor]
     if unnamed := [descriptor for descriptor, found in index.manifests if found is None]:
         return unnamed
+    if index.refused:
+        raise ImageError(index.refused[0])
     known = sorted({str(found) for found, _ in named if str(found).isprintable()})
     raise ImageNotFoundError(
         f"no image for platform {platform}", hint=f"it exists for {', '.join(known)}" if known else "its index is empty"
@@ -184,13 +189,16 @@ def _media_type(document: dict[str, Any], served: str) -> str:
 
 def _index(document: dict[str, Any], media_type: str) -> Index:
     entries = _bounded(document["manifests"], "index: manifests", MANIFEST_LIMIT)
-    manifests = []
+    manifests, refused = [], []
     for number, entry in enumerate(entries, 1):
         what = f"index: manifest {number}"
-        if may_be_image(entry, what):
-            described = descriptor(entry, what)
-            manifests.append((described, _platform(entry.get("platform"), what)))
-    return Index(media_type=media_type, manifests=tuple(manifests))
+        try:
+            if may_be_image(entry, what):
+                described = descriptor(entry, what)
+                manifests.append((described, _platform(entry.get("platform"), what)))
+        except ImageError as error:  # which whoever wants another platform need not know
+            refused.append(error.message)
+    return Index(media_type=media_type, manifests=tuple(manifests), refused=tuple(refused))
 
 
 def may_be_image(value: object, what: str) -> bool:

@@ -17,7 +17,7 @@ from mydocker.image.registry import registries_conf
 from mydocker.image.registry.http.timeouts import Patience
 from mydocker.image.registry.http.transport import Reply
 from mydocker.image.registry.registries_conf import Endpoint
-from mydocker.image.registry.session import Dialogue
+from mydocker.image.registry.session import Dialogue, check_is_registry
 from mydocker.reference import Reference
 
 _ACCEPT = ", ".join(MANIFEST_TYPES + INDEX_TYPES)
@@ -124,6 +124,7 @@ class _Source:
         missing = ImageNotFoundError(f"{what}: not found in registry {self._endpoint.host}")
         with self._dialogue.ask(f"manifests/{identifier}", {"Accept": _ACCEPT}, missing=missing) as reply:
             raw = reply.read_all(json_input.LIMIT, f"{what}: manifest")
+            check_is_registry(self._endpoint.host, raw)
             _verify(raw, identifier, what)
             return raw, reply.headers.get("Content-Type")
 

@@ -46,7 +46,11 @@ class Dialogue:
                 warn(words)
 
         self._transport = Transport(
-            server_of(endpoint.host), insecure=endpoint.insecure, environ=environ, patience=patience
+            server_of(endpoint.host),
+            insecure=endpoint.insecure,
+            environ=environ,
+            patience=patience,
+            warn=warn,
         )
         self._authorization = Authorization(
             self._transport,
@@ -129,6 +133,15 @@ class Dialogue:
         told = f" ({said})" if said else ""
         usual = f"it does not exist, or needs a login: mydocker login {self._endpoint.host}{told}"
         return "; ".join([*self._unread, usual])
+
+
+def check_is_registry(host: str, body: bytes) -> None:
+    """Raise RegistryError if the BODY of what HOST answered is a web page: no registry sends one."""
+    if body.lstrip()[:1] == b"<":
+        raise RegistryError(
+            f"registry {host}: answered with a web page, so it is no registry",
+            hint="check the name and the port; a proxy, or a network with a login page, may have answered in its place",
+        )
 
 
 def server_of(host: str) -> str:

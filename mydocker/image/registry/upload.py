@@ -18,7 +18,7 @@ from mydocker.image.registry import registries_conf
 from mydocker.image.registry.http.timeouts import Patience
 from mydocker.image.registry.http.transport import PassingError
 from mydocker.image.registry.registries_conf import Endpoint
-from mydocker.image.registry.session import Dialogue
+from mydocker.image.registry.session import Dialogue, check_is_registry
 from mydocker.reference import Digest, Reference
 
 _PIECE = 64 << 10  # bytes: one of them may take as long as a connection, so a line of 7 kB/s will do
@@ -100,7 +100,10 @@ class Target:
     def _put(self, path: str, media_type: str, body: _Body) -> None:
         headers = {"Content-Type": media_type}
         accepted = (200, 201, 202, 204)  # 201 by the specification, which not everybody has read
-        self._dialogue.ask(path, headers, missing=self._refused, accepted=accepted, method="PUT", body=body).close()
+        with self._dialogue.ask(
+            path, headers, missing=self._refused, accepted=accepted, method="PUT", body=body
+        ) as reply:
+            check_is_registry(self._endpoint.host, reply.read(_PIECE))
 
     def _persist(self, attempt: Callable[[], None]) -> None:
         for wait in self._patience.waits():

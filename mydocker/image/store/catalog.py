@@ -6,7 +6,7 @@ An image that cannot be read is not listed; `fsck` says why. Nothing here asks a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from mydocker.errors import ImageError, ImageNotFoundError, StoreError, UsageError
 from mydocker.image.model.config import parse_config
@@ -67,50 +67,84 @@ class Known:
 
     def __init__(self, store: Store) -> None:
         self.images = images(store)
-        self.by_name: dict[Reference | None, dict[int, Image]] = {}
+        self.by_name: dict[Reference | Digest | None, dict[int, Image]] = {}
         for number, image in enumerate(self.images):
             for entry in image.entries:
-                self.by_name.setdefault(entry.reference, {})[number] = image
+                self.by_name.setdefault(_meaning(entry.reference), {})[number] = image
+
+    def named(self, name: Reference | None) -> list[Image]:
+        return [*self.by_name.get(_meaning(name), {}).values()]
 
 
-def find(store: Store, text: str, *, platform: Platform | None = None, known: Known | None = None) -> list[Image]:
+def find(
+    store: Store,
+    text: str,
+    *,
+    environ: Mapping[str, str],
+    platform: Platform | None = None,
+    known: Known | None = None,
+) -> list[Image]:
     """The images that TEXT, a name or the beginning of an ID, means: for PLATFORM, else for this machine's if there
     is one, else for any. ImageNotFoundError if there is none; UsageError if TEXT is neither, or means several."""
-    found = of_platforms(store, text, platform, known=known)
+    found = of_platforms(store, text, platform, environ=environ, known=known)
     return [image for image in found if image.platform == Platform.host()] or found
 
 
-def of_platforms(store: Store, text: str, platform: Platform | None, *, known: Known | None = None) -> list[Image]:
+def of_platforms(
+    store: Store,
+    text: str,
+    platform: Platform | None,
+    *,
+    environ: Mapping[str, str],
+    known: Known | None = None,
+) -> list[Image]:
     """Those that TEXT means on PLATFORM, or on all. ImageNotFoundError if there is none; UsageError as for `find`."""
-    wanted, known = _name(text), known or Known(store)
-    meant = [*known.by_name.get(wanted, {}).values()] or _by_id(known.images, text)
-    found = [image for image in meant if platform in (None, image.platform)]
+    name, known = _name(text), known or Known(store)
+    meant = known.named(name) or _by_id(known.images, text)
+    found = _on(platform, meant) or _on(platform, known.named(_alias(name, environ)))
     if not found:
         where = f" for {platform}" if platform else ""
         raise ImageNotFoundError(f"image {text} is not in the store{where}", hint="'mydocker images' lists what is")
     return found
 
 
-def entries_of(image: Image, text: str) -> list[Entry]:
+def _on(platform: Platform | None, images: list[Image]) -> list[Image]:
+    return [image for image in images if platform in (None, image.platform)]
+
+
+def entries_of(image: Image, text: str, *, environ: Mapping[str, str]) -> list[Entry]:
     """Of the entries of IMAGE, which TEXT means, that of the name; all if TEXT is an ID."""
-    return named(image, text) or list(image.entries)
+    return named(image, text, environ=environ) or list(image.entries)
 
 
-def named(image: Image, text: str) -> list[Entry]:
-    """The entries of IMAGE that have the name TEXT: none if it is an ID."""
-    return _named(image, _name(text))
+def named(image: Image, text: str, *, environ: Mapping[str, str]) -> list[Entry]:
+    """The entries of IMAGE, which TEXT means, that have the name TEXT or its alias: none if it is an ID."""
+    name = _name(text)
+    return _named(image, name) or ([] if _by_id([image], text) else _named(image, _alias(name, environ)))
 
 
 def _named(image: Image, name: Reference | None) -> list[Entry]:
-    return [entry for entry in image.entries if entry.reference == name]
+    return [entry for entry in image.entries if _meaning(entry.reference) == _meaning(name)]
+
+
+def _meaning(name: Reference | None) -> Reference | Digest | None:
+    """What NAME says of an image: one with a digest says that alone, as in `run`, whichever repository had it."""
+    return name.digest if name and name.digest else name
+
+
+def _alias(name: Reference | None, environ: Mapping[str, str]) -> Reference | None:
+    if name is None or not name.short_name:
+        return None
+    from mydocker.image.registry.short_names import resolved
+
+    return resolved(name, environ=environ)
 
 
 def _name(text: str) -> Reference | None:
-    """What TEXT is as a name in the store, None if it can only be an ID. A tag beside a digest says nothing."""
+    """What TEXT is as a name in the store, None if it can only be an ID."""
     if text.startswith("sha256:") and _hex(text):
         return None
-    name = in_store(Reference.parse(text), text)
-    return name.replace(tag=None) if name.digest else name
+    return in_store(Reference.parse(text), text)
 
 
 def in_store(name: Reference, text: str) -> Reference:

@@ -79,7 +79,7 @@ def test_help_tells_defaults_and_what_may_be_repeated() -> None:
     shown = rendered(run_page(), everything=True)
     assert "(default: missing)" in shown
     assert not re.search(r":\n\n", shown.split("\n\n", 1)[1])  # a heading with nothing below it
-    assert re.search(r"NAME alone copies it from here \(repeatable\)", shown)
+    assert re.search(r"NAME alone copies the caller's \(repeatable\)", shown)
 
 
 def test_the_short_help_fits_a_screen_and_leads_to_the_rest() -> None:

@@ -21,8 +21,10 @@ from mydocker.image.registry.auth.credentials import Credentials
 from mydocker.image.registry.auth.token import Authorization, DeniedError
 from mydocker.image.registry.http.timeouts import Patience
 from mydocker.image.registry.http.transport import Transport
-from mydocker.image.registry.session import server_of
+from mydocker.image.registry.session import check_is_registry, server_of
 from mydocker.reference import Reference
+
+_LOOKED_AT = 512  # bytes of what /v2/ has
 
 
 def verify(host: str, secret: Credentials, *, environ: Mapping[str, str]) -> None:
@@ -42,13 +44,15 @@ def _verify(transport: Transport, host: str, secret: Credentials) -> None:
     authorization = Authorization(transport, repository="", credentials=secret)
     with transport.get(base) as reply:
         status, challenge = reply.status, reply.headers.get("WWW-Authenticate", "")
+        body = reply.read(_LOOKED_AT)
     if status == 401 and authorization.answer(challenge, refused=None, base=base):
         with transport.get(base, authorization=authorization.header) as reply:
-            status = reply.status
+            status, body = reply.status, reply.read(_LOOKED_AT)
     if status in (401, 403):
         raise ImageError(f"registry {host} refuses this user name or password")
     if status != 200:
         raise RegistryError(f"registry {host}: HTTP status {status}")
+    check_is_registry(host, body)
 
 
 def store(host: str, secret: Credentials, *, environ: Mapping[str, str]) -> str:
@@ -111,6 +115,8 @@ def _auths(document: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _replace(path: str, document: dict[str, Any]) -> None:
+    if os.path.exists(path) and not os.path.isfile(path):  # REGISTRY_AUTH_FILE=/dev/null is no place for a secret
+        raise StoreError(f"cannot write {path}: it is not a regular file")
     real = os.path.realpath(path)  # a link into a folder of such files stays one
     temporary = f"{real}.{os.getpid()}.new"
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
@@ -105,7 +105,16 @@ class _Adapter(requests.adapters.HTTPAdapter):
 class Transport:
     """Requests on behalf of the registry HOME (`name[:port]`). Its methods may be called from several threads."""
 
-    def __init__(self, home: str, *, insecure: bool, environ: Mapping[str, str], patience: Patience) -> None:
+    def __init__(
+        self,
+        home: str,
+        *,
+        insecure: bool,
+        environ: Mapping[str, str],
+        patience: Patience,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        """Certificates of the user's that cannot be read are reported to WARN, and an ImageError without it."""
         self.home = home
         self.insecure = insecure or is_loopback(home)
         self.reach = Reach(home, insecure=self.insecure)
@@ -118,7 +127,11 @@ class Transport:
         self._session.mount("http://", _Adapter(patience))
         for prefix in ("https://", f"https://{home}/"):  # token servers and redirects see no certificate of ours
             own = prefix != "https://"
-            rules = None if self.insecure else certs.context(home, environ=environ, client=own)
+            rules = (
+                None
+                if self.insecure
+                else certs.context(home, environ=environ, client=own, warn=warn if own else _ignore)
+            )
             if self.insecure and own:
                 rules = _unverified()
             self._session.mount(prefix, _Adapter(patience, rules))
@@ -219,6 +232,10 @@ class Transport:
         """The proxy for URL by its scheme, as requests takes it. RegistryError."""
         found = proxy_for(url, environ=self._environ)
         return {urlsplit(url).scheme: found} if found else {}
+
+
+def _ignore(words: str) -> None:
+    """What has been reported already."""
 
 
 def _unverified() -> ssl.SSLContext:
