@@ -100,11 +100,11 @@ def _of_page(page: Page, before: list[str], current: str, names: Names) -> Compl
             places += 1
             options_end = options_end or page.command_follows
     if waiting:
-        return _of_value(waiting, "", names)
+        return _of_value(waiting, "", current, names)
     if current.startswith("-") and not options_end:
-        flag, equals, _ = current.partition("=")
+        flag, equals, value = current.partition("=")
         if equals:
-            return _of_value(options[flag], f"{flag}=", names) if flag in options else Completion()
+            return _of_value(options[flag], f"{flag}=", value, names) if flag in options else Completion()
         return Completion(words=tuple(_spelled(page.options)))
     return _of_place(page, places, names)
 
@@ -115,9 +115,12 @@ def _spelled(options: Iterable[Entry]) -> Iterable[tuple[str, str]]:
         yield from ((flag, entry.help) for flag in entry.flags if flag.startswith("--") or len(entry.flags) == 1)
 
 
-def _of_value(entry: Entry, before: str, names: Names) -> Completion:
+def _of_value(entry: Entry, before: str, value: str, names: Names) -> Completion:
+    """What can become of VALUE, which stands after the text BEFORE in its word."""
     if entry.choices:
         return Completion(words=tuple((before + choice, "") for choice in entry.choices if choice))
+    if entry.metavar == "FORMAT=FILE" and "=" in value:
+        return Completion(files="file")
     if entry.metavar == "FORMAT=FILE":
         return Completion(words=tuple((f"{before}{format}=", "") for format in _FORMATS))
     return _of_kind(KINDS.get(entry.metavar, ""), before, names)

@@ -44,21 +44,18 @@ ZSH = r"""#compdef mydocker
 # zsh completion for mydocker: source <(mydocker completion zsh), or as a file _mydocker in $fpath
 _mydocker() {
     local line kind=
-    local -a described
+    local -a described bare
     while IFS= read -r line; do
-        if [[ $line == :* ]]; then
-            kind=${line#:}
-        else
-            described+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
-        fi
+        case $line in
+            :*) kind=${line#:} ;;
+            *$'\t') bare+=("${line%$'\t'}") ;;
+            *) described+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
+        esac
     done < <(${words[1]} completion --words -- "${(@Q)words[2,CURRENT]}" 2>/dev/null)
-    if (( ${#described} )); then
-        if [[ ${#described} == 1 && ${described[1]} == *=: ]]; then
-            _describe -V mydocker described -S ''
-        else
-            _describe -V mydocker described
-        fi
-    fi
+    (( ${#described} )) && _describe -V mydocker described
+    (( ${#bare} )) && compadd -Q -S '' -- ${(M)bare:#*=}
+    (( ${#bare} )) && compadd -- ${bare:#*=}
+    [[ -n $kind && ${words[CURRENT]} == (--*|[a-z]#)=* ]] && compset -P '*='
     case $kind in
         directory) _files -/ ;;
         spec) _files -g '*.(yaml|yml|json|container)(-.)' ;;
@@ -71,18 +68,15 @@ if [[ ${funcstack[1]} == _mydocker ]]; then _mydocker "$@"; else compdef _mydock
 FISH = r"""# fish completion for mydocker: mydocker completion fish | source
 function __mydocker_complete
     set -l words (commandline -opc) (commandline -ct)
-    set -l current $words[-1]
+    # of --env-file=FILE and the like, what is before FILE
+    set -l before (string match -r '^(?:--[^=]*|[a-z]*)=' -- $words[-1])
+    set -l path (string replace -- "$before" '' $words[-1])
     for line in (command $words[1] completion --words -- $words[2..-1] 2>/dev/null)
         switch $line
             case :directory
-                __fish_complete_directories (string replace -r '^--[^=]*=' '' -- $current)
-            case :spec
-                __fish_complete_suffix .yaml
-                __fish_complete_suffix .yml
-                __fish_complete_suffix .json
-                __fish_complete_suffix .container
+                printf '%s\n' "$before"(__fish_complete_directories $path)
             case ':*'
-                __fish_complete_path (string replace -r '^--[^=]*=' '' -- $current)
+                printf '%s\n' "$before"(__fish_complete_path $path)
             case '*'
                 printf '%s\n' $line
         end

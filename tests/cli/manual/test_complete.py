@@ -73,6 +73,9 @@ def _words(*line: str) -> list[str]:
         (("test", "--shuffle", ""), [], "spec"),
         (("test", "--on-failure", ""), ["keep", "shell"], ""),
         (("test", "--report", "ju"), ["junit="], ""),
+        (("test", "--report=ju",), ["--report=junit="], ""),
+        (("test", "--report", "junit=r"), [], "file"),
+        (("test", "--report=junit=r",), [], "file"),
         (("test", "--", "--"), [], "spec"),
         (("load", "-i", ""), [], "file"),
         (("completion", "z"), ["zsh"], ""),
@@ -157,6 +160,7 @@ printf '%s\n' "${COMPREPLY[@]}"
         ("mydocker run --rootfs ", ["mydocker", "run", "--rootfs", ""], ["sub"]),
         ("mydocker run --env-file a", ["mydocker", "run", "--env-file", "a"], ["a.txt", "a.yaml"]),
         ("mydocker run --env-file=a", ["mydocker", "run", "--env-file", "=", "a"], ["a.txt", "a.yaml"]),
+        ("mydocker test --report junit=a", ["mydocker", "test", "--report", "junit", "=", "a"], ["a.txt", "a.yaml"]),
         ("mydocker nonesuch ", ["mydocker", "nonesuch", ""], [""]),
     ],
 )
@@ -181,3 +185,26 @@ def test_scripts_are_printed_and_shells_can_read_them(mydocker: Command) -> None
             subprocess.run([program, "-n"], input=script, text=True, check=True, timeout=60)
     assert mydocker("completion", "tcsh").code == 2
     assert mydocker("completion").code == 2
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("mydocker pul", ["pull"]),
+        ("mydocker run al", ["alpine:latest"]),
+        ("mydocker run --pull=al", ["--pull=always"]),
+        ("mydocker run --rootfs ", ["sub/"]),
+        ("mydocker run --env-file=a", ["--env-file=a.txt", "--env-file=a.yaml"]),
+        ("mydocker test --report junit=a", ["junit=a.txt", "junit=a.yaml"]),
+    ],
+)
+def test_fish_where_it_is_installed(here: Command, line: str, expected: list[str]) -> None:
+    if shutil.which("fish") is None:
+        return
+    script = "mydocker completion fish | source; complete --do-complete $argv[1]"
+    words = ["fish", "--no-config", "-c", script, line]
+    done = subprocess.run(
+        words, cwd=here.directory, env=dict(here.environment), capture_output=True, text=True, timeout=60
+    )
+    assert [each.partition("\t")[0] for each in done.stdout.splitlines()] == expected, done
