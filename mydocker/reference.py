@@ -2,7 +2,7 @@
 
 Grammar: distribution/reference (the grammar `docker pull` accepts), OCI image-spec "Digests" and
 "Image Index", OCI distribution-spec "Pulling manifests". No regular expressions: `re` costs more
-start-up time than parsing by hand.
+start-up time than parsing without it.
 """
 
 from __future__ import annotations

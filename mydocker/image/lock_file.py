@@ -11,7 +11,7 @@
     }
 
 JSON with sorted names and a line for each digest, so that a change of one is a change of one line; written by
-`mydocker lock`, kept beside the code. Names with a digest say all themselves and are not in it, nor are files.
+`mydocker lock`, kept alongside the code. Names with a digest say all themselves and are not in it, nor are files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import os
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image.model.json_input import LIMIT, loads, mapping, string
-from mydocker.paths import usable
+from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -76,11 +76,15 @@ def text_of(lock: LockFile) -> str:
 
 
 def write(path: str, lock: LockFile) -> None:
-    """Replace the file at PATH in one step, or the one that a link there names; write to a device or a FIFO. Raises
-    UsageError if that cannot be."""
+    """Replace the file at PATH in one step, or the one that a link there names; write to a device, a FIFO or a
+    descriptor of the caller's. Raises UsageError if that cannot be."""
     real = os.path.realpath(usable(path))
+    descriptor = stream(path)
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
+        if descriptor is not None:
+            with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
+                file.write(text_of(lock))
+        elif os.path.exists(path) and not os.path.isfile(path):
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text_of(lock))
         else:

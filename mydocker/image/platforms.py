@@ -28,7 +28,7 @@ def _digests(reference: Reference, source: Source) -> dict[str, Digest]:
     if isinstance(parsed, Manifest):
         digest = digest_of(raw)
         if reference.digest and digest != reference.digest:
-            raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {digest}")
+            raise ImageError(f"image {reference.familiar}: the registry returned another manifest, {digest}")
         return _named([(digest, _platform_of(parsed, source))])
     found = []
     for descriptor, platform in parsed.manifests:
@@ -51,7 +51,7 @@ def chosen(digests: Mapping[str, Digest], platform: Platform) -> Digest:
 
 
 def _named(found: list[tuple[Digest, Platform | None]]) -> dict[str, Digest]:
-    """By the names of platforms that are ours to run; of several manifests for one, the first, as in a pull."""
+    """By the names of platforms that can run here; of several manifests for one, the first, as in a pull."""
     named: dict[str, Digest] = {}
     for digest, platform in found:
         try:

@@ -27,7 +27,7 @@ _CHOICES = 10  # entries of an index that are read in search of an image
 
 
 class _Found(Record):
-    """What a registry has under a name: the manifest for our platform, and the digests that mean it."""
+    """What a registry has under a name: the manifest for the platform, and the digests that mean it."""
 
     raw: bytes
     manifest: Manifest
@@ -108,7 +108,7 @@ def _present(store: Store, reference: Reference, digest: Digest, platform: Platf
         ref = read_ref(store.ref_path(by_digest, platform))
         if image is None or digest_of(read(store.blob_path(ref.manifest))) != ref.manifest:
             return None
-    except (FileNotFoundError, UsageError, ValueError):  # damage, or `rmi` beside us
+    except (FileNotFoundError, UsageError, ValueError):  # damage, or a concurrent `rmi`
         return None
     for name in _names(reference, ()):
         try:
@@ -155,7 +155,7 @@ def _top(source: Source, reference: Reference) -> tuple[bytes, str | None]:
     """The manifest or index that REFERENCE means, and its media type if the source says one."""
     raw, content_type = source.manifest(str(reference.digest or reference.tag))
     if reference.digest and digest_of(raw) != reference.digest:
-        raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {digest_of(raw)}")
+        raise ImageError(f"image {reference.familiar}: the registry returned another manifest, {digest_of(raw)}")
     return raw, content_type
 
 
@@ -217,9 +217,9 @@ def _checked(
     return config, diff_ids
 
 
-def _names(asked: Reference, digests: tuple[Digest, ...]) -> list[Reference]:
-    """The names under which the image can be found from now on, the one that was asked for last; a tag beside a digest
-    has not been asked about."""
-    reference = asked.replace(location=None)
+def _names(requested: Reference, digests: tuple[Digest, ...]) -> list[Reference]:
+    """The names under which the image can be found from now on, the requested one last; a tag next to a digest
+    was never queried."""
+    reference = requested.replace(location=None)
     by_digest = [reference.replace(tag=None, digest=digest) for digest in reversed(digests)]
     return by_digest if reference.digest else [*by_digest, reference]

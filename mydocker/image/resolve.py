@@ -27,7 +27,7 @@ def resolve(
     """The image that REFERENCE means on PLATFORM; or, as for `docker run`, the one here that has it for an ID.
 
     POLICY `missing` asks no registry if the store has it, `never` asks none at all, `always` asks and fetches what has
-    changed. What lies in files is looked at each time. PROGRESS is told what is being fetched; perhaps from other
+    changed. What is in files is read each time. PROGRESS gets each step of a pull; perhaps from other
     threads, one at a time. No thread is left when this returns. Raises ImageError or one of its children, or HostError.
     """
     here = policy != "always" and reference.location is None

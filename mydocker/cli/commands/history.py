@@ -12,7 +12,7 @@ from mydocker.errors import StoreError
 from mydocker.image.model.progress import megabytes
 from mydocker.image.model.times import shown_time
 from mydocker.image.store import catalog
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
 from mydocker.reference import Platform
 
@@ -46,7 +46,7 @@ def parser() -> Parser:
     return parser
 
 
-def _steps(store: Store, image: Image) -> list[dict[str, Any]]:
+def _steps(store: Store, image: NamedImage) -> list[dict[str, Any]]:
     """OCI image-spec "config.md", history: entries and layers go together in order, but for entries of no layer."""
     found = catalog.documents(store, image)
     history = json.loads(found.config).get("history") or []

@@ -13,7 +13,7 @@ from mydocker.errors import StoreError
 from mydocker.image.model.progress import megabytes
 from mydocker.image.model.times import shown_time
 from mydocker.image.store import catalog
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
 from mydocker.reference import DOCKER_HUB, Reference
 
@@ -62,7 +62,7 @@ def parser() -> Parser:
     return parser
 
 
-def _rows(store: Store, image: Image) -> list[dict[str, Any]]:
+def _rows(store: Store, image: NamedImage) -> list[dict[str, Any]]:
     try:
         found = catalog.documents(store, image)
     except StoreError:

@@ -9,7 +9,7 @@ from typing import Any
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
 from mydocker.image.store import catalog
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
 from mydocker.reference import Platform
 
@@ -42,7 +42,7 @@ def parser() -> Parser:
     return parser
 
 
-def _described(store: Store, image: Image) -> dict[str, Any]:
+def _described(store: Store, image: NamedImage) -> dict[str, Any]:
     found = catalog.documents(store, image)
     config = json.loads(found.config)
     return {

@@ -7,7 +7,7 @@ import os
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import ImageNotFoundError
 from mydocker.image.store import catalog
-from mydocker.image.store.catalog import Entry
+from mydocker.image.store.catalog import ImageName
 from mydocker.image.store.store import Store
 from mydocker.reference import Platform
 
@@ -18,7 +18,7 @@ def rmi_command(argv: list[str]) -> int:
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
-    gone: dict[str, Entry] = {}
+    gone: dict[str, ImageName] = {}
     for name in options.images:
         for image in _found(store, name, platform, known, force=options.force):
             gone |= {entry.path: entry for entry in catalog.entries_of(image, name, environ=os.environ)}
@@ -29,7 +29,7 @@ def rmi_command(argv: list[str]) -> int:
 
 def _found(
     store: Store, name: str, platform: Platform | None, known: catalog.Known, *, force: bool
-) -> list[catalog.Image]:
+) -> list[catalog.NamedImage]:
     """What NAME means; with FORCE, nothing if there is no such image."""
     try:
         return catalog.find(store, name, environ=os.environ, platform=platform, known=known)

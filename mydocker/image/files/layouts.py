@@ -1,4 +1,4 @@
-"""Images that lie in files, asked in the same way as a registry: containers-transports(5).
+"""Images in files, read through the same interface as a registry: containers-transports(5).
 
     oci:DIR, oci-archive:FILE    OCI image-spec "image-layout.md"
     docker-archive:FILE          what `docker save` writes: manifest.json names a config and layers
@@ -286,7 +286,7 @@ class DirectoryLayout(Layout):
         return digest.removeprefix("sha256:")
 
     def _manifest_name(self, digest: str) -> str:
-        """Those of an index's images lie beside it."""
+        """Those of an index's images are next to it."""
         return f"{self._blob_name(digest)}.manifest.json"
 
 

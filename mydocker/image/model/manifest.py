@@ -1,7 +1,7 @@
 """Manifest and Index: what a registry says an image is made of, raw bytes turned into checked values.
 
 Docker image manifest version 2 schema 2 and its list; OCI image-spec "manifest.md", "image-index.md" and
-"descriptor.md". A descriptor's `urls` are never looked at: a layer comes from its registry or not at all.
+"descriptor.md". A descriptor's `urls` are never used: a layer comes from its registry or not at all.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def parse_manifest(raw: bytes, *, content_type: str | None = None) -> Manifest |
     return Manifest(media_type=media_type, config=config, layers=described)
 
 
-class Contents(Record):
+class ManifestContents(Record):
     """All that a manifest or index names, whatever it is for: what a registry must have before it takes it."""
 
     media_type: str
@@ -113,7 +113,7 @@ class Contents(Record):
     manifests: tuple[Descriptor, ...]
 
 
-def contents(raw: bytes, *, content_type: str | None = None) -> Contents:
+def contents(raw: bytes, *, content_type: str | None = None) -> ManifestContents:
     """What RAW, served with CONTENT_TYPE, names. Signatures and attestations too, which are no images: for whoever
     copies them. ImageError if it is no manifest."""
     document = json_input.mapping(json_input.loads(raw, "manifest"), "manifest")
@@ -121,11 +121,11 @@ def contents(raw: bytes, *, content_type: str | None = None) -> Contents:
     if media_type in INDEX_TYPES:
         entries = _bounded(document["manifests"], "index: manifests", MANIFEST_LIMIT)
         named = tuple(descriptor(entry, f"index: manifest {n}") for n, entry in enumerate(entries, 1))
-        return Contents(media_type=media_type, blobs=(), manifests=named)
+        return ManifestContents(media_type=media_type, blobs=(), manifests=named)
     layers = _bounded(document["layers"], "manifest: layers", LAYER_LIMIT)
     blobs = [descriptor(layer, f"manifest: layer {n}") for n, layer in enumerate(layers, 1)]
     config = descriptor(document.get("config"), "manifest: config")
-    return Contents(media_type=media_type, blobs=(*blobs, config), manifests=())
+    return ManifestContents(media_type=media_type, blobs=(*blobs, config), manifests=())
 
 
 def compression(descriptor: Descriptor) -> str:

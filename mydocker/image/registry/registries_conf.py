@@ -1,5 +1,5 @@
-"""containers-registries.conf(5), version 2, and containers-registries.conf.d(5): where an image is really to be asked
-for, in which order.
+"""containers-registries.conf(5), version 2, and containers-registries.conf.d(5): where an image is really to be
+requested for, in which order.
 
 A reference in, endpoints out: the mirrors of the table with the longest matching prefix, then its location. Without a
 file, or a matching table, the reference's own registry. Short names: see short_names.

@@ -190,7 +190,7 @@ def mode(block: bytes) -> int:
 
 
 def permissions(field: bytes) -> int:
-    """Those that a header's FIELD for the mode states, perhaps beside the kind of the file."""
+    """Those that a header's FIELD for the mode states, perhaps together with the kind of the file."""
     found = number(field)
     if not 0 <= found < 1 << 32:
         raise Malformed(f"{found} is no mode of a file")

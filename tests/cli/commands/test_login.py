@@ -300,6 +300,29 @@ def test_a_file_of_somebody_else_is_warned_of(second_user: Command, registry: Re
     path.unlink()
 
 
+@pytest.mark.parametrize(
+    ("config", "code", "said"),
+    [
+        ({"credsStore": "absent"}, 125, "docker-credential-absent may still have a login for REGISTRY"),
+        ({"credHelpers": {"REGISTRY": "absent"}}, 125, "docker-credential-absent may still have a login for REGISTRY"),
+        ({"credsStore": "absent", "auths": {"REGISTRY": {}}}, 125, "logged out of REGISTRY"),
+        ({"credsStore": "absent", "auths": {"REGISTRY": {}}}, 125, "docker-credential-absent may still have a login"),
+        ({"credHelpers": {"other.invalid": "absent"}}, 1, "not logged in to REGISTRY"),
+        ({"credsStore": "absent", "credHelpers": {"REGISTRY": "lab"}}, 1, "not logged in to REGISTRY"),
+        ({"credsStore": "../x"}, 125, "not the name of a credential helper"),
+    ],
+)
+def test_logout_from_a_helper_that_is_not_installed(
+    helped: Command, closed: Registry, config: dict[str, object], code: int, said: str
+) -> None:
+    """What it has is still there, so nobody is told that they were not logged in."""
+    _config(helped).parent.mkdir()
+    _config(helped).write_text(json.dumps(config).replace("REGISTRY", closed.address))
+    done = helped("logout", closed.address)
+    assert done.code == code and said.replace("REGISTRY", closed.address).encode() in done.stderr, done
+    assert (b"not logged in" in done.stderr) == ("not logged in" in said)
+
+
 @pytest.mark.parametrize("variable", ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"])
 @pytest.mark.parametrize("key", ["", "https://{}/v1/", "{}"])
 def test_a_login_is_kept_where_it_is_looked_for_first(

@@ -14,7 +14,7 @@ from lab.hubclient import IMPATIENT, Open
 from mydocker.errors import RegistryError
 from mydocker.image.registry.auth.credentials import Credentials
 from mydocker.image.registry.auth.login import verify
-from mydocker.image.registry.upload import Target
+from mydocker.image.registry.upload import UploadSession
 from mydocker.reference import Reference
 
 NAME = socket.gethostname()
@@ -45,7 +45,7 @@ def test_a_web_page_is_no_registry(page: bytes, connect: Open, tmp_path: pathlib
         assert words == "answered with a web page, so it is no registry" and "login page" in hint
         with pytest.raises(RegistryError, match="web page"):
             verify(hub.address, Credentials(username="me", password="pw"), environ={"HOME": str(tmp_path)})
-        target = Target(Reference.parse(f"{hub.address}/a"), environ={"HOME": str(tmp_path)}, patience=IMPATIENT)
+        target = UploadSession(Reference.parse(f"{hub.address}/a"), environ={"HOME": str(tmp_path)}, timeouts=IMPATIENT)
         with target, pytest.raises(RegistryError, match="web page"):
             target.put_manifest(b"{}", lab.MANIFEST, "v1")
 

@@ -19,7 +19,7 @@ from mydocker.image.registry import registries_conf
 from mydocker.image.registry.auth import credential_helper, credentials
 from mydocker.image.registry.auth.credentials import Credentials
 from mydocker.image.registry.auth.token import Authorization, DeniedError
-from mydocker.image.registry.http.timeouts import Patience
+from mydocker.image.registry.http.timeouts import Timeouts
 from mydocker.image.registry.http.transport import Transport
 from mydocker.image.registry.session import check_is_registry, server_of
 from mydocker.reference import Reference
@@ -28,9 +28,10 @@ _LOOKED_AT = 512  # bytes of what /v2/ has
 
 
 def verify(host: str, secret: Credentials, *, environ: Mapping[str, str]) -> None:
-    """Ask the registry HOST whether it takes SECRET. ImageError if it refuses, RegistryError if it cannot be asked."""
+    """Ask the registry HOST whether it takes SECRET. ImageError if it refuses, RegistryError if it cannot be
+    reached."""
     endpoint = registries_conf.endpoints(Reference(registry=host, repository="login", tag=None), environ=environ)[-1]
-    transport = Transport(server_of(host), insecure=endpoint.insecure, environ=environ, patience=Patience())
+    transport = Transport(server_of(host), insecure=endpoint.insecure, environ=environ, timeouts=Timeouts())
     try:
         _verify(transport, host, secret)
     except DeniedError:
@@ -108,6 +109,12 @@ def left(host: str, *, environ: Mapping[str, str]) -> list[str]:
     """What is still there after `forget`, in words: logins for some repositories of HOST alone."""
     found = [(path, name) for path in credentials.paths(environ) for name in _auths(credentials.read(path), path)]
     return [f"{name}, in {path}" for path, name in found if name.startswith(f"{host}/")]
+
+
+def missing_helpers(host: str, *, environ: Mapping[str, str]) -> list[str]:
+    """Helpers that may have a login for HOST, which `forget` could not ask, since their programs are not installed."""
+    named = [credentials.helper_of(credentials.read(path), path, host)[0] for path in credentials.paths(environ)]
+    return [f"docker-credential-{name}" for name in named if name and not credential_helper.is_installed(name, environ)]
 
 
 def _auths(document: dict[str, Any], path: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""certs.d: what authorities a registry's certificate may come from, besides the usual ones, and our own certificate.
+"""certs.d: what authorities a registry's certificate may come from, besides the usual ones, and the client's
+certificate.
 
 containers-certs.d(5), and dockerd, "Verify repository client with certificates": in a directory named after the
 registry (`name[:port]`), `*.crt` are authorities, `X.cert` and `X.key` a client's certificate and its key.
