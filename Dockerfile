@@ -9,6 +9,7 @@ RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))
         > requirements.txt \
     && pip install --no-cache-dir --root-user-action=ignore -r requirements.txt
 COPY LICENSE README.md ./
+COPY docs/mydocker.1 docs/
 COPY mydocker mydocker
 RUN pip install --no-cache-dir --root-user-action=ignore --no-deps .
 ENTRYPOINT ["mydocker"]

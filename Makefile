@@ -30,6 +30,10 @@ format: ## let ruff change the style
 	$(BIN)ruff check --fix
 	$(BIN)ruff format
 
-docs: ## write docs/reference.md anew
+docs: ## write anew what is generated in docs/: the reference, the schema and the manual page
 	$(BIN)mydocker schema --format markdown > docs/reference.md.new
 	mv docs/reference.md.new docs/reference.md
+	$(BIN)mydocker schema > docs/mydocker.schema.json.new
+	mv docs/mydocker.schema.json.new docs/mydocker.schema.json
+	$(BIN)mydocker help --man > docs/mydocker.1.new
+	mv docs/mydocker.1.new docs/mydocker.1

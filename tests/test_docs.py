@@ -225,7 +225,7 @@ def test_python(worlds: World, block: Block) -> None:
 @pytest.fixture(scope="module")
 def helps(worlds: World) -> dict[str, str]:
     shell = worlds(PAGES[0])
-    return {name: shell("-c", f"mydocker {name} --help").stdout.decode() for name in COMMANDS}
+    return {name: shell("-c", f"mydocker {name} --help all").stdout.decode() for name in COMMANDS}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -270,15 +270,24 @@ def _has(text: str, flag: str) -> bool:
 
 
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)")
+_DEFINITION = re.compile(r"^\[[^\]]+\]: ([^#\s]*)(?:#([\w-]+))?$", re.MULTILINE)  # `[text][label]` leads to it
+_FILES = "https://github.com/mydocker/mydocker/blob/main/"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: pathlib.Path) -> None:
     """Each link to a file of the repository, and to a heading of it."""
-    for target, heading in _LINK.findall(page.read_text()):
-        if "://" in target:
+    text = page.read_text()
+    for target, heading in (*_LINK.findall(text), *_DEFINITION.findall(text)):
+        if "://" in target and not target.startswith(_FILES):
             continue
-        path = (page.parent / target).resolve() if target else page
+        path = (
+            ROOT / target.removeprefix(_FILES)
+            if "://" in target
+            else (page.parent / target).resolve()
+            if target
+            else page
+        )
         assert path.exists(), f"{page.name}: {target}"
         if heading:
             assert heading in _headings(path), f"{page.name}: {target}#{heading}"
@@ -292,10 +301,26 @@ def _headings(page: pathlib.Path) -> set[str]:
 
 def test_the_readme_is_short_and_leads_to_each_page() -> None:
     text = (ROOT / "README.md").read_text()
-    assert len(text.splitlines()) < 200
+    assert len(_DEFINITION.sub("", text).rstrip().splitlines()) < 200
     for page in PAGES:
         if page.parent == ROOT / "docs":
             assert f"docs/{page.name}" in text, page.name
+
+
+def test_links_of_the_readme_work_on_a_package_index() -> None:
+    """Which shows that page alone: no link counts from where it is, and none is without its target."""
+    text = (ROOT / "README.md").read_text()
+    assert [target for target, _ in _LINK.findall(text) if "://" not in target] == []
+    defined = set(re.findall(r"^\[([^\]]+)\]: https://", text, re.MULTILINE))
+    used = {
+        label or name
+        for name, label in re.findall(r"\[([^\[\]\n]+)\](?:\[([^\]\n]+)\])?(?![(:\w])", _without_code(text))
+    }
+    assert used == defined and len(used) > 10
+
+
+def _without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```$|`[^`\n]+`", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize(

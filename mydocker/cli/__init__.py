@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 RUNNING = ("run", "up", "record")  # their exit codes are those of what they run
 OTHERS = (
     "check",
+    "completion",
     "config",
+    "df",
     "diff",
     "doctor",
     "explain",
     "fsck",
+    "help",
     "history",
     "images",
     "inspect",
@@ -36,6 +39,7 @@ OTHERS = (
     "schema",
     "tag",
     "test",
+    "version",
     "volume",
 )
 
@@ -43,7 +47,6 @@ NEGATIVE = 1
 USAGE = 2
 INTERRUPTED = 130
 UNREAD = 141  # what a shell says of a program that SIGPIPE has ended
-HINT = "see 'mydocker --help'"
 
 
 def entry() -> None:
@@ -66,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command that ARGV (by default the process's arguments) names; its exit code."""
     words = sys.argv[1:] if argv is None else argv
     try:
+        words = _known(words)
         return _dispatch(words)
     except MydockerError as error:
         complain(error)
@@ -79,22 +83,26 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _known(words: list[str]) -> list[str]:
+    """WORDS, which begin with the name of a command."""
+    if words and (words[0] in RUNNING or words[0] in OTHERS):
+        return words
+    from mydocker.cli.common.command_names import meant
+
+    return meant(words)
+
+
 def _dispatch(words: list[str]) -> int:
     """The command NAME is the function `NAME_command` of the module of that name, imported only when it is wanted."""
-    name, rest = (words[0], words[1:]) if words else ("--help", [])
+    name, rest = words[0], words[1:]
     if name == "run":
         gc.disable()  # the process is so short that looking for what it could free costs more than it frees
-    if name in RUNNING or name in OTHERS:
-        command: Callable[[list[str]], int] = getattr(_module(name), f"{name}_command")
-        return command(rest)
-    if name in ("--help", "help", "--version", "version"):
-        from mydocker.cli.commands.help import help_command
-
-        return help_command(name)
-    raise UsageError(f"{name!r} is not a mydocker command", hint=HINT)
+    command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
+    return command(rest)
 
 
-def _module(name: str) -> object:
+def command_module(name: str) -> object:
+    """The module of the command NAME."""
     return __import__(f"mydocker.cli.commands.{name}", fromlist=["cli"])  # importlib costs a millisecond
 
 

@@ -1,25 +1,86 @@
-"""`mydocker check FILE...`: are these spec files right?"""
+"""`mydocker check PATH...`: are these spec files right?"""
 
 from __future__ import annotations
 
 import os
+import re
 
 from mydocker.cli import NEGATIVE
 from mydocker.cli.common.messages import complain, say
 from mydocker.cli.common.parser import Parser
-from mydocker.errors import SpecError
+from mydocker.cli.common.table import show_json
+from mydocker.errors import SpecError, UsageError
+from mydocker.paths import usable
+from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.load import load_files
+from mydocker.testing.cases.collect import files_of
+from mydocker.testing.report.workflow import error_command
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_PLACE = re.compile(r"(.*?):(\d+)(?::(\d+))?: (.*)", re.DOTALL)
 
 
 def check_command(argv: list[str]) -> int:
     """0 if every file that ARGV names is valid, 1 and all their mistakes if not."""
-    parser = Parser("check", description="Validate spec files: read them as `up` would, and run nothing.")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
-    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
+    problems: tuple[str, ...] = ()
+    files = _files(options.paths)
     try:
-        load_files(options.files, environ=os.environ, image=options.image, warn=say)
+        load_files(files, environ=os.environ, image=options.image, warn=say)
     except SpecError as error:
-        complain(error)
-        return NEGATIVE
-    return 0
+        problems = error.problems
+        if options.format == "text":
+            complain(error)
+    if options.format == "json":
+        show_json([_row(problem, files) for problem in problems])
+    for problem in problems if options.format == "github" else ():
+        row = _row(problem, files)
+        print(error_command(row["message"], file=row["file"], line=row["line"], col=row["column"]))
+    return NEGATIVE if problems else 0
+
+
+def _files(paths: list[str]) -> list[str]:
+    """PATHS, with the tests in a folder in place of it. Raises UsageError for a folder without any."""
+    found = []
+    for path in paths:
+        if not os.path.isdir(usable(path)):
+            found.append(path)
+            continue
+        below = [*files_of([path])]
+        if not below:
+            raise UsageError(f"{path}: no *.smoke.yaml files in this folder", hint="name the spec files")
+        found += below
+    return found
+
+
+def _row(problem: str, files: list[str]) -> dict[str, Any]:
+    """A problem as data. One of a whole file, of those in FILES, has neither line nor column."""
+    place = _PLACE.fullmatch(problem)
+    if place is None:
+        whole = next((each for each in files if problem.startswith(f"{each}: ")), None)
+        message = problem.removeprefix(f"{whole}: ")
+        return {"file": whole, "line": None, "column": None, "message": message}
+    file, line, column, message = place.groups()
+    return {"file": file, "line": int(line), "column": int(column) if column else None, "message": message}
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "check",
+        text="Files are read as 'mydocker up' reads them; all mistakes are reported at once, as file:line:column.",
+        exits=(("0", "all files are valid"), ("1", "a file has mistakes"), ("2", "wrong usage")),
+        examples=(
+            ("mydocker check app.yaml", "check a file"),
+            ("mydocker check tests", "check the *.smoke.yaml files below a folder"),
+            ("mydocker check --format github tests", "annotate the lines of a pull request, in a job of GitHub"),
+        ),
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a spec file, a folder, or - for standard input")
+    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
+    parser.add_argument(
+        "--format", choices=("text", "json", "github"), default="text", help="github: annotations for a job of GitHub"
+    )
+    return parser

@@ -20,12 +20,7 @@ def diff_command(argv: list[str]) -> int:
 
     1 if there is none.
     """
-    parser = Parser(
-        "diff", description="Print what a kept container changed: of 'run --keep' or 'test --on-failure keep'."
-    )
-    parser.add_argument("id", nargs="?", metavar="ID", help="the beginning of its id; without one, list all")
-    add_format(parser)
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     root = Store.open(os.environ).root
     if options.id is None:
         _list(kept_container.listed(root), as_json=options.format == "json")
@@ -39,6 +34,24 @@ def diff_command(argv: list[str]) -> int:
     for kind, path in changes if options.format == "table" else ():
         print(f"{kind} {printable(path)}")
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "diff",
+        text="'mydocker run --keep' and 'mydocker test --on-failure keep' keep containers. "
+        "A is added, C changed, D deleted.",
+        exits=(("0", "printed"), ("1", "there is no such container")),
+        examples=(
+            ("mydocker run --keep alpine touch /new", "keep what a container wrote"),
+            ("mydocker diff", "list what is kept"),
+            ("mydocker diff 3f2a", "print the changes of one"),
+        ),
+    )
+    parser.add_argument("id", nargs="?", metavar="ID", help="the beginning of its id; without one, list all")
+    add_format(parser)
+    return parser
 
 
 def _list(found: list[Kept], *, as_json: bool) -> None:

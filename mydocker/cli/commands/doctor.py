@@ -16,9 +16,7 @@ NEGATIVE = 1
 
 def doctor_command(argv: list[str]) -> int:
     """Print what was found; 0 if a container can run, else 1."""
-    parser = Parser("doctor", description="Try what containers need of this host, and say what would help.")
-    add_format(parser)
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     findings = examine(Store.open(os.environ))
     ready = can_run(findings)
     if options.format == "json":
@@ -30,6 +28,18 @@ def doctor_command(argv: list[str]) -> int:
             print(f"{'':26}-> {printable(finding.hint)}")
     print("containers can run here" if ready else "containers cannot run here")
     return 0 if ready else NEGATIVE
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "doctor",
+        text="It tries what containers need, and says what would help.",
+        exits=(("0", "containers can run"), ("1", "containers cannot run")),
+        examples=(("mydocker doctor", "check this host"), ("mydocker doctor --format json", "check it in a script")),
+    )
+    add_format(parser)
+    return parser
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

@@ -28,20 +28,30 @@ def explain_command(argv: list[str]) -> int:
     if by_line:
         specs = [parse_run(words[1:], environ=os.environ, cwd=working_directory()).spec]
     else:
-        parser = Parser("explain", description="Print the equal `docker run` line of spec files, or of `run ...`.")
-        parser.add_argument(
-            "--shell", action="store_true", help="print the shell script that does by hand what would be done"
-        )
-        parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input; or: run ...")
-        given = parser.parse_args(argv)
-        shell = given.shell
-        specs = load_files(given.files, environ=os.environ, warn=say)
+        options = parser().parse_args(argv)
+        shell = options.shell
+        specs = load_files(options.files, environ=os.environ, warn=say)
     if shell:
         _print_script(specs, lend_program=by_line)
         return 0
     for line in docker_lines(specs):
         print(line)
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "explain",
+        text="Comments name what Docker has no option for.",
+        examples=(
+            ("mydocker explain app.yaml", "print the docker run line of a spec"),
+            ("mydocker explain --shell run alpine ls", "print a script of unshare, mount and the like"),
+        ),
+    )
+    parser.add_argument("--shell", action="store_true", help="print a shell script that does what mydocker would do")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file, or - for standard input; or: run ...")
+    return parser
 
 
 def _print_script(specs: list[ContainerSpec], *, lend_program: bool) -> None:

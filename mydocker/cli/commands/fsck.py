@@ -17,13 +17,7 @@ from mydocker.image.store.store import Store
 
 def fsck_command(argv: list[str]) -> int:
     """0 if the store is whole; 1 if it is damaged, also if the damage has been repaired."""
-    parser = Parser(
-        "fsck",
-        description="Check every byte of the store: names, manifests, configs and layers, and what was added to these. "
-        "The exit code is 1 if there was damage, repaired or not.",
-    )
-    parser.add_argument("--repair", action="store_true", help="remove what is damaged, and fetch it again")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     store = Store.open(os.environ)
     if not store.is_there():
         return 0
@@ -39,6 +33,18 @@ def fsck_command(argv: list[str]) -> int:
             printable(f"image {each.name}: {f'cannot be fetched again: {each.why}' if each.why else 'fetched again'}")
         )
     return status
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "fsck",
+        text="It compares names, manifests, configs and layers with what was verified when they were written.",
+        exits=(("0", "the store is undamaged"), ("1", "there was damage, repaired or not")),
+        examples=(("mydocker fsck --repair", "remove what is damaged, and pull it again"),),
+    )
+    parser.add_argument("--repair", action="store_true", help="remove what is damaged, and fetch it again")
+    return parser
 
 
 def _report(found: Iterable[Damage], *, fate: Callable[[Damage], str]) -> int:

@@ -1,47 +1,51 @@
-"""`mydocker --help` and `mydocker --version`."""
+"""`mydocker help [COMMAND]` and `mydocker --help`: the overview, or all about one command; with --man, the man page."""
 
 from __future__ import annotations
 
-from mydocker import __version__
+from mydocker.cli.common.command_names import FLAGS, meant
+from mydocker.cli.manual.catalogue import COMMANDS
+from mydocker.cli.manual.text import rendered, section
 
-OVERVIEW = """\
+_HEAD = """\
 Usage: mydocker COMMAND ...
 
-Unit files for containers: pull an image, isolate a command and run it, with no daemon.
-
-Commands:
-  run [OPTIONS] IMAGE [COMMAND [ARG...]]   run one container
-  up FILE...                               run the containers of spec files, in order
-  test PATH...                             run spec files as a batch, and judge them
-  diff [ID]                                what a container changed that was kept (--keep)
-  check FILE...                            validate spec files, and run nothing
-  record [OPTIONS] IMAGE [COMMAND...]      run a container, and write a spec that expects what held
-  lock PATH...                             write down which images spec files mean, for --frozen
-  config FILE...                           print spec files in their normal form
-  schema                                   print what a spec file may hold, for editors
-  explain FILE... | run ...                 print the equal docker run line
-
-  pull IMAGE...                            fetch images from their registries
-  push IMAGE...                            send images, or archives, to registries
-  images                                   list the images that are here
-  inspect IMAGE...                         describe images, as JSON
-  history IMAGE                            how an image was made
-  tag IMAGE NAME                           give an image one more name
-  rmi IMAGE...                             remove images
-  save -o FILE IMAGE...                    write images to an archive
-  load -i FILE                             read images from an archive or a directory
-  login, logout [REGISTRY]                 keep, or forget, a password for a registry
-  prune                                    free the space of what no image needs
-  fsck                                     check every byte of the store
-
-  volume ls|create|inspect|rm|prune        named volumes
-  doctor                                   try what this host can do for containers
-
-  mydocker COMMAND --help                  all about one command
-  mydocker --version                       the version"""
+Run containers from images and spec files, and test them, with no daemon."""
+_HELP = (
+    ("mydocker COMMAND --help", "the options of a command, and examples"),
+    ("mydocker run --help all", "all options"),
+    ("mydocker help --man", "the manual page: pipe it to 'man -l -'"),
+    ("mydocker --version", "the version"),
+)
 
 
-def help_command(name: str) -> int:
-    """Print the overview, or with NAME `version` or `--version` the version; 0."""
-    print(f"mydocker {__version__}" if name.endswith("version") else OVERVIEW)
+def help_command(argv: list[str]) -> int:
+    """Print the overview, or the page of the command that ARGV names; 0. Raises UsageError if there is none."""
+    words = [] if argv and argv[0] in FLAGS else argv
+    if words == ["--man"]:
+        from mydocker.cli.manual.man import manual
+
+        print(manual(), end="")
+        return 0
+    if not words:
+        print(overview())
+        return 0
+    from mydocker.cli.manual.pages import page_of
+
+    name, *rest = meant(words)
+    if name in ("help", "version"):
+        group = next(iter(rest), "")
+        print(rendered(page_of(group)) if group else overview())
+        return 0
+    page = page_of(name)
+    action = next((each for each in page.subcommands if rest and each.name == f"{name} {rest[0]}"), page)
+    print(rendered(action, everything=rest[-1:] == ["all"]))
     return 0
+
+
+def overview() -> str:
+    """A line for each command."""
+    groups = dict.fromkeys(row.group for row in COMMANDS.values())
+    rows = {group: [(row.name, row.summary) for row in COMMANDS.values() if row.group == group] for group in groups}
+    column = max(map(len, COMMANDS)) + 4
+    parts = [section(group, entries, column=column) for group, entries in rows.items()]
+    return "\n\n".join([_HEAD, *parts, section("help", _HELP)])

@@ -22,11 +22,7 @@ _SHOWN = 80  # characters of a step
 
 def history_command(argv: list[str]) -> int:
     """Print the steps that made the image that ARGV names; 0."""
-    parser = Parser("history", description="Show how an image was made, the last step first.")
-    parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of an ID")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
-    add_format(parser)
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     steps = _steps(store, catalog.find(store, options.image, environ=os.environ, platform=platform)[0])
@@ -35,6 +31,19 @@ def history_command(argv: list[str]) -> int:
     else:
         show(HEADINGS, [_cells(step) for step in steps])
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "history",
+        exits=(("0", "printed"), ("1", "the image does not exist")),
+        examples=(("mydocker history alpine:3.20", "show the steps of a build"),),
+    )
+    parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of an ID")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
+    add_format(parser)
+    return parser
 
 
 def _steps(store: Store, image: NamedImage) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from fnmatch import fnmatchcase
 from typing import Any
 
 from mydocker.cli.common.parser import Parser
@@ -14,7 +15,7 @@ from mydocker.image.model.times import shown_time
 from mydocker.image.store import catalog
 from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
-from mydocker.reference import Reference
+from mydocker.reference import DOCKER_HUB, Reference
 
 HEADINGS = ("REPOSITORY", "TAG", "IMAGE ID", "PLATFORM", "CREATED", "SIZE")
 NONE = "<none>"
@@ -22,16 +23,43 @@ NONE = "<none>"
 
 def images_command(argv: list[str]) -> int:
     """Print every image of the store, a line for each name of it; 0."""
-    parser = Parser("images", description="List the images in the store. SIZE is that of the unpacked layers.")
-    add_format(parser)
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     store = Store.open(os.environ)
     rows = [row for image in catalog.images(store) for row in _rows(store, image)]
-    if options.format == "json":
+    if options.name is not None:
+        rows = [row for row in rows if _is_named(row, options.name)]
+    if options.quiet:
+        for short in dict.fromkeys(_short_id(row) for row in rows):
+            print(short)
+    elif options.format == "json":
         show_json(rows)
     else:
         show(HEADINGS, [_cells(row) for row in rows])
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "images",
+        text="SIZE is that of the unpacked layers.",
+        examples=(
+            ("mydocker images", "list all images"),
+            ("mydocker images 'team/*'", "list those whose name matches a pattern"),
+            ("mydocker rmi $(mydocker images -q alpine)", "remove all images of a repository"),
+        ),
+        instead={
+            "--digests": "--format json has the digests",
+            "--no-trunc": "--format json has whole IDs",
+            "--filter": "give a name or a pattern, as in 'mydocker images \"team/*\"'",
+            "-f": "give a name or a pattern, as in 'mydocker images \"team/*\"'",
+        },
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a repository, with or without a tag; or a pattern")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print IDs only")
+    parser.add_argument("-a", "--all", action="store_true", help="accepted for compatibility: all are listed anyway")
+    add_format(parser)
+    return parser
 
 
 def _rows(store: Store, image: NamedImage) -> list[dict[str, Any]]:
@@ -52,10 +80,20 @@ def _rows(store: Store, image: NamedImage) -> list[dict[str, Any]]:
     return [{"repository": repository, "tag": tag, **common} for repository, tag in names]
 
 
+def _is_named(row: dict[str, Any], pattern: str) -> bool:
+    """Whether PATTERN is, or matches, the name of ROW with or without its tag."""
+    familiar = pattern.removeprefix(f"{DOCKER_HUB}/").removeprefix("library/")
+    return any(fnmatchcase(name, familiar) for name in (row["repository"], f"{row['repository']}:{row['tag']}"))
+
+
+def _short_id(row: dict[str, Any]) -> str:
+    return str(row["id"]).removeprefix("sha256:")[:12]
+
+
 def _repository(name: Reference) -> str:
     return name.replace(tag=None, digest=None).familiar
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    short = row["id"].removeprefix("sha256:")[:12]
-    return [row["repository"], row["tag"], short, row["platform"], shown_time(row["created"]), megabytes(row["size"])]
+    created, size = shown_time(row["created"]), megabytes(row["size"])
+    return [row["repository"], row["tag"], _short_id(row), row["platform"], created, size]

@@ -16,10 +16,7 @@ from mydocker.reference import Platform
 
 def inspect_command(argv: list[str]) -> int:
     """Print an array with an object for each image that ARGV names; 0."""
-    parser = Parser("inspect", description="Describe images in the store, as JSON.")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name, or the beginning of an ID")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
@@ -30,6 +27,19 @@ def inspect_command(argv: list[str]) -> int:
     ]
     show_json([_described(store, image) for image in found])
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "inspect",
+        text="The keys are those of 'docker image inspect'.",
+        exits=(("0", "printed"), ("1", "an image does not exist")),
+        examples=(("mydocker inspect alpine | jq '.[].Config.Env'", "print the environment of an image"),),
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name, or the beginning of an ID")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
+    return parser
 
 
 def _described(store: Store, image: NamedImage) -> dict[str, Any]:

@@ -21,11 +21,7 @@ from mydocker.reference import Digest, Platform, Reference
 
 def load_command(argv: list[str]) -> int:
     """Take over every image of the archive that ARGV names, or stdin has; print their names; 0."""
-    parser = Parser("load", description="Read images from what docker save, podman save, skopeo or umoci have written.")
-    parser.add_argument("-i", "--input", metavar="FILE", default="-", help="an archive or a directory (default: stdin)")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="of several (default: this machine's)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress, only what was loaded")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     if options.input == "-" and sys.stdin.isatty():
         raise UsageError("an archive does not come from a terminal", hint="name a file with -i, or redirect the input")
     platform = Platform.parse(options.platform) if options.platform else None
@@ -44,6 +40,22 @@ def load_command(argv: list[str]) -> int:
             pull(reference, platform=meant, store=store, environ=os.environ, progress=progress, source=source)
             print(f"loaded {reference.familiar}")
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "load",
+        text="It reads what docker save, podman save, skopeo, umoci and 'mydocker save' write.",
+        examples=(
+            ("mydocker load -i app.tar", "read the images of an archive"),
+            ("docker save app | mydocker load", "read them from a pipe"),
+        ),
+    )
+    parser.add_argument("-i", "--input", metavar="FILE", default="-", help="an archive or a directory (default: stdin)")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="which of several (default: this machine's)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    return parser
 
 
 def _reference(name: str, path: str) -> Reference:

@@ -27,12 +27,7 @@ def lock_command(argv: list[str]) -> int:
 
     With --check, write nothing; 1 if the lock file says otherwise.
     """
-    parser = Parser("lock", description="Write down which images spec files mean, for each platform: see --frozen.")
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a spec file, or a folder with *.smoke.yaml files")
-    parser.add_argument("--lock-file", metavar="FILE", default=NAME, help=f"the file, - for stdout (default: {NAME})")
-    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the lock file is out of date")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     wanted = sorted(_references(options.paths, options.image), key=str)
     if options.check:
         return _check(options.lock_file, wanted)
@@ -43,6 +38,25 @@ def lock_command(argv: list[str]) -> int:
     write(options.lock_file, lock)
     print(f"{options.lock_file}: {len(wanted)} image{'s' * (len(wanted) != 1)}")
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "lock",
+        text="The file has a digest for each image and platform. run, up, test and pull take these with --frozen.",
+        exits=(("0", "written, or up to date"), ("1", "--check: the file is out of date"), ("2", "wrong usage")),
+        examples=(
+            ("mydocker lock tests", "write mydocker.lock"),
+            ("mydocker test --frozen tests", "test with these images"),
+            ("mydocker lock --check tests", "check in CI that the file is up to date"),
+        ),
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a spec file, or a folder with *.smoke.yaml files")
+    parser.add_argument("--lock-file", metavar="FILE", default=NAME, help=f"the file, - for stdout (default: {NAME})")
+    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the lock file is out of date")
+    return parser
 
 
 def _references(paths: list[str], image: str | None) -> set[Reference]:

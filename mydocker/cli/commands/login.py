@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
@@ -18,14 +17,7 @@ _LIMIT = 64 << 10  # bytes of a password
 
 def login_command(argv: list[str]) -> int:
     """Try what the user says at the registry that ARGV names, and keep it; 0."""
-    parser = Parser("login", description="Keep a user name and a password for a registry, as 'docker login' does.")
-    parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
-    parser.add_argument("-u", "--username", metavar="NAME", help="the user name (default: ask)")
-    parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
-    parser.add_argument("-p", "--password", help=argparse.SUPPRESS)
-    options = parser.parse_args(argv)
-    if options.password is not None:
-        raise UsageError("-p is not supported: every user can read a command line", hint="use --password-stdin")
+    options = parser().parse_args(argv)
     host = registry(options.registry)
     username = options.username or _ask_name(options.password_stdin)
     if ":" in username:
@@ -35,6 +27,23 @@ def login_command(argv: list[str]) -> int:
     where = login.store(host, secret, environ=os.environ)
     say(f"logged in to {host} as {username}; kept in {where}")
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "login",
+        text="They are tried first, and stored where 'docker login' stores them.",
+        examples=(
+            ("mydocker login ghcr.io", "enter a name and a password"),
+            ("mydocker login -u user --password-stdin ghcr.io < token", "read the password from a file"),
+        ),
+        instead=dict.fromkeys(("-p", "--password"), "use --password-stdin: every user can read a command line"),
+    )
+    parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
+    parser.add_argument("-u", "--username", metavar="NAME", help="the user name (default: ask)")
+    parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    return parser
 
 
 def registry(text: str) -> str:

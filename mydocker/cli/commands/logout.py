@@ -15,9 +15,7 @@ from mydocker.reference import DOCKER_HUB
 
 def logout_command(argv: list[str]) -> int:
     """0; 1 if there was nothing to forget. Raises HostError if a helper that may have a login is not installed."""
-    parser = Parser("logout", description="Forget the user name and the password for a registry.")
-    parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
-    host = registry(parser.parse_args(argv).registry)
+    host = registry(parser().parse_args(argv).registry)
     known = login.forget(host, environ=os.environ)
     missing = login.missing_helpers(host, environ=os.environ)
     if known or not missing:
@@ -30,3 +28,14 @@ def logout_command(argv: list[str]) -> int:
             hint="install it, or remove its name from credsStore and credHelpers",
         )
     return 0 if known else NEGATIVE
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "logout",
+        exits=(("0", "removed"), ("1", "there was nothing to remove")),
+        examples=(("mydocker logout ghcr.io", "remove what 'mydocker login ghcr.io' has stored"),),
+    )
+    parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
+    return parser

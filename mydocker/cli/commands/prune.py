@@ -15,10 +15,7 @@ from mydocker.runtime.launch import run_directory
 
 def prune_command(argv: list[str]) -> int:
     """Remove layers and blobs of no image, what killed runs and pulls left, and what tests have kept; say what; 0."""
-    text = "Remove layers that no image has, what killed runs and pulls have left, and what failed tests have kept."
-    parser = Parser("prune", description=text)
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     store = Store.open(os.environ)
     if not options.dry_run and os.path.isdir(store.containers):
         run_directory.sweep(store.containers)
@@ -37,3 +34,20 @@ def prune_command(argv: list[str]) -> int:
         say("a pull is under way: layers and blobs were left alone")
     print(f"{'would free' if options.dry_run else 'freed'} {megabytes(freed)}")
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "prune",
+        text="What a running container or a name of an image needs is left alone.",
+        examples=(("mydocker prune --dry-run", "show what would be removed"), ("mydocker prune", "remove it")),
+        instead={
+            **dict.fromkeys(("-a", "--all"), "'mydocker rmi IMAGE' removes images that have a name, before a prune"),
+            "--volumes": "'mydocker volume prune' removes volumes",
+            "--filter": "'mydocker rmi IMAGE' removes single images",
+        },
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="accepted for compatibility: nothing is asked")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    return parser

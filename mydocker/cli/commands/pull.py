@@ -17,12 +17,7 @@ from mydocker.reference import Platform, Reference
 
 def pull_command(argv: list[str]) -> int:
     """Fetch what the images that ARGV names mean now, and of that only what the store lacks; 0."""
-    parser = Parser("pull", description="Fetch images from their registries, and of each only what is not here yet.")
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="a name, as for 'docker pull'; with --frozen: all")
-    add_supply(parser)
-    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
-    add_progress(parser)
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else Platform.host()
     references = _references(options, platform)
     store = Store.open(os.environ)
@@ -31,6 +26,24 @@ def pull_command(argv: list[str]) -> int:
             policy = "never" if options.offline else "always"
             resolve(reference, platform=platform, policy=policy, store=store, environ=os.environ, progress=progress)
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "pull",
+        text="Only what the store lacks is downloaded.",
+        exits=(("0", "all are there"), ("1", "an image does not exist"), ("2", "wrong usage")),
+        examples=(
+            ("mydocker pull alpine:3.20 ghcr.io/team/app", "pull images"),
+            ("mydocker pull --frozen", "pull all images of mydocker.lock"),
+        ),
+    )
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="a name, as for 'docker pull'; with --frozen: all")
+    add_supply(parser)
+    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
+    add_progress(parser)
+    return parser
 
 
 def _references(options: argparse.Namespace, platform: Platform) -> list[Reference]:

@@ -20,15 +20,7 @@ from mydocker.reference import Platform, Reference
 
 def push_command(argv: list[str]) -> int:
     """Send what ARGV names to the registries that the names say, or to another name; 0."""
-    parser = Parser("push", description="Send images to their registries, and of each only what is not there yet.")
-    parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="a name in the store, or oci-archive:FILE and the like"
-    )
-    parser.add_argument("--to", metavar="NAME", help="the name in the registry, if it is another one")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="only this one (default: all that are here)")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="json: print names and digests")
-    add_progress(parser)
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     if options.to and len(options.images) > 1:
         raise UsageError("--to is for one image", hint="push them one by one")
     platform = Platform.parse(options.platform) if options.platform else None
@@ -37,6 +29,26 @@ def push_command(argv: list[str]) -> int:
     if options.format == "json":
         show_json([_row(each) for each in pushed])
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "push",
+        text="Only what the registry lacks is uploaded.",
+        examples=(
+            ("mydocker push team/app:2", "push an image of the store"),
+            ("mydocker push --to ghcr.io/team/app:2 oci-archive:app.tar", "push an archive"),
+        ),
+    )
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="a name in the store, or oci-archive:FILE and the like"
+    )
+    parser.add_argument("--to", metavar="NAME", help="the name in the registry, if it is another one")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="only this one (default: all that are here)")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json: print names and digests")
+    add_progress(parser)
+    return parser
 
 
 def _push(text: str, options: argparse.Namespace, platform: Platform | None, progress: Tell) -> Pushed:

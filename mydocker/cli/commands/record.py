@@ -29,22 +29,16 @@ if TYPE_CHECKING:
 RUNS = 3
 TITLE = 80  # characters of the name that a spec gets
 INTERRUPTED_STATUS = 130
-HELP = """\
-Usage: mydocker record [-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]
-
-Run a container, three times, and print a spec file that expects what held each time: exit code, output, the files
-that changed. What differed is left out, and named in a comment. `mydocker test FILE` then says when it changes.
-
-  -o, --output FILE   write the spec to FILE
-
-All options of `mydocker run` that say something about the container may follow."""
 
 
 def record_command(argv: list[str]) -> int:
     """Run what ARGV says, and print or write the spec; 0. What cannot be run is an error, as for `run`."""
     output, rest = _output(argv)
-    if rest[:1] == ["--help"]:
-        print(HELP)
+    if rest[:1] in (["--help"], ["-h"]) and len(rest) < 3:
+        from mydocker.cli.manual.pages import record_page
+        from mydocker.cli.manual.text import rendered
+
+        print(rendered(record_page(), everything=rest[1:] == ["all"]))
         return 0
     usable(output)
     request = parse_run(rest, environ=os.environ, cwd=working_directory())

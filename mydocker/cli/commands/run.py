@@ -29,9 +29,10 @@ def run_command(argv: list[str]) -> int:
         _record_refusal(argv, error)
         raise
     if request.help:
-        from mydocker.specs.render.help_text import run_help
+        from mydocker.cli.manual.pages import run_page
+        from mydocker.cli.manual.text import rendered
 
-        print(run_help())
+        print(rendered(run_page(), everything=argv[-1] == "all"))
         return 0
     spec = _supplied(request) if request.frozen or request.offline else request.spec
     if request.dry_run:

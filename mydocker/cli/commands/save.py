@@ -23,20 +23,7 @@ from mydocker.reference import Platform
 
 def save_command(argv: list[str]) -> int:
     """Write the images that ARGV names to one archive; 0. A file appears whole or not at all, whatever ends us."""
-    parser = Parser(
-        "save",
-        description="Write images to one archive, which is an oci-archive and a docker-archive at the same time, or to "
-        "a directory.",
-    )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name, or the beginning of an ID")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: -, standard output)")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
-    parser.add_argument(
-        "--format",
-        choices=("oci-archive", "docker-archive", "oci-dir"),
-        help="oci-dir: a directory that is an OCI image layout; else it is always both",
-    )
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     is_directory = options.format == "oci-dir"
     if is_directory and options.output in (None, "-"):
         raise UsageError("a directory has a name", hint="-o gives one")
@@ -57,6 +44,28 @@ def save_command(argv: list[str]) -> int:
     for note in write(store, unique, options.output):
         say(note)
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "save",
+        text="An archive is an oci-archive and a docker-archive at the same time.",
+        exits=(("0", "written"), ("1", "an image does not exist")),
+        examples=(
+            ("mydocker save -o app.tar team/app:2", "write an archive"),
+            ("mydocker save alpine | docker load", "hand an image to Docker"),
+        ),
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name, or the beginning of an ID")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: -, standard output)")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
+    parser.add_argument(
+        "--format",
+        choices=("oci-archive", "docker-archive", "oci-dir"),
+        help="oci-dir: a directory that is an OCI image layout; else it is always both",
+    )
+    return parser
 
 
 def _for_a_terminal() -> UsageError:

@@ -9,11 +9,7 @@ from mydocker.cli.common.parser import Parser
 
 def schema_command(argv: list[str]) -> int:
     """Print the schema; 0."""
-    parser = Parser("schema", description="Print the JSON Schema of spec files, by which editors complete and check.")
-    parser.add_argument(
-        "--format", choices=("json", "markdown"), default="json", help="markdown: the keys and flags as tables"
-    )
-    if parser.parse_args(argv).format == "markdown":
+    if parser().parse_args(argv).format == "markdown":
         from mydocker.specs.render.help_text import reference
 
         print(reference(), end="")
@@ -22,3 +18,16 @@ def schema_command(argv: list[str]) -> int:
 
     print(json.dumps(schema(), indent=2, ensure_ascii=False))
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "schema",
+        text="Editors complete, explain and check spec files with it.",
+        examples=(("mydocker schema > mydocker.schema.json", "write it for an editor"),),
+    )
+    parser.add_argument(
+        "--format", choices=("json", "markdown"), default="json", help="markdown: the keys and flags as tables"
+    )
+    return parser

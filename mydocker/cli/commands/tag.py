@@ -13,11 +13,7 @@ from mydocker.reference import Platform, Reference, looks_like_id
 
 def tag_command(argv: list[str]) -> int:
     """Let the second word of ARGV mean the image that the first one means; 0."""
-    parser = Parser("tag", description="Give an image one more name. A name that is taken changes its meaning.")
-    parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of an ID")
-    parser.add_argument("name", metavar="NAME", help="the new name, such as team/app:1.2")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="only this one (default: all that are here)")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     name = catalog.in_store(Reference.parse(options.name), options.name)
     if name.digest:
         raise UsageError(f"{options.name}: a new name has a tag, not a digest")
@@ -28,3 +24,17 @@ def tag_command(argv: list[str]) -> int:
     for image in catalog.of_platforms(store, options.image, platform, environ=os.environ):
         catalog.tag(store, image, name)
     return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "tag",
+        text="If NAME is the name of another image, it is taken from that.",
+        exits=(("0", "done"), ("1", "the image does not exist")),
+        examples=(("mydocker tag alpine:3.20 team/base", "name an image team/base:latest"),),
+    )
+    parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of an ID")
+    parser.add_argument("name", metavar="NAME", help="the new name, such as team/app:1.2")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="only this one (default: all that are here)")
+    return parser

@@ -44,9 +44,19 @@ _PATHS = (
     "for standard input"
 )
 UNWRITTEN = 3  # where all is well but that somebody waits for a report
-_EPILOG = (
-    "Exit code: 0 all passed, 1 some failed, 2 wrong usage or spec, 3 some could not be judged or a report not be "
-    "written, 5 no tests, 130 interrupted."
+_EXITS = (
+    ("0", "all passed"),
+    ("1", "some failed"),
+    ("2", "wrong usage, or a mistake in a spec file"),
+    ("3", "some could not be judged, or a report not be written"),
+    ("5", "there is nothing to test"),
+    ("130", "interrupted"),
+)
+_EXAMPLES = (
+    ("mydocker test tests", "run the *.smoke.yaml files below a folder"),
+    ("mydocker test -k 'web and not slow' -x tests", "run some, and stop after the first failure"),
+    ("mydocker test --report junit=report.xml tests", "write a report for a CI service"),
+    ("mydocker test --image IMAGE cst.yaml", "run a file of container-structure-test"),
 )
 
 
@@ -55,7 +65,7 @@ def test_command(argv: list[str]) -> int:
     began = time.monotonic()
     with ExitStack() as files:
         try:
-            options = _parser().parse_args(_with_seed(argv))
+            options = parser().parse_args(_with_seed(argv))
             on_failure.check(options.on_failure)
             limits = _limits(options)
             memory = Memory(f"{Store.open(os.environ).root}/failed.json")
@@ -73,9 +83,10 @@ def test_command(argv: list[str]) -> int:
         return _run(cases, limits, reports, memory, options, began=began)
 
 
-def _parser() -> Parser:
-    parser = Parser("test", description="Run containers and judge them by what their spec files expect.")
-    parser.epilog = _EPILOG
+def parser() -> Parser:
+    """What the command line may have."""
+    text = "A spec says in 'expect' what must be true of its container."
+    parser = Parser("test", text=text, exits=_EXITS, examples=_EXAMPLES)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help=_PATHS)
     add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")

@@ -11,27 +11,21 @@ from mydocker.cli.common.messages import complain, name_memory_kill, say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.result_file import ResultFile
 from mydocker.errors import MydockerError, SpecError
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.run import prepare, run
 from mydocker.runtime.plan.plan import LaunchPlan
 from mydocker.services.sequence import Result, Sequence
 from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import active_profiles, profiles_beside, select, why_none
 from mydocker.specs.model.container import ContainerSpec
-from mydocker.specs.render.help_text import key_help
+
+if TYPE_CHECKING:
+    from mydocker.cli.manual.page import Group
 
 
 def up_command(argv: list[str]) -> int:
     """Run every document of the files that ARGV names; the exit code of the first that failed, or 0."""
-    description = "Run the containers that spec files describe, one after the other."
-    parser = Parser("up", description=description, more=key_help)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
-    parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
-    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
-    parser.add_profiles()
-    add_supply(parser)
-    parser.add_argument("--result", metavar="FILE", help="write how each ended to FILE, as a line of JSON")
-    parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     results = ResultFile(options.result) if options.result is not None else None
     try:
         specs = supplied(
@@ -47,6 +41,35 @@ def up_command(argv: list[str]) -> int:
     if options.dry_run:
         return _show(specs)
     return _run(specs, keep_going=options.keep_going, results=results)
+
+
+def _keys() -> tuple[Group, ...]:
+    from mydocker.cli.manual.pages import key_groups
+
+    return key_groups()
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "up",
+        text="FILE may be a Compose file or a .container file of Quadlet, too.",
+        exits=(("0", "all succeeded"), ("125", "mydocker itself failed"), ("other", "that of the first that failed")),
+        examples=(
+            ("mydocker up app.yaml", "run the containers of a file"),
+            ("mydocker up --profile debug compose.yaml", "run the services of a Compose file"),
+            ("mydocker up --dry-run app.yaml", "print what would be done"),
+        ),
+        more=_keys,
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
+    parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
+    parser.add_profiles()
+    add_supply(parser)
+    parser.add_argument("--result", metavar="FILE", help="write how each ended to FILE, as a line of JSON")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
+    return parser
 
 
 def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[ContainerSpec]:

@@ -12,16 +12,20 @@ from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show, show_json
 from mydocker.errors import MydockerError, UsageError
 from mydocker.image.store.store import Store
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.volume import store as volumestore
 from mydocker.runtime.volume.store import Volume
 from mydocker.specs.mounts.volume import volume_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NEGATIVE = 1
 
 
 def volume_command(argv: list[str]) -> int:
     """0; 1 if a volume is not there, or in use and to be removed. The other volumes are removed all the same."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     store = Store.open(os.environ)
     options.volumes = f"{store.root}/volumes"
     options.names = [volume_name(name) for name in getattr(options, "names", [])]
@@ -31,36 +35,61 @@ def volume_command(argv: list[str]) -> int:
     return status
 
 
-def _parser() -> Parser:
-    parser = Parser("volume", description="List, make and remove named volumes. `run -v NAME:/path` uses one.")
-    actions = parser.add_subparsers(required=True, metavar="ACTION", parser_class=_SubParser)
-    listing = actions.add_parser("ls", help="list the volumes", description="List the volumes.")
-    listing.add_argument("-q", "--quiet", action="store_true", help="names only")
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "volume",
+        text="`mydocker run -v NAME:/path` creates and uses one.",
+        exits=(
+            ("0", "done"),
+            ("1", "a volume does not exist, or is in use"),
+            ("2", "wrong usage"),
+        ),
+        examples=(
+            ("mydocker volume ls", "list the volumes"),
+            ("mydocker volume prune -f", "remove those that no container is using"),
+        ),
+    )
+    made = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_SubParser)
+    listing = _add(parser, made, "ls", _list, "[OPTIONS]", "List the volumes")
+    listing.add_argument("-q", "--quiet", action="store_true", help="print names only")
     add_format(listing)
-    listing.set_defaults(action=_list)
-    for name, action, text in (
-        ("create", _create, "make empty volumes; those that exist are left as they are"),
-        ("inspect", _inspect, "describe volumes, as JSON"),
-        ("rm", _remove, "remove volumes and what is in them"),
-    ):
-        command = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        command.add_argument("names", nargs="+", metavar="NAME")
-        command.set_defaults(action=action)
-        if action is _remove:
-            command.add_argument("-f", "--force", action="store_true", help="do not mind one that is not there")
-    text = "remove all volumes that no container is using"
-    prune = actions.add_parser("prune", help=text, description=f"{text.capitalize()}.")
-    prune.add_argument("-a", "--all", action="store_true", help="those with a name, too: always so here")
+    create = _add(parser, made, "create", _create, "VOLUME...", "Create empty volumes; existing ones are kept")
+    inspect = _add(parser, made, "inspect", _inspect, "VOLUME...", "Describe volumes, as JSON")
+    remove = _add(parser, made, "rm", _remove, "[OPTIONS] VOLUME...", "Remove volumes and what is in them")
+    remove.add_argument("-f", "--force", action="store_true", help="ignore volumes that do not exist")
+    for each in (create, inspect, remove):
+        each.add_argument("names", nargs="+", metavar="VOLUME", help="the name of a volume")
+    prune = _add(parser, made, "prune", _prune, "[OPTIONS]", "Remove all volumes that no container is using")
+    prune.add_argument("-a", "--all", action="store_true", help="accepted for compatibility: includes named volumes")
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
-    prune.set_defaults(action=_prune)
+    return parser
+
+
+_ALIASES = {"ls": ("list",), "rm": ("remove",)}
+
+
+def _add(
+    parent: Parser,
+    made: argparse._SubParsersAction[_SubParser],
+    name: str,
+    action: Callable[[argparse.Namespace], int],
+    usage: str,
+    summary: str,
+) -> Parser:
+    aliases = _ALIASES.get(name, ())
+    parser = made.add_parser(name, aliases=aliases, summary=summary, usage=usage)
+    parser.set_defaults(action=action)
+    parent.subparsers[name] = parser
+    parent.subcommands |= {name, *aliases}
     return parser
 
 
 class _SubParser(Parser):
     """As argparse makes one: with the whole name, for instance `mydocker volume ls`."""
 
-    def __init__(self, *, prog: str, description: str) -> None:
-        super().__init__(prog.removeprefix("mydocker "), description=description)
+    def __init__(self, *, prog: str, summary: str, usage: str) -> None:
+        super().__init__(prog.removeprefix("mydocker "), summary=summary, usage=usage)
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Schema = dict[str, Any]
 
+URL = "https://raw.githubusercontent.com/mydocker/mydocker/main/docs/mydocker.schema.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FREE = "^x[-_]"
 
@@ -37,23 +38,29 @@ def schema() -> Schema:
     """The schema of one document of a file: a container, a Compose file, or one of container-structure-test."""
     return {
         "$schema": DIALECT,
+        "$id": URL,
         "title": "mydocker spec file",
         "if": {"type": "object", "required": ["services"]},
         "then": {"$ref": "#/$defs/compose"},
         "else": {
             "if": {"type": "object", "required": ["schemaVersion"]},
             "then": {"description": "a file of container-structure-test"},
-            "else": {
-                "$ref": "#/$defs/container",
-                # of these, one and one only, unless another container gives it
-                "anyOf": [
-                    _said("extends"),
-                    _said("include"),
-                    {"oneOf": [_said(name) for name in ("image", "rootfs")]},
-                ],
-            },
+            "else": {"$ref": "#/$defs/container", **_one_root()},
         },
         "$defs": {**_definitions(), **definitions()},
+    }
+
+
+def _one_root() -> Schema:
+    """An image or a rootfs, one and one only, unless another container gives it. Whoever has none of them hears of
+    `image`, and of nothing else."""
+    return {
+        "if": {"not": {"anyOf": [_said("extends"), _said("include")]}},
+        "then": {
+            "if": _said("rootfs"),
+            "then": {"properties": {"image": {"type": "null"}}},
+            "else": _said("image"),
+        },
     }
 
 

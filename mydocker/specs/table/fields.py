@@ -34,6 +34,7 @@ class Field(Record):
     parse: Callable[[str, Place], Any]  # one word of the command line -> a value
     merge: str = "replace"  # a second value: replace, append (tuples) or update (mappings)
     group: str
+    common: bool = False  # whether the short help has it
     help: str
 
     @property
@@ -51,6 +52,7 @@ class Switch(Record):
 
     flags: tuple[str, ...]
     metavar: str = ""  # of its value; empty: it is true or false
+    common: bool = False
     help: str
 
 
@@ -77,6 +79,7 @@ FIELDS = (
         name="rootfs",
         key="rootfs",
         flags=("--rootfs",),
+        common=True,
         metavar="DIR",
         parse=parsers.path,
         group="what to run",
@@ -96,6 +99,7 @@ FIELDS = (
         name="pull_policy",
         key="pull_policy",
         flags=("--pull",),
+        common=True,
         metavar="WHEN",
         choices=("missing", "always", "never", "if_not_present", ""),
         parse=parsers.pull_policy,
@@ -128,6 +132,7 @@ FIELDS = (
         name="entrypoint",
         key="entrypoint",
         flags=("--entrypoint",),
+        common=True,
         metavar="PROGRAM",
         shape="words",
         parse=parsers.entrypoint,
@@ -169,6 +174,7 @@ FIELDS = (
         name="environment",
         key="environment",
         flags=("-e", "--env"),
+        common=True,
         metavar="NAME[=VALUE]",
         shape="pairs",
         parse=parsers.variable,
@@ -189,6 +195,7 @@ FIELDS = (
         name="user",
         key="user",
         flags=("-u", "--user"),
+        common=True,
         metavar="USER[:GROUP]",
         parse=parsers.user,
         group="process",
@@ -218,6 +225,7 @@ FIELDS = (
         name="working_dir",
         key="working_dir",
         flags=("-w", "--workdir"),
+        common=True,
         metavar="DIR",
         parse=parsers.working_dir,
         group="process",
@@ -227,6 +235,7 @@ FIELDS = (
         name="timeout",
         key="timeout",
         flags=("--timeout",),
+        common=True,
         metavar="DURATION",
         parse=parsers.timeout,
         group="process",
@@ -254,6 +263,7 @@ FIELDS = (
         name="tty",
         key="tty",
         flags=("-t", "--tty"),
+        common=True,
         shape="boolean",
         parse=parsers.boolean,
         group="process",
@@ -263,6 +273,7 @@ FIELDS = (
         name="stdin_open",
         key="stdin_open",
         flags=("-i", "--interactive"),
+        common=True,
         shape="boolean",
         parse=parsers.boolean,
         group="process",
@@ -290,6 +301,7 @@ FIELDS = (
         name="volumes",
         key="volumes",
         flags=("-v", "--volume"),
+        common=True,
         metavar="[SRC:]DST[:OPTIONS]",
         shape="volumes",
         parse=parsers.volume,
@@ -414,6 +426,7 @@ FIELDS = (
         name="network_mode",
         key="network_mode",
         flags=("--network", "--net"),
+        common=True,
         metavar="MODE",
         choices=("host", "none"),
         parse=parsers.network_mode,
@@ -551,6 +564,7 @@ FIELDS = (
         name="mem_limit",
         key="mem_limit",
         flags=("-m", "--memory"),
+        common=True,
         metavar="SIZE",
         parse=parsers.memory,
         group="limits",
@@ -569,6 +583,7 @@ FIELDS = (
         name="cpus",
         key="cpus",
         flags=("--cpus",),
+        common=True,
         metavar="NUMBER",
         parse=parsers.cpus,
         group="limits",
@@ -727,10 +742,10 @@ FIELDS = (
 )
 
 DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do nothing")
-HELP = Switch(flags=("--help",), help="Print this text")
-REMOVE = Switch(flags=("--rm",), help="Accepted for compatibility: a run leaves nothing behind")
+HELP = Switch(flags=("--help",), common=True, help="Print this text")
+REMOVE = Switch(flags=("--rm",), common=True, help="Accepted for compatibility: a run leaves nothing behind")
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
 FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock names, and no other")
 OFFLINE = Switch(flags=("--offline",), help="Contact no registry: an image that is not in the store is an error")
-KEEP = Switch(flags=("--keep",), help="Keep what the container writes: see mydocker diff, mydocker prune")
+KEEP = Switch(flags=("--keep",), common=True, help="Keep what the container writes: see mydocker diff, mydocker prune")
 SWITCHES = (REMOVE, KEEP, RESULT, FROZEN, OFFLINE, DRY_RUN, HELP)

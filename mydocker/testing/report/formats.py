@@ -5,17 +5,16 @@ What containers, spec files and registries have said is made harmless for whoeve
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 
-from mydocker.errors import UsageError, inert
+from mydocker.errors import UsageError
 from mydocker.json_output import dump
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Result
 from mydocker.testing.report.as_json import as_data, counts
 from mydocker.testing.report.text import closing_lines, lines_of
-from mydocker.untrusted import lines_spelled
+from mydocker.testing.report.workflow import error_command
 from mydocker.verdict.finding import ERROR, FAILED
 
 if TYPE_CHECKING:
@@ -53,28 +52,7 @@ def github(results: Sequence[Result], *, seconds: float) -> str:
 
 def _annotation(place: str, result: Result, message: str) -> str:
     file, line = _PLACE.fullmatch(place).groups()  # type: ignore[union-attr]  # all places are like this
-    properties = {"file": _in_workspace(file), "line": line, "title": result.case.title}
-    named = ",".join(f"{name}={_value(value)}" for name, value in properties.items())
-    return f"::error {named}::{_data(message)}\n"
-
-
-def _in_workspace(file: str) -> str:
-    """FILE as GitHub finds it: from the top of the checkout, wherever the batch runs."""
-    workspace = os.environ.get("GITHUB_WORKSPACE", "")
-    if not workspace:
-        return file
-    below = os.path.relpath(os.path.realpath(file), os.path.realpath(workspace))
-    return file if below == ".." or below.startswith("../") else below
-
-
-def _data(words: str) -> str:
-    """Whoever writes the report to a terminal is to read it there, not to have it commanded; lines stay lines."""
-    shown = "\n".join(inert(line) for line in lines_spelled(words.replace("\t", "    ")).split("\n"))
-    return shown.replace("%", "%25").replace("\n", "%0A")
-
-
-def _value(words: str) -> str:
-    return _data(words).replace(":", "%3A").replace(",", "%2C")
+    return error_command(message, file=file, line=line, title=result.case.title) + "\n"
 
 
 def _junit(results: Sequence[Result], *, seconds: float) -> str:

@@ -110,6 +110,23 @@ def test_images_as_a_table(mydocker: Command, app: str) -> None:
     assert row["size"] == 2000 < row["download"]
 
 
+def test_images_by_name_and_their_ids_alone(mydocker: Command, app: str) -> None:
+    mydocker("pull", "-q", app, "alpine")
+    mydocker("tag", app, "team/other:1")
+
+    def listed(*words: str) -> list[str]:
+        return sorted(line.split()[0] for line in mydocker("images", *words).stdout.decode().splitlines()[1:])
+
+    assert listed() == listed("-a") == ["alpine", "team/app", "team/other"]
+    assert listed("alpine") == listed("docker.io/library/alpine") == listed("alpine:latest") == ["alpine"]
+    assert listed("team/*") == ["team/app", "team/other"] and listed("*:1") == ["team/other"]
+    assert listed("alp") == listed("alpine:1") == []
+    ids = mydocker("images", "-q", "team/*").stdout.decode().split()
+    assert len(ids) == 1 and len(ids[0]) == 12, "two names of one image"
+    assert [row["tag"] for row in _json(mydocker("images", "--format", "json", "team/other"))] == ["1"]
+    assert mydocker("rmi", *ids).code == 0 and listed() == ["alpine"]
+
+
 def test_inspect_has_the_keys_of_docker(mydocker: Command, app: str) -> None:
     mydocker("pull", app)
     [found] = _json(mydocker("inspect", app))
@@ -169,6 +186,14 @@ def test_rmi_of_several_removes_all_or_none(mydocker: Command, app: str) -> None
 
 
 @pytest.mark.root
+def test_rmi_with_force_does_not_mind_what_is_missing(mydocker: Command, app: str) -> None:
+    mydocker("pull", "-q", app)
+    assert mydocker("rmi", "nonesuch", app).code == 1 and _names(mydocker)
+    assert mydocker("rmi", "-f", "nonesuch", app).code == 0 and not _names(mydocker)
+    assert mydocker("rmi", "-f", "nonesuch") == Result(b"", b"", 0)
+    assert mydocker("prune", "-f").code == 0
+
+
 def test_an_id_is_a_name_of_what_to_run(mydocker: Command) -> None:
     mydocker("pull", "-q", "alpine")
     [row] = _json(mydocker("images", "--format", "json"))
@@ -289,7 +314,7 @@ def test_images_for_another_platform(mydocker: Command, registry: Registry) -> N
         (("tag", "x", "Y"), 2, "lower-case"),
         (("rmi", "sha256:0123456789ab"), 1, "not in the store"),
         (("images", "--format", "xml"), 2, "xml"),
-        (("images", "extra"), 2, "extra"),
+        (("images", "one", "two"), 2, "two"),
     ],
 )
 def test_refusals(mydocker: Command, words: tuple[str, ...], code: int, said: str) -> None:
@@ -312,7 +337,7 @@ def test_every_command_explains_itself(mydocker: Command) -> None:
     overview = mydocker("--help").stdout.decode()
     for command in ("pull", "images", "inspect", "history", "tag", "rmi"):
         done = mydocker(command, "--help")
-        assert done.code == 0 and f"usage: mydocker {command}" in done.stdout.decode()
+        assert done.code == 0 and f"Usage: mydocker {command}" in done.stdout.decode()
         assert f"\n  {command} " in overview
 
 

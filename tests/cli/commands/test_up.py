@@ -331,7 +331,9 @@ def test_an_ordinary_user_gains_nothing(second_user: Command) -> None:
 
 
 def test_help_says_what_a_file_may_hold(mydocker: Command) -> None:
-    done = mydocker("up", "--help")
+    short = mydocker("up", "--help")
+    assert (short.code, short.stderr) == (0, b"") and b"mydocker up --help all" in short.stdout
+    done = mydocker("up", "--help", "all")
     assert (done.code, done.stderr) == (0, b"") and b"--keep-going" in done.stdout
     missing = [field.key for field in FIELDS if f"\n  {field.key}: ".encode() not in done.stdout]
     assert missing == []

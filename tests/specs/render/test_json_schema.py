@@ -201,3 +201,45 @@ def test_the_reference_is_that_of_the_table() -> None:
     for table in (EXPECT, EXEC, FILE, CHANGES, METADATA, ANSWER, REQUEST, MATCHERS):
         for word in table:
             assert f"| `{word}` |" in reference()
+
+
+def test_the_schema_in_docs_is_up_to_date() -> None:
+    """`make docs` writes it, and its own address leads there."""
+    page = ROOT / "docs" / "mydocker.schema.json"
+    assert json.loads(page.read_text()) == schema()
+    assert schema()["$id"].endswith(f"/main/docs/{page.name}")
+
+
+@pytest.mark.parametrize(
+    ("document", "first"),
+    [
+        ({"imge": "alpine"}, "'imge' does not match"),
+        ({"imge": "alpine", "command": "ls"}, "'imge' does not match"),
+        ({"command": "ls"}, "'image' is a required property"),
+        ({}, "'image' is a required property"),
+        ({"image": None}, "None should not be valid"),
+        ({"image": "a", "rootfs": "/"}, "'a' is not of type 'null'"),
+    ],
+)
+def test_the_first_complaint_is_about_the_image_and_none_is_about_extends(document: Any, first: str) -> None:
+    messages = _messages(document)
+    assert first in messages[0]
+    assert not any(key in message for message in messages for key in ("extends", "include", "rootfs"))
+    best = jsonschema.exceptions.best_match(VALIDATOR.iter_errors(document))
+    assert best is not None and "extends" not in best.message
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"image": "a"},
+        {"rootfs": "/"},
+        {"rootfs": "/", "image": None},
+        {"extends": "a"},
+        {"include": "a.yaml"},
+        {"extends": "a", "image": "b"},
+        {"image": "a", "rootfs": None},
+    ],
+)
+def test_where_an_image_comes_from(document: Any) -> None:
+    assert _messages(document) == []

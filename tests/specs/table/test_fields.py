@@ -11,10 +11,11 @@ import pytest
 
 import mydocker
 from mydocker.api import Keys
+from mydocker.cli.manual.pages import key_groups, run_page
+from mydocker.cli.manual.text import rendered
 from mydocker.specs.load.yaml_types import SHAPES
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.model.unsupported import LATER_KEYS
-from mydocker.specs.render.help_text import key_help, run_help
 from mydocker.specs.table.fields import FIELDS, SWITCHES, Field
 
 BY_PLACE = {"image", "command", "args"}
@@ -64,19 +65,35 @@ def test_rows_after_one_another_where_they_fill_one_attribute() -> None:
 
 
 def test_help_lists_every_flag_and_every_key() -> None:
-    shown = run_help()
+    shown = rendered(run_page(), everything=True)
+    keys = rendered(run_page().replace(groups=key_groups()))
     for row in (*FIELDS, *SWITCHES):
         for flag in row.flags:
             assert re.search(rf"^ +(\S+, )*{flag}\b", shown, re.MULTILINE), flag
     for field in FIELDS:
-        assert re.search(rf"^  {field.key}: ", key_help(), re.MULTILINE), field.key
+        assert re.search(rf"^  {field.key}: ", keys, re.MULTILINE), field.key
     assert max(map(len, shown.splitlines())) <= 100
 
 
 def test_help_tells_defaults_and_what_may_be_repeated() -> None:
-    assert "(default: missing)" in run_help()
-    assert not re.search(r":\n\n", run_help().split("\n\n", 1)[1])  # a heading with nothing below it
-    assert re.search(r"NAME alone copies the caller's \(repeatable\)", run_help())
+    shown = rendered(run_page(), everything=True)
+    assert "(default: missing)" in shown
+    assert not re.search(r":\n\n", shown.split("\n\n", 1)[1])  # a heading with nothing below it
+    assert re.search(r"NAME alone copies the caller's \(repeatable\)", shown)
+
+
+def test_the_short_help_fits_a_screen_and_leads_to_the_rest() -> None:
+    page = run_page()
+    shown = rendered(page)
+    common = {flag for entry in page.options for flag in entry.flags if entry.common}
+    assert (
+        {"-e", "-v", "-i", "--network", "--help"} <= common < {flag for entry in page.options for flag in entry.flags}
+    )
+    assert all(
+        bool(re.search(rf"^ +(\S+, )*{entry.flags[-1]}\b", shown, re.MULTILINE)) == entry.common
+        for entry in page.options
+    )
+    assert len(shown.splitlines()) <= 50 and "mydocker run --help all" in shown
 
 
 def test_the_positional_form_imports_nothing_heavy() -> None:

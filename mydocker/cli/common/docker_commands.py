@@ -1,0 +1,76 @@
+"""Docker's commands that mydocker has under another name, and what to do in place of those that it lacks."""
+
+from __future__ import annotations
+
+RENAMED = {"info": "doctor"}
+GROUPS = {  # `docker image ls` and the like: the command of mydocker that does it
+    "image": {
+        "history": "history",
+        "inspect": "inspect",
+        "load": "load",
+        "ls": "images",
+        "list": "images",
+        "prune": "prune",
+        "pull": "pull",
+        "push": "push",
+        "rm": "rmi",
+        "remove": "rmi",
+        "save": "save",
+        "tag": "tag",
+    },
+    "container": {"diff": "diff", "prune": "prune", "run": "run"},
+    "system": {"df": "df", "info": "doctor", "prune": "prune"},
+}
+
+_LIST = "a container ends with the mydocker that runs it: 'pgrep -af mydocker' lists these"
+_LOGS = "a container's output is that of the mydocker that runs it: redirect it, as in 'mydocker run IMAGE > log'"
+_EXEC = (
+    "run several commands in one container with 'mydocker run IMAGE sh -c ...', or in a spec "
+    "file with pre_start or expect.exec"
+)
+_START = "'mydocker run' starts a new container each time; run it in the background with & or systemd-run"
+_STOP = "end the mydocker that runs the container, with Ctrl-C or kill: it passes the signal on"
+_REMOVE = "a container leaves nothing behind; 'mydocker prune' removes what --keep has kept"
+_LOOK = "the processes of a container are processes of this host: ps, top and systemd-cgtop show them"
+_COPY = "mount a directory to exchange files with a container, as in 'mydocker run -v \"$PWD/out:/out\" IMAGE ...'"
+_BUILD = (
+    "build the image with another tool, such as 'buildah build -t oci-archive:app.tar .', and read it with "
+    "'mydocker load -i app.tar'"
+)
+_COMPOSE = "'mydocker up compose.yaml' runs the services of a Compose file, 'mydocker config' prints it in normal form"
+_NETWORK = "a container uses the host's network, or with --network none a separate one that has no way out"
+_LIMITS = "set limits when the container starts, with the options --memory, --cpus and --pids-limit of 'mydocker run'"
+_CLUSTER = "mydocker runs containers on this machine only: 'mydocker up' runs those of a spec file"
+_NO_DAEMON = "there is no daemon to configure or to watch: 'mydocker doctor' shows what this host can do"
+_POD = "'mydocker up' runs several containers that share the host's network, with depends_on in a spec file"
+_INDEX = "'skopeo inspect --raw docker://IMAGE' shows the index of an image, 'mydocker lock' writes down its digests"
+
+INSTEAD = {
+    **dict.fromkeys(("ps", "ls", "list", "container"), _LIST),
+    **dict.fromkeys(("logs", "attach"), _LOGS),
+    "exec": _EXEC,
+    **dict.fromkeys(("start", "create", "restart", "init"), _START),
+    **dict.fromkeys(("stop", "kill"), _STOP),
+    **dict.fromkeys(("pause", "unpause"), "end the container, and run a new one later with 'mydocker run'"),
+    "wait": "'mydocker run' waits for its container, and exits with the exit code of its command",
+    "rm": _REMOVE,
+    **dict.fromkeys(("top", "stats"), _LOOK),
+    **dict.fromkeys(("cp", "mount", "unmount", "umount"), _COPY),
+    "export": "'mydocker save -o FILE IMAGE' writes an image to an archive",
+    "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
+    **dict.fromkeys(("build", "buildx", "builder", "bake", "commit", "farm"), _BUILD),
+    **dict.fromkeys(("compose", "down"), _COMPOSE),
+    **dict.fromkeys(("network", "port"), _NETWORK),
+    "rename": "name a container when it starts, with 'mydocker run --name NAME'",
+    "update": _LIMITS,
+    "search": "search on the web page of the registry, such as https://hub.docker.com",
+    **dict.fromkeys(("swarm", "node", "service", "stack"), _CLUSTER),
+    **dict.fromkeys(("secret", "configs"), "set configs or secrets in a spec file"),
+    **dict.fromkeys(("events", "context", "plugin", "machine"), _NO_DAEMON),
+    **dict.fromkeys(("pod", "play", "kube", "generate"), _POD),
+    **dict.fromkeys(("manifest", "trust"), _INDEX),
+    "healthcheck": "set healthcheck in a spec file, and health: healthy in expect",
+    **dict.fromkeys(("checkpoint", "restore"), "--keep keeps what a container writes, and 'mydocker diff' shows it"),
+    **dict.fromkeys(("scout", "sbom"), "'mydocker save -o image.tar IMAGE' writes an archive, which other tools scan"),
+    "unshare": "'mydocker run --rootfs / COMMAND' runs a command in namespaces on this machine's own files",
+}

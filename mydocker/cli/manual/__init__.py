@@ -1,0 +1,1 @@
+"""What mydocker says about itself: help, the man page and completions, all from one description of each command."""

@@ -1,0 +1,69 @@
+"""The commands, a row each: the overview, and the sentence that each command's own help begins with."""
+
+from __future__ import annotations
+
+from mydocker.record import Record
+
+
+class Command(Record):
+    """`usage` is what follows the name; `summary` has no full stop."""
+
+    name: str
+    usage: tuple[str, ...]
+    summary: str
+    group: str
+
+
+def _rows(group: str, *rows: tuple[str, str, str]) -> tuple[Command, ...]:
+    return tuple(Command(name=name, usage=(usage,), summary=summary, group=group) for name, usage, summary in rows)
+
+
+COMMANDS = {
+    row.name: row
+    for row in (
+        Command(
+            name="run",
+            usage=("[OPTIONS] IMAGE [COMMAND [ARG...]]", "[OPTIONS] --rootfs DIR COMMAND [ARG...]"),
+            summary="Run a command in a new container",
+            group="containers",
+        ),
+        *_rows(
+            "containers",
+            ("up", "[OPTIONS] FILE...", "Run the containers of spec files, one after the other"),
+            ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
+            ("record", "[-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]", "Run a container, and write the spec of a test"),
+            ("diff", "[OPTIONS] [ID]", "Print what a kept container changed, or list those that are kept"),
+        ),
+        *_rows(
+            "spec files",
+            ("check", "[OPTIONS] PATH...", "Validate spec files, and run nothing"),
+            ("config", "[OPTIONS] FILE...", "Print spec files in their normal form"),
+            ("explain", "[--shell] FILE... | run ...", "Print the equivalent docker run line, or a shell script"),
+            ("lock", "[OPTIONS] PATH...", "Write the digests of the images of spec files to a lock file"),
+            ("schema", "[OPTIONS]", "Print the JSON Schema of spec files, for editors"),
+        ),
+        *_rows(
+            "images",
+            ("pull", "[OPTIONS] [IMAGE...]", "Pull images from their registries"),
+            ("push", "[OPTIONS] IMAGE...", "Push images to their registries"),
+            ("images", "[OPTIONS] [NAME]", "List the images in the store"),
+            ("inspect", "[OPTIONS] IMAGE...", "Describe images in the store, as JSON"),
+            ("history", "[OPTIONS] IMAGE", "Show how an image was built, the last step first"),
+            ("tag", "[OPTIONS] IMAGE NAME", "Give an image another name"),
+            ("rmi", "[OPTIONS] IMAGE...", "Remove images from the store"),
+            ("save", "[OPTIONS] IMAGE...", "Write images to an archive or a directory"),
+            ("load", "[OPTIONS]", "Read images from an archive or a directory"),
+            ("login", "[OPTIONS] [REGISTRY]", "Store a user name and a password for a registry"),
+            ("logout", "[REGISTRY]", "Remove the user name and the password for a registry"),
+        ),
+        *_rows(
+            "the store and the host",
+            ("volume", "COMMAND", "List, create, inspect and remove named volumes"),
+            ("df", "[OPTIONS]", "Show the disk space that images, volumes and kept containers use"),
+            ("prune", "[OPTIONS]", "Remove layers that no image uses, and what runs, pulls and tests left behind"),
+            ("fsck", "[OPTIONS]", "Check every byte of the store"),
+            ("doctor", "[OPTIONS]", "Check what containers can do on this host"),
+            ("completion", "SHELL", "Print the completions for a shell: bash, zsh or fish"),
+        ),
+    )
+}
