@@ -63,8 +63,8 @@ mydocker.runtime.plan.operations mydocker.runtime.plan.plan mydocker.runtime.pla
 mydocker.runtime.plan.standard_mounts mydocker.runtime.plan.users mydocker.runtime.seccomp
 mydocker.runtime.seccomp.filter mydocker.runtime.streams mydocker.runtime.streams.pipes mydocker.runtime.streams.relay
 mydocker.specs mydocker.specs.model mydocker.specs.model.container mydocker.specs.table mydocker.specs.table.argv
-mydocker.specs.table.assemble mydocker.specs.table.fields mydocker.specs.values mydocker.specs.values.capability
-mydocker.specs.values.parsers
+mydocker.specs.table.assemble mydocker.specs.table.fields mydocker.specs.table.types mydocker.specs.values
+mydocker.specs.values.capability mydocker.specs.values.parsers
 """
 
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]

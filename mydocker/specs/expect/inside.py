@@ -13,6 +13,7 @@ from mydocker.specs.model.expect import Check, Command, Matcher, checked
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.nodes.reader import words_of
 from mydocker.specs.values import parsers
+from mydocker.specs.values.duration import parse_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def _command(node: Mapping, number: str, reading: Reading) -> Iterator[Check | C
     if not argv or not argv[0]:
         reading.refuse(members.get("command", node), "expected a command, such as [app, --version]")
         return
-    timeout = {"timeout": reading.word(members["timeout"], parsers.timeout)} if "timeout" in members else {}
+    timeout = {"timeout": reading.word(members["timeout"], parse_timeout)} if "timeout" in members else {}
     yield Command(argv=argv, **timeout)
     line = shlex.join(argv)
     name = line if len(line) <= _NAME else f"{line[:_NAME]}…"

@@ -14,7 +14,7 @@ from mydocker.specs.load.extend import find_base, merge, open_beside, placed, re
 from mydocker.specs.load.files import CHAIN_LIMIT, Library, Source, key_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_names
-from mydocker.specs.load.yaml_types import SHAPES
+from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model.container import STDIN
 from mydocker.specs.model.dependencies import links, unknown_names
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, LATER_KEYS, nearest
@@ -228,7 +228,7 @@ def _values(document: Mapping, reading: Reading) -> dict[str, Any]:
             _refuse_key(key, reading, values)
         elif not (isinstance(node, Scalar) and node.is_null):
             before, field = len(reading.problems), _ROWS[key.text]
-            value = SHAPES[field.shape](node, field, reading)
+            value = YAML_TYPES[field.yaml_type](node, field, reading)
             values[key.text] = value if len(reading.problems) == before else None
     return values
 

@@ -10,9 +10,11 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.nodes.reader import switch
-from mydocker.specs.values.duration import parse_duration
+from mydocker.specs.values.duration import format_duration, parse_duration
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mydocker.specs.nodes.reader import Reading
     from mydocker.specs.values.parsers import Place
 
@@ -83,3 +85,12 @@ def _retries(word: str, place: Place) -> int | None:
     if count is None:
         raise UsageError(f"{word!r}: want a number of retries, at most {RETRIES_LIMIT}")
     return count or None
+
+
+def format_healthcheck(check: Healthcheck) -> dict[str, Any]:
+    """The mapping of the key that says the same."""
+    said = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
+    return {
+        name: [*value] if name == "test" else value if name == "retries" else format_duration(value)
+        for name, value in said.items()
+    }

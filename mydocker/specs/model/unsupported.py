@@ -1,6 +1,6 @@
-"""Names that mydocker knows and does not have yet, and the nearest known name to one that is unknown.
+"""Names that mydocker knows and does not support yet, and the nearest known name to one that is unknown.
 
-Only looked at when a word was not understood.
+Read only when a word is not in the table of fields: a name of these that the table supports by now does no harm.
 """
 
 from __future__ import annotations

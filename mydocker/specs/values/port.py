@@ -120,3 +120,11 @@ def parse_number(text: str) -> int:
     if not number:
         raise UsageError(f"{text!r}: want a port, a number from 1 to {HIGHEST}")
     return number
+
+
+def format_port(port: Port) -> str:
+    """The short form of a port, as `docker run --publish` takes it."""
+    address = [f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip] if port.host_ip else []
+    published = ["" if port.published is None else str(port.published)] if address or port.published else []
+    protocol = "" if port.protocol == "tcp" else f"/{port.protocol}"
+    return ":".join([*address, *published, str(port.target)]) + protocol

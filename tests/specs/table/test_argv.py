@@ -206,11 +206,6 @@ def test_nul_cannot_reach_a_program(argv: list[str]) -> None:
         run(*argv)
 
 
-@pytest.mark.parametrize("flag", sorted(LATER_FLAGS))
-def test_flags_to_come_are_not_flags_already(flag: str) -> None:
-    assert flag not in {known for row in (*FIELDS, *SWITCHES) for known in row.flags}
-
-
 _FLAGS = st.sampled_from([flag for row in (*FIELDS, *SWITCHES) for flag in row.flags] + sorted(LATER_FLAGS))
 _WORDS = "- -- = A=1 true 0 -1 :0 ~ ~x . / a:b:c é /dev/null:/x:ro 1h host none net,mount alpine"
 _ODD = st.sampled_from([*_WORDS.split(), "", "\n", "\udcff", "9" * 500])

@@ -9,8 +9,9 @@ import pytest
 from mydocker.errors import UsageError
 from mydocker.specs.model.container import BindMount, Mount, User, VolumeMount
 from mydocker.specs.mounts.volume import parse_volume
+from mydocker.specs.table import types
 from mydocker.specs.values import parsers
-from mydocker.specs.values.duration import parse_duration
+from mydocker.specs.values.duration import parse_duration, parse_timeout
 from mydocker.specs.values.parsers import Place
 from mydocker.specs.values.quantity import parse_cpuset
 from mydocker.specs.values.size import parse_size
@@ -86,7 +87,7 @@ def test_no_set_of_processors(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "0s", "0.0h"])
 def test_a_timeout_of_nothing_is_a_slip(text: str) -> None:
     with pytest.raises(UsageError, match="more than 0"):
-        parsers.timeout(text, HERE)
+        parse_timeout(text, HERE)
 
 
 @pytest.mark.parametrize(
@@ -254,9 +255,9 @@ EMPTY = {
     parsers.name: None,
     parsers.hostname: None,
     parsers.working_dir: None,
-    parsers.user: None,
+    types.user: None,
 }
-EMPTY |= {parsers.stop_signal: None, parsers.cpuset: None, parsers.pull_policy: "missing", parsers.userns_mode: "host"}
+EMPTY |= {types.stop_signal: None, types.cpuset: None, parsers.pull_policy: "missing", parsers.userns_mode: "host"}
 
 
 @pytest.mark.parametrize(("parse", "value"), EMPTY.items())

@@ -138,7 +138,7 @@ def _mounts(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
     """A mount in words; a source may be a unit, as in Volume (podman-systemd.unit(5), "Mount=")."""
-    from mydocker.specs.mounts.mount import replace_source
+    from mydocker.specs.mounts.mount import parse_mount, replace_source
     from mydocker.specs.render.normal_form import mount_data
 
     def named(source: str) -> str:
@@ -148,7 +148,7 @@ def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
     text = context.reading.attempt(setting.value, lambda: replace_source(text, named)) or text
     if len(context.reading.problems) > before:
         return
-    mount = context.reading.attempt(setting.value, lambda: parsers.mount(text, context.reading.place))
+    mount = context.reading.attempt(setting.value, lambda: parse_mount(text, context.reading.place))
     if mount:
         key, written = mount_data(mount)
         yield key, data_at(setting.value, written)
