@@ -82,6 +82,7 @@ class Keys(TypedDict, total=False):
     devices: Sequence[str | Mapping[str, str]] | None
     inject: Sequence[Path] | None
     hostname: str | None
+    domainname: str | None
     namespaces: Sequence[str] | Mapping[str, str] | None
     userns_mode: str | None
     network_mode: str | None

@@ -28,6 +28,7 @@ stop_signal: RTMIN+3
 stop_grace_period: 250ms
 stdin: "text $$"
 init: true
+domainname: example.org
 hostname: h
 ---
 tty: true

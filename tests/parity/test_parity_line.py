@@ -208,6 +208,13 @@ SEEN = {
         "sh -c 'true & exec sleep 0.1' & wait; sleep 0.3; grep -l '^State:.Z' /proc/[0-9]*/status | wc -l",
         "0",
     ),
+    "--domainname": (("--domainname", "example.org"), "cat /proc/sys/kernel/domainname", "example.org"),
+    "--domainname, empty": (("--domainname", ""), "cat /proc/sys/kernel/domainname", "(none)"),
+    "--domainname and --hostname": (
+        ("--domainname", "example.org", "-h", "web"),
+        "cat /proc/sys/kernel/domainname /etc/hostname; hostname",
+        "example.org\nweb\nweb",
+    ),
     "--add-host": (("--add-host", "there:10.1.2.3"), "grep -w there /etc/hosts | tr '\t' ' '", "10.1.2.3 there"),
     "--dns": (("--dns", "10.1.2.3"), "grep ^nameserver /etc/resolv.conf", "nameserver 10.1.2.3"),
 }

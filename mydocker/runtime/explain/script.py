@@ -127,7 +127,7 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
     names = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
     localhost = f"printf %s {shlex.quote(LOCALHOST)}"
     first = localhost if plan.loopback else f"cat /etc/hosts 2>/dev/null || {localhost}"
-    more, own = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.hostname}\n")
+    more, own = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.own_names}\n")
     known = "" if plan.loopback else f"grep -qsw -- {shlex.quote(plan.hostname)} /etc/hosts || "
     yield f'{{ {first}; printf %s {more}; {known}printf %s {own}; }} > "$run/memory/hosts"'
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
@@ -187,6 +187,8 @@ def _inner(plan: LaunchPlan) -> Iterator[str]:
     yield "set -eu"
     if "uts" in plan.namespaces:
         yield f"hostname {shlex.quote(plan.hostname)}"
+        if plan.domainname:
+            yield f"echo {shlex.quote(plan.domainname)} > /proc/sys/kernel/domainname"
     if plan.loopback:
         yield "ip link set lo up"
         for name, value in NETWORK_SETTINGS:

@@ -248,6 +248,8 @@ def _join_cgroups(plan: LaunchPlan, doors: tuple[int, ...]) -> None:
 def _name_and_connect(plan: LaunchPlan) -> None:
     if "uts" in plan.namespaces:
         kernel.sethostname(plan.hostname)
+        if plan.domainname:
+            kernel.setdomainname(plan.domainname)
     if plan.loopback:
         try:  # noqa: SIM105  # contextlib is not on the warm path
             kernel.set_interface_up("lo")

@@ -77,7 +77,7 @@ def write_etc(plan: LaunchPlan) -> None:
     shared = "net" not in plan.namespaces
     names = (_host_file("/etc/hosts") if shared else "") or LOCALHOST
     more = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
-    own = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.hostname}\n"
+    own = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.own_names}\n"
     _write(plan, "hosts", f"{names.rstrip()}\n{more}{own}")
     _write(plan, "hostname", f"{plan.hostname}\n")
     resolvers = _host_file("/etc/resolv.conf")

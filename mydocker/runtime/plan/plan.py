@@ -55,6 +55,7 @@ class LaunchPlan(Record):
     namespaces: tuple[str, ...]
     rootless: IdMap | None  # the ids of a user namespace of its own; None for root
     hostname: str
+    domainname: str | None = None
     loopback: bool  # whether to bring up `lo` in a network namespace of the container's own
     root: Root
     operations: tuple[Operation, ...]
@@ -81,6 +82,13 @@ class LaunchPlan(Record):
     grace: float = 10.0  # from the stop signal to the kill
     cgroups: tuple[Cgroup, ...] = ()  # to be made for the container's limits
     volumes: tuple[str, ...] = ()  # the directories of named volumes, made if missing, and locked while it lives
+
+    @property
+    def own_names(self) -> str:
+        """The names on the container's own line of /etc/hosts. The full one is first, which `hostname -f` prints
+        (hosts(5)), and its first part is there too, as Docker has it; so is the host name, whatever the domain."""
+        full = f"{self.hostname}.{self.domainname}" if self.domainname else self.hostname
+        return " ".join(dict.fromkeys((full, self.hostname, full.partition(".")[0])))
 
 
 def plan(
@@ -128,6 +136,7 @@ def plan(
 def _as_given(spec: ContainerSpec) -> dict[str, Any]:
     """The fields of a plan that are the spec's own."""
     return {
+        "domainname": spec.domainname,
         "stdin_open": spec.stdin_open,
         "tty": spec.tty,
         "timeout": spec.timeout,

@@ -131,6 +131,7 @@ class ContainerSpec(Record):
     init: bool = False
     working_dir: str | None = None
     hostname: str | None = None
+    domainname: str | None = None
     volumes: tuple[Mount, ...] = ()  # in the order given
     read_only: bool = False  # the root; mounts in it are as they are
     shm_size: int | None = None  # bytes of /dev/shm

@@ -432,6 +432,15 @@ FIELDS = (
         help="Host name in the container",
     ),
     Field(
+        name="domainname",
+        key="domainname",
+        flags=("--domainname",),
+        metavar="NAME",
+        parse=parsers.domainname,
+        group="isolation",
+        help="NIS domain name in the container, and the domain of its host name in /etc/hosts",
+    ),
+    Field(
         name="namespaces",
         key="namespaces",
         flags=("--namespaces",),

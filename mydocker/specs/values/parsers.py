@@ -139,13 +139,22 @@ def working_dir(word: str, place: Place) -> str | None:
 
 def hostname(word: str, place: Place) -> str | None:
     """RFC 1123 labels; `_` is let through because Compose users name their hosts so. An empty word is none."""
+    return _labels(word, "host name")
+
+
+def domainname(word: str, place: Place) -> str | None:
+    """The same; Docker lets any text through, and cuts it off at the kernel's limit."""
+    return _labels(word, "domain name")
+
+
+def _labels(word: str, kind: str) -> str | None:
     if not word:
         return None
     if len(word) > HOST_NAME_LIMIT:
-        raise UsageError(f"host name {word!r} is longer than {HOST_NAME_LIMIT} characters")
+        raise UsageError(f"{kind} {word!r} is longer than {HOST_NAME_LIMIT} characters")
     for part in word.split("."):
         if not part or part[0] == "-" or part[-1] == "-" or not (_ALNUM | {"-", "_"}).issuperset(part):
-            raise UsageError(f"host name {word!r}: want letters, digits and -, in parts joined by dots")
+            raise UsageError(f"{kind} {word!r}: want letters, digits and -, in parts joined by dots")
     return word
 
 
