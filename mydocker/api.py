@@ -88,6 +88,8 @@ class Keys(TypedDict, total=False):
     network_mode: str | None
     extra_hosts: Pairs | None
     dns: str | Sequence[str] | None
+    dns_search: str | Sequence[str] | None
+    dns_opt: str | Sequence[str] | None
     pid: str | None
     ipc: str | None
     cgroup: str | None

@@ -29,6 +29,8 @@ stop_grace_period: 250ms
 stdin: "text $$"
 init: true
 domainname: example.org
+dns_search: [a.example, b.example]
+dns_opt: 'ndots:2'
 hostname: h
 ---
 tty: true

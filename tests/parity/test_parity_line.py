@@ -35,6 +35,8 @@ EXIT_CODES = {
     "unknown ulimit": (("--ulimit", "nonesuch=1"), ("true",), 125),
     "a network parameter without a network": (("--sysctl", "kernel.panic=1"), ("true",), 125),
     "a user number too large": (("-u", "4294967296"), ("true",), 125),
+    "a search domain with a blank": (("--dns-search", "a b"), ("true",), 125),
+    "a search domain of digits": (("--dns-search", "1.2"), ("true",), 125),
     "a negative user number": (("-u", "-1"), ("true",), 125),
 }
 
@@ -50,10 +52,11 @@ def test_exit_code(peer: Peer, name: str) -> None:
 EMPTY = {  # a flag whose value is an unset variable -> whether it is as if the flag were not there
     **dict.fromkeys(("--name", "--hostname", "--workdir", "--user", "--entrypoint", "--platform", "--pull"), True),
     **dict.fromkeys(("--stop-signal", "--cpuset-cpus", "--userns", "--pid", "--ipc", "--uts", "--cgroupns"), True),
+    **dict.fromkeys(("--domainname", "--dns-option"), True),
     **dict.fromkeys(("--network", "--memory", "--memory-swap", "--cpus", "--pids-limit", "--stop-timeout"), False),
     **dict.fromkeys(("--env", "--env-file", "--label", "--label-file", "--volume", "--mount", "--tmpfs"), False),
     **dict.fromkeys(("--shm-size", "--device", "--security-opt", "--cap-add", "--cap-drop", "--sysctl"), False),
-    **dict.fromkeys(("--ulimit", "--group-add", "--add-host", "--dns"), False),
+    **dict.fromkeys(("--ulimit", "--group-add", "--add-host", "--dns", "--dns-search"), False),
 }
 
 
@@ -137,6 +140,7 @@ def test_an_entrypoint_is_one_word(peer: Peer) -> None:
     assert peer.run("--entrypoint", "echo x", image="lab/entry").code == 127
 
 
+SEARCH = "grep -v '^#' /etc/resolv.conf | head -1"
 SEEN = {
     "the last -e": (("-e", "A=1", "-e", "A=2"), "echo $A", "2"),
     "a value of several words": (("-e", "A=a b=c"), "echo $A", "a b=c"),
@@ -217,6 +221,19 @@ SEEN = {
     ),
     "--add-host": (("--add-host", "there:10.1.2.3"), "grep -w there /etc/hosts | tr '\t' ' '", "10.1.2.3 there"),
     "--dns": (("--dns", "10.1.2.3"), "grep ^nameserver /etc/resolv.conf", "nameserver 10.1.2.3"),
+    "--dns-search": (("--dns-search", "a.example", "--dns-search", "b.example"), SEARCH, "search a.example b.example"),
+    "--dns-search, none": (("--dns", "10.1.2.3", "--dns-search", "."), SEARCH, "nameserver 10.1.2.3"),
+    "--dns-search, none and one": (("--dns-search", ".", "--dns-search", "a.example"), SEARCH, "search . a.example"),
+    "--dns-option": (
+        ("--dns-option", "ndots:2", "--dns-opt", "use-vc"),
+        "tail -1 /etc/resolv.conf",
+        "options ndots:2 use-vc",
+    ),
+    "--dns and --dns-search": (
+        ("--dns", "10.1.2.3", "--dns-search", "a.example", "--dns-option", "rotate"),
+        "grep -v '^#' /etc/resolv.conf",
+        "search a.example\nnameserver 10.1.2.3\noptions rotate",
+    ),
 }
 
 

@@ -131,9 +131,10 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
     known = "" if plan.loopback else f"grep -qsw -- {shlex.quote(plan.hostname)} /etc/hosts || "
     yield f'{{ {first}; printf %s {more}; {known}printf %s {own}; }} > "$run/memory/hosts"'
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
-    if plan.dns:
-        servers = shlex.quote("".join(f"nameserver {address}\n" for address in plan.dns))
-        yield f"{{ grep -v '^ *nameserver' /etc/resolv.conf || :; printf %s {servers}; }} > \"$run/memory/resolv.conf\""
+    if lines := plan.resolver_lines:
+        kept = f"grep -vE '^[[:space:]]*({'|'.join(lines)})([[:space:]]|$)' /etc/resolv.conf || :"
+        search, more = shlex.quote(lines.pop("search", "")), shlex.quote("".join(lines.values()))
+        yield f'{{ printf %s {search}; {kept}; printf %s {more}; }} > "$run/memory/resolv.conf"'
     else:
         yield 'cat /etc/resolv.conf > "$run/memory/resolv.conf" 2>/dev/null || : > "$run/memory/resolv.conf"'
 

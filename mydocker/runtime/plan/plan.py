@@ -42,6 +42,8 @@ _MOUNTED = (
     "sysctls",
     "extra_hosts",
     "dns",
+    "dns_search",
+    "dns_opt",
 )  # all of it by mounts
 
 
@@ -78,10 +80,24 @@ class LaunchPlan(Record):
     extra_hosts: tuple[tuple[str, str], ...] = ()
     before: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
     dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     stop_signal: int = SIGTERM
     grace: float = 10.0  # from the stop signal to the kill
     cgroups: tuple[Cgroup, ...] = ()  # to be made for the container's limits
     volumes: tuple[str, ...] = ()  # the directories of named volumes, made if missing, and locked while it lives
+
+    @property
+    def resolver_lines(self) -> dict[str, str]:
+        """Lines of /etc/resolv.conf by the first word of the host's lines that they replace, in Docker's order."""
+        search = () if self.dns_search == (".",) else self.dns_search
+        options = tuple(filter(None, self.dns_options))
+        lines = {}
+        if self.dns_search:  # `domain` is an older word for the same (resolv.conf(5))
+            lines = {"search": f"search {' '.join(search)}\n" if search else "", "domain": ""}
+        if self.dns:
+            lines["nameserver"] = "".join(f"nameserver {address}\n" for address in self.dns)
+        return lines | ({"options": f"options {' '.join(options)}\n"} if options else {})
 
     @property
     def own_names(self) -> str:
@@ -148,6 +164,8 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
         "before": spec.pre_start,
         "extra_hosts": spec.hosts,
         "dns": spec.dns,
+        "dns_search": spec.dns_search,
+        "dns_options": spec.dns_opt,
         "grace": spec.stop_grace_period,
     }
 

@@ -144,6 +144,8 @@ class ContainerSpec(Record):
     aliases: Aliases | None = None  # names by which the containers of its file know each other
     ports: tuple[Port, ...] = ()  # for what `mydocker test` asks by HTTP; nothing is published on the host
     dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
+    dns_search: tuple[str, ...] = ()  # domains; (): the host's; ("."): none
+    dns_opt: tuple[str, ...] = ()  # options of resolv.conf(5); (): the host's
     cap_add: tuple[str, ...] = ()  # names of specs/values/capability.py, or ALL
     cap_drop: tuple[str, ...] = ()
     privileged: bool = False

@@ -164,6 +164,18 @@ def address(word: str, place: Place) -> Any:
     return parse_address(word)
 
 
+def search_domain(word: str, place: Place) -> str:
+    from mydocker.specs.values.hosts import parse_search_domain
+
+    return parse_search_domain(word)
+
+
+def resolver_option(word: str, place: Place) -> str:
+    from mydocker.specs.values.hosts import parse_resolver_option
+
+    return parse_resolver_option(word)
+
+
 def plain(value: Any) -> Any:
     """Text, numbers, true and false as they are, a tuple as a list of texts, a mapping as a copy."""
     if isinstance(value, tuple):

@@ -12,6 +12,7 @@ from mydocker.specs.mounts.volume import parse_volume
 from mydocker.specs.table import types
 from mydocker.specs.values import parsers
 from mydocker.specs.values.duration import parse_duration, parse_timeout
+from mydocker.specs.values.hosts import parse_resolver_option, parse_search_domain
 from mydocker.specs.values.parsers import Place
 from mydocker.specs.values.quantity import parse_cpuset
 from mydocker.specs.values.size import parse_size
@@ -198,6 +199,23 @@ def test_a_home_that_is_not_known_is_not_guessed() -> None:
 )
 def test_variable(word: str, value: dict[str, str]) -> None:
     assert parsers.variable(word, HERE) == value
+
+
+@pytest.mark.parametrize("word", ["a", "a.example", "a.example.", ".", "1a.2", "x-1.y"])
+def test_search_domain(word: str) -> None:
+    assert parse_search_domain(word) == word
+
+
+@pytest.mark.parametrize("word", ["", "1.2", "-a", "a-", "a..b", ".a", "a_b", "a b", "a\n", "ä", "..", "a" * 255])
+def test_no_search_domain(word: str) -> None:
+    with pytest.raises(UsageError, match="is not a valid domain"):
+        parse_search_domain(word)
+
+
+def test_a_resolver_option_is_on_one_line() -> None:
+    assert parse_resolver_option("ndots:2") == "ndots:2"
+    with pytest.raises(UsageError, match="is not an option"):
+        parse_resolver_option("ndots:2\nnameserver 1.1.1.1")
 
 
 @pytest.mark.parametrize("word", ["a", "a.b-c.d", "web_1", "1", "x" * 64])

@@ -44,7 +44,7 @@ _SPLIT = ("AddCapability", "DropCapability", "Environment", "Label", "Sysctl")  
 _IDLE = ("ExposeHostPort", "Notify", "ReloadCmd", "ReloadSignal", "ServiceName", "StartWithPod")
 _OFF = ("EnvironmentHost", "HttpProxy", "SecurityLabelNested")  # accepted when they are switched off
 _NO_EQUAL = """
-    Annotation CgroupsMode ContainersConfModule DNSOption DNSSearch GIDMap GlobalArgs HealthLogDestination
+    Annotation CgroupsMode ContainersConfModule GIDMap GlobalArgs HealthLogDestination
     HealthMaxLogCount HealthMaxLogSize HealthOnFailure HealthStartupCmd HealthStartupInterval HealthStartupRetries
     HealthStartupSuccess HealthStartupTimeout IP IP6 LogOpt Mask NetworkAlias Pod
     RemapGid RemapUid RemapUidSize RemapUsers Retry RetryDelay Secret SecurityLabelFileType SubGIDMap SubUIDMap UIDMap
