@@ -105,6 +105,7 @@ class Keys(TypedDict, total=False):
     cpus: str | float | None
     cpuset: str | None
     pids_limit: int | None
+    oom_score_adj: int | None
 
 
 @overload

@@ -35,6 +35,9 @@ EXIT_CODES = {
     "unknown ulimit": (("--ulimit", "nonesuch=1"), ("true",), 125),
     "a network parameter without a network": (("--sysctl", "kernel.panic=1"), ("true",), 125),
     "a user number too large": (("-u", "4294967296"), ("true",), 125),
+    "an OOM score too high": (("--oom-score-adj", "1001"), ("true",), 125),
+    "an OOM score too low": (("--oom-score-adj", "-1001"), ("true",), 125),
+    "an OOM score in words": (("--oom-score-adj", "x"), ("true",), 125),
     "a search domain with a blank": (("--dns-search", "a b"), ("true",), 125),
     "a search domain of digits": (("--dns-search", "1.2"), ("true",), 125),
     "a negative user number": (("-u", "-1"), ("true",), 125),
@@ -56,7 +59,7 @@ EMPTY = {  # a flag whose value is an unset variable -> whether it is as if the 
     **dict.fromkeys(("--network", "--memory", "--memory-swap", "--cpus", "--pids-limit", "--stop-timeout"), False),
     **dict.fromkeys(("--env", "--env-file", "--label", "--label-file", "--volume", "--mount", "--tmpfs"), False),
     **dict.fromkeys(("--shm-size", "--device", "--security-opt", "--cap-add", "--cap-drop", "--sysctl"), False),
-    **dict.fromkeys(("--ulimit", "--group-add", "--add-host", "--dns", "--dns-search"), False),
+    **dict.fromkeys(("--ulimit", "--group-add", "--add-host", "--dns", "--dns-search", "--oom-score-adj"), False),
 }
 
 
@@ -203,6 +206,13 @@ SEEN = {
         ("--ulimit", "nofile=100", "--ulimit", "core=0"),
         "ulimit -n; ulimit -Hn; ulimit -c",
         "100\n100\n0",
+    ),
+    "--oom-score-adj": (("--oom-score-adj", "500"), "cat /proc/self/oom_score_adj /proc/1/oom_score_adj", "500\n500"),
+    "--oom-score-adj with a sign": (("--oom-score-adj", "+5"), "cat /proc/self/oom_score_adj", "5"),
+    "--oom-score-adj and --init": (
+        ("--init", "--oom-score-adj", "7"),
+        "cat /proc/self/oom_score_adj /proc/1/oom_score_adj",
+        "7\n7",
     ),
     "--sysctl": (("--sysctl", "kernel.msgmax=4000"), "cat /proc/sys/kernel/msgmax", "4000"),
     "--sysctl of the network": (("--sysctl", "net.ipv4.ip_forward=1"), "cat /proc/sys/net/ipv4/ip_forward", "1"),

@@ -190,6 +190,8 @@ def _inner(plan: LaunchPlan) -> Iterator[str]:
         yield f"hostname {shlex.quote(plan.hostname)}"
         if plan.domainname:
             yield f"echo {shlex.quote(plan.domainname)} > /proc/sys/kernel/domainname"
+    if plan.oom_score_adj is not None:
+        yield f"echo {plan.oom_score_adj} > /proc/self/oom_score_adj"
     if plan.loopback:
         yield "ip link set lo up"
         for name, value in NETWORK_SETTINGS:

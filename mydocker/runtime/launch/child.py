@@ -133,6 +133,10 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
         attributes = mac_label.open_attributes()
     os.setsid()
     os.umask(0o022)
+    if plan.oom_score_adj is not None:
+        from mydocker.runtime.launch import oom_score
+
+        oom_score.apply(plan.oom_score_adj)
     if plan.rootless and plan.rootless.is_single:
         from mydocker import idmap
 

@@ -75,6 +75,7 @@ class LaunchPlan(Record):
     groups: tuple[str | int, ...] = ()  # besides those of the user
     umask: int = 0o022
     ulimits: Mapping[str, tuple[int, int]] = {}
+    oom_score_adj: int | None = None
     init: bool = False
     stdin: str | None = None
     extra_hosts: tuple[tuple[str, str], ...] = ()
@@ -159,6 +160,7 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
         "groups": spec.group_add,
         "umask": spec.umask,
         "ulimits": spec.ulimits,
+        "oom_score_adj": spec.oom_score_adj,
         "init": spec.init and "pid" in spec.namespaces,  # without one, the warden does what it would do
         "stdin": spec.stdin,
         "before": spec.pre_start,

@@ -157,6 +157,7 @@ class ContainerSpec(Record):
     cpus: float | None = None
     cpuset: tuple[int, ...] | None = None  # numbers of processors
     pids_limit: int | None = None
+    oom_score_adj: int | None = None  # None: as mydocker's own
     timeout: float | None = None  # seconds
     stop_signal: int | None = None  # None: the image's, else TERM
     stop_grace_period: float = 10.0  # seconds from the stop signal to the kill

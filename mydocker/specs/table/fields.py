@@ -691,6 +691,15 @@ FIELDS = (
         help="Processes and threads at once",
     ),
     Field(
+        name="oom_score_adj",
+        key="oom_score_adj",
+        flags=("--oom-score-adj",),
+        metavar="NUMBER",
+        parse=types.oom_score_adj,
+        group="limits",
+        help="How readily the kernel kills the container when memory runs out: -1000 (never) to 1000 (first)",
+    ),
+    Field(
         name="origin",
         key="extends",
         metavar="NAME",

@@ -66,6 +66,12 @@ def processes(word: str, place: Place) -> int | None:
     return parse_processes(word)
 
 
+def oom_score_adj(word: str, place: Place) -> int:
+    from mydocker.specs.values.quantity import parse_oom_score_adj
+
+    return parse_oom_score_adj(word)
+
+
 def user(word: str, place: Place) -> User | None:
     """An empty word is the image's user, as for Docker."""
     from mydocker.specs.values.user import parse_user

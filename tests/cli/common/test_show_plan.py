@@ -18,9 +18,9 @@ KEYS: dict[str, Any] = {
     "loopback": bool, "root": dict, "operations": list, "capabilities": list, "seccomp": dict,
     "no_new_privileges": bool, "exec_label": type(None), "user": dict, "environment": dict, "working_dir": str,
     "argv": list, "stdin_open": bool, "tty": bool, "timeout": float, "group_add": list, "umask": str, "ulimits": dict,
-    "init": bool, "stdin": dict, "extra_hosts": list, "pre_start": list, "dns": list, "dns_search": list,
-    "dns_options": list, "stop_signal": int,
-    "stop_grace_period": float, "cgroups": list, "volumes": list,
+    "oom_score_adj": type(None), "init": bool, "stdin": dict, "extra_hosts": list, "pre_start": list, "dns": list,
+    "dns_search": list, "dns_options": list, "stop_signal": int, "stop_grace_period": float, "cgroups": list,
+    "volumes": list,
 }  # fmt: skip
 FULL = """
 name: first

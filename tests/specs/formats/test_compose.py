@@ -49,6 +49,14 @@ def test_each_service_is_a_container() -> None:
     assert dict(web.hosts) == dict.fromkeys(("db", "shop-db", "web"), "127.0.0.1")
 
 
+def test_keys_of_the_table_are_keys_of_a_service() -> None:
+    spec = service(
+        "domainname: example.org\n    dns_search: a.example\n    dns_opt: [ndots:2, rotate]\n    oom_score_adj: '-5'"
+    )
+    assert (spec.domainname, spec.dns_search, spec.oom_score_adj) == ("example.org", ("a.example",), -5)
+    assert spec.dns_opt == ("ndots:2", "rotate")
+
+
 @pytest.mark.parametrize(
     ("text", "hosts"),
     [

@@ -157,6 +157,7 @@ def test_a_root_directory_and_environment_files(here: Path) -> None:
         ("MemoryMax=1G", "mem_limit", 1 << 30),
         ("MemoryMax=infinity", "mem_limit", None),
         ("TasksMax=7", "pids_limit", 7),
+        ("OOMScoreAdjust=-7", "oom_score_adj", -7),
         ("CPUQuota=50%", "cpus", 0.5),
         ("Type=oneshot\nRemainAfterExit=yes\nTimeoutStartSec=900", "timeout", None),
     ],

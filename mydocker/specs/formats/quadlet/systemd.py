@@ -42,7 +42,7 @@ _INSTALL_IDLE = ("Alias", "Also", "DefaultInstance", "RequiredBy", "UpheldBy", "
 _SERVICE_IDLE = """
     Delegate Environment ExecReload KillMode NotifyAccess RemainAfterExit Slice SyslogIdentifier TimeoutStartSec Type
 """
-_LIMITS = {"MemoryMax": "mem_limit", "TasksMax": "pids_limit"}
+_LIMITS = {"MemoryMax": "mem_limit", "TasksMax": "pids_limit", "OOMScoreAdjust": "oom_score_adj"}
 _TIMES_TO_STOP = ("TimeoutStopSec", "TimeoutSec")
 _RESTARTS = """
     RestartSec RestartSteps RestartMaxDelaySec RestartMode RestartPreventExitStatus RestartForceExitStatus
