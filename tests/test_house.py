@@ -162,6 +162,31 @@ def test_a_file_is_short_and_says_what_it_is(module: pathlib.Path) -> None:
     assert ast.get_docstring(ast.parse(text)), "no docstring"
 
 
+FOLDERS = sorted({path.parent for root in (PACKAGE, ROOT / "tests") for path in root.rglob("*.py")})
+MANY = ("cli/commands", "lab")  # one file a command; one file a real part that tests run against
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_folder_is_seen_at_a_glance(folder: pathlib.Path) -> None:
+    files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= 15 or str(folder).endswith(MANY), files
+
+
+def test_modules_are_imported_by_name() -> None:
+    """An import by a string is one that no reader and no test of arrows sees; here are those whose name is data."""
+    data = {
+        "__init__.py",  # what `import mydocker` offers, when it is first asked for
+        "cli/__init__.py",  # a command, by the word on the command line
+        "services/workers/interpreter.py",  # what a new interpreter is to do, by whoever starts it
+    }
+    found = {
+        str(module.relative_to(PACKAGE))
+        for module in MODULES
+        if re.search(r"__import__|import_module|importlib", module.read_text())
+    }
+    assert found == data
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_functions_are_short(module: pathlib.Path) -> None:
     functions = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.FunctionDef)]

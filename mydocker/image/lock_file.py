@@ -20,7 +20,7 @@ import json
 import os
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
-from mydocker.image.model.json_input import loads, mapping, string
+from mydocker.image.model.json_input import LIMIT, loads, mapping, string
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform, Reference
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 NAME = "mydocker.lock"
 VERSION = 1
-_LIMIT = (4 << 20) + 1  # bytes; jsontext.loads takes no more
 _AGAIN = "'mydocker lock' writes it anew"
 
 
@@ -49,7 +48,7 @@ def read(path: str) -> LockFile:
     """The lock file at PATH. Raises UsageError if it is not there, or not one."""
     try:
         with open(usable(path), "rb") as file:
-            raw = file.read(_LIMIT)
+            raw = file.read(LIMIT + 1)
     except OSError as error:
         raise UsageError(f"cannot read the lock file {path}: {error.strerror}", hint=_AGAIN) from None
     try:

@@ -12,7 +12,7 @@ from mydocker.image.model.config import parse_config
 from mydocker.image.model.digest import digest_of
 from mydocker.image.model.limits import Limits
 from mydocker.image.model.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
-from mydocker.image.model.progress import Step, silence
+from mydocker.image.model.progress import FINISHED, NOTE, STARTED, WARNING, Step, silence
 from mydocker.image.model.stored import ImageConfig, StoredImage
 from mydocker.image.open_source import open_source
 from mydocker.image.store import flock, staging
@@ -53,15 +53,16 @@ def pull(
         staging.sweep(store)
         opened = nullcontext(source) if source else open_source(reference, environ=environ, warn=_warner(progress))
         with flock.shared(store.layers), opened as origin:
-            progress(Step(text=f"{'loading' if source else 'pulling'} {reference.familiar}"))
+            name = reference.familiar
+            progress(Step(kind=STARTED, text=f"{'loading' if source else 'pulling'} {name}", image=name))
             if store.ids and store.ids.is_single:
-                progress(Step(text=ONE_OWNER))
+                progress(Step(kind=NOTE, text=ONE_OWNER))
             raw, content_type = _top(origin, reference)
             image = _present(store, reference, digest_of(raw), platform)
             if image is None:
                 found = _manifest(origin, raw, content_type, reference, platform)
                 image = _complete(found, origin, reference, platform, store, Limits.of(environ), progress)
-            progress(Step(text=f"{reference.familiar}: {image.manifest}"))
+            progress(Step(kind=FINISHED, text=f"{name}: {image.manifest}", image=name, blob=image.manifest))
             return image
     except RegistryError as error:  # which names its registry alone: of a short name, that is not what was typed
         if reference.location:
@@ -76,7 +77,7 @@ def pull(
 
 
 def _warner(progress: Callable[[Step], None]) -> Callable[[str], None]:
-    return lambda words: progress(Step(text=f"warning: {words}", warning=True))
+    return lambda words: progress(Step(kind=WARNING, text=f"warning: {words}"))
 
 
 def _fetch(

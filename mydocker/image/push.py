@@ -30,7 +30,7 @@ from mydocker.image.model.manifest import (
     members,
     parse_manifest,
 )
-from mydocker.image.model.progress import Step, megabytes
+from mydocker.image.model.progress import COMPLETE, FINISHED, MOVING, NOTE, STARTED, Step, megabytes
 from mydocker.image.rebuild import export
 from mydocker.image.registry.upload import Chunks, Target
 from mydocker.image.store import catalog, flock
@@ -101,7 +101,7 @@ class _Sender:
         self.target, self.progress = target, progress
         self._name, self._sent = name, 0
         self._there: set[Digest] = set()
-        progress(Step(text=f"pushing {name.familiar}"))
+        progress(Step(kind=STARTED, text=f"pushing {name.familiar}", image=name.familiar))
 
     def is_there(self, descriptor: Descriptor, others: Sequence[Reference] = ()) -> bool:
         """Whether the registry has the blob in this repository, by now also from one of OTHERS."""
@@ -120,7 +120,7 @@ class _Sender:
         if self.is_there(descriptor, others):
             return
         name, size = _shown(descriptor), descriptor.size
-        step = Step(text=name, blob=descriptor.digest, size=size, ended=False)
+        step = Step(kind=MOVING, text=name, blob=descriptor.digest, size=size)
         self.target.send(descriptor, chunks, lambda done: self.progress(step.replace(done=done)))
         self._sent += size
         self._done(descriptor, f"{megabytes(size)} sent")
@@ -129,13 +129,15 @@ class _Sender:
         """Let the name mean WRITTEN."""
         assert self._name.tag
         self.target.put_manifest(written.raw, written.media_type, self._name.tag)
-        self.progress(Step(text=f"{self._name.familiar}: {written.digest}"))
+        name = self._name.familiar
+        self.progress(Step(kind=FINISHED, text=f"{name}: {written.digest}", image=name, blob=written.digest))
         return Pushed(name=self._name, digest=written.digest, exact=written.exact, sent=self._sent)
 
     def _done(self, descriptor: Descriptor, how: str) -> None:
         self._there.add(descriptor.digest)
         size = descriptor.size
-        self.progress(Step(text=f"{_shown(descriptor)}: {how}", blob=descriptor.digest, done=size, size=size))
+        text = f"{_shown(descriptor)}: {how}"
+        self.progress(Step(kind=COMPLETE, text=text, blob=descriptor.digest, done=size, size=size))
 
 
 def _copied(sender: _Sender, source: Source, raw: bytes, media_type: str | None, *, depth: int = 0) -> _Written:
@@ -180,9 +182,8 @@ def _stored(sender: _Sender, store: Store, image: Image) -> _Written:
     raw = read(store.blob_path(image.ref.manifest))
     if tuple(layers) == found.manifest.layers and config is found.config:
         return _Written(raw=raw, media_type=found.manifest.media_type)
-    sender.progress(
-        Step(text=f"{image.entries[0].reference.familiar}: layers are compressed anew: it was {digest_of(raw)}")
-    )
+    text = f"{image.entries[0].reference.familiar}: layers are compressed anew: it was {digest_of(raw)}"
+    sender.progress(Step(kind=NOTE, text=text))
     return _Written(raw=_rewritten(raw, described, layers), media_type=found.manifest.media_type, exact=False)
 
 

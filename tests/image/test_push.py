@@ -85,6 +85,32 @@ def test_what_the_registry_has_is_not_sent_again(
 
 
 @root
+def test_progress_as_json_has_every_step(both: Command, registry: Registry, elsewhere: Registry) -> None:
+    """Each line is an object; what a blob has come to grows, and ends with all of it."""
+    built = oci.image(_tars())
+    registry.push(built, "push/steps")
+    pulled = both("pull", "push/steps", "--progress", "json")
+    pushed = both("push", "push/steps", "--to", f"{elsewhere.address}/far/steps", "--progress", "json")
+    for done, name in ((pulled, "push/steps:latest"), (pushed, f"{elsewhere.address}/far/steps:latest")):
+        assert done.code == 0
+        steps = [json.loads(line) for line in done.stderr.splitlines()]
+        assert steps[0]["kind"] == "started" and steps[0]["image"] == name
+        assert steps[-1] == {
+            "kind": "finished",
+            "text": f"{name}: {built.digest}",
+            "image": name,
+            "digest": built.digest,
+        }
+        complete = {step["digest"]: step for step in steps if step["kind"] == "complete"}
+        assert {oci.digest(blob) for blob in built.layers} <= complete.keys()
+        for digest, step in complete.items():
+            moving = [each["done"] for each in steps if each["kind"] == "moving" and each["digest"] == digest]
+            assert moving == sorted(moving) and all(each <= step["size"] for each in moving)
+            assert step["done"] == step["size"]
+    assert both("pull", "push/steps", "--progress", "xml").code == 2
+
+
+@root
 def test_layers_that_are_nowhere_else_are_compressed_anew(
     both: Command, registry: Registry, elsewhere: Registry
 ) -> None:

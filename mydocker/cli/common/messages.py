@@ -38,7 +38,9 @@ def warn(text: str) -> None:
 
 def warnings_alone(step: Step) -> None:
     """Of the steps of a pull, those that nobody should miss."""
-    if step.warning:
+    from mydocker.image.model.progress import WARNING
+
+    if step.kind == WARNING:
         warn(step.text)
 
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from mydocker.errors import printable
-from mydocker.image.model.progress import Step
+from mydocker.image.model.progress import MOVING, Step
 from mydocker.reference import Digest
 
 PERIOD = 0.1  # seconds after which bars are drawn anew
@@ -30,7 +30,7 @@ def bars() -> Iterator[Callable[[Step], None]]:
 
         def tell(step: Step) -> None:
             nonlocal drawn
-            if step.blob and not step.ended:
+            if step.blob and step.kind == MOVING:
                 if step.blob not in tasks:
                     tasks[step.blob] = display.add_task(escape(printable(step.text)), total=step.size)
                 display.update(tasks[step.blob], completed=step.done)

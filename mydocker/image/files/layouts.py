@@ -34,7 +34,8 @@ from mydocker.image.model.manifest import (
     may_be_image,
     parse_manifest,
 )
-from mydocker.image.tar.inflate import BLOCK, known
+from mydocker.image.tar.header import BLOCK
+from mydocker.image.tar.inflate import known
 from mydocker.reference import Digest, Reference, is_tag
 
 REF_NAME = "org.opencontainers.image.ref.name"

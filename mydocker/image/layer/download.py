@@ -23,7 +23,7 @@ from mydocker.image.layer.workers import Task, Unpacker
 from mydocker.image.model.digest import Verified
 from mydocker.image.model.limits import Limits
 from mydocker.image.model.manifest import Descriptor, compression
-from mydocker.image.model.progress import Step, megabytes
+from mydocker.image.model.progress import COMPLETE, MOVING, Step, megabytes
 from mydocker.image.store.staging import Claim
 from mydocker.image.store.store import Store
 from mydocker.kernel.disk import syncfs
@@ -214,7 +214,7 @@ def _fetch_one(job: _Job, source: Source, tell: Callable[[Step], None], stop: th
 def _watched(
     chunks: Iterator[bytes], descriptor: Descriptor, tell: Callable[[Step], None], stop: threading.Event
 ) -> Iterator[bytes]:
-    step = Step(text=_name(descriptor), blob=descriptor.digest, size=descriptor.size, ended=False)
+    step = Step(kind=MOVING, text=_name(descriptor), blob=descriptor.digest, size=descriptor.size)
     done = 0
     for chunk in chunks:
         if stop.is_set():
@@ -227,7 +227,7 @@ def _watched(
 def _done(descriptor: Descriptor) -> Step:
     size = descriptor.size
     text = f"{_name(descriptor)}: {megabytes(size)} done"
-    return Step(text=text, blob=descriptor.digest, done=size, size=size)
+    return Step(kind=COMPLETE, text=text, blob=descriptor.digest, done=size, size=size)
 
 
 def _what(descriptor: Descriptor) -> str:

@@ -61,10 +61,10 @@ class Extraction:
     def plain(self, block: Piece, path: bytes, contents: Piece) -> None:
         """The file or directory PATH with the header BLOCK, as `tarheader.plain` has read it, and all its CONTENTS.
         Malformed, and MydockerError for what cannot be written."""
-        mode, owner = _rights(bytes(block[100:124]))
-        made = _Made(mode, owner, header.modified(bytes(block[136:148]), {}), {})
+        mode, owner = _rights(bytes(block[header.RIGHTS]))
+        made = _Made(mode, owner, header.modified(bytes(block[header.MTIME]), {}), {})
         try:
-            if block[156:157] == header.DIRECTORY:
+            if block[header.TYPE] == header.DIRECTORY:
                 self._make_directory(path, made)
             else:
                 self._make_file(path, made, lambda file: _write(file, contents))
@@ -75,7 +75,7 @@ class Extraction:
         """ENTRY, as PATH, by all its HEADERS; CONTENTS are read as far as it has use for them. Malformed, also for
         a sparse file without a map that makes sense, and MydockerError for what cannot be written."""
         block, extensions = entries.taken_apart(headers)
-        modified = header.modified(block[136:148], extensions)
+        modified = header.modified(block[header.MTIME], extensions)
         owner, xattrs = header.owner(block, extensions), entries.kept_xattrs(extensions)
         made = _Made(header.mode(block), owner, modified, xattrs)
         try:

@@ -80,7 +80,7 @@ class Scan:
                 break
             self._entries += 1
             self._bytes += size
-            if not size and block[156:157] == header.DIRECTORY:
+            if not size and block[header.TYPE] == header.DIRECTORY:
                 self._remember(path)
             contents = chunk[place : place + size]
             if skeleton:
@@ -121,7 +121,7 @@ class Scan:
             self._read.append(block)
             try:
                 header.check(block)
-                kind = block[156:157]
+                kind = block[header.TYPE]
                 if kind not in header.EXTENSIONS:
                     entry = header.decode(block, extensions)
                     if entry.type == header.SPARSE:
@@ -236,10 +236,10 @@ def _check(entry: Entry, parts: list[bytes]) -> None:
 def _sparse_map(source: Input, block: bytes) -> list[bytes]:
     """The blocks of an old GNU sparse file's map that had no room in its header (GNU tar manual, "Sparse Formats")."""
     blocks: list[bytes] = []
-    more = block[482]
+    more = block[header.HAS_MORE_MAP]
     while more:
         blocks.append(source.take(BLOCK))
-        more = blocks[-1][504]
+        more = blocks[-1][header.MAP_GOES_ON]
         if len(blocks) * BLOCK > header.EXTENSION_LIMIT:
             raise Malformed("a sparse file of too many pieces")
     return blocks

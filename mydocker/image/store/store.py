@@ -24,6 +24,7 @@ import stat
 
 from mydocker.errors import ImageError, StoreError, UsageError
 from mydocker.image.model.config import parse_config
+from mydocker.image.model.json_input import LIMIT
 from mydocker.image.model.stored import ImageConfig, StoredImage
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform, Reference
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from mydocker.idmap import IdMap
 
-_LIMIT = 4 << 20  # bytes of a blob, as in jsontext
 _DIRECTORIES = ["containers", "layers", "blobs", "blobs/sha256", "refs"]
 _DIRECTORIES += ["skeletons", "incoming", "kept", "volumes", "seccomp"]
 
@@ -320,7 +320,7 @@ def read(path: str) -> bytes:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("not a file")
-        if found.st_size > _LIMIT:
+        if found.st_size > LIMIT:
             raise ValueError("too large")
         return os.read(descriptor, found.st_size)
     finally:

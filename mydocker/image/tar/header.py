@@ -16,6 +16,12 @@ from typing import NamedTuple
 from mydocker.errors import ImageError
 
 BLOCK = 512
+# where the fields of a block are; the last four are GNU's, of a sparse file and of a block of its map
+MODE, UID, GID, SIZE = slice(100, 108), slice(108, 116), slice(116, 124), slice(124, 136)
+RIGHTS = slice(100, 124)  # the first three of these
+MTIME, CHECKSUM, TYPE, LINK = slice(136, 148), slice(148, 156), slice(156, 157), slice(157, 257)
+MAGIC, DEVMAJOR, DEVMINOR, PREFIX = slice(257, 263), slice(329, 337), slice(337, 345), slice(345, 500)
+SPARSE_MAP, HAS_MORE_MAP, REAL_SIZE, MAP_GOES_ON = 386, 482, slice(483, 495), 504
 NAME_LIMIT = 4096  # PATH_MAX: the kernel takes no longer path
 EXTENSION_LIMIT = 1 << 20  # bytes of one extended header; an extended attribute has at most 64 KiB (xattr(7))
 
@@ -70,7 +76,7 @@ def is_end(block: bytes) -> bool:
 
 def check(block: bytes) -> None:
     """Raise Malformed unless the checksum of BLOCK holds (the sum of its bytes, its own field counted as blanks)."""
-    field = block[148:156]
+    field = block[CHECKSUM]
     stated = number(field)
     total = _sum(block[:256]) + _sum(block[256:]) - _sum(field) + 8 * 0x20
     if stated != total and stated != total - 256 * sum(byte > 127 for byte in block[:148] + block[156:]):
@@ -94,7 +100,7 @@ def plain(block: memoryview) -> tuple[bytes, int] | None:
         size, total = int(digits, 8), int(stated, 8)
     except ValueError:
         return None
-    if total != _sum(block[:148]) + _sum(block[156:256]) + _sum(block[256:]) + 8 * 0x20:
+    if total != _sum(block[: CHECKSUM.start]) + _sum(block[CHECKSUM.stop : 256]) + _sum(block[256:]) + 8 * 0x20:
         return None
     name = name.partition(b"\0")[0]
     if magic == b"ustar\0" and prefix[0]:
@@ -108,7 +114,7 @@ def plain(block: memoryview) -> tuple[bytes, int] | None:
 
 def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
     """The Entry of header BLOCK with the pax records EXTENSIONS; GNU's long names come as `L` and `K` in them."""
-    kind = block[156:157]
+    kind = block[TYPE]
     if kind not in KNOWN:
         raise Malformed(f"unknown type {kind!r}")
     mode(block)
@@ -120,14 +126,14 @@ def decode(block: bytes, extensions: dict[bytes, bytes]) -> Entry:
         extent = max(size, *map(decimal, stated or [b""]))
         sparse = True
     if kind == SPARSE:
-        extent = max(extent, number(block[483:495]))
+        extent = max(extent, number(block[REAL_SIZE]))
     name = _name(block, extensions)
     if kind == b"\0" and name.endswith(b"/"):  # before there was a type for it
         kind, size, extent = DIRECTORY, 0, 0
     return Entry(
         type=REGULAR if kind in FILES else kind,
         name=name,
-        link=_long(extensions, b"linkpath", LONG_LINK) or _text(block[157:257]),
+        link=_long(extensions, b"linkpath", LONG_LINK) or _text(block[LINK]),
         size=size,
         extent=extent,
         device=_device(block, extensions) if kind in (CHARACTER, BLOCKDEV) else (0, 0),
@@ -161,8 +167,8 @@ def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
     """The numbers of user and group of header BLOCK with the pax records EXTENSIONS."""
     uid, gid = extensions.get(b"uid"), extensions.get(b"gid")
     found = (
-        number(block[108:116]) if uid is None else decimal(uid),
-        number(block[116:124]) if gid is None else decimal(gid),
+        number(block[UID]) if uid is None else decimal(uid),
+        number(block[GID]) if gid is None else decimal(gid),
     )
     return _id(found[0]), _id(found[1])
 
@@ -180,7 +186,7 @@ def _id(number: int) -> int:
 
 def mode(block: bytes) -> int:
     """The permissions that header BLOCK states."""
-    return permissions(block[100:108])
+    return permissions(block[MODE])
 
 
 def permissions(field: bytes) -> int:
@@ -259,7 +265,7 @@ def number(field: bytes) -> int:
 
 
 def _size(block: bytes, extensions: dict[bytes, bytes]) -> int:
-    size = decimal(extensions[b"size"]) if b"size" in extensions else number(block[124:136])
+    size = decimal(extensions[b"size"]) if b"size" in extensions else number(block[SIZE])
     if not 0 <= size <= _LAST_SIZE:
         raise Malformed("its size is negative" if size < 0 else f"no file has {size} bytes")
     return size
@@ -269,8 +275,8 @@ def _name(block: bytes, extensions: dict[bytes, bytes]) -> bytes:
     if found := extensions.get(b"GNU.sparse.name") or _long(extensions, b"path", LONG_NAME):
         return found
     name = _text(block[:100])
-    if block[257:263] == b"ustar\0" and block[345]:
-        return _text(block[345:500]) + b"/" + name
+    if block[MAGIC] == b"ustar\0" and block[PREFIX.start]:
+        return _text(block[PREFIX]) + b"/" + name
     return name
 
 
@@ -286,8 +292,8 @@ def _long(extensions: dict[bytes, bytes], key: bytes, kind: bytes) -> bytes:
 def _device(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
     major, minor = extensions.get(b"SCHILY.devmajor"), extensions.get(b"SCHILY.devminor")
     return (
-        number(block[329:337]) if major is None else decimal(major),
-        number(block[337:345]) if minor is None else decimal(minor),
+        number(block[DEVMAJOR]) if major is None else decimal(major),
+        number(block[DEVMINOR]) if minor is None else decimal(minor),
     )
 
 

@@ -58,7 +58,7 @@ def _entries(descriptor: int) -> Iterator[tuple[Entry, int]]:
     extensions: dict[bytes, bytes] = {}
     while block := _block(descriptor, place):
         place += BLOCK
-        kind = block[156:157]
+        kind = block[header.TYPE]
         if kind in header.EXTENSIONS:
             size = header.extension_size(block)
             body = os.pread(descriptor, size, place)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from mydocker.errors import ImageError
 from mydocker.image.model.limits import FREE, LimitError, Limits
+from mydocker.image.tar.header import BLOCK, MAGIC
 
 PIECE = 120 << 10  # bytes of output at a time: malloc(3) asks the kernel for what is larger, page by page, each time
 _FEED = 64 << 10  # bytes of input at a time: what follows a member's end is copied, so keep that short
@@ -22,7 +23,6 @@ _WINDOW_LOG = 27  # 128 MiB, the most that `zstd` itself takes without --long; a
 _XZ_MEMORY = 128 << 20  # bytes; what `xz -9` has written takes 65 MiB
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
-BLOCK = 512  # bytes of a tar header, in which `ustar` stands at 257 (POSIX.1-2017 pax)
 
 
 class _Decompressor(Protocol):
@@ -69,7 +69,7 @@ def inflate(chunks: Iterable[bytes], *, compression: str, what: str, limits: Lim
 
 def known(first: bytes) -> str | None:
     """How a tar with these FIRST bytes, a block of it, is compressed, if at all; None if they do not tell."""
-    return "none" if first[257:262] == b"ustar" else magic(first)
+    return "none" if first[MAGIC].startswith(b"ustar") else magic(first)
 
 
 def magic(first: bytes) -> str | None:

@@ -14,8 +14,7 @@ from mydocker.image.tar.tarsplit import EarlyEnd, Piece, Reader
 
 _PIECE = 1 << 20  # bytes that are compared or written at once
 _PIECES = 1 << 20  # of one file
-_FIRST, _SLOT, _FIELD = 386, 24, 12  # bytes: where the old map begins, what one piece takes, and a number
-_SIZE = 483  # where the header says how large the file is
+_SLOT, _FIELD = 24, 12  # bytes that one piece takes in the old map, and a number
 _SLOTS_AFTER = 21  # pieces in each block after it
 _CHANGED = "its contents have changed"
 
@@ -80,8 +79,8 @@ def _map(blocks: bytes, extensions: Mapping[bytes, bytes], contents: Reader) -> 
 
 
 def _stated(blocks: bytes, extensions: Mapping[bytes, bytes], contents: Reader) -> tuple[int, Pieces]:
-    if blocks[156:157] == header.SPARSE:
-        return header.number(blocks[_SIZE : _SIZE + _FIELD]), list(_old_pieces(blocks))
+    if blocks[header.TYPE] == header.SPARSE:
+        return header.number(blocks[header.REAL_SIZE]), list(_old_pieces(blocks))
     if extensions.get(b"GNU.sparse.major") == b"1":
         return header.decimal(extensions[b"GNU.sparse.realsize"]), _pieces_before(contents)
     stated = extensions[b"GNU.sparse.map"] if extensions.get(b"GNU.sparse.numblocks") != b"0" else b""
@@ -90,7 +89,7 @@ def _stated(blocks: bytes, extensions: Mapping[bytes, bytes], contents: Reader) 
 
 
 def _old_pieces(blocks: bytes) -> Iterator[tuple[int, int]]:
-    slots = [range(_FIRST, _FIRST + 4 * _SLOT, _SLOT)]
+    slots = [range(header.SPARSE_MAP, header.SPARSE_MAP + 4 * _SLOT, _SLOT)]
     slots += [range(start, start + _SLOTS_AFTER * _SLOT, _SLOT) for start in range(BLOCK, len(blocks), BLOCK)]
     for place in (place for some in slots for place in some):
         if blocks[place + _FIELD]:

@@ -18,6 +18,7 @@ import mydocker.runtime.launch.outcome
 import mydocker.runtime.launch.supervise  # noqa: F401  # what `run` imports only after its clone, every worker would import
 from mydocker import kernel
 from mydocker.errors import HostError, MydockerError, refused_by_host
+from mydocker.image.model.progress import WARNING
 from mydocker.image.resolve import resolve
 from mydocker.image.store.store import Store
 from mydocker.kernel.signals import signal
@@ -207,7 +208,7 @@ class _Pull:
         self.warnings: list[str] = []
 
     def __call__(self, step: Step) -> None:
-        if step.warning:
+        if step.kind == WARNING:
             self.warnings.append(step.text)
             self.tell({"warnings": self.warnings})
         elif self.follow and not self.told:
