@@ -38,6 +38,7 @@ EXIT_CODES = {
     "an OOM score too high": (("--oom-score-adj", "1001"), ("true",), 125),
     "an OOM score too low": (("--oom-score-adj", "-1001"), ("true",), 125),
     "an OOM score in words": (("--oom-score-adj", "x"), ("true",), 125),
+    "a stream of another name": (("-a", "nonesuch"), ("true",), 125),
     "a search domain with a blank": (("--dns-search", "a b"), ("true",), 125),
     "a search domain of digits": (("--dns-search", "1.2"), ("true",), 125),
     "a negative user number": (("-u", "-1"), ("true",), 125),
@@ -55,11 +56,13 @@ def test_exit_code(peer: Peer, name: str) -> None:
 EMPTY = {  # a flag whose value is an unset variable -> whether it is as if the flag were not there
     **dict.fromkeys(("--name", "--hostname", "--workdir", "--user", "--entrypoint", "--platform", "--pull"), True),
     **dict.fromkeys(("--stop-signal", "--cpuset-cpus", "--userns", "--pid", "--ipc", "--uts", "--cgroupns"), True),
-    **dict.fromkeys(("--domainname", "--dns-option"), True),
+    **dict.fromkeys(("--domainname", "--dns-option", "--cidfile"), True),
     **dict.fromkeys(("--network", "--memory", "--memory-swap", "--cpus", "--pids-limit", "--stop-timeout"), False),
     **dict.fromkeys(("--env", "--env-file", "--label", "--label-file", "--volume", "--mount", "--tmpfs"), False),
     **dict.fromkeys(("--shm-size", "--device", "--security-opt", "--cap-add", "--cap-drop", "--sysctl"), False),
-    **dict.fromkeys(("--ulimit", "--group-add", "--add-host", "--dns", "--dns-search", "--oom-score-adj"), False),
+    **dict.fromkeys(
+        ("--ulimit", "--group-add", "--add-host", "--dns", "--dns-search", "--oom-score-adj", "--attach"), False
+    ),
 }
 
 
@@ -394,6 +397,46 @@ def test_stopping(peer: Peer, name: str) -> None:
         peer.stop(process, container)
         out, _ = process.communicate(timeout=30)
     assert out == expected
+
+
+ATTACHED = {  # options -> stdout, stderr
+    "-a stdout": (b"out\n", b""),
+    "-a STDERR": (b"", b"err\n"),
+    "-a stdout -a stderr": (b"out\n", b"err\n"),
+    "-i -a stdout": (b"out\nin\n", b""),
+    "-i -a stderr": (b"", b"err\n"),
+    "-a stdin -a stdout": (b"out\n", b""),
+    "-i --attach stdin --attach=stdout --attach stderr": (b"out\nin\n", b"err\n"),
+}
+
+
+@pytest.mark.parametrize("options", ATTACHED)
+def test_attached_streams(peer: Peer, options: str) -> None:
+    done = peer.run(*options.split(), argv=("sh", "-c", "echo out; echo err >&2; cat; exit 3"), input=b"in\n")
+    assert done == Result(*ATTACHED[options], 3)
+
+
+def test_the_file_for_the_id(peer: Peer, tmp_path: pathlib.Path) -> None:
+    """It is there before the command, has the whole ID without a line end, and stays."""
+    file = tmp_path / "id"
+    done = peer.run("--cidfile", str(file), argv=("hostname",))
+    text = file.read_text()
+    assert re.fullmatch("[0-9a-f]{64}", text)
+    assert done == Result(f"{text[:12]}\n".encode(), b"", 0)
+    again = peer.run("--cidfile", str(file), argv=("hostname",))
+    assert (again.stdout, again.code) == (b"", 125)
+    assert b"container ID file found, make sure the other container isn't running or delete " in again.stderr
+    assert file.read_text() == text
+
+
+def test_the_file_for_the_id_is_there_for_a_command_that_is_not(peer: Peer, tmp_path: pathlib.Path) -> None:
+    assert peer.run("--cidfile", str(tmp_path / "id"), argv=("/nonesuch",)).code == 127
+    assert len((tmp_path / "id").read_text()) == 64
+
+
+def test_no_image_no_file_for_the_id(peer: Peer, tmp_path: pathlib.Path) -> None:
+    assert peer.run("--cidfile", str(tmp_path / "id"), "--pull", "never", image="lab/nonesuch").code == 125
+    assert not (tmp_path / "id").exists()
 
 
 def test_a_terminal(peer: Peer) -> None:

@@ -70,6 +70,7 @@ class LaunchPlan(Record):
     working_dir: str
     argv: tuple[str, ...]
     stdin_open: bool
+    attach: tuple[str, ...] = ("stdin", "stdout", "stderr")  # the caller's; what is written to others goes nowhere
     tty: bool
     timeout: float | None
     groups: tuple[str | int, ...] = ()  # besides those of the user

@@ -848,7 +848,11 @@ DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do no
 HELP = Switch(flags=("--help",), help="Print this text")
 REMOVE = Switch(flags=("--rm",), help="Accepted for compatibility: a run leaves nothing behind")
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
+ATTACH = Switch(
+    flags=("-a", "--attach"), metavar="STREAM", help="Attach only these: stdin, stdout, stderr (repeatable)"
+)
+CIDFILE = Switch(flags=("--cidfile",), metavar="FILE", help="Write the container's ID to FILE, which must not exist")
 FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock says, and no other")
 OFFLINE = Switch(flags=("--offline",), help="Ask no registry: the image is here, or it is an error")
 KEEP = Switch(flags=("--keep",), help="Keep what the container writes: see mydocker diff, mydocker prune")
-SWITCHES = (REMOVE, KEEP, RESULT, FROZEN, OFFLINE, DRY_RUN, HELP)
+SWITCHES = (REMOVE, KEEP, RESULT, CIDFILE, ATTACH, FROZEN, OFFLINE, DRY_RUN, HELP)
