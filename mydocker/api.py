@@ -359,7 +359,7 @@ def _spec(
         return load_values(values_of({"image": image, "command": command, **keys}), environ=os.environ)
     except SpecError as error:
         if any(f"{name}: unknown key '{name}'" in problem for name in keys for problem in error.problems):
-            raise UnknownArgumentError([*error.problems]) from None
+            raise UnknownArgumentError(error.values) from None
         raise
 
 
@@ -374,7 +374,7 @@ def _case_result(result: Result) -> CaseResult:
         verdict=result.verdict,
         reason=result.reason,
         failures=tuple(
-            CaseFailure(place=each.place, about=each.about, expected=each.expected, actual=each.actual)
+            CaseFailure(place=str(each.origin), about=each.about, expected=each.expected, actual=each.actual)
             for each in result.failures
         ),
         text="\n".join(lines_of(result)),

@@ -133,7 +133,7 @@ def container(request: pytest.FixtureRequest) -> Iterator[Callable[..., mydocker
         outcome: mydocker.Outcome = mydocker.run(image, *words, **keys)
         command = words[0] if len(words) == 1 and isinstance(words[0], list | tuple) else words
         shown = [image or "", *(str(word) for word in command)]
-        name = image.origin if isinstance(image, mydocker.ContainerSpec) else shlex.join(map(str, shown))
+        name = str(image.origin) if isinstance(image, mydocker.ContainerSpec) else shlex.join(map(str, shown))
         for stream in ("stdout", "stderr"):
             if text := getattr(outcome, stream):
                 request.node.add_report_section("call", f"{stream} of {name}", _harmless(text))

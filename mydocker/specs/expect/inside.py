@@ -62,9 +62,7 @@ def _command(node: Mapping, number: str, reading: Reading) -> Iterator[Check | C
     for key, usual in _IMPLIED.items():
         if key not in members and (key == "timed_out" or "timed_out" not in members):
             matcher = Matcher(op="equal", want=usual)
-            yield Check(
-                line=node.line, column=node.column, about=("exec", number, key, name), matcher=matcher, implied=True
-            )
+            yield Check(origin=node.origin, about=("exec", number, key, name), matcher=matcher, implied=True)
     for key, value in members.items():
         about = ("exec", number, key, name)
         if EXEC[key].kind == "text":

@@ -172,8 +172,8 @@ def placed(values: Values, file: str) -> Values:
     """VALUES that come from another FILE, with its name beside the places in them."""
     found = dict(values)
     if found.get("expect"):
-        checks = tuple(check.replace(file=check.file or file) for check in found["expect"].checks)
+        checks = tuple(check.replace(origin=check.origin.within(file)) for check in found["expect"].checks)
         found["expect"] = found["expect"].replace(checks=checks)
     if found.get("depends_on"):
-        found["depends_on"] = tuple(each.replace(file=each.file or file) for each in found["depends_on"])
+        found["depends_on"] = tuple(each.replace(origin=each.origin.within(file)) for each in found["depends_on"])
     return found

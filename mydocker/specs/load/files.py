@@ -9,12 +9,12 @@ import functools
 import os
 import sys
 
-from mydocker.errors import UsageError
+from mydocker.errors import Problem, UsageError
 from mydocker.paths import absolute, current_directory, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.environment.files import read_compose_file, why_unreadable
 from mydocker.specs.formats.structure_test.keys import MARK
-from mydocker.specs.nodes.node import Mapping, Node, Problem, Scalar
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, problem_at
 from mydocker.specs.nodes.reader import Reading
 from mydocker.specs.nodes.yaml import SIZE_LIMIT, parse_documents
 from mydocker.specs.values.parsers import Place
@@ -44,7 +44,7 @@ class Source:
         else:
             self.documents = _documents(raw, reading, library.image)
         if not self.documents and not self.problems:
-            self.problems.append(Problem(line=1, column=1, message="there is no container in this file"))
+            self.problems.append(problem_at(1, 1, "there is no container in this file"))
 
     def beside(self, written: str) -> tuple[str, str]:
         """(path, name in messages) of a file that this one names."""
@@ -67,18 +67,18 @@ class Source:
         return dict.fromkeys(self.names, self.shown)
 
     @property
-    def lines(self) -> list[str]:
+    def mistakes(self) -> list[Problem]:
         """What is wrong, in the order of its lines. An alias shows one mistake in several places; it is one mistake."""
-        return self._lines(self.problems)
+        return self._in_order(self.problems)
 
     @property
-    def warning_lines(self) -> list[str]:
+    def doubts(self) -> list[Problem]:
         """What is probably not meant, in the same way."""
-        return self._lines(self.warnings)
+        return self._in_order(self.warnings)
 
-    def _lines(self, problems: list[Problem]) -> list[str]:
-        ordered = sorted(problems, key=lambda x: (x.line, x.column))
-        return list(dict.fromkeys(f"{self.shown}:{x.line}:{x.column}: {x.message}" for x in ordered))
+    def _in_order(self, problems: list[Problem]) -> list[Problem]:
+        found = (problem.replace(origin=problem.origin.within(self.shown)) for problem in problems)
+        return list(dict.fromkeys(sorted(found, key=lambda problem: (problem.origin.line, problem.origin.column))))
 
 
 class Library:
@@ -93,7 +93,7 @@ class Library:
         self.sources: dict[str, Source] = {}
         self.included: set[str] = set()  # files whose containers are in
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
-        self.found: list[Source | str] = []  # in the order of their finding: sources, and why another cannot be read
+        self.found: list[Source | Problem] = []  # in the order of their finding; a problem: why one cannot be read
 
     @functools.cached_property
     def units(self) -> Units:
@@ -117,15 +117,15 @@ class Library:
         return len(self.included) == before
 
     @property
-    def lines(self) -> Iterator[str]:
+    def mistakes(self) -> Iterator[Problem]:
         """Everything that is wrong in any file."""
         for found in self.found:
-            yield from [found] if isinstance(found, str) else found.lines
+            yield from [found] if isinstance(found, Problem) else found.mistakes
 
     @property
-    def warning_lines(self) -> Iterator[str]:
+    def doubts(self) -> Iterator[Problem]:
         for source in self.sources.values():
-            yield from source.warning_lines
+            yield from source.doubts
 
 
 def key_of(path: str) -> str:

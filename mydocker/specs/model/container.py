@@ -6,6 +6,7 @@ files read and `-e NAME` looked up. What the image decides when nothing is said 
 
 from __future__ import annotations
 
+from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform, Reference
 
@@ -113,7 +114,7 @@ class ContainerSpec(Record):
     """What to run. Exactly one of `image` and `rootfs` is set."""
 
     name: str | None = None
-    origin: str = "command line"  # file:line of the document, for messages
+    origin: Origin = Origin(file="command line")  # file and line of the document, for messages
     image: Reference | None = None
     rootfs: str | None = None  # absolute directory of the host; "/" is the machine's own tree, copy-on-write
     platform: Platform | None = None

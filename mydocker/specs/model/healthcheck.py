@@ -5,7 +5,7 @@ The words are Compose's ("Services top-level elements", healthcheck); what is no
 
 from __future__ import annotations
 
-from mydocker.errors import UsageError
+from mydocker.errors import Origin, UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
@@ -27,7 +27,7 @@ RETRIES_LIMIT = 10_000
 class Healthcheck(Record):
     """`test` begins with one of KINDS, as in Compose; () is the image's. Times are seconds; None is the image's.
 
-    `awaited` is the place, file:line:column, where a container waits for this one to be healthy.
+    `awaited` is where a container waits for this one to be healthy.
     """
 
     test: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Healthcheck(Record):
     start_period: float | None = None
     start_interval: float | None = None
     retries: int | None = None
-    awaited: str = ""
+    awaited: Origin | None = None
 
     def over(self, other: Healthcheck) -> Healthcheck:
         """This one, and of OTHER what this one does not say."""

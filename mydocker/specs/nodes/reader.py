@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import shlex
 
-from mydocker.errors import MydockerError, UsageError
+from mydocker.errors import MydockerError, Problem, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.environment.interpolate import interpolate
 from mydocker.specs.model.unsupported import nearest
-from mydocker.specs.nodes.node import Mapping, Node, Problem, Scalar, Sequence
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,7 +43,7 @@ class Reading(Record):
         try:
             return action()
         except MydockerError as error:
-            self.refuse(node, error.message + (f" ({error.hint})" if error.hint else ""))
+            self.problems.append(node.problem(error.message, error.hint))
 
     def text(self, node: Node, *, want: str = "text") -> str:
         """The text of a scalar, its variables replaced."""

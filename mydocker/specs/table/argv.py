@@ -7,7 +7,7 @@ whatever it looks like; switches take a value only after `=`.
 
 from __future__ import annotations
 
-from mydocker.errors import MydockerError, UsageError
+from mydocker.errors import MydockerError, Origin, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.table.assemble import assemble, contradictions
@@ -80,7 +80,7 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
     if attach and "stdout" not in attach and values.get("tty"):
         raise UsageError("with --tty all output is stdout, which --attach leaves out", hint=_HINT)
     return RunRequest(
-        spec=assemble(values, origin="command line"),
+        spec=assemble(values, origin=Origin(file="command line")),
         dry_run=_is_on(DRY_RUN, options),
         keep=_is_on(KEEP, options),
         frozen=_is_on(FROZEN, options),

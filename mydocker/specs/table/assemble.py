@@ -6,6 +6,7 @@ given and could not be read is there as None, so that it is not called missing a
 
 from __future__ import annotations
 
+from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.container import NAMESPACES, ContainerSpec, Security
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mydocker.specs.values.port import Port
 
 
-def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
+def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
     """The spec of values that have no contradictions."""
     own = {key: value for key, value in values.items() if key not in _COMBINED}
     entrypoint, command = _process(values)

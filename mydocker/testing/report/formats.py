@@ -9,7 +9,7 @@ import os
 import re
 from contextlib import suppress
 
-from mydocker.errors import UsageError, inert
+from mydocker.errors import Origin, UsageError, inert
 from mydocker.json_output import dump
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Result
@@ -42,18 +42,17 @@ def github(results: Sequence[Result], *, seconds: float) -> str:
     lines = []
     for result in results:
         if result.verdict == ERROR:
-            lines.append(_annotation(f"{result.case.file}:{result.case.line}", result, result.reason))
+            lines.append(_annotation(Origin(file=result.case.file, line=result.case.line), result, result.reason))
         for failure in result.failures if result.verdict == FAILED else ():
             words = f"{failure.about}: expected {failure.expected}, found {failure.actual}"
             if failure.difference:
                 words = f"{failure.about}: - expected, + actual\n{failure.difference}"
-            lines.append(_annotation(failure.place, result, words))
+            lines.append(_annotation(failure.origin, result, words))
     return "".join(lines)
 
 
-def _annotation(place: str, result: Result, message: str) -> str:
-    file, line = _PLACE.fullmatch(place).groups()  # type: ignore[union-attr]  # all places are like this
-    properties = {"file": _in_workspace(file), "line": line, "title": result.case.title}
+def _annotation(origin: Origin, result: Result, message: str) -> str:
+    properties = {"file": _in_workspace(origin.file), "line": str(origin.line), "title": result.case.title}
     named = ",".join(f"{name}={_value(value)}" for name, value in properties.items())
     return f"::error {named}::{_data(message)}\n"
 

@@ -41,7 +41,7 @@ def test_each_service_is_a_container() -> None:
         TAG="2",
     )
     assert [spec.name for spec in specs] == ["db", "web"]
-    assert [spec.origin for spec in specs] == ["compose.yaml:5", "compose.yaml:6"]
+    assert [str(spec.origin) for spec in specs] == ["compose.yaml:5", "compose.yaml:6"]
     assert all(str(spec.image).endswith("alpine:2") and spec.init for spec in specs)
     web = specs[1]
     assert (web.command, web.environment, web.profiles) == (("serve", "--name", "shop"), {"A": "1"}, ("all",))

@@ -387,7 +387,7 @@ def test_units_that_are_to_run_keep_their_order(
     Path("web.container").write_text(f"[Unit]\n{web}\n[Container]\nImage=a\n")
     Path(directory, "db.container").write_text(f"[Container]\nImage=a\n{db}\n")
     specs = load_files(["web.container", f"{directory}/db.container"], environ=ENVIRON)
-    needed = [[specs[link.on].origin for link in own] for own in links(specs)]
+    needed = [[str(specs[link.on].origin) for link in own] for own in links(specs)]
     expected = {"web": [[f"{Path(directory, 'db.container')}:1"], []], "db": [[], ["web.container:1"]]}
     assert [[Path(origin).name for origin in own] for own in needed] == [
         [Path(origin).name for origin in own] for own in (expected[order[1]] if web or db else [[], []])
@@ -475,7 +475,7 @@ def test_drop_ins_and_templates_alone_are_refused(here: Path) -> None:
 
 def test_bytes_that_are_no_text() -> None:
     settings, problems = parse_unit(b"[A]\nB=\xff\n")
-    assert (settings, problems[0].line, problems[0].message) == ([], 2, "not UTF-8: byte 0xff")
+    assert (settings, problems[0].origin.line, problems[0].message) == ([], 2, "not UTF-8: byte 0xff")
 
 
 @pytest.mark.parametrize(

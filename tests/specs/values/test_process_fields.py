@@ -57,7 +57,7 @@ def test_a_flag_and_its_key_mean_the_same(
     by_flags, by_keys = _flags(flags), _keys(tmp_path, keys)
     assert getattr(by_flags, name) == getattr(by_keys, name)
     assert value is None or getattr(by_flags, name) == value
-    assert by_flags.replace(origin="") == by_keys.replace(origin="")
+    assert by_flags.replace(origin=by_keys.origin) == by_keys
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from mydocker.specs.nodes.node import Node, Problem
+    from mydocker.errors import Problem
+    from mydocker.specs.nodes.node import Node
 
     Entry = tuple[str, Node]
 
@@ -126,7 +127,7 @@ def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
         if each.section == "Volume" and each.key.text != "VolumeName":
             context.reading.refuse(setting.value, f"{name}:{each.key.line}: {each.key.text} is not supported")
     if problems:
-        context.reading.refuse(setting.value, f"{name}:{problems[0].line}: {problems[0].message}")
+        context.reading.refuse(setting.value, f"{name}:{problems[0].origin.line}: {problems[0].message}")
     return last(settings, "Volume", "VolumeName") or f"systemd-{name.removesuffix('.volume')}"
 
 
