@@ -9,8 +9,8 @@ from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.address import Address
 from mydocker.specs.model.container import STDIN, ContainerSpec
-from mydocker.specs.model.dependencies import COMPLETED, HEALTHY, links, origin_of
-from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.model.dependencies import links, origin_of
+from mydocker.specs.model.parts import COMPLETED, HEALTHY, Healthcheck
 from mydocker.verdict.finding import Finding
 
 if TYPE_CHECKING:

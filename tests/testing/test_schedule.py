@@ -18,8 +18,7 @@ from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, Result, cases_of
 from mydocker.services.schedule import Schedule, with_needed
 from mydocker.specs.model.container import ContainerSpec
-from mydocker.specs.model.dependencies import COMPLETED, HEALTHY, STARTED, Dependency
-from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.model.parts import COMPLETED, HEALTHY, STARTED, Dependency, Healthcheck
 from mydocker.testing.report.junit import junit
 from mydocker.verdict.finding import PASSED, Finding
 

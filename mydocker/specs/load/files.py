@@ -15,7 +15,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.environment.files import read_compose_file, why_unreadable
 from mydocker.specs.formats.structure_test.keys import MARK
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, problem_at
-from mydocker.specs.nodes.reader import Reading
+from mydocker.specs.nodes.reader import OpenFile, Reading
 from mydocker.specs.nodes.yaml import SIZE_LIMIT, parse_documents
 from mydocker.specs.values.parsers import Place
 
@@ -23,20 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Mapping as Variables
 
-    from mydocker.specs.formats.quadlet.units import Units
-    from mydocker.specs.model.dependencies import Dependency
+    from mydocker.specs.model.parts import Dependency
 
 CHAIN_LIMIT = 64  # containers that extend each other in turn, and files that include each other
 
 
-class Source:
+class Source(OpenFile):
     """One file: its documents, each with what it is to be read with; `shown` is its name in messages."""
 
     def __init__(self, path: str, shown: str, library: Library, environ: Variables[str, str]) -> None:
         """Raises UsageError if it cannot be read at all."""
+        super().__init__(library.paths, library.cache)
         self.path, self.shown, self.library = path, shown, library
         self.problems: list[Problem] = []
-        self.warnings: list[Problem] = []
         raw, place = _read(path), place_of(path, environ)
         reading = Reading(place=place, problems=self.problems, source=self)
         if path.endswith(".container"):
@@ -81,6 +80,13 @@ class Source:
         return list(dict.fromkeys(sorted(found, key=lambda problem: (problem.origin.line, problem.origin.column))))
 
 
+def source_of(reading: Reading) -> Source | None:
+    """The file that READING is of; None for the values of a program."""
+    source = reading.source
+    assert source is None or isinstance(source, Source)
+    return source
+
+
 class Library:
     """The sources of one loading, of the files at PATHS and those that these name.
 
@@ -90,17 +96,11 @@ class Library:
     def __init__(self, paths: Iterable[str] = (), *, image: str | None = None) -> None:
         self.image = image
         self.paths = [*paths]
+        self.cache: dict[str, object] = {}
         self.sources: dict[str, Source] = {}
         self.included: set[str] = set()  # files whose containers are in
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
         self.found: list[Source | Problem] = []  # in the order of their finding; a problem: why one cannot be read
-
-    @functools.cached_property
-    def units(self) -> Units:
-        """The units among the files, for what they say of each other."""
-        from mydocker.specs.formats.quadlet.units import Units
-
-        return Units(self.paths)
 
     def open(self, path: str, shown: str, *, environ: Variables[str, str]) -> Source:
         """The source at PATH. Raises UsageError if it cannot be read."""

@@ -11,7 +11,7 @@ from mydocker.reference import Reference
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.load.extend import find_base, merge, open_beside, placed, read_include
-from mydocker.specs.load.files import CHAIN_LIMIT, Library, Source, key_of
+from mydocker.specs.load.files import CHAIN_LIMIT, Library, Source, key_of, source_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_names
 from mydocker.specs.load.yaml_types import YAML_TYPES
@@ -167,7 +167,8 @@ def _included(document: Mapping, reading: Reading, *, depth: int) -> list[Contai
     """The containers of the files that DOCUMENT takes in, but for those that are there already."""
     node = next(node for key, node in document.entries if key.text == "include")
     found: list[ContainerSpec] = []
-    if reading.source is None or is_null(node):
+    here = source_of(reading)
+    if here is None or is_null(node):
         return found
     if depth >= CHAIN_LIMIT:
         reading.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
@@ -176,7 +177,7 @@ def _included(document: Mapping, reading: Reading, *, depth: int) -> list[Contai
         source = open_beside(written, place, reading)
         if source and not source.library.is_in(source):
             specs = _of_source(source, depth=depth + 1)
-            _refuse_conflicts(specs, reading.source.taken, place, reading)
+            _refuse_conflicts(specs, here.taken, place, reading)
             found += specs
     return found
 
@@ -196,12 +197,13 @@ def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], place: 
 def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, shown: str) -> ContainerSpec | None:
     before = len(reading.problems)
     values = _complete(document, reading)
-    if reading.source is not None:
-        reading.source.library.dependencies += (
+    source = source_of(reading)
+    if source is not None:
+        source.library.dependencies += (
             each.replace(origin=each.origin.within(shown)) for each in values.get("depends_on") or ()
         )
-        if reading.source.library.image and not {"image", "rootfs"} & values.keys():
-            values["image"] = reading.attempt(document, partial(Reference.parse, reading.source.library.image))
+        if source.library.image and not {"image", "rootfs"} & values.keys():
+            values["image"] = reading.attempt(document, partial(Reference.parse, source.library.image))
     for key, message in contradictions(values):
         reading.refuse(keys.get(key, document), message)
     if len(reading.problems) > before:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mydocker.specs.model.container import ContainerSpec
-    from mydocker.specs.model.dependencies import Dependency
+    from mydocker.specs.model.parts import Dependency
 
 VARIABLE = "COMPOSE_PROFILES"
 ALL = "*"

@@ -13,12 +13,9 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.specs.load.network_aliases import Aliases
-    from mydocker.specs.model.dependencies import Dependency
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.healthcheck import Healthcheck
+    from mydocker.specs.model.parts import Aliases, Dependency, Healthcheck, Port
     from mydocker.specs.security.seccomp import Profile
-    from mydocker.specs.values.port import Port
 
 STDIN = "<stdin>"  # what a file is called that comes through standard input
 NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
@@ -179,9 +176,10 @@ class ContainerSpec(Record):
         """(name, address) of each line that /etc/hosts is to have."""
         if not self.aliases:
             return self.extra_hosts
-        from mydocker.specs.load.network_aliases import all_hosts
+        from mydocker.specs.model.parts import LOOPBACK
 
-        return all_hosts(self)
+        listed = {name for name, _ in self.extra_hosts}
+        return (*self.extra_hosts, *((name, LOOPBACK) for name in self.aliases.known if name not in listed))
 
     @property
     def limited(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mydocker.errors import Origin, Problem, SpecError, UsageError
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.model.parts import CONDITIONS, HEALTHY, STARTED, Dependency
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import switch
@@ -18,25 +19,8 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.reader import Reading
     from mydocker.specs.values.parsers import Place
 
-STARTED, HEALTHY, COMPLETED = CONDITIONS = (
-    "service_started",
-    "service_healthy",
-    "service_completed_successfully",
-)
 KEYS = ("condition", "required", "restart")
 CHAIN_LIMIT = 100  # containers that wait for each other in turn
-
-
-class Dependency(Record):
-    """On the container called `name`. Unless it is `required`, it is of no matter if there is none of that name.
-
-    `origin` is where it is written, without a file where that is the file of the container itself.
-    """
-
-    name: str
-    condition: str = STARTED
-    required: bool = True
-    origin: Origin
 
 
 class Link(Record):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Location
     from mydocker.specs.model.container import Mount, Security
-    from mydocker.specs.model.healthcheck import Healthcheck
+    from mydocker.specs.model.parts import Healthcheck
 
 _ROWS = {row.name: row for row in FIELDS if row.key == row.name}
 _APART = (

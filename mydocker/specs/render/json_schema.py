@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load import extend, flow, inline_files
-from mydocker.specs.model import dependencies, healthcheck
+from mydocker.specs.model import healthcheck
 from mydocker.specs.model.container import NAMESPACES
+from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
@@ -165,7 +166,7 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "ports": _ports(),
 }
 _COMMAND = _one_or_more(_SCALAR)
-_CONDITION = {"condition": {"enum": [*dependencies.CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}
+_CONDITION = {"condition": {"enum": [*CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}
 _FLOW: dict[str, Schema] = {  # by key
     "depends_on": {
         "anyOf": [

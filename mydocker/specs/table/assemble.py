@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.values.port import Port
+    from mydocker.specs.model.parts import Port
 
 
 def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Reference
     from mydocker.specs.model.container import Security, User
-    from mydocker.specs.model.dependencies import Dependency
-    from mydocker.specs.model.healthcheck import Healthcheck
+    from mydocker.specs.model.parts import Dependency, Healthcheck, Port
     from mydocker.specs.values.parsers import Place
-    from mydocker.specs.values.port import Port
 
 
 def timeout(word: str, place: Place) -> float:

@@ -9,7 +9,8 @@ from functools import partial
 
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
-from mydocker.record import TYPE_CHECKING, Record
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.parts import Port
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.values.hosts import packed_forms, parse_address
 
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
 HIGHEST = 65535
 PROTOCOLS = ("tcp", "udp", "sctp")
 KEYS = ("target", "published", "host_ip", "protocol", "name", "app_protocol", "mode")
-
-
-class Port(Record):
-    """Port `target` of the container is to be `published` on the host; None: under any number that is free there."""
-
-    target: int
-    published: int | None = None
-    host_ip: str = ""  # empty: on all addresses
-    protocol: str = "tcp"
 
 
 def read_ports(node: Node, reading: Reading) -> tuple[Port, ...]:

@@ -16,7 +16,7 @@ from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_vari
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model.container import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
 from mydocker.specs.model.dependencies import links
-from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.model.parts import Healthcheck
 from mydocker.specs.nodes.unit_file import parse_unit, split_words
 
 ENVIRON = {"HOME": "/home/me", "V": "v w"}

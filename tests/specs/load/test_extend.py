@@ -12,7 +12,7 @@ from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.model.expect import Expect
-from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.model.parts import Healthcheck
 
 BASE = """\
 name: base

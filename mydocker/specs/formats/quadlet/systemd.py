@@ -71,8 +71,14 @@ def dependencies(given: Given, context: Context, top: Node) -> Iterator[tuple[Se
 
 
 def _units(context: Context) -> Units:
+    """The units among the files that are loaded together, for what they say of each other."""
     source = context.reading.source
-    return source.library.units if source else Units(())
+    if source is None:
+        return Units(())
+    units = source.cache.get("units")
+    if not isinstance(units, Units):
+        units = source.cache["units"] = Units(source.paths)
+    return units
 
 
 def _named(key: str, given: Given, units: Units, context: Context) -> Iterator[tuple[Setting, str, Neighbour | None]]:
