@@ -91,7 +91,8 @@ def _run_on_record(request: RunRequest, spec: ContainerSpec, runner: Callable[[L
         plan = _prepare(request, spec)
         outcome = runner(plan)
     except (MydockerError, OSError) as error:
-        results.add(spec=spec, plan=plan, error=error if isinstance(error, MydockerError) else refused_by_host(error))
+        refusal = error if isinstance(error, MydockerError) else refused_by_host(error)
+        results.add(spec=spec, plan=plan, outcome=getattr(error, "outcome", None), error=refusal)  # see NotKeptError
         raise
     results.add(spec=spec, plan=plan, outcome=outcome)
     return outcome

@@ -12,11 +12,12 @@ import shlex
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
+from mydocker.specs.model.parts import LOOPBACK
 from mydocker.specs.table.fields import FIELDS, Field
 from mydocker.specs.table.types import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from mydocker.reference import Location
@@ -28,23 +29,42 @@ _APART = (
     *("origin", "aliases", "image", "rootfs", "entrypoint", "command"),
     *("namespaces", "volumes", "security_opt", "healthcheck"),
 )
+MOST_NAMES = 10  # of other containers, in each line
 _ROOTFS = "rootfs"  # the image that the note about a directory makes
 _SYSCTLS = frozenset(  # opts.ValidateSysctl of Docker's client, which takes all of net.* and fs.mqueue.* besides
     f"kernel.{name}" for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
 )
 
 
-def docker_line(spec: ContainerSpec) -> tuple[str, list[str]]:
-    """The line, quoted for a shell, and notes on what it lacks."""
+def docker_lines(specs: Iterable[ContainerSpec]) -> Iterator[str]:
+    """The line of each, and after it comments with its notes. Names that many containers share are written once, before
+    the first of them, as the shell's "$@": in each line, a file of a thousand services would have a million."""
+    shared: tuple[str, ...] = ()
+    for spec in specs:
+        names = spec.aliases.known if spec.aliases else ()
+        are_many = len(names) > MOST_NAMES
+        if are_many and names is not shared:
+            shared = names
+            hosts = _option(_flag(_ROWS["extra_hosts"]), [f"{name}:{LOOPBACK}" for name in names])
+            yield '# the names that the containers below share, as "$@"'
+            yield shlex.join(["set", "--", *hosts])
+        line, notes = docker_line(spec, shares_names=are_many)
+        yield line
+        yield from (f"# {note}" for note in notes)
+
+
+def docker_line(spec: ContainerSpec, *, shares_names: bool = False) -> tuple[str, list[str]]:
+    """The line, quoted for a shell, and notes on what it lacks. `shares_names`: "$@" adds the names that it shares with
+    others; the first line of /etc/hosts that has a name counts, so they are after its own."""
     options, notes = ["--rm"], []
     for name in ContainerSpec.fields:
-        value = spec.hosts if name == "extra_hosts" else getattr(spec, name)
+        value = spec.hosts if name == "extra_hosts" and not shares_names else getattr(spec, name)
         if name == "network_mode" and spec.ports:  # Docker's own network is the one that publishes them
             continue
         if name in _APART or (value == getattr(ContainerSpec, name) and name != "network_mode"):
             continue
         row = _ROWS[name]
-        flag = row.docker_flag or next((flag for flag in row.flags if flag.startswith("--")), "")
+        flag = _flag(row)
         if row.not_docker or not flag:
             notes.append(f"{name}: {row.not_docker or 'docker run has no option for it'}")
         else:
@@ -55,7 +75,8 @@ def docker_line(spec: ContainerSpec) -> tuple[str, list[str]]:
         options += _mount(mount, notes)
     options += _security(spec.security_opt, notes)
     entrypoint, command = _process(spec, notes)
-    line = shlex.join(["docker", "run", *options, *entrypoint, _image(spec, notes), *command])
+    end = shlex.join([*entrypoint, _image(spec, notes), *command])
+    line = " ".join([shlex.join(["docker", "run", *options]), *(['"$@"'] if shares_names else []), end])
     return line, [printable(note) for note in notes]
 
 
@@ -86,6 +107,11 @@ def _accepted(name: str, value: Any, notes: list[str]) -> Any:
         notes += [f"sysctl {key}: docker run does not let it be set" for key in refused]
         return {key: setting for key, setting in value.items() if key not in refused}
     return value
+
+
+def _flag(row: Field) -> str:
+    """Docker's flag; empty if it has none."""
+    return row.docker_flag or next((flag for flag in row.flags if flag.startswith("--")), "")
 
 
 def _written(row: Field, value: Any) -> Any:

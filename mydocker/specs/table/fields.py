@@ -82,7 +82,7 @@ FIELDS = (
         parse=parsers.image,
         normal=types.written_image,
         group="what to run",
-        help="Image, such as alpine:3.20 or ghcr.io/user/app, perhaps with @sha256:DIGEST",
+        help="Image, such as alpine:3.20 or ghcr.io/user/app, optionally with @sha256:DIGEST",
     ),
     Field(
         name="rootfs",
@@ -191,7 +191,7 @@ FIELDS = (
         quadlet="Environment",
         merge="update",
         group="process",
-        help="Environment variable; NAME alone copies it from here",
+        help="Environment variable; NAME alone copies the caller's",
     ),
     Field(
         name="expand",
@@ -223,7 +223,7 @@ FIELDS = (
         quadlet="GroupAdd",
         merge="append",
         group="process",
-        help="One more group of the command, a name or a number of the image",
+        help="Add a group to the command's, a name or a number of the image",
     ),
     Field(
         name="umask",
@@ -234,7 +234,7 @@ FIELDS = (
         normal=types.written_umask,
         not_docker="run the command by a shell that sets it",
         group="process",
-        help="Permissions that new files lack, octal (default: 0022)",
+        help="File mode creation mask, octal (default: 0022)",
     ),
     Field(
         name="working_dir",
@@ -244,7 +244,7 @@ FIELDS = (
         parse=parsers.working_dir,
         quadlet="WorkingDir",
         group="process",
-        help="Working directory in the container; made if missing",
+        help="Working directory in the container; created if missing",
     ),
     Field(
         name="timeout",
@@ -340,7 +340,7 @@ FIELDS = (
         parse=types.mount,
         merge="append",
         group="files",
-        help="The same in words: type=bind, volume or tmpfs; source, target, readonly, …",
+        help="The same as key=value: type=bind, volume or tmpfs; source, target, readonly, …",
     ),
     Field(
         name="volumes",
@@ -373,7 +373,7 @@ FIELDS = (
         parse=parsers.text,
         merge="append",
         group="files",
-        help="The same, below /run/secrets",
+        help="Like configs, below /run/secrets",
     ),
     Field(
         name="read_only",
@@ -382,7 +382,7 @@ FIELDS = (
         yaml_type="boolean",
         parse=parsers.boolean,
         group="files",
-        help="Nothing can be written but what is mounted for it",
+        help="Mount the root file system read-only; volumes and tmpfs stay writable",
     ),
     Field(
         name="shm_size",
@@ -394,7 +394,7 @@ FIELDS = (
         docker=types.number,
         quadlet="ShmSize",
         group="files",
-        help="Size of /dev/shm, such as 1g; without it 64m",
+        help="Size of /dev/shm, such as 1g; 64m unless set",
     ),
     Field(
         name="devices",
@@ -407,7 +407,7 @@ FIELDS = (
         docker=types.docker_devices,
         merge="append",
         group="files",
-        help="A device of the host; in there, too, its mode says who may read and write it",
+        help="Add a device of the host; its mode decides who may read and write it",
     ),
     Field(
         name="inject",
@@ -498,7 +498,7 @@ FIELDS = (
         quadlet="DNS",
         merge="append",
         group="isolation",
-        help="Ask this name server, in place of the host's",
+        help="Use this name server in place of the host's",
     ),
     Field(
         name="dns_search",
@@ -532,7 +532,7 @@ FIELDS = (
         choices=("host", "private", ""),
         parse=parsers.shared_or_not,
         group="isolation",
-        help="Processes to see: private, or host",
+        help="PID namespace: private, or host",
     ),
     Field(
         name="namespaces",
@@ -542,7 +542,7 @@ FIELDS = (
         choices=("host", "private", ""),
         parse=parsers.shared_or_not,
         group="isolation",
-        help="Shared memory, semaphores and queues: private, or host",
+        help="IPC namespace (shared memory, semaphores, queues): private, or host",
     ),
     Field(
         name="namespaces",
@@ -552,7 +552,7 @@ FIELDS = (
         choices=("host", "private", ""),
         parse=parsers.shared_or_not,
         group="isolation",
-        help="Host name: private, or host",
+        help="UTS namespace (host name): private, or host",
     ),
     Field(
         name="namespaces",
@@ -562,7 +562,7 @@ FIELDS = (
         choices=("host", "private", ""),
         parse=parsers.shared_or_not,
         group="isolation",
-        help="Control groups to see: private, or host",
+        help="Cgroup namespace: private, or host",
     ),
     Field(
         name="security_opt",
@@ -587,7 +587,7 @@ FIELDS = (
         quadlet="AddCapability",
         merge="append",
         group="isolation",
-        help="Give one more capability, such as NET_ADMIN; ALL is all that you hold",
+        help="Add a capability, such as NET_ADMIN; ALL adds all that you hold",
     ),
     Field(
         name="cap_drop",
@@ -599,7 +599,7 @@ FIELDS = (
         quadlet="DropCapability",
         merge="append",
         group="isolation",
-        help="Take a capability away; ALL takes those not added",
+        help="Drop a capability; ALL drops those that are not added",
     ),
     Field(
         name="privileged",
@@ -608,7 +608,7 @@ FIELDS = (
         yaml_type="boolean",
         parse=parsers.boolean,
         group="isolation",
-        help="Give all capabilities and devices that you have, and leave /proc and /sys unmasked",
+        help="Grant all capabilities and devices that you have, and do not mask /proc and /sys",
     ),
     Field(
         name="sysctls",
@@ -658,7 +658,7 @@ FIELDS = (
         normal=types.written_size,
         docker=types.number,
         group="limits",
-        help="Memory and swap together, -1 for no limit; twice the memory unless given",
+        help="Memory and swap together, -1 for no limit; twice the memory unless set",
     ),
     Field(
         name="cpus",
@@ -678,7 +678,7 @@ FIELDS = (
         parse=types.cpuset,
         normal=types.written_cpuset,
         group="limits",
-        help="Processors to run on, such as 0-2,5",
+        help="CPUs to run on, such as 0-2,5",
     ),
     Field(
         name="pids_limit",
@@ -688,7 +688,7 @@ FIELDS = (
         parse=types.processes,
         quadlet="PidsLimit",
         group="limits",
-        help="Processes and threads at once",
+        help="Number of processes and threads at once",
     ),
     Field(
         name="oom_score_adj",
@@ -706,7 +706,7 @@ FIELDS = (
         yaml_type="flow",
         parse=parsers.text,
         group="flow",
-        help="Another container, of this file or another, over which this one lies",
+        help="Another container, of this file or another one, that this one extends",
     ),
     Field(
         name="origin",
@@ -715,7 +715,7 @@ FIELDS = (
         yaml_type="flow",
         parse=parsers.text,
         group="flow",
-        help="Files whose containers are taken in before this one",
+        help="Files whose containers are added before this one",
     ),
     Field(
         name="depends_on",
@@ -736,7 +736,7 @@ FIELDS = (
         parse=parsers.text,
         normal=types.written_aliases,
         group="flow",
-        help="Names by which those containers of the file that have some know each other on their network",
+        help="Names of this container for the others of the file that have aliases",
     ),
     Field(
         name="healthcheck",
@@ -746,7 +746,7 @@ FIELDS = (
         parse=parsers.text,
         normal=types.written_healthcheck,
         group="flow",
-        help="A command in the container that tells whether it is healthy, for those that depend on it",
+        help="A command in the container that reports whether it is healthy, for those that depend on it",
     ),
     Field(
         name="pre_start",
@@ -791,7 +791,7 @@ FIELDS = (
         docker_flag="--publish",
         merge="append",
         group="verdict",
-        help="Ports under other numbers, for what `mydocker test` asks by http; nothing else is published yet",
+        help="Ports under other numbers, for http in `mydocker test`; nothing is published on the host yet",
     ),
     Field(
         name="expect",
@@ -811,7 +811,7 @@ FIELDS = (
         parse=parsers.text,
         merge="append",
         group="verdict",
-        help="Words by which `mydocker test --tags` chooses",
+        help="Words that `mydocker test --tags` selects by",
     ),
     Field(
         name="skip",
@@ -820,7 +820,7 @@ FIELDS = (
         yaml_type="flow",
         parse=parsers.text,
         group="verdict",
-        help="Why `mydocker test` does not run this one; true and false do as well",
+        help="The reason why `mydocker test` skips this one; or true, false",
     ),
     Field(
         name="retries",
@@ -829,7 +829,7 @@ FIELDS = (
         yaml_type="flow",
         parse=parsers.text,
         group="verdict",
-        help="How often `mydocker test` tries again what did not pass",
+        help="How often `mydocker test` tries this one again if it does not pass",
     ),
     Field(
         name="matrix",
@@ -852,7 +852,7 @@ ATTACH = Switch(
     flags=("-a", "--attach"), metavar="STREAM", help="Attach only these: stdin, stdout, stderr (repeatable)"
 )
 CIDFILE = Switch(flags=("--cidfile",), metavar="FILE", help="Write the container's ID to FILE, which must not exist")
-FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock says, and no other")
-OFFLINE = Switch(flags=("--offline",), help="Ask no registry: the image is here, or it is an error")
+FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock names, and no other")
+OFFLINE = Switch(flags=("--offline",), help="Contact no registry: an image that is not in the store is an error")
 KEEP = Switch(flags=("--keep",), help="Keep what the container writes: see mydocker diff, mydocker prune")
 SWITCHES = (REMOVE, KEEP, RESULT, CIDFILE, ATTACH, FROZEN, OFFLINE, DRY_RUN, HELP)
