@@ -83,11 +83,14 @@ class Keys(TypedDict, total=False):
     devices: Sequence[str | Mapping[str, str]] | None
     inject: Sequence[Path] | None
     hostname: str | None
+    domainname: str | None
     namespaces: Sequence[str] | Mapping[str, str] | None
     userns_mode: str | None
     network_mode: str | None
     extra_hosts: Pairs | None
     dns: str | Sequence[str] | None
+    dns_search: str | Sequence[str] | None
+    dns_opt: str | Sequence[str] | None
     pid: str | None
     ipc: str | None
     cgroup: str | None
@@ -103,6 +106,7 @@ class Keys(TypedDict, total=False):
     cpus: str | float | None
     cpuset: str | None
     pids_limit: int | None
+    oom_score_adj: int | None
 
 
 @overload
@@ -356,7 +360,7 @@ def _spec(
         return load_values(values_of({"image": image, "command": command, **keys}), environ=os.environ)
     except SpecError as error:
         if any(f"{name}: unknown key '{name}'" in problem for name in keys for problem in error.problems):
-            raise UnknownArgumentError([*error.problems]) from None
+            raise UnknownArgumentError(error.values) from None
         raise
 
 
@@ -371,7 +375,7 @@ def _case_result(result: Result) -> CaseResult:
         verdict=result.verdict,
         reason=result.reason,
         failures=tuple(
-            CaseFailure(place=each.place, about=each.about, expected=each.expected, actual=each.actual)
+            CaseFailure(place=str(each.origin), about=each.about, expected=each.expected, actual=each.actual)
             for each in result.failures
         ),
         text="\n".join(lines_of(result)),

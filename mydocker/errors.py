@@ -10,6 +10,11 @@ from __future__ import annotations
 import errno
 import os
 
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 USAGE_FAILURE = 125
 
 
@@ -42,12 +47,42 @@ class UsageError(MydockerError):
     """A command line that cannot be understood."""
 
 
-class SpecError(MydockerError):
-    """Everything that is wrong with the spec files given, one line each: `file:line:column: message`."""
+class Origin(Record):
+    """Where something is written: a file, or what stands for one, such as `command line`; line and column from 1."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+    file: str = ""  # empty: the file that is being read
+    line: int = 0  # 0: unknown
+    column: int = 0
+
+    def __str__(self) -> str:
+        """`file:line:column`, as far as they are known."""
+        return ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
+
+    def within(self, file: str) -> Origin:
+        """The same, in FILE if it is not known to be in another one."""
+        return self if self.file else self.replace(file=file)
+
+
+class Problem(Record):
+    """Something wrong with a spec, and where; `hint` says what to do about it."""
+
+    message: str
+    origin: Origin = Origin()
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        """One line: `file:line:column: message (hint)`."""
+        hint = f" ({self.hint})" if self.hint else ""
+        return (f"{self.origin}: " if self.origin != Origin() else "") + self.message + hint
+
+
+class SpecError(MydockerError):
+    """Everything that is wrong with the spec files given. `problems` has one line each, `values` what they say."""
+
+    def __init__(self, values: Iterable[Problem]) -> None:
+        self.values = tuple(values)
+        self.problems = tuple(str(problem) for problem in self.values)
+        super().__init__("\n".join(self.problems))
 
 
 class ArgumentTypeError(UsageError, TypeError):

@@ -139,7 +139,7 @@ def container(request: pytest.FixtureRequest) -> Iterator[Callable[..., mydocker
 
     def run(image: str | mydocker.ContainerSpec | None = None, *words: Any, **keys: Any) -> mydocker.Outcome:
         outcome: mydocker.Outcome = mydocker.run(image, *words, **keys)
-        name = image.origin if isinstance(image, mydocker.ContainerSpec) else _called(image, words, keys)
+        name = str(image.origin) if isinstance(image, mydocker.ContainerSpec) else _called(image, words, keys)
         for stream in ("stdout", "stderr"):
             if text := getattr(outcome, stream):
                 request.node.add_report_section("call", f"{stream} of {name}", _harmless(text))

@@ -140,7 +140,7 @@ def test_loaded_specs(tmp_path: pathlib.Path) -> None:
         "image: alpine\ncommand: [echo, one]\nexpect: {exit_code: 7}\n---\nimage: alpine\ncommand: echo 2\n"
     )
     specs = mydocker.load(file, str(file))
-    assert [spec.origin for spec in specs] == [f"{file}:1", f"{file}:5"] * 2
+    assert [str(spec.origin) for spec in specs] == [f"{file}:1", f"{file}:5"] * 2
     assert [mydocker.run(spec).stdout for spec in specs[:2]] == ["one\n", "2\n"]
     assert mydocker.run(specs[0].replace(command=("echo", "other"))).stdout == "other\n"
     file.write_text("image: alpine\nimge: x\n---\ntimeout: x\n")
@@ -154,7 +154,7 @@ def test_the_names_are_loaded_when_they_are_used() -> None:
     code = "import sys, mydocker; a = set(sys.modules); mydocker.MydockerError; b = set(sys.modules); mydocker.run\n"
     code += "print(*(name for name in b - a if 'mydocker' in name), 'mydocker.api' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("mydocker.errors True\n", "")
+    assert (done.stdout, done.stderr) == ("mydocker.record mydocker.errors True\n", "")
     assert set(mydocker.__all__) <= set(dir(mydocker))
     assert all(getattr(mydocker, name) for name in mydocker.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nonesuch'"):

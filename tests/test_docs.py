@@ -20,7 +20,7 @@ from lab.pages import LANGUAGES, PAGES, name_of, script_of, workflow_steps, writ
 from lab.places import ROOT
 from lab.registry import Registry
 
-from mydocker.cli import OTHERS, RUNNING
+from mydocker.cli.common.commands import OTHERS, RUNNING
 from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, LATER_FLAGS, LATER_KEYS

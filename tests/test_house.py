@@ -51,19 +51,20 @@ ARROWS = {
 }
 # what mydocker imports of itself to run an image that is present
 WARM = """
-mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common mydocker.cli.common.messages
-mydocker.errors mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input
-mydocker.image.model.stored mydocker.image.resolve mydocker.image.store mydocker.image.store.remove_tree
-mydocker.image.store.store mydocker.kernel mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.signals
-mydocker.record mydocker.reference mydocker.runtime mydocker.runtime.launch mydocker.runtime.launch.child
-mydocker.runtime.launch.cleanup_process mydocker.runtime.launch.outcome mydocker.runtime.launch.parent
-mydocker.runtime.launch.privileges mydocker.runtime.launch.run mydocker.runtime.launch.run_directory
-mydocker.runtime.launch.supervise mydocker.runtime.plan mydocker.runtime.plan.executable mydocker.runtime.plan.host
-mydocker.runtime.plan.operations mydocker.runtime.plan.plan mydocker.runtime.plan.root
-mydocker.runtime.plan.standard_mounts mydocker.runtime.plan.users mydocker.runtime.seccomp
-mydocker.runtime.seccomp.filter mydocker.runtime.streams mydocker.runtime.streams.pipes mydocker.runtime.streams.relay
-mydocker.specs mydocker.specs.model mydocker.specs.model.container mydocker.specs.table mydocker.specs.table.argv
-mydocker.specs.table.assemble mydocker.specs.table.fields mydocker.specs.values mydocker.specs.values.capability
+mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common mydocker.cli.common.commands
+mydocker.cli.common.messages mydocker.errors mydocker.image mydocker.image.model mydocker.image.model.config
+mydocker.image.model.json_input mydocker.image.model.stored mydocker.image.resolve mydocker.image.store
+mydocker.image.store.remove_tree mydocker.image.store.store mydocker.kernel mydocker.kernel.beneath
+mydocker.kernel.clib mydocker.kernel.signals mydocker.record mydocker.reference mydocker.runtime
+mydocker.runtime.launch mydocker.runtime.launch.child mydocker.runtime.launch.cleanup_process
+mydocker.runtime.launch.outcome mydocker.runtime.launch.parent mydocker.runtime.launch.privileges
+mydocker.runtime.launch.run mydocker.runtime.launch.run_directory mydocker.runtime.launch.supervise
+mydocker.runtime.plan mydocker.runtime.plan.executable mydocker.runtime.plan.host mydocker.runtime.plan.operations
+mydocker.runtime.plan.plan mydocker.runtime.plan.root mydocker.runtime.plan.standard_mounts
+mydocker.runtime.plan.users mydocker.runtime.seccomp mydocker.runtime.seccomp.filter mydocker.runtime.streams
+mydocker.runtime.streams.pipes mydocker.runtime.streams.relay mydocker.specs mydocker.specs.model
+mydocker.specs.model.container mydocker.specs.table mydocker.specs.table.argv mydocker.specs.table.assemble
+mydocker.specs.table.fields mydocker.specs.table.types mydocker.specs.values mydocker.specs.values.capability
 mydocker.specs.values.parsers
 """
 
@@ -138,6 +139,56 @@ def test_arrows_go_down_only(module: pathlib.Path) -> None:
         assert rooms <= allowed, f"{inside} may not import {sorted(rooms - allowed)}"
 
 
+# imports that close a circle, each with the reason why it may
+CIRCLES = {
+    ("mydocker", "mydocker.api"): "the door of the package loads the API when one of its names is asked for",
+    ("mydocker.runtime.launch.child", "mydocker.runtime.launch.clean_child"): (
+        "the child executes an interpreter anew, in which the other goes on with the child's work"
+    ),
+    ("mydocker.runtime.cgroup.outer_memory", "mydocker.runtime.cgroup.cgroup"): (
+        "kills by an outer limit are read as those by the container's own are"
+    ),
+}
+
+
+def _graph() -> dict[str, set[str]]:
+    """Which modules each module of mydocker imports: at its top, in functions, and for types alone."""
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES
+    }
+
+    def module_of(name: str) -> str:
+        return name if name in modules else name.rpartition(".")[0]
+
+    return {
+        name: ({module_of(each) for each in _imports(path)} & modules.keys()) - {name} for name, path in modules.items()
+    }
+
+
+def _circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """The modules of some circle, in their order; none if there is none: what imports nothing that is left goes."""
+    left = dict(graph)
+    while gone := [name for name, imported in left.items() if not imported & left.keys()]:
+        for name in gone:
+            del left[name]
+    path = [min(left)] if left else []
+    while path and path[-1] not in path[:-1]:
+        path.append(min(left[path[-1]] & left.keys()))
+    return path[path.index(path[-1]) :] if path else []
+
+
+def test_imports_go_in_no_circle() -> None:
+    """Neither may one be hidden by an import in a function, or under TYPE_CHECKING."""
+    graph = _graph()
+    for name, imported in CIRCLES:
+        assert imported in graph[name], f"{name} does not import {imported} any more: take it out of CIRCLES"
+        graph[name].discard(imported)
+    assert _circle(graph) == []
+    for name, imported in CIRCLES:
+        with_it = {**graph, name: graph[name] | {imported}}
+        assert _circle(with_it), f"{name} may import {imported}, which closes no circle: take it out of CIRCLES"
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_numbers_in_text_are_read_in_one_place(module: pathlib.Path) -> None:
     """What isdigit() and the like take goes beyond ASCII, so each use that is left has to check that itself. What the
@@ -181,7 +232,7 @@ def test_modules_are_imported_by_name() -> None:
     """An import by a string is one that no reader and no test of arrows sees; here are those whose name is data."""
     data = {
         "__init__.py",  # what `import mydocker` offers, when it is first asked for
-        "cli/__init__.py",  # a command, by the word on the command line
+        "cli/common/commands.py",  # a command, by the word on the command line
         "services/workers/interpreter.py",  # what a new interpreter is to do, by whoever starts it
     }
     found = {

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 
+from mydocker.cli.common.commands import NEGATIVE, OTHERS, RUNNING, USAGE, command_module
 from mydocker.cli.common.messages import complain
 from mydocker.errors import USAGE_FAILURE, ImageNotFoundError, MydockerError, UsageError, refused_by_host
 from mydocker.record import TYPE_CHECKING
@@ -13,38 +14,6 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RUNNING = ("run", "up", "record")  # their exit codes are those of what they run
-OTHERS = (
-    "check",
-    "completion",
-    "config",
-    "df",
-    "diff",
-    "doctor",
-    "explain",
-    "fsck",
-    "help",
-    "history",
-    "images",
-    "inspect",
-    "load",
-    "lock",
-    "login",
-    "logout",
-    "prune",
-    "pull",
-    "push",
-    "rmi",
-    "save",
-    "schema",
-    "tag",
-    "test",
-    "version",
-    "volume",
-)
-
-NEGATIVE = 1
-USAGE = 2
 INTERRUPTED = 130
 UNREAD = 141  # what a shell says of a program that SIGPIPE has ended
 
@@ -99,11 +68,6 @@ def _dispatch(words: list[str]) -> int:
         gc.disable()  # the process is so short that looking for what it could free costs more than it frees
     command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
     return command(rest)
-
-
-def command_module(name: str) -> object:
-    """The module of the command NAME."""
-    return __import__(f"mydocker.cli.commands.{name}", fromlist=["cli"])  # importlib costs a millisecond
 
 
 def _status(command: str, error: MydockerError) -> int:

@@ -164,6 +164,11 @@ def sethostname(name: str) -> None:
     _call("sethostname", raw, UnsignedLong(len(raw)), about=name)
 
 
+def setdomainname(name: str) -> None:
+    raw = os.fsencode(name)
+    _call("setdomainname", raw, UnsignedLong(len(raw)), about=name)
+
+
 def set_propagation(target: str, flags: int) -> None:
     """Change the mount propagation of TARGET, for instance MS_REC | MS_SLAVE (mount(2))."""
     _call("mount", None, os.fsencode(target), None, UnsignedLong(flags), None, about=target)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 
+from mydocker.errors import Origin
 from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.address import Address
 from mydocker.specs.model.container import STDIN, ContainerSpec
-from mydocker.specs.model.dependencies import COMPLETED, HEALTHY, links, place
-from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.model.dependencies import links, origin_of
+from mydocker.specs.model.parts import COMPLETED, HEALTHY, Healthcheck
 from mydocker.verdict.finding import Finding
 
 if TYPE_CHECKING:
@@ -138,9 +139,10 @@ def cases_of(
                 Need(case=make(link.on), condition=link.dependency.condition, required=link.dependency.required)
                 for link in linked[number]
             )
-            file, _, line = specs[number].origin.rpartition(":")
-            line = line if line.isdigit() else "0"  # from no file
-            case = Case(number=number, spec=specs[number], file=file, line=int(line), options=options, needs=needs)
+            origin = specs[number].origin
+            case = Case(
+                number=number, spec=specs[number], file=origin.file, line=origin.line, options=options, needs=needs
+            )
             made[number] = case.replace(ordinal=ordinals[number]) if ordinals else case
         return made[number]
 
@@ -157,11 +159,11 @@ def _with_those_that_wait(
     specs: Sequence[ContainerSpec], linked: Sequence[tuple[Link, ...]]
 ) -> Sequence[ContainerSpec]:
     """SPECS, each of which whose health another one waits for with the place where that is written."""
-    awaited: dict[int, str] = {}
+    awaited: dict[int, Origin] = {}
     for spec, own in zip(specs, linked, strict=True):
         for link in own:
             if link.dependency.condition == HEALTHY:
-                awaited.setdefault(link.on, place(spec, link.dependency))
+                awaited.setdefault(link.on, origin_of(spec, link.dependency))
     found = [*specs]
     for number, where in awaited.items():
         check = found[number].healthcheck or Healthcheck()

@@ -11,7 +11,8 @@ import time
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.exec import Beside
-from mydocker.specs.model.healthcheck import KINDS, Healthcheck
+from mydocker.specs.model.healthcheck import KINDS
+from mydocker.specs.model.parts import Healthcheck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ import heapq
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case, Need, Result
 from mydocker.services.health import HEALTHY, UNHEALTHY
-from mydocker.specs.model.dependencies import COMPLETED, STARTED
-from mydocker.specs.model.dependencies import HEALTHY as IS_HEALTHY
+from mydocker.specs.model.parts import COMPLETED, STARTED
+from mydocker.specs.model.parts import HEALTHY as IS_HEALTHY
 from mydocker.verdict.finding import ERROR, SKIPPED
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.launch.outcome import Outcome
 
@@ -39,14 +40,18 @@ class Finding(Record):
 
 
 class Failure(Record):
-    """An expectation that did not hold: `place` is file:line:column, `actual` the lines that decide, `difference`
+    """An expectation that did not hold: `origin` is where it is written, `actual` the lines that decide, `difference`
     where a whole text differs from the expected one (text_diff.py)."""
 
-    place: str
+    origin: Origin
     about: str
     expected: str
     actual: str
     difference: str = ""
+
+    def texts(self) -> dict[str, str]:
+        """The fields as texts, for reports that programs read; `place` is file:line:column."""
+        return {"place": str(self.origin), **{name: getattr(self, name) for name in self.fields if name != "origin"}}
 
     @property
     def shown(self) -> str:

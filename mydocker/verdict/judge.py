@@ -90,8 +90,7 @@ def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
 
 
 def _failures(spec: ContainerSpec, check: Check, finding: Finding) -> list[Failure]:
-    file = check.file or spec.origin.rpartition(":")[0]
-    place = f"{file}:{check.line}:{check.column}" if check.line else spec.origin
+    origin = check.origin.within(spec.origin.file) if check.origin.line else spec.origin
     about, expected = _name(check.about), _expected(check)
     value, problem = _value(check, finding)
     try:
@@ -103,8 +102,8 @@ def _failures(spec: ContainerSpec, check: Check, finding: Finding) -> list[Failu
     except InapplicableError as error:
         actual, differs = why_inapplicable(error, value) if isinstance(value, str) else str(error), ""
     except TookTooLongError:
-        raise UnjudgedError(f"{place}: {about}: it takes more than {LIMIT:g} s to look for {expected}") from None
-    return [Failure(place=place, about=about, expected=expected, actual=actual, difference=differs)]
+        raise UnjudgedError(f"{origin}: {about}: it takes more than {LIMIT:g} s to look for {expected}") from None
+    return [Failure(origin=origin, about=about, expected=expected, actual=actual, difference=differs)]
 
 
 def _name(about: tuple[str, ...]) -> str:

@@ -28,6 +28,9 @@ stop_signal: RTMIN+3
 stop_grace_period: 250ms
 stdin: "text $$"
 init: true
+domainname: example.org
+dns_search: [a.example, b.example]
+dns_opt: 'ndots:2'
 hostname: h
 ---
 tty: true
@@ -67,6 +70,7 @@ cap_add: [NET_ADMIN]
 cap_drop: [ALL]
 ulimits: {nofile: {soft: 5, hard: -1}, nproc: 7}
 mem_limit: 64m
+oom_score_adj: -5
 memswap_limit: -1
 cpus: 0.25
 cpuset: 0-2,5

@@ -35,6 +35,12 @@ EXIT_CODES = {
     "unknown ulimit": (("--ulimit", "nonesuch=1"), ("true",), 125),
     "a network parameter without a network": (("--sysctl", "kernel.panic=1"), ("true",), 125),
     "a user number too large": (("-u", "4294967296"), ("true",), 125),
+    "an OOM score too high": (("--oom-score-adj", "1001"), ("true",), 125),
+    "an OOM score too low": (("--oom-score-adj", "-1001"), ("true",), 125),
+    "an OOM score in words": (("--oom-score-adj", "x"), ("true",), 125),
+    "a stream of another name": (("-a", "nonesuch"), ("true",), 125),
+    "a search domain with a blank": (("--dns-search", "a b"), ("true",), 125),
+    "a search domain of digits": (("--dns-search", "1.2"), ("true",), 125),
     "a negative user number": (("-u", "-1"), ("true",), 125),
 }
 
@@ -50,10 +56,13 @@ def test_exit_code(peer: Peer, name: str) -> None:
 EMPTY = {  # a flag whose value is an unset variable -> whether it is as if the flag were not there
     **dict.fromkeys(("--name", "--hostname", "--workdir", "--user", "--entrypoint", "--platform", "--pull"), True),
     **dict.fromkeys(("--stop-signal", "--cpuset-cpus", "--userns", "--pid", "--ipc", "--uts", "--cgroupns"), True),
+    **dict.fromkeys(("--domainname", "--dns-option", "--cidfile"), True),
     **dict.fromkeys(("--network", "--memory", "--memory-swap", "--cpus", "--pids-limit", "--stop-timeout"), False),
     **dict.fromkeys(("--env", "--env-file", "--label", "--label-file", "--volume", "--mount", "--tmpfs"), False),
     **dict.fromkeys(("--shm-size", "--device", "--security-opt", "--cap-add", "--cap-drop", "--sysctl"), False),
-    **dict.fromkeys(("--ulimit", "--group-add", "--add-host", "--dns"), False),
+    **dict.fromkeys(
+        ("--ulimit", "--group-add", "--add-host", "--dns", "--dns-search", "--oom-score-adj", "--attach"), False
+    ),
 }
 
 
@@ -137,6 +146,7 @@ def test_an_entrypoint_is_one_word(peer: Peer) -> None:
     assert peer.run("--entrypoint", "echo x", image="lab/entry").code == 127
 
 
+SEARCH = "grep -v '^#' /etc/resolv.conf | head -1"
 SEEN = {
     "the last -e": (("-e", "A=1", "-e", "A=2"), "echo $A", "2"),
     "a value of several words": (("-e", "A=a b=c"), "echo $A", "a b=c"),
@@ -200,6 +210,13 @@ SEEN = {
         "ulimit -n; ulimit -Hn; ulimit -c",
         "100\n100\n0",
     ),
+    "--oom-score-adj": (("--oom-score-adj", "500"), "cat /proc/self/oom_score_adj /proc/1/oom_score_adj", "500\n500"),
+    "--oom-score-adj with a sign": (("--oom-score-adj", "+5"), "cat /proc/self/oom_score_adj", "5"),
+    "--oom-score-adj and --init": (
+        ("--init", "--oom-score-adj", "7"),
+        "cat /proc/self/oom_score_adj /proc/1/oom_score_adj",
+        "7\n7",
+    ),
     "--sysctl": (("--sysctl", "kernel.msgmax=4000"), "cat /proc/sys/kernel/msgmax", "4000"),
     "--sysctl of the network": (("--sysctl", "net.ipv4.ip_forward=1"), "cat /proc/sys/net/ipv4/ip_forward", "1"),
     "--init": (("--init",), "cat /proc/1/comm | grep -c '^sh$'; echo $(($$ > 1))", "0\n1"),
@@ -208,8 +225,28 @@ SEEN = {
         "sh -c 'true & exec sleep 0.1' & wait; sleep 0.3; grep -l '^State:.Z' /proc/[0-9]*/status | wc -l",
         "0",
     ),
+    "--domainname": (("--domainname", "example.org"), "cat /proc/sys/kernel/domainname", "example.org"),
+    "--domainname, empty": (("--domainname", ""), "cat /proc/sys/kernel/domainname", "(none)"),
+    "--domainname and --hostname": (
+        ("--domainname", "example.org", "-h", "web"),
+        "cat /proc/sys/kernel/domainname /etc/hostname; hostname",
+        "example.org\nweb\nweb",
+    ),
     "--add-host": (("--add-host", "there:10.1.2.3"), "grep -w there /etc/hosts | tr '\t' ' '", "10.1.2.3 there"),
     "--dns": (("--dns", "10.1.2.3"), "grep ^nameserver /etc/resolv.conf", "nameserver 10.1.2.3"),
+    "--dns-search": (("--dns-search", "a.example", "--dns-search", "b.example"), SEARCH, "search a.example b.example"),
+    "--dns-search, none": (("--dns", "10.1.2.3", "--dns-search", "."), SEARCH, "nameserver 10.1.2.3"),
+    "--dns-search, none and one": (("--dns-search", ".", "--dns-search", "a.example"), SEARCH, "search . a.example"),
+    "--dns-option": (
+        ("--dns-option", "ndots:2", "--dns-opt", "use-vc"),
+        "tail -1 /etc/resolv.conf",
+        "options ndots:2 use-vc",
+    ),
+    "--dns and --dns-search": (
+        ("--dns", "10.1.2.3", "--dns-search", "a.example", "--dns-option", "rotate"),
+        "grep -v '^#' /etc/resolv.conf",
+        "search a.example\nnameserver 10.1.2.3\noptions rotate",
+    ),
 }
 
 
@@ -360,6 +397,46 @@ def test_stopping(peer: Peer, name: str) -> None:
         peer.stop(process, container)
         out, _ = process.communicate(timeout=30)
     assert out == expected
+
+
+ATTACHED = {  # options -> stdout, stderr
+    "-a stdout": (b"out\n", b""),
+    "-a STDERR": (b"", b"err\n"),
+    "-a stdout -a stderr": (b"out\n", b"err\n"),
+    "-i -a stdout": (b"out\nin\n", b""),
+    "-i -a stderr": (b"", b"err\n"),
+    "-a stdin -a stdout": (b"out\n", b""),
+    "-i --attach stdin --attach=stdout --attach stderr": (b"out\nin\n", b"err\n"),
+}
+
+
+@pytest.mark.parametrize("options", ATTACHED)
+def test_attached_streams(peer: Peer, options: str) -> None:
+    done = peer.run(*options.split(), argv=("sh", "-c", "echo out; echo err >&2; cat; exit 3"), input=b"in\n")
+    assert done == Result(*ATTACHED[options], 3)
+
+
+def test_the_file_for_the_id(peer: Peer, tmp_path: pathlib.Path) -> None:
+    """It is there before the command, has the whole ID without a line end, and stays."""
+    file = tmp_path / "id"
+    done = peer.run("--cidfile", str(file), argv=("hostname",))
+    text = file.read_text()
+    assert re.fullmatch("[0-9a-f]{64}", text)
+    assert done == Result(f"{text[:12]}\n".encode(), b"", 0)
+    again = peer.run("--cidfile", str(file), argv=("hostname",))
+    assert (again.stdout, again.code) == (b"", 125)
+    assert b"container ID file found, make sure the other container isn't running or delete " in again.stderr
+    assert file.read_text() == text
+
+
+def test_the_file_for_the_id_is_there_for_a_command_that_is_not(peer: Peer, tmp_path: pathlib.Path) -> None:
+    assert peer.run("--cidfile", str(tmp_path / "id"), argv=("/nonesuch",)).code == 127
+    assert len((tmp_path / "id").read_text()) == 64
+
+
+def test_no_image_no_file_for_the_id(peer: Peer, tmp_path: pathlib.Path) -> None:
+    assert peer.run("--cidfile", str(tmp_path / "id"), "--pull", "never", image="lab/nonesuch").code == 125
+    assert not (tmp_path / "id").exists()
 
 
 def test_a_terminal(peer: Peer) -> None:

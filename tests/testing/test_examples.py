@@ -158,8 +158,8 @@ def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypat
     assert len(results) == len(mutants) > 30
     for result, (case, check) in zip(results, mutants, strict=True):
         assert result.verdict == "failed", (case.title, check)
-        places = [failure.place for failure in result.failures]
-        assert f"{case.file}:{check.line}:{check.column}" in places, (case.title, check)
+        places = [str(failure.origin) for failure in result.failures]
+        assert f"{case.file}:{check.origin.line}:{check.origin.column}" in places, (case.title, check)
 
 
 def _turned(case: Case, check: Check) -> Expect:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, Result
 from mydocker.specs.model.container import ContainerSpec
@@ -50,7 +51,7 @@ def _result(verdict: str, *, file: str = "x.smoke.yaml", text: str = HOSTILE, **
 
 
 def _failure(text: str) -> Failure:
-    return Failure(place="x.smoke.yaml:9:3", about=text, expected=text, actual=text)
+    return Failure(origin=Origin(file="x.smoke.yaml", line=9, column=3), about=text, expected=text, actual=text)
 
 
 def _results() -> list[Result]:
@@ -85,7 +86,7 @@ def test_junit_is_what_jenkins_takes() -> None:
 
 
 def test_a_failure_that_has_nothing_to_show_is_reported_too() -> None:
-    failure = Failure(place="x:1:2", about="stdout", expected='"x"', actual="")
+    failure = Failure(origin=Origin(file="x", line=1, column=2), about="stdout", expected='"x"', actual="")
     [element] = ElementTree.fromstring(junit([_result("failed", failures=(failure,))], seconds=0)).iter("failure")
     assert element.get("message") == 'stdout: expected "x", found '
     assert element.text and element.text.startswith('x:1:2: stdout\nexpected: "x"\nactual:   \n\nagain: mydocker test ')

@@ -13,12 +13,12 @@ import pytest
 from lab.command import Command
 from lab.counting import calls
 
+from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, Result, cases_of
 from mydocker.services.schedule import Schedule, with_needed
 from mydocker.specs.model.container import ContainerSpec
-from mydocker.specs.model.dependencies import COMPLETED, HEALTHY, STARTED, Dependency
-from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.model.parts import COMPLETED, HEALTHY, STARTED, Dependency, Healthcheck
 from mydocker.testing.cases.collect import with_variables
 from mydocker.testing.report.junit import junit
 from mydocker.verdict.finding import PASSED, Finding
@@ -28,12 +28,13 @@ def _specs(count: int, needs: Callable[[int], list[tuple[int, str]]], *, skip: i
     return [
         ContainerSpec(
             name=f"n{number}",
-            origin=f"{number}.yaml:1",
+            origin=Origin(file=f"{number}.yaml", line=1),
             rootfs="/",
             healthcheck=Healthcheck(test=("true",)),
             skip="no" if skip and number % skip == 0 else None,
             depends_on=tuple(
-                Dependency(name=f"n{on}", condition=condition, line=1, column=1) for on, condition in needs(number)
+                Dependency(name=f"n{on}", condition=condition, origin=Origin(line=1, column=1))
+                for on, condition in needs(number)
             ),
         )
         for number in range(count)

@@ -8,6 +8,7 @@ import signal
 import pytest
 
 import mydocker.verdict.judge as judging
+from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.specs.load.load import load_files
 from mydocker.verdict.finding import Finding, Verdict
@@ -49,7 +50,7 @@ def _judge(tmp_path: pathlib.Path, expect: str, **finding: object) -> Verdict:
     (tmp_path / "x.yaml").write_text(f"image: x\nexpect: {expect}\n")
     (spec,) = load_files([str(tmp_path / "x.yaml")], environ={})
     found = {"outcome": Outcome(exit_code=0, wall=0.5, max_rss=1 << 20), "stdout": LINES, "facts": FACTS, **finding}
-    return judge(spec.replace(origin="x.yaml:1"), Finding(**found))
+    return judge(spec.replace(origin=Origin(file="x.yaml", line=1)), Finding(**found))
 
 
 # (what is expected, what would not hold, what the report says came instead)
@@ -142,7 +143,7 @@ def test_both_ways(tmp_path: pathlib.Path, good: str, bad: str, actual: str) -> 
     assert failed.verdict == "failed"
     [failure] = failed.failures
     assert failure.actual.startswith(actual)
-    assert failure.place.startswith("x.yaml:2:")
+    assert str(failure.origin).startswith("x.yaml:2:")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_each_thing_that_must_hold_fails_by_itself(
     assert len(found) == len(failures)
     for failure, (word, expected, actual) in zip(found, failures, strict=True):
         column = len("expect: {stdout: ") + expect.index(word) + 1
-        assert (failure.place, failure.expected) == (f"x.yaml:2:{column}", expected)
+        assert (str(failure.origin), failure.expected) == (f"x.yaml:2:{column}", expected)
         assert failure.actual.startswith(actual)
 
 

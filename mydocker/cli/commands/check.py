@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 
-from mydocker.cli import NEGATIVE
+from mydocker.cli.common.commands import NEGATIVE
 from mydocker.cli.common.messages import complain, say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
-from mydocker.errors import SpecError, UsageError
+from mydocker.errors import Problem, SpecError, UsageError
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.load import load_files
@@ -19,24 +18,21 @@ from mydocker.testing.report.workflow import error_command
 if TYPE_CHECKING:
     from typing import Any
 
-_PLACE = re.compile(r"(.*?):(\d+)(?::(\d+))?: (.*)", re.DOTALL)
-
 
 def check_command(argv: list[str]) -> int:
     """0 if every file that ARGV names is valid, 1 and all their mistakes if not."""
     options = parser().parse_args(argv)
-    problems: tuple[str, ...] = ()
-    files = _files(options.paths)
+    problems: tuple[Problem, ...] = ()
     try:
-        load_files(files, environ=os.environ, image=options.image, warn=say)
+        load_files(_files(options.paths), environ=os.environ, image=options.image, warn=say)
     except SpecError as error:
-        problems = error.problems
+        problems = error.values
         if options.format == "text":
             complain(error)
+    rows = [_row(problem) for problem in problems]
     if options.format == "json":
-        show_json([_row(problem, files) for problem in problems])
-    for problem in problems if options.format == "github" else ():
-        row = _row(problem, files)
+        show_json(rows)
+    for row in rows if options.format == "github" else ():
         print(error_command(row["message"], file=row["file"], line=row["line"], col=row["column"]))
     return NEGATIVE if problems else 0
 
@@ -55,15 +51,11 @@ def _files(paths: list[str]) -> list[str]:
     return found
 
 
-def _row(problem: str, files: list[str]) -> dict[str, Any]:
-    """A problem as data. One of a whole file, of those in FILES, has neither line nor column."""
-    place = _PLACE.fullmatch(problem)
-    if place is None:
-        whole = next((each for each in files if problem.startswith(f"{each}: ")), None)
-        message = problem.removeprefix(f"{whole}: ")
-        return {"file": whole, "line": None, "column": None, "message": message}
-    file, line, column, message = place.groups()
-    return {"file": file, "line": int(line), "column": int(column) if column else None, "message": message}
+def _row(problem: Problem) -> dict[str, Any]:
+    """PROBLEM as data. One of a whole file has neither line nor column."""
+    origin, hint = problem.origin, f" ({problem.hint})" if problem.hint else ""
+    place = {"file": origin.file or None, "line": origin.line or None, "column": origin.column or None}
+    return {**place, "message": problem.message + hint}
 
 
 def parser() -> Parser:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from mydocker.cli import NEGATIVE
+from mydocker.cli.common.commands import NEGATIVE
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import StoreError, printable
 from mydocker.image.maintain import fsck, repair

@@ -54,7 +54,7 @@ def parser() -> Parser:
     )
     parser.add_argument("-i", "--input", metavar="FILE", default="-", help="an archive or a directory (default: stdin)")
     parser.add_argument("--platform", metavar="OS/ARCH", help="which of several (default: this machine's)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress, only what was loaded")
     return parser
 
 

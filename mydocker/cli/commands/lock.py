@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.cli import NEGATIVE
+from mydocker.cli.common.commands import NEGATIVE
 from mydocker.cli.common.messages import say, warn
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import MydockerError

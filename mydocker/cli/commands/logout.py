@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from mydocker.cli import NEGATIVE
 from mydocker.cli.commands.login import registry
+from mydocker.cli.common.commands import NEGATIVE
 from mydocker.cli.common.messages import say
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import HostError

@@ -38,10 +38,12 @@ def run_command(argv: list[str]) -> int:
     if request.dry_run:
         from mydocker.cli.common.show_plan import show
 
-        show(_prepare(spec))
+        show(_prepare(request, spec))
         return 0
     runner = _keeping(spec) if request.keep else run
-    outcome = runner(_prepare(spec)) if request.result is None else _run_on_record(spec, request.result, runner)
+    if request.cidfile:
+        runner = _naming(request.cidfile, runner)
+    outcome = runner(_prepare(request, spec)) if request.result is None else _run_on_record(request, spec, runner)
     name_memory_kill(outcome)
     return outcome.status
 
@@ -53,8 +55,24 @@ def _supplied(request: RunRequest) -> ContainerSpec:
     return spec
 
 
-def _prepare(spec: ContainerSpec) -> LaunchPlan:
-    return prepare(spec, environ=os.environ, progress=progress(), lend_program=True)
+def _prepare(request: RunRequest, spec: ContainerSpec) -> LaunchPlan:
+    if request.cidfile:
+        from mydocker.cli.common.id_file import refuse_existing
+
+        refuse_existing(request.cidfile)
+    plan = prepare(spec, environ=os.environ, progress=progress(), lend_program=True)
+    return plan.replace(attach=request.attach) if request.attach else plan
+
+
+def _naming(path: str, runner: Callable[[LaunchPlan], Outcome]) -> Callable[[LaunchPlan], Outcome]:
+    """RUNNER after the container's ID is in the file at PATH."""
+    from mydocker.cli.common.id_file import write_id
+
+    def run_named(plan: LaunchPlan) -> Outcome:
+        write_id(path, plan.container_id)
+        return runner(plan)
+
+    return run_named
 
 
 def _keeping(spec: ContainerSpec) -> Callable[[LaunchPlan], Outcome]:
@@ -64,14 +82,14 @@ def _keeping(spec: ContainerSpec) -> Callable[[LaunchPlan], Outcome]:
     return lambda plan: run_and_keep(plan, title=title)
 
 
-def _run_on_record(spec: ContainerSpec, path: str, runner: Callable[[LaunchPlan], Outcome]) -> Outcome:
-    """Run SPEC with RUNNER, and write how it ended to the file at PATH."""
+def _run_on_record(request: RunRequest, spec: ContainerSpec, runner: Callable[[LaunchPlan], Outcome]) -> Outcome:
+    """Run SPEC with RUNNER, and write how it ended to the file that REQUEST names."""
     from mydocker.cli.common.result_file import ResultFile
 
-    results = ResultFile(path)
+    results = ResultFile(request.result or "")
     plan = None
     try:
-        plan = _prepare(spec)
+        plan = _prepare(request, spec)
         outcome = runner(plan)
     except (MydockerError, OSError) as error:
         refusal = error if isinstance(error, MydockerError) else refused_by_host(error)

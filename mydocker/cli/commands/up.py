@@ -10,7 +10,7 @@ from mydocker.cli.common.image_options import add_supply, supplied
 from mydocker.cli.common.messages import complain, name_memory_kill, say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.result_file import ResultFile
-from mydocker.errors import MydockerError, SpecError
+from mydocker.errors import MydockerError, Origin, Problem, SpecError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.run import prepare, run
 from mydocker.runtime.plan.plan import LaunchPlan
@@ -76,11 +76,11 @@ def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[C
     loaded = load_files(files, environ=os.environ, image=image, warn=say)
     active = active_profiles(profiles, os.environ) | profiles_beside(files, os.environ)
     specs = select(loaded, active)
-    unpublished = [f"{spec.origin}: ports are not published on the host yet" for spec in specs if spec.ports]
+    unpublished = [spec.origin for spec in specs if spec.ports]
     if unpublished:
-        raise SpecError(unpublished)
+        raise SpecError(Problem(origin=each, message="ports are not published on the host yet") for each in unpublished)
     if not specs:
-        raise SpecError([f"{', '.join(files)}: {why_none(loaded, active)}"])
+        raise SpecError([Problem(origin=Origin(file=", ".join(files)), message=why_none(loaded, active))])
     return specs
 
 
@@ -108,7 +108,7 @@ def _prepare(spec: ContainerSpec) -> LaunchPlan:
 
 
 def _summary(result: Result) -> str:
-    name = result.spec.name or result.spec.origin
+    name = result.spec.name or str(result.spec.origin)
     if result.outcome is None:
         return f"{name}: not started"
     outcome = result.outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import ImageNotFoundError, SpecError, UsageError
+from mydocker.errors import ImageNotFoundError, Problem, SpecError, UsageError
 from mydocker.image.lock_file import NAME, pinned, read
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform
@@ -34,7 +34,7 @@ def supplied(
             try:
                 image = pinned(lock, spec.image, spec.platform or Platform.host(), environ=os.environ)
             except ImageNotFoundError as error:
-                problems.append(f"{spec.origin}: {error.message}; {error.hint}")
+                problems.append(Problem(origin=spec.origin, message=f"{error.message}; {error.hint}"))
                 continue
             spec = spec.replace(image=image)
         found.append(spec.replace(pull_policy=_offline(spec)) if offline else spec)

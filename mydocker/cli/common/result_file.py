@@ -93,7 +93,7 @@ def _line(
     status = error.exit_code if error else outcome.status if outcome else USAGE_FAILURE
     return {
         "name": spec.name if spec else None,
-        "origin": spec.origin if spec else None,
+        "origin": str(spec.origin) if spec else None,
         "image": str(spec.image) if spec and spec.image else None,
         "image_digest": plan.image_digest if plan else None,
         "container_id": plan.container_id if plan else None,

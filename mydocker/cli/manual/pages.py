@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mydocker.cli import command_module
+from mydocker.cli.common.commands import command_module
 from mydocker.cli.common.docker_commands import GROUPS
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.manual.page import Argument, Entry, Group, Page

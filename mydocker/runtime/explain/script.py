@@ -127,13 +127,14 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
     names = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
     localhost = f"printf %s {shlex.quote(LOCALHOST)}"
     first = localhost if plan.loopback else f"cat /etc/hosts 2>/dev/null || {localhost}"
-    more, own = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.hostname}\n")
+    more, own = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.own_names}\n")
     known = "" if plan.loopback else f"grep -qsw -- {shlex.quote(plan.hostname)} /etc/hosts || "
     yield f'{{ {first}; printf %s {more}; {known}printf %s {own}; }} > "$run/memory/hosts"'
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
-    if plan.dns:
-        servers = shlex.quote("".join(f"nameserver {address}\n" for address in plan.dns))
-        yield f"{{ grep -v '^ *nameserver' /etc/resolv.conf || :; printf %s {servers}; }} > \"$run/memory/resolv.conf\""
+    if lines := plan.resolver_lines:
+        kept = f"grep -vE '^[[:space:]]*({'|'.join(lines)})([[:space:]]|$)' /etc/resolv.conf || :"
+        search, more = shlex.quote(lines.pop("search", "")), shlex.quote("".join(lines.values()))
+        yield f'{{ printf %s {search}; {kept}; printf %s {more}; }} > "$run/memory/resolv.conf"'
     else:
         yield 'cat /etc/resolv.conf > "$run/memory/resolv.conf" 2>/dev/null || : > "$run/memory/resolv.conf"'
 
@@ -187,6 +188,10 @@ def _inner(plan: LaunchPlan) -> Iterator[str]:
     yield "set -eu"
     if "uts" in plan.namespaces:
         yield f"hostname {shlex.quote(plan.hostname)}"
+        if plan.domainname:
+            yield f"echo {shlex.quote(plan.domainname)} > /proc/sys/kernel/domainname"
+    if plan.oom_score_adj is not None:
+        yield f"echo {plan.oom_score_adj} > /proc/self/oom_score_adj"
     if plan.loopback:
         yield "ip link set lo up"
         for name, value in NETWORK_SETTINGS:

@@ -133,6 +133,10 @@ def _run(plan: LaunchPlan, given: Handover) -> None:
         attributes = mac_label.open_attributes()
     os.setsid()
     os.umask(0o022)
+    if plan.oom_score_adj is not None:
+        from mydocker.runtime.launch import oom_score
+
+        oom_score.apply(plan.oom_score_adj)
     if plan.rootless and plan.rootless.is_single:
         from mydocker import idmap
 
@@ -248,6 +252,8 @@ def _join_cgroups(plan: LaunchPlan, doors: tuple[int, ...]) -> None:
 def _name_and_connect(plan: LaunchPlan) -> None:
     if "uts" in plan.namespaces:
         kernel.sethostname(plan.hostname)
+        if plan.domainname:
+            kernel.setdomainname(plan.domainname)
     if plan.loopback:
         try:  # noqa: SIM105  # contextlib is not on the warm path
             kernel.set_interface_up("lo")

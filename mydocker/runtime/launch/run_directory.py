@@ -77,13 +77,13 @@ def write_etc(plan: LaunchPlan) -> None:
     shared = "net" not in plan.namespaces
     names = (_host_file("/etc/hosts") if shared else "") or LOCALHOST
     more = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
-    own = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.hostname}\n"
+    own = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.own_names}\n"
     _write(plan, "hosts", f"{names.rstrip()}\n{more}{own}")
     _write(plan, "hostname", f"{plan.hostname}\n")
-    resolvers = _host_file("/etc/resolv.conf")
-    if plan.dns:
-        kept = [line for line in resolvers.removesuffix("\n").split("\n") if not line.lstrip().startswith("nameserver")]
-        resolvers = "\n".join([*kept, *(f"nameserver {address}" for address in plan.dns), ""])
+    resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
+    if lines:
+        kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[word] for word in lines]]
+        resolvers = "".join([lines.pop("search", ""), *kept, *lines.values()])
     _write(plan, "resolv.conf", resolvers)
 
 

@@ -42,6 +42,8 @@ _MOUNTED = (
     "sysctls",
     "extra_hosts",
     "dns",
+    "dns_search",
+    "dns_opt",
 )  # all of it by mounts
 
 
@@ -55,6 +57,7 @@ class LaunchPlan(Record):
     namespaces: tuple[str, ...]
     rootless: IdMap | None  # the ids of a user namespace of its own; None for root
     hostname: str
+    domainname: str | None = None
     loopback: bool  # whether to bring up `lo` in a network namespace of the container's own
     root: Root
     operations: tuple[Operation, ...]
@@ -67,20 +70,43 @@ class LaunchPlan(Record):
     working_dir: str
     argv: tuple[str, ...]
     stdin_open: bool
+    attach: tuple[str, ...] = ("stdin", "stdout", "stderr")  # the caller's; what is written to others goes nowhere
     tty: bool
     timeout: float | None
     groups: tuple[str | int, ...] = ()  # besides those of the user
     umask: int = 0o022
     ulimits: Mapping[str, tuple[int, int]] = {}
+    oom_score_adj: int | None = None
     init: bool = False
     stdin: str | None = None
     extra_hosts: tuple[tuple[str, str], ...] = ()
     before: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
     dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     stop_signal: int = SIGTERM
     grace: float = 10.0  # from the stop signal to the kill
     cgroups: tuple[Cgroup, ...] = ()  # to be made for the container's limits
     volumes: tuple[str, ...] = ()  # the directories of named volumes, made if missing, and locked while it lives
+
+    @property
+    def resolver_lines(self) -> dict[str, str]:
+        """Lines of /etc/resolv.conf by the first word of the host's lines that they replace, in Docker's order."""
+        search = () if self.dns_search == (".",) else self.dns_search
+        options = tuple(filter(None, self.dns_options))
+        lines = {}
+        if self.dns_search:  # `domain` is an older word for the same (resolv.conf(5))
+            lines = {"search": f"search {' '.join(search)}\n" if search else "", "domain": ""}
+        if self.dns:
+            lines["nameserver"] = "".join(f"nameserver {address}\n" for address in self.dns)
+        return lines | ({"options": f"options {' '.join(options)}\n"} if options else {})
+
+    @property
+    def own_names(self) -> str:
+        """The names on the container's own line of /etc/hosts. The full one is first, which `hostname -f` prints
+        (hosts(5)), and its first part is there too, as Docker has it; so is the host name, whatever the domain."""
+        full = f"{self.hostname}.{self.domainname}" if self.domainname else self.hostname
+        return " ".join(dict.fromkeys((full, self.hostname, full.partition(".")[0])))
 
 
 def plan(
@@ -128,17 +154,21 @@ def plan(
 def _as_given(spec: ContainerSpec) -> dict[str, Any]:
     """The fields of a plan that are the spec's own."""
     return {
+        "domainname": spec.domainname,
         "stdin_open": spec.stdin_open,
         "tty": spec.tty,
         "timeout": spec.timeout,
         "groups": spec.group_add,
         "umask": spec.umask,
         "ulimits": spec.ulimits,
+        "oom_score_adj": spec.oom_score_adj,
         "init": spec.init and "pid" in spec.namespaces,  # without one, the warden does what it would do
         "stdin": spec.stdin,
         "before": spec.pre_start,
         "extra_hosts": spec.hosts,
         "dns": spec.dns,
+        "dns_search": spec.dns_search,
+        "dns_options": spec.dns_opt,
         "grace": spec.stop_grace_period,
     }
 

@@ -44,10 +44,12 @@ class StreamPipes:
     def _open(self, plan: LaunchPlan, states: list[os.stat_result]) -> None:
         if plan.stdin_open and plan.stdin is None and not _is_null(states[0]):
             self.theirs[0], self.ours[0] = os.pipe()
-        for number in (1, 2):
-            if number == 2 and os.path.samestat(states[1], states[2]):
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            if name not in plan.attach or _is_null(states[number]):
+                continue
+            if number == 2 and self.theirs[1] != NULL and os.path.samestat(states[1], states[2]):
                 self.theirs[2] = self.theirs[1]
-            elif not _is_null(states[number]):
+            else:
                 self.ours[number], self.theirs[number] = os.pipe()
 
     def __enter__(self) -> StreamPipes:

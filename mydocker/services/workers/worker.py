@@ -232,7 +232,7 @@ def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding:
 
     root = Store.open(environ).root
     try:
-        name, lost = keep(view, root=root, title=spec.name or spec.origin, origin=spec.origin)
+        name, lost = keep(view, root=root, title=spec.name or str(spec.origin), origin=str(spec.origin))
         _tell(finding, {"kept": name, "not_kept": lost})
     except MydockerError as error:
         _tell(finding, {"not_kept": error.message})

@@ -12,6 +12,7 @@ from mydocker.specs.model.expect import LIVE, PATIENCE, RUNNING, Check, Command,
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null
 from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values import parsers
+from mydocker.specs.values.duration import parse_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
         if is_null(value) and key.text in EXPECT:
             reading.refuse(key, f"{key.text} is empty, which asserts nothing")
         elif key.text == "within":
-            within = reading.word(value, parsers.timeout)
+            within = reading.word(value, parse_timeout)
         else:
             for found in _checks(key, value, reading):
                 checks += [found] if isinstance(found, Check) else []

@@ -13,6 +13,7 @@ from mydocker.specs.model.expect import Check, Command, Matcher, checked
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.nodes.reader import words_of
 from mydocker.specs.values import parsers
+from mydocker.specs.values.duration import parse_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,16 +55,14 @@ def _command(node: Mapping, number: str, reading: Reading) -> Iterator[Check | C
     if not argv or not argv[0]:
         reading.refuse(members.get("command", node), "expected a command, such as [app, --version]")
         return
-    timeout = {"timeout": reading.word(members["timeout"], parsers.timeout)} if "timeout" in members else {}
+    timeout = {"timeout": reading.word(members["timeout"], parse_timeout)} if "timeout" in members else {}
     yield Command(argv=argv, **timeout)
     line = shlex.join(argv)
     name = line if len(line) <= _NAME else f"{line[:_NAME]}…"
     for key, usual in _IMPLIED.items():
         if key not in members and (key == "timed_out" or "timed_out" not in members):
             matcher = Matcher(op="equal", want=usual)
-            yield Check(
-                line=node.line, column=node.column, about=("exec", number, key, name), matcher=matcher, implied=True
-            )
+            yield Check(origin=node.origin, about=("exec", number, key, name), matcher=matcher, implied=True)
     for key, value in members.items():
         about = ("exec", number, key, name)
         if EXEC[key].kind == "text":

@@ -16,6 +16,7 @@ from mydocker.specs.model.expect import Check, Matcher, Request, checked
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values import parsers
+from mydocker.specs.values.duration import parse_timeout
 from mydocker.specs.values.port import parse_number
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _options(members: dict[str, Node], reading: Reading) -> dict[str, Any]:
     if "request-headers" in members:
         said["headers"] = tuple(_headers(members["request-headers"], reading))
     if "timeout" in members:
-        said["timeout"] = reading.word(members["timeout"], parsers.timeout)
+        said["timeout"] = reading.word(members["timeout"], parse_timeout)
     said |= {name: reading.text(members[f"request-{name}"]) for name in ("body",) if f"request-{name}" in members}
     said |= {name: reading.text(members[name]) for name in ("username", "password") if name in members}
     for name, ours in (("no-follow-redirects", "follow"), ("allow-insecure", "verify")):

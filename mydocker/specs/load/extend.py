@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.load.files import CHAIN_LIMIT
+from mydocker.specs.load.files import CHAIN_LIMIT, source_of
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.table.fields import FIELDS
@@ -78,7 +78,7 @@ def find_base(
 
     CHAIN are the documents that lead here, each of which extends the next.
     """
-    source = reading.source
+    source = source_of(reading)
     if source is None:
         reading.refuse(extension.node, "extends is for files")
         return None
@@ -108,7 +108,7 @@ def find_base(
 
 def open_beside(written: str, node: Node, reading: Reading) -> Source | None:
     """The file that NODE names; None once it has been written down why it cannot be read."""
-    source = reading.source
+    source = source_of(reading)
     assert source is not None
     path, shown = source.beside(written)
     try:
@@ -172,8 +172,8 @@ def placed(values: Values, file: str) -> Values:
     """VALUES that come from another FILE, with its name beside the places in them."""
     found = dict(values)
     if found.get("expect"):
-        checks = tuple(check.replace(file=check.file or file) for check in found["expect"].checks)
+        checks = tuple(check.replace(origin=check.origin.within(file)) for check in found["expect"].checks)
         found["expect"] = found["expect"].replace(checks=checks)
     if found.get("depends_on"):
-        found["depends_on"] = tuple(each.replace(file=each.file or file) for each in found["depends_on"])
+        found["depends_on"] = tuple(each.replace(origin=each.origin.within(file)) for each in found["depends_on"])
     return found

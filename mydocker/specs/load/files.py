@@ -9,13 +9,13 @@ import functools
 import os
 import sys
 
-from mydocker.errors import UsageError
+from mydocker.errors import Problem, UsageError
 from mydocker.paths import absolute, current_directory, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.environment.files import read_compose_file, why_unreadable
 from mydocker.specs.formats.structure_test.keys import MARK
-from mydocker.specs.nodes.node import Mapping, Node, Problem, Scalar
-from mydocker.specs.nodes.reader import Reading
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, problem_at
+from mydocker.specs.nodes.reader import OpenFile, Reading
 from mydocker.specs.nodes.yaml import SIZE_LIMIT, parse_documents
 from mydocker.specs.values.parsers import Place
 
@@ -23,20 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Mapping as Variables
 
-    from mydocker.specs.formats.quadlet.units import Units
-    from mydocker.specs.model.dependencies import Dependency
+    from mydocker.specs.model.parts import Dependency
 
 CHAIN_LIMIT = 64  # containers that extend each other in turn, and files that include each other
 
 
-class Source:
+class Source(OpenFile):
     """One file: its documents, each with what it is to be read with; `shown` is its name in messages."""
 
     def __init__(self, path: str, shown: str, library: Library, environ: Variables[str, str]) -> None:
         """Raises UsageError if it cannot be read at all."""
+        super().__init__(library.paths, library.cache)
         self.path, self.shown, self.library = path, shown, library
         self.problems: list[Problem] = []
-        self.warnings: list[Problem] = []
         raw, place = _read(path), place_of(path, environ)
         reading = Reading(place=place, problems=self.problems, source=self)
         if path.endswith(".container"):
@@ -44,7 +43,7 @@ class Source:
         else:
             self.documents = _documents(raw, reading, library.image)
         if not self.documents and not self.problems:
-            self.problems.append(Problem(line=1, column=1, message="there is no container in this file"))
+            self.problems.append(problem_at(1, 1, "there is no container in this file"))
 
     def beside(self, written: str) -> tuple[str, str]:
         """(path, name in messages) of a file that this one names."""
@@ -67,18 +66,25 @@ class Source:
         return dict.fromkeys(self.names, self.shown)
 
     @property
-    def lines(self) -> list[str]:
+    def mistakes(self) -> list[Problem]:
         """What is wrong, in the order of its lines. An alias shows one mistake in several places; it is one mistake."""
-        return self._lines(self.problems)
+        return self._in_order(self.problems)
 
     @property
-    def warning_lines(self) -> list[str]:
+    def doubts(self) -> list[Problem]:
         """What is probably not meant, in the same way."""
-        return self._lines(self.warnings)
+        return self._in_order(self.warnings)
 
-    def _lines(self, problems: list[Problem]) -> list[str]:
-        ordered = sorted(problems, key=lambda x: (x.line, x.column))
-        return list(dict.fromkeys(f"{self.shown}:{x.line}:{x.column}: {x.message}" for x in ordered))
+    def _in_order(self, problems: list[Problem]) -> list[Problem]:
+        found = (problem.replace(origin=problem.origin.within(self.shown)) for problem in problems)
+        return list(dict.fromkeys(sorted(found, key=lambda problem: (problem.origin.line, problem.origin.column))))
+
+
+def source_of(reading: Reading) -> Source | None:
+    """The file that READING is of; None for the values of a program."""
+    source = reading.source
+    assert source is None or isinstance(source, Source)
+    return source
 
 
 class Library:
@@ -90,17 +96,11 @@ class Library:
     def __init__(self, paths: Iterable[str] = (), *, image: str | None = None) -> None:
         self.image = image
         self.paths = [*paths]
+        self.cache: dict[str, object] = {}
         self.sources: dict[str, Source] = {}
         self.included: set[str] = set()  # files whose containers are in
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
-        self.found: list[Source | str] = []  # in the order of their finding: sources, and why another cannot be read
-
-    @functools.cached_property
-    def units(self) -> Units:
-        """The units among the files, for what they say of each other."""
-        from mydocker.specs.formats.quadlet.units import Units
-
-        return Units(self.paths)
+        self.found: list[Source | Problem] = []  # in the order of their finding; a problem: why one cannot be read
 
     def open(self, path: str, shown: str, *, environ: Variables[str, str]) -> Source:
         """The source at PATH. Raises UsageError if it cannot be read."""
@@ -117,15 +117,15 @@ class Library:
         return len(self.included) == before
 
     @property
-    def lines(self) -> Iterator[str]:
+    def mistakes(self) -> Iterator[Problem]:
         """Everything that is wrong in any file."""
         for found in self.found:
-            yield from [found] if isinstance(found, str) else found.lines
+            yield from [found] if isinstance(found, Problem) else found.mistakes
 
     @property
-    def warning_lines(self) -> Iterator[str]:
+    def doubts(self) -> Iterator[Problem]:
         for source in self.sources.values():
-            yield from source.warning_lines
+            yield from source.doubts
 
 
 def key_of(path: str) -> str:

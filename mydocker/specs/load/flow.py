@@ -11,9 +11,10 @@ from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.extend import read_extends, read_include
-from mydocker.specs.load.network_aliases import Aliases, parse_alias
+from mydocker.specs.load.network_aliases import parse_alias
 from mydocker.specs.model.dependencies import read_depends_on
 from mydocker.specs.model.healthcheck import read_healthcheck
+from mydocker.specs.model.parts import Aliases
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import words_of
 

@@ -28,7 +28,7 @@ SIZE_LIMIT = 500 << 10  # bytes of what is not mounted as it stands on the host;
 _ID_LIMIT = 2**31 - 1
 
 
-def read_given(node: Node, reading: Reading, *, secret: bool) -> tuple[Mount | None, ...]:
+def read_inline_files(node: Node, reading: Reading, *, secret: bool) -> tuple[Mount | None, ...]:
     """The value of either key."""
     if not isinstance(node, Sequence):
         reading.refuse(node, f"want a list of mappings with {', '.join(KEYS)}")

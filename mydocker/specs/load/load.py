@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from mydocker.errors import SpecError, UsageError
+from mydocker.errors import Origin, Problem, SpecError, UsageError
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Reference
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.load.extend import find_base, merge, open_beside, placed, read_include
-from mydocker.specs.load.files import CHAIN_LIMIT, Library, Source, key_of
+from mydocker.specs.load.files import CHAIN_LIMIT, Library, Source, key_of, source_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_names
-from mydocker.specs.load.yaml_types import SHAPES
+from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model.container import STDIN
 from mydocker.specs.model.dependencies import links, unknown_names
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, LATER_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
-from mydocker.specs.nodes.node import Mapping, Node, Problem, Scalar, is_null
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import Reading, unknown_key
 from mydocker.specs.table.assemble import assemble, contradictions
 from mydocker.specs.table.fields import FIELDS
@@ -65,20 +65,20 @@ def load_files(
             specs += _load(path, environ, library)
         given.add(key_of(path))
     if warn:
-        for line in library.warning_lines:
-            warn(f"warning: {line}")
-    problems = [*library.lines]
+        for doubt in library.doubts:
+            warn(f"warning: {doubt}")
+    problems = [*library.mistakes]
     if problems:
-        raise SpecError([*problems, *_unknown_names(library, {problem.partition(": ")[0] for problem in problems})])
+        raise SpecError([*problems, *_unknown_names(library, {problem.origin for problem in problems})])
     links(specs)  # for the sake of what may be wrong with them
     return specs
 
 
-def _unknown_names(library: Library, places: set[str]) -> list[str]:
-    """What is depended on and has no name in any file, but for PLACES where something else is wrong."""
+def _unknown_names(library: Library, faulty: set[Origin]) -> list[Problem]:
+    """What is depended on and has no name in any file, but for the FAULTY origins where something else is wrong."""
     names = {name for source in library.sources.values() for name in source.names}
-    lines = dict.fromkeys(unknown_names(library.dependencies, names))
-    return [line for line in lines if line.partition(": ")[0] not in places]
+    unknown = dict.fromkeys(unknown_names(library.dependencies, names))
+    return [problem for problem in unknown if problem.origin not in faulty]
 
 
 def load_values(
@@ -97,9 +97,14 @@ def load_values(
             reading.refuse(keys[name], "is for files, where several containers belong together")
     spec = _container(document, keys, reading, "a program")
     if spec is None or problems:
-        names = ["", *(f"{key}: " for key in keys)]
-        raise SpecError([names[problem.line] + problem.message for problem in problems])
-    return spec.replace(origin="a program")
+        raise SpecError(_by_key(problem, [*keys]) for problem in problems)
+    return spec.replace(origin=Origin(file="a program"))
+
+
+def _by_key(problem: Problem, keys: list[str]) -> Problem:
+    """PROBLEM at the key whose number its line is, see nodes/from_python.py."""
+    number = problem.origin.line
+    return problem.replace(origin=Origin(file=keys[number - 1] if number else ""))
 
 
 def _load(path: str, environ: collections.abc.Mapping[str, str], library: Library) -> list[ContainerSpec]:
@@ -108,7 +113,7 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], library: Librar
     try:
         source = library.open(path, shown, environ=environ)
     except UsageError as error:
-        library.found.append(f"{shown}: {error.message}")
+        library.found.append(Problem(origin=Origin(file=shown), message=error.message))
         return []
     library.is_in(source)
     return share_names(_of_source(source))
@@ -162,7 +167,8 @@ def _included(document: Mapping, reading: Reading, *, depth: int) -> list[Contai
     """The containers of the files that DOCUMENT takes in, but for those that are there already."""
     node = next(node for key, node in document.entries if key.text == "include")
     found: list[ContainerSpec] = []
-    if reading.source is None or is_null(node):
+    here = source_of(reading)
+    if here is None or is_null(node):
         return found
     if depth >= CHAIN_LIMIT:
         reading.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
@@ -171,7 +177,7 @@ def _included(document: Mapping, reading: Reading, *, depth: int) -> list[Contai
         source = open_beside(written, place, reading)
         if source and not source.library.is_in(source):
             specs = _of_source(source, depth=depth + 1)
-            _refuse_conflicts(specs, reading.source.taken, place, reading)
+            _refuse_conflicts(specs, here.taken, place, reading)
             found += specs
     return found
 
@@ -181,7 +187,7 @@ def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], place: 
 
     Their names are taken from now on.
     """
-    theirs = {spec.name: spec.origin.rpartition(":")[0] for spec in specs if spec.name}
+    theirs = {spec.name: spec.origin.file for spec in specs if spec.name}
     for name, file in theirs.items():
         if taken.setdefault(name, file) != file:
             message = f"{file} has a container called {name!r}, and so has {taken[name]}"
@@ -191,17 +197,18 @@ def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], place: 
 def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, shown: str) -> ContainerSpec | None:
     before = len(reading.problems)
     values = _complete(document, reading)
-    if reading.source is not None:
-        reading.source.library.dependencies += (
-            each.replace(file=each.file or shown) for each in values.get("depends_on") or ()
+    source = source_of(reading)
+    if source is not None:
+        source.library.dependencies += (
+            each.replace(origin=each.origin.within(shown)) for each in values.get("depends_on") or ()
         )
-        if reading.source.library.image and not {"image", "rootfs"} & values.keys():
-            values["image"] = reading.attempt(document, partial(Reference.parse, reading.source.library.image))
+        if source.library.image and not {"image", "rootfs"} & values.keys():
+            values["image"] = reading.attempt(document, partial(Reference.parse, source.library.image))
     for key, message in contradictions(values):
         reading.refuse(keys.get(key, document), message)
     if len(reading.problems) > before:
         return None
-    return assemble(values, origin=f"{shown}:{document.line}")
+    return assemble(values, origin=Origin(file=shown, line=document.line))
 
 
 def _complete(document: Mapping, reading: Reading, chain: tuple[Node, ...] = ()) -> dict[str, Any]:
@@ -228,7 +235,7 @@ def _values(document: Mapping, reading: Reading) -> dict[str, Any]:
             _refuse_key(key, reading, values)
         elif not (isinstance(node, Scalar) and node.is_null):
             before, field = len(reading.problems), _ROWS[key.text]
-            value = SHAPES[field.shape](node, field, reading)
+            value = YAML_TYPES[field.yaml_type](node, field, reading)
             values[key.text] = value if len(reading.problems) == before else None
     return values
 

@@ -6,7 +6,8 @@ a file are one tuple, so that a file of a thousand services does not hold a mill
 
 from __future__ import annotations
 
-from mydocker.record import TYPE_CHECKING, Record
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.parts import LOOPBACK
 from mydocker.specs.values.hosts import host
 
 if TYPE_CHECKING:
@@ -14,15 +15,6 @@ if TYPE_CHECKING:
 
     from mydocker.specs.model.container import ContainerSpec
     from mydocker.specs.values.parsers import Place
-
-LOOPBACK = "127.0.0.1"
-
-
-class Aliases(Record):
-    """The names of one container, its `own`, and those of all containers that it shares the network with."""
-
-    own: tuple[str, ...]
-    known: tuple[str, ...] = ()
 
 
 def parse_alias(word: str, place: Place) -> str:
@@ -35,11 +27,3 @@ def share_names(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
     return [
         spec.replace(aliases=spec.aliases.replace(known=names)) if spec.aliases and names else spec for spec in specs
     ]
-
-
-def all_hosts(spec: ContainerSpec) -> tuple[tuple[str, str], ...]:
-    """The lines of /etc/hosts that SPEC asks for: its own, and each other name that it knows."""
-    if not spec.aliases:
-        return spec.extra_hosts
-    said = {name for name, _ in spec.extra_hosts}
-    return (*spec.extra_hosts, *((name, LOOPBACK) for name in spec.aliases.known if name not in said))

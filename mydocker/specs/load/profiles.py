@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import SpecError
+from mydocker.errors import Problem, SpecError
 from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.files import place_of
-from mydocker.specs.model.dependencies import links, place
+from mydocker.specs.model.dependencies import links, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mydocker.specs.model.container import ContainerSpec
-    from mydocker.specs.model.dependencies import Dependency
+    from mydocker.specs.model.parts import Dependency
 
 VARIABLE = "COMPOSE_PROFILES"
 ALL = "*"
@@ -70,6 +70,8 @@ def why_none(specs: Iterable[ContainerSpec], active: frozenset[str]) -> str:
     return f"no container takes part {asked}: the profiles are {', '.join(names)}"
 
 
-def _problem(spec: ContainerSpec, other: ContainerSpec, dependency: Dependency) -> str:
+def _problem(spec: ContainerSpec, other: ContainerSpec, dependency: Dependency) -> Problem:
     profiles = " or ".join(other.profiles)
-    return f"{place(spec, dependency)}: {other.name!r} takes part only with --profile {profiles}"
+    return Problem(
+        origin=origin_of(spec, dependency), message=f"{other.name!r} takes part only with --profile {profiles}"
+    )

@@ -1,6 +1,6 @@
-"""Shapes: what a key of a spec file may hold, and the value that becomes of it.
+"""YAML types: what a key of a spec file may hold, and the value that becomes of it.
 
-A shape is a function of the key's node (never null), the field's row and the Reading. The Compose
+A YAML type is a function of the key's node (never null), the field's row and the Reading. The Compose
 specification's "Services top-level elements" says what Compose's keys hold.
 """
 
@@ -134,10 +134,10 @@ def _tmpfs(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
     return tuple(reading.word(item, field.parse) for item in items)
 
 
-def _given(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
-    from mydocker.specs.load.inline_files import read_given
+def _inline_files(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
+    from mydocker.specs.load.inline_files import read_inline_files
 
-    return read_given(node, reading, secret=field.key == "secrets")
+    return read_inline_files(node, reading, secret=field.key == "secrets")
 
 
 def _devices(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
@@ -244,7 +244,7 @@ def _ports(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
     return read_ports(node, reading)
 
 
-SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
+YAML_TYPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "text": _text,
     "title": _title,
     "boolean": _boolean,
@@ -255,7 +255,7 @@ SHAPES: dict[str, Callable[[Node, Field, Reading], Any]] = {
     "env_files": _env_files,
     "volumes": _volumes,
     "tmpfs": _tmpfs,
-    "given": _given,
+    "inline_files": _inline_files,
     "devices": _devices,
     "namespaces": _namespaces,
     "ulimits": _ulimits,

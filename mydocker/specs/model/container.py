@@ -6,18 +6,16 @@ files read and `-e NAME` looked up. What the image decides when nothing is said 
 
 from __future__ import annotations
 
+from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.specs.load.network_aliases import Aliases
-    from mydocker.specs.model.dependencies import Dependency
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.healthcheck import Healthcheck
+    from mydocker.specs.model.parts import Aliases, Dependency, Healthcheck, Port
     from mydocker.specs.security.seccomp import Profile
-    from mydocker.specs.values.port import Port
 
 STDIN = "<stdin>"  # what a file is called that comes through standard input
 NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
@@ -113,7 +111,7 @@ class ContainerSpec(Record):
     """What to run. Exactly one of `image` and `rootfs` is set."""
 
     name: str | None = None
-    origin: str = "command line"  # file:line of the document, for messages
+    origin: Origin = Origin(file="command line")  # file and line of the document, for messages
     image: Reference | None = None
     rootfs: str | None = None  # absolute directory of the host; "/" is the machine's own tree, copy-on-write
     platform: Platform | None = None
@@ -131,6 +129,7 @@ class ContainerSpec(Record):
     init: bool = False
     working_dir: str | None = None
     hostname: str | None = None
+    domainname: str | None = None
     volumes: tuple[Mount, ...] = ()  # in the order given
     read_only: bool = False  # the root; mounts in it are as they are
     shm_size: int | None = None  # bytes of /dev/shm
@@ -143,6 +142,8 @@ class ContainerSpec(Record):
     aliases: Aliases | None = None  # names by which the containers of its file know each other
     ports: tuple[Port, ...] = ()  # for what `mydocker test` asks by HTTP; nothing is published on the host
     dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
+    dns_search: tuple[str, ...] = ()  # domains; (): the host's; ("."): none
+    dns_opt: tuple[str, ...] = ()  # options of resolv.conf(5); (): the host's
     cap_add: tuple[str, ...] = ()  # names of specs/values/capability.py, or ALL
     cap_drop: tuple[str, ...] = ()
     privileged: bool = False
@@ -154,6 +155,7 @@ class ContainerSpec(Record):
     cpus: float | None = None
     cpuset: tuple[int, ...] | None = None  # numbers of processors
     pids_limit: int | None = None
+    oom_score_adj: int | None = None  # None: as mydocker's own
     timeout: float | None = None  # seconds
     stop_signal: int | None = None  # None: the image's, else TERM
     stop_grace_period: float = 10.0  # seconds from the stop signal to the kill
@@ -174,9 +176,10 @@ class ContainerSpec(Record):
         """(name, address) of each line that /etc/hosts is to have."""
         if not self.aliases:
             return self.extra_hosts
-        from mydocker.specs.load.network_aliases import all_hosts
+        from mydocker.specs.model.parts import LOOPBACK
 
-        return all_hosts(self)
+        listed = {name for name, _ in self.extra_hosts}
+        return (*self.extra_hosts, *((name, LOOPBACK) for name in self.aliases.known if name not in listed))
 
     @property
     def limited(self) -> bool:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from mydocker.errors import SpecError, UsageError
+from mydocker.errors import Origin, Problem, SpecError, UsageError
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.model.parts import CONDITIONS, HEALTHY, STARTED, Dependency
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import switch
@@ -18,27 +19,8 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.reader import Reading
     from mydocker.specs.values.parsers import Place
 
-STARTED, HEALTHY, COMPLETED = CONDITIONS = (
-    "service_started",
-    "service_healthy",
-    "service_completed_successfully",
-)
 KEYS = ("condition", "required", "restart")
 CHAIN_LIMIT = 100  # containers that wait for each other in turn
-
-
-class Dependency(Record):
-    """On the container called `name`. Unless it is `required`, it is of no matter if there is none of that name.
-
-    `line` and `column` are where it is written; `file` is empty where that is the file of the container itself.
-    """
-
-    name: str
-    condition: str = STARTED
-    required: bool = True
-    line: int
-    column: int
-    file: str = ""
 
 
 class Link(Record):
@@ -59,7 +41,7 @@ def read_depends_on(node: Node, reading: Reading) -> tuple[Dependency, ...]:
 
 
 def _dependency(node: Node, name: str, *, condition: str = STARTED, required: bool = True) -> Dependency:
-    return Dependency(name=name, condition=condition, required=required, line=node.line, column=node.column)
+    return Dependency(name=name, condition=condition, required=required, origin=node.origin)
 
 
 def _long(key: Scalar, node: Node, reading: Reading) -> Dependency:
@@ -88,7 +70,7 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
 
     Raises SpecError with each unknown name, with a circle, and with a chain that is too long.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     found = []
     named = _by_name(specs) if any(spec.depends_on for spec in specs) else {}
     names = {name for file, name in named if not file}
@@ -100,10 +82,11 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
                 own.append(Link(dependency=dependency, on=on[0]))
                 if dependency.condition == HEALTHY and _has_no_healthcheck(specs[on[0]]):
                     why = f"{dependency.name!r} has no healthcheck, and so is never healthy"
-                    problems.append(f"{place(spec, dependency)}: {why}")
+                    problems.append(Problem(origin=origin_of(spec, dependency), message=why))
             elif dependency.required:
-                problem = f"there are {len(on)} containers called {dependency.name!r}" if on else ""
-                problems.append(f"{place(spec, dependency)}: {problem or _unknown(dependency.name, names)}")
+                several = f"there are {len(on)} containers called {dependency.name!r}" if on else ""
+                why = several or _unknown(dependency.name, names)
+                problems.append(Problem(origin=origin_of(spec, dependency), message=why))
         found.append(tuple(own))
     problems = problems or [*_endless(specs, found)]
     if problems:
@@ -117,13 +100,9 @@ def _has_no_healthcheck(spec: ContainerSpec) -> bool:
     return test[:1] == ("NONE",) or (not test and spec.image is None)
 
 
-def place(spec: ContainerSpec, dependency: Dependency) -> str:
-    """file:line:column of a DEPENDENCY of SPEC."""
-    return f"{dependency.file or _file(spec)}:{dependency.line}:{dependency.column}"
-
-
-def _file(spec: ContainerSpec) -> str:
-    return spec.origin.rpartition(":")[0]
+def origin_of(spec: ContainerSpec, dependency: Dependency) -> Origin:
+    """Where a DEPENDENCY of SPEC is written."""
+    return dependency.origin.within(spec.origin.file)
 
 
 class _Namesakes:
@@ -153,14 +132,14 @@ def _by_name(specs: collections.abc.Sequence[ContainerSpec]) -> dict[tuple[str, 
     """(file, name) -> those of that file that are called so; ("", name) -> those of any."""
     found: dict[tuple[str, str], _Namesakes] = {}
     for number, spec in enumerate(specs):
-        for file in (_file(spec), "") if spec.name else ():
+        for file in (spec.origin.file, "") if spec.name else ():
             found.setdefault((file, spec.name or ""), _Namesakes()).add(number, spec)
     return found
 
 
 def _find(spec: ContainerSpec, dependency: Dependency, named: dict[tuple[str, str], _Namesakes]) -> list[int]:
     """The numbers of those that DEPENDENCY of SPEC may be on: those of the same file, if there are any."""
-    near = named.get((_file(spec), dependency.name)) or named.get(("", dependency.name))
+    near = named.get((spec.origin.file, dependency.name)) or named.get(("", dependency.name))
     return near.agreeing(spec) if near else []
 
 
@@ -171,28 +150,28 @@ def _unknown(name: str, known: collections.abc.Collection[str]) -> str:
 
 def unknown_names(
     dependencies: collections.abc.Iterable[Dependency], names: collections.abc.Collection[str]
-) -> collections.abc.Iterator[str]:
-    """A line for each of DEPENDENCIES, all with their files, that is required and on none of NAMES."""
+) -> collections.abc.Iterator[Problem]:
+    """A problem for each of DEPENDENCIES, all with their files, that is required and on none of NAMES."""
     for each in dependencies:
         if each.required and each.name not in names:
-            yield f"{each.file}:{each.line}:{each.column}: {_unknown(each.name, names)}"
+            yield Problem(origin=each.origin, message=_unknown(each.name, names))
 
 
 def _endless(
     specs: collections.abc.Sequence[ContainerSpec], found: list[tuple[Link, ...]]
-) -> collections.abc.Iterator[str]:
-    """A line for the first circle, with which nothing can begin, or for the first chain that is too long."""
+) -> collections.abc.Iterator[Problem]:
+    """A problem for the first circle, with which nothing can begin, or for the first chain that is too long."""
     lengths: dict[int, int] = {}
     for start, spec in enumerate(specs):
         path = _path_back(start, found, lengths)
         if path:
             dependency = next(link.dependency for link in found[path[-2]] if link.on == path[-1])
             names = " -> ".join(str(specs[number].name or specs[number].origin) for number in path)
-            yield f"{place(specs[path[-2]], dependency)}: a circle: {names}"
+            yield Problem(origin=origin_of(specs[path[-2]], dependency), message=f"a circle: {names}")
             return
         if lengths[start] > CHAIN_LIMIT:
             chain = f"a chain of more than {CHAIN_LIMIT} containers that depend on others"
-            yield f"{place(spec, spec.depends_on[0])}: {chain}"
+            yield Problem(origin=origin_of(spec, spec.depends_on[0]), message=chain)
             return
 
 

@@ -6,6 +6,7 @@ such as ("exit_code",) or ("files", "/etc/passwd", "mode"); a Matcher says what 
 
 from __future__ import annotations
 
+from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -43,21 +44,19 @@ class Matcher(Record):
 class Check(Record):
     """One expectation, and where it was written; `implied`: nobody did, it is what holds if nothing is said.
 
-    `file` is empty where that is the file of the container itself.
+    `origin` has no file where that is the file of the container itself, and no line where nobody wrote it.
     """
 
-    line: int
-    column: int
+    origin: Origin = Origin()
     about: tuple[str, ...]
     matcher: Matcher
     implied: bool = False
-    file: str = ""
 
 
 def checked(node: Node, about: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
     """The check that MATCHER, which was read at NODE, makes; none if it could not be read."""
     if matcher:
-        yield Check(line=node.line, column=node.column, about=about, matcher=matcher)
+        yield Check(origin=node.origin, about=about, matcher=matcher)
 
 
 class Request(Record):
@@ -96,8 +95,8 @@ class Expect(Record):
 
 
 STANDARD = (
-    Check(line=0, column=0, about=("timed_out",), matcher=Matcher(op="equal", want=False), implied=True),
-    Check(line=0, column=0, about=("exit_code",), matcher=Matcher(op="equal", want=0), implied=True),
+    Check(about=("timed_out",), matcher=Matcher(op="equal", want=False), implied=True),
+    Check(about=("exit_code",), matcher=Matcher(op="equal", want=0), implied=True),
 )
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
-from mydocker.record import TYPE_CHECKING, Record
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.parts import Healthcheck
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.nodes.reader import switch
-from mydocker.specs.values.duration import parse_duration
+from mydocker.specs.values.duration import format_duration, parse_duration
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from mydocker.specs.nodes.reader import Reading
     from mydocker.specs.values.parsers import Place
 
@@ -20,25 +23,6 @@ KINDS = ("NONE", "CMD", "CMD-SHELL")
 DURATIONS = ("interval", "timeout", "start_period", "start_interval")
 KEYS = ("test", *DURATIONS, "retries", "disable")
 RETRIES_LIMIT = 10_000
-
-
-class Healthcheck(Record):
-    """`test` begins with one of KINDS, as in Compose; () is the image's. Times are seconds; None is the image's.
-
-    `awaited` is the place, file:line:column, where a container waits for this one to be healthy.
-    """
-
-    test: tuple[str, ...] = ()
-    interval: float | None = None
-    timeout: float | None = None
-    start_period: float | None = None
-    start_interval: float | None = None
-    retries: int | None = None
-    awaited: str = ""
-
-    def over(self, other: Healthcheck) -> Healthcheck:
-        """This one, and of OTHER what this one does not say."""
-        return other.replace(**{name: value for name, value in self.as_dict().items() if value not in (None, ())})
 
 
 def read_healthcheck(node: Node, reading: Reading) -> Healthcheck | None:
@@ -83,3 +67,12 @@ def _retries(word: str, place: Place) -> int | None:
     if count is None:
         raise UsageError(f"{word!r}: want a number of retries, at most {RETRIES_LIMIT}")
     return count or None
+
+
+def format_healthcheck(check: Healthcheck) -> dict[str, Any]:
+    """The mapping of the key that says the same."""
+    said = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
+    return {
+        name: [*value] if name == "test" else value if name == "retries" else format_duration(value)
+        for name, value in said.items()
+    }

@@ -1,6 +1,6 @@
-"""Names that mydocker knows and does not have yet, and the nearest known name to one that is unknown.
+"""Names that mydocker knows and does not support yet, and the nearest known name to one that is unknown.
 
-Only looked at when a word was not understood.
+Read only when a word is not in the table of fields: a name of these that the table supports by now does no harm.
 """
 
 from __future__ import annotations
@@ -13,22 +13,21 @@ if TYPE_CHECKING:
 # what Compose has besides
 _KEYS = """
     annotations attach blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
-    cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules dns_opt dns_search
-    domainname external_links gpus isolation links logging mac_address mem_reservation
-    mem_swappiness models networks oom_kill_disable oom_score_adj post_start pre_stop provider runtime
-    pull_refresh_after storage_opt use_api_socket volumes_from
+    cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules external_links gpus isolation
+    links logging mac_address mem_reservation mem_swappiness models networks oom_kill_disable post_start pre_stop
+    provider runtime pull_refresh_after storage_opt use_api_socket volumes_from
 """
 _OF_COMPOSE = "deploy expose scale version"  # what makes sense in a Compose file alone
 
 # the flags of `docker run` and `podman run` that have a meaning for a container of ours
 _FLAGS = """
-    -P -a -c -d -p -q --annotation --attach --blkio-weight --cgroup-parent
-    --cidfile --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
+    -P -c -d -p -q --annotation --blkio-weight --cgroup-parent
+    --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
     --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
-    --device-write-iops --dns-option --dns-search --domainname --expose --gpus --health-cmd
+    --device-write-iops --expose --gpus --health-cmd
     --health-interval --health-retries --health-start-period --health-timeout --ip --ip6 --isolation
     --kernel-memory --link --log-driver --log-opt --mac-address --memory-reservation
-    --memory-swappiness --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj
+    --memory-swappiness --network-alias --no-healthcheck --oom-kill-disable
     --publish --publish-all --quiet --restart --runtime
     --sig-proxy --storage-opt
     --volume-driver --volumes-from

@@ -6,6 +6,7 @@ stands in, never for YAML.
 
 from __future__ import annotations
 
+from mydocker.errors import Origin, Problem
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -14,22 +15,18 @@ if TYPE_CHECKING:
 _NULLS = ("", "~", "null", "Null", "NULL")  # YAML 1.2, section 10.2.1.1
 
 
-class Problem(Record):
-    """Something wrong in a file, at a line and a column counted from 1."""
-
-    line: int
-    column: int
-    message: str
-
-
 class Node(Record):
     """Where a node begins: line and column, from 1."""
 
     line: int
     column: int
 
-    def problem(self, message: str) -> Problem:
-        return Problem(line=self.line, column=self.column, message=message)
+    @property
+    def origin(self) -> Origin:
+        return Origin(line=self.line, column=self.column)
+
+    def problem(self, message: str, hint: str | None = None) -> Problem:
+        return Problem(origin=self.origin, message=message, hint=hint)
 
 
 class Scalar(Node):
@@ -55,6 +52,10 @@ class Mapping(Node):
 
 class AsWritten(str):
     """Text of a file in which variables are not replaced yet: a writer leaves its dollar signs as they are."""
+
+
+def problem_at(line: int, column: int, message: str) -> Problem:
+    return Problem(origin=Origin(line=line, column=column), message=message)
 
 
 def is_null(node: Node) -> bool:

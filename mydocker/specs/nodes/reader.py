@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import shlex
 
-from mydocker.errors import MydockerError, UsageError
+from mydocker.errors import MydockerError, Problem, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.environment.interpolate import interpolate
 from mydocker.specs.model.unsupported import nearest
-from mydocker.specs.nodes.node import Mapping, Node, Problem, Scalar, Sequence
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from mydocker.specs.load.files import Source
     from mydocker.specs.values.parsers import Place
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class OpenFile:
+    """The file that is read, as far as readers need it: its `warnings` grow; `paths` are all files that are loaded
+    together, of which formats keep what they like in `cache`. What loads files knows more of one: load/files.py."""
+
+    def __init__(self, paths: list[str], cache: dict[str, object]) -> None:
+        self.warnings: list[Problem] = []
+        self.paths, self.cache = paths, cache
 
 
 class Reading(Record):
@@ -32,7 +40,7 @@ class Reading(Record):
 
     place: Place
     problems: list[Problem]
-    source: Source | None = None
+    source: OpenFile | None = None
     bare_dollar: bool = False
 
     def refuse(self, node: Node, message: str) -> None:
@@ -43,7 +51,7 @@ class Reading(Record):
         try:
             return action()
         except MydockerError as error:
-            self.refuse(node, error.message + (f" ({error.hint})" if error.hint else ""))
+            self.problems.append(node.problem(error.message, error.hint))
 
     def text(self, node: Node, *, want: str = "text") -> str:
         """The text of a scalar, its variables replaced."""

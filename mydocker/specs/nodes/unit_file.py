@@ -5,9 +5,9 @@ Which settings there are, and what they mean, is not known here.
 
 from __future__ import annotations
 
-from mydocker.errors import UsageError
+from mydocker.errors import Problem, UsageError
 from mydocker.record import Record
-from mydocker.specs.nodes.node import Problem, Scalar
+from mydocker.specs.nodes.node import Scalar, problem_at
 
 _ESCAPES = {
     **{"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"},
@@ -39,7 +39,7 @@ def parse_unit(raw: bytes) -> tuple[list[Setting], list[Problem]]:
         text = raw.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         begin = raw.count(b"\n", 0, error.start) + 1
-        return [], [Problem(line=begin, column=1, message=f"not UTF-8: byte 0x{raw[error.start]:02x}")]
+        return [], [problem_at(begin, 1, f"not UTF-8: byte 0x{raw[error.start]:02x}")]
     settings: list[Setting] = []
     problems: list[Problem] = []
     section = ""
@@ -47,15 +47,15 @@ def parse_unit(raw: bytes) -> tuple[list[Setting], list[Problem]]:
         stripped = line.strip()
         column = len(line) - len(line.lstrip()) + 1
         if "\0" in line:
-            problems.append(Problem(line=begin, column=column, message="a NUL character cannot be part of any value"))
+            problems.append(problem_at(begin, column, "a NUL character cannot be part of any value"))
         elif stripped.startswith("["):
             section = stripped[1:-1]
             if not stripped.endswith("]") or not section:
-                problems.append(Problem(line=begin, column=column, message="want a section, such as [Container]"))
+                problems.append(problem_at(begin, column, "want a section, such as [Container]"))
         elif "=" not in line or not line.partition("=")[0].strip():
-            problems.append(Problem(line=begin, column=column, message="want KEY=VALUE, a [SECTION] or a # comment"))
+            problems.append(problem_at(begin, column, "want KEY=VALUE, a [SECTION] or a # comment"))
         elif not section:
-            problems.append(Problem(line=begin, column=column, message="a setting before the first [SECTION]"))
+            problems.append(problem_at(begin, column, "a setting before the first [SECTION]"))
         else:
             settings.append(_setting(section, begin, line))
     return settings, problems

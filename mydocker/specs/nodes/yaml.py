@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
+from mydocker.errors import Problem
 from mydocker.record import Record
-from mydocker.specs.nodes.node import AsWritten, Mapping, Node, Problem, Scalar, Sequence
+from mydocker.specs.nodes.node import AsWritten, Mapping, Node, Scalar, Sequence, problem_at
 
 SIZE_LIMIT = 1 << 20  # bytes
 DEPTH_LIMIT = 64
@@ -87,10 +88,10 @@ def parse_documents(raw: bytes) -> tuple[list[Node], list[Problem]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        composer.problems.append(Problem(line=line, column=column, message=f"not YAML: {_words(error)}"))
+        composer.problems.append(problem_at(line, column, f"not YAML: {_words(error)}"))
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # its scanner lets chr() and int() fail
         line, column = composer.place
-        composer.problems.append(Problem(line=line, column=column, message=f"not YAML after this: {error}"))
+        composer.problems.append(problem_at(line, column, f"not YAML after this: {error}"))
     return documents, composer.problems
 
 
@@ -108,7 +109,7 @@ def _decode(raw: bytes) -> str:
     a document none may stand, so one that begins a line begins a document, or does no harm.
     """
     if len(raw) > SIZE_LIMIT:
-        raise _StopError(Problem(line=1, column=1, message=f"larger than {SIZE_LIMIT} bytes"))
+        raise _StopError(problem_at(1, 1, f"larger than {SIZE_LIMIT} bytes"))
     try:
         text = _MARKS.sub("", raw.decode())
     except UnicodeDecodeError as error:
@@ -121,7 +122,7 @@ def _decode(raw: bytes) -> str:
 
 
 def _at_end_of(text: str, message: str) -> Problem:
-    return Problem(line=text.count("\n") + 1, column=len(text) - (text.rfind("\n") + 1) + 1, message=message)
+    return problem_at(text.count("\n") + 1, len(text) - (text.rfind("\n") + 1) + 1, message)
 
 
 class _Anchored(Record):
@@ -241,9 +242,7 @@ class _Composer:
 
     def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.tag not in _TAGS:
-            self.problems.append(
-                Problem(line=self.place[0], column=self.place[1], message=f"tag {event.tag!r} is not supported")
-            )
+            self.problems.append(problem_at(self.place[0], self.place[1], f"tag {event.tag!r} is not supported"))
 
     def _text(self, event: yaml.ScalarEvent) -> str:
         """The text of a scalar; JSON writes what lies beyond U+FFFF as an escaped surrogate pair."""
@@ -257,7 +256,7 @@ class _Composer:
         return text
 
     def _stop(self, message: str) -> _StopError:
-        return _StopError(Problem(line=self.place[0], column=self.place[1], message=message))
+        return _StopError(problem_at(self.place[0], self.place[1], message))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -6,48 +6,31 @@ daemon accept the line: a value that they refuse is named in a note.
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.load.network_aliases import LOOPBACK
 from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
-from mydocker.specs.table.fields import FIELDS
+from mydocker.specs.model.parts import LOOPBACK
+from mydocker.specs.table.fields import FIELDS, Field
+from mydocker.specs.table.types import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from mydocker.reference import Location
-    from mydocker.specs.model.container import Mount, Security, User
-    from mydocker.specs.model.healthcheck import Healthcheck
-    from mydocker.specs.values.port import Port
+    from mydocker.specs.model.container import Mount, Security
+    from mydocker.specs.model.parts import Healthcheck
 
-_FLAGS = {
-    row.name: next(flag for flag in row.flags if flag.startswith("--"))
-    for row in FIELDS
-    if row.flags and row.name not in ("namespaces", "volumes", "security_opt", "read_only")
-} | {"read_only": "--read-only", "ports": "--publish"}
+_ROWS = {row.name: row for row in FIELDS if row.key == row.name}
 _APART = (
     *("origin", "aliases", "image", "rootfs", "entrypoint", "command"),
     *("namespaces", "volumes", "security_opt", "healthcheck"),
 )
 MOST_NAMES = 10  # of other containers, in each line
 _ROOTFS = "rootfs"  # the image that the note about a directory makes
-_NOT_DOCKERS = {  # attribute: what there is instead
-    "umask": "umask: run the command by a shell that sets it",
-    "stdin": "stdin: give the text to docker run -i by a pipe",
-    "expand": "expand: docker run replaces no variables of the image",
-    "pre_start": "pre_start: a docker run for each command, with docker commit between them",
-    "inject": "inject: a volume for each program, read-only",
-    "timeout": "timeout: put `timeout` before docker run, and remove the container afterwards",
-    "userns_mode": "userns_mode keep-id: podman has it",
-    "expect": "expect: nothing of Docker's judges a container",
-}
-
-
 _SYSCTLS = frozenset(  # opts.ValidateSysctl of Docker's client, which takes all of net.* and fs.mqueue.* besides
     f"kernel.{name}" for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
 )
@@ -62,7 +45,7 @@ def docker_lines(specs: Iterable[ContainerSpec]) -> Iterator[str]:
         are_many = len(names) > MOST_NAMES
         if are_many and names is not shared:
             shared = names
-            hosts = _option(_FLAGS["extra_hosts"], [f"{name}:{LOOPBACK}" for name in names])
+            hosts = _option(_flag(_ROWS["extra_hosts"]), [f"{name}:{LOOPBACK}" for name in names])
             yield '# the names that the containers below share, as "$@"'
             yield shlex.join(["set", "--", *hosts])
         line, notes = docker_line(spec, shares_names=are_many)
@@ -80,10 +63,12 @@ def docker_line(spec: ContainerSpec, *, shares_names: bool = False) -> tuple[str
             continue
         if name in _APART or (value == getattr(ContainerSpec, name) and name != "network_mode"):
             continue
-        if name in _NOT_DOCKERS or name not in _FLAGS:
-            notes.append(_NOT_DOCKERS.get(name, f"{name}: docker run has no option for it"))
+        row = _ROWS[name]
+        flag = _flag(row)
+        if row.not_docker or not flag:
+            notes.append(f"{name}: {row.not_docker or 'docker run has no option for it'}")
         else:
-            options += _option(_FLAGS[name], _written(name, _accepted(name, value, notes)))
+            options += _option(flag, _written(row, _accepted(name, value, notes)))
     options += _healthcheck(spec.healthcheck, notes) if spec.healthcheck else []
     options += _namespaces(spec, notes)
     for mount in spec.volumes:
@@ -124,51 +109,19 @@ def _accepted(name: str, value: Any, notes: list[str]) -> Any:
     return value
 
 
-def _written(name: str, value: Any) -> Any:
+def _flag(row: Field) -> str:
+    """Docker's flag; empty if it has none."""
+    return row.docker_flag or next((flag for flag in row.flags if flag.startswith("--")), "")
+
+
+def _written(row: Field, value: Any) -> Any:
     """True for a switch, else the words, one for each time that the flag is used."""
-    write = _WRITERS.get(name)
-    if write:
-        return write(value)
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, tuple):
-        return [str(item) for item in value]
-    return [str(value)]
+    written = row.docker(value) if row.docker else (row.normal or plain)(value)
+    return written if written is True or isinstance(written, list) else [str(written)]
 
 
 def _option(flag: str, written: Any) -> list[str]:
     return [flag] if written is True else [word for text in written for word in (flag, text)]
-
-
-def _pairs(values: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in values.items()]
-
-
-def _port(port: Port) -> str:
-    address = [f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip] if port.host_ip else []
-    published = ["" if port.published is None else str(port.published)] if address or port.published else []
-    protocol = "" if port.protocol == "tcp" else f"/{port.protocol}"
-    return ":".join([*address, *published, str(port.target)]) + protocol
-
-
-def _user(user: User) -> list[str]:
-    return [str(user.user) if user.group is None else f"{user.user}:{user.group}"]
-
-
-_WRITERS: dict[str, Callable[[Any], list[str]]] = {
-    "labels": _pairs,
-    "environment": _pairs,
-    "sysctls": _pairs,
-    "ulimits": lambda limits: [f"{name}={soft}:{hard}" for name, (soft, hard) in limits.items()],
-    "user": _user,
-    "extra_hosts": lambda hosts: [f"{name}:{address}" for name, address in hosts],
-    "ports": lambda ports: [_port(port) for port in ports],
-    "devices": lambda devices: [f"{device.source}:{device.target}" for device in devices],
-    "cpus": lambda cpus: [f"{cpus:.9f}".rstrip("0").rstrip(".")],  # Docker counts in thousand-millionths
-    "network_mode": lambda mode: [mode.replace("default", "host")],  # there is no other one yet
-    "cpuset": lambda numbers: [",".join(map(str, numbers))],
-    "stop_grace_period": lambda seconds: [str(math.ceil(seconds))],  # whole seconds, for Docker
-}
 
 
 def _namespaces(spec: ContainerSpec, notes: list[str]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""The JSON Schema of spec files (draft 2020-12), for editors: from the table of fields, its shapes, and `expect`.
+"""The JSON Schema of spec files (draft 2020-12), for editors: from the table of fields, its YAML types, and `expect`.
 
 It says what a YAML reader makes of a file, so a scalar may be a number or a truth value where we want text, and a text
 with a dollar sign may be anything. What depends on several keys, or on the words of a value, is the loader's to say.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load import extend, flow, inline_files
-from mydocker.specs.model import dependencies, healthcheck
+from mydocker.specs.model import healthcheck
 from mydocker.specs.model.container import NAMESPACES
+from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
@@ -101,7 +102,7 @@ def _key(row: Field) -> Schema:
     if row.choices:
         holds: Schema = {"anyOf": [{"enum": [*row.choices]}, {"$ref": "#/$defs/variable"}]}
     else:
-        holds = _FLOW[row.key] if row.shape == "flow" else SHAPES[row.shape]
+        holds = _FLOW[row.key] if row.yaml_type == "flow" else YAML_TYPES[row.yaml_type]
     return {"description": row.help, "anyOf": [holds, {"type": "null"}]}
 
 
@@ -151,7 +152,7 @@ def _ports() -> Schema:
     return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
 
 
-SHAPES: dict[str, Schema] = {  # by the names of yaml_types.py
+YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "text": _SCALAR,
     "title": _SCALAR,
     "boolean": _SWITCH,
@@ -162,7 +163,7 @@ SHAPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "env_files": _env_file(),
     "volumes": _volumes(),
     "tmpfs": _one_or_more(_SCALAR),
-    "given": {"type": "array", "items": closed(dict.fromkeys(inline_files.KEYS, _SCALAR)) | _one_source()},
+    "inline_files": {"type": "array", "items": closed(dict.fromkeys(inline_files.KEYS, _SCALAR)) | _one_source()},
     "devices": _devices(),
     "namespaces": _namespaces(),
     "ulimits": _ulimits(),
@@ -172,7 +173,7 @@ SHAPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "ports": _ports(),
 }
 _COMMAND = _one_or_more(_SCALAR)
-_CONDITION = {"condition": {"enum": [*dependencies.CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}
+_CONDITION = {"condition": {"enum": [*CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}
 _FLOW: dict[str, Schema] = {  # by key
     "depends_on": {
         "anyOf": [

@@ -8,6 +8,7 @@ from mydocker.specs.expect.keywords import CHANGES, EXEC
 from mydocker.specs.expect.matcher import ORDER
 from mydocker.specs.expect.metadata import LISTS, MAPPINGS, SETS
 from mydocker.specs.model.expect import Command, Request
+from mydocker.specs.values.duration import format_duration
 
 if TYPE_CHECKING:
     from typing import Any
@@ -20,8 +21,6 @@ _CHANGES = {row.kind: word for word, row in CHANGES.items()}
 
 def expect_data(expect: Expect) -> dict[str, Any]:
     """Its checks in their order, those of one subject together."""
-    from mydocker.specs.render.normal_form import duration
-
     found: dict[str, Any] = {}
     for check in expect.checks:
         subject = check.about[0]
@@ -46,7 +45,7 @@ def expect_data(expect: Expect) -> dict[str, Any]:
             _add_state(found.setdefault(subject, {}), check)
     for request in expect.requests:
         found["http"][_key(request.url)] |= _request(request)
-    return found | ({"within": duration(expect.within)} if expect.within else {})
+    return found | ({"within": format_duration(expect.within)} if expect.within else {})
 
 
 def _add_file(files: list[Any], check: Check) -> None:
@@ -101,9 +100,7 @@ def _add_answer(answers: dict[str, Any], check: Check) -> None:
 
 
 def _command(command: Command) -> dict[str, Any]:
-    from mydocker.specs.render.normal_form import duration
-
-    timeout = {"timeout": duration(command.timeout)} if command.timeout != Command.timeout else {}
+    timeout = {"timeout": format_duration(command.timeout)} if command.timeout != Command.timeout else {}
     return {"command": [*command.argv], **timeout}
 
 
@@ -117,8 +114,6 @@ def _add_command_check(command: dict[str, Any], check: Check) -> None:
 
 def _request(request: Request) -> dict[str, Any]:
     """What of a request is not as it would be."""
-    from mydocker.specs.render.normal_form import duration
-
     said = {name: value for name, value in request.as_dict().items() if value != getattr(Request, name, None)}
     written: dict[str, Any] = {name: said[name] for name in ("method", "username", "password") if name in said}
     if "headers" in said:
@@ -126,7 +121,7 @@ def _request(request: Request) -> dict[str, Any]:
     if "body" in said:
         written["request-body"] = request.body
     if "timeout" in said:
-        written["timeout"] = duration(request.timeout)
+        written["timeout"] = format_duration(request.timeout)
     return written | {key: True for name, key in _SWITCHES.items() if name in said}
 
 
@@ -152,9 +147,7 @@ def matcher_data(matcher: Matcher, kind: str) -> Any:
 
 
 def _value(want: Any, kind: str) -> Any:
-    from mydocker.specs.render.normal_form import duration
-
-    return duration(want) if kind == "duration" else want
+    return format_duration(want) if kind == "duration" else want
 
 
 def _json(value: Any) -> Any:

@@ -11,37 +11,27 @@ from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec,
 from mydocker.specs.nodes.node import AsWritten
 from mydocker.specs.render.normal_expect import expect_data
 from mydocker.specs.table.fields import FIELDS
-from mydocker.specs.values.port import Port
+from mydocker.specs.table.types import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-    from mydocker.reference import Reference
-    from mydocker.specs.model.container import Mount, Security, User
-    from mydocker.specs.model.dependencies import Dependency
-    from mydocker.specs.model.healthcheck import Healthcheck
-
-_HOUR, _MINUTE = 3600, 60
-_SIZES = tuple((1024**power, letter) for power, letter in ((4, "t"), (3, "g"), (2, "m"), (1, "k")))
+    from mydocker.specs.model.container import Mount
 
 
 def normal_form(spec: ContainerSpec) -> dict[str, Any]:
     """The document of SPEC, its keys in the order of the table of fields."""
     found: dict[str, Any] = {**_process(spec), **_mounts(spec), **_isolation(spec)}
+    if spec.expect:
+        found["expect"] = expect_data(spec.expect)
     for row in FIELDS:
         value = getattr(spec, row.name)
-        if row.name in _APART or row.key != row.name or value == row.default:
-            continue
-        found[row.key] = _WRITERS[row.name](value) if row.name in _WRITERS else _plain(value)
+        if row.name not in _APART and row.key == row.name and value != row.default:
+            found[row.key] = (row.normal or plain)(value)
     return {row.key: found[row.key] for row in FIELDS if row.key in found}
 
 
-_APART = ("entrypoint", "command", "volumes", "namespaces", "network_mode")
-
-
-def _plain(value: Any) -> Any:
-    return [str(item) for item in value] if isinstance(value, tuple) else value
+_APART = ("entrypoint", "command", "volumes", "namespaces", "network_mode", "expect")
 
 
 def _process(spec: ContainerSpec) -> dict[str, Any]:
@@ -113,101 +103,3 @@ def _tmpfs(mount: TmpfsMount, data: dict[str, Any]) -> tuple[str, Any]:
     switches = (("ro", mount.read_only), ("exec", mount.executable), ("suid", mount.setuid))
     options += [name for name, is_on in switches if is_on]
     return "tmpfs", f"{mount.target}:{','.join(options)}"
-
-
-def duration(seconds: float) -> str:
-    """`1m30s`: the notation of the keys that are durations."""
-    hours, rest = divmod(seconds, _HOUR)
-    minutes, rest = divmod(rest, _MINUTE)
-    if rest != int(rest):
-        return f"{seconds:.9f}".rstrip("0") + "s"
-    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
-    return "".join(f"{int(number)}{unit}" for number, unit in parts if number) or "0s"
-
-
-def size(count: int) -> str | int:
-    """`64m`, or a number of bytes."""
-    for unit, letter in _SIZES:
-        if count > 0 and count % unit == 0:
-            return f"{count // unit}{letter}"
-    return count
-
-
-def _image(image: Reference) -> str:
-    if image.location is None:
-        return image.familiar
-    where = image.location
-    return f"{where.transport}:{where.path}" + (f":{where.selector}" if where.selector else "")
-
-
-def _user(user: User) -> str:
-    return str(user.user) if user.group is None else f"{user.user}:{user.group}"
-
-
-def _signal(number: int) -> str:
-    import signal
-
-    return signal.Signals(number).name if number in {*signal.Signals} and number < 32 else f"SIGRTMIN+{number - 34}"
-
-
-def _security(security: Security) -> list[str]:
-    options = []
-    if security.seccomp != "default":
-        profile = security.seccomp
-        options.append(f"seccomp={'unconfined' if profile is None else getattr(profile, 'origin', profile)}")
-    if security.no_new_privileges:
-        options.append("no-new-privileges")
-    if security.apparmor:
-        options.append(f"apparmor={security.apparmor}")
-    if security.label:
-        options += [f"label={part}:{value}" for part, value in security.label.as_dict().items()]
-    return options if security.masked_paths else [*options, "systempaths=unconfined"]
-
-
-def _dependencies(found: tuple[Dependency, ...]) -> dict[str, Any]:
-    return {each.name: {"condition": each.condition} | ({} if each.required else {"required": False}) for each in found}
-
-
-def _healthcheck(check: Healthcheck) -> dict[str, Any]:
-    said = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
-    return {
-        name: [*value] if name == "test" else value if name == "retries" else duration(value)
-        for name, value in said.items()
-    }
-
-
-def _ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
-    return [
-        {name: value for name, value in port.as_dict().items() if value != getattr(Port, name, None)} for port in ports
-    ]
-
-
-_WRITERS: dict[str, Callable[[Any], Any]] = {
-    "image": _image,
-    "platform": str,
-    "labels": dict,
-    "environment": dict,
-    "user": _user,
-    "umask": lambda mask: f"{mask:04o}",
-    "timeout": duration,
-    "stop_signal": _signal,
-    "stop_grace_period": duration,
-    "devices": lambda devices: [device.as_dict() for device in devices],
-    "extra_hosts": lambda hosts: [f"{name}={address}" for name, address in hosts],
-    "aliases": lambda aliases: [*aliases.own],
-    "ports": _ports,
-    "shm_size": size,
-    "sysctls": dict,
-    "ulimits": lambda limits: {name: {"soft": soft, "hard": hard} for name, (soft, hard) in limits.items()},
-    "security_opt": _security,
-    "mem_limit": size,
-    "memswap_limit": size,
-    "cpus": lambda cpus: f"{cpus:.9f}".rstrip("0").rstrip("."),
-    "cpuset": lambda numbers: ",".join(map(str, numbers)),
-    "depends_on": _dependencies,
-    "pre_start": lambda commands: [[*words] for words in commands],
-    "healthcheck": _healthcheck,
-    "restart": lambda count: "on-failure" if count < 0 else f"on-failure:{count}",
-    "expect": expect_data,
-    "matrix": lambda variables: {name: [value] for name, value in variables.items()},
-}

@@ -88,3 +88,18 @@ _PARSERS = {
     "label": _label,
     "systempaths": _systempaths,
 }
+
+
+def format_options(security: Security) -> list[str]:
+    """The options that make SECURITY; a profile of the user's by the path of its file."""
+    options = []
+    if security.seccomp != "default":
+        profile = security.seccomp
+        options.append(f"seccomp={'unconfined' if profile is None else getattr(profile, 'origin', profile)}")
+    if security.no_new_privileges:
+        options.append("no-new-privileges")
+    if security.apparmor:
+        options.append(f"apparmor={security.apparmor}")
+    if security.label:
+        options += [f"label={part}:{value}" for part, value in security.label.as_dict().items()]
+    return options if security.masked_paths else [*options, "systempaths=unconfined"]

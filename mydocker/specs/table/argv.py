@@ -7,11 +7,13 @@ whatever it looks like; switches take a value only after `=`.
 
 from __future__ import annotations
 
-from mydocker.errors import MydockerError, UsageError
+from mydocker.errors import MydockerError, Origin, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.table.assemble import assemble, contradictions
 from mydocker.specs.table.fields import (
+    ATTACH,
+    CIDFILE,
     DRY_RUN,
     FIELDS,
     FROZEN,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
+STREAMS = ("stdin", "stdout", "stderr")
 _HINT = "see 'mydocker run --help'"
 _ROWS: dict[str, Field | Switch] = {flag: row for row in (*FIELDS, *SWITCHES) for flag in row.flags}
 
@@ -43,6 +46,8 @@ class RunRequest(Record):
     frozen: bool = False
     offline: bool = False
     result: str | None = None  # the path of a file for the result, relative to the caller's directory
+    cidfile: str | None = None  # the path of a file for the container's ID, in the same way; not empty
+    attach: tuple[str, ...] = ()  # of STREAMS; (): all of them
     help: bool = False
 
 
@@ -71,13 +76,18 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
         values["command"] = tuple(rest)
     for _key, message in contradictions(values):
         raise UsageError(message, hint=_HINT)
+    attach = _attached(options)
+    if attach and "stdout" not in attach and values.get("tty"):
+        raise UsageError("with --tty all output is stdout, which --attach leaves out", hint=_HINT)
     return RunRequest(
-        spec=assemble(values, origin="command line"),
+        spec=assemble(values, origin=Origin(file="command line")),
         dry_run=_is_on(DRY_RUN, options),
         keep=_is_on(KEEP, options),
         frozen=_is_on(FROZEN, options),
         offline=_is_on(OFFLINE, options),
         result=_last(RESULT, options),
+        cidfile=_last(CIDFILE, options) or None,
+        attach=attach,
     )
 
 
@@ -170,6 +180,21 @@ def _is_on(switch: Switch, options: list[_Option]) -> bool:
 def _last(switch: Switch, options: list[_Option]) -> str | None:
     """The value given last."""
     return next((option.text for option in reversed(options) if option.row is switch), None)
+
+
+def _attached(options: list[_Option]) -> tuple[str, ...]:
+    """The streams of `--attach`. Docker's standard input is attached by `-i`, whatever else is."""
+    texts = [option.text for option in options if option.row is ATTACH]
+    streams = tuple(text.lower() for text in texts)
+    for text, stream in zip(texts, streams, strict=True):
+        if stream not in STREAMS:
+            raise UsageError(f"invalid argument {text!r} for -a, --attach: valid streams are {', '.join(STREAMS)}")
+    if streams and not {"stdout", "stderr"} & {*streams}:
+        raise UsageError(
+            "--attach stdin alone leaves a container in the background, which is not supported",
+            hint="add --attach stdout, or leave it out",
+        )
+    return streams
 
 
 def _values(options: list[_Option], place: Place) -> dict[str, Any]:

@@ -6,6 +6,7 @@ given and could not be read is there as None, so that it is not called missing a
 
 from __future__ import annotations
 
+from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.container import NAMESPACES, ContainerSpec, Security
 
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.values.port import Port
+    from mydocker.specs.model.parts import Port
 
 
-def assemble(values: Mapping[str, Any], *, origin: str) -> ContainerSpec:
+def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
     """The spec of values that have no contradictions."""
     own = {key: value for key, value in values.items() if key not in _COMBINED}
     entrypoint, command = _process(values)
@@ -109,9 +110,9 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
         if asked is not None and said is not None and _is_own(asked, key, default=said) != said:
             yield key, f"{key} contradicts namespaces"
     own = _isolation(values)[0]
-    if values.get("hostname") is not None and "uts" not in own:
-        # without a uts namespace, sethostname(2) would rename the machine
-        yield "hostname", "a host name of its own needs the uts namespace"
+    if "uts" not in own:  # sethostname(2) and setdomainname(2) would rename the machine
+        names = {"hostname": "host name", "domainname": "domain name"}
+        yield from ((key, f"a {names[key]} of its own needs the uts namespace") for key in names if values.get(key))
     if "net" in own:
         aliases = values.get("aliases")
         # each service of a Compose file has its own name there, whatever network it extends

@@ -6,6 +6,10 @@ The notation of Compose ("Specifying durations") and Go's time.ParseDuration, wi
 from __future__ import annotations
 
 from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mydocker.specs.values.parsers import Place
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _NUMBER = frozenset("0123456789.")
@@ -28,6 +32,14 @@ def parse_duration(text: str) -> float:
     return total
 
 
+def parse_timeout(word: str, place: Place) -> float:
+    """Seconds, more than none."""
+    seconds = parse_duration(word)
+    if seconds <= 0:
+        raise UsageError("a timeout must be more than 0", hint="leave it out for none")
+    return seconds
+
+
 def _take(text: str, *, digits: bool) -> tuple[str, str]:
     """The longest start of `text` that is (or is not) made of digits and dots, and what follows it."""
     end = 0
@@ -38,3 +50,13 @@ def _take(text: str, *, digits: bool) -> tuple[str, str]:
 
 def _bad(text: str) -> UsageError:
     return UsageError(f"duration {text!r}: want a number of seconds, or a duration such as 90s, 1m30s or 1.5h")
+
+
+def format_duration(seconds: float) -> str:
+    """`1m30s`: the notation of the keys that are durations."""
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    if rest != int(rest):
+        return f"{seconds:.9f}".rstrip("0") + "s"
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{int(number)}{unit}" for number, unit in parts if number) or "0s"

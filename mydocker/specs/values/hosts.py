@@ -7,6 +7,9 @@ import socket
 
 from mydocker.errors import UsageError
 
+_DOMAIN_LIMIT = 255
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
+
 
 def parse_host(word: str) -> tuple[str, str]:
     """`NAME:ADDRESS` or `NAME=ADDRESS` as (name, address); an IPv6 address may stand in brackets (docker run)."""
@@ -33,6 +36,26 @@ def parse_address(word: str) -> str:
     if not packed_forms(bare):
         raise UsageError(f"{word!r} is not an IP address")
     return bare
+
+
+def parse_search_domain(word: str) -> str:
+    """A domain as Docker takes it (opts.ValidateDNSSearch of its client), or `.` for none."""
+    domain = word.strip(" ")
+    labels = domain.removesuffix(".").split(".")
+    if domain == "." or (
+        len(domain) < _DOMAIN_LIMIT
+        and any(letter.isalpha() for letter in domain)
+        and all(_LETTERS.issuperset(label) and label.strip("-") == label != "" for label in labels)
+    ):
+        return domain
+    raise UsageError(f"{word!r} is not a valid domain")
+
+
+def parse_resolver_option(word: str) -> str:
+    """An option of resolv.conf(5), which Docker does not check; it becomes part of a line."""
+    if not word.isprintable():
+        raise UsageError(f"{word!r} is not an option of resolv.conf")
+    return word
 
 
 def packed_forms(address: str) -> list[bytes]:

@@ -1,7 +1,8 @@
 """One word becomes a value: what a flag of `run` is given, or a scalar of a spec file.
 
 Each function takes the word and the Place it stands in, and gives a complete value or raises
-UsageError saying what was wanted. On the warm path: what a plain run does not need is imported late.
+UsageError saying what was wanted. Only what needs no other module of values is here, for it is on the warm path; the
+other types of the table of fields are in table/types.py.
 """
 
 from __future__ import annotations
@@ -15,10 +16,6 @@ from mydocker.specs.model.container import NAMESPACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any
-
-    from mydocker.specs.model.container import User
-
 HOST_NAME_LIMIT = 64  # the kernel's (uts_namespaces(7)), and Docker's; in a DNS name, a part has at most 63
 TITLE_LIMIT = 255
 
@@ -76,10 +73,10 @@ def path(word: str, place: Place) -> str:
     if word.startswith("~"):
         word = _below_home(word, place)
     # realpath would follow links that may change before they are used, and normpath keeps a leading "//"
-    return "/" + os.path.normpath(_joined(word, place)).lstrip("/")
+    return "/" + os.path.normpath(joined(word, place)).lstrip("/")
 
 
-def _joined(word: str, place: Place) -> str:
+def joined(word: str, place: Place) -> str:
     """The path WORD, from the place's directory if it is relative."""
     if not word:
         raise UsageError("the path is empty")
@@ -142,13 +139,22 @@ def working_dir(word: str, place: Place) -> str | None:
 
 def hostname(word: str, place: Place) -> str | None:
     """RFC 1123 labels; `_` is let through because Compose users name their hosts so. An empty word is none."""
+    return _labels(word, "host name")
+
+
+def domainname(word: str, place: Place) -> str | None:
+    """The same; Docker lets any text through, and cuts it off at the kernel's limit."""
+    return _labels(word, "domain name")
+
+
+def _labels(word: str, kind: str) -> str | None:
     if not word:
         return None
     if len(word) > HOST_NAME_LIMIT:
-        raise UsageError(f"host name {word!r} is longer than {HOST_NAME_LIMIT} characters")
+        raise UsageError(f"{kind} {word!r} is longer than {HOST_NAME_LIMIT} characters")
     for part in word.split("."):
         if not part or part[0] == "-" or part[-1] == "-" or not (_ALNUM | {"-", "_"}).issuperset(part):
-            raise UsageError(f"host name {word!r}: want letters, digits and -, in parts joined by dots")
+            raise UsageError(f"{kind} {word!r}: want letters, digits and -, in parts joined by dots")
     return word
 
 
@@ -172,23 +178,6 @@ def userns_mode(word: str, place: Place) -> str:
     return _one_of(word or "host", ("host", "keep-id"))
 
 
-def timeout(word: str, place: Place) -> float:
-    """Seconds, more than none."""
-    from mydocker.specs.values.duration import parse_duration
-
-    seconds = parse_duration(word)
-    if seconds <= 0:
-        raise UsageError("a timeout must be more than 0", hint="leave it out for none")
-    return seconds
-
-
-def grace(word: str, place: Place) -> float:
-    """Seconds, perhaps none."""
-    from mydocker.specs.values.duration import parse_duration
-
-    return parse_duration(word)
-
-
 def umask(word: str, place: Place) -> int:
     """An octal number, as the shell's umask prints it."""
     if not word or len(word) > 4 or not frozenset("01234567").issuperset(word) or int(word, 8) > 0o777:
@@ -203,135 +192,7 @@ def shared_or_not(word: str, place: Place) -> bool:
     return _one_of(word or "private", ("host", "private")) == "private"
 
 
-def memory(word: str, place: Place) -> int | None:
-    from mydocker.specs.values.quantity import parse_memory
-
-    return parse_memory(word)
-
-
-def swap(word: str, place: Place) -> int | None:
-    from mydocker.specs.values.quantity import parse_swap
-
-    return parse_swap(word)
-
-
-def cpus(word: str, place: Place) -> float | None:
-    from mydocker.specs.values.quantity import parse_cpus
-
-    return parse_cpus(word)
-
-
-def cpuset(word: str, place: Place) -> tuple[int, ...] | None:
-    from mydocker.specs.values.quantity import parse_cpuset
-
-    return parse_cpuset(word)
-
-
-def processes(word: str, place: Place) -> int | None:
-    from mydocker.specs.values.quantity import parse_processes
-
-    return parse_processes(word)
-
-
-def user(word: str, place: Place) -> User | None:
-    """An empty word is the image's user, as for Docker."""
-    from mydocker.specs.values.user import parse_user
-
-    return parse_user(word) if word else None
-
-
-def volume(word: str, place: Place) -> Any:
-    from mydocker.specs.mounts.volume import parse_volume
-
-    return parse_volume(word, place)
-
-
-def mount(word: str, place: Place) -> Any:
-    from mydocker.specs.mounts.mount import parse_mount
-
-    return parse_mount(word, place)
-
-
-def tmpfs(word: str, place: Place) -> Any:
-    from mydocker.specs.mounts.tmpfs import parse_tmpfs
-
-    return parse_tmpfs(word, place)
-
-
-def device(word: str, place: Place) -> Any:
-    from mydocker.specs.values.device import parse_device
-
-    return parse_device(word, place)
-
-
-def shm_size(word: str, place: Place) -> int | None:
-    """Bytes; 0 is the default, as for Docker."""
-    from mydocker.specs.values.size import parse_size
-
-    return parse_size(word) or None
-
-
-def security_option(word: str, place: Place) -> dict[str, Any]:
-    from mydocker.specs.security.options import parse_option
-
-    return parse_option(word, place)
-
-
-def label_file(word: str, place: Place) -> dict[str, str]:
-    from mydocker.specs.environment.files import read_docker_file
-
-    return read_docker_file(_joined(word, place), environ={}, bare="")
-
-
-def env_file(word: str, place: Place) -> dict[str, str]:
-    from mydocker.specs.environment.files import read_docker_file
-
-    return read_docker_file(_joined(word, place), environ=place.environ)
-
-
 def _one_of(word: str, choices: Iterable[str]) -> str:
     if word not in choices:
         raise UsageError(f"{word!r}: want {' or '.join(choices)}")
     return word
-
-
-def stop_signal(word: str, place: Place) -> Any:
-    from mydocker.specs.values.signal import parse_signal_or_none
-
-    return parse_signal_or_none(word)
-
-
-def capability(word: str, place: Place) -> Any:
-    from mydocker.specs.values.capability import parse_capability
-
-    return parse_capability(word)
-
-
-def sysctl(word: str, place: Place) -> Any:
-    from mydocker.specs.values.sysctl import parse_sysctl
-
-    return parse_sysctl(word)
-
-
-def ulimit(word: str, place: Place) -> Any:
-    from mydocker.specs.values.ulimit import parse_ulimit
-
-    return parse_ulimit(word)
-
-
-def group(word: str, place: Place) -> Any:
-    from mydocker.specs.values.user import parse_group
-
-    return parse_group(word)
-
-
-def extra_host(word: str, place: Place) -> Any:
-    from mydocker.specs.values.hosts import parse_host
-
-    return parse_host(word)
-
-
-def address(word: str, place: Place) -> Any:
-    from mydocker.specs.values.hosts import parse_address
-
-    return parse_address(word)

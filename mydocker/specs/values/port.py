@@ -9,7 +9,8 @@ from functools import partial
 
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
-from mydocker.record import TYPE_CHECKING, Record
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.parts import Port
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.values.hosts import packed_forms, parse_address
 
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
 HIGHEST = 65535
 PROTOCOLS = ("tcp", "udp", "sctp")
 KEYS = ("target", "published", "host_ip", "protocol", "name", "app_protocol", "mode")
-
-
-class Port(Record):
-    """Port `target` of the container is to be `published` on the host; None: under any number that is free there."""
-
-    target: int
-    published: int | None = None
-    host_ip: str = ""  # empty: on all addresses
-    protocol: str = "tcp"
 
 
 def read_ports(node: Node, reading: Reading) -> tuple[Port, ...]:
@@ -120,3 +112,11 @@ def parse_number(text: str) -> int:
     if not number:
         raise UsageError(f"{text!r}: want a port, a number from 1 to {HIGHEST}")
     return number
+
+
+def format_port(port: Port) -> str:
+    """The short form of a port, as `docker run --publish` takes it."""
+    address = [f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip] if port.host_ip else []
+    published = ["" if port.published is None else str(port.published)] if address or port.published else []
+    protocol = "" if port.protocol == "tcp" else f"/{port.protocol}"
+    return ":".join([*address, *published, str(port.target)]) + protocol

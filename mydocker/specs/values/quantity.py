@@ -12,6 +12,7 @@ from mydocker.specs.values.size import parse_size
 MEMORY_LEAST = 6 * 2**20  # Docker's rule: with less, a container dies before it starts
 CPUS_LEAST = 0.01  # the kernel takes no quota below a millisecond in its period of a tenth of a second
 UNLIMITED = -1
+OOM_SCORE_LIMIT = 1000  # include/uapi/linux/oom.h
 
 _DIGITS = frozenset("0123456789")
 _COUNT_LIMIT = 2**22  # of processes: the kernel's PID_MAX_LIMIT
@@ -52,6 +53,14 @@ def parse_processes(text: str) -> int | None:
     if count is None:
         raise UsageError(f"{text!r}: want a number of processes from 1 to {_COUNT_LIMIT}, or -1 for no limit")
     return count or None
+
+
+def parse_oom_score_adj(text: str) -> int:
+    """From -OOM_SCORE_LIMIT to OOM_SCORE_LIMIT; a sign may stand before it."""
+    number = whole_number(text[1:] if text[:1] in ("+", "-") else text, OOM_SCORE_LIMIT)
+    if number is None:
+        raise UsageError(f"{text!r}: expected a number from -{OOM_SCORE_LIMIT} to {OOM_SCORE_LIMIT}")
+    return -number if text.startswith("-") else number
 
 
 def parse_cpuset(text: str) -> tuple[int, ...] | None:

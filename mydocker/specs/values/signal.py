@@ -46,3 +46,9 @@ def signal_of_image(word: str) -> int:
         return parse_signal(word)
     except UsageError:
         return int(signal.SIGTERM)
+
+
+def name_of(number: int) -> str:
+    """`SIGTERM`, or `SIGRTMIN+3`."""
+    name = next((name for name, value in _NUMBERS.items() if value == number), None)
+    return f"SIG{name}" if name and number < 32 else f"SIGRTMIN+{number - 34}"

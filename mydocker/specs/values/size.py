@@ -29,3 +29,11 @@ def parse_size(text: str) -> int:
     if total > _LIMIT:
         raise UsageError(f"size {text[:_LONGEST]!r} is more than {_LIMIT} bytes")
     return total
+
+
+def format_size(count: int) -> str | int:
+    """`64m`, or a number of bytes."""
+    for power, letter in ((4, "t"), (3, "g"), (2, "m"), (1, "k")):
+        if count > 0 and count % 1024**power == 0:
+            return f"{count // 1024**power}{letter}"
+    return count

@@ -34,7 +34,7 @@ def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool,
     Without CAPTURE, the container writes to our own stdout and stderr. Once descriptor CANCEL is readable, the
     container is ended, and CancelledRunError raised. Raises HostError if there is no interpreter to run it.
     """
-    case = Case(number=0, spec=spec.replace(expect=None), file=spec.origin, line=0)
+    case = Case(number=0, spec=spec.replace(expect=None), file=str(spec.origin), line=0)
     process = interpreter.start(__name__, case.spec, environ=environ, capture=capture, stdin=spec.stdin_open)
     worker = Worker(
         pid=process.pid,

@@ -95,7 +95,7 @@ def _lines_of(file: str) -> list[str]:
 
 def _named(specs: Sequence[ContainerSpec], wanted: Mapping[str, Sequence[Address]]) -> list[bool]:
     """Which of SPECS an address means by its line. Raises UsageError for variables that none has there."""
-    begins = [(path_of(file), int(line)) for file, _, line in (spec.origin.rpartition(":") for spec in specs)]
+    begins = [(path_of(spec.origin.file), spec.origin.line) for spec in specs]
     named = [False] * len(specs)
     for address in (address for addresses in wanted.values() for address in addresses if address.line is not None):
         starts = [line for file, line in begins if file == address.file]
@@ -114,13 +114,12 @@ def _start_of(line: int, starts: Sequence[int]) -> int:
 
 def _ordinals(specs: Sequence[ContainerSpec]) -> list[int]:
     """Of each spec, which it is of those in its file that have its name, or have none; all of one matrix are one."""
-    seen: dict[tuple[str, str | None], list[str]] = {}
+    seen: dict[tuple[str, str | None], list[int]] = {}
     found = []
     for spec in specs:
-        file, _, line = spec.origin.rpartition(":")
-        lines = seen.setdefault((file, spec.name), [])
-        lines += [line] if line not in lines else []
-        found.append(lines.index(line))
+        lines = seen.setdefault((spec.origin.file, spec.name), [])
+        lines += [spec.origin.line] if spec.origin.line not in lines else []
+        found.append(lines.index(spec.origin.line))
     return found
 
 

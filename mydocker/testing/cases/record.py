@@ -34,7 +34,7 @@ def questions(findings: Sequence[Finding]) -> Expect:
         about += [("files", path, name) for name in _ATTRIBUTES]
         if all(finding.facts.get(f"files {path}", {}).get("size", SHORT + 1) <= SHORT for finding in findings[1:]):
             about += [("files", path, "contents")]
-    return Expect(checks=tuple(Check(line=0, column=0, about=each, matcher=_ANYTHING) for each in about))
+    return Expect(checks=tuple(Check(about=each, matcher=_ANYTHING) for each in about))
 
 
 def recorded(findings: Sequence[Finding]) -> tuple[dict[str, Any], list[str]]:

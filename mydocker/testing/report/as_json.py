@@ -48,7 +48,7 @@ def _executed(result: Result) -> Iterator[dict[str, Any]]:
 
 
 def _failures(result: Result) -> list[dict[str, str]]:
-    return [{key: clean(value) for key, value in failure.as_dict().items()} for failure in result.failures]
+    return [{key: clean(value) for key, value in failure.texts().items()} for failure in result.failures]
 
 
 def _attempt(result: Result) -> dict[str, Any]:

@@ -5,10 +5,9 @@ What containers, spec files and registries have said is made harmless for whoeve
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 
-from mydocker.errors import UsageError
+from mydocker.errors import Origin, UsageError
 from mydocker.json_output import dump
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Result
@@ -20,8 +19,6 @@ from mydocker.verdict.finding import ERROR, FAILED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import IO
-
-_PLACE = re.compile(r"(.*?):(\d+)(?::\d+)?", re.DOTALL)
 
 
 def text(results: Sequence[Result], *, seconds: float) -> str:
@@ -41,18 +38,17 @@ def github(results: Sequence[Result], *, seconds: float) -> str:
     lines = []
     for result in results:
         if result.verdict == ERROR:
-            lines.append(_annotation(f"{result.case.file}:{result.case.line}", result, result.reason))
+            lines.append(_annotation(Origin(file=result.case.file, line=result.case.line), result, result.reason))
         for failure in result.failures if result.verdict == FAILED else ():
             words = f"{failure.about}: expected {failure.expected}, found {failure.actual}"
             if failure.difference:
                 words = f"{failure.about}: - expected, + actual\n{failure.difference}"
-            lines.append(_annotation(failure.place, result, words))
+            lines.append(_annotation(failure.origin, result, words))
     return "".join(lines)
 
 
-def _annotation(place: str, result: Result, message: str) -> str:
-    file, line = _PLACE.fullmatch(place).groups()  # type: ignore[union-attr]  # all places are like this
-    return error_command(message, file=file, line=line, title=result.case.title) + "\n"
+def _annotation(origin: Origin, result: Result, message: str) -> str:
+    return error_command(message, file=origin.file, line=str(origin.line), title=result.case.title) + "\n"
 
 
 def _junit(results: Sequence[Result], *, seconds: float) -> str:

@@ -118,7 +118,7 @@ def _card(result: Result) -> str:
 
 
 def _failure(failure: Failure) -> str:
-    place = f"<span>{html_text(failure.place)}</span>"
+    place = f"<span>{html_text(str(failure.origin))}</span>"
     head = f'<div class="failure"><h4>{html_text(failure.about)} {place}</h4>'
     if failure.difference:
         lines = "\n".join(_difference_line(line) for line in failure.difference.split("\n"))

@@ -94,7 +94,7 @@ def _trouble(element: ElementTree.Element, kind: str, result: Result) -> Element
 
 def _words(result: Result) -> str:
     """All that is known of why a case did not pass."""
-    blocks = [f"{failure.place}: {failure.about}\n{failure.shown}\n" for failure in result.failures]
+    blocks = [f"{failure.origin}: {failure.about}\n{failure.shown}\n" for failure in result.failures]
     return "\n".join(blocks) if blocks else result.reason
 
 

@@ -69,7 +69,7 @@ def _case(result: Result) -> Iterator[str]:
     if result.reason:
         yield markdown_block(_end(result.reason))
     for failure in result.failures:
-        yield f"<code>{markdown_text(failure.place)}</code> {markdown_text(failure.about)}"
+        yield f"<code>{markdown_text(str(failure.origin))}</code> {markdown_text(failure.about)}"
         yield ""
         yield markdown_block(failure.shown, language="diff" if failure.difference else "text")
     for name in ("stdout", "stderr"):

@@ -35,7 +35,7 @@ def _diagnostics(result: Result) -> Iterator[str]:
     if result.failures:
         yield "  failures:"
     for failure in result.failures:
-        for number, (name, value) in enumerate(failure.as_dict().items()):
+        for number, (name, value) in enumerate(failure.texts().items()):
             if value or name != "difference":
                 yield f"  {'    ' if number else '  - '}{name}: {quoted(value)}"
     yield "  ..."

@@ -56,7 +56,7 @@ def _lines(result: Result) -> Iterator[Line]:
 
 
 def _failure(failure: Failure) -> Iterator[Line]:
-    yield "", f"    {printable(failure.place)}: {printable(failure.about)}"
+    yield "", f"    {printable(str(failure.origin))}: {printable(failure.about)}"
     if failure.difference:
         yield "-", "      - expected"
         yield "+", "      + actual"

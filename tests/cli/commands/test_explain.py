@@ -10,7 +10,6 @@ import pytest
 from mydocker.cli import main
 from mydocker.specs.model.container import BindMount, ContainerSpec, Mount, TmpfsMount, VolumeMount
 from mydocker.specs.render import docker_run
-from mydocker.specs.table.fields import FIELDS
 
 
 @pytest.mark.parametrize(
@@ -114,7 +113,6 @@ def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path:
     assert [note.split(":")[0] for note in notes] == ["# stdin", "# timeout", "# retries"]
 
 
-def test_every_flag_of_the_table_is_dockers_or_told() -> None:
+def test_everything_of_a_container_is_an_option_of_docker_or_a_note() -> None:
     """Nothing that a container has is dropped without a word."""
-    told = {*docker_run._APART, *docker_run._NOT_DOCKERS, *docker_run._FLAGS}
-    assert {row.name for row in FIELDS if row.flags} <= told
+    assert {*docker_run._APART, *docker_run._ROWS} == set(ContainerSpec.fields)

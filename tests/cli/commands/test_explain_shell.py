@@ -21,7 +21,7 @@ grep -E '^(Cap|NoNewPrivs|Groups|SigIgn)' /proc/self/status; ulimit -n; cat /pro
 cat /sys/fs/cgroup/*/memory.limit_in_bytes /sys/fs/cgroup/*/pids.max 2>/dev/null
 ls -l /proc/self/fd | wc -l; cat /proc/sys/net/ipv4/ip_default_ttl; cut -d' ' -f5,6 /proc/self/mountinfo
 sed 's/.* - //' /proc/self/mountinfo | cut -d' ' -f1; (echo x > /probe) 2>&1
-stat -c "%A %u %g %n" . /srv /tmp; cat; exit 7
+stat -c "%A %u %g %n" . /srv /tmp; cat /proc/self/oom_score_adj /proc/sys/kernel/domainname; cat; exit 7
 """
 
 
@@ -56,6 +56,8 @@ def by_hand(alpine: Command, *words: str, input: bytes = b"") -> Result:
         "--pid host --ipc host --uts host",
         "--shm-size 1m -v HERE:/o:O -v /anonymous --device /dev/null:/dev/other",
         "-i --add-host a:1.2.3.4 --dns 9.9.9.9 -v named:/etc",
+        "--domainname example.org --dns-search a.example --dns-option ndots:2 --oom-score-adj 7 --network none",
+        "--dns-search . --dns 9.9.9.9",
         "--memory 64m --pids-limit 50 --cpus 0.5",
     ],
 )

@@ -7,8 +7,9 @@ import re
 import pytest
 from lab.command import Command
 
-from mydocker.cli import OTHERS, RUNNING, main
+from mydocker.cli import main
 from mydocker.cli.common.command_names import meant
+from mydocker.cli.common.commands import OTHERS, RUNNING
 from mydocker.cli.common.docker_commands import GROUPS, INSTEAD, RENAMED
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.manual.pages import all_pages

@@ -14,11 +14,14 @@ pytestmark = pytest.mark.root
 # what programs read, each with the type that it has
 KEYS: dict[str, Any] = {
     "container_id": str, "image_digest": str, "run_dir": str, "namespaces": list, "id_map": type(None),
-    "hostname": str, "loopback": bool, "root": dict, "operations": list, "capabilities": list, "seccomp": dict,
+    "hostname": str, "domainname": type(None),
+    "loopback": bool, "root": dict, "operations": list, "capabilities": list, "seccomp": dict,
     "no_new_privileges": bool, "exec_label": type(None), "user": dict, "environment": dict, "working_dir": str,
-    "argv": list, "stdin_open": bool, "tty": bool, "timeout": float, "group_add": list, "umask": str, "ulimits": dict,
-    "init": bool, "stdin": dict, "extra_hosts": list, "pre_start": list, "dns": list, "stop_signal": int,
-    "stop_grace_period": float, "cgroups": list, "volumes": list,
+    "argv": list, "stdin_open": bool, "attach": list, "tty": bool, "timeout": float, "group_add": list, "umask": str,
+    "ulimits": dict,
+    "oom_score_adj": type(None), "init": bool, "stdin": dict, "extra_hosts": list, "pre_start": list, "dns": list,
+    "dns_search": list, "dns_options": list, "stop_signal": int, "stop_grace_period": float, "cgroups": list,
+    "volumes": list,
 }  # fmt: skip
 FULL = """
 name: first

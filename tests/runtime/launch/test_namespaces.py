@@ -81,6 +81,32 @@ def test_names_resolve(alpine: Command) -> None:
     assert [line for line in _sh(alpine, "cat /etc/resolv.conf").splitlines() if "nameserver" in line] == resolvers
 
 
+FULL_NAMES = {  # options -> the container's own line of /etc/hosts, without the address
+    ("-h", "web", "--domainname", "example.org"): "web.example.org web",
+    ("-h", "web.example.org"): "web.example.org web",
+    ("-h", "web.example.org", "--domainname", "example.net"): "web.example.org.example.net web.example.org web",
+    ("-h", "web"): "web",
+}
+
+
+@pytest.mark.parametrize("options", FULL_NAMES)
+def test_the_full_name_of_a_container(alpine: Command, options: tuple[str, ...]) -> None:
+    """libnetwork writes the full name and its first part; glibc takes the first name on the line for `hostname -f`."""
+    names = FULL_NAMES[options]
+    hosts = _sh(alpine, "cat /etc/hosts", "--network", "none", *options).splitlines()
+    assert hosts[-1] == f"127.0.1.1\t{names}"
+    on_this_tree = ["--rootfs", "/", "--network", "none", *options, "hostname", "-f"]
+    assert alpine("run", *on_this_tree) == Result(f"{names.split()[0]}\n".encode(), b"", 0)
+
+
+@pytest.mark.parametrize("network", ["none", "host", ""])
+def test_the_domain_name_is_the_containers_alone(alpine: Command, network: str) -> None:
+    before = pathlib.Path("/proc/sys/kernel/domainname").read_text()
+    options = ["--domainname", "example.org", *(["--network", network] if network else [])]
+    assert _sh(alpine, "cat /proc/sys/kernel/domainname", *options) == "example.org\n"
+    assert pathlib.Path("/proc/sys/kernel/domainname").read_text() == before
+
+
 def test_a_caller_with_odd_habits_leaves_no_mark(alpine: Command) -> None:
     """SIGCHLD ignored, signals blocked, an umask, extra descriptors: a container starts clean all the same."""
     odd = [

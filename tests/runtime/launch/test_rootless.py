@@ -57,6 +57,17 @@ def test_with_ranges_the_image_s_users_exist(second_user: Command, user: pwd.str
     assert b"user 65537:0 does not exist" in second_user("run", "-u", "65537", "alpine", "true").stderr
 
 
+def test_an_ordinary_user_raises_the_oom_score_and_does_not_lower_it(second_user: Command) -> None:
+    """What it may be lowered to again is what a process with CAP_SYS_RESOURCE has set."""
+    assert _sh(second_user, "cat /proc/self/oom_score_adj", "--oom-score-adj", "300") == "300\n"
+    raised = ["sh", "-c", 'echo 200 > /proc/self/oom_score_adj; exec "$0" "$@"']
+    run = replace(second_user, prefix=[*second_user.prefix, *raised])
+    assert _sh(run, "cat /proc/self/oom_score_adj") == "200\n"
+    done = run("run", "--oom-score-adj", "-1000", "alpine", "true")
+    assert (done.stdout, done.code) == (b"", 125)
+    assert b"oom_score_adj -1000: this host does not let mydocker lower its own, which is 200" in done.stderr
+
+
 def test_a_terminal_belongs_to_the_group_tty(second_user: Command, ranges: int) -> None:
     for _ in range(20):  # a command that ends at once is heard nevertheless
         assert second_user("run", "-t", "alpine", "stat", "-c", "%g", "/dev/pts/0") == Result(b"5\r\n", b"", 0)

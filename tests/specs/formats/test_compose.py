@@ -44,12 +44,20 @@ def test_each_service_is_a_container() -> None:
         TAG="2",
     )
     assert [spec.name for spec in specs] == ["db", "web"]
-    assert [spec.origin for spec in specs] == ["compose.yaml:5", "compose.yaml:6"]
+    assert [str(spec.origin) for spec in specs] == ["compose.yaml:5", "compose.yaml:6"]
     assert all(str(spec.image).endswith("alpine:2") and spec.init for spec in specs)
     web = specs[1]
     assert (web.command, web.environment, web.profiles) == (("serve", "--name", "shop"), {"A": "1"}, ("all",))
     assert [dependency.name for dependency in web.depends_on] == ["db"]
     assert dict(web.hosts) == dict.fromkeys(("db", "shop-db", "web"), "127.0.0.1")
+
+
+def test_keys_of_the_table_are_keys_of_a_service() -> None:
+    spec = service(
+        "domainname: example.org\n    dns_search: a.example\n    dns_opt: [ndots:2, rotate]\n    oom_score_adj: '-5'"
+    )
+    assert (spec.domainname, spec.dns_search, spec.oom_score_adj) == ("example.org", ("a.example",), -5)
+    assert spec.dns_opt == ("ndots:2", "rotate")
 
 
 @pytest.mark.parametrize(

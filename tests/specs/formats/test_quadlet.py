@@ -17,7 +17,7 @@ from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_vari
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model.container import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
 from mydocker.specs.model.dependencies import links
-from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.model.parts import Healthcheck
 from mydocker.specs.nodes.unit_file import parse_unit, split_words
 
 ENVIRON = {"HOME": "/home/me", "V": "v w"}
@@ -69,6 +69,10 @@ def container(text: str, more: str = "", name: str = "web.container") -> Contain
         ("Ulimit=nofile=5:6\nUlimit=nproc=7", "ulimits", {"nofile": (5, 6), "nproc": (7, 7)}),
         ("AddHost=a:1.2.3.4\nAddHost=b:::1", "extra_hosts", (("a", "1.2.3.4"), ("b", "::1"))),
         ("DNS=1.1.1.1", "dns", ("1.1.1.1",)),
+        ("DNSSearch=a.example\nDNSSearch=b.example", "dns_search", ("a.example", "b.example")),
+        ("DNSSearch=.", "dns_search", (".",)),
+        ("DNSOption=ndots:2", "dns_opt", ("ndots:2",)),
+        ("PodmanArgs=--dns-search a.example --dns-opt rotate", "dns_search", ("a.example",)),
         ("GroupAdd=audio", "group_add", ("audio",)),
         ("User=1000\nGroup=staff", "user", User(user=1000, group="staff")),
         ("User=app", "user", User(user="app")),
@@ -154,6 +158,7 @@ def test_a_root_directory_and_environment_files(here: Path) -> None:
         ("MemoryMax=1G", "mem_limit", 1 << 30),
         ("MemoryMax=infinity", "mem_limit", None),
         ("TasksMax=7", "pids_limit", 7),
+        ("OOMScoreAdjust=-7", "oom_score_adj", -7),
         ("CPUQuota=50%", "cpus", 0.5),
         ("Type=oneshot\nRemainAfterExit=yes\nTimeoutStartSec=900", "timeout", None),
     ],
@@ -383,7 +388,7 @@ def test_units_that_are_to_run_keep_their_order(
     Path("web.container").write_text(f"[Unit]\n{web}\n[Container]\nImage=a\n")
     Path(directory, "db.container").write_text(f"[Container]\nImage=a\n{db}\n")
     specs = load_files(["web.container", f"{directory}/db.container"], environ=ENVIRON)
-    needed = [[specs[link.on].origin for link in own] for own in links(specs)]
+    needed = [[str(specs[link.on].origin) for link in own] for own in links(specs)]
     expected = {"web": [[f"{Path(directory, 'db.container')}:1"], []], "db": [[], ["web.container:1"]]}
     assert [[Path(origin).name for origin in own] for own in needed] == [
         [Path(origin).name for origin in own] for own in (expected[order[1]] if web or db else [[], []])
@@ -498,7 +503,7 @@ def test_templates_alone_are_refused() -> None:
 
 def test_bytes_that_are_no_text() -> None:
     settings, problems = parse_unit(b"[A]\nB=\xff\n")
-    assert (settings, problems[0].line, problems[0].message) == ([], 2, "not UTF-8: byte 0xff")
+    assert (settings, problems[0].origin.line, problems[0].message) == ([], 2, "not UTF-8: byte 0xff")
 
 
 @pytest.mark.parametrize(

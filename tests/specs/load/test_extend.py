@@ -12,7 +12,7 @@ from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.model.expect import Expect
-from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.model.parts import Healthcheck
 
 BASE = """\
 name: base
@@ -59,7 +59,7 @@ def _over(text: str) -> ContainerSpec:
 
 def test_nothing_said_is_as_the_base_says(here: pathlib.Path) -> None:
     spec = _over("")
-    assert (str(spec.image), spec.name, spec.origin) == ("docker.io/library/alpine:1", None, "main.yaml:1")
+    assert (str(spec.image), spec.name, str(spec.origin)) == ("docker.io/library/alpine:1", None, "main.yaml:1")
     assert [mount.source for mount in spec.volumes] == [f"{here}/sub/data", f"{here}/sub/log"]  # type: ignore[attr-defined]
     assert (spec.timeout, spec.command, spec.profiles) == (9.0, ("serve", "--all"), ("p",))
 
@@ -96,7 +96,7 @@ def test_volumes_by_their_targets_and_expectations_by_what_they_are_about(here: 
     mounts = {mount.target: mount.source for mount in spec.volumes}  # type: ignore[attr-defined]
     assert mounts == {"/data": f"{here}/sub/data", "/log": f"{here}/own", "/more": f"{here}/more"}
     assert spec.expect is not None and spec.expect.within == 3.0
-    checks = {check.about[0]: (check.file, check.line, check.matcher.op) for check in spec.expect.checks}
+    checks = {check.about[0]: (check.origin.file, check.origin.line, check.matcher.op) for check in spec.expect.checks}
     assert checks["exit_code"] == ("sub/base.yaml", 13, "equal")
     assert checks["stdout"][:2] == ("", 3) and checks["stderr"][:2] == ("", 3)
 
@@ -251,5 +251,5 @@ def test_an_expectation_of_a_base_is_reported_where_it_stands(here: pathlib.Path
     assert isinstance(spec.expect, Expect)
     verdict = judge(spec, Finding(outcome=Outcome(exit_code=0), stdout="bye"))
     result = Result(case=Case(number=0, spec=spec, file="main.yaml", line=1), **verdict.as_dict())
-    assert [failure.place for failure in result.failures] == ["sub/base.yaml:13:21"]
+    assert [str(failure.origin) for failure in result.failures] == ["sub/base.yaml:13:21"]
     assert github([result], seconds=0).startswith("::error file=sub/base.yaml,line=13,")

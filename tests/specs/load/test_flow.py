@@ -11,7 +11,7 @@ from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import active_profiles, select
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.model.dependencies import links
-from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.specs.model.parts import Healthcheck
 
 
 def _load(directory: pathlib.Path, *texts: str) -> list[ContainerSpec]:

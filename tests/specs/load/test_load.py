@@ -125,7 +125,7 @@ def test_paths_count_from_the_file(here: Path) -> None:
         BindMount(source=str(here / "sub"), target="/x"),
         BindMount(source="/home/me/d", target="/y", read_only=True),
     )
-    assert spec.origin == "sub/c.yaml:1"
+    assert str(spec.origin) == "sub/c.yaml:1"
 
 
 def test_long_volumes() -> None:
@@ -163,7 +163,7 @@ def test_several_documents_files_and_stdin(here: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"image: c\nrootfs: \n")))
     specs = load_files(["a", "-"], environ={})
     assert [spec.image and spec.image.familiar for spec in specs] == ["a:latest", "b:latest", "c:latest"]
-    assert [spec.origin for spec in specs] == ["a:2", "a:5", "<stdin>:1"]
+    assert [str(spec.origin) for spec in specs] == ["a:2", "a:5", "<stdin>:1"]
 
 
 def test_anchors_and_merges() -> None:

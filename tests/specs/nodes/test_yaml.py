@@ -118,7 +118,7 @@ def test_any_document_is_a_spec_or_our_error(document: dict[str, Any]) -> None:
 def test_any_bytes_are_a_spec_or_our_error(raw: bytes) -> None:
     _load_or_refuse(raw)
     documents, found = parse_documents(raw)
-    assert all(problem.line > 0 and problem.column > 0 for problem in found)
+    assert all(problem.origin.line > 0 and problem.origin.column > 0 for problem in found)
     assert isinstance(documents, list)
 
 

@@ -16,9 +16,9 @@ from lab.places import ROOT
 from mydocker.errors import SpecError
 from mydocker.specs.expect.keywords import ANSWER, CHANGES, EXEC, EXPECT, FILE, MATCHERS, METADATA, REQUEST
 from mydocker.specs.load.load import load_files
-from mydocker.specs.load.yaml_types import SHAPES as READ_SHAPES
+from mydocker.specs.load.yaml_types import YAML_TYPES as READ_TYPES
 from mydocker.specs.render.help_text import reference
-from mydocker.specs.render.json_schema import SHAPES, schema
+from mydocker.specs.render.json_schema import YAML_TYPES, schema
 from mydocker.specs.table.fields import FIELDS
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
@@ -47,7 +47,7 @@ def _loads(text: str) -> bool:
 
 def test_it_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
-    assert SHAPES.keys() | {"flow"} == READ_SHAPES.keys()
+    assert YAML_TYPES.keys() | {"flow"} == READ_TYPES.keys()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: str(path.name))

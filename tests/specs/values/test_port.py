@@ -8,8 +8,8 @@ import pytest
 
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
+from mydocker.specs.model.parts import Port
 from mydocker.specs.render.docker_run import docker_line
-from mydocker.specs.values.port import Port
 
 
 def _load(directory: pathlib.Path, text: str) -> tuple[Port, ...]:

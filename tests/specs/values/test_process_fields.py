@@ -57,7 +57,7 @@ def test_a_flag_and_its_key_mean_the_same(
     by_flags, by_keys = _flags(flags), _keys(tmp_path, keys)
     assert getattr(by_flags, name) == getattr(by_keys, name)
     assert value is None or getattr(by_flags, name) == value
-    assert by_flags.replace(origin="") == by_keys.replace(origin="")
+    assert by_flags.replace(origin=by_keys.origin) == by_keys
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,8 @@ def test_a_flag_and_its_key_mean_the_same(
         ("pid: host\nnamespaces: [mount, pid]", "2:1: pid contradicts namespaces"),
         ("ipc: private\nnamespaces: {ipc: host}", "2:1: ipc contradicts namespaces"),
         ("uts: host\nhostname: box", "3:1: a host name of its own needs the uts namespace"),
+        ("uts: host\ndomainname: example.org", "3:1: a domain name of its own needs the uts namespace"),
+        ("domainname: a_b..c", "2:13: domain name 'a_b..c': want letters, digits and -"),
         ("stop_signal: 65", "2:14: unknown signal '65'"),
         ("stop_signal: RTMIN+31", "2:14: unknown signal 'RTMIN+31'"),
         ("umask: '0o22'", "2:8: umask '0o22': want an octal number"),

@@ -9,8 +9,10 @@ import pytest
 from mydocker.errors import UsageError
 from mydocker.specs.model.container import BindMount, Mount, User, VolumeMount
 from mydocker.specs.mounts.volume import parse_volume
+from mydocker.specs.table import types
 from mydocker.specs.values import parsers
-from mydocker.specs.values.duration import parse_duration
+from mydocker.specs.values.duration import parse_duration, parse_timeout
+from mydocker.specs.values.hosts import parse_resolver_option, parse_search_domain
 from mydocker.specs.values.parsers import Place
 from mydocker.specs.values.quantity import parse_cpuset
 from mydocker.specs.values.size import parse_size
@@ -86,7 +88,7 @@ def test_no_set_of_processors(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "0s", "0.0h"])
 def test_a_timeout_of_nothing_is_a_slip(text: str) -> None:
     with pytest.raises(UsageError, match="more than 0"):
-        parsers.timeout(text, HERE)
+        parse_timeout(text, HERE)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +201,23 @@ def test_variable(word: str, value: dict[str, str]) -> None:
     assert parsers.variable(word, HERE) == value
 
 
+@pytest.mark.parametrize("word", ["a", "a.example", "a.example.", ".", "1a.2", "x-1.y"])
+def test_search_domain(word: str) -> None:
+    assert parse_search_domain(word) == word
+
+
+@pytest.mark.parametrize("word", ["", "1.2", "-a", "a-", "a..b", ".a", "a_b", "a b", "a\n", "ä", "..", "a" * 255])
+def test_no_search_domain(word: str) -> None:
+    with pytest.raises(UsageError, match="is not a valid domain"):
+        parse_search_domain(word)
+
+
+def test_a_resolver_option_is_on_one_line() -> None:
+    assert parse_resolver_option("ndots:2") == "ndots:2"
+    with pytest.raises(UsageError, match="is not an option"):
+        parse_resolver_option("ndots:2\nnameserver 1.1.1.1")
+
+
 @pytest.mark.parametrize("word", ["a", "a.b-c.d", "web_1", "1", "x" * 64])
 def test_hostname(word: str) -> None:
     assert parsers.hostname(word, HERE) == word
@@ -254,9 +273,9 @@ EMPTY = {
     parsers.name: None,
     parsers.hostname: None,
     parsers.working_dir: None,
-    parsers.user: None,
+    types.user: None,
 }
-EMPTY |= {parsers.stop_signal: None, parsers.cpuset: None, parsers.pull_policy: "missing", parsers.userns_mode: "host"}
+EMPTY |= {types.stop_signal: None, types.cpuset: None, parsers.pull_policy: "missing", parsers.userns_mode: "host"}
 
 
 @pytest.mark.parametrize(("parse", "value"), EMPTY.items())

@@ -25,6 +25,7 @@ from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, list_at, text_at
 from mydocker.specs.nodes.reader import unknown_key
 from mydocker.specs.nodes.unit_file import Setting, parse_unit, split_words
+from mydocker.specs.table.fields import FIELDS, Field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,29 +37,18 @@ if TYPE_CHECKING:
     Given = dict[str, list[Setting]]
 
 
-_LAST = {
-    **{"HostName": "hostname", "WorkingDir": "working_dir", "ContainerName": "name", "Pull": "pull_policy"},
-    **{"Memory": "mem_limit", "PidsLimit": "pids_limit", "ShmSize": "shm_size", "UserNS": "userns_mode"},
-    **{"StopSignal": "stop_signal", "StopTimeout": "stop_grace_period", "Network": "network_mode"},
-}
-_EACH = {
-    **{"AddHost": "extra_hosts", "DNS": "dns", "GroupAdd": "group_add", "Tmpfs": "tmpfs", "Ulimit": "ulimits"},
-}
-_WORDS = {
-    **{"AddCapability": "cap_add", "DropCapability": "cap_drop", "Sysctl": "sysctls"},
-    **{"Environment": "environment", "Label": "labels"},
-}
-_SWITCHES = {"RunInit": "init"}
+_ROWS = {row.quadlet: row for row in FIELDS if row.quadlet}
+_SPLIT = ("AddCapability", "DropCapability", "Environment", "Label", "Sysctl")  # several in one setting
 # for other programs than the container's: systemd's reloading and start-up messages, and documentation
 _IDLE = ("ExposeHostPort", "Notify", "ReloadCmd", "ReloadSignal", "ServiceName", "StartWithPod")
 _OFF = ("EnvironmentHost", "HttpProxy", "SecurityLabelNested")  # accepted when they are switched off
 _NO_EQUAL = """
-    Annotation CgroupsMode ContainersConfModule DNSOption DNSSearch GIDMap GlobalArgs HealthLogDestination
+    Annotation CgroupsMode ContainersConfModule GIDMap GlobalArgs HealthLogDestination
     HealthMaxLogCount HealthMaxLogSize HealthOnFailure HealthStartupCmd HealthStartupInterval HealthStartupRetries
     HealthStartupSuccess HealthStartupTimeout IP IP6 LogOpt Mask NetworkAlias Pod
     RemapGid RemapUid RemapUidSize RemapUsers Retry RetryDelay Secret SecurityLabelFileType SubGIDMap SubUIDMap UIDMap
 """
-CONTAINER = frozenset((*_LAST, *_EACH, *_WORDS, *_SWITCHES, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL.split()))
+CONTAINER = frozenset((*_ROWS, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL.split()))
 
 
 def document(raw: bytes, path: str, reading: Reading) -> Mapping | None:
@@ -133,28 +123,29 @@ def _joined(entries: list[tuple[Setting | None, Entry]], top: Node) -> Iterator[
         yield Scalar(line=place.line, column=place.column, text=key, plain=True), value
 
 
-_LISTED = frozenset(
-    (*_EACH.values(), *_WORDS.values(), "volumes", "devices", "env_file", "security_opt", "inject", "ports")
-)
+_LISTED = frozenset((*(row.key for row in FIELDS if row.repeatable and row.flags), "ports"))
 
 
 def _container(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
     last, reading = settings[-1], context.reading
     if key in SPECIAL:
         yield from SPECIAL[key](settings, context)
-    elif key in _LAST:
+    elif key in _ROWS:
         if key == "Network" and len(settings) > 1:
             reading.refuse(last.key, "several networks are not supported yet")
-        yield _LAST[key], text_at(last.value, resolve(last, context))
-    elif key in _EACH:
-        yield from ((_EACH[key], text_at(each.value, resolve(each, context))) for each in settings)
-    elif key in _WORDS:
-        for each in settings:
-            yield from ((_WORDS[key], text_at(each.value, word)) for word in resolve_words(each, context))
-    elif key in _SWITCHES:
-        yield _SWITCHES[key], data_at(last.value, boolean(last, context))
+        yield from _of_row(_ROWS[key], settings, context)
     elif key not in _IDLE and not (key in _OFF and not boolean(last, context)):
         yield from _refuse(key, last, context)
+
+
+def _of_row(row: Field, settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """The entries of what is a field's value in a word: all settings, or the last of what can be set once."""
+    for each in settings if row.repeatable else settings[-1:]:
+        if not row.metavar:
+            yield row.key, data_at(each.value, boolean(each, context))
+            continue
+        words = resolve_words(each, context) if row.quadlet in _SPLIT else [resolve(each, context)]
+        yield from ((row.key, text_at(each.value, word)) for word in words)
 
 
 def _refuse(key: str, setting: Setting, context: Context) -> Iterator[Entry]:

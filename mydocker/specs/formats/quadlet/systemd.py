@@ -42,7 +42,7 @@ _INSTALL_IDLE = ("Alias", "Also", "DefaultInstance", "RequiredBy", "UpheldBy", "
 _SERVICE_IDLE = """
     Delegate Environment ExecReload KillMode NotifyAccess RemainAfterExit Slice SyslogIdentifier TimeoutStartSec Type
 """
-_LIMITS = {"MemoryMax": "mem_limit", "TasksMax": "pids_limit"}
+_LIMITS = {"MemoryMax": "mem_limit", "TasksMax": "pids_limit", "OOMScoreAdjust": "oom_score_adj"}
 _TIMES_TO_STOP = ("TimeoutStopSec", "TimeoutSec")
 _RESTARTS = """
     RestartSec RestartSteps RestartMaxDelaySec RestartMode RestartPreventExitStatus RestartForceExitStatus
@@ -71,8 +71,14 @@ def dependencies(given: Given, context: Context, top: Node) -> Iterator[tuple[Se
 
 
 def _units(context: Context) -> Units:
+    """The units among the files that are loaded together, for what they say of each other."""
     source = context.reading.source
-    return source.library.units if source else Units(())
+    if source is None:
+        return Units(())
+    units = source.cache.get("units")
+    if not isinstance(units, Units):
+        units = source.cache["units"] = Units(source.paths)
+    return units
 
 
 def _named(key: str, given: Given, units: Units, context: Context) -> Iterator[tuple[Setting, str, Neighbour | None]]:

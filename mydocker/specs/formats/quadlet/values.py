@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from mydocker.specs.nodes.node import Node, Problem
+    from mydocker.errors import Problem
+    from mydocker.specs.nodes.node import Node
 
     Entry = tuple[str, Node]
 
@@ -128,7 +129,7 @@ def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
         if each.section == "Volume" and each.key.text != "VolumeName":
             context.reading.refuse(setting.value, f"{name}:{each.key.line}: {each.key.text} is not supported")
     if problems:
-        context.reading.refuse(setting.value, f"{name}:{problems[0].line}: {problems[0].message}")
+        context.reading.refuse(setting.value, f"{name}:{problems[0].origin.line}: {problems[0].message}")
     return last(settings, "Volume", "VolumeName") or f"systemd-{name.removesuffix('.volume')}"
 
 
@@ -140,7 +141,7 @@ def _mounts(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
     """A mount in words; a source may be a unit, as in Volume (podman-systemd.unit(5), "Mount=")."""
-    from mydocker.specs.mounts.mount import replace_source
+    from mydocker.specs.mounts.mount import parse_mount, replace_source
     from mydocker.specs.render.normal_form import mount_data
 
     def named(source: str) -> str:
@@ -150,7 +151,7 @@ def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
     text = context.reading.attempt(setting.value, lambda: replace_source(text, named)) or text
     if len(context.reading.problems) > before:
         return
-    mount = context.reading.attempt(setting.value, lambda: parsers.mount(text, context.reading.place))
+    mount = context.reading.attempt(setting.value, lambda: parse_mount(text, context.reading.place))
     if mount:
         key, written = mount_data(mount)
         yield key, data_at(setting.value, written)

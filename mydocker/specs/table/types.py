@@ -1,0 +1,316 @@
+"""Types of fields: how a word of the command line becomes a value, and how the value is written again.
+
+A function that reads takes the word and the Place it stands in, and gives a complete value or raises UsageError. A
+function that writes takes a value, and gives plain data for the normal form of a spec, or words for `docker run`. What
+a plain run does not need is imported late, for these functions are on the warm path and few of them run. What imports
+nothing late is in values/parsers.py.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.values import parsers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from mydocker.reference import Reference
+    from mydocker.specs.model.container import Security, User
+    from mydocker.specs.model.parts import Dependency, Healthcheck, Port
+    from mydocker.specs.values.parsers import Place
+
+
+def timeout(word: str, place: Place) -> float:
+    from mydocker.specs.values.duration import parse_timeout
+
+    return parse_timeout(word, place)
+
+
+def grace(word: str, place: Place) -> float:
+    """Seconds, perhaps none."""
+    from mydocker.specs.values.duration import parse_duration
+
+    return parse_duration(word)
+
+
+def memory(word: str, place: Place) -> int | None:
+    from mydocker.specs.values.quantity import parse_memory
+
+    return parse_memory(word)
+
+
+def swap(word: str, place: Place) -> int | None:
+    from mydocker.specs.values.quantity import parse_swap
+
+    return parse_swap(word)
+
+
+def cpus(word: str, place: Place) -> float | None:
+    from mydocker.specs.values.quantity import parse_cpus
+
+    return parse_cpus(word)
+
+
+def cpuset(word: str, place: Place) -> tuple[int, ...] | None:
+    from mydocker.specs.values.quantity import parse_cpuset
+
+    return parse_cpuset(word)
+
+
+def processes(word: str, place: Place) -> int | None:
+    from mydocker.specs.values.quantity import parse_processes
+
+    return parse_processes(word)
+
+
+def oom_score_adj(word: str, place: Place) -> int:
+    from mydocker.specs.values.quantity import parse_oom_score_adj
+
+    return parse_oom_score_adj(word)
+
+
+def user(word: str, place: Place) -> User | None:
+    """An empty word is the image's user, as for Docker."""
+    from mydocker.specs.values.user import parse_user
+
+    return parse_user(word) if word else None
+
+
+def volume(word: str, place: Place) -> Any:
+    from mydocker.specs.mounts.volume import parse_volume
+
+    return parse_volume(word, place)
+
+
+def mount(word: str, place: Place) -> Any:
+    from mydocker.specs.mounts.mount import parse_mount
+
+    return parse_mount(word, place)
+
+
+def tmpfs(word: str, place: Place) -> Any:
+    from mydocker.specs.mounts.tmpfs import parse_tmpfs
+
+    return parse_tmpfs(word, place)
+
+
+def device(word: str, place: Place) -> Any:
+    from mydocker.specs.values.device import parse_device
+
+    return parse_device(word, place)
+
+
+def shm_size(word: str, place: Place) -> int | None:
+    """Bytes; 0 is the default, as for Docker."""
+    from mydocker.specs.values.size import parse_size
+
+    return parse_size(word) or None
+
+
+def security_option(word: str, place: Place) -> dict[str, Any]:
+    from mydocker.specs.security.options import parse_option
+
+    return parse_option(word, place)
+
+
+def label_file(word: str, place: Place) -> dict[str, str]:
+    from mydocker.specs.environment.files import read_docker_file
+
+    return read_docker_file(parsers.joined(word, place), environ={}, bare="")
+
+
+def env_file(word: str, place: Place) -> dict[str, str]:
+    from mydocker.specs.environment.files import read_docker_file
+
+    return read_docker_file(parsers.joined(word, place), environ=place.environ)
+
+
+def stop_signal(word: str, place: Place) -> Any:
+    from mydocker.specs.values.signal import parse_signal_or_none
+
+    return parse_signal_or_none(word)
+
+
+def capability(word: str, place: Place) -> Any:
+    from mydocker.specs.values.capability import parse_capability
+
+    return parse_capability(word)
+
+
+def sysctl(word: str, place: Place) -> Any:
+    from mydocker.specs.values.sysctl import parse_sysctl
+
+    return parse_sysctl(word)
+
+
+def ulimit(word: str, place: Place) -> Any:
+    from mydocker.specs.values.ulimit import parse_ulimit
+
+    return parse_ulimit(word)
+
+
+def group(word: str, place: Place) -> Any:
+    from mydocker.specs.values.user import parse_group
+
+    return parse_group(word)
+
+
+def extra_host(word: str, place: Place) -> Any:
+    from mydocker.specs.values.hosts import parse_host
+
+    return parse_host(word)
+
+
+def address(word: str, place: Place) -> Any:
+    from mydocker.specs.values.hosts import parse_address
+
+    return parse_address(word)
+
+
+def search_domain(word: str, place: Place) -> str:
+    from mydocker.specs.values.hosts import parse_search_domain
+
+    return parse_search_domain(word)
+
+
+def resolver_option(word: str, place: Place) -> str:
+    from mydocker.specs.values.hosts import parse_resolver_option
+
+    return parse_resolver_option(word)
+
+
+def plain(value: Any) -> Any:
+    """Text, numbers, true and false as they are, a tuple as a list of texts, a mapping as a copy."""
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return value if isinstance(value, str | int | float) else dict(value)
+
+
+def written_image(image: Reference) -> str:
+    if image.location is None:
+        return image.familiar
+    where = image.location
+    return f"{where.transport}:{where.path}" + (f":{where.selector}" if where.selector else "")
+
+
+def written_user(user: User) -> str:
+    return str(user.user) if user.group is None else f"{user.user}:{user.group}"
+
+
+def written_umask(mask: int) -> str:
+    return f"{mask:04o}"
+
+
+def written_duration(seconds: float) -> str:
+    from mydocker.specs.values.duration import format_duration
+
+    return format_duration(seconds)
+
+
+def whole_seconds(seconds: float) -> list[str]:
+    import math
+
+    return [str(math.ceil(seconds))]
+
+
+def written_size(count: int) -> str | int:
+    from mydocker.specs.values.size import format_size
+
+    return format_size(count)
+
+
+def number(value: int) -> list[str]:
+    return [str(value)]
+
+
+def written_signal(number: int) -> str:
+    from mydocker.specs.values.signal import name_of
+
+    return name_of(number)
+
+
+def written_cpus(cpus: float) -> str:
+    """Docker counts in thousand-millionths."""
+    return f"{cpus:.9f}".rstrip("0").rstrip(".")
+
+
+def written_cpuset(numbers: tuple[int, ...]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def assignments(values: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def written_hosts(hosts: tuple[tuple[str, str], ...]) -> list[str]:
+    return [f"{name}={address}" for name, address in hosts]
+
+
+def docker_hosts(hosts: tuple[tuple[str, str], ...]) -> list[str]:
+    return [f"{name}:{address}" for name, address in hosts]
+
+
+def written_records(records: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """The members of each that are not the default."""
+    return [
+        {name: value for name, value in each.as_dict().items() if value != getattr(type(each), name, None)}
+        for each in records
+    ]
+
+
+def docker_devices(devices: tuple[Any, ...]) -> list[str]:
+    return [f"{device.source}:{device.target}" for device in devices]
+
+
+def docker_ports(ports: tuple[Port, ...]) -> list[str]:
+    from mydocker.specs.values.port import format_port
+
+    return [format_port(port) for port in ports]
+
+
+def docker_network(mode: str) -> list[str]:
+    return [mode.replace("default", "host")]  # there is no other one yet
+
+
+def written_ulimits(limits: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
+    return {name: {"soft": soft, "hard": hard} for name, (soft, hard) in limits.items()}
+
+
+def docker_ulimits(limits: Mapping[str, tuple[int, int]]) -> list[str]:
+    return [f"{name}={soft}:{hard}" for name, (soft, hard) in limits.items()]
+
+
+def written_security(security: Security) -> list[str]:
+    from mydocker.specs.security.options import format_options
+
+    return format_options(security)
+
+
+def written_dependencies(dependencies: tuple[Dependency, ...]) -> dict[str, Any]:
+    return {
+        each.name: {"condition": each.condition} | ({} if each.required else {"required": False})
+        for each in dependencies
+    }
+
+
+def written_aliases(aliases: Any) -> list[str]:
+    return [*aliases.own]
+
+
+def written_commands(commands: tuple[tuple[str, ...], ...]) -> list[list[str]]:
+    return [[*words] for words in commands]
+
+
+def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
+    from mydocker.specs.model.healthcheck import format_healthcheck
+
+    return format_healthcheck(check)
+
+
+def written_restart(count: int) -> str:
+    return "on-failure" if count < 0 else f"on-failure:{count}"
+
+
+def written_matrix(variables: Mapping[str, str]) -> dict[str, list[str]]:
+    return {name: [value] for name, value in variables.items()}
