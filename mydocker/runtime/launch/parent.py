@@ -60,6 +60,8 @@ def launch(
         janitor.attend(plan.run_dir, warded="pid" not in plan.namespaces) as attention,
         RunDirectory(plan.run_dir, image=plan.image_digest),
     ):
+        if window and window.prepare:
+            window.prepare(plan)
         outcome = _explained(_without_orphans(plan, signals, attention, window))
         if window:
             window.use(plan, outcome)

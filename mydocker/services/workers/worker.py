@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 
 import mydocker.runtime.launch.outcome
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mydocker.image.model.progress import Step
     from mydocker.image.model.stored import ImageConfig
     from mydocker.runtime.launch.cleanup_process import Janitor
+    from mydocker.runtime.plan.plan import LaunchPlan
     from mydocker.services.health import Health
     from mydocker.specs.model.container import ContainerSpec
 
@@ -188,7 +190,7 @@ def _run(
         if hearing >= 0:
             _offer(spec, view, environ, finding, hearing)
 
-    with Window(use) as window:
+    with Window(use, prepare=_reserve if hearing >= 0 else None) as window:
         if watched:
             from mydocker.services.workers.watcher import Watcher  # HTTP is slow to import
 
@@ -236,6 +238,14 @@ def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding:
         _tell(finding, {"not_kept": error.message})
     except OSError as error:
         _tell(finding, {"not_kept": refused_by_host(error).message})
+
+
+def _reserve(plan: LaunchPlan) -> None:
+    """Occupy room for keeping what the container writes. Where there is none, it runs, and that is said if it fails."""
+    from mydocker.runtime.inspect.kept_container import reserve
+
+    with suppress(OSError):
+        reserve(plan)
 
 
 def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> dict[str, Any]:
