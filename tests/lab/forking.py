@@ -45,6 +45,7 @@ class Server:
 
     def end(self) -> None:
         self._requests.close()
+        self._process.terminate()
         self._process.wait()
 
     def takes(self, argv: Sequence[str], environment: Mapping[str, str]) -> bool:
