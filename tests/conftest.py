@@ -32,7 +32,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     option = config.option
     if _is_worker(config) or not config.pluginmanager.hasplugin("xdist") or option.dist != "no":
         return
-    few = option.keyword or option.usepdb or getattr(option, "lf", False)
+    few = option.keyword or option.usepdb or option.collectonly or getattr(option, "lf", False)
     if option.numprocesses is None and not few:
         option.numprocesses = workers(config.args)
     if option.numprocesses:

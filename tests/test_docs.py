@@ -25,7 +25,7 @@ from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, LATER_FLAGS, LATER_KEYS
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("docs")]  # one world
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 COMMANDS = (*RUNNING, *OTHERS)

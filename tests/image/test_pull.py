@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,6 +17,7 @@ from contextlib import suppress
 import pytest
 from lab import oci
 from lab.oci import DIR, layer
+from lab.processes import other_threads
 from lab.registry import Registry, serve
 
 from mydocker.errors import ImageError, ImageNotFoundError, MydockerError, RegistryError, StoreError
@@ -47,7 +47,7 @@ def refused(call: Callable[[], object], store: pathlib.Path) -> MydockerError:
     """The error of CALL, after which nothing of the image is in the store."""
     with pytest.raises(MydockerError) as caught:
         call()
-    assert threading.active_count() == 1
+    assert other_threads() == []
     assert [path for name in ("incoming", "layers", "refs") for path in (store / name).glob("*")] == []
     return caught.value
 
@@ -73,7 +73,7 @@ def test_every_kind_of_image_arrives(registry: Registry, pull: Pull, docker: boo
     image = pull("pull/kinds", policy="always")
     assert (image.manifest, image.config.env) == (Digest.parse(digest), ("A=1",))
     assert contents(image)["a"] == b"2" and len(contents(image)["b"]) == 300_000
-    assert threading.active_count() == 1
+    assert other_threads() == []
 
 
 def test_no_request_for_what_is_here(registry: Registry, pull: Pull) -> None:
@@ -216,7 +216,7 @@ def test_one_bad_layer_among_good_ones(registry: Registry, pull: Pull, store: pa
     registry.push(oci.image([*good[:3], layer({"../x": b"1"}), *good[3:]]), "pull/mixed")
     with pytest.raises(ImageError, match=r"contains \.\."):
         pull("pull/mixed")
-    assert threading.active_count() == 1
+    assert other_threads() == []
     assert list((store / "incoming").iterdir()) == [] == list((store / "refs").iterdir())
     assert _children() == before
 

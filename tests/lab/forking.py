@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
-LARGEST = 100_000  # bytes of a request: a datagram has its limit (unix(7))
+LARGEST = 30_000  # characters of a request, of which JSON makes up to six: a datagram has its limit (unix(7))
 _CHUNK = 1 << 16
 
 
@@ -45,6 +45,7 @@ class Server:
 
     def end(self) -> None:
         self._requests.close()
+        self._process.terminate()
         self._process.wait()
 
     def takes(self, argv: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -125,7 +126,7 @@ def _serve(requests: socket.socket) -> tuple[list[str], list[int]]:
     while True:
         for key, _ in ready.select():
             if key.data is None:
-                message, given, _, _ = socket.recv_fds(requests, 2 * LARGEST, 4)
+                message, given, _, _ = socket.recv_fds(requests, 8 * LARGEST, 4)
                 if not message:
                     os._exit(0)
                 process = os.fork()
@@ -166,7 +167,7 @@ def _become(words: list[str], streams: list[int]) -> None:
     *argv, directory, environment = words
     for number, stream in enumerate(streams[:3]):
         os.dup2(stream, number)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
     os.environ.clear()
     os.environ.update(environment)  # type: ignore[call-overload]
     os.chdir(directory)

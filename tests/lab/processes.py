@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import threading
 import time
 from collections.abc import Callable
 
@@ -29,6 +30,12 @@ def sleeping(mark: str) -> list[int]:
 def mentioning(mark: str) -> list[int]:
     """The processes that have MARK in their command line."""
     return [pid for pid, line in _command_lines() if mark.encode() in line]
+
+
+def other_threads() -> list[threading.Thread]:
+    """Those that this process has started; a worker of pytest-xdist has another, of which Python knows little."""
+    found = [thread for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)]
+    return [thread for thread in found if thread is not threading.main_thread()]
 
 
 def _command_lines() -> list[tuple[int, bytes]]:

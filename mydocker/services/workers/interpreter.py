@@ -64,7 +64,7 @@ def start(module: str, content: object, *, environ: Mapping[str, str], capture: 
 def _argv(module: str) -> list[str]:
     """Without `site`, which takes longer than a container; the standard library comes first."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(mydocker.__file__)))
-    path = [here, *(os.path.abspath(place) for place in sys.path if place)]
+    path = [here, *(os.path.abspath(place) for place in sys.path if os.path.exists(place))]  # some name hooks
     return [sys.executable, "-I", "-S", "-c", _PROGRAM, module, *path]
 
 

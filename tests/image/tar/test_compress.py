@@ -6,10 +6,10 @@ import gzip
 import os
 import random
 import subprocess
-import threading
 from collections.abc import Iterator
 
 import pytest
+from lab.processes import other_threads
 
 from mydocker.image.tar import compress
 from mydocker.image.tar.inflate import inflate
@@ -24,7 +24,7 @@ def test_it_unpacks_to_what_it_was(size: int, step: int) -> None:
     packed = b"".join(compress.gzip(DATA[start : min(start + step, size)] for start in range(0, size, step)))
     assert gzip.decompress(packed) == DATA[:size] == b"".join(inflate([packed], compression="gzip", what="x"))
     assert subprocess.run(["gzip", "-dc"], input=packed, capture_output=True, check=True).stdout == DATA[:size]
-    assert threading.active_count() == 1
+    assert other_threads() == []
 
 
 def test_the_same_bytes_however_they_come_and_whoever_packs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +42,7 @@ def test_a_failure_of_the_source_ends_it_and_its_threads() -> None:
     with pytest.raises(OSError, match="Input/output error"):
         for _ in compress.gzip(broken()):
             pass
-    assert threading.active_count() == 1
+    assert other_threads() == []
 
 
 def test_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
