@@ -25,7 +25,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.cgroup import cgroup
 from mydocker.runtime.inspect.helper_process import settle
 from mydocker.runtime.launch import child
-from mydocker.runtime.launch.parent import prepare_walls
+from mydocker.runtime.launch.parent import prepare_isolation
 from mydocker.runtime.streams.read_pipe import listen_to_all
 from mydocker.specs.values.capability import mask
 
@@ -55,7 +55,7 @@ class Beside:
             raise LaunchError("no command is executed in a container with an AppArmor profile or a label of its own")
         if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
             raise LaunchError("no command is executed in a container that has SYS_PTRACE: it could take over mydocker")
-        program = prepare_walls(plan)
+        program = prepare_isolation(plan)
         self.raw = b""
         self.descriptor, writer = os.pipe()
         parent = os.getpid()
@@ -122,14 +122,14 @@ def _run(view: View, program: bytes, terms: Terms) -> dict[str, Any]:
     child.import_ahead(plan)
     pipes = [os.pipe() for _ in range(1 + terms.separate)]
     theirs = tuple(writer for _, writer in pipes)
-    doors = cgroup.open_doors(plan.cgroups)
+    cgroup_fds = cgroup.open_cgroups(plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
     for kind in plan.namespaces:
         enter_namespace(view.namespaces[kind])
     pid = _fork()
     if pid == 0:
-        _become(plan, program, root=view.root, outputs=theirs, doors=doors)
+        _become(plan, program, root=view.root, outputs=theirs, cgroup_fds=cgroup_fds)
     for writer in theirs:
         os.close(writer)
     return _wait(pid, tuple(reader for reader, _ in pipes), terms)
@@ -145,16 +145,16 @@ def _fork() -> int:
 
 
 def _become(
-    plan: LaunchPlan, program: bytes, *, root: int, outputs: tuple[int, ...], doors: tuple[int, ...]
+    plan: LaunchPlan, program: bytes, *, root: int, outputs: tuple[int, ...], cgroup_fds: tuple[int, ...]
 ) -> NoReturn:
     """In the command's process, to its execution."""
     code = LaunchError.exit_code
     try:
         os.dup2(outputs[0], 1)
         os.dup2(outputs[-1], 2)
-        kernel.close_all_but((0, 1, 2, root, *doors))
+        kernel.close_all_but((0, 1, 2, root, *cgroup_fds))
         os.setsid()
-        cgroup.join(doors)
+        cgroup.join(cgroup_fds)
         child.leave_keyring()
         child.change_root(root, pivot=False)
         child.turn_into_command(plan, terminal=None, attributes=-1, syscall_filter=program, death_signal=signal.SIGKILL)

@@ -10,7 +10,7 @@ import time
 from mydocker import kernel
 from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
 from mydocker.kernel.signals import STOPPING, Signals, is_heeded, send, signal
-from mydocker.record import TYPE_CHECKING, Record
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.runtime.streams.pipes import StreamPipes
 from mydocker.runtime.streams.relay import Streams
@@ -18,6 +18,7 @@ from mydocker.runtime.streams.relay import Streams
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mydocker.runtime.launch.parent import Started
     from mydocker.runtime.plan.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
 
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
 LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
 WARDEN = 2.0  # seconds in which a warden kills all, and ends
 REPORT_LIMIT = 4096  # bytes of what the child may report
-
-
-class Started(Record):
-    """The child, and our ends of the pipes to it: where it reports a failure, and what keeps its warden waiting."""
-
-    pid: int
-    pidfd: int
-    report: int
-    lifeline: int | None
 
 
 def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: StreamPipes | Terminal) -> Outcome:
@@ -105,9 +97,8 @@ class Watch:
         Without a pid namespace, the end of the lifeline tells the warden to kill all. If that has been stopped, by a
         process of the container's, it is killed the next time: then what it watched is killed as orphans (orphans.py).
         """
-        if self.lifeline is not None and self.lifeline >= 0:
-            os.close(self.lifeline)
-            self.lifeline = -1
+        if self.lifeline and not self.lifeline.closed:
+            self.lifeline.close()
             self.kill_at = time.monotonic() + WARDEN
         else:
             send(self.pidfd, signal.SIGKILL)
