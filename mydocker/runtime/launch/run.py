@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mydocker.image.model.progress import Step
+    from mydocker.image.model.stored import StoredImage
     from mydocker.runtime.cgroup.hierarchy import Cgroup
     from mydocker.runtime.inspect.container_view import Window
     from mydocker.runtime.launch.cleanup_process import Janitor
@@ -34,19 +35,52 @@ def prepare(
     lend_program: bool = False,
 ) -> LaunchPlan:
     """Get the image that SPEC names, pulling it if it must be, and plan the launch. `lend_program`: see `plan`."""
+    store = open_store(environ)
+    image = get_image(spec, store=store, environ=environ, progress=progress)
+    return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program)
+
+
+def open_store(environ: Mapping[str, str]) -> Store:
+    """The store that ENVIRON names, with all that a run needs in it."""
     store = Store.open(environ)
     if not os.path.isdir(store.containers):
         store.prepare()
-    image = None
-    if spec.image:
-        platform = spec.platform or Platform.host()
-        image = resolve(
-            spec.image, platform=platform, policy=spec.pull_policy, store=store, environ=environ, progress=progress
-        )
-        if spec.expand:
-            from mydocker.runtime.plan.expand_variables import expanded
+    return store
 
-            spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
+
+def get_image(
+    spec: ContainerSpec,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    progress: Callable[[Step], None] | None = None,
+) -> StoredImage | None:
+    """The image that SPEC names, pulled if it must be; None if SPEC has a `rootfs` instead."""
+    if not spec.image:
+        return None
+    return resolve(
+        spec.image,
+        platform=spec.platform or Platform.host(),
+        policy=spec.pull_policy,
+        store=store,
+        environ=environ,
+        progress=progress,
+    )
+
+
+def plan_launch(
+    spec: ContainerSpec,
+    image: StoredImage | None,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    lend_program: bool = False,
+) -> LaunchPlan:
+    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`: see `plan`."""
+    if image and spec.expand:
+        from mydocker.runtime.plan.expand_variables import expanded
+
+        spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
     containers = store.containers
     host = look_at_host(containers, ids=store.ids)
     if host.store_read_only:

@@ -19,13 +19,10 @@ import mydocker.runtime.launch.supervise  # noqa: F401  # what `run` imports onl
 from mydocker import kernel
 from mydocker.errors import HostError, MydockerError, refused_by_host
 from mydocker.image.model.progress import WARNING
-from mydocker.image.resolve import resolve
-from mydocker.image.store.store import Store
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.reference import Platform, Reference
 from mydocker.runtime.inspect.container_view import View, Window
-from mydocker.runtime.launch.run import prepare, run
+from mydocker.runtime.launch.run import get_image, open_store, plan_launch, run
 from mydocker.services.workers.observe import is_looked_at, look
 
 if TYPE_CHECKING:
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from mydocker.image.model.progress import Step
-    from mydocker.image.model.stored import ImageConfig
+    from mydocker.image.model.stored import ImageConfig, StoredImage
     from mydocker.runtime.launch.cleanup_process import Janitor
     from mydocker.services.health import Health
     from mydocker.specs.model.container import ContainerSpec
@@ -168,14 +165,17 @@ def _run(
     hearing: int,
     janitor: Janitor | None,
 ) -> dict[str, Any]:
-    # nobody types in a batch: a terminal is for the command to write on
+    store = open_store(environ)
     progress = _Pull(spec, partial(_tell, finding), follow=role.follow)
-    plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ, progress=progress)
+    image = get_image(spec, store=store, environ=environ, progress=progress)
+    # nobody types in a batch: a terminal is for the command to write on
+    launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
+    plan = plan_launch(launched, image, store=store, environ=environ)
     progress.end()
-    if spec.image and spec.expect and spec.expect.of("metadata"):
-        _tell(finding, {"metadata": _metadata(spec.image, spec, environ)})
+    if image and spec.expect and spec.expect.of("metadata"):
+        _tell(finding, {"metadata": _metadata(image.config)})
     wants_health = role.health or bool(spec.expect and spec.expect.of("health"))
-    health = _health(spec, environ) if wants_health else None
+    health = _health(spec, image) if wants_health else None
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = role.service or bool(spec.expect and spec.expect.within)
@@ -186,7 +186,7 @@ def _run(
     def use(view: View) -> None:
         look(spec, view, partial(_tell, finding))
         if hearing >= 0:
-            _offer(spec, view, environ, finding, hearing)
+            _offer(spec, view, store.root, finding, hearing)
 
     with Window(use) as window:
         if watched:
@@ -220,15 +220,14 @@ class _Pull:
             self.tell({"pulling": ""})
 
 
-def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding: int, hearing: int) -> None:
-    """Tell how it ended, and keep what it wrote if that is wanted."""
+def _offer(spec: ContainerSpec, view: View, root: str, finding: int, hearing: int) -> None:
+    """Tell how it ended, and keep what it wrote in the store at ROOT if that is wanted."""
     assert view.outcome is not None
     _tell(finding, {"outcome": view.outcome.as_dict()})
     if os.read(hearing, 1) != KEEP_IT:
         return
     from mydocker.runtime.inspect.kept_container import keep
 
-    root = Store.open(environ).root
     try:
         name, lost = keep(view, root=root, title=spec.name or spec.origin, origin=spec.origin)
         _tell(finding, {"kept": name, "not_kept": lost})
@@ -238,9 +237,8 @@ def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding:
         _tell(finding, {"not_kept": refused_by_host(error).message})
 
 
-def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> dict[str, Any]:
-    """What the configuration of the image, which has been resolved before, says."""
-    config = _config(image, spec, environ)
+def _metadata(config: ImageConfig) -> dict[str, Any]:
+    """What the configuration of the image says."""
     pairs = (entry.partition("=") for entry in config.env)
     return {
         "env": {name: value for name, separator, value in pairs if separator},
@@ -254,13 +252,7 @@ def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str])
     }
 
 
-def _config(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> ImageConfig:
-    store, platform = Store.open(environ), spec.platform or Platform.host()
-    return resolve(image, platform=platform, policy="missing", store=store, environ=environ).config
-
-
-def _health(spec: ContainerSpec, environ: Mapping[str, str]) -> Health:
+def _health(spec: ContainerSpec, image: StoredImage | None) -> Health:
     from mydocker.services.health import Health, complete
 
-    image = _config(spec.image, spec, environ).healthcheck if spec.image else {}
-    return Health(complete(spec.healthcheck, image))
+    return Health(complete(spec.healthcheck, image.config.healthcheck if image else {}))
