@@ -31,7 +31,8 @@ _ATTRIBUTES = {
 
 def show(plan: LaunchPlan) -> None:
     """Print PLAN on stdout."""
-    print(dump({_KEYS.get(name, name): _field(name, value) for name, value in plan.as_dict().items()}, indent=2))
+    fields = {name: value for name, value in plan.as_dict().items() if name != "containers"}  # run_dir is in it
+    print(dump({_KEYS.get(name, name): _field(name, value) for name, value in fields.items()}, indent=2))
 
 
 def _field(name: str, value: Any) -> Any:

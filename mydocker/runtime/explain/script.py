@@ -84,8 +84,8 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
     yield "umask 0022"
     yield ""
     yield "# The directory of this run, removed at the end"
-    store = os.path.dirname(os.path.dirname(plan.run_dir))
-    yield f'run=$(realpath "$(mktemp -d -p {shlex.quote(store)} by-hand.XXXXXX)")'
+    parent = plan.store if plan.containers.startswith(f"{plan.store}/") else "/run"  # if the store is read-only
+    yield f'run=$(realpath "$(mktemp -d -p {shlex.quote(parent)} by-hand.XXXXXX)")'
     yield "trap 'rm -rf \"$run\"' EXIT"
     yield "trap 'exit 130' INT; trap 'exit 143' TERM"
     yield 'mkdir -m 755 "$run/memory" "$run/scratch"'

@@ -15,9 +15,9 @@ import os
 import pickle
 import sys
 
-import mydocker
 from mydocker import kernel
 from mydocker.errors import HostError
+from mydocker.paths import import_path
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import child
 
@@ -41,9 +41,8 @@ def execute_anew(plan: LaunchPlan, fds: child.ChildFds) -> NoReturn:
         os.set_inheritable(descriptor, True)
     if "mount" in plan.namespaces:
         _protect(os.path.realpath(sys.executable))
-    here = os.path.dirname(os.path.dirname(os.path.abspath(mydocker.__file__)))
-    path = [here, *(os.path.abspath(each) for each in sys.path if each)]
-    os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", _PROGRAM, str(letter), *path], {})
+    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(letter), *import_path()]
+    os.execve(sys.executable, argv, {})
 
 
 def _protect(program: str) -> None:

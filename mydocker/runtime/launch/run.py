@@ -93,7 +93,7 @@ def plan_launch(
         host=host,
         container_id=container_id,
         cgroups=_cgroups(spec, host, container_id) if spec.limited or "pid" not in spec.namespaces else (),
-        run_dir=f"{containers}/{container_id[:12]}",
+        containers=containers,
         store=store.root,
         lend_program=lend_program,
     )
@@ -130,7 +130,7 @@ def run(
     ended: Callable[[], None] | None = None,
 ) -> Outcome:
     """Launch PLAN and wait for its end, after clearing away what killed runs have left. See `launch`."""
-    sweep(os.path.dirname(plan.run_dir))
+    sweep(plan.containers)
     if not plan.volumes:
         return launch(plan, window=window, janitor=janitor, ended=ended)
     from mydocker.runtime.volume.store import Held

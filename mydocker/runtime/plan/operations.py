@@ -133,13 +133,12 @@ class CopyOnWrite(Operation):
         if self.in_memory:
             os.makedirs(self.scratch)
             mount_memory(self.scratch)
-        upper, work = f"{self.scratch}/upper", f"{self.scratch}/work"
-        os.makedirs(upper)
-        os.makedirs(work)
-        copy_ownership(self.source, upper)
+        os.makedirs(f"{self.scratch}/upper")
+        os.makedirs(f"{self.scratch}/work")
+        copy_ownership(self.source, f"{self.scratch}/upper")
         target = make_target(root, self.target, directory=True, follow=self.follow)
         try:
-            mount_overlay(self.layers(), upper, work, f"/proc/self/fd/{target}", self.options)
+            mount_overlay(self.layers(), self.scratch, f"/proc/self/fd/{target}", self.options)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
@@ -277,18 +276,19 @@ def copy_ownership(source: str, target: str) -> None:
             raise
 
 
-def mount_overlay(lower: tuple[str, ...], upper: str, work: str, target: str, extra: str) -> None:
-    """Mount an overlay on TARGET. LOWER is listed lowest first; paths are absolute; EXTRA are more mount options.
+def mount_overlay(lower: tuple[str, ...], scratch: str, target: str, extra: str) -> None:
+    """Mount an overlay on TARGET, with the directories `upper` and `work` of SCRATCH. LOWER is listed lowest first;
+    paths are absolute; EXTRA are more mount options.
 
     Names are given relative to what they have in common, since mount(2) takes a page of options. Where that is not
-    enough, as with 50 layers and more, the names are those of links, made beside WORK: 500 layers take half a page.
+    enough, as with 50 layers and more, the names are those of links, made in SCRATCH: 500 layers take half a page.
     The current directory is `/` afterwards: nothing here is relative to another one.
     """
-    paths = (*lower, upper, work)
+    paths = (*lower, f"{scratch}/upper", f"{scratch}/work")
     place = os.path.commonprefix(paths).rpartition("/")[0] or "/"
     options = _overlay_data([path[len(place) :].lstrip("/") or "." for path in paths], extra)
     if len(os.fsencode(options)) > OPTIONS_LIMIT:
-        place = f"{os.path.dirname(work)}/{LINKS}"
+        place = f"{scratch}/{LINKS}"
         options = _overlay_data(_link(paths, place), extra)
     os.chdir(place)
     try:

@@ -51,6 +51,7 @@ class LaunchPlan(Record):
     container_id: str
     image_digest: str | None = None  # of the manifest, for reports
     store: str  # its directory: the run may be elsewhere, if the store is read-only
+    containers: str  # the directory of run directories, which a run sweeps
     run_dir: str
     namespaces: tuple[str, ...]
     rootless: IdMap | None  # the ids of a user namespace of its own; None for root
@@ -89,15 +90,15 @@ def plan(
     *,
     host: Host,
     container_id: str,
-    run_dir: str,
+    containers: str,
     store: str,
     cgroups: tuple[Cgroup, ...] = (),
     lend_program: bool = False,
 ) -> LaunchPlan:
-    """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store. With
-    `lend_program`, a static program of the host may serve as the command that the image lacks. `cgroups`: see
-    `hierarchies`. Raises LaunchError."""
-    config = image.config if image else None
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store, and CONTAINERS
+    that of run directories, which is elsewhere if the store is read-only. With `lend_program`, a static program of the
+    host may serve as the command that the image lacks. `cgroups`: see `hierarchy`. Raises LaunchError."""
+    config, run_dir = image.config if image else None, f"{containers}/{container_id[:12]}"
     hostname, argv = _hostname(spec, container_id), _argv(spec, config)
     lent = argv[0] if lend_program else ""
     working_dir = os.path.join("/", spec.working_dir or (config.working_dir if config else ""))
@@ -106,8 +107,8 @@ def plan(
         container_id=container_id,
         image_digest=str(image.manifest) if image else None,
         store=store,
+        containers=containers,
         run_dir=run_dir,
-        namespaces=spec.namespaces,
         rootless=_ids(spec, host),
         hostname=hostname,
         loopback="net" in spec.namespaces,
@@ -128,6 +129,7 @@ def plan(
 def _as_given(spec: ContainerSpec) -> dict[str, Any]:
     """The fields of a plan that are the spec's own."""
     return {
+        "namespaces": spec.namespaces,
         "stdin_open": spec.stdin_open,
         "tty": spec.tty,
         "timeout": spec.timeout,

@@ -11,8 +11,8 @@ import os
 import pickle
 import sys
 
-import mydocker
 from mydocker.errors import HostError
+from mydocker.paths import import_path
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def start(module: str, content: object, *, environ: Mapping[str, str], capture: 
 
 def _argv(module: str) -> list[str]:
     """Without `site`, which takes longer than a container; the standard library comes first."""
-    here = os.path.dirname(os.path.dirname(os.path.abspath(mydocker.__file__)))
-    path = [here, *(os.path.abspath(place) for place in sys.path if place)]
-    return [sys.executable, "-I", "-S", "-c", _PROGRAM, module, *path]
+    return [sys.executable, "-I", "-S", "-c", _PROGRAM, module, *import_path()]
 
 
 def _pipe() -> tuple[int, int]:
