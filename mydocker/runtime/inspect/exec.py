@@ -11,7 +11,6 @@ it imports nothing, and since it cannot be dumped none of them may trace it or l
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 import time
@@ -21,9 +20,10 @@ from mydocker.errors import LaunchError, MydockerError, refused_by_host
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.kernel.signals import signal
+from mydocker.message import decode, send
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.cgroup import cgroup
-from mydocker.runtime.inspect.helper_process import settle
+from mydocker.runtime.inspect.helper_process import Problem, settle
 from mydocker.runtime.launch import child
 from mydocker.runtime.launch.parent import prepare_isolation
 from mydocker.runtime.streams.read_pipe import listen_to_all
@@ -74,11 +74,8 @@ class Beside:
         if data:
             return None
         self.close()
-        try:
-            facts: dict[str, Any] = json.loads(self.raw)
-        except ValueError:  # it was ended before or while it wrote
-            return {"problem": "it was killed"}
-        return facts
+        result = decode(self.raw, CommandResult, SeparateResult, Problem)
+        return (result or Problem(problem="it was killed")).as_dict()  # it was ended before or while it wrote
 
     def close(self) -> None:
         """Let go of it, whatever has come."""
@@ -87,6 +84,24 @@ class Beside:
             os.waitpid(self.pid, 0)
             os.close(self.descriptor)
             self.pid = 0
+
+
+class CommandResult(Record):
+    """What came of a command; without an exit code it was not over in time."""
+
+    exit_code: int | None
+    seconds: float
+    output: str
+
+
+class SeparateResult(Record):
+    """The same with separate outputs, and the names of those that were cut."""
+
+    exit_code: int | None
+    seconds: float
+    stdout: str
+    stderr: str
+    cut: tuple[str, ...]
 
 
 class Terms(Record):
@@ -102,22 +117,16 @@ def _oversee(view: View, program: bytes, terms: Terms, writer: int, parent: int)
         settle(parent, (writer, view.root, *view.namespaces.values()))
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         retitle(ENTERING)  # the container's processes see the command line of every process in their pid namespace
-        _write(writer, _run(view, program, terms))
+        send(writer, _run(view, program, terms))
     except MydockerError as error:
-        _write(writer, {"problem": error.message})
+        send(writer, Problem(problem=error.message))
     except OSError as error:
-        _write(writer, {"problem": refused_by_host(error).message})
+        send(writer, Problem(problem=refused_by_host(error).message))
     finally:
         os._exit(0)
 
 
-def _write(writer: int, facts: dict[str, Any]) -> None:
-    raw = json.dumps(facts).encode()
-    while raw:
-        raw = raw[os.write(writer, raw) :]
-
-
-def _run(view: View, program: bytes, terms: Terms) -> dict[str, Any]:
+def _run(view: View, program: bytes, terms: Terms) -> CommandResult | SeparateResult:
     plan = view.plan
     child.import_ahead(plan)
     pipes = [os.pipe() for _ in range(1 + terms.separate)]
@@ -167,7 +176,7 @@ def _become(
         os._exit(code)
 
 
-def _wait(pid: int, outputs: tuple[int, ...], terms: Terms) -> dict[str, Any]:
+def _wait(pid: int, outputs: tuple[int, ...], terms: Terms) -> CommandResult | SeparateResult:
     """Until its end, or the end of its time. What it writes after its end, by others, is nobody's."""
     began = time.monotonic()
     most = terms.limit + 1
@@ -180,10 +189,10 @@ def _wait(pid: int, outputs: tuple[int, ...], terms: Terms) -> dict[str, Any]:
             continue
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
-    facts: dict[str, Any] = {"exit_code": (128 - code if code < 0 else code) if over else None, "seconds": seconds}
+    exit_code = (128 - code if code < 0 else code) if over else None
     if not terms.separate:
-        return {**facts, "output": kept[0][: terms.limit].decode(errors="replace")}
-    for name, raw in zip(("stdout", "stderr"), kept, strict=True):
-        facts[name] = raw[: terms.limit].decode(errors="surrogateescape")
-        facts["cut"] = facts.get("cut", []) + ([name] if len(raw) > terms.limit else [])
-    return facts
+        output = kept[0][: terms.limit].decode(errors="replace")
+        return CommandResult(exit_code=exit_code, seconds=seconds, output=output)
+    stdout, stderr = (raw[: terms.limit].decode(errors="surrogateescape") for raw in kept)
+    cut = tuple(name for name, raw in zip(("stdout", "stderr"), kept, strict=True) if len(raw) > terms.limit)
+    return SeparateResult(exit_code=exit_code, seconds=seconds, stdout=stdout, stderr=stderr, cut=cut)

@@ -12,7 +12,7 @@ import os
 import sys
 
 from mydocker import kernel
-from mydocker.errors import LaunchError, MydockerError, hint_for, refused_by_host
+from mydocker.errors import ErrorReport, LaunchError, MydockerError, hint_for, refused_by_host
 from mydocker.kernel import signals
 from mydocker.kernel.beneath import make_directory
 from mydocker.record import TYPE_CHECKING, Record
@@ -124,8 +124,7 @@ def _report(report: int, error: BaseException) -> None:
         error = refused_by_host(error)
     elif not isinstance(error, MydockerError):
         error = LaunchError(f"cannot start the container: {type(error).__name__}: {error}")
-    text = f"{error.exit_code}\n{error.hint or ''}\n{error.message}"
-    os.write(report, text.encode(errors="surrogateescape")[:4096])
+    os.write(report, ErrorReport.of(error).encode())
 
 
 def _retitle(plan: LaunchPlan) -> None:

@@ -8,7 +8,13 @@ import stat
 import time
 
 from mydocker import kernel
-from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
+from mydocker.errors import (
+    REPORT_LIMIT,
+    CommandNotExecutableError,
+    CommandNotFoundError,
+    ErrorReport,
+    LaunchError,
+)
 from mydocker.kernel.signals import STOPPING, Signals, is_heeded, send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.outcome import Outcome
@@ -25,7 +31,6 @@ if TYPE_CHECKING:
 
 LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
 WARDEN = 2.0  # seconds in which a warden kills all, and ends
-REPORT_LIMIT = 4096  # bytes of what the child may report
 
 
 def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: StreamPipes | Terminal) -> Outcome:
@@ -88,7 +93,10 @@ class Watch:
             self._mind_the_time()
             self._mind_the_streams()
         if self.failure:
-            raise _decode(self.failure)
+            # untrusted where `pre_start` runs: its commands may trace the child, which reports, with SYS_PTRACE
+            raise ErrorReport.decode(self.failure).as_error(
+                LaunchError, CommandNotExecutableError, CommandNotFoundError
+            )
         return self.outcome
 
     def kill(self) -> None:
@@ -223,11 +231,3 @@ def _is_cut_off() -> bool:
             streams.register(descriptor, 0)
     closed = any(events & select.POLLHUP for _, events in streams.poll(0))
     return closed and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
-
-
-def _decode(failure: bytes) -> LaunchError:
-    """Untrusted where `pre_start` runs: its commands may trace the child, which reports, with SYS_PTRACE."""
-    code, _, rest = failure.decode(errors="surrogateescape").partition("\n")
-    hint, _, message = rest.partition("\n")
-    kinds = {"126": CommandNotExecutableError, "127": CommandNotFoundError}
-    return kinds.get(code, LaunchError)(message, hint=hint or None)

@@ -9,7 +9,7 @@ from mydocker.errors import HostError, MydockerError, is_limit_of_host
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from mydocker.runtime.inspect.container_view import View
@@ -23,8 +23,8 @@ def is_looked_at(spec: ContainerSpec) -> bool:
     return bool(_paths(spec)) or _wants_changes(spec)
 
 
-def look(spec: ContainerSpec, view: View, tell: Callable[[Mapping[str, Any]], None]) -> None:
-    """TELL the facts that SPEC asks for. As an ordinary user, look with the container's own ids.
+def inspect(spec: ContainerSpec, view: View, report: Callable[[dict[str, Any]], None]) -> None:
+    """REPORT the facts that SPEC requires. As an ordinary user, look with the container's own ids.
 
     In a separate process, which can be killed: a volume may lie on a file system that never responds. Raises HostError
     if that takes more than INSPECTION seconds.
@@ -32,7 +32,7 @@ def look(spec: ContainerSpec, view: View, tell: Callable[[Mapping[str, Any]], No
     from mydocker import idmap
 
     try:
-        idmap.perform(view.plan.rootless, lambda: tell({"facts": _facts(spec, view)}), limit=INSPECTION)
+        idmap.perform(view.plan.rootless, lambda: report(_facts(spec, view)), limit=INSPECTION)
     except TimeoutError:
         raise HostError(f"the inspection of the container's files did not end within {INSPECTION:g} s") from None
 

@@ -1,4 +1,4 @@
-"""The watcher: a process of ours that looks at a container as long as it runs, and tells what has changed.
+"""The watcher: a separate process that inspects a container as long as it runs, and reports what has changed.
 
 Files, ports and processes are looked at again and again; HTTP requests are under way meanwhile, each in a process of
 its own. Nothing is judged here.
@@ -16,12 +16,14 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.http import Asking
 from mydocker.runtime.inspect.ports import listening
 from mydocker.runtime.inspect.processes import list_processes
+from mydocker.services.workers.messages import Observed, WatcherEnded
 from mydocker.services.workers.observe import file_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
+    from mydocker.record import Record
     from mydocker.runtime.inspect.container_view import View
     from mydocker.runtime.inspect.exec import Beside
     from mydocker.services.health import Health
@@ -35,13 +37,11 @@ LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has t
 
 
 class Watcher:
-    """`tell` gets {"seen": facts}, those that have changed; `began` is one of them once the command runs."""
+    """`report` gets messages: what has changed, in which `began` is a fact once the command runs; and the end."""
 
-    def __init__(
-        self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None], *, health: Health | None = None
-    ) -> None:
-        self.spec, self.tell, self.health = spec, tell, health
-        self.told: dict[str, Any] = {}
+    def __init__(self, spec: ContainerSpec, report: Callable[[Record], None], *, health: Health | None = None) -> None:
+        self.spec, self.report, self.health = spec, report, health
+        self.reported: dict[str, Any] = {}
         self.began = time.monotonic()
         self.requests = {request.url: request for request in spec.expect.requests} if spec.expect else {}
         self.due = dict.fromkeys(self.requests, 0.0)
@@ -57,32 +57,36 @@ class Watcher:
         return Execs(self.spec.expect)
 
     def watch(self, view: View) -> None:
-        """Until the container has ended, or we are. A defect is told: nothing more will be seen."""
+        """Until the container has ended, or this process is. A defect is reported: nothing more will be seen."""
         try:
             self._watch(view)
         except ProcessLookupError:
-            self.tell({"watched": True})
+            self.report(WatcherEnded())
         except Exception as error:
-            self.tell({"watcher": f"the watcher of the container failed: {type(error).__name__}: {error}"})
+            self.report(WatcherEnded(failure=f"the watcher of the container failed: {type(error).__name__}: {error}"))
 
     def _watch(self, view: View) -> NoReturn:
         while True:
             began = {"began": True} if view.has_begun() else {}
-            self._tell(began)  # before what may take long: from now on the batch's clock runs
+            self._report_changes(began)  # before what may take long: from now on the batch's clock runs
             health = self.health.facts if self.health else {}
             execs = self.execs.facts if self.execs else {}
-            self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | execs | health | began)
+            self._report_changes(
+                file_facts(self.spec, view) | self._running_facts(view) | self.answers | execs | health | began
+            )
             self._ask(view)
             self._ask_for_health(view)
             if began:
                 self._execute(view)
             self._hear()
 
-    def _tell(self, facts: Mapping[str, Any]) -> None:
-        changed = {name: value for name, value in facts.items() if name not in self.told or self.told[name] != value}
-        self.told.update(changed)
+    def _report_changes(self, facts: Mapping[str, Any]) -> None:
+        changed = {
+            name: value for name, value in facts.items() if name not in self.reported or self.reported[name] != value
+        }
+        self.reported.update(changed)
         if changed:
-            self.tell({"seen": changed})
+            self.report(Observed(facts=changed))
 
     def _running_facts(self, view: View) -> dict[str, Any]:
         """`ports` and `processes`, if they are asked for."""

@@ -251,9 +251,9 @@ class Batch:
             self._forget(descriptor)
         del self.running[run.worker.pidfd]
         finding = run.conclude()
-        for words in run.told.get("warnings", ()):
-            self.warn(words)
-        self.crew.take_back(run.worker, reusable=run.has_told_all and not (run.asked or self.ending))
+        for text in run.warnings:
+            self.warn(text)
+        self.crew.take_back(run.worker, reusable=run.has_reported_all and not (run.asked or self.ending))
         if finding.shortage and not run.asked and self._try_again(run.case, run.attempt, alone=run.alone):
             return
         if why := "; ".join(filter(None, [self.stopped if self.ending else "", run.unjudged])):

@@ -8,16 +8,17 @@ stands by for all that a worker runs.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import select
 import socket
 from contextlib import ExitStack, suppress
 
 from mydocker.kernel.signals import send, signal
+from mydocker.message import decode, encode
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.cleanup_process import Janitor
-from mydocker.services.workers.worker import Role, Worker, attempt, settle, tell_refusal
+from mydocker.services.workers.messages import Order
+from mydocker.services.workers.worker import Role, Worker, attempt, report_refusal, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,7 @@ class Crew:
             self._dismiss(pid, pidfd)
             raise
         sent = [writer for _, writer in pipes] + ([hearing] if self.keep else [])
-        order = json.dumps({"number": number, "service": role.service, "health": role.health}).encode()
+        order = encode(Order(number=number, service=role.service, health=role.health))
         with suppress(OSError):  # somebody has killed it: its pipes say so
             socket.send_fds(self.desks[pid], [order], sent)
         for writer in sent:
@@ -151,25 +152,26 @@ class Crew:
                 janitor = stack.enter_context(Janitor())
             except OSError as error:
                 _, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4)
-                tell_refusal(descriptors[2], error)
+                report_refusal(descriptors[2], error)
                 return
             while True:
                 signal.pthread_sigmask(signal.SIG_SETMASK, [])
                 order, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4, socket.MSG_CMSG_CLOEXEC)
                 if not order:
                     break
-                self._carry_out(json.loads(order), janitor, *descriptors)
+                self._carry_out(decode(order, Order), janitor, *descriptors)
 
     def _carry_out(
-        self, order: dict[str, int], janitor: Janitor | None, stdout: int, stderr: int, finding: int, hearing: int = -1
+        self, order: Order | None, janitor: Janitor | None, stdout: int, stderr: int, finding: int, hearing: int = -1
     ) -> None:
         nothing = os.open("/dev/null", os.O_RDWR)
         for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, number)
         os.close(stdout)
         os.close(stderr)
-        role = Role(service=bool(order["service"]), health=bool(order["health"]), follow=self.follow)
-        spec = self.specs[order["number"]]
+        assert order  # from the batch itself, whole: a message of a sequenced socket is not cut (unix(7))
+        role = Role(service=order.service, health=order.health, follow=self.follow)
+        spec = self.specs[order.number]
         attempt(spec, environ=self.environ, finding=finding, role=role, hearing=hearing, janitor=janitor)
         for number in (1, 2):
             os.dup2(nothing, number)
