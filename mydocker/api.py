@@ -7,7 +7,8 @@
     mydocker.test("smoke", check=True)
 
 Safe in programs with threads and in event loops' executors: a container is started by a process of its own. What goes
-wrong on our side is raised as a child of MydockerError, as errors.py lists them; what the command does is in Outcome.
+wrong on mydocker's side is raised as a child of MydockerError, as errors.py lists them; what the command does is in
+Outcome.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def can_use_ranges() -> bool:
 
 
 def assign(process: int, ids: IdMap) -> None:
-    """Give IDS to the user namespace of PROCESS, a child of ours. HostError if the host's programs refuse."""
+    """Give IDS to the user namespace of PROCESS, a child of this process. HostError if the host's programs refuse."""
     from mydocker import programs
 
     maps = ((PROGRAMS[0], ids.users), (PROGRAMS[1], ids.groups))

@@ -7,14 +7,16 @@ Base Directory Specification has relative ones ignored.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
-from mydocker.errors import HostError
+from mydocker.errors import HostError, UsageError
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_MOST_LINKS = 40  # in one path (path_resolution(7))
 NO_HOME = "/nonexistent"  # as Debian's users have it who have none
 
 
@@ -28,6 +30,31 @@ def usable(path: str) -> str:
     if path != "-" and not path.startswith("/") and not current_directory():
         raise gone()
     return path
+
+
+def stream(path: str) -> int | None:
+    """The open descriptor that PATH names (`/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`, a link to one); else None.
+
+    Opened by its name, a file would be opened anew: written to from its start, over what the caller has there already,
+    and a pipe of somebody else's not at all (proc(5)). What mydocker has opened itself is nothing that a caller could
+    mean. Raises UsageError if the caller has no such descriptor open.
+    """
+    for _ in range(_MOST_LINKS):
+        directory, name = os.path.split(os.path.normpath(path))
+        if os.path.realpath(directory) == f"/proc/{os.getpid()}/fd":
+            return _inherited(name, path)
+        if not os.path.islink(path):
+            return None
+        path = os.path.join(directory, os.readlink(path))
+    return None
+
+
+def _inherited(name: str, path: str) -> int:
+    if name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that listed them
+            if os.get_inheritable(int(name)):
+                return int(name)
+    raise UsageError(f"cannot write {path}: no such descriptor is open")
 
 
 def absolute(path: str) -> str:

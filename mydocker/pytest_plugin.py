@@ -1,6 +1,6 @@
 """The pytest plugin: `*.smoke.yaml` files are collected as tests, and tests get the fixture `container`.
 
-pytest loads this in every project of an environment that has mydocker, so it imports nothing of ours before it is
+pytest loads this in every project of an environment that has mydocker, so it imports nothing of mydocker before it is
 needed. `-p no:mydocker` turns it off.
 """
 
@@ -91,7 +91,7 @@ class SmokeItem(pytest.Item):
             raise NotPassed(result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> str:
-        """What `mydocker test` would say below the name; a traceback only for a defect of ours."""
+        """What `mydocker test` would say below the name; a traceback only for a defect of mydocker's."""
         from mydocker.testing.report.text import lines_of
 
         error = excinfo.value
@@ -122,6 +122,14 @@ def _harmless(text: str) -> str:
     return "\n".join(inert(line) for line in lines_spelled(text.replace("\r\n", "\n")).split("\n"))
 
 
+def _called(image: str | None, words: tuple[Any, ...], keys: dict[str, Any]) -> str:
+    """What a container was made of, as a command line."""
+    origin = image or keys.get("image") or keys.get("rootfs") or ""
+    command = words[0] if len(words) == 1 else words or keys.get("command", ())
+    listed = command if isinstance(command, list | tuple) else (command,)
+    return shlex.join(map(str, (origin, *listed)))
+
+
 @pytest.fixture
 def container(request: pytest.FixtureRequest) -> Iterator[Callable[..., mydocker.Outcome]]:
     """`container(image, *command, **keys)` runs a container to its end, as `mydocker.run` does.
@@ -131,9 +139,7 @@ def container(request: pytest.FixtureRequest) -> Iterator[Callable[..., mydocker
 
     def run(image: str | mydocker.ContainerSpec | None = None, *words: Any, **keys: Any) -> mydocker.Outcome:
         outcome: mydocker.Outcome = mydocker.run(image, *words, **keys)
-        command = words[0] if len(words) == 1 and isinstance(words[0], list | tuple) else words
-        shown = [image or "", *(str(word) for word in command)]
-        name = image.origin if isinstance(image, mydocker.ContainerSpec) else shlex.join(map(str, shown))
+        name = image.origin if isinstance(image, mydocker.ContainerSpec) else _called(image, words, keys)
         for stream in ("stdout", "stderr"):
             if text := getattr(outcome, stream):
                 request.node.add_report_section("call", f"{stream} of {name}", _harmless(text))

@@ -2,7 +2,7 @@
 
 Grammar: distribution/reference (the grammar `docker pull` accepts), OCI image-spec "Digests" and
 "Image Index", OCI distribution-spec "Pulling manifests". No regular expressions: `re` costs more
-start-up time than parsing by hand.
+start-up time than parsing without it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ TRANSPORTS = ("oci", "oci-archive", "docker-archive", "dir")
 NAME_LIMIT = 255
 TAG_LIMIT = 128
 
+_STORES = {"docker-daemon": "docker", "containers-storage": "podman"}  # of others (containers-transports(5))
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _ALNUM = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _HEX = frozenset("0123456789abcdef")
@@ -112,7 +113,8 @@ class Reference(Record):
     """An image's name, complete: registry `host[:port]`, repository, and a tag, a digest, or both.
 
     `digest` decides when present. With a `location` the image is there, in no registry. `str(reference)` is the full
-    form; `familiar` is as Docker prints it.
+    form; `familiar` is as Docker prints it. `short_name` is what was written without a registry, less tag and digest:
+    an alias may stand for it. Names that mean the same are equal, however they were written.
     """
 
     registry: str
@@ -120,6 +122,17 @@ class Reference(Record):
     tag: str | None
     digest: Digest | None = None
     location: Location | None = None
+    short_name: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reference) and self._meaning == other._meaning
+
+    def __hash__(self) -> int:
+        return hash(self._meaning)
+
+    @property
+    def _meaning(self) -> tuple[object, ...]:
+        return self.registry, self.repository, self.tag, self.digest, self.location
 
     @classmethod
     def parse(cls, text: str) -> Reference:
@@ -130,6 +143,10 @@ class Reference(Record):
         transport, colon, rest = text.partition(":")
         if colon and transport in TRANSPORTS:
             return cls._located(transport, rest)
+        if colon and transport in _STORES:
+            hint = f"'{_STORES[transport]} save NAME | mydocker load' brings its images here"
+            raise UsageError(f"invalid image reference {text!r}: {transport}: is not supported", hint=hint)
+        has_scheme = text.startswith("docker://")
         text = text.removeprefix("docker://")
         name, at, digest_text = text.partition("@")
         digest = Digest.parse(digest_text) if at else None
@@ -137,7 +154,8 @@ class Reference(Record):
         last, colon, tag = tail.partition(":")
         if colon and not is_tag(tag):
             raise _bad(text, f"{tag!r} is not a tag (letters, digits, _ . -, at most {TAG_LIMIT})")
-        registry, repository = _split_registry(head + slash + last)
+        written = head + slash + last
+        registry, repository = _split_registry(written)
         if len(name) > NAME_LIMIT + TAG_LIMIT or len(repository) > NAME_LIMIT:
             raise _bad(text, f"a repository name has at most {NAME_LIMIT} characters")
         if not _is_host(registry):
@@ -150,6 +168,7 @@ class Reference(Record):
             repository=repository,
             tag=tag if colon else None if digest else DEFAULT_TAG,
             digest=digest,
+            short_name="" if has_scheme or _has_registry(written) else written,
         )
 
     @classmethod
@@ -183,8 +202,8 @@ class Reference(Record):
 
 def _split_registry(name: str) -> tuple[str, str]:
     """The first component is a registry if it has a dot, a colon or an upper-case letter, or is `localhost`."""
-    first, slash, rest = name.partition("/")
-    if not slash or not ("." in first or ":" in first or first == LOCAL or first != first.lower()):
+    first, _, rest = name.partition("/")
+    if not _has_registry(name):
         first, rest = DOCKER_HUB, name
     if first in ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"):
         first = DOCKER_HUB
@@ -193,9 +212,19 @@ def _split_registry(name: str) -> tuple[str, str]:
     return first, rest
 
 
+def _has_registry(name: str) -> bool:
+    first, slash, _ = name.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == LOCAL or first != first.lower())
+
+
 def is_tag(text: str) -> bool:
     """Whether a name may have TEXT for a tag."""
     return 0 < len(text) <= TAG_LIMIT and text[0] not in ".-" and (_ALNUM | set("_.-")).issuperset(text)
+
+
+def looks_like_id(name: Reference) -> bool:
+    """Whether NAME, as it is shown, would be taken for the ID of an image."""
+    return name.registry == DOCKER_HUB and name.repository == "library/sha256"
 
 
 def _is_host(text: str) -> bool:
@@ -235,6 +264,9 @@ def _component_fault(part: str) -> str:
 
 
 def _bad(text: str, why: str) -> UsageError:
-    is_path = text.startswith(("/", "./", "../", "~"))
-    hint = "an image in files is docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR" if is_path else None
+    hint = None
+    if text.startswith(("/", "./", "../", "~")):
+        hint = "an image in files is docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR"
+    elif text.startswith(("http://", "https://")):
+        hint = "leave out '" + text[: text.index("//") + 2] + "': a name begins with the registry's host"
     return UsageError(f"invalid image reference {text!r}: {why}", hint=hint)

@@ -16,7 +16,7 @@ import re
 
 from mydocker.errors import inert, spelled
 
-_LINE_COMMAND = re.compile(r"^(\s*):(?=:.*::)", re.MULTILINE)
+_LINE_COMMAND = re.compile(r"^([^\S\n]*):(?=:.*::)", re.MULTILINE)
 _INLINE_COMMAND = re.compile(r"##(?=\w*\[)")
 _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # but those of surrogateescape
 _UNPRINTED = re.compile(r"[^\n\x20-\x7e]")

@@ -16,7 +16,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from lab import busybox
 from lab.command import Command, as_user, command, ordinary_user, python_of, readable_copy
+from lab.places import ROOT
 from lab.registry import Registry, serve
+from lab.same_copy import complaint
 
 # no test fails because the machine is busy
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,18 +26,31 @@ settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:
-    """Whoever starts the tests in the background has them, and all that they start, ignore these signals."""
+    """The tests judge the copy of mydocker that is beside them. And whoever starts them in the background has them, and
+    all that they start, ignore these signals."""
+    if problem := complaint(ROOT / "mydocker"):
+        raise pytest.UsageError(problem)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+_NOT_UNIT = {"root", "qemu", "guest", "rootless", "nested"}  # markers
+_MACHINE = {"registry", "closed", "user", "hub"}  # fixtures that start a server, or make a user of the machine
+_LONG = ("parity", "growth", "test_make")  # parts of paths: what takes another runtime, measures work, or collects all
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An ordinary user cannot run the tests marked `root`; they are skipped, which CI does not allow."""
-    if os.geteuid() != 0:
-        for item in items:
-            if item.get_closest_marker("root"):
-                item.add_marker(pytest.mark.skip(reason="needs root"))
+    """An ordinary user cannot run the tests marked `root`; they are skipped, which CI does not allow. `unit` is what
+    needs nothing of the machine."""
+    for item in items:
+        markers = {marker.name for marker in item.iter_markers()}
+        if os.geteuid() != 0 and "root" in markers:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+        is_long = any(word in str(item.path.relative_to(ROOT)) for word in _LONG)
+        if not is_long and not markers & _NOT_UNIT and not _MACHINE & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.unit)
 
 
 @pytest.hookimpl(wrapper=True)

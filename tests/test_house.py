@@ -71,8 +71,10 @@ mydocker.specs.values.parsers
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
 TOP_LEVEL = {
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Dockerfile",
     "LICENSE",
+    "Makefile",
     "README.md",
     "docs",
     "examples",
@@ -247,11 +249,23 @@ def test_the_top_level_holds_what_was_agreed() -> None:
     assert {name for name in top if not name.startswith(".")} <= TOP_LEVEL
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FEW = {"architecture.md": 60, "isolation.md": 5}  # what these pages name is their substance: at least so many paths
+_PATH = re.compile(r"(?<![\w/.{-])(?:mydocker|tests|docs|examples)/[\w/.-]*[\w/]")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_paths_that_a_page_names_are_there(page: pathlib.Path) -> None:
+    """Files and folders of the repository, in its text and its diagrams."""
+    text = re.sub(r"^```(sh|yaml|console|python)$.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = {path for span in re.findall(r"`[^`\n]+`|^[^`\n]+$", text, re.MULTILINE) for path in _PATH.findall(span)}
+    assert len(named) >= FEW.get(page.name, 0)
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_the_tests_that_a_page_names_are_there(page: pathlib.Path) -> None:
-    named = set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text()))
-    assert named
-    for file, name in named:
+    for file, name in set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text())):
         defined = {
             node.name for node in ast.walk(ast.parse((ROOT / file).read_text())) if isinstance(node, ast.FunctionDef)
         }

@@ -195,6 +195,15 @@ def test_bad(container):
 def test_raises(container):
     with pytest.raises(mydocker.CommandNotFoundError):
         container("alpine", "nonesuch")
+
+@pytest.mark.parametrize("words,keys", [
+    (("alpine", ["echo", "a b"]), {}),
+    (("alpine",), {"command": ["echo", "c d"]}),
+    ((), {"image": "alpine", "command": "echo e"}),
+])
+def test_ways(container, words, keys):
+    container(*words, **keys)
+    assert False
 """
 
 
@@ -204,10 +213,15 @@ def test_the_fixture_runs_containers_and_shows_what_they_wrote(alpine: Command, 
     text, code = _pytest(tmp_path, env={**alpine.environment})
     assert _verdicts(text) == [
         "FAILED test_x.py::test_bad",
+        "FAILED test_x.py::test_ways[words0-keys0]",
+        "FAILED test_x.py::test_ways[words1-keys1]",
+        "FAILED test_x.py::test_ways[words2-keys2]",
         "PASSED test_x.py::test_good",
         "PASSED test_x.py::test_raises",
     ]
     assert re.search(r"-+ Captured stderr of alpine sh -c 'echo the reason >&2; exit 4' call -+\nthe reason\n", text)
+    headings = re.findall(r"-+ Captured stdout of (.*) call -+\n", text)
+    assert headings == ["alpine echo 'a b'", "alpine echo 'c d'", "alpine 'echo e'", "alpine cat"]
     assert code == 1
 
 

@@ -19,7 +19,7 @@ import yaml
 from lab.command import Command
 
 from mydocker.cli.common import table
-from mydocker.errors import printable
+from mydocker.errors import inert, printable
 from mydocker.json_output import dump
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, Result, Span
@@ -27,8 +27,9 @@ from mydocker.specs.model.container import ContainerSpec
 from mydocker.testing.report.as_json import as_data
 from mydocker.testing.report.formats import WHOLE
 from mydocker.testing.report.text import lines_of
-from mydocker.untrusted import clean
+from mydocker.untrusted import clean, markup
 from mydocker.verdict.finding import Failure, Finding
+from mydocker.verdict.time_limit import limited
 
 # what a line of a container's, a name or a message may be
 COMMANDS = [
@@ -233,3 +234,11 @@ def test_a_recorded_spec_on_a_job_s_log(alpine: Command, tmp_path: pathlib.Path)
     normal = [alpine("config", "-", input=text).stdout for text in (shown.stdout, (tmp_path / "x.yaml").read_bytes())]
     assert normal[0] == normal[1] != b""
     assert alpine("test", "-", input=shown.stdout).code == 0
+
+
+@pytest.mark.parametrize("letters", ["\n", " ", "\n ", "\t", ":", "::", "\n:", "#", "##", "##a", "##[", " ::a"])
+def test_long_runs_are_treated_in_time_that_grows_with_them(letters: str) -> None:
+    """A container can print millions of line ends, and nothing else."""
+    with limited(10):
+        assert len(markup(letters * (1 << 20))) >= len(letters) << 20
+        assert len(inert(letters * (1 << 20))) >= len(letters) << 20

@@ -11,7 +11,7 @@
     }
 
 JSON with sorted names and a line for each digest, so that a change of one is a change of one line; written by
-`mydocker lock`, kept beside the code. Names with a digest say all themselves and are not in it, nor are files.
+`mydocker lock`, kept alongside the code. Names with a digest say all themselves and are not in it, nor are files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import os
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image.model.json_input import LIMIT, loads, mapping, string
-from mydocker.paths import usable
+from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -76,33 +76,58 @@ def text_of(lock: LockFile) -> str:
 
 
 def write(path: str, lock: LockFile) -> None:
-    """Replace the file at PATH in one step, or the one that a link there names. Raises UsageError if that cannot be."""
+    """Replace the file at PATH in one step, or the one that a link there names; write to a device, a FIFO or a
+    descriptor of the caller's. Raises UsageError if that cannot be."""
     real = os.path.realpath(usable(path))
-    staged = os.path.join(os.path.dirname(real), f".{os.path.basename(real)}.{os.getpid()}")
+    descriptor = stream(path)
     try:
-        with open(staged, "w", encoding="utf-8") as file:
-            file.write(text_of(lock))
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(staged, real)
+        if descriptor is not None:
+            with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
+                file.write(text_of(lock))
+        elif os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text_of(lock))
+        else:
+            _replace(real, text_of(lock))
     except OSError as error:
-        if os.path.exists(staged):
-            os.unlink(staged)
         raise UsageError(f"cannot write the lock file {path}: {error.strerror}") from None
 
 
-def pinned(lock: LockFile, reference: Reference, platform: Platform) -> Reference:
-    """REFERENCE with the digest that LOCK has for PLATFORM. Raises ImageNotFoundError if it has none."""
+def _replace(path: str, text: str) -> None:
+    staged = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
+    try:
+        with open(staged, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(staged, path)
+    except OSError:
+        if os.path.exists(staged):
+            os.unlink(staged)
+        raise
+
+
+def pinned(lock: LockFile, reference: Reference, platform: Platform, *, environ: Mapping[str, str]) -> Reference:
+    """REFERENCE, or what it is an alias of, with the digest that LOCK has for PLATFORM. Raises ImageNotFoundError if it
+    has none, ImageError for a file with aliases that is wrong."""
     if not needs_lock(reference):
         return reference
-    found = lock.images.get(str(reference))
-    if found is None:
-        raise ImageNotFoundError(f"image {reference.familiar} is not in the lock file", hint=_AGAIN)
+    name, found = _locked(lock, reference, environ)
     from mydocker.image.platforms import chosen
 
     try:
-        return reference.replace(digest=chosen(found, platform))
+        return name.replace(digest=chosen(found, platform), short_name="")
     except ImageNotFoundError as error:
-        raise ImageNotFoundError(
-            f"image {reference.familiar}: the lock file has {error.message}", hint=_AGAIN
-        ) from None
+        raise ImageNotFoundError(f"image {name.familiar}: the lock file has {error.message}", hint=_AGAIN) from None
+
+
+def _locked(lock: LockFile, reference: Reference, environ: Mapping[str, str]) -> tuple[Reference, Mapping[str, Digest]]:
+    """The name of REFERENCE in LOCK, and what it means there."""
+    if str(reference) in lock.images:
+        return reference, lock.images[str(reference)]
+    from mydocker.image.registry.short_names import resolved
+
+    name = resolved(reference, environ=environ)
+    if str(name) not in lock.images:
+        raise ImageNotFoundError(f"image {name.familiar} is not in the lock file", hint=_AGAIN)
+    return name, lock.images[str(name)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
-from mydocker.errors import ImageError
-from mydocker.image.files.blobs import Archive, Directory, Files
+from mydocker.errors import ImageError, RegistryError
+from mydocker.image.files.blobs import Files, FilesOfArchive, FilesOfDirectory
 from mydocker.image.files.layouts import DirectoryLayout, DockerArchive, Layout, OciLayout, reference_of
 from mydocker.image.layer.blob import Source
 from mydocker.image.model.digest import digest_of
@@ -16,18 +17,32 @@ from mydocker.reference import Location, Reference
 
 
 def open_source(reference: Reference, *, environ: Mapping[str, str], warn: Callable[[str], None]) -> Source:
-    """What has REFERENCE, ready to be asked; see Registry for WARN. Close it, or use it with `with`."""
+    """The source of REFERENCE, ready to be queried; see Registry for WARN. Close it, or use it with `with`."""
     if reference.location is None:
         return Registry(reference, environ=environ, warn=warn)
     return open_location(reference.location)
+
+
+@contextmanager
+def named_errors(reference: Reference) -> Iterator[None]:
+    """Let what is wrong with a manifest or a config name the image REFERENCE, or its files: there may be many."""
+    where = reference.location.path if reference.location else f"image {reference.familiar}"
+    try:
+        yield
+    except RegistryError:
+        raise
+    except ImageError as error:
+        if error.message.startswith(where):
+            raise
+        raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
 
 
 def open_location(location: Location) -> Layout:
     """The files at LOCATION. ImageNotFoundError if they are not there."""
     where, selector = location.path, location.selector
     if location.transport == "dir":
-        return DirectoryLayout(Directory(usable(where)), where=where, selector=selector)
-    files: Files = Directory(usable(where)) if location.transport == "oci" else Archive(usable(where))
+        return DirectoryLayout(FilesOfDirectory(usable(where)), where=where, selector=selector)
+    files: Files = FilesOfDirectory(usable(where)) if location.transport == "oci" else FilesOfArchive(usable(where))
     if not _has(files, "index.json") and not _has(files, "manifest.json"):
         raise _foreign(files, where)
     try:
@@ -55,7 +70,7 @@ _TYPICAL = 2  # of these at the top make a root file system
 
 def guess(path: str) -> Layout:
     """What is at PATH, whichever of the formats it has: an archive (`-` is stdin) or a directory."""
-    files: Files = Directory(path) if os.path.isdir(usable(path)) else Archive(path)
+    files: Files = FilesOfDirectory(path) if os.path.isdir(usable(path)) else FilesOfArchive(path)
     where = "standard input" if path == "-" else path
     index, listing = OciLayout(files, where=where), DockerArchive(files, where=where)
     if not _has(files, "manifest.json"):
@@ -87,7 +102,7 @@ def _has(files: Files, name: str) -> bool:
 
 
 def _other(files: Files, where: str) -> Layout:
-    kind = DirectoryLayout if isinstance(files, Directory) else DockerArchive
+    kind = DirectoryLayout if isinstance(files, FilesOfDirectory) else DockerArchive
     return kind(files, where=where)
 
 

@@ -8,6 +8,7 @@ from mydocker.image.layer.blob import Source
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.digest import digest_of
 from mydocker.image.model.manifest import ArtifactError, Descriptor, Index, Manifest, choose, parse_manifest
+from mydocker.image.open_source import named_errors
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform, Reference
 
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
 
 def digests_of(reference: Reference, source: Source) -> dict[str, Digest]:
     """The manifests that REFERENCE means, by `str(platform)`: those for Linux. Raises ImageError or RegistryError."""
+    with named_errors(reference):
+        return _digests(reference, source)
+
+
+def _digests(reference: Reference, source: Source) -> dict[str, Digest]:
     raw, content_type = source.manifest(str(reference.digest or reference.tag))
     parsed = parse_manifest(raw, content_type=content_type)
     if isinstance(parsed, Manifest):
         digest = digest_of(raw)
         if reference.digest and digest != reference.digest:
-            raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {digest}")
+            raise ImageError(f"image {reference.familiar}: the registry returned another manifest, {digest}")
         return _named([(digest, _platform_of(parsed, source))])
     found = []
     for descriptor, platform in parsed.manifests:
@@ -33,6 +39,8 @@ def digests_of(reference: Reference, source: Source) -> dict[str, Digest]:
                 continue
             platform = _platform_of(inner, source) if isinstance(inner, Manifest) else None
         found.append((descriptor.digest, platform))
+    if parsed.refused and not found:
+        raise ImageError(parsed.refused[0])
     return _named(found)
 
 
@@ -43,7 +51,7 @@ def chosen(digests: Mapping[str, Digest], platform: Platform) -> Digest:
 
 
 def _named(found: list[tuple[Digest, Platform | None]]) -> dict[str, Digest]:
-    """By the names of platforms that are ours to run; of several manifests for one, the first, as in a pull."""
+    """By the names of platforms that can run here; of several manifests for one, the first, as in a pull."""
     named: dict[str, Digest] = {}
     for digest, platform in found:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 
@@ -14,9 +15,9 @@ from mydocker.image.model.limits import Limits
 from mydocker.image.model.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
 from mydocker.image.model.progress import FINISHED, NOTE, STARTED, WARNING, Step, silence
 from mydocker.image.model.stored import ImageConfig, StoredImage
-from mydocker.image.open_source import open_source
+from mydocker.image.open_source import named_errors, open_source
 from mydocker.image.store import flock, staging
-from mydocker.image.store.store import Store, read, read_ref
+from mydocker.image.store.store import Ref, Store, read, read_ref
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -26,7 +27,7 @@ _CHOICES = 10  # entries of an index that are read in search of an image
 
 
 class _Found(Record):
-    """What a registry has under a name: the manifest for our platform, and the digests that mean it."""
+    """What a registry has under a name: the manifest for the platform, and the digests that mean it."""
 
     raw: bytes
     manifest: Manifest
@@ -107,11 +108,24 @@ def _present(store: Store, reference: Reference, digest: Digest, platform: Platf
         ref = read_ref(store.ref_path(by_digest, platform))
         if image is None or digest_of(read(store.blob_path(ref.manifest))) != ref.manifest:
             return None
-    except (FileNotFoundError, UsageError, ValueError):  # damage, or `rmi` beside us
+    except (FileNotFoundError, UsageError, ValueError):  # damage, or a concurrent `rmi`
         return None
     for name in _names(reference, ()):
-        store.record_ref(name, platform, manifest=ref.manifest, config=ref.config, origin=reference)
+        try:
+            store.record_ref(name, platform, manifest=ref.manifest, config=ref.config, origin=reference)
+        except OSError as error:
+            if error.errno != errno.EROFS or not _means(store, name, platform, ref):
+                raise
     return image.replace(reference=reference)
+
+
+def _means(store: Store, name: Reference, platform: Platform, ref: Ref) -> bool:
+    """Whether NAME means what REF says already: a store that is read-only may have been filled for all."""
+    try:
+        found = read_ref(store.ref_path(name, platform))
+    except (FileNotFoundError, ValueError):
+        return False
+    return (found.manifest, found.config) == (ref.manifest, ref.config)
 
 
 def _complete(
@@ -125,7 +139,8 @@ def _complete(
 ) -> StoredImage:
     """Fetch what the store lacks of what was FOUND, and name it."""
     raw_config = blob.whole(origin, found.manifest.config, "config")
-    config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
+    with named_errors(reference):
+        config, diff_ids = _checked(raw_config, found.manifest, reference, platform)
     wanted = dict(zip(diff_ids, found.manifest.layers, strict=True))
     _fetch(wanted, origin, store, limits, progress)
     store.put_blob(found.manifest.config.digest, raw_config)
@@ -140,20 +155,34 @@ def _top(source: Source, reference: Reference) -> tuple[bytes, str | None]:
     """The manifest or index that REFERENCE means, and its media type if the source says one."""
     raw, content_type = source.manifest(str(reference.digest or reference.tag))
     if reference.digest and digest_of(raw) != reference.digest:
-        raise ImageError(f"image {reference.familiar}: the registry answered with another manifest, {digest_of(raw)}")
+        raise ImageError(f"image {reference.familiar}: the registry returned another manifest, {digest_of(raw)}")
     return raw, content_type
 
 
 def _manifest(source: Source, raw: bytes, content_type: str | None, reference: Reference, platform: Platform) -> _Found:
-    parsed = parse_manifest(raw, content_type=content_type)
-    digest = digest_of(raw)
-    if isinstance(parsed, Manifest):
-        return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
-    *others, last = _choices(parsed, platform, reference)
-    for chosen in others:
-        with suppress(ArtifactError):
-            return _inner(source, digest, chosen, reference)
-    return _inner(source, digest, last, reference)
+    with named_errors(reference):
+        parsed = parse_manifest(raw, content_type=content_type)
+        digest = digest_of(raw)
+        if isinstance(parsed, Manifest):
+            return _Found(raw=raw, manifest=parsed, digest=digest, digests=(digest,))
+        *others, last = _choices(parsed, platform, reference)
+        for chosen in others:
+            with suppress(ArtifactError):
+                found = _inner(source, digest, chosen, reference)
+                if _is_for(platform, found.manifest, source):
+                    return found
+        return _inner(source, digest, last, reference)
+
+
+def _is_for(platform: Platform, manifest: Manifest, source: Source) -> bool:
+    """Whether the config of MANIFEST, of which its index says no platform, says this one."""
+    has = parse_config(blob.whole(source, manifest.config, "config"))[0].platform
+    return _runs_on(has, platform)
+
+
+def _runs_on(has: Platform, platform: Platform) -> bool:
+    """Whether what a config says, if it does, is the system and the architecture of PLATFORM."""
+    return not has.architecture or (has.os or platform.os, has.architecture) == (platform.os, platform.architecture)
 
 
 def _inner(source: Source, index: Digest, chosen: Descriptor, reference: Reference) -> _Found:
@@ -180,17 +209,17 @@ def _checked(
         raise ImageError(
             f"image {reference.familiar}: its config has {len(diff_ids)} diff IDs for {len(manifest.layers)} layers"
         )
-    has, wants = config.platform, platform
-    if has.architecture and (has.os or wants.os, has.architecture) != (wants.os, wants.architecture):
+    has = config.platform
+    if not _runs_on(has, platform):
         raise ImageNotFoundError(
             f"image {reference.familiar}: no image for platform {platform}", hint=f"it exists for {str(has)!r:.100}"
         )
     return config, diff_ids
 
 
-def _names(asked: Reference, digests: tuple[Digest, ...]) -> list[Reference]:
-    """The names under which the image can be found from now on, the one that was asked for last; a tag beside a digest
-    has not been asked about."""
-    reference = asked.replace(location=None)
+def _names(requested: Reference, digests: tuple[Digest, ...]) -> list[Reference]:
+    """The names under which the image can be found from now on, the requested one last; a tag next to a digest
+    was never queried."""
+    reference = requested.replace(location=None)
     by_digest = [reference.replace(tag=None, digest=digest) for digest in reversed(digests)]
     return by_digest if reference.digest else [*by_digest, reference]

@@ -19,7 +19,7 @@ from mydocker.errors import ImageError, StoreError, UsageError
 from mydocker.image.layer import blob
 from mydocker.image.layer.blob import Source
 from mydocker.image.model import json_input, manifest
-from mydocker.image.model.digest import Verified, digest_of
+from mydocker.image.model.digest import DigestReader, digest_of
 from mydocker.image.model.manifest import (
     INDEX_TYPES,
     MANIFEST_TYPES,
@@ -32,9 +32,9 @@ from mydocker.image.model.manifest import (
 )
 from mydocker.image.model.progress import COMPLETE, FINISHED, MOVING, NOTE, STARTED, Step, megabytes
 from mydocker.image.rebuild import export
-from mydocker.image.registry.upload import Chunks, Target
+from mydocker.image.registry.upload import Chunks, UploadSession
 from mydocker.image.store import catalog, flock
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store, read
 from mydocker.image.tar import compress
 from mydocker.record import Record
@@ -71,11 +71,11 @@ class _Written(Record):
 
 
 def push_stored(
-    store: Store, images: Sequence[Image], name: Reference, *, environ: Mapping[str, str], progress: Tell
+    store: Store, images: Sequence[NamedImage], name: Reference, *, environ: Mapping[str, str], progress: Tell
 ) -> Pushed:
     """Let NAME, which has a tag, mean IMAGES of STORE, an index if there are several. RegistryError, ImageError."""
-    with Target(name, environ=environ) as target, flock.shared(store.layers):
-        sender = _Sender(target, name, progress)
+    with UploadSession(name, environ=environ) as upload, flock.shared(store.layers):
+        sender = _Sender(upload, name, progress)
         written = [_stored(sender, store, image) for image in images]
         return sender.name_it(written[0] if len(written) == 1 else _index(sender, images, written))
 
@@ -89,16 +89,16 @@ def push_files(
     if platform and isinstance(index := parse_manifest(raw, content_type=media_type), Index):
         chosen = manifest.choose(index, platform)
         raw, media_type = source.manifest(str(chosen.digest))[0], chosen.media_type
-    with Target(name, environ=environ) as target:
-        sender = _Sender(target, name, progress)
+    with UploadSession(name, environ=environ) as upload:
+        sender = _Sender(upload, name, progress)
         return sender.name_it(_copied(sender, source, raw, media_type))
 
 
 class _Sender:
     """Sends each blob once, and says so."""
 
-    def __init__(self, target: Target, name: Reference, progress: Tell) -> None:
-        self.target, self.progress = target, progress
+    def __init__(self, upload: UploadSession, name: Reference, progress: Tell) -> None:
+        self.upload, self.progress = upload, progress
         self._name, self._sent = name, 0
         self._there: set[Digest] = set()
         progress(Step(kind=STARTED, text=f"pushing {name.familiar}", image=name.familiar))
@@ -108,8 +108,8 @@ class _Sender:
         digest = descriptor.digest
         if digest in self._there:
             return True
-        how = "there already" if self.target.has(digest) else ""
-        if not how and self.target.mount(digest, others):
+        how = "there already" if self.upload.has(digest) else ""
+        if not how and self.upload.mount(digest, others):
             how = "taken from another repository"
         if how:
             self._done(descriptor, how)
@@ -121,14 +121,14 @@ class _Sender:
             return
         name, size = _shown(descriptor), descriptor.size
         step = Step(kind=MOVING, text=name, blob=descriptor.digest, size=size)
-        self.target.send(descriptor, chunks, lambda done: self.progress(step.replace(done=done)))
+        self.upload.send(descriptor, chunks, lambda done: self.progress(step.replace(done=done)))
         self._sent += size
         self._done(descriptor, f"{megabytes(size)} sent")
 
     def name_it(self, written: _Written) -> Pushed:
         """Let the name mean WRITTEN."""
         assert self._name.tag
-        self.target.put_manifest(written.raw, written.media_type, self._name.tag)
+        self.upload.put_manifest(written.raw, written.media_type, self._name.tag)
         name = self._name.familiar
         self.progress(Step(kind=FINISHED, text=f"{name}: {written.digest}", image=name, blob=written.digest))
         return Pushed(name=self._name, digest=written.digest, exact=written.exact, sent=self._sent)
@@ -153,7 +153,7 @@ def _copied(sender: _Sender, source: Source, raw: bytes, media_type: str | None,
         if digest_of(found_raw) != inner.digest:
             raise ImageError(f"manifest {inner.digest}: has another digest, {digest_of(found_raw)}")
         written = _copied(sender, source, found_raw, inner.media_type, depth=1)
-        sender.target.put_manifest(written.raw, written.media_type, str(inner.digest))
+        sender.upload.put_manifest(written.raw, written.media_type, str(inner.digest))
     for descriptor in found.blobs:
         sender.send(descriptor, _reading(source, descriptor))
     return _Written(raw=raw, media_type=found.media_type)
@@ -162,11 +162,11 @@ def _copied(sender: _Sender, source: Source, raw: bytes, media_type: str | None,
 def _reading(source: Source, descriptor: Descriptor) -> Chunks:
     what = f"blob {descriptor.digest}"
     return lambda: iter(
-        Verified(blob.chunks(source, descriptor), digest=descriptor.digest, size=descriptor.size, what=what)
+        DigestReader(blob.chunks(source, descriptor), digest=descriptor.digest, size=descriptor.size, what=what)
     )
 
 
-def _stored(sender: _Sender, store: Store, image: Image) -> _Written:
+def _stored(sender: _Sender, store: Store, image: NamedImage) -> _Written:
     """Send all that the manifest of IMAGE names, and give that manifest, or what has to be put in its place."""
     found = catalog.documents(store, image)
     others = _origins(image)
@@ -187,8 +187,8 @@ def _stored(sender: _Sender, store: Store, image: Image) -> _Written:
     return _Written(raw=_rewritten(raw, described, layers), media_type=found.manifest.media_type, exact=False)
 
 
-def _origins(image: Image) -> list[Reference]:
-    """All names by which IMAGE was ever asked for: perhaps a repository of the same registry has its blobs."""
+def _origins(image: NamedImage) -> list[Reference]:
+    """All names by which IMAGE was ever requested: perhaps a repository of the same registry has its blobs."""
     found = [entry.reference for entry in image.entries]
     for entry in image.entries:
         with suppress(UsageError):
@@ -244,11 +244,11 @@ def _rewritten(raw: bytes, config: Descriptor, layers: Sequence[Descriptor]) -> 
     return json.dumps({**document, "config": now[0], "layers": now[1:]}).encode()
 
 
-def _index(sender: _Sender, images: Sequence[Image], written: Sequence[_Written]) -> _Written:
+def _index(sender: _Sender, images: Sequence[NamedImage], written: Sequence[_Written]) -> _Written:
     """An index of manifests, made anew: the store keeps none."""
     entries = []
     for image, inner in zip(images, written, strict=True):
-        sender.target.put_manifest(inner.raw, inner.media_type, str(inner.digest))
+        sender.upload.put_manifest(inner.raw, inner.media_type, str(inner.digest))
         described = Descriptor(media_type=inner.media_type, digest=inner.digest, size=len(inner.raw))
         entries.append(members(described, image.platform))
     document = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}

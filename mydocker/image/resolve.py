@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from mydocker.image.model.progress import Step
     from mydocker.image.model.stored import StoredImage
+    from mydocker.image.registry.short_names import Alias
     from mydocker.image.store.store import Store
     from mydocker.reference import Platform, Reference
 
@@ -26,21 +27,38 @@ def resolve(
     """The image that REFERENCE means on PLATFORM; or, as for `docker run`, the one here that has it for an ID.
 
     POLICY `missing` asks no registry if the store has it, `never` asks none at all, `always` asks and fetches what has
-    changed. What lies in files is looked at each time. PROGRESS is told what is being fetched; perhaps from other
+    changed. What is in files is read each time. PROGRESS gets each step of a pull; perhaps from other
     threads, one at a time. No thread is left when this returns. Raises ImageError or one of its children, or HostError.
     """
-    from_registry = reference.location is None
-    if policy != "always" and from_registry and (image := store.find(reference, platform) or _of_id(store, reference)):
+    here = policy != "always" and reference.location is None
+    if here and (image := store.find(reference, platform) or _of_id(store, reference)):
         return image
-    if policy == "never" and from_registry:
+    alias = _alias(reference, platform, store, environ)
+    if alias:
+        reference = alias.reference
+        if here and (image := store.find(reference, platform)):
+            return image
+    if policy == "never" and reference.location is None:
         raise ImageNotFoundError(
             f"image {reference.familiar} for {platform} is not in the store",
             hint="pulling is off (--pull never, --offline); --pull missing fetches it",
         )
-    from mydocker.image.model.progress import silence
+    from mydocker.image.model.progress import NOTE, Step, silence
     from mydocker.image.pull import pull
 
-    return pull(reference, platform=platform, store=store, environ=environ, progress=progress or silence)
+    progress = progress or silence
+    if alias:
+        progress(Step(kind=NOTE, text=str(alias)))
+    return pull(reference, platform=platform, store=store, environ=environ, progress=progress)
+
+
+def _alias(reference: Reference, platform: Platform, store: Store, environ: Mapping[str, str]) -> Alias | None:
+    """The alias of a short name that STORE does not have."""
+    if not reference.short_name or store.find(reference, platform):
+        return None
+    from mydocker.image.registry import short_names
+
+    return short_names.find(reference, environ=environ)
 
 
 def _of_id(store: Store, reference: Reference) -> StoredImage | None:

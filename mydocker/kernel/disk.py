@@ -6,5 +6,5 @@ from mydocker.kernel import _call
 
 
 def syncfs(descriptor: int) -> None:
-    """Write out all that is cached of the file system on which DESCRIPTOR is (syncfs(2)); reports lost writes."""
+    """Write out what is cached of the file system on which DESCRIPTOR is (syncfs(2)); reports lost writes."""
     _call("syncfs", descriptor)

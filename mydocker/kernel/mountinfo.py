@@ -1,4 +1,4 @@
-"""What is mounted where in our mount namespace: /proc/self/mountinfo, read (proc(5)). Not on the warm path."""
+"""What is mounted where in this mount namespace: /proc/self/mountinfo, read (proc(5)). Not on the warm path."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mydocker.kernel.clib import UnsignedLong, function
 
-STANDING_BY = "mydocker-init"  # how a process of ours is called that stays among those of an image
+STANDING_BY = "mydocker-init"  # the name of a helper process that stays among those of an image
 ENTERING = "mydocker-exec"  # and one that comes to them, until it executes a command
 
 

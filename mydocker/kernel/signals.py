@@ -27,7 +27,7 @@ class Signals:
     def __enter__(self) -> Signals:
         numbers = [int(n) for n in signal.valid_signals() if n not in NOT_FORWARDED]
         if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
-            # inherited from our caller; the kernel would reap our child, and its status with it (wait(2))
+            # inherited from the caller; the kernel would reap the child, and its status with it (wait(2))
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self.before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         self.descriptor = kernel.signal_descriptor(numbers)

@@ -80,16 +80,19 @@ def _spellings(value: str | float) -> list[str]:
         return [value]
     if isinstance(value, bool):
         return ["true" if value else "false"]
-    number = float(value) if not isinstance(value, int) or abs(value) < _LARGEST_PLAIN else value
     is_whole = isinstance(value, int) or (value.is_integer() and abs(value) < _LARGEST_PLAIN)
     plain = str(int(value)) if is_whole else repr(value)
-    return [plain, _with_exponent(number)]
+    return [plain, *_with_exponent(value)]
 
 
-def _with_exponent(number: float) -> str:
-    """The shortest digits that mean NUMBER, such as 1.5e+06."""
+def _with_exponent(value: float) -> list[str]:
+    """The shortest digits that mean VALUE, such as 1.5e+06; none if it is beyond what a float can hold."""
+    try:
+        number = float(value)
+    except OverflowError:
+        return []
     forms = (f"{number:.{digits}e}" for digits in range(17))
-    return next((form for form in forms if float(form) == number), str(number))
+    return [form for form in forms if float(form) == number][:1]
 
 
 def _name(value: Any) -> str:

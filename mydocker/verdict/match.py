@@ -92,17 +92,28 @@ def _has_elements(want: tuple[Matcher, ...], value: Any, *, lines: bool = True) 
 def _can_be_assigned(candidates: list[list[int]]) -> bool:
     """Whether each can have one of its CANDIDATES that no other has (a matching in a bipartite graph)."""
     owners: dict[int, int] = {}
+    return all(_assign(number, candidates, owners) for number in range(len(candidates)))
 
-    def assign(number: int, tried: set[int]) -> bool:
-        for element in candidates[number]:
-            if element not in tried:
-                tried.add(element)
-                if element not in owners or assign(owners[element], tried):
-                    owners[element] = number
-                    return True
-        return False
 
-    return all(assign(number, set()) for number in range(len(candidates)))
+def _assign(number: int, candidates: list[list[int]], owners: dict[int, int]) -> bool:
+    """Give NUMBER an element, for which those of the OWNERS that are in the way move on to another of theirs."""
+    wanted_by: dict[int, int] = {}
+    owned = {owner: element for element, owner in owners.items()}
+    queue = [number]
+    for owner in queue:
+        for element in candidates[owner]:
+            if element in wanted_by:
+                continue
+            wanted_by[element] = owner
+            if element in owners:
+                queue.append(owners[element])
+                continue
+            place: int | None = element
+            while place is not None:
+                owners[place] = wanted_by[place]
+                place = owned.get(wanted_by[place])
+            return True
+    return False
 
 
 def _has_length(want: float, value: Any) -> bool:

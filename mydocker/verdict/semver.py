@@ -1,11 +1,16 @@
-"""Versions against constraints: `>=1.2 <2`, `~1.4`, `^3 || ^4`; the order is that of Semantic Versioning 2.0.0."""
+"""Versions against constraints: `>=1.2 <2`, `~1.4`, `^3 || ^4`; the order is that of Semantic Versioning 2.0.0.
+
+Besides `~` and `^`, the notation is that of goss (blang/semver, ParseRange): `==` is `=`, `!` is `!=`, and `1.x` stands
+for all versions from 1.0.0 to before 2.0.0.
+"""
 
 from __future__ import annotations
 
 import re
 
 _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
-_CONSTRAINT = re.compile(r"(=|!=|>=|<=|>|<|~|\^)?\s*(v?\d[0-9A-Za-z.+-]*)", re.ASCII)
+_CONSTRAINT = re.compile(r"(==?|!=?|>=?|<=?|~|\^)?\s*(v?\d[0-9A-Za-z.+-]*)", re.ASCII)
+_WILDCARD = re.compile(r"(?<=\d)(?:\.x){1,2}$", re.ASCII)
 _LENGTH = 255  # of any version (Semantic Versioning 2.0.0, FAQ); int() refuses thousands of digits
 _Key = tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]
 
@@ -40,27 +45,23 @@ def _key(version: str) -> _Key | None:
 
 
 def _meets(key: _Key, op: str, wanted: str) -> bool:
-    want = _key(wanted)
+    first = _WILDCARD.sub("", wanted)
+    want = _key(first)
     if want is None:
         return False
-    if op in ("~", "^"):
-        return want <= key and key[0] < _next(wanted, op)
-    return {
-        "": key == want,
-        "=": key == want,
-        "!=": key != want,
-        ">": key > want,
-        ">=": key >= want,
-        "<": key < want,
-        "<=": key <= want,
-    }[op]
+    is_range = first != wanted or op in ("~", "^")
+    below = key < want
+    above = key[0] >= _next(first, op) if is_range else key > want
+    if op in (">", ">=", "<", "<="):
+        return {">": above, ">=": not below, "<": below, "<=": not above}[op]
+    return (below or above) == (op in ("!", "!="))
 
 
 def _next(wanted: str, op: str) -> tuple[int, ...]:
-    """The first version that `~` or `^` leaves out: the next minor one, or the next that may break."""
+    """The first version after the range: with `^` the next that may break, else the next minor or major one."""
     numbers = [int(part) for part in wanted.lstrip("v").split("-")[0].split("+")[0].split(".")]
-    if op == "~":
-        place = min(1, len(numbers) - 1)
-    else:
+    if op == "^":
         place = next((place for place, number in enumerate(numbers) if number), len(numbers) - 1)
+    else:
+        place = min(1, len(numbers) - 1)
     return (*numbers[:place], numbers[place] + 1)

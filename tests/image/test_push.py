@@ -20,7 +20,7 @@ from lab.registry import Registry, serve
 
 from mydocker.errors import ImageError, RegistryError, StoreError
 from mydocker.image.model.manifest import Descriptor
-from mydocker.image.registry.upload import Target
+from mydocker.image.registry.upload import UploadSession
 from mydocker.reference import Digest, Reference
 
 root = pytest.mark.root
@@ -305,7 +305,7 @@ def test_what_has_no_name_needs_one(mydocker: Command) -> None:
 DATA = bytes(range(256)) * 3000
 BLOB = Descriptor(media_type=lab.LAYER, digest=Digest.parse(lab.digest_of(DATA)), size=len(DATA))
 
-Open = Callable[..., Target]
+Open = Callable[..., UploadSession]
 
 
 @pytest.fixture
@@ -316,11 +316,11 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def connect(hub: Hub, tmp_path: pathlib.Path) -> Iterator[Open]:
-    opened: list[Target] = []
+    opened: list[UploadSession] = []
 
-    def connect(**options: Any) -> Target:
+    def connect(**options: Any) -> UploadSession:
         environ = hubclient.environ_of(hub, tmp_path, **options)
-        opened.append(Target(Reference.parse("team/app"), environ=environ, patience=IMPATIENT))
+        opened.append(UploadSession(Reference.parse("team/app"), environ=environ, timeouts=IMPATIENT))
         return opened[-1]
 
     yield connect
@@ -328,7 +328,7 @@ def connect(hub: Hub, tmp_path: pathlib.Path) -> Iterator[Open]:
         target.close()
 
 
-def _send(target: Target) -> list[int]:
+def _send(target: UploadSession) -> list[int]:
     told: list[int] = []
     target.send(BLOB, lambda: iter([DATA[:300_000], DATA[300_000:]]), told.append)
     return told

@@ -13,12 +13,12 @@ from lab import hub as lab
 from lab.hub import Hub
 from mydocker.image.model.manifest import Descriptor
 from mydocker.image.registry.client import Registry
-from mydocker.image.registry.http.timeouts import Patience
+from mydocker.image.registry.http.timeouts import Timeouts
 from mydocker.reference import Digest, Reference
 
 DATA = bytes(range(256)) * 4000
 DOCUMENT = {"schemaVersion": 2, "mediaType": lab.MANIFEST, "config": {}, "layers": []}
-IMPATIENT = Patience(connect=2, silence=1, grace=0.4, rate=1 << 30, attempts=3, first_wait=0.01, longest_wait=0.02)
+IMPATIENT = Timeouts(connect=2, silence=1, grace=0.4, rate=1 << 30, attempts=3, first_wait=0.01, longest_wait=0.02)
 
 Open = Callable[..., Registry]
 
@@ -43,10 +43,11 @@ def opener(hub: Hub, directory: pathlib.Path) -> Iterator[Open]:
             mirrors: tuple[str, ...] = (),
             location: str | None = None,
             config: object = None,
+            warn: Callable[[str], None] = lambda words: None,
             **environ: str,
         ) -> Registry:
             found = environ_of(hub, directory, mirrors=mirrors, location=location, config=config)
-            opened = Registry(Reference.parse(name), environ={**found, **environ}, patience=IMPATIENT)
+            opened = Registry(Reference.parse(name), environ={**found, **environ}, timeouts=IMPATIENT, warn=warn)
             return stack.enter_context(opened)
 
         yield open_registry

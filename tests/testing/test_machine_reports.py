@@ -13,7 +13,7 @@ from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, Result
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.testing.report.formats import github
-from mydocker.testing.report.junit import junit
+from mydocker.testing.report.junit import OUTPUT, junit
 from mydocker.testing.report.tap import tap as as_tap
 from mydocker.verdict.finding import Failure, Finding
 
@@ -89,6 +89,20 @@ def test_a_failure_that_has_nothing_to_show_is_reported_too() -> None:
     [element] = ElementTree.fromstring(junit([_result("failed", failures=(failure,))], seconds=0)).iter("failure")
     assert element.get("message") == 'stdout: expected "x", found '
     assert element.text and element.text.startswith('x:1:2: stdout\nexpected: "x"\nactual:   \n\nagain: mydocker test ')
+
+
+@pytest.mark.parametrize("letter", ["x", "\n", "\0", "\U0001f600", "\udcff"])
+def test_junit_has_the_end_of_a_long_output(letter: str) -> None:
+    """What a container prints must not make a report that its reader cannot take."""
+    spec = ContainerSpec(name="long")
+    finding = Finding(outcome=Outcome(exit_code=1), stdout=letter * OUTPUT, stderr=letter * (OUTPUT + 5) + "end")
+    result = Result(case=Case(number=0, spec=spec, file="x.yaml", line=7), verdict="passed", finding=finding)
+    report = junit([result.replace(earlier=(result.replace(verdict="failed"),))], seconds=1)
+    assert len(report) < 4 * OUTPUT * len("\\x00") + 4096
+    top = ElementTree.fromstring(report)
+    assert [text.text.startswith("(") for text in top.iter("system-out") if text.text] == [False, False]
+    for text in top.iter("system-err"):
+        assert text.text and text.text.startswith("(8 characters are left out)\n") and text.text.endswith("end")
 
 
 def test_github_s_commands_are_one_line_each_and_command_no_terminal() -> None:

@@ -19,6 +19,7 @@ from mydocker.services.schedule import Schedule, with_needed
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.model.dependencies import COMPLETED, HEALTHY, STARTED, Dependency
 from mydocker.specs.model.healthcheck import Healthcheck
+from mydocker.testing.cases.collect import with_variables
 from mydocker.testing.report.junit import junit
 from mydocker.verdict.finding import PASSED, Finding
 
@@ -84,24 +85,39 @@ def test_twice_as_many_cases_are_twice_the_work(shape: str, skip: int) -> None:
     assert counts[1] < 2.2 * counts[0], counts
 
 
-def test_a_report_of_twice_as_many_files_is_twice_the_work() -> None:
-    """Of JUnit's, which has a suite for each."""
+def _lines_executed(action: Callable[[], object]) -> int:
+    """How many lines of Python ACTION executes, those of comprehensions included."""
+    lines = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> FrameType | object:
+        nonlocal lines
+        lines += event == "line"
+        return note
+
+    sys.settrace(note)
+    try:
+        action()
+    finally:
+        sys.settrace(None)
+    return lines
+
+
+@pytest.mark.parametrize("files", ["one each", "one for all"])
+@pytest.mark.parametrize("what", ["junit", "variables"])
+def test_twice_as_many_files_are_twice_the_work(tmp_path: pathlib.Path, what: str, files: str) -> None:
+    """Of JUnit's report, which has a suite for each, and of looking for the variables that each case uses."""
     counts = []
+    (tmp_path / "all.yaml").write_text("image: a\n---\n" * 400)
     for count in (200, 400):
-        results = [Result(case=case, verdict=PASSED) for case in cases_of(_specs(count, SHAPES["alone"]))]
-        lines = 0
-
-        def note(frame: FrameType, event: str, argument: object) -> FrameType | object:
-            nonlocal lines
-            lines += event == "line"
-            return note
-
-        sys.settrace(note)
-        try:
-            junit(results, seconds=1.0)
-        finally:
-            sys.settrace(None)
-        counts.append(lines)
+        cases = cases_of(_specs(count, SHAPES["alone"]))
+        if files == "one for all":
+            cases = [case.replace(file=f"{tmp_path}/all.yaml", line=2 * case.number + 1) for case in cases]
+        results = [Result(case=case, verdict=PASSED) for case in cases]
+        actions: dict[str, Callable[[], object]] = {
+            "junit": lambda results=results: junit(results, seconds=1.0),  # type: ignore[misc]
+            "variables": lambda cases=cases: with_variables(cases, {"A": "b"}),  # type: ignore[misc]
+        }
+        counts.append(_lines_executed(actions[what]))
     assert counts[1] < 2.2 * counts[0], counts
 
 

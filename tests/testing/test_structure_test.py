@@ -12,6 +12,7 @@ from lab.oci import Entry, Link, image, layer
 from lab.registry import Registry
 
 from mydocker.errors import SpecError
+from mydocker.specs.expect.go_regexp import python_pattern
 from mydocker.specs.load.load import load_files
 
 root = pytest.mark.root
@@ -217,6 +218,38 @@ def test_the_file_of_variables_is_in_the_working_directory(tmp_path: pathlib.Pat
     )
     done = mydocker("check", "--image", "a", "tests/cst.yaml", cwd=tmp_path)
     assert done.code == 1 and f"{tmp_path}/run.env".encode() in done.stderr, done
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("fileExistenceTests: [{name: $HOME, path: etc/x}]", "$HOME /etc/x"),
+        ("fileExistenceTests: [{name: 'costs $5 ${A:?b}', path: ./etc/x}]", "costs $5 ${A:?b} /etc/x"),
+        ("fileExistenceTests: [{name: $$, path: /etc/x}]", "$$ /etc/x"),
+        ("fileExistenceTests: [{name: a, path: $HOME/x}]", "a $HOME/x"),
+        ("fileContentTests: [{name: $HOME, path: etc/x}]", "$HOME /etc/x"),
+        ("licenseTests: [{debian: false, files: [etc/x]}]", "None /etc/x"),
+        ("commandTests: [{name: '${HOME}', command: y}]", "${HOME}"),
+    ],
+)
+def test_names_and_paths_are_those_of_the_original(tmp_path: pathlib.Path, text: str, found: str) -> None:
+    """No variable of the caller's is in them, and a path counts from the root of the image."""
+    path = tmp_path / "cst.yaml"
+    path.write_text(f"schemaVersion: 2.0.0\n{text}\n")
+    [spec] = load_files([str(path)], environ={"HOME": "/home/caller"}, image="alpine")
+    assert spec.expect is not None
+    paths = dict.fromkeys(check.about[1] for check in spec.expect.of("files"))
+    assert " ".join([str(spec.name), *paths]) == found
+
+
+@pytest.mark.parametrize("pattern", [r"\$HOME", r"[$]HOME", r"\$\{A", r"^a$", r"a$|b"])
+def test_a_dollar_sign_of_a_pattern_is_no_variable(tmp_path: pathlib.Path, pattern: str) -> None:
+    path = tmp_path / "cst.yaml"
+    path.write_text(f"schemaVersion: 2.0.0\ncommandTests: [{{name: x, command: y, expectedOutput: ['{pattern}']}}]\n")
+    [spec] = load_files([str(path)], environ={"HOME": "/home/caller", "A": "v"}, image="alpine")
+    assert spec.expect is not None
+    [want] = [check.matcher.want for check in spec.expect.of("stdout")]
+    assert want == python_pattern(pattern)
 
 
 def test_it_needs_an_image(tmp_path: pathlib.Path) -> None:

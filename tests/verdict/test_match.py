@@ -159,6 +159,8 @@ def test_the_first_of_several_that_holds_is_enough(tmp_path: pathlib.Path) -> No
         ("9007199254740993", ["9007199254740993", "'9007199254740993'"], ["9007199254740992"]),
         ("1e+30", ["1e30", "'1e+30'", "{gt: 1e29}"], ["1e29"]),
         ("9" * 5000, ["{gt: 1e300}", "{match-regexp: .}"], ["1", "'1'"]),
+        ("9" * 400, ["{gt: 1e300}", f"'{'9' * 400}'", "{have-prefix: '99'}"], ["1", "'1'", "'inf'"]),
+        ("-1" + "0" * 400, ["{lt: -1e300}", "{have-prefix: '-10'}", "{not: x}"], ["'-1e+400'"]),
         ("true", ["true", "'true'"], ["false", "'false'", "{equal: 'true'}", "'True'"]),
         ("false", ["false", "'false'"], ["true", "'0'"]),
         ('"true"', ["'true'", "{equal: 'true'}"], ["true"]),
@@ -196,6 +198,17 @@ def test_values_of_json_compare_as_goss_converts_them(
 )
 def test_each_element_counts_once(tmp_path: pathlib.Path, text: str, wanted: str, good: bool) -> None:
     assert _matches(tmp_path, f"{{contain-elements: {wanted}}}", text) is good
+
+
+def test_many_elements_are_assigned_in_time(tmp_path: pathlib.Path) -> None:
+    """Those that are in the way of the last ones move on, however many."""
+    pairs = "".join(f"a{number}\nb{number}\n" for number in range(300))
+    chain = [f"{{match-regexp: '^(b{number}|a{number + 1})$$'}}" for number in range(299)]
+    lines, alike = "a\n" * 1050 + "ab\n", ["{have-prefix: a}"] * 1050
+    assert _matches(tmp_path, f"{{contain-elements: [{', '.join(chain)}, a1, a0]}}", pairs)
+    assert not _matches(tmp_path, f"{{contain-elements: [{', '.join(chain)}, a1, a1]}}", pairs)
+    assert _matches(tmp_path, f"{{contain-elements: [{', '.join(alike)}, ab]}}", lines)
+    assert not _matches(tmp_path, f"{{contain-elements: [{', '.join(alike)}, ab, ab]}}", lines)
 
 
 SEPARATORS = ("\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\r")

@@ -10,7 +10,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.load import load_files
-from mydocker.specs.render.docker_run import docker_line
+from mydocker.specs.render.docker_run import docker_lines
 from mydocker.specs.table.argv import parse_run
 
 if TYPE_CHECKING:
@@ -39,11 +39,8 @@ def explain_command(argv: list[str]) -> int:
     if shell:
         _print_script(specs, lend_program=by_line)
         return 0
-    for spec in specs:
-        line, notes = docker_line(spec)
+    for line in docker_lines(specs):
         print(line)
-        for note in notes:
-            print(f"# {note}")
     return 0
 
 

@@ -12,7 +12,7 @@ from mydocker.errors import StoreError
 from mydocker.image.model.progress import megabytes
 from mydocker.image.model.times import shown_time
 from mydocker.image.store import catalog
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
 from mydocker.reference import Platform
 
@@ -29,7 +29,7 @@ def history_command(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
-    steps = _steps(store, catalog.find(store, options.image, platform=platform)[0])
+    steps = _steps(store, catalog.find(store, options.image, environ=os.environ, platform=platform)[0])
     if options.format == "json":
         show_json(steps)
     else:
@@ -37,7 +37,7 @@ def history_command(argv: list[str]) -> int:
     return 0
 
 
-def _steps(store: Store, image: Image) -> list[dict[str, Any]]:
+def _steps(store: Store, image: NamedImage) -> list[dict[str, Any]]:
     """OCI image-spec "config.md", history: entries and layers go together in order, but for entries of no layer."""
     found = catalog.documents(store, image)
     history = json.loads(found.config).get("history") or []

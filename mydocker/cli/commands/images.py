@@ -12,7 +12,7 @@ from mydocker.errors import StoreError
 from mydocker.image.model.progress import megabytes
 from mydocker.image.model.times import shown_time
 from mydocker.image.store import catalog
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
 from mydocker.reference import Reference
 
@@ -34,7 +34,7 @@ def images_command(argv: list[str]) -> int:
     return 0
 
 
-def _rows(store: Store, image: Image) -> list[dict[str, Any]]:
+def _rows(store: Store, image: NamedImage) -> list[dict[str, Any]]:
     try:
         found = catalog.documents(store, image)
     except StoreError:

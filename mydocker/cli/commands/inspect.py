@@ -9,7 +9,7 @@ from typing import Any
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
 from mydocker.image.store import catalog
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
 from mydocker.reference import Platform
 
@@ -23,12 +23,16 @@ def inspect_command(argv: list[str]) -> int:
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
-    found = [image for name in options.images for image in catalog.find(store, name, platform=platform, known=known)]
+    found = [
+        image
+        for name in options.images
+        for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known)
+    ]
     show_json([_described(store, image) for image in found])
     return 0
 
 
-def _described(store: Store, image: Image) -> dict[str, Any]:
+def _described(store: Store, image: NamedImage) -> dict[str, Any]:
     found = catalog.documents(store, image)
     config = json.loads(found.config)
     return {

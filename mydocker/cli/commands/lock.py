@@ -11,6 +11,7 @@ from mydocker.errors import MydockerError
 from mydocker.image.lock_file import NAME, LockFile, needs_lock, read, text_of, write
 from mydocker.image.open_source import open_source
 from mydocker.image.platforms import digests_of
+from mydocker.image.registry.short_names import resolved
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.load import load_files
 from mydocker.testing.cases.collect import files_of
@@ -46,7 +47,8 @@ def lock_command(argv: list[str]) -> int:
 
 def _references(paths: list[str], image: str | None) -> set[Reference]:
     specs = load_files(list(files_of(paths)), environ=os.environ, image=image, warn=say)
-    return {spec.image for spec in specs if spec.image and needs_lock(spec.image)}
+    named = {spec.image for spec in specs if spec.image and needs_lock(spec.image)}
+    return {resolved(reference, environ=os.environ) for reference in named}
 
 
 def _ask(reference: Reference) -> dict[str, Digest]:

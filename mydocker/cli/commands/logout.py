@@ -8,17 +8,25 @@ from mydocker.cli import NEGATIVE
 from mydocker.cli.commands.login import registry
 from mydocker.cli.common.messages import say
 from mydocker.cli.common.parser import Parser
+from mydocker.errors import HostError
 from mydocker.image.registry.auth import login
 from mydocker.reference import DOCKER_HUB
 
 
 def logout_command(argv: list[str]) -> int:
-    """0; 1 if there was nothing to forget."""
+    """0; 1 if there was nothing to forget. Raises HostError if a helper that may have a login is not installed."""
     parser = Parser("logout", description="Forget the user name and the password for a registry.")
     parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
     host = registry(parser.parse_args(argv).registry)
     known = login.forget(host, environ=os.environ)
-    say(f"logged out of {host}" if known else f"not logged in to {host}")
+    missing = login.missing_helpers(host, environ=os.environ)
+    if known or not missing:
+        say(f"logged out of {host}" if known else f"not logged in to {host}")
     for entry in login.left(host, environ=os.environ):
         say(f"still logged in to {entry}")
+    if missing:
+        raise HostError(
+            f"{missing[0]} may still have a login for {host}: it is not installed",
+            hint="install it, or remove its name from credsStore and credHelpers",
+        )
     return 0 if known else NEGATIVE

@@ -10,7 +10,6 @@ from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.progress import add_progress, shown
 from mydocker.errors import UsageError
 from mydocker.image import lock_file
-from mydocker.image.pull import pull
 from mydocker.image.resolve import resolve
 from mydocker.image.store.store import Store
 from mydocker.reference import Platform, Reference
@@ -29,10 +28,8 @@ def pull_command(argv: list[str]) -> int:
     store = Store.open(os.environ)
     with shown(options) as progress:
         for reference in references:
-            if options.offline:
-                resolve(reference, platform=platform, policy="never", store=store, environ=os.environ)
-            else:
-                pull(reference, platform=platform, store=store, environ=os.environ, progress=progress)
+            policy = "never" if options.offline else "always"
+            resolve(reference, platform=platform, policy=policy, store=store, environ=os.environ, progress=progress)
     return 0
 
 
@@ -42,7 +39,7 @@ def _references(options: argparse.Namespace, platform: Platform) -> list[Referen
     if options.frozen:
         lock = lock_file.read(options.lock_file)
         chosen = references or [Reference.parse(name) for name in lock.images]
-        return [lock_file.pinned(lock, reference, platform) for reference in chosen]
+        return [lock_file.pinned(lock, reference, platform, environ=os.environ) for reference in chosen]
     if not references:
         raise UsageError("want an IMAGE, or --frozen for all that are locked", hint="see 'mydocker pull --help'")
     return references

@@ -13,7 +13,7 @@ from mydocker.image.files.layouts import Layout
 from mydocker.image.open_source import open_location
 from mydocker.image.push import Pushed, Tell, push_files, push_stored
 from mydocker.image.store import catalog
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
 from mydocker.reference import Platform, Reference
 
@@ -44,8 +44,7 @@ def _push(text: str, options: argparse.Namespace, platform: Platform | None, pro
     if location is None:
         store = Store.open(os.environ)
         images = _images(store, text, platform)
-        by_name = any(catalog.named(image, text) for image in images)
-        name = _name(options.to or (text if by_name else f"sha256:{text}"))
+        name = _name(options.to or _in_registry(images, text))
         return push_stored(store, images, name, environ=os.environ, progress=progress)
     with open_location(location) as files:
         name = _name(options.to or _own_name(files, location.selector, text))
@@ -56,10 +55,16 @@ def _is_id(text: str) -> bool:
     return text.startswith("sha256:")
 
 
-def _images(store: Store, text: str, platform: Platform | None) -> list[Image]:
+def _images(store: Store, text: str, platform: Platform | None) -> list[NamedImage]:
     """What the store has under a name, of each platform the image that it means."""
-    found = catalog.of_platforms(store, text, platform)
+    found = catalog.of_platforms(store, text, platform, environ=os.environ)
     return list({image.platform: image for image in found}.values())
+
+
+def _in_registry(images: list[NamedImage], text: str) -> str:
+    """The name that TEXT is in a registry, or the ID of IMAGES that it is the beginning of."""
+    entries = [entry for image in images for entry in catalog.named(image, text, environ=os.environ)]
+    return str(entries[0].reference) if entries else f"sha256:{text.removeprefix('sha256:')}"
 
 
 def _name(text: str) -> Reference:

@@ -11,7 +11,7 @@ from mydocker.cli.commands.run import working_directory
 from mydocker.cli.common.messages import say, warn
 from mydocker.errors import HostError, MydockerError, UsageError, inert, printable
 from mydocker.json_output import dump
-from mydocker.paths import usable
+from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case
 from mydocker.specs.nodes.yaml import escape, write_documents
@@ -57,7 +57,8 @@ def record_command(argv: list[str]) -> int:
         if finding is None:
             return INTERRUPTED_STATUS
         findings.append(finding)
-    text = _text(spec, argv, *recorded(findings), shown=output == "-")
+    shown = output == "-" or stream(output) is not None
+    text = _text(spec, argv, *recorded(findings), shown=shown)
     if output == "-":
         print(text, end="")
     else:
@@ -123,8 +124,11 @@ def _text(spec: ContainerSpec, argv: list[str], expect: dict[str, Any], remarks:
 
 def _write(path: str, text: str) -> None:
     try:
-        with open(path, "w", encoding="utf-8") as file:
+        descriptor = stream(path)
+        target = path if descriptor is None else descriptor
+        with open(target, "w", encoding="utf-8", closefd=descriptor is None) as file:
             file.write(text)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
-    say(f"{path}: 'mydocker test {shlex.quote(path)}' tests it")
+    if descriptor is None:
+        say(f"{path}: 'mydocker test {shlex.quote(path)}' tests it")

@@ -6,7 +6,7 @@ import os
 
 from mydocker.cli.common.parser import Parser
 from mydocker.image.store import catalog
-from mydocker.image.store.catalog import Entry
+from mydocker.image.store.catalog import ImageName
 from mydocker.image.store.store import Store
 from mydocker.reference import Platform
 
@@ -20,10 +20,10 @@ def rmi_command(argv: list[str]) -> int:
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
-    gone: dict[str, Entry] = {}
+    gone: dict[str, ImageName] = {}
     for name in options.images:
-        for image in catalog.find(store, name, platform=platform, known=known):
-            gone |= {entry.path: entry for entry in catalog.entries_of(image, name)}
+        for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known):
+            gone |= {entry.path: entry for entry in catalog.entries_of(image, name, environ=os.environ)}
     for entry in catalog.untag(store, [*gone.values()]):
         print(f"removed {entry.reference.familiar} ({entry.platform})")
     return 0

@@ -73,7 +73,8 @@ def _run_on_record(spec: ContainerSpec, path: str, runner: Callable[[LaunchPlan]
         plan = _prepare(spec)
         outcome = runner(plan)
     except (MydockerError, OSError) as error:
-        results.add(spec=spec, plan=plan, error=error if isinstance(error, MydockerError) else refused_by_host(error))
+        refusal = error if isinstance(error, MydockerError) else refused_by_host(error)
+        results.add(spec=spec, plan=plan, outcome=getattr(error, "outcome", None), error=refusal)  # see NotKeptError
         raise
     results.add(spec=spec, plan=plan, outcome=outcome)
     return outcome

@@ -15,9 +15,9 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import StoreError, UsageError
 from mydocker.image.files.write import DirectoryOutput, TarOutput, save
 from mydocker.image.store import catalog, remove_tree
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
-from mydocker.paths import usable
+from mydocker.paths import stream, usable
 from mydocker.reference import Platform
 
 
@@ -47,7 +47,11 @@ def save_command(argv: list[str]) -> int:
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
-    found = [image for name in options.images for image in catalog.find(store, name, platform=platform, known=known)]
+    found = [
+        image
+        for name in options.images
+        for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known)
+    ]
     unique = list({image.ref.manifest: image for image in found}.values())
     write = _write_directory if is_directory else _write
     for note in write(store, unique, options.output):
@@ -59,14 +63,17 @@ def _for_a_terminal() -> UsageError:
     return UsageError("an archive is nothing for a terminal", hint="name a file with -o, or redirect the output")
 
 
-def _write(store: Store, images: list[Image], path: str | None) -> list[str]:
+def _write(store: Store, images: list[NamedImage], path: str | None) -> list[str]:
     if path is None or path == "-":
         return save(store, images, TarOutput(sys.stdout.buffer))
     try:
-        mode = _mode_of_file(path)
+        descriptor = stream(path)
+        mode = None if descriptor is not None else _mode_of_file(path)
         if mode is not None:
             return _replace(store, images, os.path.realpath(path), mode=mode)
-        with open(path, "wb") as output:  # a device or a FIFO is written to, and stays what it is
+        target = path if descriptor is None else descriptor
+        # a device or a FIFO is written to, and stays what it is
+        with open(target, "wb", closefd=descriptor is None) as output:
             if output.isatty():
                 raise _for_a_terminal()
             return save(store, images, TarOutput(output))
@@ -74,7 +81,7 @@ def _write(store: Store, images: list[Image], path: str | None) -> list[str]:
         raise _refused(path, error) from None
 
 
-def _write_directory(store: Store, images: list[Image], path: str) -> list[str]:
+def _write_directory(store: Store, images: list[NamedImage], path: str) -> list[str]:
     try:
         with _unfinished(os.path.realpath(path)) as unfinished:  # rename(2): it replaces one that is empty
             return save(store, images, DirectoryOutput(unfinished))
@@ -95,7 +102,7 @@ def _mode_of_file(path: str) -> int | None:
     return stat.S_IMODE(mode) if stat.S_ISREG(mode) else None
 
 
-def _replace(store: Store, images: list[Image], path: str, *, mode: int) -> list[str]:
+def _replace(store: Store, images: list[NamedImage], path: str, *, mode: int) -> list[str]:
     """Write the file PATH. One that was there keeps its MODE."""
     with _unfinished(path) as unfinished, open(unfinished, "xb") as output:
         if mode:

@@ -8,7 +8,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.image.store import catalog
 from mydocker.image.store.store import Store
-from mydocker.reference import Platform, Reference
+from mydocker.reference import Platform, Reference, looks_like_id
 
 
 def tag_command(argv: list[str]) -> int:
@@ -21,8 +21,10 @@ def tag_command(argv: list[str]) -> int:
     name = catalog.in_store(Reference.parse(options.name), options.name)
     if name.digest:
         raise UsageError(f"{options.name}: a new name has a tag, not a digest")
+    if looks_like_id(name):
+        raise UsageError(f"{options.name}: a new name must not look like an image's ID")
     store = Store.open(os.environ)
     platform = Platform.parse(options.platform) if options.platform else None
-    for image in catalog.of_platforms(store, options.image, platform):
+    for image in catalog.of_platforms(store, options.image, platform, environ=os.environ):
         catalog.tag(store, image, name)
     return 0

@@ -17,7 +17,7 @@ from mydocker.errors import MydockerError, SpecError, UsageError, printable, ref
 from mydocker.image.lock_file import NAME
 from mydocker.image.store.store import Store
 from mydocker.number import whole_number
-from mydocker.paths import usable
+from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case, Result
 from mydocker.services.schedule import with_needed
@@ -197,15 +197,16 @@ def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
         made += [path] if is_new else []
         reports.append(Report(format, files.enter_context(file), path=path))
     for report in reports:
-        added_to = report.path == "-" or _is_summary(report.path)
+        added_to = report.path == "-" or stream(report.path) is not None or _is_summary(report.path)
         if stat.S_ISREG(os.fstat(report.file.fileno()).st_mode) and not added_to:
             report.file.truncate(0)
     return reports
 
 
 def _opened(path: str) -> IO[str]:
-    target, mode = (sys.stdout.fileno(), "w") if path == "-" else (path, "a")
-    return open(target, mode, encoding="utf-8", errors="backslashreplace", closefd=path != "-")
+    descriptor = sys.stdout.fileno() if path == "-" else stream(path)
+    target, mode = (path, "a") if descriptor is None else (descriptor, "w")
+    return open(target, mode, encoding="utf-8", errors="backslashreplace", closefd=descriptor is None)
 
 
 def _is_summary(path: str) -> bool:

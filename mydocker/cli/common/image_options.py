@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from mydocker.errors import ImageNotFoundError, SpecError, UsageError
 from mydocker.image.lock_file import NAME, pinned, read
 from mydocker.record import TYPE_CHECKING
@@ -30,7 +32,7 @@ def supplied(
     for spec in specs:
         if lock and spec.image:
             try:
-                image = pinned(lock, spec.image, spec.platform or Platform.host())
+                image = pinned(lock, spec.image, spec.platform or Platform.host(), environ=os.environ)
             except ImageNotFoundError as error:
                 problems.append(f"{spec.origin}: {error.message}; {error.hint}")
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.messages import say
-from mydocker.errors import HostError
+from mydocker.errors import HostError, MydockerError, hint_for, refused_by_host
 from mydocker.image.store.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect import kept_container
@@ -19,18 +19,37 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.plan import LaunchPlan
 
 
+class NotKeptError(HostError):
+    """Not all of what a container wrote is kept; `outcome` is how the container itself ended."""
+
+    def __init__(self, error: MydockerError, outcome: Outcome | None) -> None:
+        ended = f" (the container itself ended with {outcome.status})" if outcome else ""
+        super().__init__(f"not all is kept: {error.message}{ended}", hint=error.hint)
+        self.outcome = outcome
+
+
 def run_and_keep(plan: LaunchPlan, *, title: str) -> Outcome:
     """As `run` does, and print under which id it is kept. Raises MydockerError before the run if nothing could be kept,
-    and after it if that fails all the same."""
+    and NotKeptError after it if that fails all the same."""
     root = Store.open(os.environ).root
     check_known(plan)
     kept_container.make_room(root)
 
     def keep(view: View) -> None:
-        name, lost = kept_container.keep(view, root=root, title=title, origin="command line")
+        try:
+            name, lost = kept_container.keep(view, root=root, title=title, origin="command line")
+        except (MydockerError, OSError) as error:
+            refusal = error if isinstance(error, MydockerError) else refused_by_host(error)
+            raise NotKeptError(refusal, view.outcome) from None
         say(f"mydocker: kept: mydocker diff {name}")
         if lost:
-            raise HostError(f"not all is kept: {lost}")
+            raise NotKeptError(HostError(lost), view.outcome)
 
-    with Window(keep) as window:
+    def reserve(plan: LaunchPlan) -> None:
+        try:
+            kept_container.reserve(plan)
+        except OSError as error:
+            raise HostError(f"nothing can be kept: {error.strerror}", hint=hint_for(error)) from None
+
+    with Window(keep, prepare=reserve) as window:
         return run(plan, window=window)

@@ -1,7 +1,8 @@
 """The file of `--result`: how each container ended, one line of JSON each, for programs.
 
 The keys are those of `_line`. The file is replaced as a whole each time a line is added, so a reader finds whole lines
-only, also when mydocker is killed later; what is no regular file (`/dev/fd/3`, a pipe) is written to instead.
+only, also when mydocker is killed later; a descriptor (`/dev/stdout`, `/dev/fd/3`) and what is no regular file, such
+as a named pipe, are written to instead.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import stat
 
 from mydocker.errors import USAGE_FAILURE, HostError, ImageError, MydockerError, SpecError, UsageError
 from mydocker.json_output import dump
-from mydocker.paths import usable
+from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,13 +27,17 @@ class ResultFile:
     """The lines so far. Raises UsageError at once if there is no such place: a result must not be lost at the end."""
 
     def __init__(self, path: str) -> None:
-        is_file = _is_file_or_none(usable(path))
+        self.text = ""
+        self.path = path
+        self.stream = stream(usable(path))
+        if self.stream is not None:
+            return
+        is_file = _is_file_or_none(path)
         self.path = os.path.realpath(path) if is_file else path
         loop = is_file and os.path.islink(self.path)
         directory = os.path.dirname(self.path) or "."
         if not path or loop or os.path.isdir(path) or not os.path.isdir(directory):
             raise UsageError(f"--result {path!r}: want a file in a directory that exists")
-        self.text = ""
 
     def add(
         self,
@@ -42,11 +47,15 @@ class ResultFile:
         outcome: Outcome | None = None,
         error: MydockerError | None = None,
     ) -> None:
-        """Write down one container: how far it came, and either its OUTCOME or the ERROR. Raises HostError."""
+        """Write down one container: how far it came, and its OUTCOME or the ERROR; both, if what it wrote could not be
+        kept. Raises HostError."""
         line = dump(_line(spec, plan, outcome, error)) + "\n"
         self.text += line
         try:
-            if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
+            if self.stream is not None:
+                with open(self.stream, "w", closefd=False) as file:
+                    file.write(line)
+            elif os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
                 with open(self.path, "w") as file:
                     file.write(line)
             else:
@@ -81,7 +90,7 @@ def _line(
     spec: ContainerSpec | None, plan: LaunchPlan | None, outcome: Outcome | None, error: MydockerError | None
 ) -> dict[str, Any]:
     """Times are in seconds, sizes in bytes; what is not known is null. `status` is what mydocker exits with."""
-    status = outcome.status if outcome else error.exit_code if error else USAGE_FAILURE
+    status = error.exit_code if error else outcome.status if outcome else USAGE_FAILURE
     return {
         "name": spec.name if spec else None,
         "origin": spec.origin if spec else None,

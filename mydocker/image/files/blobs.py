@@ -61,7 +61,7 @@ class Files(Protocol):
     def close(self) -> None: ...
 
 
-class Directory:
+class FilesOfDirectory:
     """The files below the directory PATH; no link leads out of it."""
 
     def __init__(self, path: str) -> None:
@@ -94,7 +94,7 @@ class Directory:
         os.close(self._root)
 
 
-class Archive:
+class FilesOfArchive:
     """The files of the tar archive PATH, `-` for stdin. It is copied first if it is compressed or cannot be sought."""
 
     def __init__(self, path: str) -> None:

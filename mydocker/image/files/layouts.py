@@ -1,4 +1,4 @@
-"""Images that lie in files, asked in the same way as a registry: containers-transports(5).
+"""Images in files, read through the same interface as a registry: containers-transports(5).
 
     oci:DIR, oci-archive:FILE    OCI image-spec "image-layout.md"
     docker-archive:FILE          what `docker save` writes: manifest.json names a config and layers
@@ -36,7 +36,7 @@ from mydocker.image.model.manifest import (
 )
 from mydocker.image.tar.header import BLOCK
 from mydocker.image.tar.inflate import known
-from mydocker.reference import Digest, Reference, is_tag
+from mydocker.reference import Digest, Reference, is_tag, looks_like_id
 
 REF_NAME = "org.opencontainers.image.ref.name"
 FULL_NAME = "io.containerd.image.name"
@@ -139,10 +139,11 @@ class Layout:
         return f"it has {ascii(known)[1:-1]}"
 
     def _several(self) -> ImageNotFoundError:
-        return self._unknown("several images" + (f" {self._selector!r}" if self._selector else ""))
+        what = "several images" + (f" {self._selector!r}" if self._selector else "")
+        return self._unknown(what, hint=f"{self._hint()}; @0 is the first, @1 the second, and so on")
 
-    def _unknown(self, what: str) -> ImageNotFoundError:
-        return ImageNotFoundError(f"{self._where}: {what}", hint=self._hint())
+    def _unknown(self, what: str, *, hint: str = "") -> ImageNotFoundError:
+        return ImageNotFoundError(f"{self._where}: {what}", hint=hint or self._hint())
 
 
 def reference_of(name: str) -> Reference | None:
@@ -160,7 +161,9 @@ def _can_be_said(name: str, digest: str) -> bool:
     if "/" not in name and ":" not in name:
         return is_tag(name)
     found = reference_of(name)
-    return found is not None and (found.digest is None or str(found.digest) == digest)
+    if found is None or looks_like_id(found):
+        return False
+    return found.digest is None or str(found.digest) == digest
 
 
 class OciLayout(Layout):
@@ -185,9 +188,10 @@ class OciLayout(Layout):
 
     def _is_image(self, entry: Item) -> bool:
         what = f"{self._where}: index.json"
-        if not may_be_image(entry, what):
-            return False
-        return self._has_image(descriptor(entry, what))
+        try:
+            return may_be_image(entry, what) and self._has_image(descriptor(entry, what))
+        except ImageError:  # whoever wants this one is told
+            return True
 
     def _has_image(self, meant: Descriptor, *, depth: int = 0) -> bool:
         """Whether MEANT is an image, or an index that lists one. What is damaged or missing may be one."""
@@ -199,7 +203,7 @@ class OciLayout(Layout):
             return True
         if not isinstance(parsed, Index) or depth:
             return True
-        return any(self._has_image(inner, depth=1) for inner, _ in parsed.manifests)
+        return bool(parsed.refused) or any(self._has_image(inner, depth=1) for inner, _ in parsed.manifests)
 
     def configs(self) -> set[Digest]:
         """Of the images that are here whole, the digests of their configs. ImageError if one is damaged."""
@@ -282,7 +286,7 @@ class DirectoryLayout(Layout):
         return digest.removeprefix("sha256:")
 
     def _manifest_name(self, digest: str) -> str:
-        """Those of an index's images lie beside it."""
+        """Those of an index's images are next to it."""
         return f"{self._blob_name(digest)}.manifest.json"
 
 

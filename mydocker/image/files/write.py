@@ -21,7 +21,7 @@ from mydocker.image.model.manifest import MANIFEST_TYPES, Descriptor, members
 from mydocker.image.rebuild import export
 from mydocker.image.rebuild.export import Layer
 from mydocker.image.store import catalog, flock
-from mydocker.image.store.catalog import Image
+from mydocker.image.store.catalog import NamedImage
 from mydocker.image.store.store import Store
 from mydocker.reference import Digest
 
@@ -34,7 +34,7 @@ class Output(Protocol):
     def end(self) -> None: ...
 
 
-def save(store: Store, images: Sequence[Image], output: Output) -> list[str]:
+def save(store: Store, images: Sequence[NamedImage], output: Output) -> list[str]:
     """Write IMAGES to OUTPUT. What had to be changed, in words. ImageError if a layer is damaged; OSError."""
     notes: list[str] = []
     writer = _Writer(output)
@@ -71,14 +71,14 @@ def _manifest(config: bytes, digest: Digest, layers: list[Layer]) -> dict[str, A
     }
 
 
-def _index_entries(image: Image, manifest: bytes, digest: Digest) -> list[dict[str, Any]]:
+def _index_entries(image: NamedImage, manifest: bytes, digest: Digest) -> list[dict[str, Any]]:
     """One for each name, which is how layouts have names; one without if there is none."""
     entry = members(_descriptor("manifest.v1+json", digest, len(manifest)), image.platform)
     named = [{**entry, "annotations": {REF_NAME: str(tag), FULL_NAME: str(tag)}} for tag in image.tags]
     return named or [entry]
 
 
-def _docker_entry(image: Image, config: Digest, layers: list[Layer]) -> dict[str, Any]:
+def _docker_entry(image: NamedImage, config: Digest, layers: list[Layer]) -> dict[str, Any]:
     """With full names, as skopeo writes them: Podman puts short ones below localhost/."""
     return {
         "Config": f"blobs/sha256/{config.hex}",

@@ -7,9 +7,9 @@ from collections.abc import Generator
 from typing import Protocol, Self
 
 from mydocker.errors import RegistryError
-from mydocker.image.model.digest import Verified
+from mydocker.image.model.digest import DigestReader
 from mydocker.image.model.manifest import Descriptor
-from mydocker.image.store.partial_download import Part
+from mydocker.image.store.partial_download import PartialDownload
 
 CHUNK = 64 << 10  # bytes at a time: malloc(3) maps more than 128 KiB anew, page by page, each time
 RESTARTS = 5  # for one blob; each failure to open it has been retried already, see transport.py
@@ -45,17 +45,17 @@ def whole(source: Source, descriptor: Descriptor, kind: str) -> bytes:
     """The blob DESCRIPTOR, verified; small, as a config is. ImageError, which names its KIND."""
     what = f"{kind} {descriptor.digest}"
     found = chunks(source, descriptor)
-    return b"".join(Verified(found, digest=descriptor.digest, size=descriptor.size, what=what))
+    return b"".join(DigestReader(found, digest=descriptor.digest, size=descriptor.size, what=what))
 
 
 def manifest(source: Source, descriptor: Descriptor) -> tuple[bytes, str | None]:
     """The manifest DESCRIPTOR that an index lists, verified, and its media type if the source says one. ImageError."""
     raw, content_type = source.manifest(str(descriptor.digest))
     what = f"manifest {descriptor.digest}"
-    return b"".join(Verified([raw], digest=descriptor.digest, size=descriptor.size, what=what)), content_type
+    return b"".join(DigestReader([raw], digest=descriptor.digest, size=descriptor.size, what=what)), content_type
 
 
-def chunks(source: Source, descriptor: Descriptor, part: Part | None = None) -> Generator[bytes, None, None]:
+def chunks(source: Source, descriptor: Descriptor, part: PartialDownload | None = None) -> Generator[bytes, None, None]:
     """The bytes of DESCRIPTOR, unverified: those of PART first, which the rest is added to. RegistryError when it keeps
     breaking off."""
     done = restarts = 0

@@ -20,11 +20,11 @@ from mydocker.idmap import IdMap
 from mydocker.image.layer import blob, workers
 from mydocker.image.layer.blob import Source
 from mydocker.image.layer.workers import Task, Unpacker
-from mydocker.image.model.digest import Verified
+from mydocker.image.model.digest import DigestReader
 from mydocker.image.model.limits import Limits
 from mydocker.image.model.manifest import Descriptor, compression
 from mydocker.image.model.progress import COMPLETE, MOVING, Step, megabytes
-from mydocker.image.store.staging import Claim
+from mydocker.image.store.staging import LayerLock
 from mydocker.image.store.store import Store
 from mydocker.kernel.disk import syncfs
 from mydocker.record import Record
@@ -38,7 +38,7 @@ _CAP_MKNOD = 27
 
 class _Job(Record):
     descriptor: Descriptor
-    claim: Claim
+    layer_lock: LayerLock
     unpacker: Unpacker
 
 
@@ -66,9 +66,9 @@ def fetch(
             disk = stack.enter_context(_opened(store.incoming))  # before anything is written: see syncfs
             jobs = []
             for diff_id in missing[start : start + BATCH]:
-                claim = stack.enter_context(Claim(store, diff_id))
-                if not claim.is_done:
-                    jobs.append(_begin(wanted[diff_id], diff_id, claim, store.ids, limits, stack))
+                layer_lock = stack.enter_context(LayerLock(store, diff_id))
+                if not layer_lock.is_done:
+                    jobs.append(_begin(wanted[diff_id], diff_id, layer_lock, store.ids, limits, stack))
             _run(sorted(jobs, key=lambda job: -job.descriptor.size), source, progress, disk)  # the longest first
 
 
@@ -82,49 +82,49 @@ def _opened(directory: str) -> Iterator[int]:
 
 
 def _begin(
-    descriptor: Descriptor, diff_id: Digest, claim: Claim, ids: IdMap | None, limits: Limits, stack: ExitStack
+    descriptor: Descriptor, diff_id: Digest, layer_lock: LayerLock, ids: IdMap | None, limits: Limits, stack: ExitStack
 ) -> _Job:
-    os.mkdir(claim.directory, 0o755)
-    os.chmod(claim.directory, 0o755)  # whatever our umask is
+    os.mkdir(layer_lock.directory, 0o755)
+    os.chmod(layer_lock.directory, 0o755)  # whatever the umask is
     task = Task(
         what=_what(descriptor),
         diff_id=diff_id,
         compression=compression(descriptor),
-        directory=claim.directory,
-        lock=claim.lock,
+        directory=layer_lock.directory,
+        lock=layer_lock.lock,
         ids=ids,
         devices=_can_make_devices(),
         limits=limits,
     )
     started = Unpacker(task)
-    stack.callback(started.abort)  # before the claim's end removes the directory
-    return _Job(descriptor=descriptor, claim=claim, unpacker=started)
+    stack.callback(started.abort)  # before the layer_lock's end removes the directory
+    return _Job(descriptor=descriptor, layer_lock=layer_lock, unpacker=started)
 
 
 def _run(jobs: list[_Job], source: Source, progress: Callable[[Step], None], disk: int) -> None:
     """Work on JOBS in a few threads, and publish what they complete on the file system of DISK. Raises the first
     failure; the threads have ended by then."""
-    crew = _Crew(jobs, source, progress)
+    downloads = _Downloads(jobs, source, progress)
     # daemons: an interrupted pull must not wait for a source that says nothing
-    threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(PARALLEL, len(jobs)))]
+    threads = [threading.Thread(target=downloads.work, daemon=True) for _ in range(min(PARALLEL, len(jobs)))]
     try:
         for thread in threads:
             thread.start()
-        crew.publish(disk, threads=len(threads))
+        downloads.publish(disk, threads=len(threads))
         for thread in threads:
             thread.join()
     except BaseException:  # an interrupt
-        crew.stop.set()
+        downloads.stop.set()
         for job in jobs:
             job.unpacker.kill()  # so that no thread waits for it
         for thread in threads:
             thread.join(1)
         raise
-    if crew.failures:
-        raise next((error for error in crew.failures if not isinstance(error, _Stopped)), crew.failures[0])
+    if downloads.failures:
+        raise next((error for error in downloads.failures if not isinstance(error, _Stopped)), downloads.failures[0])
 
 
-class _Crew:
+class _Downloads:
     """What the threads share; each of them does `work`, and the one that has started them `publish`."""
 
     def __init__(self, jobs: list[_Job], source: Source, progress: Callable[[Step], None]) -> None:
@@ -167,7 +167,7 @@ class _Crew:
                     self._news.clear()
                     syncfs(disk)
                 for job in unpacked:
-                    job.claim.publish()
+                    job.layer_lock.publish()
                     self.tell(_done(job.descriptor))
             except Exception as error:
                 self._fail(error)
@@ -196,10 +196,10 @@ class _Crew:
 
 def _fetch_one(job: _Job, source: Source, tell: Callable[[Step], None], stop: threading.Event) -> None:
     descriptor = job.descriptor
-    part = job.claim.part(descriptor.digest)
+    part = job.layer_lock.part(descriptor.digest)
     with closing(blob.chunks(source, descriptor, part)) as chunks:
         arriving = _watched(chunks, descriptor, tell, stop)
-        stored = Verified(arriving, digest=descriptor.digest, size=descriptor.size, what=_what(descriptor))
+        stored = DigestReader(arriving, digest=descriptor.digest, size=descriptor.size, what=_what(descriptor))
         try:
             for piece in stored:
                 job.unpacker.write(piece)

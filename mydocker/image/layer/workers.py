@@ -4,7 +4,7 @@
     we -- orders ---> child          the word that the archive was verified, too: it writes the whiteouts
     we <-- report --- child          nothing if all is well, else a kind, a message and a hint
 
-What a stranger has made is decompressed and taken apart where a mistake of ours, or of the C code for that, can do no
+What a stranger has made is decompressed and parsed where a mistake of mydocker's, or of the C code for that, can do no
 harm; and each layer has a processor to itself.
 """
 
@@ -23,7 +23,7 @@ from mydocker.errors import HostError, ImageError, MydockerError, StoreError
 from mydocker.image.layer import sandbox, whiteout
 from mydocker.image.layer.extract import FULL, ROOM, Extraction
 from mydocker.image.layer.scan import Scan
-from mydocker.image.model.digest import Verified
+from mydocker.image.model.digest import DigestReader
 from mydocker.image.tar.inflate import inflate
 from mydocker.image.tar.tarsplit import Writer
 from mydocker.record import Record
@@ -157,7 +157,7 @@ def _child(task: Task, archive: int, orders: int, report: int) -> NoReturn:
 
 
 def _enter(task: Task, kept: set[int]) -> None:
-    os.setsid()  # Ctrl-C is for our parent, whose end is ours
+    os.setsid()  # Ctrl-C is for the parent, with whose end this process ends
     _keep_only(kept)
     sandbox.confine(task.directory, ids=task.ids)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -205,7 +205,7 @@ def _write_layer(task: Task, archive: int, result: int) -> None:
     scan = Scan(tree, what=what, devices=task.devices, skeleton=skeleton, limits=task.limits)
     stored = iter(lambda: os.read(archive, _PIECE), b"")
     plain = inflate(stored, compression=task.compression, what=what, limits=task.limits)
-    scan.read(Verified(plain, digest=task.diff_id, what=f"{what}: diff ID"))
+    scan.read(DigestReader(plain, digest=task.diff_id, what=f"{what}: diff ID"))
     tree.finish()
     skeleton.finish()
     records = [b"h" + path for path in scan.hidden] + [b"o" + path for path in scan.opaque]

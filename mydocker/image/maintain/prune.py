@@ -10,7 +10,7 @@ from mydocker.errors import UsageError
 from mydocker.image.maintain import in_use
 from mydocker.image.maintain.in_use import Usage
 from mydocker.image.store import catalog, flock, remove_tree, staging
-from mydocker.image.store.catalog import Entry
+from mydocker.image.store.catalog import ImageName
 from mydocker.image.store.store import Store
 from mydocker.image.tar import tarsplit
 from mydocker.record import Record
@@ -56,12 +56,12 @@ def _leftovers(store: Store, *, dry_run: bool) -> Iterator[Removal]:
 def _size(path: str) -> int:
     try:
         return os.stat(path, follow_symlinks=False).st_size
-    except FileNotFoundError:  # a pull beside us has finished
+    except FileNotFoundError:  # another pull has finished
         return 0
 
 
-def _nameless(store: Store) -> Iterator[Entry]:
-    """Digests of images whose name means another image now. What was asked for by its digest has no name to lose."""
+def _nameless(store: Store) -> Iterator[ImageName]:
+    """Digests of images whose name means another image now. What was requested by its digest has no name to lose."""
     found = list(catalog.entries(store))
     named = {entry.ref.manifest for entry in found if entry.reference.tag}
     for entry in found:
@@ -69,7 +69,7 @@ def _nameless(store: Store) -> Iterator[Entry]:
             yield entry
 
 
-def _needed(store: Store, gone: list[Entry]) -> Usage:
+def _needed(store: Store, gone: list[ImageName]) -> Usage:
     names = in_use.of_names(store, but={entry.path for entry in gone})
     return in_use.both(names, in_use.of_containers(store))
 

@@ -25,8 +25,8 @@ def parse_config(raw: bytes) -> tuple[ImageConfig, tuple[Digest, ...]]:
         platform=Platform.normal(
             _string(document, "os"), _string(document, "architecture"), _string(document, "variant")
         ),
-        entrypoint=_strings(inner, "Entrypoint"),
-        cmd=_strings(inner, "Cmd"),
+        entrypoint=_words(inner, "Entrypoint"),
+        cmd=_words(inner, "Cmd"),
         env=_strings(inner, "Env"),
         user=_string(inner, "User"),
         working_dir=_string(inner, "WorkingDir"),
@@ -41,7 +41,7 @@ def parse_config(raw: bytes) -> tuple[ImageConfig, tuple[Digest, ...]]:
 
 def _diff_ids(document: dict[str, Any]) -> tuple[Digest, ...]:
     rootfs = json_input.mapping(document.get("rootfs"), f"{_WHAT}: rootfs")
-    if rootfs.get("type") != "layers":
+    if rootfs.get("type") not in ("layers", "", None):  # what says nothing is read as layers by Docker and Podman
         raise ImageError(f"{_WHAT}: its rootfs is of type {rootfs.get('type')!r:.80}, not 'layers'")
     try:
         return tuple(Digest.parse(text) for text in _strings(rootfs, "diff_ids"))
@@ -56,6 +56,12 @@ def _string(document: dict[str, Any], key: str) -> str:
 def _strings(document: dict[str, Any], key: str) -> tuple[str, ...]:
     what = f"{_WHAT}: {key}"
     return tuple(json_input.string(item, what) for item in json_input.array(document.get(key), what))
+
+
+def _words(inner: dict[str, Any], key: str) -> tuple[str, ...]:
+    """A command. A string is its only word (Docker, api/types/strslice)."""
+    value = inner.get(key)
+    return _strings({key: [value]} if isinstance(value, str) else inner, key)
 
 
 def _keys(document: dict[str, Any], key: str) -> tuple[str, ...]:

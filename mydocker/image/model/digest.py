@@ -1,4 +1,4 @@
-"""Verified: a stream of bytes that must have a given digest, and size if known, by the time it has been read."""
+"""DigestReader: a stream of bytes that must have a given digest, and size if known, by the time it has been read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def digest_of(data: bytes) -> Digest:
     return Digest(hex=hashlib.sha256(data).hexdigest())
 
 
-class Verified:
+class DigestReader:
     """Iterates over CHUNKS and raises ImageError, naming WHAT and both values, when they are not what they must be.
 
     The size comes first: a stream that is too long is cut off there. Only an iteration that has ended normally proves

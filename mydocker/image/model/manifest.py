@@ -1,7 +1,7 @@
 """Manifest and Index: what a registry says an image is made of, raw bytes turned into checked values.
 
 Docker image manifest version 2 schema 2 and its list; OCI image-spec "manifest.md", "image-index.md" and
-"descriptor.md". A descriptor's `urls` are never looked at: a layer comes from its registry or not at all.
+"descriptor.md". A descriptor's `urls` are never used: a layer comes from its registry or not at all.
 """
 
 from __future__ import annotations
@@ -72,10 +72,12 @@ class Manifest(Record):
 
 
 class Index(Record):
-    """The manifests of one image for several platforms, without attestations; an entry may name no platform."""
+    """The manifests of one image for several platforms, without attestations; an entry may name no platform. `refused`
+    says of others why they cannot be read."""
 
     media_type: str
     manifests: tuple[tuple[Descriptor, Platform | None], ...]
+    refused: tuple[str, ...] = ()
 
 
 class ArtifactError(ImageError):
@@ -103,7 +105,7 @@ def parse_manifest(raw: bytes, *, content_type: str | None = None) -> Manifest |
     return Manifest(media_type=media_type, config=config, layers=described)
 
 
-class Contents(Record):
+class ManifestContents(Record):
     """All that a manifest or index names, whatever it is for: what a registry must have before it takes it."""
 
     media_type: str
@@ -111,7 +113,7 @@ class Contents(Record):
     manifests: tuple[Descriptor, ...]
 
 
-def contents(raw: bytes, *, content_type: str | None = None) -> Contents:
+def contents(raw: bytes, *, content_type: str | None = None) -> ManifestContents:
     """What RAW, served with CONTENT_TYPE, names. Signatures and attestations too, which are no images: for whoever
     copies them. ImageError if it is no manifest."""
     document = json_input.mapping(json_input.loads(raw, "manifest"), "manifest")
@@ -119,11 +121,11 @@ def contents(raw: bytes, *, content_type: str | None = None) -> Contents:
     if media_type in INDEX_TYPES:
         entries = _bounded(document["manifests"], "index: manifests", MANIFEST_LIMIT)
         named = tuple(descriptor(entry, f"index: manifest {n}") for n, entry in enumerate(entries, 1))
-        return Contents(media_type=media_type, blobs=(), manifests=named)
+        return ManifestContents(media_type=media_type, blobs=(), manifests=named)
     layers = _bounded(document["layers"], "manifest: layers", LAYER_LIMIT)
     blobs = [descriptor(layer, f"manifest: layer {n}") for n, layer in enumerate(layers, 1)]
     config = descriptor(document.get("config"), "manifest: config")
-    return Contents(media_type=media_type, blobs=(*blobs, config), manifests=())
+    return ManifestContents(media_type=media_type, blobs=(*blobs, config), manifests=())
 
 
 def compression(descriptor: Descriptor) -> str:
@@ -143,7 +145,8 @@ def choices(index: Index, platform: Platform) -> list[Descriptor]:
     """The entry of INDEX that runs on PLATFORM best, alone; failing that, all that name no platform.
 
     The choice of containerd's `platforms.Only` within one architecture: the newest variant that is not newer than
-    PLATFORM's. Raises ImageNotFoundError with the platforms that there are.
+    PLATFORM's. Raises ImageNotFoundError with the platforms that there are, ImageError if an entry that cannot be read
+    may be for this one.
     """
     named = [(found, descriptor) for descriptor, found in index.manifests if found]
     for wanted in _acceptable(platform):
@@ -152,6 +155,8 @@ def choices(index: Index, platform: Platform) -> list[Descriptor]:
                 return [descriptor]
     if unnamed := [descriptor for descriptor, found in index.manifests if found is None]:
         return unnamed
+    if index.refused:
+        raise ImageError(index.refused[0])
     known = sorted({str(found) for found, _ in named if str(found).isprintable()})
     raise ImageNotFoundError(
         f"no image for platform {platform}", hint=f"it exists for {', '.join(known)}" if known else "its index is empty"
@@ -184,13 +189,16 @@ def _media_type(document: dict[str, Any], served: str) -> str:
 
 def _index(document: dict[str, Any], media_type: str) -> Index:
     entries = _bounded(document["manifests"], "index: manifests", MANIFEST_LIMIT)
-    manifests = []
+    manifests, refused = [], []
     for number, entry in enumerate(entries, 1):
         what = f"index: manifest {number}"
-        if may_be_image(entry, what):
-            described = descriptor(entry, what)
-            manifests.append((described, _platform(entry.get("platform"), what)))
-    return Index(media_type=media_type, manifests=tuple(manifests))
+        try:
+            if may_be_image(entry, what):
+                described = descriptor(entry, what)
+                manifests.append((described, _platform(entry.get("platform"), what)))
+        except ImageError as error:  # which whoever wants another platform need not know
+            refused.append(error.message)
+    return Index(media_type=media_type, manifests=tuple(manifests), refused=tuple(refused))
 
 
 def may_be_image(value: object, what: str) -> bool:

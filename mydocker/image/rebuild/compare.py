@@ -1,4 +1,4 @@
-"""A layer's directory beside what its archive says, contents of plain files aside (see tar_rebuild.py): what has
+"""A layer's directory compared with what its archive says, contents of plain files aside (see tar_rebuild.py): what has
 changed, what is missing, and what nobody has put there.
 
 The archive's headers are read twice, so that only digests of names are kept: there may be a million, of 4,096 bytes.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mydocker.errors import ImageError
 from mydocker.image.model import json_input
-from mydocker.image.model.digest import Verified
+from mydocker.image.model.digest import DigestReader
 from mydocker.image.rebuild import tar_rebuild
 from mydocker.image.rebuild.moved_files import moved
 from mydocker.image.store import as_owner
@@ -44,7 +44,7 @@ def layer(store: Store, diff_id: Digest) -> Layer:
     if None not in places.values():
         what = f"layer {diff_id}"
         return Layer(
-            digest=diff_id, size=size, chunks=lambda: iter(Verified(chunks(), digest=diff_id, size=size, what=what))
+            digest=diff_id, size=size, chunks=lambda: iter(DigestReader(chunks(), digest=diff_id, size=size, what=what))
         )
     found = hashlib.sha256()
     for chunk in chunks():

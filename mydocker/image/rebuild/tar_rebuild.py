@@ -10,7 +10,7 @@ from mydocker import kernel
 from mydocker.errors import ImageError
 from mydocker.image.rebuild.moved_files import Places, moved
 from mydocker.image.tar import tarsplit
-from mydocker.image.tar.tarsplit import Contents
+from mydocker.image.tar.tarsplit import FileRecord
 
 _PIECE = 1 << 20
 
@@ -51,7 +51,7 @@ def compare(layer: str, path: str) -> Iterator[str]:
                 yield error.message
 
 
-def _records(path: str, places: Places) -> Iterator[tuple[bytes, Contents | None, bytes]]:
+def _records(path: str, places: Places) -> Iterator[tuple[bytes, FileRecord | None, bytes]]:
     """The records of the skeleton at PATH; in the middle, what the file must have that now has the contents."""
     number = -1
     for kind, body in tarsplit.records(path):
@@ -84,7 +84,7 @@ class _Layer:
     def __exit__(self, *_: object) -> None:
         os.close(self._root)
 
-    def read(self, wanted: Contents) -> Iterator[bytes]:
+    def read(self, wanted: FileRecord) -> Iterator[bytes]:
         """The contents of the file WANTED. ImageError, by the end, if they are not those that were unpacked."""
         shown = repr(os.fsdecode(wanted.path))
         descriptor = self._open(wanted, shown)
@@ -105,7 +105,7 @@ class _Layer:
         if crc != wanted.crc32:
             raise ImageError(f"{shown}: its contents have changed")
 
-    def _open(self, wanted: Contents, shown: str) -> int:
+    def _open(self, wanted: FileRecord, shown: str) -> int:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             descriptor = kernel.open_inside(self._root, os.fsdecode(wanted.path), flags, resolve=kernel.RESOLVE_BENEATH)

@@ -1,6 +1,6 @@
 """Registry: the manifests and blobs of one image, from whichever of its endpoints has them.
 
-OCI distribution-spec, "Pull". What comes out is untrusted: a manifest asked for by digest has been checked against it,
+OCI distribution-spec, "Pull". What comes out is untrusted: a manifest requested by digest has been checked against it,
 a blob's size is checked as it is read, its digest is its reader's to check.
 """
 
@@ -14,10 +14,10 @@ from mydocker.errors import ImageError, ImageNotFoundError, RegistryError
 from mydocker.image.model import json_input
 from mydocker.image.model.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from mydocker.image.registry import registries_conf
-from mydocker.image.registry.http.timeouts import Patience
+from mydocker.image.registry.http.timeouts import Timeouts
 from mydocker.image.registry.http.transport import Reply
 from mydocker.image.registry.registries_conf import Endpoint
-from mydocker.image.registry.session import Dialogue
+from mydocker.image.registry.session import Session, check_is_registry
 from mydocker.reference import Reference
 
 _ACCEPT = ", ".join(MANIFEST_TYPES + INDEX_TYPES)
@@ -65,17 +65,17 @@ class Registry:
         reference: Reference,
         *,
         environ: Mapping[str, str],
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         warn: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._reference = reference
         found = registries_conf.endpoints(reference, environ=environ)
-        self._sources = [_Source(endpoint, environ, patience or Patience(), warn) for endpoint in found]
+        self._sources = [_Source(endpoint, environ, timeouts or Timeouts(), warn) for endpoint in found]
 
     def manifest(self, identifier: str) -> tuple[bytes, str | None]:
         """The bytes of the manifest or index with that tag or digest, and their Content-Type.
 
-        Raises ImageNotFoundError if no endpoint has it, RegistryError if none could be asked, ImageError if the bytes
+        Raises ImageNotFoundError if no endpoint has it, RegistryError if none could be reached, ImageError if the bytes
         have another digest than IDENTIFIER: what we compute decides, not Docker-Content-Digest.
         """
         return self._first(lambda source: source.manifest(identifier, self._reference))
@@ -111,19 +111,20 @@ class _Source:
     """One endpoint, in its own words."""
 
     def __init__(
-        self, endpoint: Endpoint, environ: Mapping[str, str], patience: Patience, warn: Callable[[str], None]
+        self, endpoint: Endpoint, environ: Mapping[str, str], timeouts: Timeouts, warn: Callable[[str], None]
     ) -> None:
         self._endpoint = endpoint
-        self._dialogue = Dialogue(endpoint, environ=environ, patience=patience, warn=warn)
+        self._session = Session(endpoint, environ=environ, timeouts=timeouts, warn=warn)
 
     def close(self) -> None:
-        self._dialogue.close()
+        self._session.close()
 
     def manifest(self, identifier: str, reference: Reference) -> tuple[bytes, str | None]:
         what = f"image {reference.familiar}"
         missing = ImageNotFoundError(f"{what}: not found in registry {self._endpoint.host}")
-        with self._dialogue.ask(f"manifests/{identifier}", {"Accept": _ACCEPT}, missing=missing) as reply:
+        with self._session.ask(f"manifests/{identifier}", {"Accept": _ACCEPT}, missing=missing) as reply:
             raw = reply.read_all(json_input.LIMIT, f"{what}: manifest")
+            check_is_registry(self._endpoint.host, raw)
             _verify(raw, identifier, what)
             return raw, reply.headers.get("Content-Type")
 
@@ -132,13 +133,13 @@ class _Source:
         path = f"blobs/{descriptor.digest}"
         if 0 < offset < descriptor.size:
             headers = {"Range": f"bytes={offset}-{descriptor.size - 1}"}
-            reply = self._dialogue.ask(path, headers, missing=missing, accepted=(200, 206, 416))
+            reply = self._session.ask(path, headers, missing=missing, accepted=(200, 206, 416))
             if reply.status == 200:
                 return _whole(reply, descriptor)
             if reply.status == 206 and _starts_at(reply, offset, descriptor.size):
                 return BlobStream(reply, descriptor=descriptor, offset=offset)
-            reply.close()  # another part than was asked for must not be mixed in
-        return _whole(self._dialogue.ask(path, {}, missing=missing), descriptor)
+            reply.close()  # another part than the requested one must not be mixed in
+        return _whole(self._session.ask(path, {}, missing=missing), descriptor)
 
 
 def _verify(raw: bytes, identifier: str, what: str) -> None:
@@ -159,6 +160,6 @@ def _whole(reply: Reply, descriptor: Descriptor) -> BlobStream:
 
 
 def _starts_at(reply: Reply, offset: int, size: int) -> bool:
-    """Whether a 206 is exactly the range that was asked for (RFC 9110 section 14.4)."""
+    """Whether a 206 is exactly the requested range (RFC 9110 section 14.4)."""
     content_range = reply.headers.get("Content-Range", "")
     return content_range in (f"bytes {offset}-{size - 1}/{size}", f"bytes {offset}-{size - 1}/*")

@@ -1,16 +1,16 @@
-"""containers-registries.conf(5), version 2, and containers-registries.conf.d(5): where an image is really to be asked
-for, in which order.
+"""containers-registries.conf(5), version 2, and containers-registries.conf.d(5): where an image is really to be
+requested for, in which order.
 
 A reference in, endpoints out: the mirrors of the table with the longest matching prefix, then its location. Without a
-file, or a matching table, the reference's own registry. Short names and their search lists are not read: `alpine`
-is Docker Hub's here, as it is to `docker run`.
+file, or a matching table, the reference's own registry. Short names: see short_names.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from mydocker import paths
@@ -87,19 +87,31 @@ def _in_force(environ: Mapping[str, str]) -> dict[str, _Found]:
 
 
 def _read(path: str) -> list[dict[str, Any]]:
-    try:
-        with open(path, "rb") as file:
-            document = tomllib.load(file)
+    with explained(path):
+        document = read(path)
         if "registries" in document:
             raise ValueError("version 1 of the format is not supported; write [[registry]] tables")
         tables = _tables(document, "registry")
         for table in tables:
             _check(table)
+    return tables
+
+
+def read(path: str) -> dict[str, Any]:
+    """What the file PATH says. OSError, ValueError or RecursionError if it cannot be read."""
+    with open(path, "rb") as file:
+        return tomllib.loads(file.read().decode("utf-8-sig"))  # Go's reader passes over a byte order mark, too
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Errors of reading the file PATH, and of what it says, become ImageErrors that name it."""
+    try:
+        yield
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ImageError(f"{path}: {error}", hint="see containers-registries.conf(5)") from None
-    return tables
 
 
 def _check(table: dict[str, Any]) -> None:

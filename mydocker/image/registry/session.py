@@ -1,6 +1,6 @@
-"""Dialogue: requests about one repository at one endpoint of a registry, with the authorization that they take.
+"""Session: requests about one repository at one endpoint of a registry, with the authorization that they take.
 
-Paths and headers go in, an accepted answer comes out or an error in words: what was asked for is missing, denied, or
+Paths and headers go in, an accepted response or an error comes out: what was requested is missing, denied, or
 cannot be had now. What the answers mean is for others to know.
 """
 
@@ -13,17 +13,17 @@ from mydocker.image.model import json_input
 from mydocker.image.registry.auth import credentials
 from mydocker.image.registry.auth.token import Authorization, DeniedError
 from mydocker.image.registry.hosts import origin_of
-from mydocker.image.registry.http.timeouts import Patience
+from mydocker.image.registry.http.timeouts import Timeouts
 from mydocker.image.registry.http.transport import PASSING, Body, PassingError, Reply, Transport
 from mydocker.image.registry.registries_conf import Endpoint
 from mydocker.reference import DOCKER_HUB
 
 _HUB_SERVER = "registry-1.docker.io"
-_ERROR_LIMIT = 64 << 10  # bytes of an error's body that are looked at
+_ERROR_LIMIT = 64 << 10  # bytes of an error's body that are read
 _SHOWN = 200  # characters of it that are shown
 
 
-class Dialogue:
+class Session:
     """With ENDPOINT, whose address is found at the first request. Its methods may be called from several threads."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Dialogue:
         endpoint: Endpoint,
         *,
         environ: Mapping[str, str],
-        patience: Patience,
+        timeouts: Timeouts,
         actions: str = "pull",
         warn: Callable[[str], None] | None = None,
     ) -> None:
@@ -46,7 +46,11 @@ class Dialogue:
                 warn(words)
 
         self._transport = Transport(
-            server_of(endpoint.host), insecure=endpoint.insecure, environ=environ, patience=patience
+            server_of(endpoint.host),
+            insecure=endpoint.insecure,
+            environ=environ,
+            timeouts=timeouts,
+            warn=warn,
         )
         self._authorization = Authorization(
             self._transport,
@@ -75,7 +79,7 @@ class Dialogue:
         """An accepted answer for PATH, below the repository's own or the URL that another answer named; MISSING is
         raised for one that means `not here`."""
         base = self._base()
-        url = self._transport.reach.target(base, path)
+        url = self._transport.redirects.target(base, path)
         for renewable in (True, False):
             header = self._authorization.header
             known = header if origin_of(url) == origin_of(base) else None
@@ -91,11 +95,11 @@ class Dialogue:
         raise refusal
 
     def address(self, reply: Reply) -> str:
-        """Where REPLY says that the rest is to be asked for. RegistryError if it does not say."""
+        """Where REPLY says that the rest is. RegistryError if it does not say."""
         location = reply.headers.get("Location")
         if not location:
             raise RegistryError(f"registry {self._endpoint.host}: does not say where to send what it wants")
-        return self._transport.reach.target(reply.url, location)
+        return self._transport.redirects.target(reply.url, location)
 
     def _renew(self, reply: Reply, refused: str | None, base: str, missing: ImageError) -> bool:
         if origin_of(reply.url) != origin_of(base):
@@ -118,17 +122,26 @@ class Dialogue:
         if reply.status in (401, 403):
             return type(missing)(missing.message, hint=self._denial(said))
         limit = "the registry's rate limit is reached; log in, or wait" if reply.status == 429 else None
-        told = f": {said}" if said else ""
+        reason = f": {said}" if said else ""
         kind = PassingError if reply.status in PASSING else RegistryError
-        return kind(f"registry {self._endpoint.host}: HTTP status {reply.status}{told}", hint=limit)
+        return kind(f"registry {self._endpoint.host}: HTTP status {reply.status}{reason}", hint=limit)
 
     def _denial(self, said: str | None) -> str:
         if self._authorization.withheld_from:
             server = self._authorization.withheld_from
             return f"it asks to log in at {server}, which is not its own site: no credentials were sent there"
-        told = f" ({said})" if said else ""
-        usual = f"it does not exist, or needs a login: mydocker login {self._endpoint.host}{told}"
+        reason = f" ({said})" if said else ""
+        usual = f"it does not exist, or needs a login: mydocker login {self._endpoint.host}{reason}"
         return "; ".join([*self._unread, usual])
+
+
+def check_is_registry(host: str, body: bytes) -> None:
+    """Raise RegistryError if the BODY of what HOST answered is a web page: no registry sends one."""
+    if body.lstrip()[:1] == b"<":
+        raise RegistryError(
+            f"registry {host}: answered with a web page, so it is no registry",
+            hint="check the name and the port; a proxy, or a network with a login page, may have answered in its place",
+        )
 
 
 def server_of(host: str) -> str:

@@ -1,7 +1,7 @@
-"""Target: a repository of a registry to which blobs and manifests are sent. OCI distribution-spec, "Push".
+"""UploadSession: a repository of a registry to which blobs and manifests are sent. OCI distribution-spec, "Push".
 
 A blob goes in one request, whole. When that breaks off it begins again, so what is sent must be readable again; what
-the registry has already is never sent. A target asks for no mirror: only the registry proper takes anything.
+the registry has already is never sent. Nothing is sent to a mirror: only the registry proper takes anything.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from urllib.parse import quote, urlencode, urlsplit
 from mydocker.errors import ImageError, RegistryError, StoreError
 from mydocker.image.model.manifest import Descriptor
 from mydocker.image.registry import registries_conf
-from mydocker.image.registry.http.timeouts import Patience
+from mydocker.image.registry.http.timeouts import Timeouts
 from mydocker.image.registry.http.transport import PassingError
 from mydocker.image.registry.registries_conf import Endpoint
-from mydocker.image.registry.session import Dialogue
+from mydocker.image.registry.session import Session, check_is_registry
 from mydocker.reference import Digest, Reference
 
 _PIECE = 64 << 10  # bytes: one of them may take as long as a connection, so a line of 7 kB/s will do
@@ -28,19 +28,19 @@ Chunks = Callable[[], Iterator[bytes]]
 Tell = Callable[[int], None]
 
 
-class Target:
+class UploadSession:
     """The repository of REFERENCE; close it, or use `with`. For one thread."""
 
-    def __init__(self, reference: Reference, *, environ: Mapping[str, str], patience: Patience | None = None) -> None:
-        self._environ, self._patience = environ, patience or Patience()
+    def __init__(self, reference: Reference, *, environ: Mapping[str, str], timeouts: Timeouts | None = None) -> None:
+        self._environ, self._timeouts = environ, timeouts or Timeouts()
         self._endpoint = self._endpoint_of(reference)
-        self._dialogue = Dialogue(self._endpoint, environ=environ, patience=self._patience, actions="pull,push")
+        self._session = Session(self._endpoint, environ=environ, timeouts=self._timeouts, actions="pull,push")
         self._refused = RegistryError(f"image {reference.familiar}: registry {self._endpoint.host} does not take it")
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is there already. A registry that does not say is sent it again: the answer to that counts.
-        RegistryError if the registry cannot be asked, or wants another login."""
-        with self._dialogue.ask(
+        RegistryError if the registry cannot be reached, or requires another login."""
+        with self._session.ask(
             f"blobs/{digest}", {}, missing=self._refused, accepted=_ALL_BUT_401, method="HEAD"
         ) as reply:
             return reply.status == 200
@@ -64,7 +64,7 @@ class Target:
         self._persist(lambda: self._put(f"manifests/{identifier}", media_type, body))
 
     def close(self) -> None:
-        self._dialogue.close()
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -79,20 +79,20 @@ class Target:
         """Whether the blob has come from REPOSITORY. No answer is an error: without, the blob is sent."""
         query = urlencode({"mount": str(digest), "from": repository})
         with suppress(ImageError):
-            with self._dialogue.ask(
+            with self._session.ask(
                 f"blobs/uploads/?{query}", {}, missing=self._refused, accepted=(201, 202), method="POST", persist=False
             ) as reply:
                 if reply.status == 201:
                     return True
-                begun = self._dialogue.address(reply)  # it cannot, and expects the blob instead
-            self._dialogue.ask(
+                begun = self._session.address(reply)  # it cannot, and expects the blob instead
+            self._session.ask(
                 begun, {}, missing=self._refused, accepted=(200, 204), method="DELETE", persist=False
             ).close()
         return False
 
     def _upload(self, descriptor: Descriptor, chunks: Chunks, tell: Tell) -> None:
-        with self._dialogue.ask("blobs/uploads/", {}, missing=self._refused, accepted=(202,), method="POST") as reply:
-            begun = self._dialogue.address(reply)
+        with self._session.ask("blobs/uploads/", {}, missing=self._refused, accepted=(202,), method="POST") as reply:
+            begun = self._session.address(reply)
         joint = "&" if urlsplit(begun).query else "?"
         url = f"{begun}{joint}digest={quote(str(descriptor.digest))}"
         self._put(url, "application/octet-stream", _Body(descriptor.size, chunks, tell))
@@ -100,10 +100,13 @@ class Target:
     def _put(self, path: str, media_type: str, body: _Body) -> None:
         headers = {"Content-Type": media_type}
         accepted = (200, 201, 202, 204)  # 201 by the specification, which not everybody has read
-        self._dialogue.ask(path, headers, missing=self._refused, accepted=accepted, method="PUT", body=body).close()
+        with self._session.ask(
+            path, headers, missing=self._refused, accepted=accepted, method="PUT", body=body
+        ) as reply:
+            check_is_registry(self._endpoint.host, reply.read(_PIECE))
 
     def _persist(self, attempt: Callable[[], None]) -> None:
-        for wait in self._patience.waits():
+        for wait in self._timeouts.waits():
             try:
                 return attempt()
             except PassingError:

@@ -6,7 +6,7 @@ An image that cannot be read is not listed; `fsck` says why. Nothing here asks a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from mydocker.errors import ImageError, ImageNotFoundError, StoreError, UsageError
 from mydocker.image.model.config import parse_config
@@ -21,7 +21,7 @@ from mydocker.reference import DEFAULT_TAG, DOCKER_HUB, Digest, Platform, Refere
 _ID_LENGTH = 3  # the fewest digits of an image's ID that mean one; Docker shows twelve
 
 
-class Entry(Record):
+class ImageName(Record):
     """One ref: the name, with a tag or with a digest, and what it means on one platform."""
 
     path: str
@@ -30,10 +30,10 @@ class Entry(Record):
     ref: Ref
 
 
-class Image(Record):
+class NamedImage(Record):
     """One manifest of one platform, and all `names` for it. Its ID is the digest of its config, as in Docker."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ImageName, ...]
 
     @property
     def ref(self) -> Ref:
@@ -53,12 +53,12 @@ class Image(Record):
         return tuple(entry.reference for entry in self.entries if not entry.reference.tag)
 
 
-def images(store: Store) -> list[Image]:
+def images(store: Store) -> list[NamedImage]:
     """All images, sorted by their names. StoreError if the store cannot be read."""
-    found: dict[tuple[Digest, Platform], list[Entry]] = {}
+    found: dict[tuple[Digest, Platform], list[ImageName]] = {}
     for entry in entries(store):
         found.setdefault((entry.ref.manifest, entry.platform), []).append(entry)
-    made = [Image(entries=tuple(sorted(group, key=_rank))) for group in found.values()]
+    made = [NamedImage(entries=tuple(sorted(group, key=_rank))) for group in found.values()]
     return sorted(made, key=lambda image: (str(image.entries[0].reference), str(image.platform)))
 
 
@@ -67,50 +67,84 @@ class Known:
 
     def __init__(self, store: Store) -> None:
         self.images = images(store)
-        self.by_name: dict[Reference | None, dict[int, Image]] = {}
+        self.by_name: dict[Reference | Digest | None, dict[int, NamedImage]] = {}
         for number, image in enumerate(self.images):
             for entry in image.entries:
-                self.by_name.setdefault(entry.reference, {})[number] = image
+                self.by_name.setdefault(_meaning(entry.reference), {})[number] = image
+
+    def named(self, name: Reference | None) -> list[NamedImage]:
+        return [*self.by_name.get(_meaning(name), {}).values()]
 
 
-def find(store: Store, text: str, *, platform: Platform | None = None, known: Known | None = None) -> list[Image]:
+def find(
+    store: Store,
+    text: str,
+    *,
+    environ: Mapping[str, str],
+    platform: Platform | None = None,
+    known: Known | None = None,
+) -> list[NamedImage]:
     """The images that TEXT, a name or the beginning of an ID, means: for PLATFORM, else for this machine's if there
     is one, else for any. ImageNotFoundError if there is none; UsageError if TEXT is neither, or means several."""
-    found = of_platforms(store, text, platform, known=known)
+    found = of_platforms(store, text, platform, environ=environ, known=known)
     return [image for image in found if image.platform == Platform.host()] or found
 
 
-def of_platforms(store: Store, text: str, platform: Platform | None, *, known: Known | None = None) -> list[Image]:
+def of_platforms(
+    store: Store,
+    text: str,
+    platform: Platform | None,
+    *,
+    environ: Mapping[str, str],
+    known: Known | None = None,
+) -> list[NamedImage]:
     """Those that TEXT means on PLATFORM, or on all. ImageNotFoundError if there is none; UsageError as for `find`."""
-    wanted, known = _name(text), known or Known(store)
-    meant = [*known.by_name.get(wanted, {}).values()] or _by_id(known.images, text)
-    found = [image for image in meant if platform in (None, image.platform)]
+    name, known = _name(text), known or Known(store)
+    meant = known.named(name) or _by_id(known.images, text)
+    found = _on(platform, meant) or _on(platform, known.named(_alias(name, environ)))
     if not found:
         where = f" for {platform}" if platform else ""
         raise ImageNotFoundError(f"image {text} is not in the store{where}", hint="'mydocker images' lists what is")
     return found
 
 
-def entries_of(image: Image, text: str) -> list[Entry]:
+def _on(platform: Platform | None, images: list[NamedImage]) -> list[NamedImage]:
+    return [image for image in images if platform in (None, image.platform)]
+
+
+def entries_of(image: NamedImage, text: str, *, environ: Mapping[str, str]) -> list[ImageName]:
     """Of the entries of IMAGE, which TEXT means, that of the name; all if TEXT is an ID."""
-    return named(image, text) or list(image.entries)
+    return named(image, text, environ=environ) or list(image.entries)
 
 
-def named(image: Image, text: str) -> list[Entry]:
-    """The entries of IMAGE that have the name TEXT: none if it is an ID."""
-    return _named(image, _name(text))
+def named(image: NamedImage, text: str, *, environ: Mapping[str, str]) -> list[ImageName]:
+    """The entries of IMAGE, which TEXT means, that have the name TEXT or its alias: none if it is an ID."""
+    name = _name(text)
+    return _named(image, name) or ([] if _by_id([image], text) else _named(image, _alias(name, environ)))
 
 
-def _named(image: Image, name: Reference | None) -> list[Entry]:
-    return [entry for entry in image.entries if entry.reference == name]
+def _named(image: NamedImage, name: Reference | None) -> list[ImageName]:
+    return [entry for entry in image.entries if _meaning(entry.reference) == _meaning(name)]
+
+
+def _meaning(name: Reference | None) -> Reference | Digest | None:
+    """What NAME says of an image: one with a digest says that alone, as in `run`, whichever repository had it."""
+    return name.digest if name and name.digest else name
+
+
+def _alias(name: Reference | None, environ: Mapping[str, str]) -> Reference | None:
+    if name is None or not name.short_name:
+        return None
+    from mydocker.image.registry.short_names import resolved
+
+    return resolved(name, environ=environ)
 
 
 def _name(text: str) -> Reference | None:
-    """What TEXT is as a name in the store, None if it can only be an ID. A tag beside a digest says nothing."""
+    """What TEXT is as a name in the store, None if it can only be an ID."""
     if text.startswith("sha256:") and _hex(text):
         return None
-    name = in_store(Reference.parse(text), text)
-    return name.replace(tag=None) if name.digest else name
+    return in_store(Reference.parse(text), text)
 
 
 def in_store(name: Reference, text: str) -> Reference:
@@ -134,7 +168,7 @@ def of_id(store: Store, name: Reference) -> StoredImage | None:
     return next((store.find(each.entries[0].reference, each.platform) for each in found), None)
 
 
-def _by_id(known: list[Image], text: str) -> list[Image]:
+def _by_id(known: list[NamedImage], text: str) -> list[NamedImage]:
     digits = _hex(text)
     found = [image for image in known if digits and image.ref.config.hex.startswith(digits)]
     if len({image.ref.config for image in found}) > 1:
@@ -147,7 +181,7 @@ def _hex(text: str) -> str:
     return digits if _ID_LENGTH <= len(digits) <= 64 and not digits.strip("0123456789abcdef") else ""
 
 
-def entries(store: Store, *, broken: Callable[[str, Exception], None] | None = None) -> Iterator[Entry]:
+def entries(store: Store, *, broken: Callable[[str, Exception], None] | None = None) -> Iterator[ImageName]:
     """Every ref that can be read and whose config is here; BROKEN is called with the path of any other, and why."""
     for path in ref_paths(store):
         try:
@@ -155,7 +189,7 @@ def entries(store: Store, *, broken: Callable[[str, Exception], None] | None = N
             if not ref.is_whole(read(store.blob_path(ref.config))):
                 raise ValueError("its sum is wrong")
             reference, platform = name_at(store, path, ref)
-            yield Entry(path=path, reference=reference, platform=platform, ref=ref)
+            yield ImageName(path=path, reference=reference, platform=platform, ref=ref)
         except (FileNotFoundError, ValueError, UsageError) as error:
             if broken:
                 broken(path, error)
@@ -200,7 +234,7 @@ def _platform(path: str) -> Platform:
     return Platform.parse(os.path.basename(path).replace("-", "/"))
 
 
-def _rank(entry: Entry) -> tuple[bool, str]:
+def _rank(entry: ImageName) -> tuple[bool, str]:
     return not entry.reference.tag, str(entry.reference)
 
 
@@ -213,7 +247,7 @@ class Documents(Record):
     sizes: tuple[int, ...]
 
 
-def documents(store: Store, image: Image) -> Documents:
+def documents(store: Store, image: NamedImage) -> Documents:
     """What IMAGE is made of. StoreError if that is damaged or gone."""
     try:
         manifest = parse_manifest(read(store.blob_path(image.ref.manifest)))
@@ -228,14 +262,14 @@ def documents(store: Store, image: Image) -> Documents:
     return Documents(manifest=manifest, config=config, diff_ids=diff_ids, sizes=sizes)
 
 
-def tag(store: Store, image: Image, name: Reference) -> None:
+def tag(store: Store, image: NamedImage, name: Reference) -> None:
     """Let NAME, which has a tag, mean IMAGE as well, in place of what it meant."""
     with flock.shared(store.layers):
         documents(store, image)  # it may have been removed meanwhile
         store.record_ref(name, image.platform, manifest=image.ref.manifest, config=image.ref.config, origin=name)
 
 
-def untag(store: Store, gone: list[Entry]) -> list[Entry]:
+def untag(store: Store, gone: list[ImageName]) -> list[ImageName]:
     """Remove the refs GONE, and with the last name of an image the digests by which it was known. What was removed."""
     paths, known = {entry.path for entry in gone}, list(entries(store))
     named = {entry.ref.manifest for entry in known if entry.reference.tag and entry.path not in paths}

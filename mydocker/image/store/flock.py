@@ -59,7 +59,7 @@ def _held(directory: str, operation: int) -> Iterator[None]:
 
 
 def release(descriptor: int, path: str) -> None:
-    """Remove the lock file PATH while it is still ours, then let go."""
+    """Remove the lock file PATH while it is still this process's, then release it."""
     with suppress(FileNotFoundError):
         os.unlink(path)
     os.close(descriptor)

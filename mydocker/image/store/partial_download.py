@@ -1,4 +1,4 @@
-"""Part: the beginning of a blob, kept on disk as it arrives, so that a pull that was killed is resumed there.
+"""PartialDownload: the beginning of a blob, kept on disk as it arrives, so that a pull that was killed can go on there.
 
     incoming/<hex of the diff ID>.<hex of the blob>.part    records: length and CRC-32, four bytes each, and bytes
 
@@ -23,7 +23,7 @@ FREE = 4 << 20  # bytes that are kept however fast they come
 RATE = 64 << 20  # bytes per second; what comes faster is not kept
 
 
-class Part:
+class PartialDownload:
     """The part at PATH, which may not exist. Errors of the disk end it: a download needs no part."""
 
     def __init__(self, path: str) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 from mydocker.errors import RegistryError
 from mydocker.image.store import flock, remove_tree
-from mydocker.image.store.partial_download import Part
+from mydocker.image.store.partial_download import PartialDownload
 from mydocker.image.store.store import Store, sync_directory
 from mydocker.reference import Digest
 
@@ -27,19 +27,19 @@ _NAME_LIMIT = 255  # bytes: NAME_MAX
 _WEEK = 7 * 24 * 3600  # seconds for which a part is kept
 
 
-class Claim:
+class LayerLock:
     """The right to write one layer. Use with `with`: at its end what has not been published is removed."""
 
     def __init__(self, store: Store, diff_id: Digest) -> None:
         self.directory = f"{store.incoming}/{diff_id.hex}"
         self._store, self._stem = store, diff_id.hex
-        self._part: Part | None = None
+        self._part: PartialDownload | None = None
         self._lock_path = f"{self.directory}{_LOCK}"
         self._final = store.layer_path(diff_id)
         self._skeleton = store.skeleton_path(diff_id)
         self.lock = -1
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> LayerLock:
         """Waits until no other process has the claim."""
         held = flock.acquire(self._lock_path)
         assert held is not None
@@ -56,9 +56,9 @@ class Claim:
         """Whether the layer is in the store: perhaps another process has put it there while we waited."""
         return os.path.isdir(self._final)
 
-    def part(self, blob: Digest) -> Part:
+    def part(self, blob: Digest) -> PartialDownload:
         """What an earlier claim has fetched of BLOB, to go on with."""
-        self._part = Part(f"{self.directory}.{blob.hex}{_PART}")
+        self._part = PartialDownload(f"{self.directory}.{blob.hex}{_PART}")
         return self._part
 
     def publish(self) -> None:

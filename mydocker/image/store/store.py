@@ -200,7 +200,7 @@ class Store:
     ) -> None:
         """Make the image of MANIFEST and CONFIG, whose blobs and layers are here, what REFERENCE means on PLATFORM.
 
-        ORIGIN is the name that was asked for.
+        ORIGIN is the requested name.
         """
         import time
 
@@ -211,7 +211,7 @@ class Store:
             try:
                 _make_private(self.root, os.path.relpath(os.path.dirname(path), self.root))
                 return self._publish(path, text.encode())
-            except FileNotFoundError:  # `rmi` beside us has removed the directory, empty as it still was
+            except FileNotFoundError:  # a concurrent `rmi` has removed the directory, empty as it still was
                 if not os.path.isdir(self.incoming):
                     raise
 
@@ -228,14 +228,14 @@ class Store:
         descriptor = flock.acquire(temporary)
         assert descriptor is not None
         try:
-            os.ftruncate(descriptor, 0)  # one of a killed process with our number may have been longer
+            os.ftruncate(descriptor, 0)  # one of a killed process with the same number may have been longer
             remaining = memoryview(data)
             while remaining:
                 remaining = remaining[os.write(descriptor, remaining) :]
             os.fsync(descriptor)
             try:
                 os.rename(temporary, path)
-            except IsADirectoryError:  # damage: nothing of ours is a directory there
+            except IsADirectoryError:  # damage: nothing here is a directory
                 remove_tree.remove(path)
                 os.rename(temporary, path)
             sync_directory(os.path.dirname(path))

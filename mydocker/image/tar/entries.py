@@ -1,6 +1,6 @@
 """What the files of a layer are by its archive, contents aside: kind, mode, owners, link, device, extended attributes.
 
-The skeleton beside the layer (see tarsplit.py) has all headers of the archive. Out comes what extract.py has made
+The tarsplit of the layer (see tarsplit.py) has all headers of the archive. Out comes what extract.py has made
 of them, entry by entry, or as a table: path below the layer's root to attributes. What the archive does not mention,
 such as a parent directory, is not in it.
 """
@@ -35,7 +35,7 @@ class Attributes(NamedTuple):  # not a Record: there may be a million
 class Placed(NamedTuple):
     """One entry and its `path` below the layer's root; of a hard link, the `target`, a file that has been there before.
 
-    `headers` are its own, `literals` gives what the skeleton has of its contents until the next entry is asked for.
+    `headers` are its own, `literals` gives what the skeleton has of its contents until the next entry is requested.
     """
 
     path: bytes

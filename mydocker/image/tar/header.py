@@ -49,7 +49,7 @@ _ENDS = b"\0 "  # of a number
 _MAP = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 _MAY_BE_EMPTY = (b"SCHILY.xattr.", b"GNU.sparse.map")
 _ENDED = (b"\0", b" ")
-_TIME = re.compile(rb"(-)?([0-9]{1,20})(?:\.([0-9]*))?")
+_TIME = re.compile(rb"(?:(-)|\+)?([0-9]{1,20})(?:\.([0-9]*))?")
 _LAST_SIZE = (1 << 63) - 1
 _LAST_TIME = (1 << 63) - 1  # nanoseconds: in the year 2262
 
@@ -167,15 +167,15 @@ def owner(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
     """The numbers of user and group of header BLOCK with the pax records EXTENSIONS."""
     uid, gid = extensions.get(b"uid"), extensions.get(b"gid")
     found = (
-        number(block[UID]) if uid is None else decimal(uid),
-        number(block[GID]) if gid is None else decimal(gid),
+        number(block[UID]) if uid is None else _signed(uid),
+        number(block[GID]) if gid is None else _signed(gid),
     )
     return _id(found[0]), _id(found[1])
 
 
 def _id(number: int) -> int:
-    """The NUMBER of a user or group. One that is negative, which only base 256 can state, is what the kernel takes it
-    for: of 32 bits. It changes no owner to -1 (chown(2)), which leaves the file to root."""
+    """The NUMBER of a user or group. One that is negative, as base 256 and Go's pax records have it, is what
+    the kernel takes it for: of 32 bits. It changes no owner to -1 (chown(2)), which leaves the file to root."""
     if number == -1:
         return 0
     found = number + (1 << 32) if -(1 << 31) <= number < 0 else number
@@ -190,7 +190,7 @@ def mode(block: bytes) -> int:
 
 
 def permissions(field: bytes) -> int:
-    """Those that a header's FIELD for the mode states, perhaps beside the kind of the file."""
+    """Those that a header's FIELD for the mode states, perhaps together with the kind of the file."""
     found = number(field)
     if not 0 <= found < 1 << 32:
         raise Malformed(f"{found} is no mode of a file")
@@ -295,6 +295,11 @@ def _device(block: bytes, extensions: dict[bytes, bytes]) -> tuple[int, int]:
         number(block[DEVMAJOR]) if major is None else decimal(major),
         number(block[DEVMINOR]) if minor is None else decimal(minor),
     )
+
+
+def _signed(text: bytes) -> int:
+    """A number in a pax record that may have a sign, as Go's reader takes it."""
+    return -decimal(text[1:]) if text[:1] == b"-" else decimal(text.removeprefix(b"+"))
 
 
 def decimal(text: bytes) -> int:

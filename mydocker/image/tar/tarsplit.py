@@ -40,7 +40,7 @@ _SHORT = 96  # bytes of a path that is kept as it is
 Piece = bytes | memoryview
 
 
-class Contents(Record):
+class FileRecord(Record):
     """What the file at `path`, below the layer's root, must have: `size` bytes with the sum `crc32`."""
 
     path: bytes
@@ -145,10 +145,10 @@ def records(path: str) -> Iterator[tuple[bytes, bytes]]:
         source.drain()  # the sum comes last
 
 
-def contents(body: bytes) -> Contents:
+def contents(body: bytes) -> FileRecord:
     """What the record `f` with BODY says."""
     size, crc32 = _FILE.unpack_from(body)
-    return Contents(path=body[_FILE.size :], size=size, crc32=crc32)
+    return FileRecord(path=body[_FILE.size :], size=size, crc32=crc32)
 
 
 def _opened(path: str) -> FileIO:

@@ -58,13 +58,14 @@ class View(Record):
 
 
 class Window:
-    """Calls `look` once, when the container has ended and before anything of it is taken down.
+    """Calls `look` once, when the container has ended and before anything of it is taken down; `prepare` when the
+    run's directory is there, and nothing of the container yet.
 
     Context manager: the descriptors live as long as it does.
     """
 
-    def __init__(self, look: Callable[[View], None]) -> None:
-        self.look = look
+    def __init__(self, look: Callable[[View], None], *, prepare: Callable[[LaunchPlan], None] | None = None) -> None:
+        self.look, self.prepare = look, prepare
         self.ours, theirs = socket.socketpair()
         self.theirs = [theirs]
         self.watcher = 0

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.inspect.container_view import View
     from mydocker.runtime.plan.plan import LaunchPlan
 
+_ROOM = 1 << 16  # bytes for the file `about`: a container may fill the disk
 _LONGEST = 4000  # bytes of what could not be kept: a pipe takes more than that at once
 _HEX = frozenset("0123456789abcdef")
 
@@ -67,7 +68,8 @@ def keep(view: View, *, root: str, title: str, origin: str) -> tuple[str, str]:
     layers = {overlay.top: str(number) for number, overlay in enumerate(overlays(view))}
     layers |= {"": "root"} if isinstance(plan.root, MemoryRoot) else {}
     about = {"title": title, "origin": origin, "image": plan.image_digest, "created": time.time(), "layers": layers}
-    remove_tree.remove(f"{plan.run_dir}/scratch/work")  # of no use any more; the container may have left no other room
+    for path in (f"{plan.run_dir}/scratch/work", _reserve(plan)):  # the container may have left no other room
+        remove_tree.remove(path)
     os.makedirs(place, mode=0o700, exist_ok=True)
     os.mkdir(staged, 0o700)
     held = os.open(staged, os.O_RDONLY | os.O_DIRECTORY)
@@ -168,6 +170,20 @@ def make_room(root: str) -> None:
     except OSError as error:
         hint = hint_for(error)
         raise StoreError(f"nothing can be kept in {place_of(root)}: {error.strerror}", hint=hint) from None
+
+
+def reserve(plan: LaunchPlan) -> None:
+    """Before the container of PLAN runs, whose run's directory is there: occupy room for what is written about it.
+    Raises OSError if there is none."""
+    room = os.open(_reserve(plan), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(room, 0, _ROOM)
+    finally:
+        os.close(room)
+
+
+def _reserve(plan: LaunchPlan) -> str:
+    return f"{plan.run_dir}/room"
 
 
 def check_room(root: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.cgroup.cgroup import Cgroups
     from mydocker.runtime.inspect.container_view import Window
+    from mydocker.runtime.launch.orphans import Orphans
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
@@ -74,6 +75,11 @@ class Stack:
         self._exits.append(lambda: resource.__exit__(None, None, None))
         return entered
 
+    def enter_any(self, resource: AbstractContextManager[object] | None) -> None:
+        """Enter RESOURCE, if there is one."""
+        if resource:
+            self.enter(resource)
+
     def own(self, descriptor: int) -> int:
         """DESCRIPTOR, which is closed with the stack."""
         self._exits.append(lambda: os.close(descriptor))
@@ -103,20 +109,17 @@ def launch(
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
-    has_init = "pid" not in plan.namespaces
     with Stack() as run:
-        attention = (janitor or run.enter(Janitor())).attend(plan.run_dir, warded=has_init)
+        attention = (janitor or run.enter(Janitor())).attend(plan.run_dir, warded="pid" not in plan.namespaces)
         signals = run.enter(Signals())
         run.enter(attention)
         run.enter(RunDirectory(plan.run_dir, image=plan.image_digest))
+        if window and window.prepare:
+            window.prepare(plan)
         with Stack() as container:
-            if has_init:
-                from mydocker.runtime.launch.orphans import Orphans
-
-                container.enter(Orphans())
+            container.enter_any(_orphans(plan))
             cgroups = _cgroups(plan)
-            if cgroups:
-                container.enter(cgroups)
+            container.enter_any(cgroups)
             streams = _streams(plan)
             container.enter(streams)
             started = _start(plan, container, streams, attention, window, cgroups.fds if cgroups else ())
@@ -129,6 +132,14 @@ def launch(
         if ended:
             ended()
         return outcome
+
+
+def _orphans(plan: LaunchPlan) -> Orphans | None:
+    if "pid" in plan.namespaces:
+        return None
+    from mydocker.runtime.launch.orphans import Orphans
+
+    return Orphans()
 
 
 def _cgroups(plan: LaunchPlan) -> Cgroups | None:

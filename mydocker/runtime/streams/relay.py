@@ -135,6 +135,7 @@ class Relay:
     def __init__(self) -> None:
         self.flows: list[Flow] = []
         self.lost = False
+        self.error = ""  # what the caller's side refused first
         self.opened: list[int] = []
 
     def waits(self) -> dict[int, int]:
@@ -167,8 +168,15 @@ class Relay:
         """Close the container's side: what is on its way is lost."""
         raise NotImplementedError
 
+    def refuse(self, error: OSError, *, is_input: bool) -> None:
+        """Keep for `check` that the caller's side failed to take what the container wrote, or to give its input."""
+        what = "read the container's input" if is_input else "write the container's output"
+        self.error = self.error or f"cannot {what}: {error.strerror}"
+
     def check(self) -> None:
         """At the end: raises HostError if the caller's side failed to take, or to give, what it should have."""
+        if self.error:
+            raise HostError(self.error)
 
     def close(self) -> None:
         """Close all that was opened again."""
@@ -196,7 +204,6 @@ class Streams(Relay):
 
     def __init__(self, pipes: StreamPipes) -> None:
         super().__init__()
-        self.error = ""  # what the caller's side refused
         self.ends: dict[Flow, int] = {}  # mydocker's end of each flow's pipe
         for number, end in enumerate(pipes.release_ours()):
             if end != NULL:
@@ -233,9 +240,8 @@ class Streams(Relay):
 
     def end(self, flow: Flow, error: EOFError | OSError) -> None:
         """A writer learns from its pipe that nobody reads any more, as it would have from the caller's."""
-        if isinstance(error, OSError) and not _is_hang_up(error, flow) and not self.error:
-            what = "read the container's input" if flow.sink == self.ends[flow] else "write the container's output"
-            self.error = f"cannot {what}: {error.strerror}"
+        if isinstance(error, OSError) and not _is_hang_up(error, flow):
+            self.refuse(error, is_input=flow.sink == self.ends[flow])
         self._close(flow)
 
     def _close(self, flow: Flow) -> None:
@@ -256,10 +262,6 @@ class Streams(Relay):
     def hang_up(self) -> None:
         for flow in [*self.flows]:
             self._close(flow)
-
-    def check(self) -> None:
-        if self.error:
-            raise HostError(self.error)
 
 
 def _is_hang_up(error: OSError, flow: Flow) -> bool:

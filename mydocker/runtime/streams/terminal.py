@@ -137,7 +137,7 @@ class Terminal(Relay):
     def end(self, flow: Flow, error: EOFError | OSError) -> None:
         """Nobody having the container's side open is an end of output only."""
         if isinstance(error, OSError) and error.errno not in (errno.EIO, *HANG_UPS):
-            raise error
+            self.refuse(error, is_input=flow.sink == self.master)
         if flow.next != self.master:
             self.lost = True
         elif flow.waiting:

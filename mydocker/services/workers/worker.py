@@ -11,6 +11,7 @@ import errno
 import gc
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 
 import mydocker.runtime.launch.outcome
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from mydocker.image.model.stored import ImageConfig, StoredImage
     from mydocker.runtime.launch.cleanup_process import Janitor
     from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.plan.plan import LaunchPlan
     from mydocker.services.health import Health
     from mydocker.specs.model.container import ContainerSpec
 
@@ -196,7 +198,7 @@ def _run(
         if hearing >= 0:
             _offer(spec, view, store.root, finding, hearing)
 
-    with Window(use) as window:
+    with Window(use, prepare=_reserve if hearing >= 0 else None) as window:
         if watched:
             from mydocker.services.workers.watcher import Watcher  # HTTP is slow to import
 
@@ -241,6 +243,14 @@ def _offer(spec: ContainerSpec, view: View, root: str, finding: int, hearing: in
         send(finding, Kept(lost=error.message))
     except OSError as error:
         send(finding, Kept(lost=refused_by_host(error).message))
+
+
+def _reserve(plan: LaunchPlan) -> None:
+    """Occupy room for keeping what the container writes. Where there is none, it runs, and that is said if it fails."""
+    from mydocker.runtime.inspect.kept_container import reserve
+
+    with suppress(OSError):
+        reserve(plan)
 
 
 def _metadata(config: ImageConfig) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import sys
 import unicodedata
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 
 _Ranges = list[tuple[int, int]]  # of code points, both ends included
 
@@ -116,9 +117,10 @@ class _Translation:
     def _repeat(self, operator: str, counts: re.Match[str] | None) -> None:
         if not self.repeatable:
             raise UsageError(f"{operator!r} has nothing to repeat")
-        least, most = (int(counts[1]), int(counts[3] or counts[1])) if counts else (0, 0)
-        if max(least, most) > _REPEAT_LIMIT or least > most:
-            raise UsageError(f"{operator!r}: want at most {_REPEAT_LIMIT}, the smaller number first")
+        numbers = (counts[1], counts[3] or counts[1]) if counts else ()
+        limits = [whole_number(number, _REPEAT_LIMIT) for number in numbers]
+        if None in limits or limits != sorted(limits, key=lambda limit: limit or 0):
+            raise UsageError(f"{operator[:40]!r}: want at most {_REPEAT_LIMIT}, the smaller number first")
         self.at += len(operator)
         if self.text.startswith("?", self.at):
             operator, self.at = f"{operator}?", self.at + 1

@@ -6,6 +6,7 @@ that `lt: 2s` is a time where a time is compared, and a mistake is found before 
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from functools import partial
@@ -36,7 +37,10 @@ OPERATORS = {  # of each kind of value
     **dict.fromkeys(MEASURED, of_kind(MATCHERS, NUMBERS)),
     "boolean": of_kind(MATCHERS, EVERYTHING),
 }
-_CONSTRAINT = re.compile(r"(?:=|!=|>=|<=|>|<|~|\^)?\s*v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?", re.ASCII)
+_EMPTY = {"json": "; write {equal: []} for an empty list", "text": '; write "" for no text at all'}
+_CONSTRAINT = re.compile(
+    r"(?:==?|!=?|>=?|<=?|~|\^)?\s*v?\d+(?:(?:\.\d+)?\.x|\.x\.x|(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?)", re.ASCII
+)
 _YAML_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}  # YAML 1.2, section 10.2
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
@@ -45,12 +49,6 @@ def read_matcher(node: Node, kind: str, reading: Reading) -> Matcher | None:
     """The matcher of one node; None once what is wrong with it has been written down."""
     if isinstance(node, Mapping):
         return _mapping(node, kind, reading)
-    if isinstance(node, Sequence) and kind in MEASURED:
-        for item in node.items:
-            read_matcher(item, kind, reading)
-        if not node.items:
-            reading.refuse(node, "an empty list asserts nothing")
-        return None
     if isinstance(node, Sequence):
         return _listed(node, kind, reading)
     if kind in MEASURED:
@@ -156,8 +154,7 @@ def _known(key: Scalar, operators: tuple[str, ...], reading: Reading) -> bool:
 def _listed(node: Sequence, kind: str, reading: Reading) -> Matcher | None:
     """Patterns of a text; what there is among the items of a JSON array; of anything else, any one of these."""
     if not node.items:
-        more = "write {equal: []} for an empty list" if kind == "json" else 'write "" for no text at all'
-        reading.refuse(node, f"an empty list asserts nothing; {more}")
+        reading.refuse(node, f"an empty list asserts nothing{_EMPTY.get(kind, '')}")
         return None
     read = read_pattern if kind == "text" else lambda item, reading: read_matcher(item, kind, reading)
     found = [read(item, reading) for item in node.items]
@@ -220,6 +217,9 @@ def _regexp(node: Node, text: str, reading: Reading) -> Matcher | None:
     except (re.error, OverflowError, RecursionError) as error:
         reading.refuse(node, f"not a regular expression: {error}")
         return None
+    except ValueError:  # of int(), which reads the counts of {n}, but none of more than 4300 digits
+        reading.refuse(node, "not a regular expression: a number in it is too large")
+        return None
     except FutureWarning as warning:
         reading.refuse(node, f"{str(warning).lower()}: write \\d for [[:digit:]], or \\ before what is meant as it is")
         return None
@@ -268,14 +268,17 @@ def _json_value(node: Node, reading: Reading) -> Any:
     if node.plain and node.text.lower() in _YAML_WORDS:
         return _YAML_WORDS[node.text.lower()]
     if node.plain and _NUMBER.fullmatch(node.text):
-        return float(node.text) if set(node.text) & set(".eE") else int(node.text)
+        return reading.attempt(node, partial(_number, node.text))
     return reading.text(node)
 
 
-def _number(word: str, place: Place) -> float:
+def _number(word: str, place: Place | None = None) -> float:
     if not _NUMBER.fullmatch(word):
         raise UsageError(f"{word!r}: want a number")
-    return float(word) if set(word) & set(".eE") else int(word)
+    number = float(word)
+    if math.isinf(number):
+        raise UsageError(f"{word[:40]}: expected a number below 1.8e308, which is the largest that can be compared")
+    return number if set(word) & set(".eE") else int(word)
 
 
 def _exit_code(word: str, place: Place) -> int:

@@ -17,7 +17,7 @@ from mydocker.specs.load.network_aliases import share_names
 from mydocker.specs.load.yaml_types import SHAPES
 from mydocker.specs.model.container import STDIN
 from mydocker.specs.model.dependencies import links, unknown_names
-from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, LATER_KEYS, nearest
+from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, LATER_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
 from mydocker.specs.nodes.node import Mapping, Node, Problem, Scalar, is_null
 from mydocker.specs.nodes.reader import Reading, unknown_key
@@ -212,7 +212,7 @@ def _complete(document: Mapping, reading: Reading, chain: tuple[Node, ...] = ())
     extension = values.pop("extends")
     base = find_base(extension, reading, (*chain, document)) if extension else None
     if base is None:
-        return {"image": None, **values}  # it is not to be called missing as well
+        return values if "rootfs" in values else {"image": None, **values}  # not to be called missing as well
     theirs = _complete(base[0], base[1], (*chain, document))
     other = base[2]
     return merge(theirs if other is reading.source else placed(theirs, other.shown), values)
@@ -238,7 +238,8 @@ def _refuse_key(key: Scalar, reading: Reading, values: dict[str, Any]) -> None:
     if key.text in LATER_KEYS:
         if key.text in IMAGE_MAKERS:
             values.setdefault("image", None)
-        reading.refuse(key, f"{key.text} is not supported yet")
+        instead = INSTEAD_OF_KEYS.get(key.text)
+        reading.refuse(key, f"{key.text} is not supported yet" + (f": {instead}" if instead else ""))
         return
     if key.text in COMPOSE_KEYS:
         reading.refuse(key, f"{key.text} is a key of Compose files: there, a container is an entry of services")

@@ -59,6 +59,16 @@ INSTEAD = {  # of flags that are not supported: what to do instead
     "--secret": "a spec file has secrets",
 }
 
+INSTEAD_OF_KEYS = {  # of keys that are not supported: what to do instead
+    "build": "build the image first, for example with docker build or buildah, and give its name as image",
+    "develop": "leave it out; only 'docker compose watch' uses it",
+    "external_links": "containers use the host's network; extra_hosts gives an address another name",
+    "links": "leave it out; services know each other by name, and depends_on says which starts first",
+    "logging": "leave it out; a container's output is that of mydocker, which can be redirected",
+    "networks": "services share the host's network and know each other by name; leave it out",
+    "volumes_from": "list the volumes again, or share them with extends or a YAML anchor",
+}
+
 _MANY = 100  # names, with each of which a word can still be compared
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 _STEM = 3  # letters with which a word can begin as another one does, and mean it

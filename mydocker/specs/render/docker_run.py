@@ -12,11 +12,12 @@ import shlex
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.load.network_aliases import LOOPBACK
 from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
 from mydocker.specs.table.fields import FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from mydocker.reference import Location
@@ -33,6 +34,7 @@ _APART = (
     *("origin", "aliases", "image", "rootfs", "entrypoint", "command"),
     *("namespaces", "volumes", "security_opt", "healthcheck"),
 )
+MOST_NAMES = 10  # of other containers, in each line
 _ROOTFS = "rootfs"  # the image that the note about a directory makes
 _NOT_DOCKERS = {  # attribute: what there is instead
     "umask": "umask: run the command by a shell that sets it",
@@ -51,11 +53,29 @@ _SYSCTLS = frozenset(  # opts.ValidateSysctl of Docker's client, which takes all
 )
 
 
-def docker_line(spec: ContainerSpec) -> tuple[str, list[str]]:
-    """The line, quoted for a shell, and notes on what it lacks."""
+def docker_lines(specs: Iterable[ContainerSpec]) -> Iterator[str]:
+    """The line of each, and after it comments with its notes. Names that many containers share are written once, before
+    the first of them, as the shell's "$@": in each line, a file of a thousand services would have a million."""
+    shared: tuple[str, ...] = ()
+    for spec in specs:
+        names = spec.aliases.known if spec.aliases else ()
+        are_many = len(names) > MOST_NAMES
+        if are_many and names is not shared:
+            shared = names
+            hosts = _option(_FLAGS["extra_hosts"], [f"{name}:{LOOPBACK}" for name in names])
+            yield '# the names that the containers below share, as "$@"'
+            yield shlex.join(["set", "--", *hosts])
+        line, notes = docker_line(spec, shares_names=are_many)
+        yield line
+        yield from (f"# {note}" for note in notes)
+
+
+def docker_line(spec: ContainerSpec, *, shares_names: bool = False) -> tuple[str, list[str]]:
+    """The line, quoted for a shell, and notes on what it lacks. `shares_names`: "$@" adds the names that it shares with
+    others; the first line of /etc/hosts that has a name counts, so they are after its own."""
     options, notes = ["--rm"], []
     for name in ContainerSpec.fields:
-        value = spec.hosts if name == "extra_hosts" else getattr(spec, name)
+        value = spec.hosts if name == "extra_hosts" and not shares_names else getattr(spec, name)
         if name == "network_mode" and spec.ports:  # Docker's own network is the one that publishes them
             continue
         if name in _APART or (value == getattr(ContainerSpec, name) and name != "network_mode"):
@@ -70,7 +90,8 @@ def docker_line(spec: ContainerSpec) -> tuple[str, list[str]]:
         options += _mount(mount, notes)
     options += _security(spec.security_opt, notes)
     entrypoint, command = _process(spec, notes)
-    line = shlex.join(["docker", "run", *options, *entrypoint, _image(spec, notes), *command])
+    end = shlex.join([*entrypoint, _image(spec, notes), *command])
+    line = " ".join([shlex.join(["docker", "run", *options]), *(['"$@"'] if shares_names else []), end])
     return line, [printable(note) for note in notes]
 
 

@@ -1,4 +1,4 @@
-"""The words of `expect` as tables in Markdown: a part of the reference in README.md."""
+"""The keywords of `expect` as tables in Markdown: a part of docs/reference.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = {  # what a word takes
     "type": "text",
     "switch": "`true`, `false`",
     "time": "time",
-    "globs": "list of paths, `[]` too",
+    "globs": "list of paths, which may be empty",
     "some-glob": "list of paths",
     "no-glob": "list of paths",
     "named": "mapping: names to `null`, or what a text takes",
@@ -34,48 +34,57 @@ KINDS = {  # what a word takes
     "mapping": "mapping",
 }
 _PATTERNS = """\
-A list of patterns says what is found in a text: a part of it, or between slashes, as in `/^v[0-9]+$/`, a regular
-expression. After a `!` it must not be found. A backslash before a first `!` or `/` makes it an ordinary character.
-Regular expressions are Python's, and `^` and `$` match at each line. A list of other values stands for any one of them.
+### Texts and patterns
 
-What `within` waits for has come true when it is so once, be it at the first look. Of what is *not* to be, such as
-`"!error"` or `absent`, that may be soon; expect with it what comes last.
+A list of patterns says what a text contains: each is a part of the text or, between slashes, a regular expression, such
+as `/^v[0-9]+$/`. After a `!`, the text must not contain it. A backslash before a first `!` or `/` makes that a plain
+character. Regular expressions are Python's, and `^` and `$` match at each line. A list of other values stands for any
+one of them.
+
+What `within` waits for holds as soon as it is true once, even at the first look. What must *not* be, such as `"!error"`
+or `absent`, may be true from the beginning: combine it with what comes last.
+
+### Matchers
+
+A matcher is a mapping with one of these words, or several, which must all hold:
 """
 _INAPPLICABLE = """\
-A matcher that cannot be applied to a value fails, under `not` as well: `gjson` to what is not JSON or has no such path,
-`gt` to what is not a number, `semver-constraint` to what is not a version.
+A matcher that cannot be applied to a value fails, under `not` as well: `gjson` to text that is not JSON or has no such
+path, `gt` to text that is not a number, `semver-constraint` to text that is not a version.
 """
 _EXEC = """\
 A command whose expectations do not hold is executed again until they do, or `within` has passed; then the next one
 begins. One whose expectations have held is not executed again.
 """
-_GLOBS = (
-    "`changes` has, with `*`, `?` and `[a-z]` for what stays between two slashes, and `**` for any number of them:\n"
-)
+_CHANGES = """\
+### changes
+
+In these paths, `*`, `?` and `[a-z]` match within one name, and `**` matches any number of names:
+"""
 
 
 def expect_reference() -> str:
-    """All words that `expect` may hold."""
+    """All keywords that `expect` may hold."""
     return "\n".join(
         [
-            "### Expectations\n\nWhat `expect` may hold:\n",
+            "## Expectations\n\nThe keys of `expect`:\n",
             _table("key", "takes", EXPECT),
             _PATTERNS,
-            "A matcher is a mapping with one of these words, or several, which must all hold:\n",
             _table("matcher", "for", MATCHERS, is_matcher=True),
             _INAPPLICABLE,
-            "Each of `files` has:\n",
+            "### files\n\nEach of `files` has:\n",
             _table("key", "takes", FILE),
-            _GLOBS,
+            _CHANGES,
             _table("key", "takes", CHANGES),
-            "Each of `exec` has:\n",
+            "### exec\n\nEach of `exec` has:\n",
             _table("key", "takes", EXEC),
             _EXEC,
-            "`metadata` has:\n",
+            "### metadata\n",
             _table("key", "takes", METADATA),
+            "### ports and process\n",
             f"Each of `ports`, such as 80, tcp:80 or udp6:53, {_states('ports', ', ip: [127.0.0.1]')}",
             f"Each of `process`, the name of a program, {_states('process')}\n",
-            "Each of `http`, a URL as it is seen from within the container, has one of these at least:\n",
+            "### http\n\nEach URL, as it is reached from within the container, has at least one of these:\n",
             _table("key", "takes", ANSWER),
             "and may have, for the request:\n",
             _table("key", "takes", REQUEST),

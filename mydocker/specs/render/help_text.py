@@ -23,6 +23,13 @@ The exit code is the command's own; 124 it timed out, 125 mydocker failed, 126 t
 cannot be executed, 127 it does not exist, 128+N signal N ended it.
 """
 
+_INTRODUCTION = """\
+# Reference
+
+The keys of a spec file, the flags of `mydocker run` that mean the same, and the keys of `expect`.
+`mydocker schema --format markdown` prints this page.
+"""
+
 
 def run_help() -> str:
     """The text of `mydocker run --help`."""
@@ -45,10 +52,10 @@ def key_help() -> str:
 
 
 def reference() -> str:
-    """The keys of a spec file, with the flags of `run`, and the words of `expect`: the reference in README.md."""
-    parts = []
+    """The keys of a spec file, with the flags of `run`, and the keywords of `expect`: the page docs/reference.md."""
+    parts = [_INTRODUCTION]
     for group in dict.fromkeys(field.group for field in FIELDS):
-        lines = [f"### {group.capitalize()}", "", "| key | `run` | |", "|---|---|---|"]
+        lines = [f"## {group.capitalize()}", "", "| key | `run` | |", "|---|---|---|"]
         for key in dict.fromkeys(field.key for field in FIELDS if field.group == group):
             rows = [field for field in FIELDS if field.key == key]
             flags = ", ".join(f"`{flag}`" for row in rows for flag in row.flags)

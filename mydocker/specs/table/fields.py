@@ -71,7 +71,7 @@ FIELDS = (
         metavar="IMAGE",
         parse=parsers.image,
         group="what to run",
-        help="Image, such as alpine:3.20 or ghcr.io/user/app, perhaps with @sha256:DIGEST",
+        help="Image, such as alpine:3.20 or ghcr.io/user/app, optionally with @sha256:DIGEST",
     ),
     Field(
         name="rootfs",
@@ -174,7 +174,7 @@ FIELDS = (
         parse=parsers.variable,
         merge="update",
         group="process",
-        help="Environment variable; NAME alone copies it from here",
+        help="Environment variable; NAME alone copies the caller's",
     ),
     Field(
         name="expand",
@@ -203,7 +203,7 @@ FIELDS = (
         parse=parsers.group,
         merge="append",
         group="process",
-        help="One more group of the command, a name or a number of the image",
+        help="Add a group to the command's, a name or a number of the image",
     ),
     Field(
         name="umask",
@@ -212,7 +212,7 @@ FIELDS = (
         metavar="MASK",
         parse=parsers.umask,
         group="process",
-        help="Permissions that new files lack, octal (default: 0022)",
+        help="File mode creation mask, octal (default: 0022)",
     ),
     Field(
         name="working_dir",
@@ -221,7 +221,7 @@ FIELDS = (
         metavar="DIR",
         parse=parsers.working_dir,
         group="process",
-        help="Working directory in the container; made if missing",
+        help="Working directory in the container; created if missing",
     ),
     Field(
         name="timeout",
@@ -307,7 +307,7 @@ FIELDS = (
         parse=parsers.mount,
         merge="append",
         group="files",
-        help="The same in words: type=bind, volume or tmpfs; source, target, readonly, …",
+        help="The same as key=value: type=bind, volume or tmpfs; source, target, readonly, …",
     ),
     Field(
         name="volumes",
@@ -339,7 +339,7 @@ FIELDS = (
         parse=parsers.text,
         merge="append",
         group="files",
-        help="The same, below /run/secrets",
+        help="Like configs, below /run/secrets",
     ),
     Field(
         name="read_only",
@@ -348,7 +348,7 @@ FIELDS = (
         shape="boolean",
         parse=parsers.boolean,
         group="files",
-        help="Nothing can be written but what is mounted for it",
+        help="Mount the root file system read-only; volumes and tmpfs stay writable",
     ),
     Field(
         name="shm_size",
@@ -357,7 +357,7 @@ FIELDS = (
         metavar="SIZE",
         parse=parsers.shm_size,
         group="files",
-        help="Size of /dev/shm, such as 1g; without it 64m",
+        help="Size of /dev/shm, such as 1g; 64m unless set",
     ),
     Field(
         name="devices",
@@ -368,7 +368,7 @@ FIELDS = (
         parse=parsers.device,
         merge="append",
         group="files",
-        help="A device of the host; in there, too, its mode says who may read and write it",
+        help="Add a device of the host; its mode decides who may read and write it",
     ),
     Field(
         name="inject",
@@ -440,7 +440,7 @@ FIELDS = (
         parse=parsers.address,
         merge="append",
         group="isolation",
-        help="Ask this name server, in place of the host's",
+        help="Use this name server in place of the host's",
     ),
     Field(
         name="namespaces",
@@ -450,7 +450,7 @@ FIELDS = (
         choices=("host", "private", ""),
         parse=parsers.shared_or_not,
         group="isolation",
-        help="Processes to see: private, or host",
+        help="PID namespace: private, or host",
     ),
     Field(
         name="namespaces",
@@ -460,7 +460,7 @@ FIELDS = (
         choices=("host", "private", ""),
         parse=parsers.shared_or_not,
         group="isolation",
-        help="Shared memory, semaphores and queues: private, or host",
+        help="IPC namespace (shared memory, semaphores, queues): private, or host",
     ),
     Field(
         name="namespaces",
@@ -470,7 +470,7 @@ FIELDS = (
         choices=("host", "private", ""),
         parse=parsers.shared_or_not,
         group="isolation",
-        help="Host name: private, or host",
+        help="UTS namespace (host name): private, or host",
     ),
     Field(
         name="namespaces",
@@ -480,7 +480,7 @@ FIELDS = (
         choices=("host", "private", ""),
         parse=parsers.shared_or_not,
         group="isolation",
-        help="Control groups to see: private, or host",
+        help="Cgroup namespace: private, or host",
     ),
     Field(
         name="security_opt",
@@ -503,7 +503,7 @@ FIELDS = (
         parse=parsers.capability,
         merge="append",
         group="isolation",
-        help="Give one more capability, such as NET_ADMIN; ALL is all that you hold",
+        help="Add a capability, such as NET_ADMIN; ALL adds all that you hold",
     ),
     Field(
         name="cap_drop",
@@ -514,7 +514,7 @@ FIELDS = (
         parse=parsers.capability,
         merge="append",
         group="isolation",
-        help="Take a capability away; ALL takes those not added",
+        help="Drop a capability; ALL drops those that are not added",
     ),
     Field(
         name="privileged",
@@ -523,7 +523,7 @@ FIELDS = (
         shape="boolean",
         parse=parsers.boolean,
         group="isolation",
-        help="Give all capabilities and devices that you have, and leave /proc and /sys unmasked",
+        help="Grant all capabilities and devices that you have, and do not mask /proc and /sys",
     ),
     Field(
         name="sysctls",
@@ -563,7 +563,7 @@ FIELDS = (
         metavar="SIZE",
         parse=parsers.swap,
         group="limits",
-        help="Memory and swap together, -1 for no limit; twice the memory unless given",
+        help="Memory and swap together, -1 for no limit; twice the memory unless set",
     ),
     Field(
         name="cpus",
@@ -581,7 +581,7 @@ FIELDS = (
         metavar="LIST",
         parse=parsers.cpuset,
         group="limits",
-        help="Processors to run on, such as 0-2,5",
+        help="CPUs to run on, such as 0-2,5",
     ),
     Field(
         name="pids_limit",
@@ -590,7 +590,7 @@ FIELDS = (
         metavar="NUMBER",
         parse=parsers.processes,
         group="limits",
-        help="Processes and threads at once",
+        help="Number of processes and threads at once",
     ),
     Field(
         name="origin",
@@ -599,7 +599,7 @@ FIELDS = (
         shape="flow",
         parse=parsers.text,
         group="flow",
-        help="Another container, of this file or another, over which this one lies",
+        help="Another container, of this file or another one, that this one extends",
     ),
     Field(
         name="origin",
@@ -608,7 +608,7 @@ FIELDS = (
         shape="flow",
         parse=parsers.text,
         group="flow",
-        help="Files whose containers are taken in before this one",
+        help="Files whose containers are added before this one",
     ),
     Field(
         name="depends_on",
@@ -627,7 +627,7 @@ FIELDS = (
         shape="flow",
         parse=parsers.text,
         group="flow",
-        help="Names by which those containers of the file that have some know each other on their network",
+        help="Names of this container for the others of the file that have aliases",
     ),
     Field(
         name="healthcheck",
@@ -636,7 +636,7 @@ FIELDS = (
         shape="flow",
         parse=parsers.text,
         group="flow",
-        help="A command in the container that tells whether it is healthy, for those that depend on it",
+        help="A command in the container that reports whether it is healthy, for those that depend on it",
     ),
     Field(
         name="pre_start",
@@ -675,7 +675,7 @@ FIELDS = (
         parse=parsers.text,
         merge="append",
         group="verdict",
-        help="Ports under other numbers, for what `mydocker test` asks by http; nothing else is published yet",
+        help="Ports under other numbers, for http in `mydocker test`; nothing is published on the host yet",
     ),
     Field(
         name="expect",
@@ -694,7 +694,7 @@ FIELDS = (
         parse=parsers.text,
         merge="append",
         group="verdict",
-        help="Words by which `mydocker test --tags` chooses",
+        help="Words that `mydocker test --tags` selects by",
     ),
     Field(
         name="skip",
@@ -703,7 +703,7 @@ FIELDS = (
         shape="flow",
         parse=parsers.text,
         group="verdict",
-        help="Why `mydocker test` does not run this one; true and false do as well",
+        help="The reason why `mydocker test` skips this one; or true, false",
     ),
     Field(
         name="retries",
@@ -712,7 +712,7 @@ FIELDS = (
         shape="flow",
         parse=parsers.text,
         group="verdict",
-        help="How often `mydocker test` tries again what did not pass",
+        help="How often `mydocker test` tries this one again if it does not pass",
     ),
     Field(
         name="matrix",
@@ -730,7 +730,7 @@ DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do no
 HELP = Switch(flags=("--help",), help="Print this text")
 REMOVE = Switch(flags=("--rm",), help="Accepted for compatibility: a run leaves nothing behind")
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
-FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock says, and no other")
-OFFLINE = Switch(flags=("--offline",), help="Ask no registry: the image is here, or it is an error")
+FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock names, and no other")
+OFFLINE = Switch(flags=("--offline",), help="Contact no registry: an image that is not in the store is an error")
 KEEP = Switch(flags=("--keep",), help="Keep what the container writes: see mydocker diff, mydocker prune")
 SWITCHES = (REMOVE, KEEP, RESULT, FROZEN, OFFLINE, DRY_RUN, HELP)

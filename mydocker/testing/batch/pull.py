@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import HostError, MydockerError, refused_by_host
-from mydocker.image.pull import pull
+from mydocker.image.resolve import resolve
 from mydocker.image.store.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform, Reference
@@ -43,7 +43,7 @@ def work_on(content: tuple[Reference, Platform], parent: int) -> NoReturn:
 
 def _result(reference: Reference, platform: Platform) -> StoredImage | MydockerError:
     try:
-        return pull(reference, platform=platform, store=Store.open(os.environ), environ=os.environ)
+        return resolve(reference, platform=platform, policy="always", store=Store.open(os.environ), environ=os.environ)
     except MydockerError as error:
         return error
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from itertools import pairwise
 
 from mydocker.errors import UsageError
 from mydocker.paths import usable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them
-_STRUCTURE = re.compile(rb"""^[{,\s]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?[12]\.0\.0""", re.MULTILINE)
+_STRUCTURE = re.compile(rb"""^[{, \t\r]*["']?schemaVersion["']?[ \t]*:[ \t]*["']?[12]\.0\.0""", re.MULTILINE)
 
 _VARIABLE = re.compile(r"\$\$|\$\{?([A-Za-z_][A-Za-z0-9_]*)")  # as interpolate.py finds them, $$ being none
 
@@ -65,11 +66,14 @@ def collect(
 
 def with_variables(cases: Sequence[Case], environ: Mapping[str, str]) -> list[Case]:
     """CASES with the names of the variables of ENVIRON that their specs use: whoever runs one again needs them."""
-    lines = {file: _lines_of(file) for file in {case.file for case in cases}}
-    starts = {file: sorted({case.line for case in cases if case.file == file}) for file in lines}
+    starts: dict[str, set[int]] = {}
+    for case in cases:
+        starts.setdefault(case.file, set()).add(case.line)
+    ends = {file: dict(pairwise(sorted(begins))) for file, begins in starts.items()}
+    lines = {file: _lines_of(file) for file in starts}
     found = []
     for case in cases:
-        end = next((line for line in starts[case.file] if line > case.line), None)
+        end = ends[case.file].get(case.line)
         text = "\n".join(lines[case.file][max(0, case.line - 1) : end and end - 1])
         names = dict.fromkeys(
             name for name in _VARIABLE.findall(text) if name in environ and name not in case.spec.matrix

@@ -20,6 +20,8 @@ from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OUTPUT = 1 << 16  # characters of an output; the JSON reports have all that is kept
+
 
 def junit(results: Sequence[Result], *, seconds: float) -> str:
     """The whole report."""
@@ -99,7 +101,13 @@ def _words(result: Result) -> str:
 def _outputs(element: ElementTree.Element, result: Result) -> None:
     for name, output in (("system-out", result.finding.stdout), ("system-err", result.finding.stderr)):
         if output:
-            ElementTree.SubElement(element, name).text = _text(output.replace("\r\n", "\n"))
+            ElementTree.SubElement(element, name).text = _text(_end(output).replace("\r\n", "\n"))
+
+
+def _end(output: str) -> str:
+    """The end of OUTPUT, where it is long: CI servers read a whole report into memory, and some refuse a large one."""
+    left_out = len(output) - OUTPUT
+    return f"({left_out} characters are left out)\n{output[left_out:]}" if left_out > 0 else output
 
 
 def _text(text: str) -> str:

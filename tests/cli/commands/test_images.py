@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 import pytest
+from lab import hub as lab
 from lab import oci
 from lab.command import Command, Result
 from lab.oci import layer
@@ -139,6 +140,26 @@ def test_tag_and_rmi(mydocker: Command, app: str) -> None:
     assert _names(mydocker) == [] and list((mydocker.store / "refs").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["sha256:abc", f"sha256:{'0' * 64}", "sha256"])
+def test_a_new_name_must_not_look_like_an_id(mydocker: Command, app: str, name: str) -> None:
+    assert mydocker("pull", "-q", app).code == 0
+    done = mydocker("tag", app, name)
+    assert done.code == 2 and b"must not look like an image's ID" in done.stderr
+    assert _names(mydocker) == ["team/app:latest"]
+
+
+def test_a_digest_means_the_same_to_every_command(mydocker: Command, registry: Registry, app: str) -> None:
+    """Whichever repository it was pulled from, and with whatever tag beside it."""
+    assert mydocker("pull", "-q", app).code == 0
+    digest = _json(mydocker("inspect", app))[0]["Digest"]
+    for name in (f"{app}@{digest}", f"{app}:other@{digest}", f"{registry.address}/mirror@{digest}"):
+        assert mydocker("pull", "-q", "--offline", name).code == 0
+        assert _json(mydocker("inspect", name))[0]["Digest"] == digest
+        assert mydocker("history", name).code == mydocker("tag", name, "again").code == 0
+    assert mydocker("rmi", "again", app).code == 0
+    assert mydocker("rmi", f"{registry.address}/mirror@{digest}").code == 1
+
+
 def test_rmi_of_several_removes_all_or_none(mydocker: Command, app: str) -> None:
     mydocker("pull", "-q", app, "alpine")
     assert mydocker("rmi", app, "nonesuch").code == 1
@@ -194,6 +215,50 @@ def test_tag_and_history_know_platforms(mydocker: Command, registry: Registry) -
         ("one", "linux/arm64"),
         ("team/steps", "linux/arm64"),
     ]
+
+
+@pytest.mark.parametrize("command", ["pull", "lock", "run"])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"config": {"mediaType": "application/vnd.cncf.helm.config.v1+json"}}, "not a container image"),
+        ({"schemaVersion": 3}, "manifest: its schemaVersion is not 2"),
+        ({"layers": [{}]}, "manifest: layer 1: digest"),
+    ],
+)
+def test_what_is_wrong_with_an_image_names_it(
+    mydocker: Command, tmp_path: pathlib.Path, command: str, changes: dict[str, Any], said: str
+) -> None:
+    """Of several, who would know which."""
+    good = oci.image([layer({"a": b"1"})])
+    manifest = json.loads(good.manifest)
+    config = {**manifest["config"], **changes.get("config", {})}
+    bad = good.with_manifest(**{**changes, "config": config})
+    with lab.serve() as hub:
+        for image, tag in ((good, "good"), (bad, "bad")):
+            hub.blobs.update(image.blobs)
+            hub.tag(image.manifest, tag, media_type=image.media_type)
+        names = [f"{hub.address}/a:{tag}" for tag in ("good", "bad")]
+        (tmp_path / "x.yaml").write_text("---\n".join(f"image: {name}\ncommand: ls\n" for name in names))
+        words = {"pull": names, "lock": ["--lock-file", "-", "x.yaml"], "run": [names[1], "ls"]}[command]
+        done = mydocker(command, *words, cwd=tmp_path)
+    assert done.code == 125 and f"mydocker: image {names[1]}: {said}" in done.stderr.decode(), done
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("docker-daemon:alpine:3", "'docker save NAME | mydocker load'"),
+        ("containers-storage:alpine", "'podman save NAME | mydocker load'"),
+        ("https://r.io/a", "leave out 'https://'"),
+        ("http://r.io/a", "leave out 'http://'"),
+        ("./a.tar", "docker-archive:FILE"),
+    ],
+)
+def test_what_people_take_for_a_name(mydocker: Command, name: str, said: str) -> None:
+    for words in (["pull", name], ["run", name, "true"], ["inspect", name]):
+        done = mydocker(*words)
+        assert done.code in (2, 125) and b"invalid image reference" in done.stderr and said in done.stderr.decode()
 
 
 def test_images_for_another_platform(mydocker: Command, registry: Registry) -> None:

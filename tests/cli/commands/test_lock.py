@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import stat
+from dataclasses import replace
 
 import pytest
 from lab import busybox
@@ -50,6 +53,23 @@ def test_the_lock_file_holds_every_platform_in_a_stable_order(
     assert registry.blob_fetches(digest(_image("old").layers[-1])) == 0
 
 
+def test_a_device_for_a_lock_file_is_written_to_and_stays(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "x.yaml").write_text("image: alpine\n")
+    for name, minor in (("null", 3), ("full", 7)):
+        os.mknod(tmp_path / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        (tmp_path / f"to-{name}").symlink_to(name)
+    for name in ("null", "to-null"):
+        assert mydocker("lock", "--lock-file", name, "x.yaml", cwd=tmp_path).code == 0
+    for name in ("full", "to-full"):
+        done = mydocker("lock", "--lock-file", name, "x.yaml", cwd=tmp_path)
+        assert done.code == 2 and f"cannot write the lock file {name}: No space left".encode() in done.stderr, done
+    assert (tmp_path / "null").is_char_device() and (tmp_path / "full").is_char_device()
+    piped = mydocker("lock", "--lock-file", "/dev/stdout", "x.yaml", cwd=tmp_path)
+    assert (
+        piped.stdout == mydocker("lock", "--lock-file", "-", "x.yaml", cwd=tmp_path).stdout + b"/dev/stdout: 1 image\n"
+    )
+
+
 def test_frozen_runs_what_was_locked(
     mydocker: Command, registry: Registry, moving: str, tmp_path: pathlib.Path
 ) -> None:
@@ -68,6 +88,25 @@ def test_frozen_runs_what_was_locked(
     (tmp_path / "x.smoke.yaml").write_text(SPEC.format(moving) + "expect: {stdout: new}\n")
     done = mydocker("test", "--frozen", "--offline", "x.smoke.yaml", cwd=tmp_path)
     assert b"again:    mydocker test --frozen --offline x.smoke.yaml:1\n" in done.stdout
+
+
+@pytest.mark.parametrize("order", [(OTHER, OURS), (OURS, OTHER), (OTHER, OTHER, OURS), (OTHER, OURS, OURS)])
+def test_an_index_without_platforms_means_the_same_to_run_and_lock(
+    mydocker: Command, registry: Registry, moving: str, tmp_path: pathlib.Path, order: tuple[str, ...]
+) -> None:
+    """What they are for is in their configs."""
+    images = [_image(f"{number}", architecture=each) for number, each in enumerate(order)]
+    listed = index(images)
+    entries = [{**each, "platform": None} for each in json.loads(listed.manifest)["manifests"]]
+    bare = replace(listed, manifest=json.dumps({**json.loads(listed.manifest), "manifests": entries}).encode())
+    registry.push(bare, f"library/{moving}")
+    (tmp_path / "x.yaml").write_text(SPEC.format(moving))
+    assert mydocker("lock", "x.yaml", cwd=tmp_path).code == 0
+    first = str(order.index(OURS)).encode()
+    assert mydocker("up", "x.yaml", cwd=tmp_path).stdout == first
+    assert mydocker("up", "--frozen", "x.yaml", cwd=tmp_path).stdout == first
+    gone = mydocker("pull", "--platform", "s390x", moving)
+    assert gone.code == 1 and b"no image for platform linux/s390x" in gone.stderr
 
 
 def test_check_tells_what_the_lock_file_lacks(

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import pty
+import stat
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -224,24 +225,46 @@ def test_a_broken_file_is_warned_of(
     path = _config(here) if place == "docker" else tmp_path / "auth.json"
     env: dict[str, str | None] = {} if place == "docker" else {place: str(path)}
     path.parent.mkdir(exist_ok=True)
-    path.touch()
+    path.write_text("{")
     registry.push(oci.image([layer({"a": b"1"})]), "team/open")
     image = f"{registry.address}/team/open"
     _check_is_warned_of(here, image, closed, "not JSON", env=env)
     _check_is_an_error(here, image, closed, "not JSON", env=env)
-    assert path.read_bytes() == b""
+    assert path.read_bytes() == b"{"
+
+
+@pytest.mark.root
+def test_a_device_is_no_place_for_a_login(here: Command, closed: Registry, tmp_path: pathlib.Path) -> None:
+    """It stays what it is: root's REGISTRY_AUTH_FILE=/dev/null must not cost the machine /dev/null."""
+    path = tmp_path / "null"
+    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    link = tmp_path / "link"
+    link.symlink_to("null")
+    for place in (path, link):
+        env = {"REGISTRY_AUTH_FILE": str(place)}
+        done = here("login", "-u", "me", "--password-stdin", closed.address, input=PASSWORD, env=env)
+        assert done.code == 125 and f"cannot write {place}: it is not a regular file" in done.stderr.decode(), done
+        assert here("logout", closed.address, env=env).code == 1
+        assert path.is_char_device() and link.is_symlink()
+
+
+def test_login_fills_an_empty_file(here: Command, closed: Registry) -> None:
+    _config(here).parent.mkdir()
+    _config(here).touch()
+    done = here("login", "-u", "me", "--password-stdin", closed.address, input=PASSWORD)
+    assert done.code == 0 and json.loads(_config(here).read_text()) == {"auths": {closed.address: _auth()}}, done
 
 
 @pytest.mark.root
 def test_every_command_that_pulls_warns_once(here: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
     _config(here).parent.mkdir()
-    _config(here).touch()
+    _config(here).write_text("[]")
     registry.push(busybox.alpine(), "team/open")
     image = f"{registry.address}/team/open"
     cases = "---\n".join(f"name: {name}\nimage: {image}\npull_policy: always\ncommand: 'true'\n" for name in "abc")
     (tmp_path / "x.smoke.yaml").write_text(cases)
     path = str(tmp_path / "x.smoke.yaml")
-    warning = f"warning: {_config(here)}: not JSON: a value is missing or malformed"
+    warning = f"warning: {_config(here)}: want an object, not an array"
     for words in (
         ("run", "--pull", "always", image, "true"),
         ("up", path),
@@ -257,7 +280,7 @@ def test_every_command_that_pulls_warns_once(here: Command, registry: Registry, 
 
 def test_a_file_behind_a_broken_one_counts(here: Command, closed: Registry, tmp_path: pathlib.Path) -> None:
     (tmp_path / "containers").mkdir()
-    (tmp_path / "containers" / "auth.json").touch()
+    (tmp_path / "containers" / "auth.json").write_text("{")
     _config(here).parent.mkdir()
     _config(here).write_text(json.dumps({"auths": {closed.address: _auth()}}))
     done = here("pull", "-q", f"{closed.address}/team/closed", env={"XDG_RUNTIME_DIR": str(tmp_path)})
@@ -275,6 +298,29 @@ def test_a_file_of_somebody_else_is_warned_of(second_user: Command, registry: Re
     done = second_user("pull", "-q", f"{registry.address}/team/open")
     assert done.code == 0 and f"warning: cannot read {path}: Permission denied".encode() in done.stderr
     path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "said"),
+    [
+        ({"credsStore": "absent"}, 125, "docker-credential-absent may still have a login for REGISTRY"),
+        ({"credHelpers": {"REGISTRY": "absent"}}, 125, "docker-credential-absent may still have a login for REGISTRY"),
+        ({"credsStore": "absent", "auths": {"REGISTRY": {}}}, 125, "logged out of REGISTRY"),
+        ({"credsStore": "absent", "auths": {"REGISTRY": {}}}, 125, "docker-credential-absent may still have a login"),
+        ({"credHelpers": {"other.invalid": "absent"}}, 1, "not logged in to REGISTRY"),
+        ({"credsStore": "absent", "credHelpers": {"REGISTRY": "lab"}}, 1, "not logged in to REGISTRY"),
+        ({"credsStore": "../x"}, 125, "not the name of a credential helper"),
+    ],
+)
+def test_logout_from_a_helper_that_is_not_installed(
+    helped: Command, closed: Registry, config: dict[str, object], code: int, said: str
+) -> None:
+    """What it has is still there, so nobody is told that they were not logged in."""
+    _config(helped).parent.mkdir()
+    _config(helped).write_text(json.dumps(config).replace("REGISTRY", closed.address))
+    done = helped("logout", closed.address)
+    assert done.code == code and said.replace("REGISTRY", closed.address).encode() in done.stderr, done
+    assert (b"not logged in" in done.stderr) == ("not logged in" in said)
 
 
 @pytest.mark.parametrize("variable", ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"])

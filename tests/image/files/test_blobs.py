@@ -18,7 +18,7 @@ from lab.command import Command, Result
 from lab.oci import layer
 
 from mydocker.errors import ImageError
-from mydocker.image.files.blobs import Archive
+from mydocker.image.files.blobs import FilesOfArchive
 from mydocker.image.tar import index
 
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
@@ -118,7 +118,7 @@ def test_each_file_is_found_where_it_lies(
     files = {"a": b"1" * 700, "./d/b": b"", f"{'d' * 90}/{'n' * 90}": b"22", "a ": b"3"}
     found = members(_archive(files, format=format))
     assert list(found) == ["a", "d/b", f"{'d' * 90}/{'n' * 90}", "a "]
-    archive = Archive(str(tmp_path / "archive"))
+    archive = FilesOfArchive(str(tmp_path / "archive"))
     for name, data in files.items():
         with archive.open(name) as blob:
             assert blob.read_all(1000, name) == data

@@ -128,7 +128,8 @@ def test_such_an_archive_is_loaded(mydocker: Command, tmp_path: pathlib.Path, am
     assert found["Id"] == oci.digest(ONE.config)
     pulled = mydocker("pull", "-q", f"oci-archive:{path}")  # the transports find what load finds
     assert (pulled.stdout, pulled.code) == (b"", 0), pulled
-    assert json.loads(mydocker("inspect", "localhost/saved-tar").stdout) == [found]
+    [again] = json.loads(mydocker("inspect", "localhost/saved-tar").stdout)
+    assert {**again, "Pulled": ""} == {**found, "Pulled": ""}
 
 
 def test_what_holds_no_image_in_its_index_says_who_reads_the_rest(tmp_path: pathlib.Path) -> None:
@@ -232,6 +233,22 @@ def test_load_and_push_pass_over_it_as_well(mydocker: Command, registry: Registr
     assert mydocker("pull", "-q", name).code == 0
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"digest": f"sha512:{'0' * 128}"}, {"size": -1}, {"annotations": {REF_NAME: "b"}, "size": None}],
+)
+def test_an_image_that_cannot_be_read_keeps_nobody_from_another(
+    changes: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    entries = [{**entry(TWO, "b"), **changes}, entry(ONE, "a")]
+    path = write(tmp_path / "x", ONE, TWO, index={"manifests": entries})
+    with guess(str(path)) as layout:
+        assert layout.names() == ["b", "a"]
+        assert layout.select("a").manifest("")[0] == ONE.manifest
+        with pytest.raises(ImageError, match="index.json: "):
+            layout.select("b").manifest("")
+
+
 def test_what_holds_nothing_else_is_named(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "x", ARTIFACT, index={"manifests": [entry(ARTIFACT)]})
     with guess(str(path)) as layout:
@@ -261,6 +278,9 @@ def test_what_holds_nothing_else_is_named(tmp_path: pathlib.Path) -> None:
         ("<none>:<none>", "@0"),
         ("../../etc:1", "@0"),
         ("a//b:1", "@0"),
+        (f"sha256:{'a' * 64}", "@0"),
+        ("sha256:abc", "@0"),
+        ("docker.io/library/sha256:abc", "@0"),
         ("\n", "@0"),
     ],
 )
@@ -311,6 +331,7 @@ def test_a_name_that_stands_more_than_once(
             with pytest.raises(ImageNotFoundError) as caught:
                 layout.manifest("")
             assert "a, a" not in (caught.value.hint or "")
+            assert ("@0 is the first" in (caught.value.hint or "")) == bool(entries)
         elif len(manifests) == 1:
             assert layout.manifest("")[0] == manifests[0].manifest
         else:

@@ -102,8 +102,8 @@ def test_an_empty_variable_is_none() -> None:
     assert Limits.of({"MYDOCKER_LAYER_GIB": "", "MYDOCKER_LAYER_ENTRIES": "7"}) == Limits(entries=7)
 
 
-def test_the_readme_states_what_holds() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_page_states_what_holds() -> None:
+    text = (ROOT / "docs" / "images.md").read_text()
     for name, value in (("ENTRIES", "1000000"), ("GIB", "256"), ("DEPTH", "256"), ("EXPANSION", "200")):
         assert f"| `MYDOCKER_LAYER_{name}` | {value} |" in text
         assert str(getattr(Limits(), name.lower())) == value

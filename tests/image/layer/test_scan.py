@@ -232,7 +232,10 @@ def test_devices_are_dropped_where_they_cannot_be_made() -> None:
         ("x", File(headers={"GNU.sparse.size": "0", "GNU.sparse.name": "../y"}), "contains .."),
         ("x", File(headers={"size": "-1"}), "not a number"),
         ("x", File(headers={"GNU.sparse.major": "1", "GNU.sparse.realsize": str(1 << 62)}), f"{Limits().gib} GiB"),
-        ("x", File(headers={"uid": "-1"}), "not a number"),
+        ("x", File(headers={"uid": "--1"}), "not a number"),
+        ("x", File(headers={"uid": "-"}), "not a number"),
+        ("x", File(headers={"gid": "+-1"}), "not a number"),
+        ("x", File(headers={"uid": str(-(1 << 31) - 1)}), "no user or group has number -2147483649"),
         ("x", File(headers={"gid": "4294967296"}), "no user or group has number 4294967296"),
         ("x", File(uid=4294967295), "no user or group has number 4294967295"),  # chown(2) would leave it to root
         ("x", Entry(type=b"V"), "unknown type"),

@@ -59,16 +59,26 @@ def test_null_and_missing_are_empty(inner: object) -> None:
     assert parse(config=inner) == ImageConfig(platform=Platform(os="linux", architecture="amd64"))
 
 
+def test_a_command_may_be_a_string() -> None:
+    found = parse(config={"Entrypoint": "/bin/my program", "Cmd": "", "Env": None})
+    assert (found.entrypoint, found.cmd) == (("/bin/my program",), ("",))
+
+
+@pytest.mark.parametrize("rootfs", [{}, {"type": None}, {"type": ""}, {"type": "layers"}])
+def test_a_rootfs_that_states_no_type_has_layers(rootfs: dict[str, object]) -> None:
+    raw = json.dumps({"rootfs": {**rootfs, "diff_ids": [f"sha256:{'1' * 64}"]}}).encode()
+    assert parse_config(raw)[1] == (Digest(hex="1" * 64),)
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"rootfs": {"type": "tree", "diff_ids": []}}, "rootfs is of type 'tree'"),
-        ({"rootfs": None}, "rootfs is of type None"),
         ({"rootfs": {"type": "layers", "diff_ids": ["sha256:../x"]}}, "diff_ids: digest"),
         ({"rootfs": {"type": "layers", "diff_ids": "sha256:" + "1" * 64}}, "diff_ids: want an array"),
         ({"os": 1}, "os: want a string"),
         ({"config": []}, "config: want an object"),
-        ({"config": {"Cmd": "sh -c x"}}, "Cmd: want an array, not a string"),
+        ({"config": {"Cmd": {"sh": "-c"}}}, "Cmd: want an array, not an object"),
         ({"config": {"Entrypoint": [["sh"]]}}, "Entrypoint: want a string, not an array"),
         ({"config": {"Env": {"A": "b"}}}, "Env: want an array"),
         ({"config": {"Env": ["A=\ud800"]}}, "Env: not Unicode"),

@@ -137,7 +137,6 @@ def test_compression(media_type: str, expected: str) -> None:
         (manifest(layers={}), None, "layers: want an array"),
         (manifest(layers=[blob(OCI_LAYER)] * (LAYER_LIMIT + 1)), None, "more than"),
         (index(*["linux/amd64"] * (MANIFEST_LIMIT + 1)), None, "more than"),
-        (index("linux/amd64", manifests=[blob(OCI_MANIFEST, platform="linux")]), None, "platform: want an object"),
         ([], None, "want an object"),
         ("x", None, "want an object"),
     ],
@@ -176,6 +175,25 @@ def test_only_the_grammar_of_a_digest_passes(digest: object) -> None:
 )
 def test_choice(platforms: list[str | None], wanted: str, expected: str) -> None:
     assert chosen(index(*platforms), wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"digest": f"sha512:{'a' * 128}"}, "only sha256"),
+        ({"digest": None}, "digest"),
+        ({"size": -1}, "size: negative"),
+        ({"platform": "linux"}, "platform: want an object"),
+        ({"annotations": []}, "annotations: want an object"),
+        ({"mediaType": 5}, "mediaType: want a string"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_matters_to_who_may_want_it(changes: dict[str, object], reason: str) -> None:
+    document = index("linux/s390x", "linux/amd64", "linux/arm64")
+    document["manifests"][0].update(changes)
+    assert (chosen(document, "amd64"), chosen(document, "arm64")) == ("2", "3")
+    with pytest.raises(ImageError, match=f"index: manifest 1: .*{reason}"):
+        chosen(document, "s390x")
 
 
 def test_attestations_are_never_chosen() -> None:

@@ -197,7 +197,6 @@ def test_a_broken_helper_is_reported_and_what_else_is_there_counts(wreck: str, o
 
 
 BROKEN_FILES = {
-    "empty": (b"", "not JSON"),
     "half": (b'{"auths": {', "not JSON"),
     "a byte order mark": (b"\xef\xbb\xbf{}", "not JSON"),
     "UTF-16": ("{}".encode("utf-16"), "not JSON"),
@@ -226,6 +225,11 @@ def test_a_broken_file_is_reported_and_the_next_counts(wreck: str, place: str, t
     with pytest.raises(ImageError) as caught:
         credentials.find("r.io", environ=environ)
     assert caught.value.message == words
+
+
+@pytest.mark.parametrize("contents", ["", " \n", "null"])
+def test_a_file_with_nothing_in_it_says_nothing(contents: str, tmp_path: Path) -> None:
+    assert find("r.io", contents, tmp_path) is None
 
 
 @pytest.mark.parametrize("auth", ["c2VjcmV0!", "/////w==", 5, ["c2VjcmV0"]])

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 import pytest
 from lab import hub as lab
 from lab import hubclient
-from lab.hubclient import Open
+from lab.hubclient import IMPATIENT, Open
 
 from mydocker.errors import RegistryError
+from mydocker.image.registry.auth.credentials import Credentials
+from mydocker.image.registry.auth.login import verify
+from mydocker.image.registry.upload import UploadSession
+from mydocker.reference import Reference
 
 NAME = socket.gethostname()
 
@@ -27,6 +31,30 @@ def _refusal(connect: Open, host: str, **environ: str) -> tuple[str, str]:
         connect(location=host, **environ).manifest("latest")
     assert caught.value.message.startswith(f"registry {host}: ")
     return caught.value.message.removeprefix(f"registry {host}: "), caught.value.hint or ""
+
+
+PAGES = [b"<!DOCTYPE html><title>Log in</title>", b"\n <html>", b"<?xml version='1.0'?><Error/>"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_web_page_is_no_registry(page: bytes, connect: Open, tmp_path: pathlib.Path) -> None:
+    """A network with a login page answers everything so, with 200."""
+    with lab.serve() as hub:
+        hub.answer("registry", "/", lab.reply(page, {"Content-Type": "text/html"}))
+        words, hint = _refusal(connect, hub.address)
+        assert words == "answered with a web page, so it is no registry" and "login page" in hint
+        with pytest.raises(RegistryError, match="web page"):
+            verify(hub.address, Credentials(username="me", password="pw"), environ={"HOME": str(tmp_path)})
+        target = UploadSession(Reference.parse(f"{hub.address}/a"), environ={"HOME": str(tmp_path)}, timeouts=IMPATIENT)
+        with target, pytest.raises(RegistryError, match="web page"):
+            target.put_manifest(b"{}", lab.MANIFEST, "v1")
+
+
+def test_a_mirror_that_is_a_web_page_is_passed_over(connect: Open) -> None:
+    with lab.serve() as mirror:
+        mirror.answer("registry", "/", lab.reply(PAGES[0]))
+        assert b"schemaVersion" in connect(mirrors=(mirror.address,)).manifest("latest")[0]
+        assert mirror.requests
 
 
 def test_a_registry_without_tls(connect: Open) -> None:

@@ -29,6 +29,7 @@ def endpoints(conf: str, name: str, tmp_path: Path) -> list[str]:
         ("", "alpine", ["docker.io/library/alpine"]),
         ('[[registry]]\nlocation="other.io"\ninsecure=true', "alpine", ["docker.io/library/alpine"]),
         ('[[registry]]\nlocation="r.io"\ninsecure=true', "r.io/a/b:1", ["r.io/a/b!"]),
+        ('\ufeff[[registry]]\r\nlocation="r.io"\r\ninsecure=true', "r.io/a/b:1", ["r.io/a/b!"]),
         ('[[registry]]\nlocation="r.io:5000"\ninsecure=true', "r.io/a", ["r.io/a"]),
         ('[[registry]]\nprefix="r.io/a"\nlocation="s.io:5/x/y"', "r.io/a/b", ["s.io:5/x/y/b"]),
         ('[[registry]]\nprefix="r.io/a"\nlocation="s.io/x"', "r.io/ab", ["r.io/ab"]),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from mydocker.errors import RegistryError
 from mydocker.image.registry.auth.token import Challenge, is_own, parse_challenges
 from mydocker.image.registry.hosts import is_loopback
-from mydocker.image.registry.http.redirects import Reach
-from mydocker.image.registry.http.timeouts import Patience
+from mydocker.image.registry.http.redirects import RedirectPolicy
+from mydocker.image.registry.http.timeouts import Timeouts
 from mydocker.image.registry.http.transport import Transport
 
 HUB = "https://registry-1.docker.io/v2/library/alpine/"
@@ -107,7 +107,7 @@ def test_the_registrys_own_realm(realm: str, registry: str, own: bool) -> None:
 )
 def test_where_a_registry_cannot_send_us(home: str, url: str, reason: str) -> None:
     with pytest.raises(RegistryError, match=reason) as caught:
-        Reach(home, insecure=is_loopback(home)).check(url)
+        RedirectPolicy(home, insecure=is_loopback(home)).check(url)
     assert "user:pass" not in str(caught.value)
 
 
@@ -121,7 +121,7 @@ def test_where_a_registry_cannot_send_us(home: str, url: str, reason: str) -> No
     ],
 )
 def test_where_it_can(home: str, url: str) -> None:
-    Reach(home, insecure=is_loopback(home)).check(url)
+    RedirectPolicy(home, insecure=is_loopback(home)).check(url)
 
 
 @pytest.mark.parametrize(
@@ -137,5 +137,5 @@ def test_where_it_can(home: str, url: str) -> None:
     ],
 )
 def test_proxies_of_the_environment(environ: dict[str, str], url: str, proxy: dict[str, str]) -> None:
-    transport = Transport("r.io", insecure=False, environ=environ, patience=Patience())
+    transport = Transport("r.io", insecure=False, environ=environ, timeouts=Timeouts())
     assert transport.proxies(url) == proxy

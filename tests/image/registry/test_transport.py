@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import pwd
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 
@@ -15,6 +18,7 @@ from lab.hub import Hub
 from lab.hubclient import DATA, DOCUMENT, IMPATIENT, Open, descriptor, fetch, login
 
 from mydocker.errors import ImageError, ImageNotFoundError, RegistryError
+from mydocker.image.registry.http import certs
 
 
 @pytest.fixture
@@ -280,8 +284,47 @@ def test_a_file_of_certs_d_that_cannot_be_used(
 ) -> None:
     hub, _ = secure
     (tmp_path / "junk").write_bytes(b"junk")
+    environ = _certs(tmp_path, hub, tmp_path / "junk", name, "me.key")
     with pytest.raises(ImageError, match=words):
-        connect(location=hub.address, **_certs(tmp_path, hub, tmp_path / "junk", name)).manifest("latest")
+        connect(location=hub.address, warn=print, **environ).manifest("latest")
+
+
+def test_a_link_of_certs_d_to_nowhere_is_reported(
+    secure: tuple[Hub, pathlib.Path], connect: Open, tmp_path: pathlib.Path
+) -> None:
+    hub, certificate = secure
+    environ = _certs(tmp_path, hub, certificate, "ca.crt", "me.cert")
+    place = tmp_path / "user" / "containers" / "certs.d" / hub.address
+    (place / "gone.crt").symlink_to("/nonexistent")
+    reported: list[str] = []
+    connect(location=hub.address, warn=reported.append, **environ).manifest("latest")
+    assert reported == [
+        f"cannot use {place}/{name}: No such file or directory" for name in ("gone.crt", f"me.cert with {place}/me.key")
+    ]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", [".", "ca.crt", "me.cert", "me.key"])
+def test_certificates_that_are_not_the_users_to_read(name: str, user: pwd.struct_passwd) -> None:
+    """Only root may have a client's key, while others pull what everybody may."""
+    with tempfile.TemporaryDirectory() as directory:
+        place = pathlib.Path(directory) / "containers" / "certs.d" / "r.io"
+        place.mkdir(parents=True)
+        pathlib.Path(directory).chmod(0o755)
+        pem = lab.make_certificate(place, "r.io")
+        for each in ("ca.crt", "me.cert", "me.key"):
+            (place / each).write_bytes(pem.read_bytes())
+            (place / each).chmod(0o644)
+        (place / name).chmod(0o600)
+        reported: list[str] = []
+        os.seteuid(user.pw_uid)
+        try:
+            assert certs.context("r.io", environ={"XDG_CONFIG_HOME": directory}, client=True, warn=reported.append)
+            with pytest.raises(ImageError) as caught:
+                certs.context("r.io", environ={"XDG_CONFIG_HOME": directory}, client=True)
+        finally:
+            os.seteuid(0)
+        assert reported == [caught.value.message] and reported[0].endswith(": Permission denied")
 
 
 def test_https_with_an_unknown_authority(secure: tuple[Hub, pathlib.Path], connect: Open) -> None:

@@ -72,15 +72,16 @@ def test_a_read_only_store_is_a_source(mydocker: Command, tmp_path: pathlib.Path
     assert mydocker("pull", "-q", "alpine").code == 0
     before, runs = _tree(mydocker.store), pathlib.Path("/run/mydocker")
     with _read_only(mydocker.store):
-        for policy in ("never", "missing"):
+        for policy in ("never", "missing", "always"):
             words = ("run", "--network", "none", "--pull", policy, "alpine", "sh", "-c", "echo hey > /x; cat /x")
             assert mydocker(*words) == Result(b"hey\n", b"", 0)
+        assert mydocker("pull", "-q", "alpine") == Result(b"", b"", 0)  # it is what the registry has
         for words in (("images",), ("inspect", "alpine"), ("history", "alpine"), ("fsck",), ("volume", "ls")):
             assert mydocker(*words).code == 0, words
         assert mydocker("save", "-o", str(tmp_path / "saved.tar"), "alpine").code == 0
         assert mydocker("push", "-q", "alpine", "--to", "faults/copy").code == 0
         refused = [
-            ("pull", "alpine"),
+            ("pull", "faults/copy"),
             ("load", "-i", str(tmp_path / "saved.tar")),
             ("tag", "alpine", "other"),
             ("rmi", "alpine"),

@@ -20,7 +20,7 @@ from lab.oci import compress, layer
 
 from mydocker.image.layer import blob
 from mydocker.image.store import partial_download
-from mydocker.image.store.partial_download import Part
+from mydocker.image.store.partial_download import PartialDownload
 
 CONTENT = random.Random(1).randbytes(3_000_000)
 TAR = layer({"big": CONTENT})
@@ -115,7 +115,7 @@ def _flip(path: pathlib.Path) -> None:
 
 def _forge(path: pathlib.Path) -> None:
     path.unlink()
-    forged = Part(str(path))
+    forged = PartialDownload(str(path))
     assert list(forged.kept()) == []
     forged.add(b"\0" * 100_000, waited=1)
     forged.close()
@@ -148,7 +148,7 @@ def test_a_part_that_is_damaged_is_not_believed(here: Command, hub: Hub, tmp_pat
 
 def test_what_has_arrived_whole_is_not_asked_for_again(here: Command, hub: Hub) -> None:
     _kill_at_half(here, hub)
-    whole = Part(str(_parts(here)[0]))
+    whole = PartialDownload(str(_parts(here)[0]))
     have = sum(map(len, whole.kept()))
     for start in range(have, len(BLOB), CHUNK):
         whole.add(BLOB[start : start + CHUNK], waited=1)
@@ -205,7 +205,7 @@ def test_prune_clears_parts_and_a_pull_only_old_ones(here: Command, hub: Hub) ->
 def test_what_comes_fast_is_kept_up_to_a_limit(tmp_path: pathlib.Path) -> None:
     data = os.urandom(CHUNK)
     for seconds, stays in ((0.0, False), (3600.0, True)):
-        kept = Part(str(tmp_path / f"{stays}.part"))
+        kept = PartialDownload(str(tmp_path / f"{stays}.part"))
         assert list(kept.kept()) == []
         for _ in range(partial_download.FREE // CHUNK):
             kept.add(data, waited=0.0)
@@ -214,7 +214,7 @@ def test_what_comes_fast_is_kept_up_to_a_limit(tmp_path: pathlib.Path) -> None:
         kept.add(data, waited=seconds)
         kept.close()
         assert (tmp_path / f"{stays}.part").exists() == stays
-    again = Part(str(tmp_path / "True.part"))
+    again = PartialDownload(str(tmp_path / "True.part"))
     found = hashlib.sha256(b"".join(again.kept())).digest()
     again.close()
     assert found == hashlib.sha256(data * (partial_download.FREE // CHUNK + 2)).digest()
@@ -226,7 +226,7 @@ def test_a_full_disk_ends_a_part_and_nothing_else(tmp_path: pathlib.Path) -> Non
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True)
     try:
-        kept = Part(str(place / "x.part"))
+        kept = PartialDownload(str(place / "x.part"))
         assert list(kept.kept()) == []
         for _ in range(8):
             kept.add(os.urandom(CHUNK), waited=3600.0)
@@ -238,11 +238,11 @@ def test_a_full_disk_ends_a_part_and_nothing_else(tmp_path: pathlib.Path) -> Non
 
 def test_a_part_that_was_closed_takes_nothing_more(tmp_path: pathlib.Path) -> None:
     """As a thread that is stuck in a read may want to add, when the pull has been interrupted."""
-    kept = Part(str(tmp_path / "x.part"))
+    kept = PartialDownload(str(tmp_path / "x.part"))
     assert list(kept.kept()) == []
     kept.add(b"1", waited=1.0)
     kept.close()
     kept.add(b"2", waited=1.0)
-    again = Part(str(tmp_path / "x.part"))
+    again = PartialDownload(str(tmp_path / "x.part"))
     assert list(again.kept()) == [b"1"]
     again.close()

@@ -175,6 +175,18 @@ GOOD: dict[str, tuple[bytes, Check]] = {
         file("x", fields={USER: b"\xff" * 8, GROUP: b"\xff" * 8}),
         lambda top: _owner(top / "x") == (0, 0),
     ),
+    "a negative id in a pax record": (
+        pax(uid="-2", gid="-3") + file("x"),
+        lambda top: _owner(top / "x") == (4294967294, 4294967293),
+    ),
+    "the id that changes nothing in a pax record": (
+        pax(uid="-1", gid="-1") + file("x"),
+        lambda top: _owner(top / "x") == (0, 0),
+    ),
+    "signs": (
+        pax(uid="+5", gid="+6", mtime="+7") + file("x"),
+        lambda top: (*_owner(top / "x"), _time(top / "x")) == (5, 6, 7),
+    ),
     "a size in base 256": (file("x", fields={SIZE: b"\x80" + bytes(10) + b"\1"}), lambda top: True),
     "a time before 1970": (file("x", fields={TIME: b"\xff" * 12}), lambda top: _time(top / "x") == -1),
     "a time in base 256": (file("x", fields={TIME: b"\x80" + bytes(10) + b"\5"}), lambda top: _time(top / "x") == 5),

@@ -10,7 +10,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 
 import pytest
 from lab.command import Command, Result, granted
@@ -270,17 +271,87 @@ def test_a_container_that_filled_the_disk_is_kept(
         assert os.listdir(store / "containers") == []
 
 
+@contextmanager
+def _memory_store(directory: pathlib.Path, owner: int) -> Iterator[pathlib.Path]:
+    """A store in memory, where directories and links take no room, so that removing them makes none."""
+    place = directory / "memory"
+    place.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=8m,mode=755,uid={owner}", "tmpfs", place], check=True)
+    try:
+        yield place / "store"
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+FILL = "dd if=/dev/zero of=/srv/full bs=4k 2>/dev/null; echo x > /srv/more 2>/dev/null; exit 3"
+
+
+@root
+@pytest.mark.parametrize("way", ["run", "test"])
+@pytest.mark.parametrize("who", ["root", "user"])
+def test_there_is_room_for_what_is_written_about_it(
+    alpine: Command, second_user: Command, user: pwd.struct_passwd, who: str, way: str
+) -> None:
+    asking, owner = (alpine, 0) if who == "root" else (second_user, user.pw_uid)
+    spec = f"name: filler\nimage: alpine\ncommand: [sh, -c, '{FILL}']\n"
+    words = {"run": ("run", "--keep", "alpine", "sh", "-c", FILL), "test": ("test", "--on-failure", "keep", "-")}
+    with _memory_store(asking.directory, owner) as store:
+        small = replace(asking, environment={**asking.environment, "MYDOCKER_ROOT": str(store)}, store=store)
+        assert small("pull", "alpine").code == 0
+        done = small(*words[way], input=spec.encode())
+        [kept] = re.findall(r"mydocker diff ([0-9a-f]{12})\n", (done.stdout + done.stderr).decode())
+        assert done.code == {"run": 3, "test": 1}[way]
+        assert b"A /srv/full\n" in small("diff", kept).stdout
+        assert os.listdir(store / "containers") == []
+
+
+@root
+def test_without_room_for_that_nothing_runs(alpine: Command, tmp_path: pathlib.Path) -> None:
+    with _memory_store(tmp_path, 0) as store:
+        full = replace(alpine, environment={**alpine.environment, "MYDOCKER_ROOT": str(store)}, store=store)
+        assert full("pull", "alpine").code == 0
+        with suppress(OSError), (store / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(4096)):
+                pass
+        done = full("run", "--keep", "alpine", "echo", "ran")
+        assert done.stdout == b""
+        assert done.stderr.startswith(b"mydocker: nothing can be kept: No space left on device\nhint: the disk is full")
+        assert full("run", "alpine", "echo", "ran").stdout == b"ran\n"
+        assert os.listdir(store / "containers") == []
+
+
 @root
 def test_what_there_is_no_room_for_is_said(mydocker: Command, tmp_path: pathlib.Path) -> None:
     """What was in memory has to be copied: as much as there is room for is kept, and it is no success."""
     with _small_store(tmp_path, 24) as store:
         small = Command(mydocker.program, {**mydocker.environment, "MYDOCKER_ROOT": str(store)}, tmp_path, store=store)
-        script = "echo x > /opt/x; dd if=/dev/zero of=/usr/full bs=1M count=40 2>/dev/null"
-        done = small("run", "--keep", "--rootfs", "/", "sh", "-c", script)
+        script = "echo x > /opt/x; dd if=/dev/zero of=/usr/full bs=1M count=40 2>/dev/null; exit 4"
+        done = small("run", "--result", str(tmp_path / "out"), "--keep", "--rootfs", "/", "sh", "-c", script)
         assert done.code == 125
-        assert b"mydocker: not all is kept: what it wrote to /usr: No space left on device\n" in done.stderr
+        lost = "not all is kept: what it wrote to /usr: No space left on device (the container itself ended with 4)"
+        assert f"mydocker: {lost}\n".encode() in done.stderr
+        result = json.loads((tmp_path / "out").read_text())
+        assert (result["phase"], result["status"], result["exit_code"], result["error"]) == ("run", 125, 4, lost)
         [kept] = re.findall(rb"kept: mydocker diff ([0-9a-f]{12})\n", done.stderr)
         assert small("diff", kept.decode()).stdout == b"C /opt\nA /opt/x\nC /usr\nA /usr/full\n"
+
+
+@root
+@pytest.mark.parametrize(("end", "status"), [("exit 5", 5), ("kill -9 $$", 137), ("sleep 60", 124)])
+def test_what_cannot_be_kept_at_all_does_not_hide_how_the_container_ended(
+    mydocker: Command, tree: pathlib.Path, tmp_path: pathlib.Path, end: str, status: int
+) -> None:
+    """Something takes the directory away while the container runs."""
+    store = tmp_path / "store"
+    script = f"rm -rf /st/kept; echo x > /st/kept; {end}"
+    options = ("--keep", "--init", "--timeout", "1s", "--result", str(tmp_path / "out"), "-v", f"{store}:/st")
+    store.mkdir()
+    small = Command(mydocker.program, {**mydocker.environment, "MYDOCKER_ROOT": str(store)}, tmp_path, store=store)
+    done = small("run", *options, "--rootfs", str(tree), "sh", "-c", script)
+    assert done.code == 125
+    assert f"(the container itself ended with {status})\n".encode() in done.stderr
+    result = json.loads((tmp_path / "out").read_text())
+    assert (result["phase"], result["status"], result["timed_out"]) == ("run", 125, status == 124)
 
 
 @root

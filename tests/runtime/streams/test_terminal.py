@@ -110,6 +110,24 @@ def test_a_reader_that_leaves_hangs_up(alpine: Command) -> None:
         assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize(
+    ("path", "mode", "reason"),
+    [("/dev/full", os.O_WRONLY, b"No space left on device"), ("/dev/null", os.O_RDONLY, b"Bad file descriptor")],
+)
+@pytest.mark.parametrize("script", ["echo x; exit 3", "trap '' HUP; yes"])
+def test_output_that_cannot_be_written_is_an_error(
+    alpine: Command, path: str, mode: int, reason: bytes, script: str
+) -> None:
+    """It is the container's output that has no room: nothing is said about the host's own disk."""
+    target = os.open(path, mode)
+    try:
+        process = alpine.start("run", "-t", "alpine", "sh", "-c", script, stdin=subprocess.DEVNULL, stdout=target)
+        _, error = process.communicate(timeout=60)
+    finally:
+        os.close(target)
+    assert (process.returncode, error) == (125, b"mydocker: cannot write the container's output: " + reason + b"\n")
+
+
 def test_our_streams_stay_blocking(alpine: Command, at: Screen) -> None:
     """They are our caller's as well, who does not expect EAGAIN."""
     assert start_at(at, alpine, "run", "-it", "alpine", "true").wait(timeout=10) == 0

@@ -11,6 +11,9 @@ from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model.container import BindMount, ContainerSpec, VolumeMount
 
+BUILD = "build the image first, for example with docker build or buildah, and give its name as image"
+NETWORKS = "services share the host's network and know each other by name; leave it out"
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -180,8 +183,18 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("services:\n  web: {image: a, build: .}", ["2:19: build is not supported yet"]),
-        ("services:\n  web: {image: a, networks: [front]}", ["2:19: networks is not supported yet"]),
+        ("services:\n  web: {image: a, build: .}", [f"2:19: build is not supported yet: {BUILD}"]),
+        ("services:\n  web: {image: a, networks: [front]}", [f"2:19: networks is not supported yet: {NETWORKS}"]),
+        ("services:\n  a: {image: a, container_name: x}\n  b: {image: a, container_name: x}\n"
+         "  c: {image: a, container_name: }\n  d: {image: a, container_name: }\n  e: {image: a, container_name: d}\n"
+         "  f: {image: a, container_name: 'x'}",
+         ["3:33: container_name 'x' is also that of service 'a'",
+          "7:33: container_name 'x' is also that of service 'a'"]),
+        ("services:\n  web: {image: a, links: [db], volumes_from: [db]}",
+         ["2:19: links is not supported yet: leave it out; services know each other by name, and depends_on says "
+          "which starts first",
+          "2:32: volumes_from is not supported yet: list the volumes again, or share them with extends or a YAML "
+          "anchor"]),
         ("services:\n  web: {image: a, scale: 2, attach: false}",
          ["2:19: scale: only 1 is supported", "2:29: attach: only true is supported"]),
         ("services:\n  web: {image: a, expose: '80'}", ["2:27: expose: expected a list of ports"]),
@@ -205,7 +218,8 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
         ("services:\n  web: {image: a, imag: b, comand: x}",
          ["2:19: unknown key 'imag'; did you mean 'image'?", "2:28: unknown key 'comand'; did you mean 'command'?"]),
         ("services:\n  web: {image: a, cpu_shares: 5, logging: {driver: none}}",
-         ["2:19: cpu_shares is not supported yet", "2:34: logging is not supported yet"]),
+         ["2:19: cpu_shares is not supported yet", "2:34: logging is not supported yet: "
+          "leave it out; a container's output is that of mydocker, which can be redirected"]),
         ("services:\n  web: {image: a, deploy: {replicas: 2, placement: {}, resources: {reservations: {}}}}",
          ["2:28: deploy.replicas is not supported", "2:41: deploy.placement is not supported",
           "2:68: deploy.resources.reservations is not supported"]),

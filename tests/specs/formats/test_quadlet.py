@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from pathlib import Path
 
 import pytest
@@ -460,10 +461,37 @@ def test_every_setting_of_the_manual_is_known(key: str) -> None:
         assert "unknown key" not in str(error)
 
 
-def test_drop_ins_and_templates_alone_are_refused(here: Path) -> None:
-    (here / "web.container.d").mkdir()
-    with pytest.raises(SpecError, match=r"web.container.d: drop-ins are not supported yet"):
-        container("")
+@pytest.mark.parametrize(
+    ("name", "directory", "refused"),
+    [
+        ("web.container", "web.container.d", True),
+        ("web.container", "container.d", True),
+        ("web.container", "web-.container.d", False),
+        ("web.container", "other.container.d", False),
+        ("web.container", "d.volume.d", True),
+        ("web.container", "volume.d", True),
+        ("web-a-b.container", "web-.container.d", True),
+        ("web-a-b.container", "web-a-.container.d", True),
+        ("web-a-b.container", "web-a.container.d", False),
+        ("web@x-y.container", "web@.container.d", True),
+        ("web@x-y.container", "web@x-y.container.d", True),
+        ("web@x-y.container", "web@x-.container.d", False),
+    ],
+)
+def test_drop_ins_are_refused(here: Path, name: str, directory: str, refused: bool) -> None:
+    (here / "d.volume").write_text("[Volume]\n")
+    (here / directory).mkdir()
+    (here / directory / "10-user.txt").write_text("[Container]\nUser=5\n")
+    assert container("Volume=d.volume:/x", name=name)
+    (here / directory / "10-user.conf").write_text("[Container]\nUser=5\n")
+    if not refused:
+        assert container("Volume=d.volume:/x", name=name)
+        return
+    with pytest.raises(SpecError, match=rf": {re.escape(directory)}: drop-ins are not supported yet"):
+        container("Volume=d.volume:/x", name=name)
+
+
+def test_templates_alone_are_refused() -> None:
     with pytest.raises(SpecError, match=r"a@.container is a template"):
         container("", name="a@.container")
 

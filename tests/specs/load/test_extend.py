@@ -153,6 +153,7 @@ def test_dependencies_of_a_base(here: pathlib.Path) -> None:
     ("base", "main", "expected"),
     [
         (BASE, "extends: nonesuch", ["main.yaml:1:10: main.yaml has no container called 'nonesuch'"]),
+        (BASE, "extends: nonesuch\nrootfs: /x", ["main.yaml:1:10: main.yaml has no container called 'nonesuch'"]),
         (BASE, "extends: {file: sub/base.yaml, service: bas}",
          ["main.yaml:1:10: sub/base.yaml has no container called 'bas'; did you mean 'base'?"]),
         (BASE, "extends: {file: gone.yaml}", ["main.yaml:1:10: gone.yaml: cannot read it: no such file or directory"]),

@@ -13,6 +13,7 @@ from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import select
 from mydocker.specs.nodes.yaml import write_documents
+from mydocker.specs.render.docker_run import MOST_NAMES, docker_lines
 from mydocker.specs.render.normal_form import normal_form
 
 SMALL = 30
@@ -72,6 +73,7 @@ def _load_and_print(text: str) -> None:
     with contextlib.suppress(SpecError):
         specs = select(load_files(["many.yaml"], environ={}), frozenset())
         write_documents([normal_form(spec) for spec in specs])
+        "\n".join(docker_lines(specs))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -95,3 +97,24 @@ def test_what_is_printed_of_a_service_does_not_name_all_others() -> None:
     Path("many.yaml").write_text(FILES["services"](SMALL))
     [first, *_] = load_files(["many.yaml"], environ={})
     assert normal_form(first)["aliases"] == ["s0"]
+
+
+@pytest.mark.parametrize(("size", "written"), [(2, 4), (MOST_NAMES, MOST_NAMES**2), (MOST_NAMES + 1, MOST_NAMES + 1)])
+def test_many_names_are_explained_once(size: int, written: int) -> None:
+    services = _services(lambda number: "extra_hosts: ['s0:1.2.3.4']" if number else "tty: false")
+    Path("many.yaml").write_text(services(size))
+    lines = "\n".join(docker_lines(load_files(["many.yaml"], environ={})))
+    own = size - 1
+    assert lines.count(":127.0.0.1") + own * (size <= MOST_NAMES) == written
+    assert lines.count("--add-host s0:1.2.3.4") == own
+    assert lines.count("set -- --add-host s0:127.0.0.1 --add-host s1:127.0.0.1 ") == (size > MOST_NAMES)
+    assert lines.count('--network host --add-host s0:1.2.3.4 "$@" a:latest') == own * (size > MOST_NAMES)
+
+
+def test_each_file_has_names_of_its_own() -> None:
+    for name in ("one", "two"):
+        Path(f"{name}.yaml").write_text(FILES["services"](MOST_NAMES + 1).replace(" s", f" {name}"))
+    lines = list(docker_lines(load_files(["one.yaml", "two.yaml"], environ={})))
+    [one, two] = [line for line in lines if line.startswith("set --")]
+    assert "two0:" in two and "two0:" not in one and "one0:" not in two
+    assert lines.index(two) == 2 + MOST_NAMES + 1 + 1

@@ -76,7 +76,7 @@ def test_help_lists_every_flag_and_every_key() -> None:
 def test_help_tells_defaults_and_what_may_be_repeated() -> None:
     assert "(default: missing)" in run_help()
     assert not re.search(r":\n\n", run_help().split("\n\n", 1)[1])  # a heading with nothing below it
-    assert re.search(r"NAME alone copies it from here \(repeatable\)", run_help())
+    assert re.search(r"NAME alone copies the caller's \(repeatable\)", run_help())
 
 
 def test_the_positional_form_imports_nothing_heavy() -> None:

@@ -1,1 +1,1 @@
-"""Credentials and tokens: who we are to a registry, and how it is asked."""
+"""Credentials and tokens: who the caller is to a registry, and how that is proved."""

@@ -49,9 +49,22 @@ def erase(name: str, key: str, *, environ: Mapping[str, str]) -> None:
     _run(name, "erase", key.encode(), environ)
 
 
-def _run(name: str, action: str, stdin: bytes, environ: Mapping[str, str]) -> bytes:
+def is_installed(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether there is a program for helper NAME."""
+    try:
+        programs.find(_program(name), path=environ.get("PATH") or programs.PATH)
+    except HostError:
+        return False
+    return True
+
+
+def _program(name: str) -> str:
+    """Raises ImageError if NAME could lead elsewhere."""
     if not name or not _LETTERS.issuperset(name):
         raise ImageError(f"{name!r} is not the name of a credential helper")
+    return f"docker-credential-{name}"
+
+
+def _run(name: str, action: str, stdin: bytes, environ: Mapping[str, str]) -> bytes:
     path = environ.get("PATH") or programs.PATH
-    program = f"docker-credential-{name}"
-    return programs.run(program, action, stdin=stdin, environment=environ, path=path, timeout=TIMEOUT)
+    return programs.run(_program(name), action, stdin=stdin, environment=environ, path=path, timeout=TIMEOUT)

@@ -67,7 +67,7 @@ def docker_config(environ: Mapping[str, str]) -> str:
 
 
 def read(path: str) -> dict[str, Any]:
-    """The JSON object in the file PATH; an empty one if there is no such file."""
+    """The JSON object in the file PATH; an empty one if there is no such file, or nothing in it."""
     try:
         with open(path, "rb") as file:
             raw = file.read(json_input.LIMIT + 1)
@@ -75,7 +75,7 @@ def read(path: str) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from None
-    return json_input.mapping(json_input.loads(raw, path), path)
+    return json_input.mapping(json_input.loads(raw, path), path) if raw.strip() else {}
 
 
 def key_of(host: str) -> str:

@@ -19,16 +19,19 @@ from mydocker.image.registry import registries_conf
 from mydocker.image.registry.auth import credential_helper, credentials
 from mydocker.image.registry.auth.credentials import Credentials
 from mydocker.image.registry.auth.token import Authorization, DeniedError
-from mydocker.image.registry.http.timeouts import Patience
+from mydocker.image.registry.http.timeouts import Timeouts
 from mydocker.image.registry.http.transport import Transport
-from mydocker.image.registry.session import server_of
+from mydocker.image.registry.session import check_is_registry, server_of
 from mydocker.reference import Reference
+
+_LOOKED_AT = 512  # bytes of what /v2/ has
 
 
 def verify(host: str, secret: Credentials, *, environ: Mapping[str, str]) -> None:
-    """Ask the registry HOST whether it takes SECRET. ImageError if it refuses, RegistryError if it cannot be asked."""
+    """Ask the registry HOST whether it takes SECRET. ImageError if it refuses, RegistryError if it cannot be
+    reached."""
     endpoint = registries_conf.endpoints(Reference(registry=host, repository="login", tag=None), environ=environ)[-1]
-    transport = Transport(server_of(host), insecure=endpoint.insecure, environ=environ, patience=Patience())
+    transport = Transport(server_of(host), insecure=endpoint.insecure, environ=environ, timeouts=Timeouts())
     try:
         _verify(transport, host, secret)
     except DeniedError:
@@ -42,13 +45,15 @@ def _verify(transport: Transport, host: str, secret: Credentials) -> None:
     authorization = Authorization(transport, repository="", credentials=secret)
     with transport.get(base) as reply:
         status, challenge = reply.status, reply.headers.get("WWW-Authenticate", "")
+        body = reply.read(_LOOKED_AT)
     if status == 401 and authorization.answer(challenge, refused=None, base=base):
         with transport.get(base, authorization=authorization.header) as reply:
-            status = reply.status
+            status, body = reply.status, reply.read(_LOOKED_AT)
     if status in (401, 403):
         raise ImageError(f"registry {host} refuses this user name or password")
     if status != 200:
         raise RegistryError(f"registry {host}: HTTP status {status}")
+    check_is_registry(host, body)
 
 
 def store(host: str, secret: Credentials, *, environ: Mapping[str, str]) -> str:
@@ -106,11 +111,19 @@ def left(host: str, *, environ: Mapping[str, str]) -> list[str]:
     return [f"{name}, in {path}" for path, name in found if name.startswith(f"{host}/")]
 
 
+def missing_helpers(host: str, *, environ: Mapping[str, str]) -> list[str]:
+    """Helpers that may have a login for HOST, which `forget` could not ask, since their programs are not installed."""
+    named = [credentials.helper_of(credentials.read(path), path, host)[0] for path in credentials.paths(environ)]
+    return [f"docker-credential-{name}" for name in named if name and not credential_helper.is_installed(name, environ)]
+
+
 def _auths(document: dict[str, Any], path: str) -> dict[str, Any]:
     return json_input.mapping(document.get("auths"), f"{path}: auths")
 
 
 def _replace(path: str, document: dict[str, Any]) -> None:
+    if os.path.exists(path) and not os.path.isfile(path):  # REGISTRY_AUTH_FILE=/dev/null is no place for a secret
+        raise StoreError(f"cannot write {path}: it is not a regular file")
     real = os.path.realpath(path)  # a link into a folder of such files stays one
     temporary = f"{real}.{os.getpid()}.new"
     try:

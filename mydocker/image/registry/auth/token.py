@@ -87,7 +87,7 @@ class Authorization:
 
     def _token(self, parameters: Mapping[str, str], base: str) -> str:
         realm = parameters["realm"]
-        self._transport.reach.check(realm)
+        self._transport.redirects.check(realm)
         service, scopes = parameters.get("service", ""), self._scopes(parameters.get("scope", ""))
         query = {"service": service} if service else {}
         credentials = self._credentials
@@ -102,8 +102,8 @@ class Authorization:
             if credentials:
                 query["account"] = credentials.username
             joint = "&" if urlsplit(realm).query else "?"
-            asked = [*query.items(), *(("scope", scope) for scope in scopes)]
-            reply = self._transport.get(realm + joint + urlencode(asked), authorization=basic)
+            fields = [*query.items(), *(("scope", scope) for scope in scopes)]
+            reply = self._transport.get(realm + joint + urlencode(fields), authorization=basic)
         with reply:
             return self._read_token(reply, realm)
 

@@ -21,8 +21,8 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def proxy_for(url: str, *, environ: Mapping[str, str]) -> str | None:
-    """The address of the proxy for URL; None if it is asked directly, as loopback always is. RegistryError if what the
-    environment says is no address of a proxy."""
+    """The address of the proxy for URL; None if it is reached directly, as loopback always is. RegistryError if what
+    the environment says is no address of a proxy."""
     parts = urlsplit(url)
     name = next((name for name in _names(parts.scheme, environ) if environ.get(name)), None)
     if name is None or is_loopback(parts.netloc) or _is_excepted(parts, _first(environ, "NO_PROXY", "no_proxy")):
@@ -66,7 +66,7 @@ def _is_address(url: str) -> bool:
 
 
 def _is_excepted(target: SplitResult, rules: str) -> bool:
-    """Whether NO_PROXY, which is RULES, says that TARGET is asked directly."""
+    """Whether NO_PROXY, which is RULES, says that TARGET is reached directly."""
     host, port = _ascii(target.hostname or ""), str(target.port or _PORTS.get(target.scheme, ""))
     address = _address(host)
     return any(_fits(rule.strip().lower(), host, port, address) for rule in rules.split(","))

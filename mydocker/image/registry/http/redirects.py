@@ -1,4 +1,4 @@
-"""Reach: where a registry may send us, by a redirect, a token realm or an upload's address.
+"""RedirectPolicy: where a registry may send us, by a redirect, a token realm or an upload's address.
 
 Knows no requests. https unless the registry is insecure, no step down from https to http, nothing link-local, and from
 a public registry nothing in a private network.
@@ -12,7 +12,7 @@ from mydocker.errors import RegistryError
 from mydocker.image.registry.hosts import addresses_of, host_of, name_of, without_credentials
 
 
-class Reach:
+class RedirectPolicy:
     """The rules for the registry HOME (`name[:port]`), for use from several threads."""
 
     def __init__(self, home: str, *, insecure: bool) -> None:

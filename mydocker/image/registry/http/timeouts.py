@@ -2,7 +2,7 @@
 
 requests bounds each silent wait for bytes, not their sum: one byte a second, or endless `100 Continue` answers, would
 keep it waiting. Here the raw socket file under http.client counts: time spent waiting against bytes received.
-Time that our own side takes between reads costs nothing.
+Time that this side takes between reads costs nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mydocker.record import Record
 _HEADER_LIMIT = 1 << 20  # bytes; http.client bounds one header block but not how many of them
 
 
-class Patience(Record):
+class Timeouts(Record):
     """How long to bear with a registry: seconds, bytes per second, attempts."""
 
     connect: float = 10.0
@@ -39,9 +39,9 @@ class Patience(Record):
 class _Metered(io.RawIOBase):
     """The socket's file: raises TimeoutError once its waits add up to more than PATIENCE allows."""
 
-    def __init__(self, raw: io.RawIOBase, patience: Patience) -> None:
+    def __init__(self, raw: io.RawIOBase, timeouts: Timeouts) -> None:
         self._raw = raw
-        self._patience = patience
+        self._timeouts = timeouts
         self._waited = 0.0
         self._received = 0
         self.in_headers = True
@@ -50,7 +50,7 @@ class _Metered(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        allowed = self._patience.grace + self._received / self._patience.rate
+        allowed = self._timeouts.grace + self._received / self._timeouts.rate
         if self._waited > allowed:
             raise TimeoutError("the server sends too slowly")
         if self.in_headers and self._received > _HEADER_LIMIT:
@@ -67,11 +67,11 @@ class _Metered(io.RawIOBase):
         super().close()
 
 
-def _metered_response(patience: Patience) -> type[HTTPResponse]:
+def _metered_response(timeouts: Timeouts) -> type[HTTPResponse]:
     class MeteredResponse(HTTPResponse):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self._meter = _Metered(self.fp.detach(), patience)
+            self._meter = _Metered(self.fp.detach(), timeouts)
             self.fp = io.BufferedReader(self._meter)
 
         def begin(self) -> None:
@@ -81,9 +81,9 @@ def _metered_response(patience: Patience) -> type[HTTPResponse]:
     return MeteredResponse
 
 
-def metered_pools(patience: Patience) -> dict[str, type[urllib3.connectionpool.HTTPConnectionPool]]:
+def metered_pools(timeouts: Timeouts) -> dict[str, type[urllib3.connectionpool.HTTPConnectionPool]]:
     """Connection pools by scheme, for a urllib3 manager's `pool_classes_by_scheme`."""
-    response = _metered_response(patience)
+    response = _metered_response(timeouts)
 
     class Plain(urllib3.connection.HTTPConnection):
         response_class = response

@@ -1,14 +1,14 @@
 """Transport: one HTTP request to a registry or to where it points, and its answer as a bounded stream.
 
-Knows nothing of images or tokens. It goes where `Reach` allows, sends an Authorization to the host it was meant for
-only, takes proxies from the environment, nothing from ~/.netrc and no cookies.
+Knows nothing of images or tokens. It goes where `RedirectPolicy` allows, sends an Authorization only to the host that
+it was meant for, takes proxies from the environment, nothing from ~/.netrc and no cookies.
 """
 
 from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
@@ -24,8 +24,8 @@ from mydocker.image.registry.hosts import host_of, is_loopback, origin_of
 from mydocker.image.registry.http import certs
 from mydocker.image.registry.http.failure import cause_of, hint, reason
 from mydocker.image.registry.http.proxies import proxy_for
-from mydocker.image.registry.http.redirects import Reach
-from mydocker.image.registry.http.timeouts import Patience, metered_pools
+from mydocker.image.registry.http.redirects import RedirectPolicy
+from mydocker.image.registry.http.timeouts import Timeouts, metered_pools
 from mydocker.number import is_whole_number
 
 REDIRECT_LIMIT = 5
@@ -87,8 +87,8 @@ class Reply:
 class _Adapter(requests.adapters.HTTPAdapter):
     """Makes connections, direct ones and those through a proxy, metered; with CONTEXT, by its rules."""
 
-    def __init__(self, patience: Patience, context: ssl.SSLContext | None = None) -> None:
-        self._pools = metered_pools(patience)
+    def __init__(self, timeouts: Timeouts, context: ssl.SSLContext | None = None) -> None:
+        self._pools = metered_pools(timeouts)
         self._rules: dict[str, Any] = {"ssl_context": context} if context else {}
         super().__init__(pool_maxsize=16)
 
@@ -105,23 +105,39 @@ class _Adapter(requests.adapters.HTTPAdapter):
 class Transport:
     """Requests on behalf of the registry HOME (`name[:port]`). Its methods may be called from several threads."""
 
-    def __init__(self, home: str, *, insecure: bool, environ: Mapping[str, str], patience: Patience) -> None:
+    def __init__(
+        self,
+        home: str,
+        *,
+        insecure: bool,
+        environ: Mapping[str, str],
+        timeouts: Timeouts,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        """Certificates of the user's that cannot be read are reported to WARN, and an ImageError without it."""
         self.home = home
         self.insecure = insecure or is_loopback(home)
-        self.reach = Reach(home, insecure=self.insecure)
+        self.redirects = RedirectPolicy(home, insecure=self.insecure)
         self._environ = environ
-        self._patience = patience
+        self._timeouts = timeouts
         self._session = requests.Session()
         self._session.trust_env = False  # else ~/.netrc would answer for the user
         self._session.headers.clear()
         self._session.headers.update({"User-Agent": f"mydocker/{__version__}", "Accept-Encoding": "identity"})
-        self._session.mount("http://", _Adapter(patience))
-        for prefix in ("https://", f"https://{home}/"):  # token servers and redirects see no certificate of ours
+        self._session.mount("http://", _Adapter(timeouts))
+        for prefix in (
+            "https://",
+            f"https://{home}/",
+        ):  # token servers and redirects see no certificate of the client's
             own = prefix != "https://"
-            rules = None if self.insecure else certs.context(home, environ=environ, client=own)
+            rules = (
+                None
+                if self.insecure
+                else certs.context(home, environ=environ, client=own, warn=warn if own else _ignore)
+            )
             if self.insecure and own:
                 rules = _unverified()
-            self._session.mount(prefix, _Adapter(patience, rules))
+            self._session.mount(prefix, _Adapter(timeouts, rules))
         if self.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
@@ -154,22 +170,22 @@ class Transport:
         """The answer to METHOD at URL, redirects followed. RegistryError if none can be had.
 
         A FORM and a BODY go to this address alone, and a body goes once: whoever has it may begin again. Without
-        PERSIST nothing is asked a second time.
+        PERSIST nothing is sent a second time.
         """
         for _ in range(REDIRECT_LIMIT + 1):
-            self.reach.check(url)
+            self.redirects.check(url)
             sent = dict(headers or {})
             if authorization:
                 sent["Authorization"] = authorization
-            asked = requests.Request(method, url, headers=sent, data=form if body is None else body)
-            reply = self._persist(asked, waits=self._patience.waits() if persist and body is None else [])
+            request = requests.Request(method, url, headers=sent, data=form if body is None else body)
+            reply = self._persist(request, waits=self._timeouts.waits() if persist and body is None else [])
             location = reply.headers.get("Location")
             if reply.status not in _REDIRECTS or not location:
                 return reply
             reply.close()
             if form is not None or body is not None:
                 raise RegistryError(f"{host_of(url)}: redirects a request that carries credentials or contents")
-            target = self.reach.target(url, location)
+            target = self.redirects.target(url, location)
             if origin_of(target) != origin_of(url):
                 authorization = None
             url = target
@@ -178,34 +194,34 @@ class Transport:
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, authorization: str | None = None) -> Reply:
         return self.request("GET", url, headers=headers, authorization=authorization)
 
-    def _persist(self, asked: requests.Request, *, waits: list[float]) -> Reply:
+    def _persist(self, request: requests.Request, *, waits: list[float]) -> Reply:
         """Ask until there is an answer that another attempt would not change, or the WAITS before one are used up."""
         for wait in waits:
             pause = wait
             try:
-                reply = Reply(self._send(asked))
+                reply = Reply(self._send(request))
             except _FAILURES as error:
                 if not _is_passing(error):
-                    raise _failure(host_of(asked.url), error, home=self.home) from error
+                    raise _failure(host_of(request.url), error, home=self.home) from error
             else:
                 if reply.status not in PASSING:
                     return reply
                 pause = _retry_after(reply.headers.get("Retry-After"), wait)
                 reply.close()
-            time.sleep(min(pause, self._patience.longest_wait))
+            time.sleep(min(pause, self._timeouts.longest_wait))
         try:
-            return Reply(self._send(asked))
+            return Reply(self._send(request))
         except _FAILURES as error:
-            raise _failure(host_of(asked.url), error, home=self.home) from error
+            raise _failure(host_of(request.url), error, home=self.home) from error
 
-    def _send(self, asked: requests.Request) -> requests.Response:
-        # Not Session.send: it looks into a redirect even if told not to follow it, and trips over what it finds.
-        url: str = asked.url
+    def _send(self, request: requests.Request) -> requests.Response:
+        # Not Session.send: it reads a redirect even where it must not follow it, and trips over what it finds.
+        url: str = request.url
         at_home = urlsplit(url).netloc.lower() == self.home.lower()
         return self._session.get_adapter(url).send(
-            self._session.prepare_request(asked),
+            self._session.prepare_request(request),
             stream=True,
-            timeout=(self._patience.connect, self._patience.silence),
+            timeout=(self._timeouts.connect, self._timeouts.silence),
             proxies=self.proxies(url),
             verify=False if self.insecure and at_home else self._authorities(),
         )
@@ -219,6 +235,10 @@ class Transport:
         """The proxy for URL by its scheme, as requests takes it. RegistryError."""
         found = proxy_for(url, environ=self._environ)
         return {urlsplit(url).scheme: found} if found else {}
+
+
+def _ignore(words: str) -> None:
+    """What has been reported already."""
 
 
 def _unverified() -> ssl.SSLContext:

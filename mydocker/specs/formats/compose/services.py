@@ -60,6 +60,7 @@ def documents(whole: Mapping, reading: Reading) -> Iterator[tuple[Mapping, Readi
     if "include" in top:
         key = key_at(top["include"], "include")
         yield Mapping(line=key.line, column=key.column, entries=((key, top["include"]),)), inner
+    _refuse_same_names(services, inner)
     for key, service in services:
         if not _SERVICE_LETTERS.issuperset(key.text):
             inner.refuse(key, f"service {key.text!r}: want letters, digits, _ . and -")
@@ -67,6 +68,17 @@ def documents(whole: Mapping, reading: Reading) -> Iterator[tuple[Mapping, Readi
             yield _document(key, service, project, inner), inner
         else:
             inner.refuse(service, "want keys and values, such as 'image: alpine'")
+
+
+def _refuse_same_names(services: tuple[tuple[Scalar, Node], ...], reading: Reading) -> None:
+    """Each container_name is that of one service, as Compose has it."""
+    taken: dict[str, str] = {}
+    for key, service in services:
+        for own, node in service.entries if isinstance(service, Mapping) else ():
+            if own.text == "container_name" and isinstance(node, Scalar) and not is_null(node):
+                if node.text in taken:
+                    reading.refuse(node, f"container_name {node.text!r} is also that of service {taken[node.text]!r}")
+                taken.setdefault(node.text, key.text)
 
 
 def _document(name: Scalar, service: Mapping, project: _Project, reading: Reading) -> Mapping:

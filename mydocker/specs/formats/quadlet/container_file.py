@@ -6,7 +6,6 @@ which; what becomes of those that are no plain word is in values.py.
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 from mydocker.record import TYPE_CHECKING
@@ -19,7 +18,7 @@ from mydocker.specs.formats.quadlet.systemd import (
     service_section,
     unit_section,
 )
-from mydocker.specs.formats.quadlet.units import UNIT_SUFFIX, unit_name, unit_of
+from mydocker.specs.formats.quadlet.units import UNIT_SUFFIX, drop_ins, unit_name, unit_of
 from mydocker.specs.formats.quadlet.values import SPECIAL
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
@@ -67,8 +66,8 @@ def document(raw: bytes, path: str, reading: Reading) -> Mapping | None:
     settings, problems = parse_unit(raw)
     reading.problems.extend(problems)
     top = Scalar(line=1, column=1, text="", plain=False)
-    if os.path.isdir(f"{path}.d"):
-        reading.refuse(top, f"{os.path.basename(path)}.d: drop-ins are not supported yet")
+    for directory in drop_ins(path):
+        reading.refuse(top, f"{directory}: drop-ins are not supported yet")
     sections: dict[str, Given] = {}
     heads = {setting.section: setting for setting in reversed(settings)}
     for setting in settings:

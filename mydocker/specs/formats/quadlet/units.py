@@ -100,6 +100,25 @@ def unit_name(path: str, service_name: str) -> str:
     return service_name.removesuffix(SERVICE_SUFFIX) or os.path.basename(path).removesuffix(UNIT_SUFFIX)
 
 
+def drop_ins(path: str) -> list[str]:
+    """The directories whose files change the unit at PATH (podman-systemd.unit(5), "Drop-in"): of all units of its
+    kind, of those whose names begin as its own does up to a dash, of its template, and its own."""
+    directory, file_name = os.path.split(path)
+    name, suffix = os.path.splitext(file_name)
+    template, at, _ = name.partition("@")
+    dashes = [place for place, letter in enumerate(template) if letter == "-"]
+    prefixes = [name[: place + 1] for place in dashes] + ([template + at] if at else [])
+    names = dict.fromkeys([suffix[1:], *(prefix + suffix for prefix in prefixes), file_name])
+    return [f"{each}.d" for each in names if _has_drop_in(os.path.join(directory, f"{each}.d"))]
+
+
+def _has_drop_in(directory: str) -> bool:
+    try:
+        return any(name.endswith(".conf") for name in os.listdir(directory))
+    except OSError:
+        return False
+
+
 def unit_of(path: str, name: str, instance: str = "", variables: dict[str, str] | None = None) -> Unit:
     prefix, _, own = name.partition("@")
     return Unit(path=path, prefix=prefix, instance=own or instance, variables=variables or {})

@@ -11,7 +11,7 @@ from functools import partial
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
-from mydocker.specs.formats.quadlet.units import last
+from mydocker.specs.formats.quadlet.units import drop_ins, last
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
 from mydocker.specs.nodes.unit_file import Setting, parse_unit
@@ -111,6 +111,8 @@ def _volumes(settings: list[Setting], context: Context) -> Iterator[Entry]:
 def _unit_beside(setting: Setting, name: str, context: Context) -> tuple[list[Setting], list[Problem]]:
     """The settings of the unit NAME, in the same directory."""
     path = os.path.join(os.path.dirname(context.unit.path), name)
+    for directory in drop_ins(path):
+        context.reading.refuse(setting.value, f"{directory}: drop-ins are not supported yet")
     try:
         with open(path, "rb") as file:
             return parse_unit(file.read(1 << 20))

@@ -8,7 +8,7 @@ import re
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.formats.structure_test.nodes import items_of, matching, members_of, patterns_of, plain
+from mydocker.specs.formats.structure_test.nodes import items_of, matching, members_of, path_of, patterns_of, plain
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, list_at, mapping_at, text_at
 from mydocker.specs.nodes.reader import switch
 
@@ -42,7 +42,7 @@ done
 
 def existence(test: Mapping, reading: Reading) -> list[Node]:
     members = members_of(test, _EXISTENCE, reading, needs=("name", "path"))
-    path = {"path": plain(members["path"], reading)} if "path" in members else {}
+    path = {"path": path_of(members["path"], reading)} if "path" in members else {}
     file: Entries = dict(path)
     for theirs, ours in (("shouldExist", "exists"), ("uid", "owner"), ("gid", "group")):
         if theirs in members:
@@ -71,7 +71,7 @@ def contents(test: Mapping, reading: Reading) -> list[Node]:
         if name in members
         for pattern in patterns_of(members[name], reading, wanted=wanted)
     ]
-    file = {"path": plain(members["path"], reading)} if "path" in members else {}
+    file = {"path": path_of(members["path"], reading)} if "path" in members else {}
     return [mapping_at(test, {**file, **({"contents": list_at(patterns[0], patterns)} if patterns else {})})]
 
 
@@ -82,7 +82,7 @@ def licenses(files: Node, reading: Reading) -> list[Node]:
         return []
     return [
         mapping_at(path, {"path": path, "contents": list_at(path, [_without(path, name) for name in _REFUSED])})
-        for path in (plain(item, reading) for item in files.items)
+        for path in (path_of(item, reading) for item in files.items)
     ]
 
 

@@ -61,8 +61,16 @@ def members_of(node: Mapping, known: tuple[str, ...], reading: Reading, needs: t
     return found
 
 
-def name_of(members: Entries) -> Entries:
-    return {"name": members["name"]} if "name" in members else {}
+def name_of(members: Entries, reading: Reading) -> Entries:
+    return {"name": plain(members["name"], reading)} if "name" in members else {}
+
+
+def path_of(node: Node, reading: Reading) -> Node:
+    """A path in the container; one that is relative counts from its root (Docker Engine API, ContainerArchiveInfo)."""
+    text = plain(node, reading)
+    if isinstance(text, Scalar) and text.text and not text.text.startswith(("/", "$")):
+        return text.replace(text=f"/{text.text.removeprefix('./')}")
+    return text
 
 
 def plain(node: Node, reading: Reading) -> Node:

@@ -103,7 +103,7 @@ def _command(test: Mapping, common: Entries, variables: Entries, reading: Readin
     more["expand"] = text_at(test, "true")
     command = list_at(test, [plain(word, reading) for word in words])
     return mapping_at(
-        test, {**name_of(members), **common, **more, "command": command, "expect": mapping_at(test, expect)}
+        test, {**name_of(members, reading), **common, **more, "command": command, "expect": mapping_at(test, expect)}
     )
 
 
@@ -129,7 +129,7 @@ def _looked_at(test: Mapping, common: Entries, files: list[Node], reading: Readi
     """A container that runs nothing: its files are looked at from outside."""
     members = {key.text: value for key, value in test.entries}
     whole = {
-        **name_of(members),
+        **name_of(members, reading),
         "image": common["image"],
         "entrypoint": common["entrypoint"],
         "command": list_at(test, []),

@@ -1,0 +1,35 @@
+# What is run while mydocker is changed; see CONTRIBUTING.md. `make` alone lists the targets.
+.PHONY: help install unit root parity lint format docs
+
+PYTHON ?= .venv/bin/python
+BIN = $(dir $(PYTHON))
+SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+install: ## make the environment, editable
+	python3 -m venv --upgrade-deps .venv
+	.venv/bin/pip install -e '.[test]'
+
+unit: ## tests that need no root, no server and no other user: under a minute
+	$(BIN)pytest -q -m unit
+
+root: ## all tests, as root
+	$(SUDO) env CI=true $(BIN)pytest -q
+
+parity: ## the same cases with Docker and Podman
+	for runtime in docker podman; do $(SUDO) env CI=true RUNTIME=$$runtime $(BIN)pytest -q tests/parity || exit; done
+
+lint: ## style and types, as CI checks them
+	$(BIN)ruff check
+	$(BIN)ruff format --check
+	$(BIN)mypy
+
+format: ## let ruff change the style
+	$(BIN)ruff check --fix
+	$(BIN)ruff format
+
+docs: ## write docs/reference.md anew
+	$(BIN)mydocker schema --format markdown > docs/reference.md.new
+	mv docs/reference.md.new docs/reference.md
