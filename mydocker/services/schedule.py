@@ -35,7 +35,7 @@ class Schedule:
         self.waiting = {case.number: (case, 1) for case in cases}
         self.results: dict[int, Result] = {}
         self.seen: dict[int, Mapping[str, Any]] = {}  # of those that run: the facts of their watchers
-        self.health: dict[int, str] = {}  # as the cases that need them have been told
+        self.health: dict[int, str] = {}  # as reported to the cases that need them
         self.engaged: dict[int, list[int]] = {}  # those that wait for services begun for them, and all that they need
         numbers = {case.key: case.number for case in cases}
         self.needs = {case.number: [(need, numbers[need.case.key]) for need in case.needs] for case in cases}
@@ -72,7 +72,7 @@ class Schedule:
         return not self.unfinished.get(case.number)
 
     def see(self, seen: Mapping[int, Mapping[str, Any]]) -> None:
-        """Take SEEN, what the watchers of those that run have told, by their numbers."""
+        """Take SEEN, what the watchers of those that run have reported, by their numbers."""
         self.seen = {**seen}
         for number, facts in seen.items():
             health = str(facts.get("health", ""))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.plan.plan import LaunchPlan
 
-_KEYS = {"rootless": "id_map", "groups": "group_add", "before": "pre_start", "grace": "stop_grace_period"}
+_KEYS = {"rootless": "id_map", "groups": "group_add", "grace": "stop_grace_period"}
 _NAMES = {"GivenFile": "file", "VolumeBind": "volume", "ChosenDevice": "host_devices", "Parameter": "sysctl"}
 _ATTRIBUTES = {
     kernel.ATTR_RDONLY: "ro",

@@ -16,7 +16,7 @@ from mydocker.runtime.cgroup.hierarchy import choose
 from mydocker.runtime.doctor import probes
 from mydocker.runtime.doctor.binfmt import handled_machines
 from mydocker.runtime.launch.run_directory import RunDirectory
-from mydocker.runtime.plan.host import Host, look_at_host, read_setting
+from mydocker.runtime.plan.host import Host, inspect_host, read_setting
 from mydocker.runtime.plan.operations import COVERED
 from mydocker.runtime.seccomp.compile import open_library
 from mydocker.specs.model.container import ContainerSpec
@@ -50,7 +50,7 @@ def examine(store: Store) -> tuple[Finding, ...]:
     findings = [_kernel(), _privileges()]
     try:
         store.prepare()
-        host = look_at_host(store.containers, ids=store.ids)
+        host = inspect_host(store.containers, ids=store.ids)
         with RunDirectory(f"{store.containers}/doctor-{os.getpid()}") as directory:
             findings += _steps(host, directory.path)
             findings += _limits(host, directory.path)

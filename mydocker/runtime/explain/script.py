@@ -66,7 +66,7 @@ def shell_script(plan: LaunchPlan) -> str:
         raise LaunchError("only what root would run can be shown as a shell script", hint="try it as root")
     if not plan.argv:
         raise LaunchError("there is no command, so there is nothing for a shell script to run")
-    if plan.before:
+    if plan.pre_start:
         raise LaunchError("the commands of pre_start cannot be shown in a shell script yet", hint="leave them out")
     inner = list(_inner(plan))
     end = END

@@ -32,18 +32,24 @@ from mydocker.specs.values.capability import mask
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.runtime.plan.plan import LaunchPlan
 
 OUTPUT_LIMIT = 4096  # bytes of a healthcheck's output that are kept, as Docker does
 _CHUNK = 1 << 16
 
 
-class Beside:
+class Exec:
     """One such command under way. `descriptor` is readable when there is news; `take` then gives the facts."""
 
     def __init__(
-        self, view: View, argv: tuple[str, ...], *, timeout: float, separate: bool = False, limit: int = OUTPUT_LIMIT
+        self,
+        view: ContainerView,
+        argv: tuple[str, ...],
+        *,
+        timeout: float,
+        separate: bool = False,
+        limit: int = OUTPUT_LIMIT,
     ) -> None:
         """ARGV, for TIMEOUT seconds at most, in the running container of VIEW. Of what it writes, LIMIT bytes are kept,
         of standard output and standard error each if these are to be `separate`.
@@ -61,7 +67,7 @@ class Beside:
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            plan = plan.replace(argv=argv, before=(), init=False, tty=False, stdin=None, stdin_open=True)
+            plan = plan.replace(argv=argv, pre_start=(), init=False, tty=False, stdin=None, stdin_open=True)
             terms = Terms(timeout=timeout, separate=separate, limit=limit)
             _oversee(view.replace(plan=plan), program, terms, writer, parent)
         os.close(writer)
@@ -105,14 +111,14 @@ class SeparateResult(Record):
 
 
 class Terms(Record):
-    """How a command is executed: see `Beside`."""
+    """How a command is executed: see `Exec`."""
 
     timeout: float
     separate: bool
     limit: int
 
 
-def _oversee(view: View, program: bytes, terms: Terms, writer: int, parent: int) -> NoReturn:
+def _oversee(view: ContainerView, program: bytes, terms: Terms, writer: int, parent: int) -> NoReturn:
     try:
         settle(parent, (writer, view.root, *view.namespaces.values()))
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
@@ -126,7 +132,7 @@ def _oversee(view: View, program: bytes, terms: Terms, writer: int, parent: int)
         os._exit(0)
 
 
-def _run(view: View, program: bytes, terms: Terms) -> CommandResult | SeparateResult:
+def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | SeparateResult:
     plan = view.plan
     child.import_ahead(plan)
     pipes = [os.pipe() for _ in range(1 + terms.separate)]

@@ -1,4 +1,4 @@
-"""Asking a running container by HTTP/1.1: one request, made from inside its network namespace, becomes facts.
+"""PendingRequest a running container by HTTP/1.1: one request, made from inside its network namespace, becomes facts.
 
 In a process of its own, which runs nothing of the image: only its network is entered. The answer is as untrusted as
 the image: its size and its time are limited, and nothing said to it is said to another host where it redirects to.
@@ -38,7 +38,7 @@ class HttpResponse(Record):
     cut: bool
 
 
-class Asking:
+class PendingRequest:
     """One request under way. `descriptor` is readable when there is news; `take` then gives the facts, once whole."""
 
     def __init__(self, request: Request, *, network: int | None, ports: Mapping[int, int]) -> None:

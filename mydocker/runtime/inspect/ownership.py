@@ -32,13 +32,13 @@ class Ownership:
         self._lowerdirs, self._skeletons, self._root, self._scratch = lowerdirs, skeletons, root, scratch
         self._tables: dict[str, dict[bytes, Owner]] = {}
 
-    def of(self, found: int) -> Owner:
-        """The numbers of the file open at descriptor FOUND. Root's files stay whose the kernel says they are."""
-        status = os.fstat(found)
+    def of(self, descriptor: int) -> Owner:
+        """The numbers of the file open at descriptor DESCRIPTOR. Root's files stay whose the kernel says they are."""
+        status = os.fstat(descriptor)
         seen = (status.st_uid, status.st_gid)
-        if _mount(found) != _mount(self._root):
+        if _mount(descriptor) != _mount(self._root):
             return seen
-        path = os.readlink(f"/proc/self/fd/{found}").lstrip("/")
+        path = os.readlink(f"/proc/self/fd/{descriptor}").lstrip("/")
         if not self._is_of_image(path):
             return seen
         uid, gid = self._archived(path)

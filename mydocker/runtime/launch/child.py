@@ -26,7 +26,7 @@ from mydocker.specs.values.capability import mask
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from mydocker.runtime.inspect.container_view import WindowEnd
+    from mydocker.runtime.inspect.container_view import ViewSender
     from mydocker.runtime.plan.plan import LaunchPlan
 
 NETWORK_SETTINGS = (("ip_unprivileged_port_start", b"0"), ("ping_group_range", b"0 2147483647"))
@@ -42,7 +42,7 @@ class ChildFds(Record):
     cgroups: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
     lifeline: tuple[int, int] | None  # the pipe of the init that takes the place of a pid namespace
     syscall_filter: bytes  # the program for seccomp(2), empty for none
-    window: WindowEnd | None  # where descriptors of the container's tree are sent
+    view_sender: ViewSender | None  # where descriptors of the container's tree are sent
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -52,7 +52,7 @@ class ChildFds(Record):
     @property
     def after_start(self) -> tuple[int, ...]:
         """Those that it still needs once it may begin, besides the standard ones."""
-        channels = self.window.channels if self.window else ()
+        channels = self.view_sender.channels if self.view_sender else ()
         streams = (each for each in (*self.streams, self.terminal) if each is not None and each >= 0)
         return (self.report, *self.cgroups, *channels, *streams)
 
@@ -64,9 +64,9 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
             kernel.close_all_but(fds.descriptors)  # the run directory, the cleanup process's pipe, a worker's messages
             _wait_for_start(*fds.start)
             if fds.lifeline:
-                from mydocker.runtime.launch.init import fork_under_warden
+                from mydocker.runtime.launch.init import fork_under_outer_init
 
-                fork_under_warden(*fds.lifeline)
+                fork_under_outer_init(*fds.lifeline)
             elif _is_traceable_while_standing_by(plan):
                 from mydocker.runtime.launch.clean_child import execute_anew
 
@@ -81,7 +81,7 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
         _join_cgroups(plan, fds.cgroups)
         _name_and_connect(plan)
         root = _build_tree(plan)
-        begun = fds.window.hand_out(root, plan.run_dir) if fds.window else -1
+        begun = fds.view_sender.send_fds(root, plan.run_dir) if fds.view_sender else -1
         if not plan.argv:  # nothing but the tree is needed
             os._exit(0)
         _take_streams(plan, root, fds)
@@ -112,7 +112,7 @@ def _is_traceable_while_standing_by(plan: LaunchPlan) -> bool:
 
     The memory of an ordinary user's fork belongs to the host's user namespace, in which no container has SYS_PTRACE.
     """
-    return bool((plan.init or plan.before) and plan.capabilities & mask("SYS_PTRACE") and not plan.rootless)
+    return bool((plan.init or plan.pre_start) and plan.capabilities & mask("SYS_PTRACE") and not plan.rootless)
 
 
 def _report(report: int, error: BaseException) -> None:
@@ -129,7 +129,7 @@ def _report(report: int, error: BaseException) -> None:
 
 def _retitle(plan: LaunchPlan) -> None:
     """Where this process stands by among processes of the image, say so in its title."""
-    if plan.init or plan.before:
+    if plan.init or plan.pre_start:
         from mydocker.kernel.process_title import STANDING_BY, retitle
 
         retitle(STANDING_BY)
@@ -184,17 +184,17 @@ def turn_into_command(
     environment = {**plan.environment, "HOME": plan.environment.get("HOME") or identity.home}
     _connect_streams(identity, terminal)
     _enter_directory(root, plan.working_dir)
-    command = "" if plan.before else find_command(root, plan.argv[0], environment.get("PATH", ""))
+    command = "" if plan.pre_start else find_command(root, plan.argv[0], environment.get("PATH", ""))
     kernel.close_all_but((0, 1, 2, root, attributes, *until_executed))
     kernel.close_on_exec_from(3)
     _set_attributes(plan, attributes)
     # a healthcheck's command may run already, with the same rights from here on
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     drop_privileges(plan, identity, syscall_filter, death_signal=death_signal)
-    if plan.before:
-        from mydocker.runtime.launch.pre_start import run_before
+    if plan.pre_start:
+        from mydocker.runtime.launch.pre_start import run_pre_start
 
-        command = run_before(plan, root=root, environment=environment)
+        command = run_pre_start(plan, root=root, environment=environment)
     if plan.init:
         from mydocker.runtime.launch.init import fork_under_init
 
@@ -225,7 +225,7 @@ def import_ahead(plan: LaunchPlan) -> None:
         import mydocker.runtime.launch.rlimits
     if plan.stdin is not None:
         import mydocker.runtime.streams.stdin_text
-    if plan.before:
+    if plan.pre_start:
         import mydocker.runtime.launch.pre_start
     if plan.init:
         import mydocker.runtime.launch.init  # noqa: F401

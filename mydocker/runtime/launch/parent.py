@@ -1,6 +1,6 @@
 """Carrying out a LaunchPlan: clone the child, stand by it, and say how it ended.
 
-mydocker ── fork(2) ───> the janitor, which cleans up if mydocker is killed
+mydocker ── fork(2) ───> the cleanup process, which cleans up if mydocker is killed
     └────── clone(2) ──> the child, PID 1 of its namespaces, soon the user's command
 """
 
@@ -15,7 +15,7 @@ from mydocker.image.store.store import Store
 from mydocker.kernel.signals import Signals, send, signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.launch.child import ChildFds, child_main
-from mydocker.runtime.launch.cleanup_process import Attention, Janitor
+from mydocker.runtime.launch.cleanup_process import CleanupProcess, RunWatch
 from mydocker.runtime.launch.run_directory import RunDirectory
 from mydocker.runtime.seccomp.filter import program
 from mydocker.runtime.streams.pipes import StreamPipes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, TypeVar
 
     from mydocker.runtime.cgroup.cgroup import Cgroups
-    from mydocker.runtime.inspect.container_view import Window
+    from mydocker.runtime.inspect.container_view import ViewReceiver
     from mydocker.runtime.launch.orphans import Orphans
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan.plan import LaunchPlan
@@ -98,37 +98,39 @@ class Stack:
 def launch(
     plan: LaunchPlan,
     *,
-    window: Window | None = None,
-    janitor: Janitor | None = None,
+    view_receiver: ViewReceiver | None = None,
+    cleanup_process: CleanupProcess | None = None,
     ended: Callable[[], None] | None = None,
 ) -> Outcome:
     """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
 
-    WINDOW inspects the container before it is taken down. JANITOR is one that the caller already has. ENDED is called
-    when the container has ended and has been inspected, and is still to be cleared away.
+    VIEW_RECEIVER inspects the container before it is taken down. CLEANUP_PROCESS is one that the caller already has.
+    ENDED is called when the container has ended and has been inspected, and is still to be cleared away.
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
     with Stack() as run:
-        attention = (janitor or run.enter(Janitor())).attend(plan.run_dir, warded="pid" not in plan.namespaces)
+        duty = (cleanup_process or run.enter(CleanupProcess())).watch(
+            plan.run_dir, has_init="pid" not in plan.namespaces
+        )
         signals = run.enter(Signals())
-        run.enter(attention)
+        run.enter(duty)
         run.enter(RunDirectory(plan.run_dir, image=plan.image_digest))
-        if window and window.prepare:
-            window.prepare(plan)
+        if view_receiver and view_receiver.prepare:
+            view_receiver.prepare(plan)
         with Stack() as container:
             container.enter_any(_orphans(plan))
             cgroups = _cgroups(plan)
             container.enter_any(cgroups)
             streams = _streams(plan)
             container.enter(streams)
-            started = _start(plan, container, streams, attention, window, cgroups.fds if cgroups else ())
+            started = _start(plan, container, streams, duty, view_receiver, cgroups.fds if cgroups else ())
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
             outcome = watch(plan, started, signals=signals, streams=streams)
             outcome = _explained(cgroups.counted(outcome) if cgroups else outcome)
-        if window:
-            window.use(plan, outcome)
+        if view_receiver:
+            view_receiver.use(plan, outcome)
         if ended:
             ended()
         return outcome
@@ -162,8 +164,8 @@ def _start(
     plan: LaunchPlan,
     container: Stack,
     streams: StreamPipes | Terminal,
-    attention: Attention,
-    window: Window | None,
+    duty: RunWatch,
+    view_receiver: ViewReceiver | None,
     cgroup_fds: tuple[int, ...],
 ) -> Started:
     """Clone the child, and let it begin; what is needed to watch over it, which CONTAINER owns."""
@@ -179,7 +181,7 @@ def _start(
         cgroups=cgroup_fds,
         lifeline=(lifeline_end, lifeline.fileno()) if lifeline else None,
         syscall_filter=prepare_isolation(plan),
-        window=window.end_inside() if window else None,
+        view_sender=view_receiver.sender() if view_receiver else None,
     )
     try:
         pid, pidfd = kernel.clone(_namespaces(plan))
@@ -188,7 +190,7 @@ def _start(
     if pid == 0:
         child_main(plan, fds)
     container.own(pidfd)
-    attention.answer_for(pid)
+    duty.watch_child(pid)
     try:
         _let_begin(plan, pid, start[1])
     except BaseException:  # nobody will watch it

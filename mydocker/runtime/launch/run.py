@@ -11,7 +11,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform
 from mydocker.runtime.launch.parent import launch
 from mydocker.runtime.launch.run_directory import sweep
-from mydocker.runtime.plan.host import look_at_host
+from mydocker.runtime.plan.host import inspect_host
 from mydocker.runtime.plan.plan import DEFAULT_PATH, LaunchPlan, plan
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mydocker.image.model.progress import Step
     from mydocker.image.model.stored import StoredImage
     from mydocker.runtime.cgroup.hierarchy import Cgroup
-    from mydocker.runtime.inspect.container_view import Window
-    from mydocker.runtime.launch.cleanup_process import Janitor
+    from mydocker.runtime.inspect.container_view import ViewReceiver
+    from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan.host import Host
     from mydocker.specs.model.container import ContainerSpec
@@ -82,10 +82,10 @@ def plan_launch(
 
         spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
     containers = store.containers
-    host = look_at_host(containers, ids=store.ids)
+    host = inspect_host(containers, ids=store.ids)
     if host.store_read_only:
         containers = _elsewhere(store, environ)
-        host = look_at_host(containers, ids=store.ids)
+        host = inspect_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
     return plan(
         spec,
@@ -125,15 +125,15 @@ def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup
 def run(
     plan: LaunchPlan,
     *,
-    window: Window | None = None,
-    janitor: Janitor | None = None,
+    view_receiver: ViewReceiver | None = None,
+    cleanup_process: CleanupProcess | None = None,
     ended: Callable[[], None] | None = None,
 ) -> Outcome:
     """Launch PLAN and wait for its end, after clearing away what killed runs have left. See `launch`."""
     sweep(plan.containers)
     if not plan.volumes:
-        return launch(plan, window=window, janitor=janitor, ended=ended)
+        return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
     from mydocker.runtime.volume.store import Held
 
     with Held(plan.volumes):
-        return launch(plan, window=window, janitor=janitor, ended=ended)
+        return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
-WARDEN = 2.0  # seconds in which a warden kills all, and ends
+INIT_END = 2.0  # seconds in which a outer init kills all, and ends
 
 
 def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: StreamPipes | Terminal) -> Outcome:
@@ -102,12 +102,13 @@ class Watch:
     def kill(self) -> None:
         """End the container at once: PID 1's death kills its whole pid namespace (pid_namespaces(7)).
 
-        Without a pid namespace, the end of the lifeline tells the warden to kill all. If that has been stopped, by a
-        process of the container's, it is killed the next time: then what it watched is killed as orphans (orphans.py).
+        Without a pid namespace, the end of the lifeline tells the outer init to kill all. If that has been stopped, by
+        a process of the container's, it is killed the next time: then what it watched is killed as orphans
+        (orphans.py).
         """
         if self.lifeline and not self.lifeline.closed:
             self.lifeline.close()
-            self.kill_at = time.monotonic() + WARDEN
+            self.kill_at = time.monotonic() + INIT_END
         else:
             send(self.pidfd, signal.SIGKILL)
         self.leave_at = self.leave_at or time.monotonic() + LAST_WORDS

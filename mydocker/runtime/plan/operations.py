@@ -241,9 +241,9 @@ class Device(Operation):
         attach(tree, make_target(root, self.target, directory=False, follow=False))
 
 
-def is_harmless(found: os.stat_result) -> bool:
+def is_harmless(status: os.stat_result) -> bool:
     """Whether this is a device that every container has."""
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev in _HARMLESS
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev in _HARMLESS
 
 
 def clone_device(path: str, number: int) -> int:
@@ -303,11 +303,11 @@ def _overlay_data(names: list[str], extra: str) -> str:
     return f"lowerdir={':'.join(reversed(layers))},upperdir={upper},workdir={work}{extra}"
 
 
-def _link(paths: tuple[str, ...], place: str) -> list[str]:
-    """Make directory PLACE, with a symbolic link to each of PATHS; the names of these."""
-    os.mkdir(place)
+def _link(paths: tuple[str, ...], directory: str) -> list[str]:
+    """Make directory DIRECTORY, with a symbolic link to each of PATHS; the names of these."""
+    os.mkdir(directory)
     for number, path in enumerate(paths):
-        os.symlink(path, f"{place}/{number}")
+        os.symlink(path, f"{directory}/{number}")
     return [str(number) for number in range(len(paths))]
 
 

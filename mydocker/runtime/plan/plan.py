@@ -76,7 +76,7 @@ class LaunchPlan(Record):
     init: bool = False
     stdin: str | None = None
     extra_hosts: tuple[tuple[str, str], ...] = ()
-    before: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
+    pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
     dns: tuple[str, ...] = ()
     stop_signal: int = SIGTERM
     grace: float = 10.0  # from the stop signal to the kill
@@ -136,9 +136,9 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
         "groups": spec.group_add,
         "umask": spec.umask,
         "ulimits": spec.ulimits,
-        "init": spec.init and "pid" in spec.namespaces,  # without one, the warden does what it would do
+        "init": spec.init and "pid" in spec.namespaces,  # without one, the outer init does what it would do
         "stdin": spec.stdin,
-        "before": spec.pre_start,
+        "pre_start": spec.pre_start,
         "extra_hosts": spec.hosts,
         "dns": spec.dns,
         "grace": spec.stop_grace_period,
@@ -320,7 +320,7 @@ def _operations(
         *(DeclaredVolume(target=path) for path in _declared(config)),
         *(_accounts(spec, host, working_dir) if spec.userns_mode == "keep-id" else ()),
         *(mounts.early if mounts else ()),
-        *standard_mounts(spec, host, run_dir=run_dir, own=mounts.late if mounts else (), cgroups=cgroups),
+        *standard_mounts(spec, host, run_dir=run_dir, late=mounts.late if mounts else (), cgroups=cgroups),
         *(HostProgram(target=path, replace_existing=True) for path in spec.inject),
         *((HostProgram(target=program),) if program.startswith("/") and is_static_program(program) else ()),
         *(mounts.seal(tree, working_dir=working_dir) if mounts and spec.read_only else ()),

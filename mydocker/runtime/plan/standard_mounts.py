@@ -51,16 +51,16 @@ def standard_mounts(
     host: Host,
     *,
     run_dir: str,
-    own: tuple[Operation, ...] = (),
+    late: tuple[Operation, ...] = (),
     cgroups: tuple[Cgroup, ...] = (),
 ) -> tuple[Operation, ...]:
-    """All operations but the root's own and those for host programs; OWN are those that mount what SPEC asks for."""
+    """All operations but the root's late and those for host programs; LATE are those that mount what SPEC asks for."""
     return (
         *_proc(spec, host),
         *_dev(spec, host),
         *_sys(spec, host, cgroups),
         *_chosen(spec),
-        *own,
+        *late,
         *_devices(spec),
         *_etc(spec, run_dir),
         *_walls(spec),

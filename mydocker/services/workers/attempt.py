@@ -1,4 +1,5 @@
-"""A case under way: its worker, what has been heard of it, and, where it is watched, whether its time has come.
+"""One attempt at a case: its worker, what has been received from it, and, where it is watched, whether its time has
+come.
 
 With `within`, the expectations that can come true while a container runs are judged again and again, as soon as it
 runs; once they hold, or the time has passed, it is asked to end, and soon after that killed.
@@ -48,7 +49,7 @@ COURTESY = 1.0  # seconds between asking a container whose expectations hold to 
 _CHUNK = 1 << 16
 
 
-class Underway:
+class Attempt:
     """One attempt at CASE. `live` are the failures of the expectations that were watched; None if they were not.
 
     A `service` is not asked to end before it is released. `kept`: bytes of each output, of which more is dropped.
@@ -66,8 +67,8 @@ class Underway:
         self.killed = False
         self.began = time.monotonic()
         pipes = (worker.stdout, worker.stderr, worker.finding)
-        self.heard = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}
-        self.word = worker.word
+        self.received = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}
+        self.decision = worker.decision
         self.watcher = 0  # its pid, until there is a pidfd
         self.watching = -1  # that pidfd
         self.cut: list[int] = []
@@ -88,19 +89,19 @@ class Underway:
         self.storage = Kept()
         self.has_ended = False  # it has been inspected, too, though perhaps it is not cleared away
 
-    def hear(self, descriptor: int) -> bool:
+    def receive(self, descriptor: int) -> bool:
         """Take what has come; False at the end, or when nothing more is there."""
         try:
             data = os.read(descriptor, _CHUNK)
         except BlockingIOError:
             return False
-        room = self.kept - len(self.heard[descriptor])
+        room = self.kept - len(self.received[descriptor])
         if descriptor != self.worker.finding and len(data) > room:
             self.cut.append(descriptor)
             data, more = data[:room], True
         else:
             more = bool(data)
-        self.heard[descriptor] += data
+        self.received[descriptor] += data
         if descriptor == self.worker.finding:
             self.over = not data
             self._understand()
@@ -109,8 +110,8 @@ class Underway:
 
     def _understand(self) -> None:
         """Take the whole lines of the finding."""
-        *lines, rest = bytes(self.heard[self.worker.finding]).split(b"\n")
-        self.heard[self.worker.finding][:] = rest
+        *lines, rest = bytes(self.received[self.worker.finding]).split(b"\n")
+        self.received[self.worker.finding][:] = rest
         for line in lines:
             message = decode(line, *REPORTS)
             if message:  # else the watcher was killed in the middle of a line
@@ -156,7 +157,7 @@ class Underway:
 
     def end_of_watcher(self) -> None:
         """The worker says before that it is not needed any more; else somebody has killed it."""
-        while self.hear(self.worker.finding):
+        while self.receive(self.worker.finding):
             pass
         if not self.watched and not self.unjudged and not self.over:
             self._give_up("the watcher of the container was killed")
@@ -168,8 +169,8 @@ class Underway:
 
     @property
     def asks(self) -> bool:
-        """Whether the worker waits to hear if it is to keep what its container wrote."""
-        return self.word >= 0 and self.outcome is not None
+        """Whether the worker waits to learn if it is to keep what its container wrote."""
+        return self.decision >= 0 and self.outcome is not None
 
     @property
     def pulling(self) -> str:
@@ -184,7 +185,7 @@ class Underway:
     def preview(self) -> Finding:
         """What will have been found, of a worker that asks: its container has ended, and has written all it will."""
         for descriptor in (self.worker.stdout, self.worker.stderr):
-            while self.hear(descriptor):
+            while self.receive(descriptor):
                 pass
         return self._found(self._lasting_facts())
 
@@ -197,9 +198,9 @@ class Underway:
         """Let the worker go on."""
         if keep:
             with suppress(BrokenPipeError):
-                os.write(self.word, KEEP_IT)
-        os.close(self.word)
-        self.word = -1
+                os.write(self.decision, KEEP_IT)
+        os.close(self.decision)
+        self.decision = -1
 
     def watch(self) -> None:
         """Judge what can be judged while it runs, if there is news or the time is over; act on it."""
@@ -240,7 +241,7 @@ class Underway:
 
     def insist(self) -> None:
         """Ask it to end once more, the second time of which its container is killed; in the end kill the worker, which
-        may be stopped. Its janitor ends the container then."""
+        may be stopped. Its cleanup process ends the container then."""
         self.killed = self.kill_at is not None and time.monotonic() >= self.kill_at
         send(self.worker.pidfd, signal.SIGKILL if self.killed else signal.SIGINT)
 
@@ -269,13 +270,13 @@ class Underway:
 
     def conclude(self) -> Finding:
         """What was found, once all is cleared away."""
-        for descriptor in self.heard:
-            while self.hear(descriptor):
+        for descriptor in self.received:
+            while self.receive(descriptor):
                 pass
             os.close(descriptor)
         if self.watching >= 0:
             os.close(self.watching)
-        if self.word >= 0:  # it has never asked
+        if self.decision >= 0:  # it has never asked
             self.answer(keep=False)
         finding = self._found(self._lasting_facts())
         if self.killed and not self.unjudged:
@@ -297,8 +298,8 @@ class Underway:
             not_kept=self.storage.lost,
             facts={**facts, "metadata": self.metadata} if self.metadata else {**facts},
             outcome=self.outcome,
-            stdout=self.heard.get(self.worker.stdout, b"").decode(errors="surrogateescape"),
-            stderr=self.heard.get(self.worker.stderr, b"").decode(errors="surrogateescape"),
+            stdout=self.received.get(self.worker.stdout, b"").decode(errors="surrogateescape"),
+            stderr=self.received.get(self.worker.stderr, b"").decode(errors="surrogateescape"),
             cut=tuple(name for name in ("stdout", "stderr") if getattr(self.worker, name) in self.cut),
             seconds=time.monotonic() - self.began,
         )

@@ -30,7 +30,7 @@ _ABOVE = 10  # from where on ours cannot be mistaken for those
 _PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
 
 
-class Fresh(Record):
+class Interpreter(Record):
     """The process, and our ends of the pipes from it; -1 where it writes to what we write to."""
 
     pid: int
@@ -40,7 +40,7 @@ class Fresh(Record):
     answer: int
 
 
-def start(module: str, content: object, *, environ: Mapping[str, str], capture: bool, stdin: bool) -> Fresh:
+def start(module: str, content: object, *, environ: Mapping[str, str], capture: bool, stdin: bool) -> Interpreter:
     """Start MODULE, named in full, whose `work_on(content, parent)` gets CONTENT, all of it, and never returns.
 
     With STDIN it has our standard input, else none. Raises HostError if there is no interpreter for it.
@@ -63,10 +63,10 @@ def start(module: str, content: object, *, environ: Mapping[str, str], capture: 
         for descriptor in (request, *(writer for _, writer in pipes if writer >= 0)):
             os.close(descriptor)
     stdout, stderr, answer = (reader for reader, _ in pipes)
-    return Fresh(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, answer=answer)
+    return Interpreter(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, answer=answer)
 
 
-def receive(process: Fresh) -> Any:
+def receive(process: Interpreter) -> Any:
     """What PROCESS replies, at its end; None if it was killed. An exception meanwhile ends it."""
     try:
         reply = _read(process)
@@ -81,7 +81,7 @@ def receive(process: Fresh) -> Any:
         os.close(process.pidfd)
 
 
-def _read(process: Fresh) -> bytes:
+def _read(process: Interpreter) -> bytes:
     os.set_blocking(process.answer, True)
     parts = []
     while part := os.read(process.answer, _CHUNK):
@@ -89,7 +89,7 @@ def _read(process: Fresh) -> bytes:
     return b"".join(parts)
 
 
-def _end(process: Fresh) -> None:
+def _end(process: Interpreter) -> None:
     ended = select.poll()
     ended.register(process.pidfd, select.POLLIN)
     try:

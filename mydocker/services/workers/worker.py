@@ -22,7 +22,7 @@ from mydocker.image.model.progress import WARNING
 from mydocker.kernel.signals import signal
 from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.inspect.container_view import View, Window
+from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver
 from mydocker.runtime.launch.run import get_image, open_store, plan_launch, run
 from mydocker.services.workers.messages import (
     ContainerEnded,
@@ -35,7 +35,7 @@ from mydocker.services.workers.messages import (
     WatcherEnded,
     WatcherStarted,
 )
-from mydocker.services.workers.observe import inspect, is_looked_at
+from mydocker.services.workers.observe import inspect, needs_inspection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from mydocker.image.model.progress import Step
     from mydocker.image.model.stored import ImageConfig, StoredImage
-    from mydocker.runtime.launch.cleanup_process import Janitor
+    from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan.plan import LaunchPlan
     from mydocker.services.health import Health
@@ -67,10 +67,10 @@ ALONE = Role()
 
 
 class Worker(Record):
-    """A worker that runs, and the descriptors on which it is heard: its pidfd, and the read ends of three pipes.
+    """A worker that runs, and the descriptors on which it reports: its pidfd, and the read ends of three pipes.
 
-    `stdout` and `stderr` are -1 where the container writes elsewhere. `word` is where it is told whether to keep what
-    its container wrote, or -1 if it does not ask.
+    `stdout` and `stderr` are -1 where the container writes elsewhere. `decision` is where it learns whether to keep
+    what its container wrote, or -1 if it does not ask.
     """
 
     pid: int
@@ -78,7 +78,7 @@ class Worker(Record):
     stdout: int
     stderr: int
     finding: int
-    word: int = -1
+    decision: int = -1
 
 
 def start(spec: ContainerSpec, *, environ: Mapping[str, str], role: Role) -> Worker:
@@ -113,7 +113,7 @@ def settle(parent: int) -> None:
     """Be a process of ours alone: in a session of its own, gone with PARENT, with the signals that Python has."""
     kernel.die_with_parent(parent)
     os.setsid()
-    sys.stdout = sys.stderr = None  # what is ours is told through a pipe of its own
+    sys.stdout = sys.stderr = None  # mydocker's own messages go through a separate pipe
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
@@ -124,16 +124,16 @@ def attempt(
     environ: Mapping[str, str],
     finding: int,
     role: Role = ALONE,
-    hearing: int = -1,
-    janitor: Janitor | None = None,
+    decision: int = -1,
+    cleanup_process: CleanupProcess | None = None,
 ) -> None:
     """Run SPEC, and report on descriptor FINDING what was found, whatever happens.
 
-    Unless HEARING is -1, the outcome is told while the container is still there, and there it is said whether to keep
-    what it wrote: by KEEP_IT, or by the end of the pipe.
+    Unless DECISION is -1, the outcome is reported while the container is still there, and there it is said whether to
+    keep what it wrote: by KEEP_IT, or by the end of the pipe.
     """
     try:
-        send(finding, _run(spec, environ, finding, role, hearing, janitor))
+        send(finding, _run(spec, environ, finding, role, decision, cleanup_process))
     except MydockerError as error:
         send(finding, Failed.of(error).replace(exit_code=error.exit_code, shortage=is_shortage(error)))
     except KeyboardInterrupt:
@@ -172,8 +172,8 @@ def _run(
     environ: Mapping[str, str],
     finding: int,
     role: Role,
-    hearing: int,
-    janitor: Janitor | None,
+    decision: int,
+    cleanup_process: CleanupProcess | None,
 ) -> Outcome:
     store = open_store(environ)
     progress = _Pull(spec, partial(send, finding), follow=role.follow)
@@ -190,22 +190,22 @@ def _run(
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = role.service or bool(spec.expect and spec.expect.within)
     ended = partial(send, finding, ContainerEnded())
-    if not (is_looked_at(spec) or watched or hearing >= 0):
-        return run(plan, janitor=janitor, ended=ended)
+    if not (needs_inspection(spec) or watched or decision >= 0):
+        return run(plan, cleanup_process=cleanup_process, ended=ended)
 
-    def use(view: View) -> None:
+    def use(view: ContainerView) -> None:
         inspect(spec, view, lambda facts: send(finding, Inspected(facts=facts)))
-        if hearing >= 0:
-            _offer(spec, view, store.root, finding, hearing)
+        if decision >= 0:
+            _offer(spec, view, store.root, finding, decision)
 
-    with Window(use, prepare=_reserve if hearing >= 0 else None) as window:
+    with ViewReceiver(use, prepare=_reserve if decision >= 0 else None) as view_receiver:
         if watched:
             from mydocker.services.workers.watcher import Watcher  # HTTP is slow to import
 
             watcher = Watcher(spec, partial(send, finding), health=health)
-            window.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
-            send(finding, WatcherStarted(pid=window.watcher))  # so that whoever waits for what it sees knows of its end
-        return run(plan, window=window, janitor=janitor, ended=ended)
+            view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
+            send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for what it sees learns of its end
+        return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
 
 
 class _Pull:
@@ -228,11 +228,11 @@ class _Pull:
             self.report(Pulling(image=""))
 
 
-def _offer(spec: ContainerSpec, view: View, root: str, finding: int, hearing: int) -> None:
+def _offer(spec: ContainerSpec, view: ContainerView, root: str, finding: int, decision: int) -> None:
     """Tell how it ended, and keep what it wrote in the store at ROOT if that is wanted."""
     assert view.outcome is not None
     send(finding, view.outcome)
-    if os.read(hearing, 1) != KEEP_IT:
+    if os.read(decision, 1) != KEEP_IT:
         return
     from mydocker.runtime.inspect.kept_container import keep
 

@@ -51,8 +51,8 @@ def github(results: Sequence[Result], *, seconds: float) -> str:
     return "".join(lines)
 
 
-def _annotation(place: str, result: Result, message: str) -> str:
-    file, line = _PLACE.fullmatch(place).groups()  # type: ignore[union-attr]  # all places are like this
+def _annotation(position: str, result: Result, message: str) -> str:
+    file, line = _PLACE.fullmatch(position).groups()  # type: ignore[union-attr]  # all places are like this
     properties = {"file": _in_workspace(file), "line": line, "title": result.case.title}
     named = ",".join(f"{name}={_value(value)}" for name, value in properties.items())
     return f"::error {named}::{_data(message)}\n"
@@ -161,11 +161,11 @@ class Reports:
             report.file.close()
 
 
-def parse_target(word: str) -> tuple[str, str]:
+def parse_target(text: str) -> tuple[str, str]:
     """(format, path) of `--report FORMAT=FILE`; FILE - is standard output."""
-    format, equals, path = word.partition("=")
+    format, equals, path = text.partition("=")
     if format not in FORMATS:
-        raise UsageError(f"report {word!r}: want one of {', '.join(FORMATS)}, as in junit=report.xml")
+        raise UsageError(f"report {text!r}: want one of {', '.join(FORMATS)}, as in junit=report.xml")
     if not path:
-        raise UsageError(f"report {word!r}: want a file, as in {format}=FILE; - is standard output")
+        raise UsageError(f"report {text!r}: want a file, as in {format}=FILE; - is standard output")
     return format, path
