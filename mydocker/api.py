@@ -31,7 +31,7 @@ from mydocker.arguments import (
 )
 from mydocker.errors import HostError, MydockerError, SpecError, UnknownArgumentError, UsageError
 from mydocker.results import BatchResult, BytesOutcome, CaseFailure, CaseResult, Image, Outcome
-from mydocker.services.case import Result
+from mydocker.services.case import JudgedCase
 from mydocker.specs.load.load import load_files, load_values
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.model.container import ContainerSpec
@@ -360,7 +360,7 @@ def _spec(
         raise
 
 
-def _case_result(result: Result) -> CaseResult:
+def _case_result(result: JudgedCase) -> CaseResult:
     from mydocker.testing.report.text import lines_of
     from mydocker.untrusted import clean
 

@@ -9,7 +9,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show_json
 from mydocker.errors import printable
 from mydocker.image.store.store import Store
-from mydocker.runtime.doctor.checks import Finding, can_run, examine
+from mydocker.runtime.doctor.checks import HostCheck, can_run, examine
 
 NEGATIVE = 1
 
@@ -32,5 +32,5 @@ def doctor_command(argv: list[str]) -> int:
     return 0 if ready else NEGATIVE
 
 
-def _plain(finding: Finding) -> dict[str, Any]:
+def _plain(finding: HostCheck) -> dict[str, Any]:
     return finding.as_dict()

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.plan import LaunchPlan
 
 _KEYS = {"rootless": "id_map", "groups": "group_add", "grace": "stop_grace_period"}
-_NAMES = {"GivenFile": "file", "VolumeBind": "volume", "ChosenDevice": "host_devices", "Parameter": "sysctl"}
+_NAMES = {
+    "GivenFile": "file",
+    "VolumeBind": "volume",
+    "DeviceNode": "device",
+    "ChosenDevice": "host_devices",
+    "Parameter": "sysctl",
+}
 _ATTRIBUTES = {
     kernel.ATTR_RDONLY: "ro",
     kernel.ATTR_NOSUID: "nosuid",

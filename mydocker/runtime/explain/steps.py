@@ -17,7 +17,7 @@ from mydocker.runtime.plan.machine_tree import EmptyPart
 from mydocker.runtime.plan.operations import (
     Bind,
     CopyOnWrite,
-    Device,
+    DeviceNode,
     Directory,
     Filesystem,
     HostProgram,
@@ -253,7 +253,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands bef
     Symlink: _symlink,
     Mask: lambda step, quote: [f"hide {quote(step.target)}"],
     ReadOnly: lambda step, quote: [f"lock {quote(step.target)}"],
-    Device: lambda step, quote: [f"device {quote(step.target)} {step.number[0]:x}:{step.number[1]:x}"],
+    DeviceNode: lambda step, quote: [f"device {quote(step.target)} {step.number[0]:x}:{step.number[1]:x}"],
     HostDevices: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     ChosenDevice: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     Parameter: _parameter,

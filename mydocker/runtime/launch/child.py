@@ -296,7 +296,7 @@ def _build_tree(plan: LaunchPlan) -> int:
         except OSError as error:
             if error.errno == errno.EROFS and not _has_room(plan):
                 error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            what = f"{type(operation).__name__.lower()} {operation.target}"
+            what = f"{operation.title} {operation.target}"
             raise LaunchError(f"cannot set up {what}: {error.strerror}", hint=hint_for(error)) from None
     return root
 

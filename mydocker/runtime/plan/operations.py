@@ -35,6 +35,11 @@ class Operation(Record):
 
     target: str
 
+    @property
+    def title(self) -> str:
+        """What it is, in the message of its failure."""
+        return type(self).__name__.lower()
+
     def ahead(self) -> Operation:
         """Do what can only be done while our mounts are still the host's; the operation that is left to apply."""
         return self
@@ -231,10 +236,14 @@ class ReadOnly(Operation):
         attach(tree, target)
 
 
-class Device(Operation):
+class DeviceNode(Operation):
     """A character device of the host, bound: creating one would need a capability outside user namespaces."""
 
     number: tuple[int, int]  # major, minor: what the host has there must be this device
+
+    @property
+    def title(self) -> str:
+        return "device"
 
     def apply(self, root: int) -> None:
         tree = clone_device(self.target, os.makedev(*self.number))

@@ -17,7 +17,7 @@ from functools import partial
 from mydocker.errors import HostError, refused_by_host
 from mydocker.kernel.signals import STOPPING, Signals, send, signal
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.services.case import Case, Result, Span
+from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.services.schedule import Schedule
 from mydocker.services.workers.attempt import INSIST, LAST_RESORT, Attempt
 from mydocker.services.workers.worker import Role, is_shortage
@@ -73,16 +73,16 @@ class Batch:
         self.running: dict[int, Attempt] = {}  # by pidfd
         self.waits = WAITS  # how often a case may still be put back that cannot begin though nothing else runs
         self.spans: dict[int, list[Span]] = {}  # by the number of the case
-        self.earlier: dict[int, list[Result]] = {}  # the same
+        self.earlier: dict[int, list[JudgedCase]] = {}  # the same
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
-        self.ready: deque[Result] = deque()
+        self.ready: deque[JudgedCase] = deque()
         self.stopped = ""  # why no more are begun
         self.ending = False  # whether those that run are to end as well
         self.bad = 0
         self.began = time.monotonic()
 
-    def results(self) -> Iterator[Result]:
+    def results(self) -> Iterator[JudgedCase]:
         """Run all; each result as soon as it is there. Abandoning the iterator kills what runs."""
         with Signals() as signals:
             self._on(signals.descriptor, lambda: self._take_signal(signals))
@@ -105,7 +105,7 @@ class Batch:
             case, attempt = self.schedule.drop()
             verdict = ERROR if self.ending and attempt > 1 else SKIPPED  # it has run, and not passed
             reason = f"not run{' again' * (attempt > 1)}: {self.stopped}"
-            result = Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1, unbegun=attempt == 1)
+            result = JudgedCase(case=case, verdict=verdict, reason=reason, attempts=attempt - 1, unbegun=attempt == 1)
             self._conclude(result.replace(earlier=self._earlier(case)))
         self.schedule.see({run.case.number: run.seen for run in self.running.values()})
         for result in self.schedule.hopeless():
@@ -136,7 +136,7 @@ class Batch:
             refusal = refused_by_host(error)
             finding = Finding(problem=refusal.message, hint=refusal.hint or "", kind=HostError.__name__)
             if not (is_shortage(error) and self._try_again(case, attempt, alone=not self.running)):
-                self._conclude(Result(case=case, verdict=ERROR, reason=finding.complaint, finding=finding))
+                self._conclude(JudgedCase(case=case, verdict=ERROR, reason=finding.complaint, finding=finding))
             return
         run = Attempt(case, worker, attempt=attempt, slot=self._free_slot(service=service), service=service)
         run.alone = not self.running
@@ -179,7 +179,7 @@ class Batch:
             if run.service and self.schedule.is_released(run.case):
                 run.release()
 
-    def _conclude(self, result: Result) -> None:
+    def _conclude(self, result: JudgedCase) -> None:
         self.schedule.conclude(result)
         self.ready.append(result)
         self.bad += result.verdict in (FAILED, ERROR)
@@ -258,7 +258,7 @@ class Batch:
         if finding.shortage and not run.asked and self._try_again(run.case, run.attempt, alone=run.alone):
             return
         if why := "; ".join(filter(None, [self.stopped if self.ending else "", run.unjudged])):
-            result = Result(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
+            result = JudgedCase(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
         else:
             result = _judged(run, finding)
         spans = self.spans.setdefault(run.case.number, [])
@@ -273,7 +273,7 @@ class Batch:
         self.waits = WAITS
         self._conclude(result.replace(spans=tuple(spans), earlier=self._earlier(run.case)))
 
-    def _earlier(self, case: Case) -> tuple[Result, ...]:
+    def _earlier(self, case: Case) -> tuple[JudgedCase, ...]:
         """The attempts that did not pass, and were followed by another."""
         return tuple(self.earlier.pop(case.number, ()))
 
@@ -292,12 +292,12 @@ class Batch:
             run.insist()
 
 
-def _judged(run: Attempt, finding: Finding) -> Result:
+def _judged(run: Attempt, finding: Finding) -> JudgedCase:
     verdict = judge(run.case.spec, finding, live=run.live, stopped=run.asked)
-    return Result(case=run.case, finding=finding, attempts=run.attempt, **verdict.as_dict())
+    return JudgedCase(case=run.case, finding=finding, attempts=run.attempt, **verdict.as_dict())
 
 
-def _shortened(result: Result) -> Result:
+def _shortened(result: JudgedCase) -> JudgedCase:
     """RESULT of an attempt that is followed by another, with the ends of its outputs."""
     finding = result.finding
     ends = {name: getattr(finding, name)[-KEPT_EARLIER:] for name in ("stdout", "stderr")}
@@ -324,7 +324,7 @@ def _own_threads() -> int:
     return count
 
 
-def exit_code(results: Sequence[Result], *, interrupted: bool) -> int:
+def exit_code(results: Sequence[JudgedCase], *, interrupted: bool) -> int:
     """0 all passed (or were skipped), 1 some failed, 3 some could not be judged or had no turn, 130 interrupted."""
     verdicts = {result.verdict for result in results}
     if interrupted:

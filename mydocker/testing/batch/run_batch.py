@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
-    from mydocker.services.case import Case, Result
+    from mydocker.services.case import Case, JudgedCase
 
 
 def examine(
     cases: Sequence[Case], *, environ: Mapping[str, str], limits: Limits | None = None
-) -> dict[tuple[str, str], Result]:
+) -> dict[tuple[str, str], JudgedCase]:
     """The results of CASES, and of all that they need, by their keys, in their order. Raises HostError if there is no
     interpreter for the batch, or if that is killed."""
     limits = limits or Limits(jobs=len(os.sched_getaffinity(0)))
     process = interpreter.start(__name__, (with_needed(cases), limits), environ=environ, capture=False, stdin=False)
-    results: list[Result] | str | None = interpreter.receive(process)
+    results: list[JudgedCase] | str | None = interpreter.receive(process)
     if results is None:
         raise HostError("the batch was killed before it reported a result")
     if isinstance(results, str):
@@ -45,7 +45,7 @@ def work_on(content: tuple[Sequence[Case], Limits], parent: int) -> NoReturn:
         os._exit(0)
 
 
-def _results(cases: Sequence[Case], limits: Limits) -> list[Result] | str:
+def _results(cases: Sequence[Case], limits: Limits) -> list[JudgedCase] | str:
     """What they come to; or what is wrong with us."""
     try:
         return [*Batch(cases, limits=limits, environ=os.environ).results()]
