@@ -31,12 +31,12 @@ from mydocker.arguments import (
 )
 from mydocker.errors import HostError, MydockerError, SpecError, UnknownArgumentError, UsageError
 from mydocker.results import BatchResult, BytesOutcome, CaseFailure, CaseResult, Image, Outcome
-from mydocker.services.case import Result
+from mydocker.services.case import JudgedCase
 from mydocker.specs.load.load import load_files, load_values
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.values.duration import parse_duration
-from mydocker.testing.batch.run_one import run_alone
+from mydocker.testing.batch.run_one import run_one
 from mydocker.verdict.finding import Finding
 
 Path = str | os.PathLike[str]
@@ -272,7 +272,7 @@ class _Run:
         self.capture, self.check, self.text, self.encoding, self.errors = capture, check, text, encoding, errors
 
     def outcome(self, *, cancel: int = -1) -> Outcome | BytesOutcome:
-        finding = run_alone(self.spec, environ=os.environ, capture=self.capture, cancel=cancel)
+        finding = run_one(self.spec, environ=os.environ, capture=self.capture, cancel=cancel)
         if finding.outcome is None:
             raise _error(finding)
         fields, texts = finding.outcome.as_dict(), (finding.stdout, finding.stderr)
@@ -364,7 +364,7 @@ def _spec(
         raise
 
 
-def _case_result(result: Result) -> CaseResult:
+def _case_result(result: JudgedCase) -> CaseResult:
     from mydocker.testing.report.text import lines_of
     from mydocker.untrusted import clean
 

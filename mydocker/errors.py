@@ -14,8 +14,10 @@ from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
 USAGE_FAILURE = 125
+REPORT_LIMIT = 4096  # bytes, PIPE_BUF: of one write(2) that nobody else writes in the middle of (pipe(7))
 
 
 class MydockerError(Exception):
@@ -155,6 +157,39 @@ class CommandNotExecutableError(LaunchError):
     """The container's command exists and cannot be executed."""
 
     exit_code = 126
+
+
+class ErrorReport(Record):
+    """An error on its way from one process to another, as text: the name of its class, its hint, and then its
+    message, each on a line. No JSON: what starts a container does without that module.
+
+    Who receives one says which classes it may be of: its sender may be a process that an image has taken over.
+    """
+
+    kind: str
+    hint: str
+    message: str
+
+    @classmethod
+    def of(cls, error: MydockerError) -> Self:
+        hint = (error.hint or "").replace("\n", " ")
+        return cls(kind=type(error).__name__, hint=hint, message=error.message)
+
+    @classmethod
+    def decode(cls, text: bytes) -> ErrorReport:
+        """What TEXT says; what it does not say is empty."""
+        kind, hint, message = [*text.decode(errors="surrogateescape").split("\n", 2), "", ""][:3]
+        return cls(kind=kind, hint=hint, message=message)
+
+    def encode(self) -> bytes:
+        """At most REPORT_LIMIT bytes, which a pipe takes at once."""
+        text = f"{self.kind}\n{self.hint}\n{self.message}"
+        return text.encode(errors="surrogateescape")[:REPORT_LIMIT]
+
+    def as_error(self, *kinds: type[MydockerError]) -> MydockerError:
+        """The error, of that one of KINDS which it names, or else of the first."""
+        kind = next((each for each in kinds if each.__name__ == self.kind), kinds[0])
+        return kind(self.message, hint=self.hint or None)
 
 
 def printable(text: str) -> str:

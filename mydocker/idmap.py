@@ -13,7 +13,7 @@ import errno
 import os
 
 from mydocker import kernel
-from mydocker.errors import HostError, MydockerError
+from mydocker.errors import ErrorReport, HostError, MydockerError
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -169,10 +169,9 @@ def perform(ids: IdMap | None, action: Callable[[], None], *, limit: float | Non
         raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
     if not report:
         raise HostError("a helper process of mydocker was killed before it reported a result")
-    number, _, words = report.partition(b"\n")
-    if words:
-        message, _, hint = words.decode(errors="surrogateescape").partition("\n")
-        raise HostError(message, hint=hint or None)
+    number, _, error = report.partition(b"\n")
+    if error:
+        raise ErrorReport.decode(error).as_error(HostError)
     if number != b"0":
         raise OSError(int(number), os.strerror(int(number)))
 
@@ -186,13 +185,14 @@ def _perform(ids: IdMap | None, action: Callable[[], None], parent: int, writer:
         action()
         report = b"0"
     except MydockerError as error:
-        report = f"{errno.EIO}\n{error.message}\n{error.hint or ''}".encode(errors="surrogateescape")
+        report = b"%d\n%b" % (errno.EIO, ErrorReport.of(error).encode())
     except OSError as error:
         report = str(error.errno or errno.EIO).encode()
     except BaseException as error:  # a defect must not return into the caller's copy of the program
-        report = f"{errno.EIO}\n{type(error).__name__}: {error}".encode(errors="surrogateescape")
+        defect = HostError(f"{type(error).__name__}: {error}")
+        report = b"%d\n%b" % (errno.EIO, ErrorReport.of(defect).encode())
     finally:
-        os.write(writer, report[:4096])
+        os.write(writer, report)
         os._exit(0)
 
 

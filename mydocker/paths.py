@@ -70,6 +70,17 @@ def current_directory() -> str:
         return ""
 
 
+def import_path() -> list[str]:
+    """Where a new interpreter, which has the standard library alone, finds mydocker and what it needs."""
+    import sys
+
+    import mydocker
+
+    packages = os.path.dirname(os.path.dirname(os.path.abspath(mydocker.__file__)))
+    # an editable install may put the name of an import hook there, which is no path
+    return [packages, *(os.path.abspath(path) for path in sys.path if os.path.exists(path))]
+
+
 def home(environ: Mapping[str, str]) -> str:
     """The caller's home: $HOME, or where that is unset, empty or relative, the one of their passwd entry, if any."""
     found = environ.get("HOME", "")

@@ -19,7 +19,7 @@ import mydocker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mydocker.services.case import Case, Result
+    from mydocker.services.case import Case, JudgedCase
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")  # those of testing/cases/collect.py, which other projects need not import
 _OWN_MARKS = frozenset(("filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"))
@@ -37,7 +37,7 @@ class SmokeFile(pytest.File):
 
     def __init__(self, **given: object) -> None:
         super().__init__(**given)  # type: ignore[arg-type]  # what pytest gives to every file
-        self.results: dict[tuple[str, str], Result] = {}
+        self.results: dict[tuple[str, str], JudgedCase] = {}
 
     def collect(self) -> Iterable[pytest.Item]:
         from mydocker.errors import printable
@@ -55,7 +55,7 @@ class SmokeFile(pytest.File):
             name = printable(case.title) if named else f"line {case.line}"
             yield SmokeItem.from_parent(self, name=name.replace("::", ":"), case=case)
 
-    def result_of(self, case: Case) -> Result:
+    def result_of(self, case: Case) -> JudgedCase:
         """The verdict on CASE: of a batch of its own, or, if cases need each other, of one with all that are chosen."""
         from mydocker.testing.batch.run_batch import examine
 
@@ -109,7 +109,7 @@ class SmokeItem(pytest.Item):
 class NotPassed(Exception):
     """A case that failed, or that could not be judged."""
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: JudgedCase) -> None:
         super().__init__(result.verdict)
         self.result = result
 

@@ -26,6 +26,7 @@ BASE = {
     "idmap",
     "json_output",
     "kernel",
+    "message",
     "number",
     "paths",
     "programs",

@@ -22,7 +22,7 @@ from mydocker.cli.common import table
 from mydocker.errors import inert, printable
 from mydocker.json_output import dump
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Result, Span
+from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.testing.report.as_json import as_data
 from mydocker.testing.report.formats import WHOLE
@@ -73,7 +73,7 @@ def runner_commands(text: str) -> Iterator[str]:
     yield from re.findall(r"\x1b\[0Ksection_start", text)
 
 
-def _results(text: str, *, file: str = "x.smoke.yaml") -> list[Result]:
+def _results(text: str, *, file: str = "x.smoke.yaml") -> list[JudgedCase]:
     """Of every verdict, with TEXT wherever there is one that is not ours."""
     difference = "\n".join(f"-{line}" for line in text.split("\n"))
     failures = tuple(
@@ -83,7 +83,7 @@ def _results(text: str, *, file: str = "x.smoke.yaml") -> list[Result]:
     spec = ContainerSpec(name=text, tags=(text,), matrix={"A": text})
     finding = Finding(outcome=Outcome(exit_code=1), stdout=text, stderr=text, not_kept=text)
     case = Case(number=0, spec=spec, file=file, line=1)
-    whole = Result(case=case, verdict="failed", failures=failures, finding=finding, reason=text, attempts=2)
+    whole = JudgedCase(case=case, verdict="failed", failures=failures, finding=finding, reason=text, attempts=2)
     whole = whole.replace(earlier=(whole.replace(finding=finding),), spans=(Span(slot=0, began=0, seconds=1),))
     verdicts = [whole.replace(verdict=verdict) for verdict in ("passed", "failed", "error", "skipped")]
     return [*verdicts, whole.replace(verdict="skipped", unbegun=True)]

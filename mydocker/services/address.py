@@ -37,12 +37,12 @@ class Address(Record):
         return all(matrix.get(name) == value for name, value in self.variables)
 
 
-def parse_address(word: str) -> Address | None:
-    """What WORD says of a file and a line of it; None if it says nothing of a line."""
-    found = _LINE.fullmatch(word)
-    if not found:
+def parse_address(text: str) -> Address | None:
+    """What TEXT says of a file and a line of it; None if it says nothing of a line."""
+    match = _LINE.fullmatch(text)
+    if not match:
         return None
-    file, line, pairs = found.groups()
+    file, line, pairs = match.groups()
     from urllib.parse import unquote
 
     variables = [_VARIABLE.fullmatch(pair) for pair in pairs.split(",")] if pairs else []

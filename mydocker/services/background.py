@@ -10,7 +10,7 @@ import select
 
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.workers.attempt import CLEARING, Underway
+from mydocker.services.workers.attempt import CLEARING, Attempt
 from mydocker.services.workers.worker import Role, start
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Services:
 
     def __init__(self, *, environ: Mapping[str, str]) -> None:
         self.environ = environ
-        self.running: dict[tuple[str, str], Underway] = {}
+        self.running: dict[tuple[str, str], Attempt] = {}
 
     def __enter__(self) -> Services:
         return self
@@ -36,7 +36,7 @@ class Services:
 
     def begin(self, case: Case, *, health: bool) -> None:
         worker = start(case.spec, environ=self.environ, role=Role(service=True, health=health))
-        self.running[case.key] = Underway(case, worker, attempt=1, service=True)
+        self.running[case.key] = Attempt(case, worker, attempt=1, service=True)
 
     def wait(self) -> Iterator[tuple[Case, Finding]]:
         """Until there is news of any; those that have ended by themselves."""
@@ -49,7 +49,7 @@ class Services:
         ready = {descriptor for descriptor, _ in poll.poll()}
         for key, run in [*self.running.items()]:
             if run.worker.finding in ready:
-                run.hear(run.worker.finding)
+                run.receive(run.worker.finding)
             if run.watching in ready and not run.over:
                 run.end_of_watcher()
             if run.worker.pidfd in ready:
@@ -67,7 +67,7 @@ class Services:
                 send(run.worker.pidfd, signal.SIGKILL)  # it is stopped, perhaps
                 run.killed = True
         except BaseException:
-            send(run.worker.pidfd, signal.SIGKILL)  # its janitor ends the container
+            send(run.worker.pidfd, signal.SIGKILL)  # its cleanup process ends the container
             raise
         finally:
             del self.running[key]
@@ -75,7 +75,7 @@ class Services:
         return finding
 
 
-def _found(run: Underway) -> Finding:
+def _found(run: Attempt) -> Finding:
     """What came of RUN, which has ended; of one that could not be watched to its end, why."""
     finding = run.finish()
     return finding.replace(outcome=None, problem=run.unjudged) if run.unjudged else finding

@@ -1,4 +1,4 @@
-"""A Case is one spec of a batch, with those that it needs; a Result is what running it has come to."""
+"""A Case is one spec of a batch, with those that it needs; a JudgedCase is what running it has come to."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Span(Record):
     seconds: float
 
 
-class Result(Record):
+class JudgedCase(Record):
     """The verdict. `reason` says why there is none better: of an error, of a skipped case.
 
     `unbegun`: the batch ended before its turn. `earlier`: the results of the attempts before the last.
@@ -100,7 +100,7 @@ class Result(Record):
     finding: Finding = Finding()
     attempts: int = 1
     spans: tuple[Span, ...] = ()  # of all attempts
-    earlier: tuple[Result, ...] = ()
+    earlier: tuple[JudgedCase, ...] = ()
     unbegun: bool = False
 
     @property

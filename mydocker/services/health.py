@@ -10,7 +10,7 @@ import time
 
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.exec import Beside
+from mydocker.runtime.inspect.exec import Exec
 from mydocker.specs.model.healthcheck import KINDS
 from mydocker.specs.model.parts import Healthcheck
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.inspect.container_view import ContainerView
 
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 STANDARD = Healthcheck(interval=30.0, timeout=30.0, start_period=0.0, start_interval=5.0, retries=3)
@@ -26,9 +26,9 @@ SHORTEST = 0.1  # seconds between two questions; a tenth of the time that it has
 _NANO = 1e-9
 
 
-def complete(own: Healthcheck | None, image: Mapping[str, Any]) -> Healthcheck:
-    """OWN, with what it leaves to the image's `Healthcheck` and to Docker. LaunchError if there is none."""
-    check = (own or Healthcheck()).over(_of_image(image)).over(STANDARD)
+def complete(configured: Healthcheck | None, image: Mapping[str, Any]) -> Healthcheck:
+    """CONFIGURED, with what it leaves to the image's `Healthcheck` and to Docker. LaunchError if there is none."""
+    check = (configured or Healthcheck()).over(_of_image(image)).over(STANDARD)
     if not check.test or check.test[0] == "NONE":
         where = f"{check.awaited}: " if check.awaited else ""
         message = f"{where}no healthcheck says when it is healthy: neither its file nor its image has one"
@@ -60,12 +60,12 @@ class Health:
         self.began = self.due = time.monotonic()
         self.facts: dict[str, Any] = {"health": STARTING}
 
-    def ask(self, view: View) -> Beside:
+    def ask(self, view: ContainerView) -> Exec:
         """Run the test. Raises LaunchError if it cannot be."""
         self.due = float("inf")
         kind, *words = self.check.test
         argv = (*words,) if kind == "CMD" else ("/bin/sh", "-c", *words)
-        return Beside(view, argv, timeout=self.check.timeout or 0)
+        return Exec(view, argv, timeout=self.check.timeout or 0)
 
     def give_up(self, why: str) -> None:
         """No test can be run."""

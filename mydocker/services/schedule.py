@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Case, Need, Result
+from mydocker.services.case import Case, JudgedCase, Need
 from mydocker.services.health import HEALTHY, UNHEALTHY
 from mydocker.specs.model.parts import COMPLETED, STARTED
 from mydocker.specs.model.parts import HEALTHY as IS_HEALTHY
@@ -33,9 +33,9 @@ class Schedule:
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self.waiting = {case.number: (case, 1) for case in cases}
-        self.results: dict[int, Result] = {}
+        self.results: dict[int, JudgedCase] = {}
         self.seen: dict[int, Mapping[str, Any]] = {}  # of those that run: the facts of their watchers
-        self.health: dict[int, str] = {}  # as the cases that need them have been told
+        self.health: dict[int, str] = {}  # as reported to the cases that need them
         self.engaged: dict[int, list[int]] = {}  # those that wait for services begun for them, and all that they need
         numbers = {case.key: case.number for case in cases}
         self.needs = {case.number: [(need, numbers[need.case.key]) for need in case.needs] for case in cases}
@@ -72,7 +72,7 @@ class Schedule:
         return not self.unfinished.get(case.number)
 
     def see(self, seen: Mapping[int, Mapping[str, Any]]) -> None:
-        """Take SEEN, what the watchers of those that run have told, by their numbers."""
+        """Take SEEN, what the watchers of those that run have reported, by their numbers."""
         self.seen = {**seen}
         for number, facts in seen.items():
             health = str(facts.get("health", ""))
@@ -93,7 +93,7 @@ class Schedule:
         """Take one out that is not to run at all."""
         return self.waiting.pop(next(iter(self.waiting)))
 
-    def conclude(self, result: Result) -> None:
+    def conclude(self, result: JudgedCase) -> None:
         number = result.case.number
         self.engaged.pop(number, None)
         is_new = number not in self.results
@@ -114,7 +114,7 @@ class Schedule:
         if number not in self.users:
             heapq.heappush(self.queue, (self.ranks[number], number))
 
-    def hopeless(self) -> Iterator[Result]:
+    def hopeless(self) -> Iterator[JudgedCase]:
         """The results of those that can never begin."""
         while self.doubtful:
             number = next(iter(self.doubtful))
@@ -126,7 +126,7 @@ class Schedule:
             if refusal:
                 del self.waiting[number]
                 verdict, reason = refusal
-                result = Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1)
+                result = JudgedCase(case=case, verdict=verdict, reason=reason, attempts=attempt - 1)
                 self.conclude(result)
                 yield result
 
@@ -210,7 +210,7 @@ class Schedule:
             return {HEALTHY: True, UNHEALTHY: False}.get(seen.get("health", ""))
         return True if need.condition == STARTED and "began" in seen else None
 
-    def _why(self, need: Need, number: int, result: Result | None) -> str:
+    def _why(self, need: Need, number: int, result: JudgedCase | None) -> str:
         """The end of a sentence about what is needed."""
         if result is None:
             return f"which is not healthy ({self.seen[number].get('health said', 'it says nothing')})"

@@ -8,8 +8,7 @@ from mydocker.errors import LaunchError, MydockerError, Problem, SpecError, refu
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.background import Services
-from mydocker.services.case import Case, cases_of
-from mydocker.services.case import Result as CaseResult
+from mydocker.services.case import Case, JudgedCase, cases_of
 from mydocker.services.schedule import Schedule
 from mydocker.verdict.finding import PASSED, Finding
 
@@ -25,7 +24,7 @@ LONGEST_PAUSE = 60.0
 LONG = 10.0  # a run that took longer is followed by the first pause again
 
 
-class Result(Record):
+class SpecRun(Record):
     """How one spec of a sequence ended: `outcome`, or the `error` for which its command never ran."""
 
     spec: ContainerSpec
@@ -47,7 +46,7 @@ class Result(Record):
         return self.outcome is not None and self.outcome.stopped and not self.released
 
 
-class Sequence:
+class ContainerSequence:
     """The containers of several specs, and how each of them is run: PREPARE makes its plan, RUN carries it out.
 
     `mydocker up` has nobody to judge: what is expected of a container is of no matter here.
@@ -70,7 +69,7 @@ class Sequence:
             why = "restart is not supported where others need a container while it runs"
             raise SpecError(Problem(origin=case.spec.origin, message=why) for case in restarted)
 
-    def results(self, *, keep_going: bool) -> Iterator[Result]:
+    def results(self, *, keep_going: bool) -> Iterator[SpecRun]:
         """Run all, one after the other but for those that others need, and yield each result at once; the first that
         fails is the last, unless `keep_going`; so is one during which we were asked to end."""
         with Services(environ=self.environ) as services:
@@ -78,18 +77,18 @@ class Sequence:
             for run in reversed([*services.running.values()]):
                 yield self._conclude(run.case, services.stop(run.case.key))
 
-    def _until_enough(self, services: Services, *, keep_going: bool) -> Iterator[Result]:
+    def _until_enough(self, services: Services, *, keep_going: bool) -> Iterator[SpecRun]:
         while self.schedule.waiting or services.running:
             for result in self._round(services):
                 yield result
                 if result.was_stopped or (result.status and not keep_going):
                     return
 
-    def _round(self, services: Services) -> Iterator[Result]:
+    def _round(self, services: Services) -> Iterator[SpecRun]:
         """What can be done now, or else the news that come."""
         self.schedule.see({run.case.number: run.seen for run in services.running.values()})
         for refused in self.schedule.hopeless():
-            yield Result(spec=refused.case.spec, error=LaunchError(refused.reason))
+            yield SpecRun(spec=refused.case.spec, error=LaunchError(refused.reason))
         begun = False
         for case, _ in self.schedule.take(places=1):
             begun = True
@@ -106,25 +105,25 @@ class Sequence:
             for case, finding in services.wait():
                 yield self._conclude(case, finding)
 
-    def _begin(self, case: Case, services: Services) -> Iterator[Result]:
+    def _begin(self, case: Case, services: Services) -> Iterator[SpecRun]:
         try:
             self.prepare(case.spec)  # what must be pulled is pulled where progress is shown
         except MydockerError as error:
             self._conclude(case, Finding(problem=error.message))
-            yield Result(spec=case.spec, error=error)
+            yield SpecRun(spec=case.spec, error=error)
             return
         services.begin(case, health=self.schedule.wants_health(case))
 
-    def _conclude(self, case: Case, finding: Finding) -> Result:
-        self.schedule.conclude(CaseResult(case=case, verdict=PASSED, finding=finding))
+    def _conclude(self, case: Case, finding: Finding) -> SpecRun:
+        self.schedule.conclude(JudgedCase(case=case, verdict=PASSED, finding=finding))
         error = None if finding.outcome else LaunchError(finding.problem, hint=finding.hint or None)
         released = finding.outcome is not None and finding.outcome.stopped
-        return Result(spec=case.spec, outcome=finding.outcome, error=error, released=released)
+        return SpecRun(spec=case.spec, outcome=finding.outcome, error=error, released=released)
 
 
 def _run_until_enough(
     spec: ContainerSpec, prepare: Callable[[ContainerSpec], LaunchPlan], run: Callable[[LaunchPlan], Outcome]
-) -> Result:
+) -> SpecRun:
     """The last of the runs that the key `restart` of SPEC asks for, each in a new container. Between them is time, as
     for Docker: more after each that was short."""
     pause, left = FIRST_PAUSE, spec.restart
@@ -140,12 +139,12 @@ def _run_until_enough(
 
 def _run_once(
     spec: ContainerSpec, prepare: Callable[[ContainerSpec], LaunchPlan], run: Callable[[LaunchPlan], Outcome]
-) -> Result:
+) -> SpecRun:
     plan = None
     try:
         plan = prepare(spec)
-        return Result(spec=spec, plan=plan, outcome=run(plan))
+        return SpecRun(spec=spec, plan=plan, outcome=run(plan))
     except MydockerError as error:
-        return Result(spec=spec, plan=plan, error=error)
+        return SpecRun(spec=spec, plan=plan, error=error)
     except OSError as error:
-        return Result(spec=spec, plan=plan, error=refused_by_host(error))
+        return SpecRun(spec=spec, plan=plan, error=refused_by_host(error))

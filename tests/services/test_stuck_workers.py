@@ -14,7 +14,8 @@ import pytest
 from lab.command import Command
 from lab.processes import sleeping, wait_for
 
-from mydocker.runtime.inspect.container_view import View
+from mydocker.runtime.inspect.container_view import ContainerView
+from mydocker.services.workers.messages import WatcherEnded
 from mydocker.services.workers.watcher import Watcher
 from mydocker.specs.load.load import load_files
 
@@ -87,14 +88,14 @@ def test_a_watcher_that_fails_says_so(tmp_path: pathlib.Path) -> None:
     [spec] = load_files([str(tmp_path / "x.yaml")], environ={})
     begun, writer = os.pipe()
     os.close(writer)
-    view = View(root=-1, scratch=-1, process=begun, begun=begun, namespaces={}, plan=None)  # type: ignore[arg-type]
-    told: list[object] = []
-    Watcher(spec, told.append).watch(view)
-    assert told[-1] == {"watched": True}, "a pipe at its end is readable, as a pidfd whose process has ended is"
+    view = ContainerView(root=-1, scratch=-1, process=begun, begun=begun, namespaces={}, plan=None)  # type: ignore[arg-type]
+    reports: list[object] = []
+    Watcher(spec, reports.append).watch(view)
+    assert reports[-1] == WatcherEnded(), "a pipe at its end is readable, as a pidfd whose process has ended is"
     view = view.replace(process=os.pidfd_open(os.getpid()))
-    Watcher(spec, told.append).watch(view)  # the plan, which is none, is asked for what only a plan has
-    failed = told[-1]
-    assert isinstance(failed, dict) and failed["watcher"].startswith("the watcher of the container failed: ")
+    Watcher(spec, reports.append).watch(view)  # the plan, which is none, is asked for what only a plan has
+    failed = reports[-1]
+    assert isinstance(failed, WatcherEnded) and failed.failure.startswith("the watcher of the container failed: ")
 
 
 @root

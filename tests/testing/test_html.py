@@ -17,7 +17,7 @@ from lab.places import ROOT
 from lab.png import Colour, rows
 
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Result, Span
+from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.testing.report.html import html as report
 from mydocker.verdict.finding import Failure, Finding
@@ -57,11 +57,11 @@ class _Page(html.parser.HTMLParser):
                 if name == tag and kind in (attributes.get("class") or "").split() + [""]]  # fmt: skip
 
 
-def _result(number: int, verdict: str, *, text: str = "plain", spans: Sequence[Span] = (), **more: Any) -> Result:
+def _result(number: int, verdict: str, *, text: str = "plain", spans: Sequence[Span] = (), **more: Any) -> JudgedCase:
     spec = ContainerSpec(name=text, skip=text)
     finding = Finding(outcome=Outcome(exit_code=0), stdout=f"{text}\nmore\n", stderr=text, seconds=0.5)
     case = Case(number=number, spec=spec, file=f"{text}.yaml", line=1)
-    return Result(case=case, verdict=verdict, finding=finding, spans=tuple(spans), **more)
+    return JudgedCase(case=case, verdict=verdict, finding=finding, spans=tuple(spans), **more)
 
 
 def test_nothing_that_anybody_says_is_more_than_text() -> None:
@@ -98,7 +98,7 @@ def test_failures_come_first_and_the_rest_in_the_order_of_the_files() -> None:
 
 
 @pytest.mark.parametrize(("results", "words"), [([], "Nothing ran"), ([_result(0, "passed")], "All is well")])
-def test_a_batch_without_failures(results: list[Result], words: str) -> None:
+def test_a_batch_without_failures(results: list[JudgedCase], words: str) -> None:
     page = _Page(report(results, seconds=0))
     assert page.of("h1")[0][1] == words
     assert page.of("article") == []

@@ -11,7 +11,7 @@ import yaml
 
 from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Result
+from mydocker.services.case import Case, JudgedCase
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.testing.report.formats import github
 from mydocker.testing.report.junit import OUTPUT, junit
@@ -43,18 +43,18 @@ WITHOUT_TEXT = ("testsuites", "testsuite", "testcase")
 SUREFIRE_TIME = re.compile(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]*)?")
 
 
-def _result(verdict: str, *, file: str = "x.smoke.yaml", text: str = HOSTILE, **more: Any) -> Result:
+def _result(verdict: str, *, file: str = "x.smoke.yaml", text: str = HOSTILE, **more: Any) -> JudgedCase:
     spec = ContainerSpec(name=text)
     finding = Finding(outcome=Outcome(exit_code=1), stdout=text, stderr=text, seconds=1234.5678)
     more = {"failed": {"failures": (_failure(text), _failure(""))}, "passed": {}}.get(verdict, {"reason": text}) | more
-    return Result(case=Case(number=0, spec=spec, file=file, line=7), verdict=verdict, finding=finding, **more)
+    return JudgedCase(case=Case(number=0, spec=spec, file=file, line=7), verdict=verdict, finding=finding, **more)
 
 
 def _failure(text: str) -> Failure:
     return Failure(origin=Origin(file="x.smoke.yaml", line=9, column=3), about=text, expected=text, actual=text)
 
 
-def _results() -> list[Result]:
+def _results() -> list[JudgedCase]:
     """Of every verdict, with texts that hold all that is special somewhere, and with texts that are empty."""
     verdicts = ("passed", "failed", "error", "skipped")
     return [_result(verdict, text=text) for text in (HOSTILE, "") for verdict in verdicts]
@@ -97,7 +97,7 @@ def test_junit_has_the_end_of_a_long_output(letter: str) -> None:
     """What a container prints must not make a report that its reader cannot take."""
     spec = ContainerSpec(name="long")
     finding = Finding(outcome=Outcome(exit_code=1), stdout=letter * OUTPUT, stderr=letter * (OUTPUT + 5) + "end")
-    result = Result(case=Case(number=0, spec=spec, file="x.yaml", line=7), verdict="passed", finding=finding)
+    result = JudgedCase(case=Case(number=0, spec=spec, file="x.yaml", line=7), verdict="passed", finding=finding)
     report = junit([result.replace(earlier=(result.replace(verdict="failed"),))], seconds=1)
     assert len(report) < 4 * OUTPUT * len("\\x00") + 4096
     top = ElementTree.fromstring(report)

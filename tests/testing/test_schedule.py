@@ -15,7 +15,7 @@ from lab.counting import calls
 
 from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Result, cases_of
+from mydocker.services.case import Case, JudgedCase, cases_of
 from mydocker.services.schedule import Schedule, with_needed
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, STARTED, Dependency, Healthcheck
@@ -52,7 +52,7 @@ SHAPES: dict[str, Callable[[int], list[tuple[int, str]]]] = {
 }
 
 
-def _run(cases: list[Case]) -> list[Result]:
+def _run(cases: list[Case]) -> list[JudgedCase]:
     """As a batch runs them, two at once; what serves others goes on until nobody needs it."""
     schedule, results = Schedule(cases), []
     running: list[Case] = []
@@ -66,7 +66,7 @@ def _run(cases: list[Case]) -> list[Result]:
             if schedule.is_service(case) and not schedule.is_released(case):
                 continue
             running.remove(case)
-            results.append(Result(case=case, verdict=PASSED, finding=Finding(outcome=Outcome(exit_code=0))))
+            results.append(JudgedCase(case=case, verdict=PASSED, finding=Finding(outcome=Outcome(exit_code=0))))
             schedule.conclude(results[-1])
     return results
 
@@ -113,7 +113,7 @@ def test_twice_as_many_files_are_twice_the_work(tmp_path: pathlib.Path, what: st
         cases = cases_of(_specs(count, SHAPES["alone"]))
         if files == "one for all":
             cases = [case.replace(file=f"{tmp_path}/all.yaml", line=2 * case.number + 1) for case in cases]
-        results = [Result(case=case, verdict=PASSED) for case in cases]
+        results = [JudgedCase(case=case, verdict=PASSED) for case in cases]
         actions: dict[str, Callable[[], object]] = {
             "junit": lambda results=results: junit(results, seconds=1.0),  # type: ignore[misc]
             "variables": lambda cases=cases: with_variables(cases, {"A": "b"}),  # type: ignore[misc]

@@ -9,7 +9,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show_json
 from mydocker.errors import printable
 from mydocker.image.store.store import Store
-from mydocker.runtime.doctor.checks import Finding, can_run, examine
+from mydocker.runtime.doctor.checks import HostCheck, can_run, examine
 
 NEGATIVE = 1
 
@@ -42,5 +42,5 @@ def parser() -> Parser:
     return parser
 
 
-def _plain(finding: Finding) -> dict[str, Any]:
+def _plain(finding: HostCheck) -> dict[str, Any]:
     return finding.as_dict()

@@ -19,7 +19,7 @@ from mydocker.image.store.store import Store
 from mydocker.number import whole_number
 from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Case, Result
+from mydocker.services.case import Case, JudgedCase
 from mydocker.services.schedule import with_needed
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.values.duration import parse_duration
@@ -254,7 +254,7 @@ def _run(
         say(f"mydocker: run in the order of --shuffle={options.shuffle}")
     follow = screen.follow if screen.live else None
     batch = Batch(cases, limits=limits, environ=os.environ, follow=follow, warn=screen.warn)
-    results: list[Result] = []
+    results: list[JudgedCase] = []
     try:
         for result in _in_order(_told(_all_results(batch, cases), reports)):
             results.append(result)
@@ -274,7 +274,7 @@ def _run(
     return exit_code(results, interrupted=batch.stopped == INTERRUPTED) or (UNWRITTEN if troubles else 0)
 
 
-def _all_results(batch: Batch, cases: list[Case]) -> Iterator[Result]:
+def _all_results(batch: Batch, cases: list[Case]) -> Iterator[JudgedCase]:
     """One for each of CASES, whatever becomes of BATCH: if the host or a defect ends it, the rest say so, and what was
     found before is reported."""
     missing = {case.number: case for case in cases}
@@ -288,18 +288,18 @@ def _all_results(batch: Batch, cases: list[Case]) -> Iterator[Result]:
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
     for case in missing.values():
-        yield Result(case=case, verdict=ERROR, reason=f"not run to its end: {why}", attempts=0)
+        yield JudgedCase(case=case, verdict=ERROR, reason=f"not run to its end: {why}", attempts=0)
 
 
-def _told(results: Iterator[Result], reports: Reports) -> Iterator[Result]:
+def _told(results: Iterator[JudgedCase], reports: Reports) -> Iterator[JudgedCase]:
     for result in results:
         reports.add(result)
         yield result
 
 
-def _in_order(results: Iterator[Result]) -> Iterator[Result]:
+def _in_order(results: Iterator[JudgedCase]) -> Iterator[JudgedCase]:
     """Results in the order of their cases: each as soon as all before it are there."""
-    early: dict[int, Result] = {}
+    early: dict[int, JudgedCase] = {}
     following = 0
     for result in results:
         early[result.case.number] = result

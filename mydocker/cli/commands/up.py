@@ -14,7 +14,7 @@ from mydocker.errors import MydockerError, Origin, Problem, SpecError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.run import prepare, run
 from mydocker.runtime.plan.plan import LaunchPlan
-from mydocker.services.sequence import Result, Sequence
+from mydocker.services.sequence import ContainerSequence, SpecRun
 from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import active_profiles, profiles_beside, select, why_none
 from mydocker.specs.model.container import ContainerSpec
@@ -86,7 +86,7 @@ def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[C
 
 def _run(specs: list[ContainerSpec], *, keep_going: bool, results: ResultFile | None) -> int:
     status = 0
-    sequence = Sequence(specs, prepare=_prepare, run=run, environ=os.environ)
+    sequence = ContainerSequence(specs, prepare=_prepare, run=run, environ=os.environ)
     for result in sequence.results(keep_going=keep_going):
         if results:
             results.add(spec=result.spec, plan=result.plan, outcome=result.outcome, error=result.error)
@@ -107,7 +107,7 @@ def _prepare(spec: ContainerSpec) -> LaunchPlan:
     return prepare(spec, environ=os.environ, progress=progress())
 
 
-def _summary(result: Result) -> str:
+def _summary(result: SpecRun) -> str:
     name = result.spec.name or str(result.spec.origin)
     if result.outcome is None:
         return f"{name}: not started"

@@ -106,13 +106,13 @@ def _list(options: argparse.Namespace) -> int:
 
 def _create(options: argparse.Namespace) -> int:
     for name in options.names:
-        volumestore.create(f"{options.volumes}/{name}")
+        volumestore.create(options.volumes, name)
         print(name)
     return 0
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    found = [(name, volumestore.find(f"{options.volumes}/{name}")) for name in options.names]
+    found = [(name, volumestore.find(options.volumes, name)) for name in options.names]
     show_json([_described(volume) for _, volume in found if volume])
     return _none_missing([name for name, volume in found if volume is None])
 
@@ -120,10 +120,9 @@ def _inspect(options: argparse.Namespace) -> int:
 def _remove(options: argparse.Namespace) -> int:
     missing, used = [], []
     for name in options.names:
-        path = f"{options.volumes}/{name}"
-        if not volumestore.find(path):
+        if not volumestore.find(options.volumes, name):
             missing += [] if options.force else [name]
-        elif volumestore.remove(path):
+        elif volumestore.remove(options.volumes, name):
             print(name)
         else:
             used.append(name)
@@ -136,7 +135,7 @@ def _prune(options: argparse.Namespace) -> int:
     if volumes and not options.force and not _agreed([volume.name for volume in volumes]):
         return NEGATIVE
     for volume in volumes:
-        if volumestore.remove(f"{options.volumes}/{volume.name}"):
+        if volumestore.remove(options.volumes, volume.name):
             print(volume.name)
     return 0
 

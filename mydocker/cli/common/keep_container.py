@@ -10,11 +10,11 @@ from mydocker.image.store.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect import kept_container
 from mydocker.runtime.inspect.changes import check_known
-from mydocker.runtime.inspect.container_view import Window
+from mydocker.runtime.inspect.container_view import ViewReceiver
 from mydocker.runtime.launch.run import run
 
 if TYPE_CHECKING:
-    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan.plan import LaunchPlan
 
@@ -35,7 +35,7 @@ def run_and_keep(plan: LaunchPlan, *, title: str) -> Outcome:
     check_known(plan)
     kept_container.make_room(root)
 
-    def keep(view: View) -> None:
+    def keep(view: ContainerView) -> None:
         try:
             name, lost = kept_container.keep(view, root=root, title=title, origin="command line")
         except (MydockerError, OSError) as error:
@@ -51,5 +51,5 @@ def run_and_keep(plan: LaunchPlan, *, title: str) -> Outcome:
         except OSError as error:
             raise HostError(f"nothing can be kept: {error.strerror}", hint=hint_for(error)) from None
 
-    with Window(keep, prepare=reserve) as window:
-        return run(plan, window=window)
+    with ViewReceiver(keep, prepare=reserve) as view_receiver:
+        return run(plan, view_receiver=view_receiver)

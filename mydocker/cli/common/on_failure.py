@@ -11,7 +11,7 @@ from mydocker.image.store.store import Store
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mydocker.services.case import Result
+    from mydocker.services.case import JudgedCase
     from mydocker.specs.model.container import ContainerSpec
 
 KEEP, SHELL = CHOICES = ("keep", "shell")
@@ -30,7 +30,7 @@ def check(choice: str | None) -> None:
         check_room(Store.open(os.environ).root)
 
 
-def open_shell(result: Result) -> None:
+def open_shell(result: JudgedCase) -> None:
     """If RESULT has left something, run a shell there, as the same user with the same walls, and then remove it.
 
     Where there is no shell, as in an image without one, what was left stays.

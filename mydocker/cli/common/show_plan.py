@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.plan.plan import LaunchPlan
 
-_KEYS = {"rootless": "id_map", "groups": "group_add", "before": "pre_start", "grace": "stop_grace_period"}
-_NAMES = {"GivenFile": "file", "VolumeBind": "volume", "ChosenDevice": "host_devices", "Parameter": "sysctl"}
+_KEYS = {"rootless": "id_map", "groups": "group_add", "grace": "stop_grace_period"}
+_NAMES = {
+    "GivenFile": "file",
+    "VolumeBind": "volume",
+    "DeviceNode": "device",
+    "ChosenDevice": "host_devices",
+    "Parameter": "sysctl",
+}
 _ATTRIBUTES = {
     kernel.ATTR_RDONLY: "ro",
     kernel.ATTR_NOSUID: "nosuid",
@@ -31,7 +37,8 @@ _ATTRIBUTES = {
 
 def show(plan: LaunchPlan) -> None:
     """Print PLAN on stdout."""
-    print(dump({_KEYS.get(name, name): _field(name, value) for name, value in plan.as_dict().items()}, indent=2))
+    fields = {name: value for name, value in plan.as_dict().items() if name != "containers"}  # run_dir is in it
+    print(dump({_KEYS.get(name, name): _field(name, value) for name, value in fields.items()}, indent=2))
 
 
 def _field(name: str, value: Any) -> Any:

@@ -30,7 +30,7 @@ class Cgroups:
         self.planned = planned
         self.paths = tuple(cgroup.path for cgroup in planned)
         self.run_dir = run_dir
-        self.doors: tuple[int, ...] = ()
+        self.fds: tuple[int, ...] = ()
 
     def __enter__(self) -> Cgroups:
         with open(f"{self.run_dir}/{LIST}", "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -39,7 +39,7 @@ class Cgroups:
             for cgroup in self.planned:
                 try:
                     _make(cgroup)
-                    self.doors += (os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC),)
+                    self.fds += (os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC),)
                 except (OSError, HostError):
                     if not cgroup.optional:
                         raise
@@ -49,8 +49,8 @@ class Cgroups:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for door in self.doors:
-            os.close(door)
+        for descriptor in self.fds:
+            os.close(descriptor)
         remove(self.paths)
 
     def counted(self, outcome: Outcome) -> Outcome:
@@ -70,19 +70,19 @@ class Cgroups:
         )
 
 
-def open_doors(made: Iterable[Cgroup]) -> tuple[int, ...]:
+def open_cgroups(made: Iterable[Cgroup]) -> tuple[int, ...]:
     """The open cgroup.procs of the cgroups MADE for a container, by which others than its first process join them."""
     there = [cgroup for cgroup in made if not cgroup.optional or os.path.exists(cgroup.path)]
     return tuple(os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for cgroup in there)
 
 
-def join(doors: Iterable[int]) -> None:
-    """Move this process into the cgroups whose cgroup.procs are open at DOORS.
+def join(cgroup_fds: Iterable[int]) -> None:
+    """Move this process into the cgroups of CGROUP_FDS, descriptors of their cgroup.procs.
 
     The kernel asks for the rights of who opened it (CVE-2021-4197), so this works from inside a user namespace.
     """
-    for door in doors:
-        os.write(door, b"0")
+    for descriptor in cgroup_fds:
+        os.write(descriptor, b"0")
 
 
 def remove(paths: Iterable[str]) -> None:

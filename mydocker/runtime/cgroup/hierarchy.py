@@ -42,11 +42,11 @@ class Cgroup(Record):
     optional: bool = False
 
 
-def choose(wanted: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[Cgroup, ...]:
+def choose(demanded: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[Cgroup, ...]:
     """The cgroups, all called NAME, that hold the limits WANTED. Raises HostError naming what the host lacks."""
     hierarchies = find_hierarchies()
     by_hierarchy: dict[Hierarchy, list[Demand]] = {}
-    for demand in wanted:
+    for demand in demanded:
         having = [x for x in hierarchies if demand.controller in x.controllers]
         if not having:
             raise _missing(demand, hierarchies)
@@ -60,7 +60,7 @@ def choose(wanted: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[Cg
 def hold(*, name: str) -> tuple[Cgroup, ...]:
     """A cgroup without limits, called NAME, for a container without a pid namespace: none where none can be made.
 
-    A daemon cannot leave it by setsid(2) or by a second fork, even where the warden that would adopt it is killed.
+    A daemon cannot leave it by setsid(2) or by a second fork, even where the outer init that would adopt it is killed.
     """
     for hierarchy in sorted(find_hierarchies(), key=lambda each: (each.version != 2, each.controllers)):
         if hierarchy.version == 1 and not HOLDING.intersection(hierarchy.controllers):
@@ -113,35 +113,35 @@ def _words(path: str) -> tuple[str, ...]:
         return ()
 
 
-def _v1(hierarchy: Hierarchy, wanted: list[Demand], name: str, rootless: bool) -> Cgroup:
+def _v1(hierarchy: Hierarchy, demanded: list[Demand], name: str, rootless: bool) -> Cgroup:
     """A child of our own cgroup. A new cpuset is empty, and takes no process before it has been given memory nodes."""
     if not os.access(hierarchy.own, os.W_OK):
-        raise _closed(hierarchy, wanted, rootless)
-    settings = tuple(setting for demand in wanted for setting in demand.v1)
+        raise _closed(hierarchy, demanded, rootless)
+    settings = tuple(setting for demand in demanded for setting in demand.v1)
     if "cpuset" in hierarchy.controllers:
-        _check_processors(wanted, f"{hierarchy.own}/cpuset.effective_cpus")
+        _check_processors(demanded, f"{hierarchy.own}/cpuset.effective_cpus")
         nodes = " ".join(_words(f"{hierarchy.own}/cpuset.effective_mems"))
         settings = (Setting(file="cpuset.mems", value=nodes), *settings)
     return Cgroup(path=f"{hierarchy.own}/{name}", version=1, controllers=hierarchy.controllers, settings=settings)
 
 
-def _v2(hierarchy: Hierarchy, wanted: list[Demand], name: str, rootless: bool) -> Cgroup:
+def _v2(hierarchy: Hierarchy, demanded: list[Demand], name: str, rootless: bool) -> Cgroup:
     """A child of our own cgroup, or of the nearest above it that can hand down the controllers.
 
     A cgroup with processes in it, such as ours, cannot, unless it is the root ("no internal process constraint").
     """
-    needed = {demand.controller for demand in wanted}
+    needed = {demand.controller for demand in demanded}
     parent = hierarchy.own
     while parent.startswith(hierarchy.mount) and _may_hold_ours(parent):
         missing = needed - set(_words(f"{parent}/cgroup.subtree_control"))
         may_enable = missing <= set(_words(f"{parent}/cgroup.controllers")) and not _is_occupied(parent)
         if not missing or (may_enable and os.access(f"{parent}/cgroup.subtree_control", os.W_OK)):
-            _check_processors(wanted, f"{parent}/cpuset.cpus.effective")
-            settings = tuple(setting for demand in wanted for setting in demand.v2)
+            _check_processors(demanded, f"{parent}/cpuset.cpus.effective")
+            settings = tuple(setting for demand in demanded for setting in demand.v2)
             controllers, enable = tuple(sorted(needed)), tuple(sorted(missing))
             return Cgroup(path=f"{parent}/{name}", version=2, controllers=controllers, enable=enable, settings=settings)
         parent = os.path.dirname(parent)
-    raise _closed(hierarchy, wanted, rootless)
+    raise _closed(hierarchy, demanded, rootless)
 
 
 def _may_hold_ours(parent: str) -> bool:
@@ -154,9 +154,9 @@ def _is_occupied(path: str) -> bool:
     return os.path.exists(f"{path}/cgroup.type") and bool(_words(f"{path}/cgroup.procs"))
 
 
-def _check_processors(wanted: list[Demand], effective: str) -> None:
+def _check_processors(demanded: list[Demand], effective: str) -> None:
     """v2 would silently leave out the processors that the parent has not."""
-    asked = [setting.value for demand in wanted for setting in demand.v1 if setting.file == "cpuset.cpus"]
+    asked = [setting.value for demand in demanded for setting in demand.v1 if setting.file == "cpuset.cpus"]
     if not asked:
         return
     from mydocker.specs.values.quantity import parse_cpuset
@@ -175,9 +175,9 @@ def _missing(demand: Demand, hierarchies: tuple[Hierarchy, ...]) -> HostError:
     return HostError(message, hint="it may be switched off on the kernel's command line: see /proc/cgroups")
 
 
-def _closed(hierarchy: Hierarchy, wanted: list[Demand], rootless: bool) -> HostError:
+def _closed(hierarchy: Hierarchy, demanded: list[Demand], rootless: bool) -> HostError:
     """No cgroup can be made there: which of the reasons it is, and what helps."""
-    limits = " and ".join(demand.limit for demand in wanted)
+    limits = " and ".join(demand.limit for demand in demanded)
     message = f"cannot limit {limits}: "
     if os.statvfs(hierarchy.mount).f_flag & os.ST_RDONLY:
         return HostError(
@@ -188,7 +188,7 @@ def _closed(hierarchy: Hierarchy, wanted: list[Demand], rootless: bool) -> HostE
         return HostError(
             f"{message}on cgroup v1 only root can make cgroups", hint="run as root, or boot with cgroup v2"
         )
-    controllers = ", ".join(sorted({demand.controller for demand in wanted}))
+    controllers = ", ".join(sorted({demand.controller for demand in demanded}))
     return HostError(
         f"{message}the cgroup {hierarchy.own} cannot hand down the controllers {controllers} to a new one",
         hint=f"give it a delegated cgroup of its own: {USER_SCOPE if rootless else SCOPE}",

@@ -16,7 +16,7 @@ from mydocker.runtime.cgroup.hierarchy import choose
 from mydocker.runtime.doctor import probes
 from mydocker.runtime.doctor.binfmt import handled_machines
 from mydocker.runtime.launch.run_directory import RunDirectory
-from mydocker.runtime.plan.host import Host, look_at_host, read_setting
+from mydocker.runtime.plan.host import Host, inspect_host, read_setting
 from mydocker.runtime.plan.operations import COVERED
 from mydocker.runtime.seccomp.compile import open_library
 from mydocker.specs.model.container import ContainerSpec
@@ -35,7 +35,7 @@ SWITCHES = (  # of the kernel, that keep ordinary users from user namespaces: cl
 )
 
 
-class Finding(Record):
+class HostCheck(Record):
     """What was found out about one ability: `state` ok, weaker (something else is used) or missing."""
 
     name: str
@@ -45,41 +45,41 @@ class Finding(Record):
     essential: bool = False  # without it no container runs
 
 
-def examine(store: Store) -> tuple[Finding, ...]:
+def examine(store: Store) -> tuple[HostCheck, ...]:
     """Try all that a container may need, using a run directory of STORE for a moment."""
     findings = [_kernel(), _privileges()]
     try:
         store.prepare()
-        host = look_at_host(store.containers, ids=store.ids)
+        host = inspect_host(store.containers, ids=store.ids)
         with RunDirectory(f"{store.containers}/doctor-{os.getpid()}") as directory:
             findings += _steps(host, directory.path)
             findings += _limits(host, directory.path)
     except MydockerError as error:
-        findings.append(Finding(name="store", state=MISSING, detail=error.message, hint=error.hint, essential=True))
+        findings.append(HostCheck(name="store", state=MISSING, detail=error.message, hint=error.hint, essential=True))
     return (*findings, _seccomp(), _network(), _platforms())
 
 
-def can_run(findings: tuple[Finding, ...]) -> bool:
+def can_run(findings: tuple[HostCheck, ...]) -> bool:
     """Whether nothing is missing that every container needs."""
     return not any(finding.essential and finding.state == MISSING for finding in findings)
 
 
-def _kernel() -> Finding:
+def _kernel() -> HostCheck:
     release = os.uname().release
     numbers = tuple(int(word) for word in release.split("-")[0].split(".")[:2] if word.isdigit())
     state = OK if numbers >= OLDEST else MISSING
-    return Finding(name="kernel", state=state, detail=f"Linux {release}; 5.12 or later is needed", essential=True)
+    return HostCheck(name="kernel", state=state, detail=f"Linux {release}; 5.12 or later is needed", essential=True)
 
 
-def _privileges() -> Finding:
+def _privileges() -> HostCheck:
     if os.geteuid() != 0:
-        return Finding(name="privileges", state=OK, detail="an ordinary user; containers get a user namespace each")
+        return HostCheck(name="privileges", state=OK, detail="an ordinary user; containers get a user namespace each")
     if kernel.get_capabilities() >> 21 & 1:  # CAP_SYS_ADMIN (capabilities(7))
-        return Finding(name="privileges", state=OK, detail="root")
-    return Finding(name="privileges", state=MISSING, detail="root without CAP_SYS_ADMIN", hint=IN_A_CONTAINER)
+        return HostCheck(name="privileges", state=OK, detail="root")
+    return HostCheck(name="privileges", state=MISSING, detail="root without CAP_SYS_ADMIN", hint=IN_A_CONTAINER)
 
 
-def _steps(host: Host, run_dir: str) -> Iterator[Finding]:
+def _steps(host: Host, run_dir: str) -> Iterator[HostCheck]:
     os.makedirs(f"{run_dir}/lower/old/inside")
     if host.ids is not None:
         yield _user_namespace()
@@ -88,28 +88,28 @@ def _steps(host: Host, run_dir: str) -> Iterator[Finding]:
     why = probes.attempt(lambda: probes.namespaces(groups=groups), ids=host.ids)
     hint = (_closed_to_users() if host.rootless else _closed_to_root()) if why else None
     detail = why or "mount, pid, uts, ipc, net, cgroup"
-    yield Finding(name="namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
+    yield HostCheck(name="namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
     why = probes.attempt(probes.proc, ids=host.ids)
     hint = COVERED if why else None
-    yield Finding(
+    yield HostCheck(
         name="proc", state=MISSING if why else OK, detail=why or "a /proc of its own", hint=hint, essential=True
     )
     yield _overlay(host, run_dir)
     yield _pivot_root(host, run_dir)
     why = probes.attempt(probes.loopback, ids=host.ids)
     detail = f"{why}; with --network none, lo stays down" if why else "lo is up with --network none"
-    yield Finding(
+    yield HostCheck(
         name="loopback", state=WEAKER if why else OK, detail=detail, hint="it takes CAP_NET_ADMIN" if why else None
     )
     yield _keyring(host)
 
 
-def _user_namespace() -> Finding:
+def _user_namespace() -> HostCheck:
     ids = idmap.of_caller(ranges=False)
     why = probes.attempt(lambda: None, ids=ids)
     detail = why or "an ordinary user may make them"
     hint = _closed_to_users() if why else None
-    return Finding(name="user namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
+    return HostCheck(name="user namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
 
 
 def _closed_to_users() -> str:
@@ -127,60 +127,60 @@ def _closed_to_root() -> str:
     return "this is root of a user namespace that lacks ids: leave it, and run mydocker as the user itself"
 
 
-def _ids(ids: idmap.IdMap) -> Finding:
+def _ids(ids: idmap.IdMap) -> HostCheck:
     if not ids.is_single:
         why = probes.attempt(lambda: None, ids=ids)
         count = sum(extent.count for extent in ids.users)
         detail = why or f"{count} users, from /etc/subuid and /etc/subgid"
-        return Finding(name="ids", state=MISSING if why else OK, detail=detail, essential=True)
+        return HostCheck(name="ids", state=MISSING if why else OK, detail=detail, essential=True)
     user = os.geteuid()
     granted = [list(idmap.granted(path, user)) for path in ("/etc/subuid", "/etc/subgid")]
     detail, hint = "only root: /etc/subuid and /etc/subgid grant this user nothing", MORE_IDS
     if all(granted):
         detail, hint = "only root: newuidmap and newgidmap are missing or may not gain privileges", "install uidmap"
-    return Finding(name="ids", state=WEAKER, detail=detail, hint=hint)
+    return HostCheck(name="ids", state=WEAKER, detail=detail, hint=hint)
 
 
-def _overlay(host: Host, run_dir: str) -> Finding:
+def _overlay(host: Host, run_dir: str) -> HostCheck:
     def step(in_memory: bool) -> str | None:
         return probes.attempt(
             lambda: probes.overlay(run_dir, in_memory=in_memory, user_xattrs=host.rootless), ids=host.ids
         )
 
     if not host.store_on_overlay and not (why := step(False)):
-        return Finding(name="overlay", state=OK, detail="what containers write is kept in the store", essential=True)
+        return HostCheck(name="overlay", state=OK, detail="what containers write is kept in the store", essential=True)
     if why := step(True):
         hint = "load the kernel module overlay; an ordinary user's store needs a file system that has user.* attributes"
-        return Finding(name="overlay", state=MISSING, detail=why, hint=hint, essential=True)
+        return HostCheck(name="overlay", state=MISSING, detail=why, hint=hint, essential=True)
     state, detail = WEAKER, "the store is on overlayfs itself: what containers write is kept in memory"
     if not host.store_on_overlay:
         state, detail = MISSING, "the store's file system cannot hold what containers write"
     hint = "set MYDOCKER_ROOT to another file system; in a container, a volume"
-    return Finding(name="overlay", state=state, detail=detail, hint=hint, essential=True)
+    return HostCheck(name="overlay", state=state, detail=detail, hint=hint, essential=True)
 
 
-def _pivot_root(host: Host, run_dir: str) -> Finding:
+def _pivot_root(host: Host, run_dir: str) -> HostCheck:
     why = probes.attempt(lambda: probes.pivot_root(run_dir), ids=host.ids)
     if not why:
-        return Finding(name="pivot_root", state=OK, detail="used")
+        return HostCheck(name="pivot_root", state=OK, detail="used")
     detail = f"{why}; the root is moved on top of the old one instead"
-    return Finding(
+    return HostCheck(
         name="pivot_root", state=WEAKER, detail=detail, hint="a seccomp filter refuses it, or this is an initramfs"
     )
 
 
-def _keyring(host: Host) -> Finding:
+def _keyring(host: Host) -> HostCheck:
     why = probes.attempt(kernel.join_session_keyring, ids=host.ids)
     if not why:
-        return Finding(name="keyring", state=OK, detail="each container has its own")
+        return HostCheck(name="keyring", state=OK, detail="each container has its own")
     detail, hint = (
         f"{why}; containers share yours",
         "the system call filter of the container around this refuses keyctl",
     )
-    return Finding(name="keyring", state=WEAKER, detail=detail, hint=hint)
+    return HostCheck(name="keyring", state=WEAKER, detail=detail, hint=hint)
 
 
-def _limits(host: Host, run_dir: str) -> Iterator[Finding]:
+def _limits(host: Host, run_dir: str) -> Iterator[HostCheck]:
     """Each limit on a cgroup that is made for the purpose."""
     processor = min(os.sched_getaffinity(0))
     wanted = {
@@ -194,37 +194,37 @@ def _limits(host: Host, run_dir: str) -> Iterator[Finding]:
             planned = choose(demands(spec), name=f"mydocker-doctor-{os.getpid()}", rootless=host.rootless)
             with Cgroups(planned, run_dir=run_dir):
                 detail = f"cgroup v{planned[0].version}"
-            yield Finding(name=f"limit {name}", state=OK, detail=detail)
+            yield HostCheck(name=f"limit {name}", state=OK, detail=detail)
         except MydockerError as error:
-            yield Finding(name=f"limit {name}", state=MISSING, detail=error.message, hint=error.hint)
+            yield HostCheck(name=f"limit {name}", state=MISSING, detail=error.message, hint=error.hint)
 
 
-def _seccomp() -> Finding:
+def _seccomp() -> HostCheck:
     try:
         open_library()
     except HostError as error:
-        return Finding(name="seccomp", state=MISSING, detail=error.message, hint=error.hint)
-    return Finding(name="seccomp", state=OK, detail="libseccomp compiles the filters")
+        return HostCheck(name="seccomp", state=MISSING, detail=error.message, hint=error.hint)
+    return HostCheck(name="seccomp", state=OK, detail="libseccomp compiles the filters")
 
 
-def _network() -> Finding:
+def _network() -> HostCheck:
     found = [program for program in ("ip", "nft", "pasta", "slirp4netns") if _is_there(program)]
     detail = f"host and none; programs for others, not used yet: {', '.join(found) or 'none'}"
-    return Finding(name="network", state=OK, detail=detail)
+    return HostCheck(name="network", state=OK, detail=detail)
 
 
-def _platforms() -> Finding:
+def _platforms() -> HostCheck:
     """Whose programs a handler runs; the kernel finds it in the container only with flag F ("binfmt-misc.rst")."""
     found = sorted(handled_machines())
     own = Platform.host().architecture
     if not found:
-        return Finding(name="platforms", state=OK, detail=f"{own}; for others, install qemu-user-static")
+        return HostCheck(name="platforms", state=OK, detail=f"{own}; for others, install qemu-user-static")
     lacking = ", ".join(name for name, fixed in found if not fixed)
     detail = ", ".join([own, *(name for name, fixed in found if fixed)])
     if not lacking:
-        return Finding(name="platforms", state=OK, detail=detail)
+        return HostCheck(name="platforms", state=OK, detail=detail)
     detail, hint = f"{detail}; not in containers: {lacking}", f"register the handler of {lacking} with flag F"
-    return Finding(name="platforms", state=WEAKER, detail=detail, hint=hint)
+    return HostCheck(name="platforms", state=WEAKER, detail=detail, hint=hint)
 
 
 def _is_there(program: str) -> bool:

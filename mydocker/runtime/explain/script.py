@@ -66,7 +66,7 @@ def shell_script(plan: LaunchPlan) -> str:
         raise LaunchError("only what root would run can be shown as a shell script", hint="try it as root")
     if not plan.argv:
         raise LaunchError("there is no command, so there is nothing for a shell script to run")
-    if plan.before:
+    if plan.pre_start:
         raise LaunchError("the commands of pre_start cannot be shown in a shell script yet", hint="leave them out")
     inner = list(_inner(plan))
     end = END
@@ -84,8 +84,8 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
     yield "umask 0022"
     yield ""
     yield "# The directory of this run, removed at the end"
-    store = os.path.dirname(os.path.dirname(plan.run_dir))
-    yield f'run=$(realpath "$(mktemp -d -p {shlex.quote(store)} by-hand.XXXXXX)")'
+    parent = plan.store if plan.containers.startswith(f"{plan.store}/") else "/run"  # if the store is read-only
+    yield f'run=$(realpath "$(mktemp -d -p {shlex.quote(parent)} by-hand.XXXXXX)")'
     yield "trap 'rm -rf \"$run\"' EXIT"
     yield "trap 'exit 130' INT; trap 'exit 143' TERM"
     yield 'mkdir -m 755 "$run/memory" "$run/scratch"'

@@ -17,7 +17,7 @@ from mydocker.runtime.plan.machine_tree import EmptyPart
 from mydocker.runtime.plan.operations import (
     Bind,
     CopyOnWrite,
-    Device,
+    DeviceNode,
     Directory,
     Filesystem,
     HostProgram,
@@ -121,13 +121,13 @@ def functions_of(script: str) -> list[str]:
 
 
 class Script:
-    """The lines of the operations. `word` makes a shell word of a path, in which RUN_DIR has become `$run`."""
+    """The lines of the operations. `quote` makes a shell word of a path, in which RUN_DIR has become `$run`."""
 
     def __init__(self, run_dir: str) -> None:
         self.run_dir = run_dir
         self.lines: list[str] = []
 
-    def word(self, path: str) -> str:
+    def quote(self, path: str) -> str:
         """PATH quoted for the shell."""
         if path != self.run_dir and not path.startswith(f"{self.run_dir}/"):
             return shlex.quote(path)
@@ -138,7 +138,7 @@ class Script:
         """The lines of OPERATION, after a comment where another kind of operation begins."""
         for kind, form in _FORMS.items():
             if isinstance(operation, kind):
-                self.lines += form(operation, self.word)
+                self.lines += form(operation, self.quote)
                 return
         raise NotImplementedError(type(operation).__name__)
 
@@ -151,75 +151,74 @@ def options(attributes: int) -> str:
     return ",".join(name for flag, name in FLAGS.items() if attributes & flag)
 
 
-def _filesystem(step: Filesystem, word: Word) -> list[str]:
+def _filesystem(step: Filesystem, quote: Word) -> list[str]:
     given = [f"{name}={value}" if value is not None else name for name, value in step.options]
     flags = ",".join([*given, *filter(None, [options(step.attributes)])])
     wanted = f" -o {shlex.quote(flags)}" if flags else ""
-    return [f'dir {word(step.target)}; mount -t {step.fstype}{wanted} {step.source or "none"} "$t"']
+    return [f'dir {quote(step.target)}; mount -t {step.fstype}{wanted} {step.source or "none"} "$t"']
 
 
-def _bind(step: Bind, word: Word, source: str = "") -> list[str]:
-    words = ["bind", source or word(step.source), word(step.target), options(step.attributes) or "''"]
+def _bind(step: Bind, quote: Word, source: str = "") -> list[str]:
+    words = ["bind", source or quote(step.source), quote(step.target), options(step.attributes) or "''"]
     letter = "r" if step.recursive else ""
     if step.recursive or step.propagation != "private":
         words += [f"{letter}bind", f"{letter}{step.propagation}"]
     return [" ".join(words)]
 
 
-def _volume(step: VolumeBind, word: Word) -> list[str]:
+def _volume(step: VolumeBind, quote: Word) -> list[str]:
     if not step.subpath:
-        return _bind(step, word)
-    path = word(f"{step.source}/{step.subpath}")
-    top = word(step.source)
-    return [f"case $(realpath -- {path}) in {top}/*) ;; *) exit 125 ;; esac", *_bind(step, word, path)]
+        return _bind(step, quote)
+    path = quote(f"{step.source}/{step.subpath}")
+    top = quote(step.source)
+    return [f"case $(realpath -- {path}) in {top}/*) ;; *) exit 125 ;; esac", *_bind(step, quote, path)]
 
 
-def _program(step: HostProgram, word: Word) -> list[str]:
-    line = f"bind {word(step.target)} {word(step.target)} ro,nodev"
-    return [line] if step.replace_existing else [f'at {word(step.target)}; [ -e "$t" ] || {line}']
+def _program(step: HostProgram, quote: Word) -> list[str]:
+    line = f"bind {quote(step.target)} {quote(step.target)} ro,nodev"
+    return [line] if step.replace_existing else [f'at {quote(step.target)}; [ -e "$t" ] || {line}']
 
 
-def _copy_on_write(step: CopyOnWrite, word: Word) -> list[str]:
-    source, target, scratch = word(step.source), word(step.target), word(step.scratch)
+def _copy_on_write(step: CopyOnWrite, quote: Word) -> list[str]:
+    source, target, scratch = quote(step.source), quote(step.target), quote(step.scratch)
     lines = [f"mkdir {scratch}; mount -t tmpfs -o mode=755,nodev none {scratch}"] if step.in_memory else []
     instead = f"bind {source} {target} ro rbind rprivate" if step.or_read_only else "exit 125"
     return [*lines, f"overlay {source} {target} {scratch} {step.options or chr(39) * 2} {shlex.quote(instead)}"]
 
 
-def _empty(step: EmptyPart, word: Word) -> list[str]:
+def _empty(step: EmptyPart, quote: Word) -> list[str]:
     """The upper directory of an overlay has its mode and owner from that which is shown."""
-    below, scratch = word(f"{step.scratch}/lower"), word(step.scratch)
-    copied = " ".join(f"{program} --reference={word(step.source)} {below};" for program in ("chmod", "chown"))
-    return [f"mkdir -p {below}; {copied} overlay {below} {word(step.target)} {scratch} {step.options} 'exit 125'"]
+    below, scratch = quote(f"{step.scratch}/lower"), quote(step.scratch)
+    copied = " ".join(f"{program} --reference={quote(step.source)} {below};" for program in ("chmod", "chown"))
+    return [f"mkdir -p {below}; {copied} overlay {below} {quote(step.target)} {scratch} {step.options} 'exit 125'"]
 
 
-def _symlink(step: Symlink, word: Word) -> list[str]:
-    return [
-        f'at {word(os.path.dirname(step.target))}; ln -s -- {word(step.to)} "$t"/{word(os.path.basename(step.target))}'
-    ]
+def _symlink(step: Symlink, quote: Word) -> list[str]:
+    parent, name = os.path.split(step.target)
+    return [f'at {quote(parent)}; ln -s -- {quote(step.to)} "$t"/{quote(name)}']
 
 
-def _missing_link(step: MissingLink, word: Word) -> list[str]:
-    name = word(os.path.basename(step.target))
+def _missing_link(step: MissingLink, quote: Word) -> list[str]:
+    name = quote(os.path.basename(step.target))
     there = f'[ -e "$t"/{name} ] || [ -L "$t"/{name} ]'
-    return [f'dir {word(os.path.dirname(step.target))}; {there} || ln -s -- {word(step.to)} "$t"/{name}']
+    return [f'dir {quote(os.path.dirname(step.target))}; {there} || ln -s -- {quote(step.to)} "$t"/{name}']
 
 
-def _tmpfs(step: Tmpfs, word: Word) -> list[str]:
+def _tmpfs(step: Tmpfs, quote: Word) -> list[str]:
     given = [f"{name}={value}" for name, value in step.options]
     if "mode" not in dict(step.options):
         given.append('mode=$(stat -c %a "$t")')
     wanted = ",".join([*given, *filter(None, [options(step.attributes)])])
-    return [f'dir {word(step.target)}; mount -t tmpfs -o "{wanted}" none "$t"']
+    return [f'dir {quote(step.target)}; mount -t tmpfs -o "{wanted}" none "$t"']
 
 
-def _keep(step: Keep, word: Word) -> list[str]:
-    return [f'dir {word(step.target)}; mkdir {word(step.place)}; mount --bind "$t" {word(step.place)}']
+def _keep(step: Keep, quote: Word) -> list[str]:
+    return [f'dir {quote(step.target)}; mkdir {quote(step.place)}; mount --bind "$t" {quote(step.place)}']
 
 
-def _fill(step: Fill, word: Word) -> list[str]:
-    volume = word(f"{step.path}/data")
-    return [f'at {word(step.target)}; [ ! -d "$t" ] || [ -n "$(ls -A {volume})" ] || cp -a "$t"/. {volume}/']
+def _fill(step: Fill, quote: Word) -> list[str]:
+    volume = quote(f"{step.path}/data")
+    return [f'at {quote(step.target)}; [ ! -d "$t" ] || [ -n "$(ls -A {volume})" ] || cp -a "$t"/. {volume}/']
 
 
 def secret_name(step: GivenFile) -> str:
@@ -228,19 +227,19 @@ def secret_name(step: GivenFile) -> str:
     return f"secret_{name}" if step.secret else ""
 
 
-def _given(step: GivenFile, word: Word) -> list[str]:
-    place, path = word(step.place), word(f"{step.place}/file")
+def _given(step: GivenFile, quote: Word) -> list[str]:
+    place, path = quote(step.place), quote(f"{step.place}/file")
     name = secret_name(step)
     content = f'"${name}"' if name else shlex.quote(step.content)
     return [
         f"mkdir {place}; mount -t tmpfs -o mode=755,nodev none {place}; printf %s {content} > {path}",
         f"chown {step.uid}:{step.gid} {path}; chmod {step.mode:04o} {path}",
-        f"bind {path} {word(step.target)} {options(GIVEN)}",
+        f"bind {path} {quote(step.target)} {options(GIVEN)}",
     ]
 
 
-def _parameter(step: Parameter, word: Word) -> list[str]:
-    return [f'at {word(step.target)}; printf %s {word(step.value)} > "$t"']
+def _parameter(step: Parameter, quote: Word) -> list[str]:
+    return [f'at {quote(step.target)}; printf %s {quote(step.value)} > "$t"']
 
 
 _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands before the one that it is a kind of
@@ -252,16 +251,16 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands bef
     CopyOnWrite: _copy_on_write,
     MissingLink: _missing_link,
     Symlink: _symlink,
-    Mask: lambda step, word: [f"hide {word(step.target)}"],
-    ReadOnly: lambda step, word: [f"lock {word(step.target)}"],
-    Device: lambda step, word: [f"device {word(step.target)} {step.number[0]:x}:{step.number[1]:x}"],
-    HostDevices: lambda step, word: [f"devices {word(step.source)} {word(step.target)}"],
-    ChosenDevice: lambda step, word: [f"devices {word(step.source)} {word(step.target)}"],
+    Mask: lambda step, quote: [f"hide {quote(step.target)}"],
+    ReadOnly: lambda step, quote: [f"lock {quote(step.target)}"],
+    DeviceNode: lambda step, quote: [f"device {quote(step.target)} {step.number[0]:x}:{step.number[1]:x}"],
+    HostDevices: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
+    ChosenDevice: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     Parameter: _parameter,
     GivenFile: _given,
     Keep: _keep,
     Fill: _fill,
     Tmpfs: _tmpfs,
-    Directory: lambda step, word: [f"dir {word(step.target)}"],
-    Seal: lambda step, word: [f"at {word(step.target)}; restrict ro"],
+    Directory: lambda step, quote: [f"dir {quote(step.target)}"],
+    Seal: lambda step, quote: [f"at {quote(step.target)}; restrict ro"],
 }

@@ -23,7 +23,7 @@ from mydocker.runtime.plan.users import FILE_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.runtime.plan.plan import LaunchPlan
 
 ADDED, CHANGED, REMOVED = "A", "C", "D"
@@ -55,7 +55,7 @@ class Change(Record):
     prepared: bool = False
 
 
-def list_changes(view: View) -> list[str]:
+def list_changes(view: ContainerView) -> list[str]:
     """The paths that changed, sorted; a directory only if it is an empty new one, or changed itself.
 
     Raises LaunchError where they cannot be known, and OSError.
@@ -63,7 +63,7 @@ def list_changes(view: View) -> list[str]:
     return sorted(change.path for change in walk_changes(view) if not change.for_content)
 
 
-def list_kinds(view: View) -> list[tuple[str, str]]:
+def list_kinds(view: ContainerView) -> list[tuple[str, str]]:
     """(kind, path) of each change and of the directories above it, sorted by path. Raises as `list_changes` does."""
     changes = [*walk_changes(view)]
     listed = {change.path: change.kind for change in changes if not change.prepared}
@@ -76,7 +76,7 @@ def list_kinds(view: View) -> list[tuple[str, str]]:
     return [(kind, path) for path, kind in sorted(listed.items())]
 
 
-def walk_changes(view: View) -> Iterator[Change]:
+def walk_changes(view: ContainerView) -> Iterator[Change]:
     """All changes, in no order. Raises LaunchError where they cannot be known, or are too many, and OSError."""
     count = size = 0
     for change in _walk(view):
@@ -90,7 +90,7 @@ def walk_changes(view: View) -> Iterator[Change]:
         yield change
 
 
-def _walk(view: View) -> Iterator[Change]:
+def _walk(view: ContainerView) -> Iterator[Change]:
     prepared: Prepared | None = None
     if isinstance(view.plan.root, MemoryRoot):
         prepared = Prepared(view.plan, os.path.realpath)
@@ -105,7 +105,7 @@ def _walk(view: View) -> Iterator[Change]:
             comparison.close()
 
 
-def overlays(view: View) -> Iterator[Overlay]:
+def overlays(view: ContainerView) -> Iterator[Overlay]:
     """Those in which the container can write. Raises LaunchError if there is none for the root."""
     plan = view.plan
     if isinstance(plan.root, LayeredRoot):
@@ -130,7 +130,7 @@ class _Comparison:
 
     prepared: Prepared
 
-    def __init__(self, view: View, overlay: Overlay) -> None:
+    def __init__(self, view: ContainerView, overlay: Overlay) -> None:
         self.view, self.overlay = view, overlay
         self.layers = [_open_layer(view, path) for path in reversed(overlay.lower)]  # the highest first
 
@@ -331,9 +331,9 @@ class _Lower:
         return shown
 
 
-def is_whiteout(found: os.stat_result) -> bool:
+def is_whiteout(status: os.stat_result) -> bool:
     """Overlayfs's mark of what is removed (the kernel's overlayfs.rst, "whiteouts and opaque directories")."""
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
 def is_opaque(directory: int, name: str = "") -> bool:
@@ -428,7 +428,7 @@ def _as_made(mode: int = stat.S_IFDIR | 0o755) -> tuple[int, int, int]:
     return mode, os.geteuid(), os.getegid()
 
 
-def _open_layer(view: View, path: str) -> int:
+def _open_layer(view: ContainerView, path: str) -> int:
     """The lower directory PATH, as overlayfs has it: without what is mounted below it, where that can be left out. One
     in the scratch directory is seen only there, as that may be in memory."""
     scratch = f"{view.plan.run_dir}/scratch/"
@@ -442,7 +442,7 @@ def _open_layer(view: View, path: str) -> int:
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _new_at_the_top(view: View, prepared: Prepared) -> Iterator[Change]:
+def _new_at_the_top(view: ContainerView, prepared: Prepared) -> Iterator[Change]:
     """With `rootfs: /` the root itself is a tmpfs: all that is in it and was not put there by mydocker is new."""
     pending, mounted = [""], {operation.target for operation in view.plan.operations}
     while pending:
@@ -460,7 +460,7 @@ def _new_at_the_top(view: View, prepared: Prepared) -> Iterator[Change]:
             os.close(directory)
 
 
-def _changed_top(view: View, root: int) -> Iterator[Change]:
+def _changed_top(view: ContainerView, root: int) -> Iterator[Change]:
     """The directory ROOT in memory, and the links that mydocker has made in it, if they changed."""
     if _owned(os.fstat(root)) != _as_made() or _attributes(root, "."):
         yield Change(kind=CHANGED, path="/")

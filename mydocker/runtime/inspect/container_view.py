@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MOST = 11  # descriptors that are handed out: four, and of each kind of namespace one
 
 
-class View(Record):
+class ContainerView(Record):
     """Descriptors of the root (O_PATH), the scratch directory and the first process of a container made by `plan`.
 
     `begun` is readable once its command has been executed, after all that comes before it, or never will be.
@@ -57,14 +57,16 @@ class View(Record):
         return self.begun in ready
 
 
-class Window:
+class ViewReceiver:
     """Calls `look` once, when the container has ended and before anything of it is taken down; `prepare` when the
     run's directory is there, and nothing of the container yet.
 
     Context manager: the descriptors live as long as it does.
     """
 
-    def __init__(self, look: Callable[[View], None], *, prepare: Callable[[LaunchPlan], None] | None = None) -> None:
+    def __init__(
+        self, look: Callable[[ContainerView], None], *, prepare: Callable[[LaunchPlan], None] | None = None
+    ) -> None:
         self.look, self.prepare = look, prepare
         self.ours, theirs = socket.socketpair()
         self.theirs = [theirs]
@@ -72,7 +74,7 @@ class Window:
         self.dismissed: Callable[[], None] | None = None
         self.kinds: tuple[str, ...] = ("mount",)  # the namespaces that are handed out
 
-    def __enter__(self) -> Window:
+    def __enter__(self) -> ViewReceiver:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,7 +87,7 @@ class Window:
             channel.close()
 
     def set_watcher(
-        self, plan: LaunchPlan, watch: Callable[[View], None], *, dismissed: Callable[[], None] | None = None
+        self, plan: LaunchPlan, watch: Callable[[ContainerView], None], *, dismissed: Callable[[], None] | None = None
     ) -> None:
         """Before the launch: have a process of our own that calls `watch`, which need not end, once there is a view.
         `dismissed` is called before it is killed.
@@ -106,7 +108,9 @@ class Window:
                 os._exit(0)
         ours.close()
 
-    def _watch(self, ours: socket.socket, plan: LaunchPlan, watch: Callable[[View], None], parent: int) -> None:
+    def _watch(
+        self, ours: socket.socket, plan: LaunchPlan, watch: Callable[[ContainerView], None], parent: int
+    ) -> None:
         self._close_theirs()
         self.ours.close()
         for descriptors in _received(ours):
@@ -124,9 +128,9 @@ class Window:
             os.waitpid(self.watcher, 0)
             self.watcher = 0
 
-    def end_inside(self) -> WindowEnd:
+    def sender(self) -> ViewSender:
         """What the child needs."""
-        return WindowEnd(channels=tuple(channel.fileno() for channel in self.theirs), kinds=self.kinds)
+        return ViewSender(channels=tuple(channel.fileno() for channel in self.theirs), kinds=self.kinds)
 
     def use(self, plan: LaunchPlan, outcome: Outcome) -> None:
         """In the parent: take the descriptors, look, and let go of them, and so of the container's mounts."""
@@ -139,22 +143,22 @@ class Window:
                 for descriptor in descriptors:
                     os.close(descriptor)
 
-    def _view(self, plan: LaunchPlan, descriptors: tuple[int, ...]) -> View:
+    def _view(self, plan: LaunchPlan, descriptors: tuple[int, ...]) -> ContainerView:
         from mydocker.runtime.inspect.ownership import by_archive
 
         root, scratch, process, begun, *namespaces = descriptors
         own = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in _own_kinds(plan)}
-        view = View(root=root, scratch=scratch, process=process, begun=begun, namespaces=own, plan=plan)
+        view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=own, plan=plan)
         return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
 
 
-class WindowEnd(Record):
+class ViewSender(Record):
     """The child's side of a window: sockets, and the kinds of namespaces to hand out."""
 
     channels: tuple[int, ...]
     kinds: tuple[str, ...]
 
-    def hand_out(self, root: int, run_dir: str) -> int:
+    def send_fds(self, root: int, run_dir: str) -> int:
         """In the child, when the tree is complete and before the root changes; the other end of `begun`.
 
         That stays open here until execve(2), and in nobody else: not in an init of ours, which closes all, nor in what

@@ -11,7 +11,6 @@ it imports nothing, and since it cannot be dumped none of them may trace it or l
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 import time
@@ -21,29 +20,36 @@ from mydocker.errors import LaunchError, MydockerError, refused_by_host
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.kernel.signals import signal
+from mydocker.message import decode, send
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.cgroup import cgroup
-from mydocker.runtime.inspect.helper_process import settle
+from mydocker.runtime.inspect.helper_process import Problem, settle
 from mydocker.runtime.launch import child
-from mydocker.runtime.launch.parent import prepare_walls
+from mydocker.runtime.launch.parent import prepare_isolation
 from mydocker.runtime.streams.read_pipe import listen_to_all
 from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.runtime.plan.plan import LaunchPlan
 
 OUTPUT_LIMIT = 4096  # bytes of a healthcheck's output that are kept, as Docker does
 _CHUNK = 1 << 16
 
 
-class Beside:
+class Exec:
     """One such command under way. `descriptor` is readable when there is news; `take` then gives the facts."""
 
     def __init__(
-        self, view: View, argv: tuple[str, ...], *, timeout: float, separate: bool = False, limit: int = OUTPUT_LIMIT
+        self,
+        view: ContainerView,
+        argv: tuple[str, ...],
+        *,
+        timeout: float,
+        separate: bool = False,
+        limit: int = OUTPUT_LIMIT,
     ) -> None:
         """ARGV, for TIMEOUT seconds at most, in the running container of VIEW. Of what it writes, LIMIT bytes are kept,
         of standard output and standard error each if these are to be `separate`.
@@ -55,13 +61,13 @@ class Beside:
             raise LaunchError("no command is executed in a container with an AppArmor profile or a label of its own")
         if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
             raise LaunchError("no command is executed in a container that has SYS_PTRACE: it could take over mydocker")
-        program = prepare_walls(plan)
+        program = prepare_isolation(plan)
         self.raw = b""
         self.descriptor, writer = os.pipe()
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            plan = plan.replace(argv=argv, before=(), init=False, tty=False, stdin=None, stdin_open=True)
+            plan = plan.replace(argv=argv, pre_start=(), init=False, tty=False, stdin=None, stdin_open=True)
             terms = Terms(timeout=timeout, separate=separate, limit=limit)
             _oversee(view.replace(plan=plan), program, terms, writer, parent)
         os.close(writer)
@@ -74,11 +80,8 @@ class Beside:
         if data:
             return None
         self.close()
-        try:
-            facts: dict[str, Any] = json.loads(self.raw)
-        except ValueError:  # it was ended before or while it wrote
-            return {"problem": "it was killed"}
-        return facts
+        result = decode(self.raw, CommandResult, SeparateResult, Problem)
+        return (result or Problem(problem="it was killed")).as_dict()  # it was ended before or while it wrote
 
     def close(self) -> None:
         """Let go of it, whatever has come."""
@@ -89,47 +92,59 @@ class Beside:
             self.pid = 0
 
 
+class CommandResult(Record):
+    """What came of a command; without an exit code it was not over in time."""
+
+    exit_code: int | None
+    seconds: float
+    output: str
+
+
+class SeparateResult(Record):
+    """The same with separate outputs, and the names of those that were cut."""
+
+    exit_code: int | None
+    seconds: float
+    stdout: str
+    stderr: str
+    cut: tuple[str, ...]
+
+
 class Terms(Record):
-    """How a command is executed: see `Beside`."""
+    """How a command is executed: see `Exec`."""
 
     timeout: float
     separate: bool
     limit: int
 
 
-def _oversee(view: View, program: bytes, terms: Terms, writer: int, parent: int) -> NoReturn:
+def _oversee(view: ContainerView, program: bytes, terms: Terms, writer: int, parent: int) -> NoReturn:
     try:
         settle(parent, (writer, view.root, *view.namespaces.values()))
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         retitle(ENTERING)  # the container's processes see the command line of every process in their pid namespace
-        _write(writer, _run(view, program, terms))
+        send(writer, _run(view, program, terms))
     except MydockerError as error:
-        _write(writer, {"problem": error.message})
+        send(writer, Problem(problem=error.message))
     except OSError as error:
-        _write(writer, {"problem": refused_by_host(error).message})
+        send(writer, Problem(problem=refused_by_host(error).message))
     finally:
         os._exit(0)
 
 
-def _write(writer: int, facts: dict[str, Any]) -> None:
-    raw = json.dumps(facts).encode()
-    while raw:
-        raw = raw[os.write(writer, raw) :]
-
-
-def _run(view: View, program: bytes, terms: Terms) -> dict[str, Any]:
+def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | SeparateResult:
     plan = view.plan
     child.import_ahead(plan)
     pipes = [os.pipe() for _ in range(1 + terms.separate)]
     theirs = tuple(writer for _, writer in pipes)
-    doors = cgroup.open_doors(plan.cgroups)
+    cgroup_fds = cgroup.open_cgroups(plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
     for kind in plan.namespaces:
         enter_namespace(view.namespaces[kind])
     pid = _fork()
     if pid == 0:
-        _become(plan, program, root=view.root, outputs=theirs, doors=doors)
+        _become(plan, program, root=view.root, outputs=theirs, cgroup_fds=cgroup_fds)
     for writer in theirs:
         os.close(writer)
     return _wait(pid, tuple(reader for reader, _ in pipes), terms)
@@ -145,16 +160,16 @@ def _fork() -> int:
 
 
 def _become(
-    plan: LaunchPlan, program: bytes, *, root: int, outputs: tuple[int, ...], doors: tuple[int, ...]
+    plan: LaunchPlan, program: bytes, *, root: int, outputs: tuple[int, ...], cgroup_fds: tuple[int, ...]
 ) -> NoReturn:
     """In the command's process, to its execution."""
     code = LaunchError.exit_code
     try:
         os.dup2(outputs[0], 1)
         os.dup2(outputs[-1], 2)
-        kernel.close_all_but((0, 1, 2, root, *doors))
+        kernel.close_all_but((0, 1, 2, root, *cgroup_fds))
         os.setsid()
-        cgroup.join(doors)
+        cgroup.join(cgroup_fds)
         child.leave_keyring()
         child.change_root(root, pivot=False)
         child.turn_into_command(plan, terminal=None, attributes=-1, syscall_filter=program, death_signal=signal.SIGKILL)
@@ -167,7 +182,7 @@ def _become(
         os._exit(code)
 
 
-def _wait(pid: int, outputs: tuple[int, ...], terms: Terms) -> dict[str, Any]:
+def _wait(pid: int, outputs: tuple[int, ...], terms: Terms) -> CommandResult | SeparateResult:
     """Until its end, or the end of its time. What it writes after its end, by others, is nobody's."""
     began = time.monotonic()
     most = terms.limit + 1
@@ -180,10 +195,10 @@ def _wait(pid: int, outputs: tuple[int, ...], terms: Terms) -> dict[str, Any]:
             continue
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
-    facts: dict[str, Any] = {"exit_code": (128 - code if code < 0 else code) if over else None, "seconds": seconds}
+    exit_code = (128 - code if code < 0 else code) if over else None
     if not terms.separate:
-        return {**facts, "output": kept[0][: terms.limit].decode(errors="replace")}
-    for name, raw in zip(("stdout", "stderr"), kept, strict=True):
-        facts[name] = raw[: terms.limit].decode(errors="surrogateescape")
-        facts["cut"] = facts.get("cut", []) + ([name] if len(raw) > terms.limit else [])
-    return facts
+        output = kept[0][: terms.limit].decode(errors="replace")
+        return CommandResult(exit_code=exit_code, seconds=seconds, output=output)
+    stdout, stderr = (raw[: terms.limit].decode(errors="surrogateescape") for raw in kept)
+    cut = tuple(name for name, raw in zip(("stdout", "stderr"), kept, strict=True) if len(raw) > terms.limit)
+    return SeparateResult(exit_code=exit_code, seconds=seconds, stdout=stdout, stderr=stderr, cut=cut)

@@ -1,4 +1,4 @@
-"""What files in a container's tree look like, and what the container changed: read from outside, from a View.
+"""What files in a container's tree look like, and what the container changed: read from outside, from a ContainerView.
 
 Nothing of the container runs, and nothing in it is trusted: paths resolve inside the root, nothing but a regular file
 that is not the kernel's is ever opened for reading, and sizes and numbers have limits. Facts are plain data, for JSON.
@@ -36,11 +36,13 @@ TYPES = {
 }
 
 
-def look_at_file(root: int, path: str, wanted: frozenset[str], *, ownership: Ownership | None = None) -> dict[str, Any]:
-    """The facts of PATH below descriptor ROOT: `exists`, and of a file that does, those of WANTED.
+def inspect_file(
+    root: int, path: str, attributes: frozenset[str], *, ownership: Ownership | None = None
+) -> dict[str, Any]:
+    """The facts of PATH below descriptor ROOT: `exists`, and of a file that does, those of ATTRIBUTES.
 
     `type` is that of the path itself; everything else is what a symlink leads to. `problem` tells why a fact that
-    was wanted is not there. OWNERSHIP: see `View`.
+    was attributes is not there. OWNERSHIP: see `ContainerView`.
     """
     try:
         kind = _lstat_type(root, path)
@@ -57,8 +59,8 @@ def look_at_file(root: int, path: str, wanted: frozenset[str], *, ownership: Own
         status = os.fstat(found)
         owner = ownership.of(found) if ownership else (status.st_uid, status.st_gid)
         facts.update(_attributes(root, status, *owner))
-        if wanted & {"contents", "sha256"}:
-            facts.update(_content(found, wanted))
+        if attributes & {"contents", "sha256"}:
+            facts.update(_content(found, attributes))
     finally:
         os.close(found)
     return facts
@@ -75,32 +77,32 @@ def _lstat_type(root: int, path: str) -> str:
         os.close(above)
 
 
-def _attributes(root: int, found: os.stat_result, uid: int, gid: int) -> dict[str, Any]:
+def _attributes(root: int, status: os.stat_result, uid: int, gid: int) -> dict[str, Any]:
     """Owners are all that they may be called: their names in the image, then the number."""
     return {
-        "mode": f"{stat.S_IMODE(found.st_mode):04o}",
-        "size": found.st_size,
+        "mode": f"{stat.S_IMODE(status.st_mode):04o}",
+        "size": status.st_size,
         "owner": [*names(root, "/etc/passwd", uid), str(uid)],
         "group": [*names(root, "/etc/group", gid), str(gid)],
     }
 
 
-def _content(found: int, wanted: frozenset[str]) -> dict[str, Any]:
-    if why := why_unreadable(found):
+def _content(descriptor: int, attributes: frozenset[str]) -> dict[str, Any]:
+    if why := why_unreadable(descriptor):
         return {"problem": f"it {why}"}
-    status = os.fstat(found)
-    if "sha256" in wanted and status.st_size > DIGEST_LIMIT:
+    status = os.fstat(descriptor)
+    if "sha256" in attributes and status.st_size > DIGEST_LIMIT:
         return {"problem": f"larger than {DIGEST_LIMIT >> 30} GiB"}
-    if "contents" in wanted and status.st_size > CONTENTS_LIMIT:
+    if "contents" in attributes and status.st_size > CONTENTS_LIMIT:
         return {"problem": f"larger than {CONTENTS_LIMIT >> 20} MiB"}
     facts = {}
     # opened anew from the descriptor: what stands at the path may be another file by now
-    descriptor = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    descriptor = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
-        if "contents" in wanted:
+        if "contents" in attributes:
             facts["contents"] = file.read(CONTENTS_LIMIT).decode(errors="surrogateescape")
             file.seek(0)
-        if "sha256" in wanted:
+        if "sha256" in attributes:
             facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     return facts
 

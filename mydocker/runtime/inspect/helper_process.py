@@ -6,10 +6,16 @@ import os
 
 from mydocker import kernel
 from mydocker.kernel.signals import reset
-from mydocker.record import TYPE_CHECKING
+from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+class Problem(Record):
+    """The message of a helper that has nothing else to report: why."""
+
+    problem: str
 
 
 def settle(parent: int, kept: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""Asking a running container by HTTP/1.1: one request, made from inside its network namespace, becomes facts.
+"""PendingRequest a running container by HTTP/1.1: one request, made from inside its network namespace, becomes facts.
 
 In a process of its own, which runs nothing of the image: only its network is entered. The answer is as untrusted as
 the image: its size and its time are limited, and nothing said to it is said to another host where it redirects to.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import base64
 import http.client
-import json
 import os
 import ssl
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.signals import signal
-from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.helper_process import settle
+from mydocker.message import decode, send
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.inspect.helper_process import Problem, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,16 @@ REDIRECTS = 10
 _REDIRECT = (301, 302, 303, 307, 308)
 
 
-class Asking:
+class HttpResponse(Record):
+    """A response, with its headers as lines; `cut`: its body was longer than what is looked at."""
+
+    status: int
+    headers: str
+    body: str
+    cut: bool
+
+
+class PendingRequest:
     """One request under way. `descriptor` is readable when there is news; `take` then gives the facts, once whole."""
 
     def __init__(self, request: Request, *, network: int | None, ports: Mapping[int, int]) -> None:
@@ -51,11 +60,10 @@ class Asking:
         if data:
             return None
         self.close()
-        try:
-            facts: dict[str, Any] = json.loads(self.raw)
-        except ValueError:  # it was ended by its alarm, before or while it wrote
-            return {"problem": f"no answer within {self.request.timeout:g} s"}
-        return facts
+        response = decode(self.raw, HttpResponse, Problem)
+        if response is None:  # it was ended by its alarm, before or while it wrote
+            response = Problem(problem=f"no answer within {self.request.timeout:g} s")
+        return response.as_dict()
 
     def close(self) -> None:
         """Let go of it, whatever has come."""
@@ -70,47 +78,47 @@ def _work(request: Request, network: int | None, ports: Mapping[int, int], write
     try:
         settle(parent, (writer,) if network is None else (writer, network))  # SIGALRM now ends it, wherever it is
         signal.setitimer(signal.ITIMER_REAL, request.timeout)
-        facts = json.dumps(_enter_and_ask(request, network, ports)).encode()
+        response = _enter_and_ask(request, network, ports)
         signal.setitimer(signal.ITIMER_REAL, 0)  # it has answered in time, whenever somebody reads it
-        while facts:
-            facts = facts[os.write(writer, facts) :]
+        send(writer, response)
     finally:
         os._exit(0)
 
 
-def _enter_and_ask(request: Request, network: int | None, ports: Mapping[int, int]) -> dict[str, Any]:
+def _enter_and_ask(request: Request, network: int | None, ports: Mapping[int, int]) -> HttpResponse | Problem:
     if network is not None:
         try:
             enter_namespace(network)
         except OSError as error:
-            return {"problem": f"its network cannot be entered: {error.strerror}"}
+            return Problem(problem=f"its network cannot be entered: {error.strerror}")
     return _ask(request, ports)
 
 
-def _ask(request: Request, ports: Mapping[int, int]) -> dict[str, Any]:
+def _ask(request: Request, ports: Mapping[int, int]) -> HttpResponse | Problem:
     """Follow redirects to the end; errors are facts."""
     url, origin = request.url, urlsplit(request.url)
     try:
         for _ in range(REDIRECTS + 1):
-            answer, facts = _exchange(request, urlsplit(url), origin, ports)
+            answer, response = _exchange(request, urlsplit(url), origin, ports)
             place = answer.getheader("Location")
             if not (request.follow and place and answer.status in _REDIRECT):
-                return facts
+                return response
             url = urljoin(url, place)
             if urlsplit(url).scheme not in ("http", "https"):
-                return {"problem": f"a redirect to {url!r}"}
+                return Problem(problem=f"a redirect to {url!r}")
             if answer.status == 303 or (answer.status < 303 and request.method == "POST"):  # RFC 9110, 15.4
                 request = request.replace(method="GET", body="")
-        return {"problem": f"more than {REDIRECTS} redirects"}
+        return Problem(problem=f"more than {REDIRECTS} redirects")
     except http.client.IncompleteRead as error:
-        return {"problem": f"no answer: it broke off after {len(error.partial)} bytes of its body"}
+        return Problem(problem=f"no answer: it broke off after {len(error.partial)} bytes of its body")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return {"problem": f"no answer: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}"}
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return Problem(problem=f"no answer: {why}")
 
 
 def _exchange(
     request: Request, url: SplitResult, origin: SplitResult, ports: Mapping[int, int]
-) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
+) -> tuple[http.client.HTTPResponse, HttpResponse]:
     host = url.hostname or ""
     port = url.port or {"http": 80, "https": 443}[url.scheme]
     inside = ports.get(port, port) if _is_loopback(host) else port
@@ -127,9 +135,9 @@ def _exchange(
     if answer.length and len(body) <= BODY_LIMIT:  # what is left of Content-Length: read(n) does not mind an early end
         raise http.client.IncompleteRead(body, answer.length)
     lines = [f"{_canonical(name)}: {value}" for name, value in answer.getheaders()]
-    facts = {"status": answer.status, "headers": "\n".join(lines)}
-    facts["body"] = body[:BODY_LIMIT].decode(errors="surrogateescape")
-    return answer, {**facts, "cut": len(body) > BODY_LIMIT}
+    text = body[:BODY_LIMIT].decode(errors="surrogateescape")
+    response = HttpResponse(status=answer.status, headers="\n".join(lines), body=text, cut=len(body) > BODY_LIMIT)
+    return answer, response
 
 
 def _credentials(request: Request) -> dict[str, str]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.runtime.plan.plan import LaunchPlan
 
 _ROOM = 1 << 16  # bytes for the file `about`: a container may fill the disk
@@ -59,7 +59,7 @@ def place_of(root: str) -> str:
     return f"{root}/kept"
 
 
-def keep(view: View, *, root: str, title: str, origin: str) -> tuple[str, str]:
+def keep(view: ContainerView, *, root: str, title: str, origin: str) -> tuple[str, str]:
     """Keep what the container of VIEW wrote, in the store at ROOT: its id, and what of it could not be kept, if any.
     Raises LaunchError, HostError, OSError if nothing could be."""
     plan = view.plan
@@ -85,14 +85,14 @@ def keep(view: View, *, root: str, title: str, origin: str) -> tuple[str, str]:
     return name, lost
 
 
-def _write(view: View, staged: str, about: dict[str, Any]) -> str:
+def _write(view: ContainerView, staged: str, description: dict[str, Any]) -> str:
     """Fill directory STAGED, with the ids of the container, which own what it wrote; what could not be kept."""
     from mydocker import idmap
 
     reader, writer = os.pipe()
 
     def write() -> None:
-        _describe(view, f"{staged}/about", about)
+        _describe(view, f"{staged}/about", description)
         os.write(writer, "; ".join(_take_all(view, staged)).encode(errors="backslashreplace")[:_LONGEST])
 
     try:
@@ -104,27 +104,29 @@ def _write(view: View, staged: str, about: dict[str, Any]) -> str:
     return text
 
 
-def _describe(view: View, path: str, about: dict[str, Any]) -> None:
+def _describe(view: ContainerView, path: str, description: dict[str, Any]) -> None:
     """Write file PATH: what the container was, and what it changed, if that can be known and there is room for it."""
     try:
-        about = {**about, "changes": list_kinds(view)}
+        description = {**description, "changes": list_kinds(view)}
     except (MydockerError, OSError) as error:
         reason = error.message if isinstance(error, MydockerError) else error.strerror
-        about = {**about, "changes": [], "problem": f"its changes are not known: {reason}"}
+        description = {**description, "changes": [], "problem": f"its changes are not known: {reason}"}
     try:
-        _dump(about, path)
+        _dump(description, path)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _dump({**about, "changes": [], "problem": "its changes are not known: there was no room for the list"}, path)
+        _dump(
+            {**description, "changes": [], "problem": "its changes are not known: there was no room for the list"}, path
+        )
 
 
-def _dump(about: dict[str, Any], path: str) -> None:
+def _dump(description: dict[str, Any], path: str) -> None:
     with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(about, file, ensure_ascii=False)
+        json.dump(description, file, ensure_ascii=False)
 
 
-def _take_all(view: View, staged: str) -> Iterator[str]:
+def _take_all(view: ContainerView, staged: str) -> Iterator[str]:
     """Take all that the container wrote, as far as that goes; what could not be kept."""
     if isinstance(view.plan.root, MemoryRoot):
         try:
@@ -138,7 +140,7 @@ def _take_all(view: View, staged: str) -> Iterator[str]:
             yield f"what it wrote to {overlay.top or '/'}: {error.strerror}"
 
 
-def _take(view: View, upper: str, target: str) -> None:
+def _take(view: ContainerView, upper: str, target: str) -> None:
     """Move directory UPPER, which is below the scratch directory, to TARGET; copy it, if it is in memory."""
     on_disk = f"{view.plan.run_dir}/scratch/{upper}"
     if os.path.isdir(on_disk):

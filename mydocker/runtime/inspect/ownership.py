@@ -23,19 +23,22 @@ _COPIED = "user.overlay.origin"  # overlayfs sets it on what it copied up, and n
 
 
 class Ownership:
-    """The owners of the tree open at ROOT that the layers LOWERDIRS and what lies in SCRATCH make up."""
+    """The owners of the tree open at ROOT that the layers LOWERDIRS and what lies in SCRATCH make up.
 
-    def __init__(self, lowerdirs: tuple[str, ...], *, root: int, scratch: int) -> None:
-        self._lowerdirs, self._root, self._scratch = lowerdirs, root, scratch
+    The directory SKELETONS has a skeleton for each layer of the image, by the name of the layer's directory.
+    """
+
+    def __init__(self, lowerdirs: tuple[str, ...], *, skeletons: str, root: int, scratch: int) -> None:
+        self._lowerdirs, self._skeletons, self._root, self._scratch = lowerdirs, skeletons, root, scratch
         self._tables: dict[str, dict[bytes, Owner]] = {}
 
-    def of(self, found: int) -> Owner:
-        """The numbers of the file open at descriptor FOUND. Root's files stay whose the kernel says they are."""
-        status = os.fstat(found)
+    def of(self, descriptor: int) -> Owner:
+        """The numbers of the file open at descriptor DESCRIPTOR. Root's files stay whose the kernel says they are."""
+        status = os.fstat(descriptor)
         seen = (status.st_uid, status.st_gid)
-        if _mount(found) != _mount(self._root):
+        if _mount(descriptor) != _mount(self._root):
             return seen
-        path = os.readlink(f"/proc/self/fd/{found}").lstrip("/")
+        path = os.readlink(f"/proc/self/fd/{descriptor}").lstrip("/")
         if not self._is_of_image(path):
             return seen
         uid, gid = self._archived(path)
@@ -62,9 +65,8 @@ class Ownership:
 
     def _table(self, layer: str) -> dict[bytes, Owner]:
         if layer not in self._tables:
-            store, name = os.path.dirname(os.path.dirname(layer)), os.path.basename(layer)
             try:
-                self._tables[layer] = owners(f"{store}/skeletons/{name}")
+                self._tables[layer] = owners(f"{self._skeletons}/{os.path.basename(layer)}")
             except (OSError, ImageError):  # an older store, or a damaged one: `fsck` says so
                 self._tables[layer] = {}
         return self._tables[layer]
@@ -75,7 +77,7 @@ def by_archive(plan: LaunchPlan, *, root: int, scratch: int) -> Ownership | None
     single = plan.rootless is not None and plan.rootless.is_single
     if not single or plan.image_digest is None or not isinstance(plan.root, LayeredRoot):
         return None
-    return Ownership(plan.root.lowerdirs, root=root, scratch=scratch)
+    return Ownership(plan.root.lowerdirs, skeletons=f"{plan.store}/skeletons", root=root, scratch=scratch)
 
 
 def _has(layer: str, path: str) -> bool:

@@ -50,11 +50,11 @@ def list_processes(process: int, namespaces: Mapping[str, int]) -> list[Process]
     return [found for pid in _pids(link, wanted) if (found := _describe(pid))]
 
 
-def _pids(link: str, wanted: str) -> Iterator[int]:
+def _pids(link: str, target: str) -> Iterator[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                if os.readlink(f"/proc/{name}/{link}") == wanted:
+                if os.readlink(f"/proc/{name}/{link}") == target:
                     yield int(name)
             except OSError:  # it has ended, or belongs to somebody else
                 continue

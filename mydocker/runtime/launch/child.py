@@ -12,7 +12,7 @@ import os
 import sys
 
 from mydocker import kernel
-from mydocker.errors import LaunchError, MydockerError, hint_for, refused_by_host
+from mydocker.errors import ErrorReport, LaunchError, MydockerError, hint_for, refused_by_host
 from mydocker.kernel import signals
 from mydocker.kernel.beneath import make_directory
 from mydocker.record import TYPE_CHECKING, Record
@@ -26,53 +26,86 @@ from mydocker.specs.values.capability import mask
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from mydocker.runtime.inspect.container_view import WindowEnd
+    from mydocker.runtime.inspect.container_view import ViewSender
     from mydocker.runtime.plan.plan import LaunchPlan
 
 NETWORK_SETTINGS = (("ip_unprivileged_port_start", b"0"), ("ping_group_range", b"0 2147483647"))
 
 
-class Handover(Record):
+class ChildFds(Record):
     """What the parent has opened and read for the child."""
 
     report: int  # the pipe for failures
-    word: tuple[int, int]  # a pipe by which we hear that we may begin: our end is seen to, our id maps are written
+    start: tuple[int, int]  # a pipe: the child may begin once its id maps are written and its cleanup process knows it
     streams: tuple[int, ...]  # the ends of pipes that become 0 to 2, NULL for /dev/null; none with a terminal
     terminal: int | None  # a socket over which the master of a new terminal is sent
-    doors: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
-    lifeline: tuple[int, int] | None  # the warden's, in place of a pid namespace
+    cgroups: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
+    lifeline: tuple[int, int] | None  # the pipe of the init that takes the place of a pid namespace
     syscall_filter: bytes  # the program for seccomp(2), empty for none
-    window: WindowEnd | None  # where descriptors of our tree are handed out
+    view_sender: ViewSender | None  # where descriptors of the container's tree are sent
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """All that the child needs of what its parent has open."""
-        return (0, 1, 2, *self.word, *(self.lifeline or ()), *self.later)
+        return (0, 1, 2, *self.start, *(self.lifeline or ()), *self.after_start)
 
     @property
-    def later(self) -> tuple[int, ...]:
+    def after_start(self) -> tuple[int, ...]:
         """Those that it still needs once it may begin, besides the standard ones."""
-        channels = self.window.channels if self.window else ()
+        channels = self.view_sender.channels if self.view_sender else ()
         streams = (each for each in (*self.streams, self.terminal) if each is not None and each >= 0)
-        return (self.report, *self.doors, *channels, *streams)
+        return (self.report, *self.cgroups, *channels, *streams)
 
 
-def become(plan: LaunchPlan, given: Handover) -> NoReturn:
-    """Carry out PLAN and execute its command; never returns."""
+def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> NoReturn:
+    """Carry out PLAN and execute its command; never returns. `is_clean`: it was executed anew (clean_child.py)."""
     try:
-        kernel.close_all_but(given.descriptors)  # the run directory, the janitor's pipe, and where results are reported
-        _wait_for_word(*given.word)
-        if given.lifeline:
-            from mydocker.runtime.launch.init import fork_under_warden
+        if not is_clean:
+            kernel.close_all_but(fds.descriptors)  # the run directory, the cleanup process's pipe, a worker's messages
+            _wait_for_start(*fds.start)
+            if fds.lifeline:
+                from mydocker.runtime.launch.init import fork_under_outer_init
 
-            fork_under_warden(*given.lifeline)
-        elif _is_traceable_while_standing_by(plan):
-            from mydocker.runtime.launch.clean_child import execute_anew
+                fork_under_outer_init(*fds.lifeline)
+            elif _is_traceable_while_standing_by(plan):
+                from mydocker.runtime.launch.clean_child import execute_anew
 
-            execute_anew(plan, given)
+                execute_anew(plan, fds)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
+        import_ahead(plan)
+        _retitle(plan)
+        attributes = _open_attributes(plan)
+        os.setsid()
+        os.umask(0o022)
+        _set_oom_score(plan)
+        _map_single_id(plan)
+        _join_cgroups(plan, fds.cgroups)
+        _name_and_connect(plan)
+        root = _build_tree(plan)
+        begun = fds.view_sender.send_fds(root, plan.run_dir) if fds.view_sender else -1
+        if not plan.argv:  # nothing but the tree is needed
+            os._exit(0)
+        _take_streams(plan, root, fds)
+        change_root(root, pivot="mount" in plan.namespaces)
+        turn_into_command(
+            plan,
+            terminal=fds.terminal,
+            attributes=attributes,
+            syscall_filter=fds.syscall_filter,
+            until_executed=(fds.report, begun),
+        )
     except BaseException as error:
-        _fail(given.report, error)
-    carry_out(plan, given)
+        _report(fds.report, error)
+    os._exit(LaunchError.exit_code)
+
+
+def _wait_for_start(start_end: int, start: int) -> None:
+    """Wait until the parent lets the child begin. If it was killed before, or could not map its ids, there is nothing
+    to do."""
+    os.close(start)
+    if not os.read(start_end, 1):
+        os._exit(LaunchError.exit_code)
+    os.close(start_end)
 
 
 def _is_traceable_while_standing_by(plan: LaunchPlan) -> bool:
@@ -80,91 +113,60 @@ def _is_traceable_while_standing_by(plan: LaunchPlan) -> bool:
 
     The memory of an ordinary user's fork belongs to the host's user namespace, in which no container has SYS_PTRACE.
     """
-    return bool((plan.init or plan.before) and plan.capabilities & mask("SYS_PTRACE") and not plan.rootless)
+    return bool((plan.init or plan.pre_start) and plan.capabilities & mask("SYS_PTRACE") and not plan.rootless)
 
 
-def carry_out(plan: LaunchPlan, given: Handover) -> NoReturn:
-    """All that follows once the child may begin."""
-    try:
-        _run(plan, given)
-    except BaseException as error:
-        _fail(given.report, error)
-    os._exit(LaunchError.exit_code)
-
-
-def _fail(report: int, error: BaseException) -> NoReturn:
+def _report(report: int, error: BaseException) -> None:
     """Report why there is no container. A defect, too: it must not run on in a half-built one."""
-    if isinstance(error, MydockerError):
-        _tell(report, error)
-    elif isinstance(error, OSError):
-        about = f": {error.filename}" if error.filename else ""
-        _tell(report, LaunchError(f"cannot start the container: {error.strerror}{about}", hint=hint_for(error)))
+    if isinstance(error, OSError):
+        file = f": {error.filename}" if error.filename else ""
+        error = LaunchError(f"cannot start the container: {error.strerror}{file}", hint=hint_for(error))
     elif isinstance(error, MemoryError):
-        _tell(report, refused_by_host(error))
-    else:
-        _tell(report, LaunchError(f"cannot start the container: {type(error).__name__}: {error}"))
-    os._exit(LaunchError.exit_code)
+        error = refused_by_host(error)
+    elif not isinstance(error, MydockerError):
+        error = LaunchError(f"cannot start the container: {type(error).__name__}: {error}")
+    os.write(report, ErrorReport.of(error).encode())
 
 
-def _wait_for_word(hearing: int, giving: int) -> None:
-    """Until our parent lets us begin. If it was killed before, or could not map our ids, there is nothing to do."""
-    os.close(giving)
-    if not os.read(hearing, 1):
-        os._exit(LaunchError.exit_code)
-    os.close(hearing)
-
-
-def _tell(report: int, error: MydockerError) -> None:
-    text = f"{error.exit_code}\n{error.hint or ''}\n{error.message}"
-    os.write(report, text.encode(errors="surrogateescape")[:4096])
-
-
-def _run(plan: LaunchPlan, given: Handover) -> None:
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signals.signal.SIGKILL)
-    import_ahead(plan)
-    if plan.init or plan.before:  # we shall stand by among processes of the image
+def _retitle(plan: LaunchPlan) -> None:
+    """Where this process stands by among processes of the image, say so in its title."""
+    if plan.init or plan.pre_start:
         from mydocker.kernel.process_title import STANDING_BY, retitle
 
         retitle(STANDING_BY)
-    attributes = -1
-    if plan.exec_label:
-        from mydocker.runtime.plan import mac_label
 
-        attributes = mac_label.open_attributes()
-    os.setsid()
-    os.umask(0o022)
-    if plan.oom_score_adj is not None:
-        from mydocker.runtime.launch import oom_score
 
-        oom_score.apply(plan.oom_score_adj)
+def _set_oom_score(plan: LaunchPlan) -> None:
+    if plan.oom_score_adj is None:
+        return
+    from mydocker.runtime.launch import oom_score
+
+    oom_score.apply(plan.oom_score_adj)
+
+
+def _open_attributes(plan: LaunchPlan) -> int:
+    """Where the label of the command is written later, as the image's /proc can't be trusted; -1 if it has none."""
+    if not plan.exec_label:
+        return -1
+    from mydocker.runtime.plan import mac_label
+
+    return mac_label.open_attributes()
+
+
+def _map_single_id(plan: LaunchPlan) -> None:
+    """A process may map its own id itself; the parent has mapped those of more than one."""
     if plan.rootless and plan.rootless.is_single:
         from mydocker import idmap
 
         idmap.assign_own(plan.rootless)
-    if plan.cgroups:
-        _join_cgroups(plan, given.doors)
-    _name_and_connect(plan)
-    root = _build_tree(plan)
-    begun = given.window.hand_out(root, plan.run_dir) if given.window else -1
-    if not plan.argv:  # the tree is all that is wanted
-        os._exit(0)
-    _take_streams(plan, root, given)
-    change_root(root, pivot="mount" in plan.namespaces)
-    turn_into_command(
-        plan,
-        terminal=given.terminal,
-        attributes=attributes,
-        syscall_filter=given.syscall_filter,
-        until_executed=(given.report, begun),
-    )
 
 
-def _take_streams(plan: LaunchPlan, root: int, given: Handover) -> None:
+def _take_streams(plan: LaunchPlan, root: int, fds: ChildFds) -> None:
     """Let go of the caller's standard streams; with a terminal, that is done last (turn_into_command), for its size is
     still to be copied."""
-    if given.terminal is not None:
+    if fds.terminal is not None:
         return
-    take_streams(given.streams, root=root)
+    take_streams(fds.streams, root=root)
     if plan.stdin is not None:
         from mydocker.runtime.streams import stdin_text
 
@@ -182,8 +184,8 @@ def turn_into_command(
 ) -> None:
     """In the container's namespaces and root: give up what PLAN does not grant, and execute its command.
 
-    ATTRIBUTES is from `labels.open_attributes`; it and all but the standard descriptors close, UNTIL_EXECUTED only by
-    execve(2). DEATH_SIGNAL is what the command gets when its parent ends, 0 for nothing. What is imported here must
+    ATTRIBUTES is from `mac_label.open_attributes`; it and all but the standard descriptors close, UNTIL_EXECUTED only
+    by execve(2). DEATH_SIGNAL is what the command gets when its parent ends, 0 for nothing. What is imported here must
     have been imported before the root changed.
     """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
@@ -191,18 +193,17 @@ def turn_into_command(
     environment = {**plan.environment, "HOME": plan.environment.get("HOME") or identity.home}
     _connect_streams(identity, terminal)
     _enter_directory(root, plan.working_dir)
-    command = "" if plan.before else find_command(root, plan.argv[0], environment.get("PATH", ""))
+    command = "" if plan.pre_start else find_command(root, plan.argv[0], environment.get("PATH", ""))
     kernel.close_all_but((0, 1, 2, root, attributes, *until_executed))
     kernel.close_on_exec_from(3)
     _set_attributes(plan, attributes)
-    kernel.prctl(
-        kernel.PR_SET_DUMPABLE, 0
-    )  # a healthcheck's command may run already, with the same rights from here on
+    # a healthcheck's command may run already, with the same rights from here on
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     drop_privileges(plan, identity, syscall_filter, death_signal=death_signal)
-    if plan.before:
-        from mydocker.runtime.launch.pre_start import run_before
+    if plan.pre_start:
+        from mydocker.runtime.launch.pre_start import run_pre_start
 
-        command = run_before(plan, root=root, environment=environment)
+        command = run_pre_start(plan, root=root, environment=environment)
     if plan.init:
         from mydocker.runtime.launch.init import fork_under_init
 
@@ -233,18 +234,20 @@ def import_ahead(plan: LaunchPlan) -> None:
         import mydocker.runtime.launch.rlimits
     if plan.stdin is not None:
         import mydocker.runtime.streams.stdin_text
-    if plan.before:
+    if plan.pre_start:
         import mydocker.runtime.launch.pre_start
     if plan.init:
         import mydocker.runtime.launch.init  # noqa: F401
 
 
-def _join_cgroups(plan: LaunchPlan, doors: tuple[int, ...]) -> None:
+def _join_cgroups(plan: LaunchPlan, cgroup_fds: tuple[int, ...]) -> None:
+    if not plan.cgroups:
+        return
     from mydocker.runtime.cgroup import cgroup
 
-    cgroup.join(doors)
-    for door in doors:
-        os.close(door)
+    cgroup.join(cgroup_fds)
+    for descriptor in cgroup_fds:
+        os.close(descriptor)
     if "cgroup" in plan.namespaces:  # now, so that what we have joined is its root (cgroup_namespaces(7))
         kernel.unshare(kernel.CLONE_NEWCGROUP)
 
@@ -304,7 +307,7 @@ def _build_tree(plan: LaunchPlan) -> int:
         except OSError as error:
             if error.errno == errno.EROFS and not _has_room(plan):
                 error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            what = f"{type(operation).__name__.lower()} {operation.target}"
+            what = f"{operation.title} {operation.target}"
             raise LaunchError(f"cannot set up {what}: {error.strerror}", hint=hint_for(error)) from None
     return root
 

@@ -15,9 +15,9 @@ import os
 import pickle
 import sys
 
-import mydocker
 from mydocker import kernel
 from mydocker.errors import HostError
+from mydocker.paths import import_path
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import child
 
@@ -29,21 +29,20 @@ if TYPE_CHECKING:
 _PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
 
 
-def execute_anew(plan: LaunchPlan, given: child.Handover) -> NoReturn:
+def execute_anew(plan: LaunchPlan, fds: child.ChildFds) -> NoReturn:
     """Go on with PLAN in a new program. Called with the host's root, in the mount namespace of the container."""
     if not sys.executable:
         raise HostError("cannot start an init process: Python does not know its own program (sys.executable)")
     letter = os.memfd_create("plan", 0)
     with open(letter, "wb", closefd=False) as file:
-        pickle.dump((plan, given), file)
+        pickle.dump((plan, fds), file)
     os.lseek(letter, 0, os.SEEK_SET)
-    for descriptor in given.later:
+    for descriptor in fds.after_start:
         os.set_inheritable(descriptor, True)
     if "mount" in plan.namespaces:
         _protect(os.path.realpath(sys.executable))
-    here = os.path.dirname(os.path.dirname(os.path.abspath(mydocker.__file__)))
-    path = [here, *(os.path.abspath(each) for each in sys.path if each)]
-    os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", _PROGRAM, str(letter), *path], {})
+    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(letter), *import_path()]
+    os.execve(sys.executable, argv, {})
 
 
 def _protect(program: str) -> None:
@@ -60,7 +59,7 @@ def _protect(program: str) -> None:
 def main(letter: str) -> NoReturn:
     """The beginning of the new program."""
     with open(int(letter), "rb") as file:
-        plan, given = pickle.load(file)
-    for descriptor in given.later:
+        plan, fds = pickle.load(file)
+    for descriptor in fds.after_start:
         os.set_inheritable(descriptor, False)
-    child.carry_out(plan, given)
+    child.child_main(plan, fds, is_clean=True)

@@ -1,13 +1,13 @@
-"""The janitor: a process that outlives mydocker just long enough to clean up after its sudden death.
+"""The cleanup process: a process that outlives mydocker just long enough to clean up after its sudden death.
 
 It stands by before there is anything to clean up, and learns of the container before that does anything: so it can wait
 until mydocker is gone, kill -9 included, and then kill the container and remove its run directory and its cgroups.
 A parent-death signal alone is not enough: the kernel clears it when a container's command changes its
 user (prctl(2), PR_SET_PDEATHSIG).
 
-Who runs one container after another has one janitor for all of them. What it is told comes through a pipe, a line each:
-a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and nothing once the run
-is over.
+Who runs one container after another has one cleanup process for all of them. What it is told comes through a pipe, a
+line each: a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and nothing
+once the run is over.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import NoReturn
 
-_WARDED = "w"
+_HAS_INIT = "w"
 
 
-class Janitor:
-    """Context manager: the janitor is there between enter and exit. The caller has one thread, as for fork(2)."""
+class CleanupProcess:
+    """Context manager: the cleanup process is there between enter and exit. The caller has one thread, as for
+    fork(2)."""
 
-    def __enter__(self) -> Janitor:
+    def __enter__(self) -> CleanupProcess:
         waiting, self.lifeline = os.pipe()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is for the janitor
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is for the cleanup process
         try:
             self.pid = os.fork()
             if self.pid == 0:
@@ -47,28 +48,28 @@ class Janitor:
         os.waitpid(self.pid, 0)
         os.close(self.lifeline)
 
-    def attend(self, run_dir: str, *, warded: bool) -> Attention:
+    def watch(self, run_dir: str, *, has_init: bool) -> RunWatch:
         """Be on duty for the run in RUN_DIR, between enter and exit of what this gives.
 
-        `warded`: a warden ends the container when we are gone, and must not be killed before it has (init.py).
+        `has_init`: a outer init ends the container when we are gone, and must not be killed before it has (init.py).
         """
-        return Attention(self.lifeline, f"{_WARDED if warded else '-'}{os.fsencode(run_dir).hex()}")
+        return RunWatch(self.lifeline, f"{_HAS_INIT if has_init else '-'}{os.fsencode(run_dir).hex()}")
 
 
-class Attention:
+class RunWatch:
     """Context manager around all of a run, from before its directory is made until after that is removed."""
 
     def __init__(self, lifeline: int, run: str) -> None:
         self.lifeline, self.run = lifeline, run
 
-    def __enter__(self) -> Attention:
+    def __enter__(self) -> RunWatch:
         self._say(self.run)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._say("")
 
-    def answer_for(self, pid: int) -> None:
+    def watch_child(self, pid: int) -> None:
         """PID is the container's first process, a child of ours that has not been waited for."""
         self._say(str(pid))
 
@@ -80,7 +81,7 @@ class Attention:
 
 
 def _stand_by(waiting: int) -> NoReturn:
-    """In the janitor."""
+    """In the cleanup process."""
     try:
         os.setsid()
         kernel.close_all_but((waiting,))
@@ -98,11 +99,11 @@ def _stand_by(waiting: int) -> NoReturn:
 
 
 class _Duty:
-    """What the janitor does for one RUN, which `Janitor.attend` describes. While the container lives it shares the lock
-    of the run's directory, so that nobody else takes that for one left behind."""
+    """What the cleanup process does for one RUN, which `CleanupProcess.watch` describes. While the container lives it
+    shares the lock of the run's directory, so that nobody else takes that for one left behind."""
 
     def __init__(self, run: str) -> None:
-        self.warded, self.run_dir = run.startswith(_WARDED), os.fsdecode(bytes.fromhex(run[1:]))
+        self.has_init, self.run_dir = run.startswith(_HAS_INIT), os.fsdecode(bytes.fromhex(run[1:]))
         self.pidfd = self.lock = -1
 
     def take(self, pid: int) -> None:
@@ -129,7 +130,7 @@ class _Duty:
         from mydocker.runtime.launch.run_directory import reclaim
 
         if self.pidfd >= 0:
-            if not self.warded:
+            if not self.has_init:
                 send(self.pidfd, signal.SIGKILL)
             ended = select.poll()
             ended.register(self.pidfd, select.POLLIN)  # readable once the process has ended (pidfd_open(2))

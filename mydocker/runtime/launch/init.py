@@ -1,7 +1,7 @@
 """A process of ours above the command: it passes signals on, collects orphans, and ends as the command ended.
 
 As PID 1 of the container (--init): the command is a process like any other, with default actions for its signals.
-As the warden, without a pid namespace: there no PID 1's death kills the rest, so the warden adopts every orphan
+As the outer init, without a pid namespace: there no PID 1's death kills the rest, so the outer init adopts every orphan
 (PR_SET_CHILD_SUBREAPER) and kills all that is left when the command ends or mydocker dies.
 
 Nothing is imported, opened or read here after the root has changed. Both are made undumpable, so that no process of
@@ -27,14 +27,15 @@ _FAILED = 125
 
 def fork_under_init() -> None:
     """Fork; the parent stays as PID 1 and never returns. Call it with nothing left to do but to execute."""
-    _fork_under(_Reaper())
+    _fork_under(_Init())
     os.setpgid(0, 0)
     if os.isatty(0):  # job control: what is typed is for the command (credentials(7), "Sessions")
         os.tcsetpgrp(0, os.getpgid(0))
 
 
-def fork_under_warden(lifeline: int, other_end: int) -> None:
-    """Fork; the parent stays as the warden and never returns. When pipe LIFELINE is at its end, it kills all and goes.
+def fork_under_outer_init(lifeline: int, other_end: int) -> None:
+    """Fork; the parent stays as the outer init and never returns. When pipe LIFELINE is at its end, it kills all and
+    goes.
 
     Call it first of all, while there are privileges and the host's /proc.
     """
@@ -42,24 +43,24 @@ def fork_under_warden(lifeline: int, other_end: int) -> None:
     os.setsid()  # else it would get, and pass on, what is typed on our terminal
     kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
     processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-    _fork_under(_Reaper(lifeline=lifeline, processes=processes))
+    _fork_under(_Init(lifeline=lifeline, processes=processes))
     os.close(processes)
     os.close(lifeline)
 
 
-def _fork_under(reaper: _Reaper) -> None:
+def _fork_under(init: _Init) -> None:
     """Fork; the parent becomes REAPER, and the child returns once the parent is closed to it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     ready, working = os.pipe()
     pid = os.fork()
     if pid:
-        reaper.stand_by(pid)
+        init.stand_by(pid)
     os.close(working)
     os.read(ready, 1)  # nothing comes but the end, when the parent closes its side
     os.close(ready)
 
 
-class _Reaper:
+class _Init:
     """Stands by a process. With `processes`, a descriptor of /proc, it leaves no descendant alive."""
 
     def __init__(self, *, lifeline: int = -1, processes: int = -1) -> None:

@@ -1,7 +1,8 @@
-"""Processes that a container without a pid namespace leaves if its warden is killed: they become mydocker's children.
+"""Processes that a container without a pid namespace leaves if its outer init is killed: they become mydocker's
+children.
 
-The nearest ancestor that is a subreaper adopts orphans (prctl(2), PR_SET_CHILD_SUBREAPER): the warden, and once that is
-gone this process, which kills them. A second fork or setsid(2) does not change that.
+The nearest ancestor that is a subreaper adopts orphans (prctl(2), PR_SET_CHILD_SUBREAPER): the outer init, and once
+that is gone this process, which kills them. A second fork or setsid(2) does not change that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Carrying out a LaunchPlan: clone the child, stand by it, and say how it ended.
 
-mydocker ── fork(2) ───> the janitor, which cleans up if mydocker is killed
+mydocker ── fork(2) ───> the cleanup process, which cleans up if mydocker is killed
     └────── clone(2) ──> the child, PID 1 of its namespaces, soon the user's command
 """
 
@@ -13,20 +13,26 @@ from mydocker import kernel
 from mydocker.errors import HostError, hint_for
 from mydocker.image.store.store import Store
 from mydocker.kernel.signals import Signals, send, signal
-from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.child import Handover, become
-from mydocker.runtime.launch.cleanup_process import Attention, Janitor
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.launch.child import ChildFds, child_main
+from mydocker.runtime.launch.cleanup_process import CleanupProcess, RunWatch
 from mydocker.runtime.launch.run_directory import RunDirectory
 from mydocker.runtime.seccomp.filter import program
 from mydocker.runtime.streams.pipes import StreamPipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO, TypeVar
 
-    from mydocker.runtime.inspect.container_view import Window
+    from mydocker.runtime.cgroup.cgroup import Cgroups
+    from mydocker.runtime.inspect.container_view import ViewReceiver
+    from mydocker.runtime.launch.orphans import Orphans
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
+
+    Resource = TypeVar("Resource")
 
 FLAGS = {
     "mount": kernel.CLONE_NEWNS,
@@ -38,86 +44,178 @@ FLAGS = {
 }
 
 
+class Started(Record):
+    """The child, the read end of the pipe by which it reports a failure, and what keeps its init waiting, if it has one
+    (init.py)."""
+
+    pid: int
+    pidfd: int
+    report: int
+    lifeline: BinaryIO | None
+
+
+class Stack:
+    """Several resources at once: what is entered last is left first, whatever leaving another one raises.
+
+    A small contextlib.ExitStack, which is not on the warm path.
+    """
+
+    def __init__(self) -> None:
+        self._exits: list[Callable[[], object]] = []
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def enter(self, resource: AbstractContextManager[Resource]) -> Resource:
+        """Enter RESOURCE, which is left with the stack; what entering it returned."""
+        entered = resource.__enter__()
+        self._exits.append(lambda: resource.__exit__(None, None, None))
+        return entered
+
+    def enter_any(self, resource: AbstractContextManager[object] | None) -> None:
+        """Enter RESOURCE, if there is one."""
+        if resource:
+            self.enter(resource)
+
+    def own(self, descriptor: int) -> int:
+        """DESCRIPTOR, which is closed with the stack."""
+        self._exits.append(lambda: os.close(descriptor))
+        return descriptor
+
+    def close(self) -> None:
+        """Leave all now. The stack is empty then, and may be closed again."""
+        while self._exits:
+            try:
+                self._exits.pop()()
+            except BaseException:
+                self.close()
+                raise
+
+
 def launch(
     plan: LaunchPlan,
     *,
-    window: Window | None = None,
-    janitor: Janitor | None = None,
+    view_receiver: ViewReceiver | None = None,
+    cleanup_process: CleanupProcess | None = None,
     ended: Callable[[], None] | None = None,
 ) -> Outcome:
     """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
 
-    Through `window` the container can be looked at before it is taken down. Who has a `janitor` lends it. `ended` is
-    called when the container has ended and been looked at, and is still to be cleared away.
+    VIEW_RECEIVER inspects the container before it is taken down. CLEANUP_PROCESS is one that the caller already has.
+    ENDED is called when the container has ended and has been inspected, and is still to be cleared away.
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
-    if janitor is None:
-        with Janitor() as janitor:
-            return launch(plan, window=window, janitor=janitor, ended=ended)
-    with (
-        Signals() as signals,
-        janitor.attend(plan.run_dir, warded="pid" not in plan.namespaces) as attention,
-        RunDirectory(plan.run_dir, image=plan.image_digest),
-    ):
-        if window and window.prepare:
-            window.prepare(plan)
-        outcome = _explained(_without_orphans(plan, signals, attention, window))
-        if window:
-            window.use(plan, outcome)
+    with Stack() as run:
+        duty = (cleanup_process or run.enter(CleanupProcess())).watch(
+            plan.run_dir, has_init="pid" not in plan.namespaces
+        )
+        signals = run.enter(Signals())
+        run.enter(duty)
+        run.enter(RunDirectory(plan.run_dir, image=plan.image_digest))
+        if view_receiver and view_receiver.prepare:
+            view_receiver.prepare(plan)
+        with Stack() as container:
+            container.enter_any(_orphans(plan))
+            cgroups = _cgroups(plan)
+            container.enter_any(cgroups)
+            streams = _streams(plan)
+            container.enter(streams)
+            started = _start(plan, container, streams, duty, view_receiver, cgroups.fds if cgroups else ())
+            from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
+
+            outcome = watch(plan, started, signals=signals, streams=streams)
+            outcome = _explained(cgroups.counted(outcome) if cgroups else outcome)
+        if view_receiver:
+            view_receiver.use(plan, outcome)
         if ended:
             ended()
         return outcome
 
 
-def _explained(outcome: Outcome) -> Outcome:
-    """OUTCOME, with who may have killed the container, if that was neither we nor its own memory limit."""
-    by_us = outcome.timed_out or outcome.stopped
-    if not outcome.was_killed or by_us or outcome.oom_killed or outcome.killed_by:
-        return outcome
-    from mydocker.runtime.cgroup.outer_memory import explain_kill
-
-    return outcome.replace(killed_by=explain_kill())
-
-
-def _without_orphans(plan: LaunchPlan, signals: Signals, attention: Attention, window: Window | None) -> Outcome:
+def _orphans(plan: LaunchPlan) -> Orphans | None:
     if "pid" in plan.namespaces:
-        return _with_limits(plan, signals, attention, window)
+        return None
     from mydocker.runtime.launch.orphans import Orphans
 
-    with Orphans():
-        return _with_limits(plan, signals, attention, window)
+    return Orphans()
 
 
-def _with_limits(plan: LaunchPlan, signals: Signals, attention: Attention, window: Window | None) -> Outcome:
+def _cgroups(plan: LaunchPlan) -> Cgroups | None:
     if not plan.cgroups:
-        return _with_streams(plan, signals, attention, window)
+        return None
     from mydocker.runtime.cgroup.cgroup import Cgroups
 
-    with Cgroups(plan.cgroups, run_dir=plan.run_dir) as cgroups:
-        outcome = _with_streams(plan, signals, attention, window, doors=cgroups.doors)
-        return cgroups.counted(outcome)
+    return Cgroups(plan.cgroups, run_dir=plan.run_dir)
 
 
-def _with_streams(
-    plan: LaunchPlan,
-    signals: Signals,
-    attention: Attention,
-    window: Window | None,
-    *,
-    doors: tuple[int, ...] = (),
-) -> Outcome:
+def _streams(plan: LaunchPlan) -> StreamPipes | Terminal:
     if not plan.tty:
-        with StreamPipes(plan) as pipes:
-            return _run(plan, signals, attention, pipes, window, doors)
+        return StreamPipes(plan)
     from mydocker.runtime.streams.terminal import Terminal
 
-    with Terminal(forward_input=plan.stdin_open) as terminal:
-        return _run(plan, signals, attention, terminal, window, doors)
+    return Terminal(forward_input=plan.stdin_open)
 
 
-def prepare_walls(plan: LaunchPlan) -> bytes:
-    """What of the isolation is read from the host; the program of the system call filter."""
+def _start(
+    plan: LaunchPlan,
+    container: Stack,
+    streams: StreamPipes | Terminal,
+    duty: RunWatch,
+    view_receiver: ViewReceiver | None,
+    cgroup_fds: tuple[int, ...],
+) -> Started:
+    """Clone the child, and let it begin; what is needed to watch over it, which CONTAINER owns."""
+    child_ends = container.enter(Stack())
+    report, report_end = _pipe(container, child_ends)
+    start = _pipe(child_ends, child_ends)
+    lifeline_end, lifeline = (-1, None) if "pid" in plan.namespaces else _lifeline(container, child_ends)
+    fds = ChildFds(
+        report=report_end,
+        start=start,
+        streams=tuple(streams.theirs) if isinstance(streams, StreamPipes) else (),
+        terminal=None if isinstance(streams, StreamPipes) else streams.theirs.fileno(),
+        cgroups=cgroup_fds,
+        lifeline=(lifeline_end, lifeline.fileno()) if lifeline else None,
+        syscall_filter=prepare_isolation(plan),
+        view_sender=view_receiver.sender() if view_receiver else None,
+    )
+    try:
+        pid, pidfd = kernel.clone(_namespaces(plan))
+    except OSError as error:
+        raise _refused(plan, error) from None
+    if pid == 0:
+        child_main(plan, fds)
+    container.own(pidfd)
+    duty.watch_child(pid)
+    try:
+        _let_begin(plan, pid, start[1])
+    except BaseException:  # nobody will watch it
+        send(pidfd, signal.SIGKILL)
+        kernel.wait(pid)
+        raise
+    child_ends.close()
+    streams.close_theirs()
+    return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline)
+
+
+def _pipe(reading: Stack, writing: Stack) -> tuple[int, int]:
+    """A pipe, whose read end READING owns, and WRITING its write end."""
+    read_end, write_end = os.pipe()
+    return reading.own(read_end), writing.own(write_end)
+
+
+def _lifeline(container: Stack, child_ends: Stack) -> tuple[int, BinaryIO]:
+    """The read end of the pipe that tells the child's init to kill all once it is closed, and the write end."""
+    read_end, write_end = os.pipe()
+    return child_ends.own(read_end), container.enter(open(write_end, "wb", buffering=0))
+
+
+def prepare_isolation(plan: LaunchPlan) -> bytes:
+    """Check what PLAN requires of the host's security modules; the program of the system call filter."""
     if plan.exec_label:
         from mydocker.runtime.plan.mac_label import check_host
 
@@ -127,89 +225,24 @@ def prepare_walls(plan: LaunchPlan) -> bytes:
     return program(plan.seccomp, store=Store(plan.store))
 
 
-def _run(
-    plan: LaunchPlan,
-    signals: Signals,
-    attention: Attention,
-    streams: StreamPipes | Terminal,
-    window: Window | None,
-    doors: tuple[int, ...],
-) -> Outcome:
-    syscall_filter = prepare_walls(plan)
-    report, failing = os.pipe()
-    word = os.pipe()
-    lifeline = None if "pid" in plan.namespaces else os.pipe()
-    handover = Handover(
-        report=failing,
-        word=word,
-        streams=tuple(streams.theirs) if isinstance(streams, StreamPipes) else (),
-        terminal=None if isinstance(streams, StreamPipes) else streams.theirs.fileno(),
-        doors=doors,
-        lifeline=lifeline,
-        syscall_filter=syscall_filter,
-        window=window.end_inside() if window else None,
-    )
-    try:
-        pid, pidfd = _clone(plan, handover)
-        try:
-            if isinstance(streams, StreamPipes):
-                streams.close_theirs()
-            attention.answer_for(pid)
-            _begin_or_abandon(plan, pid, pidfd, word, lifeline or ())
-            from mydocker.runtime.launch.supervise import Started, watch  # here, for the child is at work meanwhile
-
-            if lifeline:
-                os.close(lifeline[0])
-            started = Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline[1] if lifeline else None)
-            return watch(plan, started, signals=signals, streams=streams)
-        finally:
-            os.close(pidfd)
-    finally:
-        os.close(report)
-
-
-def _clone(plan: LaunchPlan, handover: Handover) -> tuple[int, int]:
-    """The child, as its pid and pidfd."""
-    try:
-        pid, pidfd = kernel.clone(_namespaces(plan))
-    except OSError as error:
-        for descriptor in (handover.report, *handover.word, *(handover.lifeline or ())):
-            os.close(descriptor)
-        raise _refused(plan, error) from None
-    if pid == 0:
-        become(plan, handover)
-    os.close(handover.report)
-    return pid, pidfd
-
-
-def _begin_or_abandon(plan: LaunchPlan, pid: int, pidfd: int, word: tuple[int, int], lifeline: tuple[int, ...]) -> None:
-    try:
-        _let_begin(plan, pid, *word)
-    except BaseException:
-        _abandon(pid, pidfd, lifeline)
-        raise
-
-
-def _let_begin(plan: LaunchPlan, pid: int, hearing: int, giving: int) -> None:
-    """Give the child the word, once its id maps are written: only we, outside of its user namespace, may write those of
+def _let_begin(plan: LaunchPlan, pid: int, start: int) -> None:
+    """Let the child begin, once its id maps are written: only we, outside of its user namespace, may write those of
     more than one id (user_namespaces(7))."""
-    try:
-        if plan.rootless and not plan.rootless.is_single:
-            from mydocker import idmap
+    if plan.rootless and not plan.rootless.is_single:
+        from mydocker import idmap
 
-            idmap.assign(pid, plan.rootless)
-        os.write(giving, b"1")  # no broken pipe, as long as we hold its other end too
-    finally:
-        os.close(giving)
-        os.close(hearing)
+        idmap.assign(pid, plan.rootless)
+    os.write(start, b"1")  # no broken pipe, as long as this process has its other end open as well
 
 
-def _abandon(pid: int, pidfd: int, lifeline: tuple[int, ...]) -> None:
-    """It never began, and nobody will watch it."""
-    send(pidfd, signal.SIGKILL)
-    kernel.wait(pid)
-    for descriptor in lifeline:
-        os.close(descriptor)
+def _explained(outcome: Outcome) -> Outcome:
+    """OUTCOME, with who may have killed the container, if that was neither mydocker nor its own memory limit."""
+    by_mydocker = outcome.timed_out or outcome.stopped
+    if not outcome.was_killed or by_mydocker or outcome.oom_killed or outcome.killed_by:
+        return outcome
+    from mydocker.runtime.cgroup.outer_memory import explain_kill
+
+    return outcome.replace(killed_by=explain_kill())
 
 
 def _namespaces(plan: LaunchPlan) -> int:

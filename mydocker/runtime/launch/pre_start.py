@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN = 1000  # bytes of the end of what a command printed, for the message of its failure
 
 
-def run_before(plan: LaunchPlan, *, root: int, environment: dict[str, str]) -> str:
+def run_pre_start(plan: LaunchPlan, *, root: int, environment: dict[str, str]) -> str:
     """Run the commands of PLAN one after the other; then the path of its own, which they may have made.
 
     They get no input, and what they print is not passed on. What one leaves running is killed, if we are PID 1. Raises
@@ -29,7 +29,7 @@ def run_before(plan: LaunchPlan, *, root: int, environment: dict[str, str]) -> s
     """
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     search = environment.get("PATH", "")
-    for argv in plan.before:
+    for argv in plan.pre_start:
         try:
             command = find_command(root, argv[0], search)
         except CommandNotFoundError as error:
@@ -39,17 +39,17 @@ def run_before(plan: LaunchPlan, *, root: int, environment: dict[str, str]) -> s
 
 
 def _run(command: str, argv: tuple[str, ...], environment: dict[str, str], *, alone: bool) -> None:
-    heard, said = os.pipe()
+    reader, writer = os.pipe()
     silent, other_end = os.pipe()
     os.close(other_end)
     pid = os.fork()
     if pid == 0:
-        _become(command, argv, environment, streams=(silent, said, said))
-    os.close(said)
+        _become(command, argv, environment, streams=(silent, writer, writer))
+    os.close(writer)
     os.close(silent)
-    shown, _ = listen(pid, heard, add=lambda kept, more: (kept + more)[-_SHOWN:])
+    shown, _ = listen(pid, reader, add=lambda kept, more: (kept + more)[-_SHOWN:])
     _, status = os.waitpid(pid, 0)
-    os.close(heard)
+    os.close(reader)
     if alone:
         _end_the_rest()
     code = os.waitstatus_to_exitcode(status)

@@ -44,7 +44,7 @@ def drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes,
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     if plan.seccomp:
         filter.load(syscall_filter, flags=plan.seccomp.flags)
-    if keep and not granted & SYS_ADMIN and (plan.init or plan.before):
+    if keep and not granted & SYS_ADMIN and (plan.init or plan.pre_start):
         _give_up_the_rest(granted)
 
 

@@ -11,16 +11,17 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform
 from mydocker.runtime.launch.parent import launch
 from mydocker.runtime.launch.run_directory import sweep
-from mydocker.runtime.plan.host import look_at_host
+from mydocker.runtime.plan.host import inspect_host
 from mydocker.runtime.plan.plan import DEFAULT_PATH, LaunchPlan, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mydocker.image.model.progress import Step
+    from mydocker.image.model.stored import StoredImage
     from mydocker.runtime.cgroup.hierarchy import Cgroup
-    from mydocker.runtime.inspect.container_view import Window
-    from mydocker.runtime.launch.cleanup_process import Janitor
+    from mydocker.runtime.inspect.container_view import ViewReceiver
+    from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan.host import Host
     from mydocker.specs.model.container import ContainerSpec
@@ -34,24 +35,57 @@ def prepare(
     lend_program: bool = False,
 ) -> LaunchPlan:
     """Get the image that SPEC names, pulling it if it must be, and plan the launch. `lend_program`: see `plan`."""
+    store = open_store(environ)
+    image = get_image(spec, store=store, environ=environ, progress=progress)
+    return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program)
+
+
+def open_store(environ: Mapping[str, str]) -> Store:
+    """The store that ENVIRON names, with all that a run needs in it."""
     store = Store.open(environ)
     if not os.path.isdir(store.containers):
         store.prepare()
-    image = None
-    if spec.image:
-        platform = spec.platform or Platform.host()
-        image = resolve(
-            spec.image, platform=platform, policy=spec.pull_policy, store=store, environ=environ, progress=progress
-        )
-        if spec.expand:
-            from mydocker.runtime.plan.expand_variables import expanded
+    return store
 
-            spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
+
+def get_image(
+    spec: ContainerSpec,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    progress: Callable[[Step], None] | None = None,
+) -> StoredImage | None:
+    """The image that SPEC names, pulled if it must be; None if SPEC has a `rootfs` instead."""
+    if not spec.image:
+        return None
+    return resolve(
+        spec.image,
+        platform=spec.platform or Platform.host(),
+        policy=spec.pull_policy,
+        store=store,
+        environ=environ,
+        progress=progress,
+    )
+
+
+def plan_launch(
+    spec: ContainerSpec,
+    image: StoredImage | None,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    lend_program: bool = False,
+) -> LaunchPlan:
+    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`: see `plan`."""
+    if image and spec.expand:
+        from mydocker.runtime.plan.expand_variables import expanded
+
+        spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
     containers = store.containers
-    host = look_at_host(containers, ids=store.ids)
+    host = inspect_host(containers, ids=store.ids)
     if host.store_read_only:
         containers = _elsewhere(store, environ)
-        host = look_at_host(containers, ids=store.ids)
+        host = inspect_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
     return plan(
         spec,
@@ -59,7 +93,7 @@ def prepare(
         host=host,
         container_id=container_id,
         cgroups=_cgroups(spec, host, container_id) if spec.limited or "pid" not in spec.namespaces else (),
-        run_dir=f"{containers}/{container_id[:12]}",
+        containers=containers,
         store=store.root,
         lend_program=lend_program,
     )
@@ -91,15 +125,15 @@ def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup
 def run(
     plan: LaunchPlan,
     *,
-    window: Window | None = None,
-    janitor: Janitor | None = None,
+    view_receiver: ViewReceiver | None = None,
+    cleanup_process: CleanupProcess | None = None,
     ended: Callable[[], None] | None = None,
 ) -> Outcome:
     """Launch PLAN and wait for its end, after clearing away what killed runs have left. See `launch`."""
-    sweep(os.path.dirname(plan.run_dir))
+    sweep(plan.containers)
     if not plan.volumes:
-        return launch(plan, window=window, janitor=janitor, ended=ended)
+        return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
     from mydocker.runtime.volume.store import Held
 
     with Held(plan.volumes):
-        return launch(plan, window=window, janitor=janitor, ended=ended)
+        return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)

@@ -6,8 +6,9 @@
     image                         a link that points nowhere: the digest of the image's manifest
     cgroups                       the directories of its cgroups, if it has limits
 
-The lock is a flock(2) on the directory itself, shared by the run and its janitor: one that can be had for oneself
-belongs to nobody, and whoever has it removes the directory: the janitor of a run that was killed, or the next run.
+The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: one that can be had for
+oneself belongs to nobody, and whoever has it removes the directory: the cleanup process of a run that was killed, or
+the next run.
 """
 
 from __future__ import annotations

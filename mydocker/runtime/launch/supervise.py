@@ -8,9 +8,15 @@ import stat
 import time
 
 from mydocker import kernel
-from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
+from mydocker.errors import (
+    REPORT_LIMIT,
+    CommandNotExecutableError,
+    CommandNotFoundError,
+    ErrorReport,
+    LaunchError,
+)
 from mydocker.kernel.signals import STOPPING, Signals, is_heeded, send, signal
-from mydocker.record import TYPE_CHECKING, Record
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.runtime.streams.pipes import StreamPipes
 from mydocker.runtime.streams.relay import Streams
@@ -18,22 +24,13 @@ from mydocker.runtime.streams.relay import Streams
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mydocker.runtime.launch.parent import Started
     from mydocker.runtime.plan.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
 
 
 LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
-WARDEN = 2.0  # seconds in which a warden kills all, and ends
-REPORT_LIMIT = 4096  # bytes of what the child may report
-
-
-class Started(Record):
-    """The child, and our ends of the pipes to it: where it reports a failure, and what keeps its warden waiting."""
-
-    pid: int
-    pidfd: int
-    report: int
-    lifeline: int | None
+INIT_END = 2.0  # seconds in which a outer init kills all, and ends
 
 
 def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: StreamPipes | Terminal) -> Outcome:
@@ -96,19 +93,22 @@ class Watch:
             self._mind_the_time()
             self._mind_the_streams()
         if self.failure:
-            raise _decode(self.failure)
+            # untrusted where `pre_start` runs: its commands may trace the child, which reports, with SYS_PTRACE
+            raise ErrorReport.decode(self.failure).as_error(
+                LaunchError, CommandNotExecutableError, CommandNotFoundError
+            )
         return self.outcome
 
     def kill(self) -> None:
         """End the container at once: PID 1's death kills its whole pid namespace (pid_namespaces(7)).
 
-        Without a pid namespace, the end of the lifeline tells the warden to kill all. If that has been stopped, by a
-        process of the container's, it is killed the next time: then what it watched is killed as orphans (orphans.py).
+        Without a pid namespace, the end of the lifeline tells the outer init to kill all. If that has been stopped, by
+        a process of the container's, it is killed the next time: then what it watched is killed as orphans
+        (orphans.py).
         """
-        if self.lifeline is not None and self.lifeline >= 0:
-            os.close(self.lifeline)
-            self.lifeline = -1
-            self.kill_at = time.monotonic() + WARDEN
+        if self.lifeline and not self.lifeline.closed:
+            self.lifeline.close()
+            self.kill_at = time.monotonic() + INIT_END
         else:
             send(self.pidfd, signal.SIGKILL)
         self.leave_at = self.leave_at or time.monotonic() + LAST_WORDS
@@ -232,11 +232,3 @@ def _is_cut_off() -> bool:
             streams.register(descriptor, 0)
     closed = any(events & select.POLLHUP for _, events in streams.poll(0))
     return closed and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
-
-
-def _decode(failure: bytes) -> LaunchError:
-    """Untrusted where `pre_start` runs: its commands may trace the child, which reports, with SYS_PTRACE."""
-    code, _, rest = failure.decode(errors="surrogateescape").partition("\n")
-    hint, _, message = rest.partition("\n")
-    kinds = {"126": CommandNotExecutableError, "127": CommandNotFoundError}
-    return kinds.get(code, LaunchError)(message, hint=hint or None)

@@ -34,8 +34,8 @@ def expanded_path(path: str, environment: Mapping[str, str]) -> str:
 
 
 def _replaced(text: str, lookup: Callable[[str], str | None]) -> str:
-    def value(found: re.Match[str]) -> str:
-        said = lookup(found[1] or found[2])
-        return found[0] if said is None else said
+    def value(match: re.Match[str]) -> str:
+        said = lookup(match[1] or match[2])
+        return match[0] if said is None else said
 
     return _VARIABLE.sub(value, text)

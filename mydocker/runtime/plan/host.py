@@ -29,7 +29,7 @@ class Host(Record):
         return self.ids is not None
 
 
-def look_at_host(store: str, *, ids: IdMap | None) -> Host:
+def inspect_host(store: str, *, ids: IdMap | None) -> Host:
     """The facts of this machine and this user, who has IDS; STORE is a directory of the store."""
     magic, read_only = kernel.file_system(store)
     return Host(

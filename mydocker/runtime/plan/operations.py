@@ -35,6 +35,11 @@ class Operation(Record):
 
     target: str
 
+    @property
+    def title(self) -> str:
+        """What it is, in the message of its failure."""
+        return type(self).__name__.lower()
+
     def ahead(self) -> Operation:
         """Do what can only be done while our mounts are still the host's; the operation that is left to apply."""
         return self
@@ -133,13 +138,12 @@ class CopyOnWrite(Operation):
         if self.in_memory:
             os.makedirs(self.scratch)
             mount_memory(self.scratch)
-        upper, work = f"{self.scratch}/upper", f"{self.scratch}/work"
-        os.makedirs(upper)
-        os.makedirs(work)
-        copy_ownership(self.source, upper)
+        os.makedirs(f"{self.scratch}/upper")
+        os.makedirs(f"{self.scratch}/work")
+        copy_ownership(self.source, f"{self.scratch}/upper")
         target = make_target(root, self.target, directory=True, follow=self.follow)
         try:
-            mount_overlay(self.layers(), upper, work, f"/proc/self/fd/{target}", self.options)
+            mount_overlay(self.layers(), self.scratch, f"/proc/self/fd/{target}", self.options)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
@@ -232,19 +236,23 @@ class ReadOnly(Operation):
         attach(tree, target)
 
 
-class Device(Operation):
+class DeviceNode(Operation):
     """A character device of the host, bound: creating one would need a capability outside user namespaces."""
 
     number: tuple[int, int]  # major, minor: what the host has there must be this device
+
+    @property
+    def title(self) -> str:
+        return "device"
 
     def apply(self, root: int) -> None:
         tree = clone_device(self.target, os.makedev(*self.number))
         attach(tree, make_target(root, self.target, directory=False, follow=False))
 
 
-def is_harmless(found: os.stat_result) -> bool:
+def is_harmless(status: os.stat_result) -> bool:
     """Whether this is a device that every container has."""
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev in _HARMLESS
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev in _HARMLESS
 
 
 def clone_device(path: str, number: int) -> int:
@@ -277,18 +285,19 @@ def copy_ownership(source: str, target: str) -> None:
             raise
 
 
-def mount_overlay(lower: tuple[str, ...], upper: str, work: str, target: str, extra: str) -> None:
-    """Mount an overlay on TARGET. LOWER is listed lowest first; paths are absolute; EXTRA are more mount options.
+def mount_overlay(lower: tuple[str, ...], scratch: str, target: str, extra: str) -> None:
+    """Mount an overlay on TARGET, with the directories `upper` and `work` of SCRATCH. LOWER is listed lowest first;
+    paths are absolute; EXTRA are more mount options.
 
     Names are given relative to what they have in common, since mount(2) takes a page of options. Where that is not
-    enough, as with 50 layers and more, the names are those of links, made beside WORK: 500 layers take half a page.
+    enough, as with 50 layers and more, the names are those of links, made in SCRATCH: 500 layers take half a page.
     The current directory is `/` afterwards: nothing here is relative to another one.
     """
-    paths = (*lower, upper, work)
+    paths = (*lower, f"{scratch}/upper", f"{scratch}/work")
     place = os.path.commonprefix(paths).rpartition("/")[0] or "/"
     options = _overlay_data([path[len(place) :].lstrip("/") or "." for path in paths], extra)
     if len(os.fsencode(options)) > OPTIONS_LIMIT:
-        place = f"{os.path.dirname(work)}/{LINKS}"
+        place = f"{scratch}/{LINKS}"
         options = _overlay_data(_link(paths, place), extra)
     os.chdir(place)
     try:
@@ -303,11 +312,11 @@ def _overlay_data(names: list[str], extra: str) -> str:
     return f"lowerdir={':'.join(reversed(layers))},upperdir={upper},workdir={work}{extra}"
 
 
-def _link(paths: tuple[str, ...], place: str) -> list[str]:
-    """Make directory PLACE, with a symbolic link to each of PATHS; the names of these."""
-    os.mkdir(place)
+def _link(paths: tuple[str, ...], directory: str) -> list[str]:
+    """Make directory DIRECTORY, with a symbolic link to each of PATHS; the names of these."""
+    os.mkdir(directory)
     for number, path in enumerate(paths):
-        os.symlink(path, f"{place}/{number}")
+        os.symlink(path, f"{directory}/{number}")
     return [str(number) for number in range(len(paths))]
 
 

@@ -53,6 +53,7 @@ class LaunchPlan(Record):
     container_id: str
     image_digest: str | None = None  # of the manifest, for reports
     store: str  # its directory: the run may be elsewhere, if the store is read-only
+    containers: str  # the directory of run directories, which a run sweeps
     run_dir: str
     namespaces: tuple[str, ...]
     rootless: IdMap | None  # the ids of a user namespace of its own; None for root
@@ -80,7 +81,7 @@ class LaunchPlan(Record):
     init: bool = False
     stdin: str | None = None
     extra_hosts: tuple[tuple[str, str], ...] = ()
-    before: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
+    pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
@@ -115,15 +116,15 @@ def plan(
     *,
     host: Host,
     container_id: str,
-    run_dir: str,
+    containers: str,
     store: str,
     cgroups: tuple[Cgroup, ...] = (),
     lend_program: bool = False,
 ) -> LaunchPlan:
-    """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store. With
-    `lend_program`, a static program of the host may serve as the command that the image lacks. `cgroups`: see
-    `hierarchies`. Raises LaunchError."""
-    config = image.config if image else None
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store, and CONTAINERS
+    that of run directories, which is elsewhere if the store is read-only. With `lend_program`, a static program of the
+    host may serve as the command that the image lacks. `cgroups`: see `hierarchy`. Raises LaunchError."""
+    config, run_dir = image.config if image else None, f"{containers}/{container_id[:12]}"
     hostname, argv = _hostname(spec, container_id), _argv(spec, config)
     lent = argv[0] if lend_program else ""
     working_dir = os.path.join("/", spec.working_dir or (config.working_dir if config else ""))
@@ -132,8 +133,8 @@ def plan(
         container_id=container_id,
         image_digest=str(image.manifest) if image else None,
         store=store,
+        containers=containers,
         run_dir=run_dir,
-        namespaces=spec.namespaces,
         rootless=_ids(spec, host),
         hostname=hostname,
         loopback="net" in spec.namespaces,
@@ -155,6 +156,7 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
     """The fields of a plan that are the spec's own."""
     return {
         "domainname": spec.domainname,
+        "namespaces": spec.namespaces,
         "stdin_open": spec.stdin_open,
         "tty": spec.tty,
         "timeout": spec.timeout,
@@ -162,9 +164,9 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
         "umask": spec.umask,
         "ulimits": spec.ulimits,
         "oom_score_adj": spec.oom_score_adj,
-        "init": spec.init and "pid" in spec.namespaces,  # without one, the warden does what it would do
+        "init": spec.init and "pid" in spec.namespaces,  # without one, the outer init does what it would do
         "stdin": spec.stdin,
-        "before": spec.pre_start,
+        "pre_start": spec.pre_start,
         "extra_hosts": spec.hosts,
         "dns": spec.dns,
         "dns_search": spec.dns_search,
@@ -348,7 +350,7 @@ def _operations(
         *(DeclaredVolume(target=path) for path in _declared(config)),
         *(_accounts(spec, host, working_dir) if spec.userns_mode == "keep-id" else ()),
         *(mounts.early if mounts else ()),
-        *standard_mounts(spec, host, run_dir=run_dir, own=mounts.late if mounts else (), cgroups=cgroups),
+        *standard_mounts(spec, host, run_dir=run_dir, late=mounts.late if mounts else (), cgroups=cgroups),
         *(HostProgram(target=path, replace_existing=True) for path in spec.inject),
         *((HostProgram(target=program),) if program.startswith("/") and is_static_program(program) else ()),
         *(mounts.seal(tree, working_dir=working_dir) if mounts and spec.read_only else ()),

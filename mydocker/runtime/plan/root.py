@@ -35,15 +35,15 @@ class LayeredRoot(Root):
     user_xattrs: bool = False
 
     def mount(self, run_dir: str) -> str:
-        upper, work = f"{run_dir}/scratch/upper", f"{run_dir}/scratch/work"
+        scratch = f"{run_dir}/scratch"
         if self.in_memory:
-            mount_memory(f"{run_dir}/scratch")
-        os.mkdir(upper)
-        os.mkdir(work)
+            mount_memory(scratch)
+        os.mkdir(f"{scratch}/upper")
+        os.mkdir(f"{scratch}/work")
         if self.keep_mode:
-            copy_ownership(self.lowerdirs[-1], upper)
+            copy_ownership(self.lowerdirs[-1], f"{scratch}/upper")
         root = _place(run_dir)
-        mount_overlay(self.lowerdirs, upper, work, root, overlay_options(user_xattrs=self.user_xattrs))
+        mount_overlay(self.lowerdirs, scratch, root, overlay_options(user_xattrs=self.user_xattrs))
         return root
 
 

@@ -12,7 +12,7 @@ from mydocker.runtime.plan.operations import (
     HARDENED,
     READ_ONLY,
     Bind,
-    Device,
+    DeviceNode,
     Filesystem,
     Mask,
     Operation,
@@ -51,16 +51,16 @@ def standard_mounts(
     host: Host,
     *,
     run_dir: str,
-    own: tuple[Operation, ...] = (),
+    late: tuple[Operation, ...] = (),
     cgroups: tuple[Cgroup, ...] = (),
 ) -> tuple[Operation, ...]:
-    """All operations but the root's own and those for host programs; OWN are those that mount what SPEC asks for."""
+    """All operations but the root's late and those for host programs; LATE are those that mount what SPEC asks for."""
     return (
         *_proc(spec, host),
         *_dev(spec, host),
         *_sys(spec, host, cgroups),
         *_chosen(spec),
-        *own,
+        *late,
         *_devices(spec),
         *_etc(spec, run_dir),
         *_walls(spec),
@@ -93,7 +93,7 @@ def _dev(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
             options=(("mode", "755"), ("size", "65536k")),
             attributes=ATTR_NOSUID | ATTR_NODEV,
         ),
-        *(Device(target=f"/dev/{name}", number=number) for name, number in DEVICES.items()),
+        *(DeviceNode(target=f"/dev/{name}", number=number) for name, number in DEVICES.items()),
         *(Symlink(target=f"/dev/{name}", to=to) for name, to in LINKS.items()),
         Filesystem(target="/dev/pts", fstype="devpts", options=tuple(terminals), attributes=ATTR_NOSUID | ATTR_NOEXEC),
         *_ipc(spec, host),

@@ -68,9 +68,9 @@ def _memberships(root: int, name: str) -> tuple[int, ...]:
     return tuple(_number(line[2]) for line in lines if name in line[3].split(","))
 
 
-def _is(wanted: str | int, line: list[str]) -> bool:
-    """Whether a line is the account wanted: by its name, or by its number."""
-    return line[0] == str(wanted) or (isinstance(wanted, int) and line[2] == str(wanted))
+def _is(name: str | int, line: list[str]) -> bool:
+    """Whether a line is the account name: by its name, or by its number."""
+    return line[0] == str(name) or (isinstance(name, int) and line[2] == str(name))
 
 
 def _number(text: str) -> int:

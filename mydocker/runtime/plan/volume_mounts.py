@@ -178,7 +178,7 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
             case TmpfsMount():
                 late.append(_tmpfs(mount))
             case FileMount():
-                late.append(_file(mount, place=f"{run_dir}/file-{number}"))
+                late.append(_file(mount, at=f"{run_dir}/file-{number}"))
             case VolumeMount(volume=None):
                 place = f"{run_dir}/volume-{number}"
                 early.append(Keep(target=mount.target, place=place))
@@ -248,9 +248,9 @@ def _bind(mount: BindMount, attributes: int) -> Operation:
     )
 
 
-def _file(mount: FileMount, *, place: str) -> Operation:
+def _file(mount: FileMount, *, at: str) -> Operation:
     own = {name: getattr(mount, name) for name in ("target", "content", "mode", "uid", "gid", "secret")}
-    return GivenFile(place=place, **own)
+    return GivenFile(place=at, **own)
 
 
 def _named(mount: VolumeMount, host: Host, *, path: str, run_dir: str, number: int) -> Operation:

@@ -36,14 +36,14 @@ class SyscallFilter(Record):
         return self.profile.flags if self.profile else SPEC_ALLOW
 
 
-def program(wanted: SyscallFilter, *, store: Store) -> bytes:
-    """The BPF program of WANTED. Raises HostError if it must be compiled and libseccomp is missing."""
-    if wanted.profile:
+def program(syscall_filter: SyscallFilter, *, store: Store) -> bytes:
+    """The BPF program of SYSCALL_FILTER. Raises HostError if it must be compiled and libseccomp is missing."""
+    if syscall_filter.profile:
         from mydocker.runtime.seccomp.compile import compile_profile, open_library
 
-        return compile_profile(wanted.profile, capabilities=wanted.capabilities, library=open_library())
-    name = f"seccomp/{os.uname().machine}-{FINGERPRINT:08x}-{wanted.capabilities:x}"
-    return _find(f"{store.root}/{name}") or _compile_default(wanted.capabilities, name, store)
+        return compile_profile(syscall_filter.profile, capabilities=syscall_filter.capabilities, library=open_library())
+    name = f"seccomp/{os.uname().machine}-{FINGERPRINT:08x}-{syscall_filter.capabilities:x}"
+    return _find(f"{store.root}/{name}") or _compile_default(syscall_filter.capabilities, name, store)
 
 
 def load(program: bytes, *, flags: int) -> None:

@@ -105,9 +105,12 @@ class Terminal(Relay):
         self.hang_up()
         self.close()
 
+    def close_theirs(self) -> None:
+        """Once the container has its end of the socket."""
+        self.theirs.close()
+
     def receive(self) -> None:
         """Take the master side that the container sends, unless it ended without, and start to carry."""
-        self.theirs.close()
         _, received, _, _ = socket.recv_fds(self.ours, 1, 1)
         if not received:
             return

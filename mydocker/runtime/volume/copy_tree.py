@@ -91,9 +91,9 @@ def _copy_entry(
         _own(found, name, target)
 
 
-def _own(found: os.stat_result, name: str, directory: int) -> None:
+def _own(status: os.stat_result, name: str, directory: int) -> None:
     try:
-        os.chown(name, found.st_uid, found.st_gid, dir_fd=directory, follow_symlinks=False)
+        os.chown(name, status.st_uid, status.st_gid, dir_fd=directory, follow_symlinks=False)
     except OSError as error:
         _let_pass(error)
 

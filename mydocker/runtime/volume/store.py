@@ -50,9 +50,9 @@ class Held:
             os.close(self.locks.pop())
 
 
-def create(path: str) -> None:
-    """Make the volume at PATH; it may exist."""
-    with Held([path]):
+def create(volumes: str, name: str) -> None:
+    """Make volume NAME in directory VOLUMES; it may exist."""
+    with Held([f"{volumes}/{name}"]):
         pass
 
 
@@ -62,56 +62,57 @@ def listed(volumes: str) -> list[Volume]:
         names = sorted(name for name in os.listdir(volumes) if not name.startswith("."))
     except FileNotFoundError:
         return []
-    found = [find(f"{volumes}/{name}") for name in names]
-    return [volume for volume in found if volume]
+    there = [find(volumes, name) for name in names]
+    return [volume for volume in there if volume]
 
 
-def find(path: str) -> Volume | None:
-    """The volume at PATH, if there is one."""
+def find(volumes: str, name: str) -> Volume | None:
+    """Volume NAME of directory VOLUMES, if there is one."""
+    path = f"{volumes}/{name}"
     try:
         created = os.stat(f"{path}/lock", follow_symlinks=False).st_mtime
-        with _Trial(path) as alone:
-            return Volume(name=os.path.basename(path), path=f"{path}/data", created=created, in_use=not alone)
+        with _Trial(volumes, name) as alone:
+            return Volume(name=name, path=f"{path}/data", created=created, in_use=not alone)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def remove(path: str) -> bool:
-    """Remove the volume at PATH and all in it; False if it is in use. FileNotFoundError if it is not there.
+def remove(volumes: str, name: str) -> bool:
+    """Remove volume NAME of directory VOLUMES and all in it; False if it is in use.
 
-    What an interrupted removal has left goes, too. StoreError if something of this one must stay.
+    What an interrupted removal has left goes, too. FileNotFoundError if it is not there, StoreError if something of it
+    must stay.
     """
-    volumes = os.path.dirname(path)
     doomed = f"{_DOOMED}{os.urandom(8).hex()}"
-    with _Trial(path) as alone:
+    with _Trial(volumes, name) as alone:
         if not alone:
             return False
-        os.rename(path, f"{volumes}/{doomed}")  # from here on the name is free, whatever becomes of us
-    for name in os.listdir(volumes):
-        if name.startswith(_DOOMED):
+        os.rename(f"{volumes}/{name}", f"{volumes}/{doomed}")  # from here on the name is free, whatever becomes of us
+    for each in os.listdir(volumes):
+        if each.startswith(_DOOMED):
             try:
-                remove_tree.remove(f"{volumes}/{name}")
+                remove_tree.remove(f"{volumes}/{each}")
             except OSError as error:
-                if name == doomed:
+                if each == doomed:
                     raise StoreError(
-                        f"cannot remove all of volume {os.path.basename(path)}: {error.strerror}",
-                        hint=f"what is left, perhaps files of ids that you no longer have, is in {volumes}/{name}",
+                        f"cannot remove all of volume {name}: {error.strerror}",
+                        hint=f"what is left, perhaps files of ids that you no longer have, is in {volumes}/{each}",
                     ) from None
     return True
 
 
 class _Trial:
-    """Context manager: whether the volume at PATH could be locked exclusively, and is. One at a time in this store, so
-    that none takes another's trial for use."""
+    """Context manager: whether volume NAME of directory VOLUMES could be locked exclusively, and is. One at a time in
+    this store, so that none takes another's trial for use."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, volumes: str, name: str) -> None:
+        self.volumes, self.name = volumes, name
 
     def __enter__(self) -> bool:
-        self.turn = os.open(os.path.dirname(self.path), _DIRECTORY)
+        self.turn = os.open(self.volumes, _DIRECTORY)
         try:
             fcntl.flock(self.turn, fcntl.LOCK_EX)
-            self.directory = os.open(self.path, _DIRECTORY)
+            self.directory = os.open(self.name, _DIRECTORY, dir_fd=self.turn)
         except BaseException:
             os.close(self.turn)
             raise

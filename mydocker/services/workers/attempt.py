@@ -1,4 +1,5 @@
-"""A case under way: its worker, what has been heard of it, and, where it is watched, whether its time has come.
+"""One attempt at a case: its worker, what has been received from it, and, where it is watched, whether its time has
+come.
 
 With `within`, the expectations that can come true while a container runs are judged again and again, as soon as it
 runs; once they hold, or the time has passed, it is asked to end, and soon after that killed.
@@ -6,15 +7,28 @@ runs; once they hold, or the time has passed, it is asked to end, and soon after
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import suppress
 
 from mydocker.kernel.signals import send, signal
+from mydocker.message import decode
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case
+from mydocker.services.workers.messages import (
+    REPORTS,
+    ContainerEnded,
+    Failed,
+    ImageMetadata,
+    Inspected,
+    Kept,
+    Observed,
+    Pulling,
+    PullWarning,
+    WatcherEnded,
+    WatcherStarted,
+)
 from mydocker.services.workers.worker import KEEP_IT
 from mydocker.verdict.finding import Failure, Finding
 from mydocker.verdict.judge import UnjudgedError, unmet
@@ -23,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from mydocker.record import Record
     from mydocker.services.workers.worker import Worker
 
 KEPT = 8 << 20  # bytes of each output
@@ -31,11 +46,10 @@ LAST_RESORT = 3.0  # seconds after which a worker that a batch which is ended ha
 CLEARING = 60.0  # the same for one whose container has been seen to, which may have much to look at and clear away
 STUCK = 2.0  # seconds after which one that was killed and does not end, in the kernel, is waited for no more
 COURTESY = 1.0  # seconds between asking a container whose expectations hold to end, and killing it
-TOLD = ("problem", "hint", "kind", "exit_code", "shortage", "kept", "not_kept")  # by a worker, of a Finding
 _CHUNK = 1 << 16
 
 
-class Underway:
+class Attempt:
     """One attempt at CASE. `live` are the failures of the expectations that were watched; None if they were not.
 
     A `service` is not asked to end before it is released. `kept`: bytes of each output, of which more is dropped.
@@ -53,9 +67,10 @@ class Underway:
         self.killed = False
         self.began = time.monotonic()
         pipes = (worker.stdout, worker.stderr, worker.finding)
-        self.heard = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}
-        self.word = worker.word
-        self.watching = -1  # a pidfd of the watcher, once there is one
+        self.received = {descriptor: bytearray() for descriptor in pipes if descriptor >= 0}
+        self.decision = worker.decision
+        self.watcher = 0  # its pid, until there is a pidfd
+        self.watching = -1  # that pidfd
         self.cut: list[int] = []
         self.within = case.spec.expect.within if case.spec.expect else None
         self.due: float | None = None  # when the time is over; then, when to insist
@@ -63,22 +78,30 @@ class Underway:
         self.unjudged = ""  # why there is no verdict on what was watched
         self.news = False
         self.over = False  # the finding has ended, so all is cleared away
-        self.told: dict[str, Any] = {}  # by the worker
+        self.outcome: Outcome | None = None
+        self.failure: Failed | None = None  # why it never ran
+        self.metadata: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {}  # what was inspected after its end
         self.seen: dict[str, Any] = {}  # by the watcher, while the container runs
+        self.watched = False  # the watcher has ended in order
+        self.image = ""  # the one that is being pulled
+        self.warnings: list[str] = []
+        self.storage = Kept()
+        self.has_ended = False  # it has been inspected, too, though perhaps it is not cleared away
 
-    def hear(self, descriptor: int) -> bool:
+    def receive(self, descriptor: int) -> bool:
         """Take what has come; False at the end, or when nothing more is there."""
         try:
             data = os.read(descriptor, _CHUNK)
         except BlockingIOError:
             return False
-        room = self.kept - len(self.heard[descriptor])
+        room = self.kept - len(self.received[descriptor])
         if descriptor != self.worker.finding and len(data) > room:
             self.cut.append(descriptor)
             data, more = data[:room], True
         else:
             more = bool(data)
-        self.heard[descriptor] += data
+        self.received[descriptor] += data
         if descriptor == self.worker.finding:
             self.over = not data
             self._understand()
@@ -87,28 +110,56 @@ class Underway:
 
     def _understand(self) -> None:
         """Take the whole lines of the finding."""
-        *lines, rest = bytes(self.heard[self.worker.finding]).split(b"\n")
-        self.heard[self.worker.finding][:] = rest
+        *lines, rest = bytes(self.received[self.worker.finding]).split(b"\n")
+        self.received[self.worker.finding][:] = rest
         for line in lines:
-            try:
-                told: dict[str, Any] = json.loads(line) if line else {}
-            except ValueError:  # the watcher was killed in the middle of a line
-                continue
-            self.seen.update(told.pop("seen", {}))
-            self.told.update(told)
-        if "watcher" in self.told and not self.unjudged:
-            self._give_up(self.told["watcher"])
-        if watcher := self.told.pop("watching", 0):
+            message = decode(line, *REPORTS)
+            if message:  # else the watcher was killed in the middle of a line
+                self._take(message)
+        watcher, self.watcher = self.watcher, 0
+        if watcher:
             try:
                 self.watching = os.pidfd_open(watcher)
             except OSError:  # it has ended already, or there is no descriptor left
                 self.end_of_watcher()
 
+    def _take(self, message: Record) -> None:
+        match message:
+            case Outcome():
+                self.outcome = message
+            case Failed():
+                self.failure = message
+            case Pulling():
+                self.image = message.image
+            case PullWarning():
+                self.warnings.append(message.text)
+            case ImageMetadata():
+                self.metadata = message.metadata
+            case Inspected():
+                self.facts = message.facts
+            case ContainerEnded():
+                self.has_ended = True
+            case Kept():
+                self.storage = message
+            case _:
+                self._take_from_watcher(message)
+
+    def _take_from_watcher(self, message: Record) -> None:
+        match message:
+            case WatcherStarted():
+                self.watcher = message.pid
+            case Observed():
+                self.seen.update(message.facts)
+            case WatcherEnded():
+                self.watched = True
+                if message.failure and not self.unjudged:
+                    self._give_up(message.failure)
+
     def end_of_watcher(self) -> None:
         """The worker says before that it is not needed any more; else somebody has killed it."""
-        while self.hear(self.worker.finding):
+        while self.receive(self.worker.finding):
             pass
-        if "watched" not in self.told and not self.unjudged and not self.over:
+        if not self.watched and not self.unjudged and not self.over:
             self._give_up("the watcher of the container was killed")
 
     def _give_up(self, why: str) -> None:
@@ -118,43 +169,38 @@ class Underway:
 
     @property
     def asks(self) -> bool:
-        """Whether the worker waits to hear if it is to keep what its container wrote."""
-        return self.word >= 0 and "outcome" in self.told
+        """Whether the worker waits to learn if it is to keep what its container wrote."""
+        return self.decision >= 0 and self.outcome is not None
 
     @property
     def pulling(self) -> str:
         """The image that is pulled for it now, or nothing."""
-        return "" if "began" in self.seen or "outcome" in self.told else str(self.told.get("pulling", ""))
+        return "" if "began" in self.seen or self.outcome else self.image
 
     @property
-    def has_ended(self) -> bool:
-        """Whether its container is over, and has been looked at, though perhaps it is not cleared away."""
-        return "ended" in self.told
-
-    @property
-    def has_told_all(self) -> bool:
+    def has_reported_all(self) -> bool:
         """False of a worker that is dying: its pipes end before it is seen to be dead."""
-        return "outcome" in self.told or "problem" in self.told
+        return self.outcome is not None or self.failure is not None
 
     def preview(self) -> Finding:
         """What will have been found, of a worker that asks: its container has ended, and has written all it will."""
         for descriptor in (self.worker.stdout, self.worker.stderr):
-            while self.hear(descriptor):
+            while self.receive(descriptor):
                 pass
         return self._found(self._lasting_facts())
 
     def _lasting_facts(self) -> dict[str, Any]:
         """What is still a fact after its end: what was inspected then, and what commands have come to meanwhile."""
         executed = {name: facts for name, facts in self.seen.items() if name.startswith("exec ")}
-        return {**executed, **self.told.get("facts", {})}
+        return {**executed, **self.facts}
 
     def answer(self, *, keep: bool) -> None:
         """Let the worker go on."""
         if keep:
             with suppress(BrokenPipeError):
-                os.write(self.word, KEEP_IT)
-        os.close(self.word)
-        self.word = -1
+                os.write(self.decision, KEEP_IT)
+        os.close(self.decision)
+        self.decision = -1
 
     def watch(self) -> None:
         """Judge what can be judged while it runs, if there is news or the time is over; act on it."""
@@ -195,7 +241,7 @@ class Underway:
 
     def insist(self) -> None:
         """Ask it to end once more, the second time of which its container is killed; in the end kill the worker, which
-        may be stopped. Its janitor ends the container then."""
+        may be stopped. Its cleanup process ends the container then."""
         self.killed = self.kill_at is not None and time.monotonic() >= self.kill_at
         send(self.worker.pidfd, signal.SIGKILL if self.killed else signal.SIGINT)
 
@@ -224,13 +270,13 @@ class Underway:
 
     def conclude(self) -> Finding:
         """What was found, once all is cleared away."""
-        for descriptor in self.heard:
-            while self.hear(descriptor):
+        for descriptor in self.received:
+            while self.receive(descriptor):
                 pass
             os.close(descriptor)
         if self.watching >= 0:
             os.close(self.watching)
-        if self.word >= 0:  # it has never asked
+        if self.decision >= 0:  # it has never asked
             self.answer(keep=False)
         finding = self._found(self._lasting_facts())
         if self.killed and not self.unjudged:
@@ -241,13 +287,19 @@ class Underway:
 
     def _found(self, facts: Mapping[str, Any]) -> Finding:
         """What is known by now, with FACTS."""
-        outcome, metadata = self.told.get("outcome"), self.told.get("metadata")
+        failure = self.failure or Failed(kind="", hint="", message="")
         return Finding(
-            **{name: self.told[name] for name in TOLD if name in self.told},
-            facts={**facts, "metadata": metadata} if metadata else {**facts},
-            outcome=Outcome(**outcome) if outcome else None,
-            stdout=self.heard.get(self.worker.stdout, b"").decode(errors="surrogateescape"),
-            stderr=self.heard.get(self.worker.stderr, b"").decode(errors="surrogateescape"),
+            problem=failure.message,
+            hint=failure.hint,
+            kind=failure.kind,
+            exit_code=failure.exit_code,
+            shortage=failure.shortage,
+            kept=self.storage.name,
+            not_kept=self.storage.lost,
+            facts={**facts, "metadata": self.metadata} if self.metadata else {**facts},
+            outcome=self.outcome,
+            stdout=self.received.get(self.worker.stdout, b"").decode(errors="surrogateescape"),
+            stderr=self.received.get(self.worker.stderr, b"").decode(errors="surrogateescape"),
             cut=tuple(name for name in ("stdout", "stderr") if getattr(self.worker, name) in self.cut),
             seconds=time.monotonic() - self.began,
         )

@@ -10,7 +10,7 @@ import time
 
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.exec import Beside
+from mydocker.runtime.inspect.exec import Exec
 from mydocker.verdict.convert import InapplicableError
 from mydocker.verdict.finding import Finding
 from mydocker.verdict.live_checks import seen
@@ -20,7 +20,7 @@ from mydocker.verdict.time_limit import TookTooLongError, limited
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.specs.model.expect import Expect
 
 OUTPUT_LIMIT = 1 << 20  # bytes of each output that are compared
@@ -28,7 +28,7 @@ LIMIT = 2.0  # seconds of processor time to judge one command
 SHORTEST, LONGEST = 0.05, 1.0  # seconds between two tries; a tenth of the time that it has taken so far, within these
 
 
-class Execs:
+class ExecChecks:
     """The commands of EXPECT. `start` the next one when `due` has come, then `take`; `facts` are what came of each."""
 
     def __init__(self, expect: Expect) -> None:
@@ -38,14 +38,14 @@ class Execs:
         self.unmet = [*range(len(expect.commands))]
         self.due = self.began if self.unmet else float("inf")
 
-    def start(self, view: View) -> tuple[int, Beside] | None:
+    def start(self, view: ContainerView) -> tuple[int, Exec] | None:
         """The next command, and its number; None if it cannot be executed, which is a fact about it."""
         number = self.unmet[0]
         command = self.expect.commands[number]
         self.due = float("inf")
         try:
             timeout = command.timeout
-            return number, Beside(view, command.argv, timeout=timeout, separate=True, limit=OUTPUT_LIMIT)
+            return number, Exec(view, command.argv, timeout=timeout, separate=True, limit=OUTPUT_LIMIT)
         except LaunchError as error:
             self.take(number, {"problem": error.message})
             return None

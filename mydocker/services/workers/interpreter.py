@@ -9,10 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
+import select
 import sys
+from contextlib import suppress
 
-import mydocker
 from mydocker.errors import HostError
+from mydocker.kernel.signals import send, signal
+from mydocker.paths import import_path
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -21,11 +24,13 @@ if TYPE_CHECKING:
 
 ANSWER = 3  # the descriptor on which it tells what it has found
 _REQUEST = 4
+_CHUNK = 1 << 16
+_COURTESY = 10_000  # milliseconds for an interpreter that was interrupted to end its containers
 _ABOVE = 10  # from where on ours cannot be mistaken for those
 _PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
 
 
-class Fresh(Record):
+class Interpreter(Record):
     """The process, and our ends of the pipes from it; -1 where it writes to what we write to."""
 
     pid: int
@@ -35,7 +40,7 @@ class Fresh(Record):
     answer: int
 
 
-def start(module: str, content: object, *, environ: Mapping[str, str], capture: bool, stdin: bool) -> Fresh:
+def start(module: str, content: object, *, environ: Mapping[str, str], capture: bool, stdin: bool) -> Interpreter:
     """Start MODULE, named in full, whose `work_on(content, parent)` gets CONTENT, all of it, and never returns.
 
     With STDIN it has our standard input, else none. Raises HostError if there is no interpreter for it.
@@ -58,14 +63,54 @@ def start(module: str, content: object, *, environ: Mapping[str, str], capture: 
         for descriptor in (request, *(writer for _, writer in pipes if writer >= 0)):
             os.close(descriptor)
     stdout, stderr, answer = (reader for reader, _ in pipes)
-    return Fresh(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, answer=answer)
+    return Interpreter(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, answer=answer)
+
+
+def receive(process: Interpreter) -> Any:
+    """What PROCESS replies, at its end; None if it was killed. An exception meanwhile ends it."""
+    try:
+        reply = _read(process)
+        return pickle.loads(reply) if reply else None
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        with suppress(ChildProcessError):  # the program waits for all its children elsewhere
+            os.waitpid(process.pid, 0)
+        os.close(process.answer)
+        os.close(process.pidfd)
+
+
+def _read(process: Interpreter) -> bytes:
+    os.set_blocking(process.answer, True)
+    parts = []
+    while part := os.read(process.answer, _CHUNK):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _end(process: Interpreter) -> None:
+    ended = select.poll()
+    ended.register(process.pidfd, select.POLLIN)
+    try:
+        send(process.pidfd, signal.SIGINT)
+        os.set_blocking(process.answer, True)
+        while os.read(process.answer, _CHUNK):
+            pass
+        ended.poll(_COURTESY)
+    finally:
+        send(process.pidfd, signal.SIGKILL)  # its workers, and so their containers, end with it
+
+
+def reply(value: object) -> None:
+    """In the new interpreter, at its end: VALUE for `receive`."""
+    with open(ANSWER, "wb") as file:
+        pickle.dump(value, file)
 
 
 def _argv(module: str) -> list[str]:
     """Without `site`, which takes longer than a container; the standard library comes first."""
-    here = os.path.dirname(os.path.dirname(os.path.abspath(mydocker.__file__)))
-    path = [here, *(os.path.abspath(place) for place in sys.path if os.path.exists(place))]  # some name hooks
-    return [sys.executable, "-I", "-S", "-c", _PROGRAM, module, *path]
+    return [sys.executable, "-I", "-S", "-c", _PROGRAM, module, *import_path()]
 
 
 def _pipe() -> tuple[int, int]:

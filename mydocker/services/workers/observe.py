@@ -9,22 +9,22 @@ from mydocker.errors import HostError, MydockerError, is_limit_of_host
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
-    from mydocker.runtime.inspect.container_view import View
+    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.specs.model.container import ContainerSpec
 
 INSPECTION = 120.0  # seconds: more than the largest file that is hashed takes
 
 
-def is_looked_at(spec: ContainerSpec) -> bool:
+def needs_inspection(spec: ContainerSpec) -> bool:
     """Whether anything of its container must be looked at once it has ended."""
     return bool(_paths(spec)) or _wants_changes(spec)
 
 
-def look(spec: ContainerSpec, view: View, tell: Callable[[Mapping[str, Any]], None]) -> None:
-    """TELL the facts that SPEC asks for. As an ordinary user, look with the container's own ids.
+def inspect(spec: ContainerSpec, view: ContainerView, report: Callable[[dict[str, Any]], None]) -> None:
+    """REPORT the facts that SPEC requires. As an ordinary user, look with the container's own ids.
 
     In a separate process, which can be killed: a volume may lie on a file system that never responds. Raises HostError
     if that takes more than INSPECTION seconds.
@@ -32,12 +32,12 @@ def look(spec: ContainerSpec, view: View, tell: Callable[[Mapping[str, Any]], No
     from mydocker import idmap
 
     try:
-        idmap.perform(view.plan.rootless, lambda: tell({"facts": _facts(spec, view)}), limit=INSPECTION)
+        idmap.perform(view.plan.rootless, lambda: report(_facts(spec, view)), limit=INSPECTION)
     except TimeoutError:
         raise HostError(f"the inspection of the container's files did not end within {INSPECTION:g} s") from None
 
 
-def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
+def _facts(spec: ContainerSpec, view: ContainerView) -> dict[str, Any]:
     facts = file_facts(spec, view)
     if _wants_changes(spec):
         from mydocker.runtime.inspect.changes import list_changes
@@ -49,16 +49,16 @@ def _facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
     return facts
 
 
-def file_facts(spec: ContainerSpec, view: View) -> dict[str, Any]:
+def file_facts(spec: ContainerSpec, view: ContainerView) -> dict[str, Any]:
     """Those of the files, each as `files PATH`."""
-    from mydocker.runtime.inspect.file import look_at_file
+    from mydocker.runtime.inspect.file import inspect_file
     from mydocker.runtime.plan.expand_variables import expanded_path
 
     facts: dict[str, Any] = {}
     for path, wanted in _paths(spec).items():
         place = expanded_path(path, view.plan.environment) if spec.expand else path
         try:
-            facts[f"files {path}"] = look_at_file(view.root, place, frozenset(wanted), ownership=view.ownership)
+            facts[f"files {path}"] = inspect_file(view.root, place, frozenset(wanted), ownership=view.ownership)
         except (OSError, MydockerError) as error:
             facts[f"files {path}"] = {"problem": _words(error)}
     return facts

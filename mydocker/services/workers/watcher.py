@@ -1,4 +1,4 @@
-"""The watcher: a process of ours that looks at a container as long as it runs, and tells what has changed.
+"""The watcher: a separate process that inspects a container as long as it runs, and reports what has changed.
 
 Files, ports and processes are looked at again and again; HTTP requests are under way meanwhile, each in a process of
 its own. Nothing is judged here.
@@ -13,19 +13,21 @@ from functools import partial
 from mydocker.errors import LaunchError
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.http import Asking
+from mydocker.runtime.inspect.http import PendingRequest
 from mydocker.runtime.inspect.ports import listening
 from mydocker.runtime.inspect.processes import list_processes
+from mydocker.services.workers.messages import Observed, WatcherEnded
 from mydocker.services.workers.observe import file_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
-    from mydocker.runtime.inspect.container_view import View
-    from mydocker.runtime.inspect.exec import Beside
+    from mydocker.record import Record
+    from mydocker.runtime.inspect.container_view import ContainerView
+    from mydocker.runtime.inspect.exec import Exec
     from mydocker.services.health import Health
-    from mydocker.services.workers.exec_checks import Execs
+    from mydocker.services.workers.exec_checks import ExecChecks
     from mydocker.specs.model.container import ContainerSpec
 
 INTERVAL = 0.05  # seconds between two looks
@@ -35,56 +37,58 @@ LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has t
 
 
 class Watcher:
-    """`tell` gets {"seen": facts}, those that have changed; `began` is one of them once the command runs."""
+    """`report` gets messages: what has changed, in which `began` is a fact once the command runs; and the end."""
 
-    def __init__(
-        self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None], *, health: Health | None = None
-    ) -> None:
-        self.spec, self.tell, self.health = spec, tell, health
-        self.told: dict[str, Any] = {}
+    def __init__(self, spec: ContainerSpec, report: Callable[[Record], None], *, health: Health | None = None) -> None:
+        self.spec, self.report, self.health = spec, report, health
+        self.reported: dict[str, Any] = {}
         self.began = time.monotonic()
         self.requests = {request.url: request for request in spec.expect.requests} if spec.expect else {}
         self.due = dict.fromkeys(self.requests, 0.0)
-        self.asking: dict[int, tuple[Asking | Beside, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
+        self.asking: dict[int, tuple[PendingRequest | Exec, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
         self.answers: dict[str, Any] = {}
         self.execs = self._commands()
 
-    def _commands(self) -> Execs | None:
+    def _commands(self) -> ExecChecks | None:
         if not self.spec.expect or not self.spec.expect.commands:
             return None
-        from mydocker.services.workers.exec_checks import Execs
+        from mydocker.services.workers.exec_checks import ExecChecks
 
-        return Execs(self.spec.expect)
+        return ExecChecks(self.spec.expect)
 
-    def watch(self, view: View) -> None:
-        """Until the container has ended, or we are. A defect is told: nothing more will be seen."""
+    def watch(self, view: ContainerView) -> None:
+        """Until the container has ended, or this process is. A defect is reported: nothing more will be seen."""
         try:
             self._watch(view)
         except ProcessLookupError:
-            self.tell({"watched": True})
+            self.report(WatcherEnded())
         except Exception as error:
-            self.tell({"watcher": f"the watcher of the container failed: {type(error).__name__}: {error}"})
+            self.report(WatcherEnded(failure=f"the watcher of the container failed: {type(error).__name__}: {error}"))
 
-    def _watch(self, view: View) -> NoReturn:
+    def _watch(self, view: ContainerView) -> NoReturn:
         while True:
             began = {"began": True} if view.has_begun() else {}
-            self._tell(began)  # before what may take long: from now on the batch's clock runs
+            self._report_changes(began)  # before what may take long: from now on the batch's clock runs
             health = self.health.facts if self.health else {}
             execs = self.execs.facts if self.execs else {}
-            self._tell(file_facts(self.spec, view) | self._running_facts(view) | self.answers | execs | health | began)
+            self._report_changes(
+                file_facts(self.spec, view) | self._running_facts(view) | self.answers | execs | health | began
+            )
             self._ask(view)
             self._ask_for_health(view)
             if began:
                 self._execute(view)
             self._hear()
 
-    def _tell(self, facts: Mapping[str, Any]) -> None:
-        changed = {name: value for name, value in facts.items() if name not in self.told or self.told[name] != value}
-        self.told.update(changed)
+    def _report_changes(self, facts: Mapping[str, Any]) -> None:
+        changed = {
+            name: value for name, value in facts.items() if name not in self.reported or self.reported[name] != value
+        }
+        self.reported.update(changed)
         if changed:
-            self.tell({"seen": changed})
+            self.report(Observed(facts=changed))
 
-    def _running_facts(self, view: View) -> dict[str, Any]:
+    def _running_facts(self, view: ContainerView) -> dict[str, Any]:
         """`ports` and `processes`, if they are asked for."""
         facts: dict[str, Any] = {}
         own = view.namespaces
@@ -100,18 +104,18 @@ class Watcher:
             facts["running problem"] = str(error)
         return facts
 
-    def _ask(self, view: View) -> None:
+    def _ask(self, view: ContainerView) -> None:
         """Begin the requests that are due."""
         now = time.monotonic()
         ports = {port.published: port.target for port in self.spec.ports if port.published and port.protocol == "tcp"}
         for url, due in self.due.items():
             if due <= now:
                 request = self.requests[url]
-                asking = Asking(request, network=view.namespaces.get("net"), ports=ports)
+                asking = PendingRequest(request, network=view.namespaces.get("net"), ports=ports)
                 self.asking[asking.descriptor] = (asking, partial(self._answered, url))
                 self.due[url] = float("inf")
 
-    def _ask_for_health(self, view: View) -> None:
+    def _ask_for_health(self, view: ContainerView) -> None:
         if self.health and self.health.due <= time.monotonic():
             try:
                 test = self.health.ask(view)
@@ -120,7 +124,7 @@ class Watcher:
                 return
             self.asking[test.descriptor] = (test, self.health.take)
 
-    def _execute(self, view: View) -> None:
+    def _execute(self, view: ContainerView) -> None:
         """Begin the next command, if one is due."""
         if self.execs and self.execs.due <= time.monotonic():
             started = self.execs.start(view)
@@ -128,7 +132,7 @@ class Watcher:
                 number, command = started
                 self.asking[command.descriptor] = (command, partial(self._executed, view, number))
 
-    def _executed(self, view: View, number: int, facts: dict[str, Any]) -> None:
+    def _executed(self, view: ContainerView, number: int, facts: dict[str, Any]) -> None:
         """Take what came of a command, unless it was killed since the container ends: PID 1 ends after all others have
         been killed (pid_namespaces(7))."""
         assert self.execs
@@ -142,7 +146,8 @@ class Watcher:
     def _hear(self) -> None:
         """Take the answers that come before the next look, which the first of them hastens.
 
-        They are told together with what is seen then: a server that has answered is not to be seen as it was before.
+        They are reported together with what is seen then: a server that has answered is not to be seen as it was
+        before.
         """
         poll = select.poll()
         for descriptor in self.asking:

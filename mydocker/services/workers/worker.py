@@ -1,15 +1,14 @@
-"""A worker: a process of our own that runs a spec and tells what it found.
+"""A worker: a separate process that runs a spec and reports what it found.
 
 It is forked, so it has everything imported already, by a batch (pool.py) or for a service; run_one.py starts it anew.
 It has a session of its own, so that Ctrl-C reaches its parent alone, and it dies with that. What the container writes
-goes into pipes; the finding comes as lines of JSON.
+goes into pipes; the finding comes as messages (messages.py).
 """
 
 from __future__ import annotations
 
 import errno
 import gc
-import json
 import os
 import sys
 from contextlib import suppress
@@ -18,24 +17,34 @@ from functools import partial
 import mydocker.runtime.launch.outcome
 import mydocker.runtime.launch.supervise  # noqa: F401  # what `run` imports only after its clone, every worker would import
 from mydocker import kernel
-from mydocker.errors import HostError, MydockerError, refused_by_host
+from mydocker.errors import MydockerError, refused_by_host
 from mydocker.image.model.progress import WARNING
-from mydocker.image.resolve import resolve
-from mydocker.image.store.store import Store
 from mydocker.kernel.signals import signal
+from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.reference import Platform, Reference
-from mydocker.runtime.inspect.container_view import View, Window
-from mydocker.runtime.launch.run import prepare, run
-from mydocker.services.workers.observe import is_looked_at, look
+from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver
+from mydocker.runtime.launch.run import get_image, open_store, plan_launch, run
+from mydocker.services.workers.messages import (
+    ContainerEnded,
+    Failed,
+    ImageMetadata,
+    Inspected,
+    Kept,
+    Pulling,
+    PullWarning,
+    WatcherEnded,
+    WatcherStarted,
+)
+from mydocker.services.workers.observe import inspect, needs_inspection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
     from mydocker.image.model.progress import Step
-    from mydocker.image.model.stored import ImageConfig
-    from mydocker.runtime.launch.cleanup_process import Janitor
+    from mydocker.image.model.stored import ImageConfig, StoredImage
+    from mydocker.runtime.launch.cleanup_process import CleanupProcess
+    from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan.plan import LaunchPlan
     from mydocker.services.health import Health
     from mydocker.specs.model.container import ContainerSpec
@@ -58,10 +67,10 @@ ALONE = Role()
 
 
 class Worker(Record):
-    """A worker that runs, and the descriptors on which it is heard: its pidfd, and the read ends of three pipes.
+    """A worker that runs, and the descriptors on which it reports: its pidfd, and the read ends of three pipes.
 
-    `stdout` and `stderr` are -1 where the container writes elsewhere. `word` is where it is told whether to keep what
-    its container wrote, or -1 if it does not ask.
+    `stdout` and `stderr` are -1 where the container writes elsewhere. `decision` is where it learns whether to keep
+    what its container wrote, or -1 if it does not ask.
     """
 
     pid: int
@@ -69,7 +78,7 @@ class Worker(Record):
     stdout: int
     stderr: int
     finding: int
-    word: int = -1
+    decision: int = -1
 
 
 def start(spec: ContainerSpec, *, environ: Mapping[str, str], role: Role) -> Worker:
@@ -104,7 +113,7 @@ def settle(parent: int) -> None:
     """Be a process of ours alone: in a session of its own, gone with PARENT, with the signals that Python has."""
     kernel.die_with_parent(parent)
     os.setsid()
-    sys.stdout = sys.stderr = None  # what is ours is told through a pipe of its own
+    sys.stdout = sys.stderr = None  # mydocker's own messages go through a separate pipe
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
@@ -115,32 +124,34 @@ def attempt(
     environ: Mapping[str, str],
     finding: int,
     role: Role = ALONE,
-    hearing: int = -1,
-    janitor: Janitor | None = None,
+    decision: int = -1,
+    cleanup_process: CleanupProcess | None = None,
 ) -> None:
-    """Run SPEC, and tell on descriptor FINDING what was found, whatever happens.
+    """Run SPEC, and report on descriptor FINDING what was found, whatever happens.
 
-    Unless HEARING is -1, the outcome is told while the container is still there, and there it is said whether to keep
-    what it wrote: by KEEP_IT, or by the end of the pipe.
+    Unless DECISION is -1, the outcome is reported while the container is still there, and there it is said whether to
+    keep what it wrote: by KEEP_IT, or by the end of the pipe.
     """
     try:
-        _tell(finding, _run(spec, environ, finding, role, hearing, janitor))
+        send(finding, _run(spec, environ, finding, role, decision, cleanup_process))
     except MydockerError as error:
-        told = {"problem": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
-        _tell(finding, {**told, "kind": type(error).__name__, "shortage": is_shortage(error)})
+        send(finding, Failed.of(error).replace(exit_code=error.exit_code, shortage=is_shortage(error)))
     except KeyboardInterrupt:
-        _tell(finding, {"problem": "interrupted"})
+        send(finding, _defect("interrupted"))
     except (OSError, MemoryError) as error:
-        tell_refusal(finding, error)
-    except BaseException as error:  # a defect of ours must not run on as a second batch
-        _tell(finding, {"problem": f"{type(error).__name__}: {error}"})
+        report_refusal(finding, error)
+    except BaseException as error:  # a defect must not run on as a second batch
+        send(finding, _defect(f"{type(error).__name__}: {error}"))
 
 
-def tell_refusal(finding: int, error: OSError | MemoryError) -> None:
-    """Tell on descriptor FINDING that the host has refused what a worker needs."""
-    refusal = refused_by_host(error)
-    told = {"problem": refusal.message, "hint": refusal.hint or "", "kind": HostError.__name__}
-    _tell(finding, {**told, "shortage": is_shortage(error)})
+def _defect(message: str) -> Failed:
+    """What is none of the errors that mydocker raises on purpose."""
+    return Failed(kind="", hint="", message=message)
+
+
+def report_refusal(finding: int, error: OSError | MemoryError) -> None:
+    """Report on descriptor FINDING that the host has refused what a worker needs."""
+    send(finding, Failed.of(refused_by_host(error)).replace(shortage=is_shortage(error)))
 
 
 def is_shortage(error: BaseException) -> bool:
@@ -156,88 +167,82 @@ def is_shortage(error: BaseException) -> bool:
     return os.strerror(errno.EAGAIN) in str(error)
 
 
-def _tell(finding: int, words: Mapping[str, Any]) -> None:
-    raw = b"\n" + json.dumps(words).encode() + b"\n"  # the line before may have been cut off
-    while raw:
-        raw = raw[os.write(finding, raw) :]
-
-
 def _run(
     spec: ContainerSpec,
     environ: Mapping[str, str],
     finding: int,
     role: Role,
-    hearing: int,
-    janitor: Janitor | None,
-) -> dict[str, Any]:
+    decision: int,
+    cleanup_process: CleanupProcess | None,
+) -> Outcome:
+    store = open_store(environ)
+    progress = _Pull(spec, partial(send, finding), follow=role.follow)
+    image = get_image(spec, store=store, environ=environ, progress=progress)
     # nobody types in a batch: a terminal is for the command to write on
-    progress = _Pull(spec, partial(_tell, finding), follow=role.follow)
-    plan = prepare(spec.replace(stdin_open=spec.stdin_open and not spec.tty), environ=environ, progress=progress)
+    launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
+    plan = plan_launch(launched, image, store=store, environ=environ)
     progress.end()
-    if spec.image and spec.expect and spec.expect.of("metadata"):
-        _tell(finding, {"metadata": _metadata(spec.image, spec, environ)})
+    if image and spec.expect and spec.expect.of("metadata"):
+        send(finding, ImageMetadata(metadata=_metadata(image.config)))
     wants_health = role.health or bool(spec.expect and spec.expect.of("health"))
-    health = _health(spec, environ) if wants_health else None
+    health = _health(spec, image) if wants_health else None
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = role.service or bool(spec.expect and spec.expect.within)
-    ended = partial(_tell, finding, {"ended": True})
-    if not (is_looked_at(spec) or watched or hearing >= 0):
-        return {"outcome": run(plan, janitor=janitor, ended=ended).as_dict()}
+    ended = partial(send, finding, ContainerEnded())
+    if not (needs_inspection(spec) or watched or decision >= 0):
+        return run(plan, cleanup_process=cleanup_process, ended=ended)
 
-    def use(view: View) -> None:
-        look(spec, view, partial(_tell, finding))
-        if hearing >= 0:
-            _offer(spec, view, environ, finding, hearing)
+    def use(view: ContainerView) -> None:
+        inspect(spec, view, lambda facts: send(finding, Inspected(facts=facts)))
+        if decision >= 0:
+            _offer(spec, view, store.root, finding, decision)
 
-    with Window(use, prepare=_reserve if hearing >= 0 else None) as window:
+    with ViewReceiver(use, prepare=_reserve if decision >= 0 else None) as view_receiver:
         if watched:
             from mydocker.services.workers.watcher import Watcher  # HTTP is slow to import
 
-            watcher = Watcher(spec, partial(_tell, finding), health=health)
-            window.set_watcher(plan, watcher.watch, dismissed=partial(_tell, finding, {"watched": True}))
-            _tell(finding, {"watching": window.watcher})  # so that whoever waits for what it sees knows of its end
-        return {"outcome": run(plan, window=window, janitor=janitor, ended=ended).as_dict()}
+            watcher = Watcher(spec, partial(send, finding), health=health)
+            view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
+            send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for what it sees learns of its end
+        return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
 
 
 class _Pull:
-    """Tells what a pull warns of; with `follow`, also that an image is being pulled, at the first step of the pull, and
-    when it is there."""
+    """Reports what a pull warns of; with `follow`, also that an image is being pulled, at the first step of the pull,
+    and when it is there."""
 
-    def __init__(self, spec: ContainerSpec, tell: Callable[[Mapping[str, Any]], None], *, follow: bool) -> None:
+    def __init__(self, spec: ContainerSpec, report: Callable[[Record], None], *, follow: bool) -> None:
         self.image = spec.image.familiar if spec.image else ""
-        self.tell, self.follow, self.told = tell, follow, False
-        self.warnings: list[str] = []
+        self.report, self.follow, self.reported = report, follow, False
 
     def __call__(self, step: Step) -> None:
         if step.kind == WARNING:
-            self.warnings.append(step.text)
-            self.tell({"warnings": self.warnings})
-        elif self.follow and not self.told:
-            self.told = True
-            self.tell({"pulling": self.image})
+            self.report(PullWarning(text=step.text))
+        elif self.follow and not self.reported:
+            self.reported = True
+            self.report(Pulling(image=self.image))
 
     def end(self) -> None:
-        if self.told:
-            self.tell({"pulling": ""})
+        if self.reported:
+            self.report(Pulling(image=""))
 
 
-def _offer(spec: ContainerSpec, view: View, environ: Mapping[str, str], finding: int, hearing: int) -> None:
-    """Tell how it ended, and keep what it wrote if that is wanted."""
+def _offer(spec: ContainerSpec, view: ContainerView, root: str, finding: int, decision: int) -> None:
+    """Tell how it ended, and keep what it wrote in the store at ROOT if that is wanted."""
     assert view.outcome is not None
-    _tell(finding, {"outcome": view.outcome.as_dict()})
-    if os.read(hearing, 1) != KEEP_IT:
+    send(finding, view.outcome)
+    if os.read(decision, 1) != KEEP_IT:
         return
     from mydocker.runtime.inspect.kept_container import keep
 
-    root = Store.open(environ).root
     try:
         name, lost = keep(view, root=root, title=spec.name or str(spec.origin), origin=str(spec.origin))
-        _tell(finding, {"kept": name, "not_kept": lost})
+        send(finding, Kept(name=name, lost=lost))
     except MydockerError as error:
-        _tell(finding, {"not_kept": error.message})
+        send(finding, Kept(lost=error.message))
     except OSError as error:
-        _tell(finding, {"not_kept": refused_by_host(error).message})
+        send(finding, Kept(lost=refused_by_host(error).message))
 
 
 def _reserve(plan: LaunchPlan) -> None:
@@ -248,9 +253,8 @@ def _reserve(plan: LaunchPlan) -> None:
         reserve(plan)
 
 
-def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> dict[str, Any]:
-    """What the configuration of the image, which has been resolved before, says."""
-    config = _config(image, spec, environ)
+def _metadata(config: ImageConfig) -> dict[str, Any]:
+    """What the configuration of the image says."""
     pairs = (entry.partition("=") for entry in config.env)
     return {
         "env": {name: value for name, separator, value in pairs if separator},
@@ -264,13 +268,7 @@ def _metadata(image: Reference, spec: ContainerSpec, environ: Mapping[str, str])
     }
 
 
-def _config(image: Reference, spec: ContainerSpec, environ: Mapping[str, str]) -> ImageConfig:
-    store, platform = Store.open(environ), spec.platform or Platform.host()
-    return resolve(image, platform=platform, policy="missing", store=store, environ=environ).config
-
-
-def _health(spec: ContainerSpec, environ: Mapping[str, str]) -> Health:
+def _health(spec: ContainerSpec, image: StoredImage | None) -> Health:
     from mydocker.services.health import Health, complete
 
-    image = _config(spec.image, spec, environ).healthcheck if spec.image else {}
-    return Health(complete(spec.healthcheck, image))
+    return Health(complete(spec.healthcheck, image.config.healthcheck if image else {}))

@@ -17,11 +17,11 @@ from functools import partial
 from mydocker.errors import HostError, refused_by_host
 from mydocker.kernel.signals import STOPPING, Signals, send, signal
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.services.case import Case, Result, Span
+from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.services.schedule import Schedule
-from mydocker.services.workers.attempt import INSIST, LAST_RESORT, Underway
+from mydocker.services.workers.attempt import INSIST, LAST_RESORT, Attempt
 from mydocker.services.workers.worker import Role, is_shortage
-from mydocker.testing.batch.pool import Crew
+from mydocker.testing.batch.pool import WorkerPool
 from mydocker.verdict.finding import ERROR, FAILED, SKIPPED, Finding
 from mydocker.verdict.judge import judge
 
@@ -32,7 +32,8 @@ INTERRUPTED = "interrupted"
 DESCRIPTORS = 8  # of ours for a container, at most
 KEPT_EARLIER = 1 << 16  # characters of an output of an attempt that is followed by another
 KEPT_BACK = 32  # descriptors for all else
-PROCESSES = 7  # ours for a container, at most (worker, janitor, watcher, its PID 1), and a few for what runs in it
+# for a container, at most: its worker, cleanup process, watcher and PID 1, and a few for what runs in it
+PROCESSES = 7
 WAIT, WAITS = 0.05, 20  # seconds, and how often, until the host has room again for what has ended
 
 
@@ -68,20 +69,20 @@ class Batch:
         self.limits = limits
         self.places = max(1, min(limits.jobs, _room() - self.schedule.services))  # which come on top
         specs = {case.number: case.spec for case in cases}
-        self.crew = Crew(specs, environ=environ, keep=limits.keep, follow=follow is not None)
-        self.running: dict[int, Underway] = {}  # by pidfd
+        self.pool = WorkerPool(specs, environ=environ, keep=limits.keep, follow=follow is not None)
+        self.running: dict[int, Attempt] = {}  # by pidfd
         self.waits = WAITS  # how often a case may still be put back that cannot begin though nothing else runs
         self.spans: dict[int, list[Span]] = {}  # by the number of the case
-        self.earlier: dict[int, list[Result]] = {}  # the same
+        self.earlier: dict[int, list[JudgedCase]] = {}  # the same
         self.poll = select.poll()
         self.actions: dict[int, Callable[[], None]] = {}
-        self.ready: deque[Result] = deque()
+        self.ready: deque[JudgedCase] = deque()
         self.stopped = ""  # why no more are begun
         self.ending = False  # whether those that run are to end as well
         self.bad = 0
         self.began = time.monotonic()
 
-    def results(self) -> Iterator[Result]:
+    def results(self) -> Iterator[JudgedCase]:
         """Run all; each result as soon as it is there. Abandoning the iterator kills what runs."""
         with Signals() as signals:
             self._on(signals.descriptor, lambda: self._take_signal(signals))
@@ -97,14 +98,14 @@ class Batch:
             finally:
                 for run in self.running.values():
                     send(run.worker.pidfd, signal.SIGKILL)
-                self.crew.end()
+                self.pool.end()
 
     def _begin_more(self) -> None:
         while self.schedule.waiting and self.stopped:
             case, attempt = self.schedule.drop()
             verdict = ERROR if self.ending and attempt > 1 else SKIPPED  # it has run, and not passed
             reason = f"not run{' again' * (attempt > 1)}: {self.stopped}"
-            result = Result(case=case, verdict=verdict, reason=reason, attempts=attempt - 1, unbegun=attempt == 1)
+            result = JudgedCase(case=case, verdict=verdict, reason=reason, attempts=attempt - 1, unbegun=attempt == 1)
             self._conclude(result.replace(earlier=self._earlier(case)))
         self.schedule.see({run.case.number: run.seen for run in self.running.values()})
         for result in self.schedule.hopeless():
@@ -130,19 +131,19 @@ class Batch:
         service = self.schedule.is_service(case)
         role = Role(service=service, health=self.schedule.wants_health(case))
         try:
-            worker = self.crew.start(case.number, role=role)
+            worker = self.pool.start(case.number, role=role)
         except OSError as error:
             refusal = refused_by_host(error)
             finding = Finding(problem=refusal.message, hint=refusal.hint or "", kind=HostError.__name__)
             if not (is_shortage(error) and self._try_again(case, attempt, alone=not self.running)):
-                self._conclude(Result(case=case, verdict=ERROR, reason=finding.complaint, finding=finding))
+                self._conclude(JudgedCase(case=case, verdict=ERROR, reason=finding.complaint, finding=finding))
             return
-        run = Underway(case, worker, attempt=attempt, slot=self._free_slot(service=service), service=service)
+        run = Attempt(case, worker, attempt=attempt, slot=self._free_slot(service=service), service=service)
         run.alone = not self.running
         for other in self.running.values():
             other.alone = False
         self.running[run.worker.pidfd] = run
-        for descriptor in run.heard:
+        for descriptor in run.received:
             self._on(descriptor, partial(self._hear, run, descriptor))
 
     def _try_again(self, case: Case, attempt: int, *, alone: bool) -> bool:
@@ -153,7 +154,7 @@ class Batch:
 
         False if there can be no fewer: it was ALONE, or no other but services runs, which go on.
         """
-        self.crew.end()
+        self.pool.end()
         mine = sum(not run.service for run in self.running.values())
         if self.stopped or alone or (self.places == 1 and not mine):
             return False
@@ -178,7 +179,7 @@ class Batch:
             if run.service and self.schedule.is_released(run.case):
                 run.release()
 
-    def _conclude(self, result: Result) -> None:
+    def _conclude(self, result: JudgedCase) -> None:
         self.schedule.conclude(result)
         self.ready.append(result)
         self.bad += result.verdict in (FAILED, ERROR)
@@ -223,8 +224,8 @@ class Batch:
             due.append(self._left())
         return max(0.0, min(due)) * 1000 + 1 if due else None
 
-    def _hear(self, run: Underway, descriptor: int) -> None:
-        if not run.hear(descriptor):
+    def _hear(self, run: Attempt, descriptor: int) -> None:
+        if not run.receive(descriptor):
             self._forget(descriptor)
         if run.watching >= 0 and run.watching not in self.actions:
             self._on(run.watching, partial(self._end_of_watcher, run))
@@ -233,31 +234,31 @@ class Batch:
         elif run.asks:
             run.answer(keep=not self.ending and self._is_lost(run))
 
-    def _end_of_watcher(self, run: Underway) -> None:
+    def _end_of_watcher(self, run: Attempt) -> None:
         self._forget(run.watching)
         run.end_of_watcher()
 
-    def _is_lost(self, run: Underway) -> bool:
+    def _is_lost(self, run: Attempt) -> bool:
         """Whether this attempt has failed, and is the last."""
         if self._has_tries_left(run):
             return False
         return judge(run.case.spec, run.preview(), live=run.live, stopped=run.asked).verdict == FAILED
 
-    def _has_tries_left(self, run: Underway) -> bool:
+    def _has_tries_left(self, run: Attempt) -> bool:
         return run.attempt <= run.case.spec.retries and not run.service and not self.stopped
 
-    def _end(self, run: Underway) -> None:
-        for descriptor in (*run.heard, run.watching):
+    def _end(self, run: Attempt) -> None:
+        for descriptor in (*run.received, run.watching):
             self._forget(descriptor)
         del self.running[run.worker.pidfd]
         finding = run.conclude()
-        for words in run.told.get("warnings", ()):
-            self.warn(words)
-        self.crew.take_back(run.worker, reusable=run.has_told_all and not (run.asked or self.ending))
+        for text in run.warnings:
+            self.warn(text)
+        self.pool.take_back(run.worker, reusable=run.has_reported_all and not (run.asked or self.ending))
         if finding.shortage and not run.asked and self._try_again(run.case, run.attempt, alone=run.alone):
             return
         if why := "; ".join(filter(None, [self.stopped if self.ending else "", run.unjudged])):
-            result = Result(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
+            result = JudgedCase(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
         else:
             result = _judged(run, finding)
         spans = self.spans.setdefault(run.case.number, [])
@@ -272,7 +273,7 @@ class Batch:
         self.waits = WAITS
         self._conclude(result.replace(spans=tuple(spans), earlier=self._earlier(run.case)))
 
-    def _earlier(self, case: Case) -> tuple[Result, ...]:
+    def _earlier(self, case: Case) -> tuple[JudgedCase, ...]:
         """The attempts that did not pass, and were followed by another."""
         return tuple(self.earlier.pop(case.number, ()))
 
@@ -291,12 +292,12 @@ class Batch:
             run.insist()
 
 
-def _judged(run: Underway, finding: Finding) -> Result:
+def _judged(run: Attempt, finding: Finding) -> JudgedCase:
     verdict = judge(run.case.spec, finding, live=run.live, stopped=run.asked)
-    return Result(case=run.case, finding=finding, attempts=run.attempt, **verdict.as_dict())
+    return JudgedCase(case=run.case, finding=finding, attempts=run.attempt, **verdict.as_dict())
 
 
-def _shortened(result: Result) -> Result:
+def _shortened(result: JudgedCase) -> JudgedCase:
     """RESULT of an attempt that is followed by another, with the ends of its outputs."""
     finding = result.finding
     ends = {name: getattr(finding, name)[-KEPT_EARLIER:] for name in ("stdout", "stderr")}
@@ -323,7 +324,7 @@ def _own_threads() -> int:
     return count
 
 
-def exit_code(results: Sequence[Result], *, interrupted: bool) -> int:
+def exit_code(results: Sequence[JudgedCase], *, interrupted: bool) -> int:
     """0 all passed (or were skipped), 1 some failed, 3 some could not be judged or had no turn, 130 interrupted."""
     verdicts = {result.verdict for result in results}
     if interrupted:

@@ -1,23 +1,25 @@
-"""The crew of a batch: workers that run one case after another, since to fork one costs a third of a container's time.
+"""The worker pool of a batch: workers run one case after another, since to fork one costs a third of a container's
+time.
 
 A worker has the specs from its batch, by number, and gets with each order the pipes for that case alone. It closes the
-finding when all of the case is cleared away: that is the end of a case. Outputs of two cases cannot mix. One janitor
-stands by for all that a worker runs.
+finding when all of the case is cleared away: that is the end of a case. Outputs of two cases cannot mix. One cleanup
+process stands by for all that a worker runs.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import select
 import socket
 from contextlib import ExitStack, suppress
 
 from mydocker.kernel.signals import send, signal
+from mydocker.message import decode, encode
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.cleanup_process import Janitor
-from mydocker.services.workers.worker import Role, Worker, attempt, settle, tell_refusal
+from mydocker.runtime.launch.cleanup_process import CleanupProcess
+from mydocker.services.workers.messages import Order
+from mydocker.services.workers.worker import Role, Worker, attempt, report_refusal, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +44,7 @@ def _pipes(count: int) -> list[tuple[int, int]]:
     return made
 
 
-class Crew:
+class WorkerPool:
     """The workers, busy and idle. With `keep`, they tell the outcome while a container is still there (worker.py); with
     `follow`, what they pull.
 
@@ -54,26 +56,26 @@ class Crew:
     ) -> None:
         self.specs, self.environ, self.keep, self.follow = specs, environ, keep, follow
         self.idle: list[tuple[int, int]] = []  # pid and pidfd
-        self.desks: dict[int, socket.socket] = {}  # where each takes its orders, by its pid
+        self.sockets: dict[int, socket.socket] = {}  # where each takes its orders, by its pid
 
     def start(self, number: int, *, role: Role) -> Worker:
         """Have the spec of that NUMBER run. Raises OSError if there can be no worker for it."""
-        pid, pidfd = self.idle.pop() if self.idle else self._hire()
+        pid, pidfd = self.idle.pop() if self.idle else self._spawn()
         try:
-            *pipes, (hearing, word) = _pipes(4) if self.keep else [*_pipes(3), (-1, -1)]
+            *pipes, (decision, answer) = _pipes(4) if self.keep else [*_pipes(3), (-1, -1)]
         except OSError:
             self._dismiss(pid, pidfd)
             raise
-        sent = [writer for _, writer in pipes] + ([hearing] if self.keep else [])
-        order = json.dumps({"number": number, "service": role.service, "health": role.health}).encode()
+        sent = [writer for _, writer in pipes] + ([decision] if self.keep else [])
+        order = encode(Order(number=number, service=role.service, health=role.health))
         with suppress(OSError):  # somebody has killed it: its pipes say so
-            socket.send_fds(self.desks[pid], [order], sent)
+            socket.send_fds(self.sockets[pid], [order], sent)
         for writer in sent:
             os.close(writer)
         stdout, stderr, finding = (reader for reader, _ in pipes)
         for reader in (stdout, stderr, finding):
             os.set_blocking(reader, False)
-        return Worker(pid=pid, pidfd=pidfd, stdout=stdout, stderr=stderr, finding=finding, word=word)
+        return Worker(pid=pid, pidfd=pidfd, stdout=stdout, stderr=stderr, finding=finding, decision=answer)
 
     def take_back(self, worker: Worker, *, reusable: bool) -> None:
         """Its case has ended.
@@ -91,11 +93,11 @@ class Crew:
         """Dismiss those that are idle, so that their processes and descriptors are free."""
         idle, self.idle = self.idle, []
         for pid, _ in idle:
-            self.desks[pid].close()  # it ends, and its janitor before it
+            self.sockets[pid].close()  # it ends, and its cleanup process before it
         for pid, pidfd in idle:
             self._dismiss(pid, pidfd, kill=False)
 
-    def _hire(self) -> tuple[int, int]:
+    def _spawn(self) -> tuple[int, int]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         try:
@@ -114,7 +116,7 @@ class Crew:
             ours.close()  # so that it ends
             os.waitpid(pid, 0)
             raise
-        self.desks[pid] = ours
+        self.sockets[pid] = ours
         return pid, pidfd
 
     def _dismiss(self, pid: int, pidfd: int, *, kill: bool = True) -> None:
@@ -126,9 +128,9 @@ class Crew:
         if ended.poll(STUCK * 1000):
             os.waitpid(pid, 0)
         os.close(pidfd)
-        self.desks.pop(pid).close()
+        self.sockets.pop(pid).close()
 
-    def _serve(self, desk: socket.socket, parent: int) -> NoReturn:
+    def _serve(self, orders: socket.socket, parent: int) -> NoReturn:
         """In the worker, to its end.
 
         What it shares with the batch is never garbage, and looking at it would copy every page of it.
@@ -136,43 +138,52 @@ class Crew:
         gc.freeze()
         try:
             settle(parent)
-            os.closerange(3, desk.fileno())  # the ends of pipes that are other workers'
-            os.closerange(desk.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-            self._obey(desk)
+            os.closerange(3, orders.fileno())  # the ends of pipes that are other workers'
+            os.closerange(orders.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+            self._obey(orders)
         except KeyboardInterrupt:  # a signal for a case that had just ended
             pass
         finally:
             os._exit(0)
 
-    def _obey(self, desk: socket.socket) -> None:
+    def _obey(self, orders: socket.socket) -> None:
         """Run what is ordered, until nobody orders any more."""
         with ExitStack() as stack:
             try:
-                janitor = stack.enter_context(Janitor())
+                cleanup_process = stack.enter_context(CleanupProcess())
             except OSError as error:
-                _, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4)
-                tell_refusal(descriptors[2], error)
+                _, descriptors, _, _ = socket.recv_fds(orders, _ORDER, 4)
+                report_refusal(descriptors[2], error)
                 return
             while True:
                 signal.pthread_sigmask(signal.SIG_SETMASK, [])
-                order, descriptors, _, _ = socket.recv_fds(desk, _ORDER, 4, socket.MSG_CMSG_CLOEXEC)
+                order, descriptors, _, _ = socket.recv_fds(orders, _ORDER, 4, socket.MSG_CMSG_CLOEXEC)
                 if not order:
                     break
-                self._carry_out(json.loads(order), janitor, *descriptors)
+                self._carry_out(decode(order, Order), cleanup_process, *descriptors)
 
     def _carry_out(
-        self, order: dict[str, int], janitor: Janitor | None, stdout: int, stderr: int, finding: int, hearing: int = -1
+        self,
+        order: Order | None,
+        cleanup_process: CleanupProcess | None,
+        stdout: int,
+        stderr: int,
+        finding: int,
+        decision: int = -1,
     ) -> None:
         nothing = os.open("/dev/null", os.O_RDWR)
         for source, number in ((nothing, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, number)
         os.close(stdout)
         os.close(stderr)
-        role = Role(service=bool(order["service"]), health=bool(order["health"]), follow=self.follow)
-        spec = self.specs[order["number"]]
-        attempt(spec, environ=self.environ, finding=finding, role=role, hearing=hearing, janitor=janitor)
+        assert order  # from the batch itself, whole: a message of a sequenced socket is not cut (unix(7))
+        role = Role(service=order.service, health=order.health, follow=self.follow)
+        spec = self.specs[order.number]
+        attempt(
+            spec, environ=self.environ, finding=finding, role=role, decision=decision, cleanup_process=cleanup_process
+        )
         for number in (1, 2):
             os.dup2(nothing, number)
-        for descriptor in (nothing, hearing, finding):  # the finding last
+        for descriptor in (nothing, decision, finding):  # the finding last
             if descriptor >= 0:
                 os.close(descriptor)

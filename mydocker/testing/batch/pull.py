@@ -5,7 +5,6 @@ threads.
 from __future__ import annotations
 
 import os
-import pickle
 
 from mydocker.errors import HostError, MydockerError, refused_by_host
 from mydocker.image.resolve import resolve
@@ -14,7 +13,6 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform, Reference
 from mydocker.services.workers import interpreter
 from mydocker.services.workers.worker import settle
-from mydocker.testing.batch.run_batch import receive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,10 +24,9 @@ if TYPE_CHECKING:
 def pull_image(reference: Reference, platform: Platform, *, environ: Mapping[str, str]) -> StoredImage:
     """Fetch what REFERENCE means now. Raises ImageError, or HostError if the process can't be started or is killed."""
     process = interpreter.start(__name__, (reference, platform), environ=environ, capture=False, stdin=False)
-    answer = receive(process)
-    if not answer:
+    result: StoredImage | MydockerError | None = interpreter.receive(process)
+    if result is None:
         raise HostError("the pull was killed before it reported a result")
-    result: StoredImage | MydockerError = pickle.loads(answer)
     if isinstance(result, MydockerError):
         raise result
     return result
@@ -39,9 +36,7 @@ def work_on(content: tuple[Reference, Platform], parent: int) -> NoReturn:
     """Be the process."""
     try:
         settle(parent)
-        result = _result(*content)
-        with open(interpreter.ANSWER, "wb") as file:
-            pickle.dump(result, file)
+        interpreter.reply(_result(*content))
     finally:
         os._exit(0)
 

@@ -13,7 +13,7 @@ from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case
 from mydocker.services.workers import interpreter
-from mydocker.services.workers.attempt import INSIST, LAST_RESORT, Underway
+from mydocker.services.workers.attempt import INSIST, LAST_RESORT, Attempt
 from mydocker.services.workers.worker import Worker, work
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class CancelledRunError(Exception):
     """The run was to be cancelled, and its container has ended."""
 
 
-def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool, cancel: int = -1) -> Finding:
+def run_one(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool, cancel: int = -1) -> Finding:
     """Run SPEC to its end: what was found. What it expects is not looked at.
 
     Without CAPTURE, the container writes to our own stdout and stderr. Once descriptor CANCEL is readable, the
@@ -43,7 +43,7 @@ def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool,
         stderr=process.stderr,
         finding=process.answer,
     )
-    run = Underway(case, worker, attempt=1, kept=sys.maxsize)
+    run = Attempt(case, worker, attempt=1, kept=sys.maxsize)
     try:
         _until_end(run, cancel)
     except BaseException:
@@ -54,9 +54,9 @@ def run_alone(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool,
     return finding
 
 
-def _until_end(run: Underway, cancel: int) -> None:
+def _until_end(run: Attempt, cancel: int) -> None:
     poll = select.poll()
-    for descriptor in (run.worker.pidfd, *run.heard, *([cancel] if cancel >= 0 else [])):
+    for descriptor in (run.worker.pidfd, *run.received, *([cancel] if cancel >= 0 else [])):
         poll.register(descriptor, select.POLLIN)
     while True:
         for descriptor, _ in poll.poll():
@@ -64,11 +64,11 @@ def _until_end(run: Underway, cancel: int) -> None:
                 return
             if descriptor == cancel:
                 raise CancelledRunError
-            if not run.hear(descriptor):
+            if not run.receive(descriptor):
                 poll.unregister(descriptor)
 
 
-def _end(run: Underway) -> None:
+def _end(run: Attempt) -> None:
     """Ask the container to end, and then have it killed; what it still writes is let go."""
     ended = select.poll()
     ended.register(run.worker.pidfd, select.POLLIN)
@@ -76,11 +76,11 @@ def _end(run: Underway) -> None:
         run.end_within(LAST_RESORT)
         run.insist()
         while not ended.poll(INSIST * 1000):
-            for descriptor in run.heard:
-                run.hear(descriptor)
+            for descriptor in run.received:
+                run.receive(descriptor)
             run.insist()
     except BaseException:
-        send(run.worker.pidfd, signal.SIGKILL)  # its janitor ends the container
+        send(run.worker.pidfd, signal.SIGKILL)  # its cleanup process ends the container
         raise
 
 

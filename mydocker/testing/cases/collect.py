@@ -93,11 +93,11 @@ def _lines_of(file: str) -> list[str]:
         return []
 
 
-def _named(specs: Sequence[ContainerSpec], wanted: Mapping[str, Sequence[Address]]) -> list[bool]:
+def _named(specs: Sequence[ContainerSpec], addresses: Mapping[str, Sequence[Address]]) -> list[bool]:
     """Which of SPECS an address means by its line. Raises UsageError for variables that none has there."""
     begins = [(path_of(spec.origin.file), spec.origin.line) for spec in specs]
     named = [False] * len(specs)
-    for address in (address for addresses in wanted.values() for address in addresses if address.line is not None):
+    for address in (address for addresses in addresses.values() for address in addresses if address.line is not None):
         starts = [line for file, line in begins if file == address.file]
         meant = (address.file, _start_of(address.line or 0, starts))
         found = [here == meant and address.has(spec.matrix) for here, spec in zip(begins, specs, strict=True)]

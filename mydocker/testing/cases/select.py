@@ -8,7 +8,7 @@ import re
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Case, Result
+from mydocker.services.case import Case, JudgedCase
 from mydocker.verdict.finding import ERROR, FAILED
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Memory:
         """Those that failed the last time they ran; all, if none of them did."""
         return [case for case in cases if case.lasting_key in self.failed] or [*cases]
 
-    def keep(self, results: Iterable[Result]) -> None:
+    def keep(self, results: Iterable[JudgedCase]) -> None:
         """Write down how these ended; what did not run now stays as it was. A failure to write is of no matter."""
         for result in results:
             if result.verdict in (FAILED, ERROR):

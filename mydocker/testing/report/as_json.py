@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Result
+from mydocker.services.case import JudgedCase
 from mydocker.untrusted import clean
 from mydocker.verdict.finding import VERDICTS
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def as_data(result: Result) -> dict[str, Any]:
+def as_data(result: JudgedCase) -> dict[str, Any]:
     """Everything about one case. Times are seconds, sizes bytes; text is valid Unicode."""
     case, finding = result.case, result.finding
     outcome = finding.outcome.as_dict() if finding.outcome else None
@@ -38,7 +38,7 @@ def as_data(result: Result) -> dict[str, Any]:
     }
 
 
-def _executed(result: Result) -> Iterator[dict[str, Any]]:
+def _executed(result: JudgedCase) -> Iterator[dict[str, Any]]:
     """The commands of `exec`, and what came of each; nothing did where the container had ended before."""
     expect = result.case.spec.expect
     for number, command in enumerate(expect.commands if expect else ()):
@@ -47,11 +47,11 @@ def _executed(result: Result) -> Iterator[dict[str, Any]]:
         yield {"command": [clean(word) for word in command.argv], **came}
 
 
-def _failures(result: Result) -> list[dict[str, str]]:
+def _failures(result: JudgedCase) -> list[dict[str, str]]:
     return [{key: clean(value) for key, value in failure.texts().items()} for failure in result.failures]
 
 
-def _attempt(result: Result) -> dict[str, Any]:
+def _attempt(result: JudgedCase) -> dict[str, Any]:
     """One that was followed by another."""
     return {
         "verdict": result.verdict,
@@ -62,6 +62,6 @@ def _attempt(result: Result) -> dict[str, Any]:
     }
 
 
-def counts(results: Sequence[Result]) -> dict[str, int]:
+def counts(results: Sequence[JudgedCase]) -> dict[str, int]:
     """How many there are of each verdict."""
     return {verdict: sum(result.verdict == verdict for result in results) for verdict in VERDICTS}

@@ -10,7 +10,7 @@ from contextlib import suppress
 from mydocker.errors import Origin, UsageError
 from mydocker.json_output import dump
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Result
+from mydocker.services.case import JudgedCase
 from mydocker.testing.report.as_json import as_data, counts
 from mydocker.testing.report.text import closing_lines, lines_of
 from mydocker.testing.report.workflow import error_command
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from typing import IO
 
 
-def text(results: Sequence[Result], *, seconds: float) -> str:
+def text(results: Sequence[JudgedCase], *, seconds: float) -> str:
     """What `mydocker test` prints."""
     lines = [line for result in results for line in lines_of(result)]
     return "\n".join([*lines, *(line for _, line in closing_lines(results, seconds=seconds))]) + "\n"
 
 
-def as_json(results: Sequence[Result], *, seconds: float) -> str:
+def as_json(results: Sequence[JudgedCase], *, seconds: float) -> str:
     """One object: `version` 1, `seconds`, `counts` by verdict, and `cases`."""
     whole = {"version": 1, "seconds": round(seconds, 6), "counts": counts(results)}
     return dump({**whole, "cases": [as_data(result) for result in results]}, indent=1) + "\n"
 
 
-def github(results: Sequence[Result], *, seconds: float) -> str:
+def github(results: Sequence[JudgedCase], *, seconds: float) -> str:
     """Workflow commands, which GitHub shows beside the lines of the spec file."""
     lines = []
     for result in results:
@@ -47,29 +47,29 @@ def github(results: Sequence[Result], *, seconds: float) -> str:
     return "".join(lines)
 
 
-def _annotation(origin: Origin, result: Result, message: str) -> str:
+def _annotation(origin: Origin, result: JudgedCase, message: str) -> str:
     return error_command(message, file=origin.file, line=str(origin.line), title=result.case.title) + "\n"
 
 
-def _junit(results: Sequence[Result], *, seconds: float) -> str:
+def _junit(results: Sequence[JudgedCase], *, seconds: float) -> str:
     from mydocker.testing.report.junit import junit
 
     return junit(results, seconds=seconds)
 
 
-def _tap(results: Sequence[Result], *, seconds: float) -> str:
+def _tap(results: Sequence[JudgedCase], *, seconds: float) -> str:
     from mydocker.testing.report.tap import tap
 
     return tap(results, seconds=seconds)
 
 
-def _markdown(results: Sequence[Result], *, seconds: float) -> str:
+def _markdown(results: Sequence[JudgedCase], *, seconds: float) -> str:
     from mydocker.testing.report.markdown import markdown
 
     return markdown(results, seconds=seconds)
 
 
-def _html(results: Sequence[Result], *, seconds: float) -> str:
+def _html(results: Sequence[JudgedCase], *, seconds: float) -> str:
     from mydocker.testing.report.html import html
 
     return html(results, seconds=seconds)
@@ -93,12 +93,12 @@ class Report:
     def __init__(self, format: str, file: IO[str], *, path: str) -> None:
         self.format, self.file, self.path = format, file, path
 
-    def add(self, result: Result) -> None:
+    def add(self, result: JudgedCase) -> None:
         if self.format == "jsonl":
             self.file.write(dump(as_data(result)) + "\n")
             self.file.flush()
 
-    def finish(self, results: Sequence[Result], *, seconds: float) -> None:
+    def finish(self, results: Sequence[JudgedCase], *, seconds: float) -> None:
         """RESULTS are in the order of their cases."""
         if self.format in WHOLE:
             self.file.write(WHOLE[self.format](results, seconds=seconds))
@@ -113,10 +113,10 @@ class Reports:
         self.good = [*reports]
         self.troubles: list[str] = []
 
-    def add(self, result: Result) -> None:
+    def add(self, result: JudgedCase) -> None:
         self._each(lambda report: report.add(result))
 
-    def finish(self, results: Sequence[Result], *, seconds: float) -> None:
+    def finish(self, results: Sequence[JudgedCase], *, seconds: float) -> None:
         self._each(lambda report: report.finish(results, seconds=seconds))
 
     def _each(self, write: Callable[[Report], None]) -> None:
@@ -135,11 +135,11 @@ class Reports:
             report.file.close()
 
 
-def parse_target(word: str) -> tuple[str, str]:
+def parse_target(text: str) -> tuple[str, str]:
     """(format, path) of `--report FORMAT=FILE`; FILE - is standard output."""
-    format, equals, path = word.partition("=")
+    format, equals, path = text.partition("=")
     if format not in FORMATS:
-        raise UsageError(f"report {word!r}: want one of {', '.join(FORMATS)}, as in junit=report.xml")
+        raise UsageError(f"report {text!r}: want one of {', '.join(FORMATS)}, as in junit=report.xml")
     if not path:
-        raise UsageError(f"report {word!r}: want a file, as in {format}=FILE; - is standard output")
+        raise UsageError(f"report {text!r}: want a file, as in {format}=FILE; - is standard output")
     return format, path

@@ -12,7 +12,7 @@ import time
 from html import escape
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Result
+from mydocker.services.case import JudgedCase
 from mydocker.testing.report.as_json import counts
 from mydocker.testing.report.html_style import STYLE
 from mydocker.testing.report.text import plural, summary
@@ -30,7 +30,7 @@ NAMED = 0.03  # of the time line's width: narrower bars have no room for a name
 _MARKS = {PASSED: "✓", FAILED: "✗", ERROR: "!", SKIPPED: "–"}
 
 
-def html(results: Sequence[Result], *, seconds: float) -> str:
+def html(results: Sequence[JudgedCase], *, seconds: float) -> str:
     """The whole report. RESULTS are in the order of their cases, SECONDS what the batch took."""
     bad = [result for result in results if result.verdict in (FAILED, ERROR)]
     rest = [result for result in results if result.verdict not in (FAILED, ERROR)]
@@ -49,7 +49,7 @@ def html(results: Sequence[Result], *, seconds: float) -> str:
     return markup("\n".join(parts))
 
 
-def _head(results: Sequence[Result], *, seconds: float) -> Iterator[str]:
+def _head(results: Sequence[JudgedCase], *, seconds: float) -> Iterator[str]:
     """The verdict in a few words, and how much there is of each."""
     found = counts(results)
     bad = found[FAILED] + found[ERROR]
@@ -66,7 +66,7 @@ def _head(results: Sequence[Result], *, seconds: float) -> Iterator[str]:
     yield "</div></header>"
 
 
-def _time_line(results: Sequence[Result], *, seconds: float) -> Iterator[str]:
+def _time_line(results: Sequence[JudgedCase], *, seconds: float) -> Iterator[str]:
     """A lane for each slot, a bar for each attempt; wide enough to see, however short it was."""
     spans = [(result, span) for result in results for span in result.spans]
     if not spans:
@@ -85,7 +85,7 @@ def _time_line(results: Sequence[Result], *, seconds: float) -> Iterator[str]:
     yield "</div></div></div></section>"
 
 
-def _bar(result: Result, last: bool, left: float, width: float, seconds: float) -> str:
+def _bar(result: JudgedCase, last: bool, left: float, width: float, seconds: float) -> str:
     """An attempt; one that was followed by another is paler."""
     name, kind = html_text(result.case.title), result.verdict if last else f"{result.verdict} early"
     return (
@@ -102,7 +102,7 @@ def _ticks(total: float) -> list[float]:
     return [number * step for number in range(int(total / step) + 1)]
 
 
-def _card(result: Result) -> str:
+def _card(result: JudgedCase) -> str:
     """A case that did not pass, with all that shows why."""
     case = result.case
     parts = [f'<article class="{result.verdict}" id="case{case.number}">', _title(result)]
@@ -136,7 +136,7 @@ def _difference_line(line: str) -> str:
     return f"<{tag}>{line[:1]}{blank}{html_text(line[1:])}</{tag}>"
 
 
-def _row(result: Result) -> str:
+def _row(result: JudgedCase) -> str:
     """A case that is fine, to be opened by whoever wants to see what it wrote."""
     outputs = [_output(result, name, shown=False) for name in ("stdout", "stderr")]
     reason = f"<pre>{html_text(result.reason)}</pre>" if result.reason else ""
@@ -146,12 +146,12 @@ def _row(result: Result) -> str:
     return f"{start}<summary>{_title(result)}</summary>{inside}</details>"
 
 
-def _attempt(number: int, result: Result) -> str:
+def _attempt(number: int, result: JudgedCase) -> str:
     """An attempt that was followed by another, in a line."""
     return f"<p>attempt {number}: {html_text(result.in_short)}</p>"
 
 
-def _title(result: Result) -> str:
+def _title(result: JudgedCase) -> str:
     tries = f"attempt {result.attempts}, " if result.attempts > 1 else ""
     took = f"{tries}{result.finding.seconds:.2f} s" if result.spans else ""
     return (
@@ -160,7 +160,7 @@ def _title(result: Result) -> str:
     )
 
 
-def _output(result: Result, name: str, *, shown: bool) -> str:
+def _output(result: JudgedCase, name: str, *, shown: bool) -> str:
     """The end of an output; not what a failure has shown already as a whole."""
     lines = split_lines(getattr(result.finding, name))
     if not lines or (shown and len(lines) == 1 and name in {failure.about for failure in result.failures}):

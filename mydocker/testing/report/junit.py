@@ -13,7 +13,7 @@ from collections import Counter
 from xml.etree import ElementTree
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Result
+from mydocker.services.case import JudgedCase
 from mydocker.untrusted import lines_spelled, markup
 from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 OUTPUT = 1 << 16  # characters of an output; the JSON reports have all that is kept
 
 
-def junit(results: Sequence[Result], *, seconds: float) -> str:
+def junit(results: Sequence[JudgedCase], *, seconds: float) -> str:
     """The whole report."""
     counts = _counts(results)
     del counts["skipped"]  # only suites have it
     top = ElementTree.Element("testsuites", {"name": "mydocker", **counts, "time": f"{seconds:.3f}"})
-    suites: dict[str, list[Result]] = {}
+    suites: dict[str, list[JudgedCase]] = {}
     for result in results:
         suites.setdefault(result.case.file, []).append(result)
     for file, within in suites.items():
@@ -41,7 +41,7 @@ def junit(results: Sequence[Result], *, seconds: float) -> str:
     return markup(f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(top, encoding="unicode")}\n')
 
 
-def _names(results: Sequence[Result]) -> list[str]:
+def _names(results: Sequence[JudgedCase]) -> list[str]:
     """The titles of one file's cases. CI servers tell cases apart, and follow them, by their names: a second one of a
     name is `name #2`."""
     titles = [result.case.title for result in results]
@@ -57,14 +57,14 @@ def _names(results: Sequence[Result]) -> list[str]:
     return names
 
 
-def _counts(results: Sequence[Result]) -> dict[str, str]:
+def _counts(results: Sequence[JudgedCase]) -> dict[str, str]:
     numbers = {"tests": len(results)}
     for name, verdict in (("failures", FAILED), ("errors", ERROR), ("skipped", SKIPPED)):
         numbers[name] = sum(result.verdict == verdict for result in results)
     return {name: str(number) for name, number in numbers.items()}
 
 
-def _case(suite: ElementTree.Element, result: Result, name: str) -> None:
+def _case(suite: ElementTree.Element, result: JudgedCase, name: str) -> None:
     case = result.case
     attributes = {
         "classname": _text(re.sub(r"(\.smoke)?\.ya?ml$", "", case.file).strip("./").replace("/", ".")),
@@ -87,18 +87,18 @@ def _case(suite: ElementTree.Element, result: Result, name: str) -> None:
     _outputs(element, result)
 
 
-def _trouble(element: ElementTree.Element, kind: str, result: Result) -> ElementTree.Element:
+def _trouble(element: ElementTree.Element, kind: str, result: JudgedCase) -> ElementTree.Element:
     message = result.in_short if result.failures else result.reason
     return ElementTree.SubElement(element, kind, {"message": _text(message), "type": kind})
 
 
-def _words(result: Result) -> str:
+def _words(result: JudgedCase) -> str:
     """All that is known of why a case did not pass."""
     blocks = [f"{failure.origin}: {failure.about}\n{failure.shown}\n" for failure in result.failures]
     return "\n".join(blocks) if blocks else result.reason
 
 
-def _outputs(element: ElementTree.Element, result: Result) -> None:
+def _outputs(element: ElementTree.Element, result: JudgedCase) -> None:
     for name, output in (("system-out", result.finding.stdout), ("system-err", result.finding.stderr)):
         if output:
             ElementTree.SubElement(element, name).text = _text(_end(output).replace("\r\n", "\n"))

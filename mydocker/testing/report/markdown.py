@@ -6,7 +6,7 @@ GitHub takes 1 MiB for the summary of a step, and nothing of one that is larger;
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Result
+from mydocker.services.case import JudgedCase
 from mydocker.testing.report.as_json import counts
 from mydocker.testing.report.text import plural, summary
 from mydocker.untrusted import markdown_block, markdown_text
@@ -21,7 +21,7 @@ WIDTH = 400  # characters of a line
 _MARKS = {PASSED: "✅", FAILED: "❌", ERROR: "⚠️", SKIPPED: "⏭️"}
 
 
-def markdown(results: Sequence[Result], *, seconds: float) -> str:
+def markdown(results: Sequence[JudgedCase], *, seconds: float) -> str:
     """The whole report. RESULTS are in the order of their cases."""
     bad = [result for result in results if result.verdict in (FAILED, ERROR)]
     rest = [result for result in results if result.verdict not in (FAILED, ERROR)]
@@ -43,7 +43,7 @@ def _bounded(parts: Sequence[str]) -> Iterator[str]:
         yield part
 
 
-def _table(results: Sequence[Result]) -> Iterator[str]:
+def _table(results: Sequence[JudgedCase]) -> Iterator[str]:
     found = counts(results)
     shown = [verdict for verdict in VERDICTS if found[verdict]]
     if shown:
@@ -52,18 +52,18 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
         yield "| " + " | ".join(str(found[verdict]) for verdict in shown) + " |"
 
 
-def _row(result: Result) -> str:
+def _row(result: JudgedCase) -> str:
     tries = f", attempt {result.attempts}" if result.attempts > 1 else ""
     reason = f": {markdown_text(result.reason)}" if result.reason else ""
     return f"- {_MARKS[result.verdict]} {_title(result)}{tries}{reason}"
 
 
-def _title(result: Result) -> str:
+def _title(result: JudgedCase) -> str:
     place = f"{result.case.file}:{result.case.line}"
     return markdown_text(result.case.title) + f" <code>{markdown_text(place)}</code>"
 
 
-def _case(result: Result) -> Iterator[str]:
+def _case(result: JudgedCase) -> Iterator[str]:
     yield f"#### {_MARKS[result.verdict]} {_title(result)}"
     yield ""
     if result.reason:

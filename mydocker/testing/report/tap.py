@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Result
+from mydocker.services.case import JudgedCase
 from mydocker.untrusted import clean, quoted
 from mydocker.verdict.finding import PASSED, SKIPPED
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-def tap(results: Sequence[Result], *, seconds: float) -> str:
+def tap(results: Sequence[JudgedCase], *, seconds: float) -> str:
     """The whole report."""
     lines = ["TAP version 14", f"1..{len(results)}"]
     for number, result in enumerate(results, start=1):
@@ -24,7 +24,7 @@ def tap(results: Sequence[Result], *, seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _diagnostics(result: Result) -> Iterator[str]:
+def _diagnostics(result: JudgedCase) -> Iterator[str]:
     """A YAML block; strings are written as JSON writes them, which YAML reads."""
     yield "  ---"
     yield f"  severity: {'fail' if result.failures else 'error'}"

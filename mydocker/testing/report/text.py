@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mydocker.errors import inert, printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.case import Result
+from mydocker.services.case import JudgedCase
 from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED, VERDICTS, Failure
 from mydocker.verdict.lines import split_lines
 
@@ -20,19 +20,19 @@ _MARKS = {PASSED: "passed ", FAILED: "FAILED ", ERROR: "ERROR  ", SKIPPED: "skip
 _COLUMN = 56
 
 
-def lines_of(result: Result) -> Iterator[str]:
+def lines_of(result: JudgedCase) -> Iterator[str]:
     """The lines of one case."""
     return (text for _, text in styled_lines(result))
 
 
-def styled_lines(result: Result) -> Iterator[Line]:
+def styled_lines(result: JudgedCase) -> Iterator[Line]:
     """The lines of one case, none of which commands a terminal or the runner of a CI job; nothing of one that has not
     begun, which closing_lines names together with others."""
     if not result.unbegun:
         yield from ((style, inert(line)) for style, line in _lines(result))
 
 
-def _lines(result: Result) -> Iterator[Line]:
+def _lines(result: JudgedCase) -> Iterator[Line]:
     tries = f", attempt {result.attempts}" if result.attempts > 1 else ""
     ran = result.attempts > 0 and result.verdict != SKIPPED
     took = f"  {result.finding.seconds:.2f} s{tries}" if ran else ""
@@ -76,7 +76,7 @@ def _block(head: str, text: str) -> Iterator[Line]:
         yield "", (" " * indent + left.ljust(10 if head else 0) + printable(line)).rstrip()
 
 
-def _outputs(result: Result) -> Iterator[Line]:
+def _outputs(result: JudgedCase) -> Iterator[Line]:
     """The ends of both outputs, but for one that a failure has shown already."""
     for name in ("stdout", "stderr"):
         lines = split_lines(getattr(result.finding, name))
@@ -86,7 +86,7 @@ def _outputs(result: Result) -> Iterator[Line]:
             yield from (("", f"      {printable(line[:200])}") for line in lines[-LAST_LINES:])
 
 
-def closing_lines(results: Sequence[Result], *, seconds: float, durations: int = 0) -> Iterator[Line]:
+def closing_lines(results: Sequence[JudgedCase], *, seconds: float, durations: int = 0) -> Iterator[Line]:
     """What comes after all cases: the slowest, those that did not run, the failures again by name, and the summary."""
     slowest = sorted(results, key=lambda result: -result.finding.seconds)[:durations]
     if ran := [result for result in slowest if result.finding.seconds]:
@@ -105,24 +105,24 @@ def closing_lines(results: Sequence[Result], *, seconds: float, durations: int =
     yield worst, summary(results, seconds=seconds)
 
 
-def _place(result: Result) -> str:
+def _place(result: JudgedCase) -> str:
     title, place = result.case.title, f"{result.case.file}:{result.case.line}"
     return inert(printable(title if title == place else f"{place} {title}"))
 
 
-def _in_short(result: Result) -> str:
+def _in_short(result: JudgedCase) -> str:
     words = printable(result.in_short)
     return words if len(words) <= 120 else f"{words[:120]}…"
 
 
-def _not_run(results: Sequence[Result]) -> str:
+def _not_run(results: Sequence[JudgedCase]) -> str:
     """One line for all, however many they are."""
     names = ", ".join(printable(result.case.title) for result in results[:NAMED])
     more = f" and {len(results) - NAMED} more" if len(results) > NAMED else ""
     return inert(f"{len(results)} {printable(results[0].reason)}: {names}{more}")
 
 
-def summary(results: Sequence[Result], *, seconds: float) -> str:
+def summary(results: Sequence[JudgedCase], *, seconds: float) -> str:
     """`3 passed, 1 failed in 1.20 s`."""
     counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in VERDICTS}
     words = [f"{count} {plural(verdict, count)}" for verdict, count in counts.items() if count]

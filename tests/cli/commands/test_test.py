@@ -396,7 +396,7 @@ def test_json_and_json_lines(alpine: Command, tmp_path: pathlib.Path) -> None:
 
 @root
 def test_github(alpine: Command, tmp_path: pathlib.Path) -> None:
-    """Beside what people read, not in its place."""
+    """Exec what people read, not in its place."""
     done = _test(alpine, tmp_path, HOSTILE, "--report", "github=-")
     assert _marks(done) == ["FAILED a # <b>", "passed a", "skipped b", "ERROR e"]
     lines = [line for line in done.stdout.decode().splitlines() if line.startswith("::")]

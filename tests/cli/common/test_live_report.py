@@ -16,7 +16,7 @@ from lab.terminal import screen, start_at
 
 from mydocker.cli.common.live_report import has_colours
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.case import Case, Result
+from mydocker.services.case import Case, JudgedCase
 from mydocker.specs.model.container import ContainerSpec
 from mydocker.testing.report.formats import github
 from mydocker.testing.report.junit import junit
@@ -190,10 +190,10 @@ def test_a_batch_over_its_time_is_no_success(alpine: Command, tmp_path: pathlib.
     assert done.code == 3 and done.stdout.count(b"not run: the batch was over its 1 s: ") == 1
 
 
-def _result(name: str, line: int, verdict: str = "passed", **more: Any) -> Result:
+def _result(name: str, line: int, verdict: str = "passed", **more: Any) -> JudgedCase:
     finding = Finding(outcome=Outcome(exit_code=0), stdout=f"out of {line}", seconds=0.5)
     case = Case(number=line, spec=ContainerSpec(name=name), file="dir/x.smoke.yaml", line=line)
-    return Result(case=case, verdict=verdict, finding=finding, **more)
+    return JudgedCase(case=case, verdict=verdict, finding=finding, **more)
 
 
 def test_junit_tells_cases_of_one_name_apart() -> None:
@@ -257,7 +257,7 @@ def test_github_s_paths_begin_at_the_workspace(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GITHUB_WORKSPACE", workspace.replace("HERE", str(tmp_path)))
     case = Case(number=0, spec=ContainerSpec(name="a"), file=file.replace("HERE", str(tmp_path)), line=3)
-    report = github([Result(case=case, verdict="error", reason="r")], seconds=1)
+    report = github([JudgedCase(case=case, verdict="error", reason="r")], seconds=1)
     assert report.startswith(f"::error file={shown.replace('DIR', tmp_path.name)},line=3,title=a::")
 
 

@@ -21,8 +21,10 @@ from lab.command import Command, Result, granted
 from lab.oci import OPAQUE, WHITEOUT, Dir, Program, image, layer
 from lab.registry import Registry
 
+from mydocker.message import send
+from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case
-from mydocker.services.workers.attempt import Underway
+from mydocker.services.workers.attempt import Attempt
 from mydocker.services.workers.worker import Worker
 from mydocker.specs.model.container import ContainerSpec
 
@@ -164,14 +166,14 @@ def test_an_output_that_was_not_read_yet_is_judged() -> None:
     (stdout, out), (stderr, err), (finding, tell), (hearing, word) = pipes
     fcntl.fcntl(out, fcntl.F_SETPIPE_SZ, 1 << 20)
     os.write(out, b"x" * 300_000)
-    os.write(tell, b'\n{"outcome": {"exit_code": 0}}\n')
+    send(tell, Outcome(exit_code=0))
     for reader in (stdout, stderr, finding):
         os.set_blocking(reader, False)
-    worker = Worker(pid=0, pidfd=-1, stdout=stdout, stderr=stderr, finding=finding, word=word)
+    worker = Worker(pid=0, pidfd=-1, stdout=stdout, stderr=stderr, finding=finding, decision=word)
     case = Case(number=0, spec=ContainerSpec(), file="x", line=1)
-    run = Underway(case, worker, attempt=1)
+    run = Attempt(case, worker, attempt=1)
     assert not run.asks
-    run.hear(finding)
+    run.receive(finding)
     assert run.asks and len(run.preview().stdout) == 300_000
     run.answer(keep=True)
     assert not run.asks and os.read(hearing, 2) == b"k"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from lab.places import LAB
 
-from mydocker.runtime.inspect.http import BODY_LIMIT, Asking
+from mydocker.runtime.inspect.http import BODY_LIMIT, PendingRequest
 from mydocker.specs.model.expect import Request
 
 
@@ -39,7 +39,7 @@ def _server(*certificate: str) -> Iterator[int]:
 
 
 def _ask(url: str, ports: dict[int, int] | None = None, **options: Any) -> dict[str, Any]:
-    asking = Asking(Request(url=url, **options), network=None, ports=ports or {})
+    asking = PendingRequest(Request(url=url, **options), network=None, ports=ports or {})
     facts = None
     while facts is None:
         facts = asking.take()
@@ -74,7 +74,7 @@ def test_a_body_is_read_up_to_a_limit(port: int) -> None:
 def test_an_answer_may_be_read_late(port: int) -> None:
     """By a watcher that was busy: what came in time is whole. One whose process was killed in the middle is none."""
     for number, expected in ((0, 300_000), (signal.SIGALRM, 0), (signal.SIGKILL, 0)):
-        asking = Asking(Request(url=f"http://127.0.0.1:{port}/large", timeout=1.0), network=None, ports={})
+        asking = PendingRequest(Request(url=f"http://127.0.0.1:{port}/large", timeout=1.0), network=None, ports={})
         poll = select.poll()
         poll.register(asking.descriptor, select.POLLIN)
         assert poll.poll(10_000) and asking.take() is None, "as much as a pipe holds is there"
@@ -123,7 +123,7 @@ def test_redirects_need_not_be_followed(port: int) -> None:
 
 
 def test_a_request_that_is_let_go_leaves_no_process(port: int) -> None:
-    asking = Asking(Request(url=f"http://127.0.0.1:{port}/silent"), network=None, ports={})
+    asking = PendingRequest(Request(url=f"http://127.0.0.1:{port}/silent"), network=None, ports={})
     pid = asking.pid
     asking.close()
     assert not pathlib.Path(f"/proc/{pid}").exists()

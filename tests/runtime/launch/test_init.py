@@ -1,4 +1,4 @@
-"""The process above the command: as PID 1 with --init, and as the warden where there is no pid namespace."""
+"""The process above the command: as PID 1 with --init, and as the outer init where there is no pid namespace."""
 
 from __future__ import annotations
 
@@ -132,15 +132,15 @@ DAEMONS = [
 
 
 def _kill_the_warden(mydocker: Command, mark: str, words: Sequence[str], daemon: str, *, all_of_us: bool) -> None:
-    """The command tells who the warden is: its parent, in the host's pid namespace."""
+    """The command tells who the outer init is: its parent, in the host's pid namespace."""
     script = f"{daemon}echo $PPID; sleep 9{{m}}; true".replace("{m}", mark)
     process = mydocker.start(*words, "sh", "-c", script)
     assert process.stdout
-    warden = int(process.stdout.readline())
+    outer_init = int(process.stdout.readline())
     assert within(5, lambda: len(mentioning(f"7{mark}")) > 0)
     if all_of_us:
         os.kill(process.pid, signal.SIGSTOP)  # so that it cannot see to it before it is killed itself
-    os.kill(warden, signal.SIGKILL)
+    os.kill(outer_init, signal.SIGKILL)
     if all_of_us:
         process.kill()
     process.communicate(timeout=20)
@@ -149,7 +149,7 @@ def _kill_the_warden(mydocker: Command, mark: str, words: Sequence[str], daemon:
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
-@pytest.mark.parametrize("all_of_us", [False, True], ids=["the warden", "the warden and mydocker"])
+@pytest.mark.parametrize("all_of_us", [False, True], ids=["the outer init", "the outer init and mydocker"])
 @pytest.mark.parametrize("run", [HOST_PID, CHROOT], ids=["host-pid", "chroot"])
 def test_no_process_is_left_when_the_warden_is_killed(
     alpine: Command, marker: str, run: Sequence[str], daemon: str, all_of_us: bool

@@ -242,7 +242,7 @@ def test_files_of_one_include_do_not_lie_over_each_other_unnoticed(here: pathlib
 
 def test_an_expectation_of_a_base_is_reported_where_it_stands(here: pathlib.Path) -> None:
     from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.services.case import Case, Result
+    from mydocker.services.case import Case, JudgedCase
     from mydocker.testing.report.formats import github
     from mydocker.verdict.finding import Finding
     from mydocker.verdict.judge import judge
@@ -250,6 +250,6 @@ def test_an_expectation_of_a_base_is_reported_where_it_stands(here: pathlib.Path
     spec = _over("expect: {stdout: [bye]}")
     assert isinstance(spec.expect, Expect)
     verdict = judge(spec, Finding(outcome=Outcome(exit_code=0), stdout="bye"))
-    result = Result(case=Case(number=0, spec=spec, file="main.yaml", line=1), **verdict.as_dict())
+    result = JudgedCase(case=Case(number=0, spec=spec, file="main.yaml", line=1), **verdict.as_dict())
     assert [str(failure.origin) for failure in result.failures] == ["sub/base.yaml:13:21"]
     assert github([result], seconds=0).startswith("::error file=sub/base.yaml,line=13,")

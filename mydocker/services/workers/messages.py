@@ -1,0 +1,97 @@
+"""What a worker and its watcher report about a container, and what a worker is ordered to do: a Record for each.
+
+An Outcome is a message as well: the container has ended, and how. See message.py for how they are sent.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import ErrorReport, MydockerError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.launch.outcome import Outcome
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Order(Record):
+    """Run the spec with this number: in the background for others if it is a `service`, and with its `health`."""
+
+    number: int
+    service: bool
+    health: bool
+
+
+class Pulling(Record):
+    """An image is being pulled; or, without an IMAGE, it is there."""
+
+    image: str
+
+
+class PullWarning(Record):
+    """A warning of the pull."""
+
+    text: str
+
+
+class ImageMetadata(Record):
+    """What the configuration of the image says, see the expectation `metadata`."""
+
+    metadata: dict[str, Any]
+
+
+class WatcherStarted(Record):
+    """The watcher of the container is process PID."""
+
+    pid: int
+
+
+class Observed(Record):
+    """What the watcher has found while the container runs, as far as that has changed; `began`: its command runs."""
+
+    facts: dict[str, Any]
+
+
+class WatcherEnded(Record):
+    """The watcher is not needed any more, or has FAILED for this reason."""
+
+    failure: str = ""
+
+
+class Inspected(Record):
+    """What was found in the container after its end."""
+
+    facts: dict[str, Any]
+
+
+class ContainerEnded(Record):
+    """The container has ended and been inspected; it is still to be cleared away."""
+
+
+class Kept(Record):
+    """What the container wrote is kept under NAME, if any; why not all of it is, or none."""
+
+    name: str = ""
+    lost: str = ""
+
+
+class Failed(ErrorReport):
+    """The container never ran, or could not be watched to its end. `shortage`: the host had no process or descriptor
+    left for it."""
+
+    exit_code: int = MydockerError.exit_code
+    shortage: bool = False
+
+
+REPORTS: tuple[type[Record], ...] = (
+    Outcome,
+    Pulling,
+    PullWarning,
+    ImageMetadata,
+    WatcherStarted,
+    Observed,
+    WatcherEnded,
+    Inspected,
+    ContainerEnded,
+    Kept,
+    Failed,
+)
