@@ -19,7 +19,7 @@ import yaml
 from lab.command import Command
 
 from mydocker.cli.common import table
-from mydocker.errors import inert, printable
+from mydocker.errors import Origin, inert, printable
 from mydocker.json_output import dump
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, Span
@@ -77,7 +77,7 @@ def _results(text: str, *, file: str = "x.smoke.yaml") -> list[JudgedCase]:
     """Of every verdict, with TEXT wherever there is one that is not ours."""
     difference = "\n".join(f"-{line}" for line in text.split("\n"))
     failures = tuple(
-        Failure(place=f"{file}:1:2", about=text, expected=text, actual=text, difference=shown)
+        Failure(origin=Origin(file=file, line=1, column=2), about=text, expected=text, actual=text, difference=shown)
         for shown in ("", difference)
     )
     spec = ContainerSpec(name=text, tags=(text,), matrix={"A": text})

@@ -16,6 +16,7 @@ from lab.command import Command
 from lab.places import ROOT
 from lab.png import Colour, rows
 
+from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.specs.model.container import ContainerSpec
@@ -65,7 +66,7 @@ def _result(number: int, verdict: str, *, text: str = "plain", spans: Sequence[S
 
 
 def test_nothing_that_anybody_says_is_more_than_text() -> None:
-    failure = Failure(place=HOSTILE, about=HOSTILE, expected=HOSTILE, actual=HOSTILE)
+    failure = Failure(origin=Origin(file=HOSTILE, line=1), about=HOSTILE, expected=HOSTILE, actual=HOSTILE)
     span = Span(slot=0, began=0, seconds=1)
     results = [
         _result(number, verdict, text=HOSTILE, spans=[span], reason=HOSTILE, failures=(failure,))

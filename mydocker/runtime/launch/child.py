@@ -24,7 +24,7 @@ from mydocker.runtime.streams.pipes import own_streams, take_streams
 from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import BinaryIO, NoReturn
 
     from mydocker.runtime.inspect.container_view import ViewSender
     from mydocker.runtime.plan.plan import LaunchPlan
@@ -55,6 +55,16 @@ class ChildFds(Record):
         channels = self.view_sender.channels if self.view_sender else ()
         streams = (each for each in (*self.streams, self.terminal) if each is not None and each >= 0)
         return (self.report, *self.cgroups, *channels, *streams)
+
+
+class Started(Record):
+    """The child, the read end of the pipe by which it reports a failure, and what keeps its init waiting, if it has one
+    (init.py)."""
+
+    pid: int
+    pidfd: int
+    report: int
+    lifeline: BinaryIO | None
 
 
 def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> NoReturn:

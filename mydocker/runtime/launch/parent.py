@@ -13,8 +13,8 @@ from mydocker import kernel
 from mydocker.errors import HostError, hint_for
 from mydocker.image.store.store import Store
 from mydocker.kernel.signals import Signals, send, signal
-from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.child import ChildFds, child_main
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.launch.child import ChildFds, Started, child_main
 from mydocker.runtime.launch.cleanup_process import CleanupProcess, RunWatch
 from mydocker.runtime.launch.run_directory import RunDirectory
 from mydocker.runtime.seccomp.filter import program
@@ -42,16 +42,6 @@ FLAGS = {
     "net": kernel.CLONE_NEWNET,
     "cgroup": kernel.CLONE_NEWCGROUP,
 }
-
-
-class Started(Record):
-    """The child, the read end of the pipe by which it reports a failure, and what keeps its init waiting, if it has one
-    (init.py)."""
-
-    pid: int
-    pidfd: int
-    report: int
-    lifeline: BinaryIO | None
 
 
 class Stack:

@@ -24,7 +24,7 @@ from mydocker.runtime.streams.relay import Streams
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mydocker.runtime.launch.parent import Started
+    from mydocker.runtime.launch.child import Started
     from mydocker.runtime.plan.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
 

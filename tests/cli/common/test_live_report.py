@@ -15,6 +15,7 @@ from lab.registry import Registry
 from lab.terminal import screen, start_at
 
 from mydocker.cli.common.live_report import has_colours
+from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase
 from mydocker.specs.model.container import ContainerSpec
@@ -209,7 +210,7 @@ def test_junit_tells_cases_of_one_name_apart() -> None:
 
 @pytest.mark.parametrize(("verdict", "prefix"), [("passed", "flaky"), ("failed", "rerun"), ("error", "rerun")])
 def test_junit_keeps_earlier_attempts(verdict: str, prefix: str) -> None:
-    failure = Failure(place="x:1:2", about="stdout", expected='"a"', actual='"b"')
+    failure = Failure(origin=Origin(file="x", line=1, column=2), about="stdout", expected='"a"', actual='"b"')
     earlier = (_result("a", 1, "failed", failures=(failure,)), _result("a", 2, "error", reason="no image"))
     more = {"failures": (failure,)} if verdict == "failed" else {"reason": "no image"} if verdict == "error" else {}
     top = ElementTree.fromstring(junit([_result("a", 3, verdict, attempts=3, earlier=earlier, **more)], seconds=1))
@@ -277,7 +278,7 @@ def test_the_summary_of_a_step_is_added_to(alpine: Command, tmp_path: pathlib.Pa
 def test_a_large_summary_is_cut() -> None:
     from mydocker.testing.report.markdown import LIMIT, markdown
 
-    failure = Failure(place="x:1:2", about="stdout", expected="x" * 2000, actual="y" * 2000)
+    failure = Failure(origin=Origin(file="x", line=1, column=2), about="stdout", expected="x" * 2000, actual="y" * 2000)
     text = markdown([_result(f"n{n}", n, "failed", failures=(failure,)) for n in range(1000)], seconds=1)
     assert len(text.encode()) < LIMIT + 1000 < 1 << 20
     assert re.search(r"\n\d+ more are not shown: the summary would be too long\.\n$", text)
