@@ -37,7 +37,7 @@ class Digest(Record):
         if algorithm != "sha256":
             raise UsageError(f"digest {text!r}: only sha256 is supported")
         if len(value) != 64 or not _HEX.issuperset(value):
-            raise UsageError(f"digest {text!r}: want 64 lower-case hexadecimal digits after sha256:")
+            raise UsageError(f"digest {text!r}: expected 64 lower-case hexadecimal digits after sha256:")
         return cls(hex=value)
 
     def __str__(self) -> str:
@@ -57,11 +57,11 @@ class Platform(Record):
         means the same is the same afterwards (containerd/platforms, Normalize)."""
         parts = text.lower().replace("x86-64", "x86_64").split("/")
         if not all(part.strip("._") and _ALNUM.issuperset(part.replace("_", "").replace(".", "")) for part in parts):
-            raise UsageError(f"platform {text!r}: want OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64")
+            raise UsageError(f"platform {text!r}: expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64")
         if len(parts) == 1:
             parts.insert(0, "linux")
         if len(parts) > 3 or parts[0] != "linux":
-            raise UsageError(f"platform {text!r}: want linux/ARCH or linux/ARCH/VARIANT")
+            raise UsageError(f"platform {text!r}: expected linux/ARCH or linux/ARCH/VARIANT")
         return cls.normal("linux", parts[1], "".join(parts[2:]))
 
     @classmethod
@@ -176,7 +176,7 @@ class Reference(Record):
         """Its name in the store is `localhost/` and that of the file, as for Podman, which never is a registry's."""
         path, _, selector = (rest, "", "") if transport == "dir" else rest.partition(":")
         if not path or "\0" in path:
-            raise UsageError(f"invalid image reference {transport + ':' + rest!r}: want {transport}:PATH")
+            raise UsageError(f"invalid image reference {transport + ':' + rest!r}: expected {transport}:PATH")
         letters = [letter if letter in _LOWER else "-" for letter in os.path.basename(path.rstrip("/")).lower()]
         repository = "".join(letters).strip("-")[:NAME_LIMIT].strip("-") or "image"
         location = Location(transport=transport, path=path, selector=selector)

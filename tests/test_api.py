@@ -106,7 +106,7 @@ REFUSALS: list[tuple[Any, tuple[str, ...], dict[str, Any], type[mydocker.Mydocke
         "timout: unknown key 'timout'; did you mean 'timeout'?",
     ),
     ("alpine", (), {"timeout": "x", "tty": 3}, mydocker.SpecError, "timeout: duration 'x': want"),
-    ("alpine", (), {"timeout": [1]}, mydocker.SpecError, "timeout: want text, not a list"),
+    ("alpine", (), {"timeout": [1]}, mydocker.SpecError, "timeout: expected text, not a list"),
     ("alpine", (), {"user": b"root"}, mydocker.ArgumentTypeError, "user: expected text, a number, True or False"),
     ("alpine", (), {"expect": {"exit_code": 3}}, mydocker.SpecError, "expect: is for files"),
     ("alpine", (), {"depends_on": ["a"]}, mydocker.SpecError, "depends_on: is for files"),

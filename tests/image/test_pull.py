@@ -163,10 +163,10 @@ def _flip(blob: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (_flip, "want {digest}, found sha256:"),
+        (_flip, "expected {digest}, found sha256:"),
         (
             lambda blob: oci.compress(layer({"evil": b"1"}), "gzip").ljust(len(blob), b"\0"),
-            "want {digest}, found sha256:",
+            "expected {digest}, found sha256:",
         ),
         (lambda blob: blob + b"\0", "{digest}"),
         (lambda blob: blob[:-1], "{digest}"),

@@ -238,7 +238,7 @@ def test_a_forged_blob_of_an_archive_is_not_pushed(both: Command, registry: Regi
     biggest.write_bytes(data)
     with serve(tmp_path) as empty:
         done = both("push", f"dir:{tmp_path}/plain", "--to", f"{empty.address}/x/y")
-        assert done.code == 125 and b"want sha256:" in done.stderr and b"Traceback" not in done.stderr
+        assert done.code == 125 and b"expected sha256:" in done.stderr and b"Traceback" not in done.stderr
         assert not list(empty.storage.rglob("tags")) and not list(empty.storage.rglob(f"{biggest.name}*"))
 
 

@@ -116,25 +116,25 @@ def test_files_of_an_image_in_which_nothing_can_run(
         ("", "1:1", "there is no test in this file"),
         ("commandTest: []", "2:1", "did you mean 'commandTests'?"),
         ("licenseTests: [{debian: false, files: }]", "2:16", "there is nothing to look at"),
-        ("licenseTests: [{debian: true, files: /x}]", "2:38", "want a list of files"),
+        ("licenseTests: [{debian: true, files: /x}]", "2:38", "expected a list of files"),
         ("containerRunOptions: {users: x}", "2:23", "did you mean 'user'?"),
         ("metadataTest: {users: x, user: y}", "2:16", "did you mean 'user'?"),
         ("metadataTest: {envVars: [{key: A}]}", "2:26", "value is missing"),
-        ("metadataTest: {}", "2:15", "want a mapping with"),
-        ("commandTests: [{name: x, command: y, setup: [z]}]", "2:46", "want a command, a list of words"),
-        ("commandTests: [{name: x, command: y, teardown: [[]]}]", "2:49", "want a command, a list of words"),
-        ("commandTests: [{name: x, command: y, setup: z}]", "2:45", "want a list of commands"),
+        ("metadataTest: {}", "2:15", "expected a mapping with"),
+        ("commandTests: [{name: x, command: y, setup: [z]}]", "2:46", "expected a command, a list of words"),
+        ("commandTests: [{name: x, command: y, teardown: [[]]}]", "2:49", "expected a command, a list of words"),
+        ("commandTests: [{name: x, command: y, setup: z}]", "2:45", "expected a list of commands"),
         ("commandTests: [{name: x}]", "2:16", "command is missing"),
-        ("commandTests: [{name: x, command: y, args: z}]", "2:44", "want a list of arguments"),
-        ("containerRunOptions: x\ncommandTests: [{name: x, command: y}]", "2:22", "want a mapping"),
-        ("commandTests: [{name: x, command: y, expectedOutput: z}]", "2:54", "want a list of regular expressions"),
+        ("commandTests: [{name: x, command: y, args: z}]", "2:44", "expected a list of arguments"),
+        ("containerRunOptions: x\ncommandTests: [{name: x, command: y}]", "2:22", "expected a mapping"),
+        ("commandTests: [{name: x, command: y, expectedOutput: z}]", "2:54", "expected a list of regular expressions"),
         ("commandTests: [{name: x, command: y, expectedOutput: ['(']}]", "2:55", "a '(' without its ')'"),
         ("commandTests: [{name: x, command: y, excludedError: ['(?=z)']}]", "2:54", "Go has no such group"),
         ("metadataTest: {env: [{key: A, value: 'a**', isRegex: true}]}", "2:38", "nothing to repeat"),
-        ("fileExistenceTests: [{name: x, path: /x, permissions: rw}]", "2:55", "want permissions"),
-        ("fileExistenceTests: [{name: x, path: /x, isExecutableBy: me}]", "2:58", "want owner, group"),
+        ("fileExistenceTests: [{name: x, path: /x, permissions: rw}]", "2:55", "expected permissions"),
+        ("fileExistenceTests: [{name: x, path: /x, isExecutableBy: me}]", "2:58", "expected owner, group"),
         ("fileExistenceTests: [{name: x, path: /x, permissions: Lrwxr-xr-x}]", "2:55", "of a symlink are Lrwxrwxrwx"),
-        ("fileExistenceTests: [x]", "2:22", "want a mapping"),
+        ("fileExistenceTests: [x]", "2:22", "expected a mapping"),
     ],
 )
 def test_what_is_wrong_or_not_known_is_named(tmp_path: pathlib.Path, text: str, place: str, words: str) -> None:
@@ -183,14 +183,14 @@ def test_the_first_version_of_the_schema(alpine: Command, tmp_path: pathlib.Path
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("1.0.0\ncommandTests: [{name: x, command: echo}]", "2:35: want a list of words, with schemaVersion 1.0.0"),
-        ("1.0.0\ncommandTests: [{name: x, command: []}]", "2:35: want a list of words, with schemaVersion 1.0.0"),
+        ("1.0.0\ncommandTests: [{name: x, command: echo}]", "2:35: expected a list of words, with schemaVersion 1.0.0"),
+        ("1.0.0\ncommandTests: [{name: x, command: []}]", "2:35: expected a list of words, with schemaVersion 1.0.0"),
         ("1.0.0\ncommandTests: [{name: x, command: [a], args: [b]}]",
          "2:40: args are of schemaVersion 2.0.0: write all words into command"),
         ("1.0.0\ncommandTests: [{name: x, commnd: [a]}]", "2:26: unknown key 'commnd'; did you mean 'command'?"),
-        ("2.0.0\ncommandTests: [{name: x, command: [a, b]}]", "2:35: want text"),
-        ("1.0\ncommandTests: [{name: x, command: [a]}]", "1:16: schemaVersion: want 1.0.0 or 2.0.0"),
-        ("3.0.0\ncommandTests: [{name: x, command: a}]", "1:16: schemaVersion: want 1.0.0 or 2.0.0"),
+        ("2.0.0\ncommandTests: [{name: x, command: [a, b]}]", "2:35: expected text"),
+        ("1.0\ncommandTests: [{name: x, command: [a]}]", "1:16: schemaVersion: expected 1.0.0 or 2.0.0"),
+        ("3.0.0\ncommandTests: [{name: x, command: a}]", "1:16: schemaVersion: expected 1.0.0 or 2.0.0"),
     ],
 )  # fmt: skip
 def test_what_is_of_the_other_version_is_named(tmp_path: pathlib.Path, text: str, problem: str) -> None:
@@ -369,4 +369,4 @@ def test_check_takes_an_image(tmp_path: pathlib.Path) -> None:
     assert b"--image IMAGE" in mydocker("check", "a.yaml", cwd=tmp_path).stderr
     (tmp_path / "a.yaml").write_text("schemaVersion: \ncommandTests: [{name: x, command: y}]\n")
     done = mydocker("check", "--image", "a", "a.yaml", cwd=tmp_path)
-    assert (done.stderr, done.code) == (b"a.yaml:1:1: schemaVersion: want 1.0.0 or 2.0.0\n", 1)
+    assert (done.stderr, done.code) == (b"a.yaml:1:1: schemaVersion: expected 1.0.0 or 2.0.0\n", 1)

@@ -54,7 +54,7 @@ def registry(text: str) -> str:
         raise UsageError("a registry's address has no user name or password in it", hint=hint)
     found = Reference.parse(f"{host}/x/y")
     if found.repository != "x/y":
-        raise UsageError(f"{text!r} is not a registry", hint="want host or host:port, such as ghcr.io")
+        raise UsageError(f"{text!r} is not a registry", hint="expected host or host:port, such as ghcr.io")
     return found.registry
 
 

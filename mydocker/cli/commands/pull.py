@@ -54,5 +54,5 @@ def _references(options: argparse.Namespace, platform: Platform) -> list[Referen
         chosen = references or [Reference.parse(name) for name in lock.images]
         return [lock_file.pinned(lock, reference, platform, environ=os.environ) for reference in chosen]
     if not references:
-        raise UsageError("want an IMAGE, or --frozen for all that are locked", hint="see 'mydocker pull --help'")
+        raise UsageError("expected an IMAGE, or --frozen for all that are locked", hint="see 'mydocker pull --help'")
     return references

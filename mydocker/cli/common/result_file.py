@@ -37,7 +37,7 @@ class ResultFile:
         loop = is_file and os.path.islink(self.path)
         directory = os.path.dirname(self.path) or "."
         if not path or loop or os.path.isdir(path) or not os.path.isdir(directory):
-            raise UsageError(f"--result {path!r}: want a file in a directory that exists")
+            raise UsageError(f"--result {path!r}: expected a file in a directory that exists")
 
     def add(
         self,

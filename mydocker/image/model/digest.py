@@ -46,7 +46,7 @@ class DigestReader:
             raise ImageError(f"{self._what}: has {self._seen} bytes instead of {self._size}")
         found = f"sha256:{self._sum.hexdigest()}"
         if found != str(self._expected):
-            raise ImageError(f"{self._what}: is damaged or forged: want {self._expected}, found {found}")
+            raise ImageError(f"{self._what}: is damaged or forged: expected {self._expected}, found {found}")
 
     def drain(self) -> None:
         """Read what is left, for the verdict alone; none if reading has failed already, which is the better reason."""

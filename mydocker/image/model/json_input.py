@@ -102,4 +102,4 @@ def natural(value: object, what: str) -> int:
 
 def _wrong(value: object, what: str, wanted: str) -> ImageError:
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return ImageError(f"{what}: want {wanted}, not {names.get(type(value), 'a number')}")
+    return ImageError(f"{what}: expected {wanted}, not {names.get(type(value), 'a number')}")

@@ -55,5 +55,5 @@ def _number(name: str, environ: Mapping[str, str]) -> int:
     text = environ[_variable(name)]
     number = whole_number(text, _HIGHEST)
     if not number:
-        raise UsageError(f"{_variable(name)}={text!r:.100}: want a whole number above 0")
+        raise UsageError(f"{_variable(name)}={text!r:.100}: expected a whole number above 0")
     return number

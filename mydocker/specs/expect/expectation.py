@@ -29,7 +29,7 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
     """The shape of `expect`; nothing in it is ignored, and what could never fail is an error."""
     reading = reading.replace(bare_dollar=True)
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, "want what is expected, such as 'exit_code: 0' or 'stdout: [welcome]'")
+        reading.refuse(node, "expected a mapping of expectations, such as 'exit_code: 0' or 'stdout: [welcome]'")
         return None
     checks: list[Check] = []
     requests: list[Request] = []
@@ -82,13 +82,13 @@ def _text(node: Node, about: tuple[str, ...], reading: Reading) -> Iterator[Chec
 
 def _files(node: Node, reading: Reading) -> Iterator[Check]:
     if not isinstance(node, Sequence) or not node.items:
-        reading.refuse(node, "want a list of files, each with a path and what is expected of it")
+        reading.refuse(node, "expected a list of files, each with a path and what is expected of it")
         return
     for item in node.items:
         if isinstance(item, Mapping):
             yield from _file(item, reading)
         else:
-            reading.refuse(item, "want a mapping, such as {path: /etc/app.conf, mode: '0644'}")
+            reading.refuse(item, "expected a mapping, such as {path: /etc/app.conf, mode: '0644'}")
 
 
 def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
@@ -124,11 +124,11 @@ def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
 def _changes(node: Node, reading: Reading) -> Iterator[Check]:
     """What the container wrote. `only: []` is no empty assertion: nothing may have changed."""
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, f"want a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
+        reading.refuse(node, f"expected a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
         return
     for name, value in reading.members(node, CHANGES, unknown=unknown_word).items():
         if not isinstance(value, Sequence) or (not value.items and name != "only"):
-            reading.refuse(value, "want a list of patterns such as /tmp/**")
+            reading.refuse(value, "expected a list of patterns such as /tmp/**")
             continue
         globs = tuple(reading.word(item, _absolute) for item in value.items)
         yield from checked(value, ("changes",), Matcher(op=CHANGES[name].kind, want=globs))
@@ -141,13 +141,13 @@ def _path(word: str, place: parsers.Place) -> str:
 
 def _absolute(word: str, place: parsers.Place) -> str:
     if not word.startswith("/") or "/../" in f"{word}/":
-        raise UsageError(f"{word!r}: want an absolute path in the container, without ..")
+        raise UsageError(f"{word!r}: expected an absolute path in the container, without ..")
     return word
 
 
 def _type(word: str, place: parsers.Place) -> str:
     if word not in FILE_TYPES:
-        raise UsageError(f"{word!r}: want {', '.join(FILE_TYPES)}")
+        raise UsageError(f"{word!r}: expected {', '.join(FILE_TYPES)}")
     return word
 
 
@@ -155,19 +155,19 @@ def _mode(word: str, place: parsers.Place) -> str:
     """Octal, as chmod takes it; four digits, whatever was written."""
     digits = word.removeprefix("0o")
     if not digits or not set("01234567").issuperset(digits) or len(digits.lstrip("0")) > 4:
-        raise UsageError(f'{word!r}: want a mode in octal, such as "0644"')
+        raise UsageError(f'{word!r}: expected a mode in octal, such as "0644"')
     return f"{int(digits, 8):04o}"
 
 
 def _name_or_number(word: str, place: parsers.Place) -> str:
     if not word or ":" in word:
-        raise UsageError(f"{word!r}: want a name or a number")
+        raise UsageError(f"{word!r}: expected a name or a number")
     return word
 
 
 def _sha256(word: str, place: parsers.Place) -> str:
     if len(word) != 64 or not set("0123456789abcdef").issuperset(word.lower()):
-        raise UsageError("want the 64 hexadecimal digits of a SHA-256")
+        raise UsageError("expected the 64 hexadecimal digits of a SHA-256")
     return word.lower()
 
 

@@ -120,7 +120,7 @@ class _Translation:
         numbers = (counts[1], counts[3] or counts[1]) if counts else ()
         limits = [whole_number(number, _REPEAT_LIMIT) for number in numbers]
         if None in limits or limits != sorted(limits, key=lambda limit: limit or 0):
-            raise UsageError(f"{operator[:40]!r}: want at most {_REPEAT_LIMIT}, the smaller number first")
+            raise UsageError(f"{operator[:40]!r}: expected at most {_REPEAT_LIMIT}, the smaller number first")
         self.at += len(operator)
         if self.text.startswith("?", self.at):
             operator, self.at = f"{operator}?", self.at + 1
@@ -185,7 +185,7 @@ class _Translation:
         name = (found[3] or found[4]) if found else ""
         if not found or not _CATEGORY.fullmatch(name):
             written = self.text[self.at : self.at + 12]
-            raise UsageError(f"{written!r}: want a category of Unicode, such as \\pL or \\p{{Lu}}")
+            raise UsageError(f"{written!r}: expected a category of Unicode, such as \\pL or \\p{{Lu}}")
         self.at = found.end()
         ranges = _of_category(name)
         return ranges if (found[1] == "p") != bool(found[2]) else _complement(ranges)
@@ -235,7 +235,7 @@ class _Translation:
             raise UsageError("a '[' without its ']'")
         high = self._character()
         if high < low:
-            raise UsageError(f"{self.text[start : self.at]!r}: want the smaller character first")
+            raise UsageError(f"{self.text[start : self.at]!r}: expected the smaller character first")
         return low, high
 
 

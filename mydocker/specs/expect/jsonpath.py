@@ -22,7 +22,7 @@ def read_path(path: str) -> tuple[str | None, ...]:
     steps: list[str | None] = []
     for written, name in _parts(path):
         if not name:
-            raise UsageError(f"{path!r}: a name is missing; want a path such as items.0.name")
+            raise UsageError(f"{path!r}: a name is missing; expected a path such as items.0.name")
         if written.startswith("#") and written != "#":
             raise UsageError(f"{path!r}: {written!r} is a query, which is not supported; write \\# for a name with a #")
         if written[0] in _FIRST or written.partition(":")[0] in _MODIFIERS:

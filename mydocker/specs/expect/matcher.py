@@ -230,7 +230,7 @@ def _semver(op: str, node: Node, kind: str, reading: Reading) -> Matcher | None:
     text = reading.text(node)
     parts = [part.strip() for part in re.split(r"\|\||,|(?<=[0-9A-Za-z])\s+", text)]
     if not all(_CONSTRAINT.fullmatch(part) for part in parts):
-        reading.refuse(node, f"{text!r}: want a version constraint such as '>=1.2 <2', '~1.4' or '^3 || ^4'")
+        reading.refuse(node, f"{text!r}: expected a version constraint such as '>=1.2 <2', '~1.4' or '^3 || ^4'")
         return None
     return Matcher(op=op, want=text)
 
@@ -274,7 +274,7 @@ def _json_value(node: Node, reading: Reading) -> Any:
 
 def _number(word: str, place: Place | None = None) -> float:
     if not _NUMBER.fullmatch(word):
-        raise UsageError(f"{word!r}: want a number")
+        raise UsageError(f"{word!r}: expected a number")
     number = float(word)
     if math.isinf(number):
         raise UsageError(f"{word[:40]}: expected a number below 1.8e308, which is the largest that can be compared")
@@ -285,13 +285,13 @@ def _exit_code(word: str, place: Place) -> int:
     """A number, or the name of a signal, which stands for 128 + n as in a shell."""
     if word.isascii() and word.isdigit():
         if len(word) > 3 or int(word) > 255:
-            raise UsageError(f"exit code {word}: want a number from 0 to 255")
+            raise UsageError(f"exit code {word}: expected a number from 0 to 255")
         return int(word)
     import signal
 
     name = word.upper() if word.upper().startswith("SIG") else f"SIG{word.upper()}"
     if name not in signal.Signals.__members__:
-        raise UsageError(f"exit code {word!r}: want a number, or the name of a signal such as SIGTERM")
+        raise UsageError(f"exit code {word!r}: expected a number, or the name of a signal such as SIGTERM")
     return 128 + signal.Signals[name]
 
 
@@ -305,7 +305,7 @@ def _size(word: str, place: Place) -> int:
 
 def _boolean(word: str, place: Place) -> bool:
     if word not in ("true", "false"):
-        raise UsageError(f"{word!r}: want true or false")
+        raise UsageError(f"{word!r}: expected true or false")
     return word == "true"
 
 

@@ -27,7 +27,7 @@ MAPPINGS = of_kind(METADATA, "named")
 def read_metadata(node: Node, reading: Reading) -> Iterator[Check]:
     """The checks of the whole mapping."""
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, f"want a mapping with {', '.join(METADATA)}")
+        reading.refuse(node, f"expected a mapping with {', '.join(METADATA)}")
         return
     for name, value in reading.members(node, METADATA, unknown=unknown_word).items():
         if name in MAPPINGS:
@@ -37,7 +37,7 @@ def read_metadata(node: Node, reading: Reading) -> Iterator[Check]:
         else:
             kind = "json" if name in LISTS else "text"
             if kind == "json" and not isinstance(value, Sequence):
-                reading.refuse(value, "want a list of words")
+                reading.refuse(value, "expected a list of words")
             yield from checked(value, ("metadata", "the image", name), _whole(value, kind, reading))
 
 
@@ -51,7 +51,7 @@ def _whole(node: Node, kind: str, reading: Reading) -> Matcher | None:
 def _named(kind: str, node: Node, reading: Reading) -> Iterator[Check]:
     """Names and what they are; null: there must be no such name."""
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, "want a mapping of names to values; null: not there")
+        reading.refuse(node, "expected a mapping of names to values; null: not there")
         return
     for key, value in node.entries:
         absent = isinstance(value, Scalar) and value.is_null
@@ -62,7 +62,7 @@ def _named(kind: str, node: Node, reading: Reading) -> Iterator[Check]:
 def _each(kind: str, node: Node, reading: Reading) -> Iterator[Check]:
     """Members that must be there, or with a `!` must not."""
     if not isinstance(node, Sequence) or not node.items:
-        reading.refuse(node, "want a list; ! before what must not be there")
+        reading.refuse(node, "expected a list; ! before what must not be there")
         return
     for item in node.items:
         word = reading.text(item)
@@ -77,5 +77,5 @@ def _port(word: str) -> str:
     """`80` is `80/tcp`."""
     number, _, protocol = word.partition("/")
     if not whole_number(number, HIGHEST) or protocol not in ("", *PROTOCOLS):
-        raise UsageError(f"{word!r}: want a port such as 80 or 53/udp")
+        raise UsageError(f"{word!r}: expected a port such as 80 or 53/udp")
     return f"{number}/{protocol or 'tcp'}"

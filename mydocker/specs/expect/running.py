@@ -60,7 +60,7 @@ def read_process(node: Node, reading: Reading) -> Iterator[Check]:
         if name and isinstance(value, Mapping):
             member = reading.members(value, ("running",)).get("running")
             if member is None:
-                reading.refuse(value, "want running or absent")
+                reading.refuse(value, "expected running or absent")
             else:
                 matcher = Matcher(op="equal", want=bool(reading.word(member, switch)))
                 yield from checked(member, ("process", name, "running"), matcher)
@@ -73,12 +73,12 @@ def read_http(node: Node, reading: Reading) -> Iterator[Check | Request]:
     for key, value in _entries(node, "URLs, each with what is expected of the answer", reading):
         url = reading.word(key, _url)
         if not isinstance(value, Mapping) or not value.entries:
-            reading.refuse(value, f"want a mapping with {', '.join(ANSWER)}")
+            reading.refuse(value, f"expected a mapping with {', '.join(ANSWER)}")
             continue
         before = len(reading.problems)
         members = reading.members(value, (*ANSWER, *REQUEST), unknown=unknown_word)
         if not members.keys() & set(ANSWER) and len(reading.problems) == before:
-            reading.refuse(value, f"nothing is expected of the answer: want {', '.join(ANSWER)}")
+            reading.refuse(value, f"nothing is expected of the answer: expected {', '.join(ANSWER)}")
         if not url:
             continue
         yield Request(url=url, **_options(members, reading))
@@ -131,7 +131,7 @@ def _header(node: Node, text: str, reading: Reading) -> Iterator[tuple[str, str]
 def _split(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
-        raise UsageError(f"{text!r}: want a header, such as 'Accept: text/html'")
+        raise UsageError(f"{text!r}: expected a header, such as 'Accept: text/html'")
     if not value.isprintable():
         raise UsageError(f"header {name}: its value has control characters in it")
     return name, value.strip()
@@ -140,7 +140,7 @@ def _split(text: str) -> tuple[str, str]:
 def _entries(node: Node, want: str, reading: Reading) -> tuple[tuple[Scalar, Node], ...]:
     if isinstance(node, Mapping) and node.entries:
         return node.entries
-    reading.refuse(node, f"want a mapping of {want}")
+    reading.refuse(node, f"expected a mapping of {want}")
     return ()
 
 
@@ -150,7 +150,7 @@ def _state(kind: str, name: str, node: Node, reading: Reading) -> Iterator[Check
     if text in states:
         yield from checked(node, (kind, name, next(iter(states))), Matcher(op="equal", want=states[text]))
     elif text:
-        reading.refuse(node, f"{text!r}: want {' or '.join(states)}")
+        reading.refuse(node, f"{text!r}: expected {' or '.join(states)}")
 
 
 def _port(word: str, place: parsers.Place) -> str:
@@ -160,26 +160,26 @@ def _port(word: str, place: parsers.Place) -> str:
         protocol, colon, number = word.rpartition(":")
         protocol = protocol if colon else "tcp"
     if protocol not in PROTOCOLS:
-        raise UsageError(f"{word!r}: want a port such as tcp:80, of {', '.join(PROTOCOLS)}")
+        raise UsageError(f"{word!r}: expected a port such as tcp:80, of {', '.join(PROTOCOLS)}")
     return f"{protocol}:{parse_number(number)}"
 
 
 def _program(word: str, place: parsers.Place) -> str:
     if not word or "/" in word or len(word) > NAME_LIMIT:
-        raise UsageError(f"{word!r}: want the name of a program, such as nginx, with no path")
+        raise UsageError(f"{word!r}: expected the name of a program, such as nginx, with no path")
     return word
 
 
 def _method(word: str, place: parsers.Place) -> str:
     if not word.isascii() or not word.isalpha():
-        raise UsageError(f"{word!r}: want a method such as GET or POST")
+        raise UsageError(f"{word!r}: expected a method such as GET or POST")
     return word.upper()
 
 
 def _url(word: str, place: parsers.Place) -> str:
     from urllib.parse import urlsplit
 
-    wrong = UsageError(f"{word!r}: want a URL such as http://localhost:8080/path")
+    wrong = UsageError(f"{word!r}: expected a URL such as http://localhost:8080/path")
     if not (word.isascii() and word.isprintable() and " " not in word):
         raise wrong
     try:
@@ -189,5 +189,5 @@ def _url(word: str, place: parsers.Place) -> str:
     except ValueError:
         raise wrong from None
     if parts.username is not None:
-        raise UsageError("a URL with a user in it: want username and password beside status")
+        raise UsageError("a URL with a user in it: expected username and password beside status")
     return word

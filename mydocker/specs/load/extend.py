@@ -50,7 +50,7 @@ def read_extends(node: Node, reading: Reading) -> Extension | None:
         )
     members = reading.members(node, KEYS)
     if not members:
-        reading.refuse(node, "want a mapping with service and file")
+        reading.refuse(node, "expected a mapping with service and file")
         return None
     texts = {key: reading.text(value) for key, value in members.items()}
     return Extension(name=texts.get("service", ""), file=texts.get("file"), node=node)
@@ -64,7 +64,7 @@ def read_include(node: Node, reading: Reading) -> tuple[tuple[str, Node], ...]:
         if isinstance(item, Mapping):
             paths = reading.members(item, ("path",), unsupported=("env_file", "project_directory")).get("path")
             if paths is None:
-                reading.refuse(item, "want a path")
+                reading.refuse(item, "expected a path")
                 continue
         assert paths is not None
         found += [(reading.text(each), each) for each in (paths.items if isinstance(paths, Sequence) else (paths,))]

@@ -45,7 +45,7 @@ def _tags(node: Node, reading: Reading) -> tuple[str, ...]:
 
 def _tag(word: str, place: Place) -> str:
     if not word or not _NAME.union("-.").issuperset(word):
-        raise UsageError(f"tag {word!r}: want letters, digits, _ . and -")
+        raise UsageError(f"tag {word!r}: expected letters, digits, _ . and -")
     return word
 
 
@@ -70,14 +70,14 @@ def _retries(node: Node, reading: Reading) -> int:
 def _count(word: str, place: Place) -> int:
     count = whole_number(word, RETRIES_LIMIT)
     if count is None:
-        raise UsageError(f"{word!r}: want a number of retries, at most {RETRIES_LIMIT}")
+        raise UsageError(f"{word!r}: expected a number of retries, at most {RETRIES_LIMIT}")
     return count
 
 
 def _pre_start(node: Node, reading: Reading) -> tuple[tuple[str, ...], ...]:
     """Commands: each a list of words, a string that is split as a shell would, or as Compose has it {command}."""
     if not isinstance(node, Sequence):
-        reading.refuse(node, "want a list of commands")
+        reading.refuse(node, "expected a list of commands")
         return ()
     return tuple(_before(item, reading) for item in node.items)
 
@@ -97,7 +97,7 @@ def _before(node: Node, reading: Reading) -> tuple[str, ...]:
 
 def _profiles(node: Node, reading: Reading) -> tuple[str, ...]:
     if not isinstance(node, Sequence):
-        reading.refuse(node, "want a list of profiles")
+        reading.refuse(node, "expected a list of profiles")
         return ()
     return tuple(reading.word(item, _profile) for item in node.items)
 
@@ -105,7 +105,7 @@ def _profiles(node: Node, reading: Reading) -> tuple[str, ...]:
 def _profile(word: str, place: Place) -> str:
     """A name, as Compose's schema wants it."""
     if not word or word[0] not in _NAME or not _NAME.union("-.").issuperset(word):
-        raise UsageError(f"profile {word!r}: want letters, digits, _ . and -")
+        raise UsageError(f"profile {word!r}: expected letters, digits, _ . and -")
     return word
 
 
@@ -118,12 +118,12 @@ def _restarts(word: str, place: Place) -> int:
     """How often, -1 for without end."""
     policy, colon, count = word.partition(":")
     if policy in ("always", "unless-stopped"):
-        raise UsageError(f"restart {word!r} would never end", hint="want no or on-failure[:N]")
+        raise UsageError(f"restart {word!r} would never end", hint="expected no or on-failure[:N]")
     if word in ("no", "false"):
         return 0
     times = whole_number(count, _RESTARTS_LIMIT) if colon else 0
     if policy != "on-failure" or times is None:
-        raise UsageError(f"restart {word!r}: want no or on-failure[:N]")
+        raise UsageError(f"restart {word!r}: expected no or on-failure[:N]")
     return times or -1
 
 
@@ -142,7 +142,7 @@ def combinations(document: Mapping, reading: Reading) -> list[dict[str, str]]:
     if node is None or (isinstance(node, Scalar) and node.is_null):
         return [{}]
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, "want a mapping of variables to lists of values")
+        reading.refuse(node, "expected a mapping of variables to lists of values")
         return [{}]
     axes = [[(key.text, value) for value in _values(key, values, reading)] for key, values in node.entries]
     found = [dict(choice) for choice in itertools.islice(itertools.product(*axes), COMBINATIONS_LIMIT + 1)]
@@ -153,9 +153,9 @@ def combinations(document: Mapping, reading: Reading) -> list[dict[str, str]]:
 
 def _values(key: Scalar, node: Node, reading: Reading) -> list[str]:
     if not key.text or not _NAME.issuperset(key.text) or key.text[0].isdigit():
-        reading.refuse(key, f"{key.text!r}: want the name of a variable")
+        reading.refuse(key, f"{key.text!r}: expected the name of a variable")
     if not isinstance(node, Sequence) or not node.items:
-        reading.refuse(node, "want a list of values")
+        reading.refuse(node, "expected a list of values")
         return []
     return [reading.text(item) for item in node.items]
 

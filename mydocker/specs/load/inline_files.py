@@ -31,7 +31,7 @@ _ID_LIMIT = 2**31 - 1
 def read_inline_files(node: Node, reading: Reading, *, secret: bool) -> tuple[Mount | None, ...]:
     """The value of either key."""
     if not isinstance(node, Sequence):
-        reading.refuse(node, f"want a list of mappings with {', '.join(KEYS)}")
+        reading.refuse(node, f"expected a list of mappings with {', '.join(KEYS)}")
         return ()
     return tuple(_given(item, reading, secret=secret) for item in node.items)
 
@@ -39,7 +39,7 @@ def read_inline_files(node: Node, reading: Reading, *, secret: bool) -> tuple[Mo
 def _given(node: Node, reading: Reading, *, secret: bool) -> Mount | None:
     """A file that stays as it is on the host is shown from there; another one is written anew."""
     if not isinstance(node, Mapping):
-        reading.refuse(node, f"want a mapping with {', '.join(KEYS)}")
+        reading.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
         return None
     before = len(reading.problems)
     members = reading.members(node, KEYS)
@@ -48,7 +48,7 @@ def _given(node: Node, reading: Reading, *, secret: bool) -> Mount | None:
     mode = {"mode": reading.word(members["mode"], _mode)} if "mode" in members else {}
     sources = [key for key in SOURCES if key in members]
     if len(sources) != 1:
-        reading.refuse(node, f"want one of {', '.join(SOURCES)}, which says what is in it")
+        reading.refuse(node, f"expected one of {', '.join(SOURCES)}, which says what is in it")
     if len(reading.problems) > before or target is None:
         return None
     source = members[sources[0]]
@@ -75,7 +75,7 @@ def _target(node: Node, members: dict[str, Node], reading: Reading, *, secret: b
     """Where it is to be; without `target`, at the top or among the secrets under the name that it has as a source."""
     place = members.get("target", members.get("source"))
     if place is None:
-        reading.refuse(node, "want a target, or a source, which is its name")
+        reading.refuse(node, "expected a target, or a source, which is its name")
         return None
     path: str = reading.text(place)
     if not path.startswith("/") and (secret or "target" not in members):
@@ -87,7 +87,7 @@ def _target(node: Node, members: dict[str, Node], reading: Reading, *, secret: b
 def _id(word: str, place: parsers.Place) -> int:
     number = whole_number(word, _ID_LIMIT)
     if number is None:
-        raise UsageError(f"{word!r}: want a number up to {_ID_LIMIT}")
+        raise UsageError(f"{word!r}: expected a number up to {_ID_LIMIT}")
     return number
 
 

@@ -130,7 +130,7 @@ def _of_source(source: Source, *, depth: int = 0) -> list[ContainerSpec]:
 def _containers(document: Node, reading: Reading, shown: str, *, depth: int) -> list[ContainerSpec]:
     """The specs of one document, more than one if it has a matrix; none if anything is wrong with it."""
     if not isinstance(document, Mapping):
-        reading.refuse(document, "want keys and values, such as 'image: alpine'")
+        reading.refuse(document, "expected keys and values, such as 'image: alpine'")
         return []
     keys = {key.text: key for key, _ in document.entries}
     if _is_of_another_format(document, reading):
@@ -191,7 +191,7 @@ def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], place: 
     for name, file in theirs.items():
         if taken.setdefault(name, file) != file:
             message = f"{file} has a container called {name!r}, and so has {taken[name]}"
-            reading.refuse(place, f"{message}: want different names, or extends for one that lies over the other")
+            reading.refuse(place, f"{message}: expected different names, or extends for one that lies over the other")
 
 
 def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, shown: str) -> ContainerSpec | None:

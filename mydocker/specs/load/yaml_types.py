@@ -47,7 +47,7 @@ def _words(node: Node, field: Field, reading: Reading) -> tuple[str, ...]:
 
 def _list(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
     if not isinstance(node, Sequence):
-        reading.refuse(node, "want a list")
+        reading.refuse(node, "expected a list")
         return ()
     return tuple(reading.word(item, field.parse) for item in node.items)
 
@@ -62,7 +62,7 @@ def _pairs(node: Node, field: Field, reading: Reading) -> dict[str, str]:
         for item in node.items:
             values.update(reading.word(item, field.parse) or {})
     else:
-        reading.refuse(node, "want a mapping, or a list of NAME=VALUE")
+        reading.refuse(node, "expected a mapping, or a list of NAME=VALUE")
     return values
 
 
@@ -120,7 +120,7 @@ def _env_format(word: str, place: parsers.Place) -> str:
 
 def _volumes(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
     if not isinstance(node, Sequence):
-        reading.refuse(node, "want a list of volumes")
+        reading.refuse(node, "expected a list of volumes")
         return ()
     return tuple(
         long_mount(item, reading, boolean=switch) if isinstance(item, Mapping) else reading.word(item, field.parse)
@@ -143,7 +143,7 @@ def _inline_files(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]
 def _devices(node: Node, field: Field, reading: Reading) -> tuple[Any, ...]:
     """Devices as on the command line, or as {source, target, permissions}."""
     if not isinstance(node, Sequence):
-        reading.refuse(node, "want a list of devices")
+        reading.refuse(node, "expected a list of devices")
         return ()
     return tuple(
         _device(item, reading) if isinstance(item, Mapping) else reading.word(item, field.parse) for item in node.items
@@ -168,7 +168,7 @@ def _namespaces(node: Node, field: Field, reading: Reading) -> tuple[str, ...] |
         chosen = [reading.word(item, parsers.namespace) for item in node.items]
         return tuple(name for name in NAMESPACES if name in chosen)
     if not isinstance(node, Mapping):
-        reading.refuse(node, "want a list of namespaces, or a mapping such as net: host")
+        reading.refuse(node, "expected a list of namespaces, or a mapping such as net: host")
         return ()
     members = reading.members(node, NAMESPACES)
     return {name: reading.word(value, _is_private) for name, value in members.items()}
@@ -176,7 +176,7 @@ def _namespaces(node: Node, field: Field, reading: Reading) -> tuple[str, ...] |
 
 def _is_private(word: str, place: parsers.Place) -> bool:
     if word not in ("host", "private"):
-        raise UsageError(f"{word!r}: want host or private")
+        raise UsageError(f"{word!r}: expected host or private")
     return word == "private"
 
 

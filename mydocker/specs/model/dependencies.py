@@ -36,7 +36,7 @@ def read_depends_on(node: Node, reading: Reading) -> tuple[Dependency, ...]:
         return tuple(_dependency(item, reading.text(item)) for item in node.items)
     if isinstance(node, Mapping):
         return tuple(_long(key, value, reading) for key, value in node.entries)
-    reading.refuse(node, "want a list of names, or a mapping of names to conditions")
+    reading.refuse(node, "expected a list of names, or a mapping of names to conditions")
     return ()
 
 
@@ -46,7 +46,7 @@ def _dependency(node: Node, name: str, *, condition: str = STARTED, required: bo
 
 def _long(key: Scalar, node: Node, reading: Reading) -> Dependency:
     if not isinstance(node, Mapping) or all(name.text != "condition" for name, _ in node.entries):
-        reading.refuse(node, f"want a mapping with a condition: {', '.join(CONDITIONS)}")
+        reading.refuse(node, f"expected a mapping with a condition: {', '.join(CONDITIONS)}")
         return _dependency(key, key.text)
     members = reading.members(node, KEYS)
     if "restart" in members and reading.word(members["restart"], switch):
@@ -61,7 +61,7 @@ def _long(key: Scalar, node: Node, reading: Reading) -> Dependency:
 
 def _condition(word: str, place: Place) -> str:
     if word not in CONDITIONS:
-        raise UsageError(f"{word!r}: want {', '.join(CONDITIONS)}")
+        raise UsageError(f"{word!r}: expected {', '.join(CONDITIONS)}")
     return word
 
 

@@ -28,7 +28,7 @@ RETRIES_LIMIT = 10_000
 def read_healthcheck(node: Node, reading: Reading) -> Healthcheck | None:
     """The value of the key; None if it could not be read."""
     if not isinstance(node, Mapping):
-        reading.refuse(node, f"want a mapping with {', '.join(KEYS)}")
+        reading.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
         return None
     members = reading.members(node, KEYS)
     said = {name: reading.word(members[name], _duration) for name in DURATIONS if name in members}
@@ -49,7 +49,7 @@ def _test(node: Node, reading: Reading) -> tuple[str, ...]:
         return ("CMD-SHELL", reading.text(node, want="a command"))
     words = tuple(reading.text(item) for item in node.items)
     if not words or words[0] not in KINDS:
-        reading.refuse(node, f"want a list that begins with {' or '.join(KINDS)}")
+        reading.refuse(node, f"expected a list that begins with {' or '.join(KINDS)}")
     elif words[0] == "CMD" and len(words) < 2:
         reading.refuse(node, "CMD needs a command")
     elif len(words) != {"NONE": 1, "CMD-SHELL": 2}.get(words[0], len(words)):
@@ -65,7 +65,7 @@ def _duration(word: str, place: Place) -> float | None:
 def _retries(word: str, place: Place) -> int | None:
     count = whole_number(word, RETRIES_LIMIT)
     if count is None:
-        raise UsageError(f"{word!r}: want a number of retries, at most {RETRIES_LIMIT}")
+        raise UsageError(f"{word!r}: expected a number of retries, at most {RETRIES_LIMIT}")
     return count or None
 
 

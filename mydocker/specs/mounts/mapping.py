@@ -59,7 +59,7 @@ def _own(node: Node | None, kind: str, reading: Reading) -> dict[str, Node]:
     if node is None:
         return {}
     if not isinstance(node, Mapping):
-        reading.refuse(node, "want a mapping")
+        reading.refuse(node, "expected a mapping")
         return {}
     return reading.members(node, PARTS[kind], unsupported=("labels",) if kind == "volume" else ())
 
@@ -67,7 +67,7 @@ def _own(node: Node | None, kind: str, reading: Reading) -> dict[str, Node]:
 def _type(word: str, place: parsers.Place) -> str:
     if word not in TYPES:
         is_known = word in ("image", "npipe", "cluster")
-        raise UsageError(f"volume type {word!r}{' is not supported' if is_known else ''}: want {', '.join(TYPES)}")
+        raise UsageError(f"volume type {word!r}{' is not supported' if is_known else ''}: expected {', '.join(TYPES)}")
     return word
 
 
@@ -91,13 +91,13 @@ def _bind(
 
 def _propagation(word: str) -> str:
     if word not in PROPAGATIONS:
-        raise UsageError(f"{word!r}: want {' or '.join(PROPAGATIONS)}")
+        raise UsageError(f"{word!r}: expected {' or '.join(PROPAGATIONS)}")
     return word
 
 
 def _recursive(word: str) -> bool:
     if word not in ("enabled", "disabled", "readonly"):
-        raise UsageError(f"{word!r}: want enabled, disabled or readonly")
+        raise UsageError(f"{word!r}: expected enabled, disabled or readonly")
     return word != "disabled"
 
 
@@ -115,7 +115,7 @@ def _volume(
 
 def _is_true(word: str) -> bool:
     if word.lower() not in ("true", "false"):
-        raise UsageError(f"want true or false, not {word!r}")
+        raise UsageError(f"expected true or false, not {word!r}")
     return word.lower() == "true"
 
 

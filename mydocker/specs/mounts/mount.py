@@ -35,7 +35,7 @@ def parse_mount(text: str, place: Place) -> Mount:
     given = _pairs(text)
     kind = given.get("type", "volume").lower()
     if kind not in TYPES:
-        raise UsageError(f"mount type {kind!r}: want {', '.join(TYPES)}")
+        raise UsageError(f"mount type {kind!r}: expected {', '.join(TYPES)}")
     for key in given:
         owner = next((name for name, keys in _OWN.items() if key in keys), kind)
         if owner != kind:
@@ -94,9 +94,9 @@ def _pairs(text: str) -> dict[str, str]:
         if key in _SWITCHES:
             value = _switch(key, value if equals else "true")
         elif not equals or not value:
-            raise UsageError(f"invalid field {field!r}: want KEY=VALUE")
+            raise UsageError(f"invalid field {field!r}: expected KEY=VALUE")
         if key == "relabel" and value not in _RELABEL:
-            raise UsageError(f"relabel {value!r}: want {' or '.join(_RELABEL)}")
+            raise UsageError(f"relabel {value!r}: expected {' or '.join(_RELABEL)}")
         given[key] = value
     return given
 
@@ -108,7 +108,7 @@ def _fields(text: str) -> list[str]:
     try:
         [fields] = csv.reader([text], strict=True)
     except (csv.Error, ValueError):
-        raise UsageError(f"want one line of KEY=VALUE, joined by commas, not {text!r}") from None
+        raise UsageError(f"expected one line of KEY=VALUE, joined by commas, not {text!r}") from None
     return fields
 
 
@@ -124,10 +124,10 @@ def _bind(given: dict[str, str], place: Place, *, target: str, read_only: bool) 
         raise UsageError("source is required")
     propagation = given.get("bind-propagation", "rprivate")
     if propagation not in PROPAGATIONS:
-        raise UsageError(f"bind-propagation {propagation!r}: want {', '.join(PROPAGATIONS)}")
+        raise UsageError(f"bind-propagation {propagation!r}: expected {', '.join(PROPAGATIONS)}")
     recursive = given.get("bind-recursive", "enabled")
     if recursive not in ("enabled", "disabled", "readonly"):
-        raise UsageError(f"bind-recursive {recursive!r}: want enabled, disabled or readonly")
+        raise UsageError(f"bind-recursive {recursive!r}: expected enabled, disabled or readonly")
     if recursive == "readonly" and not read_only:
         raise UsageError("bind-recursive 'readonly' needs readonly")
     return BindMount(
@@ -159,5 +159,5 @@ def parse_subpath(path: str, volume: str | None) -> str:
     if path and not volume:
         raise UsageError("a subpath is for a named volume")
     if path.startswith("/") or ".." in path.split("/"):
-        raise UsageError(f"subpath {path!r}: want a relative path without '..'")
+        raise UsageError(f"subpath {path!r}: expected a relative path without '..'")
     return path.strip("/")

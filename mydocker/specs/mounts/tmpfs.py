@@ -61,7 +61,7 @@ def parse_share(text: str) -> int:
 
     number = whole_number(text.removesuffix("%"), _PERCENT_LIMIT)
     if number is None:
-        raise UsageError(f"size {text!r}: want a size such as 64m, or a percentage of the memory")
+        raise UsageError(f"size {text!r}: expected a size such as 64m, or a percentage of the memory")
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * number // 100
 
 
@@ -69,12 +69,12 @@ def parse_mode(text: str) -> int:
     """The permission bits of an octal number, with or without `0o`."""
     digits = text.removeprefix("0o")
     if not digits or len(digits) > 6 or not set("01234567").issuperset(digits) or int(digits, 8) > _MODE_LIMIT:
-        raise UsageError(f"mode {text!r}: want an octal number such as 1777 or 0755")
+        raise UsageError(f"mode {text!r}: expected an octal number such as 1777 or 0755")
     return int(digits, 8)
 
 
 def _id(key: str, text: str) -> int:
     number = whole_number(text, _ID_LIMIT)
     if number is None:
-        raise UsageError(f"tmpfs option {key}={text}: want a number up to {_ID_LIMIT}")
+        raise UsageError(f"tmpfs option {key}={text}: expected a number up to {_ID_LIMIT}")
     return number

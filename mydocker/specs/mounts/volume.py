@@ -74,10 +74,12 @@ def clean_target(target: str) -> str:
 def volume_name(name: str) -> str:
     """NAME if Docker would take it for a volume."""
     if len(name) < 2 or len(name) > VOLUME_NAME_LIMIT:
-        raise UsageError(f"volume name {name[:40]!r}: want 2 to {VOLUME_NAME_LIMIT} characters", hint=_path_hint(name))
+        raise UsageError(
+            f"volume name {name[:40]!r}: expected 2 to {VOLUME_NAME_LIMIT} characters", hint=_path_hint(name)
+        )
     if name[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(name):
         raise UsageError(
-            f"volume name {name!r}: want letters, digits, _ . and -, a letter or digit first", hint=_path_hint(name)
+            f"volume name {name!r}: expected letters, digits, _ . and -, a letter or digit first", hint=_path_hint(name)
         )
     return name
 

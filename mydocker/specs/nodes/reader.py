@@ -56,7 +56,7 @@ class Reading(Record):
     def text(self, node: Node, *, want: str = "text") -> str:
         """The text of a scalar, its variables replaced."""
         if not isinstance(node, Scalar) or node.is_null:
-            self.refuse(node, f"want {want}, not {_kind(node)}")
+            self.refuse(node, f"expected {want}, not {_kind(node)}")
             return ""
         written = node.text  # the lambda below must not see a wider type
 
@@ -104,7 +104,7 @@ class Reading(Record):
 def switch(word: str, place: Place) -> bool:
     """The words of YAML 1.1, which Compose files have grown up with, quoted or not."""
     if word.lower() not in _BOOLEANS:
-        raise UsageError(f"want true or false, not {word!r}")
+        raise UsageError(f"expected true or false, not {word!r}")
     return _BOOLEANS[word.lower()]
 
 

@@ -51,9 +51,9 @@ def parse_unit(raw: bytes) -> tuple[list[Setting], list[Problem]]:
         elif stripped.startswith("["):
             section = stripped[1:-1]
             if not stripped.endswith("]") or not section:
-                problems.append(problem_at(begin, column, "want a section, such as [Container]"))
+                problems.append(problem_at(begin, column, "expected a section, such as [Container]"))
         elif "=" not in line or not line.partition("=")[0].strip():
-            problems.append(problem_at(begin, column, "want KEY=VALUE, a [SECTION] or a # comment"))
+            problems.append(problem_at(begin, column, "expected KEY=VALUE, a [SECTION] or a # comment"))
         elif not section:
             problems.append(problem_at(begin, column, "a setting before the first [SECTION]"))
         else:

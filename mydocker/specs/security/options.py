@@ -69,7 +69,7 @@ def _label(value: str, place: Place) -> dict[str, Any]:
         return {"label": None}
     part, _, text = value.partition(":")
     if part not in SelinuxLabel.fields:
-        raise UsageError(f"label {value!r}: want disable, or one of user, role, type and level, as type:NAME")
+        raise UsageError(f"label {value!r}: expected disable, or one of user, role, type and level, as type:NAME")
     if not text or not text.isprintable() or " " in text or (part != "level" and ":" in text):
         raise UsageError(f"label {value!r}: {text!r} is not an SELinux {part}")
     return {"label": {part: text}}

@@ -157,7 +157,7 @@ def _architectures(members: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 def _architecture(name: Any) -> str:
     if not isinstance(name, str) or not name.startswith(_ARCHITECTURE) or not name.isascii():
-        raise UsageError(f"architecture {name!r}: want a name such as SCMP_ARCH_X86_64")
+        raise UsageError(f"architecture {name!r}: expected a name such as SCMP_ARCH_X86_64")
     return name.removeprefix(_ARCHITECTURE).lower()
 
 
@@ -206,13 +206,13 @@ def _kernel(value: Any, what: str) -> tuple[int, int] | None:
         return None
     numbers = value.split(".") if isinstance(value, str) else []
     if len(numbers) != 2 or not all(x.isascii() and x.isdigit() and len(x) < 6 for x in numbers):
-        raise UsageError(f"{what}: want a kernel version such as 4.8")
+        raise UsageError(f"{what}: expected a kernel version such as 4.8")
     return int(numbers[0]), int(numbers[1])
 
 
 def _members(value: Any, what: str, known: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UsageError(f"{what}: want an object")
+        raise UsageError(f"{what}: expected an object")
     for name in value:
         if name not in known.split():
             raise UsageError(f"{what}: unknown member {name!r}", hint=f"known are {', '.join(known.split())}")
@@ -223,20 +223,20 @@ def _array(value: Any, what: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise UsageError(f"{what}: want an array")
+        raise UsageError(f"{what}: expected an array")
     return value
 
 
 def _strings(value: Any, what: str) -> tuple[str, ...]:
     items = _array(value, what)
     if not all(isinstance(x, str) and x.isascii() and "\0" not in x for x in items):
-        raise UsageError(f"{what}: want names")
+        raise UsageError(f"{what}: expected names")
     return tuple(items)
 
 
 def _natural(value: Any, what: str, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise UsageError(f"{what}: want a number from 0 to {most}")
+        raise UsageError(f"{what}: expected a number from 0 to {most}")
     return value
 
 

@@ -69,7 +69,7 @@ def _path_contradictions(expect: Expect) -> Iterator[tuple[str, str]]:
         if path.startswith("$"):
             yield (
                 "expect",
-                f"{path!r}: want an absolute path in the container, or expand: true for a variable of the image",
+                f"{path!r}: expected an absolute path in the container, or expand: true for a variable of the image",
             )
 
 

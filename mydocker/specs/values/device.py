@@ -29,7 +29,7 @@ def device(source: str, target: str, permissions: str) -> Device:
     if not source.startswith("/"):
         raise UsageError(f"device {source!r} is not an absolute path")
     if not permissions or not _PERMISSIONS.issuperset(permissions) or len(set(permissions)) < len(permissions):
-        raise UsageError(f"device permissions {permissions!r}: want rw or rwm")
+        raise UsageError(f"device permissions {permissions!r}: expected rw or rwm")
     if not {"r", "w"} <= set(permissions):
         raise UsageError(
             f"device permissions {permissions!r} cannot be enforced: the device's own mode decides",

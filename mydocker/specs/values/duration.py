@@ -49,7 +49,7 @@ def _take(text: str, *, digits: bool) -> tuple[str, str]:
 
 
 def _bad(text: str) -> UsageError:
-    return UsageError(f"duration {text!r}: want a number of seconds, or a duration such as 90s, 1m30s or 1.5h")
+    return UsageError(f"duration {text!r}: expected a number of seconds, or a duration such as 90s, 1m30s or 1.5h")
 
 
 def format_duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ def parse_host(word: str) -> tuple[str, str]:
     at = equals if equals >= 0 and (colon < 0 or equals < colon) else colon
     name, address = word[:at], word[at + 1 :]
     if at <= 0 or not address:
-        raise UsageError(f"{word!r}: want NAME:ADDRESS")
+        raise UsageError(f"{word!r}: expected NAME:ADDRESS")
     return host(name, address)
 
 

@@ -39,7 +39,7 @@ def text(word: str, place: Place) -> str:
 
 def boolean(word: str, place: Place) -> bool:
     if word not in _BOOLEANS:
-        raise UsageError("want true or false")
+        raise UsageError("expected true or false")
     return _BOOLEANS[word]
 
 
@@ -57,14 +57,14 @@ def name(word: str, place: Place) -> str | None:
     if not word:
         return None
     if word[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(word) or len(word) > TITLE_LIMIT:
-        raise UsageError(f"want letters, digits, _ . and -, a letter or digit first, at most {TITLE_LIMIT}")
+        raise UsageError(f"expected letters, digits, _ . and -, a letter or digit first, at most {TITLE_LIMIT}")
     return word
 
 
 def title(word: str, place: Place) -> str:
     """The name of a spec in a file: one line for people."""
     if not word.strip() or len(word) > TITLE_LIMIT or not word.isprintable():
-        raise UsageError(f"name: want one line of text, at most {TITLE_LIMIT} characters")
+        raise UsageError(f"name: expected one line of text, at most {TITLE_LIMIT} characters")
     return word
 
 
@@ -154,13 +154,13 @@ def _labels(word: str, kind: str) -> str | None:
         raise UsageError(f"{kind} {word!r} is longer than {HOST_NAME_LIMIT} characters")
     for part in word.split("."):
         if not part or part[0] == "-" or part[-1] == "-" or not (_ALNUM | {"-", "_"}).issuperset(part):
-            raise UsageError(f"{kind} {word!r}: want letters, digits and -, in parts joined by dots")
+            raise UsageError(f"{kind} {word!r}: expected letters, digits and -, in parts joined by dots")
     return word
 
 
 def injected(word: str, place: Place) -> str:
     if not word.startswith("/") or word != os.path.normpath(word) or word.startswith("//") or word == "/":
-        raise UsageError(f"{word!r}: want the absolute path of a program of this machine, without . or ..")
+        raise UsageError(f"{word!r}: expected the absolute path of a program of this machine, without . or ..")
     return word
 
 
@@ -181,7 +181,7 @@ def userns_mode(word: str, place: Place) -> str:
 def umask(word: str, place: Place) -> int:
     """An octal number, as the shell's umask prints it."""
     if not word or len(word) > 4 or not frozenset("01234567").issuperset(word) or int(word, 8) > 0o777:
-        raise UsageError(f"umask {word!r}: want an octal number up to 0777, such as 0022")
+        raise UsageError(f"umask {word!r}: expected an octal number up to 0777, such as 0022")
     return int(word, 8)
 
 
@@ -194,5 +194,5 @@ def shared_or_not(word: str, place: Place) -> bool:
 
 def _one_of(word: str, choices: Iterable[str]) -> str:
     if word not in choices:
-        raise UsageError(f"{word!r}: want {' or '.join(choices)}")
+        raise UsageError(f"{word!r}: expected {' or '.join(choices)}")
     return word

@@ -30,7 +30,7 @@ def read_ports(node: Node, reading: Reading) -> tuple[Port, ...]:
 def ports_at(node: Node, reading: Reading) -> list[tuple[Node, Port]]:
     """The ports of the key, each with its place."""
     if not isinstance(node, Sequence):
-        reading.refuse(node, "want a list of ports")
+        reading.refuse(node, "expected a list of ports")
         return []
     found: list[tuple[Node, Port]] = []
     for item in node.items:
@@ -76,7 +76,7 @@ def _ports(target: str, published: str, host_ip: str, protocol: str) -> tuple[Po
 
 def _check_protocol(protocol: str) -> None:
     if protocol not in PROTOCOLS:
-        raise UsageError(f"protocol {protocol!r}: want {', '.join(PROTOCOLS)}")
+        raise UsageError(f"protocol {protocol!r}: expected {', '.join(PROTOCOLS)}")
 
 
 def _range(text: str) -> list[int]:
@@ -110,7 +110,7 @@ def parse_number(text: str) -> int:
     """The number of a port."""
     number = whole_number(text, HIGHEST)
     if not number:
-        raise UsageError(f"{text!r}: want a port, a number from 1 to {HIGHEST}")
+        raise UsageError(f"{text!r}: expected a port, a number from 1 to {HIGHEST}")
     return number
 
 

@@ -23,7 +23,7 @@ def parse_memory(text: str) -> int | None:
     """Bytes; None for 0, which is no limit."""
     size = parse_size(text)
     if 0 < size < MEMORY_LEAST:
-        raise UsageError(f"a memory limit of {text!r} is too small: want at least 6m")
+        raise UsageError(f"a memory limit of {text!r} is too small: expected at least 6m")
     return size or None
 
 
@@ -38,10 +38,10 @@ def parse_cpus(text: str) -> float | None:
     """Processors, perhaps a part of one; None for 0."""
     whole, _, fraction = text.partition(".")
     if not (whole or fraction) or not _DIGITS.issuperset(whole + fraction) or len(text) > 20:
-        raise UsageError(f"{text!r}: want a number of processors, such as 0.5 or 2")
+        raise UsageError(f"{text!r}: expected a number of processors, such as 0.5 or 2")
     count = float(text)
     if 0 < count < CPUS_LEAST:
-        raise UsageError(f"{text!r} processors are too few: want at least {CPUS_LEAST}")
+        raise UsageError(f"{text!r} processors are too few: expected at least {CPUS_LEAST}")
     return count or None
 
 
@@ -51,7 +51,7 @@ def parse_processes(text: str) -> int | None:
         return None
     count = whole_number(text, _COUNT_LIMIT)
     if count is None:
-        raise UsageError(f"{text!r}: want a number of processes from 1 to {_COUNT_LIMIT}, or -1 for no limit")
+        raise UsageError(f"{text!r}: expected a number of processes from 1 to {_COUNT_LIMIT}, or -1 for no limit")
     return count or None
 
 
@@ -71,6 +71,6 @@ def parse_cpuset(text: str) -> tuple[int, ...] | None:
         begin = whole_number(first, _CPU_LIMIT - 1)
         end = whole_number(last, _CPU_LIMIT - 1) if dash else begin
         if begin is None or end is None or end < begin:
-            raise UsageError(f"{text!r}: want numbers of processors, such as 0,2 or 0-3")
+            raise UsageError(f"{text!r}: expected numbers of processors, such as 0,2 or 0-3")
         found |= set(range(begin, end + 1))
     return tuple(sorted(found)) or None

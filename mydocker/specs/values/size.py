@@ -23,7 +23,7 @@ def parse_size(text: str) -> int:
     unit = text.lower()[len(number) :].strip(" ")
     whole, _, fraction = number.partition(".")
     if not whole or not _DIGITS.issuperset(whole + fraction) or unit not in _UNITS:
-        raise UsageError(f"size {text!r}: want a number of bytes, or a size such as 64m or 1.5g")
+        raise UsageError(f"size {text!r}: expected a number of bytes, or a size such as 64m or 1.5g")
     # in whole numbers: a float would lose bytes above 2**53
     total = int(whole + fraction) * _UNITS[unit] // 10 ** len(fraction) if len(number) <= _LONGEST else _LIMIT + 1
     if total > _LIMIT:

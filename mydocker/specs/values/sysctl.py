@@ -12,7 +12,7 @@ def parse_sysctl(word: str) -> dict[str, str]:
     """NAME=VALUE as a mapping. Raises UsageError for a parameter of the whole machine."""
     name, equals, value = word.partition("=")
     if not equals:
-        raise UsageError(f"{word!r}: want NAME=VALUE")
+        raise UsageError(f"{word!r}: expected NAME=VALUE")
     if not _LETTERS.issuperset(name) or "" in name.split("."):
         raise UsageError(f"{name!r} is not the name of a kernel parameter")
     if namespace_of(name) is None:

@@ -30,7 +30,7 @@ def parse_ulimit(word: str) -> dict[str, tuple[int, int]]:
     """`nofile=1024:2048` as {name: (soft, hard)}; one value is both of them, and -1 is no limit."""
     name, equals, value = word.partition("=")
     if not equals:
-        raise UsageError(f"{word!r}: want NAME=SOFT[:HARD]")
+        raise UsageError(f"{word!r}: expected NAME=SOFT[:HARD]")
     soft, colon, hard = value.partition(":")
     return limit(name, soft, hard if colon else soft)
 

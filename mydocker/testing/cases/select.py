@@ -55,7 +55,7 @@ def _single(tokens: list[str]) -> Condition:
     if token == "(":
         inner = _either(tokens)
         if tokens.pop(0) != ")":
-            raise UsageError("-k: want ')'")
+            raise UsageError("-k: expected ')'")
         return inner
     if token in (")", "and", "or"):
         raise UsageError(f"-k: {token!r} stands where a word is wanted")

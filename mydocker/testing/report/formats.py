@@ -139,7 +139,7 @@ def parse_target(text: str) -> tuple[str, str]:
     """(format, path) of `--report FORMAT=FILE`; FILE - is standard output."""
     format, equals, path = text.partition("=")
     if format not in FORMATS:
-        raise UsageError(f"report {text!r}: want one of {', '.join(FORMATS)}, as in junit=report.xml")
+        raise UsageError(f"report {text!r}: expected one of {', '.join(FORMATS)}, as in junit=report.xml")
     if not path:
-        raise UsageError(f"report {text!r}: want a file, as in {format}=FILE; - is standard output")
+        raise UsageError(f"report {text!r}: expected a file, as in {format}=FILE; - is standard output")
     return format, path

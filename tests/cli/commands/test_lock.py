@@ -134,7 +134,7 @@ def test_check_tells_what_the_lock_file_lacks(
     [
         (None, "cannot read the lock file mydocker.lock: No such file or directory"),
         ("{", "mydocker.lock: lock file: "),
-        ("[]", "mydocker.lock: lock file: want an object, not an array"),
+        ("[]", "mydocker.lock: lock file: expected an object, not an array"),
         ('{"version": 2}', "mydocker.lock: its version is not 1"),
         ('{"version": 1, "images": {"A": {}}}', "mydocker.lock: invalid image reference 'A'"),
         ('{"version": 1, "images": {"a": {"linux/amd64": "sha256:0"}}}', "mydocker.lock: digest 'sha256:0'"),

@@ -264,7 +264,7 @@ def test_every_command_that_pulls_warns_once(here: Command, registry: Registry, 
     cases = "---\n".join(f"name: {name}\nimage: {image}\npull_policy: always\ncommand: 'true'\n" for name in "abc")
     (tmp_path / "x.smoke.yaml").write_text(cases)
     path = str(tmp_path / "x.smoke.yaml")
-    warning = f"warning: {_config(here)}: want an object, not an array"
+    warning = f"warning: {_config(here)}: expected an object, not an array"
     for words in (
         ("run", "--pull", "always", image, "true"),
         ("up", path),

@@ -132,13 +132,13 @@ def test_compression(media_type: str, expected: str) -> None:
         (manifest(config=None), None, "config: digest"),
         (manifest(layers=[blob("application/vnd.oci.image.layer.v1.tar+encrypted")]), None, "unknown media type"),
         (manifest(layers=[blob(OCI_LAYER, size=-1)]), None, "layer 1: size: negative"),
-        (manifest(layers=[blob(OCI_LAYER, size=True)]), None, "layer 1: size: want an integer"),
-        (manifest(layers=[7]), None, "layer 1: want an object"),
-        (manifest(layers={}), None, "layers: want an array"),
+        (manifest(layers=[blob(OCI_LAYER, size=True)]), None, "layer 1: size: expected an integer"),
+        (manifest(layers=[7]), None, "layer 1: expected an object"),
+        (manifest(layers={}), None, "layers: expected an array"),
         (manifest(layers=[blob(OCI_LAYER)] * (LAYER_LIMIT + 1)), None, "more than"),
         (index(*["linux/amd64"] * (MANIFEST_LIMIT + 1)), None, "more than"),
-        ([], None, "want an object"),
-        ("x", None, "want an object"),
+        ([], None, "expected an object"),
+        ("x", None, "expected an object"),
     ],
 )
 def test_refusals(document: object, content_type: str | None, reason: str) -> None:
@@ -183,9 +183,9 @@ def test_choice(platforms: list[str | None], wanted: str, expected: str) -> None
         ({"digest": f"sha512:{'a' * 128}"}, "only sha256"),
         ({"digest": None}, "digest"),
         ({"size": -1}, "size: negative"),
-        ({"platform": "linux"}, "platform: want an object"),
-        ({"annotations": []}, "annotations: want an object"),
-        ({"mediaType": 5}, "mediaType: want a string"),
+        ({"platform": "linux"}, "platform: expected an object"),
+        ({"annotations": []}, "annotations: expected an object"),
+        ({"mediaType": 5}, "mediaType: expected a string"),
     ],
 )
 def test_an_entry_that_cannot_be_read_matters_to_who_may_want_it(changes: dict[str, object], reason: str) -> None:

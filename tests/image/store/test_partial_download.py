@@ -181,7 +181,7 @@ def test_a_token_that_ends_on_the_way_is_renewed_and_the_layer_resumed(here: Com
 def test_after_a_wrong_digest_no_part_stays(here: Command, hub: Hub) -> None:
     hub.answer("cdn", lab.digest_of(BLOB), lab.reply(BLOB[:-20] + b"\0" * 20))
     done = here("pull", "-q", "alpine")
-    assert done.code == 125 and b"want sha256:" in done.stderr
+    assert done.code == 125 and b"expected sha256:" in done.stderr
     assert list(here.store.glob("incoming/*")) == []
 
 

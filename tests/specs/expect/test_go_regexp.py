@@ -74,7 +74,7 @@ def test_it_finds_what_go_finds(pattern: str, found: list[str], not_found: list[
         (r"\Z", "no escape of Go's"),
         (r"\8", "no escape of Go's"),
         (r"[\b]", "no escape of Go's"),
-        (r"\p{Greek}", "want a category of Unicode"),
+        (r"\p{Greek}", "expected a category of Unicode"),
         ("[[:foo:]]", "there is no such class"),
         ("a**", "nothing to repeat"),
         ("a++", "nothing to repeat"),

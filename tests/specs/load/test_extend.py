@@ -157,10 +157,10 @@ def test_dependencies_of_a_base(here: pathlib.Path) -> None:
         (BASE, "extends: {file: sub/base.yaml, service: bas}",
          ["main.yaml:1:10: sub/base.yaml has no container called 'bas'; did you mean 'base'?"]),
         (BASE, "extends: {file: gone.yaml}", ["main.yaml:1:10: gone.yaml: cannot read it: no such file or directory"]),
-        (BASE, "extends: {}", ["main.yaml:1:10: want a mapping with service and file"]),
-        (BASE, "extends: [a]", ["main.yaml:1:10: want a name, or a mapping with service and file, not a list"]),
+        (BASE, "extends: {}", ["main.yaml:1:10: expected a mapping with service and file"]),
+        (BASE, "extends: [a]", ["main.yaml:1:10: expected a name, or a mapping with service and file, not a list"]),
         (BASE, "extends: {fiel: x}", ["main.yaml:1:11: unknown key 'fiel'; did you mean 'file'?",
-                                      "main.yaml:1:10: want a mapping with service and file"]),
+                                      "main.yaml:1:10: expected a mapping with service and file"]),
         (BASE + "---\n" + BASE, "extends: {file: sub/base.yaml}",
          ["main.yaml:1:10: sub/base.yaml has more than one container; name one"]),
         (BASE.replace("timeout: 9s", "timeout: soon\nnope: 1"), "extends: {file: sub/base.yaml}\nuser: '-1'",
@@ -174,7 +174,7 @@ def test_dependencies_of_a_base(here: pathlib.Path) -> None:
          ["sub/base.yaml:1:23: a circle"]),
         (BASE, "include: gone.yaml", ["main.yaml:1:10: gone.yaml: cannot read it: no such file or directory"]),
         (BASE, "include: [{paths: x}]", ["main.yaml:1:12: unknown key 'paths'; did you mean 'path'?",
-                                         "main.yaml:1:11: want a path"]),
+                                         "main.yaml:1:11: expected a path"]),
         (BASE, "{name: base, image: x}\n---\ninclude: sub/base.yaml",
          ["main.yaml:3:10: sub/base.yaml has a container called 'base', and so has main.yaml"]),
         ("{name: a, image: x}\n---\n{name: a, image: y}",
@@ -233,7 +233,9 @@ def test_files_of_one_include_do_not_lie_over_each_other_unnoticed(here: pathlib
     """Compose would put the two together; we take them as they are, and so their names must differ."""
     files = {"a": "services: {web: {image: x}, db: {image: x}}", "b": "services: {web: {image: x, tty: true}}"}
     [problem] = _problems(**files, main="include: [{path: [a.yaml, b.yaml]}]")
-    assert problem.startswith("main.yaml:1:27: b.yaml has a container called 'web', and so has a.yaml: want different")
+    assert problem.startswith(
+        "main.yaml:1:27: b.yaml has a container called 'web', and so has a.yaml: expected different"
+    )
     main = "include: a.yaml\n---\nimage: x\ninclude: b.yaml"
     [problem] = _problems(**files, main=main)
     assert problem.startswith("main.yaml:4:10: b.yaml has a container called 'web', and so has a.yaml")

@@ -15,7 +15,7 @@ from mydocker.specs.load.load import load_files
 from mydocker.specs.model.container import BindMount, FileMount, Mount
 
 KEYS = "source, target, file, content, environment, uid, gid, mode"
-NONE = "2:11: want one of file, content, environment, which says what is in it"
+NONE = "2:11: expected one of file, content, environment, which says what is in it"
 ENVIRON = {"TOKEN": "s3cret", "V": "v"}
 VARIABLE = ("environment", "TOKEN")
 
@@ -81,27 +81,28 @@ def test_compose_defines_at_the_top_and_grants_to_services(here: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("image: a\nconfigs: {a: b}", [f"2:10: want a list of mappings with {KEYS}"]),
-        ("image: a\nconfigs: [a]", [f"2:11: want a mapping with {KEYS}"]),
+        ("image: a\nconfigs: {a: b}", [f"2:10: expected a list of mappings with {KEYS}"]),
+        ("image: a\nconfigs: [a]", [f"2:11: expected a mapping with {KEYS}"]),
         ("image: a\nconfigs: [{source: a}]", [NONE]),
         ("image: a\nconfigs: [{source: a, file: b, content: c}]",
          [NONE]),
-        ("image: a\nsecrets: [{content: c}]", ["2:11: want a target, or a source, which is its name"]),
+        ("image: a\nsecrets: [{content: c}]", ["2:11: expected a target, or a source, which is its name"]),
         ("image: a\nconfigs: [{target: b, content: c}]", ["2:20: volume target 'b' is not an absolute path"]),
         ("image: a\nconfigs: [{source: a, environment: NOPE}]", ["2:36: variable NOPE is needed and not set"]),
         ("image: a\nconfigs: [{source: a, contents: b}]",
          [NONE,
           "2:23: unknown key 'contents'; did you mean 'content'?"]),
         ("image: a\nconfigs: [{source: a, content: b, uid: root, mode: '9'}]",
-         ["2:40: 'root': want a number up to 2147483647", "2:52: mode '9': want an octal number such as 1777 or 0755"]),
+         ["2:40: 'root': expected a number up to 2147483647",
+          "2:52: mode '9': expected an octal number such as 1777 or 0755"]),
         ("image: a\nconfigs: [{source: a, content: b}]\ntmpfs: /a", ["2:1: two volumes have the target '/a'"]),
         ("services: {w: {image: a, configs: [b, {source: c, file: x}]}}\nconfigs: {bb: {content: x}}",
          ["1:36: 'b' is not declared under configs at the top of the file; did you mean 'bb'?",
           "1:48: 'c' is not declared under configs at the top of the file", "1:51: unknown key 'file'"]),
         ("services: {w: {image: a}}\nsecrets: {a: {external: true}, b: {filee: x}, c: }",
-         ["2:15: external is not supported: want file, content, environment",
+         ["2:15: external is not supported: expected file, content, environment",
           "2:36: unknown key 'filee'; did you mean 'file'?",
-          "2:49: want a mapping with one of file, content, environment"]),
+          "2:49: expected a mapping with one of file, content, environment"]),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
 def test_what_is_wrong_is_named_at_its_place(text: str, expected: list[str]) -> None:

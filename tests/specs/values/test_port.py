@@ -44,11 +44,11 @@ def test_notations(tmp_path: pathlib.Path, yaml: str, ports: list[Port], line: s
 @pytest.mark.parametrize(
     ("yaml", "problem"),
     [
-        ("80", "2:8: want a list of ports"),
-        ("[http]", "2:9: 'http': want a port, a number from 1 to 65535"),
-        ("[70000]", "2:9: '70000': want a port"),
-        ("['80:']", "2:9: '': want a port"),
-        ("[80/icmp]", "2:9: protocol 'icmp': want tcp, udp, sctp"),
+        ("80", "2:8: expected a list of ports"),
+        ("[http]", "2:9: 'http': expected a port, a number from 1 to 65535"),
+        ("[70000]", "2:9: '70000': expected a port"),
+        ("['80:']", "2:9: '': expected a port"),
+        ("[80/icmp]", "2:9: protocol 'icmp': expected tcp, udp, sctp"),
         ("['8000-8002:80-81']", "2:9: ports 8000-8002 and 80-81 are not as many"),
         ("['81-80']", "2:9: ports 81-80: the first is above the last"),
         ("[{published: 80}]", "2:9: a port needs its target"),
@@ -57,10 +57,10 @@ def test_notations(tmp_path: pathlib.Path, yaml: str, ports: list[Port], line: s
         ("['127.0.0.1:80:80']\nnetwork_mode: host", "2:1: port 80 as 127.0.0.1: the network is the host's"),
         ("['::1:80:80']\nnamespaces: [mount]", "2:1: port 80 as ::1: the network is the host's"),
         ("['x:80:80']", "2:9: 'x' is not an IP address"),
-        ("['1_0:80']", "2:9: '1_0': want a port"),
-        ("['٨٠:80']", "2:9: '٨٠': want a port"),
-        ("['²:80']", "2:9: '²': want a port"),
-        ("[' 80']", "2:9: ' 80': want a port"),
+        ("['1_0:80']", "2:9: '1_0': expected a port"),
+        ("['٨٠:80']", "2:9: '٨٠': expected a port"),
+        ("['²:80']", "2:9: '²': expected a port"),
+        ("[' 80']", "2:9: ' 80': expected a port"),
     ],
 )
 def test_mistakes(tmp_path: pathlib.Path, yaml: str, problem: str) -> None:

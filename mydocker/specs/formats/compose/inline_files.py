@@ -24,12 +24,12 @@ def definitions(entries: tuple[tuple[Scalar, Node], ...], reading: Reading) -> D
 
 def _definition(node: Node, reading: Reading) -> Mapping | None:
     if not isinstance(node, Mapping):
-        reading.refuse(node, f"want a mapping with one of {', '.join(SOURCES)}")
+        reading.refuse(node, f"expected a mapping with one of {', '.join(SOURCES)}")
         return None
     before = len(reading.problems)
     for key, _ in node.entries:
         if key.text in _ELSEWHERE:
-            reading.refuse(key, f"{key.text} is not supported: want {', '.join(SOURCES)}")
+            reading.refuse(key, f"{key.text} is not supported: expected {', '.join(SOURCES)}")
         elif key.text not in SOURCES and not key.text.startswith("x-"):
             reading.refuse(key, unknown_key(key.text, nearest(key.text, SOURCES)))
     return node if len(reading.problems) == before else None

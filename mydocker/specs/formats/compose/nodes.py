@@ -20,7 +20,7 @@ def entries_of(node: Node | None, reading: Reading) -> tuple[tuple[Scalar, Node]
     if isinstance(node, Mapping):
         return tuple(entry for entry in node.entries if not entry[0].text.startswith("x-"))
     if node is not None and not is_null(node):
-        reading.refuse(node, "want a mapping")
+        reading.refuse(node, "expected a mapping")
     return ()
 
 

@@ -63,11 +63,11 @@ def documents(whole: Mapping, reading: Reading) -> Iterator[tuple[Mapping, Readi
     _refuse_same_names(services, inner)
     for key, service in services:
         if not _SERVICE_LETTERS.issuperset(key.text):
-            inner.refuse(key, f"service {key.text!r}: want letters, digits, _ . and -")
+            inner.refuse(key, f"service {key.text!r}: expected letters, digits, _ . and -")
         elif isinstance(service, Mapping):
             yield _document(key, service, project, inner), inner
         else:
-            inner.refuse(service, "want keys and values, such as 'image: alpine'")
+            inner.refuse(service, "expected keys and values, such as 'image: alpine'")
 
 
 def _refuse_same_names(services: tuple[tuple[Scalar, Node], ...], reading: Reading) -> None:
@@ -132,7 +132,7 @@ def _project_name(node: Node | None, reading: Reading) -> str:
     """The variable COMPOSE_PROJECT_NAME, else the key `name`, else that of the directory, as Compose cleans it."""
     given = reading.place.environ.get(_PROJECT) or (reading.text(node) if node else "")
     if given and (given[0] in "_-" or not _PROJECT_LETTERS.issuperset(given)):
-        message = f"project name {given!r}: want small letters, digits, _ and -, a letter or digit first"
+        message = f"project name {given!r}: expected small letters, digits, _ and -, a letter or digit first"
         reading.problems.append((node or key_at(Node(line=1, column=1), "")).problem(message))
     base = os.path.basename(reading.place.directory).lower()
     return given or "".join(letter for letter in base if letter in _PROJECT_LETTERS).lstrip("_-") or "default"
@@ -143,13 +143,13 @@ def _volume(key: Scalar, node: Node, project: str, reading: Reading) -> tuple[st
     if is_null(node):
         return key.text, f"{project}_{key.text}"
     if not isinstance(node, Mapping):
-        reading.refuse(node, "want a mapping")
+        reading.refuse(node, "expected a mapping")
         return key.text, None
     before = len(reading.problems)
     members = members_of(node, ("name", "external", "driver"), reading, unsupported=("driver_opts", "labels"))
     texts = {name: reading.text(value) for name, value in members.items()}
     if texts.get("driver", "local") != "local":
-        reading.refuse(members["driver"], f"volume driver {texts['driver']!r} is not supported: want local")
+        reading.refuse(members["driver"], f"volume driver {texts['driver']!r} is not supported: expected local")
     external = texts.get("external", "false") == "true"
     name = texts.get("name") or (key.text if external else f"{project}_{key.text}")
     return key.text, name if len(reading.problems) == before else None

@@ -58,7 +58,7 @@ def _resolved(setting: Setting, word: str, context: Context) -> list[str]:
 def boolean(setting: Setting, context: Context) -> bool:
     text = setting.text.lower()
     if text not in _BOOLEANS:
-        context.reading.refuse(setting.value, f"want true or false, not {setting.text!r}")
+        context.reading.refuse(setting.value, f"expected true or false, not {setting.text!r}")
     return _BOOLEANS.get(text, False)
 
 
@@ -68,7 +68,7 @@ def time_span(setting: Setting, context: Context) -> str:
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?) *([a-z]*) *", text)
     unknown = [unit for _, unit in parts if unit not in _SPANS]
     if "".join(re.split(r"\s", text)) != "".join(number + unit for number, unit in parts) or not parts:
-        context.reading.refuse(setting.value, f"{text!r}: want a time such as 90 or 5min 20s")
+        context.reading.refuse(setting.value, f"{text!r}: expected a time such as 90 or 5min 20s")
     elif unknown:
         context.reading.refuse(setting.value, f"{text!r}: {unknown[0]!r} is no unit of time")
     else:

@@ -132,7 +132,7 @@ def service_section(key: str, settings: list[Setting], context: Context) -> Iter
 def _cpus(setting: Setting, context: Context) -> Iterator[Entry]:
     share = whole_number(setting.text.removesuffix("%"), _PERCENT_LIMIT) if setting.text.endswith("%") else None
     if share is None:
-        context.reading.refuse(setting.value, f"{setting.text!r}: want a percentage, such as 50%")
+        context.reading.refuse(setting.value, f"{setting.text!r}: expected a percentage, such as 50%")
     else:
         yield "cpus", text_at(setting.value, f"{share / 100:.2f}")
 

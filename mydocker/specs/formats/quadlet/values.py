@@ -48,7 +48,7 @@ def _rootfs(settings: list[Setting], context: Context) -> Iterator[Entry]:
     """With `:O`, the directory stays as it is; that is the only way here."""
     path = resolve(settings[-1], context)
     if not path.endswith(":O"):
-        context.reading.refuse(settings[-1].value, f"the container would write to {path} itself: want {path}:O")
+        context.reading.refuse(settings[-1].value, f"the container would write to {path} itself: expected {path}:O")
     yield "rootfs", text_at(settings[-1].value, path.removesuffix(":O"))
 
 
@@ -182,7 +182,7 @@ def _security(option: str) -> Callable[[list[Setting], Context], Iterator[Entry]
 def _unmask(settings: list[Setting], context: Context) -> Iterator[Entry]:
     for each in settings:
         if resolve_words(each, context) != ["ALL"]:
-            context.reading.refuse(each.value, "Unmask of single paths is not supported: want ALL")
+            context.reading.refuse(each.value, "Unmask of single paths is not supported: expected ALL")
     yield "security_opt", text_at(settings[-1].value, "systempaths=unconfined")
 
 

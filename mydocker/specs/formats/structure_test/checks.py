@@ -78,7 +78,7 @@ def contents(test: Mapping, reading: Reading) -> list[Node]:
 def licenses(files: Node, reading: Reading) -> list[Node]:
     """Files that name none of some licenses, in whatever case."""
     if not isinstance(files, Sequence) or not files.items:
-        reading.refuse(files, "want a list of files")
+        reading.refuse(files, "expected a list of files")
         return []
     return [
         mapping_at(path, {"path": path, "contents": list_at(path, [_without(path, name) for name in _REFUSED])})
@@ -133,7 +133,7 @@ def _permissions(word: str, place: Place) -> tuple[str, str]:
     """(type, mode) of `-rw-r--r--`. A symlink has only one mode (symlink(7)), and so none to compare."""
     match = _MODE.fullmatch(word)
     if not match:
-        raise UsageError(f"{word!r}: want permissions such as -rw-r--r-- or drwxr-xr-x")
+        raise UsageError(f"{word!r}: expected permissions such as -rw-r--r-- or drwxr-xr-x")
     bits = int("".join("0" if letter == "-" else "1" for letter in match[2]), 2)
     bits |= sum(_BITS.get(letter, 0) for letter in set(match[1]))
     kind = next((_KINDS[letter] for letter in _KINDS if letter in match[1]), "file")
@@ -146,5 +146,5 @@ def _permissions(word: str, place: Place) -> tuple[str, str]:
 
 def _executable(word: str, place: Place) -> str:
     if word not in _EXECUTABLE:
-        raise UsageError(f"{word!r}: want owner, group, other or any")
+        raise UsageError(f"{word!r}: expected owner, group, other or any")
     return _EXECUTABLE[word]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def patterns_of(node: Node, reading: Reading, *, wanted: bool) -> Iterator[Node]:
     """Matchers for the regular expressions of a list."""
     if not isinstance(node, Sequence):
-        reading.refuse(node, "want a list of regular expressions")
+        reading.refuse(node, "expected a list of regular expressions")
         return
     for item in node.items:
         matcher = matching(item, reading)
@@ -37,12 +37,12 @@ def matching(node: Node, reading: Reading) -> Mapping:
 
 def items_of(node: Node | None, reading: Reading) -> Iterator[Mapping]:
     if node is not None and not isinstance(node, Sequence):
-        reading.refuse(node, "want a list")
+        reading.refuse(node, "expected a list")
     for item in node.items if isinstance(node, Sequence) else ():
         if isinstance(item, Mapping):
             yield item
         else:
-            reading.refuse(item, "want a mapping")
+            reading.refuse(item, "expected a mapping")
 
 
 def members_of(node: Mapping, known: tuple[str, ...], reading: Reading, needs: tuple[str, ...] = ()) -> Entries:
@@ -77,5 +77,5 @@ def plain(node: Node, reading: Reading) -> Node:
     """NODE, a text in which a dollar sign is no variable of Compose's."""
     if isinstance(node, Scalar):
         return node.replace(text=node.text.replace("$", "$$"))
-    reading.refuse(node, "want text")
+    reading.refuse(node, "expected text")
     return text_at(node, "/unknown")  # one mistake is enough

@@ -36,7 +36,7 @@ def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Ma
     version = top.get(MARK)
     read = _command_of_version_1 if version is not None and reading.text(version) == VERSIONS[0] else _command
     if version is None or reading.text(version) not in VERSIONS:
-        reading.refuse(version or whole, f"{MARK}: want {' or '.join(VERSIONS)}")
+        reading.refuse(version or whole, f"{MARK}: expected {' or '.join(VERSIONS)}")
         return []
     if image is None:
         reading.refuse(whole, "a container-structure-test file is for an image: mydocker test --image IMAGE")
@@ -55,7 +55,7 @@ def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Ma
     if isinstance(test := top.get("metadataTest"), Mapping):
         tests.append(metadata(test, common, reading))
     elif test is not None:
-        reading.refuse(test, "want a mapping")
+        reading.refuse(test, "expected a mapping")
     if not tests and not reading.problems:
         reading.refuse(whole, "there is no test in this file")
     return tests
@@ -73,7 +73,7 @@ def _command_of_version_1(test: Mapping, common: Entries, variables: Entries, re
             words = list_at(node, node.items[1:])
             entries += [(key, node.items[0]), (key.replace(text="args"), words)]
         else:
-            reading.refuse(node, "want a list of words, with schemaVersion 1.0.0")
+            reading.refuse(node, "expected a list of words, with schemaVersion 1.0.0")
             entries.append((key, text_at(node, "unknown")))
     return _command(test.replace(entries=tuple(entries)), common, variables, reading)
 
@@ -84,7 +84,7 @@ def _command(test: Mapping, common: Entries, variables: Entries, reading: Readin
     if isinstance(arguments := members.get("args"), Sequence):
         words += arguments.items
     elif arguments is not None:
-        reading.refuse(arguments, "want a list of arguments")
+        reading.refuse(arguments, "expected a list of arguments")
     expect: Entries = {"exit_code": members.get("exitCode", text_at(test, "0"))}
     for stream in ("stdout", "stderr"):
         patterns = [
@@ -121,7 +121,7 @@ def _licenses(test: Mapping, common: Entries, reading: Reading) -> list[Mapping]
     files = licenses(members["files"], reading) if "files" in members else []
     tests += [_looked_at(test, common, files, reading)] if files else []
     if not tests and "files" not in members:
-        reading.refuse(test, "there is nothing to look at: want debian: true, or files")
+        reading.refuse(test, "there is nothing to look at: expected debian: true, or files")
     return tests
 
 
@@ -144,7 +144,7 @@ def _options(top: Entries, reading: Reading) -> Entries:
     given = top.get("containerRunOptions")
     if not isinstance(given, Mapping):
         if given is not None:
-            reading.refuse(given, "want a mapping")
+            reading.refuse(given, "expected a mapping")
         return {}
     members = members_of(given, (*_OPTIONS, "envFile"), reading)
     found = {_OPTIONS[name]: node for name, node in members.items() if name in _OPTIONS}
@@ -181,13 +181,13 @@ def _over(variables: Entries, own: Entries) -> Entries:
 def _commands(node: Node | None, reading: Reading) -> list[Node]:
     """A list of commands, each a list of words."""
     if node is not None and not isinstance(node, Sequence):
-        reading.refuse(node, "want a list of commands")
+        reading.refuse(node, "expected a list of commands")
     found: list[Node] = []
     for item in node.items if isinstance(node, Sequence) else ():
         if isinstance(item, Sequence) and item.items:
             found.append(list_at(item, [plain(word, reading) for word in item.items]))
         else:
-            reading.refuse(item, "want a command, a list of words")
+            reading.refuse(item, "expected a command, a list of words")
     return found
 
 
