@@ -48,10 +48,12 @@ def test_as_many_layers_as_the_kernel_stacks(mydocker: Command, tall: Callable[[
 
 
 def test_more_than_the_kernel_stacks(mydocker: Command, tall: Callable[[int], str]) -> None:
-    done = mydocker("run", tall(LIMIT + 1), "true")
+    image = tall(LIMIT + 1)
+    done = mydocker("run", image, "true")
     assert (done.code, done.stdout) == (125, b"")
     first, second = done.stderr.decode().splitlines()
-    assert first == "mydocker: manifest: layers: 501 of them, more than 500" and "overlayfs" in second
+    path = image.partition(":")[2]
+    assert first == f"mydocker: {path}: manifest: layers: 501 of them, more than 500" and "overlayfs" in second
     assert not list((mydocker.store / "layers").iterdir())
 
 
