@@ -55,18 +55,32 @@ def send(pidfd: int, number: int) -> None:
         pass
 
 
+_RT_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}  # asm/unistd.h
+
+
 def is_heeded(pid: int, number: int) -> bool:
     """Whether signal NUMBER has any effect on process PID, the first of a pid namespace.
 
-    The kernel keeps from it what it has no handler for (pid_namespaces(7)); what it blocks, it may still fetch
-    (sigwaitinfo(2)). True also where that can't be read (proc(5), "status").
+    The kernel keeps from it what it has no handler for (pid_namespaces(7)); what it blocks, it may still fetch. While
+    it waits in sigwaitinfo(2), what it waits for is not in its mask. True also where none of that can be read (proc(5),
+    "status" and "syscall"). Only the first thread counts: a signal that it would ignore is sent to no other.
     """
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
             masks = [int(line[7:], 16) for line in file if line.startswith(("SigCgt:", "SigBlk:"))]
     except (OSError, ValueError):
         return True
-    return number == signal.SIGKILL or not masks or any(mask >> (number - 1) & 1 for mask in masks)
+    is_in_mask = any(mask >> (number - 1) & 1 for mask in masks)
+    return number == signal.SIGKILL or not masks or is_in_mask or _waits_for_signals(pid)
+
+
+def _waits_for_signals(pid: int) -> bool:
+    """Whether process PID is in sigwaitinfo(2); False where that can't be read."""
+    try:
+        with open(f"/proc/{pid}/syscall", encoding="utf-8", errors="replace") as file:
+            return file.read().partition(" ")[0] == _RT_SIGTIMEDWAIT.get(os.uname().machine)
+    except OSError:
+        return False
 
 
 def reset() -> None:

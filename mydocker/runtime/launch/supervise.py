@@ -155,9 +155,9 @@ class Watch:
 
     def _stop(self) -> None:
         """Ask it to end within the grace. One that can't be asked, or has not begun, need not be waited for."""
+        has_effect = self.report not in self.actions and self._heeds(self.stop_signal)  # not to be seen once it is sent
         send(self.pidfd, self.stop_signal)
-        asked = self.report not in self.actions and self._heeds(self.stop_signal)
-        self._expect_end(self.grace if asked else 0.0)
+        self._expect_end(self.grace if has_effect else 0.0)
 
     def _end_unheard(self) -> None:
         """Somebody types Ctrl-C again and again: where that can have no effect, it ends the container."""
