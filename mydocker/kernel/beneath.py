@@ -1,6 +1,6 @@
-"""Paths inside a root that nobody trusts: opened, and created where missing, without ever leaving it.
+"""Paths inside an untrusted root: opened, and created where missing, without ever leaving it.
 
-Takes a descriptor of the root directory and an absolute path in there; gives O_PATH descriptors, and for the contents
+Takes a descriptor of the root directory and an absolute path in there; returns O_PATH descriptors, and for the contents
 of files one that is open for reading.
 """
 
@@ -14,7 +14,7 @@ from mydocker import kernel
 from mydocker.errors import LaunchError, hint_for
 
 LINK_LIMIT = 40  # as the kernel's own MAXSYMLINKS (path_resolution(7))
-# File systems whose files are the kernel's answers (linux/magic.h). What they return depends on mydocker's rights, not
+# File systems whose files the kernel generates (linux/magic.h). What they return depends on mydocker's rights, not
 # on the container's (kernel addresses, the log); reading may change it (/proc/kmsg), and may never end.
 KERNEL_FILE_SYSTEMS = frozenset(
     {

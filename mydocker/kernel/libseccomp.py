@@ -45,10 +45,10 @@ class Library:
         """The number of system call NAME; negative where only another architecture has it; None if it is unknown."""
         raw = name.encode()
         if architecture:
-            found: int = self._functions.seccomp_syscall_resolve_name_arch(self._token(architecture), raw)
+            resolved: int = self._functions.seccomp_syscall_resolve_name_arch(self._token(architecture), raw)
         else:
-            found = self._functions.seccomp_syscall_resolve_name(raw)
-        return None if found == _NO_SUCH_NAME else found
+            resolved = self._functions.seccomp_syscall_resolve_name(raw)
+        return None if resolved == _NO_SUCH_NAME else resolved
 
     def compile(
         self,

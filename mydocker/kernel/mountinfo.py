@@ -8,7 +8,7 @@ ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\043", "#"), ("\
 
 
 class Mount(Record):
-    """One line: directory `root` of a file system, seen at `path`. `peers` are words such as `shared:1`, `master:2`."""
+    """One line: directory `root` of a file system is mounted at `path`. `peers`: `shared:1`, `master:2`, …."""
 
     number: int
     root: str
@@ -40,8 +40,8 @@ def _parse(line: str) -> Mount:
     )
 
 
-def _plain(word: str) -> str:
+def _plain(field: str) -> str:
     """With its octal escapes undone."""
     for octal, character in ESCAPES:
-        word = word.replace(octal, character)
-    return word
+        field = field.replace(octal, character)
+    return field

@@ -17,12 +17,12 @@ else:
 
 # SIGPIPE is about a pipe of mydocker's, whose reader has gone; Python ignores it
 NOT_FORWARDED = (signal.SIGKILL, signal.SIGCHLD, signal.SIGSTOP, signal.SIGPIPE)
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # they ask us to end
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # requests to end
 _SIGINFO_SIZE = 128  # struct signalfd_siginfo (signalfd(2))
 
 
 class Signals:
-    """Context manager: signals to us wait in `descriptor` instead of interrupting us."""
+    """Context manager: signals to this process wait in `descriptor` instead of interrupting it."""
 
     def __enter__(self) -> Signals:
         numbers = [int(n) for n in signal.valid_signals() if n not in NOT_FORWARDED]

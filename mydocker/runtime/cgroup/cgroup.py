@@ -1,4 +1,4 @@
-"""The cgroups of one container: made and given their limits, joined by the child, read, and removed at the end.
+"""The cgroups of one container: created with their limits, joined by the child, read, and removed at the end.
 
 Only imported for a container that has limits. What is to be made is decided in `hierarchies`.
 """
@@ -54,17 +54,17 @@ class Cgroups:
         remove(self.paths)
 
     def counted(self, outcome: Outcome) -> Outcome:
-        """OUTCOME, after the container's end, with what its cgroups counted in place of what we measured."""
+        """OUTCOME, after the container's end, with what its cgroups counted in place of what mydocker measured."""
         peaks = [_number(cgroup, "memory.peak", "memory.max_usage_in_bytes") for cgroup in self.planned]
         times = [_cpu(cgroup) for cgroup in self.planned]
         kills = max((oom_kills(cgroup.path) for cgroup in self.planned), default=0)
-        own = any(_has_met_its_limit(cgroup.path) for cgroup in self.planned)
-        if kills and not own and outcome.was_killed:
+        met_own_limit = any(_has_met_its_limit(cgroup.path) for cgroup in self.planned)
+        if kills and not met_own_limit and outcome.was_killed:
             from mydocker.runtime.cgroup.outer_memory import explain_kill
 
             outcome = outcome.replace(killed_by=explain_kill(kills))
         return outcome.replace(
-            oom_killed=bool(kills) and own,
+            oom_killed=bool(kills) and met_own_limit,
             max_rss=next((x for x in peaks if x is not None), outcome.max_rss),
             cpu=next((x for x in times if x is not None), outcome.cpu),
         )
@@ -79,7 +79,8 @@ def open_cgroups(made: Iterable[Cgroup]) -> tuple[int, ...]:
 def join(cgroup_fds: Iterable[int]) -> None:
     """Move this process into the cgroups of CGROUP_FDS, descriptors of their cgroup.procs.
 
-    The kernel asks for the rights of who opened it (CVE-2021-4197), so this works from inside a user namespace.
+    The kernel checks the rights of the process that opened it (CVE-2021-4197), so this works from inside a user
+    namespace.
     """
     for descriptor in cgroup_fds:
         os.write(descriptor, b"0")
@@ -151,7 +152,7 @@ def _kill(path: str) -> None:
     except OSError:
         pass
     for line in read(path, "cgroup.procs").split():
-        if line == "0":  # a process that our pid namespace does not show (cgroups(7)); kill(2) takes 0 for our group
+        if line == "0":  # a process outside this pid namespace (cgroups(7)); to kill(2), 0 is the caller's group
             continue
         try:  # noqa: SIM105  # as everywhere in this room
             os.kill(int(line), signal.SIGKILL)
@@ -183,8 +184,8 @@ def oom_kills(path: str) -> int:
 
 
 def _has_met_its_limit(path: str) -> bool:
-    """Whether the cgroup at PATH was short of memory itself. `oom_kill` counts its processes, for whoever's limit they
-    were killed; `oom` counts times that its own limit was met, in v2."""
+    """Whether the cgroup at PATH was short of memory itself. `oom_kill` counts its processes, whichever cgroup's limit
+    they were killed for; `oom` counts times that its own limit was met, in v2."""
     if events := read(path, "memory.events"):
         return _keyed(events, "oom") > 0
     return was_full(path)

@@ -92,7 +92,7 @@ device() {
     file "$1"; mount --bind "$1" "$t"
 }""",
     "devices": """\
-# device $1 of the host at $2; of a directory all in it, but what the container has of its own
+# device $1 of the host at $2; of a directory everything in it, but what the container has its own of
 devices() {
     find "$1" \\( -type b -o -type c \\) ! -path '/dev/pts/*' ! -path /dev/ptmx ! -path /dev/console |
     while IFS= read -r each; do
@@ -152,10 +152,10 @@ def options(attributes: int) -> str:
 
 
 def _filesystem(step: Filesystem, quote: Word) -> list[str]:
-    given = [f"{name}={value}" if value is not None else name for name, value in step.options]
-    flags = ",".join([*given, *filter(None, [options(step.attributes)])])
-    wanted = f" -o {shlex.quote(flags)}" if flags else ""
-    return [f'dir {quote(step.target)}; mount -t {step.fstype}{wanted} {step.source or "none"} "$t"']
+    named = [f"{name}={value}" if value is not None else name for name, value in step.options]
+    flags = ",".join([*named, *filter(None, [options(step.attributes)])])
+    option = f" -o {shlex.quote(flags)}" if flags else ""
+    return [f'dir {quote(step.target)}; mount -t {step.fstype}{option} {step.source or "none"} "$t"']
 
 
 def _bind(step: Bind, quote: Word, source: str = "") -> list[str]:
@@ -205,11 +205,11 @@ def _missing_link(step: MissingLink, quote: Word) -> list[str]:
 
 
 def _tmpfs(step: Tmpfs, quote: Word) -> list[str]:
-    given = [f"{name}={value}" for name, value in step.options]
+    named = [f"{name}={value}" for name, value in step.options]
     if "mode" not in dict(step.options):
-        given.append('mode=$(stat -c %a "$t")')
-    wanted = ",".join([*given, *filter(None, [options(step.attributes)])])
-    return [f'dir {quote(step.target)}; mount -t tmpfs -o "{wanted}" none "$t"']
+        named.append('mode=$(stat -c %a "$t")')
+    flags = ",".join([*named, *filter(None, [options(step.attributes)])])
+    return [f'dir {quote(step.target)}; mount -t tmpfs -o "{flags}" none "$t"']
 
 
 def _keep(step: Keep, quote: Word) -> list[str]:
@@ -227,12 +227,12 @@ def secret_name(step: GivenFile) -> str:
     return f"secret_{name}" if step.secret else ""
 
 
-def _given(step: GivenFile, quote: Word) -> list[str]:
-    place, path = quote(step.place), quote(f"{step.place}/file")
+def _inline_file(step: GivenFile, quote: Word) -> list[str]:
+    mount, path = quote(step.place), quote(f"{step.place}/file")
     name = secret_name(step)
     content = f'"${name}"' if name else shlex.quote(step.content)
     return [
-        f"mkdir {place}; mount -t tmpfs -o mode=755,nodev none {place}; printf %s {content} > {path}",
+        f"mkdir {mount}; mount -t tmpfs -o mode=755,nodev none {mount}; printf %s {content} > {path}",
         f"chown {step.uid}:{step.gid} {path}; chmod {step.mode:04o} {path}",
         f"bind {path} {quote(step.target)} {options(GIVEN)}",
     ]
@@ -257,7 +257,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands bef
     HostDevices: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     ChosenDevice: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     Parameter: _parameter,
-    GivenFile: _given,
+    GivenFile: _inline_file,
     Keep: _keep,
     Fill: _fill,
     Tmpfs: _tmpfs,
