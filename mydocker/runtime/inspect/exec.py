@@ -3,8 +3,8 @@ or one of `exec` under `expect`.
 
 mydocker ── fork ──> an overseer, which enters the namespaces ── fork ──> the command, in the pid namespace as well
 
-Until it is executed, the command is a process of ours among those of an image: no descriptor of the host is left in it,
-it imports nothing, and since it cannot be dumped none of them may trace it or look at what it executes
+Until it is executed, the command is a process of mydocker's among those of an image: no descriptor of the host is left
+in it, it imports nothing, and since it cannot be dumped none of them may trace it or read what it executes
 (CVE-2016-9962, CVE-2019-5736).
 """
 
@@ -58,7 +58,7 @@ class Exec:
         """
         plan = view.plan
         if plan.exec_label:
-            raise LaunchError("no command is executed in a container with an AppArmor profile or a label of its own")
+            raise LaunchError("no command is executed in a container with an AppArmor profile or a label set")
         if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
             raise LaunchError("no command is executed in a container that has SYS_PTRACE: it could take over mydocker")
         program = prepare_isolation(plan)
@@ -136,7 +136,7 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
     plan = view.plan
     child.import_ahead(plan)
     pipes = [os.pipe() for _ in range(1 + terms.separate)]
-    theirs = tuple(writer for _, writer in pipes)
+    writers = tuple(writer for _, writer in pipes)
     cgroup_fds = cgroup.open_cgroups(plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
@@ -144,8 +144,8 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
         enter_namespace(view.namespaces[kind])
     pid = _fork()
     if pid == 0:
-        _become(plan, program, root=view.root, outputs=theirs, cgroup_fds=cgroup_fds)
-    for writer in theirs:
+        _become(plan, program, root=view.root, outputs=writers, cgroup_fds=cgroup_fds)
+    for writer in writers:
         os.close(writer)
     return _wait(pid, tuple(reader for reader, _ in pipes), terms)
 
@@ -153,7 +153,7 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
 def _fork() -> int:
     try:
         return os.fork()
-    except OSError as error:  # fork(2): so it says that the pid namespace has ended
+    except OSError as error:  # fork(2): the pid namespace has ended
         if error.errno != errno.ENOMEM:
             raise
         raise LaunchError("the container has ended") from None
@@ -183,7 +183,7 @@ def _become(
 
 
 def _wait(pid: int, outputs: tuple[int, ...], terms: Terms) -> CommandResult | SeparateResult:
-    """Until its end, or the end of its time. What it writes after its end, by others, is nobody's."""
+    """Until its end, or the end of its time. What others write to its pipes after its end is dropped."""
     began = time.monotonic()
     most = terms.limit + 1
     kept, over = listen_to_all(pid, outputs, add=lambda kept, more: (kept + more)[:most], until=began + terms.timeout)

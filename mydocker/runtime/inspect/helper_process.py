@@ -21,7 +21,7 @@ class Problem(Record):
 def settle(parent: int, kept: Iterable[int]) -> None:
     """In a helper, first of all: keep only the descriptors KEPT, and end when PARENT does.
 
-    The pipes go before anything can be waited for: while one is open here, whoever reads it waits for its end, though
+    The pipes go before anything can be waited for: while one is open here, its reader waits for its end, though
     the parent may have been killed already. Signals get their default actions.
     """
     nothing = os.open("/dev/null", os.O_RDWR)

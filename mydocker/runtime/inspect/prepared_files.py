@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.plan import LaunchPlan
 
 LINK_LIMIT = 40  # as the kernel's own MAXSYMLINKS (path_resolution(7))
-_FRESH = ("/dev/", "/proc/", "/sys/")  # always file systems of the container's own: nothing below is in its layer
+_FRESH = ("/dev/", "/proc/", "/sys/")  # always separate file systems of the container: nothing below is in its layer
 
 
 class Prepared:

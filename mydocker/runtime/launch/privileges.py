@@ -1,4 +1,5 @@
-"""What the command may still do: its user, its capabilities, its system calls; all else is given up before it begins.
+"""What the command may still do: its user, its capabilities, its system calls; it loses everything else before it
+begins.
 
 Runs in the child, inside the new root: nothing may be imported or looked up there any more.
 """
@@ -52,7 +53,7 @@ def _set_capabilities(granted: int, *, meanwhile: int) -> None:
     try:
         kernel.set_capabilities(granted | meanwhile)
     except OSError as error:
-        if error.errno != errno.EPERM:  # we do not hold what we want to hold on to
+        if error.errno != errno.EPERM:  # this process lacks a capability that it tries to keep
             raise
         kernel.set_capabilities(granted)
 

@@ -41,7 +41,7 @@ def prepare(
 
 
 def open_store(environ: Mapping[str, str]) -> Store:
-    """The store that ENVIRON names, with all that a run needs in it."""
+    """The store that ENVIRON names, with the directories that a run needs."""
     store = Store.open(environ)
     if not os.path.isdir(store.containers):
         store.prepare()
@@ -100,13 +100,15 @@ def plan_launch(
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:
-    """Where containers of a STORE that is read-only live: in memory, where the user has a place of their own."""
-    place = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR", "")
-    if not place.startswith("/"):
-        raise StoreError(f"the store {store.root} is read-only", hint="XDG_RUNTIME_DIR names a place for containers")
-    path = f"{place}/mydocker"
-    for directory in (place, path):
-        check_private(directory, is_above=directory == place)
+    """Where containers of a STORE that is read-only live: in memory, where the user has a private directory."""
+    base = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR", "")
+    if not base.startswith("/"):
+        raise StoreError(
+            f"the store {store.root} is read-only", hint="set XDG_RUNTIME_DIR to a directory for containers"
+        )
+    path = f"{base}/mydocker"
+    for directory in (base, path):
+        check_private(directory, is_above=directory == base)
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
     except OSError as error:

@@ -205,7 +205,7 @@ class Streams(Relay):
     def __init__(self, pipes: StreamPipes) -> None:
         super().__init__()
         self.ends: dict[Flow, int] = {}  # mydocker's end of each flow's pipe
-        for number, end in enumerate(pipes.release_ours()):
+        for number, end in enumerate(pipes.release_parent_ends()):
             if end != NULL:
                 self._add(number, end, pipes.modes[number])
 

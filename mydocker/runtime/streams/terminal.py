@@ -82,7 +82,7 @@ class Terminal(Relay):
         self.saved: list[object] | None = None
         self.master = -1
         self.typed: _Typed | None = None
-        self.ours, self.theirs = socket.socketpair()
+        self.parent_end, self.child_end = socket.socketpair()
 
     def __enter__(self) -> Terminal:
         if self.forward_input:
@@ -100,18 +100,18 @@ class Terminal(Relay):
             with suppress(termios.error):  # it is closed
                 # not TCSADRAIN, which would wait for a terminal that takes nothing
                 termios.tcsetattr(0, termios.TCSANOW, self.saved)  # type: ignore[arg-type]  # as tcgetattr gave it
-        for end in (self.ours, self.theirs):
+        for end in (self.parent_end, self.child_end):
             end.close()
         self.hang_up()
         self.close()
 
-    def close_theirs(self) -> None:
+    def close_child_ends(self) -> None:
         """Once the container has its end of the socket."""
-        self.theirs.close()
+        self.child_end.close()
 
     def receive(self) -> None:
         """Take the master side that the container sends, unless it ended without, and start to carry."""
-        _, received, _, _ = socket.recv_fds(self.ours, 1, 1)
+        _, received, _, _ = socket.recv_fds(self.parent_end, 1, 1)
         if not received:
             return
         [self.master] = received
