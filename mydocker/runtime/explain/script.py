@@ -128,7 +128,7 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
     names = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
     localhost = f"printf %s {shlex.quote(LOCALHOST)}"
     first = localhost if plan.loopback else f"cat /etc/hosts 2>/dev/null || {localhost}"
-    more, host_line = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.own_names}\n")
+    more, host_line = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.host_names}\n")
     known = "" if plan.loopback else f"grep -qsw -- {shlex.quote(plan.hostname)} /etc/hosts || "
     yield f'{{ {first}; printf %s {more}; {known}printf %s {host_line}; }} > "$run/memory/hosts"'
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'

@@ -28,7 +28,7 @@ from mydocker.runtime.plan.operations import (
     Symlink,
 )
 from mydocker.runtime.plan.sysctls import Parameter
-from mydocker.runtime.plan.volume_mounts import GIVEN, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
+from mydocker.runtime.plan.volume_mounts import INLINE_FILE, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
 
 FLAGS = {
     kernel.ATTR_RDONLY: "ro",
@@ -234,7 +234,7 @@ def _inline_file(step: GivenFile, quote: Word) -> list[str]:
     return [
         f"mkdir {mount}; mount -t tmpfs -o mode=755,nodev none {mount}; printf %s {content} > {path}",
         f"chown {step.uid}:{step.gid} {path}; chmod {step.mode:04o} {path}",
-        f"bind {path} {quote(step.target)} {options(GIVEN)}",
+        f"bind {path} {quote(step.target)} {options(INLINE_FILE)}",
     ]
 
 

@@ -58,7 +58,7 @@ class Exec:
         """
         plan = view.plan
         if plan.exec_label:
-            raise LaunchError("no command is executed in a container with an AppArmor profile or a label set")
+            raise LaunchError("no command is executed in a container that has an AppArmor profile or an SELinux label")
         if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
             raise LaunchError("no command is executed in a container that has SYS_PTRACE: it could take over mydocker")
         program = prepare_isolation(plan)

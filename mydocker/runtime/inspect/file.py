@@ -78,7 +78,7 @@ def _lstat_type(root: int, path: str) -> str:
 
 
 def _attributes(root: int, status: os.stat_result, uid: int, gid: int) -> dict[str, Any]:
-    """An owner is a list of all its names: their names in the image, then the number."""
+    """Owner and group are lists of the names that a check may use: those in the image, then the number."""
     return {
         "mode": f"{stat.S_IMODE(status.st_mode):04o}",
         "size": status.st_size,

@@ -110,10 +110,10 @@ def _follow(request: Request, ports: Mapping[int, int]) -> HttpResponse | Proble
                 request = request.replace(method="GET", body="")
         return Problem(problem=f"more than {REDIRECTS} redirects")
     except http.client.IncompleteRead as error:
-        return Problem(problem=f"no response:  it broke off after {len(error.partial)} bytes of its body")
+        return Problem(problem=f"no response: it broke off after {len(error.partial)} bytes of its body")
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Problem(problem=f"no response:  {why}")
+        return Problem(problem=f"no response: {why}")
 
 
 def _exchange(
@@ -132,9 +132,8 @@ def _exchange(
     connection.request(request.method, target, body=request.body.encode() or None, headers=headers)
     received = connection.getresponse()
     body = received.read(BODY_LIMIT + 1)
-    if (
-        received.length and len(body) <= BODY_LIMIT
-    ):  # what is left of Content-Length: read(n) does not mind an early end
+    # `length` is what is left of Content-Length: read(n) accepts an early end
+    if received.length and len(body) <= BODY_LIMIT:
         raise http.client.IncompleteRead(body, received.length)
     lines = [f"{_canonical(name)}: {value}" for name, value in received.getheaders()]
     text = body[:BODY_LIMIT].decode(errors="surrogateescape")

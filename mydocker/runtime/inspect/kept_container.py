@@ -214,13 +214,10 @@ def _paths(root: str, beginning: str = "") -> list[str]:
     """The paths of those whose ids begin with BEGINNING."""
     directory = directory_of(root)
     try:
-        return [
-            f"{directory}/{name}"
-            for name in os.listdir(directory)
-            if _HEX.issuperset(name) and name.startswith(beginning)
-        ]
+        names = [name for name in os.listdir(directory) if _HEX.issuperset(name) and name.startswith(beginning)]
     except FileNotFoundError:
         return []
+    return [f"{directory}/{name}" for name in names]
 
 
 def find(root: str, beginning: str) -> Kept:

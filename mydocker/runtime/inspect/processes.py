@@ -77,8 +77,8 @@ def _describe(pid: int) -> Process | None:
 
 def _is_mydocker(pid: int) -> bool:
     """Whether it still is, or always will be, a fork of this program: before its execve(2), or as --init."""
-    own_file, theirs = os.stat("/proc/self/exe"), os.stat(f"/proc/{pid}/exe")
-    same_file = (own_file.st_dev, own_file.st_ino) == (theirs.st_dev, theirs.st_ino)
+    own, other = os.stat("/proc/self/exe"), os.stat(f"/proc/{pid}/exe")
+    same_file = (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
     return same_file and _arguments(pid) in (_arguments(os.getpid()), STANDING_BY.encode(), ENTERING.encode())
 
 

@@ -79,7 +79,7 @@ def write_etc(plan: LaunchPlan) -> None:
     shared = "net" not in plan.namespaces
     names = (_host_file("/etc/hosts") if shared else "") or LOCALHOST
     more = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
-    host_line = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.own_names}\n"
+    host_line = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.host_names}\n"
     _write(plan, "hosts", f"{names.rstrip()}\n{more}{host_line}")
     _write(plan, "hostname", f"{plan.hostname}\n")
     resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines

@@ -41,11 +41,12 @@ class Operation(Record):
         return type(self).__name__.lower()
 
     def ahead(self) -> Operation:
-        """Do what can only be done while our mounts are still the host's; the operation that is left to apply."""
+        """Do what can only be done while this process's mounts are still the host's; the operation that is left to
+        apply."""
         return self
 
     def apply(self, root: int) -> None:
-        """Do it; OSError and LaunchError tell what the kernel or the image refused."""
+        """Do it; OSError and LaunchError say what the kernel or the image refused."""
         raise NotImplementedError
 
 
@@ -71,7 +72,7 @@ class Filesystem(Operation):
 
 
 class Bind(Operation):
-    """What stands at `source` on the host, seen at the target too. Only mount flags are added, none is taken."""
+    """Mount what is at `source` on the host at the target too. Only mount flags are added, none is taken."""
 
     source: str
     attributes: int = kernel.ATTR_NODEV
@@ -81,10 +82,10 @@ class Bind(Operation):
 
     def apply(self, root: int) -> None:
         tree = self.clone()
-        found = os.fstat(tree)
-        attributes = self.attributes & ~kernel.ATTR_NODEV if is_harmless(found) else self.attributes
+        status = os.fstat(tree)
+        attributes = self.attributes & ~kernel.ATTR_NODEV if is_harmless(status) else self.attributes
         kernel.set_attributes(tree, attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation])
-        directory = stat.S_ISDIR(found.st_mode)
+        directory = stat.S_ISDIR(status.st_mode)
         attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
 
     def clone(self) -> int:
@@ -258,15 +259,15 @@ def is_harmless(status: os.stat_result) -> bool:
 def clone_device(path: str, number: int) -> int:
     """A detached bind of the character device at PATH, verified to be device NUMBER."""
     tree = kernel.clone_tree(path)
-    found = os.fstat(tree)
-    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != number:
+    status = os.fstat(tree)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != number:
         os.close(tree)
         raise LaunchError(f"{path} of the host is not the device it should be")
     return tree
 
 
 def mount_memory(path: str) -> None:
-    """Mount an empty tmpfs on directory PATH of the run's own."""
+    """Mount an empty tmpfs on PATH, a directory of the run."""
     tree = kernel.new_filesystem("tmpfs", [("mode", "755")], attributes=kernel.ATTR_NODEV)
     try:
         attach(tree, os.open(path, os.O_PATH | os.O_CLOEXEC))
@@ -276,10 +277,10 @@ def mount_memory(path: str) -> None:
 
 def copy_ownership(source: str, target: str) -> None:
     """Give TARGET, the root of an upper layer, the mode and owner of SOURCE: overlayfs shows those of the upper."""
-    found = os.stat(source)
-    os.chmod(target, stat.S_IMODE(found.st_mode))
+    status = os.stat(source)
+    os.chmod(target, stat.S_IMODE(status.st_mode))
     try:
-        os.chown(target, found.st_uid, found.st_gid)
+        os.chown(target, status.st_uid, status.st_gid)
     except OSError as error:  # an owner that this user namespace has no number for
         if error.errno not in (errno.EINVAL, errno.EPERM):
             raise
@@ -289,21 +290,21 @@ def mount_overlay(lower: tuple[str, ...], scratch: str, target: str, extra: str)
     """Mount an overlay on TARGET, with the directories `upper` and `work` of SCRATCH. LOWER is listed lowest first;
     paths are absolute; EXTRA are more mount options.
 
-    Names are given relative to what they have in common, since mount(2) takes a page of options. Where that is not
-    enough, as with 50 layers and more, the names are those of links, made in SCRATCH: 500 layers take half a page.
+    Names are relative to the directory that they have in common, since mount(2) takes a page of options. Where that is
+    not enough, as with 50 layers and more, the names are those of links, made in SCRATCH: 500 layers take half a page.
     The current directory is `/` afterwards: nothing here is relative to another one.
     """
     paths = (*lower, f"{scratch}/upper", f"{scratch}/work")
-    place = os.path.commonprefix(paths).rpartition("/")[0] or "/"
-    options = _overlay_data([path[len(place) :].lstrip("/") or "." for path in paths], extra)
+    base = os.path.commonprefix(paths).rpartition("/")[0] or "/"
+    options = _overlay_data([path[len(base) :].lstrip("/") or "." for path in paths], extra)
     if len(os.fsencode(options)) > OPTIONS_LIMIT:
-        place = f"{scratch}/{LINKS}"
-        options = _overlay_data(_link(paths, place), extra)
-    os.chdir(place)
+        base = f"{scratch}/{LINKS}"
+        options = _overlay_data(_link(paths, base), extra)
+    os.chdir(base)
     try:
         kernel.mount("overlay", target, "overlay", MS_NODEV, options)
     finally:
-        os.chdir("/")  # not back: the caller's directory may be gone, or closed to us
+        os.chdir("/")  # not back: the caller's directory may be gone, or not accessible
 
 
 def _overlay_data(names: list[str], extra: str) -> str:
@@ -334,16 +335,16 @@ def attach(tree: int, target: int) -> None:
         if directories[0] == directories[1]:
             raise
         inside = os.readlink(f"/proc/self/fd/{target}").rpartition(ROOT)[2]
-        what, other = ("a file", "a directory") if directories[0] else ("a directory", "a file")
-        raise LaunchError(f"{inside} in the container is {what}, and {other} cannot be mounted there") from None
+        existing, other = ("a file", "a directory") if directories[0] else ("a directory", "a file")
+        raise LaunchError(f"{inside} in the container is {existing}, and {other} cannot be mounted there") from None
     finally:
         os.close(tree)
         os.close(target)
 
 
 def _exists(root: int, path: str) -> bool:
-    found = open_if_present(root, path, follow=True)
-    if found is None:
+    descriptor = open_if_present(root, path, follow=True)
+    if descriptor is None:
         return False
-    os.close(found)
+    os.close(descriptor)
     return True

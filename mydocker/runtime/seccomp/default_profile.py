@@ -1,4 +1,4 @@
-"""The default seccomp profile: what `docker run` lets a container ask of the kernel, by what it is for.
+"""The default seccomp profile: the system calls that `docker run` allows a container, by purpose.
 
 The same decisions as moby's default profile, so that what runs under Docker runs here; a call that is named nowhere
 fails with EPERM. Names that a machine or libseccomp does not know are skipped. FINGERPRINT in filter.py must follow
@@ -84,7 +84,8 @@ _NETWORK = """
     send sendmmsg sendmsg sendto setsockopt shutdown socketcall socketpair
 """
 
-# harmless since Linux 4.8, when a tracer could no longer make its child escape a filter; we need a later one anyway
+# harmless since Linux 4.8, when a tracer could no longer make its child escape a filter; mydocker needs a later one
+# anyway
 _TRACING = "process_vm_readv process_vm_writev ptrace"
 
 _MACHINES = {  # Go's name of a machine: calls that only it has

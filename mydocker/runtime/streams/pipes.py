@@ -1,5 +1,5 @@
-"""The standard streams of a container without a terminal: pipes of its own, so that it never holds a descriptor of
-mydocker's caller. It could open what stands behind one anew (/dev/stdout), truncate a file, or read and change a
+"""The standard streams of a container without a terminal: separate pipes, so that it never holds a descriptor of
+mydocker's caller. It could open the file behind one anew (/dev/stdout), truncate a file, or read and change a
 terminal.
 """
 
@@ -19,11 +19,12 @@ NULL = -1  # in place of a descriptor: the container's own /dev/null
 
 
 class StreamPipes:
-    """For each standard descriptor, mydocker's end of a pipe (`ours`) and the container's (`theirs`), or NULL.
+    """For each standard descriptor, mydocker's end of a pipe (`parent_ends`) and the container's (`child_ends`), or
+    NULL.
 
-    Nobody needs a pipe from or to /dev/null. Where the caller's stdout and stderr are the same file, so are the
-    container's, and what it writes there stays in order. Context manager; mydocker closes `theirs` once the container
-    has them.
+    No pipe is needed from or to /dev/null. Where the caller's stdout and stderr are the same file, so are the
+    container's, and what it writes there stays in order. Context manager; mydocker closes `child_ends` once the
+    container has them.
     """
 
     def __init__(self, plan: LaunchPlan) -> None:
@@ -81,23 +82,23 @@ def _is_null(state: os.stat_result) -> bool:
     return stat.S_ISCHR(state.st_mode) and state.st_rdev == os.makedev(1, 3)  # linux: devices.txt
 
 
-def take_streams(theirs: tuple[int, ...], *, root: int) -> None:
-    """In the container: make the ends THEIRS its standard descriptors; ROOT is its root."""
-    for number, descriptor in enumerate(theirs):
+def take_streams(ends: tuple[int, ...], *, root: int) -> None:
+    """In the container: make ENDS its standard descriptors; ROOT is its root."""
+    for number, descriptor in enumerate(ends):
         os.dup2(_open_null(root) if descriptor == NULL else descriptor, number)
 
 
 def _open_null(root: int) -> int:
     try:
         return kernel.open_inside(root, "/dev/null", os.O_RDWR)
-    except OSError:  # a volume lies over /dev, and opens no devices; or a bare directory has none
+    except OSError:  # a volume is mounted over /dev, and opens no devices; or a bare directory has none
         return os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
 
 def chown_streams(user: int) -> None:
     """In the container: let USER open its pipes anew, as /dev/stdin, /dev/stdout and /dev/stderr do (proc(5), "fd").
 
-    Those to a helper process of mydocker's as well. One that may not change an owner opens them to everybody: only
+    Those to a helper process of mydocker's as well. One that may not change an owner opens them to every user: only
     processes of the container can name them.
     """
     for descriptor in (0, 1, 2):

@@ -87,7 +87,8 @@ def remove(volumes: str, name: str) -> bool:
     with _Trial(volumes, name) as alone:
         if not alone:
             return False
-        os.rename(f"{volumes}/{name}", f"{volumes}/{doomed}")  # from here on the name is free, whatever becomes of us
+        # from here on the name is free, even if mydocker is killed
+        os.rename(f"{volumes}/{name}", f"{volumes}/{doomed}")
     for each in os.listdir(volumes):
         if each.startswith(_DOOMED):
             try:
