@@ -1,7 +1,7 @@
-"""The one door to Linux system calls that Python's `os` lacks, through the C library.
+"""Linux system calls that Python's `os` lacks, made through the C library.
 
 Each function is one system call, takes and returns plain values, and raises OSError with the call's
-name and object. Nothing here decides anything. Minimum kernel 5.12 (mount_setattr(2)). Calls without a wrapper in every
+name and target. No policy is decided here. Minimum kernel 5.12 (mount_setattr(2)). Calls without a wrapper in every
 C library go by number; those added since Linux 5.1 have one number on all architectures.
 """
 
@@ -213,7 +213,7 @@ def _kernel_log(context: int) -> str:
     try:
         while line := os.read(context, 4096):
             lines.append(line.decode(errors="replace").strip()[2:])
-    except OSError:  # ENODATA: no more of them
+    except OSError:  # ENODATA: no more messages
         pass
     return f": {'; '.join(lines)}" if lines else ""
 
@@ -225,7 +225,7 @@ def clone_tree(path: str, *, directory: int = _AT_FDCWD, recursive: bool = False
 
 
 def set_attributes(tree: int, attributes: int, *, recursive: bool = False, propagation: int = 0) -> None:
-    """Add ATTR_… flags to the mount that descriptor TREE stands on, and to those below (mount_setattr(2))."""
+    """Add ATTR_… flags to the mount of descriptor TREE, and to those below (mount_setattr(2))."""
     request = (UnsignedLong * 4)(attributes, 0, propagation, 0)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     _syscall("mount_setattr", tree, b"", flags, request, sizeof(request))
@@ -244,12 +244,12 @@ def open_inside(root: int, path: str, flags: int, *, mode: int = 0, resolve: int
     while True:
         try:
             return _syscall("openat2", root, os.fsencode(path) or b".", how, sizeof(how), target=path)
-        except BlockingIOError:  # EAGAIN: `..`, while something was renamed somewhere; to be tried again
+        except BlockingIOError:  # EAGAIN: `..` during a rename somewhere; try again
             pass
 
 
 def close_all_but(kept: Iterable[int]) -> None:
-    """Close every descriptor that is not KEPT (close_range(2)), whatever limits hold for new ones."""
+    """Close every descriptor that is not KEPT (close_range(2)), whatever the limit for new ones is."""
     first = 0
     for descriptor in (*sorted(set(kept)), 0x7FFFFFFF):
         if descriptor > first:
@@ -268,10 +268,10 @@ def prctl(option: int, *values: int) -> int:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have this process killed when PARENT ends, which forked it and is in the same pid namespace.
+    """Let the kernel kill this process when PARENT ends, which forked it and is in the same pid namespace.
 
-    Where that has ended already, the signal would never come (prctl(2), PR_SET_PDEATHSIG): then this ends here and now.
-    New credentials clear it, a user namespace's too.
+    Where that has ended already, the signal would never come (prctl(2), PR_SET_PDEATHSIG): then this process ends at
+    once. New credentials clear it, a user namespace's too.
     """
     prctl(PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:
@@ -299,7 +299,7 @@ def join_session_keyring() -> None:
 
 
 def load_filter(program: bytes, *, flags: int) -> None:
-    """Let PROGRAM, struct sock_filter one after another, judge each system call from now on (seccomp(2))."""
+    """Let PROGRAM, struct sock_filter one after another, filter each system call from now on (seccomp(2))."""
     instructions = (UnsignedLong * (len(program) // 8)).from_buffer_copy(program)
     request = (UnsignedLong * 2)(len(program) // 8, addressof(instructions))  # struct sock_fprog
     _syscall("seccomp", _SECCOMP_SET_MODE_FILTER, flags, request)

@@ -1,7 +1,7 @@
 """The C library, through the core of ctypes: functions by name, and the few C types that system calls take.
 
-`import ctypes` costs a start a millisecond more: it is a module of Python around `_ctypes`, which declares all types
-that C has. A function takes integers (as C int), bytes, None (NULL) and values of the types below, gives a C int, and
+`import ctypes` costs a start a millisecond more: it is a module of Python around `_ctypes`, which declares every type
+that C has. A function takes integers (as C int), bytes, None (NULL) and values of the types below, returns a C int, and
 keeps `errno` for `get_errno`.
 """
 

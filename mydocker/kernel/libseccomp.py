@@ -1,6 +1,6 @@
 """libseccomp, which knows the numbers of the system calls and compiles rules to a BPF program.
 
-Rules in, a program out, in plain values; nothing here decides anything. Loaded on first use, so that the warm path
+Rules in, a program out, in plain values; no policy is decided here. Loaded on first use, so that the warm path
 does without. Raises OSError, with ENOENT where the library is missing. Functions and constants are those of seccomp.h
 and of its manual pages (seccomp_init(3), seccomp_rule_add(3), …).
 """

@@ -20,7 +20,7 @@ class Mount(Record):
 
 
 def mounts() -> list[Mount]:
-    """All of them, the latest last."""
+    """All mounts, the latest last."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         return [_parse(line.rstrip("\n")) for line in lines]
 
@@ -41,7 +41,7 @@ def _parse(line: str) -> Mount:
 
 
 def _plain(field: str) -> str:
-    """With its octal escapes undone."""
+    """FIELD with its octal escapes decoded."""
     for octal, character in ESCAPES:
         field = field.replace(octal, character)
     return field

@@ -58,7 +58,7 @@ def send(pidfd: int, number: int) -> None:
 def is_heeded(pid: int, number: int) -> bool:
     """Whether signal NUMBER has any effect on process PID, the first of a pid namespace.
 
-    The kernel keeps from it what it has no handler for (pid_namespaces(7)); what it blocks, it may still fetch
+    The kernel keeps from it what it has no handler for (pid_namespaces(7)); what it blocks, it may still receive
     (sigwaitinfo(2)). True also where that can't be read (proc(5), "status").
     """
     try:

@@ -1,6 +1,6 @@
 """The cgroups of one container: created with their limits, joined by the child, read, and removed at the end.
 
-Only imported for a container that has limits. What is to be made is decided in `hierarchies`.
+Only imported for a container that has limits. hierarchy.py decides what is created.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mydocker.runtime.cgroup.hierarchy import Cgroup
     from mydocker.runtime.launch.outcome import Outcome
 
-PATIENCE = 5.0  # seconds in which the processes of a cgroup that were killed must be gone
+KILL_TIME = 5.0  # seconds in which the processes of a cgroup that were killed must be gone
 LIST = "cgroups"  # a file of the run directory
 
 
 class Cgroups:
-    """Context manager: makes the cgroups of PLANNED, whose list is left in RUN_DIR while they are there."""
+    """Context manager: creates the cgroups PLANNED; RUN_DIR holds their list while they exist."""
 
     def __init__(self, planned: tuple[Cgroup, ...], *, run_dir: str) -> None:
         self.planned = planned
@@ -71,7 +71,8 @@ class Cgroups:
 
 
 def open_cgroups(made: Iterable[Cgroup]) -> tuple[int, ...]:
-    """The open cgroup.procs of the cgroups MADE for a container, by which others than its first process join them."""
+    """The open cgroup.procs of the cgroups MADE for a container, by which processes other than its first one join
+    them."""
     there = [cgroup for cgroup in made if not cgroup.optional or os.path.exists(cgroup.path)]
     return tuple(os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for cgroup in there)
 
@@ -88,7 +89,7 @@ def join(cgroup_fds: Iterable[int]) -> None:
 
 def remove(paths: Iterable[str]) -> None:
     """Remove the cgroups at PATHS, and end what is still in them: only a pid namespace ends with its first process."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + KILL_TIME
     for path in paths:
         while not _removed(path) and time.monotonic() < deadline:
             _kill(path)

@@ -1,4 +1,4 @@
-"""Limits as the kernel takes them: for each controller, the files of a cgroup and what is to be written there.
+"""Limits as the kernel takes them: for each controller, the files of a cgroup and the values to write to them.
 
 cgroup v1 and v2 differ in names and notation only (kernel documentation "Control Group v2" and "cgroup-v1");
 the meaning of each limit is that of `docker run`.
@@ -27,7 +27,7 @@ class Setting(Record):
 
 
 class Demand(Record):
-    """What one controller is to do: its settings in either version, and the limit's name for messages."""
+    """The settings of one controller in either version, and the limit's name for messages."""
 
     controller: str
     limit: str
@@ -36,7 +36,7 @@ class Demand(Record):
 
 
 def demands(spec: ContainerSpec) -> tuple[Demand, ...]:
-    """The limits of SPEC; empty if it has none. Raises LaunchError for what no kernel can hold."""
+    """The limits of SPEC; empty if it has none. Raises LaunchError for limits that no kernel can apply."""
     limits: list[Demand] = []
     if spec.mem_limit:
         limits.append(

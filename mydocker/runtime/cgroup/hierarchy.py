@@ -1,4 +1,4 @@
-"""Where this process stands in the cgroup hierarchies of the host, and where a cgroup for a container can be made.
+"""The place of this process in the host's cgroup hierarchies, and where a cgroup for a container can be created.
 
 cgroup v2 is one hierarchy with all controllers; cgroup v1 is one for each, or for a few together; hybrid hosts have
 both (cgroups(7)). Reads /proc and /sys/fs/cgroup, changes nothing.
@@ -43,7 +43,7 @@ class Cgroup(Record):
 
 
 def choose(demanded: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[Cgroup, ...]:
-    """The cgroups, all called NAME, that hold the limits DEMANDED. Raises HostError naming what the host lacks."""
+    """The cgroups, all called NAME, that apply the limits DEMANDED. Raises HostError naming what the host lacks."""
     hierarchies = find_hierarchies()
     by_hierarchy: dict[Hierarchy, list[Demand]] = {}
     for demand in demanded:
@@ -58,7 +58,7 @@ def choose(demanded: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[
 
 
 def hold(*, name: str) -> tuple[Cgroup, ...]:
-    """A cgroup without limits, called NAME, for a container without a pid namespace: none where none can be made.
+    """A cgroup without limits, called NAME, for a container without a pid namespace: none where none can be created.
 
     A daemon cannot leave it by setsid(2) or by a second fork, even where the outer init that would adopt it is killed.
     """
@@ -174,12 +174,12 @@ def _check_processors(demanded: list[Demand], effective: str) -> None:
 def _missing(demand: Demand, hierarchies: tuple[Hierarchy, ...]) -> HostError:
     message = f"cannot limit {demand.limit}: this host has no cgroup controller {demand.controller!r}"
     if not hierarchies:
-        return HostError(f"{message}, for no cgroups are mounted", hint="mount -t cgroup2 none /sys/fs/cgroup")
+        return HostError(f"{message}, because no cgroups are mounted", hint="mount -t cgroup2 none /sys/fs/cgroup")
     return HostError(message, hint="it may be switched off on the kernel's command line: see /proc/cgroups")
 
 
 def _closed(hierarchy: Hierarchy, demanded: list[Demand], rootless: bool) -> HostError:
-    """No cgroup can be made there: which of the reasons it is, and what helps."""
+    """The error where no cgroup can be created: the reason, and what helps."""
     limits = " and ".join(demand.limit for demand in demanded)
     message = f"cannot limit {limits}: "
     if os.statvfs(hierarchy.mount).f_flag & os.ST_RDONLY:
@@ -189,7 +189,7 @@ def _closed(hierarchy: Hierarchy, demanded: list[Demand], rootless: bool) -> Hos
         )
     if hierarchy.version == 1:
         return HostError(
-            f"{message}on cgroup v1 only root can make cgroups", hint="run as root, or boot with cgroup v2"
+            f"{message}on cgroup v1 only root can create cgroups", hint="run as root, or boot with cgroup v2"
         )
     controllers = ", ".join(sorted({demand.controller for demand in demanded}))
     return HostError(

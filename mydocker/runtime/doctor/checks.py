@@ -1,4 +1,4 @@
-"""What this host can do for a container, found out by trying it, what is used in its place, and what would help."""
+"""What this host can do for a container, determined by trying it, with the fallback in use and a hint."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _steps(host: Host, run_dir: str) -> Iterator[HostCheck]:
 def _user_namespace() -> HostCheck:
     ids = idmap.of_caller(ranges=False)
     why = probes.attempt(lambda: None, ids=ids)
-    detail = why or "an ordinary user may make them"
+    detail = why or "an ordinary user may create them"
     hint = _closed_to_users() if why else None
     return HostCheck(name="user namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
 

@@ -17,7 +17,7 @@ from mydocker.runtime.launch.run_directory import LOCALHOST
 from mydocker.runtime.plan.operations import LINKS, OPTIONS_LIMIT
 from mydocker.runtime.plan.propagation import Propagating
 from mydocker.runtime.plan.root import BareRoot, LayeredRoot, overlay_options
-from mydocker.runtime.plan.volume_mounts import GivenFile
+from mydocker.runtime.plan.volume_mounts import InlineFile
 from mydocker.specs.values.capability import mask, names
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
     yield 'mkdir -m 755 "$run/memory" "$run/scratch"'
     yield "export run"
     for step in plan.operations:
-        if isinstance(step, GivenFile) and (name := secret_name(step)):
+        if isinstance(step, InlineFile) and (name := secret_name(step)):
             yield f": ${{{name}?set it to the content of {shlex.quote(step.target)}}}; export {name}"
     for volume in plan.volumes:
         yield f"mkdir -p {shlex.quote(volume)}/data; : >> {shlex.quote(volume)}/lock"
@@ -115,7 +115,7 @@ def _beyond(plan: LaunchPlan) -> Iterator[str]:
     if plan.timeout is not None:
         yield f"the end after {plan.timeout:g} seconds (--timeout)"
     if missing := _outlasting(plan):
-        yield f"dropping {', '.join(missing)}, which the step into the new root needs after setpriv"
+        yield f"dropping {', '.join(missing)}, which entering the new root needs after setpriv"
 
 
 def _outlasting(plan: LaunchPlan) -> list[str]:

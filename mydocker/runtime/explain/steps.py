@@ -28,7 +28,7 @@ from mydocker.runtime.plan.operations import (
     Symlink,
 )
 from mydocker.runtime.plan.sysctls import Parameter
-from mydocker.runtime.plan.volume_mounts import INLINE_FILE, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
+from mydocker.runtime.plan.volume_mounts import INLINE_FILE, Fill, InlineFile, Keep, Seal, Tmpfs, VolumeBind
 
 FLAGS = {
     kernel.ATTR_RDONLY: "ro",
@@ -40,7 +40,7 @@ FLAGS = {
 SECRETS = "/run/secrets/"
 FUNCTIONS = {  # in order: each calls only those above it
     "at": """\
-# $t is where path $1 of the container stands; a link of the image that leads out of it is refused
+# set $t to the host's path of path $1 in the container; refuse a link that leads out of the image
 at() {
     t=$(realpath -m -- "$root/$1"; echo .)  # $(...) drops line ends, which a name may end with
     t=${t%??}
@@ -67,7 +67,7 @@ restrict() {
     done
 }""",
     "bind": """\
-# show what stands at $1 on the host at $2 too, with more mount options $3; $4: bind or rbind, $5: propagation
+# mount $1 of the host at $2, with more mount options $3; $4: bind or rbind, $5: propagation
 bind() {
     if [ -d "$1" ]; then dir "$2"; else file "$2"; fi
     mount "--${4:-bind}" -- "$1" "$t"
@@ -101,7 +101,7 @@ devices() {
     done
 }""",
     "overlay": """\
-# show directory $1 at $2 copy-on-write; the writes go to $3, $4 are overlay's options, $5 is done where it refuses
+# mount directory $1 at $2 copy-on-write; the writes go to $3, $4 are overlay's options, $5 is done where it refuses
 overlay() {
     mkdir -p "$3/upper" "$3/work"
     chmod --reference="$1" "$3/upper"; chown --reference="$1" "$3/upper"
@@ -187,7 +187,7 @@ def _copy_on_write(step: CopyOnWrite, quote: Word) -> list[str]:
 
 
 def _empty(step: EmptyPart, quote: Word) -> list[str]:
-    """The upper directory of an overlay has its mode and owner from that which is shown."""
+    """The upper directory of an overlay gets the mode and owner of the source."""
     below, scratch = quote(f"{step.scratch}/lower"), quote(step.scratch)
     copied = " ".join(f"{program} --reference={quote(step.source)} {below};" for program in ("chmod", "chown"))
     return [f"mkdir -p {below}; {copied} overlay {below} {quote(step.target)} {scratch} {step.options} 'exit 125'"]
@@ -221,13 +221,13 @@ def _fill(step: Fill, quote: Word) -> list[str]:
     return [f'at {quote(step.target)}; [ ! -d "$t" ] || [ -n "$(ls -A {volume})" ] || cp -a "$t"/. {volume}/']
 
 
-def secret_name(step: GivenFile) -> str:
-    """The shell variable that has to hold the content of a secret, which no script prints; "" for what is no secret."""
+def secret_name(step: InlineFile) -> str:
+    """The shell variable for the content of a secret, which no script prints; "" for other files."""
     name = re.sub("[^A-Za-z0-9]", "_", step.target.removeprefix(SECRETS))
     return f"secret_{name}" if step.secret else ""
 
 
-def _inline_file(step: GivenFile, quote: Word) -> list[str]:
+def _inline_file(step: InlineFile, quote: Word) -> list[str]:
     mount, path = quote(step.place), quote(f"{step.place}/file")
     name = secret_name(step)
     content = f'"${name}"' if name else shlex.quote(step.content)
@@ -242,7 +242,7 @@ def _parameter(step: Parameter, quote: Word) -> list[str]:
     return [f'at {quote(step.target)}; printf %s {quote(step.value)} > "$t"']
 
 
-_FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands before the one that it is a kind of
+_FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a subclass comes before its base class
     Filesystem: _filesystem,
     VolumeBind: _volume,
     Bind: _bind,
@@ -257,7 +257,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands bef
     HostDevices: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     ChosenDevice: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     Parameter: _parameter,
-    GivenFile: _inline_file,
+    InlineFile: _inline_file,
     Keep: _keep,
     Fill: _fill,
     Tmpfs: _tmpfs,

@@ -2,7 +2,7 @@
 compared with what the layers below it have.
 
 An entry that is only there because it was opened for writing, or changed and changed back, is no change. Nor is what
-mydocker itself puts there: the places that something is mounted on, and the working directory.
+mydocker itself creates there: mount points, and the working directory.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ LIMIT = 100_000  # changes; more are not a list that anyone compares
 SIZE_LIMIT = 64 << 20  # letters of their paths: each directory of a deep tree repeats those above it
 _MARKS = ("trusted.overlay.", "user.overlay.")  # the kernel's overlayfs.rst: what is not the file's own
 _OF_HOST = ("security.selinux", "security.ima", "security.evm", "security.SMACK64")  # labels, and sums of the content
-_NOBODY = 65534  # what an owner is called that a user namespace has no number for (user_namespaces(7))
+_NOBODY = 65534  # the owner that stands for each one without a number in a user namespace (user_namespaces(7))
 _BLOCK = 1 << 20
 _END = 1 << 63  # beyond any file
 
 
 class Overlay(Record):
-    """One of a container's overlays: `top` is where it stands, "" for the root; `upper` is below scratch; `lower` are
-    its lower directories, the lowest first."""
+    """One of a container's overlays: `top` is where it is mounted, "" for the root; `upper` is below scratch; `lower`
+    are its lower directories, the lowest first."""
 
     top: str
     upper: str

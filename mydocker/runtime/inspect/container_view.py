@@ -58,8 +58,8 @@ class ContainerView(Record):
 
 
 class ViewReceiver:
-    """Calls `look` once, when the container has ended and before anything of it is taken down; `prepare` when the
-    run's directory is there, and nothing of the container yet.
+    """Calls `look` once, when the container has ended and before anything of it is removed; `prepare` when the
+    run's directory exists, and nothing of the container yet.
 
     Context manager: the descriptors live as long as it does.
     """
@@ -129,7 +129,7 @@ class ViewReceiver:
             self.watcher = 0
 
     def sender(self) -> ViewSender:
-        """What the child needs."""
+        """The part of this that the child needs."""
         return ViewSender(channels=tuple(channel.fileno() for channel in self.senders), kinds=self.kinds)
 
     def use(self, plan: LaunchPlan, outcome: Outcome) -> None:

@@ -40,7 +40,7 @@ _CHUNK = 1 << 16
 
 
 class Exec:
-    """One such command under way. `descriptor` is readable when there is news; `take` then gives the facts."""
+    """One such command while it runs. `descriptor` is readable when there is news; `take` then returns the facts."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Exec:
         os.close(writer)
 
     def take(self) -> dict[str, Any] | None:
-        """What came of it: `exit_code` (None: it was not over in time), `seconds`, and `output`, or `stdout`, `stderr`
+        """Its result: `exit_code` (None: it did not end in time), `seconds`, and `output`, or `stdout`, `stderr`
         and which of them were `cut`; or the `problem`. None as long as it runs."""
         data = os.read(self.descriptor, _CHUNK)
         self.raw += data
@@ -84,7 +84,7 @@ class Exec:
         return (result or Problem(problem="it was killed")).as_dict()  # it was ended before or while it wrote
 
     def close(self) -> None:
-        """Let go of it, whatever has come."""
+        """End the command if it still runs, and close its pipe."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
@@ -93,7 +93,7 @@ class Exec:
 
 
 class CommandResult(Record):
-    """What came of a command; without an exit code it was not over in time."""
+    """The result of a command; without an exit code it did not end in time."""
 
     exit_code: int | None
     seconds: float
@@ -162,7 +162,7 @@ def _fork() -> int:
 def _become(
     plan: LaunchPlan, program: bytes, *, root: int, outputs: tuple[int, ...], cgroup_fds: tuple[int, ...]
 ) -> NoReturn:
-    """In the command's process, to its execution."""
+    """In the command's process, until it is executed."""
     code = LaunchError.exit_code
     try:
         os.dup2(outputs[0], 1)

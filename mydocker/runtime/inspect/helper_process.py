@@ -1,4 +1,4 @@
-"""A process that mydocker forks to inspect a running container, and what it must let go of first."""
+"""A process that mydocker forks to inspect a running container: its set-up, and the message of its failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Problem(Record):
-    """The message of a helper that has nothing else to report: why."""
+    """The message of a helper that has no result: the reason."""
 
     problem: str
 

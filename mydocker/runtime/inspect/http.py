@@ -39,7 +39,7 @@ class HttpResponse(Record):
 
 
 class PendingRequest:
-    """One request under way. `descriptor` is readable when there is news; `take` then returns the facts, once whole."""
+    """One pending request. `descriptor` is readable when there is news; `take` then returns the facts, once whole."""
 
     def __init__(self, request: Request, *, network: int | None, ports: Mapping[int, int]) -> None:
         """NETWORK is a descriptor of the container's network namespace, None where that is the host's. PORTS, of the
@@ -66,7 +66,7 @@ class PendingRequest:
         return response.as_dict()
 
     def close(self) -> None:
-        """Let go of it, whatever has come."""
+        """End the request if it is still pending, and close its pipe."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)

@@ -304,7 +304,7 @@ def _is_locked(path: str) -> bool:
 
 
 def on_top(plan: LaunchPlan, kept: Kept) -> LaunchPlan:
-    """PLAN, of the same spec, on the tree as it was left. Raises LaunchError where that cannot be shown again."""
+    """PLAN, of the same spec, on the tree as it was left. Raises LaunchError where that cannot be mounted again."""
     layers = {top: path for top, path in kept.layers.items() if os.path.isdir(path) and os.listdir(path)}
     root = plan.root
     if "" in layers and isinstance(root, LayeredRoot):
@@ -319,7 +319,7 @@ def on_top(plan: LaunchPlan, kept: Kept) -> LaunchPlan:
 
 
 def _stacked(lower: tuple[str, ...], layer: str) -> tuple[str, ...]:
-    """LOWER and LAYER over it. Overlayfs takes no layer that lies within another one (ELOOP)."""
+    """LOWER and LAYER over it. Overlayfs refuses a layer inside another one (ELOOP)."""
     for path in lower:
         if os.path.commonpath([path, layer]) == os.path.normpath(path):
             hint = "MYDOCKER_ROOT may name a store elsewhere"

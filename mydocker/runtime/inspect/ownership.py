@@ -23,7 +23,7 @@ _COPIED = "user.overlay.origin"  # overlayfs sets it on what it copied up, and n
 
 
 class Ownership:
-    """The owners of the tree open at ROOT that the layers LOWERDIRS and what lies in SCRATCH make up.
+    """The owners of the tree open at ROOT that the layers LOWERDIRS and the upper directory in SCRATCH make up.
 
     The directory TARSPLITS has a tarsplit for each layer of the image, by the name of the layer's directory.
     """

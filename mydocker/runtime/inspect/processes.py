@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _NAME_LIMIT = 255
-_ENDED = ("Z", "X")  # states of proc_pid_stat(5) in which a process runs no more
+_ENDED = ("Z", "X")  # states of proc_pid_stat(5) in which a process no longer runs
 
 
 class Process(Record):

@@ -127,7 +127,8 @@ def _is_traceable_while_standing_by(plan: LaunchPlan) -> bool:
 
 
 def _report(report: int, error: BaseException) -> None:
-    """Report why there is no container. A defect, too: it must not run on in a half-built one."""
+    """Report why the container cannot start. A defect is reported too: the child must not go on in a half-built
+    container."""
     if isinstance(error, OSError):
         file = f": {error.filename}" if error.filename else ""
         error = LaunchError(f"cannot start the container: {error.strerror}{file}", hint=hint_for(error))
@@ -172,8 +173,8 @@ def _map_single_id(plan: LaunchPlan) -> None:
 
 
 def _take_streams(plan: LaunchPlan, root: int, fds: ChildFds) -> None:
-    """Let go of the caller's standard streams; with a terminal, that is done last (turn_into_command), for its size is
-    still to be copied."""
+    """Close the caller's standard streams; with a terminal, that is done last (turn_into_command), as its size
+    must be copied first."""
     if fds.terminal is not None:
         return
     take_streams(fds.streams, root=root)
@@ -223,7 +224,7 @@ def turn_into_command(
 
 
 def _set_attributes(plan: LaunchPlan, attributes: int) -> None:
-    """Those of a process that are no rights: its limits, its umask, its label."""
+    """Apply the settings that are no privileges: limits, umask, label."""
     if plan.ulimits:
         from mydocker.runtime.launch import rlimits
 
@@ -237,7 +238,7 @@ def _set_attributes(plan: LaunchPlan, attributes: int) -> None:
 
 
 def import_ahead(plan: LaunchPlan) -> None:
-    """Import what is needed after the root has changed, when it is too late for more than to find it loaded."""
+    """Import what is needed after the root has changed, when only loaded modules can be used."""
     if plan.tty:
         import mydocker.runtime.streams.terminal
     if plan.ulimits:

@@ -34,8 +34,8 @@ def fork_under_init() -> None:
 
 
 def fork_under_outer_init(lifeline: int, other_end: int) -> None:
-    """Fork; the parent stays as the outer init and never returns. When pipe LIFELINE is at its end, it kills all and
-    goes.
+    """Fork; the parent stays as the outer init and never returns. When pipe LIFELINE is at its end, it kills every
+    process and exits.
 
     Call it first of all, while there are privileges and the host's /proc.
     """
@@ -56,7 +56,7 @@ def _fork_under(init: _Init) -> None:
     if pid:
         init.stand_by(pid)
     os.close(working)
-    os.read(ready, 1)  # nothing comes but the end, when the parent closes its side
+    os.read(ready, 1)  # returns when the parent closes its side
     os.close(ready)
 
 

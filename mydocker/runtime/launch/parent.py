@@ -45,7 +45,7 @@ FLAGS = {
 
 
 class Stack:
-    """Several resources at once: what is entered last is left first, whatever leaving another one raises.
+    """Several resources at once: the last one entered is left first, whatever leaving another one raises.
 
     A small contextlib.ExitStack, which is not on the warm path.
     """
@@ -95,7 +95,7 @@ def launch(
     """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
 
     VIEW_RECEIVER inspects the container before it is taken down. CLEANUP_PROCESS is one that the caller already has.
-    ENDED is called when the container has ended and has been inspected, and is still to be cleared away.
+    ENDED is called when the container has ended and has been inspected, and before it is removed.
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
@@ -158,7 +158,7 @@ def _start(
     view_receiver: ViewReceiver | None,
     cgroup_fds: tuple[int, ...],
 ) -> Started:
-    """Clone the child, and let it begin; what is needed to watch over it, which CONTAINER owns."""
+    """Clone the child, and let it begin; what is needed to watch it, which CONTAINER owns."""
     child_ends = container.enter(Stack())
     report, report_end = _pipe(container, child_ends)
     start = _pipe(child_ends, child_ends)

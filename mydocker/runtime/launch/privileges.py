@@ -26,8 +26,8 @@ def drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes,
 
     Loading a filter takes CAP_SYS_ADMIN or no_new_privs (seccomp(2)). So that capability stays until execve(2), which
     leaves root with the bounding set and others with nothing (capabilities(7)), and is the only call after it. Where
-    this process first stands by among processes of the image, which might make it do what it may, it goes at once.
-    DEATH_SIGNAL is what the process gets when its parent ends.
+    this process first waits among processes of the image, which might use it for its privileges, the capability goes at
+    once. DEATH_SIGNAL is what the process gets when its parent ends.
     """
     granted = plan.capabilities if identity.uid == 0 else 0
     keep = syscall_filter and not plan.no_new_privileges

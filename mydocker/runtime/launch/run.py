@@ -1,4 +1,4 @@
-"""One spec, from its image to its outcome: the whole way through this room."""
+"""One spec, from its image to its outcome: the entry point of this folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def prepare(
     progress: Callable[[Step], None] | None = None,
     lend_program: bool = False,
 ) -> LaunchPlan:
-    """Get the image that SPEC names, pulling it if it must be, and plan the launch. `lend_program`: see `plan`."""
+    """Get the image that SPEC names, pulling it if necessary, and plan the launch. `lend_program`: see `plan`."""
     store = open_store(environ)
     image = get_image(spec, store=store, environ=environ, progress=progress)
     return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program)
@@ -55,7 +55,7 @@ def get_image(
     environ: Mapping[str, str],
     progress: Callable[[Step], None] | None = None,
 ) -> StoredImage | None:
-    """The image that SPEC names, pulled if it must be; None if SPEC has a `rootfs` instead."""
+    """The image that SPEC names, pulled if necessary; None if SPEC has a `rootfs` instead."""
     if not spec.image:
         return None
     return resolve(
@@ -131,7 +131,7 @@ def run(
     cleanup_process: CleanupProcess | None = None,
     ended: Callable[[], None] | None = None,
 ) -> Outcome:
-    """Launch PLAN and wait for its end, after clearing away what killed runs have left. See `launch`."""
+    """Launch PLAN and wait for its end, after removing what killed runs have left. See `launch`."""
     sweep(plan.containers)
     if not plan.volumes:
         return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)

@@ -3,7 +3,7 @@
     memory/                       in the run's own mount namespace a tmpfs, which holds the new /etc/hosts, hostname and
                                   resolv.conf, and root/, where the new root is mounted
     scratch/                      overlay's upper and work directories, unless in memory
-    image                         a link that points nowhere: the digest of the image's manifest
+    image                         a dangling link: the digest of the image's manifest
     cgroups                       the directories of its cgroups, if it has limits
 
 The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: a process
@@ -51,7 +51,7 @@ class RunDirectory:
             os.close(self.lock)
 
     def _create(self) -> None:
-        """A sweeper may take a directory between its creation and its lock: then it is created again."""
+        """Another run's sweep may remove the directory between its creation and its lock: then it is created again."""
         while self.lock < 0:
             try:  # noqa: SIM105  # contextlib is not on the warm path
                 os.mkdir(self.path, 0o700)

@@ -1,4 +1,4 @@
-"""Watching over a running container: its end, mydocker's signals, its time, its terminal; one loop, no threads."""
+"""Supervising a running container: its end, mydocker's signals, its time, its terminal; one loop, no threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.streams.terminal import Terminal
 
 
-LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
+DRAIN_TIME = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
 INIT_END = 2.0  # seconds in which an outer init kills everything, and ends
 
 
@@ -38,7 +38,7 @@ def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: Stre
     on.
 
     Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr did not take all
-    of it. Whatever happens, it has ended then.
+    of it. In each case the container has ended.
     """
     relay = Streams(streams) if isinstance(streams, StreamPipes) else streams
     watched = Watch(plan, started, signals=signals, relay=relay)
@@ -112,7 +112,7 @@ class Watch:
             self.kill_at = time.monotonic() + INIT_END
         else:
             send(self.pidfd, signal.SIGKILL)
-        self.leave_at = self.leave_at or time.monotonic() + LAST_WORDS
+        self.leave_at = self.leave_at or time.monotonic() + DRAIN_TIME
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
         self.actions[descriptor] = action
@@ -162,7 +162,7 @@ class Watch:
         self._expect_end(self.grace if handled else 0.0)
 
     def _end_if_unheeded(self) -> None:
-        """Somebody types Ctrl-C again and again: where that can have no effect, it ends the container."""
+        """The user types Ctrl-C again and again: where the command ignores that, it ends the container."""
         if not self._heeds(signal.SIGINT):
             self.kill()
 

@@ -53,7 +53,7 @@ class EmptyPart(CopyOnWrite):
 
 
 class RebuiltPart(CopyOnWrite):
-    """A directory in memory that has what the machine's has: subdirectories, to be mounted on, links, and files."""
+    """A directory in memory with the entries of the machine's: subdirectories as mount points, links, and files."""
 
     @property
     def lower(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ class RebuiltPart(CopyOnWrite):
 
 
 class SubMount(Bind):
-    """What is mounted at the source, read-only. A file system that cannot be shown, such as another user's FUSE or a
+    """What is mounted at the source, read-only. A file system that cannot be mounted, such as another user's FUSE or a
     server that does not respond, is left out."""
 
     attributes: int = READ_ONLY | kernel.ATTR_NODEV
@@ -165,7 +165,7 @@ def _is_shown(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_copied(entry: os.DirEntry[str]) -> bool:
-    """Small enough, and readable: what root alone may read stays what it is."""
+    """Whether it is small enough, and readable: a file that only root may read is bound."""
     return os.stat(entry.path).st_size <= COPIED and os.access(entry.path, os.R_OK)
 
 

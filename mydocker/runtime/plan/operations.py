@@ -23,7 +23,7 @@ ROOT = "memory/root"  # in a run's directory: where the new root is mounted
 LINKS = "layers"  # in a run's scratch directory: short names for the directories of an overlay
 READ_ONLY = kernel.ATTR_RDONLY
 HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
-# a user namespace gets a new one only where a whole one can be seen (mount_namespaces(7))
+# a user namespace gets a new one only where a whole one is visible (mount_namespaces(7))
 COVERED = "inside another container, start that one with --security-opt systempaths=unconfined, or be root in there"
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _HARMLESS = frozenset(os.makedev(*number) for number in DEVICES.values())
@@ -53,7 +53,7 @@ class Operation(Record):
 class Filesystem(Operation):
     """A new file system of a kernel type: proc, sysfs, tmpfs, devpts, mqueue, cgroup2.
 
-    The target may not be a symbolic link nor lie behind one (CVE-2023-27561).
+    Neither the target nor a parent of it may be a symbolic link (CVE-2023-27561).
     """
 
     fstype: str
@@ -109,11 +109,11 @@ class HostProgram(Operation):
 
 
 class CopyOnWrite(Operation):
-    """A directory of the host that can be written to in the container and stays as it was on the host.
+    """A directory of the host that the container can write to, and that stays unchanged on the host.
 
-    One overlay; `scratch` is a directory on a file system of the mount namespace's own. What overlayfs refuses as a
-    lower directory (EINVAL: some file systems; in a user namespace, any directory with mounts below it) is
-    shown read-only instead, if `or_read_only`. `in_memory`: the scratch gets a tmpfs, since it lies below the source.
+    One overlay; `scratch` is a directory on a file system that only this mount namespace has. What overlayfs refuses as
+    a lower directory (EINVAL: some file systems; in a user namespace, any directory with mounts below it) is mounted
+    read-only instead, if `or_read_only`. `in_memory`: the scratch gets a tmpfs, since it is below the source.
     """
 
     source: str
@@ -122,15 +122,15 @@ class CopyOnWrite(Operation):
     in_memory: bool = False
     or_read_only: bool = True
     follow: bool = False
-    over: tuple[str, ...] = ()  # layers that lie over the source
+    over: tuple[str, ...] = ()  # layers above the source
 
     @property
     def lower(self) -> tuple[str, ...]:
-        """What the container's writes are changes of, the lowest first."""
+        """The directories that the container's writes change, the lowest first."""
         return (self.source, *self.over)
 
     def layers(self) -> tuple[str, ...]:
-        """The lower directories to mount; here they may be made, in the scratch directory."""
+        """The lower directories to mount, some of which are created in the scratch directory."""
         return self.lower
 
     def apply(self, root: int) -> None:
@@ -174,14 +174,14 @@ class Symlink(Operation):
 
 
 class MissingLink(Symlink):
-    """A symbolic link in a directory of the image, which is created if missing. What the image has at the target stays,
-    and no link of the image is followed to it."""
+    """A symbolic link in a directory of the image, which is created if missing. A file of the image at the target
+    stays, and no link of the image is followed to it."""
 
     def apply(self, root: int) -> None:
         parent, name = os.path.split(self.target)
         try:
             directory = make_target(root, parent, directory=True, follow=False)
-        except LaunchError:  # a link, or a file: the image has something else in mind
+        except LaunchError:  # a link, or a file: the image has its own
             return
         try:
             os.symlink(self.to, name, dir_fd=directory)
@@ -199,7 +199,8 @@ class Directory(Operation):
 
 
 class DeclaredVolume(Directory):
-    """A directory that an image declares to be a volume. What cannot be one is left out: the image may not need it."""
+    """A directory that an image declares to be a volume. It is left out if it cannot be created: the image may not need
+    it."""
 
     def apply(self, root: int) -> None:
         try:  # noqa: SIM105  # contextlib is not on the warm path
@@ -209,7 +210,7 @@ class DeclaredVolume(Directory):
 
 
 class Mask(Operation):
-    """Nothing to be seen there: a file becomes /dev/null, a directory empty and read-only; a missing one is skipped.
+    """Hide the target: a file becomes /dev/null, a directory empty and read-only; a missing one is skipped.
 
     `null` must really be the null device: a link planted in its place led to host files (CVE-2025-31133).
     """
@@ -240,7 +241,7 @@ class ReadOnly(Operation):
 class DeviceNode(Operation):
     """A character device of the host, bound: creating one would need a capability outside user namespaces."""
 
-    number: tuple[int, int]  # major, minor: what the host has there must be this device
+    number: tuple[int, int]  # major, minor: the host's node must be this device
 
     @property
     def title(self) -> str:
@@ -252,7 +253,7 @@ class DeviceNode(Operation):
 
 
 def is_harmless(status: os.stat_result) -> bool:
-    """Whether this is a device that every container has."""
+    """Whether STATUS is of a device that every container has."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev in _HARMLESS
 
 
@@ -262,7 +263,7 @@ def clone_device(path: str, number: int) -> int:
     status = os.fstat(tree)
     if not stat.S_ISCHR(status.st_mode) or status.st_rdev != number:
         os.close(tree)
-        raise LaunchError(f"{path} of the host is not the device it should be")
+        raise LaunchError(f"{path} of the host is not the expected device")
     return tree
 
 

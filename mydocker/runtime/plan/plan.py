@@ -229,7 +229,7 @@ def _named_by_user(spec: ContainerSpec, program: str) -> str:
 
 
 def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str) -> dict[str, str]:
-    """Lowest to highest: the defaults, the image's, the spec's. What is no assignment in the image is dropped."""
+    """Lowest to highest: the defaults, the image's, the spec's. An entry of the image without `=` is dropped."""
     environment = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
     if spec.tty:
         environment["TERM"] = "xterm"

@@ -32,7 +32,7 @@ class Propagating(Bind):
         return self.tree
 
     def _check(self) -> None:
-        """Docker makes the same check: else no mount would ever pass, without an error."""
+        """Docker makes the same check: else no later mount would ever pass, and no error would say so."""
         source = os.open(self.source, os.O_PATH | os.O_CLOEXEC)
         try:
             with open(f"/proc/self/fdinfo/{source}") as file:

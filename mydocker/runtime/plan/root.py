@@ -16,7 +16,7 @@ class Root(Record):
     """What becomes `/`."""
 
     def mount(self, run_dir: str) -> str:
-        """Mount it; the path at which it is mounted."""
+        """Mount it, and return the path at which it is mounted."""
         raise NotImplementedError
 
 
@@ -24,7 +24,7 @@ class LayeredRoot(Root):
     """Directories of the host, lowest first, under the container's writable layer.
 
     `in_memory`: the writable layer is a tmpfs, because overlayfs refuses an upper directory on overlayfs, or one that
-    stands inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones that a user
+    is inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones that a user
     namespace may set. `keep_mode`: the root has the mode and owner of the topmost directory; else it is 0755 and
     root's, whatever a layer says of `./`: one packed in a directory of mktemp(1) would not be readable to other users.
     """
@@ -58,7 +58,7 @@ class MemoryRoot(Root):
 
 
 class BareRoot(Root):
-    """A directory of the host as it is, for a plain chroot without a mount namespace: what is written stays."""
+    """A directory of the host as it is, for a plain chroot without a mount namespace: writes to it stay."""
 
     path: str
 
@@ -67,7 +67,7 @@ class BareRoot(Root):
 
 
 def _root_directory(run_dir: str) -> str:
-    """Where the root is mounted: in memory, so that nothing of that has to be made and removed on a disk."""
+    """Where the root is mounted: in memory, so that nothing has to be created and removed on a disk."""
     mount_memory(f"{run_dir}/memory")
     os.mkdir(f"{run_dir}/{ROOT}")
     return f"{run_dir}/{ROOT}"

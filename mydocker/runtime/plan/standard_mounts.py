@@ -1,6 +1,6 @@
 """The mounts that every container has, in order: /proc, /dev, /sys, /etc files, masks, and the volumes between them.
 
-What and with which options is docker run's (runc's libcontainer, OCI runtime-spec "Default Filesystems").
+Mounts and options are those of docker run (runc's libcontainer, OCI runtime-spec "Default Filesystems").
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def standard_mounts(
 
 
 def _walls(spec: ContainerSpec) -> tuple[Operation, ...]:
-    """What keeps the kernel's own files from being read or written; none for a privileged container."""
+    """The operations that hide or protect the kernel's own files; none for a privileged container."""
     if spec.privileged or not spec.security_opt.masked_paths:
         return ()
     return (*(Mask(target=path) for path in MASKED), *(ReadOnly(target=path) for path in READ_ONLY_PATHS))

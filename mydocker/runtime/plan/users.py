@@ -107,7 +107,7 @@ def names(root: int, path: str, number: int) -> tuple[str, ...]:
 
 
 def take_identity(identity: Identity, *, groups: bool) -> None:
-    """Become IDENTITY; without GROUPS setgroups(2) is denied, and the caller's groups are no one's."""
+    """Become IDENTITY; without GROUPS setgroups(2) is denied, and the caller's groups stay, unmapped."""
     try:
         if groups:
             os.setgroups([*identity.groups])

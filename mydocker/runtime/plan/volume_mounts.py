@@ -1,7 +1,7 @@
 """The mounts that a spec adds (binds, volumes, tmpfs) become operations; imported only where there are any.
 
 They come in two parts. `early` ones run while only the image's tree is mounted, before anything else is mounted in it:
-what a volume takes from the image must not be what another mount shows there. `late` ones mount, parents first.
+a volume must be filled from the image, not from another mount. `late` ones mount, parents first.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Fill(Operation):
 
 
 class VolumeBind(Bind):
-    """Directory `source` of a volume, or what is at `subpath` in it; no link that a container left there leads out."""
+    """Directory `source` of a volume, or what is at `subpath` in it; a link that a container left there cannot lead
+    out."""
 
     subpath: str = ""
 
@@ -123,7 +124,7 @@ class Tmpfs(Operation):
         attach(kernel.new_filesystem("tmpfs", options, attributes=self.attributes), target)
 
 
-class GivenFile(Operation):
+class InlineFile(Operation):
     """A file of this content, read-only. It is in memory, at `place`, a new directory of the run."""
 
     content: str
@@ -250,7 +251,7 @@ def _bind(mount: BindMount, attributes: int) -> Operation:
 
 def _file(mount: FileMount, *, at: str) -> Operation:
     fields = {name: getattr(mount, name) for name in ("target", "content", "mode", "uid", "gid", "secret")}
-    return GivenFile(place=at, **fields)
+    return InlineFile(place=at, **fields)
 
 
 def _named(mount: VolumeMount, host: Host, *, path: str, run_dir: str, number: int) -> Operation:

@@ -1,6 +1,6 @@
 """A seccomp profile becomes a BPF program for one machine and one set of capabilities.
 
-What runc does with the profile that Docker hands it: conditions are decided now, names that libseccomp does not know
+As runc does with Docker's profile: conditions are decided now, names that libseccomp does not know
 are skipped, and calls newer than any that the profile names fail with ENOSYS, so that programs fall back to older ones.
 Cold: run once for each filter, whose program is then kept (filter.py).
 """
@@ -123,7 +123,7 @@ def _library_rules(
 
 
 def _unknown_is_enosys(rules: list[Rule], architectures: tuple[str, ...], library: Library) -> bytes:
-    """Instructions to stand first: a number above every call that RULES name fails with ENOSYS.
+    """The program's first instructions: a number above every call that RULES name fails with ENOSYS.
 
     EPERM would mean that the call exists: C libraries then do not try the older one (runc's patchbpf; glibc bug 27319).
     """

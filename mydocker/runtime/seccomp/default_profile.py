@@ -114,7 +114,7 @@ _GRANTED = {  # capability: what it is good for
     "SYS_TTY_CONFIG": "vhangup",
 }
 
-# PER_LINUX and PER_LINUX32, each with and without UNAME26, and the question which one it is (personality(2))
+# PER_LINUX and PER_LINUX32, each with and without UNAME26, and the query (personality(2))
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 
@@ -148,10 +148,10 @@ def _granted(capability: str, names: str) -> Rule:
 
 
 def _with_conditions() -> tuple[Rule, ...]:
-    """What is allowed for some arguments only.
+    """The calls that are allowed for some arguments only.
 
     AF_VSOCK reaches the hypervisor, AF_ALG much kernel code. A new user namespace would give all capabilities
-    inside it; what clone3(2) creates stands in memory, which no filter can read, and after
+    inside it; the flags of clone3(2) are in memory, which no filter can read, and after
     ENOSYS the C libraries use clone(2).
     """
     without_admin = Conditions(capabilities=("SYS_ADMIN",))

@@ -92,7 +92,7 @@ def _compile_default(capabilities: int, name: str, store: Store) -> bytes:
 
 
 def _keep(compiled: bytes, library: Library, name: str, store: Store) -> None:
-    """Put the program into the cache. That it cannot be kept is no reason not to run."""
+    """Put the program into the cache. A failure to write it does not stop the container."""
     stamp = _stamp(library.path)
     total = checksum(stamp, compiled).encode()
     try:

@@ -61,7 +61,7 @@ class StreamPipes:
         self.close_child_ends()
 
     def release_parent_ends(self) -> list[int]:
-        """Mydocker's ends, which the caller closes."""
+        """Mydocker's ends; the caller of this method closes them."""
         released, self.parent_ends = self.parent_ends, [NULL] * 3
         return released
 

@@ -39,7 +39,7 @@ class Flow:
         self.source, self.sink = source, sink
         self.spliced, self.chunk, self.as_job = spliced, chunk, as_job
         self.to_socket = stat.S_ISSOCK(os.fstat(sink).st_mode)
-        self.waiting = b""  # read, and not written yet
+        self.waiting = b""  # bytes read, and not written yet
         self.blocked = False  # there is something to splice, and the sink had no room for it
         self.moved = 0  # bytes, by splicing
         self.left: int | None = None  # bytes to carry, if not all until the end
@@ -51,7 +51,7 @@ class Flow:
 
     @property
     def event(self) -> int:
-        """What makes that possible."""
+        """The event to wait for on that descriptor."""
         return select.POLLOUT if self.next == self.sink else select.POLLIN
 
     def step(self) -> None:
@@ -75,7 +75,7 @@ class Flow:
             self._count(len(self.waiting))
 
     def _write(self) -> int:
-        """Write of what is waiting as much as the sink takes now: how many bytes."""
+        """Write as much of the waiting bytes as the sink takes now: how many."""
         if self.to_socket:  # poll may report room, and a blocking socket wait for more of it (tcp(7))
             return kernel.send(self.sink, self.waiting)
         return os.write(self.sink, self.waiting)
@@ -151,7 +151,7 @@ class Relay:
             if flow.next == descriptor and events & (flow.event | select.POLLHUP | select.POLLERR | select.POLLNVAL):
                 try:
                     flow.step()
-                except BlockingIOError:  # others have been quicker
+                except BlockingIOError:  # another process was faster
                     continue
                 except (EOFError, OSError) as error:
                     self.end(flow, error)
@@ -184,7 +184,7 @@ class Relay:
             os.close(self.opened.pop())
 
     def open_again(self, descriptor: int, mode: int) -> int:
-        """DESCRIPTOR opened once more, to be non-blocking: it is the caller's as well, and must stay as it is.
+        """DESCRIPTOR opened once more, to be non-blocking: it is the caller's as well, and must stay unchanged.
 
         What cannot be opened is used itself: a file always takes everything, and `send` makes a socket not wait.
         """

@@ -26,7 +26,7 @@ _TIOCSPTLCK = 0x40045431  # ioctl_tty(2)
 _TIOCGPTN = 0x80045430
 _CONSOLE = "/dev/console"
 _INTERRUPT = b"\x03"  # Ctrl-C
-_INSISTING = 3  # so often in a row
+_INSISTING = 3  # presses in a row
 
 
 def take_new_terminal(*, owner: int, channel: int) -> None:
@@ -112,7 +112,7 @@ class Terminal(Relay):
         self.child_end.close()
 
     def receive(self) -> None:
-        """Take the master side that the container sends, unless it ended without, and start to carry."""
+        """Take the master side that the container sends, unless it ended before, and start to relay."""
         _, received, _, _ = socket.recv_fds(self.parent_end, 1, 1)
         if not received:
             return
@@ -160,7 +160,7 @@ class Terminal(Relay):
         return False
 
     def hang_up(self) -> None:
-        """Close the container's terminal, as by pulling out the plug: its session gets SIGHUP, and no more input."""
+        """Close the container's terminal, as on a hang-up: its session gets SIGHUP, and no more input."""
         self.flows.clear()
         self.lost = False
         if self.master >= 0:

@@ -22,9 +22,9 @@ _PRIVATE_ATTRIBUTES = ("trusted.", "user.overlay.", "security.selinux", "system.
 
 
 def copy_tree(source: int, top: str, *, exact: bool = False, same_device: bool = False) -> None:
-    """Copy what is in directory SOURCE, which is closed, to directory TOP, which no one else knows of. Raises OSError.
+    """Copy what is in directory SOURCE, which is closed, to directory TOP, which no other process uses. Raises OSError.
 
-    With `exact` also what belongs to a file system alone: devices, the marks of overlayfs among them, and all
+    With `exact` also what only makes sense within a file system: devices, the marks of overlayfs among them, and all
     attributes. With `same_device`, nothing of what is mounted below SOURCE.
 
     Goes up by `..`: no process moves directories in either tree.
