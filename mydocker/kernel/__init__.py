@@ -1,7 +1,7 @@
-"""The one door to Linux system calls that Python's `os` lacks, through the C library.
+"""Linux system calls that Python's `os` lacks, made through the C library.
 
 Each function is one system call, takes and returns plain values, and raises OSError with the call's
-name and object. Nothing here decides anything. Minimum kernel 5.12 (mount_setattr(2)). Calls without a wrapper in every
+name and target. No policy is decided here. Minimum kernel 5.12 (mount_setattr(2)). Calls without a wrapper in every
 C library go by number; those added since Linux 5.1 have one number on all architectures.
 """
 
@@ -97,25 +97,25 @@ _system_call = function("syscall")
 _system_call.restype = Long
 
 
-def _fail(call: str, about: str) -> OSError:
+def _fail(call: str, target: str) -> OSError:
     number = get_errno()
-    return OSError(number, f"{os.strerror(number)} ({call})", about or None)
+    return OSError(number, f"{os.strerror(number)} ({call})", target or None)
 
 
-def _call(name: str, *arguments: object, about: str = "") -> int:
+def _call(name: str, *arguments: object, target: str = "") -> int:
     """Call the C library's function NAME."""
     result: int = function(name)(*arguments)
     if result == -1:
-        raise _fail(name, about)
+        raise _fail(name, target)
     return result
 
 
-def _syscall(name: str, *arguments: object, about: str = "") -> int:
+def _syscall(name: str, *arguments: object, target: str = "") -> int:
     """Make the system call NAME by its number; integers are passed as longs, as the kernel takes them."""
     longs = [Long(x) if isinstance(x, int) else x for x in arguments]
     result: int = _system_call(Long(_NUMBERS[name][_COLUMN]), *longs)
     if result == -1:
-        raise _fail(name, about)
+        raise _fail(name, target)
     return result
 
 
@@ -150,7 +150,7 @@ def wait(pid: int) -> tuple[int, float, int]:
     os.wait4 would import a module for its result."""
     status = Int()
     usage = (Long * 18)()  # struct rusage: user, system (seconds, microseconds), maxrss in KiB
-    _call("wait4", pid, byref(status), 0, usage, about=str(pid))
+    _call("wait4", pid, byref(status), 0, usage, target=str(pid))
     user, user_part, system, system_part, largest = usage[:5]
     return status.value, user + system + (user_part + system_part) / 1e6, largest * 1024
 
@@ -161,27 +161,27 @@ def unshare(namespaces: int) -> None:
 
 def sethostname(name: str) -> None:
     raw = os.fsencode(name)
-    _call("sethostname", raw, UnsignedLong(len(raw)), about=name)
+    _call("sethostname", raw, UnsignedLong(len(raw)), target=name)
 
 
 def setdomainname(name: str) -> None:
     raw = os.fsencode(name)
-    _call("setdomainname", raw, UnsignedLong(len(raw)), about=name)
+    _call("setdomainname", raw, UnsignedLong(len(raw)), target=name)
 
 
 def set_propagation(target: str, flags: int) -> None:
     """Change the mount propagation of TARGET, for instance MS_REC | MS_SLAVE (mount(2))."""
-    _call("mount", None, os.fsencode(target), None, UnsignedLong(flags), None, about=target)
+    _call("mount", None, os.fsencode(target), None, UnsignedLong(flags), None, target=target)
 
 
 def mount(source: str, target: str, fstype: str, flags: int, options: str) -> None:
     """The classic mount(2); OPTIONS are limited to a page and split at commas."""
     words = [os.fsencode(x) for x in (source, target, fstype)]
-    _call("mount", *words, UnsignedLong(flags), os.fsencode(options), about=target)
+    _call("mount", *words, UnsignedLong(flags), os.fsencode(options), target=target)
 
 
 def umount(target: str, flags: int = MNT_DETACH) -> None:
-    _call("umount2", os.fsencode(target), flags, about=target)
+    _call("umount2", os.fsencode(target), flags, target=target)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
@@ -191,16 +191,16 @@ def pivot_root(new_root: str, put_old: str) -> None:
 def new_filesystem(fstype: str, options: list[tuple[str, str | None]], *, attributes: int = 0, source: str = "") -> int:
     """A new file system, mounted nowhere yet: a descriptor for `attach`. An option with None is a flag.
 
-    fsopen(2), fsconfig(2), fsmount(2); a value is at most 255 bytes. An error carries the kernel's own words if any.
+    fsopen(2), fsconfig(2), fsmount(2); a value is at most 255 bytes. An error carries the kernel's own message if any.
     """
-    context = _syscall("fsopen", os.fsencode(fstype), _FSOPEN_CLOEXEC, about=fstype)
+    context = _syscall("fsopen", os.fsencode(fstype), _FSOPEN_CLOEXEC, target=fstype)
     try:
         for key, value in [("source", source or fstype), *options]:
             command = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
             raw = None if value is None else os.fsencode(value)
-            _syscall("fsconfig", context, command, os.fsencode(key), raw, 0, about=f"{fstype} {key}={value or ''}")
-        _syscall("fsconfig", context, _FSCONFIG_CMD_CREATE, None, None, 0, about=fstype)
-        return _syscall("fsmount", context, _FSMOUNT_CLOEXEC, attributes, about=fstype)
+            _syscall("fsconfig", context, command, os.fsencode(key), raw, 0, target=f"{fstype} {key}={value or ''}")
+        _syscall("fsconfig", context, _FSCONFIG_CMD_CREATE, None, None, 0, target=fstype)
+        return _syscall("fsmount", context, _FSMOUNT_CLOEXEC, attributes, target=fstype)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}{_kernel_log(context)}", error.filename) from None
     finally:
@@ -213,7 +213,7 @@ def _kernel_log(context: int) -> str:
     try:
         while line := os.read(context, 4096):
             lines.append(line.decode(errors="replace").strip()[2:])
-    except OSError:  # ENODATA: no more of them
+    except OSError:  # ENODATA: no more messages
         pass
     return f": {'; '.join(lines)}" if lines else ""
 
@@ -221,11 +221,11 @@ def _kernel_log(context: int) -> str:
 def clone_tree(path: str, *, directory: int = _AT_FDCWD, recursive: bool = False) -> int:
     """A copy of the mount at PATH (what a bind mount shows), attached nowhere: a descriptor for `attach`."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
-    return _syscall("open_tree", directory, os.fsencode(path), flags, about=path)
+    return _syscall("open_tree", directory, os.fsencode(path), flags, target=path)
 
 
 def set_attributes(tree: int, attributes: int, *, recursive: bool = False, propagation: int = 0) -> None:
-    """Add ATTR_… flags to the mount that descriptor TREE stands on, and to those below (mount_setattr(2))."""
+    """Add ATTR_… flags to the mount of descriptor TREE, and to those below (mount_setattr(2))."""
     request = (UnsignedLong * 4)(attributes, 0, propagation, 0)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     _syscall("mount_setattr", tree, b"", flags, request, sizeof(request))
@@ -243,13 +243,13 @@ def open_inside(root: int, path: str, flags: int, *, mode: int = 0, resolve: int
     how = (UnsignedLong * 3)(flags | os.O_CLOEXEC, mode, resolve | RESOLVE_NO_MAGICLINKS)
     while True:
         try:
-            return _syscall("openat2", root, os.fsencode(path) or b".", how, sizeof(how), about=path)
-        except BlockingIOError:  # EAGAIN: `..`, while something was renamed somewhere; to be tried again
+            return _syscall("openat2", root, os.fsencode(path) or b".", how, sizeof(how), target=path)
+        except BlockingIOError:  # EAGAIN: `..` during a rename somewhere; try again
             pass
 
 
 def close_all_but(kept: Iterable[int]) -> None:
-    """Close every descriptor that is not KEPT (close_range(2)), whatever limits hold for new ones."""
+    """Close every descriptor that is not KEPT (close_range(2)), whatever the limit for new ones is."""
     first = 0
     for descriptor in (*sorted(set(kept)), 0x7FFFFFFF):
         if descriptor > first:
@@ -264,14 +264,14 @@ def close_on_exec_from(first: int) -> None:
 
 def prctl(option: int, *values: int) -> int:
     longs = [UnsignedLong(x) for x in (*values, 0, 0, 0, 0)[:4]]
-    return _call("prctl", option, *longs, about=str(option))
+    return _call("prctl", option, *longs, target=str(option))
 
 
 def die_with_parent(parent: int) -> None:
-    """Have this process killed when PARENT ends, which forked it and is in the same pid namespace.
+    """Let the kernel kill this process when PARENT ends, which forked it and is in the same pid namespace.
 
-    Where that has ended already, the signal would never come (prctl(2), PR_SET_PDEATHSIG): then this ends here and now.
-    New credentials clear it, a user namespace's too.
+    Where that has ended already, the signal would never come (prctl(2), PR_SET_PDEATHSIG): then this process ends at
+    once. New credentials clear it, a user namespace's too.
     """
     prctl(PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:
@@ -299,7 +299,7 @@ def join_session_keyring() -> None:
 
 
 def load_filter(program: bytes, *, flags: int) -> None:
-    """Let PROGRAM, struct sock_filter one after another, judge each system call from now on (seccomp(2))."""
+    """Let PROGRAM, struct sock_filter one after another, filter each system call from now on (seccomp(2))."""
     instructions = (UnsignedLong * (len(program) // 8)).from_buffer_copy(program)
     request = (UnsignedLong * 2)(len(program) // 8, addressof(instructions))  # struct sock_fprog
     _syscall("seccomp", _SECCOMP_SET_MODE_FILTER, flags, request)
@@ -314,8 +314,8 @@ def signal_descriptor(signals: list[int]) -> int:
 def file_system(where: str | int) -> tuple[int, bool]:
     """The magic number of the file system of a path or descriptor, and whether it is read-only there (statfs(2))."""
     buffer = (Long * 32)()  # f_type is first, f_flags the eleventh
-    name, word = ("fstatfs", where) if isinstance(where, int) else ("statfs", os.fsencode(where))
-    _call(name, word, buffer, about=str(where))
+    name, argument = ("fstatfs", where) if isinstance(where, int) else ("statfs", os.fsencode(where))
+    _call(name, argument, buffer, target=str(where))
     return int(buffer[0]), bool(buffer[10] & os.ST_RDONLY)
 
 
@@ -339,14 +339,15 @@ def enlarge_pipe(pipe: int, size: int) -> None:
 
 def set_interface_up(name: str) -> None:
     """Bring network interface NAME up in this network namespace (netdevice(7), SIOCSIFFLAGS)."""
-    channel = _call("socket", _AF_INET, _SOCK_DGRAM | os.O_CLOEXEC, 0, about=name)
+    channel = _call("socket", _AF_INET, _SOCK_DGRAM | os.O_CLOEXEC, 0, target=name)
     try:
         request = (name.encode().ljust(16, b"\0") + _IFF_UP.to_bytes(2, "little")).ljust(40, b"\0")  # struct ifreq
-        _call("ioctl", channel, UnsignedLong(_SIOCSIFFLAGS), request, about=name)
+        _call("ioctl", channel, UnsignedLong(_SIOCSIFFLAGS), request, target=name)
     finally:
         os.close(channel)
 
 
 def lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> None:
-    """Lock the file open at DESCRIPTOR (flock(2)), without fcntl's import; BlockingIOError if we do not WAIT."""
+    """Lock the file open at DESCRIPTOR (flock(2)), without fcntl's import; BlockingIOError if another process holds it
+    and WAIT is false."""
     _call("flock", descriptor, (_LOCK_SH if shared else _LOCK_EX) | (0 if wait else _LOCK_NB))

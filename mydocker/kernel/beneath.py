@@ -1,6 +1,6 @@
-"""Paths inside a root that nobody trusts: opened, and created where missing, without ever leaving it.
+"""Paths inside an untrusted root: opened, and created where missing, without ever leaving it.
 
-Takes a descriptor of the root directory and an absolute path in there; gives O_PATH descriptors, and for the contents
+Takes a descriptor of the root directory and an absolute path below it; returns O_PATH descriptors, and for the contents
 of files one that is open for reading.
 """
 
@@ -14,7 +14,7 @@ from mydocker import kernel
 from mydocker.errors import LaunchError, hint_for
 
 LINK_LIMIT = 40  # as the kernel's own MAXSYMLINKS (path_resolution(7))
-# File systems whose files are the kernel's answers (linux/magic.h). What they return depends on mydocker's rights, not
+# File systems whose files the kernel generates (linux/magic.h). What they return depends on mydocker's rights, not
 # on the container's (kernel addresses, the log); reading may change it (/proc/kmsg), and may never end.
 KERNEL_FILE_SYSTEMS = frozenset(
     {
@@ -74,8 +74,8 @@ def open_if_present(root: int, path: str, *, follow: bool = False) -> int | None
 def open_regular(root: int, path: str) -> int:
     """Open PATH below ROOT, a regular file, for reading.
 
-    It is judged through an O_PATH descriptor first: to open a device or a FIFO may already wait, or have an effect.
-    Raises OSError, UnreadableFileError.
+    Its type is checked through an O_PATH descriptor first: opening a device or a FIFO may already wait, or have an
+    effect. Raises OSError, UnreadableFileError.
     """
     probe = kernel.open_inside(root, path, os.O_PATH)
     try:
@@ -84,7 +84,7 @@ def open_regular(root: int, path: str) -> int:
         os.close(probe)
     descriptor = kernel.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        _check_regular(descriptor, path)  # a container that runs may have put another file there
+        _check_regular(descriptor, path)  # a running container may have put another file there
     except BaseException:
         os.close(descriptor)
         raise
@@ -126,7 +126,7 @@ def make_directory(root: int, path: str) -> int:
 
 
 def _create(root: int, path: str, *, directory: bool, follow: bool) -> str:
-    """Create the last component of PATH; the path to open next, another one if a dangling link stands there."""
+    """Create the last component of PATH; the path to open next, another one if a dangling link is there."""
     parent, name = os.path.split(path.rstrip("/"))
     if not name or name == "..":
         raise LaunchError(f"{path!r} cannot be created in the container")

@@ -1,7 +1,7 @@
 """The C library, through the core of ctypes: functions by name, and the few C types that system calls take.
 
-`import ctypes` costs a start a millisecond more: it is a module of Python around `_ctypes`, which declares all types
-that C has. A function takes integers (as C int), bytes, None (NULL) and values of the types below, gives a C int, and
+`import ctypes` costs a start a millisecond more: it is a module of Python around `_ctypes`, which declares every type
+that C has. A function takes integers (as C int), bytes, None (NULL) and values of the types below, returns a C int, and
 keeps `errno` for `get_errno`.
 """
 
@@ -28,7 +28,7 @@ class Int(_SimpleCData):  # type: ignore[type-arg]  # it takes no parameter when
 
 
 class UnsignedInt(_SimpleCData):  # type: ignore[type-arg]
-    """32 bits, on all that we run on."""
+    """32 bits on every supported architecture."""
 
     _type_ = "I"
 
@@ -38,7 +38,7 @@ class Long(_SimpleCData):  # type: ignore[type-arg]
 
 
 class UnsignedLong(_SimpleCData):  # type: ignore[type-arg]
-    """64 bits, on all that we run on; size_t too."""
+    """64 bits on every supported architecture, as is size_t."""
 
     _type_ = "L"
 
@@ -62,7 +62,7 @@ _FUNCTIONS: dict[str, _Function] = {}  # those that have been looked up
 
 def function(name: str) -> _Function:
     """The C function NAME. AttributeError if there is none."""
-    found = _FUNCTIONS.get(name)
-    if found is None:
-        found = _FUNCTIONS[name] = _Function((name, _Program))  # type: ignore[arg-type]  # it takes all that has _handle
-    return found
+    loaded = _FUNCTIONS.get(name)
+    if loaded is None:
+        loaded = _FUNCTIONS[name] = _Function((name, _Program))  # type: ignore[arg-type]  # it takes any object with _handle
+    return loaded

@@ -8,7 +8,7 @@ from mydocker.kernel import _call
 def enter_namespace(descriptor: int) -> None:
     """Move this process, of one thread, into the namespace that DESCRIPTOR, from /proc/PID/ns, holds open.
 
-    A pid namespace is for children only. By a pidfd we could enter all at once, but only those of a process that we
-    may trace.
+    A pid namespace is for children only. A pidfd would enter all namespaces at once, but only
+    those of a process that this one may trace (setns(2)).
     """
     _call("setns", descriptor, 0)

@@ -1,6 +1,6 @@
 """libseccomp, which knows the numbers of the system calls and compiles rules to a BPF program.
 
-Rules in, a program out, in plain values; nothing here decides anything. Loaded on first use, so that the warm path
+Rules in, a program out, in plain values; no policy is decided here. Loaded on first use, so that the warm path
 does without. Raises OSError, with ENOENT where the library is missing. Functions and constants are those of seccomp.h
 and of its manual pages (seccomp_init(3), seccomp_rule_add(3), …).
 """
@@ -45,10 +45,10 @@ class Library:
         """The number of system call NAME; negative where only another architecture has it; None if it is unknown."""
         raw = name.encode()
         if architecture:
-            found: int = self._functions.seccomp_syscall_resolve_name_arch(self._token(architecture), raw)
+            resolved: int = self._functions.seccomp_syscall_resolve_name_arch(self._token(architecture), raw)
         else:
-            found = self._functions.seccomp_syscall_resolve_name(raw)
-        return None if found == _NO_SUCH_NAME else found
+            resolved = self._functions.seccomp_syscall_resolve_name(raw)
+        return None if resolved == _NO_SUCH_NAME else resolved
 
     def compile(
         self,

@@ -8,7 +8,7 @@ ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\043", "#"), ("\
 
 
 class Mount(Record):
-    """One line: directory `root` of a file system, seen at `path`. `peers` are words such as `shared:1`, `master:2`."""
+    """One line: directory `root` of a file system is mounted at `path`. `peers`: `shared:1`, `master:2`, …."""
 
     number: int
     root: str
@@ -20,7 +20,7 @@ class Mount(Record):
 
 
 def mounts() -> list[Mount]:
-    """All of them, the latest last."""
+    """All mounts, the latest last."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         return [_parse(line.rstrip("\n")) for line in lines]
 
@@ -40,8 +40,8 @@ def _parse(line: str) -> Mount:
     )
 
 
-def _plain(word: str) -> str:
-    """With its octal escapes undone."""
+def _plain(field: str) -> str:
+    """FIELD with its octal escapes decoded."""
     for octal, character in ESCAPES:
-        word = word.replace(octal, character)
-    return word
+        field = field.replace(octal, character)
+    return field

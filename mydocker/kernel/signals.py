@@ -17,12 +17,12 @@ else:
 
 # SIGPIPE is about a pipe of mydocker's, whose reader has gone; Python ignores it
 NOT_FORWARDED = (signal.SIGKILL, signal.SIGCHLD, signal.SIGSTOP, signal.SIGPIPE)
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # they ask us to end
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)  # requests to end
 _SIGINFO_SIZE = 128  # struct signalfd_siginfo (signalfd(2))
 
 
 class Signals:
-    """Context manager: signals to us wait in `descriptor` instead of interrupting us."""
+    """Context manager: signals to this process wait in `descriptor` instead of interrupting it."""
 
     def __enter__(self) -> Signals:
         numbers = [int(n) for n in signal.valid_signals() if n not in NOT_FORWARDED]
@@ -61,7 +61,7 @@ _RT_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}  # asm/unistd.h
 def is_heeded(pid: int, number: int) -> bool:
     """Whether signal NUMBER has any effect on process PID, the first of a pid namespace.
 
-    The kernel keeps from it what it has no handler for (pid_namespaces(7)); what it blocks, it may still fetch. While
+    The kernel keeps from it what it has no handler for (pid_namespaces(7)); what it blocks, it may still receive. While
     it waits in sigwaitinfo(2), what it waits for is not in its mask. True also where none of that can be read (proc(5),
     "status" and "syscall"). Only the first thread counts: a signal that it would ignore is sent to no other.
     """

@@ -103,7 +103,7 @@ def test_an_image_of_nothing_but_the_server(mydocker: Command, registry: Registr
         tmp_path,
         text.replace('"127.0.0.1:8080:80"', "8080").replace("expect:", "expect:\n          within: 1s"),
     )
-    assert _failures(done) == [("status of http://localhost:8080/", "no answer: Connection refused")]
+    assert _failures(done) == [("status of http://localhost:8080/", "no response: Connection refused")]
 
 
 @root

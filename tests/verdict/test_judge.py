@@ -31,7 +31,7 @@ FACTS = {
     "ports": {"tcp:80": ["0.0.0.0"], "tcp6:443": ["::"], "udp:53": ["127.0.0.1"]},
     "processes": [["nginx", "nginx-debug"], ["sh", "busybox"]],
     "http http://h/": {"status": 200, "headers": "A: b\nC: d", "body": "hello\nworld\n", "cut": False},
-    "http http://no/": {"problem": "no answer: Connection refused"},
+    "http http://no/": {"problem": "no response: Connection refused"},
     "http http://big/": {"status": 200, "headers": "", "body": "x", "cut": True},
     "metadata": {
         "env": {"PATH": "/bin"},
@@ -128,7 +128,7 @@ BOTH_WAYS = [
     ("http: {http://h/: {headers: ['A: b', '!X']}}", "http: {http://h/: {headers: ['!C: d']}}", "2: C: d"),
     ("http: {http://h/: {body: [hello, '/^w/']}}", "http: {http://h/: {body: bye}}", "1: hello\n2: world"),
     ("http: {http://big/: {status: 200}}", "http: {http://big/: {body: [x]}}", "more than is looked at"),
-    ("http: {http://h/: {status: 200}}", "http: {http://no/: {status: 200, headers: [a], body: [b]}}", "no answer: "),
+    ("http: {http://h/: {status: 200}}", "http: {http://no/: {status: 200, headers: [a], body: [b]}}", "no response: "),
     ("changes: {only: [/tmp/**, /etc/new]}", "changes: {only: [/tmp/*]}", "/etc/new changed\n/tmp/a/b changed"),
     ("changes: {include: [/etc/*]}", "changes: {include: [/var/*]}", "/etc/new changed\n/tmp/a/b changed\n"),
     ("changes: {exclude: [/usr/**]}", "changes: {exclude: [/tmp/**]}", "/tmp/a/b changed\n/tmp/c changed"),

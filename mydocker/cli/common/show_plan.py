@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _KEYS = {"rootless": "id_map", "groups": "group_add", "grace": "stop_grace_period"}
 _NAMES = {
-    "GivenFile": "file",
+    "InlineFile": "file",
     "VolumeBind": "volume",
     "DeviceNode": "device",
     "ChosenDevice": "host_devices",

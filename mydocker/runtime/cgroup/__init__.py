@@ -1,1 +1,1 @@
-"""A container's cgroups: where they are made, what limits they get, and what they say in the end."""
+"""A container's cgroups: where they are created, what limits they get, and what they report at the end."""

@@ -1,6 +1,6 @@
-"""The cgroups of one container: made and given their limits, joined by the child, read, and removed at the end.
+"""The cgroups of one container: created with their limits, joined by the child, read, and removed at the end.
 
-Only imported for a container that has limits. What is to be made is decided in `hierarchies`.
+Only imported for a container that has limits. hierarchy.py decides what is created.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mydocker.runtime.cgroup.hierarchy import Cgroup
     from mydocker.runtime.launch.outcome import Outcome
 
-PATIENCE = 5.0  # seconds in which the processes of a cgroup that were killed must be gone
+KILL_TIME = 5.0  # seconds in which the processes of a cgroup that were killed must be gone
 LIST = "cgroups"  # a file of the run directory
 
 
 class Cgroups:
-    """Context manager: makes the cgroups of PLANNED, whose list is left in RUN_DIR while they are there."""
+    """Context manager: creates the cgroups PLANNED; RUN_DIR holds their list while they exist."""
 
     def __init__(self, planned: tuple[Cgroup, ...], *, run_dir: str) -> None:
         self.planned = planned
@@ -54,24 +54,25 @@ class Cgroups:
         remove(self.paths)
 
     def counted(self, outcome: Outcome) -> Outcome:
-        """OUTCOME, after the container's end, with what its cgroups counted in place of what we measured."""
+        """OUTCOME, after the container's end, with what its cgroups counted in place of what mydocker measured."""
         peaks = [_number(cgroup, "memory.peak", "memory.max_usage_in_bytes") for cgroup in self.planned]
         times = [_cpu(cgroup) for cgroup in self.planned]
         kills = max((oom_kills(cgroup.path) for cgroup in self.planned), default=0)
-        own = any(_has_met_its_limit(cgroup.path) for cgroup in self.planned)
-        if kills and not own and outcome.was_killed:
+        met_own_limit = any(_has_met_its_limit(cgroup.path) for cgroup in self.planned)
+        if kills and not met_own_limit and outcome.was_killed:
             from mydocker.runtime.cgroup.outer_memory import explain_kill
 
             outcome = outcome.replace(killed_by=explain_kill(kills))
         return outcome.replace(
-            oom_killed=bool(kills) and own,
+            oom_killed=bool(kills) and met_own_limit,
             max_rss=next((x for x in peaks if x is not None), outcome.max_rss),
             cpu=next((x for x in times if x is not None), outcome.cpu),
         )
 
 
 def open_cgroups(made: Iterable[Cgroup]) -> tuple[int, ...]:
-    """The open cgroup.procs of the cgroups MADE for a container, by which others than its first process join them."""
+    """The open cgroup.procs of the cgroups MADE for a container, by which processes other than its first one join
+    them."""
     there = [cgroup for cgroup in made if not cgroup.optional or os.path.exists(cgroup.path)]
     return tuple(os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for cgroup in there)
 
@@ -79,7 +80,8 @@ def open_cgroups(made: Iterable[Cgroup]) -> tuple[int, ...]:
 def join(cgroup_fds: Iterable[int]) -> None:
     """Move this process into the cgroups of CGROUP_FDS, descriptors of their cgroup.procs.
 
-    The kernel asks for the rights of who opened it (CVE-2021-4197), so this works from inside a user namespace.
+    The kernel checks the rights of the process that opened it (CVE-2021-4197), so this works from inside a user
+    namespace.
     """
     for descriptor in cgroup_fds:
         os.write(descriptor, b"0")
@@ -87,7 +89,7 @@ def join(cgroup_fds: Iterable[int]) -> None:
 
 def remove(paths: Iterable[str]) -> None:
     """Remove the cgroups at PATHS, and end what is still in them: only a pid namespace ends with its first process."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + KILL_TIME
     for path in paths:
         while not _removed(path) and time.monotonic() < deadline:
             _kill(path)
@@ -151,7 +153,7 @@ def _kill(path: str) -> None:
     except OSError:
         pass
     for line in read(path, "cgroup.procs").split():
-        if line == "0":  # a process that our pid namespace does not show (cgroups(7)); kill(2) takes 0 for our group
+        if line == "0":  # a process outside this pid namespace (cgroups(7)); to kill(2), 0 is the caller's group
             continue
         try:  # noqa: SIM105  # as everywhere in this room
             os.kill(int(line), signal.SIGKILL)
@@ -183,8 +185,8 @@ def oom_kills(path: str) -> int:
 
 
 def _has_met_its_limit(path: str) -> bool:
-    """Whether the cgroup at PATH was short of memory itself. `oom_kill` counts its processes, for whoever's limit they
-    were killed; `oom` counts times that its own limit was met, in v2."""
+    """Whether the cgroup at PATH was short of memory itself. `oom_kill` counts its processes, whichever cgroup's limit
+    they were killed for; `oom` counts times that its own limit was met, in v2."""
     if events := read(path, "memory.events"):
         return _keyed(events, "oom") > 0
     return was_full(path)

@@ -1,4 +1,4 @@
-"""Limits as the kernel takes them: for each controller, the files of a cgroup and what is to be written there.
+"""Limits as the kernel takes them: for each controller, the files of a cgroup and the values to write to them.
 
 cgroup v1 and v2 differ in names and notation only (kernel documentation "Control Group v2" and "cgroup-v1");
 the meaning of each limit is that of `docker run`.
@@ -27,7 +27,7 @@ class Setting(Record):
 
 
 class Demand(Record):
-    """What one controller is to do: its settings in either version, and the limit's name for messages."""
+    """The settings of one controller in either version, and the limit's name for messages."""
 
     controller: str
     limit: str
@@ -36,36 +36,38 @@ class Demand(Record):
 
 
 def demands(spec: ContainerSpec) -> tuple[Demand, ...]:
-    """The limits of SPEC; empty if it has none. Raises LaunchError for what no kernel can hold."""
-    found: list[Demand] = []
+    """The limits of SPEC; empty if it has none. Raises LaunchError for limits that no kernel can apply."""
+    limits: list[Demand] = []
     if spec.mem_limit:
-        found.append(_memory(spec.mem_limit, spec.memswap_limit or 2 * spec.mem_limit, asked=bool(spec.memswap_limit)))
+        limits.append(
+            _memory(spec.mem_limit, spec.memswap_limit or 2 * spec.mem_limit, swap_set=bool(spec.memswap_limit))
+        )
     elif spec.memswap_limit:
         raise LaunchError("a limit on memory and swap needs a limit on memory too")
     if spec.cpus:
-        found.append(_processors(spec.cpus))
+        limits.append(_processors(spec.cpus))
     if spec.cpuset:
-        found.append(_processor_set(spec.cpuset))
+        limits.append(_processor_set(spec.cpuset))
     if spec.pids_limit:
         count = (Setting(file="pids.max", value=str(spec.pids_limit)),)
-        found.append(Demand(controller="pids", limit="processes", v1=count, v2=count))
-    return tuple(found)
+        limits.append(Demand(controller="pids", limit="processes", v1=count, v2=count))
+    return tuple(limits)
 
 
-def _memory(memory: int, both: int, *, asked: bool) -> Demand:
+def _memory(memory: int, both: int, *, swap_set: bool) -> Demand:
     """v1 counts memory and swap together, v2 swap alone. A kernel without swap accounting has no file for either,
-    which matters only if that limit was asked for."""
+    which matters only if the spec sets that limit."""
     swap = "max" if both == UNLIMITED else str(both - memory)
     return Demand(
         controller="memory",
         limit="memory",
         v1=(
             Setting(file="memory.limit_in_bytes", value=str(memory)),
-            Setting(file="memory.memsw.limit_in_bytes", value=str(both), optional=not asked),
+            Setting(file="memory.memsw.limit_in_bytes", value=str(both), optional=not swap_set),
         ),
         v2=(
             Setting(file="memory.max", value=str(memory)),
-            Setting(file="memory.swap.max", value=swap, optional=not asked),
+            Setting(file="memory.swap.max", value=swap, optional=not swap_set),
         ),
     )
 

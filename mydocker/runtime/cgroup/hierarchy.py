@@ -1,4 +1,4 @@
-"""Where this process stands in the cgroup hierarchies of the host, and where a cgroup for a container can be made.
+"""The place of this process in the host's cgroup hierarchies, and where a cgroup for a container can be created.
 
 cgroup v2 is one hierarchy with all controllers; cgroup v1 is one for each, or for a few together; hybrid hosts have
 both (cgroups(7)). Reads /proc and /sys/fs/cgroup, changes nothing.
@@ -19,12 +19,12 @@ USER_SCOPE = "systemd-run --user --scope -p Delegate=yes -- mydocker …"
 
 
 class Hierarchy(Record):
-    """One hierarchy: `mount` is where the host shows it, `own` the directory of our own cgroup in there."""
+    """One hierarchy: `mount` is where the host mounts it, `current` the directory of this process's cgroup in there."""
 
     version: int
-    controllers: tuple[str, ...]  # of v2: those that the root of what we see has
+    controllers: tuple[str, ...]  # of v2: those of the highest cgroup mounted there
     mount: str
-    own: str
+    current: str
 
 
 class Cgroup(Record):
@@ -36,14 +36,14 @@ class Cgroup(Record):
 
     path: str
     version: int
-    controllers: tuple[str, ...]  # of its hierarchy (v1), or those asked for (v2)
+    controllers: tuple[str, ...]  # of its hierarchy (v1), or those that the limits require (v2)
     enable: tuple[str, ...] = ()  # controllers to be switched on in the parent's cgroup.subtree_control
     settings: tuple[Setting, ...] = ()
     optional: bool = False
 
 
 def choose(demanded: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[Cgroup, ...]:
-    """The cgroups, all called NAME, that hold the limits WANTED. Raises HostError naming what the host lacks."""
+    """The cgroups, all called NAME, that apply the limits DEMANDED. Raises HostError naming what the host lacks."""
     hierarchies = find_hierarchies()
     by_hierarchy: dict[Hierarchy, list[Demand]] = {}
     for demand in demanded:
@@ -58,47 +58,50 @@ def choose(demanded: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[
 
 
 def hold(*, name: str) -> tuple[Cgroup, ...]:
-    """A cgroup without limits, called NAME, for a container without a pid namespace: none where none can be made.
+    """A cgroup without limits, called NAME, for a container without a pid namespace: none where none can be created.
 
     A daemon cannot leave it by setsid(2) or by a second fork, even where the outer init that would adopt it is killed.
     """
     for hierarchy in sorted(find_hierarchies(), key=lambda each: (each.version != 2, each.controllers)):
         if hierarchy.version == 1 and not HOLDING.intersection(hierarchy.controllers):
             continue
-        if os.access(hierarchy.own, os.W_OK) and os.access(f"{hierarchy.own}/cgroup.procs", os.W_OK):
-            return (Cgroup(path=f"{hierarchy.own}/{name}", version=hierarchy.version, controllers=(), optional=True),)
+        if os.access(hierarchy.current, os.W_OK) and os.access(f"{hierarchy.current}/cgroup.procs", os.W_OK):
+            return (
+                Cgroup(path=f"{hierarchy.current}/{name}", version=hierarchy.version, controllers=(), optional=True),
+            )
     return ()
 
 
 def find_hierarchies() -> tuple[Hierarchy, ...]:
-    """The hierarchies that are mounted, as /proc/self/cgroup and /proc/self/mountinfo tell (cgroups(7), proc(5))."""
+    """The hierarchies that are mounted, as /proc/self/cgroup and /proc/self/mountinfo list them (cgroups(7),
+    proc(5))."""
     memberships = _memberships()
-    found = []
-    for seen in mounts():
-        if seen.fstype == "cgroup2" and "" in memberships:
-            version, controllers, path = 2, _words(f"{seen.path}/cgroup.controllers"), memberships[""]
-        elif seen.fstype == "cgroup" and (names := [name for name in seen.options if name in memberships]):
+    hierarchies = []
+    for mounted in mounts():
+        if mounted.fstype == "cgroup2" and "" in memberships:
+            version, controllers, path = 2, _words(f"{mounted.path}/cgroup.controllers"), memberships[""]
+        elif mounted.fstype == "cgroup" and (names := [name for name in mounted.options if name in memberships]):
             version, controllers, path = 1, tuple(sorted(names)), memberships[names[0]]
         else:
             continue
-        own = _below(seen.path, seen.root, path)
-        found.append(Hierarchy(version=version, controllers=controllers, mount=seen.path, own=own))
-    return tuple(found)
+        current = _below(mounted.path, mounted.root, path)
+        hierarchies.append(Hierarchy(version=version, controllers=controllers, mount=mounted.path, current=current))
+    return tuple(hierarchies)
 
 
 def _memberships() -> dict[str, str]:
-    """Controller, or the empty string for v2, to the path of our own cgroup in that hierarchy."""
-    found = {}
+    """Controller, or the empty string for v2, to the path of this process's cgroup in that hierarchy."""
+    paths = {}
     with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             _, controllers, path = line.rstrip("\n").split(":", 2)
-            found.update(dict.fromkeys(controllers.split(","), path))
-    return found
+            paths.update(dict.fromkeys(controllers.split(","), path))
+    return paths
 
 
 def _below(mount: str, top: str, path: str) -> str:
-    """Where cgroup PATH is seen, if MOUNT shows cgroup TOP; in a container, TOP may be its own cgroup."""
-    if path.startswith("/.."):  # outside of our cgroup namespace (cgroup_namespaces(7))
+    """The directory of cgroup PATH, if cgroup TOP is mounted at MOUNT; in a container, TOP may be its own cgroup."""
+    if path.startswith("/.."):  # outside of this cgroup namespace (cgroup_namespaces(7))
         return mount
     if top == "/":
         return os.path.normpath(mount + path)
@@ -114,25 +117,25 @@ def _words(path: str) -> tuple[str, ...]:
 
 
 def _v1(hierarchy: Hierarchy, demanded: list[Demand], name: str, rootless: bool) -> Cgroup:
-    """A child of our own cgroup. A new cpuset is empty, and takes no process before it has been given memory nodes."""
-    if not os.access(hierarchy.own, os.W_OK):
+    """A child of this process's cgroup. A new cpuset is empty, and takes no process before its memory nodes are set."""
+    if not os.access(hierarchy.current, os.W_OK):
         raise _closed(hierarchy, demanded, rootless)
     settings = tuple(setting for demand in demanded for setting in demand.v1)
     if "cpuset" in hierarchy.controllers:
-        _check_processors(demanded, f"{hierarchy.own}/cpuset.effective_cpus")
-        nodes = " ".join(_words(f"{hierarchy.own}/cpuset.effective_mems"))
+        _check_processors(demanded, f"{hierarchy.current}/cpuset.effective_cpus")
+        nodes = " ".join(_words(f"{hierarchy.current}/cpuset.effective_mems"))
         settings = (Setting(file="cpuset.mems", value=nodes), *settings)
-    return Cgroup(path=f"{hierarchy.own}/{name}", version=1, controllers=hierarchy.controllers, settings=settings)
+    return Cgroup(path=f"{hierarchy.current}/{name}", version=1, controllers=hierarchy.controllers, settings=settings)
 
 
 def _v2(hierarchy: Hierarchy, demanded: list[Demand], name: str, rootless: bool) -> Cgroup:
-    """A child of our own cgroup, or of the nearest above it that can hand down the controllers.
+    """A child of this process's cgroup, or of the nearest above it that can hand down the controllers.
 
-    A cgroup with processes in it, such as ours, cannot, unless it is the root ("no internal process constraint").
+    A cgroup with processes in it, such as this one, cannot, unless it is the root ("no internal process constraint").
     """
     needed = {demand.controller for demand in demanded}
-    parent = hierarchy.own
-    while parent.startswith(hierarchy.mount) and _may_hold_ours(parent):
+    parent = hierarchy.current
+    while parent.startswith(hierarchy.mount) and _may_move_into(parent):
         missing = needed - set(_words(f"{parent}/cgroup.subtree_control"))
         may_enable = missing <= set(_words(f"{parent}/cgroup.controllers")) and not _is_occupied(parent)
         if not missing or (may_enable and os.access(f"{parent}/cgroup.subtree_control", os.W_OK)):
@@ -144,7 +147,7 @@ def _v2(hierarchy: Hierarchy, demanded: list[Demand], name: str, rootless: bool)
     raise _closed(hierarchy, demanded, rootless)
 
 
-def _may_hold_ours(parent: str) -> bool:
+def _may_move_into(parent: str) -> bool:
     """Moving a process takes write access to cgroup.procs of the common ancestor too ("Delegation Containment")."""
     return os.access(parent, os.W_OK) and os.access(f"{parent}/cgroup.procs", os.W_OK)
 
@@ -155,14 +158,14 @@ def _is_occupied(path: str) -> bool:
 
 
 def _check_processors(demanded: list[Demand], effective: str) -> None:
-    """v2 would silently leave out the processors that the parent has not."""
-    asked = [setting.value for demand in demanded for setting in demand.v1 if setting.file == "cpuset.cpus"]
-    if not asked:
+    """Refuse processors that the parent lacks: v2 would silently leave them out."""
+    requested = [setting.value for demand in demanded for setting in demand.v1 if setting.file == "cpuset.cpus"]
+    if not requested:
         return
     from mydocker.specs.values.quantity import parse_cpuset
 
     present = " ".join(_words(effective))
-    lacking = set(parse_cpuset(asked[0]) or ()) - set(parse_cpuset(present) or ())
+    lacking = set(parse_cpuset(requested[0]) or ()) - set(parse_cpuset(present) or ())
     if lacking:
         shown = ",".join(map(str, sorted(lacking)))
         raise HostError(f"this machine has no processor {shown} for a container: there are {present}")
@@ -171,12 +174,12 @@ def _check_processors(demanded: list[Demand], effective: str) -> None:
 def _missing(demand: Demand, hierarchies: tuple[Hierarchy, ...]) -> HostError:
     message = f"cannot limit {demand.limit}: this host has no cgroup controller {demand.controller!r}"
     if not hierarchies:
-        return HostError(f"{message}, for no cgroups are mounted", hint="mount -t cgroup2 none /sys/fs/cgroup")
+        return HostError(f"{message}, because no cgroups are mounted", hint="mount -t cgroup2 none /sys/fs/cgroup")
     return HostError(message, hint="it may be switched off on the kernel's command line: see /proc/cgroups")
 
 
 def _closed(hierarchy: Hierarchy, demanded: list[Demand], rootless: bool) -> HostError:
-    """No cgroup can be made there: which of the reasons it is, and what helps."""
+    """The error where no cgroup can be created: the reason, and what helps."""
     limits = " and ".join(demand.limit for demand in demanded)
     message = f"cannot limit {limits}: "
     if os.statvfs(hierarchy.mount).f_flag & os.ST_RDONLY:
@@ -186,10 +189,10 @@ def _closed(hierarchy: Hierarchy, demanded: list[Demand], rootless: bool) -> Hos
         )
     if hierarchy.version == 1:
         return HostError(
-            f"{message}on cgroup v1 only root can make cgroups", hint="run as root, or boot with cgroup v2"
+            f"{message}on cgroup v1 only root can create cgroups", hint="run as root, or boot with cgroup v2"
         )
     controllers = ", ".join(sorted({demand.controller for demand in demanded}))
     return HostError(
-        f"{message}the cgroup {hierarchy.own} cannot hand down the controllers {controllers} to a new one",
-        hint=f"give it a delegated cgroup of its own: {USER_SCOPE if rootless else SCOPE}",
+        f"{message}the cgroup {hierarchy.current} cannot hand down the controllers {controllers} to a new one",
+        hint=f"run it in a delegated cgroup: {USER_SCOPE if rootless else SCOPE}",
     )

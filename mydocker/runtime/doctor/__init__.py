@@ -1,1 +1,1 @@
-"""What this host can do for containers, found out by trying."""
+"""What this host can do for containers, determined by trying it."""

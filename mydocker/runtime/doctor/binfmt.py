@@ -6,22 +6,22 @@ import os
 
 from mydocker.runtime.plan.executable import machine_name
 
-PLACE = "/proc/sys/fs/binfmt_misc"
+DIRECTORY = "/proc/sys/fs/binfmt_misc"
 
 
 def handled_machines() -> set[tuple[str, bool]]:
     """The architectures whose programs a handler runs, and whether it does so in any root, which is its flag F."""
-    found = set()
+    machines = set()
     try:
-        names = [name for name in os.listdir(PLACE) if name not in ("register", "status")]
+        names = [name for name in os.listdir(DIRECTORY) if name not in ("register", "status")]
     except OSError:
         return set()
     for name in names:
-        with open(f"{PLACE}/{name}", encoding="ascii", errors="replace") as file:
+        with open(f"{DIRECTORY}/{name}", encoding="ascii", errors="replace") as file:
             machine = _parse(file.read())
         if machine:
-            found.add(machine)
-    return found
+            machines.add(machine)
+    return machines
 
 
 def _parse(text: str) -> tuple[str, bool] | None:

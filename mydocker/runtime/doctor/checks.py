@@ -1,4 +1,4 @@
-"""What this host can do for a container, found out by trying it, what is used in its place, and what would help."""
+"""What this host can do for a container, determined by trying it, with the fallback in use and a hint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IN_A_CONTAINER = (
     "inside another container, start that one with --cap-add SYS_ADMIN, and on a host with AppArmor "
     "--security-opt apparmor=unconfined"
 )
-MORE_IDS = "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, with ids that nobody else has"
+MORE_IDS = "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, with ids that no other user has"
 SWITCHES = (  # of the kernel, that keep ordinary users from user namespaces: closed, open
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
     ("kernel.unprivileged_userns_clone", "0", "1"),
@@ -36,7 +36,7 @@ SWITCHES = (  # of the kernel, that keep ordinary users from user namespaces: cl
 
 
 class HostCheck(Record):
-    """What was found out about one ability: `state` ok, weaker (something else is used) or missing."""
+    """The result of checking one ability: `state` is ok, weaker (a fallback is used) or missing."""
 
     name: str
     state: str
@@ -46,7 +46,7 @@ class HostCheck(Record):
 
 
 def examine(store: Store) -> tuple[HostCheck, ...]:
-    """Try all that a container may need, using a run directory of STORE for a moment."""
+    """Try everything that a container may need, using a temporary run directory of STORE."""
     findings = [_kernel(), _privileges()]
     try:
         store.prepare()
@@ -66,7 +66,7 @@ def can_run(findings: tuple[HostCheck, ...]) -> bool:
 
 def _kernel() -> HostCheck:
     release = os.uname().release
-    numbers = tuple(int(word) for word in release.split("-")[0].split(".")[:2] if word.isdigit())
+    numbers = tuple(int(number) for number in release.split("-")[0].split(".")[:2] if number.isdigit())
     state = OK if numbers >= OLDEST else MISSING
     return HostCheck(name="kernel", state=state, detail=f"Linux {release}; 5.12 or later is needed", essential=True)
 
@@ -92,7 +92,7 @@ def _steps(host: Host, run_dir: str) -> Iterator[HostCheck]:
     why = probes.attempt(probes.proc, ids=host.ids)
     hint = COVERED if why else None
     yield HostCheck(
-        name="proc", state=MISSING if why else OK, detail=why or "a /proc of its own", hint=hint, essential=True
+        name="proc", state=MISSING if why else OK, detail=why or "a separate /proc", hint=hint, essential=True
     )
     yield _overlay(host, run_dir)
     yield _pivot_root(host, run_dir)
@@ -107,13 +107,13 @@ def _steps(host: Host, run_dir: str) -> Iterator[HostCheck]:
 def _user_namespace() -> HostCheck:
     ids = idmap.of_caller(ranges=False)
     why = probes.attempt(lambda: None, ids=ids)
-    detail = why or "an ordinary user may make them"
+    detail = why or "an ordinary user may create them"
     hint = _closed_to_users() if why else None
     return HostCheck(name="user namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
 
 
 def _closed_to_users() -> str:
-    """What keeps an ordinary user from namespaces."""
+    """The hint: which setting keeps an ordinary user from namespaces."""
     for switch, closed, opened in SWITCHES:
         if read_setting(f"/proc/sys/{switch.replace('.', '/')}") == closed:
             return f"sudo sysctl -w {switch}={opened}"
@@ -121,7 +121,7 @@ def _closed_to_users() -> str:
 
 
 def _closed_to_root() -> str:
-    """Root of a user namespace that somebody else has made has what that was given (user_namespaces(7))."""
+    """Root of a user namespace has only the ids that were mapped when it was created (user_namespaces(7))."""
     if read_setting("/proc/self/uid_map").split() == ["0", "0", "4294967295"]:
         return IN_A_CONTAINER
     return "this is root of a user namespace that lacks ids: leave it, and run mydocker as the user itself"
@@ -181,15 +181,15 @@ def _keyring(host: Host) -> HostCheck:
 
 
 def _limits(host: Host, run_dir: str) -> Iterator[HostCheck]:
-    """Each limit on a cgroup that is made for the purpose."""
+    """Each limit, tried on a temporary cgroup."""
     processor = min(os.sched_getaffinity(0))
-    wanted = {
+    specs = {
         "memory": ContainerSpec(mem_limit=64 << 20),
         "cpus": ContainerSpec(cpus=0.5),
         "cpuset": ContainerSpec(cpuset=(processor,)),
         "pids": ContainerSpec(pids_limit=100),
     }
-    for name, spec in wanted.items():
+    for name, spec in specs.items():
         try:
             planned = choose(demands(spec), name=f"mydocker-doctor-{os.getpid()}", rootless=host.rootless)
             with Cgroups(planned, run_dir=run_dir):
@@ -208,19 +208,19 @@ def _seccomp() -> HostCheck:
 
 
 def _network() -> HostCheck:
-    found = [program for program in ("ip", "nft", "pasta", "slirp4netns") if _is_there(program)]
-    detail = f"host and none; programs for others, not used yet: {', '.join(found) or 'none'}"
+    installed = [program for program in ("ip", "nft", "pasta", "slirp4netns") if _is_there(program)]
+    detail = f"host and none; programs for others, not used yet: {', '.join(installed) or 'none'}"
     return HostCheck(name="network", state=OK, detail=detail)
 
 
 def _platforms() -> HostCheck:
     """Whose programs a handler runs; the kernel finds it in the container only with flag F ("binfmt-misc.rst")."""
-    found = sorted(handled_machines())
-    own = Platform.host().architecture
-    if not found:
-        return HostCheck(name="platforms", state=OK, detail=f"{own}; for others, install qemu-user-static")
-    lacking = ", ".join(name for name, fixed in found if not fixed)
-    detail = ", ".join([own, *(name for name, fixed in found if fixed)])
+    handled = sorted(handled_machines())
+    host = Platform.host().architecture
+    if not handled:
+        return HostCheck(name="platforms", state=OK, detail=f"{host}; for others, install qemu-user-static")
+    lacking = ", ".join(name for name, fixed in handled if not fixed)
+    detail = ", ".join([host, *(name for name, fixed in handled if fixed)])
     if not lacking:
         return HostCheck(name="platforms", state=OK, detail=detail)
     detail, hint = f"{detail}; not in containers: {lacking}", f"register the handler of {lacking} with flag F"

@@ -1,4 +1,4 @@
-"""Probes: single steps of a container's start, tried in a process of their own that leaves nothing behind.
+"""Probes: single steps of a container's start, each tried in a separate process that leaves nothing behind.
 
 Each takes the run directory that it may use, does the step as a launch does it, and raises OSError or MydockerError.
 """
@@ -37,26 +37,26 @@ def attempt(step: Callable[[], None], *, ids: IdMap | None) -> str | None:
             why = error.message
         except OSError as error:
             why = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-        except BaseException as error:  # a defect of ours must not return into the caller's copy of the program
+        except BaseException as error:  # a defect of mydocker must not return into the caller's copy of the program
             why = repr(error)
         finally:
             os.write(writer, why.encode(errors="replace"))
             os._exit(0)
     os.close(writer)
     with open(reader, encoding="utf-8", errors="replace") as report:
-        said = report.read()
+        output = report.read()
     try:  # noqa: SIM105  # as everywhere in this room
         os.waitpid(pid, 0)
-    except ChildProcessError:  # our caller ignores SIGCHLD, so the kernel has reaped it (wait(2))
+    except ChildProcessError:  # the caller of mydocker ignores SIGCHLD, so the kernel has reaped it (wait(2))
         pass
-    return said or None
+    return output or None
 
 
 def namespaces(*, groups: bool) -> None:
     """New namespaces of every kind, and a host name and mounts in them; with GROUPS, what takes other groups."""
     kernel.unshare(_MOUNT | _OTHERS | kernel.CLONE_NEWPID)
     kernel.sethostname("probe")
-    _own_mounts()
+    _separate_mounts()
     if groups:
         os.close(kernel.new_filesystem("devpts", [("newinstance", None), ("gid", TTY_GROUP)]))
         os.setgroups([int(TTY_GROUP)])
@@ -68,7 +68,7 @@ def loopback() -> None:
 
 
 def proc() -> None:
-    """A proc of a pid namespace's own. The first process of that is the next that is forked (unshare(2))."""
+    """Mount the proc of a new pid namespace, whose first process is the next that is forked (unshare(2))."""
     kernel.unshare(_MOUNT | kernel.CLONE_NEWPID)
     why = attempt(lambda: os.close(kernel.new_filesystem("proc", [])), ids=None)
     if why:
@@ -78,7 +78,7 @@ def proc() -> None:
 def overlay(run_dir: str, *, in_memory: bool, user_xattrs: bool) -> None:
     """Write to, and remove from, a layer that is mounted as an image's is."""
     kernel.unshare(_MOUNT)
-    _own_mounts()
+    _separate_mounts()
     layer = f"{run_dir}/lower"
     root = LayeredRoot(lowerdirs=(layer,), in_memory=in_memory, user_xattrs=user_xattrs).mount(run_dir)
     os.mkdir(f"{root}/made")
@@ -91,14 +91,14 @@ def overlay(run_dir: str, *, in_memory: bool, user_xattrs: bool) -> None:
 
 def pivot_root(run_dir: str) -> None:
     kernel.unshare(_MOUNT)
-    _own_mounts()
+    _separate_mounts()
     root = f"{run_dir}/memory"
     kernel.mount("tmpfs", root, "tmpfs", 0, "")
     os.chdir(root)
     kernel.pivot_root(".", ".")
 
 
-def _own_mounts() -> None:
-    """Keep what is mounted from here on from the host; and mount, as AppArmor may forbid."""
+def _separate_mounts() -> None:
+    """Hide later mounts from the host, and try one, which AppArmor may forbid."""
     kernel.set_propagation("/", kernel.MS_REC | kernel.MS_SLAVE)
     os.close(kernel.new_filesystem("tmpfs", []))

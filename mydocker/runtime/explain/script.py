@@ -1,7 +1,7 @@
 """A LaunchPlan as a POSIX shell script of util-linux lines, to be read, and run by root, without mydocker.
 
 Two scripts in one: the outer one makes the run's directory and the namespaces, the inner one, a here-document, builds
-the tree, gives up privileges and becomes the command. What no shell can do is said in comments.
+the tree, gives up privileges and becomes the command. Comments list what no shell can do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mydocker.runtime.launch.run_directory import LOCALHOST
 from mydocker.runtime.plan.operations import LINKS, OPTIONS_LIMIT
 from mydocker.runtime.plan.propagation import Propagating
 from mydocker.runtime.plan.root import BareRoot, LayeredRoot, overlay_options
-from mydocker.runtime.plan.volume_mounts import GivenFile
+from mydocker.runtime.plan.volume_mounts import InlineFile
 from mydocker.specs.values.capability import mask, names
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ def shell_script(plan: LaunchPlan) -> str:
 
 def _head(plan: LaunchPlan) -> Iterator[str]:
     yield "#!/bin/sh"
-    yield "# Runs one container by hand, as root. Needs util-linux" + (" and iproute2." if plan.loopback else ".")
-    yield from (f"# Not done here, as no shell can: {what}." for what in _beyond(plan))
+    needs = "util-linux and iproute2" if plan.loopback else "util-linux"
+    yield f"# Runs one container without mydocker, as root. Needs {needs}."
+    yield from (f"# Not done here, as no shell can: {step}." for step in _beyond(plan))
     yield "set -eu"
     yield "umask 0022"
     yield ""
@@ -91,7 +92,7 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
     yield 'mkdir -m 755 "$run/memory" "$run/scratch"'
     yield "export run"
     for step in plan.operations:
-        if isinstance(step, GivenFile) and (name := secret_name(step)):
+        if isinstance(step, InlineFile) and (name := secret_name(step)):
             yield f": ${{{name}?set it to the content of {shlex.quote(step.target)}}}; export {name}"
     for volume in plan.volumes:
         yield f"mkdir -p {shlex.quote(volume)}/data; : >> {shlex.quote(volume)}/lock"
@@ -101,12 +102,12 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
 def _beyond(plan: LaunchPlan) -> Iterator[str]:
     if plan.seccomp:
         yield "the system call filter (seccomp)"
-    yield "a session keyring of its own"
-    yield "the janitor that clears up after kill -9, and the forwarding of signals"
+    yield "a separate session keyring"
+    yield "the process that cleans up after kill -9, and the forwarding of signals"
     if plan.exec_label:
         yield "the AppArmor profile or the SELinux label"
     if plan.tty:
-        yield "a new terminal of the container's own (it has yours)"
+        yield "a separate terminal for the container (it has yours)"
     if plan.init:
         yield "the small init before the command (--init)"
     if any(isinstance(step, Propagating) and step.propagation == "shared" for step in plan.operations):
@@ -114,7 +115,7 @@ def _beyond(plan: LaunchPlan) -> Iterator[str]:
     if plan.timeout is not None:
         yield f"the end after {plan.timeout:g} seconds (--timeout)"
     if missing := _outlasting(plan):
-        yield f"dropping {', '.join(missing)}, which the step into the new root needs after setpriv"
+        yield f"dropping {', '.join(missing)}, which entering the new root needs after setpriv"
 
 
 def _outlasting(plan: LaunchPlan) -> list[str]:
@@ -127,9 +128,9 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
     names = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
     localhost = f"printf %s {shlex.quote(LOCALHOST)}"
     first = localhost if plan.loopback else f"cat /etc/hosts 2>/dev/null || {localhost}"
-    more, own = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.own_names}\n")
+    more, host_line = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.host_names}\n")
     known = "" if plan.loopback else f"grep -qsw -- {shlex.quote(plan.hostname)} /etc/hosts || "
-    yield f'{{ {first}; printf %s {more}; {known}printf %s {own}; }} > "$run/memory/hosts"'
+    yield f'{{ {first}; printf %s {more}; {known}printf %s {host_line}; }} > "$run/memory/hosts"'
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
     if lines := plan.resolver_lines:
         kept = f"grep -vE '^[[:space:]]*({'|'.join(lines)})([[:space:]]|$)' /etc/resolv.conf || :"
@@ -157,7 +158,7 @@ def _limits(plan: LaunchPlan) -> Iterator[str]:
 
 
 def _limiting(plan: LaunchPlan) -> tuple[Cgroup, ...]:
-    """Without one that only holds processes together, for what nobody kills in a script."""
+    """Without the one that only groups processes to be killed together, which the script never does."""
     return tuple(cgroup for cgroup in plan.cgroups if not cgroup.optional)
 
 
@@ -241,8 +242,8 @@ def _overlay(root: LayeredRoot) -> Iterator[str]:
         yield f'cd "$run/scratch/{LINKS}"'
         stack = ":".join(str(number) for number in range(len(layers)))
     extra = overlay_options(user_xattrs=root.user_xattrs)
-    wanted = f'nodev,lowerdir={shlex.quote(stack)},upperdir="$run"/scratch/upper,workdir="$run"/scratch/work{extra}'
-    yield f'LIBMOUNT_FORCE_MOUNT2=always mount -t overlay -o {wanted} overlay "$root"'
+    options = f'nodev,lowerdir={shlex.quote(stack)},upperdir="$run"/scratch/upper,workdir="$run"/scratch/work{extra}'
+    yield f'LIBMOUNT_FORCE_MOUNT2=always mount -t overlay -o {options} overlay "$root"'
 
 
 def _user(plan: LaunchPlan) -> Iterator[str]:

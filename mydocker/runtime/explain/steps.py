@@ -28,7 +28,7 @@ from mydocker.runtime.plan.operations import (
     Symlink,
 )
 from mydocker.runtime.plan.sysctls import Parameter
-from mydocker.runtime.plan.volume_mounts import GIVEN, Fill, GivenFile, Keep, Seal, Tmpfs, VolumeBind
+from mydocker.runtime.plan.volume_mounts import INLINE_FILE, Fill, InlineFile, Keep, Seal, Tmpfs, VolumeBind
 
 FLAGS = {
     kernel.ATTR_RDONLY: "ro",
@@ -40,7 +40,7 @@ FLAGS = {
 SECRETS = "/run/secrets/"
 FUNCTIONS = {  # in order: each calls only those above it
     "at": """\
-# $t is where path $1 of the container stands; a link of the image that leads out of it is refused
+# set $t to the host's path of path $1 in the container; refuse a link that leads out of the image
 at() {
     t=$(realpath -m -- "$root/$1"; echo .)  # $(...) drops line ends, which a name may end with
     t=${t%??}
@@ -67,7 +67,7 @@ restrict() {
     done
 }""",
     "bind": """\
-# show what stands at $1 on the host at $2 too, with more mount options $3; $4: bind or rbind, $5: propagation
+# mount $1 of the host at $2, with more mount options $3; $4: bind or rbind, $5: propagation
 bind() {
     if [ -d "$1" ]; then dir "$2"; else file "$2"; fi
     mount "--${4:-bind}" -- "$1" "$t"
@@ -92,7 +92,7 @@ device() {
     file "$1"; mount --bind "$1" "$t"
 }""",
     "devices": """\
-# device $1 of the host at $2; of a directory all in it, but what the container has of its own
+# device $1 of the host at $2; of a directory everything in it, but what the container has its own of
 devices() {
     find "$1" \\( -type b -o -type c \\) ! -path '/dev/pts/*' ! -path /dev/ptmx ! -path /dev/console |
     while IFS= read -r each; do
@@ -101,7 +101,7 @@ devices() {
     done
 }""",
     "overlay": """\
-# show directory $1 at $2 copy-on-write; the writes go to $3, $4 are overlay's options, $5 is done where it refuses
+# mount directory $1 at $2 copy-on-write; the writes go to $3, $4 are overlay's options, $5 is done where it refuses
 overlay() {
     mkdir -p "$3/upper" "$3/work"
     chmod --reference="$1" "$3/upper"; chown --reference="$1" "$3/upper"
@@ -152,10 +152,10 @@ def options(attributes: int) -> str:
 
 
 def _filesystem(step: Filesystem, quote: Word) -> list[str]:
-    given = [f"{name}={value}" if value is not None else name for name, value in step.options]
-    flags = ",".join([*given, *filter(None, [options(step.attributes)])])
-    wanted = f" -o {shlex.quote(flags)}" if flags else ""
-    return [f'dir {quote(step.target)}; mount -t {step.fstype}{wanted} {step.source or "none"} "$t"']
+    named = [f"{name}={value}" if value is not None else name for name, value in step.options]
+    flags = ",".join([*named, *filter(None, [options(step.attributes)])])
+    option = f" -o {shlex.quote(flags)}" if flags else ""
+    return [f'dir {quote(step.target)}; mount -t {step.fstype}{option} {step.source or "none"} "$t"']
 
 
 def _bind(step: Bind, quote: Word, source: str = "") -> list[str]:
@@ -187,7 +187,7 @@ def _copy_on_write(step: CopyOnWrite, quote: Word) -> list[str]:
 
 
 def _empty(step: EmptyPart, quote: Word) -> list[str]:
-    """The upper directory of an overlay has its mode and owner from that which is shown."""
+    """The upper directory of an overlay gets the mode and owner of the source."""
     below, scratch = quote(f"{step.scratch}/lower"), quote(step.scratch)
     copied = " ".join(f"{program} --reference={quote(step.source)} {below};" for program in ("chmod", "chown"))
     return [f"mkdir -p {below}; {copied} overlay {below} {quote(step.target)} {scratch} {step.options} 'exit 125'"]
@@ -205,11 +205,11 @@ def _missing_link(step: MissingLink, quote: Word) -> list[str]:
 
 
 def _tmpfs(step: Tmpfs, quote: Word) -> list[str]:
-    given = [f"{name}={value}" for name, value in step.options]
+    named = [f"{name}={value}" for name, value in step.options]
     if "mode" not in dict(step.options):
-        given.append('mode=$(stat -c %a "$t")')
-    wanted = ",".join([*given, *filter(None, [options(step.attributes)])])
-    return [f'dir {quote(step.target)}; mount -t tmpfs -o "{wanted}" none "$t"']
+        named.append('mode=$(stat -c %a "$t")')
+    flags = ",".join([*named, *filter(None, [options(step.attributes)])])
+    return [f'dir {quote(step.target)}; mount -t tmpfs -o "{flags}" none "$t"']
 
 
 def _keep(step: Keep, quote: Word) -> list[str]:
@@ -221,20 +221,20 @@ def _fill(step: Fill, quote: Word) -> list[str]:
     return [f'at {quote(step.target)}; [ ! -d "$t" ] || [ -n "$(ls -A {volume})" ] || cp -a "$t"/. {volume}/']
 
 
-def secret_name(step: GivenFile) -> str:
-    """The shell variable that has to hold the content of a secret, which no script prints; "" for what is no secret."""
+def secret_name(step: InlineFile) -> str:
+    """The shell variable for the content of a secret, which no script prints; "" for other files."""
     name = re.sub("[^A-Za-z0-9]", "_", step.target.removeprefix(SECRETS))
     return f"secret_{name}" if step.secret else ""
 
 
-def _given(step: GivenFile, quote: Word) -> list[str]:
-    place, path = quote(step.place), quote(f"{step.place}/file")
+def _inline_file(step: InlineFile, quote: Word) -> list[str]:
+    mount, path = quote(step.place), quote(f"{step.place}/file")
     name = secret_name(step)
     content = f'"${name}"' if name else shlex.quote(step.content)
     return [
-        f"mkdir {place}; mount -t tmpfs -o mode=755,nodev none {place}; printf %s {content} > {path}",
+        f"mkdir {mount}; mount -t tmpfs -o mode=755,nodev none {mount}; printf %s {content} > {path}",
         f"chown {step.uid}:{step.gid} {path}; chmod {step.mode:04o} {path}",
-        f"bind {path} {quote(step.target)} {options(GIVEN)}",
+        f"bind {path} {quote(step.target)} {options(INLINE_FILE)}",
     ]
 
 
@@ -242,7 +242,7 @@ def _parameter(step: Parameter, quote: Word) -> list[str]:
     return [f'at {quote(step.target)}; printf %s {quote(step.value)} > "$t"']
 
 
-_FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands before the one that it is a kind of
+_FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a subclass comes before its base class
     Filesystem: _filesystem,
     VolumeBind: _volume,
     Bind: _bind,
@@ -257,7 +257,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a kind stands bef
     HostDevices: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     ChosenDevice: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     Parameter: _parameter,
-    GivenFile: _given,
+    InlineFile: _inline_file,
     Keep: _keep,
     Fill: _fill,
     Tmpfs: _tmpfs,

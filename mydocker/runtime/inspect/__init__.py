@@ -1,1 +1,1 @@
-"""Looking into a container from outside: files, changes, processes, ports, HTTP, commands executed in it."""
+"""Inspecting a container from outside: files, changes, processes, ports, HTTP, commands executed in it."""

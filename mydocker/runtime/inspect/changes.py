@@ -2,7 +2,7 @@
 compared with what the layers below it have.
 
 An entry that is only there because it was opened for writing, or changed and changed back, is no change. Nor is what
-mydocker itself puts there: the places that something is mounted on, and the working directory.
+mydocker itself creates there: mount points, and the working directory.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ LIMIT = 100_000  # changes; more are not a list that anyone compares
 SIZE_LIMIT = 64 << 20  # letters of their paths: each directory of a deep tree repeats those above it
 _MARKS = ("trusted.overlay.", "user.overlay.")  # the kernel's overlayfs.rst: what is not the file's own
 _OF_HOST = ("security.selinux", "security.ima", "security.evm", "security.SMACK64")  # labels, and sums of the content
-_NOBODY = 65534  # what an owner is called that a user namespace has no number for (user_namespaces(7))
+_NOBODY = 65534  # the owner that stands for each one without a number in a user namespace (user_namespaces(7))
 _BLOCK = 1 << 20
 _END = 1 << 63  # beyond any file
 
 
 class Overlay(Record):
-    """One of a container's overlays: `top` is where it stands, "" for the root; `upper` is below scratch; `lower` are
-    its lower directories, the lowest first."""
+    """One of a container's overlays: `top` is where it is mounted, "" for the root; `upper` is below scratch; `lower`
+    are its lower directories, the lowest first."""
 
     top: str
     upper: str
@@ -119,14 +119,14 @@ def overlays(view: ContainerView) -> Iterator[Overlay]:
 
 
 def check_known(plan: LaunchPlan) -> None:
-    """Raise LaunchError if nobody can know what a container of PLAN changes."""
+    """Raise LaunchError if the changes of a container of PLAN cannot be known."""
     if not isinstance(plan.root, LayeredRoot | MemoryRoot):
         raise LaunchError("changes are known only where the root is copy-on-write")
 
 
 class _Comparison:
-    """An overlay's upper directory beside its layers. Descriptors are opened for one directory at a time, so that
-    neither their number nor the length of a path grows with the depth of the tree."""
+    """An overlay's upper directory, compared with its layers. Descriptors are opened for one directory at a time, so
+    that neither their number nor the length of a path grows with the depth of the tree."""
 
     prepared: Prepared
 
@@ -158,7 +158,8 @@ class _Comparison:
                 os.close(upper)
 
     def _is_other_top(self, inside: str, upper: int, lower: _Lower) -> bool:
-        """Whether the overlay's own directory changed; one of nothing, or of what we may not see, is as we made it."""
+        """Whether the overlay's own directory changed; one over no layer, or over one that mydocker may not read, is as
+        mydocker made it."""
         if inside or not lower.directories:
             return False
         if self.overlay.top:
@@ -200,7 +201,7 @@ class _Comparison:
         return _Lower([(number, layer) for number, layer in opened if layer is not None])
 
     def _open_layer(self, number: int, inside: str) -> int | None:
-        """A directory of a layer; None for one of the machine's tree that is closed to us, and to overlayfs too."""
+        """A directory of a layer; None for one of the machine's tree that mydocker, and so overlayfs, may not read."""
         try:
             directory = open_directory(self.layers[number], inside.lstrip("/"))
         except PermissionError:
@@ -243,8 +244,8 @@ class _Comparison:
                 yield Change(kind=REMOVED, path=f"{self.overlay.top}{inside}/{name}")
 
     def _differs(self, status: os.stat_result, upper: int, name: str, below: _Below | None) -> bool:
-        """Whether NAME of directory UPPER is other than what is BELOW it. Size and time of a directory, and so what is
-        in it, are none of its own."""
+        """Whether NAME of directory UPPER is other than what is BELOW it. A directory's size and time, and so its
+        entries, do not count."""
         if below is None:
             return True
         before = below.status
@@ -302,26 +303,26 @@ class _Lower:
             os.close(descriptor)
 
     def find(self, name: str) -> _Below | None:
-        """What is at NAME; None if nothing is to be seen there."""
-        found: _Below | None = None
+        """What is at NAME in the merged layers; None if nothing is."""
+        below: _Below | None = None
         for number, directory in self.directories:
             try:
                 status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             except FileNotFoundError:
                 continue
             is_directory = stat.S_ISDIR(status.st_mode)
-            if is_whiteout(status) or (found and not is_directory):
+            if is_whiteout(status) or (below and not is_directory):
                 break
-            found = found or _Below(status=status, directory=directory, merged=[])
+            below = below or _Below(status=status, directory=directory, merged=[])
             if not is_directory:
                 break
-            found.merged.append(number)
+            below.merged.append(number)
             if is_opaque(directory, name):
                 break
-        return found
+        return below
 
     def names(self) -> set[str]:
-        """All that is to be seen in it."""
+        """The names of everything in the merged layers."""
         shown, hidden = set[str](), set[str]()
         for _, directory in self.directories:
             with os.scandir(directory) as entries:
@@ -429,8 +430,8 @@ def _as_made(mode: int = stat.S_IFDIR | 0o755) -> tuple[int, int, int]:
 
 
 def _open_layer(view: ContainerView, path: str) -> int:
-    """The lower directory PATH, as overlayfs has it: without what is mounted below it, where that can be left out. One
-    in the scratch directory is seen only there, as that may be in memory."""
+    """The lower directory PATH, as overlayfs reads it: without what is mounted below it, where that can be left out.
+    One in the scratch directory is opened through that, which may be in memory."""
     scratch = f"{view.plan.run_dir}/scratch/"
     if path.startswith(scratch):
         return kernel.open_inside(view.scratch, path.removeprefix(scratch), os.O_PATH | os.O_DIRECTORY)
@@ -443,7 +444,7 @@ def _open_layer(view: ContainerView, path: str) -> int:
 
 
 def _new_at_the_top(view: ContainerView, prepared: Prepared) -> Iterator[Change]:
-    """With `rootfs: /` the root itself is a tmpfs: all that is in it and was not put there by mydocker is new."""
+    """With `rootfs: /` the root itself is a tmpfs: everything in it that mydocker did not put there is new."""
     pending, mounted = [""], {operation.target for operation in view.plan.operations}
     while pending:
         inside = pending.pop()

@@ -1,10 +1,10 @@
-"""A window into a container: its tree, what it wrote and its processes, to be looked at from outside.
+"""A view of a container: its tree, what it wrote and its processes, inspected from outside the container.
 
-The child hands out descriptors of its root, scratch directory, namespaces and of itself over a socket. Holding
+The child sends descriptors of its root, scratch directory, namespaces and of itself over a socket. Holding
 its mount namespace keeps every mount in it, volumes and overlays, after the last process has gone (namespaces(7),
-"Namespace lifetime"); nothing in the image has to run. Nor has anything to be opened through a process of it later:
-one of ours that stays in the container lets nobody but root do that (init.py). Imported only where somebody wants to
-look.
+"Namespace lifetime"); nothing in the image has to run. Nor has anything to be opened later through
+a process in the container: an init of mydocker's there lets only root do that (init.py). Imported only where a
+container is inspected.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan.plan import LaunchPlan
 
-_MOST = 11  # descriptors that are handed out: four, and of each kind of namespace one
+_MOST = 11  # descriptors that are sent: four, and one for each kind of namespace
 
 
 class ContainerView(Record):
     """Descriptors of the root (O_PATH), the scratch directory and the first process of a container made by `plan`.
 
     `begun` is readable once its command has been executed, after all that comes before it, or never will be.
-    `namespaces` are descriptors as well, by name: as long as it runs, of all that are its own. `ownership` tells whose
-    files are, where the kernel does not.
+    `namespaces` are descriptors by name, one of each namespace that the container does not share with the host.
+    `ownership` knows the owners of files where the kernel does not.
     """
 
     root: int
@@ -58,8 +58,8 @@ class ContainerView(Record):
 
 
 class ViewReceiver:
-    """Calls `look` once, when the container has ended and before anything of it is taken down; `prepare` when the
-    run's directory is there, and nothing of the container yet.
+    """Calls `look` once, when the container has ended and before anything of it is removed; `prepare` when the
+    run's directory exists, and nothing of the container yet.
 
     Context manager: the descriptors live as long as it does.
     """
@@ -68,52 +68,52 @@ class ViewReceiver:
         self, look: Callable[[ContainerView], None], *, prepare: Callable[[LaunchPlan], None] | None = None
     ) -> None:
         self.look, self.prepare = look, prepare
-        self.ours, theirs = socket.socketpair()
-        self.theirs = [theirs]
+        self.receiver, sender = socket.socketpair()
+        self.senders = [sender]
         self.watcher = 0
         self.dismissed: Callable[[], None] | None = None
-        self.kinds: tuple[str, ...] = ("mount",)  # the namespaces that are handed out
+        self.kinds: tuple[str, ...] = ("mount",)  # the namespaces that are sent
 
     def __enter__(self) -> ViewReceiver:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._dismiss()
-        self.ours.close()
-        self._close_theirs()
+        self.receiver.close()
+        self._close_senders()
 
-    def _close_theirs(self) -> None:
-        for channel in self.theirs:
+    def _close_senders(self) -> None:
+        for channel in self.senders:
             channel.close()
 
     def set_watcher(
         self, plan: LaunchPlan, watch: Callable[[ContainerView], None], *, dismissed: Callable[[], None] | None = None
     ) -> None:
-        """Before the launch: have a process of our own that calls `watch`, which need not end, once there is a view.
+        """Before the launch: fork a helper process that calls `watch`, which need not end, once there is a view.
         `dismissed` is called before it is killed.
 
-        It has descriptors of its own, and is in the user namespace of a rootless container, and so has its ids and its
-        rights over what it owns. It is gone before `use` looks.
+        It has separate descriptors, and enters the user namespace of a rootless container, and so has that one's ids
+        and its rights over what these own. It is gone before `use` looks.
         """
         self.dismissed = dismissed
-        ours, theirs = socket.socketpair()
-        self.theirs.append(theirs)
-        self.kinds += tuple(kind for kind in _own_kinds(plan) if kind not in self.kinds)
+        receiver, sender = socket.socketpair()
+        self.senders.append(sender)
+        self.kinds += tuple(kind for kind in _separate_kinds(plan) if kind not in self.kinds)
         parent = os.getpid()
         self.watcher = os.fork()
         if self.watcher == 0:
             try:
-                self._watch(ours, plan, watch, parent)
+                self._watch(receiver, plan, watch, parent)
             finally:
                 os._exit(0)
-        ours.close()
+        receiver.close()
 
     def _watch(
-        self, ours: socket.socket, plan: LaunchPlan, watch: Callable[[ContainerView], None], parent: int
+        self, receiver: socket.socket, plan: LaunchPlan, watch: Callable[[ContainerView], None], parent: int
     ) -> None:
-        self._close_theirs()
-        self.ours.close()
-        for descriptors in _received(ours):
+        self._close_senders()
+        self.receiver.close()
+        for descriptors in _received(receiver):
             view = self._view(plan, descriptors)
             if plan.rootless:
                 enter_namespace(view.namespaces["user"])
@@ -129,14 +129,14 @@ class ViewReceiver:
             self.watcher = 0
 
     def sender(self) -> ViewSender:
-        """What the child needs."""
-        return ViewSender(channels=tuple(channel.fileno() for channel in self.theirs), kinds=self.kinds)
+        """The part of this that the child needs."""
+        return ViewSender(channels=tuple(channel.fileno() for channel in self.senders), kinds=self.kinds)
 
     def use(self, plan: LaunchPlan, outcome: Outcome) -> None:
-        """In the parent: take the descriptors, look, and let go of them, and so of the container's mounts."""
+        """In the parent: receive the descriptors, inspect, and close them, which releases the container's mounts."""
         self._dismiss()
-        self._close_theirs()
-        for descriptors in _received(self.ours):
+        self._close_senders()
+        for descriptors in _received(self.receiver):
             try:
                 self.look(self._view(plan, descriptors).replace(outcome=outcome))
             finally:
@@ -147,13 +147,15 @@ class ViewReceiver:
         from mydocker.runtime.inspect.ownership import by_archive
 
         root, scratch, process, begun, *namespaces = descriptors
-        own = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in _own_kinds(plan)}
-        view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=own, plan=plan)
+        separate = {
+            kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in _separate_kinds(plan)
+        }
+        view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=separate, plan=plan)
         return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
 
 
 class ViewSender(Record):
-    """The child's side of a window: sockets, and the kinds of namespaces to hand out."""
+    """The child's side of a view: sockets, and the kinds of namespaces to send."""
 
     channels: tuple[int, ...]
     kinds: tuple[str, ...]
@@ -161,8 +163,8 @@ class ViewSender(Record):
     def send_fds(self, root: int, run_dir: str) -> int:
         """In the child, when the tree is complete and before the root changes; the other end of `begun`.
 
-        That stays open here until execve(2), and in nobody else: not in an init of ours, which closes all, nor in what
-        is executed before the command.
+        That stays open until execve(2) in this process only: mydocker's init closes everything, and it is not
+        inherited by what is executed before the command.
         """
         scratch = kernel.clone_tree(
             f"{run_dir}/scratch", recursive=True
@@ -180,12 +182,12 @@ class ViewSender(Record):
         return other_end
 
 
-def _own_kinds(plan: LaunchPlan) -> tuple[str, ...]:
+def _separate_kinds(plan: LaunchPlan) -> tuple[str, ...]:
     return ("user", *plan.namespaces) if plan.rootless else plan.namespaces
 
 
 def _received(channel: socket.socket) -> Iterator[tuple[int, ...]]:
-    """What the child has handed out; nothing, if it ended before."""
+    """What the child has sent; nothing, if it ended before."""
     _, ancillary, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(_MOST * struct.calcsize("i")))
     for _, _, raw in ancillary:
         yield struct.unpack(f"{len(raw) // struct.calcsize('i')}i", raw)

@@ -3,8 +3,8 @@ or one of `exec` under `expect`.
 
 mydocker ── fork ──> an overseer, which enters the namespaces ── fork ──> the command, in the pid namespace as well
 
-Until it is executed, the command is a process of ours among those of an image: no descriptor of the host is left in it,
-it imports nothing, and since it cannot be dumped none of them may trace it or look at what it executes
+Until it is executed, the command is a process of mydocker's among those of an image: no descriptor of the host is left
+in it, it imports nothing, and since it cannot be dumped none of them may trace it or read what it executes
 (CVE-2016-9962, CVE-2019-5736).
 """
 
@@ -40,7 +40,7 @@ _CHUNK = 1 << 16
 
 
 class Exec:
-    """One such command under way. `descriptor` is readable when there is news; `take` then gives the facts."""
+    """One such command while it runs. `descriptor` is readable when there is news; `take` then returns the facts."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Exec:
         """
         plan = view.plan
         if plan.exec_label:
-            raise LaunchError("no command is executed in a container with an AppArmor profile or a label of its own")
+            raise LaunchError("no command is executed in a container that has an AppArmor profile or an SELinux label")
         if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
             raise LaunchError("no command is executed in a container that has SYS_PTRACE: it could take over mydocker")
         program = prepare_isolation(plan)
@@ -73,7 +73,7 @@ class Exec:
         os.close(writer)
 
     def take(self) -> dict[str, Any] | None:
-        """What came of it: `exit_code` (None: it was not over in time), `seconds`, and `output`, or `stdout`, `stderr`
+        """Its result: `exit_code` (None: it did not end in time), `seconds`, and `output`, or `stdout`, `stderr`
         and which of them were `cut`; or the `problem`. None as long as it runs."""
         data = os.read(self.descriptor, _CHUNK)
         self.raw += data
@@ -84,7 +84,7 @@ class Exec:
         return (result or Problem(problem="it was killed")).as_dict()  # it was ended before or while it wrote
 
     def close(self) -> None:
-        """Let go of it, whatever has come."""
+        """End the command if it still runs, and close its pipe."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
@@ -93,7 +93,7 @@ class Exec:
 
 
 class CommandResult(Record):
-    """What came of a command; without an exit code it was not over in time."""
+    """The result of a command; without an exit code it did not end in time."""
 
     exit_code: int | None
     seconds: float
@@ -136,7 +136,7 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
     plan = view.plan
     child.import_ahead(plan)
     pipes = [os.pipe() for _ in range(1 + terms.separate)]
-    theirs = tuple(writer for _, writer in pipes)
+    writers = tuple(writer for _, writer in pipes)
     cgroup_fds = cgroup.open_cgroups(plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
@@ -144,8 +144,8 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
         enter_namespace(view.namespaces[kind])
     pid = _fork()
     if pid == 0:
-        _become(plan, program, root=view.root, outputs=theirs, cgroup_fds=cgroup_fds)
-    for writer in theirs:
+        _become(plan, program, root=view.root, outputs=writers, cgroup_fds=cgroup_fds)
+    for writer in writers:
         os.close(writer)
     return _wait(pid, tuple(reader for reader, _ in pipes), terms)
 
@@ -153,7 +153,7 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
 def _fork() -> int:
     try:
         return os.fork()
-    except OSError as error:  # fork(2): so it says that the pid namespace has ended
+    except OSError as error:  # fork(2): the pid namespace has ended
         if error.errno != errno.ENOMEM:
             raise
         raise LaunchError("the container has ended") from None
@@ -162,7 +162,7 @@ def _fork() -> int:
 def _become(
     plan: LaunchPlan, program: bytes, *, root: int, outputs: tuple[int, ...], cgroup_fds: tuple[int, ...]
 ) -> NoReturn:
-    """In the command's process, to its execution."""
+    """In the command's process, until it is executed."""
     code = LaunchError.exit_code
     try:
         os.dup2(outputs[0], 1)
@@ -183,7 +183,7 @@ def _become(
 
 
 def _wait(pid: int, outputs: tuple[int, ...], terms: Terms) -> CommandResult | SeparateResult:
-    """Until its end, or the end of its time. What it writes after its end, by others, is nobody's."""
+    """Until its end, or the end of its time. What others write to its pipes after its end is dropped."""
     began = time.monotonic()
     most = terms.limit + 1
     kept, over = listen_to_all(pid, outputs, add=lambda kept, more: (kept + more)[:most], until=began + terms.timeout)

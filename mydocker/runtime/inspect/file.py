@@ -1,4 +1,4 @@
-"""What files in a container's tree look like, and what the container changed: read from outside, from a ContainerView.
+"""What files in a container's tree are like, and what the container changed: read through a ContainerView.
 
 Nothing of the container runs, and nothing in it is trusted: paths resolve inside the root, nothing but a regular file
 that is not the kernel's is ever opened for reading, and sizes and numbers have limits. Facts are plain data, for JSON.
@@ -41,8 +41,8 @@ def inspect_file(
 ) -> dict[str, Any]:
     """The facts of PATH below descriptor ROOT: `exists`, and of a file that does, those of ATTRIBUTES.
 
-    `type` is that of the path itself; everything else is what a symlink leads to. `problem` tells why a fact that
-    was attributes is not there. OWNERSHIP: see `ContainerView`.
+    `type` is that of the path itself; everything else is what a symlink leads to. `problem` says why a requested
+    fact is missing. OWNERSHIP: see `ContainerView`.
     """
     try:
         kind = _lstat_type(root, path)
@@ -50,19 +50,19 @@ def inspect_file(
         return {"exists": False}
     facts: dict[str, Any] = {"exists": True, "type": kind}
     try:
-        found = open_existing(root, path)
+        target = open_existing(root, path)
     except (OSError, LaunchError) as error:
         if isinstance(error, OSError) and is_limit_of_host(error):
             raise
         return {**facts, "problem": f"cannot follow it: {getattr(error, 'strerror', None) or error}"}
     try:
-        status = os.fstat(found)
-        owner = ownership.of(found) if ownership else (status.st_uid, status.st_gid)
+        status = os.fstat(target)
+        owner = ownership.of(target) if ownership else (status.st_uid, status.st_gid)
         facts.update(_attributes(root, status, *owner))
         if attributes & {"contents", "sha256"}:
-            facts.update(_content(found, attributes))
+            facts.update(_content(target, attributes))
     finally:
-        os.close(found)
+        os.close(target)
     return facts
 
 
@@ -78,7 +78,7 @@ def _lstat_type(root: int, path: str) -> str:
 
 
 def _attributes(root: int, status: os.stat_result, uid: int, gid: int) -> dict[str, Any]:
-    """Owners are all that they may be called: their names in the image, then the number."""
+    """Owner and group are lists of the names that a check may use: those in the image, then the number."""
     return {
         "mode": f"{stat.S_IMODE(status.st_mode):04o}",
         "size": status.st_size,

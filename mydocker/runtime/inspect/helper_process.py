@@ -1,4 +1,4 @@
-"""A process that mydocker forks to inspect a running container, and what it must let go of first."""
+"""A process that mydocker forks to inspect a running container: its set-up, and the message of its failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Problem(Record):
-    """The message of a helper that has nothing else to report: why."""
+    """The message of a helper that has no result: the reason."""
 
     problem: str
 
@@ -21,7 +21,7 @@ class Problem(Record):
 def settle(parent: int, kept: Iterable[int]) -> None:
     """In a helper, first of all: keep only the descriptors KEPT, and end when PARENT does.
 
-    The pipes go before anything can be waited for: while one is open here, whoever reads it waits for its end, though
+    The pipes go before anything can be waited for: while one is open here, its reader waits for its end, though
     the parent may have been killed already. Signals get their default actions.
     """
     nothing = os.open("/dev/null", os.O_RDWR)

@@ -1,7 +1,7 @@
-"""PendingRequest a running container by HTTP/1.1: one request, made from inside its network namespace, becomes facts.
+"""Requests to a running container by HTTP/1.1: one request, made inside its network namespace, becomes facts.
 
-In a process of its own, which runs nothing of the image: only its network is entered. The answer is as untrusted as
-the image: its size and its time are limited, and nothing said to it is said to another host where it redirects to.
+In a separate process, which runs nothing of the image: only its network is entered. The response is as untrusted as
+the image: its size and its time are limited, and credentials and headers are not sent to a host that it redirects to.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from mydocker.specs.model.expect import Request
 
-BODY_LIMIT = 1 << 20  # bytes that are looked at
+BODY_LIMIT = 1 << 20  # bytes of a body that are read
 REDIRECTS = 10
 _REDIRECT = (301, 302, 303, 307, 308)
 
 
 class HttpResponse(Record):
-    """A response, with its headers as lines; `cut`: its body was longer than what is looked at."""
+    """A response, with its headers as lines; `cut`: its body was longer than BODY_LIMIT."""
 
     status: int
     headers: str
@@ -39,7 +39,7 @@ class HttpResponse(Record):
 
 
 class PendingRequest:
-    """One request under way. `descriptor` is readable when there is news; `take` then gives the facts, once whole."""
+    """One pending request. `descriptor` is readable when there is news; `take` then returns the facts, once whole."""
 
     def __init__(self, request: Request, *, network: int | None, ports: Mapping[int, int]) -> None:
         """NETWORK is a descriptor of the container's network namespace, None where that is the host's. PORTS, of the
@@ -62,11 +62,11 @@ class PendingRequest:
         self.close()
         response = decode(self.raw, HttpResponse, Problem)
         if response is None:  # it was ended by its alarm, before or while it wrote
-            response = Problem(problem=f"no answer within {self.request.timeout:g} s")
+            response = Problem(problem=f"no response within {self.request.timeout:g} s")
         return response.as_dict()
 
     def close(self) -> None:
-        """Let go of it, whatever has come."""
+        """End the request if it is still pending, and close its pipe."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
@@ -78,42 +78,42 @@ def _work(request: Request, network: int | None, ports: Mapping[int, int], write
     try:
         settle(parent, (writer,) if network is None else (writer, network))  # SIGALRM now ends it, wherever it is
         signal.setitimer(signal.ITIMER_REAL, request.timeout)
-        response = _enter_and_ask(request, network, ports)
-        signal.setitimer(signal.ITIMER_REAL, 0)  # it has answered in time, whenever somebody reads it
+        response = _enter_and_request(request, network, ports)
+        signal.setitimer(signal.ITIMER_REAL, 0)  # the response came in time, whenever the parent reads it
         send(writer, response)
     finally:
         os._exit(0)
 
 
-def _enter_and_ask(request: Request, network: int | None, ports: Mapping[int, int]) -> HttpResponse | Problem:
+def _enter_and_request(request: Request, network: int | None, ports: Mapping[int, int]) -> HttpResponse | Problem:
     if network is not None:
         try:
             enter_namespace(network)
         except OSError as error:
             return Problem(problem=f"its network cannot be entered: {error.strerror}")
-    return _ask(request, ports)
+    return _follow(request, ports)
 
 
-def _ask(request: Request, ports: Mapping[int, int]) -> HttpResponse | Problem:
+def _follow(request: Request, ports: Mapping[int, int]) -> HttpResponse | Problem:
     """Follow redirects to the end; errors are facts."""
     url, origin = request.url, urlsplit(request.url)
     try:
         for _ in range(REDIRECTS + 1):
-            answer, response = _exchange(request, urlsplit(url), origin, ports)
-            place = answer.getheader("Location")
-            if not (request.follow and place and answer.status in _REDIRECT):
+            received, response = _exchange(request, urlsplit(url), origin, ports)
+            location = received.getheader("Location")
+            if not (request.follow and location and received.status in _REDIRECT):
                 return response
-            url = urljoin(url, place)
+            url = urljoin(url, location)
             if urlsplit(url).scheme not in ("http", "https"):
                 return Problem(problem=f"a redirect to {url!r}")
-            if answer.status == 303 or (answer.status < 303 and request.method == "POST"):  # RFC 9110, 15.4
+            if received.status == 303 or (received.status < 303 and request.method == "POST"):  # RFC 9110, 15.4
                 request = request.replace(method="GET", body="")
         return Problem(problem=f"more than {REDIRECTS} redirects")
     except http.client.IncompleteRead as error:
-        return Problem(problem=f"no answer: it broke off after {len(error.partial)} bytes of its body")
+        return Problem(problem=f"no response: it broke off after {len(error.partial)} bytes of its body")
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Problem(problem=f"no answer: {why}")
+        return Problem(problem=f"no response: {why}")
 
 
 def _exchange(
@@ -130,14 +130,15 @@ def _exchange(
         headers |= _credentials(request) | dict(request.headers)
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     connection.request(request.method, target, body=request.body.encode() or None, headers=headers)
-    answer = connection.getresponse()
-    body = answer.read(BODY_LIMIT + 1)
-    if answer.length and len(body) <= BODY_LIMIT:  # what is left of Content-Length: read(n) does not mind an early end
-        raise http.client.IncompleteRead(body, answer.length)
-    lines = [f"{_canonical(name)}: {value}" for name, value in answer.getheaders()]
+    received = connection.getresponse()
+    body = received.read(BODY_LIMIT + 1)
+    # `length` is what is left of Content-Length: read(n) accepts an early end
+    if received.length and len(body) <= BODY_LIMIT:
+        raise http.client.IncompleteRead(body, received.length)
+    lines = [f"{_canonical(name)}: {value}" for name, value in received.getheaders()]
     text = body[:BODY_LIMIT].decode(errors="surrogateescape")
-    response = HttpResponse(status=answer.status, headers="\n".join(lines), body=text, cut=len(body) > BODY_LIMIT)
-    return answer, response
+    response = HttpResponse(status=received.status, headers="\n".join(lines), body=text, cut=len(body) > BODY_LIMIT)
+    return received, response
 
 
 def _credentials(request: Request) -> dict[str, str]:

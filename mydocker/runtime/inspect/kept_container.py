@@ -1,4 +1,4 @@
-"""What is kept of a container after a failure: all that it wrote, below the store, until somebody removes it.
+"""What is kept of a container after a failure: everything that it wrote, below the store, until it is removed.
 
     kept/<id>/
       about             JSON: what the container was, and what it changed
@@ -40,8 +40,8 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Kept(Record):
-    """`layers` maps where an overlay stood, "" for the root, to its directory; `created` is seconds since 1970. Where
-    the changes are not known, `problem` says why."""
+    """`layers` maps where an overlay was mounted, "" for the root, to its directory; `created` is seconds since 1970.
+    Where the changes are not known, `problem` says why."""
 
     id: str
     path: str
@@ -54,8 +54,8 @@ class Kept(Record):
     problem: str = ""
 
 
-def place_of(root: str) -> str:
-    """Where in the store at ROOT they are."""
+def directory_of(root: str) -> str:
+    """The directory of the kept containers of the store at ROOT."""
     return f"{root}/kept"
 
 
@@ -64,19 +64,25 @@ def keep(view: ContainerView, *, root: str, title: str, origin: str) -> tuple[st
     Raises LaunchError, HostError, OSError if nothing could be."""
     plan = view.plan
     name = plan.container_id[:12]
-    place, staged = place_of(root), f"{place_of(root)}/.{name}"
+    directory, staged = directory_of(root), f"{directory_of(root)}/.{name}"
     layers = {overlay.top: str(number) for number, overlay in enumerate(overlays(view))}
     layers |= {"": "root"} if isinstance(plan.root, MemoryRoot) else {}
-    about = {"title": title, "origin": origin, "image": plan.image_digest, "created": time.time(), "layers": layers}
+    description = {
+        "title": title,
+        "origin": origin,
+        "image": plan.image_digest,
+        "created": time.time(),
+        "layers": layers,
+    }
     for path in (f"{plan.run_dir}/scratch/work", _reserve(plan)):  # the container may have left no other room
         remove_tree.remove(path)
-    os.makedirs(place, mode=0o700, exist_ok=True)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
     os.mkdir(staged, 0o700)
     held = os.open(staged, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
-        lost = _write(view, staged, about)
-        os.rename(staged, f"{place}/{name}")
+        lost = _write(view, staged, description)
+        os.rename(staged, f"{directory}/{name}")
     except BaseException:
         remove_tree.remove(staged)
         raise
@@ -127,7 +133,7 @@ def _dump(description: dict[str, Any], path: str) -> None:
 
 
 def _take_all(view: ContainerView, staged: str) -> Iterator[str]:
-    """Take all that the container wrote, as far as that goes; what could not be kept."""
+    """Take everything that the container wrote, as far as possible; what could not be kept."""
     if isinstance(view.plan.root, MemoryRoot):
         try:
             _copy(view.root, ".", f"{staged}/root", same_device=True)  # the machine's directories are mounted in there
@@ -168,10 +174,10 @@ def make_room(root: str) -> None:
     """Create the directory in which they are kept in the store at ROOT: later there may be no room. StoreError."""
     check_room(root)
     try:
-        os.makedirs(place_of(root), mode=0o700, exist_ok=True)
+        os.makedirs(directory_of(root), mode=0o700, exist_ok=True)
     except OSError as error:
         hint = hint_for(error)
-        raise StoreError(f"nothing can be kept in {place_of(root)}: {error.strerror}", hint=hint) from None
+        raise StoreError(f"nothing can be kept in {directory_of(root)}: {error.strerror}", hint=hint) from None
 
 
 def reserve(plan: LaunchPlan) -> None:
@@ -190,27 +196,28 @@ def _reserve(plan: LaunchPlan) -> str:
 
 def check_room(root: str) -> None:
     """Raise StoreError if nothing can be kept in the store at ROOT."""
-    place = path = place_of(root)
+    directory = path = directory_of(root)
     while not os.path.lexists(path):  # it is created for the first that is kept
         path = os.path.dirname(path)
     if not os.path.isdir(path):
-        raise StoreError(f"nothing can be kept in {place}: {path} is not a directory")
+        raise StoreError(f"nothing can be kept in {directory}: {path} is not a directory")
     if not os.access(path, os.W_OK | os.X_OK):
-        raise StoreError(f"nothing can be kept in {place}: {path} is not writable")
+        raise StoreError(f"nothing can be kept in {directory}: {path} is not writable")
 
 
 def listed(root: str) -> list[Kept]:
-    """All that are kept in the store at ROOT, the oldest first."""
+    """The containers that are kept in the store at ROOT, the oldest first."""
     return sorted(map(_read, _paths(root)), key=lambda kept: kept.created)
 
 
 def _paths(root: str, beginning: str = "") -> list[str]:
-    """Where those are whose ids begin with BEGINNING."""
-    place = place_of(root)
+    """The paths of those whose ids begin with BEGINNING."""
+    directory = directory_of(root)
     try:
-        return [f"{place}/{name}" for name in os.listdir(place) if _HEX.issuperset(name) and name.startswith(beginning)]
+        names = [name for name in os.listdir(directory) if _HEX.issuperset(name) and name.startswith(beginning)]
     except FileNotFoundError:
         return []
+    return [f"{directory}/{name}" for name in names]
 
 
 def find(root: str, beginning: str) -> Kept:
@@ -226,17 +233,17 @@ def find(root: str, beginning: str) -> Kept:
 def _read(path: str) -> Kept:
     try:
         with open(f"{path}/about", encoding="utf-8", errors="surrogateescape") as file:
-            about = json.load(file)
-        about["changes"] = tuple((str(kind), str(changed)) for kind, changed in about["changes"])
-        about["layers"] = {top: f"{path}/{name}" for top, name in about["layers"].items()}
-        return Kept(id=os.path.basename(path), path=path, **about)
+            fields = json.load(file)
+        fields["changes"] = tuple((str(kind), str(changed)) for kind, changed in fields["changes"])
+        fields["layers"] = {top: f"{path}/{name}" for top, name in fields["layers"].items()}
+        return Kept(id=os.path.basename(path), path=path, **fields)
     except (OSError, ValueError, TypeError, KeyError) as error:
         hint = "'mydocker prune' removes it"
         raise StoreError(f"cannot read what is kept at {path}: {error}", hint=hint) from None
 
 
 def size_of(path: str) -> int:
-    """The bytes that what is kept at PATH takes on disk, as far as we may look; its trees have any depth."""
+    """The bytes that what is kept at PATH takes on disk, as far as mydocker may read; its trees have any depth."""
     try:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -247,7 +254,7 @@ def size_of(path: str) -> int:
             inside = pending.pop()
             try:
                 directory = open_directory(top, inside)
-            except OSError:  # it is closed to us
+            except OSError:  # mydocker may not read it
                 continue
             if directory is not None:
                 total += _size_in(directory, inside, pending)
@@ -276,7 +283,7 @@ def remove(path: str) -> None:
 def all_paths(root: str) -> list[str]:
     """Every path at which something is kept, damaged and incomplete ones too, but for what is being written now."""
     try:
-        paths = sorted(f"{place_of(root)}/{name}" for name in os.listdir(place_of(root)))
+        paths = sorted(f"{directory_of(root)}/{name}" for name in os.listdir(directory_of(root)))
     except FileNotFoundError:
         return []
     return [path for path in paths if not _is_locked(path)]
@@ -285,7 +292,7 @@ def all_paths(root: str) -> list[str]:
 def _is_locked(path: str) -> bool:
     try:
         held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except NotADirectoryError:  # nothing of ours
+    except NotADirectoryError:  # no directory of mydocker's
         return False
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -297,7 +304,7 @@ def _is_locked(path: str) -> bool:
 
 
 def on_top(plan: LaunchPlan, kept: Kept) -> LaunchPlan:
-    """PLAN, of the same spec, on the tree as it was left. Raises LaunchError where that cannot be shown again."""
+    """PLAN, of the same spec, on the tree as it was left. Raises LaunchError where that cannot be mounted again."""
     layers = {top: path for top, path in kept.layers.items() if os.path.isdir(path) and os.listdir(path)}
     root = plan.root
     if "" in layers and isinstance(root, LayeredRoot):
@@ -312,7 +319,7 @@ def on_top(plan: LaunchPlan, kept: Kept) -> LaunchPlan:
 
 
 def _stacked(lower: tuple[str, ...], layer: str) -> tuple[str, ...]:
-    """LOWER and LAYER over it. Overlayfs takes no layer that lies within another one (ELOOP)."""
+    """LOWER and LAYER over it. Overlayfs refuses a layer inside another one (ELOOP)."""
     for path in lower:
         if os.path.commonpath([path, layer]) == os.path.normpath(path):
             hint = "MYDOCKER_ROOT may name a store elsewhere"

@@ -1,7 +1,7 @@
-"""Whose the files of a container's tree are, where the kernel cannot tell: an ordinary user with a single id owns all.
+"""Who owns the files of a container's tree, where the kernel does not know: an ordinary user with one id owns them all.
 
 What the image brought has the owner of its archive; what the container made, or its volumes have, has the one that the
-kernel names. Takes descriptors of the tree and of the scratch directory, and asks the upper layer which is which.
+kernel names. Takes descriptors of the tree and of the scratch directory, and reads from the upper layer which is which.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ _COPIED = "user.overlay.origin"  # overlayfs sets it on what it copied up, and n
 
 
 class Ownership:
-    """The owners of the tree open at ROOT that the layers LOWERDIRS and what lies in SCRATCH make up.
+    """The owners of the tree open at ROOT that the layers LOWERDIRS and the upper directory in SCRATCH make up.
 
-    The directory SKELETONS has a skeleton for each layer of the image, by the name of the layer's directory.
+    The directory TARSPLITS has a tarsplit for each layer of the image, by the name of the layer's directory.
     """
 
-    def __init__(self, lowerdirs: tuple[str, ...], *, skeletons: str, root: int, scratch: int) -> None:
-        self._lowerdirs, self._skeletons, self._root, self._scratch = lowerdirs, skeletons, root, scratch
+    def __init__(self, lowerdirs: tuple[str, ...], *, tarsplits: str, root: int, scratch: int) -> None:
+        self._lowerdirs, self._tarsplits, self._root, self._scratch = lowerdirs, tarsplits, root, scratch
         self._tables: dict[str, dict[bytes, Owner]] = {}
 
     def of(self, descriptor: int) -> Owner:
-        """The numbers of the file open at descriptor DESCRIPTOR. Root's files stay whose the kernel says they are."""
+        """The numbers of the file open at descriptor DESCRIPTOR. Files of root keep the kernel's owner."""
         status = os.fstat(descriptor)
-        seen = (status.st_uid, status.st_gid)
+        owner = (status.st_uid, status.st_gid)
         if _mount(descriptor) != _mount(self._root):
-            return seen
+            return owner
         path = os.readlink(f"/proc/self/fd/{descriptor}").lstrip("/")
         if not self._is_of_image(path):
-            return seen
+            return owner
         uid, gid = self._archived(path)
-        return uid or seen[0], gid or seen[1]
+        return uid or owner[0], gid or owner[1]
 
     def _is_of_image(self, path: str) -> bool:
         try:
@@ -57,7 +57,7 @@ class Ownership:
             os.close(upper)
 
     def _archived(self, path: str) -> Owner:
-        """What the highest layer that has PATH says of it."""
+        """The owner of PATH in the highest layer that has it."""
         for layer in reversed(self._lowerdirs):
             if _has(layer, path):
                 return self._table(layer).get(os.fsencode(path), (0, 0))
@@ -66,8 +66,8 @@ class Ownership:
     def _table(self, layer: str) -> dict[bytes, Owner]:
         if layer not in self._tables:
             try:
-                self._tables[layer] = owners(f"{self._skeletons}/{os.path.basename(layer)}")
-            except (OSError, ImageError):  # an older store, or a damaged one: `fsck` says so
+                self._tables[layer] = owners(f"{self._tarsplits}/{os.path.basename(layer)}")
+            except (OSError, ImageError):  # an older store, or a damaged one, which `fsck` reports
                 self._tables[layer] = {}
         return self._tables[layer]
 
@@ -77,20 +77,20 @@ def by_archive(plan: LaunchPlan, *, root: int, scratch: int) -> Ownership | None
     single = plan.rootless is not None and plan.rootless.is_single
     if not single or plan.image_digest is None or not isinstance(plan.root, LayeredRoot):
         return None
-    return Ownership(plan.root.lowerdirs, skeletons=f"{plan.store}/skeletons", root=root, scratch=scratch)
+    return Ownership(plan.root.lowerdirs, tarsplits=f"{plan.store}/skeletons", root=root, scratch=scratch)
 
 
 def _has(layer: str, path: str) -> bool:
     top = os.open(layer, os.O_PATH | os.O_DIRECTORY)
     try:
-        found = kernel.open_inside(top, path, os.O_PATH | os.O_NOFOLLOW, resolve=_INSIDE)
+        path_fd = kernel.open_inside(top, path, os.O_PATH | os.O_NOFOLLOW, resolve=_INSIDE)
     except OSError as error:
         if is_limit_of_host(error):
             raise
         return False
     finally:
         os.close(top)
-    os.close(found)
+    os.close(path_fd)
     return True
 
 

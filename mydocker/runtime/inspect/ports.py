@@ -30,14 +30,14 @@ def listening(process: int, namespaces: Mapping[str, int]) -> dict[str, list[str
     pid = pid_of(process)
     if pid is None:
         raise ProcessLookupError
-    own = None if "net" in namespaces else set(_held(process, namespaces))
-    found: dict[str, list[str]] = {}
+    held = None if "net" in namespaces else set(_held(process, namespaces))
+    sockets: dict[str, list[str]] = {}
     for protocol in PROTOCOLS:
         for address, port, inode in _table(pid, protocol):
-            if own is None or inode in own:
-                addresses = found.setdefault(f"{protocol}:{port}", [])
+            if held is None or inode in held:
+                addresses = sockets.setdefault(f"{protocol}:{port}", [])
                 addresses += [address] if address not in addresses else []
-    return found
+    return sockets
 
 
 def _table(pid: int, protocol: str) -> Iterator[tuple[str, int, str]]:
@@ -55,7 +55,7 @@ def _table(pid: int, protocol: str) -> Iterator[tuple[str, int, str]]:
 
 
 def _address(text: str) -> str:
-    """The kernel prints each four bytes as a number in the machine's own order."""
+    """The kernel prints each four bytes as a number in the machine's byte order."""
     words = [bytes.fromhex(text[here : here + 8]) for here in range(0, len(text), 8)]
     raw = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
     return str(ipaddress.ip_address(raw))

@@ -1,7 +1,7 @@
 """What mydocker itself creates in a container's tree before the command runs, which is no change of the container's:
-the places that something is mounted on, the working directory, /etc/mtab, and a line in an account file.
+mount points, the working directory, /etc/mtab, and a line in an account file.
 
-It is mydocker's as long as it is as it was made: what the container does to it is a change again.
+Such a file counts as mydocker's until the container changes it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.plan import LaunchPlan
 
 LINK_LIMIT = 40  # as the kernel's own MAXSYMLINKS (path_resolution(7))
-_FRESH = ("/dev/", "/proc/", "/sys/")  # always file systems of the container's own: nothing below is in its layer
+_FRESH = ("/dev/", "/proc/", "/sys/")  # always separate file systems of the container: nothing below is in its layer
 
 
 class Prepared:
     """The paths that are created for a container of a plan, by their names after all links of the image.
 
     `real_path` resolves a path in the tree before the container ran: an image has links such as /var/run -> /run, and
-    the place that something is mounted on is created where they lead.
+    a mount point is created where they lead.
     """
 
     def __init__(self, plan: LaunchPlan, real_path: Callable[[str], str]) -> None:
@@ -54,7 +54,7 @@ class Prepared:
             return False
         if stat.S_ISLNK(status.st_mode):
             return os.readlink(os.path.basename(path), dir_fd=directory) == self._links.get(path)
-        is_own = status.st_uid == os.geteuid()  # who looks has the ids with which the tree was built
+        is_own = status.st_uid == os.geteuid()  # this process has the ids with which the tree was built
         if stat.S_ISDIR(status.st_mode):  # in a directory that is setgid, it has inherited that (inode(7))
             return is_own and stat.S_IMODE(status.st_mode) & ~stat.S_ISGID == 0o755
         is_empty_file = stat.S_ISREG(status.st_mode) and status.st_size == 0

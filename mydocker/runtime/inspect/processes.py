@@ -1,7 +1,7 @@
-"""The processes of a running container, as the host's /proc shows them: nothing in the container is asked or trusted.
+"""The processes of a running container, as the host's /proc shows them: nothing in the container is run or trusted.
 
-They are those of its pid namespace, or, where that is the host's, of its mount namespace (namespaces(7)). Their names
-are their own to choose, as on every machine.
+They are those of its pid namespace, or, where that is the host's, of its mount namespace (namespaces(7)). They
+choose their names themselves, as on every machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _NAME_LIMIT = 255
-_ENDED = ("Z", "X")  # states of proc_pid_stat(5) in which a process runs no more
+_ENDED = ("Z", "X")  # states of proc_pid_stat(5) in which a process no longer runs
 
 
 class Process(Record):
@@ -27,7 +27,7 @@ class Process(Record):
 
 
 def pid_of(process: int) -> int | None:
-    """The pid of pidfd PROCESS, as our /proc counts; None once it has been waited for."""
+    """The pid of pidfd PROCESS, as this process's /proc counts; None once it has been waited for."""
     with open(f"/proc/self/fdinfo/{process}") as file:
         fields = dict(line.split(":", 1) for line in file if ":" in line)
     pid = int(fields.get("Pid", "-1"))
@@ -37,17 +37,17 @@ def pid_of(process: int) -> int | None:
 def list_processes(process: int, namespaces: Mapping[str, int]) -> list[Process]:
     """All of the container whose first process is PROCESS, a pidfd, and whose own NAMESPACES are these descriptors.
 
-    Without those that have ended, and those of ours in it that are not, or not yet, the container's command. Raises
-    ProcessLookupError if it has ended, LookupError if nothing tells the container's processes from others.
+    Without those that have ended, and those of mydocker in it that are not, or not yet, the container's command. Raises
+    ProcessLookupError if it has ended, LookupError if nothing distinguishes the container's processes from others.
     """
     kind = next((name for name in ("pid", "mount") if name in namespaces), None)
     if kind is None:
-        raise LookupError("without a pid or a mount namespace, nothing tells its processes from others")
+        raise LookupError("without a pid or a mount namespace, nothing distinguishes its processes from others")
     link = {"pid": "ns/pid", "mount": "ns/mnt"}[kind]
     if pid_of(process) is None:
         raise ProcessLookupError
-    wanted = os.readlink(f"/proc/self/fd/{namespaces[kind]}")
-    return [found for pid in _pids(link, wanted) if (found := _describe(pid))]
+    namespace = os.readlink(f"/proc/self/fd/{namespaces[kind]}")
+    return [described for pid in _pids(link, namespace) if (described := _describe(pid))]
 
 
 def _pids(link: str, target: str) -> Iterator[int]:
@@ -56,7 +56,7 @@ def _pids(link: str, target: str) -> Iterator[int]:
             try:
                 if os.readlink(f"/proc/{name}/{link}") == target:
                     yield int(name)
-            except OSError:  # it has ended, or belongs to somebody else
+            except OSError:  # it has ended, or belongs to another user
                 continue
 
 
@@ -64,7 +64,7 @@ def _describe(pid: int) -> Process | None:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as file:
             comm, _, rest = file.read().partition("(")[2].rpartition(")")
-        if rest.split()[0] in _ENDED or _is_ours(pid):
+        if rest.split()[0] in _ENDED or _is_mydocker(pid):
             return None
         executable = os.path.basename(os.readlink(f"/proc/{pid}/exe")).removesuffix(" (deleted)")
         argument = os.path.basename(_arguments(pid).partition(b"\0")[0].decode(errors="surrogateescape"))
@@ -75,10 +75,10 @@ def _describe(pid: int) -> Process | None:
     return Process(pid=pid, names=tuple(dict.fromkeys(name for name in (comm, executable, argument) if name)))
 
 
-def _is_ours(pid: int) -> bool:
+def _is_mydocker(pid: int) -> bool:
     """Whether it still is, or always will be, a fork of this program: before its execve(2), or as --init."""
-    ours, theirs = os.stat("/proc/self/exe"), os.stat(f"/proc/{pid}/exe")
-    same_file = (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
+    own, other = os.stat("/proc/self/exe"), os.stat(f"/proc/{pid}/exe")
+    same_file = (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
     return same_file and _arguments(pid) in (_arguments(os.getpid()), STANDING_BY.encode(), ENTERING.encode())
 
 

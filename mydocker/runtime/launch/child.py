@@ -20,7 +20,7 @@ from mydocker.runtime.launch.privileges import drop_privileges
 from mydocker.runtime.launch.run_directory import write_etc
 from mydocker.runtime.plan.executable import execute, find_command
 from mydocker.runtime.plan.users import Identity, look_up
-from mydocker.runtime.streams.pipes import own_streams, take_streams
+from mydocker.runtime.streams.pipes import chown_streams, take_streams
 from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class ChildFds(Record):
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """All that the child needs of what its parent has open."""
+        """The descriptors of its parent that the child needs."""
         return (0, 1, 2, *self.start, *(self.lifeline or ()), *self.after_start)
 
     @property
@@ -127,7 +127,8 @@ def _is_traceable_while_standing_by(plan: LaunchPlan) -> bool:
 
 
 def _report(report: int, error: BaseException) -> None:
-    """Report why there is no container. A defect, too: it must not run on in a half-built one."""
+    """Report why the container cannot start. A defect is reported too: the child must not go on in a half-built
+    container."""
     if isinstance(error, OSError):
         file = f": {error.filename}" if error.filename else ""
         error = LaunchError(f"cannot start the container: {error.strerror}{file}", hint=hint_for(error))
@@ -139,7 +140,7 @@ def _report(report: int, error: BaseException) -> None:
 
 
 def _retitle(plan: LaunchPlan) -> None:
-    """Where this process stands by among processes of the image, say so in its title."""
+    """Title this process as a helper where it stays among processes of the image."""
     if plan.init or plan.pre_start:
         from mydocker.kernel.process_title import STANDING_BY, retitle
 
@@ -172,8 +173,8 @@ def _map_single_id(plan: LaunchPlan) -> None:
 
 
 def _take_streams(plan: LaunchPlan, root: int, fds: ChildFds) -> None:
-    """Let go of the caller's standard streams; with a terminal, that is done last (turn_into_command), for its size is
-    still to be copied."""
+    """Close the caller's standard streams; with a terminal, that is done last (turn_into_command), as its size
+    must be copied first."""
     if fds.terminal is not None:
         return
     take_streams(fds.streams, root=root)
@@ -223,7 +224,7 @@ def turn_into_command(
 
 
 def _set_attributes(plan: LaunchPlan, attributes: int) -> None:
-    """Those of a process that are no rights: its limits, its umask, its label."""
+    """Apply the settings that are no privileges: limits, umask, label."""
     if plan.ulimits:
         from mydocker.runtime.launch import rlimits
 
@@ -237,7 +238,7 @@ def _set_attributes(plan: LaunchPlan, attributes: int) -> None:
 
 
 def import_ahead(plan: LaunchPlan) -> None:
-    """Import what is needed after the root has changed, when it is too late for more than to find it loaded."""
+    """Import what is needed after the root has changed, when only loaded modules can be used."""
     if plan.tty:
         import mydocker.runtime.streams.terminal
     if plan.ulimits:
@@ -258,7 +259,7 @@ def _join_cgroups(plan: LaunchPlan, cgroup_fds: tuple[int, ...]) -> None:
     cgroup.join(cgroup_fds)
     for descriptor in cgroup_fds:
         os.close(descriptor)
-    if "cgroup" in plan.namespaces:  # now, so that what we have joined is its root (cgroup_namespaces(7))
+    if "cgroup" in plan.namespaces:  # now, so that the joined cgroup is its root (cgroup_namespaces(7))
         kernel.unshare(kernel.CLONE_NEWCGROUP)
 
 
@@ -277,7 +278,7 @@ def _name_and_connect(plan: LaunchPlan) -> None:
 
 
 def _open_network(plan: LaunchPlan) -> None:
-    """Docker's settings of a container's own network: any user may bind a low port, and ping without CAP_NET_RAW.
+    """Docker's settings of a container's separate network: any user may bind a low port, and ping without CAP_NET_RAW.
 
     Left as they are where a user namespace has too few groups for the range, or where /proc/sys is read-only.
     """
@@ -295,7 +296,7 @@ def _open_network(plan: LaunchPlan) -> None:
 
 
 def leave_keyring() -> None:
-    """Share no session keyring with our caller."""
+    """Share no session keyring with mydocker's caller."""
     try:
         kernel.join_session_keyring()
     except OSError as error:  # refused in containers, absent in some kernels; nothing is shared then either
@@ -317,19 +318,20 @@ def _build_tree(plan: LaunchPlan) -> int:
         except OSError as error:
             if error.errno == errno.EROFS and not _has_room(plan):
                 error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            what = f"{operation.title} {operation.target}"
-            raise LaunchError(f"cannot set up {what}: {error.strerror}", hint=hint_for(error)) from None
+            operation_name = f"{operation.title} {operation.target}"
+            raise LaunchError(f"cannot set up {operation_name}: {error.strerror}", hint=hint_for(error)) from None
     return root
 
 
 def _has_room(plan: LaunchPlan) -> bool:
     """Whether anything could be written: where overlayfs finds no room for its work directory, it is read-only."""
-    found = os.statvfs(f"{plan.run_dir}/scratch")
-    return bool(found.f_bavail and found.f_favail)
+    room = os.statvfs(f"{plan.run_dir}/scratch")
+    return bool(room.f_bavail and room.f_favail)
 
 
 def leave_propagation() -> None:
-    """From now on no mount of ours reaches the host; the first call that AppArmor's profile for containers refuses."""
+    """From now on no mount of this process reaches the host; the first call that AppArmor's profile for containers
+    refuses."""
     try:
         kernel.set_propagation("/", kernel.MS_REC | kernel.MS_SLAVE)
     except PermissionError as error:
@@ -365,7 +367,7 @@ def _pivot() -> bool:
 
 def _connect_streams(identity: Identity, terminal: int | None) -> None:
     if terminal is None:
-        own_streams(identity.uid)
+        chown_streams(identity.uid)
         return
     from mydocker.runtime.streams import terminal as terminals
 

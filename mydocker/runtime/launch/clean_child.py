@@ -5,7 +5,7 @@ stays among processes of the image that may trace it, as init or while `pre_star
 the process is not dumpable. So it is executed anew before the root changes, with an empty environment; the plan reaches
 it as a pickle in a file in memory.
 
-Its program, which they can open as /proc/1/exe, is mounted read-only: no one of them can ever write to the interpreter
+Its program, which they can open as /proc/1/exe, is mounted read-only: none of them can ever write to the interpreter
 of the host (CVE-2019-5736).
 """
 
@@ -30,7 +30,7 @@ _PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; 
 
 
 def execute_anew(plan: LaunchPlan, fds: child.ChildFds) -> NoReturn:
-    """Go on with PLAN in a new program. Called with the host's root, in the mount namespace of the container."""
+    """Continue with PLAN in a new program. Called with the host's root, in the mount namespace of the container."""
     if not sys.executable:
         raise HostError("cannot start an init process: Python does not know its own program (sys.executable)")
     letter = os.memfd_create("plan", 0)

@@ -1,13 +1,13 @@
 """The cleanup process: a process that outlives mydocker just long enough to clean up after its sudden death.
 
-It stands by before there is anything to clean up, and learns of the container before that does anything: so it can wait
-until mydocker is gone, kill -9 included, and then kill the container and remove its run directory and its cgroups.
-A parent-death signal alone is not enough: the kernel clears it when a container's command changes its
-user (prctl(2), PR_SET_PDEATHSIG).
+It stands by before there is anything to clean up, and receives the container's pid before that does anything: so it can
+wait until mydocker is gone, kill -9 included, and then kill the container and remove its run directory and its cgroups.
+A parent-death signal alone is not enough: the kernel clears it when a container's command changes its user (prctl(2),
+PR_SET_PDEATHSIG).
 
-Who runs one container after another has one cleanup process for all of them. What it is told comes through a pipe, a
-line each: a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and nothing
-once the run is over.
+A caller that runs one container after another has one cleanup process for all of them. Messages reach it through a
+pipe, a line each: a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and
+nothing once the run is over.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ class CleanupProcess:
         os.close(self.lifeline)
 
     def watch(self, run_dir: str, *, has_init: bool) -> RunWatch:
-        """Be on duty for the run in RUN_DIR, between enter and exit of what this gives.
+        """Watch the run in RUN_DIR, between enter and exit of what this returns.
 
-        `has_init`: a outer init ends the container when we are gone, and must not be killed before it has (init.py).
+        `has_init`: an outer init ends the container when mydocker is gone, and must not be killed before it has
+        (init.py).
         """
         return RunWatch(self.lifeline, f"{_HAS_INIT if has_init else '-'}{os.fsencode(run_dir).hex()}")
 
@@ -63,20 +64,20 @@ class RunWatch:
         self.lifeline, self.run = lifeline, run
 
     def __enter__(self) -> RunWatch:
-        self._say(self.run)
+        self._send_line(self.run)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._say("")
+        self._send_line("")
 
     def watch_child(self, pid: int) -> None:
-        """PID is the container's first process, a child of ours that has not been waited for."""
-        self._say(str(pid))
+        """PID is the container's first process, a child of this process that has not been waited for."""
+        self._send_line(str(pid))
 
-    def _say(self, line: str) -> None:
+    def _send_line(self, line: str) -> None:
         try:  # noqa: SIM105  # contextlib is not on the warm path
             os.write(self.lifeline, f"{line}\n".encode())
-        except BrokenPipeError:  # somebody has killed it, which is no reason to end a container
+        except BrokenPipeError:  # it was killed, which is no reason to end a container
             pass
 
 
@@ -87,12 +88,12 @@ def _stand_by(waiting: int) -> NoReturn:
         kernel.close_all_but((waiting,))
         duty = _Duty("")
         for line in open(waiting, encoding="utf-8"):  # noqa: SIM115  # until no one holds the other end
-            said = line.rstrip()
-            if said.isdigit():
-                duty.take(int(said))
+            message = line.rstrip()
+            if message.isdigit():
+                duty.take(int(message))
             else:
                 duty.let_go()
-                duty = _Duty(said)
+                duty = _Duty(message)
         duty.clean_up()
     finally:
         os._exit(0)
@@ -100,7 +101,7 @@ def _stand_by(waiting: int) -> NoReturn:
 
 class _Duty:
     """What the cleanup process does for one RUN, which `CleanupProcess.watch` describes. While the container lives it
-    shares the lock of the run's directory, so that nobody else takes that for one left behind."""
+    shares the lock of the run's directory, so that no other run takes that for one left behind."""
 
     def __init__(self, run: str) -> None:
         self.has_init, self.run_dir = run.startswith(_HAS_INIT), os.fsdecode(bytes.fromhex(run[1:]))
@@ -112,7 +113,7 @@ class _Duty:
         try:
             self.lock = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY)
             kernel.lock(self.lock, shared=True)
-        except OSError:  # it is gone: somebody was faster
+        except OSError:  # it is gone: another process was faster
             pass
 
     def let_go(self) -> None:
@@ -122,7 +123,7 @@ class _Duty:
         self.pidfd = self.lock = -1
 
     def clean_up(self) -> None:
-        """Whoever ran it is gone."""
+        """The process that ran it is gone: kill the container, and remove what is left."""
         if not self.run_dir:
             return
         import select

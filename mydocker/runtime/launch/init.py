@@ -1,11 +1,11 @@
-"""A process of ours above the command: it passes signals on, collects orphans, and ends as the command ended.
+"""A process of mydocker's above the command: it passes signals on, collects orphans, and ends as the command ended.
 
 As PID 1 of the container (--init): the command is a process like any other, with default actions for its signals.
 As the outer init, without a pid namespace: there no PID 1's death kills the rest, so the outer init adopts every orphan
-(PR_SET_CHILD_SUBREAPER) and kills all that is left when the command ends or mydocker dies.
+(PR_SET_CHILD_SUBREAPER) and kills every process that is left when the command ends or mydocker dies.
 
 Nothing is imported, opened or read here after the root has changed. Both are made undumpable, so that no process of
-the container can reach our program or memory through /proc (CVE-2019-5736).
+the container can reach mydocker's program or memory through /proc (CVE-2019-5736).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def fork_under_init() -> None:
 
 
 def fork_under_outer_init(lifeline: int, other_end: int) -> None:
-    """Fork; the parent stays as the outer init and never returns. When pipe LIFELINE is at its end, it kills all and
-    goes.
+    """Fork; the parent stays as the outer init and never returns. When pipe LIFELINE is at its end, it kills every
+    process and exits.
 
     Call it first of all, while there are privileges and the host's /proc.
     """
     os.close(other_end)
-    os.setsid()  # else it would get, and pass on, what is typed on our terminal
+    os.setsid()  # else it would get, and pass on, what is typed on the caller's terminal
     kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
     processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     _fork_under(_Init(lifeline=lifeline, processes=processes))
@@ -49,14 +49,14 @@ def fork_under_outer_init(lifeline: int, other_end: int) -> None:
 
 
 def _fork_under(init: _Init) -> None:
-    """Fork; the parent becomes REAPER, and the child returns once the parent is closed to it."""
+    """Fork; the parent becomes INIT, and the child returns once the parent is closed to it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     ready, working = os.pipe()
     pid = os.fork()
     if pid:
         init.stand_by(pid)
     os.close(working)
-    os.read(ready, 1)  # nothing comes but the end, when the parent closes its side
+    os.read(ready, 1)  # returns when the parent closes its side
     os.close(ready)
 
 
@@ -88,7 +88,7 @@ class _Init:
             for descriptor, _ in poll.poll():
                 if descriptor == self.lifeline:
                     self._end_all()
-                    os._exit(_FAILED)  # nobody waits for it
+                    os._exit(_FAILED)  # no process waits for it
                 number = take(arrivals)
                 if number == signal.SIGCHLD:
                     self._collect()
@@ -109,7 +109,7 @@ class _Init:
                 _end_like(status)
 
     def _end_all(self) -> None:
-        """Kill our children until there are none: those of a killed child become ours."""
+        """Kill this process's children until there are none: those of a killed child become its own."""
         while self.processes >= 0:
             for pid in children(self.processes):
                 _send(pid, signal.SIGKILL)
@@ -121,12 +121,12 @@ class _Init:
 
 def children(processes: int) -> list[int]:
     """The children of this process, by PROCESSES, a descriptor of /proc."""
-    own = str(os.getpid()).encode()
-    return [int(name) for name in os.listdir(processes) if name.isdigit() and _parent(processes, name) == own]
+    pid = str(os.getpid()).encode()
+    return [int(name) for name in os.listdir(processes) if name.isdigit() and _parent(processes, name) == pid]
 
 
 def _parent(processes: int, name: str) -> bytes:
-    """The parent of process NAME: the second word after the program's name, which may hold anything (proc(5))."""
+    """The parent of process NAME: the second field after the program's name, which may hold anything (proc(5))."""
     try:
         file = os.open(f"{name}/stat", os.O_RDONLY, dir_fd=processes)
     except OSError:

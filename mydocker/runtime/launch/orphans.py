@@ -15,7 +15,7 @@ from mydocker.runtime.launch.init import PR_SET_CHILD_SUBREAPER, children
 
 
 class Orphans:
-    """Context manager: who becomes a child of this process meanwhile is killed at the end."""
+    """Context manager: processes that become children of this one meanwhile are killed at the end."""
 
     def __enter__(self) -> Orphans:
         self.processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)

@@ -14,15 +14,15 @@ class Outcome(Record):
 
     `cpu` and `max_rss` are of the whole container where it has cgroups that count them, page cache included; else of
     the command and of those children it waited for, and of the largest of these processes. The kernel counts what the
-    command was before execve(2) as well: a fork of ours, of about 10 MB, below which no `max_rss` is then.
+    command was before execve(2) as well: a fork of mydocker, of about 10 MB, so that `max_rss` is at least that.
     """
 
     exit_code: int | None = None
     signal: int | None = None
     timed_out: bool = False
     oom_killed: bool = False  # the kernel killed a process of it because its memory limit was reached
-    killed_by: str = ""  # who may have killed it from outside, in words, where that is known
-    stopped: bool = False  # we were asked to end it, by a signal
+    killed_by: str = ""  # what may have killed it from outside the container, as a message, where that is known
+    stopped: bool = False  # a signal to mydocker requested its end
     wall: float = 0.0
     cpu: float = 0.0
     max_rss: int = 0

@@ -1,4 +1,4 @@
-"""Carrying out a LaunchPlan: clone the child, stand by it, and say how it ended.
+"""Carrying out a LaunchPlan: clone the child, watch it, and report how it ended.
 
 mydocker ── fork(2) ───> the cleanup process, which cleans up if mydocker is killed
     └────── clone(2) ──> the child, PID 1 of its namespaces, soon the user's command
@@ -45,7 +45,7 @@ FLAGS = {
 
 
 class Stack:
-    """Several resources at once: what is entered last is left first, whatever leaving another one raises.
+    """Several resources at once: the last one entered is left first, whatever leaving another one raises.
 
     A small contextlib.ExitStack, which is not on the warm path.
     """
@@ -70,7 +70,7 @@ class Stack:
         if resource:
             self.enter(resource)
 
-    def own(self, descriptor: int) -> int:
+    def close_later(self, descriptor: int) -> int:
         """DESCRIPTOR, which is closed with the stack."""
         self._exits.append(lambda: os.close(descriptor))
         return descriptor
@@ -95,7 +95,7 @@ def launch(
     """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
 
     VIEW_RECEIVER inspects the container before it is taken down. CLEANUP_PROCESS is one that the caller already has.
-    ENDED is called when the container has ended and has been inspected, and is still to be cleared away.
+    ENDED is called when the container has ended and has been inspected, and before it is removed.
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
@@ -158,7 +158,7 @@ def _start(
     view_receiver: ViewReceiver | None,
     cgroup_fds: tuple[int, ...],
 ) -> Started:
-    """Clone the child, and let it begin; what is needed to watch over it, which CONTAINER owns."""
+    """Clone the child, and let it begin; what is needed to watch it, which CONTAINER owns."""
     child_ends = container.enter(Stack())
     report, report_end = _pipe(container, child_ends)
     start = _pipe(child_ends, child_ends)
@@ -166,8 +166,8 @@ def _start(
     fds = ChildFds(
         report=report_end,
         start=start,
-        streams=tuple(streams.theirs) if isinstance(streams, StreamPipes) else (),
-        terminal=None if isinstance(streams, StreamPipes) else streams.theirs.fileno(),
+        streams=tuple(streams.child_ends) if isinstance(streams, StreamPipes) else (),
+        terminal=None if isinstance(streams, StreamPipes) else streams.child_end.fileno(),
         cgroups=cgroup_fds,
         lifeline=(lifeline_end, lifeline.fileno()) if lifeline else None,
         syscall_filter=prepare_isolation(plan),
@@ -179,29 +179,29 @@ def _start(
         raise _refused(plan, error) from None
     if pid == 0:
         child_main(plan, fds)
-    container.own(pidfd)
+    container.close_later(pidfd)
     duty.watch_child(pid)
     try:
         _let_begin(plan, pid, start[1])
-    except BaseException:  # nobody will watch it
+    except BaseException:  # nothing will watch it
         send(pidfd, signal.SIGKILL)
         kernel.wait(pid)
         raise
     child_ends.close()
-    streams.close_theirs()
+    streams.close_child_ends()
     return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline)
 
 
 def _pipe(reading: Stack, writing: Stack) -> tuple[int, int]:
     """A pipe, whose read end READING owns, and WRITING its write end."""
     read_end, write_end = os.pipe()
-    return reading.own(read_end), writing.own(write_end)
+    return reading.close_later(read_end), writing.close_later(write_end)
 
 
 def _lifeline(container: Stack, child_ends: Stack) -> tuple[int, BinaryIO]:
-    """The read end of the pipe that tells the child's init to kill all once it is closed, and the write end."""
+    """The read end, and the write end of the pipe whose closing makes the child's init kill everything."""
     read_end, write_end = os.pipe()
-    return child_ends.own(read_end), container.enter(open(write_end, "wb", buffering=0))
+    return child_ends.close_later(read_end), container.enter(open(write_end, "wb", buffering=0))
 
 
 def prepare_isolation(plan: LaunchPlan) -> bytes:
@@ -216,8 +216,8 @@ def prepare_isolation(plan: LaunchPlan) -> bytes:
 
 
 def _let_begin(plan: LaunchPlan, pid: int, start: int) -> None:
-    """Let the child begin, once its id maps are written: only we, outside of its user namespace, may write those of
-    more than one id (user_namespaces(7))."""
+    """Let the child begin, once its id maps are written: only a process outside of its user namespace, as this one, may
+    write those of more than one id (user_namespaces(7))."""
     if plan.rootless and not plan.rootless.is_single:
         from mydocker import idmap
 
@@ -236,7 +236,8 @@ def _explained(outcome: Outcome) -> Outcome:
 
 
 def _namespaces(plan: LaunchPlan) -> int:
-    """Those to enter at once. A cgroup namespace has our cgroups as its root: with new ones, the child joins first."""
+    """Those to enter at once. A new cgroup namespace has this process's cgroups as its root: the child joins its own
+    first."""
     flags = sum(FLAGS[name] for name in plan.namespaces) | (kernel.CLONE_NEWUSER if plan.rootless else 0)
     return flags & ~kernel.CLONE_NEWCGROUP if plan.cgroups else flags
 
@@ -256,7 +257,7 @@ def _refused(plan: LaunchPlan, error: OSError) -> HostError:
 
 
 def _occupy_standard_descriptors() -> None:
-    """Where one of 0-2 is closed, /dev/null takes its place, so that no file of ours ends up there."""
+    """Where one of 0-2 is closed, /dev/null takes its place, so that no file that mydocker opens ends up there."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

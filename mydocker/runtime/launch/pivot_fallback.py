@@ -27,8 +27,9 @@ def move_to_top() -> None:
 def revealing_mounts(new_root: str) -> list[str]:
     """Where proc and sysfs are mounted whole, outside of NEW_ROOT (proc(5), mountinfo); the latest first.
 
-    The kernel lets user namespaces mount these anew only where a whole one can be seen. Those of the old root could be
-    no more reached, but would still count: a container could mount a proc without our masks (runc, msMoveRoot).
+    The kernel lets user namespaces mount these anew only where a whole one is visible. Those of the old root could no
+    longer be reached, but would still count: a container could mount a proc without mydocker's masks (runc,
+    msMoveRoot).
     """
     return [
         mount.path

@@ -1,7 +1,7 @@
 """The commands of `pre_start`: each runs to its end in the container, in the place of the command and before it.
 
-Nothing is imported, opened by name or read here after the root has changed. We wait as the container's first process:
-undumpable meanwhile, so that none of them reaches our program or memory through /proc (CVE-2019-5736).
+Nothing is imported, opened by name or read here after the root has changed. This process waits as the container's
+first: undumpable meanwhile, so that none of them reaches mydocker's program or memory through /proc (CVE-2019-5736).
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ _SHOWN = 1000  # bytes of the end of what a command printed, for the message of 
 
 
 def run_pre_start(plan: LaunchPlan, *, root: int, environment: dict[str, str]) -> str:
-    """Run the commands of PLAN one after the other; then the path of its own, which they may have made.
+    """Run the commands of PLAN one after the other; then the path of the plan's own command, which they may have
+    created.
 
-    They get no input, and what they print is not passed on. What one leaves running is killed, if we are PID 1. Raises
-    LaunchError for one that fails.
+    They get no input, and what they print is not passed on. What one leaves running is killed, if this process is PID
+    1. Raises LaunchError for one that fails.
     """
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     search = environment.get("PATH", "")

@@ -1,4 +1,5 @@
-"""What the command may still do: its user, its capabilities, its system calls; all else is given up before it begins.
+"""What the command may still do: its user, its capabilities, its system calls; it loses everything else before it
+begins.
 
 Runs in the child, inside the new root: nothing may be imported or looked up there any more.
 """
@@ -25,8 +26,8 @@ def drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes,
 
     Loading a filter takes CAP_SYS_ADMIN or no_new_privs (seccomp(2)). So that capability stays until execve(2), which
     leaves root with the bounding set and others with nothing (capabilities(7)), and is the only call after it. Where
-    this process first stands by among processes of the image, which might make it do what it may, it goes at once.
-    DEATH_SIGNAL is what the process gets when its parent ends.
+    this process first waits among processes of the image, which might use it for its privileges, the capability goes at
+    once. DEATH_SIGNAL is what the process gets when its parent ends.
     """
     granted = plan.capabilities if identity.uid == 0 else 0
     keep = syscall_filter and not plan.no_new_privileges
@@ -52,7 +53,7 @@ def _set_capabilities(granted: int, *, meanwhile: int) -> None:
     try:
         kernel.set_capabilities(granted | meanwhile)
     except OSError as error:
-        if error.errno != errno.EPERM:  # we do not hold what we want to hold on to
+        if error.errno != errno.EPERM:  # this process lacks a capability that it tries to keep
             raise
         kernel.set_capabilities(granted)
 

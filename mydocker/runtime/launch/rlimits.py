@@ -20,6 +20,6 @@ def apply(limits: Mapping[str, tuple[int, int]]) -> None:
         except (ValueError, OSError):  # Python has a ValueError for EPERM
             _, most = resource.getrlimit(NUMBERS[name])
             raise LaunchError(
-                f"ulimit {name}: the hard limit {both[1]} is above {most}, and this host does not let us raise it",
-                hint="ask for less, or give mydocker CAP_SYS_RESOURCE",
+                f"ulimit {name}: the hard limit {both[1]} is above {most}, which mydocker may not raise on this host",
+                hint="set a lower limit, or give mydocker CAP_SYS_RESOURCE",
             ) from None

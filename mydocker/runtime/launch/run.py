@@ -1,4 +1,4 @@
-"""One spec, from its image to its outcome: the whole way through this room."""
+"""One spec, from its image to its outcome: the entry point of this folder."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def prepare(
     progress: Callable[[Step], None] | None = None,
     lend_program: bool = False,
 ) -> LaunchPlan:
-    """Get the image that SPEC names, pulling it if it must be, and plan the launch. `lend_program`: see `plan`."""
+    """Get the image that SPEC names, pulling it if necessary, and plan the launch. `lend_program`: see `plan`."""
     store = open_store(environ)
     image = get_image(spec, store=store, environ=environ, progress=progress)
     return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program)
 
 
 def open_store(environ: Mapping[str, str]) -> Store:
-    """The store that ENVIRON names, with all that a run needs in it."""
+    """The store that ENVIRON names, with the directories that a run needs."""
     store = Store.open(environ)
     if not os.path.isdir(store.containers):
         store.prepare()
@@ -55,7 +55,7 @@ def get_image(
     environ: Mapping[str, str],
     progress: Callable[[Step], None] | None = None,
 ) -> StoredImage | None:
-    """The image that SPEC names, pulled if it must be; None if SPEC has a `rootfs` instead."""
+    """The image that SPEC names, pulled if necessary; None if SPEC has a `rootfs` instead."""
     if not spec.image:
         return None
     return resolve(
@@ -100,13 +100,15 @@ def plan_launch(
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:
-    """Where containers of a STORE that is read-only live: in memory, where the user has a place of their own."""
-    place = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR", "")
-    if not place.startswith("/"):
-        raise StoreError(f"the store {store.root} is read-only", hint="XDG_RUNTIME_DIR names a place for containers")
-    path = f"{place}/mydocker"
-    for directory in (place, path):
-        check_private(directory, is_above=directory == place)
+    """Where containers of a STORE that is read-only live: in memory, where the user has a private directory."""
+    base = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR", "")
+    if not base.startswith("/"):
+        raise StoreError(
+            f"the store {store.root} is read-only", hint="set XDG_RUNTIME_DIR to a directory for containers"
+        )
+    path = f"{base}/mydocker"
+    for directory in (base, path):
+        check_private(directory, is_above=directory == base)
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
     except OSError as error:
@@ -129,7 +131,7 @@ def run(
     cleanup_process: CleanupProcess | None = None,
     ended: Callable[[], None] | None = None,
 ) -> Outcome:
-    """Launch PLAN and wait for its end, after clearing away what killed runs have left. See `launch`."""
+    """Launch PLAN and wait for its end, after removing what killed runs have left. See `launch`."""
     sweep(plan.containers)
     if not plan.volumes:
         return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)

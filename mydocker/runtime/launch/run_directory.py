@@ -3,12 +3,12 @@
     memory/                       in the run's own mount namespace a tmpfs, which holds the new /etc/hosts, hostname and
                                   resolv.conf, and root/, where the new root is mounted
     scratch/                      overlay's upper and work directories, unless in memory
-    image                         a link that points nowhere: the digest of the image's manifest
+    image                         a dangling link: the digest of the image's manifest
     cgroups                       the directories of its cgroups, if it has limits
 
-The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: one that can be had for
-oneself belongs to nobody, and whoever has it removes the directory: the cleanup process of a run that was killed, or
-the next run.
+The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: a process
+that gets it exclusively knows that the run is gone, and removes the directory: the cleanup process of a run that was
+killed, or the next run.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class RunDirectory:
             os.close(self.lock)
 
     def _create(self) -> None:
-        """A sweeper may take a directory between its creation and its lock: then it is created again."""
+        """Another run's sweep may remove the directory between its creation and its lock: then it is created again."""
         while self.lock < 0:
             try:  # noqa: SIM105  # contextlib is not on the warm path
                 os.mkdir(self.path, 0o700)
@@ -70,7 +70,8 @@ class RunDirectory:
         os.mkdir("memory", 0o755, dir_fd=self.lock)
         os.mkdir("scratch", 0o755, dir_fd=self.lock)
         if self.image:
-            os.symlink(self.image, "image", dir_fd=self.lock)  # so that nobody removes its layers, see in_use.py
+            # so that no other process removes its layers, see in_use.py
+            os.symlink(self.image, "image", dir_fd=self.lock)
 
 
 def write_etc(plan: LaunchPlan) -> None:
@@ -78,12 +79,12 @@ def write_etc(plan: LaunchPlan) -> None:
     shared = "net" not in plan.namespaces
     names = (_host_file("/etc/hosts") if shared else "") or LOCALHOST
     more = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
-    own = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.own_names}\n"
-    _write(plan, "hosts", f"{names.rstrip()}\n{more}{own}")
+    host_line = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.host_names}\n"
+    _write(plan, "hosts", f"{names.rstrip()}\n{more}{host_line}")
     _write(plan, "hostname", f"{plan.hostname}\n")
     resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
     if lines:
-        kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[word] for word in lines]]
+        kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[key] for key in lines]]
         resolvers = "".join([lines.pop("search", ""), *kept, *lines.values()])
     _write(plan, "resolv.conf", resolvers)
 
@@ -108,8 +109,8 @@ def sweep(containers: str) -> None:
 
 
 def reclaim(path: str, *, wait: bool = True) -> None:
-    """Remove all that the run of directory PATH left which could not end in order, once nobody holds the lock; not if
-    somebody does and we do not WAIT, nor where an ordinary user has lost the ids that own files in it."""
+    """Remove everything that a killed run left in directory PATH, once no process holds the lock; nothing if one does
+    and WAIT is false, nor where an ordinary user has lost the ids that own files in it."""
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:

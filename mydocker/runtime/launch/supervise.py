@@ -1,4 +1,4 @@
-"""Watching over a running container: its end, our signals, its time, its terminal; one loop, no threads."""
+"""Supervising a running container: its end, mydocker's signals, its time, its terminal; one loop, no threads."""
 
 from __future__ import annotations
 
@@ -29,22 +29,23 @@ if TYPE_CHECKING:
     from mydocker.runtime.streams.terminal import Terminal
 
 
-LAST_WORDS = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
-INIT_END = 2.0  # seconds in which a outer init kills all, and ends
+DRAIN_TIME = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
+INIT_END = 2.0  # seconds in which an outer init kills everything, and ends
 
 
 def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: StreamPipes | Terminal) -> Outcome:
-    """Wait for the end of the container that has been STARTED by PLAN, and for all that it wrote to be passed on.
+    """Wait for the end of the container that has been STARTED by PLAN, and for everything that it wrote to be passed
+    on.
 
-    Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr took not all.
-    Whatever happens, it has ended then.
+    Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr did not take all
+    of it. In each case the container has ended.
     """
     relay = Streams(streams) if isinstance(streams, StreamPipes) else streams
     watched = Watch(plan, started, signals=signals, relay=relay)
     try:
         outcome = watched.until_end()
     finally:
-        watched.kill()  # nothing to kill, unless an error of ours ends the watch
+        watched.kill()  # nothing to kill, unless an error in mydocker ends the watch
         relay.hang_up()
         relay.close()
     relay.check()
@@ -74,18 +75,18 @@ class Watch:
         self.carrying: dict[int, int] = {}  # what is polled for the streams: descriptors and their events
 
     def until_end(self) -> Outcome:
-        """Wait for the container's end, and until all that it wrote on a terminal has been shown.
+        """Wait for the container's end, and until everything that it wrote on a terminal has been shown.
 
         Raises what went wrong if its command never started.
         """
         self._on(self.pidfd, self._end)
-        self._on(self.report, self._hear)
+        self._on(self.report, self._read_report)
         self._on(self.signals.descriptor, self._pass_on)
         if self.terminal:
-            self._on(self.terminal.ours.fileno(), self._join_terminal)
+            self._on(self.terminal.parent_end.fileno(), self._join_terminal)
         self._mind_the_streams()
         while self.outcome is None or self.carrying:
-            for descriptor, events in self.poll.poll(self._patience()):
+            for descriptor, events in self.poll.poll(self._poll_timeout()):
                 if descriptor in self.actions:  # an earlier action of this round may have forgotten it
                     self.actions[descriptor]()
                 elif descriptor in self.carrying:
@@ -102,7 +103,7 @@ class Watch:
     def kill(self) -> None:
         """End the container at once: PID 1's death kills its whole pid namespace (pid_namespaces(7)).
 
-        Without a pid namespace, the end of the lifeline tells the outer init to kill all. If that has been stopped, by
+        Without a pid namespace, the outer init kills everything when the lifeline closes. If that has been stopped, by
         a process of the container's, it is killed the next time: then what it watched is killed as orphans
         (orphans.py).
         """
@@ -111,7 +112,7 @@ class Watch:
             self.kill_at = time.monotonic() + INIT_END
         else:
             send(self.pidfd, signal.SIGKILL)
-        self.leave_at = self.leave_at or time.monotonic() + LAST_WORDS
+        self.leave_at = self.leave_at or time.monotonic() + DRAIN_TIME
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
         self.actions[descriptor] = action
@@ -121,7 +122,7 @@ class Watch:
         self.poll.unregister(descriptor)
         del self.actions[descriptor]
 
-    def _patience(self) -> float | None:
+    def _poll_timeout(self) -> float | None:
         """Milliseconds until something is due."""
         due = [at for at in (self.deadline, self.kill_at, self.leave_at) if at is not None]
         return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
@@ -139,13 +140,14 @@ class Watch:
             self.relay.hang_up()
 
     def _mind_the_streams(self) -> None:
-        """Poll for what they wait for now. Nobody can reach a container any more whose terminal's other end is gone."""
+        """Poll for what they wait for now. A container whose terminal's other end is gone cannot be reached any
+        more."""
         if self.relay.lost:
             self.stopped = True
             self._expect_end()
             self.relay.hang_up()
         if self.terminal and not self.outcome and self.terminal.is_interrupted_in_vain(self.pid):
-            self._end_unheard()
+            self._end_if_unheeded()
         waits = self.relay.waits()
         for descriptor in self.carrying.keys() - waits.keys():
             self.poll.unregister(descriptor)
@@ -154,26 +156,27 @@ class Watch:
         self.carrying = waits
 
     def _stop(self) -> None:
-        """Ask it to end within the grace. One that can't be asked, or has not begun, need not be waited for."""
-        has_effect = self.report not in self.actions and self._heeds(self.stop_signal)  # not to be seen once it is sent
+        """Send the stop signal; wait for the grace period only if the command has begun and handles that signal."""
+        # before it is sent: while the command wakes up, its masks say nothing
+        handled = self.report not in self.actions and self._heeds(self.stop_signal)
         send(self.pidfd, self.stop_signal)
-        self._expect_end(self.grace if has_effect else 0.0)
+        self._expect_end(self.grace if handled else 0.0)
 
-    def _end_unheard(self) -> None:
-        """Somebody types Ctrl-C again and again: where that can have no effect, it ends the container."""
+    def _end_if_unheeded(self) -> None:
+        """The user types Ctrl-C again and again: where the command ignores that, it ends the container."""
         if not self._heeds(signal.SIGINT):
             self.kill()
 
     def _expect_end(self, grace: float | None = None) -> None:
-        """Of its own accord, within GRACE seconds; None for what the plan says."""
+        """Give it GRACE seconds to end by itself; None: as the plan says."""
         self.kill_at = self.kill_at or time.monotonic() + (self.grace if grace is None else grace)
 
     def _heeds(self, number: int) -> bool:
-        """Whether the command can be sent signal NUMBER: without a pid namespace of its own, any process can."""
+        """Whether the command can be sent signal NUMBER: without a separate pid namespace, any process can."""
         return self.lifeline is not None or is_heeded(self.pid, number)
 
-    def _hear(self) -> None:
-        """The child says why it failed; or nothing, when its command was executed and the pipe closed."""
+    def _read_report(self) -> None:
+        """Read why the child failed; the pipe closes without a report when its command is executed."""
         text = os.read(self.report, REPORT_LIMIT)
         self.failure = (self.failure + text)[:REPORT_LIMIT]
         if not text:
@@ -190,7 +193,7 @@ class Watch:
         else:
             self.interrupted = self.interrupted or number == signal.SIGINT
             self.stopped = self.stopped or number in STOPPING
-            if number == signal.SIGTERM:  # stopping us is stopping the container
+            if number == signal.SIGTERM:  # stopping mydocker stops the container
                 self._stop()
                 return
             if number == signal.SIGHUP and _is_cut_off():
@@ -201,15 +204,16 @@ class Watch:
 
     def _join_terminal(self) -> None:
         assert self.terminal is not None
-        self._forget(self.terminal.ours.fileno())
+        self._forget(self.terminal.parent_end.fileno())
         self.terminal.receive()
 
     def _end(self) -> None:
         status, cpu, max_rss = kernel.wait(self.pid)
         self._forget(self.pidfd)
         if self.report in self.actions:
-            self._hear()
-        if self.terminal and self.terminal.ours.fileno() in self.actions:  # it has come in the same round as the end
+            self._read_report()
+        # it may have come in the same round as the end
+        if self.terminal and self.terminal.parent_end.fileno() in self.actions:
             self._join_terminal()
         self.relay.end_input()
         code = os.waitstatus_to_exitcode(status)
@@ -225,7 +229,7 @@ class Watch:
 
 
 def _is_cut_off() -> bool:
-    """Whether a terminal among our standard streams has been closed, and our caller has not foreseen it (nohup(1))."""
+    """Whether a terminal among the standard streams has been closed, and the caller does not ignore that (nohup(1))."""
     streams = select.poll()
     for descriptor in (0, 1, 2):
         if stat.S_ISCHR(os.fstat(descriptor).st_mode):

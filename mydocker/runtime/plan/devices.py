@@ -1,4 +1,4 @@
-"""Devices of the host in a container: all of them for a privileged one, else those that were chosen."""
+"""Devices of the host in a container: all of them for a privileged one, else those of the spec."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OWN = ("console", "fd", "mqueue", "ptmx", "pts", "shm")
 
 
 class HostDevices(Operation):
-    """Every device node below the host's directory `source`, bound below the target; nodes that are there stay."""
+    """Every device node below the host's directory `source`, bound below the target; existing nodes stay."""
 
     source: str = "/dev"
 

@@ -1,9 +1,9 @@
 """The file that a command names: found on the PATH of the container, and checked before it is executed.
 
 Runs inside the new root. The kernel resolves `#!` interpreters and ELF loaders itself, following
-/proc/self/exe to the one program of the host that is still reachable, our interpreter: a script
+/proc/self/exe to the one program of the host that is still reachable, mydocker's interpreter: a script
 `#!/proc/self/exe` would run it, and could then rewrite it (CVE-2019-5736). So each file on the way is
-first opened with magic links refused, while we may still read what the command's user may not.
+first opened with magic links refused, while mydocker may still read what the command's user may not.
 """
 
 from __future__ import annotations
@@ -97,12 +97,12 @@ def refuse_to_execute(path: str, error: OSError) -> LaunchError:
     machine = _foreign_machine(path) if error.errno in (errno.ENOEXEC, errno.ENOENT) else ""
     if not machine:
         return refuse(path, error)
-    about = f"{path}: exec format error: it is for {machine}, and this machine is {Platform.host().architecture}"
+    message = f"{path}: exec format error: it is for {machine}, and this machine is {Platform.host().architecture}"
     if error.errno == errno.ENOENT:
         hint = "the handler in /proc/sys/fs/binfmt_misc is not in the container: it must be registered with flag F"
     else:
         hint = "a handler in /proc/sys/fs/binfmt_misc runs such programs: the package qemu-user-static has one"
-    return CommandNotExecutableError(about, hint=hint)
+    return CommandNotExecutableError(message, hint=hint)
 
 
 def _foreign_machine(path: str) -> str:

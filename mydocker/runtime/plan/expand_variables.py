@@ -1,8 +1,8 @@
-"""Variables of the image in a spec: `$NAME` and `${NAME}` in values of `environment`, in words of the command and in
-the paths of files that are looked at.
+"""Variables of the image in a spec: `$NAME` and `${NAME}` in values of `environment`, in arguments of the command and
+in the paths of files that are checked.
 
-In values of `environment` and in paths, a variable that there is not is nothing, as in a Dockerfile. In words of the
-command only what is known is replaced: the rest may be meant for a shell.
+In values of `environment` and in paths, an unknown variable is empty, as in a Dockerfile. In arguments of the
+command only known variables are replaced: the rest may be meant for a shell.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ def expanded(spec: ContainerSpec, env: Iterable[str], *, path: str) -> Container
     image = {"PATH": path, **{name: value for name, _, value in (entry.partition("=") for entry in env)}}
     environment = {name: _replaced(value, lambda name: image.get(name, "")) for name, value in spec.environment.items()}
     known = {**image, **environment}
-    words = tuple(_replaced(word, known.get) for word in spec.command) if spec.command else spec.command
-    return spec.replace(environment=environment, command=words)
+    command = tuple(_replaced(argument, known.get) for argument in spec.command) if spec.command else spec.command
+    return spec.replace(environment=environment, command=command)
 
 
 def expanded_path(path: str, environment: Mapping[str, str]) -> str:
-    """PATH with the variables of a container's ENVIRONMENT, of which an unknown one is nothing."""
+    """PATH with the variables of a container's ENVIRONMENT, of which an unknown one is empty."""
     return _replaced(path, lambda name: environment.get(name, "")) or "/"
 
 
 def _replaced(text: str, lookup: Callable[[str], str | None]) -> str:
     def value(match: re.Match[str]) -> str:
-        said = lookup(match[1] or match[2])
-        return match[0] if said is None else said
+        replacement = lookup(match[1] or match[2])
+        return match[0] if replacement is None else replacement
 
     return _VARIABLE.sub(value, text)

@@ -45,7 +45,7 @@ def inspect_host(store: str, *, ids: IdMap | None) -> Host:
 
 
 def read_setting(path: str) -> str:
-    """What file PATH of /proc or /sys says; nothing if there is none."""
+    """The content of file PATH of /proc or /sys; empty if it cannot be read."""
     try:
         with open(path) as file:
             return file.read().strip()

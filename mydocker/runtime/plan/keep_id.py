@@ -1,6 +1,6 @@
 """The caller's entries in the account files of a container with keep-id, where the image has none for their numbers.
 
-Without them `whoami`, ssh and others fail. What they say is Podman's (libpod, addCurrentUserPasswdEntry): no password,
+Without them `whoami`, ssh and others fail. Their content is Podman's (libpod, addCurrentUserPasswdEntry): no password,
 the home of the host if the container has that directory, and /bin/sh. Files that the image lacks are not created.
 """
 
@@ -40,8 +40,8 @@ class Account(Operation):
         except OSError:  # there is none, or a link, which may lead anywhere
             return
         with open(file, "rb+", buffering=0) as accounts:
-            found = os.fstat(file)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > FILE_LIMIT:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > FILE_LIMIT:
                 return
             content = accounts.read(FILE_LIMIT)
             if any(_number(line) == str(self.number).encode() for line in content.split(b"\n")):
@@ -57,14 +57,14 @@ class Account(Operation):
     def _line(self, root: int) -> bytes:
         if not self.home:
             return self.lines()[0]
-        found = open_if_present(root, self.home, follow=True)
-        if found is not None:
-            os.close(found)
-        return self.lines()[1 if found is None else 0]
+        home = open_if_present(root, self.home, follow=True)
+        if home is not None:
+            os.close(home)
+        return self.lines()[1 if home is None else 0]
 
 
 def accounts_of_caller(spec: ContainerSpec, host: Host, *, working_dir: str) -> tuple[Operation, ...]:
-    """The entries of the user and the group who call us, as far as this machine has names for them."""
+    """The entries of the user and the group that run mydocker, as far as this machine has names for them."""
     import grp
     import pwd
 

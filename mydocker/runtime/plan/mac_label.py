@@ -1,7 +1,7 @@
-"""The label that AppArmor or SELinux gives a container's command, where the host has one of them and it was asked for.
+"""The label that AppArmor or SELinux gives a container's command, where the host has one of them and the spec sets it.
 
-Takes effect at the next execve(2); written into /proc/self/attr of the host, because the container's own /proc may
-be none (runc does the same).
+Takes effect at the next execve(2); written into /proc/self/attr of the host, because the container may have no
+/proc (runc does the same).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.container import Security
 
 APPARMOR = "/sys/module/apparmor/parameters/enabled"  # `Y` where it is on
-SELINUX = "/sys/fs/selinux/enforce"  # there where it is on, whatever it says
+SELINUX = "/sys/fs/selinux/enforce"  # exists where it is on, whatever it contains
 
 
 class ExecLabel(Record):
@@ -27,15 +27,15 @@ class ExecLabel(Record):
     selinux: str | None = None
 
 
-def wanted_label(security: Security) -> ExecLabel:
-    """What SECURITY asks for."""
+def exec_label(security: Security) -> ExecLabel:
+    """The label that SECURITY sets."""
     label = security.label
     context = f"{label.user}:{label.role}:{label.type}:{label.level}" if label else None
     return ExecLabel(apparmor=security.apparmor, selinux=context)
 
 
 def check_host(label: ExecLabel) -> None:
-    """HostError if the host has not what LABEL is for."""
+    """HostError if the security module of LABEL is not enabled on this host."""
     if label.apparmor and read_setting(APPARMOR) != "Y":
         raise HostError(
             f"apparmor profile {label.apparmor!r}: AppArmor is not enabled on this host",
@@ -49,12 +49,12 @@ def check_host(label: ExecLabel) -> None:
 
 
 def open_attributes() -> int:
-    """A descriptor of this process's own /proc/self/attr; to be taken before the root changes."""
+    """A descriptor of this process's own /proc/self/attr; to be opened before the root changes."""
     return os.open("/proc/self/attr", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def apply(label: ExecLabel, attributes: int) -> None:
-    """Ask for LABEL at the next execve(2). LaunchError if the host does not know it."""
+    """Set LABEL for the next execve(2). LaunchError if the host does not know it."""
     if label.apparmor:
         path = "apparmor/exec" if _exists("apparmor", attributes) else "exec"  # the former since Linux 5.8
         _write(path, f"exec {label.apparmor}", attributes, f"apparmor profile {label.apparmor!r}")
@@ -62,7 +62,7 @@ def apply(label: ExecLabel, attributes: int) -> None:
         _write("exec", label.selinux, attributes, f"label {label.selinux!r}")
 
 
-def _write(path: str, text: str, attributes: int, what: str) -> None:
+def _write(path: str, text: str, attributes: int, title: str) -> None:
     """Opened only now: the kernel refuses a write with other credentials than those at the opening."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=attributes)
@@ -72,7 +72,7 @@ def _write(path: str, text: str, attributes: int, what: str) -> None:
             os.close(file)
     except OSError as error:
         known = "it is not loaded on this host" if error.errno in (errno.ENOENT, errno.EINVAL) else error.strerror
-        raise LaunchError(f"{what} cannot be applied: {known}") from None
+        raise LaunchError(f"{title} cannot be applied: {known}") from None
 
 
 def _exists(name: str, directory: int) -> bool:

@@ -53,7 +53,7 @@ class EmptyPart(CopyOnWrite):
 
 
 class RebuiltPart(CopyOnWrite):
-    """A directory in memory that has what the machine's has: subdirectories, to be mounted on, links, and files."""
+    """A directory in memory with the entries of the machine's: subdirectories as mount points, links, and files."""
 
     @property
     def lower(self) -> tuple[str, ...]:
@@ -67,14 +67,14 @@ class RebuiltPart(CopyOnWrite):
             for entry in entries:
                 try:
                     _copy(entry, f"{copy}/{entry.name}")
-                except (FileNotFoundError, PermissionError):  # gone, or not ours to read: a large file is bound anyway
+                except (FileNotFoundError, PermissionError):  # gone, or not readable: a large file is bound anyway
                     continue
         return (copy, *self.over)
 
 
 class SubMount(Bind):
-    """What is mounted at the source, read-only. A file system that cannot be shown, such as another user's FUSE or a
-    server that does not answer, is left out."""
+    """What is mounted at the source, read-only. A file system that cannot be mounted, such as another user's FUSE or a
+    server that does not respond, is left out."""
 
     attributes: int = READ_ONLY | kernel.ATTR_NODEV
     recursive: bool = True
@@ -97,9 +97,11 @@ class _Builder:
         self._rebuilds = user_xattrs
         self._count = 0
         skipped = tuple(f"/{name}/" for name in (*OWN_MOUNTS, *EMPTY))
-        found = [mount for mount in mounts() if mount.path != "/" and not f"{mount.path}/".startswith(skipped)]
-        self._mounted = {mount.path for mount in found}
-        self._disks = {mount.path for mount in found if mount.source.startswith("/dev/") and os.path.isdir(mount.path)}
+        mounted = [mount for mount in mounts() if mount.path != "/" and not f"{mount.path}/".startswith(skipped)]
+        self._mounted = {mount.path for mount in mounted}
+        self._disks = {
+            mount.path for mount in mounted if mount.source.startswith("/dev/") and os.path.isdir(mount.path)
+        }
         self._above = {above for path in self._mounted for above in _parents(path)}
 
     def top(self) -> Iterator[Operation]:
@@ -147,10 +149,10 @@ def _entries(path: str) -> list[tuple[str, bool]] | None:
     None if it cannot be read, or has too many."""
     try:
         with os.scandir(path) as entries:
-            found = [(x.name, x.is_dir(follow_symlinks=False)) for x in entries if not x.is_symlink() and _is_shown(x)]
+            shown = [(x.name, x.is_dir(follow_symlinks=False)) for x in entries if not x.is_symlink() and _is_shown(x)]
     except OSError:
         return None
-    return sorted(found) if len(found) <= ENTRIES else None
+    return sorted(shown) if len(shown) <= ENTRIES else None
 
 
 def _is_shown(entry: os.DirEntry[str]) -> bool:
@@ -163,7 +165,7 @@ def _is_shown(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_copied(entry: os.DirEntry[str]) -> bool:
-    """Small enough, and readable: what root alone may read stays what it is."""
+    """Whether it is small enough, and readable: a file that only root may read is bound."""
     return os.stat(entry.path).st_size <= COPIED and os.access(entry.path, os.R_OK)
 
 
@@ -179,9 +181,9 @@ def _copy(entry: os.DirEntry[str], target: str) -> None:
 def _copy_file(source: str, target: str) -> None:
     """Contents, mode and time; an empty file, to be mounted on, in the place of one that is not copied."""
     with open(target, "xb") as file:
-        found = os.stat(source)
-        if found.st_size <= COPIED and os.access(source, os.R_OK):
+        status = os.stat(source)
+        if status.st_size <= COPIED and os.access(source, os.R_OK):
             with open(source, "rb") as original:
                 file.write(original.read(COPIED))
-        os.fchmod(file.fileno(), stat.S_IMODE(found.st_mode) & 0o777)
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+        os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode) & 0o777)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -23,7 +23,7 @@ ROOT = "memory/root"  # in a run's directory: where the new root is mounted
 LINKS = "layers"  # in a run's scratch directory: short names for the directories of an overlay
 READ_ONLY = kernel.ATTR_RDONLY
 HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
-# a user namespace gets a new one only where a whole one can be seen (mount_namespaces(7))
+# a user namespace gets a new one only where a whole one is visible (mount_namespaces(7))
 COVERED = "inside another container, start that one with --security-opt systempaths=unconfined, or be root in there"
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _HARMLESS = frozenset(os.makedev(*number) for number in DEVICES.values())
@@ -41,18 +41,19 @@ class Operation(Record):
         return type(self).__name__.lower()
 
     def ahead(self) -> Operation:
-        """Do what can only be done while our mounts are still the host's; the operation that is left to apply."""
+        """Do what can only be done while this process's mounts are still the host's; the operation that is left to
+        apply."""
         return self
 
     def apply(self, root: int) -> None:
-        """Do it; OSError and LaunchError tell what the kernel or the image refused."""
+        """Do it; OSError and LaunchError say what the kernel or the image refused."""
         raise NotImplementedError
 
 
 class Filesystem(Operation):
     """A new file system of a kernel type: proc, sysfs, tmpfs, devpts, mqueue, cgroup2.
 
-    The target may not be a symbolic link nor lie behind one (CVE-2023-27561).
+    Neither the target nor a parent of it may be a symbolic link (CVE-2023-27561).
     """
 
     fstype: str
@@ -71,7 +72,7 @@ class Filesystem(Operation):
 
 
 class Bind(Operation):
-    """What stands at `source` on the host, seen at the target too. Only mount flags are added, none is taken."""
+    """Mount what is at `source` on the host at the target too. Only mount flags are added, none is taken."""
 
     source: str
     attributes: int = kernel.ATTR_NODEV
@@ -81,10 +82,10 @@ class Bind(Operation):
 
     def apply(self, root: int) -> None:
         tree = self.clone()
-        found = os.fstat(tree)
-        attributes = self.attributes & ~kernel.ATTR_NODEV if is_harmless(found) else self.attributes
+        status = os.fstat(tree)
+        attributes = self.attributes & ~kernel.ATTR_NODEV if is_harmless(status) else self.attributes
         kernel.set_attributes(tree, attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation])
-        directory = stat.S_ISDIR(found.st_mode)
+        directory = stat.S_ISDIR(status.st_mode)
         attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
 
     def clone(self) -> int:
@@ -108,11 +109,11 @@ class HostProgram(Operation):
 
 
 class CopyOnWrite(Operation):
-    """A directory of the host that can be written to in the container and stays as it was on the host.
+    """A directory of the host that the container can write to, and that stays unchanged on the host.
 
-    One overlay; `scratch` is a directory on a file system of the mount namespace's own. What overlayfs refuses as a
-    lower directory (EINVAL: some file systems; in a user namespace, any directory with mounts below it) is
-    shown read-only instead, if `or_read_only`. `in_memory`: the scratch gets a tmpfs, since it lies below the source.
+    One overlay; `scratch` is a directory on a file system that only this mount namespace has. What overlayfs refuses as
+    a lower directory (EINVAL: some file systems; in a user namespace, any directory with mounts below it) is mounted
+    read-only instead, if `or_read_only`. `in_memory`: the scratch gets a tmpfs, since it is below the source.
     """
 
     source: str
@@ -121,15 +122,15 @@ class CopyOnWrite(Operation):
     in_memory: bool = False
     or_read_only: bool = True
     follow: bool = False
-    over: tuple[str, ...] = ()  # layers that lie over the source
+    over: tuple[str, ...] = ()  # layers above the source
 
     @property
     def lower(self) -> tuple[str, ...]:
-        """What the container's writes are changes of, the lowest first."""
+        """The directories that the container's writes change, the lowest first."""
         return (self.source, *self.over)
 
     def layers(self) -> tuple[str, ...]:
-        """The lower directories to mount; here they may be made, in the scratch directory."""
+        """The lower directories to mount, some of which are created in the scratch directory."""
         return self.lower
 
     def apply(self, root: int) -> None:
@@ -173,14 +174,14 @@ class Symlink(Operation):
 
 
 class MissingLink(Symlink):
-    """A symbolic link in a directory of the image, which is created if missing. What the image has at the target stays,
-    and no link of the image is followed to it."""
+    """A symbolic link in a directory of the image, which is created if missing. A file of the image at the target
+    stays, and no link of the image is followed to it."""
 
     def apply(self, root: int) -> None:
         parent, name = os.path.split(self.target)
         try:
             directory = make_target(root, parent, directory=True, follow=False)
-        except LaunchError:  # a link, or a file: the image has something else in mind
+        except LaunchError:  # a link, or a file: the image has its own
             return
         try:
             os.symlink(self.to, name, dir_fd=directory)
@@ -198,7 +199,8 @@ class Directory(Operation):
 
 
 class DeclaredVolume(Directory):
-    """A directory that an image declares to be a volume. What cannot be one is left out: the image may not need it."""
+    """A directory that an image declares to be a volume. It is left out if it cannot be created: the image may not need
+    it."""
 
     def apply(self, root: int) -> None:
         try:  # noqa: SIM105  # contextlib is not on the warm path
@@ -208,7 +210,7 @@ class DeclaredVolume(Directory):
 
 
 class Mask(Operation):
-    """Nothing to be seen there: a file becomes /dev/null, a directory empty and read-only; a missing one is skipped.
+    """Hide the target: a file becomes /dev/null, a directory empty and read-only; a missing one is skipped.
 
     `null` must really be the null device: a link planted in its place led to host files (CVE-2025-31133).
     """
@@ -239,7 +241,7 @@ class ReadOnly(Operation):
 class DeviceNode(Operation):
     """A character device of the host, bound: creating one would need a capability outside user namespaces."""
 
-    number: tuple[int, int]  # major, minor: what the host has there must be this device
+    number: tuple[int, int]  # major, minor: the host's node must be this device
 
     @property
     def title(self) -> str:
@@ -251,22 +253,22 @@ class DeviceNode(Operation):
 
 
 def is_harmless(status: os.stat_result) -> bool:
-    """Whether this is a device that every container has."""
+    """Whether STATUS is of a device that every container has."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev in _HARMLESS
 
 
 def clone_device(path: str, number: int) -> int:
     """A detached bind of the character device at PATH, verified to be device NUMBER."""
     tree = kernel.clone_tree(path)
-    found = os.fstat(tree)
-    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != number:
+    status = os.fstat(tree)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != number:
         os.close(tree)
-        raise LaunchError(f"{path} of the host is not the device it should be")
+        raise LaunchError(f"{path} of the host is not the expected device")
     return tree
 
 
 def mount_memory(path: str) -> None:
-    """Mount an empty tmpfs on directory PATH of the run's own."""
+    """Mount an empty tmpfs on PATH, a directory of the run."""
     tree = kernel.new_filesystem("tmpfs", [("mode", "755")], attributes=kernel.ATTR_NODEV)
     try:
         attach(tree, os.open(path, os.O_PATH | os.O_CLOEXEC))
@@ -276,10 +278,10 @@ def mount_memory(path: str) -> None:
 
 def copy_ownership(source: str, target: str) -> None:
     """Give TARGET, the root of an upper layer, the mode and owner of SOURCE: overlayfs shows those of the upper."""
-    found = os.stat(source)
-    os.chmod(target, stat.S_IMODE(found.st_mode))
+    status = os.stat(source)
+    os.chmod(target, stat.S_IMODE(status.st_mode))
     try:
-        os.chown(target, found.st_uid, found.st_gid)
+        os.chown(target, status.st_uid, status.st_gid)
     except OSError as error:  # an owner that this user namespace has no number for
         if error.errno not in (errno.EINVAL, errno.EPERM):
             raise
@@ -289,21 +291,21 @@ def mount_overlay(lower: tuple[str, ...], scratch: str, target: str, extra: str)
     """Mount an overlay on TARGET, with the directories `upper` and `work` of SCRATCH. LOWER is listed lowest first;
     paths are absolute; EXTRA are more mount options.
 
-    Names are given relative to what they have in common, since mount(2) takes a page of options. Where that is not
-    enough, as with 50 layers and more, the names are those of links, made in SCRATCH: 500 layers take half a page.
+    Names are relative to the directory that they have in common, since mount(2) takes a page of options. Where that is
+    not enough, as with 50 layers and more, the names are those of links, made in SCRATCH: 500 layers take half a page.
     The current directory is `/` afterwards: nothing here is relative to another one.
     """
     paths = (*lower, f"{scratch}/upper", f"{scratch}/work")
-    place = os.path.commonprefix(paths).rpartition("/")[0] or "/"
-    options = _overlay_data([path[len(place) :].lstrip("/") or "." for path in paths], extra)
+    base = os.path.commonprefix(paths).rpartition("/")[0] or "/"
+    options = _overlay_data([path[len(base) :].lstrip("/") or "." for path in paths], extra)
     if len(os.fsencode(options)) > OPTIONS_LIMIT:
-        place = f"{scratch}/{LINKS}"
-        options = _overlay_data(_link(paths, place), extra)
-    os.chdir(place)
+        base = f"{scratch}/{LINKS}"
+        options = _overlay_data(_link(paths, base), extra)
+    os.chdir(base)
     try:
         kernel.mount("overlay", target, "overlay", MS_NODEV, options)
     finally:
-        os.chdir("/")  # not back: the caller's directory may be gone, or closed to us
+        os.chdir("/")  # not back: the caller's directory may be gone, or not accessible
 
 
 def _overlay_data(names: list[str], extra: str) -> str:
@@ -334,16 +336,16 @@ def attach(tree: int, target: int) -> None:
         if directories[0] == directories[1]:
             raise
         inside = os.readlink(f"/proc/self/fd/{target}").rpartition(ROOT)[2]
-        what, other = ("a file", "a directory") if directories[0] else ("a directory", "a file")
-        raise LaunchError(f"{inside} in the container is {what}, and {other} cannot be mounted there") from None
+        existing, other = ("a file", "a directory") if directories[0] else ("a directory", "a file")
+        raise LaunchError(f"{inside} in the container is {existing}, and {other} cannot be mounted there") from None
     finally:
         os.close(tree)
         os.close(target)
 
 
 def _exists(root: int, path: str) -> bool:
-    found = open_if_present(root, path, follow=True)
-    if found is None:
+    descriptor = open_if_present(root, path, follow=True)
+    if descriptor is None:
         return False
-    os.close(found)
+    os.close(descriptor)
     return True

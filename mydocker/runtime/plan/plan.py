@@ -1,4 +1,4 @@
-"""LaunchPlan: all that will be done to start a container, decided before anything is done.
+"""LaunchPlan: everything that will be done to start a container, decided before anything is done.
 
 `plan` takes complete values and reads nothing but the top of `/`, and where mounts are, if that is the root; the
 result is plain data, to be printed by --dry-run, compared in tests, and carried out by `launch`.
@@ -56,10 +56,10 @@ class LaunchPlan(Record):
     containers: str  # the directory of run directories, which a run sweeps
     run_dir: str
     namespaces: tuple[str, ...]
-    rootless: IdMap | None  # the ids of a user namespace of its own; None for root
+    rootless: IdMap | None  # the ids of a separate user namespace; None for root
     hostname: str
     domainname: str | None = None
-    loopback: bool  # whether to bring up `lo` in a network namespace of the container's own
+    loopback: bool  # whether to bring up `lo` in a separate network namespace
     root: Root
     operations: tuple[Operation, ...]
     capabilities: int
@@ -92,19 +92,19 @@ class LaunchPlan(Record):
 
     @property
     def resolver_lines(self) -> dict[str, str]:
-        """Lines of /etc/resolv.conf by the first word of the host's lines that they replace, in Docker's order."""
+        """Lines of /etc/resolv.conf by the keyword of the host's lines that they replace, in Docker's order."""
         search = () if self.dns_search == (".",) else self.dns_search
         options = tuple(filter(None, self.dns_options))
         lines = {}
-        if self.dns_search:  # `domain` is an older word for the same (resolv.conf(5))
+        if self.dns_search:  # `domain` is an older keyword for the same (resolv.conf(5))
             lines = {"search": f"search {' '.join(search)}\n" if search else "", "domain": ""}
         if self.dns:
             lines["nameserver"] = "".join(f"nameserver {address}\n" for address in self.dns)
         return lines | ({"options": f"options {' '.join(options)}\n"} if options else {})
 
     @property
-    def own_names(self) -> str:
-        """The names on the container's own line of /etc/hosts. The full one is first, which `hostname -f` prints
+    def host_names(self) -> str:
+        """The names of the container itself in /etc/hosts. The full one is first, which `hostname -f` prints
         (hosts(5)), and its first part is there too, as Docker has it; so is the host name, whatever the domain."""
         full = f"{self.hostname}.{self.domainname}" if self.domainname else self.hostname
         return " ".join(dict.fromkeys((full, self.hostname, full.partition(".")[0])))
@@ -141,19 +141,19 @@ def plan(
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
         **_privileges(spec, host),
-        user=spec.user or _own_user(spec, host) or _image_user(config),
+        user=spec.user or _caller_as_user(spec, host) or _image_user(config),
         environment=_environment(spec, config, hostname),
         working_dir=working_dir,
         argv=argv,
         stop_signal=spec.stop_signal or _image_stop_signal(config),
         cgroups=cgroups,
         volumes=mounts.volumes if mounts else (),
-        **_as_given(spec),
+        **_copied_fields(spec),
     )
 
 
-def _as_given(spec: ContainerSpec) -> dict[str, Any]:
-    """The fields of a plan that are the spec's own."""
+def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
+    """The fields that a plan takes unchanged from the spec."""
     return {
         "domainname": spec.domainname,
         "namespaces": spec.namespaces,
@@ -164,7 +164,7 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
         "umask": spec.umask,
         "ulimits": spec.ulimits,
         "oom_score_adj": spec.oom_score_adj,
-        "init": spec.init and "pid" in spec.namespaces,  # without one, the outer init does what it would do
+        "init": spec.init and "pid" in spec.namespaces,  # without a pid namespace, the outer init does its work
         "stdin": spec.stdin,
         "pre_start": spec.pre_start,
         "extra_hosts": spec.hosts,
@@ -176,14 +176,14 @@ def _as_given(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _hostname(spec: ContainerSpec, container_id: str) -> str:
-    """Who asks for the host's network by name gets the host's name as well, as with Docker."""
+    """A container that sets the host's network by name gets the host's name as well, as with Docker."""
     if "uts" not in spec.namespaces or (spec.network_mode == "host" and not spec.hostname):
         return os.uname().nodename
     return spec.hostname or container_id[:12]
 
 
 def _privileges(spec: ContainerSpec, host: Host) -> dict[str, Any]:
-    """The fields that say what the command may ask of the kernel."""
+    """The fields that limit what the command may do."""
     capabilities = _capabilities(spec, host)
     return {
         "capabilities": capabilities,
@@ -207,29 +207,29 @@ def _image_stop_signal(config: ImageConfig | None) -> int:
 
 
 def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
-    """ENTRYPOINT and then the arguments, else CMD; an entrypoint of the spec's own drops the image's CMD."""
+    """ENTRYPOINT and then the arguments, else CMD; an entrypoint in the spec drops the image's CMD."""
     entrypoint, command = spec.entrypoint, spec.command
     if command is None:
         command = config.cmd if config and entrypoint is None else ()
     if entrypoint is None:
         entrypoint = config.entrypoint if config else ()
-    if entrypoint == ("",):  # how a Dockerfile says that there is none: ENTRYPOINT [""]
+    if entrypoint == ("",):  # a Dockerfile's way to have none: ENTRYPOINT [""]
         entrypoint = ()
     argv = (*entrypoint, *command)
-    only_looked_at = spec.expect is not None and (spec.entrypoint, spec.command) == ((), ())
-    if not argv and not only_looked_at:
-        raise LaunchError("no command to run: none was given, and the image names none")
+    only_inspected = spec.expect is not None and (spec.entrypoint, spec.command) == ((), ())
+    if not argv and not only_inspected:
+        raise LaunchError("no command to run: none is set, and the image names none")
     return argv
 
 
-def _asked_for(spec: ContainerSpec, program: str) -> str:
-    """PROGRAM if the user named it: what only the image names does not get at the host's files."""
-    given = (*(spec.entrypoint or ()), *(spec.command or ()))
-    return program if program in given[:1] else ""
+def _named_by_user(spec: ContainerSpec, program: str) -> str:
+    """PROGRAM if the user named it: what only the image names cannot read the host's files."""
+    argv = (*(spec.entrypoint or ()), *(spec.command or ()))
+    return program if program in argv[:1] else ""
 
 
 def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str) -> dict[str, str]:
-    """Lowest to highest: the defaults, the image's, the spec's. What is no assignment in the image is dropped."""
+    """Lowest to highest: the defaults, the image's, the spec's. An entry of the image without `=` is dropped."""
     environment = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
     if spec.tty:
         environment["TERM"] = "xterm"
@@ -250,25 +250,25 @@ def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
     return keep_id(host.ids, user=host.uid, group=host.gid)
 
 
-def _own_user(spec: ContainerSpec, host: Host) -> User | None:
-    """With keep-id the caller runs the command, whoever the image names (podman-run(1), --userns)."""
+def _caller_as_user(spec: ContainerSpec, host: Host) -> User | None:
+    """With keep-id the command runs as the caller, whatever user the image names (podman-run(1), --userns)."""
     return User(user=host.uid, group=host.gid) if spec.userns_mode == "keep-id" else None
 
 
 def _seccomp(spec: ContainerSpec, granted: int) -> SyscallFilter | None:
-    """A privileged container has none but what it is given by name, as with Docker."""
-    wanted = spec.security_opt.seccomp
-    if wanted is None or (spec.privileged and isinstance(wanted, str)):
+    """A privileged container has no filter but a profile that the spec names, as with Docker."""
+    profile = spec.security_opt.seccomp
+    if profile is None or (spec.privileged and isinstance(profile, str)):
         return None
-    return SyscallFilter(capabilities=granted, profile=None if isinstance(wanted, str) else wanted)
+    return SyscallFilter(capabilities=granted, profile=None if isinstance(profile, str) else profile)
 
 
 def _exec_label(spec: ContainerSpec) -> ExecLabel | None:
     if not (spec.security_opt.apparmor or spec.security_opt.label):
         return None
-    from mydocker.runtime.plan.mac_label import wanted_label
+    from mydocker.runtime.plan.mac_label import exec_label
 
-    return wanted_label(spec.security_opt)
+    return exec_label(spec.security_opt)
 
 
 def _image_user(config: ImageConfig | None) -> User:
@@ -303,7 +303,7 @@ def _root(spec: ContainerSpec, image: StoredImage | None, host: Host, run_dir: s
 def _mounts(
     spec: ContainerSpec, config: ImageConfig | None, host: Host, *, run_dir: str, volumes: str
 ) -> MountPlan | None:
-    """What the container has mounted of its own, if anything: most do not, and need not wait for the module."""
+    """The container's own mounts, if it has any: most have none, and need not wait for the module."""
     if not spec.volumes and not spec.read_only:
         return None
     from mydocker.runtime.plan.volume_mounts import plan_mounts
@@ -334,16 +334,16 @@ def _operations(
     lent: str,
 ) -> tuple[Operation, ...]:
     if "mount" not in spec.namespaces:
-        given = [name for name in _MOUNTED if getattr(spec, name)]
-        if given:
-            raise LaunchError(f"{', '.join(given)}: a mount namespace is needed", hint="add `mount` to namespaces")
+        mounted = [name for name in _MOUNTED if getattr(spec, name)]
+        if mounted:
+            raise LaunchError(f"{', '.join(mounted)}: a mount namespace is needed", hint="add `mount` to namespaces")
         return ()
     tree: tuple[Operation, ...] = ()
     if spec.rootfs == "/":
         from mydocker.runtime.plan.machine_tree import machine_tree
 
         tree = machine_tree(run_dir, user_xattrs=host.rootless)
-    program = _asked_for(spec, lent)
+    program = _named_by_user(spec, lent)
     return (
         *tree,
         MissingLink(target="/etc/mtab", to="/proc/mounts"),

@@ -1,7 +1,7 @@
 """Volumes through which later mounts pass between the host and a container; imported only where there are any.
 
-See "shared subtrees" in mount_namespaces(7): only a copy of a shared mount, made before ours stop reaching the host,
-belongs to the same peer group.
+See "shared subtrees" in mount_namespaces(7): only a copy of a shared mount, made before this process's mounts stop
+reaching the host, belongs to the same peer group.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mydocker.errors import LaunchError
 from mydocker.kernel.mountinfo import mounts
 from mydocker.runtime.plan.operations import Bind, Operation
 
-NEEDED = {"shared": ("shared:",), "slave": ("shared:", "master:")}  # what mountinfo says of a mount that can be one
+NEEDED = {"shared": ("shared:",), "slave": ("shared:", "master:")}  # the fields in mountinfo of a mount that can be one
 
 
 class Propagating(Bind):
@@ -32,7 +32,7 @@ class Propagating(Bind):
         return self.tree
 
     def _check(self) -> None:
-        """Docker's own: else nothing would ever pass, and nobody be told."""
+        """Docker makes the same check: else no later mount would ever pass, and no error would say so."""
         source = os.open(self.source, os.O_PATH | os.O_CLOEXEC)
         try:
             with open(f"/proc/self/fdinfo/{source}") as file:

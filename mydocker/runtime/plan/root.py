@@ -16,17 +16,17 @@ class Root(Record):
     """What becomes `/`."""
 
     def mount(self, run_dir: str) -> str:
-        """Mount it; the path at which it stands now."""
+        """Mount it, and return the path at which it is mounted."""
         raise NotImplementedError
 
 
 class LayeredRoot(Root):
-    """Directories of the host, lowest first, under a writable layer of the container's own.
+    """Directories of the host, lowest first, under the container's writable layer.
 
     `in_memory`: the writable layer is a tmpfs, because overlayfs refuses an upper directory on overlayfs, or one that
-    stands inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones
-    that a user namespace may set. `keep_mode`: the root has the mode and owner of the topmost directory; else it is
-    0755 and root's, whatever a layer says of `./`: one packed in a directory of mktemp(1) would be closed to others.
+    is inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones that a user
+    namespace may set. `keep_mode`: the root has the mode and owner of the topmost directory; else it is 0755 and
+    root's, whatever a layer says of `./`: one packed in a directory of mktemp(1) would not be readable to other users.
     """
 
     lowerdirs: tuple[str, ...]
@@ -42,23 +42,23 @@ class LayeredRoot(Root):
         os.mkdir(f"{scratch}/work")
         if self.keep_mode:
             copy_ownership(self.lowerdirs[-1], f"{scratch}/upper")
-        root = _place(run_dir)
+        root = _root_directory(run_dir)
         mount_overlay(self.lowerdirs, scratch, root, overlay_options(user_xattrs=self.user_xattrs))
         return root
 
 
 class MemoryRoot(Root):
-    """An empty tmpfs, to be filled by operations; `scratch` is another one, that the container does not see."""
+    """An empty tmpfs, to be filled by operations; `scratch` is another one, which is not mounted in the container."""
 
     def mount(self, run_dir: str) -> str:
         mount_memory(f"{run_dir}/scratch")
-        root = _place(run_dir)
+        root = _root_directory(run_dir)
         mount_memory(root)
         return root
 
 
 class BareRoot(Root):
-    """A directory of the host as it is, for a plain chroot without a mount namespace: what is written stays."""
+    """A directory of the host as it is, for a plain chroot without a mount namespace: writes to it stay."""
 
     path: str
 
@@ -66,8 +66,8 @@ class BareRoot(Root):
         return self.path
 
 
-def _place(run_dir: str) -> str:
-    """Where the root is mounted: in memory, so that nothing of that has to be made and removed on a disk."""
+def _root_directory(run_dir: str) -> str:
+    """Where the root is mounted: in memory, so that nothing has to be created and removed on a disk."""
     mount_memory(f"{run_dir}/memory")
     os.mkdir(f"{run_dir}/{ROOT}")
     return f"{run_dir}/{ROOT}"

@@ -1,6 +1,6 @@
 """The mounts that every container has, in order: /proc, /dev, /sys, /etc files, masks, and the volumes between them.
 
-What and with which options is docker run's (runc's libcontainer, OCI runtime-spec "Default Filesystems").
+Mounts and options are those of docker run (runc's libcontainer, OCI runtime-spec "Default Filesystems").
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def standard_mounts(
     late: tuple[Operation, ...] = (),
     cgroups: tuple[Cgroup, ...] = (),
 ) -> tuple[Operation, ...]:
-    """All operations but the root's late and those for host programs; LATE are those that mount what SPEC asks for."""
+    """All operations but the root's late and those for host programs; LATE are those that mount what SPEC sets."""
     return (
         *_proc(spec, host),
         *_dev(spec, host),
@@ -68,21 +68,22 @@ def standard_mounts(
 
 
 def _walls(spec: ContainerSpec) -> tuple[Operation, ...]:
-    """What keeps the kernel's own files from being read or written; none for a privileged container."""
+    """The operations that hide or protect the kernel's own files; none for a privileged container."""
     if spec.privileged or not spec.security_opt.masked_paths:
         return ()
     return (*(Mask(target=path) for path in MASKED), *(ReadOnly(target=path) for path in READ_ONLY_PATHS))
 
 
 def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
-    """A user namespace may mount a new proc only for a pid namespace of its own (user_namespaces(7))."""
+    """A user namespace may mount a new proc only for a pid namespace that it owns (user_namespaces(7))."""
     if host.rootless and "pid" not in spec.namespaces:
         return (Bind(target="/proc", source="/proc", attributes=0, recursive=True, follow=False),)
     return (Filesystem(target="/proc", fstype="proc", attributes=HARDENED),)
 
 
 def _dev(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
-    """Only what is bound there opens, being mounts of their own: a node that the container makes is a host's disk."""
+    """Only what is bound there opens, as each is a separate mount: a node that the container makes could be a host's
+    disk."""
     terminals = [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]
     if host.ids is None or host.ids.has_group(int(TTY_GROUP)):
         terminals.append(("gid", TTY_GROUP))
@@ -133,7 +134,7 @@ def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
 
 
 def _sys(spec: ContainerSpec, host: Host, cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
-    """A user namespace may mount a new sysfs only for a network namespace of its own (user_namespaces(7))."""
+    """A user namespace may mount a new sysfs only for a network namespace that it owns (user_namespaces(7))."""
     locked = HARDENED | (0 if spec.privileged else READ_ONLY)
     sysfs: Operation = Filesystem(target="/sys", fstype="sysfs", attributes=locked)
     if host.rootless and "net" not in spec.namespaces:
@@ -146,7 +147,7 @@ def _sys(spec: ContainerSpec, host: Host, cgroups: tuple[Cgroup, ...]) -> tuple[
 
 
 def _cgroup_v1(cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
-    """The container's own cgroups, where programs look for their limits; nothing if it has none."""
+    """The container's own cgroups, in which programs read their limits; nothing if it has none."""
     if not cgroups:
         return ()
     top, locked = "/sys/fs/cgroup", READ_ONLY | HARDENED

@@ -1,4 +1,5 @@
-"""Kernel parameters of a container's own namespaces, set through its own /proc/sys before that becomes read-only."""
+"""Kernel parameters of a container's separate namespaces, set through its own /proc/sys before that becomes
+read-only."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ class Identity(Record):
 def look_up(root: int, user: User, more_groups: tuple[str | int, ...] = ()) -> Identity:
     """USER in the image below descriptor ROOT. An unknown name is an error, an unknown number is not.
 
-    Without a group the passwd entry's own and all that list the user as a member; with one, only that one; a number
-    without an entry gets gid 0 and home `/`. The first of them is among the supplementary ones, too: else a process
-    could drop it, and what denies the group access would deny it no more (CVE-2022-36109).
+    Without a group, that of the passwd entry and every group that lists the user as a member; with one, only that one;
+    a number without an entry gets gid 0 and home `/`. The first of them is among the supplementary ones, too: else a
+    process could drop it, and what denies the group access would deny it no more (CVE-2022-36109).
     """
     passwd = _entries(root, "/etc/passwd", 7)
     account = next((line for line in passwd if _is(user.user, line)), None)
@@ -107,7 +107,7 @@ def names(root: int, path: str, number: int) -> tuple[str, ...]:
 
 
 def take_identity(identity: Identity, *, groups: bool) -> None:
-    """Become IDENTITY; without GROUPS setgroups(2) is denied, and the caller's groups are no one's."""
+    """Become IDENTITY; without GROUPS setgroups(2) is denied, and the caller's groups stay, unmapped."""
     try:
         if groups:
             os.setgroups([*identity.groups])

@@ -1,7 +1,7 @@
-"""A container's mounts of its own (binds, volumes, tmpfs) become operations; imported only where there are any.
+"""The mounts that a spec adds (binds, volumes, tmpfs) become operations; imported only where there are any.
 
-They come in two parts. `early` ones run while the image's tree stands alone, before anything else is mounted in it:
-what a volume takes from the image must not be what another mount shows there. `late` ones mount, parents first.
+They come in two parts. `early` ones run while only the image's tree is mounted, before anything else is mounted in it:
+a volume must be filled from the image, not from another mount. `late` ones mount, parents first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.container import ContainerSpec
 
 
-GIVEN = READ_ONLY | kernel.ATTR_NODEV | kernel.ATTR_NOSUID  # of files that are given; one may be a script to execute
+INLINE_FILE = READ_ONLY | kernel.ATTR_NODEV | kernel.ATTR_NOSUID  # of inline files; one may be a script to execute
 
 
 class MountPlan(Record):
@@ -44,7 +44,7 @@ class MountPlan(Record):
     targets: tuple[str, ...]
 
     def seal(self, tree: tuple[Operation, ...], *, working_dir: str) -> tuple[Operation, ...]:
-        """What makes the root read-only, and all that TREE's operations have put into it, but nothing of these."""
+        """Make the root read-only, and everything that TREE's operations mount in it, but none of these mounts."""
         parts = [
             part.target
             for part in tree
@@ -54,7 +54,7 @@ class MountPlan(Record):
 
 
 class Keep(Operation):
-    """The image's directory at the target, created if missing, kept at hand at `place`, a new directory of the run.
+    """The image's directory at the target, created if missing, bound to `place`, a new directory of the run.
 
     That is a volume without a name: filled with the image's files, as Docker has it, and gone with the container's
     writable layer, of which it is a part.
@@ -89,7 +89,8 @@ class Fill(Operation):
 
 
 class VolumeBind(Bind):
-    """Directory `source` of a volume, or what is at `subpath` in it; no link that a container left there leads out."""
+    """Directory `source` of a volume, or what is at `subpath` in it; a link that a container left there cannot lead
+    out."""
 
     subpath: str = ""
 
@@ -108,7 +109,7 @@ class VolumeBind(Bind):
 
 
 class Tmpfs(Operation):
-    """An empty tmpfs. Without a mode among its options it has that of the image's directory, as runc gives it."""
+    """An empty tmpfs. Without a mode among its options it has that of the image's directory, as with runc."""
 
     options: tuple[tuple[str, str], ...] = ()
     attributes: int = 0
@@ -123,7 +124,7 @@ class Tmpfs(Operation):
         attach(kernel.new_filesystem("tmpfs", options, attributes=self.attributes), target)
 
 
-class GivenFile(Operation):
+class InlineFile(Operation):
     """A file of this content, read-only. It is in memory, at `place`, a new directory of the run."""
 
     content: str
@@ -144,11 +145,11 @@ class GivenFile(Operation):
         except OSError:
             raise LaunchError(f"{self.target}: there is no owner {self.uid}:{self.gid} in this container") from None
         os.chmod(path, self.mode)
-        Bind(target=self.target, source=path, attributes=GIVEN).apply(root)
+        Bind(target=self.target, source=path, attributes=INLINE_FILE).apply(root)
 
 
 class Seal(Operation):
-    """The mount that stands at the target becomes read-only; what is mounted below it stays as it is."""
+    """The mount at the target becomes read-only; what is mounted below it stays as it is."""
 
     def apply(self, root: int) -> None:
         top = open_if_present(root, self.target, follow=True)
@@ -161,7 +162,7 @@ class Seal(Operation):
 
 
 def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, run_dir: str, volumes: str) -> MountPlan:
-    """What SPEC mounts, and with a read-only root what the image has DECLARED to be volumes: those stay writable.
+    """The mounts of SPEC, and with a read-only root the volumes that the image has DECLARED: those stay writable.
 
     Otherwise a declared volume is what the image's directory is anyway: writable, with its files, and gone in the end.
     VOLUMES is the directory of the named ones.
@@ -180,9 +181,9 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
             case FileMount():
                 late.append(_file(mount, at=f"{run_dir}/file-{number}"))
             case VolumeMount(volume=None):
-                place = f"{run_dir}/volume-{number}"
-                early.append(Keep(target=mount.target, place=place))
-                late.append(Bind(target=mount.target, source=place, attributes=_attributes(mount)))
+                directory = f"{run_dir}/volume-{number}"
+                early.append(Keep(target=mount.target, place=directory))
+                late.append(Bind(target=mount.target, source=directory, attributes=_attributes(mount)))
             case VolumeMount():
                 path = f"{volumes}/{mount.volume}"
                 paths.append(path)
@@ -198,8 +199,8 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
 
 
 def _declared(spec: ContainerSpec, declared: tuple[str, ...]) -> list[Mount]:
-    given = {mount.target for mount in spec.volumes}
-    return [VolumeMount(target=target) for target in declared if target not in given]
+    targets = {mount.target for mount in spec.volumes}
+    return [VolumeMount(target=target) for target in declared if target not in targets]
 
 
 def _check_target(mount: Mount) -> None:
@@ -249,8 +250,8 @@ def _bind(mount: BindMount, attributes: int) -> Operation:
 
 
 def _file(mount: FileMount, *, at: str) -> Operation:
-    own = {name: getattr(mount, name) for name in ("target", "content", "mode", "uid", "gid", "secret")}
-    return GivenFile(place=at, **own)
+    fields = {name: getattr(mount, name) for name in ("target", "content", "mode", "uid", "gid", "secret")}
+    return InlineFile(place=at, **fields)
 
 
 def _named(mount: VolumeMount, host: Host, *, path: str, run_dir: str, number: int) -> Operation:

@@ -1,6 +1,6 @@
 """A seccomp profile becomes a BPF program for one machine and one set of capabilities.
 
-What runc does with the profile that Docker hands it: conditions are decided now, names that libseccomp does not know
+As runc does with Docker's profile: conditions are decided now, names that libseccomp does not know
 are skipped, and calls newer than any that the profile names fail with ENOSYS, so that programs fall back to older ones.
 Cold: run once for each filter, whose program is then kept (filter.py).
 """
@@ -68,7 +68,7 @@ def compile_profile(profile: Profile, *, capabilities: int, library: Library) ->
 
 
 def _check_execve(profile: Profile, rules: list[Rule]) -> None:
-    """The filter is loaded before the command is executed, and would end it without a word."""
+    """The filter is loaded before the command is executed, and would end it without a message."""
     if not any("execve" in rule.names and rule.action in _LENIENT for rule in rules):
         raise LaunchError(
             f"seccomp profile {profile.origin}: it does not allow execve, so that no command can start",
@@ -77,14 +77,14 @@ def _check_execve(profile: Profile, rules: list[Rule]) -> None:
 
 
 def _counts(rule: Rule, capabilities: int, machine: str) -> bool:
-    """Whether the conditions of RULE hold here; what is not asked for holds."""
-    wanted, refused = rule.includes, rule.excludes
+    """Whether the conditions of RULE hold here; a condition that is not set holds."""
+    required, refused = rule.includes, rule.excludes
     return (
-        all(_has(capabilities, name) for name in wanted.capabilities)
+        all(_has(capabilities, name) for name in required.capabilities)
         and not any(_has(capabilities, name) for name in refused.capabilities)
-        and (not wanted.machines or NATIVE.get(machine) in wanted.machines)
+        and (not required.machines or NATIVE.get(machine) in required.machines)
         and NATIVE.get(machine) not in refused.machines
-        and _is_new_enough(wanted)
+        and _is_new_enough(required)
         and not (refused.kernel and _is_new_enough(refused))
     )
 
@@ -123,12 +123,12 @@ def _library_rules(
 
 
 def _unknown_is_enosys(rules: list[Rule], architectures: tuple[str, ...], library: Library) -> bytes:
-    """Instructions to stand first: a number above all that RULES name fails with ENOSYS.
+    """The program's first instructions: a number above every call that RULES name fails with ENOSYS.
 
-    EPERM would say that the call exists: C libraries then do not try the older one (runc's patchbpf; glibc bug 27319).
+    EPERM would mean that the call exists: C libraries then do not try the older one (runc's patchbpf; glibc bug 27319).
     """
-    found = {name: _last_number(rules, name, library) for name in architectures}
-    last = {name: number for name, number in found.items() if number is not None}
+    numbers = {name: _last_number(rules, name, library) for name in architectures}
+    last = {name: number for name, number in numbers.items() if number is not None}
     program: list[tuple[int, int, int, int]] = []
     for name in sorted(_AUDIT.keys() & last):
         block = [*_above(last[name], last.get("x32") if name == "x86_64" else None), (_JUMP, 0, 0, len(program))]
@@ -152,5 +152,5 @@ def _above(last: int, last_x32: int | None) -> list[tuple[int, int, int, int]]:
 
 
 def _last_number(rules: list[Rule], architecture: str, library: Library) -> int | None:
-    found = (library.number(name, architecture=architecture) for rule in rules for name in rule.names)
-    return max((number for number in found if number is not None and number >= 0), default=None)
+    numbers = (library.number(name, architecture=architecture) for rule in rules for name in rule.names)
+    return max((number for number in numbers if number is not None and number >= 0), default=None)

@@ -1,4 +1,4 @@
-"""The default seccomp profile: what `docker run` lets a container ask of the kernel, by what it is for.
+"""The default seccomp profile: the system calls that `docker run` allows a container, by purpose.
 
 The same decisions as moby's default profile, so that what runs under Docker runs here; a call that is named nowhere
 fails with EPERM. Names that a machine or libseccomp does not know are skipped. FINGERPRINT in filter.py must follow
@@ -84,7 +84,8 @@ _NETWORK = """
     send sendmmsg sendmsg sendto setsockopt shutdown socketcall socketpair
 """
 
-# harmless since Linux 4.8, when a tracer could no longer make its child escape a filter; we need a later one anyway
+# harmless since Linux 4.8, when a tracer could no longer make its child escape a filter; mydocker needs a later one
+# anyway
 _TRACING = "process_vm_readv process_vm_writev ptrace"
 
 _MACHINES = {  # Go's name of a machine: calls that only it has
@@ -113,7 +114,7 @@ _GRANTED = {  # capability: what it is good for
     "SYS_TTY_CONFIG": "vhangup",
 }
 
-# PER_LINUX and PER_LINUX32, each with and without UNAME26, and the question which one it is (personality(2))
+# PER_LINUX and PER_LINUX32, each with and without UNAME26, and the query (personality(2))
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 
@@ -147,10 +148,10 @@ def _granted(capability: str, names: str) -> Rule:
 
 
 def _with_conditions() -> tuple[Rule, ...]:
-    """What is allowed for some arguments only.
+    """The calls that are allowed for some arguments only.
 
     AF_VSOCK reaches the hypervisor, AF_ALG much kernel code. A new user namespace would give all capabilities
-    inside it; what clone3(2) creates stands in memory, which no filter can read, and after
+    inside it; the flags of clone3(2) are in memory, which no filter can read, and after
     ENOSYS the C libraries use clone(2).
     """
     without_admin = Conditions(capabilities=("SYS_ADMIN",))

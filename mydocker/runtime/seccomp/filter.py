@@ -1,4 +1,4 @@
-"""The system call filter of a container: which one the plan asks for, and its program, compiled or found in the store.
+"""The system call filter of a container: which one the plan sets, and its program, compiled or read from the store.
 
     <root>/seccomp/<key>    `<sum> <size> <mtime> <path>` of the libseccomp that compiled it, a newline, the program
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from mydocker.kernel.libseccomp import Library
     from mydocker.specs.security.seccomp import Profile
 
-FINGERPRINT = 0xB3DE55A6  # of the default profile in default_profile.py: a new one is not answered with an old program
+FINGERPRINT = 0xB3DE55A6  # of the default profile in default_profile.py: a new profile never gets an old program
 SPEC_ALLOW = 4  # SECCOMP_FILTER_FLAG_SPEC_ALLOW, linux/seccomp.h: as runc, do not slow the container down
 _LIMIT = 1 << 16  # bytes; a program has at most 4096 instructions of 8
 
 
 class SyscallFilter(Record):
-    """What a plan says about it. Without a profile of the user's own it is the default one."""
+    """The filter that a plan sets: the default profile, or the user's."""
 
     capabilities: int  # which the container can ever have: the profile allows more where there are more
     profile: Profile | None = None
@@ -64,21 +64,21 @@ def _find(path: str) -> bytes | None:
     except OSError:
         return None
     try:
-        head, _, found = os.read(descriptor, _LIMIT).partition(b"\n")
+        head, _, program = os.read(descriptor, _LIMIT).partition(b"\n")
     finally:
         os.close(descriptor)
     try:
         total, library = head.split(b" ", 1)
-        whole = total.decode() == checksum(library, found)
-        return found if whole and library == _stamp(os.fsdecode(library.split(b" ", 2)[2])) else None
+        whole = total.decode() == checksum(library, program)
+        return program if whole and library == _stamp(os.fsdecode(library.split(b" ", 2)[2])) else None
     except (ValueError, IndexError, OSError):
         return None
 
 
 def _stamp(path: str) -> bytes:
-    """What tells one libseccomp from the next, in one system call."""
-    found = os.stat(path)
-    return os.fsencode(f"{found.st_size} {found.st_mtime_ns} {path}")
+    """What distinguishes one build of libseccomp from another, in one system call."""
+    status = os.stat(path)
+    return os.fsencode(f"{status.st_size} {status.st_mtime_ns} {path}")
 
 
 def _compile_default(capabilities: int, name: str, store: Store) -> bytes:
@@ -92,7 +92,7 @@ def _compile_default(capabilities: int, name: str, store: Store) -> bytes:
 
 
 def _keep(compiled: bytes, library: Library, name: str, store: Store) -> None:
-    """Put the program into the cache. That it cannot be kept is no reason not to run."""
+    """Put the program into the cache. A failure to write it does not stop the container."""
     stamp = _stamp(library.path)
     total = checksum(stamp, compiled).encode()
     try:

@@ -1,4 +1,4 @@
-"""What a process of ours prints into a pipe, up to its end; usable where the root has changed."""
+"""What a child process prints into a pipe, up to its end; usable where the root has changed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def listen(
 ) -> tuple[bytes, bool]:
     """What comes from PIPE until process PID, which is not reaped, has ended, and True; False if it has not at UNTIL.
 
-    ADD takes what has been kept and what has come, and gives what to keep. UNTIL is of time.monotonic. Others may
-    hold the pipe open for longer, and write on: that is nobody's.
+    ADD takes what has been kept and what has come, and returns what to keep. UNTIL is of time.monotonic. Others may
+    hold the pipe open for longer, and write on: that is dropped.
     """
     [kept], over = listen_to_all(pid, (pipe,), add=add, until=until)
     return kept, over
@@ -35,8 +35,8 @@ def listen_to_all(
     for descriptor in (ended, *pipes):
         poll.register(descriptor, select.POLLIN)
     while not over and (until is None or time.monotonic() < until):
-        patience = None if until is None else max(0.0, until - time.monotonic()) * 1000 + 1
-        ready = [descriptor for descriptor, _ in poll.poll(patience)]
+        wait = None if until is None else max(0.0, until - time.monotonic()) * 1000 + 1
+        ready = [descriptor for descriptor, _ in poll.poll(wait)]
         most = 0
         for pipe in pipes:
             if pipe in ready:

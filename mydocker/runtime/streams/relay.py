@@ -1,6 +1,6 @@
 """Bytes on their way between a container and mydocker's caller, in the one loop that watches the container.
 
-Nothing here waits: whoever reads or writes too slowly holds up neither another stream nor the watch over time and
+Nothing here waits: a slow reader or writer holds up neither another stream nor the watch over time and
 signals. Nor is anything stored but what a pipe holds: a slow reader slows the writer down.
 """
 
@@ -20,13 +20,13 @@ from mydocker.runtime.streams.pipes import NULL
 if TYPE_CHECKING:
     from mydocker.runtime.streams.pipes import StreamPipes
 
-HANG_UPS = (errno.EPIPE, errno.ECONNRESET)  # nobody is at the other end of a pipe, or of a socket, any more
-_CHUNK = 1 << 16  # bytes that a pipe holds, unless somebody changes it (pipe(7))
-_LARGE = 1 << 20  # bytes that make a large flow, and that its pipes shall hold: what an ordinary user may ask for
+HANG_UPS = (errno.EPIPE, errno.ECONNRESET)  # the other end of a pipe, or of a socket, is closed
+_CHUNK = 1 << 16  # bytes that a pipe holds, unless a process changes it (pipe(7))
+_LARGE = 1 << 20  # bytes that make a large flow, and the size of its pipes: the most that an ordinary user may set
 
 
 class Flow:
-    """Bytes from descriptor SOURCE to descriptor SINK. Until the sink has taken all that was read, no more is.
+    """Bytes from descriptor SOURCE to descriptor SINK. No more is read until the sink has taken everything that was.
 
     With `spliced` the kernel moves them (splice(2)), which takes a pipe on one side; where it can't, they are copied,
     `chunk` bytes at a time. `as_job`: a terminal of the caller's takes part, and its shell may stop mydocker when it is
@@ -39,7 +39,7 @@ class Flow:
         self.source, self.sink = source, sink
         self.spliced, self.chunk, self.as_job = spliced, chunk, as_job
         self.to_socket = stat.S_ISSOCK(os.fstat(sink).st_mode)
-        self.waiting = b""  # read, and not written yet
+        self.waiting = b""  # bytes read, and not written yet
         self.blocked = False  # there is something to splice, and the sink had no room for it
         self.moved = 0  # bytes, by splicing
         self.left: int | None = None  # bytes to carry, if not all until the end
@@ -51,7 +51,7 @@ class Flow:
 
     @property
     def event(self) -> int:
-        """What makes that possible."""
+        """The event to wait for on that descriptor."""
         return select.POLLOUT if self.next == self.sink else select.POLLIN
 
     def step(self) -> None:
@@ -75,8 +75,8 @@ class Flow:
             self._count(len(self.waiting))
 
     def _write(self) -> int:
-        """Write of what is waiting as much as the sink takes now: how many bytes."""
-        if self.to_socket:  # poll may say that there is room, and a blocking socket wait for more of it (tcp(7))
+        """Write as much of the waiting bytes as the sink takes now: how many."""
+        if self.to_socket:  # poll may report room, and a blocking socket wait for more of it (tcp(7))
             return kernel.send(self.sink, self.waiting)
         return os.write(self.sink, self.waiting)
 
@@ -85,7 +85,7 @@ class Flow:
         try:
             return os.read(self.source, self._most(self.chunk))
         except OSError as error:
-            if error.errno != errno.EIO:  # the other way in which a terminal says that it has ended
+            if error.errno != errno.EIO:  # the other way in which a terminal reports its end
                 raise
             return b""
 
@@ -130,7 +130,7 @@ class Flow:
 
 
 class Relay:
-    """The flows of one container. `lost`: nobody is at the caller's side of its terminal any more."""
+    """The flows of one container. `lost`: the caller's side of its terminal is closed."""
 
     def __init__(self) -> None:
         self.flows: list[Flow] = []
@@ -151,7 +151,7 @@ class Relay:
             if flow.next == descriptor and events & (flow.event | select.POLLHUP | select.POLLERR | select.POLLNVAL):
                 try:
                     flow.step()
-                except BlockingIOError:  # others have been quicker
+                except BlockingIOError:  # another process was faster
                     continue
                 except (EOFError, OSError) as error:
                     self.end(flow, error)
@@ -170,8 +170,8 @@ class Relay:
 
     def refuse(self, error: OSError, *, is_input: bool) -> None:
         """Keep for `check` that the caller's side failed to take what the container wrote, or to give its input."""
-        what = "read the container's input" if is_input else "write the container's output"
-        self.error = self.error or f"cannot {what}: {error.strerror}"
+        action = "read the container's input" if is_input else "write the container's output"
+        self.error = self.error or f"cannot {action}: {error.strerror}"
 
     def check(self) -> None:
         """At the end: raises HostError if the caller's side failed to take, or to give, what it should have."""
@@ -179,14 +179,14 @@ class Relay:
             raise HostError(self.error)
 
     def close(self) -> None:
-        """Close all that was opened again."""
+        """Close every descriptor that `open_again` opened."""
         while self.opened:
             os.close(self.opened.pop())
 
     def open_again(self, descriptor: int, mode: int) -> int:
-        """DESCRIPTOR opened once more, to be non-blocking: it is the caller's as well, and must stay as it is.
+        """DESCRIPTOR opened once more, to be non-blocking: it is the caller's as well, and must stay unchanged.
 
-        What cannot be opened is used itself: a file always takes all, and a socket is asked not to wait.
+        What cannot be opened is used itself: a file always takes everything, and `send` makes a socket not wait.
         """
         if not os.isatty(descriptor) and not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             return descriptor
@@ -205,7 +205,7 @@ class Streams(Relay):
     def __init__(self, pipes: StreamPipes) -> None:
         super().__init__()
         self.ends: dict[Flow, int] = {}  # mydocker's end of each flow's pipe
-        for number, end in enumerate(pipes.release_ours()):
+        for number, end in enumerate(pipes.release_parent_ends()):
             if end != NULL:
                 self._add(number, end, pipes.modes[number])
 
@@ -224,7 +224,7 @@ class Streams(Relay):
         self.ends[flow] = end
 
     def waits(self) -> dict[int, int]:
-        """Besides what a flow waits for, whether its sink has closed: nobody needs to write first to learn of it."""
+        """Besides what a flow waits for, poll whether its sink has closed, which is noticed without a write."""
         events = super().waits()
         for flow in self.flows:
             events.setdefault(flow.sink, 0)
@@ -239,7 +239,7 @@ class Streams(Relay):
                 self._close(flow)
 
     def end(self, flow: Flow, error: EOFError | OSError) -> None:
-        """A writer learns from its pipe that nobody reads any more, as it would have from the caller's."""
+        """Close the pipe, so that a writer gets EPIPE, as it would from the caller's."""
         if isinstance(error, OSError) and not _is_hang_up(error, flow):
             self.refuse(error, is_input=flow.sink == self.ends[flow])
         self._close(flow)
@@ -249,7 +249,7 @@ class Streams(Relay):
         os.close(self.ends.pop(flow))
 
     def end_input(self) -> None:
-        """What somebody else may still write, who holds a pipe of the container, is nobody's."""
+        """What another process may still write, which holds a pipe of the container, is dropped."""
         for flow in [*self.flows]:
             end = self.ends[flow]
             if flow.sink == end:
@@ -269,7 +269,7 @@ def _is_hang_up(error: OSError, flow: Flow) -> bool:
 
 
 def is_controlling(descriptor: int) -> bool:
-    """Whether terminal DESCRIPTOR is that of our session, which /dev/tty opens for whoever belongs there."""
+    """Whether terminal DESCRIPTOR is that of this session, which /dev/tty opens for each process in it."""
     try:
         return os.tcgetpgrp(descriptor) >= 0
     except OSError:

@@ -1,6 +1,7 @@
-"""A terminal of the container's own (-t): made inside, its master side handed out, and joined with ours.
+"""A separate terminal for the container (-t): made inside, its master side sent to mydocker, and joined with the
+caller's.
 
-Nothing here waits: whoever reads or writes too slowly holds up neither the other direction nor our watch over time and
+Nothing here waits: a slow reader or writer holds up neither the other direction nor the watch over time and
 signals. Imported only where a container has a terminal: `socket` and `termios` are not on the warm path.
 """
 
@@ -25,11 +26,11 @@ _TIOCSPTLCK = 0x40045431  # ioctl_tty(2)
 _TIOCGPTN = 0x80045430
 _CONSOLE = "/dev/console"
 _INTERRUPT = b"\x03"  # Ctrl-C
-_INSISTING = 3  # so often in a row
+_INSISTING = 3  # presses in a row
 
 
 def take_new_terminal(*, owner: int, channel: int) -> None:
-    """In the container: make a terminal in its own devpts, our controlling one, on descriptors 0-2 and on
+    """In the container: make a terminal in its own devpts, the controlling one, on descriptors 0-2 and on
     /dev/console; send the master side over the socket CHANNEL."""
     try:
         master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
@@ -42,7 +43,7 @@ def take_new_terminal(*, owner: int, channel: int) -> None:
     (number,) = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))
     name = f"/dev/pts/{number}"
     slave = os.open(name, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    _copy_size(slave)  # the command may ask for it at once
+    _copy_size(slave)  # the command may read it at once
     os.fchown(slave, owner, -1)
     _bind_console(name)
     with socket.socket(fileno=channel) as out:
@@ -54,7 +55,7 @@ def take_new_terminal(*, owner: int, channel: int) -> None:
 
 
 def _copy_size(terminal: int) -> None:
-    """Give TERMINAL the size of ours, if one of the standard descriptors is one."""
+    """Give TERMINAL the size of the caller's, if one of the standard descriptors is a terminal."""
     for descriptor in (0, 1, 2):
         if os.isatty(descriptor):
             size = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, b"\0" * 8)
@@ -72,8 +73,9 @@ def _bind_console(name: str) -> None:
 
 
 class Terminal(Relay):
-    """Joins our stdin and stdout with a container's terminal. Context manager: our own terminal is raw meanwhile
-    and restored at the end. As any job of a shell, we stop where we would take it from the foreground.
+    """Joins mydocker's stdin and stdout with a container's terminal. Context manager: the caller's terminal is raw
+    meanwhile and restored at the end. As any job of a shell, mydocker stops where it would take the terminal from the
+    foreground.
     """
 
     def __init__(self, *, forward_input: bool) -> None:
@@ -82,7 +84,7 @@ class Terminal(Relay):
         self.saved: list[object] | None = None
         self.master = -1
         self.typed: _Typed | None = None
-        self.ours, self.theirs = socket.socketpair()
+        self.parent_end, self.child_end = socket.socketpair()
 
     def __enter__(self) -> Terminal:
         if self.forward_input:
@@ -90,7 +92,7 @@ class Terminal(Relay):
                 raise LaunchError("the input device is not a TTY", hint="leave out -t, or run from a terminal")
             try:
                 self.saved = _take_terminal()
-            except termios.error as error:  # EIO: in the background of a shell that has gone, nobody could continue us
+            except termios.error as error:  # EIO: in the background of a shell that has gone, and cannot continue it
                 hint = "leave out -i or -t, or run it in the foreground"
                 raise LaunchError(f"cannot use the terminal: {error.args[1]}", hint=hint) from None
         return self
@@ -100,18 +102,18 @@ class Terminal(Relay):
             with suppress(termios.error):  # it is closed
                 # not TCSADRAIN, which would wait for a terminal that takes nothing
                 termios.tcsetattr(0, termios.TCSANOW, self.saved)  # type: ignore[arg-type]  # as tcgetattr gave it
-        for end in (self.ours, self.theirs):
+        for end in (self.parent_end, self.child_end):
             end.close()
         self.hang_up()
         self.close()
 
-    def close_theirs(self) -> None:
+    def close_child_ends(self) -> None:
         """Once the container has its end of the socket."""
-        self.theirs.close()
+        self.child_end.close()
 
     def receive(self) -> None:
-        """Take the master side that the container sends, unless it ended without, and start to carry."""
-        _, received, _, _ = socket.recv_fds(self.ours, 1, 1)
+        """Take the master side that the container sends, unless it ended before, and start to relay."""
+        _, received, _, _ = socket.recv_fds(self.parent_end, 1, 1)
         if not received:
             return
         [self.master] = received
@@ -123,19 +125,19 @@ class Terminal(Relay):
             self.flows.append(self.typed)
 
     def resize(self) -> None:
-        """Give the container's terminal the size of ours, if ours is one."""
+        """Give the container's terminal the size of the caller's, if there is one."""
         if self.master >= 0:
             _copy_size(self.master)
 
     def resume(self) -> None:
-        """After SIGCONT: a shell has used our terminal in its own way meanwhile."""
+        """After SIGCONT: a shell has used the terminal with its own modes meanwhile."""
         if self.saved is not None:
             with suppress(termios.error):  # it is closed
                 _take_terminal()
         self.resize()
 
     def end(self, flow: Flow, error: EOFError | OSError) -> None:
-        """Nobody having the container's side open is an end of output only."""
+        """That no process has the container's side open is an end of output only."""
         if isinstance(error, OSError) and error.errno not in (errno.EIO, *HANG_UPS):
             self.refuse(error, is_input=flow.sink == self.master)
         if flow.next != self.master:
@@ -150,7 +152,7 @@ class Terminal(Relay):
         self.flows = [flow for flow in self.flows if flow.source == self.master]
 
     def is_interrupted_in_vain(self, pid: int) -> bool:
-        """Whether somebody types nothing but Ctrl-C, and it would be for process PID."""
+        """Whether the user types nothing but Ctrl-C, and it would be for process PID."""
         if not self.typed or self.typed.interrupts < _INSISTING or self.master < 0:
             return False
         with suppress(OSError, termios.error):  # it is closed
@@ -158,7 +160,7 @@ class Terminal(Relay):
         return False
 
     def hang_up(self) -> None:
-        """Close the container's terminal, as by pulling out the plug: its session gets SIGHUP, and no more input."""
+        """Close the container's terminal, as on a hang-up: its session gets SIGHUP, and no more input."""
         self.flows.clear()
         self.lost = False
         if self.master >= 0:
@@ -178,9 +180,9 @@ class _Typed(Flow):
 
 
 def _take_terminal() -> list[object]:
-    """Make ours raw, once we are in its foreground; the modes that it had then. termios.error."""
+    """Make the caller's terminal raw, once mydocker is in its foreground; the modes that it had then. termios.error."""
     with _as_a_job():
-        termios.tcflow(0, termios.TCOON)  # changes nothing, and stops us in the background (tcflow(3p))
+        termios.tcflow(0, termios.TCOON)  # changes nothing, and stops this process in the background (tcflow(3p))
         before = termios.tcgetattr(0)
         tty.setraw(0, termios.TCSANOW)
     return before
@@ -188,9 +190,11 @@ def _take_terminal() -> list[object]:
 
 @contextmanager
 def _as_a_job() -> Iterator[None]:
-    """A shell's signals for jobs that want its terminal reach us at once: we stop, and go on in the foreground.
+    """Let a shell's signals for jobs that use its terminal arrive at once: this process stops, and goes on in the
+    foreground.
 
-    Blocked, as all are while a container runs, they would let us change the terminal under the shell's hands (tty(4)).
+    Blocked, as all are while a container runs, they would let mydocker change the terminal while the shell uses it
+    (tty(4)).
     """
     before = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTTIN, signal.SIGTTOU))
     try:
@@ -200,5 +204,5 @@ def _as_a_job() -> Iterator[None]:
 
 
 def _in_foreground() -> bool:
-    """Whether a shell has left the terminal to us, or there is none that could."""
+    """Whether mydocker is in the terminal's foreground, or no shell controls the terminal."""
     return not is_controlling(0) or os.tcgetpgrp(0) == os.getpgrp()

@@ -22,12 +22,12 @@ _PRIVATE_ATTRIBUTES = ("trusted.", "user.overlay.", "security.selinux", "system.
 
 
 def copy_tree(source: int, top: str, *, exact: bool = False, same_device: bool = False) -> None:
-    """Copy what is in directory SOURCE, which is closed, to directory TOP, which no one else knows of. Raises OSError.
+    """Copy what is in directory SOURCE, which is closed, to directory TOP, which no other process uses. Raises OSError.
 
-    With `exact` also what belongs to a file system alone: devices, the marks of overlayfs among them, and all
+    With `exact` also what only makes sense within a file system: devices, the marks of overlayfs among them, and all
     attributes. With `same_device`, nothing of what is mounted below SOURCE.
 
-    Goes up by `..`: nobody moves directories in either tree.
+    Goes up by `..`: no process moves directories in either tree.
     """
     links: dict[tuple[int, int], str] = {}
     target, names, above = os.open(top, _DIRECTORY), iter(os.listdir(source)), list[tuple[str, "Iterator[str]"]]()
@@ -42,10 +42,10 @@ def copy_tree(source: int, top: str, *, exact: bool = False, same_device: bool =
                 _, names = above.pop()
                 source, target = _step(source, ".."), _step(target, "..")
                 continue
-            found = os.stat(name, dir_fd=source, follow_symlinks=False)
-            if device not in (None, found.st_dev):
+            status = os.stat(name, dir_fd=source, follow_symlinks=False)
+            if device not in (None, status.st_dev):
                 continue
-            if stat.S_ISDIR(found.st_mode):
+            if stat.S_ISDIR(status.st_mode):
                 os.mkdir(name, 0o700, dir_fd=target)
                 above.append((name, names))
                 source, target = _step(source, name), _step(target, name)
@@ -70,28 +70,28 @@ def _copy_entry(
     name: str, source: int, target: int, *, links: dict[tuple[int, int], str], path: str, anchor: int, exact: bool
 ) -> None:
     """Copy NAME, no directory, from SOURCE to TARGET. PATH is where that is below ANCHOR, for later links to it."""
-    found = os.stat(name, dir_fd=source, follow_symlinks=False)
-    inode = (found.st_dev, found.st_ino)
-    if stat.S_ISLNK(found.st_mode):
+    status = os.stat(name, dir_fd=source, follow_symlinks=False)
+    inode = (status.st_dev, status.st_ino)
+    if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-        _own(found, name, target)
-        os.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=target, follow_symlinks=False)
-    elif stat.S_ISFIFO(found.st_mode):
+        _chown(status, name, target)
+        os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
+    elif stat.S_ISFIFO(status.st_mode):
         os.mkfifo(name, 0o600, dir_fd=target)
-        _own(found, name, target)
-        os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=target)
-    elif stat.S_ISREG(found.st_mode) and inode in links:
+        _chown(status, name, target)
+        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
+    elif stat.S_ISREG(status.st_mode) and inode in links:
         os.link(links[inode], name, src_dir_fd=anchor, dst_dir_fd=target, follow_symlinks=False)
-    elif stat.S_ISREG(found.st_mode):
+    elif stat.S_ISREG(status.st_mode):
         _copy_file(name, source, target, exact=exact)
-        if found.st_nlink > 1 and len(path) < _LINKABLE and path.isascii():
+        if status.st_nlink > 1 and len(path) < _LINKABLE and path.isascii():
             links[inode] = path
     elif exact:
-        os.mknod(name, found.st_mode, found.st_rdev, dir_fd=target)
-        _own(found, name, target)
+        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=target)
+        _chown(status, name, target)
 
 
-def _own(status: os.stat_result, name: str, directory: int) -> None:
+def _chown(status: os.stat_result, name: str, directory: int) -> None:
     try:
         os.chown(name, status.st_uid, status.st_gid, dir_fd=directory, follow_symlinks=False)
     except OSError as error:
@@ -133,9 +133,9 @@ def copy_metadata(before: int, after: int, *, exact: bool = False) -> None:
 
     The owner comes first: chown(2) takes away setuid bits and security.capability.
     """
-    found = os.fstat(before)
+    status = os.fstat(before)
     try:
-        os.fchown(after, found.st_uid, found.st_gid)
+        os.fchown(after, status.st_uid, status.st_gid)
     except OSError as error:
         _let_pass(error)
     for name in os.listxattr(before):
@@ -144,8 +144,8 @@ def copy_metadata(before: int, after: int, *, exact: bool = False) -> None:
                 os.setxattr(after, name, os.getxattr(before, name))
             except OSError as error:
                 _let_pass(error)
-    os.fchmod(after, stat.S_IMODE(found.st_mode))
-    os.utime(after, ns=(found.st_atime_ns, found.st_mtime_ns))
+    os.fchmod(after, stat.S_IMODE(status.st_mode))
+    os.utime(after, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _let_pass(error: OSError) -> None:

@@ -5,8 +5,8 @@ The image's device files are left out, since no container could open them. A vol
     <name>/          flock: shared by those who use the volume, exclusive to remove it
       data/          what containers see
       lock           flock: who fills it; its time of change is when the volume was made
-      filling/       a copy under way; of no worth if nobody holds the lock
-      filled/        a complete copy, on its way into data/, entry by entry: others may be using data/ already
+      filling/       a copy under way; worthless if no process holds the lock
+      filled/        a complete copy, on its way into data/, entry by entry: other containers may use data/ already
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The named volumes on disk, <root>/volumes/NAME/ (laid out in fill.py): made, held, listed, removed.
 
 A container holds a shared lock on each volume that it uses, from before its start until mydocker ends, so what cannot
-be locked exclusively is in use. All of it is closed to others (mode 0700).
+be locked exclusively is in use. Other users cannot read any of it (mode 0700).
 """
 
 from __future__ import annotations
@@ -80,14 +80,15 @@ def find(volumes: str, name: str) -> Volume | None:
 def remove(volumes: str, name: str) -> bool:
     """Remove volume NAME of directory VOLUMES and all in it; False if it is in use.
 
-    What an interrupted removal has left goes, too. FileNotFoundError if it is not there, StoreError if something of it
-    must stay.
+    The remains of an interrupted removal go, too. FileNotFoundError if there is no such volume, StoreError if a part of
+    it cannot be removed.
     """
     doomed = f"{_DOOMED}{os.urandom(8).hex()}"
     with _Trial(volumes, name) as alone:
         if not alone:
             return False
-        os.rename(f"{volumes}/{name}", f"{volumes}/{doomed}")  # from here on the name is free, whatever becomes of us
+        # from here on the name is free, even if mydocker is killed
+        os.rename(f"{volumes}/{name}", f"{volumes}/{doomed}")
     for each in os.listdir(volumes):
         if each.startswith(_DOOMED):
             try:
@@ -151,7 +152,7 @@ def _hold(path: str) -> int:
 
 
 def _complete(directory: int) -> None:
-    """Make what is missing in the volume open at DIRECTORY, and refuse what is not what it should be."""
+    """Create what is missing in the volume open at DIRECTORY, and refuse entries of another kind."""
     lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     os.close(lock)
     try:

@@ -49,16 +49,16 @@ def _ask(url: str, ports: dict[int, int] | None = None, **options: Any) -> dict[
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("/silent", "no answer within 1 s"),
-        ("/slow", "no answer within 1 s"),
-        ("/headers", "no answer: got more than 100 headers"),
-        ("/line", "no answer: got more than 65536 bytes when reading status line"),
-        ("/junk", "no answer: \x00"),
-        ("/broken", "no answer: it broke off after 4 bytes of its body"),
+        ("/silent", "no response within 1 s"),
+        ("/slow", "no response within 1 s"),
+        ("/headers", "no response: got more than 100 headers"),
+        ("/line", "no response: got more than 65536 bytes when reading status line"),
+        ("/junk", "no response: \x00"),
+        ("/broken", "no response: it broke off after 4 bytes of its body"),
         ("/to/file:///etc/passwd", "a redirect to 'file:///etc/passwd'"),
         ("/to//to//to//to//to//to//to//to//to//to//to//to//to/x", "more than 10 redirects"),
-        ("/to/http://127.0.0.1:1/", "no answer: Connection refused"),
-        ("/to/http://[::1", "no answer: "),
+        ("/to/http://127.0.0.1:1/", "no response: Connection refused"),
+        ("/to/http://[::1", "no response: "),
     ],
 )
 def test_no_answer(port: int, path: str, problem: str) -> None:
@@ -84,7 +84,7 @@ def test_an_answer_may_be_read_late(port: int) -> None:
         while facts is None:
             facts = asking.take()
         assert len(facts.get("body", "")) == expected
-        assert expected or facts == {"problem": "no answer within 1 s"}
+        assert expected or facts == {"problem": "no response within 1 s"}
 
 
 def test_bytes_and_names_of_headers(port: int) -> None:
