@@ -19,13 +19,13 @@ WIDTH = 200
 _EMPTY = {"": "nothing", "\n": "an empty line"}
 
 
-def decisive_lines(matcher: Matcher, text: str) -> str:
+def excerpt(matcher: Matcher, text: str) -> str:
     """At most about a dozen lines of TEXT, each with its number once there are several."""
     if text in _EMPTY:
         return _EMPTY[text]
     lines = split_lines(text)
     if matcher.op == "and":
-        return decisive_lines(next(inner for inner in matcher.want if not holds(inner, text)), text)
+        return excerpt(next(inner for inner in matcher.want if not holds(inner, text)), text)
     if matcher.op == "not":
         return _listed(lines, _guilty(matcher.want, lines, text))
     if matcher.op == "gjson":

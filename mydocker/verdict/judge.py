@@ -7,9 +7,9 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import EXEC
 from mydocker.specs.model.expect import LIVE, RUNNING, Check, complete
 from mydocker.verdict.convert import InapplicableError
-from mydocker.verdict.excerpt import decisive_lines, why_inapplicable
+from mydocker.verdict.excerpt import excerpt, why_inapplicable
 from mydocker.verdict.finding import ERROR, FAILED, PASSED, Failure, Finding, Verdict
-from mydocker.verdict.live_checks import seen, seen_actual, seen_expected, seen_name
+from mydocker.verdict.live_checks import live_actual, live_expected, live_name, live_value
 from mydocker.verdict.match import describe, holds, outside, shown
 from mydocker.verdict.text_diff import difference
 from mydocker.verdict.time_limit import TookTooLongError, limited
@@ -80,9 +80,9 @@ def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
     """Of a file that should not be as it is, of a container that was killed or does not answer, the first failure
     tells all."""
     earlier = {failure.about for failure in failures}
-    if check.about[0] == "http" and seen(check, finding)[1]:
-        return any(seen_name((*check.about[:2], part)) in earlier for part in ("status", "headers", "body"))
-    if check.about[0] == "exec" and seen(check, finding)[0] is None:
+    if check.about[0] == "http" and live_value(check, finding)[1]:
+        return any(live_name((*check.about[:2], part)) in earlier for part in ("status", "headers", "body"))
+    if check.about[0] == "exec" and live_value(check, finding)[0] is None:
         return any(_name((*check.about[:2], part, *check.about[3:])) in earlier for part in EXEC)
     if check.about[0] == "files" and check.about[2] != "exists":
         return _name((*check.about[:2], "exists")) in earlier
@@ -106,13 +106,13 @@ def _failures(spec: ContainerSpec, check: Check, finding: Finding) -> list[Failu
     return [Failure(origin=origin, about=about, expected=expected, actual=actual, difference=differs)]
 
 
-def _name(about: tuple[str, ...]) -> str:
+def _name(subject: tuple[str, ...]) -> str:
     """("files", "/etc/x", "mode") is `mode of /etc/x` to people."""
-    if about[0] in RUNNING:
-        return seen_name(about)
-    if len(about) < 3:
-        return about[0]
-    return about[1] if about[2] == "exists" else f"{about[2]} of {about[1]}"
+    if subject[0] in RUNNING:
+        return live_name(subject)
+    if len(subject) < 3:
+        return subject[0]
+    return subject[1] if subject[2] == "exists" else f"{subject[2]} of {subject[1]}"
 
 
 def _value(check: Check, finding: Finding) -> tuple[Any, str]:
@@ -122,7 +122,7 @@ def _value(check: Check, finding: Finding) -> tuple[Any, str]:
         cut = about[0] in finding.cut
         return getattr(finding, about[0]), "more output than is kept" if cut else ""
     if about[0] in RUNNING:
-        return seen(check, finding)
+        return live_value(check, finding)
     if about[0] == "files":
         return _file_value(check, finding)
     if about[0] == "metadata":
@@ -159,7 +159,7 @@ def _metadata_value(check: Check, finding: Finding) -> tuple[Any, str]:
 
 def _expected(check: Check) -> str:
     if check.about[0] in RUNNING:
-        return seen_expected(check)
+        return live_expected(check)
     if check.about == ("timed_out",):
         return "an end before the timeout" if not check.matcher.want else "a timeout"
     if check.about == ("duration",):
@@ -175,7 +175,7 @@ def _actual(check: Check, value: Any, finding: Finding) -> str:
     """What came instead, cut to the lines that decide."""
     about = check.about
     if about[0] in RUNNING:
-        return seen_actual(check, value, finding)
+        return live_actual(check, value, finding)
     if about == ("timed_out",):
         return f"it was stopped after {finding.seconds:.2f} s" if value else "it ended by itself"
     if about == ("exit_code",):
@@ -191,7 +191,7 @@ def _actual(check: Check, value: Any, finding: Finding) -> str:
     if len(about) == 3 and about[2] == "exists":
         return "there is one" if value else "there is none"
     if about[-1] in ("stdout", "stderr", "contents"):
-        return decisive_lines(check.matcher, value)
+        return excerpt(check.matcher, value)
     if about[-1] in ("owner", "group"):
         *names, number = value
         return f"{' or '.join(names)} ({number})" if names else str(number)

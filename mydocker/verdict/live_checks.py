@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import STATES
-from mydocker.verdict.excerpt import decisive_lines, last_lines
+from mydocker.verdict.excerpt import excerpt, last_lines
 from mydocker.verdict.match import describe, shown
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LISTED = 10  # names, at most
 
 
-def seen(check: Check, finding: Finding) -> tuple[Any, str]:
+def live_value(check: Check, finding: Finding) -> tuple[Any, str]:
     """(what CHECK compares, "") or (None, why there is nothing to compare)."""
     facts = finding.facts
     if check.about[0] == "health":
@@ -68,19 +68,19 @@ def _addresses(ports: dict[str, list[str]], name: str) -> list[str]:
     return ports.get(name, []) + other
 
 
-def seen_name(about: tuple[str, ...]) -> str:
+def live_name(subject: tuple[str, ...]) -> str:
     """What a check is about, to people."""
-    if about[0] == "health":
+    if subject[0] == "health":
         return "health"
-    if about[0] == "exec":
-        return f"{about[2]} of {about[3]}"
-    kind, name, attribute = about[:3]
+    if subject[0] == "exec":
+        return f"{subject[2]} of {subject[3]}"
+    kind, name, attribute = subject[:3]
     if attribute in STATES.get(kind, ()):
         return name if kind == "ports" else f"process {name}"
     return f"{attribute} of {name}"
 
 
-def seen_expected(check: Check) -> str:
+def live_expected(check: Check) -> str:
     """What is wanted, in words."""
     if check.about[0] == "health":
         return str(check.matcher.want)
@@ -95,7 +95,7 @@ def seen_expected(check: Check) -> str:
     return describe(check.matcher)
 
 
-def seen_actual(check: Check, value: Any, finding: Finding) -> str:
+def live_actual(check: Check, value: Any, finding: Finding) -> str:
     """What there was instead."""
     if check.about[0] == "health":
         said = finding.facts.get("health said")
@@ -104,7 +104,7 @@ def seen_actual(check: Check, value: Any, finding: Finding) -> str:
     if kind == "exec":
         return _came_of(check, value, finding.facts[f"exec {name}"])
     if kind == "http":
-        return decisive_lines(check.matcher, value) if attribute in ("headers", "body") else shown(value)
+        return excerpt(check.matcher, value) if attribute in ("headers", "body") else shown(value)
     if kind == "process":
         others = sorted({names[0] for names in finding.facts["processes"]})
         return "running" if value else f"absent; running: {_listed(others)}"
@@ -119,7 +119,7 @@ def _came_of(check: Check, value: Any, facts: dict[str, Any]) -> str:
     """Of a command: with what it wrote, where that is not what is compared."""
     attribute = check.about[2]
     if attribute in ("stdout", "stderr"):
-        return decisive_lines(check.matcher, value)
+        return excerpt(check.matcher, value)
     if attribute == "duration":
         return f"{value:.3f} seconds"
     ended = f"it was killed after {facts['seconds']:.2f} s" if value else "it ended by itself"

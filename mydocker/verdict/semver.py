@@ -44,12 +44,12 @@ def _key(version: str) -> _Key | None:
     )
 
 
-def _meets(key: _Key, op: str, wanted: str) -> bool:
-    first = _WILDCARD.sub("", wanted)
+def _meets(key: _Key, op: str, expected: str) -> bool:
+    first = _WILDCARD.sub("", expected)
     want = _key(first)
     if want is None:
         return False
-    is_range = first != wanted or op in ("~", "^")
+    is_range = first != expected or op in ("~", "^")
     below = key < want
     above = key[0] >= _next(first, op) if is_range else key > want
     if op in (">", ">=", "<", "<="):
@@ -57,9 +57,9 @@ def _meets(key: _Key, op: str, wanted: str) -> bool:
     return (below or above) == (op in ("!", "!="))
 
 
-def _next(wanted: str, op: str) -> tuple[int, ...]:
+def _next(expected: str, op: str) -> tuple[int, ...]:
     """The first version after the range: with `^` the next that may break, else the next minor or major one."""
-    numbers = [int(part) for part in wanted.lstrip("v").split("-")[0].split("+")[0].split(".")]
+    numbers = [int(part) for part in expected.lstrip("v").split("-")[0].split("+")[0].split(".")]
     if op == "^":
         place = next((place for place, number in enumerate(numbers) if number), len(numbers) - 1)
     else:

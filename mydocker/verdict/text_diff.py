@@ -53,10 +53,10 @@ def _lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else [*lines[:-1], f"{lines[-1]}\0"]  # NUL: without an end
 
 
-def _hunks(wanted: list[str], came: list[str]) -> Iterator[str]:
-    same = len(os.path.commonprefix([wanted, came]))
+def _hunks(expected: list[str], came: list[str]) -> Iterator[str]:
+    same = len(os.path.commonprefix([expected, came]))
     skipped = max(0, same - AROUND)
-    left, right = wanted[skipped : skipped + COMPARED], came[skipped : skipped + COMPARED]
+    left, right = expected[skipped : skipped + COMPARED], came[skipped : skipped + COMPARED]
     matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
     for group in matcher.get_grouped_opcodes(AROUND):
         yield f"@@ line {skipped + group[0][3] + 1} @@"
@@ -65,7 +65,7 @@ def _hunks(wanted: list[str], came: list[str]) -> Iterator[str]:
                 yield from _marked(" ", left[first:last])
             else:
                 yield from _changed(left[first:last], right[begin:end])
-    rest = max(len(wanted), len(came)) - skipped - COMPARED
+    rest = max(len(expected), len(came)) - skipped - COMPARED
     if rest > 0:
         yield f"@@ {rest} more lines are not compared @@"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Lookup = Callable[[str], str | None]
-    Tell = Callable[[str], None]
+    Report = Callable[[str], None]
 
 NESTING_LIMIT = 32
 
@@ -23,7 +23,7 @@ _AFTER_DOLLAR = _FIRST | {"{", "$"}
 
 
 def interpolate(
-    text: str, lookup: Lookup, *, unset: Tell | None = None, nesting: int = 0, bare_dollar: bool = False
+    text: str, lookup: Lookup, *, unset: Report | None = None, nesting: int = 0, bare_dollar: bool = False
 ) -> str:
     """TEXT with its variables replaced. LOOKUP gives a variable's value, or None; UNSET is told the name of each that
     is empty because nobody sets it. With BARE_DOLLAR, a `$` before what can begin no variable is a dollar sign, as in
@@ -44,7 +44,7 @@ def interpolate(
     return "".join(parts)
 
 
-def _variable(text: str, start: int, lookup: Lookup, unset: Tell | None, nested: tuple[int, bool]) -> tuple[str, int]:
+def _variable(text: str, start: int, lookup: Lookup, unset: Report | None, nested: tuple[int, bool]) -> tuple[str, int]:
     """The value of what follows the `$` before START, and where it ends. NESTED: how deep it is, and BARE_DOLLAR."""
     if text.startswith("$", start):
         return "$", start + 1
@@ -57,14 +57,14 @@ def _variable(text: str, start: int, lookup: Lookup, unset: Tell | None, nested:
     return _plain(name, lookup, unset), start + len(name)
 
 
-def _plain(name: str, lookup: Lookup, unset: Tell | None) -> str:
+def _plain(name: str, lookup: Lookup, unset: Report | None) -> str:
     value = lookup(name)
     if value is None and unset:
         unset(name)
     return value or ""
 
 
-def _braced(inner: str, lookup: Lookup, unset: Tell | None, nested: tuple[int, bool]) -> str:
+def _braced(inner: str, lookup: Lookup, unset: Report | None, nested: tuple[int, bool]) -> str:
     name = _name(inner, 0)
     operator = inner[len(name) : len(name) + 2]
     operator = operator if operator in (":-", ":?", ":+") else operator[:1]

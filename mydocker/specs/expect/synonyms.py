@@ -74,23 +74,23 @@ _MEANT = {  # our word <- others', without case, blanks, - and _
 }
 
 
-def meant(word: str, known: Iterable[str]) -> str | None:
-    """Which of the KNOWN words is meant by WORD: one that others call so, or else the most similar one."""
+def meant(text: str, known: Iterable[str]) -> str | None:
+    """Which of the KNOWN words is meant by TEXT: one that others call so, or else the most similar one."""
     from mydocker.specs.model.unsupported import nearest
 
     choices = [*known]
-    plain = _plain(word)
+    plain = _plain(text)
     near = [choice for choice in choices if _plain(choice) == plain]
     near += [choice for choice in choices if plain in _MEANT.get(choice, "").split()]
-    return near[0] if near else nearest(word, choices)
+    return near[0] if near else nearest(text, choices)
 
 
-def _plain(word: str) -> str:
-    return word.lower().replace("-", "").replace("_", "").replace(" ", "")
+def _plain(text: str) -> str:
+    return text.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
-def unknown_word(word: str, known: Iterable[str]) -> str:
-    """The message about WORD, with the one that is meant and the few that there are."""
+def unknown_word(text: str, known: Iterable[str]) -> str:
+    """The message about TEXT, with the one that is meant and the few that there are."""
     choices = [*known]
-    near = meant(word, choices)
-    return f"unknown key {word!r}" + (f"; did you mean {near!r}?" if near else "") + f" (known: {', '.join(choices)})"
+    near = meant(text, choices)
+    return f"unknown key {text!r}" + (f"; did you mean {near!r}?" if near else "") + f" (known: {', '.join(choices)})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.load.files import CHAIN_LIMIT, source_of
+from mydocker.specs.load.files import CHAIN_LIMIT, file_of
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.table.fields import FIELDS
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from mydocker.specs.load.files import Source
+    from mydocker.specs.load.files import LoadedFile
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
     Values = dict[str, Any]
 
@@ -42,79 +42,79 @@ class Extension(Record):
     node: Node
 
 
-def read_extends(node: Node, reading: Reading) -> Extension | None:
+def read_extends(node: Node, reader: Reader) -> Extension | None:
     """The value of `extends`: a name, or {service, file}."""
     if not isinstance(node, Mapping):
         return Extension(
-            name=reading.text(node, want="a name, or a mapping with service and file"), file=None, node=node
+            name=reader.text(node, expected="a name, or a mapping with service and file"), file=None, node=node
         )
-    members = reading.members(node, KEYS)
+    members = reader.members(node, KEYS)
     if not members:
-        reading.refuse(node, "expected a mapping with service and file")
+        reader.refuse(node, "expected a mapping with service and file")
         return None
-    texts = {key: reading.text(value) for key, value in members.items()}
+    texts = {key: reader.text(value) for key, value in members.items()}
     return Extension(name=texts.get("service", ""), file=texts.get("file"), node=node)
 
 
-def read_include(node: Node, reading: Reading) -> tuple[tuple[str, Node], ...]:
+def read_include(node: Node, reader: Reader) -> tuple[tuple[str, Node], ...]:
     """The value of `include`: paths, or mappings with a path or several, each with its place."""
     found: list[tuple[str, Node]] = []
     for item in node.items if isinstance(node, Sequence) else (node,):
         paths: Node | None = item
         if isinstance(item, Mapping):
-            paths = reading.members(item, ("path",), unsupported=("env_file", "project_directory")).get("path")
+            paths = reader.members(item, ("path",), unsupported=("env_file", "project_directory")).get("path")
             if paths is None:
-                reading.refuse(item, "expected a path")
+                reader.refuse(item, "expected a path")
                 continue
         assert paths is not None
-        found += [(reading.text(each), each) for each in (paths.items if isinstance(paths, Sequence) else (paths,))]
+        found += [(reader.text(each), each) for each in (paths.items if isinstance(paths, Sequence) else (paths,))]
     return tuple(found)
 
 
 def find_base(
-    extension: Extension, reading: Reading, chain: tuple[Node, ...]
-) -> tuple[Mapping, Reading, Source] | None:
+    extension: Extension, reader: Reader, chain: tuple[Node, ...]
+) -> tuple[Mapping, Reader, LoadedFile] | None:
     """The document that EXTENSION names, and what it is read with; None once what is wrong has been written down.
 
     CHAIN are the documents that lead here, each of which extends the next.
     """
-    source = source_of(reading)
-    if source is None:
-        reading.refuse(extension.node, "extends is for files")
+    file = file_of(reader)
+    if file is None:
+        reader.refuse(extension.node, "extends is for files")
         return None
     if len(chain) > CHAIN_LIMIT:
-        reading.refuse(extension.node, f"a chain of more than {CHAIN_LIMIT} containers that extend each other")
+        reader.refuse(extension.node, f"a chain of more than {CHAIN_LIMIT} containers that extend each other")
         return None
     if extension.file is not None:
-        opened = open_beside(extension.file, extension.node, reading)
+        opened = open_named(extension.file, extension.node, reader)
         if opened is None:
             return None
-        source = opened
-    if extension.name not in source.names and not (not extension.name and len(source.documents) == 1):
-        near = nearest(extension.name, source.names)
-        several = "more than one container; name one" if source.documents else "no container"
+        file = opened
+    if extension.name not in file.names and not (not extension.name and len(file.documents) == 1):
+        near = nearest(extension.name, file.names)
+        several = "more than one container; name one" if file.documents else "no container"
         what = f"no container called {extension.name!r}" if extension.name else several
-        reading.refuse(extension.node, f"{source.shown} has {what}" + (f"; did you mean {near!r}?" if near else ""))
+        reader.refuse(extension.node, f"{file.shown} has {what}" + (f"; did you mean {near!r}?" if near else ""))
         return None
-    document, inner = source.names[extension.name] if extension.name else source.documents[0]
+    document, inner = file.names[extension.name] if extension.name else file.documents[0]
     if any(document is each for each in chain):
-        reading.refuse(extension.node, "a circle: this leads back to a container that extends it")
+        reader.refuse(extension.node, "a circle: this leads back to a container that extends it")
         return None
     if not isinstance(document, Mapping):
-        reading.refuse(extension.node, f"{source.shown} has no container")
+        reader.refuse(extension.node, f"{file.shown} has no container")
         return None
-    return document, inner.replace(place=inner.place.replace(environ=reading.place.environ)), source
+    return document, inner.replace(scope=inner.scope.replace(environ=reader.scope.environ)), file
 
 
-def open_beside(written: str, node: Node, reading: Reading) -> Source | None:
+def open_named(written: str, node: Node, reader: Reader) -> LoadedFile | None:
     """The file that NODE names; None once it has been written down why it cannot be read."""
-    source = source_of(reading)
-    assert source is not None
-    path, shown = source.beside(written)
+    file = file_of(reader)
+    assert file is not None
+    path, shown = file.resolve(written)
     try:
-        return source.library.open(path, shown, environ=reading.place.environ)
+        return file.loaded.open(path, shown, environ=reader.scope.environ)
     except UsageError as error:
-        reading.refuse(node, f"{shown}: {error.message}")
+        reader.refuse(node, f"{shown}: {error.message}")
         return None
 
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mydocker.specs.model.container import ContainerSpec
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 
-def parse_alias(word: str, place: Place) -> str:
-    return host(word, LOOPBACK)[0]
+def parse_alias(text: str, scope: Scope) -> str:
+    return host(text, LOOPBACK)[0]
 
 
 def share_names(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:

@@ -7,7 +7,7 @@ import os
 from mydocker.errors import Problem, SpecError
 from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.load.files import place_of
+from mydocker.specs.load.files import scope_of
 from mydocker.specs.model.dependencies import links, origin_of
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ VARIABLE = "COMPOSE_PROFILES"
 ALL = "*"
 
 
-def active_profiles(given: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
-    """Those GIVEN on the command line, and those of the environment; each may be several, joined by commas."""
-    words = [word for text in (*given, environ.get(VARIABLE, "")) for word in text.split(",")]
+def active_profiles(options: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """Those of the command line's OPTIONS, and those of the environment; each may be several, joined by commas."""
+    words = [word for text in (*options, environ.get(VARIABLE, "")) for word in text.split(",")]
     return frozenset(word.strip() for word in words if word.strip())
 
 
-def profiles_beside(files: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
+def profiles_of_env_files(files: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
     """Those that the `.env` beside one of FILES gives, where the environment gives none."""
     if VARIABLE in environ:
         return frozenset()
     directories = {os.path.dirname(absolute(path)): path for path in files if path != "-"}
-    found = (place_of(path, environ).environ for path in directories.values())
+    found = (scope_of(path, environ).environ for path in directories.values())
     return frozenset().union(*(active_profiles((), environ) for environ in found))
 
 

@@ -53,10 +53,10 @@ class Check(Record):
     implied: bool = False
 
 
-def checked(node: Node, about: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
+def checked(node: Node, subject: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
     """The check that MATCHER, which was read at NODE, makes; none if it could not be read."""
     if matcher:
-        yield Check(origin=node.origin, about=about, matcher=matcher)
+        yield Check(origin=node.origin, about=subject, matcher=matcher)
 
 
 class Request(Record):

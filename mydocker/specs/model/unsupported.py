@@ -74,14 +74,14 @@ _STEM = 3  # letters with which a word can begin as another one does, and mean i
 _ALIKE = 0.7  # what difflib makes of a few slips; words that only share letters have less
 
 
-def nearest(word: str, known: Collection[str]) -> str | None:
-    """The known name most like WORD, or None if none is like it.
+def nearest(text: str, known: Collection[str]) -> str | None:
+    """The known name most like TEXT, or None if none is like it.
 
     Of many names, such as the services of a large file, one that a single slip would make of it: looking for that takes
     as long whatever their number, if KNOWN is a set or a mapping.
     """
-    dashes = word[: len(word) - len(word.lstrip("-"))]  # which make all flags alike
-    bare = word[:64].removeprefix(dashes)
+    dashes = text[: len(text) - len(text.lstrip("-"))]  # which make all flags alike
+    bare = text[:64].removeprefix(dashes)
     names = known if isinstance(known, set | frozenset | dict) else set(known)
     slip = next((dashes + each for each in _slips(bare) if dashes + each in names), None)
     if slip or len(known) > _MANY:
@@ -100,13 +100,13 @@ def _is_stem(one: str, other: str) -> bool:
     return len(short) >= _STEM and long.startswith(short)
 
 
-def _slips(word: str) -> Iterator[str]:
-    """The words that WORD is one letter away from: one too many, two in the wrong order, another one, one too few.
+def _slips(text: str) -> Iterator[str]:
+    """The words that TEXT is one letter away from: one too many, two in the wrong order, another one, one too few.
 
     A short word with another letter is another word.
     """
-    halves = [(word[:at], word[at:]) for at in range(len(word) + 1)]
-    if len(word) >= _STEM:
+    halves = [(text[:at], text[at:]) for at in range(len(text) + 1)]
+    if len(text) >= _STEM:
         yield from (before + after[1:] for before, after in halves if after)
         yield from (before + after[1] + after[0] + after[2:] for before, after in halves if len(after) > 1)
         yield from (before + letter + after[1:] for before, after in halves if after for letter in _LETTERS)

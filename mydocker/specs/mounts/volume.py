@@ -13,7 +13,7 @@ from mydocker.specs.model.container import BindMount, Mount, VolumeMount
 from mydocker.specs.values import parsers
 
 if TYPE_CHECKING:
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 VOLUME_NAME_LIMIT = 255  # bytes of a directory's name
@@ -25,7 +25,7 @@ _UNSUPPORTED = "U idmap copy exec noexec dev nodev suid nosuid bind rbind upperd
 _FLAGS = ("ro", "rw", "O", "nocopy")
 
 
-def parse_volume(text: str, place: Place) -> Mount:
+def parse_volume(text: str, scope: Scope) -> Mount:
     """The short form. A source that starts with `.`, `/` or `~` is a path, anything else the name of a volume."""
     source, colon, rest = text.partition(":")
     if not colon:
@@ -40,7 +40,7 @@ def parse_volume(text: str, place: Place) -> Mount:
         if "nocopy" in options:
             raise UsageError(f"volume {text!r}: option 'nocopy' is for named volumes")
         return BindMount(
-            source=parsers.path(source, place),
+            source=parsers.path(source, scope),
             target=clean_target(target),
             read_only=read_only,
             propagation=propagation or "rprivate",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -32,15 +32,15 @@ class OpenFile:
         self.paths, self.cache = paths, cache
 
 
-class Reading(Record):
-    """`place` is the file's directory and its variables; `problems` grows. `source` is the file, if it is one.
+class Reader(Record):
+    """`place` is the file's directory and its variables; `problems` grows. `file` is the file, if it is one.
 
     `bare_dollar`: where regular expressions are written, a `$` that begins no variable is a dollar sign.
     """
 
-    place: Place
+    scope: Scope
     problems: list[Problem]
-    source: OpenFile | None = None
+    file: OpenFile | None = None
     bare_dollar: bool = False
 
     def refuse(self, node: Node, message: str) -> None:
@@ -53,28 +53,28 @@ class Reading(Record):
         except MydockerError as error:
             self.problems.append(node.problem(error.message, error.hint))
 
-    def text(self, node: Node, *, want: str = "text") -> str:
+    def text(self, node: Node, *, expected: str = "text") -> str:
         """The text of a scalar, its variables replaced."""
         if not isinstance(node, Scalar) or node.is_null:
-            self.refuse(node, f"expected {want}, not {_kind(node)}")
+            self.refuse(node, f"expected {expected}, not {_kind(node)}")
             return ""
         written = node.text  # the lambda below must not see a wider type
 
         def unset(name: str) -> None:
-            if self.source is not None:
-                self.source.warnings.append(node.problem(f"variable {name} is not set, and so empty"))
+            if self.file is not None:
+                self.file.warnings.append(node.problem(f"variable {name} is not set, and so empty"))
 
-        lookup = self.place.environ.get
+        lookup = self.scope.environ.get
         found: str | None = self.attempt(
             node, lambda: interpolate(written, lookup, unset=unset, bare_dollar=self.bare_dollar)
         )
         return found or ""
 
-    def word(self, node: Node, parse: Callable[[str, Place], Any]) -> Any:
+    def value(self, node: Node, parse: Callable[[str, Scope], Any]) -> Any:
         """The value that PARSE makes of a scalar's text."""
         before = len(self.problems)
-        word = self.text(node)
-        return self.attempt(node, lambda: parse(word, self.place)) if len(self.problems) == before else None
+        text = self.text(node)
+        return self.attempt(node, lambda: parse(text, self.scope)) if len(self.problems) == before else None
 
     def members(
         self,
@@ -101,11 +101,11 @@ class Reading(Record):
         return found
 
 
-def switch(word: str, place: Place) -> bool:
+def switch(text: str, scope: Scope) -> bool:
     """The words of YAML 1.1, which Compose files have grown up with, quoted or not."""
-    if word.lower() not in _BOOLEANS:
-        raise UsageError(f"expected true or false, not {word!r}")
-    return _BOOLEANS[word.lower()]
+    if text.lower() not in _BOOLEANS:
+        raise UsageError(f"expected true or false, not {text!r}")
+    return _BOOLEANS[text.lower()]
 
 
 def unknown_key(key: str, meant: str | None) -> str:
@@ -116,12 +116,12 @@ def _kind(node: Node) -> str:
     return {Sequence: "a list", Mapping: "a mapping"}.get(type(node), "null")
 
 
-def words_of(node: Node, reading: Reading) -> tuple[str, ...]:
+def arguments_of(node: Node, reader: Reader) -> tuple[str, ...]:
     """Arguments: a list, or a string that is split as a shell would split it."""
     if isinstance(node, Sequence):
-        return tuple(reading.text(item) for item in node.items)
-    text = reading.text(node, want="a list of words, or a string")
-    return tuple(reading.attempt(node, lambda: _shell_split(text)) or ())
+        return tuple(reader.text(item) for item in node.items)
+    text = reader.text(node, expected="a list of words, or a string")
+    return tuple(reader.attempt(node, lambda: _shell_split(text)) or ())
 
 
 def _shell_split(text: str) -> list[str]:

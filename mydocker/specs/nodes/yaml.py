@@ -90,7 +90,7 @@ def parse_documents(raw: bytes) -> tuple[list[Node], list[Problem]]:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         composer.problems.append(problem_at(line, column, f"not YAML: {_words(error)}"))
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # its scanner lets chr() and int() fail
-        line, column = composer.place
+        line, column = composer.position
         composer.problems.append(problem_at(line, column, f"not YAML after this: {error}"))
     return documents, composer.problems
 
@@ -142,7 +142,7 @@ class _Composer:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self.place = (1, 1)
+        self.position = (1, 1)
         self._anchors: dict[str, _Anchored | None] = {}  # None: the node is not complete yet
         self._elsewhere: dict[str, int] = {}  # anchors of the documents before: the last one that has it, from 1
         self._documents = 0
@@ -161,7 +161,7 @@ class _Composer:
     def _next(self) -> yaml.Event:
         event = next(self._events)
         if event.start_mark:
-            self.place = (event.start_mark.line + 1, event.start_mark.column + 1)
+            self.position = (event.start_mark.line + 1, event.start_mark.column + 1)
         return event
 
     def _node(self, event: yaml.Event, *, depth: int) -> Node:
@@ -181,7 +181,7 @@ class _Composer:
         return node
 
     def _whole(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, *, depth: int) -> Node:
-        line, column = self.place
+        line, column = self.position
         if isinstance(event, yaml.ScalarEvent):
             return Scalar(line=line, column=column, text=self._text(event), plain=event.implicit[0])
         if isinstance(event, yaml.SequenceStartEvent):
@@ -242,7 +242,7 @@ class _Composer:
 
     def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.tag not in _TAGS:
-            self.problems.append(problem_at(self.place[0], self.place[1], f"tag {event.tag!r} is not supported"))
+            self.problems.append(problem_at(self.position[0], self.position[1], f"tag {event.tag!r} is not supported"))
 
     def _text(self, event: yaml.ScalarEvent) -> str:
         """The text of a scalar; JSON writes what lies beyond U+FFFF as an escaped surrogate pair."""
@@ -256,7 +256,7 @@ class _Composer:
         return text
 
     def _stop(self, message: str) -> _StopError:
-        return _StopError(problem_at(self.place[0], self.place[1], message))
+        return _StopError(problem_at(self.position[0], self.position[1], message))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -34,14 +34,14 @@ DEFAULT = mask(  # what `docker run` gives
 )
 
 
-def parse_capability(word: str) -> str:
+def parse_capability(text: str) -> str:
     """A name of NAMES, or ALL; in any case of letters, with or without `CAP_`. Raises UsageError."""
-    name = word.upper().removeprefix("CAP_")
+    name = text.upper().removeprefix("CAP_")
     if name != ALL and name not in NAMES:
         from mydocker.specs.model.unsupported import nearest
 
         near = nearest(name, NAMES)
-        raise UsageError(f"unknown capability {word!r}" + (f"; did you mean {near!r}?" if near else ""))
+        raise UsageError(f"unknown capability {text!r}" + (f"; did you mean {near!r}?" if near else ""))
     return name
 
 

@@ -10,12 +10,12 @@ from mydocker.specs.model.container import Device
 from mydocker.specs.mounts.volume import clean_target
 
 if TYPE_CHECKING:
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 _PERMISSIONS = frozenset("rwm")
 
 
-def parse_device(text: str, place: Place) -> Device:
+def parse_device(text: str, scope: Scope) -> Device:
     """As `docker run` takes it: what follows the first colon is the target if it begins with a slash."""
     source, _, rest = text.partition(":")
     target, _, permissions = rest.partition(":")

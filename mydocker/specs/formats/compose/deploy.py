@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
     Entries = dict[str, Node]
 
@@ -33,42 +33,42 @@ _SINGLE = {"replicas": ("1",), "mode": ("replicated",)}  # what holds anyway
 _RESOURCES = ("limits", "reservations")
 
 
-def deployed(node: Node, service: Entries, reading: Reading) -> Entries:
+def deployed(node: Node, service: Entries, reader: Reader) -> Entries:
     """The limits of the `deploy` at NODE, by our keys. SERVICE are the members beside it."""
     found: Entries = {}
-    for key, value in entries_of(node, reading):
+    for key, value in entries_of(node, reader):
         if key.text == "resources":
-            found |= _limits(value, service, reading)
-        elif key.text in _SINGLE and (is_null(value) or _is_said(value, _SINGLE[key.text], reading)):
+            found |= _limits(value, service, reader)
+        elif key.text in _SINGLE and (is_null(value) or _is_set(value, _SINGLE[key.text], reader)):
             continue
         elif key.text in (*_SINGLE, *_FOR_CLUSTERS):
-            reading.refuse(key, f"deploy.{key.text} is not supported")
+            reader.refuse(key, f"deploy.{key.text} is not supported")
         else:
             known = ("resources", *_SINGLE, *_FOR_CLUSTERS)
-            reading.refuse(key, unknown_key(key.text, nearest(key.text, known)))
+            reader.refuse(key, unknown_key(key.text, nearest(key.text, known)))
     return found
 
 
-def _limits(node: Node, service: Entries, reading: Reading) -> Entries:
+def _limits(node: Node, service: Entries, reader: Reader) -> Entries:
     found: Entries = {}
-    for key, value in entries_of(node, reading):
+    for key, value in entries_of(node, reader):
         if key.text == "limits":
-            for name, limit in members_of(value, _LIMITS, reading).items():
+            for name, limit in members_of(value, _LIMITS, reader).items():
                 ours = _LIMITS[name]
-                if ours in service and not _agree(ours, service[ours], limit, reading):
+                if ours in service and not _agree(ours, service[ours], limit, reader):
                     message = f"{ours} and deploy.resources.limits.{name} differ: set one of them, or both to one value"
-                    reading.refuse(limit, message)
+                    reader.refuse(limit, message)
                 found[ours] = limit
         elif key.text in _RESOURCES:
-            reading.refuse(key, f"deploy.resources.{key.text} is not supported")
+            reader.refuse(key, f"deploy.resources.{key.text} is not supported")
         else:
-            reading.refuse(key, unknown_key(key.text, nearest(key.text, _RESOURCES)))
+            reader.refuse(key, unknown_key(key.text, nearest(key.text, _RESOURCES)))
     return found
 
 
-def _agree(key: str, one: Node, other: Node, reading: Reading) -> bool:
+def _agree(key: str, one: Node, other: Node, reader: Reader) -> bool:
     """Whether two nodes have the same value; what is no value is refused elsewhere."""
-    quiet = reading.replace(problems=[], source=None)
+    quiet = reader.replace(problems=[], file=None)
     try:
         values = [_PARSERS[key](quiet.text(node)) for node in (one, other)]
     except MydockerError:
@@ -76,5 +76,5 @@ def _agree(key: str, one: Node, other: Node, reading: Reading) -> bool:
     return bool(quiet.problems) or values[0] == values[1]
 
 
-def _is_said(node: Node, words: tuple[str, ...], reading: Reading) -> bool:
-    return isinstance(node, Scalar) and reading.text(node) in words
+def _is_set(node: Node, words: tuple[str, ...], reader: Reader) -> bool:
+    return isinstance(node, Scalar) and reader.text(node) in words

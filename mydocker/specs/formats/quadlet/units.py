@@ -38,12 +38,12 @@ class Units:
         self._services: dict[str, dict[str, Neighbour]] = {}  # by directory; under "" those that were named
         self._before: dict[str, list[Neighbour]] | None = None
 
-    def find(self, word: str, directory: str) -> Neighbour | None:
-        """The unit that WORD, NAME.container or NAME.service, means in a file of DIRECTORY."""
-        stem, dot, suffix = word.rpartition(".")
+    def find(self, text: str, directory: str) -> Neighbour | None:
+        """The unit that TEXT, NAME.container or NAME.service, means in a file of DIRECTORY."""
+        stem, dot, suffix = text.rpartition(".")
         if dot + suffix == UNIT_SUFFIX:
-            named = next((path for path in self.paths if os.path.basename(path) == word), None)
-            return self._neighbour(named or os.path.join(directory, word))
+            named = next((path for path in self.paths if os.path.basename(path) == text), None)
+            return self._neighbour(named or os.path.join(directory, text))
         if dot + suffix != SERVICE_SUFFIX:
             return None
         if found := self._by_service("", self.paths).get(stem):
@@ -106,8 +106,8 @@ def drop_ins(path: str) -> list[str]:
     directory, file_name = os.path.split(path)
     name, suffix = os.path.splitext(file_name)
     template, at, _ = name.partition("@")
-    dashes = [place for place, letter in enumerate(template) if letter == "-"]
-    prefixes = [name[: place + 1] for place in dashes] + ([template + at] if at else [])
+    dashes = [position for position, letter in enumerate(template) if letter == "-"]
+    prefixes = [name[: position + 1] for position in dashes] + ([template + at] if at else [])
     names = dict.fromkeys([suffix[1:], *(prefix + suffix for prefix in prefixes), file_name])
     return [f"{each}.d" for each in names if _has_drop_in(os.path.join(directory, f"{each}.d"))]
 
@@ -139,8 +139,8 @@ def _words(settings: list[Setting], section: str, key: str, unit: Unit) -> Itera
                 continue
 
 
-def _expanded(word: str, unit: Unit) -> str:
+def _expanded(text: str, unit: Unit) -> str:
     try:
-        return expand(word, unit)
+        return expand(text, unit)
     except UsageError:
-        return word
+        return text
