@@ -1,4 +1,4 @@
-"""The `expect` key: what must be true of a container, as a spec file says it, becomes an Expect."""
+"""The `expect` key: what a spec file expects of its container becomes an Expect."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OUTPUT = of_kind(EXPECT, "text")
 
 
 def read_expect(node: Node, field: Field, reader: Reader) -> Expect | None:
-    """The shape of `expect`; nothing in it is ignored, and what could never fail is an error."""
+    """Read the value of `expect`. No key is ignored, and an expectation that can never fail is an error."""
     reader = reader.replace(bare_dollar=True)
     if not isinstance(node, Mapping) or not node.entries:
         reader.refuse(node, "expected a mapping of expectations, such as 'exit_code: 0' or 'stdout: [welcome]'")
@@ -46,7 +46,7 @@ def read_expect(node: Node, field: Field, reader: Reader) -> Expect | None:
                 requests += [found] if isinstance(found, Request) else []
                 commands += [found] if isinstance(found, Command) else []
     if within and not any(check.about[0] in LIVE for check in checks):
-        reader.refuse(node, f"within waits for {', '.join(LIVE)}, and nothing is said of these")
+        reader.refuse(node, f"within waits for {', '.join(LIVE)}, and none of them is expected")
     if within is None and any(check.about[0] in RUNNING for check in checks):
         longest = max((command.timeout for command in commands if command.timeout), default=0.0)
         within = PATIENCE if longest <= PATIENCE else PATIENCE + longest
@@ -92,7 +92,7 @@ def _files(node: Node, reader: Reader) -> Iterator[Check]:
 
 
 def _file(node: Mapping, reader: Reader) -> Iterator[Check]:
-    """That it is there comes first, and is implied by any other check of it."""
+    """The first check is that the file exists; every other check of the file implies it."""
     members = reader.members(node, FILE, unknown=unknown_word)
     path = reader.value(members["path"], _path) if "path" in members else None
     if not path:
@@ -122,7 +122,7 @@ def _file(node: Mapping, reader: Reader) -> Iterator[Check]:
 
 
 def _changes(node: Node, reader: Reader) -> Iterator[Check]:
-    """What the container wrote. `only: []` is no empty assertion: nothing may have changed."""
+    """Read checks of what the container wrote. `only: []` is no empty assertion: nothing may have changed."""
     if not isinstance(node, Mapping) or not node.entries:
         reader.refuse(node, f"expected a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
         return

@@ -1,4 +1,4 @@
-"""What a container says of itself while it runs: `health` and `exec` under `expect`."""
+"""What a container reports while it runs: `health` and `exec` under `expect`."""
 
 from __future__ import annotations
 

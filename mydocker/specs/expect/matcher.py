@@ -1,7 +1,7 @@
-"""Matchers as they are written: a value, a list of patterns, or a mapping of goss's words, become Matcher values.
+"""Matchers of a spec file (a value, a list of patterns, or a mapping of goss's words) become Matcher values.
 
 The words are those of goss (docs/gossfile.md, "Matchers"). Each is parsed for the kind of value that it will meet, so
-that `lt: 2s` is a time where a time is compared, and a mistake is found before anything runs.
+that `lt: 2s` is a time where a time is compared, and mistakes are found before anything runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mydocker.specs.values.parsers import Scope
 
 ORDER = ("gt", "ge", "lt", "le")
-MEASURED = ("duration", "size")  # kinds of values that nothing is exactly
+MEASURED = ("duration", "size")  # kinds of values that are never exactly equal to an expected one
 LOGIC = ("not", "and", "or")
 OPERATORS = {  # of each kind of value
     **dict.fromkeys(("text", "json"), tuple(MATCHERS)),
@@ -59,7 +59,7 @@ def read_matcher(node: Node, kind: str, reader: Reader) -> Matcher | None:
 
 
 def _refuse_exact(node: Node, kind: str, reader: Reader) -> Matcher | None:
-    """A time or a size that is measured is never exactly what somebody writes."""
+    """Refuse an exact value for a time or a size: a measured one is never exactly that."""
     if read_value(node, kind, reader) is not None:
         text = reader.text(node)
         reader.refuse(
@@ -69,7 +69,7 @@ def _refuse_exact(node: Node, kind: str, reader: Reader) -> Matcher | None:
 
 
 def read_texts(node: Node, reader: Reader) -> Iterator[tuple[Node, Matcher]]:
-    """All that must hold of a text, each with its own place: patterns, matchers, and each path into JSON."""
+    """Everything that must hold of a text, each with its node: patterns, matchers, and each path into JSON."""
     if isinstance(node, Mapping) and node.entries:
         for key, value in node.entries:
             yield from _parts(key, value, reader)
@@ -84,7 +84,7 @@ def read_texts(node: Node, reader: Reader) -> Iterator[tuple[Node, Matcher]]:
 
 
 def _parts(key: Scalar, node: Node, reader: Reader) -> Iterator[tuple[Node, Matcher]]:
-    """What must hold by one word of a mapping: by `and` and `gjson`, several things."""
+    """The matchers that one key of a mapping stands for; `and` and `gjson` stand for several."""
     if key.text == "and" and isinstance(node, Sequence) and node.items:
         for item in node.items:
             yield from read_texts(item, reader)
@@ -144,13 +144,14 @@ def _known(key: Scalar, operators: tuple[str, ...], reader: Reader) -> bool:
     if key.text in operators:
         return True
     if key.text == "equal" and ORDER[0] in operators:
-        return True  # of a measurement, which is refused in words of its own
+        return True  # of a measurement, which has its own error message
     reader.refuse(key, unknown_word(key.text, operators).replace("unknown key", "unknown matcher"))
     return False
 
 
 def _listed(node: Sequence, kind: str, reader: Reader) -> Matcher | None:
-    """Patterns of a text; what there is among the items of a JSON array; of anything else, any one of these."""
+    """A list: patterns that a text must match, items that a JSON array must have, or values of which any one may
+    match."""
     if not node.items:
         reader.refuse(node, f"an empty list asserts nothing{_EMPTY.get(kind, '')}")
         return None
@@ -187,7 +188,7 @@ def _negation(op: str, node: Node, kind: str, reader: Reader) -> Matcher | None:
 
 def _junction(op: str, node: Node, kind: str, reader: Reader) -> Matcher | None:
     if not isinstance(node, Sequence) or not node.items:
-        reader.refuse(node, f"{op} wants a list of matchers")
+        reader.refuse(node, f"{op}: expected a list of matchers")
         return None
     found = [read_matcher(item, kind, reader) for item in node.items]
     return None if None in found else Matcher(op=op, want=tuple(found))
@@ -236,7 +237,7 @@ def _semver(op: str, node: Node, kind: str, reader: Reader) -> Matcher | None:
 def _gjson(op: str, node: Node, kind: str, reader: Reader) -> Matcher | None:
     """A mapping of paths, such as `items.0.name` or `items.#`, to matchers."""
     if not isinstance(node, Mapping) or not node.entries:
-        reader.refuse(node, "gjson wants a mapping of paths, such as 'items.0.name', to matchers")
+        reader.refuse(node, "gjson: expected a mapping of paths, such as 'items.0.name', to matchers")
         return None
     for key, _ in node.entries:
         reader.attempt(key, partial(read_path, key.text))

@@ -1,4 +1,4 @@
-"""`metadata` under `expect`: what the configuration of the image says, whatever the container does with it."""
+"""`metadata` under `expect`: the configuration of the image, whatever the container overrides."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _whole(node: Node, kind: str, reader: Reader) -> Matcher | None:
 
 
 def _named(kind: str, node: Node, reader: Reader) -> Iterator[Check]:
-    """Names and what they are; null: there must be no such name."""
+    """Names and their values; null: there must be no such name."""
     if not isinstance(node, Mapping) or not node.entries:
         reader.refuse(node, "expected a mapping of names to values; null: not there")
         return
@@ -60,7 +60,7 @@ def _named(kind: str, node: Node, reader: Reader) -> Iterator[Check]:
 
 
 def _each(kind: str, node: Node, reader: Reader) -> Iterator[Check]:
-    """Members that must be there, or with a `!` must not."""
+    """Items that must be present, or with a `!` must not."""
     if not isinstance(node, Sequence) or not node.items:
         reader.refuse(node, "expected a list; ! before what must not be there")
         return

@@ -1,6 +1,6 @@
-"""What can only be seen while a container runs: `ports`, `process` and `http` under `expect`.
+"""What can only be checked while a container runs: `ports`, `process` and `http` under `expect`.
 
-`http` has goss's options (docs/gossfile.md, "http"), and so has the request that is made.
+`http` and its request have goss's options (docs/gossfile.md, "http").
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def read_process(node: Node, reader: Reader) -> Iterator[Check]:
 
 
 def read_http(node: Node, reader: Reader) -> Iterator[Check | Request]:
-    """A request for each URL, and what is expected of the answer."""
-    for key, value in _entries(node, "URLs, each with what is expected of the answer", reader):
+    """A request for each URL, and what is expected of its response."""
+    for key, value in _entries(node, "URLs, each with what is expected of the response", reader):
         url = reader.value(key, _url)
         if not isinstance(value, Mapping) or not value.entries:
             reader.refuse(value, f"expected a mapping with {', '.join(ANSWER)}")
@@ -78,7 +78,7 @@ def read_http(node: Node, reader: Reader) -> Iterator[Check | Request]:
         before = len(reader.problems)
         members = reader.members(value, (*ANSWER, *REQUEST), unknown=unknown_word)
         if not members.keys() & set(ANSWER) and len(reader.problems) == before:
-            reader.refuse(value, f"nothing is expected of the answer: expected {', '.join(ANSWER)}")
+            reader.refuse(value, f"nothing is expected of the response: expected {', '.join(ANSWER)}")
         if not url:
             continue
         yield Request(url=url, **_options(members, reader))
@@ -96,20 +96,20 @@ def _answer(url: str, name: str, node: Node, reader: Reader) -> Iterator[Check]:
 
 
 def _options(members: dict[str, Node], reader: Reader) -> dict[str, Any]:
-    """What of the request is not as it would be."""
-    said: dict[str, Any] = {}
+    """The options of the request that differ from the default."""
+    options: dict[str, Any] = {}
     if "method" in members:
-        said["method"] = reader.value(members["method"], _method)
+        options["method"] = reader.value(members["method"], _method)
     if "request-headers" in members:
-        said["headers"] = tuple(_headers(members["request-headers"], reader))
+        options["headers"] = tuple(_headers(members["request-headers"], reader))
     if "timeout" in members:
-        said["timeout"] = reader.value(members["timeout"], parse_timeout)
-    said |= {name: reader.text(members[f"request-{name}"]) for name in ("body",) if f"request-{name}" in members}
-    said |= {name: reader.text(members[name]) for name in ("username", "password") if name in members}
-    for name, ours in (("no-follow-redirects", "follow"), ("allow-insecure", "verify")):
+        options["timeout"] = reader.value(members["timeout"], parse_timeout)
+    options |= {name: reader.text(members[f"request-{name}"]) for name in ("body",) if f"request-{name}" in members}
+    options |= {name: reader.text(members[name]) for name in ("username", "password") if name in members}
+    for name, attribute in (("no-follow-redirects", "follow"), ("allow-insecure", "verify")):
         if name in members:
-            said[ours] = not reader.value(members[name], switch)
-    return said
+            options[attribute] = not reader.value(members[name], switch)
+    return options
 
 
 def _headers(node: Node, reader: Reader) -> Iterator[tuple[str, str]]:
@@ -189,5 +189,5 @@ def _url(text: str, scope: parsers.Scope) -> str:
     except ValueError:
         raise wrong from None
     if parts.username is not None:
-        raise UsageError("a URL with a user in it: expected username and password beside status")
+        raise UsageError("a URL with a user in it: expected username and password next to status")
     return text

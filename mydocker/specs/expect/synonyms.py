@@ -1,6 +1,6 @@
-"""What other tools, and people, call the words that `expect` may hold: for an error that names ours.
+"""Other names for the keywords of `expect`, so that the error for an unknown keyword can suggest the right one.
 
-From goss, container-structure-test, Docker, Kubernetes and test frameworks. Only looked at when a word is unknown.
+From goss, container-structure-test, Docker, Kubernetes and test frameworks. Used only when a keyword is unknown.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MEANT = {  # our word <- others', without case, blanks, - and _
+_MEANT = {  # mydocker's keyword <- other names, without case, blanks, - and _
     "exit_code": "status exit exitstatus code rc returncode retcode result errorcode statuscode ret",
     "stdout": "log logs output out standardoutput expectedoutput print prints text body response contains",
     "stderr": "err error errors standarderror expectederror",
@@ -75,7 +75,7 @@ _MEANT = {  # our word <- others', without case, blanks, - and _
 
 
 def meant(text: str, known: Iterable[str]) -> str | None:
-    """Which of the KNOWN words is meant by TEXT: one that others call so, or else the most similar one."""
+    """The one of the KNOWN keywords that TEXT means: one of which it is another name, or else the most similar one."""
     from mydocker.specs.model.unsupported import nearest
 
     choices = [*known]
@@ -90,7 +90,7 @@ def _plain(text: str) -> str:
 
 
 def unknown_word(text: str, known: Iterable[str]) -> str:
-    """The message about TEXT, with the one that is meant and the few that there are."""
+    """The error message for TEXT, with the keyword that is probably meant and a short list of those that are known."""
     choices = [*known]
     near = meant(text, choices)
     return f"unknown key {text!r}" + (f"; did you mean {near!r}?" if near else "") + f" (known: {', '.join(choices)})"

@@ -1,5 +1,5 @@
-"""Containers that say only what is different: `extends` names another, of this file or of one beside it; `include`
-takes in all that another file has. The words are Compose's ("Services top-level elements", extends; "Include").
+"""Containers that build on others: `extends` names another container, of this file or of another one; `include`
+adds all containers of another file. The keys are Compose's ("Services top-level elements", extends; "Include").
 
 The base is read where it stands: its paths count from its own file. Its values lie under those of the container that
 extends it, by the merge rules of the table of fields and of Compose's "Merge".
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 KEYS = ("service", "file")
 _RULES = {field.key: field.merge for field in FIELDS}
-_OWN = ("name", "aliases", "matrix", "include")  # what a base does not give
+_OWN = ("name", "aliases", "matrix", "include")  # keys that are not inherited from a base
 _REPLACED = ("command", "args", "entrypoint")  # tuples that are one thing
-_BY = {  # what makes two entries of a list the same
+_BY = {  # what identifies an entry of a list
     **dict.fromkeys(("volumes", "tmpfs", "configs", "secrets"), "target"),
     "depends_on": "name",
 }
@@ -57,7 +57,7 @@ def read_extends(node: Node, reader: Reader) -> Extension | None:
 
 
 def read_include(node: Node, reader: Reader) -> tuple[tuple[str, Node], ...]:
-    """The value of `include`: paths, or mappings with a path or several, each with its place."""
+    """The paths of `include`, each with its node: paths, or mappings with one or more paths."""
     found: list[tuple[str, Node]] = []
     for item in node.items if isinstance(node, Sequence) else (node,):
         paths: Node | None = item
@@ -74,9 +74,9 @@ def read_include(node: Node, reader: Reader) -> tuple[tuple[str, Node], ...]:
 def find_base(
     extension: Extension, reader: Reader, chain: tuple[Node, ...]
 ) -> tuple[Mapping, Reader, LoadedFile] | None:
-    """The document that EXTENSION names, and what it is read with; None once what is wrong has been written down.
+    """The document that EXTENSION names, its reader and its file; None after a problem, which has been recorded.
 
-    CHAIN are the documents that lead here, each of which extends the next.
+    CHAIN holds the documents that led here, each of which extends the next.
     """
     file = file_of(reader)
     if file is None:
@@ -107,7 +107,7 @@ def find_base(
 
 
 def open_named(written: str, node: Node, reader: Reader) -> LoadedFile | None:
-    """The file that NODE names; None once it has been written down why it cannot be read."""
+    """Open the file that NODE names; None if it cannot be read, which has been recorded."""
     file = file_of(reader)
     assert file is not None
     path, shown = file.resolve(written)
@@ -119,7 +119,7 @@ def open_named(written: str, node: Node, reader: Reader) -> LoadedFile | None:
 
 
 def merge(base: Values, own: Values) -> Values:
-    """OWN over BASE. A value that could not be read is None, and stays so."""
+    """Merge OWN over BASE. A value that could not be read is None, and stays None."""
     under = {key: value for key, value in base.items() if key not in _OWN}
     if "image" in own or "rootfs" in own:
         for key in ("image", "rootfs", "platform"):
@@ -152,7 +152,7 @@ def _are_hashable(values: tuple[Any, ...]) -> bool:
 
 
 def _expect(under: Expect, over: Expect) -> Expect:
-    """What is said of a thing replaces what the base says of the same thing."""
+    """An entry replaces the entry of the base that has the same identity."""
     said = {check.about for check in over.checks}
     urls = {request.url for request in over.requests}
     return over.replace(
@@ -169,7 +169,7 @@ _SPECIAL: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def placed(values: Values, file: str) -> Values:
-    """VALUES that come from another FILE, with its name beside the places in them."""
+    """VALUES that come from another FILE, with its name in their origins."""
     found = dict(values)
     if found.get("expect"):
         checks = tuple(check.replace(origin=check.origin.within(file)) for check in found["expect"].checks)

@@ -1,6 +1,6 @@
-"""Sources: the files that containers are read from, each parsed once, with what was wrong in it.
+"""Loaded files: the files that containers are read from, each parsed once, with the problems in it.
 
-A file that is named on the command line may lead to others (`extends`, `include`); the library knows them all.
+A file that is named on the command line may lead to others (`extends`, `include`); LoadedFiles holds them all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHAIN_LIMIT = 64  # containers that extend each other in turn, and files that in
 
 
 class LoadedFile(OpenFile):
-    """One file: its documents, each with what it is to be read with; `shown` is its name in messages."""
+    """One file: its documents, each with its reader; `shown` is the file's name in messages."""
 
     def __init__(self, path: str, shown: str, loaded: LoadedFiles, environ: Variables[str, str]) -> None:
         """Raises UsageError if it cannot be read at all."""
@@ -67,12 +67,12 @@ class LoadedFile(OpenFile):
 
     @property
     def mistakes(self) -> list[Problem]:
-        """What is wrong, in the order of its lines. An alias shows one mistake in several places; it is one mistake."""
+        """The problems, in the order of their lines. A mistake that an alias repeats counts once."""
         return self._in_order(self.problems)
 
     @property
     def doubts(self) -> list[Problem]:
-        """What is probably not meant, in the same way."""
+        """The warnings, in the same order."""
         return self._in_order(self.warnings)
 
     def _in_order(self, problems: list[Problem]) -> list[Problem]:
@@ -88,9 +88,9 @@ def file_of(reader: Reader) -> LoadedFile | None:
 
 
 class LoadedFiles:
-    """The sources of one loading, of the files at PATHS and those that these name.
+    """The files of one load: those at PATHS and those that these name.
 
-    `image` is for files that name none.
+    `image` is the default for files that name none.
     """
 
     def __init__(self, paths: Iterable[str] = (), *, image: str | None = None) -> None:
@@ -98,12 +98,12 @@ class LoadedFiles:
         self.paths = [*paths]
         self.cache: dict[str, object] = {}
         self.files: dict[str, LoadedFile] = {}
-        self.included: set[str] = set()  # files whose containers are in
+        self.included: set[str] = set()  # files whose containers have been added
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
-        self.found: list[LoadedFile | Problem] = []  # in the order of their finding; a problem: why one cannot be read
+        self.found: list[LoadedFile | Problem] = []  # in the order of opening; a problem: why one cannot be read
 
     def open(self, path: str, shown: str, *, environ: Variables[str, str]) -> LoadedFile:
-        """The source at PATH. Raises UsageError if it cannot be read."""
+        """The file at PATH. Raises UsageError if it cannot be read."""
         key = key_of(path)
         if key not in self.files:
             self.files[key] = LoadedFile(path, shown, self, environ)
@@ -111,7 +111,7 @@ class LoadedFiles:
         return self.files[key]
 
     def is_in(self, file: LoadedFile) -> bool:
-        """Whether its containers are in already; from now on they are."""
+        """Whether its containers have been added already; marks them as added."""
         before = len(self.included)
         self.included.add(key_of(file.path))
         return len(self.included) == before
@@ -129,7 +129,7 @@ class LoadedFiles:
 
 
 def key_of(path: str) -> str:
-    """What tells a file from all others."""
+    """The key that identifies a file."""
     return path if path == "-" else os.path.realpath(usable(path))
 
 
@@ -147,7 +147,8 @@ def _read(path: str) -> bytes:
 
 
 def scope_of(path: str, environ: Variables[str, str]) -> Scope:
-    """Paths count from the file's directory, and `.env` beside it lies under the environment, as in Compose."""
+    """The scope of a file: paths are relative to its directory, whose `.env` sets defaults for the environment, as in
+    Compose."""
     directory = current_directory() if path == "-" else os.path.dirname(absolute(path))
     env_file = os.path.join(directory, ".env")
     if not directory or not os.path.isfile(env_file):
@@ -169,7 +170,7 @@ def _documents(raw: bytes, reader: Reader, image: str | None) -> list[tuple[Node
 
 
 def _translated(document: Node, reader: Reader, image: str | None) -> list[tuple[Node, Reader]]:
-    """The documents that a document stands for, and what each is read with: itself, but for other people's files."""
+    """The documents that a document stands for, each with its reader: itself, but for files of other formats."""
     if not isinstance(document, Mapping):
         return [(document, reader)]
     marks = {key.text for key, _ in document.entries}

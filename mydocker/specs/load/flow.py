@@ -1,4 +1,4 @@
-"""What a spec says about when and how often it runs, beside others: `depends_on`, `profiles`, `restart`, `tags`, …
+"""The keys that say when and how often a container runs among others: `depends_on`, `profiles`, `restart`, `tags`, …
 
 The variables of a `matrix` make several specs of one document.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mydocker.specs.values.parsers import Scope
 
 RETRIES_LIMIT = 100
-_OF_HOOKS = ("user", "privileged", "working_dir", "environment", "per_replica")  # what Compose's hooks have besides
+_OF_HOOKS = ("user", "privileged", "working_dir", "environment", "per_replica")  # other keys of Compose's hooks
 _RESTARTS_LIMIT = 999_999
 COMBINATIONS_LIMIT = 1000
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
@@ -57,7 +57,7 @@ def _aliases(node: Node, reader: Reader) -> Aliases:
 
 
 def _skip(node: Node, reader: Reader) -> str | None:
-    """Why this is not to run; `false` if it is."""
+    """Why this container is skipped; `false` if it runs."""
     word = reader.text(node, expected="a reason, or true or false")
     return None if word.lower() in ("false", "no", "") else "it says so" if word.lower() in ("true", "yes") else word
 
@@ -103,7 +103,7 @@ def _profiles(node: Node, reader: Reader) -> tuple[str, ...]:
 
 
 def _profile(text: str, scope: Scope) -> str:
-    """A name, as Compose's schema wants it."""
+    """A name, as Compose's schema defines it."""
     if not text or text[0] not in _NAME or not _NAME.union("-.").issuperset(text):
         raise UsageError(f"profile {text!r}: expected letters, digits, _ . and -")
     return text
@@ -128,7 +128,7 @@ def _restarts(text: str, scope: Scope) -> int:
 
 
 def _matrix(node: Node, reader: Reader) -> dict[str, str]:
-    """What is to be said of it has been said by `combinations`, and each spec has its own variables."""
+    """`combinations` has reported any problem with it, and each spec has its own variables."""
     return {name: value for name, value in reader.scope.environ.items() if name in _names(node)}
 
 

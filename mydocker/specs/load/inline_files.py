@@ -1,7 +1,7 @@
-"""`configs` and `secrets`: files that are given to a container read-only, whatever its image has there.
+"""`configs` and `secrets`: files that are mounted read-only into a container, over what its image has there.
 
-Each comes from a file, from the text beside it, or from a variable of the caller. The words are Compose's ("Configs",
-"Secrets" and "Services"), whose definition and grant of a file stand in one place here.
+Each comes from a file, from text in the spec, or from a variable of the caller. The keys are Compose's ("Configs",
+"Secrets" and "Services"), but a file's definition and its use by a container are one entry here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SECRETS = "/run/secrets"
 SOURCES = ("file", "content", "environment")
 KEYS = ("source", "target", *SOURCES, "uid", "gid", "mode")
-SIZE_LIMIT = 500 << 10  # bytes of what is not mounted as it stands on the host; Docker's limit of a secret
+SIZE_LIMIT = 500 << 10  # bytes of content that is not mounted from the host; Docker's limit of a secret
 _ID_LIMIT = 2**31 - 1
 
 
@@ -37,7 +37,7 @@ def read_inline_files(node: Node, reader: Reader, *, secret: bool) -> tuple[Moun
 
 
 def _given(node: Node, reader: Reader, *, secret: bool) -> Mount | None:
-    """A file that stays as it is on the host is shown from there; another one is written anew."""
+    """A file of the host is mounted from there if nothing about it changes; otherwise a copy is written."""
     if not isinstance(node, Mapping):
         reader.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
         return None
@@ -63,7 +63,8 @@ def _given(node: Node, reader: Reader, *, secret: bool) -> Mount | None:
 
 
 def _reference(kind: str, node: Node, content: str, reader: Reader, *, secret: bool) -> tuple[str, str] | None:
-    """Where CONTENT comes from. The text of a config may be shown with its variables replaced, that of a secret not."""
+    """Where CONTENT comes from. The text of a config may be printed with its variables replaced, that of a secret may
+    not."""
     if kind == "content":
         written = node.text if secret and isinstance(node, Scalar) else ""
         return (kind, written) if written.replace("$$", "$") not in ("", content) else None
@@ -72,7 +73,8 @@ def _reference(kind: str, node: Node, content: str, reader: Reader, *, secret: b
 
 
 def _target(node: Node, members: dict[str, Node], reader: Reader, *, secret: bool) -> str | None:
-    """Where it is to be; without `target`, at the top or among the secrets under the name that it has as a source."""
+    """The path in the container. Without `target`, it is / or the directory of secrets, joined with the name of the
+    source."""
     target = members.get("target", members.get("source"))
     if target is None:
         reader.refuse(node, "expected a target, or a source, which is its name")

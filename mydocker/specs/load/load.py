@@ -54,28 +54,29 @@ def load_files(
 ) -> list[ContainerSpec]:
     """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
 
-    IMAGE is that of containers which name none, such as those of container-structure-test. WARN is told, a line each,
-    what can be read and is probably not meant.
+    IMAGE is the default for containers that name none, such as those of container-structure-test. WARN is called with
+    a line for each value that is valid and probably a mistake.
     """
     loaded = LoadedFiles(paths, image=image)
     specs: list[ContainerSpec] = []
-    given: set[str] = set()
+    loaded_paths: set[str] = set()
     for path in paths:  # a file that is named twice counts twice, one that another has included does not
-        if key_of(path) in given or key_of(path) not in loaded.included:
+        if key_of(path) in loaded_paths or key_of(path) not in loaded.included:
             specs += _load(path, environ, loaded)
-        given.add(key_of(path))
+        loaded_paths.add(key_of(path))
     if warn:
         for doubt in loaded.doubts:
             warn(f"warning: {doubt}")
     problems = [*loaded.mistakes]
     if problems:
         raise SpecError([*problems, *_unknown_names(loaded, {problem.origin for problem in problems})])
-    links(specs)  # for the sake of what may be wrong with them
+    links(specs)  # raises for problems in dependencies
     return specs
 
 
 def _unknown_names(loaded: LoadedFiles, faulty: set[Origin]) -> list[Problem]:
-    """What is depended on and has no name in any file, but for the FAULTY origins where something else is wrong."""
+    """A problem for each dependency on a name that no file has, except at FAULTY origins, which have another
+    problem."""
     names = {name for file in loaded.files.values() for name in file.names}
     unknown = dict.fromkeys(unknown_names(loaded.dependencies, names))
     return [problem for problem in unknown if problem.origin not in faulty]
@@ -84,9 +85,10 @@ def _unknown_names(loaded: LoadedFiles, faulty: set[Origin]) -> list[Problem]:
 def load_values(
     values: collections.abc.Mapping[str, object], *, environ: collections.abc.Mapping[str, str]
 ) -> ContainerSpec:
-    """The container that a program describes by keys of a spec file. Paths count from the current directory.
+    """The container that a Python program describes by keys of a spec file. Paths are relative to the current
+    directory.
 
-    Raises SpecError with all that is wrong, each by its key.
+    Raises SpecError with all problems, each at its key.
     """
     document = document_of(values)
     problems: list[Problem] = []
@@ -120,7 +122,7 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedF
 
 
 def _of_file(file: LoadedFile, *, depth: int = 0) -> list[ContainerSpec]:
-    """Its containers, and those of the files that it includes. DEPTH: how many files, one after the other, led here."""
+    """The containers of a file, and those of the files that it includes. DEPTH: the number of nested includes."""
     found: list[ContainerSpec] = []
     for document, reader in file.documents:
         found += _containers(document, reader, file.shown, depth=depth)
@@ -128,7 +130,7 @@ def _of_file(file: LoadedFile, *, depth: int = 0) -> list[ContainerSpec]:
 
 
 def _containers(document: Node, reader: Reader, shown: str, *, depth: int) -> list[ContainerSpec]:
-    """The specs of one document, more than one if it has a matrix; none if anything is wrong with it."""
+    """The specs of one document: several if it has a matrix, none if it has a problem."""
     if not isinstance(document, Mapping):
         reader.refuse(document, "expected keys and values, such as 'image: alpine'")
         return []
@@ -147,7 +149,7 @@ def _containers(document: Node, reader: Reader, shown: str, *, depth: int) -> li
 
 
 def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
-    """Whether DOCUMENT is one, with a slip in the key that says so; that is written down, and nothing else of it."""
+    """Whether DOCUMENT is of another format and misspells the key that marks it; records that as its only problem."""
     for key, node in document.entries:
         if key.text in _ROWS or key.text.startswith(("x-", "x_")):
             continue
@@ -164,7 +166,7 @@ def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
 
 
 def _included(document: Mapping, reader: Reader, *, depth: int) -> list[ContainerSpec]:
-    """The containers of the files that DOCUMENT takes in, but for those that are there already."""
+    """The containers of the files that DOCUMENT includes, except files that have been included already."""
     node = next(node for key, node in document.entries if key.text == "include")
     found: list[ContainerSpec] = []
     here = file_of(reader)
@@ -183,7 +185,7 @@ def _included(document: Mapping, reader: Reader, *, depth: int) -> list[Containe
 
 
 def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], node: Node, reader: Reader) -> None:
-    """Refuse those of SPECS that have a name which is TAKEN (name -> file) by another file, as Compose does.
+    """Refuse each of SPECS whose name is TAKEN (name -> file) by another file, as Compose does.
 
     Their names are taken from now on.
     """
@@ -212,21 +214,21 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
 
 
 def _complete(document: Mapping, reader: Reader, chain: tuple[Node, ...] = ()) -> dict[str, Any]:
-    """The values of DOCUMENT over those of the one that it extends, which those of CHAIN have led to."""
+    """The values of DOCUMENT merged over those of its base. CHAIN holds the documents that led here."""
     values = _values(document, reader)
     if "extends" not in values:
         return values
     extension = values.pop("extends")
     base = find_base(extension, reader, (*chain, document)) if extension else None
     if base is None:
-        return values if "rootfs" in values else {"image": None, **values}  # not to be called missing as well
+        return values if "rootfs" in values else {"image": None, **values}  # so as not to be reported missing as well
     theirs = _complete(base[0], base[1], (*chain, document))
     other = base[2]
     return merge(theirs if other is reader.file else placed(theirs, other.shown), values)
 
 
 def _values(document: Mapping, reader: Reader) -> dict[str, Any]:
-    """The values of the keys that are given and not null; None for one that could not be read."""
+    """The values of the keys that are set and not null; None for one that could not be read."""
     values: dict[str, Any] = {}
     for key, node in document.entries:
         if key.text.startswith(("x-", "x_")) or key.text == "include":
@@ -241,7 +243,8 @@ def _values(document: Mapping, reader: Reader) -> dict[str, Any]:
 
 
 def _refuse_key(key: Scalar, reader: Reader, values: dict[str, Any]) -> None:
-    """Write down an unknown key; the key that was probably meant counts as given, so as not to be missed as well."""
+    """Refuse an unknown key. The key that was probably meant counts as set, so as not to be reported missing as
+    well."""
     if key.text in LATER_KEYS:
         if key.text in IMAGE_MAKERS:
             values.setdefault("image", None)

@@ -1,4 +1,4 @@
-"""Profiles: groups of containers that only take part when they are asked for. Compose, "Profiles"."""
+"""Profiles: groups of containers that take part only when their profile is active. Compose, "Profiles"."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ALL = "*"
 
 
 def active_profiles(options: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
-    """Those of the command line's OPTIONS, and those of the environment; each may be several, joined by commas."""
+    """The profiles of OPTIONS, from the command line, and of the environment; each may be several, joined by commas."""
     words = [word for text in (*options, environ.get(VARIABLE, "")) for word in text.split(",")]
     return frozenset(word.strip() for word in words if word.strip())
 
 
 def profiles_of_env_files(files: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
-    """Those that the `.env` beside one of FILES gives, where the environment gives none."""
+    """The profiles that the `.env` next to one of FILES sets, if the environment sets none."""
     if VARIABLE in environ:
         return frozenset()
     directories = {os.path.dirname(absolute(path)): path for path in files if path != "-"}
@@ -45,7 +45,7 @@ def select(specs: Sequence[ContainerSpec], active: frozenset[str]) -> list[Conta
 
 
 def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[ContainerSpec]:
-    """Those of SPECS that are TAKING part. Raises SpecError if one of them depends on one that does not.
+    """Return those of SPECS that are TAKING part. Raises SpecError if one of them depends on one that does not.
 
     A dependency that is not required, and takes no part, is left out.
     """

@@ -1,7 +1,7 @@
-"""YAML types: what a key of a spec file may hold, and the value that becomes of it.
+"""YAML types: what a key of a spec file may hold, and how it becomes a value.
 
-A YAML type is a function of the key's node (never null), the field's row and the Reading. The Compose
-specification's "Services top-level elements" says what Compose's keys hold.
+A YAML type is a function of the key's node (never null), the field's row and the Reader. The Compose
+specification's "Services top-level elements" defines what Compose's keys hold.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def _text(node: Node, field: Field, reader: Reader) -> Any:
-    """A scalar, read as the flag's word is read."""
+    """A scalar, parsed like the value of the flag."""
     return reader.value(node, field.parse)
 
 
 def _title(node: Node, field: Field, reader: Reader) -> Any:
-    """A name in a file is for people: `web answers` will do."""
+    """A name in a file is free text, such as `web answers`."""
     return reader.value(node, parsers.title)
 
 
@@ -53,7 +53,7 @@ def _list(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
 
 
 def _pairs(node: Node, field: Field, reader: Reader) -> dict[str, str]:
-    """NAME and value: a mapping, or a list of NAME=VALUE. A NAME without a value is for the field to understand."""
+    """NAME and value: a mapping, or a list of NAME=VALUE. The field decides what a NAME without a value means."""
     values: dict[str, str] = {}
     if isinstance(node, Mapping):
         for key, value in node.entries:
@@ -163,7 +163,7 @@ def _device(node: Mapping, reader: Reader) -> Any:
 
 
 def _namespaces(node: Node, field: Field, reader: Reader) -> tuple[str, ...] | dict[str, bool]:
-    """A list: exactly these are new. A mapping, name to `host` or `private`: the others are as they would be."""
+    """A list: only these namespaces are new. A mapping, name to `host` or `private`: the others keep their default."""
     if isinstance(node, Sequence):
         chosen = [reader.value(item, parsers.namespace) for item in node.items]
         return tuple(name for name in NAMESPACES if name in chosen)

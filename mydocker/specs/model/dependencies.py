@@ -1,4 +1,4 @@
-"""Dependencies: which containers of the files given must be there, or have ended, before another one begins.
+"""Dependencies: which containers of the loaded files must have started, or ended, before another one starts.
 
 `depends_on` names them by their `name`, those of the same file first. Compose, "Services top-level elements".
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mydocker.specs.values.parsers import Scope
 
 KEYS = ("condition", "required", "restart")
-CHAIN_LIMIT = 100  # containers that wait for each other in turn
+CHAIN_LIMIT = 100  # containers in a row that wait for the next one
 
 
 class Link(Record):
@@ -66,7 +66,7 @@ def _condition(text: str, scope: Scope) -> str:
 
 
 def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ...]]:
-    """For each of SPECS those that it depends on.
+    """For each of SPECS, the specs that it depends on.
 
     Raises SpecError with each unknown name, with a circle, and with a chain that is too long.
     """
@@ -160,7 +160,7 @@ def unknown_names(
 def _endless(
     specs: collections.abc.Sequence[ContainerSpec], result: list[tuple[Link, ...]]
 ) -> collections.abc.Iterator[Problem]:
-    """A problem for the first circle, with which nothing can begin, or for the first chain that is too long."""
+    """A problem for the first circle, with which nothing can start, or for the first chain that is too long."""
     lengths: dict[int, int] = {}
     for start, spec in enumerate(specs):
         path = _path_back(start, result, lengths)

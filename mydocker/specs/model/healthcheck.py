@@ -1,6 +1,6 @@
-"""Healthcheck: a command that tells whether a container does what it is there for; the key of that name, as a value.
+"""Healthcheck: a command that checks whether a container works; reads and writes the key of that name.
 
-The words are Compose's ("Services top-level elements", healthcheck); what is not said is the image's, else Docker's.
+The members are Compose's ("Services top-level elements", healthcheck); unset ones are the image's, else Docker's.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _test(node: Node, reader: Reader) -> tuple[str, ...]:
 
 
 def _duration(text: str, scope: Scope) -> float | None:
-    """Seconds; 0 says nothing, as for Docker."""
+    """Seconds; 0 means unset, as for Docker."""
     return parse_duration(text) or None
 
 
@@ -70,7 +70,7 @@ def _retries(text: str, scope: Scope) -> int | None:
 
 
 def format_healthcheck(check: Healthcheck) -> dict[str, Any]:
-    """The mapping of the key that says the same."""
+    """The value as a mapping for the key."""
     said = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
     return {
         name: [*value] if name == "test" else value if name == "retries" else format_duration(value)
