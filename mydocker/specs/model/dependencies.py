@@ -95,7 +95,7 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
 
 
 def _has_no_healthcheck(spec: ContainerSpec) -> bool:
-    """Whether it is known to have none; an image may have one."""
+    """Whether SPEC is known to have no healthcheck; an image may have one."""
     test = spec.healthcheck.test if spec.healthcheck else ()
     return test[:1] == ("NONE",) or (not test and spec.image is None)
 

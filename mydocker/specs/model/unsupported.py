@@ -77,8 +77,8 @@ _ALIKE = 0.7  # difflib's ratio for a few typing mistakes; words that only share
 def nearest(text: str, known: Collection[str]) -> str | None:
     """The known name most like TEXT, or None if none is like it.
 
-    Of many names, such as the services of a large file, only one that a single typing mistake turns into TEXT: finding
-    that takes as long whatever their number, if KNOWN is a set or a mapping.
+    Of many names, such as the services of a large file, only one that is a single typing mistake away is found. If
+    KNOWN is a set or a mapping, the time for that does not depend on its size.
     """
     dashes = text[: len(text) - len(text.lstrip("-"))]  # which make all flags alike
     bare = text[:64].removeprefix(dashes)

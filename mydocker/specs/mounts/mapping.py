@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.reader import Reader
 
-PARTS = {  # of the member that has the type's name; what we know and what changes nothing
+PARTS = {  # of the member that has the type's name; members that are supported, and members without effect
     "bind": ("propagation", "create_host_path", "selinux", "recursive"),
     "volume": ("nocopy", "subpath"),
     "tmpfs": ("size", "mode"),
@@ -29,8 +29,8 @@ PARTS = {  # of the member that has the type's name; what we know and what chang
 def long_mount(node: Mapping, reader: Reader, *, boolean: Callable[[str, parsers.Scope], bool]) -> Mount | None:
     """The mount of {type, source, target, read_only, bind | volume | tmpfs: {…}}; None after a problem.
 
-    `create_host_path` and `selinux` are let through: a source that is missing is an error at launch whatever the
-    former says, so it cannot be lost silently.
+    `create_host_path` and `selinux` are accepted: a missing source is an error at launch whatever the value of the
+    former, so it is not lost silently.
     """
     known = ("type", "source", "target", "read_only", "consistency", *TYPES)
     members = reader.members(node, known, unsupported=("image", "cluster"))

@@ -60,7 +60,7 @@ def parse_mount(text: str, scope: Scope) -> Mount:
 
 
 def replace_source(text: str, name: Callable[[str], str]) -> str:
-    """TEXT, a mount in words, with its source as NAME has it."""
+    """TEXT, the notation of a mount, with its source replaced by what NAME returns."""
     import csv
     import io
 
@@ -75,7 +75,7 @@ def replace_source(text: str, name: Callable[[str], str]) -> str:
 
 
 def _is_read_only(settings: dict[str, str]) -> bool:
-    """What `readonly` says, or Podman's `rw`."""
+    """The value of `readonly`, or of Podman's `rw`."""
     if "rw" in settings and settings["rw"] == settings.get("readonly"):
         raise UsageError("rw and readonly contradict each other")
     return settings.get("readonly") == "true" or settings.get("rw") == "false"

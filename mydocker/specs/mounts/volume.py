@@ -1,6 +1,6 @@
 """`-v [SRC:]DST[:OPTIONS]` and the short entries of `volumes`; and what all notations of a mount have in common.
 
-Whether a source exists is for the runtime to see: a spec may be read on another machine.
+The runtime checks whether a source exists: a spec may be read on another machine.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def clean_target(target: str) -> str:
 
 
 def volume_name(name: str) -> str:
-    """NAME if Docker would take it for a volume."""
+    """NAME, if Docker accepts it as the name of a volume."""
     if len(name) < 2 or len(name) > VOLUME_NAME_LIMIT:
         raise UsageError(
             f"volume name {name[:40]!r}: expected 2 to {VOLUME_NAME_LIMIT} characters", hint=_path_hint(name)
@@ -98,5 +98,5 @@ def _check_options(text: str, options: list[str]) -> str | None:
     access = [x for x in options if x in ("ro", "rw", "O")]
     propagation = [x for x in options if x in PROPAGATIONS]
     if len(access) > 1 or len(propagation) > 1 or ("O" in access and propagation):
-        raise UsageError(f"volume {text!r}: options contradict each other or are given twice")
+        raise UsageError(f"volume {text!r}: options contradict each other or are repeated")
     return propagation[0] if propagation else None

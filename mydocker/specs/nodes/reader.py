@@ -1,7 +1,7 @@
-"""Reading: the reading of one file, and what was wrong so far.
+"""Reader: reads the nodes of one file, and records what is wrong with them.
 
-Everything wrong is written down with its place, so that all of it can be shown at once; a function
-that could not read its node has written that down, and what it returns is not used.
+Every problem is recorded with its position, so that all of them can be shown at once. A function that could not read
+its node has recorded a problem, and its return value is not used.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 
 
 class OpenFile:
-    """The file that is read, as far as readers need it: its `warnings` grow; `paths` are all files that are loaded
-    together, of which formats keep what they like in `cache`. What loads files knows more of one: load/files.py."""
+    """The file that is read, as far as readers need it: they append to its `warnings`; `paths` are all files that are
+    loaded together, and formats keep their own data about these in `cache`. LoadedFile in load/files.py adds the
+    rest."""
 
     def __init__(self, paths: list[str], cache: dict[str, object]) -> None:
         self.warnings: list[Problem] = []
@@ -33,7 +34,7 @@ class OpenFile:
 
 
 class Reader(Record):
-    """`place` is the file's directory and its variables; `problems` grows. `file` is the file, if it is one.
+    """`scope` has the file's directory and its variables; `problems` grows. `file` is None for the values of a program.
 
     `bare_dollar`: where regular expressions are written, a `$` that begins no variable is a dollar sign.
     """
@@ -47,7 +48,7 @@ class Reader(Record):
         self.problems.append(node.problem(message))
 
     def attempt(self, node: Node, action: Callable[[], Any]) -> Any:
-        """What ACTION gives; its error is written down at NODE."""
+        """The result of ACTION; its error is recorded at NODE."""
         try:
             return action()
         except MydockerError as error:
@@ -84,10 +85,10 @@ class Reader(Record):
         unsupported: Iterable[str] = (),
         unknown: Callable[[str, tuple[str, ...]], str] | None = None,
     ) -> dict[str, Node]:
-        """The entries of a small mapping with fixed keys, but for those that are null.
+        """The entries of a small mapping with fixed keys, except those that are null.
 
-        Unknown keys are refused, in the words that UNKNOWN makes of the key and those that are known, and so are those
-        that the format has and that are UNSUPPORTED.
+        Unknown keys are refused, with the message that UNKNOWN makes of the key and the known ones, and so are the
+        format's keys that are UNSUPPORTED.
         """
         names, others, found = tuple(known), tuple(unsupported), {}
         for key, value in node.entries:
@@ -102,7 +103,7 @@ class Reader(Record):
 
 
 def switch(text: str, scope: Scope) -> bool:
-    """The words of YAML 1.1, which Compose files have grown up with, quoted or not."""
+    """The booleans of YAML 1.1, which Compose files use, quoted or not."""
     if text.lower() not in _BOOLEANS:
         raise UsageError(f"expected true or false, not {text!r}")
     return _BOOLEANS[text.lower()]

@@ -1,6 +1,6 @@
-"""`--security-opt NAME[=VALUE]` and the entries of `security_opt`, as Docker has them.
+"""`--security-opt NAME[=VALUE]` and the entries of `security_opt`, as in Docker.
 
-`:` is taken for `=` too, as Compose files write it. Files are read here, so that a Security is complete.
+`:` is accepted instead of `=`, as Compose files write it. This module reads the files, so that a Security is complete.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def parse_option(text: str, scope: Scope) -> dict[str, Any]:
 
 
 def combine(options: Iterable[Mapping[str, Any]]) -> Security:
-    """All options of a container; of one given twice the last counts, the parts of a label add up."""
+    """Combine all options of a container: the last of repeated ones counts, the parts of a label add up."""
     fields: dict[str, Any] = {}
     for option in options:
         label = {**(fields.get("label") or {}), **option["label"]} if option.get("label") else option.get("label")

@@ -1,6 +1,6 @@
-"""`deploy` and `scale` of a Compose service: limits become keys of ours, and the rest is for clusters.
+"""`deploy` and `scale` of a Compose service: limits become keys of a spec file, and the rest is for clusters.
 
-Where a limit stands in both places, the two must agree, as Compose has it (compose-go, loader/validate.go, "can't set
+Where both places set a limit, the two must agree, as in Compose (compose-go, loader/validate.go, "can't set
 distinct values").
 """
 
@@ -29,12 +29,12 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "pids_limit": parse_processes,
 }
 _FOR_CLUSTERS = ("labels", "update_config", "rollback_config", "restart_policy", "placement", "endpoint_mode")
-_SINGLE = {"replicas": ("1",), "mode": ("replicated",)}  # what holds anyway
+_SINGLE = {"replicas": ("1",), "mode": ("replicated",)}  # what is true anyway
 _RESOURCES = ("limits", "reservations")
 
 
 def deployed(node: Node, service: Entries, reader: Reader) -> Entries:
-    """The limits of the `deploy` at NODE, by our keys. SERVICE are the members beside it."""
+    """The limits of the `deploy` at NODE, by keys of spec files. SERVICE holds the other keys of the service."""
     found: Entries = {}
     for key, value in entries_of(node, reader):
         if key.text == "resources":
@@ -54,11 +54,13 @@ def _limits(node: Node, service: Entries, reader: Reader) -> Entries:
     for key, value in entries_of(node, reader):
         if key.text == "limits":
             for name, limit in members_of(value, _LIMITS, reader).items():
-                ours = _LIMITS[name]
-                if ours in service and not _agree(ours, service[ours], limit, reader):
-                    message = f"{ours} and deploy.resources.limits.{name} differ: set one of them, or both to one value"
+                own_key = _LIMITS[name]
+                if own_key in service and not _agree(own_key, service[own_key], limit, reader):
+                    message = (
+                        f"{own_key} and deploy.resources.limits.{name} differ: set one of them, or both to one value"
+                    )
                     reader.refuse(limit, message)
-                found[ours] = limit
+                found[own_key] = limit
         elif key.text in _RESOURCES:
             reader.refuse(key, f"deploy.resources.{key.text} is not supported")
         else:
@@ -67,7 +69,7 @@ def _limits(node: Node, service: Entries, reader: Reader) -> Entries:
 
 
 def _agree(key: str, one: Node, other: Node, reader: Reader) -> bool:
-    """Whether two nodes have the same value; what is no value is refused elsewhere."""
+    """Whether two nodes have the same value; invalid values are refused elsewhere."""
     quiet = reader.replace(problems=[], file=None)
     try:
         values = [_PARSERS[key](quiet.text(node)) for node in (one, other)]

@@ -1,4 +1,5 @@
-"""`configs` and `secrets` of a Compose file: what its top defines and a service is granted becomes an entry of ours."""
+"""`configs` and `secrets` of a Compose file: a definition at the top and its use by a service become an entry of a spec
+file."""
 
 from __future__ import annotations
 
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
     Definitions = dict[str, Mapping | None]
 
 _GRANT = ("source", "target", "uid", "gid", "mode")
-_ELSEWHERE = ("external", "name", "driver", "driver_opts", "labels", "template_driver")  # what is kept by an engine
+_ELSEWHERE = (
+    "external",
+    "name",
+    "driver",
+    "driver_opts",
+    "labels",
+    "template_driver",
+)  # members for files that an engine stores
 
 
 def definitions(entries: tuple[tuple[Scalar, Node], ...], reader: Reader) -> Definitions:

@@ -1,6 +1,6 @@
-"""Networks of Compose files. There is one, the host's, which all services share; what it cannot give is refused.
+"""Networks of Compose files. There is one, the host's, which all services share; what needs another one is refused.
 
-On it, each service has the names by which the others reach it: its own, its container_name, and the aliases that it
+On it, each service is reached by these names: its own, its container_name, and the aliases that it
 has on the default network (compose-spec, "Services top-level elements", networks).
 """
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     Entries = dict[str, Node]
 
 _DEFAULT = "default"
-_OF_A_NETWORK = (  # what Compose has beside aliases
+_OF_A_NETWORK = (  # other members of Compose, next to aliases
     *("driver_opts", "gw_priority", "interface_name", "ipv4_address", "ipv6_address"),
     *("link_local_ips", "mac_address", "priority"),
 )
 
 
 def refuse_networks(node: Node | None, reader: Reader) -> None:
-    """Refuse all that the top of the file declares, but for the network that Compose makes by default."""
+    """Refuse the networks that the top of the file declares, except the one that Compose creates by default."""
     for key, network in entries_of(node, reader):
         if key.text != _DEFAULT or not (is_null(network) or _is_empty(network)):
             reader.refuse(key, f"network {key.text!r} is not supported yet: services share the host's network")
@@ -37,7 +37,7 @@ def _is_empty(node: Node) -> bool:
 
 
 def aliases_of(name: Scalar, service: Entries, reader: Reader) -> list[Node]:
-    """The names by which others know the service NAME; none if it says which network it is on."""
+    """The names by which others know the service NAME; none if it sets its network itself."""
     if "network_mode" in service or _has_own_network(service.get("namespaces")):
         return []
     found: list[Node] = [text_at(name, name.text)]
@@ -47,7 +47,7 @@ def aliases_of(name: Scalar, service: Entries, reader: Reader) -> list[Node]:
 
 
 def _has_own_network(namespaces: Node | None) -> bool:
-    """What our key says; in a list, all that are there are the container's own."""
+    """Whether `namespaces` sets a network of the container's own: a list names all namespaces that are new."""
     if isinstance(namespaces, Mapping):
         named = {key.text: value for key, value in namespaces.entries}
         return isinstance(mode := named.get("net"), Scalar) and mode.text == "private"
@@ -68,7 +68,8 @@ def _on_default(node: Node | None, reader: Reader) -> Iterator[Node]:
 
 
 def is_default(key: Scalar, node: Node, service: Entries, reader: Reader) -> bool:
-    """Whether `networks` of a service names the default one alone. If not, it stays, and is refused by its name."""
+    """Whether `networks` of a service names the default one alone. If not, the key stays, and the loader refuses it by
+    name."""
     if "network_mode" in service:
         reader.refuse(key, "networks and network_mode exclude each other")
         return True

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def entries_of(node: Node | None, reader: Reader) -> tuple[tuple[Scalar, Node], ...]:
-    """The entries of a mapping, but for those that are free (`x-…`)."""
+    """The entries of a mapping, except extensions (`x-…`)."""
     if isinstance(node, Mapping):
         return tuple(entry for entry in node.entries if not entry[0].text.startswith("x-"))
     if node is not None and not is_null(node):
@@ -27,7 +27,7 @@ def entries_of(node: Node | None, reader: Reader) -> tuple[tuple[Scalar, Node], 
 def members_of(node: Node, known: Iterable[str], reader: Reader, *, unsupported: Iterable[str] = ()) -> Entries:
     """The entries of NODE that are known and not null; the others are refused.
 
-    UNSUPPORTED are names that Compose has there, and that are refused as such.
+    UNSUPPORTED are names of Compose that are refused as not supported.
     """
     names, others = tuple(known), tuple(unsupported)
     found: Entries = {}
@@ -43,5 +43,5 @@ def members_of(node: Node, known: Iterable[str], reader: Reader, *, unsupported:
 
 
 def key_at(node: Node, text: str) -> Scalar:
-    """The key TEXT at the place of NODE."""
+    """The key TEXT at the position of NODE."""
     return Scalar(line=node.line, column=node.column, text=text, plain=True)

@@ -1,8 +1,8 @@
-"""Compose files: each entry of a top-level `services` becomes a document of ours.
+"""Compose files: each entry of a top-level `services` becomes a document of a spec file.
 
-The words of a service are our own, so most of a service stays as it is. What is different is here: names of volumes,
-which Compose begins with the project's; `deploy`, where limits may stand; and the other services, which have names in
-the container. A key that is not known stays in the document, where it is refused by its name. The rules are those of
+A service has the keys of a spec file, so most of it stays as it is. This module translates the rest: names of volumes,
+which Compose prefixes with the project's; `deploy`, which may set limits; and the names of other services, which each
+container knows. An unknown key stays in the document, and the loader refuses it by name. The rules are those of
 the Compose specification (compose-spec, "Services", "Volumes", "Version and name").
 """
 
@@ -34,18 +34,18 @@ _TOP = ("name", "version", "include", "services", "volumes", "networks", "config
 _PROJECT = "COMPOSE_PROJECT_NAME"
 _PROJECT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _SERVICE_LETTERS = _PROJECT_LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
-_SINGLE = {"scale": "1", "attach": "true"}  # keys that may say what holds anyway, and nothing else
+_SINGLE = {"scale": "1", "attach": "true"}  # keys that may have only the value that is true anyway
 
 
 class _Project(Record):
-    """What a service may speak of: volumes, configs and secrets, by the names that the top of the file gives them."""
+    """What a service may refer to: volumes, configs and secrets, by their names at the top of the file."""
 
-    volumes: dict[str, str | None]  # as declared -> as kept; None: it could not be read
+    volumes: dict[str, str | None]  # declared name -> stored name; None: it could not be read
     files: dict[str, Definitions]  # of configs, of secrets
 
 
 def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]]:
-    """A document for each service of WHOLE, and what it is to be read with: there, the project's name is a variable."""
+    """A document for each service of WHOLE, with its reader, in which the project's name is a variable."""
     top = members_of(whole, _TOP, reader)
     name = _project_name(top.get("name"), reader)
     environ = {_PROJECT: name, **reader.scope.environ}
@@ -71,7 +71,7 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
 
 
 def _refuse_same_names(services: tuple[tuple[Scalar, Node], ...], reader: Reader) -> None:
-    """Each container_name is that of one service, as Compose has it."""
+    """Refuse a container_name that two services have, as Compose does."""
     taken: dict[str, str] = {}
     for key, service in services:
         for own, node in service.entries if isinstance(service, Mapping) else ():
@@ -82,14 +82,14 @@ def _refuse_same_names(services: tuple[tuple[Scalar, Node], ...], reader: Reader
 
 
 def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader) -> Mapping:
-    """The service NAME. What the loader is to refuse keeps its key, and so its place."""
+    """The document of the service NAME. What the loader is to refuse keeps its key, and so its position."""
     entries: list[tuple[Scalar, Node]] = [(key_at(name, "name"), text_at(name, name.text))]
     members = {key.text: node for key, node in service.entries if not is_null(node)}
     for key, node in service.entries:
         if is_null(node):
             continue
         if key.text == "deploy":
-            entries += [(key_at(value, ours), value) for ours, value in deployed(node, members, reader).items()]
+            entries += [(key_at(value, own_key), value) for own_key, value in deployed(node, members, reader).items()]
         elif key.text == "volumes":
             entries.append((key, _mounts(node, project, reader)))
         elif key.text in project.files:
@@ -102,7 +102,7 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
 
 
 def _holds_anyway(key: Scalar, node: Node, service: Entries, reader: Reader) -> bool:
-    """Whether KEY says nothing that is not so without it, or has been refused. What it leaves is the loader's."""
+    """Whether KEY only states a default, or has been refused. The loader reads all other keys."""
     if key.text == "networks":
         return is_default(key, node, service, reader)
     if key.text == "ports":
@@ -120,7 +120,7 @@ def _holds_anyway(key: Scalar, node: Node, service: Entries, reader: Reader) -> 
 
 
 def _check_exposed(node: Node, reader: Reader) -> None:
-    """`expose` tells people what a service listens to; on a shared network nothing depends on it."""
+    """Check `expose`, which only documents what a service listens on; on a shared network nothing depends on it."""
     if not isinstance(node, Sequence):
         reader.refuse(node, "expose: expected a list of ports")
     for item in getattr(node, "items", ()):
@@ -129,7 +129,7 @@ def _check_exposed(node: Node, reader: Reader) -> None:
 
 
 def _project_name(node: Node | None, reader: Reader) -> str:
-    """The variable COMPOSE_PROJECT_NAME, else the key `name`, else that of the directory, as Compose cleans it."""
+    """The variable COMPOSE_PROJECT_NAME, else the key `name`, else that of the directory, as Compose normalizes it."""
     name = reader.scope.environ.get(_PROJECT) or (reader.text(node) if node else "")
     if name and (name[0] in "_-" or not _PROJECT_LETTERS.issuperset(name)):
         message = f"project name {name!r}: expected small letters, digits, _ and -, a letter or digit first"
@@ -139,7 +139,7 @@ def _project_name(node: Node | None, reader: Reader) -> str:
 
 
 def _volume(key: Scalar, node: Node, project: str, reader: Reader) -> tuple[str, str | None]:
-    """A volume's name in this file, and the name that it is kept under."""
+    """A volume's name in this file, and the name that it is stored under."""
     if is_null(node):
         return key.text, f"{project}_{key.text}"
     if not isinstance(node, Mapping):
@@ -162,7 +162,7 @@ def _mounts(node: Node, project: _Project, reader: Reader) -> Node:
 
 
 def _mount(item: Node, project: _Project, reader: Reader) -> Node:
-    """An entry of a service's `volumes`, the volume that it names by the name that it is kept under."""
+    """An entry of a service's `volumes`, with the stored name of the volume that it names."""
     if isinstance(item, Mapping):
         members = {key.text: value for key, value in item.entries}
         kind, source = members.get("type"), members.get("source")

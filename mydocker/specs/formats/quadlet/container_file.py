@@ -1,7 +1,8 @@
-"""Quadlet's `.container` files (podman-systemd.unit(5)), as a document of ours: run without systemd and without Podman.
+"""Quadlet's `.container` files (podman-systemd.unit(5)), as a document of a spec file, to run without systemd and
+Podman.
 
-Every setting either has an equal, or is one that says nothing here, or is refused at its place. The tables say which is
-which; what becomes of those that are no plain word is in values.py.
+Every setting has an equivalent key, or has no effect here, or is refused where it is written. The tables list which;
+values.py translates those that are more than a plain word.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ CONTAINER = frozenset((*_ROWS, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL.split()))
 
 
 def document(raw: bytes, path: str, reader: Reader) -> Mapping | None:
-    """The document that the file at the absolute PATH stands for; None if it is no unit at all."""
+    """The document that the file at the absolute PATH stands for; None if it is not a unit."""
     settings, problems = parse_unit(raw)
     reader.problems.extend(problems)
     top = Scalar(line=1, column=1, text="", plain=False)
@@ -81,7 +82,7 @@ def document(raw: bytes, path: str, reader: Reader) -> Mapping | None:
 
 
 def _add(settings: Settings, setting: Setting) -> None:
-    """An empty value forgets those before it."""
+    """Add a setting; an empty value resets those before it."""
     before = settings.setdefault(setting.key.text, [])
     if setting.value.text:
         before.append(setting)
@@ -90,14 +91,14 @@ def _add(settings: Settings, setting: Setting) -> None:
 
 
 def _unit(path: str, sections: dict[str, Settings], reader: Reader) -> Unit:
-    """The unit, an instance of a template if its name has one; what it may use are our variables, then its own."""
+    """The unit, an instance of a template if its name has one; it may use mydocker's variables, then its own."""
     service_name = sections["Container"].get("ServiceName")
     name = unit_name(path, service_name[-1].text if service_name else "")
     default = sections.get("Install", {}).get("DefaultInstance")
     if name.endswith("@") and not default:
         top = Scalar(line=1, column=1, text="", plain=False)
         reader.refuse(
-            top, f"{name}{UNIT_SUFFIX} is a template: link {name}INSTANCE{UNIT_SUFFIX} to it, or give DefaultInstance"
+            top, f"{name}{UNIT_SUFFIX} is a template: link {name}INSTANCE{UNIT_SUFFIX} to it, or set DefaultInstance"
         )
     variables = dict(reader.scope.environ)
     for setting in sections.get("Service", {}).get("Environment", ()):
@@ -139,7 +140,7 @@ def _container(key: str, settings: list[Setting], context: Context) -> Iterator[
 
 
 def _of_row(row: Field, settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """The entries of what is a field's value in a word: all settings, or the last of what can be set once."""
+    """The entries of a field whose value is one word: all settings, or the last one if it can be set only once."""
     for each in settings if row.repeatable else settings[-1:]:
         if not row.metavar:
             yield row.key, data_at(each.value, boolean(each, context))
@@ -149,7 +150,8 @@ def _of_row(row: Field, settings: list[Setting], context: Context) -> Iterator[E
 
 
 def _refuse(key: str, setting: Setting, context: Context) -> Iterator[Entry]:
-    """Refuse a KEY of [Container]; an image that was meant counts as set, so as not to be missed as well."""
+    """Refuse a KEY of [Container]; an image that was probably meant counts as set, so as not to be reported missing as
+    well."""
     meant = None if key in CONTAINER else nearest(key, CONTAINER)
     context.reader.refuse(setting.key, f"{key} is not supported" if key in CONTAINER else unknown_key(key, meant))
     if meant in ("Image", "Rootfs") and not context.settings.get(meant):

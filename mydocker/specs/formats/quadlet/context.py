@@ -29,7 +29,7 @@ _SPANS = {  # systemd.time(7), the units of its examples; seconds
 
 
 class Context(Record):
-    """The unit, the reading of its file, and the settings of [Container]."""
+    """The unit, the reader of its file, and the settings of [Container]."""
 
     unit: Unit
     reader: Reader
@@ -63,7 +63,7 @@ def boolean(setting: Setting, context: Context) -> bool:
 
 
 def time_span(setting: Setting, context: Context) -> str:
-    """`5min 20s` of systemd.time(7), or a bare number of seconds, as a duration of ours."""
+    """`5min 20s` of systemd.time(7), or a bare number of seconds, as a duration of a spec file."""
     text = setting.text
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?) *([a-z]*) *", text)
     unknown = [unit for _, unit in parts if unit not in _SPANS]

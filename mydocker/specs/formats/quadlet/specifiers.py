@@ -1,6 +1,6 @@
 """Specifiers of unit files (systemd.unit(5), "Specifiers"), and the variables of command lines (systemd.service(5)).
 
-Without systemd, what it would say is said from the unit's name, the caller and the host.
+Without systemd, their values come from the unit's name, the caller and the host.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Unit(Record):
 
 
 def expand(value: str, unit: Unit) -> str:
-    """VALUE with its specifiers replaced. Raises UsageError for one that says nothing without systemd."""
+    """VALUE with its specifiers replaced. Raises UsageError for one that has no value without systemd."""
     before, *rest = value.split("%")
     parts, literal = [before], False
     for text in rest:
@@ -132,8 +132,8 @@ _OF_HOST: dict[str, Callable[[], str]] = {
 def replace_variables(text: str, variables: Mapping[str, str]) -> list[str]:
     """The words that one word of a command line becomes (systemd.service(5), "Command lines").
 
-    `${V}` stands anywhere and is one word, `$V` is a word of its own and as many as it has, `$$` is a dollar sign.
-    Raises UsageError for a variable that is not set: systemd would put nothing in its place.
+    `${V}` may stand anywhere and is one word, `$V` is a separate word that is split into words, `$$` is a dollar sign.
+    Raises UsageError for a variable that is not set: systemd would replace it with nothing.
     """
     if len(text) > 1 and text[0] == "$" and _NAME.issuperset(text[1:]):
         return _variable(text[1:], variables).split()

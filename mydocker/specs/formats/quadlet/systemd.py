@@ -1,7 +1,7 @@
-"""What a Quadlet file says to systemd: [Unit], [Service] and [Install]. Without systemd, what can be kept is kept.
+"""The sections of a Quadlet file for systemd: [Unit], [Service] and [Install], as far as they apply without systemd.
 
-Other containers begin first, a time limit and limits on memory, processes and processors hold, and what concerns only
-the unit's place among others says nothing. Everything else is refused by its name.
+Dependencies on other containers, time limits and limits on memory, processes and CPUs apply; settings that concern only
+the order among other units have no effect. Everything else is refused by name.
 """
 
 from __future__ import annotations
@@ -31,13 +31,19 @@ if TYPE_CHECKING:
     Settings = dict[str, list[Setting]]
     Found = tuple[Setting | None, Node]
 
-# what concerns only the unit's place among others, where there are no others
+# settings that concern only the order among other units, where there are none
 _UNIT_IDLE = """
     Description Documentation After Before SourcePath DefaultDependencies IgnoreOnIsolate RefuseManualStart
     RefuseManualStop AllowIsolate CollectMode StopWhenUnneeded
 """
-_UNIT_WEAK = ("Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds")  # say nothing of targets
-_UNIT_ON = {"Requires": True, "Requisite": True, "BindsTo": True, "Wants": False, "After": False}  # if it must be there
+_UNIT_WEAK = ("Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds")  # no effect for targets
+_UNIT_ON = {
+    "Requires": True,
+    "Requisite": True,
+    "BindsTo": True,
+    "Wants": False,
+    "After": False,
+}  # whether the other unit is required
 _INSTALL_IDLE = ("Alias", "Also", "DefaultInstance", "RequiredBy", "UpheldBy", "WantedBy")
 _SERVICE_IDLE = """
     Delegate Environment ExecReload KillMode NotifyAccess RemainAfterExit Slice SyslogIdentifier TimeoutStartSec Type
@@ -53,7 +59,7 @@ _PERCENT_LIMIT = 10**7
 
 
 def dependencies(settings: Settings, context: Context, top: Node) -> Iterator[tuple[Setting | None, Entry]]:
-    """Other containers that begin before this one: those that it names, and those to run that name it."""
+    """Other containers that start before this one: those that it names, and those to run that name it."""
     units = _units(context)
     later = {unit.container for _, _, unit in _named("Before", settings, units, context) if unit}
     found: dict[str, tuple[Setting | None, bool]] = {}
@@ -71,7 +77,7 @@ def dependencies(settings: Settings, context: Context, top: Node) -> Iterator[tu
 
 
 def _units(context: Context) -> Units:
-    """The units among the files that are loaded together, for what they say of each other."""
+    """The units among the loaded files, for their references to each other."""
     source = context.reader.file
     if source is None:
         return Units(())
@@ -113,7 +119,7 @@ def install_section(key: str, settings: list[Setting], context: Context) -> Iter
 
 
 def service_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """What systemd would do with the process, where we can: limits, time limits, another try."""
+    """What systemd would do with the process, as far as mydocker can: limits, time limits, restarts."""
     last = settings[-1]
     if key == "Restart":
         yield "restart", text_at(last.value, last.text)
@@ -147,7 +153,7 @@ def _time_to_stop(setting: Setting, context: Context) -> Iterator[Entry]:
 
 
 def refuse_restarts(sections: dict[str, Settings], context: Context) -> None:
-    """Refuse what says when systemd would start a service again, unless it never would."""
+    """Refuse settings of when systemd would restart a service, unless it never would."""
     restart = sections.get("Service", {}).get("Restart")
     if not restart or restart[-1].text == "no":
         return
@@ -165,7 +171,7 @@ def _least(result: list[Found], parse: Callable[[str], float | None]) -> Found:
     def amount(each: Found) -> float:
         try:
             value = parse(each[1].text.replace("$$", "$")) if isinstance(each[1], Scalar) else None
-        except MydockerError:  # which the loader says; it is to see it
+        except MydockerError:  # which the loader reports when it reads this
             return -1.0
         return float("inf") if value is None else value
 

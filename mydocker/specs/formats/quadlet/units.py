@@ -1,4 +1,4 @@
-"""Other units that a Quadlet file speaks of: which container each of them is, and which of them come first.
+"""Other units that a Quadlet file refers to: which container each of them is, and which of them start first.
 
 Units that are to run together are those that were named for it; those in the same directory are known by name as well,
 as Quadlet itself would find them there.
@@ -30,7 +30,7 @@ class Neighbour(Record):
 
 
 class Units:
-    """The units of one loading: PATHS are those that were named to run."""
+    """The units of one load: PATHS are those that were named to run."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths = [os.path.abspath(path) for path in paths if path.endswith(UNIT_SUFFIX)]
@@ -54,7 +54,7 @@ class Units:
         return self._by_service(directory, self._files(directory)).get(stem)
 
     def first(self, service: str) -> list[Neighbour]:
-        """Those of the units to run that are to come before the one of SERVICE, as they say themselves."""
+        """Those of the units to run that declare themselves to start before the unit of SERVICE."""
         if self._before is None:
             self._before = {}
             for unit in self._by_service("", self.paths).values():
@@ -96,13 +96,13 @@ def _read(path: str) -> Neighbour | None:
 
 
 def unit_name(path: str, service_name: str) -> str:
-    """The name of the unit of the file at PATH, which may give it another one."""
+    """The name of the unit of the file at PATH, which may set another one."""
     return service_name.removesuffix(SERVICE_SUFFIX) or os.path.basename(path).removesuffix(UNIT_SUFFIX)
 
 
 def drop_ins(path: str) -> list[str]:
     """The directories whose files change the unit at PATH (podman-systemd.unit(5), "Drop-in"): of all units of its
-    kind, of those whose names begin as its own does up to a dash, of its template, and its own."""
+    kind, of those that share a prefix of its name up to a dash, of its template, and its own."""
     directory, file_name = os.path.split(path)
     name, suffix = os.path.splitext(file_name)
     template, at, _ = name.partition("@")
@@ -135,7 +135,7 @@ def _words(settings: list[Setting], section: str, key: str, unit: Unit) -> Itera
         if (each.section, each.key.text) == (section, key):
             try:
                 yield from (_expanded(word, unit) for word in split_words(each.value.text))
-            except UsageError:  # which is said where that file itself is read
+            except UsageError:  # which is reported where that file itself is read
                 continue
 
 

@@ -1,6 +1,7 @@
-"""The values of Quadlet's settings that are no plain words: what each becomes among our keys.
+"""The values of Quadlet's settings that are no plain words: what each becomes in a spec file.
 
-A function takes the settings of one key and gives entries, (our key, node); what it cannot read it refuses.
+A function takes the settings of one key and returns entries, (key of a spec file, node); it refuses values that it
+cannot read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     Entry = tuple[str, Node]
 
 _ZONES = "/usr/share/zoneinfo"
-_WRITABLE = ("/run", "/tmp", "/var/tmp")  # with ReadOnlyTmpfs, beside /dev and /dev/shm
+_WRITABLE = ("/run", "/tmp", "/var/tmp")  # with ReadOnlyTmpfs, in addition to /dev and /dev/shm
 _HEALTH = {
     "HealthInterval": "interval",
     "HealthRetries": "retries",
@@ -45,7 +46,7 @@ def _image(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 
 def _rootfs(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """With `:O`, the directory stays as it is; that is the only way here."""
+    """With `:O`, the directory stays as it is; nothing else is supported."""
     path = resolve(settings[-1], context)
     if not path.endswith(":O"):
         context.reader.refuse(settings[-1].value, f"the container would write to {path} itself: expected {path}:O")
@@ -123,7 +124,8 @@ def _read_neighbour(setting: Setting, name: str, context: Context) -> tuple[list
 
 
 def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
-    """The name of the volume that the unit NAME, beside this one, describes: its VolumeName, else after its own."""
+    """The name of the volume that the unit NAME, in the same directory, describes: its VolumeName, else from the unit's
+    name."""
     settings, problems = _read_neighbour(setting, name, context)
     for each in settings:
         if each.section == "Volume" and each.key.text != "VolumeName":
@@ -204,9 +206,11 @@ def _timezone(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 
 def _log_driver(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """Outputs are passed through, and nothing else."""
+    """Only passing output through is supported."""
     if not resolve(settings[-1], context).startswith("passthrough"):
-        context.reader.refuse(settings[-1].key, "LogDriver is not supported: outputs are ours, as with passthrough")
+        context.reader.refuse(
+            settings[-1].key, "LogDriver is not supported: output goes where mydocker's goes, as with passthrough"
+        )
     yield from ()
 
 
@@ -220,7 +224,7 @@ def _read_only_tmpfs(settings: list[Setting], context: Context) -> Iterator[Entr
 
 
 def _read_only(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """Podman leaves some places writable, unless told not to, or something else is there."""
+    """Podman leaves some directories writable, unless ReadOnlyTmpfs is off or something else is mounted there."""
     node, others = settings[-1].value, context.settings
     if not boolean(settings[-1], context):
         return
@@ -248,7 +252,7 @@ def _health(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 
 def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """Flags of `podman run`, as far as they are flags of ours."""
+    """Flags of `podman run`, as far as `mydocker run` has them."""
     from mydocker.specs.table.argv import parse_flags
 
     for each in settings:

@@ -1,5 +1,5 @@
-"""What container-structure-test looks at in an image without running it, as expectations of ours: its files, what they
-say, licenses, and the image's configuration.
+"""The tests of container-structure-test that run no command, as expectations of a spec file: files and their contents,
+licenses, and the image's configuration.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _KINDS = {"d": "directory", "L": "symlink", "p": "fifo", "S": "socket"}
 _KINDS |= {"c": "character-device", "D": "block-device"}  # a character device has both letters
 _BITS = {"u": 0o4000, "g": 0o2000, "t": 0o1000}
 _REFUSED = ("AGPL", "WTFPL")
-# prints what is wrong with the packages' copyright files; only this package may be what it likes
+# prints what is wrong with the packages' copyright files; this one package may have any license
 DEBIAN_LICENSES = """
 for folder in /usr/share/doc/*; do
     if [ ! -d "$folder" ] || [ -L "$folder" ] || [ "$folder" = /usr/share/doc/libgnutls30 ]; then continue; fi
@@ -76,7 +76,7 @@ def contents(test: Mapping, reader: Reader) -> list[Node]:
 
 
 def licenses(files: Node, reader: Reader) -> list[Node]:
-    """Files that name none of some licenses, in whatever case."""
+    """Files that must not name some licenses, in upper or lower case."""
     if not isinstance(files, Sequence) or not files.items:
         reader.refuse(files, "expected a list of files")
         return []
@@ -117,7 +117,7 @@ def _words(node: Node | None) -> tuple[Node, ...]:
 
 
 def _pair(item: Mapping, reader: Reader, *, absent: bool) -> Entries:
-    """A name and its matcher; of one that is to be absent, null."""
+    """A name and its matcher; null if the name must be absent."""
     members = members_of(item, ("key", "value", "isRegex"), reader, needs=("key",) if absent else ("key", "value"))
     if "key" not in members:
         return {}

@@ -1,4 +1,5 @@
-"""Nodes of files of container-structure-test: their members and items, known or refused, and their texts as ours."""
+"""Nodes of files of container-structure-test: their members and items, known or refused, and their texts as nodes of a
+spec file."""
 
 from __future__ import annotations
 
@@ -46,9 +47,9 @@ def items_of(node: Node | None, reader: Reader) -> Iterator[Mapping]:
 
 
 def members_of(node: Mapping, known: tuple[str, ...], reader: Reader, needs: tuple[str, ...] = ()) -> Entries:
-    """The entries of NODE that are known and not null; the others are refused, and so is the lack of what it needs."""
+    """The entries of NODE that are known and not null; the others are refused, and so is a missing one of NEEDS."""
     found: Entries = {}
-    meant: set[str | None] = set()  # which are not to be called missing as well
+    meant: set[str | None] = set()  # which are not to be reported missing as well
     for key, value in node.entries:
         if key.text in known:
             found |= {} if is_null(value) else {key.text: value}

@@ -1,7 +1,7 @@
-"""Files of container-structure-test (schemaVersion 1.0.0 and 2.0.0), as specs of ours: each test is a document.
+"""Files of container-structure-test (schemaVersion 1.0.0 and 2.0.0), as spec files: each test is a document.
 
-The nodes that are made keep the places of those that they are made of, so that mistakes and failures name the lines of
-the file as it was written. What is not known yet is refused by its name, never left out.
+New nodes keep the positions of the nodes that they are made from, so that errors and failures name the lines of
+the original file. Unsupported tests are refused by name, never left out.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def documents(whole: Mapping, reader: Reader, *, image: str | None) -> list[Mapp
 
 
 def _command_of_version_1(test: Mapping, common: Entries, variables: Entries, reader: Reader) -> Mapping:
-    """A test whose command is a list of words, as one of version 2, which has them apart."""
+    """A test whose command is a list of words, as a test of version 2, which separates command and args."""
     entries: list[tuple[Scalar, Node]] = []
     for key, node in test.entries:
         if key.text == "args":
@@ -99,7 +99,7 @@ def _command(test: Mapping, common: Entries, variables: Entries, reader: Reader)
     more: Entries = {"environment": _joined(test, common.get("environment"), own)} if own else {}
     if setup := _commands(members.get("setup"), reader):
         more["pre_start"] = list_at(setup[0], setup)
-    _commands(members.get("teardown"), reader)  # nothing is left of the container that it could run in
+    _commands(members.get("teardown"), reader)  # no container is left in which it could run
     more["expand"] = text_at(test, "true")
     command = list_at(test, [plain(word, reader) for word in words])
     return mapping_at(
@@ -108,7 +108,8 @@ def _command(test: Mapping, common: Entries, variables: Entries, reader: Reader)
 
 
 def _licenses(test: Mapping, common: Entries, reader: Reader) -> list[Mapping]:
-    """Up to two: one that looks at the files named, one that runs a script in the image, which must be Debian's."""
+    """Up to two documents: one that checks the files named, one that runs a script in the image, which must be
+    Debian's."""
     members = members_of(test, ("debian", "files"), reader)
     tests = []
     if "debian" in members and reader.value(members["debian"], switch):
@@ -121,12 +122,12 @@ def _licenses(test: Mapping, common: Entries, reader: Reader) -> list[Mapping]:
     files = licenses(members["files"], reader) if "files" in members else []
     tests += [_with_checks(test, common, files, reader)] if files else []
     if not tests and "files" not in members:
-        reader.refuse(test, "there is nothing to look at: expected debian: true, or files")
+        reader.refuse(test, "there is nothing to check: expected debian: true, or files")
     return tests
 
 
 def _with_checks(test: Mapping, common: Entries, files: list[Node], reader: Reader) -> Mapping:
-    """A container that runs nothing: its files are looked at from outside."""
+    """A container that runs nothing: its files are inspected from outside the container."""
     members = {key.text: value for key, value in test.entries}
     whole = {
         **name_of(members, reader),
@@ -166,7 +167,8 @@ def _variables(node: Node | None, reader: Reader) -> Entries:
 
 
 def _over(variables: Entries, own: Entries) -> Entries:
-    """All variables. In OWN, those of a test, the global ones are known; so `$PATH` may be of the image twice over."""
+    """All variables. In OWN, those of a test, the global ones are known; so `$PATH` may be expanded from the image
+    twice."""
     known = {name: node.text for name, node in variables.items() if isinstance(node, Scalar)}
 
     def replaced(node: Node) -> Node:
