@@ -1,4 +1,4 @@
-"""Expectations x finding -> verdict. Pure: whatever was to be seen has been seen by now."""
+"""Expectations x finding -> verdict. Pure: the container has been inspected before."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from mydocker.specs.model.container import ContainerSpec
 
 NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
-LIMIT = 2.0  # seconds of processor time for one check
+LIMIT = 2.0  # seconds of CPU time for one check
 
 
 class UnjudgedError(Exception):
-    """Whether an expectation holds cannot be told; the text says which it is."""
+    """It cannot be determined whether an expectation holds; the text says which one."""
 
 
 def judge(
     spec: ContainerSpec, finding: Finding, *, live: tuple[Failure, ...] | None = None, stopped: bool | None = None
 ) -> Verdict:
-    """The verdict on what was found of SPEC. `live`: what did not hold of that which was judged while it ran; it was
-    `stopped` by us then, unless said otherwise."""
+    """The verdict on what was found of SPEC. `live`: the failures of the checks that were judged while it ran; unless
+    `stopped` is false, mydocker stopped it then."""
     expect = complete(spec.expect, stopped=live is not None if stopped is None else stopped)
     if finding.outcome is None and not (finding.exit_code in NEVER_RAN and _wants_exit_code(expect.checks)):
         return Verdict(verdict=ERROR, reason=finding.complaint)
@@ -45,7 +45,7 @@ def judge(
 
 
 def unmet(spec: ContainerSpec, finding: Finding) -> tuple[Failure, ...]:
-    """What does not hold yet of that which can be judged while the container runs. Raises UnjudgedError."""
+    """The failures of the checks that can be judged while the container runs. Raises UnjudgedError."""
     expect = spec.expect
     if expect is None or expect.within is None:
         return ()
@@ -77,8 +77,8 @@ def _wants_exit_code(checks: tuple[Check, ...]) -> bool:
 
 
 def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
-    """Of a file that should not be as it is, of a container that was killed or does not answer, the first failure
-    tells all."""
+    """For a file that should not exist, a container that was killed or a server that does not respond, only the first
+    failure counts."""
     earlier = {failure.about for failure in failures}
     if check.about[0] == "http" and live_value(check, finding)[1]:
         return any(live_name((*check.about[:2], part)) in earlier for part in ("status", "headers", "body"))
@@ -107,7 +107,7 @@ def _failures(spec: ContainerSpec, check: Check, finding: Finding) -> list[Failu
 
 
 def _name(subject: tuple[str, ...]) -> str:
-    """("files", "/etc/x", "mode") is `mode of /etc/x` to people."""
+    """The name of a subject in reports: ("files", "/etc/x", "mode") is `mode of /etc/x`."""
     if subject[0] in RUNNING:
         return live_name(subject)
     if len(subject) < 3:
@@ -142,7 +142,7 @@ def _file_value(check: Check, finding: Finding) -> tuple[Any, str]:
     _, path, attribute = check.about
     facts = finding.facts.get(f"files {path}")
     if facts is None:
-        return None, finding.complaint or "the container could not be looked into"
+        return None, finding.complaint or "the container could not be inspected"
     if attribute not in facts:
         return None, facts.get("problem", "the file does not exist")
     return facts[attribute], ""
@@ -172,7 +172,7 @@ def _expected(check: Check) -> str:
 
 
 def _actual(check: Check, value: Any, finding: Finding) -> str:
-    """What came instead, cut to the lines that decide."""
+    """The actual value, cut to the lines that show the difference."""
     about = check.about
     if about[0] in RUNNING:
         return live_actual(check, value, finding)

@@ -1,7 +1,7 @@
 """Versions against constraints: `>=1.2 <2`, `~1.4`, `^3 || ^4`; the order is that of Semantic Versioning 2.0.0.
 
-Besides `~` and `^`, the notation is that of goss (blang/semver, ParseRange): `==` is `=`, `!` is `!=`, and `1.x` stands
-for all versions from 1.0.0 to before 2.0.0.
+Except for `~` and `^`, the notation is that of goss (blang/semver, ParseRange): `==` is `=`, `!` is `!=`, and `1.x`
+stands for all versions from 1.0.0 to before 2.0.0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _Key = tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]
 
 
 def is_version(text: str) -> bool:
-    """Whether TEXT is a version at all."""
+    """Whether TEXT is a version."""
     return _key(text) is not None
 
 
@@ -26,7 +26,8 @@ def satisfies(version: str, constraint: str) -> bool:
     if key is None:
         return False
     return any(
-        all(_meets(key, op, wanted) for op, wanted in _CONSTRAINT.findall(choice)) for choice in constraint.split("||")
+        all(_meets(key, op, expected) for op, expected in _CONSTRAINT.findall(choice))
+        for choice in constraint.split("||")
     )
 
 

@@ -267,8 +267,8 @@ def _complement(ranges: _Ranges) -> _Ranges:
 @functools.cache
 def _of_category(name: str) -> _Ranges:
     """The code points of a general category, or of all that begin with its letter."""
-    wanted = "" if name == "Any" else name
-    are = (unicodedata.category(chr(point)).startswith(wanted) for point in range(sys.maxunicode + 1))
+    prefix = "" if name == "Any" else name
+    are = (unicodedata.category(chr(point)).startswith(prefix) for point in range(sys.maxunicode + 1))
     found, start = [], 0
     for belongs, run in itertools.groupby(are):
         end = start + sum(1 for _ in run)

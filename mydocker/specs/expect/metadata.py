@@ -67,8 +67,8 @@ def _each(kind: str, node: Node, reader: Reader) -> Iterator[Check]:
     for item in node.items:
         word = reader.text(item)
         name = word.removeprefix("!")
-        wanted = reader.attempt(item, partial(_port, name)) if kind == "exposed_ports" else name
-        found = Matcher(op="contain-element", want=Matcher(op="equal", want=wanted))
+        expected = reader.attempt(item, partial(_port, name)) if kind == "exposed_ports" else name
+        found = Matcher(op="contain-element", want=Matcher(op="equal", want=expected))
         matcher = Matcher(op="not", want=found) if word.startswith("!") else found
         yield from checked(item, ("metadata", "the image", kind), matcher)
 

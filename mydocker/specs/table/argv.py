@@ -38,7 +38,7 @@ _ROWS: dict[str, Field | Switch] = {flag: row for row in (*FIELDS, *SWITCHES) fo
 
 
 class RunRequest(Record):
-    """What one `run` command line asks for. With `help`, the spec is empty and nothing is to be run."""
+    """A parsed `run` command line. With `help`, the spec is empty and nothing is run."""
 
     spec: ContainerSpec
     dry_run: bool = False
@@ -52,16 +52,16 @@ class RunRequest(Record):
 
 
 class _Option(Record):
-    """A flag that was given, and its value as text."""
+    """A flag of the command line, and its value as text."""
 
     row: Field | Switch
     text: str
 
 
 def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRequest:
-    """ARGV is what follows `run`. Env files are read; nothing else is looked at. Raises UsageError (exit code 125)."""
+    """ARGV is what follows `run`. Env files are read, and no other files. Raises UsageError (exit code 125)."""
     if any("\0" in word for word in argv):
-        raise UsageError("an argument holds a NUL character, which no program can be given")
+        raise UsageError("an argument holds a NUL character, which cannot be passed to a program")
     options: list[_Option] = []
     rest = _split(argv, options)
     scope = Scope(directory=cwd, environ=environ)
@@ -92,14 +92,14 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
 
 
 def parse_flags(argv: list[str]) -> list[tuple[Field, str]]:
-    """The rows and the values of flags alone; a switch has `true` or `false` for its value. Raises UsageError."""
+    """The rows and the values of a list of flags; the value of a switch is `true` or `false`. Raises UsageError."""
     options: list[_Option] = []
     rest = _split(argv, options)
     if rest:
         raise UsageError(f"{rest[0]!r} is not a flag")
     for option in options:
         if isinstance(option.row, Switch) and option.row is not REMOVE:
-            raise UsageError(f"{option.row.flags[0]} says nothing about a container")
+            raise UsageError(f"{option.row.flags[0]} does not describe a container")
     return [(option.row, option.text) for option in options if isinstance(option.row, Field)]
 
 
@@ -115,7 +115,7 @@ def requested_result(argv: list[str]) -> str | None:
 
 def _split(argv: list[str], options: list[_Option]) -> list[str]:
     """Append the options to OPTIONS; the words after them."""
-    words = list(reversed(argv))  # the next word is the last one: taking it is cheap
+    words = list(reversed(argv))  # in reverse order, as popping the last item is cheap
     while words and words[-1].startswith("-") and words[-1] != "-":
         word = words.pop()
         if word == "--":
@@ -178,7 +178,7 @@ def _is_on(switch: Switch, options: list[_Option]) -> bool:
 
 
 def _last(switch: Switch, options: list[_Option]) -> str | None:
-    """The value given last."""
+    """The last value of a repeated flag."""
     return next((option.text for option in reversed(options) if option.row is switch), None)
 
 
@@ -198,7 +198,7 @@ def _attached(options: list[_Option]) -> tuple[str, ...]:
 
 
 def _values(options: list[_Option], scope: Scope) -> dict[str, Any]:
-    """The values of the fields that were given, by key."""
+    """The values of the fields on the command line, by key."""
     values: dict[str, Any] = {}
     for option in options:
         row = option.row
@@ -222,7 +222,7 @@ def _parse(row: Field | Switch, parse: Any, text: str, scope: Scope) -> Any:
 
 
 def _refuse(flag: str, message: str) -> NoReturn:
-    """Raise for a flag that is not ours: one that Docker has, a near miss, or neither."""
+    """Raise for a flag that mydocker does not have: one of Docker's, a misspelt one, or neither."""
     from mydocker.specs.model.unsupported import INSTEAD, LATER_FLAGS, nearest
 
     if flag in LATER_FLAGS:

@@ -1,9 +1,9 @@
-"""Types of fields: how a word of the command line becomes a value, and how the value is written again.
+"""Types of fields: how text of the command line becomes a value, and how the value is written again.
 
-A function that reads takes the word and the Place it stands in, and gives a complete value or raises UsageError. A
-function that writes takes a value, and gives plain data for the normal form of a spec, or words for `docker run`. What
-a plain run does not need is imported late, for these functions are on the warm path and few of them run. What imports
-nothing late is in values/parsers.py.
+A function that reads takes the text and its Scope, and returns a complete value or raises UsageError. A function that
+writes takes a value, and returns plain data for the normal form of a spec, or arguments for `docker run`. Modules that
+a plain run does not need are imported late, for these functions are on the warm path and few of them run. Functions
+that import nothing late are in values/parsers.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def timeout(text: str, scope: Scope) -> float:
 
 
 def grace(text: str, scope: Scope) -> float:
-    """Seconds, perhaps none."""
+    """Seconds; may be 0."""
     from mydocker.specs.values.duration import parse_duration
 
     return parse_duration(text)
@@ -71,7 +71,7 @@ def oom_score_adj(text: str, scope: Scope) -> int:
 
 
 def user(text: str, scope: Scope) -> User | None:
-    """An empty word is the image's user, as for Docker."""
+    """Empty text is the image's user, as for Docker."""
     from mydocker.specs.values.user import parse_user
 
     return parse_user(text) if text else None

@@ -25,7 +25,7 @@ def parse_device(text: str, scope: Scope) -> Device:
 
 
 def device(source: str, target: str, permissions: str) -> Device:
-    """Without a controller for devices on all hosts, nobody could take reading or writing from root in a container."""
+    """Without a controller for devices on all hosts, reading or writing cannot be denied to root in a container."""
     if not source.startswith("/"):
         raise UsageError(f"device {source!r} is not an absolute path")
     if not permissions or not _PERMISSIONS.issuperset(permissions) or len(set(permissions)) < len(permissions):

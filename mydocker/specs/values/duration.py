@@ -33,7 +33,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_timeout(text: str, scope: Scope) -> float:
-    """Seconds, more than none."""
+    """Seconds, more than 0."""
     seconds = parse_duration(text)
     if seconds <= 0:
         raise UsageError("a timeout must be more than 0", hint="leave it out for none")

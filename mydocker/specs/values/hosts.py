@@ -59,7 +59,7 @@ def parse_resolver_option(text: str) -> str:
 
 
 def packed_forms(address: str) -> list[bytes]:
-    """The bytes that an IPv4 or IPv6 ADDRESS stands for, in a list; an empty one if it is none."""
+    """The bytes of an IPv4 or IPv6 ADDRESS, in a list; an empty list if it is not an address."""
     found = []
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError, ValueError):

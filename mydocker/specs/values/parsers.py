@@ -1,8 +1,8 @@
-"""One word becomes a value: what a flag of `run` is given, or a scalar of a spec file.
+"""Parsers: the text of a flag of `run`, or of a scalar of a spec file, becomes a value.
 
-Each function takes the word and the Place it stands in, and gives a complete value or raises
-UsageError saying what was wanted. Only what needs no other module of values is here, for it is on the warm path; the
-other types of the table of fields are in table/types.py.
+Each function takes the text and its Scope, and returns a complete value or raises UsageError with what was expected.
+Only parsers that need no other module of values are here, for this module is on the warm path; the other types of the
+table of fields are in table/types.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BOOLEANS = {  # Go's strconv.ParseBool, which Docker's flags go through
 
 
 class Scope(Record):
-    """What a word is read against: a directory for relative paths, variables for `-e NAME`."""
+    """What text is parsed against: a directory for relative paths, variables for `-e NAME`."""
 
     directory: str  # absolute; empty if it no longer exists
     environ: Mapping[str, str]
@@ -48,12 +48,12 @@ def image(text: str, scope: Scope) -> Reference:
 
 
 def platform(text: str, scope: Scope) -> Platform | None:
-    """An empty word is this machine's, as for Docker: `--platform "$UNSET"`."""
+    """Empty text is this machine's platform, as for Docker: `--platform "$UNSET"`."""
     return Platform.parse(text) if text else None
 
 
 def name(text: str, scope: Scope) -> str | None:
-    """A container's name as `docker run` takes it; an empty word is none."""
+    """A container's name as `docker run` takes it; empty text is none."""
     if not text:
         return None
     if text[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(text) or len(text) > TITLE_LIMIT:
@@ -77,7 +77,7 @@ def path(text: str, scope: Scope) -> str:
 
 
 def joined(text: str, scope: Scope) -> str:
-    """The path TEXT, from the place's directory if it is relative."""
+    """The path TEXT, from the scope's directory if it is relative."""
     if not text:
         raise UsageError("the path is empty")
     if not text.startswith("/") and not scope.directory:
@@ -116,7 +116,7 @@ def label(text: str, scope: Scope) -> dict[str, str]:
 
 
 def entrypoint(text: str, scope: Scope) -> tuple[str, ...]:
-    """One program, never split; an empty word resets the image's entrypoint (docker run)."""
+    """One program, never split; empty text resets the image's entrypoint (docker run)."""
     return (text,) if text else ()
 
 
@@ -131,19 +131,19 @@ def variable(text: str, scope: Scope) -> dict[str, str]:
 
 
 def working_dir(text: str, scope: Scope) -> str | None:
-    """An absolute path in the container; an empty word is the image's, as for Docker."""
+    """An absolute path in the container; empty text is the image's, as for Docker."""
     if text and not text.startswith("/"):
         raise UsageError(f"the working directory {text!r} is not an absolute path")
     return text or None
 
 
 def hostname(text: str, scope: Scope) -> str | None:
-    """RFC 1123 labels; `_` is let through because Compose users name their hosts so. An empty word is none."""
+    """RFC 1123 labels; `_` is accepted because Compose users use it in host names. Empty text is none."""
     return _labels(text, "host name")
 
 
 def domainname(text: str, scope: Scope) -> str | None:
-    """The same; Docker lets any text through, and cuts it off at the kernel's limit."""
+    """The same; Docker accepts any text, and truncates it at the kernel's limit."""
     return _labels(text, "domain name")
 
 
@@ -169,7 +169,7 @@ def namespace(text: str, scope: Scope) -> str:
 
 
 def namespaces(text: str, scope: Scope) -> tuple[str, ...]:
-    """Names joined by commas; an empty word is none of them."""
+    """Names joined by commas; empty text is none of them."""
     chosen = [namespace(part.strip(), scope) for part in text.split(",")] if text else []
     return tuple(x for x in NAMESPACES if x in chosen)
 
@@ -186,7 +186,7 @@ def umask(text: str, scope: Scope) -> int:
 
 
 def shared_or_not(text: str, scope: Scope) -> bool:
-    """Whether a namespace is the container's own: `private`, or an empty word, rather than `host`."""
+    """Whether a namespace is the container's own: `private`, or empty text, rather than `host`."""
     if text.startswith(("container:", "service:", "ns:")):
         raise UsageError(f"{text!r} is not supported yet", hint="use host or private")
     return _one_of(text or "private", ("host", "private")) == "private"

@@ -28,7 +28,7 @@ def read_ports(node: Node, reader: Reader) -> tuple[Port, ...]:
 
 
 def ports_at(node: Node, reader: Reader) -> list[tuple[Node, Port]]:
-    """The ports of the key, each with its place."""
+    """The ports of the key, each with its node."""
     if not isinstance(node, Sequence):
         reader.refuse(node, "expected a list of ports")
         return []
@@ -88,7 +88,8 @@ def _range(text: str) -> list[int]:
 
 
 def elsewhere(port: Port) -> str:
-    """What a port is to be published as, if not as itself on all addresses, as it is on the host's network."""
+    """The address and number that a port is published as, if not its own number on all addresses, as on the host's
+    network."""
     if port.host_ip and not _is_every_address(port.host_ip):
         return port.host_ip
     return "" if port.published in (None, port.target) else str(port.published)

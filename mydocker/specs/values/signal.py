@@ -36,12 +36,12 @@ def parse_signal(text: str) -> int:
 
 
 def parse_signal_or_none(text: str) -> int | None:
-    """The same; an empty word is the image's own signal, as for Docker."""
+    """The same; empty text is the image's own signal, as for Docker."""
     return parse_signal(text) if text else None
 
 
 def signal_of_image(text: str) -> int:
-    """The number of an image's StopSignal; TERM for one that is none, as an image must not fail for it."""
+    """The number of an image's StopSignal; TERM for an invalid one, for which an image must not fail."""
     try:
         return parse_signal(text)
     except UsageError:

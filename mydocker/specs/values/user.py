@@ -1,6 +1,6 @@
 """`--user` and USER: `user[:group]`, each a name or a number, become a User.
 
-Nothing here looks anything up: names are the image's, and are resolved in its files at launch.
+This module resolves no names: they are the image's, and are resolved in its files at launch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def parse_group(text: str) -> str | int:
 
 
 def _identity(text: str, what: str) -> str | int:
-    """Only ASCII digits make a number: not `1_0`, `٠` or `0x0`, which int() or isdigit() would let through."""
+    """Only ASCII digits make a number: not `1_0`, `٠` or `0x0`, which int() or isdigit() would accept."""
     if not text:
         raise UsageError(f"the {what} is empty", hint="write USER, USER:GROUP or numbers")
     if _DIGITS.issuperset(text):

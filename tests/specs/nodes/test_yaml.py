@@ -188,6 +188,6 @@ def test_an_anchor_of_another_document_is_named_as_such() -> None:
     words = problem("x-a: &base {image: a}\nimage: a\n---\nimage: b\n---\n<<: *base\n")
     assert words == (
         "spec.yaml:6:5: alias 'base': its anchor is in document 1 of this file, and documents share none: "
-        "extends takes over what another container says"
+        "extends takes over the keys of another container"
     )
     assert problem("a: *nope\n---\nb: &nope c\n").endswith("alias 'nope' has no anchor before it")

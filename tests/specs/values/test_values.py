@@ -165,7 +165,7 @@ def test_volume(text: str, volume: Mount) -> None:
         ("/a:/b:rx", "unknown option 'rx'"),
         ("/a:/b:ro:rw", "unknown option"),
         ("/a:/b:ro,rw", "contradict"),
-        ("/a:/b:ro,ro", "given twice"),
+        ("/a:/b:ro,ro", "are repeated"),
         ("/a:/b:shared,slave", "contradict"),
         ("~root/x:/b", "cannot expand '~root'"),
         ("x", "not an absolute path"),
