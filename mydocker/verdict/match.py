@@ -97,21 +97,21 @@ def _can_be_assigned(candidates: list[list[int]]) -> bool:
 
 def _assign(number: int, candidates: list[list[int]], owners: dict[int, int]) -> bool:
     """Assign an element to NUMBER, for which other OWNERS move to another of their candidates if needed."""
-    previous_owner: dict[int, int] = {}
+    claimants: dict[int, int] = {}
     owned = {owner: element for element, owner in owners.items()}
     queue = [number]
     for owner in queue:
         for element in candidates[owner]:
-            if element in previous_owner:
+            if element in claimants:
                 continue
-            previous_owner[element] = owner
+            claimants[element] = owner
             if element in owners:
                 queue.append(owners[element])
                 continue
-            place: int | None = element
-            while place is not None:
-                owners[place] = previous_owner[place]
-                place = owned.get(previous_owner[place])
+            claimed: int | None = element
+            while claimed is not None:
+                owners[claimed] = claimants[claimed]
+                claimed = owned.get(claimants[claimed])
             return True
     return False
 

@@ -142,8 +142,8 @@ def _merged(key: str, under: Any, over: Any) -> Any:
     if rule == "update":
         return {**under, **over}
     same = _BY.get(key)
-    said = {getattr(each, same) for each in over} if same else set(over) if _are_hashable(over) else set()
-    kept = tuple(each for each in under if (getattr(each, same) if same else each) not in said)
+    replaced = {getattr(each, same) for each in over} if same else set(over) if _are_hashable(over) else set()
+    kept = tuple(each for each in under if (getattr(each, same) if same else each) not in replaced)
     return (*kept, *over)
 
 
@@ -153,10 +153,10 @@ def _are_hashable(values: tuple[Any, ...]) -> bool:
 
 def _expect(under: Expect, over: Expect) -> Expect:
     """An entry replaces the entry of the base that has the same identity."""
-    said = {check.about for check in over.checks}
+    replaced = {check.about for check in over.checks}
     urls = {request.url for request in over.requests}
     return over.replace(
-        checks=(*(check for check in under.checks if check.about not in said), *over.checks),
+        checks=(*(check for check in under.checks if check.about not in replaced), *over.checks),
         within=over.within or under.within,
         requests=(*(request for request in under.requests if request.url not in urls), *over.requests),
     )

@@ -48,7 +48,7 @@ def _given(node: Node, reader: Reader, *, secret: bool) -> Mount | None:
     mode = {"mode": reader.value(members["mode"], _mode)} if "mode" in members else {}
     sources = [key for key in SOURCES if key in members]
     if len(sources) != 1:
-        reader.refuse(node, f"expected one of {', '.join(SOURCES)}, which says what is in it")
+        reader.refuse(node, f"expected one of {', '.join(SOURCES)}, which sets the content")
     if len(reader.problems) > before or target is None:
         return None
     source = members[sources[0]]

@@ -66,8 +66,8 @@ def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[Conta
 def why_none(specs: Iterable[ContainerSpec], active: frozenset[str]) -> str:
     """Why none of SPECS, of which each has profiles, takes part with the profiles ACTIVE."""
     names = sorted({profile for spec in specs for profile in spec.profiles})
-    asked = f"with --profile {' --profile '.join(sorted(active))}" if active else "without --profile"
-    return f"no container takes part {asked}: the profiles are {', '.join(names)}"
+    condition = f"with --profile {' --profile '.join(sorted(active))}" if active else "without --profile"
+    return f"no container takes part {condition}: the profiles are {', '.join(names)}"
 
 
 def _problem(spec: ContainerSpec, other: ContainerSpec, dependency: Dependency) -> Problem:

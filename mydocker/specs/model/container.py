@@ -121,7 +121,7 @@ class ContainerSpec(Record):
     command: tuple[str, ...] | None = None  # None: the image's CMD; (): none
     environment: Mapping[str, str] = {}  # over the image's
     user: User | None = None
-    group_add: tuple[str | int, ...] = ()  # supplementary groups besides the user's own
+    group_add: tuple[str | int, ...] = ()  # supplementary groups in addition to the user's own
     expand: bool = False  # whether the image's variables are replaced in `environment` and `command`
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to completion in the container before the main one
     umask: int = 0o022
@@ -140,7 +140,7 @@ class ContainerSpec(Record):
     network_mode: str = "default"  # host, none; default: the host's, but not its name
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address)
     aliases: Aliases | None = None  # names by which the containers of its file know each other
-    ports: tuple[Port, ...] = ()  # for what `mydocker test` asks by HTTP; nothing is published on the host
+    ports: tuple[Port, ...] = ()  # used for the HTTP requests of `mydocker test`; nothing is published on the host
     dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
     dns_search: tuple[str, ...] = ()  # domains; (): the host's; ("."): none
     dns_opt: tuple[str, ...] = ()  # options of resolv.conf(5); (): the host's

@@ -106,7 +106,7 @@ def origin_of(spec: ContainerSpec, dependency: Dependency) -> Origin:
 
 
 class _Namesakes:
-    """Specs with one name, by their numbers and by the values that a `matrix` gives their variables."""
+    """Specs with one name, by their numbers and by the values of their `matrix` variables."""
 
     def __init__(self) -> None:
         self.specs: dict[tuple[str, ...], list[tuple[int, ContainerSpec]]] = {}  # by the names of their variables

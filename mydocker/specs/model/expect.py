@@ -81,7 +81,7 @@ class Command(Record):
 
 
 class Expect(Record):
-    """All that is expected of one container. `within`: seconds within which the LIVE checks must hold, while it
+    """All expectations of one container. `within`: seconds within which the LIVE checks must hold, while it
     runs; the container is stopped then."""
 
     checks: tuple[Check, ...] = ()
@@ -105,9 +105,9 @@ def complete(expect: Expect | None, *, stopped: bool = False) -> Expect:
 
     One that is expected to run out of time has no exit code of its own, nor has one that mydocker has `stopped`.
     """
-    given = expect or Expect()
-    said = {check.about[0] for check in given.checks}
-    if "timed_out" in said or stopped:
-        return given
-    implied = tuple(check for check in STANDARD if check.about[0] not in said)
-    return given.replace(checks=(*implied, *given.checks))
+    written = expect or Expect()
+    subjects = {check.about[0] for check in written.checks}
+    if "timed_out" in subjects or stopped:
+        return written
+    implied = tuple(check for check in STANDARD if check.about[0] not in subjects)
+    return written.replace(checks=(*implied, *written.checks))

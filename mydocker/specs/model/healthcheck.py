@@ -31,16 +31,16 @@ def read_healthcheck(node: Node, reader: Reader) -> Healthcheck | None:
         reader.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
         return None
     members = reader.members(node, KEYS)
-    said = {name: reader.value(members[name], _duration) for name in DURATIONS if name in members}
+    values = {name: reader.value(members[name], _duration) for name in DURATIONS if name in members}
     if "retries" in members:
-        said["retries"] = reader.value(members["retries"], _retries)
+        values["retries"] = reader.value(members["retries"], _retries)
     if "test" in members:
-        said["test"] = _test(members["test"], reader)
+        values["test"] = _test(members["test"], reader)
     if "disable" in members and reader.value(members["disable"], switch):
-        if said.get("test", ("NONE",)) != ("NONE",):
+        if values.get("test", ("NONE",)) != ("NONE",):
             reader.refuse(members["disable"], "disable contradicts test")
-        said["test"] = ("NONE",)
-    return Healthcheck(**said)
+        values["test"] = ("NONE",)
+    return Healthcheck(**values)
 
 
 def _test(node: Node, reader: Reader) -> tuple[str, ...]:
@@ -71,8 +71,8 @@ def _retries(text: str, scope: Scope) -> int | None:
 
 def format_healthcheck(check: Healthcheck) -> dict[str, Any]:
     """The value as a mapping for the key."""
-    said = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
+    values = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
     return {
         name: [*value] if name == "test" else value if name == "retries" else format_duration(value)
-        for name, value in said.items()
+        for name, value in values.items()
     }

@@ -32,30 +32,30 @@ _OWN = {
 
 def parse_mount(text: str, scope: Scope) -> Mount:
     """One mount. Without a type it is a volume, as for Docker."""
-    given = _pairs(text)
-    kind = given.get("type", "volume").lower()
+    settings = _pairs(text)
+    kind = settings.get("type", "volume").lower()
     if kind not in TYPES:
         raise UsageError(f"mount type {kind!r}: expected {', '.join(TYPES)}")
-    for key in given:
+    for key in settings:
         owner = next((name for name, keys in _OWN.items() if key in keys), kind)
         if owner != kind:
             raise UsageError(f"cannot mix '{owner}-*' options with mount type '{kind}'")
-    if "target" not in given:
+    if "target" not in settings:
         raise UsageError("target is required")
-    target, read_only = clean_target(given["target"]), _is_read_only(given)
-    if given.get("chown") == "true":
+    target, read_only = clean_target(settings["target"]), _is_read_only(settings)
+    if settings.get("chown") == "true":
         raise UsageError("chown is not supported: it would change the owners of the host's files")
     if kind == "bind":
-        return _bind(given, scope, target=target, read_only=read_only)
+        return _bind(settings, scope, target=target, read_only=read_only)
     if kind == "volume":
-        return _volume(given, target=target, read_only=read_only)
-    if "source" in given:
+        return _volume(settings, target=target, read_only=read_only)
+    if "source" in settings:
         raise UsageError("a mount of type 'tmpfs' has no source")
     return TmpfsMount(
         target=target,
         read_only=read_only,
-        size=parse_size(given["tmpfs-size"]) if "tmpfs-size" in given else None,
-        mode=parse_mode(given["tmpfs-mode"]) if "tmpfs-mode" in given else None,
+        size=parse_size(settings["tmpfs-size"]) if "tmpfs-size" in settings else None,
+        mode=parse_mode(settings["tmpfs-mode"]) if "tmpfs-mode" in settings else None,
     )
 
 
@@ -83,7 +83,7 @@ def _is_read_only(settings: dict[str, str]) -> bool:
 
 def _pairs(text: str) -> dict[str, str]:
     """The words of TEXT by their full names."""
-    given: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for field in _fields(text):
         key, equals, value = field.partition("=")
         key = _SYNONYMS.get(key.lower(), key.lower())
@@ -97,8 +97,8 @@ def _pairs(text: str) -> dict[str, str]:
             raise UsageError(f"invalid field {field!r}: expected KEY=VALUE")
         if key == "relabel" and value not in _RELABEL:
             raise UsageError(f"relabel {value!r}: expected {' or '.join(_RELABEL)}")
-        given[key] = value
-    return given
+        settings[key] = value
+    return settings
 
 
 def _fields(text: str) -> list[str]:

@@ -215,7 +215,7 @@ def _healthcheck(healthcheck: Healthcheck, notes: list[str]) -> list[str]:
 
 def _tmpfs_options(mount: TmpfsMount) -> Iterable[str]:
     switches = {"ro": mount.read_only, "exec": mount.executable, "suid": mount.setuid}
-    yield from (name for name, given in switches.items() if given)
+    yield from (name for name, is_on in switches.items() if is_on)
     numbers = {"size": mount.size, "nr_inodes": mount.inodes, "uid": mount.uid, "gid": mount.gid}
     yield from (f"{name}={number}" for name, number in numbers.items() if number is not None)
     if mount.mode is not None:

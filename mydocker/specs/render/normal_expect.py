@@ -114,15 +114,15 @@ def _add_command_check(command: dict[str, Any], check: Check) -> None:
 
 def _request(request: Request) -> dict[str, Any]:
     """The options of a request that differ from the default."""
-    said = {name: value for name, value in request.as_dict().items() if value != getattr(Request, name, None)}
-    written: dict[str, Any] = {name: said[name] for name in ("method", "username", "password") if name in said}
-    if "headers" in said:
+    options = {name: value for name, value in request.as_dict().items() if value != getattr(Request, name, None)}
+    written: dict[str, Any] = {name: options[name] for name in ("method", "username", "password") if name in options}
+    if "headers" in options:
         written["request-headers"] = [f"{name}: {value}" for name, value in request.headers]
-    if "body" in said:
+    if "body" in options:
         written["request-body"] = request.body
-    if "timeout" in said:
+    if "timeout" in options:
         written["timeout"] = format_duration(request.timeout)
-    return written | {key: True for name, key in _SWITCHES.items() if name in said}
+    return written | {key: True for name, key in _SWITCHES.items() if name in options}
 
 
 def matcher_data(matcher: Matcher, kind: str) -> Any:

@@ -75,11 +75,11 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
 
 
 def _file(mount: FileMount) -> tuple[str, Any]:
-    said = {name: getattr(mount, name) for name in ("uid", "gid") if getattr(mount, name)}
+    owner = {name: getattr(mount, name) for name in ("uid", "gid") if getattr(mount, name)}
     mode = {} if mount.mode == FileMount.mode else {"mode": f"{mount.mode:04o}"}
     source, text = mount.reference or ("content", mount.content)
     written = AsWritten(text) if mount.reference and source == "content" else text
-    return "secrets" if mount.secret else "configs", {"target": mount.target, source: written, **said, **mode}
+    return "secrets" if mount.secret else "configs", {"target": mount.target, source: written, **owner, **mode}
 
 
 def _volume(mount: VolumeMount, data: dict[str, Any]) -> tuple[str, Any]:

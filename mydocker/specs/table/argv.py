@@ -173,8 +173,8 @@ def _is_switch(row: Field | Switch) -> bool:
 
 
 def _is_on(switch: Switch, options: list[_Option]) -> bool:
-    given = _last(switch, options)
-    return given is not None and boolean(given, Scope(directory="/", environ={}))
+    value = _last(switch, options)
+    return value is not None and boolean(value, Scope(directory="/", environ={}))
 
 
 def _last(switch: Switch, options: list[_Option]) -> str | None:

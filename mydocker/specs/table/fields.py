@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class Field(Record):
     """One row. `name` is the attribute of ContainerSpec, `key` the word in YAML.
 
-    Without flags it is an argument by place, or something that only a file can say. `docker` gives the words that
-    follow the flag in a line for `docker run`, if they are not the value's normal form; `not_docker` says what to do
-    where Docker has no such flag. `quadlet` is the setting of [Container] that says the same in one word; those of
-    several words are in formats/quadlet/.
+    A row without flags is a positional argument, or a key that only a file can have. `docker` returns the arguments of
+    the flag in a line for `docker run`, if they are not the value's normal form; `not_docker` is the hint where Docker
+    has no such flag. `quadlet` is the setting of [Container] with the same meaning in one word; formats/quadlet/
+    translates the others.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Field(Record):
 
     @property
     def default(self) -> object:
-        """What the container has when neither a flag nor a key says otherwise."""
+        """The value if neither a flag nor a key sets one."""
         return getattr(ContainerSpec, self.name)
 
     @property
@@ -57,7 +57,7 @@ class Field(Record):
 
 
 class Switch(Record):
-    """A flag of `run` that says nothing about the container, and so has no key."""
+    """A flag of `run` that does not describe the container, and so has no key."""
 
     flags: tuple[str, ...]
     metavar: str = ""  # of its value; empty: it is true or false

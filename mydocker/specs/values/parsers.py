@@ -62,7 +62,7 @@ def name(text: str, scope: Scope) -> str | None:
 
 
 def title(text: str, scope: Scope) -> str:
-    """The name of a spec in a file: one line for people."""
+    """The name of a spec in a file: one line of free text."""
     if not text.strip() or len(text) > TITLE_LIMIT or not text.isprintable():
         raise UsageError(f"name: expected one line of text, at most {TITLE_LIMIT} characters")
     return text

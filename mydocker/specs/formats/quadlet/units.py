@@ -48,9 +48,9 @@ class Units:
             return None
         if found := self._by_service("", self.paths).get(stem):
             return found
-        beside = self._neighbour(os.path.join(directory, f"{stem}{UNIT_SUFFIX}"))
-        if beside and beside.service == stem:
-            return beside
+        neighbour = self._neighbour(os.path.join(directory, f"{stem}{UNIT_SUFFIX}"))
+        if neighbour and neighbour.service == stem:
+            return neighbour
         return self._by_service(directory, self._files(directory)).get(stem)
 
     def first(self, service: str) -> list[Neighbour]:

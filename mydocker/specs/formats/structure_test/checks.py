@@ -44,9 +44,9 @@ def existence(test: Mapping, reader: Reader) -> list[Node]:
     members = members_of(test, _EXISTENCE, reader, needs=("name", "path"))
     path = {"path": path_of(members["path"], reader)} if "path" in members else {}
     file: Entries = dict(path)
-    for theirs, ours in (("shouldExist", "exists"), ("uid", "owner"), ("gid", "group")):
-        if theirs in members:
-            file[ours] = members[theirs]
+    for original, key in (("shouldExist", "exists"), ("uid", "owner"), ("gid", "group")):
+        if original in members:
+            file[key] = members[original]
     if "permissions" in members:
         kind, mode = reader.value(members["permissions"], _permissions) or ("", "")
         file |= {"mode": text_at(members["permissions"], mode)} if mode else {}
@@ -93,15 +93,15 @@ def _without(node: Node, license: str) -> Node:
 def metadata(test: Mapping, common: Entries, reader: Reader) -> Mapping:
     members = members_of(test, (*_PAIRS, *_SETS, *_WHOLE), reader)
     found: Entries = {}
-    for ours in ("env", "labels"):
-        pairs = {name: node for theirs in _PAIRS if _PAIRS[theirs] == ours
-                 for item in items_of(members.get(theirs), reader)
-                 for name, node in _pair(item, reader, absent=theirs.startswith("unbound")).items()}  # fmt: skip
-        found |= {ours: mapping_at(test, pairs)} if pairs else {}
-    for ours in ("exposed_ports", "volumes"):
-        marked = [text_at(item, mark + reader.text(item)) for theirs, (name, mark) in _SETS.items() if name == ours
-                  for item in _words(members.get(theirs))]  # fmt: skip
-        found |= {ours: list_at(marked[0], [*marked])} if marked else {}
+    for key in ("env", "labels"):
+        pairs = {name: node for original in _PAIRS if _PAIRS[original] == key
+                 for item in items_of(members.get(original), reader)
+                 for name, node in _pair(item, reader, absent=original.startswith("unbound")).items()}  # fmt: skip
+        found |= {key: mapping_at(test, pairs)} if pairs else {}
+    for key in ("exposed_ports", "volumes"):
+        marked = [text_at(item, mark + reader.text(item)) for original, (name, mark) in _SETS.items() if name == key
+                  for item in _words(members.get(original))]  # fmt: skip
+        found |= {key: list_at(marked[0], [*marked])} if marked else {}
     for name in _WHOLE:
         if isinstance(node := members.get(name), Sequence):
             found[name] = list_at(node, [plain(item, reader) for item in node.items])

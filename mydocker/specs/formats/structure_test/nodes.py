@@ -47,7 +47,8 @@ def items_of(node: Node | None, reader: Reader) -> Iterator[Mapping]:
 
 
 def members_of(node: Mapping, known: tuple[str, ...], reader: Reader, needs: tuple[str, ...] = ()) -> Entries:
-    """The entries of NODE that are known and not null; the others are refused, and so is a missing one of NEEDS."""
+    """The entries of NODE that are known and not null; the others are refused, and a missing one of NEEDS is an
+    error."""
     found: Entries = {}
     meant: set[str | None] = set()  # which are not to be reported missing as well
     for key, value in node.entries:
