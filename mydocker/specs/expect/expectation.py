@@ -7,7 +7,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import CHANGES, EXPECT, FILE, FILE_TYPES, of_kind
 from mydocker.specs.expect.matcher import read_matcher, read_texts
 from mydocker.specs.expect.metadata import read_metadata
-from mydocker.specs.expect.synonyms import unknown_word
+from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import LIVE, PATIENCE, RUNNING, Check, Command, Expect, Matcher, Request, checked
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null
 from mydocker.specs.nodes.reader import switch
@@ -72,7 +72,7 @@ def _checks(key: Scalar, node: Node, reader: Reader) -> Iterator[Check | Request
         readers |= {"health": inside.read_health, "exec": inside.read_exec}
         yield from readers[key.text](node, reader)
     else:
-        reader.refuse(key, unknown_word(key.text, EXPECT))
+        reader.refuse(key, unknown_keyword(key.text, EXPECT))
 
 
 def _text(node: Node, subject: tuple[str, ...], reader: Reader) -> Iterator[Check]:
@@ -93,7 +93,7 @@ def _files(node: Node, reader: Reader) -> Iterator[Check]:
 
 def _file(node: Mapping, reader: Reader) -> Iterator[Check]:
     """The first check is that the file exists; every other check of the file implies it."""
-    members = reader.members(node, FILE, unknown=unknown_word)
+    members = reader.members(node, FILE, unknown=unknown_keyword)
     path = reader.value(members["path"], _path) if "path" in members else None
     if not path:
         if "path" not in members:
@@ -126,7 +126,7 @@ def _changes(node: Node, reader: Reader) -> Iterator[Check]:
     if not isinstance(node, Mapping) or not node.entries:
         reader.refuse(node, f"expected a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
         return
-    for name, value in reader.members(node, CHANGES, unknown=unknown_word).items():
+    for name, value in reader.members(node, CHANGES, unknown=unknown_keyword).items():
         if not isinstance(value, Sequence) or (not value.items and name != "only"):
             reader.refuse(value, "expected a list of patterns such as /tmp/**")
             continue

@@ -8,7 +8,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import EXEC, HEALTH_STATES
 from mydocker.specs.expect.matcher import read_matcher, read_texts
-from mydocker.specs.expect.synonyms import unknown_word
+from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import Check, Command, Matcher, checked
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.nodes.reader import arguments_of
@@ -50,7 +50,7 @@ def read_exec(node: Node, reader: Reader) -> Iterator[Check | Command]:
 
 
 def _command(node: Mapping, number: str, reader: Reader) -> Iterator[Check | Command]:
-    members = reader.members(node, EXEC, unknown=unknown_word)
+    members = reader.members(node, EXEC, unknown=unknown_keyword)
     argv = arguments_of(members["command"], reader) if "command" in members else ()
     if not argv or not argv[0]:
         reader.refuse(members.get("command", node), "expected a command, such as [app, --version]")

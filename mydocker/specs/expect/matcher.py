@@ -15,7 +15,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.jsonpath import read_path
 from mydocker.specs.expect.keywords import EVERYTHING, MATCHERS, NUMBERS, of_kind
-from mydocker.specs.expect.synonyms import unknown_word
+from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import Matcher
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.values.duration import parse_duration
@@ -145,7 +145,7 @@ def _known(key: Scalar, operators: tuple[str, ...], reader: Reader) -> bool:
         return True
     if key.text == "equal" and ORDER[0] in operators:
         return True  # of a measurement, which has its own error message
-    reader.refuse(key, unknown_word(key.text, operators).replace("unknown key", "unknown matcher"))
+    reader.refuse(key, unknown_keyword(key.text, operators).replace("unknown key", "unknown matcher"))
     return False
 
 

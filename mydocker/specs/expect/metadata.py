@@ -9,7 +9,7 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import METADATA, of_kind
 from mydocker.specs.expect.matcher import read_matcher
-from mydocker.specs.expect.synonyms import unknown_word
+from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import Check, Matcher, checked
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.values.port import HIGHEST, PROTOCOLS
@@ -29,7 +29,7 @@ def read_metadata(node: Node, reader: Reader) -> Iterator[Check]:
     if not isinstance(node, Mapping) or not node.entries:
         reader.refuse(node, f"expected a mapping with {', '.join(METADATA)}")
         return
-    for name, value in reader.members(node, METADATA, unknown=unknown_word).items():
+    for name, value in reader.members(node, METADATA, unknown=unknown_keyword).items():
         if name in MAPPINGS:
             yield from _named(name, value, reader)
         elif name in SETS:

@@ -11,7 +11,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import ANSWER, REQUEST, STATES
 from mydocker.specs.expect.matcher import read_matcher, read_texts
-from mydocker.specs.expect.synonyms import unknown_word
+from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import Check, Matcher, Request, checked
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import switch
@@ -76,7 +76,7 @@ def read_http(node: Node, reader: Reader) -> Iterator[Check | Request]:
             reader.refuse(value, f"expected a mapping with {', '.join(ANSWER)}")
             continue
         before = len(reader.problems)
-        members = reader.members(value, (*ANSWER, *REQUEST), unknown=unknown_word)
+        members = reader.members(value, (*ANSWER, *REQUEST), unknown=unknown_keyword)
         if not members.keys() & set(ANSWER) and len(reader.problems) == before:
             reader.refuse(value, f"nothing is expected of the response: expected {', '.join(ANSWER)}")
         if not url:

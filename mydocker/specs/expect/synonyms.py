@@ -89,7 +89,7 @@ def _plain(text: str) -> str:
     return text.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
-def unknown_word(text: str, known: Iterable[str]) -> str:
+def unknown_keyword(text: str, known: Iterable[str]) -> str:
     """The error message for TEXT, with the keyword that is probably meant and a short list of those that are known."""
     choices = [*known]
     near = meant(text, choices)

@@ -17,7 +17,7 @@ from mydocker.specs.load.network_aliases import share_names
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model.container import STDIN
 from mydocker.specs.model.dependencies import links, unknown_names
-from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, LATER_KEYS, nearest
+from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import Reader, unknown_key
@@ -245,7 +245,7 @@ def _values(document: Mapping, reader: Reader) -> dict[str, Any]:
 def _refuse_key(key: Scalar, reader: Reader, values: dict[str, Any]) -> None:
     """Refuse an unknown key. The key that was probably meant counts as set, so as not to be reported missing as
     well."""
-    if key.text in LATER_KEYS:
+    if key.text in UNSUPPORTED_KEYS:
         if key.text in IMAGE_MAKERS:
             values.setdefault("image", None)
         instead = INSTEAD_OF_KEYS.get(key.text)

@@ -42,10 +42,10 @@ _FLAGS = """
     --tls-verify --tz --uidmap --unsetenv --unsetenv-all --variant
 """
 
-LATER_KEYS = frozenset(_KEYS.split())
+UNSUPPORTED_KEYS = frozenset(_KEYS.split())
 COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
 IMAGE_MAKERS = ("build", "provider")  # in place of an image
-LATER_FLAGS = frozenset(_FLAGS.split())
+UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
 
 _PORTS = "a container uses the host's network, where its ports are open under their own numbers"
 _BACKGROUND = "a container ends with mydocker: run that in the background, with & or systemd-run"
@@ -53,7 +53,7 @@ _HEALTH = "a spec file has healthcheck, for those that wait until it is healthy"
 INSTEAD = {  # of flags that are not supported: what to do instead
     **dict.fromkeys(("-p", "--publish", "-P", "--publish-all"), _PORTS),
     **dict.fromkeys(("-d", "--detach"), _BACKGROUND),
-    **{flag: _HEALTH for flag in LATER_FLAGS if flag.startswith("--health-")},
+    **{flag: _HEALTH for flag in UNSUPPORTED_FLAGS if flag.startswith("--health-")},
     "--restart": "'mydocker up' does it, with restart: on-failure:N in a spec file",
     "--secret": "a spec file has secrets",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.unsupported import LATER_KEYS, nearest
+from mydocker.specs.model.unsupported import UNSUPPORTED_KEYS, nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import unknown_key
 
@@ -35,7 +35,7 @@ def members_of(node: Node, known: Iterable[str], reader: Reader, *, unsupported:
         if key.text in names:
             if not is_null(value) or key.text == "services":
                 found[key.text] = value
-        elif key.text in others or key.text in LATER_KEYS:
+        elif key.text in others or key.text in UNSUPPORTED_KEYS:
             reader.refuse(key, f"{key.text} is not supported yet")
         else:
             reader.refuse(key, unknown_key(key.text, nearest(key.text, (*names, *others))))

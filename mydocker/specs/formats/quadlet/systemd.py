@@ -61,13 +61,13 @@ _PERCENT_LIMIT = 10**7
 def dependencies(settings: Settings, context: Context, top: Node) -> Iterator[tuple[Setting | None, Entry]]:
     """Other containers that start before this one: those that it names, and those to run that name it."""
     units = _units(context)
-    later = {unit.container for _, _, unit in _named("Before", settings, units, context) if unit}
+    followers = {unit.container for _, _, unit in _named("Before", settings, units, context) if unit}
     found: dict[str, tuple[Setting | None, bool]] = {}
     for key, is_required in _UNIT_ON.items():
         for setting, word, unit in _named(key, settings, units, context):
             if unit is None and word.endswith(UNIT_SUFFIX):
                 context.reader.refuse(setting.value, f"cannot read {word}: no such file or directory")
-            if unit and (key == "After" or unit.container not in later):
+            if unit and (key == "After" or unit.container not in followers):
                 found.setdefault(unit.container, (setting, is_required))
     for unit in units.first(context.unit.name):
         found.setdefault(unit.container, (None, False))
