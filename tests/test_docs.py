@@ -23,7 +23,7 @@ from lab.registry import Registry
 from mydocker.cli.common.commands import OTHERS, RUNNING
 from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
-from mydocker.specs.model.unsupported import COMPOSE_KEYS, LATER_FLAGS, LATER_KEYS
+from mydocker.specs.model.unsupported import COMPOSE_KEYS, UNSUPPORTED_FLAGS, UNSUPPORTED_KEYS
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("docs")]  # one world
 
@@ -244,8 +244,8 @@ def test_commands_in_the_text_exist(helps: dict[str, str], page: pathlib.Path) -
 def test_flags_in_the_text_exist(helps: dict[str, str]) -> None:
     flags = {word for page in PAGES for span in spans(page) if span.startswith("--") for word in span.split()[:1]}
     known = "\n".join(helps.values())
-    assert {flag for flag in flags if flag != "---" and not _has(known, flag)} <= NOT_OURS | LATER_FLAGS
-    assert not any(_has(helps["run"], flag) for flag in LATER_FLAGS if flag.startswith("--"))
+    assert {flag for flag in flags if flag != "---" and not _has(known, flag)} <= NOT_OURS | UNSUPPORTED_FLAGS
+    assert not any(_has(helps["run"], flag) for flag in UNSUPPORTED_FLAGS if flag.startswith("--"))
 
 
 def test_each_flag_of_docker_run_is_ours_or_on_the_page(helps: dict[str, str]) -> None:
@@ -257,7 +257,7 @@ def test_each_flag_of_docker_run_is_ours_or_on_the_page(helps: dict[str, str]) -
 
 @pytest.mark.parametrize(
     "keys",
-    [LATER_KEYS, COMPOSE_KEYS, CONTAINER, STRUCTURE_KEYS],
+    [UNSUPPORTED_KEYS, COMPOSE_KEYS, CONTAINER, STRUCTURE_KEYS],
     ids=["Compose, not supported", "Compose", "Quadlet", "container-structure-test"],
 )
 def test_each_key_of_another_tool_is_on_the_page(keys: Collection[str]) -> None:

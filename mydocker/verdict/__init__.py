@@ -1,1 +1,1 @@
-"""Expectations and what was found become a verdict. Pure: nothing here touches a container."""
+"""Expectations and a finding become a verdict. Pure: no module here touches a container."""

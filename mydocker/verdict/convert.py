@@ -1,5 +1,5 @@
-"""Values converted for a matcher, as goss converts them (its matchers/type_conversion.go); what cannot be converted
-is an InapplicableError."""
+"""Values converted for a matcher, as goss converts them (its matchers/type_conversion.go). A value that cannot be
+converted raises InapplicableError."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LARGEST_PLAIN = 1e21  # from here on a number is written with an exponent, as i
 
 
 class InapplicableError(Exception):
-    """A matcher cannot be applied to a value; the text says why. `whole`: that is all there is to say, and the value
-    need not be shown with it."""
+    """A matcher cannot be applied to a value; the text says why. `whole`: the text is the complete message, without the
+    value."""
 
     def __init__(self, why: str, *, whole: bool = False) -> None:
         super().__init__(why)
@@ -26,7 +26,7 @@ class InapplicableError(Exception):
 
 
 def as_number(value: Any) -> float:
-    """VALUE as a number: one, or a text that is one."""
+    """VALUE, a number or the text of one, as a number."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     if not isinstance(value, str):
@@ -63,7 +63,7 @@ def as_list(value: Any, *, lines: bool) -> list[Any]:
 
 
 def is_same(want: str | float | None, value: Any) -> bool:
-    """Whether VALUE, of JSON, is the scalar WANT: compared as a number if that is one, as text if that is text."""
+    """Whether VALUE, of JSON, is the scalar WANT: compared as a number if WANT is a number, as text if WANT is text."""
     if isinstance(want, str):
         if isinstance(value, list):
             return want == as_text(value)
@@ -74,7 +74,7 @@ def is_same(want: str | float | None, value: Any) -> bool:
 
 
 def _spellings(value: str | float) -> list[str]:
-    """How a scalar is written as text, the plain way first; then for a number as Go prints it, which is what goss
+    """The spellings of a scalar as text: the plain one first, then for a number the one that Go prints, which goss
     compares."""
     if isinstance(value, str):
         return [value]
@@ -96,7 +96,7 @@ def _with_exponent(value: float) -> list[str]:
 
 
 def _name(value: Any) -> str:
-    """What VALUE, of JSON, is."""
+    """The type of VALUE, of JSON, in words."""
     if isinstance(value, bool):
         return "true" if value else "false"
     kinds = {dict: "an object", list: "a list", str: "a text", type(None): "null"}

@@ -1,4 +1,5 @@
-"""The lines of a long text that show why a matcher did not hold: where it differs, what ought not to be there."""
+"""The lines of a long text that show why a matcher did not hold: where it differs, or has something that it must not
+have."""
 
 from __future__ import annotations
 
@@ -19,13 +20,13 @@ WIDTH = 200
 _EMPTY = {"": "nothing", "\n": "an empty line"}
 
 
-def decisive_lines(matcher: Matcher, text: str) -> str:
+def excerpt(matcher: Matcher, text: str) -> str:
     """At most about a dozen lines of TEXT, each with its number once there are several."""
     if text in _EMPTY:
         return _EMPTY[text]
     lines = split_lines(text)
     if matcher.op == "and":
-        return decisive_lines(next(inner for inner in matcher.want if not holds(inner, text)), text)
+        return excerpt(next(inner for inner in matcher.want if not holds(inner, text)), text)
     if matcher.op == "not":
         return _listed(lines, _guilty(matcher.want, lines, text))
     if matcher.op == "gjson":
@@ -43,19 +44,20 @@ def last_lines(text: str) -> str:
 
 
 def why_inapplicable(error: InapplicableError, text: str) -> str:
-    """Why a matcher could not be applied to TEXT, with the end of that unless the error says it all."""
+    """Why a matcher could not be applied to TEXT, with the end of TEXT unless the error is the complete message."""
     if error.whole:
         return _cut(str(error))
     return f"{error}:\n{last_lines(text)}"
 
 
 def _in_json(path: str, text: str) -> str:
-    """What is at PATH, which is there."""
+    """The value at PATH, which exists."""
     return f"{path}: {_cut(shown(find(json_document(text), path)))}"
 
 
 def _guilty(matcher: Matcher, lines: list[str], text: str) -> list[int]:
-    """The numbers of the lines in which there is what MATCHER found; a pattern sees all of TEXT, as it did then."""
+    """The numbers of the lines in which there is what MATCHER found; a pattern is applied to all of TEXT, as in the
+    check itself."""
     if matcher.op != "match-regexp":
         return [number for number, line in enumerate(lines) if _is_guilty(matcher, line)]
     starts = line_starts(text)
@@ -76,18 +78,21 @@ def _is_guilty(matcher: Matcher, line: str) -> bool:
 
 def _difference(want: str, lines: list[str], text: str) -> str:
     """From the first line that differs on."""
-    wanted = split_lines(want)
-    common = min(len(wanted), len(lines))
-    first = next((number for number in range(common) if wanted[number] != lines[number]), common)
+    expected = split_lines(want)
+    common = min(len(expected), len(lines))
+    first = next((number for number in range(common) if expected[number] != lines[number]), common)
     if first >= len(lines):
-        if len(wanted) > len(lines):
-            return _listed(lines, range(max(0, first - 2), first)) + f"\nand then the end; wanted next: {wanted[first]}"
+        if len(expected) > len(lines):
+            return (
+                _listed(lines, range(max(0, first - 2), first))
+                + f"\nand then the end; expected next: {expected[first]}"
+            )
         return _listed(lines, []) + ("\nwith a line end after it" if text.endswith("\n") else "\nwithout a line end")
     return _listed(lines, range(first, len(lines)))
 
 
 def _listed(lines: list[str], numbers: range | list[int]) -> str:
-    """The lines with these NUMBERS, cut to a few; without any, the last of all."""
+    """The lines with these NUMBERS, cut to a few; without NUMBERS, the last lines."""
     chosen = list(numbers) or list(range(max(0, len(lines) - LINES), len(lines)))
     numbered = len(lines) > 1
     shown = [f"{number + 1}: " * numbered + _cut(lines[number]) for number in chosen[:LINES]]

@@ -1,4 +1,4 @@
-"""A Finding is what one run of a container showed; a Verdict is what that is worth, with each Failure in it."""
+"""A Finding is the result of one run of a container; a Verdict judges it, with each Failure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Finding(Record):
     """One run. Where the command never ran, `outcome` is None, and `problem`, `hint` and `exit_code` say why; `kind`
     is the name of the error in errors.py, if it was one.
 
-    Outputs are text, undecodable bytes as surrogates; `facts` maps what a check is about to what was found.
+    Outputs are text, undecodable bytes as surrogates; `facts` maps the subject of a check to the value that was found.
     """
 
     outcome: Outcome | None = None
@@ -31,7 +31,7 @@ class Finding(Record):
     facts: dict[str, Any] = {}
     seconds: float = 0.0
     kept: str = ""  # the id under which what it wrote was kept, see runtime/inspect/kept_container.py
-    not_kept: str = ""  # why it was not, though it should have been
+    not_kept: str = ""  # why it was not kept, though it should have been
 
     @property
     def complaint(self) -> str:
@@ -55,14 +55,14 @@ class Failure(Record):
 
     @property
     def shown(self) -> str:
-        """What was expected and what came, on lines of their own."""
+        """The expected and the actual value, on separate lines."""
         if self.difference:
             return f"- expected\n+ actual\n{self.difference}"
         return f"expected: {self.expected}\nactual:   {self.actual}"
 
 
 class Verdict(Record):
-    """`verdict` is one of VERDICTS. `reason` says why there is none better, of an error."""
+    """`verdict` is one of VERDICTS. `reason` is why an error is not a better verdict."""
 
     verdict: str
     failures: tuple[Failure, ...] = ()

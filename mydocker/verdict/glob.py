@@ -7,7 +7,7 @@ import re
 
 
 def matches_glob(path: str, glob: str) -> bool:
-    """Whether PATH is what GLOB describes; `/tmp/**` is all below /tmp, and /tmp itself."""
+    """Whether PATH matches GLOB; `/tmp/**` matches /tmp itself and everything below it."""
     return _compiled(glob).fullmatch(path) is not None
 
 
@@ -33,5 +33,5 @@ def _compiled(glob: str) -> re.Pattern[str]:
             pattern, rest = pattern + re.escape(rest[0]), rest[1:]
     try:
         return re.compile(pattern, re.DOTALL)
-    except re.error:  # such as the set [z-a]: then it means what it says, letter by letter
+    except re.error:  # such as the set [z-a]: then it is matched literally
         return re.compile(re.escape(glob), re.DOTALL)

@@ -1,4 +1,4 @@
-"""Expectations x finding -> verdict. Pure: whatever was to be seen has been seen by now."""
+"""Expectations x finding -> verdict. Pure: the container has been inspected before."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import EXEC
 from mydocker.specs.model.expect import LIVE, RUNNING, Check, complete
 from mydocker.verdict.convert import InapplicableError
-from mydocker.verdict.excerpt import decisive_lines, why_inapplicable
+from mydocker.verdict.excerpt import excerpt, why_inapplicable
 from mydocker.verdict.finding import ERROR, FAILED, PASSED, Failure, Finding, Verdict
-from mydocker.verdict.live_checks import seen, seen_actual, seen_expected, seen_name
+from mydocker.verdict.live_checks import live_actual, live_expected, live_name, live_value
 from mydocker.verdict.match import describe, holds, outside, shown
 from mydocker.verdict.text_diff import difference
 from mydocker.verdict.time_limit import TookTooLongError, limited
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from mydocker.specs.model.container import ContainerSpec
 
 NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
-LIMIT = 2.0  # seconds of processor time for one check
+LIMIT = 2.0  # seconds of CPU time for one check
 
 
 class UnjudgedError(Exception):
-    """Whether an expectation holds cannot be told; the text says which it is."""
+    """It cannot be determined whether an expectation holds; the text says which one."""
 
 
 def judge(
     spec: ContainerSpec, finding: Finding, *, live: tuple[Failure, ...] | None = None, stopped: bool | None = None
 ) -> Verdict:
-    """The verdict on what was found of SPEC. `live`: what did not hold of that which was judged while it ran; it was
-    `stopped` by us then, unless said otherwise."""
+    """The verdict on what was found of SPEC. `live`: the failures of the checks that were judged while it ran; unless
+    `stopped` is false, mydocker stopped it then."""
     expect = complete(spec.expect, stopped=live is not None if stopped is None else stopped)
     if finding.outcome is None and not (finding.exit_code in NEVER_RAN and _wants_exit_code(expect.checks)):
         return Verdict(verdict=ERROR, reason=finding.complaint)
@@ -45,7 +45,7 @@ def judge(
 
 
 def unmet(spec: ContainerSpec, finding: Finding) -> tuple[Failure, ...]:
-    """What does not hold yet of that which can be judged while the container runs. Raises UnjudgedError."""
+    """The failures of the checks that can be judged while the container runs. Raises UnjudgedError."""
     expect = spec.expect
     if expect is None or expect.within is None:
         return ()
@@ -77,12 +77,12 @@ def _wants_exit_code(checks: tuple[Check, ...]) -> bool:
 
 
 def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
-    """Of a file that should not be as it is, of a container that was killed or does not answer, the first failure
-    tells all."""
+    """For a file that should not exist, a container that was killed or a server that does not respond, only the first
+    failure counts."""
     earlier = {failure.about for failure in failures}
-    if check.about[0] == "http" and seen(check, finding)[1]:
-        return any(seen_name((*check.about[:2], part)) in earlier for part in ("status", "headers", "body"))
-    if check.about[0] == "exec" and seen(check, finding)[0] is None:
+    if check.about[0] == "http" and live_value(check, finding)[1]:
+        return any(live_name((*check.about[:2], part)) in earlier for part in ("status", "headers", "body"))
+    if check.about[0] == "exec" and live_value(check, finding)[0] is None:
         return any(_name((*check.about[:2], part, *check.about[3:])) in earlier for part in EXEC)
     if check.about[0] == "files" and check.about[2] != "exists":
         return _name((*check.about[:2], "exists")) in earlier
@@ -106,13 +106,13 @@ def _failures(spec: ContainerSpec, check: Check, finding: Finding) -> list[Failu
     return [Failure(origin=origin, about=about, expected=expected, actual=actual, difference=differs)]
 
 
-def _name(about: tuple[str, ...]) -> str:
-    """("files", "/etc/x", "mode") is `mode of /etc/x` to people."""
-    if about[0] in RUNNING:
-        return seen_name(about)
-    if len(about) < 3:
-        return about[0]
-    return about[1] if about[2] == "exists" else f"{about[2]} of {about[1]}"
+def _name(subject: tuple[str, ...]) -> str:
+    """The name of a subject in reports: ("files", "/etc/x", "mode") is `mode of /etc/x`."""
+    if subject[0] in RUNNING:
+        return live_name(subject)
+    if len(subject) < 3:
+        return subject[0]
+    return subject[1] if subject[2] == "exists" else f"{subject[2]} of {subject[1]}"
 
 
 def _value(check: Check, finding: Finding) -> tuple[Any, str]:
@@ -122,7 +122,7 @@ def _value(check: Check, finding: Finding) -> tuple[Any, str]:
         cut = about[0] in finding.cut
         return getattr(finding, about[0]), "more output than is kept" if cut else ""
     if about[0] in RUNNING:
-        return seen(check, finding)
+        return live_value(check, finding)
     if about[0] == "files":
         return _file_value(check, finding)
     if about[0] == "metadata":
@@ -142,7 +142,7 @@ def _file_value(check: Check, finding: Finding) -> tuple[Any, str]:
     _, path, attribute = check.about
     facts = finding.facts.get(f"files {path}")
     if facts is None:
-        return None, finding.complaint or "the container could not be looked into"
+        return None, finding.complaint or "the container could not be inspected"
     if attribute not in facts:
         return None, facts.get("problem", "the file does not exist")
     return facts[attribute], ""
@@ -159,7 +159,7 @@ def _metadata_value(check: Check, finding: Finding) -> tuple[Any, str]:
 
 def _expected(check: Check) -> str:
     if check.about[0] in RUNNING:
-        return seen_expected(check)
+        return live_expected(check)
     if check.about == ("timed_out",):
         return "an end before the timeout" if not check.matcher.want else "a timeout"
     if check.about == ("duration",):
@@ -172,10 +172,10 @@ def _expected(check: Check) -> str:
 
 
 def _actual(check: Check, value: Any, finding: Finding) -> str:
-    """What came instead, cut to the lines that decide."""
+    """The actual value, cut to the lines that show the difference."""
     about = check.about
     if about[0] in RUNNING:
-        return seen_actual(check, value, finding)
+        return live_actual(check, value, finding)
     if about == ("timed_out",):
         return f"it was stopped after {finding.seconds:.2f} s" if value else "it ended by itself"
     if about == ("exit_code",):
@@ -191,7 +191,7 @@ def _actual(check: Check, value: Any, finding: Finding) -> str:
     if len(about) == 3 and about[2] == "exists":
         return "there is one" if value else "there is none"
     if about[-1] in ("stdout", "stderr", "contents"):
-        return decisive_lines(check.matcher, value)
+        return excerpt(check.matcher, value)
     if about[-1] in ("owner", "group"):
         *names, number = value
         return f"{' or '.join(names)} ({number})" if names else str(number)

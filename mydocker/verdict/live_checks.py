@@ -1,10 +1,10 @@
-"""What was seen of a container while it ran, its ports, processes and answers, as values to compare and as words."""
+"""What was observed of a container while it ran (its ports, processes and HTTP responses), as values and as text."""
 
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import STATES
-from mydocker.verdict.excerpt import decisive_lines, last_lines
+from mydocker.verdict.excerpt import excerpt, last_lines
 from mydocker.verdict.match import describe, shown
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LISTED = 10  # names, at most
 
 
-def seen(check: Check, finding: Finding) -> tuple[Any, str]:
+def live_value(check: Check, finding: Finding) -> tuple[Any, str]:
     """(what CHECK compares, "") or (None, why there is nothing to compare)."""
     facts = finding.facts
     if check.about[0] == "health":
@@ -41,11 +41,11 @@ def _answer(facts: dict[str, Any] | None, attribute: str, finding: Finding) -> t
     if attribute not in facts:
         return None, facts["problem"]
     cut = attribute == "body" and facts["cut"]
-    return facts[attribute], "more than is looked at" if cut else ""
+    return facts[attribute], "more than is read" if cut else ""
 
 
 def _executed(facts: dict[str, Any] | None, number: int, attribute: str, finding: Finding) -> tuple[Any, str]:
-    """Of a command that was executed inside."""
+    """The value of a check of a command that was executed in the container."""
     if facts is None:
         waits = ", or not begun: each command waits until the one before it is as expected" if number > 0 else ""
         return None, "the container has ended" if finding.outcome else f"it has not ended{waits}"
@@ -58,30 +58,30 @@ def _executed(facts: dict[str, Any] | None, number: int, attribute: str, finding
 
 
 def _nothing(finding: Finding) -> str:
-    return "the container has ended" if finding.outcome else "nothing was seen yet"
+    return "the container has ended" if finding.outcome else "nothing has been observed yet"
 
 
 def _addresses(ports: dict[str, list[str]], name: str) -> list[str]:
-    """Where NAME is listened on; `tcp` is either version of the Internet Protocol."""
+    """The addresses on which NAME is listening; `tcp` is either version of the Internet Protocol."""
     protocol, _, number = name.partition(":")
     other = [] if protocol.endswith("6") else ports.get(f"{protocol}6:{number}", [])
     return ports.get(name, []) + other
 
 
-def seen_name(about: tuple[str, ...]) -> str:
-    """What a check is about, to people."""
-    if about[0] == "health":
+def live_name(subject: tuple[str, ...]) -> str:
+    """The name of a subject in reports."""
+    if subject[0] == "health":
         return "health"
-    if about[0] == "exec":
-        return f"{about[2]} of {about[3]}"
-    kind, name, attribute = about[:3]
+    if subject[0] == "exec":
+        return f"{subject[2]} of {subject[3]}"
+    kind, name, attribute = subject[:3]
     if attribute in STATES.get(kind, ()):
         return name if kind == "ports" else f"process {name}"
     return f"{attribute} of {name}"
 
 
-def seen_expected(check: Check) -> str:
-    """What is wanted, in words."""
+def live_expected(check: Check) -> str:
+    """The expected value, in words."""
     if check.about[0] == "health":
         return str(check.matcher.want)
     kind, _, attribute = check.about[:3]
@@ -95,16 +95,16 @@ def seen_expected(check: Check) -> str:
     return describe(check.matcher)
 
 
-def seen_actual(check: Check, value: Any, finding: Finding) -> str:
-    """What there was instead."""
+def live_actual(check: Check, value: Any, finding: Finding) -> str:
+    """The actual value, in words."""
     if check.about[0] == "health":
-        said = finding.facts.get("health said")
-        return f"{value}: {said}" if said else str(value)
+        output = finding.facts.get("health said")
+        return f"{value}: {output}" if output else str(value)
     kind, name, attribute = check.about[:3]
     if kind == "exec":
         return _came_of(check, value, finding.facts[f"exec {name}"])
     if kind == "http":
-        return decisive_lines(check.matcher, value) if attribute in ("headers", "body") else shown(value)
+        return excerpt(check.matcher, value) if attribute in ("headers", "body") else shown(value)
     if kind == "process":
         others = sorted({names[0] for names in finding.facts["processes"]})
         return "running" if value else f"absent; running: {_listed(others)}"
@@ -116,10 +116,10 @@ def seen_actual(check: Check, value: Any, finding: Finding) -> str:
 
 
 def _came_of(check: Check, value: Any, facts: dict[str, Any]) -> str:
-    """Of a command: with what it wrote, where that is not what is compared."""
+    """The actual value for a command, with its output where that is not what is compared."""
     attribute = check.about[2]
     if attribute in ("stdout", "stderr"):
-        return decisive_lines(check.matcher, value)
+        return excerpt(check.matcher, value)
     if attribute == "duration":
         return f"{value:.3f} seconds"
     ended = f"it was killed after {facts['seconds']:.2f} s" if value else "it ended by itself"

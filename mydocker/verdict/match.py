@@ -1,4 +1,4 @@
-"""Does a value match? And the same matcher in words, for a report.
+"""Whether a value matches, and the matcher in words, for a report.
 
 A matcher that cannot be applied to a value, such as `gjson` to what is not JSON or `gt` to a word, neither holds nor
 fails to hold: InapplicableError passes through `not`, `and` and `or`, as the errors of goss's matchers do.
@@ -34,7 +34,7 @@ _DIGITS = 4000  # of a whole number, at most: int() refuses more than 4300
 
 
 def holds(matcher: Matcher, value: Any) -> bool:
-    """Whether VALUE is what MATCHER wants. Raises InapplicableError if MATCHER cannot be applied to it."""
+    """Whether MATCHER holds for VALUE. Raises InapplicableError if MATCHER cannot be applied to it."""
     op, want = matcher.op, matcher.want
     if op in _ORDER:
         return _ORDER[op](as_number(value), want)
@@ -46,7 +46,7 @@ def _text(want: str, value: Any) -> bool:
 
 
 def _equal(want: Any, value: Any) -> bool:
-    """As JSON compares: a boolean is no number, and a tuple of ours is an array."""
+    """Compare as JSON does: a boolean is not a number, and a tuple is an array."""
     if isinstance(want, bool) or isinstance(value, bool):
         return want is value
     if isinstance(want, tuple) and isinstance(value, list):
@@ -67,8 +67,8 @@ def _has_element(want: Matcher, value: Any, *, lines: bool = True) -> bool:
 
 
 def _has_elements(want: tuple[Matcher, ...], value: Any, *, lines: bool = True) -> bool:
-    """Whether each of WANT has an element of its own. An element to which a matcher cannot be applied is none of its;
-    but where nothing else is found, that it could not be applied is what is reported."""
+    """Whether each of WANT matches a different element. A matcher does not match an element that it cannot be applied
+    to; if it matches no other either, that error is raised."""
     elements = as_list(value, lines=lines)
     trouble: InapplicableError | None = None
     candidates: list[list[int]] = []
@@ -79,7 +79,7 @@ def _has_elements(want: tuple[Matcher, ...], value: Any, *, lines: bool = True) 
                 mine += [number] if holds(matcher, element) else []
             except InapplicableError as error:
                 trouble = error
-            if len(mine) == len(want):  # with so many, one is left for it whatever the others take
+            if len(mine) == len(want):  # with so many, one is left whichever the others take
                 break
         candidates.append(mine)
     if _can_be_assigned(candidates):
@@ -96,22 +96,22 @@ def _can_be_assigned(candidates: list[list[int]]) -> bool:
 
 
 def _assign(number: int, candidates: list[list[int]], owners: dict[int, int]) -> bool:
-    """Give NUMBER an element, for which those of the OWNERS that are in the way move on to another of theirs."""
-    wanted_by: dict[int, int] = {}
+    """Assign an element to NUMBER, for which other OWNERS move to another of their candidates if needed."""
+    claimants: dict[int, int] = {}
     owned = {owner: element for element, owner in owners.items()}
     queue = [number]
     for owner in queue:
         for element in candidates[owner]:
-            if element in wanted_by:
+            if element in claimants:
                 continue
-            wanted_by[element] = owner
+            claimants[element] = owner
             if element in owners:
                 queue.append(owners[element])
                 continue
-            place: int | None = element
-            while place is not None:
-                owners[place] = wanted_by[place]
-                place = owned.get(wanted_by[place])
+            claimed: int | None = element
+            while claimed is not None:
+                owners[claimed] = claimants[claimed]
+                claimed = owned.get(claimants[claimed])
             return True
     return False
 
@@ -155,9 +155,9 @@ def _at(document: Any, path: str, matcher: Matcher) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def json_document(text: str) -> Any:
-    """What TEXT is as JSON, not to be changed; one text is often asked for one thing after the other.
+    """TEXT parsed as JSON, not to be changed; cached, as many checks query one text in a row.
 
-    Raises ValueError if it is none.
+    Raises ValueError if it is not JSON.
     """
     try:
         return json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
@@ -170,7 +170,7 @@ def _integer(digits: str) -> float:
 
 
 def _refuse_constant(name: str) -> Any:
-    """RFC 8259, section 6: numbers that are none, such as NaN, are not permitted."""
+    """RFC 8259, section 6: NaN and infinities are not permitted."""
     raise ValueError(f"{name} is not JSON")
 
 
@@ -231,7 +231,7 @@ def describe(matcher: Matcher) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a reader would write it; text in quotes."""
+    """A value for a report; text in quotes."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool) or value is None or isinstance(value, dict | list | tuple):

@@ -1,7 +1,7 @@
 """Versions against constraints: `>=1.2 <2`, `~1.4`, `^3 || ^4`; the order is that of Semantic Versioning 2.0.0.
 
-Besides `~` and `^`, the notation is that of goss (blang/semver, ParseRange): `==` is `=`, `!` is `!=`, and `1.x` stands
-for all versions from 1.0.0 to before 2.0.0.
+Except for `~` and `^`, the notation is that of goss (blang/semver, ParseRange): `==` is `=`, `!` is `!=`, and `1.x`
+stands for all versions from 1.0.0 to before 2.0.0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _Key = tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]
 
 
 def is_version(text: str) -> bool:
-    """Whether TEXT is a version at all."""
+    """Whether TEXT is a version."""
     return _key(text) is not None
 
 
@@ -26,7 +26,8 @@ def satisfies(version: str, constraint: str) -> bool:
     if key is None:
         return False
     return any(
-        all(_meets(key, op, wanted) for op, wanted in _CONSTRAINT.findall(choice)) for choice in constraint.split("||")
+        all(_meets(key, op, expected) for op, expected in _CONSTRAINT.findall(choice))
+        for choice in constraint.split("||")
     )
 
 
@@ -44,12 +45,12 @@ def _key(version: str) -> _Key | None:
     )
 
 
-def _meets(key: _Key, op: str, wanted: str) -> bool:
-    first = _WILDCARD.sub("", wanted)
+def _meets(key: _Key, op: str, expected: str) -> bool:
+    first = _WILDCARD.sub("", expected)
     want = _key(first)
     if want is None:
         return False
-    is_range = first != wanted or op in ("~", "^")
+    is_range = first != expected or op in ("~", "^")
     below = key < want
     above = key[0] >= _next(first, op) if is_range else key > want
     if op in (">", ">=", "<", "<="):
@@ -57,9 +58,9 @@ def _meets(key: _Key, op: str, wanted: str) -> bool:
     return (below or above) == (op in ("!", "!="))
 
 
-def _next(wanted: str, op: str) -> tuple[int, ...]:
+def _next(expected: str, op: str) -> tuple[int, ...]:
     """The first version after the range: with `^` the next that may break, else the next minor or major one."""
-    numbers = [int(part) for part in wanted.lstrip("v").split("-")[0].split("+")[0].split(".")]
+    numbers = [int(part) for part in expected.lstrip("v").split("-")[0].split("+")[0].split(".")]
     if op == "^":
         place = next((place for place, number in enumerate(numbers) if number), len(numbers) - 1)
     else:

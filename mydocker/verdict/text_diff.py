@@ -1,4 +1,4 @@
-"""Where two texts differ, as `diff -u` shows it: lines with `-` were expected, lines with `+` came instead.
+"""Where two texts differ, as `diff -u` shows it: lines with `-` were expected, lines with `+` are in the actual text.
 
 However long the texts are, the result has about LINES lines of about WIDTH characters, and takes no more than a few
 milliseconds.
@@ -22,13 +22,13 @@ LINES = 40
 WIDTH = 160
 AROUND = 2  # lines before and after
 COMPARED = 200  # lines, from the first that differs on; the comparison is quadratic
-NO_END = "\\ no line end"  # as diff(1) says it
+NO_END = "\\ no line end"  # as in diff(1)
 _LEAD = 40  # characters of a long line, before the first that differs
 
 
 def difference(matcher: Matcher, value: Any) -> str:
-    """Lines that begin with `-`, `+`, a blank or `@`, where MATCHER is for a whole text and VALUE another; nothing for
-    other matchers, and where one short line differs from another, which are best seen as they are."""
+    """Lines that begin with `-`, `+`, a blank or `@`, where MATCHER is for a whole text and VALUE differs; nothing for
+    other matchers, and for two different short lines, which are best shown whole."""
     if not isinstance(value, str):
         return ""
     if matcher.op == "and":
@@ -48,15 +48,15 @@ def _is_short(text: str) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    """Only a newline ends a line, so that a carriage return is seen; the last element is what comes after the last."""
+    """Only a newline ends a line, so that a carriage return is shown; the last element is what comes after the last."""
     lines = text.split("\n")
     return lines[:-1] if lines[-1] == "" else [*lines[:-1], f"{lines[-1]}\0"]  # NUL: without an end
 
 
-def _hunks(wanted: list[str], came: list[str]) -> Iterator[str]:
-    same = len(os.path.commonprefix([wanted, came]))
+def _hunks(expected: list[str], came: list[str]) -> Iterator[str]:
+    same = len(os.path.commonprefix([expected, came]))
     skipped = max(0, same - AROUND)
-    left, right = wanted[skipped : skipped + COMPARED], came[skipped : skipped + COMPARED]
+    left, right = expected[skipped : skipped + COMPARED], came[skipped : skipped + COMPARED]
     matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
     for group in matcher.get_grouped_opcodes(AROUND):
         yield f"@@ line {skipped + group[0][3] + 1} @@"
@@ -65,7 +65,7 @@ def _hunks(wanted: list[str], came: list[str]) -> Iterator[str]:
                 yield from _marked(" ", left[first:last])
             else:
                 yield from _changed(left[first:last], right[begin:end])
-    rest = max(len(wanted), len(came)) - skipped - COMPARED
+    rest = max(len(expected), len(came)) - skipped - COMPARED
     if rest > 0:
         yield f"@@ {rest} more lines are not compared @@"
 

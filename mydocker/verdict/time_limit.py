@@ -1,6 +1,7 @@
-"""A limit to the time that a comparison takes: there are patterns that some texts of forty letters keep busy for years.
+"""A limit to the time that a comparison takes: some patterns take years to search a text of forty letters.
 
-Such a text may come from a container. `re` takes signals while it searches, and what their action raises ends it.
+Such a text may come from a container. `re` handles signals while it searches, and an exception of the handler ends the
+search.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class TookTooLongError(Exception):
-    """It was not over in its time."""
+    """The comparison exceeded its time."""
 
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise TookTooLongError in what is done here once it has taken SECONDS of processor time. In the main thread only.
+    """Raise TookTooLongError in the body once it has taken SECONDS of CPU time. In the main thread only.
 
-    Of ours alone, so that no verdict depends on what else a machine has to do.
+    Only the CPU time of this process counts, so that no verdict depends on the load of the machine.
     """
 
     def end(*_: object) -> NoReturn:

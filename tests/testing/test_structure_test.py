@@ -115,7 +115,7 @@ def test_files_of_an_image_in_which_nothing_can_run(
     [
         ("", "1:1", "there is no test in this file"),
         ("commandTest: []", "2:1", "did you mean 'commandTests'?"),
-        ("licenseTests: [{debian: false, files: }]", "2:16", "there is nothing to look at"),
+        ("licenseTests: [{debian: false, files: }]", "2:16", "there is nothing to check"),
         ("licenseTests: [{debian: true, files: /x}]", "2:38", "expected a list of files"),
         ("containerRunOptions: {users: x}", "2:23", "did you mean 'user'?"),
         ("metadataTest: {users: x, user: y}", "2:16", "did you mean 'user'?"),

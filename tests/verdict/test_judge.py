@@ -127,7 +127,7 @@ BOTH_WAYS = [
     ("http: {http://h/: {status: 200}}", "http: {http://h/: {status: [404, 500]}}", "200"),
     ("http: {http://h/: {headers: ['A: b', '!X']}}", "http: {http://h/: {headers: ['!C: d']}}", "2: C: d"),
     ("http: {http://h/: {body: [hello, '/^w/']}}", "http: {http://h/: {body: bye}}", "1: hello\n2: world"),
-    ("http: {http://big/: {status: 200}}", "http: {http://big/: {body: [x]}}", "more than is looked at"),
+    ("http: {http://big/: {status: 200}}", "http: {http://big/: {body: [x]}}", "more than is read"),
     ("http: {http://h/: {status: 200}}", "http: {http://no/: {status: 200, headers: [a], body: [b]}}", "no response: "),
     ("changes: {only: [/tmp/**, /etc/new]}", "changes: {only: [/tmp/*]}", "/etc/new changed\n/tmp/a/b changed"),
     ("changes: {include: [/etc/*]}", "changes: {include: [/var/*]}", "/etc/new changed\n/tmp/a/b changed\n"),

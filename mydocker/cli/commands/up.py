@@ -16,7 +16,7 @@ from mydocker.runtime.launch.run import prepare, run
 from mydocker.runtime.plan.plan import LaunchPlan
 from mydocker.services.sequence import ContainerSequence, SpecRun
 from mydocker.specs.load.load import load_files
-from mydocker.specs.load.profiles import active_profiles, profiles_beside, select, why_none
+from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files, select, why_none
 from mydocker.specs.model.container import ContainerSpec
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def parser() -> Parser:
 
 def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[ContainerSpec]:
     loaded = load_files(files, environ=os.environ, image=image, warn=say)
-    active = active_profiles(profiles, os.environ) | profiles_beside(files, os.environ)
+    active = active_profiles(profiles, os.environ) | profiles_of_env_files(files, os.environ)
     specs = select(loaded, active)
     unpublished = [spec.origin for spec in specs if spec.ports]
     if unpublished:

@@ -13,7 +13,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.exec import Exec
 from mydocker.verdict.convert import InapplicableError
 from mydocker.verdict.finding import Finding
-from mydocker.verdict.live_checks import seen
+from mydocker.verdict.live_checks import live_value
 from mydocker.verdict.match import holds
 from mydocker.verdict.time_limit import TookTooLongError, limited
 
@@ -65,7 +65,7 @@ class ExecChecks:
         try:
             with limited(LIMIT):
                 for check in self.expect.of("exec", str(number)):
-                    value, problem = seen(check, finding)
+                    value, problem = live_value(check, finding)
                     if problem or not holds(check.matcher, value):
                         return False
         except (InapplicableError, TookTooLongError):

@@ -19,7 +19,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'", "$"
 
 
 def parse_dotenv(text: str, *, origin: str, lookup: Lookup) -> dict[str, str]:
-    """Variables of TEXT. Those of LOOKUP, then those further up in TEXT, may be used in values.
+    """Parse TEXT into variables. Values may use those of LOOKUP, then those further up in TEXT.
 
     Raises UsageError, its message beginning with ORIGIN and a line number.
     """

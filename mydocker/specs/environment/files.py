@@ -1,4 +1,4 @@
-"""Files of environment variables, of the two kinds that there are.
+"""Files of environment variables, in Docker's notation and in Compose's.
 
 `--env-file` is read as `docker run` reads it: a line is NAME=VALUE and the value is everything after
 the `=`. `env_file` in a spec, and `.env`, are read as Compose reads them: with quotes, escapes,
@@ -13,7 +13,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SIZE_LIMIT = 1 << 20  # bytes: an environment larger than this could not be given to execve(2) anyway
+SIZE_LIMIT = 1 << 20  # bytes: an environment larger than this could not be passed to execve(2) anyway
 
 
 def read_docker_file(path: str, *, environ: Mapping[str, str], bare: str | None = None) -> dict[str, str]:
@@ -36,14 +36,14 @@ def read_docker_file(path: str, *, environ: Mapping[str, str], bare: str | None 
 
 
 def read_compose_file(path: str, *, lookup: Callable[[str], str | None]) -> dict[str, str]:
-    """Compose's `env_file` and `.env`. LOOKUP gives the variables that the file may use. Raises UsageError."""
+    """Compose's `env_file` and `.env`. LOOKUP returns the value of a variable that the file uses. Raises UsageError."""
     from mydocker.specs.environment.dotenv import parse_dotenv
 
     return parse_dotenv(read_text(path), origin=f"env file {path}", lookup=lookup)
 
 
 def read_text(path: str) -> str:
-    """The whole of a small UTF-8 file, without its byte order mark. A pipe will do: `--env-file <(...)`."""
+    """Read a small UTF-8 file, without its byte order mark. It may be a pipe: `--env-file <(...)`."""
     try:
         with open(path, "rb") as file:
             raw = file.read(SIZE_LIMIT + 1)

@@ -1,7 +1,7 @@
 """Variables in text: `$V`, `${V}`, `${V:-default}`, `${V-default}`, `${V:?message}`, `${V?message}`, `${V:+x}`,
 `${V+x}`, nested, and `$$` for a dollar sign. Compose specification, "Interpolation".
 
-A variable that is not set and has no default is empty, as for Compose, and whoever asks for it is told of it.
+A variable that is not set and has no default is empty, as for Compose, and is reported to the caller.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Lookup = Callable[[str], str | None]
-    Tell = Callable[[str], None]
+    Report = Callable[[str], None]
 
 NESTING_LIMIT = 32
 
@@ -23,11 +23,11 @@ _AFTER_DOLLAR = _FIRST | {"{", "$"}
 
 
 def interpolate(
-    text: str, lookup: Lookup, *, unset: Tell | None = None, nesting: int = 0, bare_dollar: bool = False
+    text: str, lookup: Lookup, *, unset: Report | None = None, nesting: int = 0, bare_dollar: bool = False
 ) -> str:
-    """TEXT with its variables replaced. LOOKUP gives a variable's value, or None; UNSET is told the name of each that
-    is empty because nobody sets it. With BARE_DOLLAR, a `$` before what can begin no variable is a dollar sign, as in
-    the regular expression `^a$`. Raises UsageError."""
+    """TEXT with its variables replaced. LOOKUP returns a variable's value, or None. UNSET is called with the name of
+    each variable that is empty because it is not set. With BARE_DOLLAR, a `$` before what can begin no variable is a
+    dollar sign, as in the regular expression `^a$`. Raises UsageError."""
     if nesting > NESTING_LIMIT:
         raise UsageError(f"variables are nested more than {NESTING_LIMIT} deep")
     before, *_ = text.partition("$")
@@ -44,7 +44,7 @@ def interpolate(
     return "".join(parts)
 
 
-def _variable(text: str, start: int, lookup: Lookup, unset: Tell | None, nested: tuple[int, bool]) -> tuple[str, int]:
+def _variable(text: str, start: int, lookup: Lookup, unset: Report | None, nested: tuple[int, bool]) -> tuple[str, int]:
     """The value of what follows the `$` before START, and where it ends. NESTED: how deep it is, and BARE_DOLLAR."""
     if text.startswith("$", start):
         return "$", start + 1
@@ -57,14 +57,14 @@ def _variable(text: str, start: int, lookup: Lookup, unset: Tell | None, nested:
     return _plain(name, lookup, unset), start + len(name)
 
 
-def _plain(name: str, lookup: Lookup, unset: Tell | None) -> str:
+def _plain(name: str, lookup: Lookup, unset: Report | None) -> str:
     value = lookup(name)
     if value is None and unset:
         unset(name)
     return value or ""
 
 
-def _braced(inner: str, lookup: Lookup, unset: Tell | None, nested: tuple[int, bool]) -> str:
+def _braced(inner: str, lookup: Lookup, unset: Report | None, nested: tuple[int, bool]) -> str:
     name = _name(inner, 0)
     operator = inner[len(name) : len(name) + 2]
     operator = operator if operator in (":-", ":?", ":+") else operator[:1]
@@ -93,7 +93,7 @@ def _name(text: str, start: int) -> str:
 
 
 def _closing(text: str, opening: int) -> int:
-    """Where the brace at OPENING closes; braces within, of whatever, are counted, as Compose does."""
+    """Where the brace at OPENING closes; nested braces, whatever they belong to, are counted, as Compose does."""
     depth = 0
     for here in range(opening, len(text)):
         depth += (text[here] == "{") - (text[here] == "}")

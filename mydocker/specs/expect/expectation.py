@@ -1,4 +1,4 @@
-"""The `expect` key: what must be true of a container, as a spec file says it, becomes an Expect."""
+"""The `expect` key: what a spec file expects of its container becomes an Expect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import CHANGES, EXPECT, FILE, FILE_TYPES, of_kind
 from mydocker.specs.expect.matcher import read_matcher, read_texts
 from mydocker.specs.expect.metadata import read_metadata
-from mydocker.specs.expect.synonyms import unknown_word
+from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import LIVE, PATIENCE, RUNNING, Check, Command, Expect, Matcher, Request, checked
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null
 from mydocker.specs.nodes.reader import switch
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
     from mydocker.specs.table.fields import Field
 
 PLAIN = {word: EXPECT[word].kind for word in of_kind(EXPECT, "exit", "boolean", "duration", "size")}
 OUTPUT = of_kind(EXPECT, "text")
 
 
-def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
-    """The shape of `expect`; nothing in it is ignored, and what could never fail is an error."""
-    reading = reading.replace(bare_dollar=True)
+def read_expect(node: Node, field: Field, reader: Reader) -> Expect | None:
+    """Read the value of `expect`. No key is ignored, and an expectation that can never fail is an error."""
+    reader = reader.replace(bare_dollar=True)
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, "expected a mapping of expectations, such as 'exit_code: 0' or 'stdout: [welcome]'")
+        reader.refuse(node, "expected a mapping of expectations, such as 'exit_code: 0' or 'stdout: [welcome]'")
         return None
     checks: list[Check] = []
     requests: list[Request] = []
@@ -37,69 +37,69 @@ def read_expect(node: Node, field: Field, reading: Reading) -> Expect | None:
     within = None
     for key, value in node.entries:
         if is_null(value) and key.text in EXPECT:
-            reading.refuse(key, f"{key.text} is empty, which asserts nothing")
+            reader.refuse(key, f"{key.text} is empty, which asserts nothing")
         elif key.text == "within":
-            within = reading.word(value, parse_timeout)
+            within = reader.value(value, parse_timeout)
         else:
-            for found in _checks(key, value, reading):
+            for found in _checks(key, value, reader):
                 checks += [found] if isinstance(found, Check) else []
                 requests += [found] if isinstance(found, Request) else []
                 commands += [found] if isinstance(found, Command) else []
     if within and not any(check.about[0] in LIVE for check in checks):
-        reading.refuse(node, f"within waits for {', '.join(LIVE)}, and nothing is said of these")
+        reader.refuse(node, f"within waits for {', '.join(LIVE)}, and none of them is expected")
     if within is None and any(check.about[0] in RUNNING for check in checks):
         longest = max((command.timeout for command in commands if command.timeout), default=0.0)
         within = PATIENCE if longest <= PATIENCE else PATIENCE + longest
     return Expect(checks=tuple(checks), within=within, requests=tuple(requests), commands=tuple(commands))
 
 
-def _checks(key: Scalar, node: Node, reading: Reading) -> Iterator[Check | Request | Command]:
+def _checks(key: Scalar, node: Node, reader: Reader) -> Iterator[Check | Request | Command]:
     if key.text in PLAIN:
-        yield from checked(node, (key.text,), read_matcher(node, PLAIN[key.text], reading))
+        yield from checked(node, (key.text,), read_matcher(node, PLAIN[key.text], reader))
     elif key.text in OUTPUT:
-        yield from _text(node, (key.text,), reading)
+        yield from _text(node, (key.text,), reader)
     elif key.text == "files":
-        yield from _files(node, reading)
+        yield from _files(node, reader)
     elif key.text == "changes":
-        yield from _changes(node, reading)
+        yield from _changes(node, reader)
     elif key.text == "metadata":
-        yield from read_metadata(node, reading)
+        yield from read_metadata(node, reader)
     elif key.text in RUNNING:
         from mydocker.specs.expect import inside, running
 
-        readers: dict[str, Callable[[Node, Reading], Iterator[Check | Request | Command]]]
+        readers: dict[str, Callable[[Node, Reader], Iterator[Check | Request | Command]]]
         readers = {"ports": running.read_ports, "process": running.read_process, "http": running.read_http}
         readers |= {"health": inside.read_health, "exec": inside.read_exec}
-        yield from readers[key.text](node, reading)
+        yield from readers[key.text](node, reader)
     else:
-        reading.refuse(key, unknown_word(key.text, EXPECT))
+        reader.refuse(key, unknown_keyword(key.text, EXPECT))
 
 
-def _text(node: Node, about: tuple[str, ...], reading: Reading) -> Iterator[Check]:
-    for place, matcher in read_texts(node, reading):
-        yield from checked(place, about, matcher)
+def _text(node: Node, subject: tuple[str, ...], reader: Reader) -> Iterator[Check]:
+    for item, matcher in read_texts(node, reader):
+        yield from checked(item, subject, matcher)
 
 
-def _files(node: Node, reading: Reading) -> Iterator[Check]:
+def _files(node: Node, reader: Reader) -> Iterator[Check]:
     if not isinstance(node, Sequence) or not node.items:
-        reading.refuse(node, "expected a list of files, each with a path and what is expected of it")
+        reader.refuse(node, "expected a list of files, each with a path and what is expected of it")
         return
     for item in node.items:
         if isinstance(item, Mapping):
-            yield from _file(item, reading)
+            yield from _file(item, reader)
         else:
-            reading.refuse(item, "expected a mapping, such as {path: /etc/app.conf, mode: '0644'}")
+            reader.refuse(item, "expected a mapping, such as {path: /etc/app.conf, mode: '0644'}")
 
 
-def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
-    """That it is there comes first, and is implied by any other check of it."""
-    members = reading.members(node, FILE, unknown=unknown_word)
-    path = reading.word(members["path"], _path) if "path" in members else None
+def _file(node: Mapping, reader: Reader) -> Iterator[Check]:
+    """The first check is that the file exists; every other check of the file implies it."""
+    members = reader.members(node, FILE, unknown=unknown_keyword)
+    path = reader.value(members["path"], _path) if "path" in members else None
     if not path:
         if "path" not in members:
-            reading.refuse(node, "a file needs its path")
+            reader.refuse(node, "a file needs its path")
         return
-    exists = reading.word(members["exists"], switch) if "exists" in members else True
+    exists = reader.value(members["exists"], switch) if "exists" in members else True
     yield from checked(
         members.get("exists", members["path"]), ("files", path, "exists"), Matcher(op="equal", want=exists)
     )
@@ -107,71 +107,71 @@ def _file(node: Mapping, reading: Reading) -> Iterator[Check]:
         if name not in members or name in ("path", "exists"):
             continue
         if not exists:
-            reading.refuse(members[name], f"{name} of a file that is not to exist")
+            reader.refuse(members[name], f"{name} of a file that is not to exist")
         elif name == "contents":
-            yield from _text(members[name], ("files", path, name), reading)
+            yield from _text(members[name], ("files", path, name), reader)
         elif name == "mode" and isinstance(members[name], Mapping):
-            yield from checked(members[name], ("files", path, name), read_matcher(members[name], "text", reading))
+            yield from checked(members[name], ("files", path, name), read_matcher(members[name], "text", reader))
         elif name == "size":
-            yield from checked(members[name], ("files", path, name), read_matcher(members[name], "number", reading))
+            yield from checked(members[name], ("files", path, name), read_matcher(members[name], "number", reader))
         else:
-            value = reading.word(members[name], _FILE_WORDS[name])
+            value = reader.value(members[name], _FILE_WORDS[name])
             if value is not None:
                 op = "called" if name in ("owner", "group") else "equal"
                 yield from checked(members[name], ("files", path, name), Matcher(op=op, want=value))
 
 
-def _changes(node: Node, reading: Reading) -> Iterator[Check]:
-    """What the container wrote. `only: []` is no empty assertion: nothing may have changed."""
+def _changes(node: Node, reader: Reader) -> Iterator[Check]:
+    """Read checks of what the container wrote. `only: []` is no empty assertion: nothing may have changed."""
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, f"expected a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
+        reader.refuse(node, f"expected a mapping with {', '.join(CHANGES)}: patterns such as /tmp/**")
         return
-    for name, value in reading.members(node, CHANGES, unknown=unknown_word).items():
+    for name, value in reader.members(node, CHANGES, unknown=unknown_keyword).items():
         if not isinstance(value, Sequence) or (not value.items and name != "only"):
-            reading.refuse(value, "expected a list of patterns such as /tmp/**")
+            reader.refuse(value, "expected a list of patterns such as /tmp/**")
             continue
-        globs = tuple(reading.word(item, _absolute) for item in value.items)
+        globs = tuple(reader.value(item, _absolute) for item in value.items)
         yield from checked(value, ("changes",), Matcher(op=CHANGES[name].kind, want=globs))
 
 
-def _path(word: str, place: parsers.Place) -> str:
+def _path(text: str, scope: parsers.Scope) -> str:
     """As `_absolute`; or it begins with a variable of the image, which is for `expand` to replace (assemble.py)."""
-    return word if word.startswith("$") else _absolute(word, place)
+    return text if text.startswith("$") else _absolute(text, scope)
 
 
-def _absolute(word: str, place: parsers.Place) -> str:
-    if not word.startswith("/") or "/../" in f"{word}/":
-        raise UsageError(f"{word!r}: expected an absolute path in the container, without ..")
-    return word
+def _absolute(text: str, scope: parsers.Scope) -> str:
+    if not text.startswith("/") or "/../" in f"{text}/":
+        raise UsageError(f"{text!r}: expected an absolute path in the container, without ..")
+    return text
 
 
-def _type(word: str, place: parsers.Place) -> str:
-    if word not in FILE_TYPES:
-        raise UsageError(f"{word!r}: expected {', '.join(FILE_TYPES)}")
-    return word
+def _type(text: str, scope: parsers.Scope) -> str:
+    if text not in FILE_TYPES:
+        raise UsageError(f"{text!r}: expected {', '.join(FILE_TYPES)}")
+    return text
 
 
-def _mode(word: str, place: parsers.Place) -> str:
+def _mode(text: str, scope: parsers.Scope) -> str:
     """Octal, as chmod takes it; four digits, whatever was written."""
-    digits = word.removeprefix("0o")
+    digits = text.removeprefix("0o")
     if not digits or not set("01234567").issuperset(digits) or len(digits.lstrip("0")) > 4:
-        raise UsageError(f'{word!r}: expected a mode in octal, such as "0644"')
+        raise UsageError(f'{text!r}: expected a mode in octal, such as "0644"')
     return f"{int(digits, 8):04o}"
 
 
-def _name_or_number(word: str, place: parsers.Place) -> str:
-    if not word or ":" in word:
-        raise UsageError(f"{word!r}: expected a name or a number")
-    return word
+def _name_or_number(text: str, scope: parsers.Scope) -> str:
+    if not text or ":" in text:
+        raise UsageError(f"{text!r}: expected a name or a number")
+    return text
 
 
-def _sha256(word: str, place: parsers.Place) -> str:
-    if len(word) != 64 or not set("0123456789abcdef").issuperset(word.lower()):
+def _sha256(text: str, scope: parsers.Scope) -> str:
+    if len(text) != 64 or not set("0123456789abcdef").issuperset(text.lower()):
         raise UsageError("expected the 64 hexadecimal digits of a SHA-256")
-    return word.lower()
+    return text.lower()
 
 
-_FILE_WORDS: dict[str, Callable[[str, parsers.Place], Any]] = {
+_FILE_WORDS: dict[str, Callable[[str, parsers.Scope], Any]] = {
     "type": _type,
     "mode": _mode,
     "owner": _name_or_number,

@@ -1,8 +1,8 @@
 """Regular expressions as Go writes them (RE2) become ones of Python's `re` that are found in the same texts.
 
-The two are alike enough to be taken for each other, and are not the same: in Go, `$` is the very end, `\\w` is ASCII,
-`[[:digit:]]` is a class, `(?i)` may stand anywhere. The grammar is that of Go's package regexp/syntax. What comes out
-has no groups to be asked for, and means the same with or without MULTILINE.
+The two notations look alike and differ in detail: in Go, `$` is the very end, `\\w` is ASCII,
+`[[:digit:]]` is a class, `(?i)` may stand anywhere. The grammar is that of Go's package regexp/syntax. The result
+has no capturing groups, and means the same with or without MULTILINE.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ _REPEAT_LIMIT = 1000  # Go's
 
 
 def python_pattern(text: str) -> str:
-    """The pattern that finds what TEXT, one of Go's, finds. Raises UsageError if it is none."""
+    """Translate TEXT, a pattern of Go's, into one of Python's. Raises UsageError if TEXT is not a pattern."""
     return _Translation(text).pattern()
 
 
 class _Translation:
-    """The reading of one pattern, from its beginning to its end.
+    """A translation of one pattern, from its beginning to its end.
 
     `pieces` are what it has become so far, each with whether it is to ignore case.
     """
@@ -110,7 +110,7 @@ class _Translation:
         self.repeatable = True
 
     def _structure(self, piece: str, *, repeatable: bool = False) -> None:
-        """What cases say nothing about; it also ends what ignores them."""
+        """Add a piece that has no upper or lower case; it also ends a piece that ignores case."""
         self.pieces.append((False, piece))
         self.repeatable = repeatable
 
@@ -267,8 +267,8 @@ def _complement(ranges: _Ranges) -> _Ranges:
 @functools.cache
 def _of_category(name: str) -> _Ranges:
     """The code points of a general category, or of all that begin with its letter."""
-    wanted = "" if name == "Any" else name
-    are = (unicodedata.category(chr(point)).startswith(wanted) for point in range(sys.maxunicode + 1))
+    prefix = "" if name == "Any" else name
+    are = (unicodedata.category(chr(point)).startswith(prefix) for point in range(sys.maxunicode + 1))
     found, start = [], 0
     for belongs, run in itertools.groupby(are):
         end = start + sum(1 for _ in run)

@@ -1,4 +1,4 @@
-"""What a container says of itself while it runs: `health` and `exec` under `expect`."""
+"""What a container reports while it runs: `health` and `exec` under `expect`."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.keywords import EXEC, HEALTH_STATES
 from mydocker.specs.expect.matcher import read_matcher, read_texts
-from mydocker.specs.expect.synonyms import unknown_word
+from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import Check, Command, Matcher, checked
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
-from mydocker.specs.nodes.reader import words_of
+from mydocker.specs.nodes.reader import arguments_of
 from mydocker.specs.values import parsers
 from mydocker.specs.values.duration import parse_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
 _IMPLIED = {"timed_out": False, "exit_code": 0}  # as of a container
 _NAME = 60  # characters of a command that name it in a report
 
 
-def read_health(node: Node, reading: Reading) -> Iterator[Check]:
+def read_health(node: Node, reader: Reader) -> Iterator[Check]:
     """`healthy` or `unhealthy`."""
-    state = reading.word(node, _state)
+    state = reader.value(node, _state)
     if state:
         yield from checked(node, ("health",), Matcher(op="equal", want=state))
 
 
-def _state(word: str, place: parsers.Place) -> str:
-    if word not in HEALTH_STATES:
-        raise UsageError(f"{word!r}: expected {' or '.join(HEALTH_STATES)}")
-    return word
+def _state(text: str, scope: parsers.Scope) -> str:
+    if text not in HEALTH_STATES:
+        raise UsageError(f"{text!r}: expected {' or '.join(HEALTH_STATES)}")
+    return text
 
 
-def read_exec(node: Node, reading: Reading) -> Iterator[Check | Command]:
+def read_exec(node: Node, reader: Reader) -> Iterator[Check | Command]:
     """A list of commands, each with what is expected of it."""
     if not isinstance(node, Sequence) or not node.items:
-        reading.refuse(node, "expected a list of commands, such as [{command: [app, --version], stdout: ['2.']}]")
+        reader.refuse(node, "expected a list of commands, such as [{command: [app, --version], stdout: ['2.']}]")
         return
     for number, item in enumerate(node.items):
         if isinstance(item, Mapping):
-            yield from _command(item, str(number), reading)
+            yield from _command(item, str(number), reader)
         else:
-            reading.refuse(item, "expected a mapping, such as {command: [app, --version], exit_code: 0}")
+            reader.refuse(item, "expected a mapping, such as {command: [app, --version], exit_code: 0}")
 
 
-def _command(node: Mapping, number: str, reading: Reading) -> Iterator[Check | Command]:
-    members = reading.members(node, EXEC, unknown=unknown_word)
-    argv = words_of(members["command"], reading) if "command" in members else ()
+def _command(node: Mapping, number: str, reader: Reader) -> Iterator[Check | Command]:
+    members = reader.members(node, EXEC, unknown=unknown_keyword)
+    argv = arguments_of(members["command"], reader) if "command" in members else ()
     if not argv or not argv[0]:
-        reading.refuse(members.get("command", node), "expected a command, such as [app, --version]")
+        reader.refuse(members.get("command", node), "expected a command, such as [app, --version]")
         return
-    timeout = {"timeout": reading.word(members["timeout"], parse_timeout)} if "timeout" in members else {}
+    timeout = {"timeout": reader.value(members["timeout"], parse_timeout)} if "timeout" in members else {}
     yield Command(argv=argv, **timeout)
     line = shlex.join(argv)
     name = line if len(line) <= _NAME else f"{line[:_NAME]}…"
@@ -66,7 +66,7 @@ def _command(node: Mapping, number: str, reading: Reading) -> Iterator[Check | C
     for key, value in members.items():
         about = ("exec", number, key, name)
         if EXEC[key].kind == "text":
-            for place, matcher in read_texts(value, reading):
-                yield from checked(place, about, matcher)
+            for item, matcher in read_texts(value, reader):
+                yield from checked(item, about, matcher)
         elif key not in ("command", "timeout"):
-            yield from checked(value, about, read_matcher(value, EXEC[key].kind, reading))
+            yield from checked(value, about, read_matcher(value, EXEC[key].kind, reader))

@@ -1,8 +1,8 @@
 """Paths into JSON in the notation of GJSON (its SYNTAX.md): names and indices joined by dots, `#` for a length or for
 each item, a backslash before a character that is only itself.
 
-What GJSON has besides (queries, wildcards, modifiers, pipes, …) is refused by its name: a path that is read otherwise
-than it was meant leads to nothing, and of nothing much is true that should not be.
+The other notations of GJSON (queries, wildcards, modifiers, pipes, …) are refused by name: a path that is misread
+leads to nothing, and a check of nothing may pass when it should fail.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What other tools, and people, call the words that `expect` may hold: for an error that names ours.
+"""Other names for the keywords of `expect`, so that the error for an unknown keyword can suggest the right one.
 
-From goss, container-structure-test, Docker, Kubernetes and test frameworks. Only looked at when a word is unknown.
+From goss, container-structure-test, Docker, Kubernetes and test frameworks. Used only when a keyword is unknown.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MEANT = {  # our word <- others', without case, blanks, - and _
+_MEANT = {  # mydocker's keyword <- other names, without case, blanks, - and _
     "exit_code": "status exit exitstatus code rc returncode retcode result errorcode statuscode ret",
     "stdout": "log logs output out standardoutput expectedoutput print prints text body response contains",
     "stderr": "err error errors standarderror expectederror",
@@ -74,23 +74,23 @@ _MEANT = {  # our word <- others', without case, blanks, - and _
 }
 
 
-def meant(word: str, known: Iterable[str]) -> str | None:
-    """Which of the KNOWN words is meant by WORD: one that others call so, or else the most similar one."""
+def meant(text: str, known: Iterable[str]) -> str | None:
+    """The one of the KNOWN keywords that TEXT means: one of which it is another name, or else the most similar one."""
     from mydocker.specs.model.unsupported import nearest
 
     choices = [*known]
-    plain = _plain(word)
+    plain = _plain(text)
     near = [choice for choice in choices if _plain(choice) == plain]
     near += [choice for choice in choices if plain in _MEANT.get(choice, "").split()]
-    return near[0] if near else nearest(word, choices)
+    return near[0] if near else nearest(text, choices)
 
 
-def _plain(word: str) -> str:
-    return word.lower().replace("-", "").replace("_", "").replace(" ", "")
+def _plain(text: str) -> str:
+    return text.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
-def unknown_word(word: str, known: Iterable[str]) -> str:
-    """The message about WORD, with the one that is meant and the few that there are."""
+def unknown_keyword(text: str, known: Iterable[str]) -> str:
+    """The error message for TEXT, with the keyword that is probably meant and a short list of those that are known."""
     choices = [*known]
-    near = meant(word, choices)
-    return f"unknown key {word!r}" + (f"; did you mean {near!r}?" if near else "") + f" (known: {', '.join(choices)})"
+    near = meant(text, choices)
+    return f"unknown key {text!r}" + (f"; did you mean {near!r}?" if near else "") + f" (known: {', '.join(choices)})"

@@ -1,5 +1,5 @@
-"""Containers that say only what is different: `extends` names another, of this file or of one beside it; `include`
-takes in all that another file has. The words are Compose's ("Services top-level elements", extends; "Include").
+"""Containers that build on others: `extends` names another container, of this file or of another one; `include`
+adds all containers of another file. The keys are Compose's ("Services top-level elements", extends; "Include").
 
 The base is read where it stands: its paths count from its own file. Its values lie under those of the container that
 extends it, by the merge rules of the table of fields and of Compose's "Merge".
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.load.files import CHAIN_LIMIT, source_of
+from mydocker.specs.load.files import CHAIN_LIMIT, file_of
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.table.fields import FIELDS
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from mydocker.specs.load.files import Source
+    from mydocker.specs.load.files import LoadedFile
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
     Values = dict[str, Any]
 
 KEYS = ("service", "file")
 _RULES = {field.key: field.merge for field in FIELDS}
-_OWN = ("name", "aliases", "matrix", "include")  # what a base does not give
+_OWN = ("name", "aliases", "matrix", "include")  # keys that are not inherited from a base
 _REPLACED = ("command", "args", "entrypoint")  # tuples that are one thing
-_BY = {  # what makes two entries of a list the same
+_BY = {  # what identifies an entry of a list
     **dict.fromkeys(("volumes", "tmpfs", "configs", "secrets"), "target"),
     "depends_on": "name",
 }
@@ -42,84 +42,84 @@ class Extension(Record):
     node: Node
 
 
-def read_extends(node: Node, reading: Reading) -> Extension | None:
+def read_extends(node: Node, reader: Reader) -> Extension | None:
     """The value of `extends`: a name, or {service, file}."""
     if not isinstance(node, Mapping):
         return Extension(
-            name=reading.text(node, want="a name, or a mapping with service and file"), file=None, node=node
+            name=reader.text(node, expected="a name, or a mapping with service and file"), file=None, node=node
         )
-    members = reading.members(node, KEYS)
+    members = reader.members(node, KEYS)
     if not members:
-        reading.refuse(node, "expected a mapping with service and file")
+        reader.refuse(node, "expected a mapping with service and file")
         return None
-    texts = {key: reading.text(value) for key, value in members.items()}
+    texts = {key: reader.text(value) for key, value in members.items()}
     return Extension(name=texts.get("service", ""), file=texts.get("file"), node=node)
 
 
-def read_include(node: Node, reading: Reading) -> tuple[tuple[str, Node], ...]:
-    """The value of `include`: paths, or mappings with a path or several, each with its place."""
+def read_include(node: Node, reader: Reader) -> tuple[tuple[str, Node], ...]:
+    """The paths of `include`, each with its node: paths, or mappings with one or more paths."""
     found: list[tuple[str, Node]] = []
     for item in node.items if isinstance(node, Sequence) else (node,):
         paths: Node | None = item
         if isinstance(item, Mapping):
-            paths = reading.members(item, ("path",), unsupported=("env_file", "project_directory")).get("path")
+            paths = reader.members(item, ("path",), unsupported=("env_file", "project_directory")).get("path")
             if paths is None:
-                reading.refuse(item, "expected a path")
+                reader.refuse(item, "expected a path")
                 continue
         assert paths is not None
-        found += [(reading.text(each), each) for each in (paths.items if isinstance(paths, Sequence) else (paths,))]
+        found += [(reader.text(each), each) for each in (paths.items if isinstance(paths, Sequence) else (paths,))]
     return tuple(found)
 
 
 def find_base(
-    extension: Extension, reading: Reading, chain: tuple[Node, ...]
-) -> tuple[Mapping, Reading, Source] | None:
-    """The document that EXTENSION names, and what it is read with; None once what is wrong has been written down.
+    extension: Extension, reader: Reader, chain: tuple[Node, ...]
+) -> tuple[Mapping, Reader, LoadedFile] | None:
+    """The document that EXTENSION names, its reader and its file; None after a problem, which has been recorded.
 
-    CHAIN are the documents that lead here, each of which extends the next.
+    CHAIN holds the documents that led here, each of which extends the next.
     """
-    source = source_of(reading)
-    if source is None:
-        reading.refuse(extension.node, "extends is for files")
+    file = file_of(reader)
+    if file is None:
+        reader.refuse(extension.node, "extends is for files")
         return None
     if len(chain) > CHAIN_LIMIT:
-        reading.refuse(extension.node, f"a chain of more than {CHAIN_LIMIT} containers that extend each other")
+        reader.refuse(extension.node, f"a chain of more than {CHAIN_LIMIT} containers that extend each other")
         return None
     if extension.file is not None:
-        opened = open_beside(extension.file, extension.node, reading)
+        opened = open_named(extension.file, extension.node, reader)
         if opened is None:
             return None
-        source = opened
-    if extension.name not in source.names and not (not extension.name and len(source.documents) == 1):
-        near = nearest(extension.name, source.names)
-        several = "more than one container; name one" if source.documents else "no container"
+        file = opened
+    if extension.name not in file.names and not (not extension.name and len(file.documents) == 1):
+        near = nearest(extension.name, file.names)
+        several = "more than one container; name one" if file.documents else "no container"
         what = f"no container called {extension.name!r}" if extension.name else several
-        reading.refuse(extension.node, f"{source.shown} has {what}" + (f"; did you mean {near!r}?" if near else ""))
+        reader.refuse(extension.node, f"{file.shown} has {what}" + (f"; did you mean {near!r}?" if near else ""))
         return None
-    document, inner = source.names[extension.name] if extension.name else source.documents[0]
+    document, inner = file.names[extension.name] if extension.name else file.documents[0]
     if any(document is each for each in chain):
-        reading.refuse(extension.node, "a circle: this leads back to a container that extends it")
+        reader.refuse(extension.node, "a circle: this leads back to a container that extends it")
         return None
     if not isinstance(document, Mapping):
-        reading.refuse(extension.node, f"{source.shown} has no container")
+        reader.refuse(extension.node, f"{file.shown} has no container")
         return None
-    return document, inner.replace(place=inner.place.replace(environ=reading.place.environ)), source
+    return document, inner.replace(scope=inner.scope.replace(environ=reader.scope.environ)), file
 
 
-def open_beside(written: str, node: Node, reading: Reading) -> Source | None:
-    """The file that NODE names; None once it has been written down why it cannot be read."""
-    source = source_of(reading)
-    assert source is not None
-    path, shown = source.beside(written)
+def open_named(written: str, node: Node, reader: Reader) -> LoadedFile | None:
+    """Open the file that NODE names; None if it cannot be read, which has been recorded."""
+    file = file_of(reader)
+    assert file is not None
+    path, shown = file.resolve(written)
     try:
-        return source.library.open(path, shown, environ=reading.place.environ)
+        return file.loaded.open(path, shown, environ=reader.scope.environ)
     except UsageError as error:
-        reading.refuse(node, f"{shown}: {error.message}")
+        reader.refuse(node, f"{shown}: {error.message}")
         return None
 
 
 def merge(base: Values, own: Values) -> Values:
-    """OWN over BASE. A value that could not be read is None, and stays so."""
+    """Merge OWN over BASE. A value that could not be read is None, and stays None."""
     under = {key: value for key, value in base.items() if key not in _OWN}
     if "image" in own or "rootfs" in own:
         for key in ("image", "rootfs", "platform"):
@@ -142,8 +142,8 @@ def _merged(key: str, under: Any, over: Any) -> Any:
     if rule == "update":
         return {**under, **over}
     same = _BY.get(key)
-    said = {getattr(each, same) for each in over} if same else set(over) if _are_hashable(over) else set()
-    kept = tuple(each for each in under if (getattr(each, same) if same else each) not in said)
+    replaced = {getattr(each, same) for each in over} if same else set(over) if _are_hashable(over) else set()
+    kept = tuple(each for each in under if (getattr(each, same) if same else each) not in replaced)
     return (*kept, *over)
 
 
@@ -152,11 +152,11 @@ def _are_hashable(values: tuple[Any, ...]) -> bool:
 
 
 def _expect(under: Expect, over: Expect) -> Expect:
-    """What is said of a thing replaces what the base says of the same thing."""
-    said = {check.about for check in over.checks}
+    """An entry replaces the entry of the base that has the same identity."""
+    replaced = {check.about for check in over.checks}
     urls = {request.url for request in over.requests}
     return over.replace(
-        checks=(*(check for check in under.checks if check.about not in said), *over.checks),
+        checks=(*(check for check in under.checks if check.about not in replaced), *over.checks),
         within=over.within or under.within,
         requests=(*(request for request in under.requests if request.url not in urls), *over.requests),
     )
@@ -169,7 +169,7 @@ _SPECIAL: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def placed(values: Values, file: str) -> Values:
-    """VALUES that come from another FILE, with its name beside the places in them."""
+    """VALUES that come from another FILE, with its name in their origins."""
     found = dict(values)
     if found.get("expect"):
         checks = tuple(check.replace(origin=check.origin.within(file)) for check in found["expect"].checks)

@@ -1,6 +1,6 @@
-"""Sources: the files that containers are read from, each parsed once, with what was wrong in it.
+"""Loaded files: the files that containers are read from, each parsed once, with the problems in it.
 
-A file that is named on the command line may lead to others (`extends`, `include`); the library knows them all.
+A file that is named on the command line may lead to others (`extends`, `include`); LoadedFiles holds them all.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.environment.files import read_compose_file, why_unreadable
 from mydocker.specs.formats.structure_test.keys import MARK
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, problem_at
-from mydocker.specs.nodes.reader import OpenFile, Reading
+from mydocker.specs.nodes.reader import OpenFile, Reader
 from mydocker.specs.nodes.yaml import SIZE_LIMIT, parse_documents
-from mydocker.specs.values.parsers import Place
+from mydocker.specs.values.parsers import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,36 +28,36 @@ if TYPE_CHECKING:
 CHAIN_LIMIT = 64  # containers that extend each other in turn, and files that include each other
 
 
-class Source(OpenFile):
-    """One file: its documents, each with what it is to be read with; `shown` is its name in messages."""
+class LoadedFile(OpenFile):
+    """One file: its documents, each with its reader; `shown` is the file's name in messages."""
 
-    def __init__(self, path: str, shown: str, library: Library, environ: Variables[str, str]) -> None:
+    def __init__(self, path: str, shown: str, loaded: LoadedFiles, environ: Variables[str, str]) -> None:
         """Raises UsageError if it cannot be read at all."""
-        super().__init__(library.paths, library.cache)
-        self.path, self.shown, self.library = path, shown, library
+        super().__init__(loaded.paths, loaded.cache)
+        self.path, self.shown, self.loaded = path, shown, loaded
         self.problems: list[Problem] = []
-        raw, place = _read(path), place_of(path, environ)
-        reading = Reading(place=place, problems=self.problems, source=self)
+        raw, scope = _read(path), scope_of(path, environ)
+        reader = Reader(scope=scope, problems=self.problems, file=self)
         if path.endswith(".container"):
-            self.documents = _unit(raw, path, reading)
+            self.documents = _unit(raw, path, reader)
         else:
-            self.documents = _documents(raw, reading, library.image)
+            self.documents = _documents(raw, reader, loaded.image)
         if not self.documents and not self.problems:
             self.problems.append(problem_at(1, 1, "there is no container in this file"))
 
-    def beside(self, written: str) -> tuple[str, str]:
+    def resolve(self, written: str) -> tuple[str, str]:
         """(path, name in messages) of a file that this one names."""
         directory = "" if self.path == "-" else os.path.dirname(self.path)
         return os.path.join(directory, written), os.path.normpath(os.path.join(os.path.dirname(self.shown), written))
 
     @functools.cached_property
-    def names(self) -> dict[str, tuple[Node, Reading]]:
+    def names(self) -> dict[str, tuple[Node, Reader]]:
         """The documents by their names; of two with one name, the first."""
-        found: dict[str, tuple[Node, Reading]] = {}
-        for document, reading in self.documents:
+        found: dict[str, tuple[Node, Reader]] = {}
+        for document, reader in self.documents:
             for key, node in document.entries if isinstance(document, Mapping) else ():
                 if key.text == "name" and isinstance(node, Scalar):
-                    found.setdefault(reading.replace(problems=[]).text(node), (document, reading))
+                    found.setdefault(reader.replace(problems=[]).text(node), (document, reader))
         return found
 
     @functools.cached_property
@@ -67,12 +67,12 @@ class Source(OpenFile):
 
     @property
     def mistakes(self) -> list[Problem]:
-        """What is wrong, in the order of its lines. An alias shows one mistake in several places; it is one mistake."""
+        """The problems, in the order of their lines. A mistake that an alias repeats counts once."""
         return self._in_order(self.problems)
 
     @property
     def doubts(self) -> list[Problem]:
-        """What is probably not meant, in the same way."""
+        """The warnings, in the same order."""
         return self._in_order(self.warnings)
 
     def _in_order(self, problems: list[Problem]) -> list[Problem]:
@@ -80,40 +80,40 @@ class Source(OpenFile):
         return list(dict.fromkeys(sorted(found, key=lambda problem: (problem.origin.line, problem.origin.column))))
 
 
-def source_of(reading: Reading) -> Source | None:
-    """The file that READING is of; None for the values of a program."""
-    source = reading.source
-    assert source is None or isinstance(source, Source)
-    return source
+def file_of(reader: Reader) -> LoadedFile | None:
+    """The file that READER reads; None for the values of a program."""
+    file = reader.file
+    assert file is None or isinstance(file, LoadedFile)
+    return file
 
 
-class Library:
-    """The sources of one loading, of the files at PATHS and those that these name.
+class LoadedFiles:
+    """The files of one load: those at PATHS and those that these name.
 
-    `image` is for files that name none.
+    `image` is the default for files that name none.
     """
 
     def __init__(self, paths: Iterable[str] = (), *, image: str | None = None) -> None:
         self.image = image
         self.paths = [*paths]
         self.cache: dict[str, object] = {}
-        self.sources: dict[str, Source] = {}
-        self.included: set[str] = set()  # files whose containers are in
+        self.files: dict[str, LoadedFile] = {}
+        self.included: set[str] = set()  # files whose containers have been added
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
-        self.found: list[Source | Problem] = []  # in the order of their finding; a problem: why one cannot be read
+        self.found: list[LoadedFile | Problem] = []  # in the order of opening; a problem: why one cannot be read
 
-    def open(self, path: str, shown: str, *, environ: Variables[str, str]) -> Source:
-        """The source at PATH. Raises UsageError if it cannot be read."""
+    def open(self, path: str, shown: str, *, environ: Variables[str, str]) -> LoadedFile:
+        """The file at PATH. Raises UsageError if it cannot be read."""
         key = key_of(path)
-        if key not in self.sources:
-            self.sources[key] = Source(path, shown, self, environ)
-            self.found.append(self.sources[key])
-        return self.sources[key]
+        if key not in self.files:
+            self.files[key] = LoadedFile(path, shown, self, environ)
+            self.found.append(self.files[key])
+        return self.files[key]
 
-    def is_in(self, source: Source) -> bool:
-        """Whether its containers are in already; from now on they are."""
+    def is_in(self, file: LoadedFile) -> bool:
+        """Whether its containers have been added already; marks them as added."""
         before = len(self.included)
-        self.included.add(key_of(source.path))
+        self.included.add(key_of(file.path))
         return len(self.included) == before
 
     @property
@@ -124,12 +124,12 @@ class Library:
 
     @property
     def doubts(self) -> Iterator[Problem]:
-        for source in self.sources.values():
-            yield from source.doubts
+        for file in self.files.values():
+            yield from file.doubts
 
 
 def key_of(path: str) -> str:
-    """What tells a file from all others."""
+    """The key that identifies a file."""
     return path if path == "-" else os.path.realpath(usable(path))
 
 
@@ -146,39 +146,40 @@ def _read(path: str) -> bytes:
         raise UsageError(f"cannot read it: {why_unreadable(error)}") from None
 
 
-def place_of(path: str, environ: Variables[str, str]) -> Place:
-    """Paths count from the file's directory, and `.env` beside it lies under the environment, as in Compose."""
+def scope_of(path: str, environ: Variables[str, str]) -> Scope:
+    """The scope of a file: paths are relative to its directory, whose `.env` sets defaults for the environment, as in
+    Compose."""
     directory = current_directory() if path == "-" else os.path.dirname(absolute(path))
-    beside = os.path.join(directory, ".env")
-    if not directory or not os.path.isfile(beside):
-        return Place(directory=directory, environ=environ)
-    return Place(directory=directory, environ={**read_compose_file(beside, lookup=environ.get), **environ})
+    env_file = os.path.join(directory, ".env")
+    if not directory or not os.path.isfile(env_file):
+        return Scope(directory=directory, environ=environ)
+    return Scope(directory=directory, environ={**read_compose_file(env_file, lookup=environ.get), **environ})
 
 
-def _unit(raw: bytes, path: str, reading: Reading) -> list[tuple[Node, Reading]]:
+def _unit(raw: bytes, path: str, reader: Reader) -> list[tuple[Node, Reader]]:
     from mydocker.specs.formats.quadlet import container_file
 
-    found = container_file.document(raw, absolute(path), reading)
-    return [(found, reading)] if found else []
+    found = container_file.document(raw, absolute(path), reader)
+    return [(found, reader)] if found else []
 
 
-def _documents(raw: bytes, reading: Reading, image: str | None) -> list[tuple[Node, Reading]]:
+def _documents(raw: bytes, reader: Reader, image: str | None) -> list[tuple[Node, Reader]]:
     documents, problems = parse_documents(raw)
-    reading.problems.extend(problems)
-    return [each for document in documents for each in _translated(document, reading, image)]
+    reader.problems.extend(problems)
+    return [each for document in documents for each in _translated(document, reader, image)]
 
 
-def _translated(document: Node, reading: Reading, image: str | None) -> list[tuple[Node, Reading]]:
-    """The documents that a document stands for, and what each is read with: itself, but for other people's files."""
+def _translated(document: Node, reader: Reader, image: str | None) -> list[tuple[Node, Reader]]:
+    """The documents that a document stands for, each with its reader: itself, but for files of other formats."""
     if not isinstance(document, Mapping):
-        return [(document, reading)]
+        return [(document, reader)]
     marks = {key.text for key, _ in document.entries}
     if MARK in marks:
         from mydocker.specs.formats.structure_test import test_file
 
-        return [(each, reading) for each in test_file.documents(document, reading, image=image)]
+        return [(each, reader) for each in test_file.documents(document, reader, image=image)]
     if "services" in marks:
         from mydocker.specs.formats.compose import services
 
-        return [*services.documents(document, reading)]
-    return [(document, reading)]
+        return [*services.documents(document, reader)]
+    return [(document, reader)]

@@ -1,4 +1,4 @@
-"""What a spec says about when and how often it runs, beside others: `depends_on`, `profiles`, `restart`, `tags`, …
+"""The keys that say when and how often a container runs among others: `depends_on`, `profiles`, `restart`, `tags`, …
 
 The variables of a `matrix` make several specs of one document.
 """
@@ -16,151 +16,151 @@ from mydocker.specs.model.dependencies import read_depends_on
 from mydocker.specs.model.healthcheck import read_healthcheck
 from mydocker.specs.model.parts import Aliases
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
-from mydocker.specs.nodes.reader import words_of
+from mydocker.specs.nodes.reader import arguments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
     from mydocker.specs.table.fields import Field
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 RETRIES_LIMIT = 100
-_OF_HOOKS = ("user", "privileged", "working_dir", "environment", "per_replica")  # what Compose's hooks have besides
+_OF_HOOKS = ("user", "privileged", "working_dir", "environment", "per_replica")  # other keys of Compose's hooks
 _RESTARTS_LIMIT = 999_999
 COMBINATIONS_LIMIT = 1000
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
-def read_flow(node: Node, field: Field, reading: Reading) -> Any:
+def read_flow(node: Node, field: Field, reader: Reader) -> Any:
     """The value of the key that FIELD describes."""
-    return _READERS[field.key](node, reading)
+    return _READERS[field.key](node, reader)
 
 
-def _tags(node: Node, reading: Reading) -> tuple[str, ...]:
+def _tags(node: Node, reader: Reader) -> tuple[str, ...]:
     items = node.items if isinstance(node, Sequence) else (node,)
-    return tuple(reading.word(item, _tag) for item in items)
+    return tuple(reader.value(item, _tag) for item in items)
 
 
-def _tag(word: str, place: Place) -> str:
-    if not word or not _NAME.union("-.").issuperset(word):
-        raise UsageError(f"tag {word!r}: expected letters, digits, _ . and -")
-    return word
+def _tag(text: str, scope: Scope) -> str:
+    if not text or not _NAME.union("-.").issuperset(text):
+        raise UsageError(f"tag {text!r}: expected letters, digits, _ . and -")
+    return text
 
 
-def _aliases(node: Node, reading: Reading) -> Aliases:
+def _aliases(node: Node, reader: Reader) -> Aliases:
     if not isinstance(node, Sequence):
-        reading.refuse(node, "expected a list of names")
+        reader.refuse(node, "expected a list of names")
         return Aliases(own=())
-    return Aliases(own=tuple(dict.fromkeys(reading.word(item, parse_alias) for item in node.items)))
+    return Aliases(own=tuple(dict.fromkeys(reader.value(item, parse_alias) for item in node.items)))
 
 
-def _skip(node: Node, reading: Reading) -> str | None:
-    """Why this is not to run; `false` if it is."""
-    word = reading.text(node, want="a reason, or true or false")
+def _skip(node: Node, reader: Reader) -> str | None:
+    """Why this container is skipped; `false` if it runs."""
+    word = reader.text(node, expected="a reason, or true or false")
     return None if word.lower() in ("false", "no", "") else "it says so" if word.lower() in ("true", "yes") else word
 
 
-def _retries(node: Node, reading: Reading) -> int:
-    count: int = reading.word(node, _count)
+def _retries(node: Node, reader: Reader) -> int:
+    count: int = reader.value(node, _count)
     return count
 
 
-def _count(word: str, place: Place) -> int:
-    count = whole_number(word, RETRIES_LIMIT)
+def _count(text: str, scope: Scope) -> int:
+    count = whole_number(text, RETRIES_LIMIT)
     if count is None:
-        raise UsageError(f"{word!r}: expected a number of retries, at most {RETRIES_LIMIT}")
+        raise UsageError(f"{text!r}: expected a number of retries, at most {RETRIES_LIMIT}")
     return count
 
 
-def _pre_start(node: Node, reading: Reading) -> tuple[tuple[str, ...], ...]:
+def _pre_start(node: Node, reader: Reader) -> tuple[tuple[str, ...], ...]:
     """Commands: each a list of words, a string that is split as a shell would, or as Compose has it {command}."""
     if not isinstance(node, Sequence):
-        reading.refuse(node, "expected a list of commands")
+        reader.refuse(node, "expected a list of commands")
         return ()
-    return tuple(_before(item, reading) for item in node.items)
+    return tuple(_before(item, reader) for item in node.items)
 
 
-def _before(node: Node, reading: Reading) -> tuple[str, ...]:
+def _before(node: Node, reader: Reader) -> tuple[str, ...]:
     if isinstance(node, Mapping):
-        members = reading.members(node, ("command",), unsupported=_OF_HOOKS)
+        members = reader.members(node, ("command",), unsupported=_OF_HOOKS)
         if "command" not in members:
-            reading.refuse(node, "command is missing")
+            reader.refuse(node, "command is missing")
             return ()
         node = members["command"]
-    found = words_of(node, reading)
+    found = arguments_of(node, reader)
     if not found:
-        reading.refuse(node, "the command is empty")
+        reader.refuse(node, "the command is empty")
     return found
 
 
-def _profiles(node: Node, reading: Reading) -> tuple[str, ...]:
+def _profiles(node: Node, reader: Reader) -> tuple[str, ...]:
     if not isinstance(node, Sequence):
-        reading.refuse(node, "expected a list of profiles")
+        reader.refuse(node, "expected a list of profiles")
         return ()
-    return tuple(reading.word(item, _profile) for item in node.items)
+    return tuple(reader.value(item, _profile) for item in node.items)
 
 
-def _profile(word: str, place: Place) -> str:
-    """A name, as Compose's schema wants it."""
-    if not word or word[0] not in _NAME or not _NAME.union("-.").issuperset(word):
-        raise UsageError(f"profile {word!r}: expected letters, digits, _ . and -")
-    return word
+def _profile(text: str, scope: Scope) -> str:
+    """A name, as Compose's schema defines it."""
+    if not text or text[0] not in _NAME or not _NAME.union("-.").issuperset(text):
+        raise UsageError(f"profile {text!r}: expected letters, digits, _ . and -")
+    return text
 
 
-def _restart(node: Node, reading: Reading) -> int:
-    count: int = reading.word(node, _restarts)
+def _restart(node: Node, reader: Reader) -> int:
+    count: int = reader.value(node, _restarts)
     return count
 
 
-def _restarts(word: str, place: Place) -> int:
+def _restarts(text: str, scope: Scope) -> int:
     """How often, -1 for without end."""
-    policy, colon, count = word.partition(":")
+    policy, colon, count = text.partition(":")
     if policy in ("always", "unless-stopped"):
-        raise UsageError(f"restart {word!r} would never end", hint="expected no or on-failure[:N]")
-    if word in ("no", "false"):
+        raise UsageError(f"restart {text!r} would never end", hint="expected no or on-failure[:N]")
+    if text in ("no", "false"):
         return 0
     times = whole_number(count, _RESTARTS_LIMIT) if colon else 0
     if policy != "on-failure" or times is None:
-        raise UsageError(f"restart {word!r}: expected no or on-failure[:N]")
+        raise UsageError(f"restart {text!r}: expected no or on-failure[:N]")
     return times or -1
 
 
-def _matrix(node: Node, reading: Reading) -> dict[str, str]:
-    """What is to be said of it has been said by `combinations`, and each spec has its own variables."""
-    return {name: value for name, value in reading.place.environ.items() if name in _names(node)}
+def _matrix(node: Node, reader: Reader) -> dict[str, str]:
+    """`combinations` has reported any problem with it, and each spec has its own variables."""
+    return {name: value for name, value in reader.scope.environ.items() if name in _names(node)}
 
 
 def _names(node: Node) -> set[str]:
     return {key.text for key, _ in node.entries} if isinstance(node, Mapping) else set()
 
 
-def combinations(document: Mapping, reading: Reading) -> list[dict[str, str]]:
+def combinations(document: Mapping, reader: Reader) -> list[dict[str, str]]:
     """The variables of each spec that the `matrix` of DOCUMENT makes of it; without one, a single spec with none."""
     node = next((value for key, value in document.entries if key.text == "matrix"), None)
     if node is None or (isinstance(node, Scalar) and node.is_null):
         return [{}]
     if not isinstance(node, Mapping) or not node.entries:
-        reading.refuse(node, "expected a mapping of variables to lists of values")
+        reader.refuse(node, "expected a mapping of variables to lists of values")
         return [{}]
-    axes = [[(key.text, value) for value in _values(key, values, reading)] for key, values in node.entries]
+    axes = [[(key.text, value) for value in _values(key, values, reader)] for key, values in node.entries]
     found = [dict(choice) for choice in itertools.islice(itertools.product(*axes), COMBINATIONS_LIMIT + 1)]
     if len(found) > COMBINATIONS_LIMIT:
-        reading.refuse(node, f"more than {COMBINATIONS_LIMIT} combinations")
+        reader.refuse(node, f"more than {COMBINATIONS_LIMIT} combinations")
     return found[:COMBINATIONS_LIMIT] or [{}]
 
 
-def _values(key: Scalar, node: Node, reading: Reading) -> list[str]:
+def _values(key: Scalar, node: Node, reader: Reader) -> list[str]:
     if not key.text or not _NAME.issuperset(key.text) or key.text[0].isdigit():
-        reading.refuse(key, f"{key.text!r}: expected the name of a variable")
+        reader.refuse(key, f"{key.text!r}: expected the name of a variable")
     if not isinstance(node, Sequence) or not node.items:
-        reading.refuse(node, "expected a list of values")
+        reader.refuse(node, "expected a list of values")
         return []
-    return [reading.text(item) for item in node.items]
+    return [reader.text(item) for item in node.items]
 
 
-_READERS: dict[str, Callable[[Node, Reading], Any]] = {
+_READERS: dict[str, Callable[[Node, Reader], Any]] = {
     "aliases": _aliases,
     "tags": _tags,
     "skip": _skip,

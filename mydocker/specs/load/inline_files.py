@@ -1,7 +1,7 @@
-"""`configs` and `secrets`: files that are given to a container read-only, whatever its image has there.
+"""`configs` and `secrets`: files that are mounted read-only into a container, over what its image has there.
 
-Each comes from a file, from the text beside it, or from a variable of the caller. The words are Compose's ("Configs",
-"Secrets" and "Services"), whose definition and grant of a file stand in one place here.
+Each comes from a file, from text in the spec, or from a variable of the caller. The keys are Compose's ("Configs",
+"Secrets" and "Services"), but a file's definition and its use by a container are one entry here.
 """
 
 from __future__ import annotations
@@ -19,84 +19,86 @@ from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.values import parsers
 
 if TYPE_CHECKING:
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
 SECRETS = "/run/secrets"
 SOURCES = ("file", "content", "environment")
 KEYS = ("source", "target", *SOURCES, "uid", "gid", "mode")
-SIZE_LIMIT = 500 << 10  # bytes of what is not mounted as it stands on the host; Docker's limit of a secret
+SIZE_LIMIT = 500 << 10  # bytes of content that is not mounted from the host; Docker's limit of a secret
 _ID_LIMIT = 2**31 - 1
 
 
-def read_inline_files(node: Node, reading: Reading, *, secret: bool) -> tuple[Mount | None, ...]:
+def read_inline_files(node: Node, reader: Reader, *, secret: bool) -> tuple[Mount | None, ...]:
     """The value of either key."""
     if not isinstance(node, Sequence):
-        reading.refuse(node, f"expected a list of mappings with {', '.join(KEYS)}")
+        reader.refuse(node, f"expected a list of mappings with {', '.join(KEYS)}")
         return ()
-    return tuple(_given(item, reading, secret=secret) for item in node.items)
+    return tuple(_given(item, reader, secret=secret) for item in node.items)
 
 
-def _given(node: Node, reading: Reading, *, secret: bool) -> Mount | None:
-    """A file that stays as it is on the host is shown from there; another one is written anew."""
+def _given(node: Node, reader: Reader, *, secret: bool) -> Mount | None:
+    """A file of the host is mounted from there if nothing about it changes; otherwise a copy is written."""
     if not isinstance(node, Mapping):
-        reading.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
+        reader.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
         return None
-    before = len(reading.problems)
-    members = reading.members(node, KEYS)
-    target = _target(node, members, reading, secret=secret)
-    ids = {key: reading.word(members[key], _id) for key in ("uid", "gid") if key in members}
-    mode = {"mode": reading.word(members["mode"], _mode)} if "mode" in members else {}
+    before = len(reader.problems)
+    members = reader.members(node, KEYS)
+    target = _target(node, members, reader, secret=secret)
+    ids = {key: reader.value(members[key], _id) for key in ("uid", "gid") if key in members}
+    mode = {"mode": reader.value(members["mode"], _mode)} if "mode" in members else {}
     sources = [key for key in SOURCES if key in members]
     if len(sources) != 1:
-        reading.refuse(node, f"expected one of {', '.join(SOURCES)}, which says what is in it")
-    if len(reading.problems) > before or target is None:
+        reader.refuse(node, f"expected one of {', '.join(SOURCES)}, which sets the content")
+    if len(reader.problems) > before or target is None:
         return None
     source = members[sources[0]]
     if sources == ["file"] and not ids and not mode:
-        path = reading.word(source, parsers.path)
+        path = reader.value(source, parsers.path)
         return BindMount(target=target, read_only=True, source=path) if path else None
-    content = reading.word(source, _READERS[sources[0]])
+    content = reader.value(source, _READERS[sources[0]])
     if content is None:
         return None
-    reference = _reference(sources[0], source, content, reading, secret=secret)
+    reference = _reference(sources[0], source, content, reader, secret=secret)
     return FileMount(target=target, read_only=True, content=content, reference=reference, secret=secret, **ids, **mode)
 
 
-def _reference(kind: str, node: Node, content: str, reading: Reading, *, secret: bool) -> tuple[str, str] | None:
-    """Where CONTENT comes from. The text of a config may be shown with its variables replaced, that of a secret not."""
+def _reference(kind: str, node: Node, content: str, reader: Reader, *, secret: bool) -> tuple[str, str] | None:
+    """Where CONTENT comes from. The text of a config may be printed with its variables replaced, that of a secret may
+    not."""
     if kind == "content":
         written = node.text if secret and isinstance(node, Scalar) else ""
         return (kind, written) if written.replace("$$", "$") not in ("", content) else None
-    text = reading.text(node)
-    return kind, parsers.path(text, reading.place) if kind == "file" else text
+    text = reader.text(node)
+    return kind, parsers.path(text, reader.scope) if kind == "file" else text
 
 
-def _target(node: Node, members: dict[str, Node], reading: Reading, *, secret: bool) -> str | None:
-    """Where it is to be; without `target`, at the top or among the secrets under the name that it has as a source."""
-    place = members.get("target", members.get("source"))
-    if place is None:
-        reading.refuse(node, "expected a target, or a source, which is its name")
+def _target(node: Node, members: dict[str, Node], reader: Reader, *, secret: bool) -> str | None:
+    """The path in the container. Without `target`, it is / or the directory of secrets, joined with the name of the
+    source."""
+    target = members.get("target", members.get("source"))
+    if target is None:
+        reader.refuse(node, "expected a target, or a source, which is its name")
         return None
-    path: str = reading.text(place)
+    path: str = reader.text(target)
     if not path.startswith("/") and (secret or "target" not in members):
         path = f"{SECRETS if secret else ''}/{path}"
-    found: str | None = reading.attempt(place, lambda: clean_target(path))
+    found: str | None = reader.attempt(target, lambda: clean_target(path))
     return found
 
 
-def _id(word: str, place: parsers.Place) -> int:
-    number = whole_number(word, _ID_LIMIT)
+def _id(text: str, scope: parsers.Scope) -> int:
+    number = whole_number(text, _ID_LIMIT)
     if number is None:
-        raise UsageError(f"{word!r}: expected a number up to {_ID_LIMIT}")
+        raise UsageError(f"{text!r}: expected a number up to {_ID_LIMIT}")
     return number
 
 
-def _mode(word: str, place: parsers.Place) -> int:
-    return parse_mode(word)
+def _mode(text: str, scope: parsers.Scope) -> int:
+    return parse_mode(text)
 
 
-def _file(word: str, place: parsers.Place) -> str:
-    path = parsers.path(word, place)
+def _file(text: str, scope: parsers.Scope) -> str:
+    path = parsers.path(text, scope)
     try:
         with open(path, "rb") as file:
             raw = file.read(SIZE_LIMIT + 1)
@@ -107,10 +109,10 @@ def _file(word: str, place: parsers.Place) -> str:
     return os.fsdecode(raw)
 
 
-def _variable(word: str, place: parsers.Place) -> str:
-    if word not in place.environ:
-        raise UsageError(f"variable {word} is needed and not set")
-    return place.environ[word]
+def _variable(text: str, scope: parsers.Scope) -> str:
+    if text not in scope.environ:
+        raise UsageError(f"variable {text} is needed and not set")
+    return scope.environ[text]
 
 
-_READERS = {"file": _file, "content": parsers.text, "environment": _variable}
+_READERS = {"file": _file, "content": parsers.any_text, "environment": _variable}

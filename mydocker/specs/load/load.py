@@ -10,20 +10,20 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Reference
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
-from mydocker.specs.load.extend import find_base, merge, open_beside, placed, read_include
-from mydocker.specs.load.files import CHAIN_LIMIT, Library, Source, key_of, source_of
+from mydocker.specs.load.extend import find_base, merge, open_named, placed, read_include
+from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_names
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model.container import STDIN
 from mydocker.specs.model.dependencies import links, unknown_names
-from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, LATER_KEYS, nearest
+from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
-from mydocker.specs.nodes.reader import Reading, unknown_key
+from mydocker.specs.nodes.reader import Reader, unknown_key
 from mydocker.specs.table.assemble import assemble, contradictions
 from mydocker.specs.table.fields import FIELDS
-from mydocker.specs.values.parsers import Place
+from mydocker.specs.values.parsers import Scope
 
 if TYPE_CHECKING:
     import collections.abc
@@ -54,48 +54,50 @@ def load_files(
 ) -> list[ContainerSpec]:
     """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
 
-    IMAGE is that of containers which name none, such as those of container-structure-test. WARN is told, a line each,
-    what can be read and is probably not meant.
+    IMAGE is the default for containers that name none, such as those of container-structure-test. WARN is called with
+    a line for each value that is valid and probably a mistake.
     """
-    library = Library(paths, image=image)
+    loaded = LoadedFiles(paths, image=image)
     specs: list[ContainerSpec] = []
-    given: set[str] = set()
+    loaded_paths: set[str] = set()
     for path in paths:  # a file that is named twice counts twice, one that another has included does not
-        if key_of(path) in given or key_of(path) not in library.included:
-            specs += _load(path, environ, library)
-        given.add(key_of(path))
+        if key_of(path) in loaded_paths or key_of(path) not in loaded.included:
+            specs += _load(path, environ, loaded)
+        loaded_paths.add(key_of(path))
     if warn:
-        for doubt in library.doubts:
+        for doubt in loaded.doubts:
             warn(f"warning: {doubt}")
-    problems = [*library.mistakes]
+    problems = [*loaded.mistakes]
     if problems:
-        raise SpecError([*problems, *_unknown_names(library, {problem.origin for problem in problems})])
-    links(specs)  # for the sake of what may be wrong with them
+        raise SpecError([*problems, *_unknown_names(loaded, {problem.origin for problem in problems})])
+    links(specs)  # raises for problems in dependencies
     return specs
 
 
-def _unknown_names(library: Library, faulty: set[Origin]) -> list[Problem]:
-    """What is depended on and has no name in any file, but for the FAULTY origins where something else is wrong."""
-    names = {name for source in library.sources.values() for name in source.names}
-    unknown = dict.fromkeys(unknown_names(library.dependencies, names))
+def _unknown_names(loaded: LoadedFiles, faulty: set[Origin]) -> list[Problem]:
+    """A problem for each dependency on a name that no file has, except at FAULTY origins, which have another
+    problem."""
+    names = {name for file in loaded.files.values() for name in file.names}
+    unknown = dict.fromkeys(unknown_names(loaded.dependencies, names))
     return [problem for problem in unknown if problem.origin not in faulty]
 
 
 def load_values(
     values: collections.abc.Mapping[str, object], *, environ: collections.abc.Mapping[str, str]
 ) -> ContainerSpec:
-    """The container that a program describes by keys of a spec file. Paths count from the current directory.
+    """The container that a Python program describes by keys of a spec file. Paths are relative to the current
+    directory.
 
-    Raises SpecError with all that is wrong, each by its key.
+    Raises SpecError with all problems, each at its key.
     """
     document = document_of(values)
     problems: list[Problem] = []
-    reading = Reading(place=Place(directory=current_directory(), environ=environ), problems=problems)
+    reader = Reader(scope=Scope(directory=current_directory(), environ=environ), problems=problems)
     keys = {key.text: key for key, _ in document.entries}
     for name in keys:
         if name in _ROWS and _ROWS[name].group in ("flow", "verdict"):
-            reading.refuse(keys[name], "is for files, where several containers belong together")
-    spec = _container(document, keys, reading, "a program")
+            reader.refuse(keys[name], "is for files, where several containers belong together")
+    spec = _container(document, keys, reader, "a program")
     if spec is None or problems:
         raise SpecError(_by_key(problem, [*keys]) for problem in problems)
     return spec.replace(origin=Origin(file="a program"))
@@ -107,83 +109,83 @@ def _by_key(problem: Problem, keys: list[str]) -> Problem:
     return problem.replace(origin=Origin(file=keys[number - 1] if number else ""))
 
 
-def _load(path: str, environ: collections.abc.Mapping[str, str], library: Library) -> list[ContainerSpec]:
-    """The specs of one file; what is wrong with it is with the library."""
+def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedFiles) -> list[ContainerSpec]:
+    """The specs of one file; LOADED collects what is wrong with it."""
     shown = STDIN if path == "-" else path
     try:
-        source = library.open(path, shown, environ=environ)
+        file = loaded.open(path, shown, environ=environ)
     except UsageError as error:
-        library.found.append(Problem(origin=Origin(file=shown), message=error.message))
+        loaded.found.append(Problem(origin=Origin(file=shown), message=error.message))
         return []
-    library.is_in(source)
-    return share_names(_of_source(source))
+    loaded.is_in(file)
+    return share_names(_of_file(file))
 
 
-def _of_source(source: Source, *, depth: int = 0) -> list[ContainerSpec]:
-    """Its containers, and those of the files that it includes. DEPTH: how many files, one after the other, led here."""
+def _of_file(file: LoadedFile, *, depth: int = 0) -> list[ContainerSpec]:
+    """The containers of a file, and those of the files that it includes. DEPTH: the number of nested includes."""
     found: list[ContainerSpec] = []
-    for document, reading in source.documents:
-        found += _containers(document, reading, source.shown, depth=depth)
+    for document, reader in file.documents:
+        found += _containers(document, reader, file.shown, depth=depth)
     return found
 
 
-def _containers(document: Node, reading: Reading, shown: str, *, depth: int) -> list[ContainerSpec]:
-    """The specs of one document, more than one if it has a matrix; none if anything is wrong with it."""
+def _containers(document: Node, reader: Reader, shown: str, *, depth: int) -> list[ContainerSpec]:
+    """The specs of one document: several if it has a matrix, none if it has a problem."""
     if not isinstance(document, Mapping):
-        reading.refuse(document, "expected keys and values, such as 'image: alpine'")
+        reader.refuse(document, "expected keys and values, such as 'image: alpine'")
         return []
     keys = {key.text: key for key, _ in document.entries}
-    if _is_of_another_format(document, reading):
+    if _is_of_another_format(document, reader):
         return []
     specs: list[ContainerSpec | None] = []
     if "include" in keys:
-        specs += _included(document, reading, depth=depth)
+        specs += _included(document, reader, depth=depth)
         if all(key == "include" or key.startswith(("x-", "x_")) for key in keys):
             return [spec for spec in specs if spec]
-    for variables in combinations(document, reading) if "matrix" in keys else [{}]:
-        place = reading.place.replace(environ={**reading.place.environ, **variables}) if variables else reading.place
-        specs.append(_container(document, keys, reading.replace(place=place), shown))
+    for variables in combinations(document, reader) if "matrix" in keys else [{}]:
+        scope = reader.scope.replace(environ={**reader.scope.environ, **variables}) if variables else reader.scope
+        specs.append(_container(document, keys, reader.replace(scope=scope), shown))
     return [spec for spec in specs if spec]
 
 
-def _is_of_another_format(document: Mapping, reading: Reading) -> bool:
-    """Whether DOCUMENT is one, with a slip in the key that says so; that is written down, and nothing else of it."""
+def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
+    """Whether DOCUMENT is of another format and misspells the key that marks it; records that as its only problem."""
     for key, node in document.entries:
         if key.text in _ROWS or key.text.startswith(("x-", "x_")):
             continue
         if isinstance(node, Mapping) and nearest(key.text.lower(), ("services",)):
-            reading.refuse(key, unknown_key(key.text, "services"))
+            reader.refuse(key, unknown_key(key.text, "services"))
             return True
         if nearest(key.text, ("schemaVersion",)):
-            reading.refuse(key, unknown_key(key.text, "schemaVersion"))
+            reader.refuse(key, unknown_key(key.text, "schemaVersion"))
             return True
         if key.text.endswith(("Tests", "Test")) and key.text in STRUCTURE_KEYS:
-            reading.refuse(key, f"{key.text} is of container-structure-test, whose files begin with schemaVersion")
+            reader.refuse(key, f"{key.text} is of container-structure-test, whose files begin with schemaVersion")
             return True
     return False
 
 
-def _included(document: Mapping, reading: Reading, *, depth: int) -> list[ContainerSpec]:
-    """The containers of the files that DOCUMENT takes in, but for those that are there already."""
+def _included(document: Mapping, reader: Reader, *, depth: int) -> list[ContainerSpec]:
+    """The containers of the files that DOCUMENT includes, except files that have been included already."""
     node = next(node for key, node in document.entries if key.text == "include")
     found: list[ContainerSpec] = []
-    here = source_of(reading)
+    here = file_of(reader)
     if here is None or is_null(node):
         return found
     if depth >= CHAIN_LIMIT:
-        reading.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
+        reader.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
         return found
-    for written, place in read_include(node, reading):
-        source = open_beside(written, place, reading)
-        if source and not source.library.is_in(source):
-            specs = _of_source(source, depth=depth + 1)
-            _refuse_conflicts(specs, here.taken, place, reading)
+    for written, mention in read_include(node, reader):
+        file = open_named(written, mention, reader)
+        if file and not file.loaded.is_in(file):
+            specs = _of_file(file, depth=depth + 1)
+            _refuse_conflicts(specs, here.taken, mention, reader)
             found += specs
     return found
 
 
-def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], place: Node, reading: Reading) -> None:
-    """Refuse those of SPECS that have a name which is TAKEN (name -> file) by another file, as Compose does.
+def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], node: Node, reader: Reader) -> None:
+    """Refuse each of SPECS whose name is TAKEN (name -> file) by another file, as Compose does.
 
     Their names are taken from now on.
     """
@@ -191,70 +193,71 @@ def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], place: 
     for name, file in theirs.items():
         if taken.setdefault(name, file) != file:
             message = f"{file} has a container called {name!r}, and so has {taken[name]}"
-            reading.refuse(place, f"{message}: expected different names, or extends for one that lies over the other")
+            reader.refuse(node, f"{message}: expected different names, or extends for one that lies over the other")
 
 
-def _container(document: Mapping, keys: dict[str, Scalar], reading: Reading, shown: str) -> ContainerSpec | None:
-    before = len(reading.problems)
-    values = _complete(document, reading)
-    source = source_of(reading)
-    if source is not None:
-        source.library.dependencies += (
+def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> ContainerSpec | None:
+    before = len(reader.problems)
+    values = _complete(document, reader)
+    file = file_of(reader)
+    if file is not None:
+        file.loaded.dependencies += (
             each.replace(origin=each.origin.within(shown)) for each in values.get("depends_on") or ()
         )
-        if source.library.image and not {"image", "rootfs"} & values.keys():
-            values["image"] = reading.attempt(document, partial(Reference.parse, source.library.image))
+        if file.loaded.image and not {"image", "rootfs"} & values.keys():
+            values["image"] = reader.attempt(document, partial(Reference.parse, file.loaded.image))
     for key, message in contradictions(values):
-        reading.refuse(keys.get(key, document), message)
-    if len(reading.problems) > before:
+        reader.refuse(keys.get(key, document), message)
+    if len(reader.problems) > before:
         return None
     return assemble(values, origin=Origin(file=shown, line=document.line))
 
 
-def _complete(document: Mapping, reading: Reading, chain: tuple[Node, ...] = ()) -> dict[str, Any]:
-    """The values of DOCUMENT over those of the one that it extends, which those of CHAIN have led to."""
-    values = _values(document, reading)
+def _complete(document: Mapping, reader: Reader, chain: tuple[Node, ...] = ()) -> dict[str, Any]:
+    """The values of DOCUMENT merged over those of its base. CHAIN holds the documents that led here."""
+    values = _values(document, reader)
     if "extends" not in values:
         return values
     extension = values.pop("extends")
-    base = find_base(extension, reading, (*chain, document)) if extension else None
+    base = find_base(extension, reader, (*chain, document)) if extension else None
     if base is None:
-        return values if "rootfs" in values else {"image": None, **values}  # not to be called missing as well
+        return values if "rootfs" in values else {"image": None, **values}  # so as not to be reported missing as well
     theirs = _complete(base[0], base[1], (*chain, document))
     other = base[2]
-    return merge(theirs if other is reading.source else placed(theirs, other.shown), values)
+    return merge(theirs if other is reader.file else placed(theirs, other.shown), values)
 
 
-def _values(document: Mapping, reading: Reading) -> dict[str, Any]:
-    """The values of the keys that are given and not null; None for one that could not be read."""
+def _values(document: Mapping, reader: Reader) -> dict[str, Any]:
+    """The values of the keys that are set and not null; None for one that could not be read."""
     values: dict[str, Any] = {}
     for key, node in document.entries:
         if key.text.startswith(("x-", "x_")) or key.text == "include":
             continue
         if key.text not in _ROWS:
-            _refuse_key(key, reading, values)
+            _refuse_key(key, reader, values)
         elif not (isinstance(node, Scalar) and node.is_null):
-            before, field = len(reading.problems), _ROWS[key.text]
-            value = YAML_TYPES[field.yaml_type](node, field, reading)
-            values[key.text] = value if len(reading.problems) == before else None
+            before, field = len(reader.problems), _ROWS[key.text]
+            value = YAML_TYPES[field.yaml_type](node, field, reader)
+            values[key.text] = value if len(reader.problems) == before else None
     return values
 
 
-def _refuse_key(key: Scalar, reading: Reading, values: dict[str, Any]) -> None:
-    """Write down an unknown key; the key that was probably meant counts as given, so as not to be missed as well."""
-    if key.text in LATER_KEYS:
+def _refuse_key(key: Scalar, reader: Reader, values: dict[str, Any]) -> None:
+    """Refuse an unknown key. The key that was probably meant counts as set, so as not to be reported missing as
+    well."""
+    if key.text in UNSUPPORTED_KEYS:
         if key.text in IMAGE_MAKERS:
             values.setdefault("image", None)
         instead = INSTEAD_OF_KEYS.get(key.text)
-        reading.refuse(key, f"{key.text} is not supported yet" + (f": {instead}" if instead else ""))
+        reader.refuse(key, f"{key.text} is not supported yet" + (f": {instead}" if instead else ""))
         return
     if key.text in COMPOSE_KEYS:
-        reading.refuse(key, f"{key.text} is a key of Compose files: there, a container is an entry of services")
+        reader.refuse(key, f"{key.text} is a key of Compose files: there, a container is an entry of services")
         return
     if key.text in EXPECT:
-        reading.refuse(key, f"{key.text} is a word of expect: write it below that key")
+        reader.refuse(key, f"{key.text} is a word of expect: write it below that key")
         return
     meant = _SYNONYMS.get(key.text) or nearest(key.text, _ROWS)
     if meant:
         values.setdefault(meant, None)
-    reading.refuse(key, unknown_key(key.text, meant))
+    reader.refuse(key, unknown_key(key.text, meant))

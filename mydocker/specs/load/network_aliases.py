@@ -1,6 +1,6 @@
 """Aliases: the names by which containers of one file, on a network that they share, know each other.
 
-All are at this machine's own address, because the network that is shared is the host's. The names of all containers of
+All resolve to this machine's own address, because the shared network is the host's. The names of all containers of
 a file are one tuple, so that a file of a thousand services does not hold a million names.
 """
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mydocker.specs.model.container import ContainerSpec
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 
-def parse_alias(word: str, place: Place) -> str:
-    return host(word, LOOPBACK)[0]
+def parse_alias(text: str, scope: Scope) -> str:
+    return host(text, LOOPBACK)[0]
 
 
 def share_names(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
-    """SPECS, the containers of one file and of those that it includes: those that have aliases know each other's."""
+    """Return SPECS, the containers of one file and of those that it includes, with the aliases of all of them in each
+    that has any."""
     names = tuple(dict.fromkeys(name for spec in specs if spec.aliases for name in spec.aliases.own))
     return [
         spec.replace(aliases=spec.aliases.replace(known=names)) if spec.aliases and names else spec for spec in specs

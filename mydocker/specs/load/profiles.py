@@ -1,4 +1,4 @@
-"""Profiles: groups of containers that only take part when they are asked for. Compose, "Profiles"."""
+"""Profiles: groups of containers that take part only when their profile is active. Compose, "Profiles"."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from mydocker.errors import Problem, SpecError
 from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.load.files import place_of
+from mydocker.specs.load.files import scope_of
 from mydocker.specs.model.dependencies import links, origin_of
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ VARIABLE = "COMPOSE_PROFILES"
 ALL = "*"
 
 
-def active_profiles(given: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
-    """Those GIVEN on the command line, and those of the environment; each may be several, joined by commas."""
-    words = [word for text in (*given, environ.get(VARIABLE, "")) for word in text.split(",")]
+def active_profiles(options: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """The profiles of OPTIONS, from the command line, and of the environment; each may be several, joined by commas."""
+    words = [word for text in (*options, environ.get(VARIABLE, "")) for word in text.split(",")]
     return frozenset(word.strip() for word in words if word.strip())
 
 
-def profiles_beside(files: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
-    """Those that the `.env` beside one of FILES gives, where the environment gives none."""
+def profiles_of_env_files(files: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """The profiles that the `.env` next to one of FILES sets, if the environment sets none."""
     if VARIABLE in environ:
         return frozenset()
     directories = {os.path.dirname(absolute(path)): path for path in files if path != "-"}
-    found = (place_of(path, environ).environ for path in directories.values())
+    found = (scope_of(path, environ).environ for path in directories.values())
     return frozenset().union(*(active_profiles((), environ) for environ in found))
 
 
@@ -45,7 +45,7 @@ def select(specs: Sequence[ContainerSpec], active: frozenset[str]) -> list[Conta
 
 
 def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[ContainerSpec]:
-    """Those of SPECS that are TAKING part. Raises SpecError if one of them depends on one that does not.
+    """Return those of SPECS that are TAKING part. Raises SpecError if one of them depends on one that does not.
 
     A dependency that is not required, and takes no part, is left out.
     """
@@ -66,8 +66,8 @@ def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[Conta
 def why_none(specs: Iterable[ContainerSpec], active: frozenset[str]) -> str:
     """Why none of SPECS, of which each has profiles, takes part with the profiles ACTIVE."""
     names = sorted({profile for spec in specs for profile in spec.profiles})
-    asked = f"with --profile {' --profile '.join(sorted(active))}" if active else "without --profile"
-    return f"no container takes part {asked}: the profiles are {', '.join(names)}"
+    condition = f"with --profile {' --profile '.join(sorted(active))}" if active else "without --profile"
+    return f"no container takes part {condition}: the profiles are {', '.join(names)}"
 
 
 def _problem(spec: ContainerSpec, other: ContainerSpec, dependency: Dependency) -> Problem:

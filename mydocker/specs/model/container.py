@@ -1,7 +1,7 @@
 """ContainerSpec: one container, complete and checked, whether it came from YAML or from a command line.
 
 Every value is parsed: durations are seconds, sizes bytes, paths absolute, variables interpolated, env
-files read and `-e NAME` looked up. What the image decides when nothing is said is None.
+files read and `-e NAME` looked up. None stands for the image's value.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ class User(Record):
 
 
 class Mount(Record):
-    """Something of its own at `target`, an absolute path in the container."""
+    """Something mounted at `target`, an absolute path in the container."""
 
     target: str
     read_only: bool = False
 
 
 class BindMount(Mount):
-    """What stands at `source`, an absolute path of the host."""
+    """The file or directory `source`, an absolute path of the host."""
 
     source: str
     propagation: str = "rprivate"
     recursive: bool = True  # with what is mounted below
-    copy_on_write: bool = False  # the container may write, and the host's files stay as they are
+    copy_on_write: bool = False  # the container may write; the host's files do not change
 
 
 class VolumeMount(Mount):
     """A volume: a directory that mydocker keeps under a name, or without one, that lives as long as the container."""
 
     volume: str | None = None
-    copy: bool = True  # what the image has at the target goes into an empty volume
+    copy: bool = True  # copy the image's files at the target into an empty volume
     copy_on_write: bool = False
-    subpath: str = ""  # what of the volume is shown, below its top
+    subpath: str = ""  # the path in the volume to mount
 
 
 class TmpfsMount(Mount):
@@ -68,9 +68,9 @@ class TmpfsMount(Mount):
 class FileMount(Mount):
     """A file that has this content, by this owner.
 
-    `reference` says where the content comes from, if not from the spec itself: (`environment`, a variable), (`file`, an
-    absolute path), or (`content`, a text with variables), of which the content of a secret is made. What prints a spec
-    prints that, for the content may be a secret.
+    `reference` is where the content comes from, if not from the spec itself: (`environment`, a variable), (`file`, an
+    absolute path), or (`content`, a text with variables), of which the content of a secret is made. Code that prints a
+    spec prints the reference, for the content may be a secret.
     """
 
     content: str  # bytes that are no UTF-8 as surrogates
@@ -89,7 +89,7 @@ class Device(Record):
 
 
 class SelinuxLabel(Record):
-    """The parts of an SELinux context; what nobody says is as Docker's policy has it, with no level of its own."""
+    """The parts of an SELinux context; what is unset is as in Docker's policy, without a level."""
 
     user: str = "system_u"
     role: str = "system_r"
@@ -98,7 +98,7 @@ class SelinuxLabel(Record):
 
 
 class Security(Record):
-    """The walls that `security_opt` moves."""
+    """The isolation that `security_opt` changes."""
 
     seccomp: Profile | str | None = "default"  # None: no filter
     no_new_privileges: bool = False
@@ -121,26 +121,26 @@ class ContainerSpec(Record):
     command: tuple[str, ...] | None = None  # None: the image's CMD; (): none
     environment: Mapping[str, str] = {}  # over the image's
     user: User | None = None
-    group_add: tuple[str | int, ...] = ()  # supplementary groups besides the user's own
+    group_add: tuple[str | int, ...] = ()  # supplementary groups in addition to the user's own
     expand: bool = False  # whether the image's variables are replaced in `environment` and `command`
-    pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end in the container before its own
+    pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to completion in the container before the main one
     umask: int = 0o022
     stdin: str | None = None  # text fed to the command
     init: bool = False
     working_dir: str | None = None
     hostname: str | None = None
     domainname: str | None = None
-    volumes: tuple[Mount, ...] = ()  # in the order given
+    volumes: tuple[Mount, ...] = ()  # in their order on the command line or in the file
     read_only: bool = False  # the root; mounts in it are as they are
     shm_size: int | None = None  # bytes of /dev/shm
     devices: tuple[Device, ...] = ()
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
-    userns_mode: str = "host"  # host: as it comes; keep-id: the caller's own ids inside too
+    userns_mode: str = "host"  # host: unchanged; keep-id: the caller has the same ids inside the container
     network_mode: str = "default"  # host, none; default: the host's, but not its name
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address)
     aliases: Aliases | None = None  # names by which the containers of its file know each other
-    ports: tuple[Port, ...] = ()  # for what `mydocker test` asks by HTTP; nothing is published on the host
+    ports: tuple[Port, ...] = ()  # used for the HTTP requests of `mydocker test`; nothing is published on the host
     dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
     dns_search: tuple[str, ...] = ()  # domains; (): the host's; ("."): none
     dns_opt: tuple[str, ...] = ()  # options of resolv.conf(5); (): the host's
@@ -163,13 +163,13 @@ class ContainerSpec(Record):
     stdin_open: bool = False
     depends_on: tuple[Dependency, ...] = ()
     healthcheck: Healthcheck | None = None
-    profiles: tuple[str, ...] = ()  # with one of which it takes part; (): always
+    profiles: tuple[str, ...] = ()  # takes part if one of these is active; (): always
     restart: int = 0  # how often `up` runs it again after a failure; -1: without end
-    expect: Expect | None = None  # what `mydocker test` judges it by
+    expect: Expect | None = None  # what `mydocker test` checks
     tags: tuple[str, ...] = ()
     skip: str | None = None  # why a batch does not run it
     retries: int = 0  # how often a batch runs it again if it does not pass
-    matrix: Mapping[str, str] = {}  # the variables that tell it from the others that its document makes
+    matrix: Mapping[str, str] = {}  # the matrix variables that distinguish it from the other specs of its document
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:

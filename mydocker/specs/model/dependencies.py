@@ -1,4 +1,4 @@
-"""Dependencies: which containers of the files given must be there, or have ended, before another one begins.
+"""Dependencies: which containers of the loaded files must have started, or ended, before another one starts.
 
 `depends_on` names them by their `name`, those of the same file first. Compose, "Services top-level elements".
 """
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import collections.abc
 
     from mydocker.specs.model.container import ContainerSpec
-    from mydocker.specs.nodes.reader import Reading
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.nodes.reader import Reader
+    from mydocker.specs.values.parsers import Scope
 
 KEYS = ("condition", "required", "restart")
-CHAIN_LIMIT = 100  # containers that wait for each other in turn
+CHAIN_LIMIT = 100  # containers in a row that wait for the next one
 
 
 class Link(Record):
@@ -30,13 +30,13 @@ class Link(Record):
     on: int
 
 
-def read_depends_on(node: Node, reading: Reading) -> tuple[Dependency, ...]:
+def read_depends_on(node: Node, reader: Reader) -> tuple[Dependency, ...]:
     """A list of names, or a mapping of names to their conditions."""
     if isinstance(node, Sequence):
-        return tuple(_dependency(item, reading.text(item)) for item in node.items)
+        return tuple(_dependency(item, reader.text(item)) for item in node.items)
     if isinstance(node, Mapping):
-        return tuple(_long(key, value, reading) for key, value in node.entries)
-    reading.refuse(node, "expected a list of names, or a mapping of names to conditions")
+        return tuple(_long(key, value, reader) for key, value in node.entries)
+    reader.refuse(node, "expected a list of names, or a mapping of names to conditions")
     return ()
 
 
@@ -44,29 +44,29 @@ def _dependency(node: Node, name: str, *, condition: str = STARTED, required: bo
     return Dependency(name=name, condition=condition, required=required, origin=node.origin)
 
 
-def _long(key: Scalar, node: Node, reading: Reading) -> Dependency:
+def _long(key: Scalar, node: Node, reader: Reader) -> Dependency:
     if not isinstance(node, Mapping) or all(name.text != "condition" for name, _ in node.entries):
-        reading.refuse(node, f"expected a mapping with a condition: {', '.join(CONDITIONS)}")
+        reader.refuse(node, f"expected a mapping with a condition: {', '.join(CONDITIONS)}")
         return _dependency(key, key.text)
-    members = reading.members(node, KEYS)
-    if "restart" in members and reading.word(members["restart"], switch):
-        reading.refuse(members["restart"], "restart: nothing is ever restarted because of another container")
+    members = reader.members(node, KEYS)
+    if "restart" in members and reader.value(members["restart"], switch):
+        reader.refuse(members["restart"], "restart: nothing is ever restarted because of another container")
     return _dependency(
         key,
         key.text,
-        condition=reading.word(members["condition"], _condition) if "condition" in members else STARTED,
-        required=reading.word(members["required"], switch) if "required" in members else True,
+        condition=reader.value(members["condition"], _condition) if "condition" in members else STARTED,
+        required=reader.value(members["required"], switch) if "required" in members else True,
     )
 
 
-def _condition(word: str, place: Place) -> str:
-    if word not in CONDITIONS:
-        raise UsageError(f"{word!r}: expected {', '.join(CONDITIONS)}")
-    return word
+def _condition(text: str, scope: Scope) -> str:
+    if text not in CONDITIONS:
+        raise UsageError(f"{text!r}: expected {', '.join(CONDITIONS)}")
+    return text
 
 
 def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ...]]:
-    """For each of SPECS those that it depends on.
+    """For each of SPECS, the specs that it depends on.
 
     Raises SpecError with each unknown name, with a circle, and with a chain that is too long.
     """
@@ -95,7 +95,7 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
 
 
 def _has_no_healthcheck(spec: ContainerSpec) -> bool:
-    """Whether it is known to have none; an image may have one."""
+    """Whether SPEC is known to have no healthcheck; an image may have one."""
     test = spec.healthcheck.test if spec.healthcheck else ()
     return test[:1] == ("NONE",) or (not test and spec.image is None)
 
@@ -106,7 +106,7 @@ def origin_of(spec: ContainerSpec, dependency: Dependency) -> Origin:
 
 
 class _Namesakes:
-    """Specs with one name, by their numbers and by the values that a `matrix` gives their variables."""
+    """Specs with one name, by their numbers and by the values of their `matrix` variables."""
 
     def __init__(self) -> None:
         self.specs: dict[tuple[str, ...], list[tuple[int, ContainerSpec]]] = {}  # by the names of their variables
@@ -158,14 +158,14 @@ def unknown_names(
 
 
 def _endless(
-    specs: collections.abc.Sequence[ContainerSpec], found: list[tuple[Link, ...]]
+    specs: collections.abc.Sequence[ContainerSpec], result: list[tuple[Link, ...]]
 ) -> collections.abc.Iterator[Problem]:
-    """A problem for the first circle, with which nothing can begin, or for the first chain that is too long."""
+    """A problem for the first circle, with which nothing can start, or for the first chain that is too long."""
     lengths: dict[int, int] = {}
     for start, spec in enumerate(specs):
-        path = _path_back(start, found, lengths)
+        path = _path_back(start, result, lengths)
         if path:
-            dependency = next(link.dependency for link in found[path[-2]] if link.on == path[-1])
+            dependency = next(link.dependency for link in result[path[-2]] if link.on == path[-1])
             names = " -> ".join(str(specs[number].name or specs[number].origin) for number in path)
             yield Problem(origin=origin_of(specs[path[-2]], dependency), message=f"a circle: {names}")
             return
@@ -175,7 +175,7 @@ def _endless(
             return
 
 
-def _path_back(start: int, found: list[tuple[Link, ...]], lengths: dict[int, int]) -> list[int]:
+def _path_back(start: int, result: list[tuple[Link, ...]], lengths: dict[int, int]) -> list[int]:
     """A way from some spec, reached from START, back to it; empty if there is none.
 
     What has none gets into LENGTHS: how many specs, one needing the next, begin with it.
@@ -186,11 +186,11 @@ def _path_back(start: int, found: list[tuple[Link, ...]], lengths: dict[int, int
         number, left = stack.pop()
         if left:
             del path[number]
-            lengths[number] = 1 + max((lengths[link.on] for link in found[number]), default=0)
+            lengths[number] = 1 + max((lengths[link.on] for link in result[number]), default=0)
         elif number in path:
             way = [*path]
             return [*way[way.index(number) :], number]
         elif number not in lengths:
             path[number] = None
-            stack += [(number, True), *((link.on, False) for link in found[number])]
+            stack += [(number, True), *((link.on, False) for link in result[number])]
     return []

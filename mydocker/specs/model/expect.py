@@ -1,7 +1,7 @@
 """What a spec file expects of its container, as values: an Expect of Checks, each one thing that must hold.
 
 A Check knows the line that it stands on, so that a report can name it. What it is about is a path of words,
-such as ("exit_code",) or ("files", "/etc/passwd", "mode"); a Matcher says what is wanted of that value.
+such as ("exit_code",) or ("files", "/etc/passwd", "mode"); a Matcher says what is expected of that value.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 RUNNING = ("ports", "http", "process", "health", "exec")  # what is there only while the container runs
 LIVE = ("stdout", "stderr", "files", *RUNNING)  # what can be judged meanwhile
-PATIENCE = 10.0  # seconds, where something of RUNNING is expected and `within` is not said
+PATIENCE = 10.0  # seconds, where a check of RUNNING is expected and `within` is not set
 
 
 class Matcher(Record):
-    """`op` is one of goss's words, or of our own:
+    """`op` is one of goss's words, or one of mydocker's:
 
     text               equal, but for a last line end that WANT may leave out
     equal              WANT is the value
@@ -29,7 +29,7 @@ class Matcher(Record):
     called             WANT is one of its names: an owner has a name and a number
     contain-substring  WANT is in the text
     contain-element    an element (of a text: a line) matches WANT, a Matcher
-    contain-elements   each of WANT has an element of its own; each: the same, but not of a text's lines
+    contain-elements   each of WANT matches a different element; each: the same, but not of a text's lines
     match-regexp       WANT, a pattern, is found in the text
     have-len, have-prefix, have-suffix, gt, ge, lt, le, semver-constraint
     not, and, or       WANT is a Matcher, or a tuple of them
@@ -42,9 +42,9 @@ class Matcher(Record):
 
 
 class Check(Record):
-    """One expectation, and where it was written; `implied`: nobody did, it is what holds if nothing is said.
+    """One expectation, and where it is written; `implied`: it is a default that is not written anywhere.
 
-    `origin` has no file where that is the file of the container itself, and no line where nobody wrote it.
+    `origin` has no file where that is the file of the container itself, and no line if it is not written.
     """
 
     origin: Origin = Origin()
@@ -53,14 +53,14 @@ class Check(Record):
     implied: bool = False
 
 
-def checked(node: Node, about: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
+def checked(node: Node, subject: tuple[str, ...], matcher: Matcher | None) -> Iterator[Check]:
     """The check that MATCHER, which was read at NODE, makes; none if it could not be read."""
     if matcher:
-        yield Check(origin=node.origin, about=about, matcher=matcher)
+        yield Check(origin=node.origin, about=subject, matcher=matcher)
 
 
 class Request(Record):
-    """What is asked of a container by HTTP, once it runs. `timeout`: seconds for the whole answer."""
+    """An HTTP request to a running container. `timeout`: seconds for the whole response."""
 
     url: str
     method: str = "GET"
@@ -81,8 +81,8 @@ class Command(Record):
 
 
 class Expect(Record):
-    """All that is expected of one container. `within`: seconds in which what is LIVE must come to be so, while it
-    runs; it is ended then."""
+    """All expectations of one container. `within`: seconds within which the LIVE checks must hold, while it
+    runs; the container is stopped then."""
 
     checks: tuple[Check, ...] = ()
     within: float | None = None
@@ -101,13 +101,13 @@ STANDARD = (
 
 
 def complete(expect: Expect | None, *, stopped: bool = False) -> Expect:
-    """EXPECT with what it does not say: the command ends by itself, and with exit code 0.
+    """EXPECT with the defaults added: the command ends by itself, and with exit code 0.
 
-    One that is expected to run out of time has no exit code of its own, nor has one that was `stopped` by us.
+    One that is expected to run out of time has no exit code of its own, nor has one that mydocker has `stopped`.
     """
-    given = expect or Expect()
-    said = {check.about[0] for check in given.checks}
-    if "timed_out" in said or stopped:
-        return given
-    implied = tuple(check for check in STANDARD if check.about[0] not in said)
-    return given.replace(checks=(*implied, *given.checks))
+    written = expect or Expect()
+    subjects = {check.about[0] for check in written.checks}
+    if "timed_out" in subjects or stopped:
+        return written
+    implied = tuple(check for check in STANDARD if check.about[0] not in subjects)
+    return written.replace(checks=(*implied, *written.checks))

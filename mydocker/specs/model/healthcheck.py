@@ -1,6 +1,6 @@
-"""Healthcheck: a command that tells whether a container does what it is there for; the key of that name, as a value.
+"""Healthcheck: a command that checks whether a container works; reads and writes the key of that name.
 
-The words are Compose's ("Services top-level elements", healthcheck); what is not said is the image's, else Docker's.
+The members are Compose's ("Services top-level elements", healthcheck); unset ones are the image's, else Docker's.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from mydocker.specs.values.duration import format_duration, parse_duration
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.specs.nodes.reader import Reading
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.nodes.reader import Reader
+    from mydocker.specs.values.parsers import Scope
 
 KINDS = ("NONE", "CMD", "CMD-SHELL")
 DURATIONS = ("interval", "timeout", "start_period", "start_interval")
@@ -25,54 +25,54 @@ KEYS = ("test", *DURATIONS, "retries", "disable")
 RETRIES_LIMIT = 10_000
 
 
-def read_healthcheck(node: Node, reading: Reading) -> Healthcheck | None:
+def read_healthcheck(node: Node, reader: Reader) -> Healthcheck | None:
     """The value of the key; None if it could not be read."""
     if not isinstance(node, Mapping):
-        reading.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
+        reader.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
         return None
-    members = reading.members(node, KEYS)
-    said = {name: reading.word(members[name], _duration) for name in DURATIONS if name in members}
+    members = reader.members(node, KEYS)
+    values = {name: reader.value(members[name], _duration) for name in DURATIONS if name in members}
     if "retries" in members:
-        said["retries"] = reading.word(members["retries"], _retries)
+        values["retries"] = reader.value(members["retries"], _retries)
     if "test" in members:
-        said["test"] = _test(members["test"], reading)
-    if "disable" in members and reading.word(members["disable"], switch):
-        if said.get("test", ("NONE",)) != ("NONE",):
-            reading.refuse(members["disable"], "disable contradicts test")
-        said["test"] = ("NONE",)
-    return Healthcheck(**said)
+        values["test"] = _test(members["test"], reader)
+    if "disable" in members and reader.value(members["disable"], switch):
+        if values.get("test", ("NONE",)) != ("NONE",):
+            reader.refuse(members["disable"], "disable contradicts test")
+        values["test"] = ("NONE",)
+    return Healthcheck(**values)
 
 
-def _test(node: Node, reading: Reading) -> tuple[str, ...]:
+def _test(node: Node, reader: Reader) -> tuple[str, ...]:
     """A list that begins with its kind; a string is for the shell."""
     if not isinstance(node, Sequence):
-        return ("CMD-SHELL", reading.text(node, want="a command"))
-    words = tuple(reading.text(item) for item in node.items)
+        return ("CMD-SHELL", reader.text(node, expected="a command"))
+    words = tuple(reader.text(item) for item in node.items)
     if not words or words[0] not in KINDS:
-        reading.refuse(node, f"expected a list that begins with {' or '.join(KINDS)}")
+        reader.refuse(node, f"expected a list that begins with {' or '.join(KINDS)}")
     elif words[0] == "CMD" and len(words) < 2:
-        reading.refuse(node, "CMD needs a command")
+        reader.refuse(node, "CMD needs a command")
     elif len(words) != {"NONE": 1, "CMD-SHELL": 2}.get(words[0], len(words)):
-        reading.refuse(node, f"{words[0]} takes {'one text' if words[0] == 'CMD-SHELL' else 'nothing'}")
+        reader.refuse(node, f"{words[0]} takes {'one text' if words[0] == 'CMD-SHELL' else 'nothing'}")
     return words
 
 
-def _duration(word: str, place: Place) -> float | None:
-    """Seconds; 0 says nothing, as for Docker."""
-    return parse_duration(word) or None
+def _duration(text: str, scope: Scope) -> float | None:
+    """Seconds; 0 means unset, as for Docker."""
+    return parse_duration(text) or None
 
 
-def _retries(word: str, place: Place) -> int | None:
-    count = whole_number(word, RETRIES_LIMIT)
+def _retries(text: str, scope: Scope) -> int | None:
+    count = whole_number(text, RETRIES_LIMIT)
     if count is None:
-        raise UsageError(f"{word!r}: expected a number of retries, at most {RETRIES_LIMIT}")
+        raise UsageError(f"{text!r}: expected a number of retries, at most {RETRIES_LIMIT}")
     return count or None
 
 
 def format_healthcheck(check: Healthcheck) -> dict[str, Any]:
-    """The mapping of the key that says the same."""
-    said = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
+    """The value as a mapping for the key."""
+    values = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
     return {
         name: [*value] if name == "test" else value if name == "retries" else format_duration(value)
-        for name, value in said.items()
+        for name, value in values.items()
     }

@@ -1,4 +1,4 @@
-"""The parts of a ContainerSpec that few containers have, as values: what reads them from a file is elsewhere."""
+"""The parts of a ContainerSpec that few containers have, as values; other modules read them from files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Dependency(Record):
-    """On the container called `name`. Unless it is `required`, it is of no matter if there is none of that name.
+    """On the container called `name`. Unless it is `required`, a container of that name may be missing.
 
     `origin` is where it is written, without a file where that is the file of the container itself.
     """
@@ -40,7 +40,7 @@ class Healthcheck(Record):
     awaited: Origin | None = None
 
     def over(self, other: Healthcheck) -> Healthcheck:
-        """This one, and of OTHER what this one does not say."""
+        """This healthcheck, with the values of OTHER for what is unset."""
         return other.replace(**{name: value for name, value in self.as_dict().items() if value not in (None, ())})
 
 

@@ -1,6 +1,6 @@
 """Names that mydocker knows and does not support yet, and the nearest known name to one that is unknown.
 
-Read only when a word is not in the table of fields: a name of these that the table supports by now does no harm.
+Used only for a name that is not in the table of fields: a name here that the table supports by now does no harm.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-# what Compose has besides
+# other keys of Compose
 _KEYS = """
     annotations attach blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
     cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules external_links gpus isolation
@@ -19,7 +19,7 @@ _KEYS = """
 """
 _OF_COMPOSE = "deploy expose scale version"  # what makes sense in a Compose file alone
 
-# the flags of `docker run` and `podman run` that have a meaning for a container of ours
+# flags of `docker run` and `podman run` that would have a meaning here
 _FLAGS = """
     -P -c -d -p -q --annotation --blkio-weight --cgroup-parent
     --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
@@ -42,10 +42,10 @@ _FLAGS = """
     --tls-verify --tz --uidmap --unsetenv --unsetenv-all --variant
 """
 
-LATER_KEYS = frozenset(_KEYS.split())
+UNSUPPORTED_KEYS = frozenset(_KEYS.split())
 COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
 IMAGE_MAKERS = ("build", "provider")  # in place of an image
-LATER_FLAGS = frozenset(_FLAGS.split())
+UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
 
 _PORTS = "a container uses the host's network, where its ports are open under their own numbers"
 _BACKGROUND = "a container ends with mydocker: run that in the background, with & or systemd-run"
@@ -53,13 +53,13 @@ _HEALTH = "a spec file has healthcheck, for those that wait until it is healthy"
 INSTEAD = {  # of flags that are not supported: what to do instead
     **dict.fromkeys(("-p", "--publish", "-P", "--publish-all"), _PORTS),
     **dict.fromkeys(("-d", "--detach"), _BACKGROUND),
-    **{flag: _HEALTH for flag in LATER_FLAGS if flag.startswith("--health-")},
+    **{flag: _HEALTH for flag in UNSUPPORTED_FLAGS if flag.startswith("--health-")},
     "--restart": "'mydocker up' does it, with restart: on-failure:N in a spec file",
     "--secret": "a spec file has secrets",
 }
 
 INSTEAD_OF_KEYS = {  # of keys that are not supported: what to do instead
-    "build": "build the image first, for example with docker build or buildah, and give its name as image",
+    "build": "build the image first, for example with docker build or buildah, and set image to its name",
     "develop": "leave it out; only 'docker compose watch' uses it",
     "external_links": "containers use the host's network; extra_hosts gives an address another name",
     "links": "leave it out; services know each other by name, and depends_on says which starts first",
@@ -70,18 +70,18 @@ INSTEAD_OF_KEYS = {  # of keys that are not supported: what to do instead
 
 _MANY = 100  # names, with each of which a word can still be compared
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
-_STEM = 3  # letters with which a word can begin as another one does, and mean it
-_ALIKE = 0.7  # what difflib makes of a few slips; words that only share letters have less
+_STEM = 3  # letters that a prefix of a name needs to count as that name
+_ALIKE = 0.7  # difflib's ratio for a few typing mistakes; words that only share letters have less
 
 
-def nearest(word: str, known: Collection[str]) -> str | None:
-    """The known name most like WORD, or None if none is like it.
+def nearest(text: str, known: Collection[str]) -> str | None:
+    """The known name most like TEXT, or None if none is like it.
 
-    Of many names, such as the services of a large file, one that a single slip would make of it: looking for that takes
-    as long whatever their number, if KNOWN is a set or a mapping.
+    Of many names, such as the services of a large file, only one that is a single typing mistake away is found. If
+    KNOWN is a set or a mapping, the time for that does not depend on its size.
     """
-    dashes = word[: len(word) - len(word.lstrip("-"))]  # which make all flags alike
-    bare = word[:64].removeprefix(dashes)
+    dashes = text[: len(text) - len(text.lstrip("-"))]  # which make all flags alike
+    bare = text[:64].removeprefix(dashes)
     names = known if isinstance(known, set | frozenset | dict) else set(known)
     slip = next((dashes + each for each in _slips(bare) if dashes + each in names), None)
     if slip or len(known) > _MANY:
@@ -100,13 +100,13 @@ def _is_stem(one: str, other: str) -> bool:
     return len(short) >= _STEM and long.startswith(short)
 
 
-def _slips(word: str) -> Iterator[str]:
-    """The words that WORD is one letter away from: one too many, two in the wrong order, another one, one too few.
+def _slips(text: str) -> Iterator[str]:
+    """The words that TEXT is one letter away from: one too many, two in the wrong order, another one, one too few.
 
     A short word with another letter is another word.
     """
-    halves = [(word[:at], word[at:]) for at in range(len(word) + 1)]
-    if len(word) >= _STEM:
+    halves = [(text[:at], text[at:]) for at in range(len(text) + 1)]
+    if len(text) >= _STEM:
         yield from (before + after[1:] for before, after in halves if after)
         yield from (before + after[1] + after[0] + after[2:] for before, after in halves if len(after) > 1)
         yield from (before + letter + after[1:] for before, after in halves if after for letter in _LETTERS)

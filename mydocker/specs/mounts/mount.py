@@ -13,7 +13,7 @@ from mydocker.specs.values.size import parse_size
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 TYPES = ("bind", "volume", "tmpfs")
 _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
@@ -30,37 +30,37 @@ _OWN = {
 }
 
 
-def parse_mount(text: str, place: Place) -> Mount:
+def parse_mount(text: str, scope: Scope) -> Mount:
     """One mount. Without a type it is a volume, as for Docker."""
-    given = _pairs(text)
-    kind = given.get("type", "volume").lower()
+    settings = _pairs(text)
+    kind = settings.get("type", "volume").lower()
     if kind not in TYPES:
         raise UsageError(f"mount type {kind!r}: expected {', '.join(TYPES)}")
-    for key in given:
+    for key in settings:
         owner = next((name for name, keys in _OWN.items() if key in keys), kind)
         if owner != kind:
             raise UsageError(f"cannot mix '{owner}-*' options with mount type '{kind}'")
-    if "target" not in given:
+    if "target" not in settings:
         raise UsageError("target is required")
-    target, read_only = clean_target(given["target"]), _is_read_only(given)
-    if given.get("chown") == "true":
+    target, read_only = clean_target(settings["target"]), _is_read_only(settings)
+    if settings.get("chown") == "true":
         raise UsageError("chown is not supported: it would change the owners of the host's files")
     if kind == "bind":
-        return _bind(given, place, target=target, read_only=read_only)
+        return _bind(settings, scope, target=target, read_only=read_only)
     if kind == "volume":
-        return _volume(given, target=target, read_only=read_only)
-    if "source" in given:
+        return _volume(settings, target=target, read_only=read_only)
+    if "source" in settings:
         raise UsageError("a mount of type 'tmpfs' has no source")
     return TmpfsMount(
         target=target,
         read_only=read_only,
-        size=parse_size(given["tmpfs-size"]) if "tmpfs-size" in given else None,
-        mode=parse_mode(given["tmpfs-mode"]) if "tmpfs-mode" in given else None,
+        size=parse_size(settings["tmpfs-size"]) if "tmpfs-size" in settings else None,
+        mode=parse_mode(settings["tmpfs-mode"]) if "tmpfs-mode" in settings else None,
     )
 
 
 def replace_source(text: str, name: Callable[[str], str]) -> str:
-    """TEXT, a mount in words, with its source as NAME has it."""
+    """TEXT, the notation of a mount, with its source replaced by what NAME returns."""
     import csv
     import io
 
@@ -74,16 +74,16 @@ def replace_source(text: str, name: Callable[[str], str]) -> str:
     return written.getvalue()
 
 
-def _is_read_only(given: dict[str, str]) -> bool:
-    """What `readonly` says, or Podman's `rw`."""
-    if "rw" in given and given["rw"] == given.get("readonly"):
+def _is_read_only(settings: dict[str, str]) -> bool:
+    """The value of `readonly`, or of Podman's `rw`."""
+    if "rw" in settings and settings["rw"] == settings.get("readonly"):
         raise UsageError("rw and readonly contradict each other")
-    return given.get("readonly") == "true" or given.get("rw") == "false"
+    return settings.get("readonly") == "true" or settings.get("rw") == "false"
 
 
 def _pairs(text: str) -> dict[str, str]:
     """The words of TEXT by their full names."""
-    given: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for field in _fields(text):
         key, equals, value = field.partition("=")
         key = _SYNONYMS.get(key.lower(), key.lower())
@@ -97,8 +97,8 @@ def _pairs(text: str) -> dict[str, str]:
             raise UsageError(f"invalid field {field!r}: expected KEY=VALUE")
         if key == "relabel" and value not in _RELABEL:
             raise UsageError(f"relabel {value!r}: expected {' or '.join(_RELABEL)}")
-        given[key] = value
-    return given
+        settings[key] = value
+    return settings
 
 
 def _fields(text: str) -> list[str]:
@@ -114,43 +114,43 @@ def _fields(text: str) -> list[str]:
 
 def _switch(key: str, value: str) -> str:
     try:
-        return "true" if parsers.boolean(value, parsers.Place(directory="/", environ={})) else "false"
+        return "true" if parsers.boolean(value, parsers.Scope(directory="/", environ={})) else "false"
     except UsageError:
         raise UsageError(f"invalid value for {key}: {value}") from None
 
 
-def _bind(given: dict[str, str], place: Place, *, target: str, read_only: bool) -> BindMount:
-    if "source" not in given:
+def _bind(settings: dict[str, str], scope: Scope, *, target: str, read_only: bool) -> BindMount:
+    if "source" not in settings:
         raise UsageError("source is required")
-    propagation = given.get("bind-propagation", "rprivate")
+    propagation = settings.get("bind-propagation", "rprivate")
     if propagation not in PROPAGATIONS:
         raise UsageError(f"bind-propagation {propagation!r}: expected {', '.join(PROPAGATIONS)}")
-    recursive = given.get("bind-recursive", "enabled")
+    recursive = settings.get("bind-recursive", "enabled")
     if recursive not in ("enabled", "disabled", "readonly"):
         raise UsageError(f"bind-recursive {recursive!r}: expected enabled, disabled or readonly")
     if recursive == "readonly" and not read_only:
         raise UsageError("bind-recursive 'readonly' needs readonly")
     return BindMount(
-        source=parsers.path(given["source"], place),
+        source=parsers.path(settings["source"], scope),
         target=target,
         read_only=read_only,
         propagation=propagation,
-        recursive=recursive != "disabled" and given.get("bind-nonrecursive") != "true",
+        recursive=recursive != "disabled" and settings.get("bind-nonrecursive") != "true",
     )
 
 
-def _volume(given: dict[str, str], *, target: str, read_only: bool) -> VolumeMount:
-    if given.get("volume-driver", "local") != "local":
-        raise UsageError(f"volume-driver {given['volume-driver']!r}: there is only 'local'")
-    name = given.get("source")
+def _volume(settings: dict[str, str], *, target: str, read_only: bool) -> VolumeMount:
+    if settings.get("volume-driver", "local") != "local":
+        raise UsageError(f"volume-driver {settings['volume-driver']!r}: there is only 'local'")
+    name = settings.get("source")
     if name and is_path(name):
         raise UsageError(f"{name!r} is no name of a volume", hint="write type=bind for a directory")
     return VolumeMount(
         volume=volume_name(name) if name else None,
         target=target,
         read_only=read_only,
-        copy=given.get("volume-nocopy") != "true",
-        subpath=parse_subpath(given.get("volume-subpath", ""), name),
+        copy=settings.get("volume-nocopy") != "true",
+        subpath=parse_subpath(settings.get("volume-subpath", ""), name),
     )
 
 

@@ -12,7 +12,7 @@ from mydocker.specs.values.size import parse_size
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 _ID_LIMIT = 2**31 - 1
 _MODE_LIMIT = 0o7777
@@ -29,7 +29,7 @@ _SWITCHES: dict[str, dict[str, Any]] = {
 }
 
 
-def parse_tmpfs(text: str, place: Place) -> TmpfsMount:
+def parse_tmpfs(text: str, scope: Scope) -> TmpfsMount:
     """Without options noexec, nosuid and nodev, as for Docker."""
     target, _, options = text.partition(":")
     values: dict[str, Any] = {}

@@ -1,6 +1,6 @@
 """`-v [SRC:]DST[:OPTIONS]` and the short entries of `volumes`; and what all notations of a mount have in common.
 
-Whether a source exists is for the runtime to see: a spec may be read on another machine.
+The runtime checks whether a source exists: a spec may be read on another machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mydocker.specs.model.container import BindMount, Mount, VolumeMount
 from mydocker.specs.values import parsers
 
 if TYPE_CHECKING:
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 VOLUME_NAME_LIMIT = 255  # bytes of a directory's name
@@ -25,7 +25,7 @@ _UNSUPPORTED = "U idmap copy exec noexec dev nodev suid nosuid bind rbind upperd
 _FLAGS = ("ro", "rw", "O", "nocopy")
 
 
-def parse_volume(text: str, place: Place) -> Mount:
+def parse_volume(text: str, scope: Scope) -> Mount:
     """The short form. A source that starts with `.`, `/` or `~` is a path, anything else the name of a volume."""
     source, colon, rest = text.partition(":")
     if not colon:
@@ -40,7 +40,7 @@ def parse_volume(text: str, place: Place) -> Mount:
         if "nocopy" in options:
             raise UsageError(f"volume {text!r}: option 'nocopy' is for named volumes")
         return BindMount(
-            source=parsers.path(source, place),
+            source=parsers.path(source, scope),
             target=clean_target(target),
             read_only=read_only,
             propagation=propagation or "rprivate",
@@ -72,7 +72,7 @@ def clean_target(target: str) -> str:
 
 
 def volume_name(name: str) -> str:
-    """NAME if Docker would take it for a volume."""
+    """NAME, if Docker accepts it as the name of a volume."""
     if len(name) < 2 or len(name) > VOLUME_NAME_LIMIT:
         raise UsageError(
             f"volume name {name[:40]!r}: expected 2 to {VOLUME_NAME_LIMIT} characters", hint=_path_hint(name)
@@ -98,5 +98,5 @@ def _check_options(text: str, options: list[str]) -> str | None:
     access = [x for x in options if x in ("ro", "rw", "O")]
     propagation = [x for x in options if x in PROPAGATIONS]
     if len(access) > 1 or len(propagation) > 1 or ("O" in access and propagation):
-        raise UsageError(f"volume {text!r}: options contradict each other or are given twice")
+        raise UsageError(f"volume {text!r}: options contradict each other or are repeated")
     return propagation[0] if propagation else None

@@ -1,1 +1,1 @@
-"""Text becomes nodes that know their place: YAML, unit files, values of Python programs."""
+"""Text becomes nodes that know their position: YAML, unit files, values of Python programs."""

@@ -1,7 +1,7 @@
-"""Python values as nodes: what a program says in place of a spec file.
+"""Python values as nodes: what a program passes instead of a spec file.
 
-Text is meant as it stands, dollar signs included: a program has variables of its own. The line of every node is the
-number of the key that it belongs to, from 1, so that a problem can be told by its key.
+Text is taken literally, dollar signs included: a program has variables of its own. The line of every node is the
+number of the key that it belongs to, from 1, so that a problem can name its key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 
 
 def document_of(keys: collections.abc.Mapping[str, object]) -> Mapping:
-    """The document that says KEYS. UsageError names a key whose value is of a type that no document holds."""
+    """The document that has KEYS. UsageError names a key whose value is of a type that no document holds."""
     entries = []
     for line, (key, value) in enumerate(keys.items(), start=1):
         try:
@@ -25,7 +25,7 @@ def document_of(keys: collections.abc.Mapping[str, object]) -> Mapping:
 
 
 def data_at(node: Node, value: object) -> Node:
-    """VALUE at the place of NODE."""
+    """VALUE at the position of NODE."""
     return node_of(value, line=node.line, column=node.column)
 
 

@@ -1,7 +1,7 @@
-"""Nodes: a YAML document as values with their places, before anything is made of them.
+"""Nodes: a YAML document as values with their positions, before they are interpreted.
 
-A scalar keeps its text as it was written: what `no` or `22:22` means is for the field to say that it
-stands in, never for YAML.
+A scalar keeps its text as it was written: the field, not YAML, decides what `no` or `22:22`
+means.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Mapping(Node):
 
 
 class AsWritten(str):
-    """Text of a file in which variables are not replaced yet: a writer leaves its dollar signs as they are."""
+    """Text of a file in which variables are not replaced yet: a writer does not double its dollar signs."""
 
 
 def problem_at(line: int, column: int, message: str) -> Problem:
@@ -63,7 +63,7 @@ def is_null(node: Node) -> bool:
 
 
 def text_at(node: Node, text: str) -> Scalar:
-    """TEXT as it is, at the place of NODE: a dollar sign in it begins no variable."""
+    """TEXT as it is, at the position of NODE: a dollar sign in it begins no variable."""
     return Scalar(line=node.line, column=node.column, text=text.replace("$", "$$"), plain=False)
 
 
@@ -72,6 +72,6 @@ def list_at(node: Node, items: Iterable[Node]) -> Sequence:
 
 
 def mapping_at(node: Node, entries: dict[str, Node]) -> Mapping:
-    """A mapping at the place of NODE; each key stands where its value does."""
+    """A mapping at the position of NODE; each key has the position of its value."""
     pairs = tuple((Scalar(line=v.line, column=v.column, text=key, plain=True), v) for key, v in entries.items())
     return Mapping(line=node.line, column=node.column, entries=pairs)

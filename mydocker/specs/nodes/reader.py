@@ -1,7 +1,7 @@
-"""Reading: the reading of one file, and what was wrong so far.
+"""Reader: reads the nodes of one file, and records what is wrong with them.
 
-Everything wrong is written down with its place, so that all of it can be shown at once; a function
-that could not read its node has written that down, and what it returns is not used.
+Every problem is recorded with its position, so that all of them can be shown at once. A function that could not read
+its node has recorded a problem, and its return value is not used.
 """
 
 from __future__ import annotations
@@ -18,63 +18,64 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 class OpenFile:
-    """The file that is read, as far as readers need it: its `warnings` grow; `paths` are all files that are loaded
-    together, of which formats keep what they like in `cache`. What loads files knows more of one: load/files.py."""
+    """The file that is read, as far as readers need it: they append to its `warnings`; `paths` are all files that are
+    loaded together, and formats keep their own data about these in `cache`. LoadedFile in load/files.py adds the
+    rest."""
 
     def __init__(self, paths: list[str], cache: dict[str, object]) -> None:
         self.warnings: list[Problem] = []
         self.paths, self.cache = paths, cache
 
 
-class Reading(Record):
-    """`place` is the file's directory and its variables; `problems` grows. `source` is the file, if it is one.
+class Reader(Record):
+    """`scope` has the file's directory and its variables; `problems` grows. `file` is None for the values of a program.
 
     `bare_dollar`: where regular expressions are written, a `$` that begins no variable is a dollar sign.
     """
 
-    place: Place
+    scope: Scope
     problems: list[Problem]
-    source: OpenFile | None = None
+    file: OpenFile | None = None
     bare_dollar: bool = False
 
     def refuse(self, node: Node, message: str) -> None:
         self.problems.append(node.problem(message))
 
     def attempt(self, node: Node, action: Callable[[], Any]) -> Any:
-        """What ACTION gives; its error is written down at NODE."""
+        """The result of ACTION; its error is recorded at NODE."""
         try:
             return action()
         except MydockerError as error:
             self.problems.append(node.problem(error.message, error.hint))
 
-    def text(self, node: Node, *, want: str = "text") -> str:
+    def text(self, node: Node, *, expected: str = "text") -> str:
         """The text of a scalar, its variables replaced."""
         if not isinstance(node, Scalar) or node.is_null:
-            self.refuse(node, f"expected {want}, not {_kind(node)}")
+            self.refuse(node, f"expected {expected}, not {_kind(node)}")
             return ""
         written = node.text  # the lambda below must not see a wider type
 
         def unset(name: str) -> None:
-            if self.source is not None:
-                self.source.warnings.append(node.problem(f"variable {name} is not set, and so empty"))
+            if self.file is not None:
+                self.file.warnings.append(node.problem(f"variable {name} is not set, and so empty"))
 
-        lookup = self.place.environ.get
+        lookup = self.scope.environ.get
         found: str | None = self.attempt(
             node, lambda: interpolate(written, lookup, unset=unset, bare_dollar=self.bare_dollar)
         )
         return found or ""
 
-    def word(self, node: Node, parse: Callable[[str, Place], Any]) -> Any:
+    def value(self, node: Node, parse: Callable[[str, Scope], Any]) -> Any:
         """The value that PARSE makes of a scalar's text."""
         before = len(self.problems)
-        word = self.text(node)
-        return self.attempt(node, lambda: parse(word, self.place)) if len(self.problems) == before else None
+        text = self.text(node)
+        return self.attempt(node, lambda: parse(text, self.scope)) if len(self.problems) == before else None
 
     def members(
         self,
@@ -84,10 +85,10 @@ class Reading(Record):
         unsupported: Iterable[str] = (),
         unknown: Callable[[str, tuple[str, ...]], str] | None = None,
     ) -> dict[str, Node]:
-        """The entries of a small mapping with fixed keys, but for those that are null.
+        """The entries of a small mapping with fixed keys, except those that are null.
 
-        Unknown keys are refused, in the words that UNKNOWN makes of the key and those that are known, and so are those
-        that the format has and that are UNSUPPORTED.
+        Unknown keys are refused, with the message that UNKNOWN makes of the key and the known ones, and so are the
+        format's keys that are UNSUPPORTED.
         """
         names, others, found = tuple(known), tuple(unsupported), {}
         for key, value in node.entries:
@@ -101,11 +102,11 @@ class Reading(Record):
         return found
 
 
-def switch(word: str, place: Place) -> bool:
-    """The words of YAML 1.1, which Compose files have grown up with, quoted or not."""
-    if word.lower() not in _BOOLEANS:
-        raise UsageError(f"expected true or false, not {word!r}")
-    return _BOOLEANS[word.lower()]
+def switch(text: str, scope: Scope) -> bool:
+    """The booleans of YAML 1.1, which Compose files use, quoted or not."""
+    if text.lower() not in _BOOLEANS:
+        raise UsageError(f"expected true or false, not {text!r}")
+    return _BOOLEANS[text.lower()]
 
 
 def unknown_key(key: str, meant: str | None) -> str:
@@ -116,12 +117,12 @@ def _kind(node: Node) -> str:
     return {Sequence: "a list", Mapping: "a mapping"}.get(type(node), "null")
 
 
-def words_of(node: Node, reading: Reading) -> tuple[str, ...]:
+def arguments_of(node: Node, reader: Reader) -> tuple[str, ...]:
     """Arguments: a list, or a string that is split as a shell would split it."""
     if isinstance(node, Sequence):
-        return tuple(reading.text(item) for item in node.items)
-    text = reading.text(node, want="a list of words, or a string")
-    return tuple(reading.attempt(node, lambda: _shell_split(text)) or ())
+        return tuple(reader.text(item) for item in node.items)
+    text = reader.text(node, expected="a list of words, or a string")
+    return tuple(reader.attempt(node, lambda: _shell_split(text)) or ())
 
 
 def _shell_split(text: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""The syntax of unit files (systemd.syntax(7)): text becomes settings with their places, and values become words.
+"""The syntax of unit files (systemd.syntax(7)): text becomes settings with their positions, and values become words.
 
-Which settings there are, and what they mean, is not known here.
+This module does not know which settings exist, or what they mean.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BLANKS = " \t\n\r"
 
 
 class Setting(Record):
-    """`KEY=VALUE` in a section. Lines that go on are joined by a space, as systemd joins them."""
+    """`KEY=VALUE` in a section. Continued lines are joined by a space, as systemd joins them."""
 
     section: str
     key: Scalar
@@ -27,14 +27,14 @@ class Setting(Record):
 
     @property
     def text(self) -> str:
-        """The value without the double quotes that may stand around the whole of it, as Podman's Lookup has it
+        """The value without the double quotes that may enclose it, as in Podman's Lookup
         (pkg/systemd/parser/unitfile.go). Quotes within a value belong to it, or to its words."""
         text = self.value.text
         return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def parse_unit(raw: bytes) -> tuple[list[Setting], list[Problem]]:
-    """The settings in their order, and what is wrong with the lines."""
+    """The settings in their order, and the problems of the lines."""
     try:
         text = raw.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
@@ -69,7 +69,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
         line = line.removesuffix("\r")
         if line.rstrip().endswith("\\"):  # Podman lets blanks follow the backslash
             line = line.rstrip()
-        if line.lstrip().startswith(("#", ";")):  # also between lines that go on
+        if line.lstrip().startswith(("#", ";")):  # also between continued lines
             continue
         body = f"{line[:-1]} " if line.endswith("\\") else line
         if open_line:

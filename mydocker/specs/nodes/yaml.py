@@ -1,7 +1,8 @@
-"""YAML text becomes nodes, and plain data YAML text. The one file that imports `yaml`; to read, it takes only events.
+"""YAML text becomes nodes, and plain data becomes YAML text. Only this file imports `yaml`; the reader uses only its
+events.
 
-YAML's own construction is not used: it would make False of `no`, a number of `22:22`, lose the places,
-keep the last of duplicate keys, and expand aliases without end.
+YAML's own construction is not used: it would turn `no` into False and `22:22` into a number, lose the positions,
+keep the last of duplicate keys, and expand aliases without limit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mydocker.specs.nodes.node import AsWritten, Mapping, Node, Scalar, Sequence
 
 SIZE_LIMIT = 1 << 20  # bytes
 DEPTH_LIMIT = 64
-COPY_LIMIT = 100_000  # nodes that the aliases of a file may stand for, all those within them counted
+COPY_LIMIT = 100_000  # nodes that the aliases of a file may stand for, nested ones included
 
 _CORE = "tag:yaml.org,2002:"
 _TAGS = frozenset((None, "!", *(_CORE + x for x in ("str", "int", "float", "bool", "null", "seq", "map"))))
@@ -30,7 +31,8 @@ _WIDTH = 110  # of a line of text that may be broken
 
 
 class _Loader(yaml.SafeLoader):
-    """Its scanner takes tabs where YAML 1.2 has white space that does not indent (section 6.2), such as after `key:`.
+    """A scanner that accepts tabs where YAML 1.2 has white space that does not indent (section 6.2), such as after
+    `key:`.
 
     The rule is libyaml's (yaml_parser_scan_to_next_token): in flow context, and where no key can begin.
     """
@@ -68,7 +70,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _StopError(Exception):
-    """What makes the rest of the file unreadable."""
+    """A problem that makes the rest of the file unreadable."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -76,7 +78,7 @@ class _StopError(Exception):
 
 
 def parse_documents(raw: bytes) -> tuple[list[Node], list[Problem]]:
-    """The documents of a stream, the empty ones left out, and everything that is wrong with them as YAML."""
+    """The documents of a stream, without the empty ones, and the problems that they have as YAML."""
     composer = _Composer()
     documents: list[Node] = []
     try:
@@ -90,13 +92,13 @@ def parse_documents(raw: bytes) -> tuple[list[Node], list[Problem]]:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         composer.problems.append(problem_at(line, column, f"not YAML: {_words(error)}"))
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # its scanner lets chr() and int() fail
-        line, column = composer.place
+        line, column = composer.position
         composer.problems.append(problem_at(line, column, f"not YAML after this: {error}"))
     return documents, composer.problems
 
 
 def _words(error: yaml.MarkedYAMLError) -> str:
-    """The parser's message; its words for a tab are a riddle to most people."""
+    """The parser's message; the one about a tab is replaced by a clearer one."""
     if "'\\t' that cannot start any token" in (error.problem or ""):
         return "a tab where only spaces may indent"
     return ", ".join(part for part in (error.context, error.problem) if part)
@@ -126,7 +128,7 @@ def _at_end_of(text: str, message: str) -> Problem:
 
 
 class _Anchored(Record):
-    """A node that has a name; `nodes` are in it, itself included, `levels` of them below one another."""
+    """A node that has an anchor; it consists of `nodes` nodes, itself included, nested `levels` deep."""
 
     node: Node
     nodes: int
@@ -134,15 +136,15 @@ class _Anchored(Record):
 
 
 class _Composer:
-    """The reading of one stream: its events, its anchors (of one document), what was wrong so far.
+    """The composer of one stream: its events, its anchors (of one document), its problems so far.
 
-    A node that an alias stands for is shared. Whoever reads it walks over it again, so what counts, in `_nodes` and in
-    `_deepest`, is the document with all aliases replaced.
+    A node that an alias stands for is shared. Each use is read again, so `_nodes` and `_deepest` count the document
+    with all aliases replaced.
     """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self.place = (1, 1)
+        self.position = (1, 1)
         self._anchors: dict[str, _Anchored | None] = {}  # None: the node is not complete yet
         self._elsewhere: dict[str, int] = {}  # anchors of the documents before: the last one that has it, from 1
         self._documents = 0
@@ -161,7 +163,7 @@ class _Composer:
     def _next(self) -> yaml.Event:
         event = next(self._events)
         if event.start_mark:
-            self.place = (event.start_mark.line + 1, event.start_mark.column + 1)
+            self.position = (event.start_mark.line + 1, event.start_mark.column + 1)
         return event
 
     def _node(self, event: yaml.Event, *, depth: int) -> Node:
@@ -181,7 +183,7 @@ class _Composer:
         return node
 
     def _whole(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, *, depth: int) -> Node:
-        line, column = self.place
+        line, column = self.position
         if isinstance(event, yaml.ScalarEvent):
             return Scalar(line=line, column=column, text=self._text(event), plain=event.implicit[0])
         if isinstance(event, yaml.SequenceStartEvent):
@@ -197,7 +199,7 @@ class _Composer:
     def _alias(self, anchor: str, *, depth: int) -> Node:
         if anchor not in self._anchors and anchor in self._elsewhere:
             where = f"alias {anchor!r}: its anchor is in document {self._elsewhere[anchor]} of this file"
-            raise self._stop(f"{where}, and documents share none: extends takes over what another container says")
+            raise self._stop(f"{where}, and documents share none: extends takes over the keys of another container")
         if anchor not in self._anchors:
             raise self._stop(f"alias {anchor!r} has no anchor before it")
         anchored = self._anchors[anchor]
@@ -233,7 +235,7 @@ class _Composer:
         return tuple(entries.values())
 
     def _merge(self, mapping: Node, entries: dict[str, tuple[Scalar, Node]]) -> None:
-        """The keys of MAPPING that are not there yet ("Merge Key Language-Independent Type for YAML")."""
+        """The keys of MAPPING that the target does not have yet ("Merge Key Language-Independent Type for YAML")."""
         if not isinstance(mapping, Mapping):
             self.problems.append(mapping.problem("'<<' takes a mapping, or a list of them"))
             return
@@ -242,7 +244,7 @@ class _Composer:
 
     def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.tag not in _TAGS:
-            self.problems.append(problem_at(self.place[0], self.place[1], f"tag {event.tag!r} is not supported"))
+            self.problems.append(problem_at(self.position[0], self.position[1], f"tag {event.tag!r} is not supported"))
 
     def _text(self, event: yaml.ScalarEvent) -> str:
         """The text of a scalar; JSON writes what lies beyond U+FFFF as an escaped surrogate pair."""
@@ -256,7 +258,7 @@ class _Composer:
         return text
 
     def _stop(self, message: str) -> _StopError:
-        return _StopError(problem_at(self.place[0], self.place[1], message))
+        return _StopError(problem_at(self.position[0], self.position[1], message))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -273,14 +275,14 @@ _Dumper.add_representer(str, _Dumper._text)
 
 
 def write_documents(documents: Iterable[Any]) -> str:
-    """Plain data as a stream of documents, each dollar sign doubled but those of keys, which have no variables."""
+    """Plain data as a stream of documents, with each dollar sign doubled, except in keys, which have no variables."""
     escaped = [escape(document) for document in documents]
     text = yaml.dump_all(escaped, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
     return str(text)
 
 
 def escape(data: Any) -> Any:
-    """DATA with the dollar signs of its values doubled: what is read again has no variables in it."""
+    """DATA with the dollar signs of its values doubled: so that it has no variables when it is read again."""
     if isinstance(data, dict):
         return {key: escape(value) for key, value in data.items()}
     if isinstance(data, list):

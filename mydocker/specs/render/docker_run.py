@@ -1,7 +1,7 @@
-"""The `docker run` line that is equal to a ContainerSpec, and in words what of it Docker has no option for.
+"""The `docker run` line that is equivalent to a ContainerSpec, and notes on what Docker has no option for.
 
-The flags are those of the table of fields; here is only how a value is written after its flag. Docker's client and
-daemon accept the line: a value that they refuse is named in a note.
+The flags are those of the table of fields; this module writes the values after them. Docker's client and daemon accept
+the line: a note names each value that they would refuse.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ _APART = (
 )
 MOST_NAMES = 10  # of other containers, in each line
 _ROOTFS = "rootfs"  # the image that the note about a directory makes
-_SYSCTLS = frozenset(  # opts.ValidateSysctl of Docker's client, which takes all of net.* and fs.mqueue.* besides
+_SYSCTLS = frozenset(  # opts.ValidateSysctl of Docker's client, which also accepts all of net.* and fs.mqueue.*
     f"kernel.{name}" for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
 )
 
 
 def docker_lines(specs: Iterable[ContainerSpec]) -> Iterator[str]:
-    """The line of each, and after it comments with its notes. Names that many containers share are written once, before
-    the first of them, as the shell's "$@": in each line, a file of a thousand services would have a million."""
+    """The line of each container, followed by its notes as comments. Names that many containers share are written once,
+    before the first line, as the shell's "$@": repeated in each line, a thousand services would have a million
+    names."""
     shared: tuple[str, ...] = ()
     for spec in specs:
         names = spec.aliases.known if spec.aliases else ()
@@ -81,7 +82,7 @@ def docker_line(spec: ContainerSpec, *, shares_names: bool = False) -> tuple[str
 
 
 def _image(spec: ContainerSpec, notes: list[str]) -> str:
-    """The image as Docker names it; what it takes from elsewhere is brought in first, as a note says."""
+    """The image as Docker names it; a note says how to import one that Docker cannot pull."""
     if spec.image is None:
         tree = shlex.quote(spec.rootfs or "/")
         notes.append(f"rootfs {spec.rootfs}: make an image of it: tar -C {tree} -c . | docker import - {_ROOTFS}")
@@ -98,7 +99,7 @@ def _source(location: Location) -> str:
 
 
 def _accepted(name: str, value: Any, notes: list[str]) -> Any:
-    """VALUE without what Docker refuses of it, which becomes a note."""
+    """VALUE without the parts that Docker refuses, which become notes."""
     if name == "name" and not re.fullmatch("[a-zA-Z0-9][a-zA-Z0-9_.-]+", value):  # RestrictedNamePattern
         notes.append(f"name {shlex.quote(value)}: docker run takes two or more letters, digits, _ . and -")
         return ()
@@ -115,7 +116,7 @@ def _flag(row: Field) -> str:
 
 
 def _written(row: Field, value: Any) -> Any:
-    """True for a switch, else the words, one for each time that the flag is used."""
+    """True for a switch, else the values, one for each use of the flag."""
     written = row.docker(value) if row.docker else (row.normal or plain)(value)
     return written if written is True or isinstance(written, list) else [str(written)]
 
@@ -175,7 +176,7 @@ def _short(mount: Mount, source: str | None, options: list[str]) -> list[str]:
 
 
 def _long(mount: Mount, kind: str, source: str | None, options: list[str]) -> list[str]:
-    """The notation that can say all. A word that has a comma is quoted (CSV, RFC 4180)."""
+    """The notation that can express everything. A word that has a comma is quoted (CSV, RFC 4180)."""
     words = [f"type={kind}", *([f"source={source}"] if source else []), f"target={mount.target}"]
     words += [*(["readonly"] if mount.read_only else []), *options]
     quoted = ['"' + word.replace('"', '""') + '"' if "," in word or '"' in word else word for word in words]
@@ -191,7 +192,7 @@ def _tmpfs(mount: TmpfsMount, notes: list[str]) -> list[str]:
 
 
 def _healthcheck(healthcheck: Healthcheck, notes: list[str]) -> list[str]:
-    """Docker's options take the command as a line for the image's shell."""
+    """Docker's options pass the command as a line to the image's shell."""
     kind, *words = healthcheck.test or ("",)
     if kind == "NONE":
         return ["--no-healthcheck"]
@@ -214,7 +215,7 @@ def _healthcheck(healthcheck: Healthcheck, notes: list[str]) -> list[str]:
 
 def _tmpfs_options(mount: TmpfsMount) -> Iterable[str]:
     switches = {"ro": mount.read_only, "exec": mount.executable, "suid": mount.setuid}
-    yield from (name for name, given in switches.items() if given)
+    yield from (name for name, is_on in switches.items() if is_on)
     numbers = {"size": mount.size, "nr_inodes": mount.inodes, "uid": mount.uid, "gid": mount.gid}
     yield from (f"{name}={number}" for name, number in numbers.items() if number is not None)
     if mount.mode is not None:

@@ -36,13 +36,13 @@ KINDS = {  # what a word takes
 _PATTERNS = """\
 ### Texts and patterns
 
-A list of patterns says what a text contains: each is a part of the text or, between slashes, a regular expression, such
-as `/^v[0-9]+$/`. After a `!`, the text must not contain it. A backslash before a first `!` or `/` makes that a plain
-character. Regular expressions are Python's, and `^` and `$` match at each line. A list of other values stands for any
-one of them.
+A list of patterns describes what a text contains: each is a part of the text or, between slashes, a regular expression,
+such as `/^v[0-9]+$/`. After a `!`, the text must not contain it. A backslash before a first `!` or `/` makes that a
+plain character. Regular expressions are Python's, and `^` and `$` match at each line. A list of other values stands for
+any one of them.
 
-What `within` waits for holds as soon as it is true once, even at the first look. What must *not* be, such as `"!error"`
-or `absent`, may be true from the beginning: combine it with what comes last.
+What `within` waits for holds as soon as it is true once, even at the first check. What must *not* be, such as
+`"!error"` or `absent`, may be true from the beginning: combine it with what comes last.
 
 ### Matchers
 

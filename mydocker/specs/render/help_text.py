@@ -1,4 +1,4 @@
-"""Help in words, from the table: that of a flag, and the reference."""
+"""Help texts from the table of fields: the line for a flag, and the reference."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def reference() -> str:
 
 
 def flag_help(field: Field) -> str:
-    """The row's line of help, with what is true when nothing is said."""
+    """The row's line of help, with the default."""
     more = " (repeatable)" if field.repeatable else ""
     return field.help + (f" (default: {field.default})" if isinstance(field.default, str) else more)

@@ -1,7 +1,7 @@
 """The JSON Schema of spec files (draft 2020-12), for editors: from the table of fields, its YAML types, and `expect`.
 
-It says what a YAML reader makes of a file, so a scalar may be a number or a truth value where we want text, and a text
-with a dollar sign may be anything. What depends on several keys, or on the words of a value, is the loader's to say.
+It describes what a YAML parser returns for a file, so a scalar may be a number or a boolean where text is expected, and
+a text with a dollar sign may be anything. The loader checks what depends on several keys, or on the text of a value.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def schema() -> Schema:
 
 
 def _one_root() -> Schema:
-    """An image or a rootfs, one and one only, unless another container gives it. Whoever has none of them hears of
-    `image`, and of nothing else."""
+    """Exactly one of image and rootfs, unless another container provides it. For a document without them, the error
+    names only `image`."""
     return {
         "if": {"not": {"anyOf": [_said("extends"), _said("include")]}},
         "then": {
@@ -78,7 +78,7 @@ def _definitions() -> Schema:
         "variable": {"type": "string", "pattern": r"\$"},
         "container": closed(keys, free=True),
         "compose": {
-            "description": "a Compose file; what a service says is checked by `mydocker check`",
+            "description": "a Compose file; `mydocker check` checks its services",
             "type": "object",
             "properties": {"services": {"type": "object", "additionalProperties": {"type": "object"}}},
         },
@@ -98,7 +98,7 @@ def closed(properties: Schema, *, needs: tuple[str, ...] = (), free: bool = Fals
 
 
 def _key(row: Field) -> Schema:
-    """What a key may hold; null says nothing, whatever the key."""
+    """What a key may hold; null means unset for every key."""
     if row.choices:
         holds: Schema = {"anyOf": [{"enum": [*row.choices]}, {"$ref": "#/$defs/variable"}]}
     else:

@@ -77,7 +77,7 @@ def _named() -> Schema:
     return {"type": "object", "minProperties": 1, "additionalProperties": value}
 
 
-_KINDS: dict[str, Schema] = {  # of words, but for those that are mappings of their own
+_KINDS: dict[str, Schema] = {  # of keywords, except those with a mapping as value
     **{kind: _ref(kind) for kind in OPERATORS},
     "word": _SCALAR,
     "mode": _ref("text"),
@@ -97,7 +97,7 @@ _KINDS: dict[str, Schema] = {  # of words, but for those that are mappings of th
 
 
 def _rows(table: Table, **own: Schema) -> Schema:
-    """The words of TABLE; those of OWN are no kind."""
+    """The keywords of TABLE; OWN has the schemas of those without a kind."""
     return {word: {"description": row.help, **(own.get(word) or _KINDS[row.kind])} for word, row in table.items()}
 
 
@@ -117,7 +117,7 @@ def _http() -> Schema:
 
 
 def expect_schema() -> Schema:
-    """The whole of `expect`."""
+    """The schema of `expect`."""
     rows = _rows(
         EXPECT,
         files={"type": "array", "items": _closed(_rows(FILE), needs=("path",)), "minItems": 1},

@@ -1,4 +1,4 @@
-"""What is expected of a container, an Expect, as plain data: the value of `expect` in our normal form."""
+"""An Expect as plain data: the value of `expect` in the normal form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHANGES = {row.kind: word for word, row in CHANGES.items()}
 
 
 def expect_data(expect: Expect) -> dict[str, Any]:
-    """Its checks in their order, those of one subject together."""
+    """The checks in their order, those of one subject together."""
     found: dict[str, Any] = {}
     for check in expect.checks:
         subject = check.about[0]
@@ -49,7 +49,7 @@ def expect_data(expect: Expect) -> dict[str, Any]:
 
 
 def _add_file(files: list[Any], check: Check) -> None:
-    """A file's first check is whether it is there."""
+    """A file's first check is whether it exists."""
     _, path, name = check.about
     matcher = check.matcher
     if name == "exists":
@@ -113,20 +113,20 @@ def _add_command_check(command: dict[str, Any], check: Check) -> None:
 
 
 def _request(request: Request) -> dict[str, Any]:
-    """What of a request is not as it would be."""
-    said = {name: value for name, value in request.as_dict().items() if value != getattr(Request, name, None)}
-    written: dict[str, Any] = {name: said[name] for name in ("method", "username", "password") if name in said}
-    if "headers" in said:
+    """The options of a request that differ from the default."""
+    options = {name: value for name, value in request.as_dict().items() if value != getattr(Request, name, None)}
+    written: dict[str, Any] = {name: options[name] for name in ("method", "username", "password") if name in options}
+    if "headers" in options:
         written["request-headers"] = [f"{name}: {value}" for name, value in request.headers]
-    if "body" in said:
+    if "body" in options:
         written["request-body"] = request.body
-    if "timeout" in said:
+    if "timeout" in options:
         written["timeout"] = format_duration(request.timeout)
-    return written | {key: True for name, key in _SWITCHES.items() if name in said}
+    return written | {key: True for name, key in _SWITCHES.items() if name in options}
 
 
 def matcher_data(matcher: Matcher, kind: str) -> Any:
-    """A matcher of values of KIND as a mapping of goss's words; a plain value where that says the same."""
+    """A matcher of values of KIND as a mapping of goss's words; a plain value where that is equivalent."""
     op, want = matcher.op, matcher.want
     if op == "text":
         return {"equal": want}

@@ -1,6 +1,6 @@
-"""A ContainerSpec as plain data, in our normal form: variables replaced, defaults left out, long forms.
+"""A ContainerSpec as plain data, in the normal form: variables replaced, defaults left out, long forms.
 
-What comes out is for a YAML or JSON writer: text, numbers, true and false, lists and mappings. Read again, it gives
+The result is for a YAML or JSON writer: text, numbers, true and false, lists and mappings. Reading it again returns
 the same ContainerSpec.
 """
 
@@ -36,7 +36,7 @@ _APART = ("entrypoint", "command", "volumes", "namespaces", "network_mode", "exp
 
 def _process(spec: ContainerSpec) -> dict[str, Any]:
     found = {} if spec.entrypoint is None else {"entrypoint": [*spec.entrypoint]}
-    # an entrypoint without a command drops the image's, so that the empty one need not be said
+    # an entrypoint without a command drops the image's, so that an empty one is not written
     if spec.command is not None and (spec.command or spec.entrypoint is None):
         found["command"] = [*spec.command]
     return found
@@ -58,7 +58,7 @@ def _mounts(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def mount_data(mount: Mount) -> tuple[str, Any]:
-    """The key that a mount belongs under, and its entry there: the long form, where that can say all of it."""
+    """The key that a mount belongs under, and its entry there: the long form, where that can express all of it."""
     data: dict[str, Any] = {"target": mount.target} | ({"read_only": True} if mount.read_only else {})
     if isinstance(mount, FileMount):
         return _file(mount)
@@ -75,11 +75,11 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
 
 
 def _file(mount: FileMount) -> tuple[str, Any]:
-    said = {name: getattr(mount, name) for name in ("uid", "gid") if getattr(mount, name)}
+    owner = {name: getattr(mount, name) for name in ("uid", "gid") if getattr(mount, name)}
     mode = {} if mount.mode == FileMount.mode else {"mode": f"{mount.mode:04o}"}
     source, text = mount.reference or ("content", mount.content)
     written = AsWritten(text) if mount.reference and source == "content" else text
-    return "secrets" if mount.secret else "configs", {"target": mount.target, source: written, **said, **mode}
+    return "secrets" if mount.secret else "configs", {"target": mount.target, source: written, **owner, **mode}
 
 
 def _volume(mount: VolumeMount, data: dict[str, Any]) -> tuple[str, Any]:

@@ -1,6 +1,6 @@
-"""`--security-opt NAME[=VALUE]` and the entries of `security_opt`, as Docker has them.
+"""`--security-opt NAME[=VALUE]` and the entries of `security_opt`, as in Docker.
 
-`:` is taken for `=` too, as Compose files write it. Files are read here, so that a Security is complete.
+`:` is accepted instead of `=`, as Compose files write it. This module reads the files, so that a Security is complete.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 _KNOWN = "seccomp, no-new-privileges, apparmor, label and systempaths"
 
 
-def parse_option(word: str, place: Place) -> dict[str, Any]:
+def parse_option(text: str, scope: Scope) -> dict[str, Any]:
     """The fields of Security that one option sets; `label` is a mapping of its parts, to be joined."""
-    name, separator, value = word.partition("=")
+    name, separator, value = text.partition("=")
     if not separator:
-        name, separator, value = word.partition(":")
-    if word == "no-new-privileges":
+        name, separator, value = text.partition(":")
+    if text == "no-new-privileges":
         return {"no_new_privileges": True}
     if name not in _PARSERS:
         raise UsageError(f"unknown security option {name!r}", hint=f"known are {_KNOWN}")
     if not value:
         raise UsageError(f"security option {name!r} needs a value: {name}=VALUE")
-    return _PARSERS[name](value, place)
+    return _PARSERS[name](value, scope)
 
 
 def combine(options: Iterable[Mapping[str, Any]]) -> Security:
-    """All options of a container; of one given twice the last counts, the parts of a label add up."""
+    """Combine all options of a container: the last of repeated ones counts, the parts of a label add up."""
     fields: dict[str, Any] = {}
     for option in options:
         label = {**(fields.get("label") or {}), **option["label"]} if option.get("label") else option.get("label")
@@ -44,27 +44,27 @@ def combine(options: Iterable[Mapping[str, Any]]) -> Security:
     return Security(**fields)
 
 
-def _seccomp(value: str, place: Place) -> dict[str, Any]:
+def _seccomp(value: str, scope: Scope) -> dict[str, Any]:
     if value == "unconfined":
         return {"seccomp": None}
     if value == "builtin":
         return {"seccomp": "default"}
     from mydocker.specs.security.seccomp import read_profile
 
-    return {"seccomp": read_profile(parsers.path(value, place))}
+    return {"seccomp": read_profile(parsers.path(value, scope))}
 
 
-def _no_new_privileges(value: str, place: Place) -> dict[str, Any]:
-    return {"no_new_privileges": parsers.boolean(value, place)}
+def _no_new_privileges(value: str, scope: Scope) -> dict[str, Any]:
+    return {"no_new_privileges": parsers.boolean(value, scope)}
 
 
-def _apparmor(value: str, place: Place) -> dict[str, Any]:
+def _apparmor(value: str, scope: Scope) -> dict[str, Any]:
     if not value.isprintable() or " " in value:
         raise UsageError(f"{value!r} is not the name of an AppArmor profile")
     return {"apparmor": None if value == "unconfined" else value}
 
 
-def _label(value: str, place: Place) -> dict[str, Any]:
+def _label(value: str, scope: Scope) -> dict[str, Any]:
     if value == "disable":
         return {"label": None}
     part, _, text = value.partition(":")
@@ -75,7 +75,7 @@ def _label(value: str, place: Place) -> dict[str, Any]:
     return {"label": {part: text}}
 
 
-def _systempaths(value: str, place: Place) -> dict[str, Any]:
+def _systempaths(value: str, scope: Scope) -> dict[str, Any]:
     if value != "unconfined":
         raise UsageError(f"systempaths {value!r}: the only one is unconfined")
     return {"masked_paths": False}

@@ -1,8 +1,8 @@
 """A seccomp profile as values, and how to read one from a file in Docker's JSON format.
 
-The format is that of moby's `profiles/seccomp` (documented as "Seccomp security profiles for Docker"), itself the
-OCI runtime-spec's `linux.seccomp` with conditions added. Unlike Docker we refuse keys that the format does not have: a
-misspelt `excludes` would silently widen the filter.
+The format is that of moby's `profiles/seccomp` (documented as "Seccomp security profiles for Docker"), itself the OCI
+runtime-spec's `linux.seccomp` with conditions added. Unlike Docker, mydocker refuses keys that the format does not
+have: a misspelt `excludes` would silently widen the filter.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ FLAGS = {  # linux/seccomp.h; the child has one thread, so that TSYNC changes no
     "SECCOMP_FILTER_FLAG_LOG": 2,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
 }
-SPEC_ALLOW = FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]  # what runc sets when a profile says nothing
+SPEC_ALLOW = FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]  # runc's default when a profile sets none
 
 _ARCHITECTURE = "SCMP_ARCH_"
 
 
 class Comparison(Record):
-    """A condition on one argument. With MASKED_EQ, `value` is the mask, and `value_two` what must be left."""
+    """A condition on one argument. With MASKED_EQ, `value` is the mask, and `value_two` the value after masking."""
 
     index: int
     operator: str
@@ -64,7 +64,7 @@ class Conditions(Record):
 
 
 class Rule(Record):
-    """What happens at these system calls. All of `includes` must hold, and nothing of `excludes`."""
+    """The action for these system calls. All of `includes` must hold, and none of `excludes`."""
 
     names: tuple[str, ...]
     action: str = "SCMP_ACT_ALLOW"
@@ -86,7 +86,7 @@ class Profile(Record):
 
 
 def read_profile(path: str) -> Profile:
-    """The profile in the file at absolute PATH. Raises UsageError, naming the file and the member that is wrong."""
+    """The profile in the file at absolute PATH. Raises UsageError, naming the file and the invalid member."""
     try:
         with open(path, "rb") as file:
             raw = file.read(_LIMIT + 1)
@@ -99,7 +99,7 @@ _LIMIT = 4 << 20  # bytes; Docker's own profile has 16 thousand
 
 
 def parse_profile(raw: bytes, origin: str) -> Profile:
-    """RAW as a Profile; UsageError names ORIGIN and the member that is wrong."""
+    """RAW as a Profile; UsageError names ORIGIN and the invalid member."""
     import json
 
     what = f"seccomp profile {origin}"
@@ -142,7 +142,7 @@ def _profile(value: Any, origin: str) -> Profile:
 
 
 def _architectures(members: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    """`architectures` go for every machine: the key "" stands for that."""
+    """`architectures` apply to every machine, which the key "" stands for."""
     plain = _array(members.get("architectures"), "architectures")
     if plain:
         return {"": tuple(_architecture(name) for name in plain)}
@@ -243,6 +243,6 @@ def _natural(value: Any, what: str, most: int) -> int:
 def _one_of(value: Any, known: Mapping[str, object], what: str) -> str:
     if not isinstance(value, str) or value not in known:
         if value in ("SCMP_ACT_NOTIFY", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"):
-            raise UsageError(f"{what}: {value} needs an agent that listens, which mydocker has not")
+            raise UsageError(f"{what}: {value} needs an agent that listens, which mydocker does not have")
         raise UsageError(f"{what}: {value!r} is not one of {', '.join(known)}")
     return value

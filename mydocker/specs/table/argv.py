@@ -26,7 +26,7 @@ from mydocker.specs.table.fields import (
     Field,
     Switch,
 )
-from mydocker.specs.values.parsers import Place, boolean, image
+from mydocker.specs.values.parsers import Scope, boolean, image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ _ROWS: dict[str, Field | Switch] = {flag: row for row in (*FIELDS, *SWITCHES) fo
 
 
 class RunRequest(Record):
-    """What one `run` command line asks for. With `help`, the spec is empty and nothing is to be run."""
+    """A parsed `run` command line. With `help`, the spec is empty and nothing is run."""
 
     spec: ContainerSpec
     dry_run: bool = False
@@ -52,26 +52,26 @@ class RunRequest(Record):
 
 
 class _Option(Record):
-    """A flag that was given, and its value as text."""
+    """A flag of the command line, and its value as text."""
 
     row: Field | Switch
     text: str
 
 
 def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRequest:
-    """ARGV is what follows `run`. Env files are read; nothing else is looked at. Raises UsageError (exit code 125)."""
+    """ARGV is what follows `run`. Env files are read, and no other files. Raises UsageError (exit code 125)."""
     if any("\0" in word for word in argv):
-        raise UsageError("an argument holds a NUL character, which no program can be given")
+        raise UsageError("an argument holds a NUL character, which cannot be passed to a program")
     options: list[_Option] = []
     rest = _split(argv, options)
-    place = Place(directory=cwd, environ=environ)
+    scope = Scope(directory=cwd, environ=environ)
     if _is_on(HELP, options):
         return RunRequest(spec=ContainerSpec(), help=True)
-    values = _values(options, place)
+    values = _values(options, scope)
     if "rootfs" not in values:
         if not rest:
             raise UsageError("no image: 'mydocker run' needs an IMAGE or --rootfs DIR", hint=_HINT)
-        values["image"], rest = image(rest[0], place), rest[1:]
+        values["image"], rest = image(rest[0], scope), rest[1:]
     if rest:
         values["command"] = tuple(rest)
     for _key, message in contradictions(values):
@@ -92,14 +92,14 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
 
 
 def parse_flags(argv: list[str]) -> list[tuple[Field, str]]:
-    """The rows and the values of flags alone; a switch has `true` or `false` for its value. Raises UsageError."""
+    """The rows and the values of a list of flags; the value of a switch is `true` or `false`. Raises UsageError."""
     options: list[_Option] = []
     rest = _split(argv, options)
     if rest:
         raise UsageError(f"{rest[0]!r} is not a flag")
     for option in options:
         if isinstance(option.row, Switch) and option.row is not REMOVE:
-            raise UsageError(f"{option.row.flags[0]} says nothing about a container")
+            raise UsageError(f"{option.row.flags[0]} does not describe a container")
     return [(option.row, option.text) for option in options if isinstance(option.row, Field)]
 
 
@@ -115,7 +115,7 @@ def requested_result(argv: list[str]) -> str | None:
 
 def _split(argv: list[str], options: list[_Option]) -> list[str]:
     """Append the options to OPTIONS; the words after them."""
-    words = list(reversed(argv))  # the next word is the last one: taking it is cheap
+    words = list(reversed(argv))  # in reverse order, as popping the last item is cheap
     while words and words[-1].startswith("-") and words[-1] != "-":
         word = words.pop()
         if word == "--":
@@ -124,8 +124,8 @@ def _split(argv: list[str], options: list[_Option]) -> list[str]:
     return words[::-1]
 
 
-def _long(word: str, words: list[str]) -> list[_Option]:
-    flag, equals, value = word.partition("=")
+def _long(text: str, words: list[str]) -> list[_Option]:
+    flag, equals, value = text.partition("=")
     if flag not in _ROWS:
         _refuse(flag, f"unknown flag: {flag}")
     row = _ROWS[flag]
@@ -134,14 +134,14 @@ def _long(word: str, words: list[str]) -> list[_Option]:
     return [_checked(row, value)]
 
 
-def _short(word: str, words: list[str]) -> list[_Option]:
+def _short(text: str, words: list[str]) -> list[_Option]:
     """One-letter flags: any number of switches, then at most one that takes a value."""
     options: list[_Option] = []
-    letters = word[1:]
+    letters = text[1:]
     while letters:
         letter, letters = letters[0], letters[1:]
         if f"-{letter}" not in _ROWS:
-            _refuse(f"-{letter}", f"unknown shorthand flag: {letter!r} in {word}")
+            _refuse(f"-{letter}", f"unknown shorthand flag: {letter!r} in {text}")
         row = _ROWS[f"-{letter}"]
         if letters.startswith("="):
             value, letters = letters[1:], ""
@@ -150,7 +150,7 @@ def _short(word: str, words: list[str]) -> list[_Option]:
         elif letters:
             value, letters = letters, ""
         else:
-            value = _next(words, f"flag needs an argument: {letter!r} in {word}")
+            value = _next(words, f"flag needs an argument: {letter!r} in {text}")
         options.append(_checked(row, value))
     return options
 
@@ -164,7 +164,7 @@ def _next(words: list[str], missing: str) -> str:
 def _checked(row: Field | Switch, text: str) -> _Option:
     """An option whose value, if it is a switch, is known to be true or false."""
     if _is_switch(row) and isinstance(row, Switch):
-        _parse(row, boolean, text, Place(directory="/", environ={}))
+        _parse(row, boolean, text, Scope(directory="/", environ={}))
     return _Option(row=row, text=text)
 
 
@@ -173,12 +173,12 @@ def _is_switch(row: Field | Switch) -> bool:
 
 
 def _is_on(switch: Switch, options: list[_Option]) -> bool:
-    given = _last(switch, options)
-    return given is not None and boolean(given, Place(directory="/", environ={}))
+    value = _last(switch, options)
+    return value is not None and boolean(value, Scope(directory="/", environ={}))
 
 
 def _last(switch: Switch, options: list[_Option]) -> str | None:
-    """The value given last."""
+    """The last value of a repeated flag."""
     return next((option.text for option in reversed(options) if option.row is switch), None)
 
 
@@ -197,14 +197,14 @@ def _attached(options: list[_Option]) -> tuple[str, ...]:
     return streams
 
 
-def _values(options: list[_Option], place: Place) -> dict[str, Any]:
-    """The values of the fields that were given, by key."""
+def _values(options: list[_Option], scope: Scope) -> dict[str, Any]:
+    """The values of the fields on the command line, by key."""
     values: dict[str, Any] = {}
     for option in options:
         row = option.row
         if isinstance(row, Switch):
             continue
-        value = _parse(row, row.parse, option.text, place)
+        value = _parse(row, row.parse, option.text, scope)
         if row.merge == "append":
             value = (*values.get(row.key, ()), value)
         elif row.merge == "update":
@@ -213,19 +213,19 @@ def _values(options: list[_Option], place: Place) -> dict[str, Any]:
     return values
 
 
-def _parse(row: Field | Switch, parse: Any, text: str, place: Place) -> Any:
+def _parse(row: Field | Switch, parse: Any, text: str, scope: Scope) -> Any:
     try:
-        return parse(text, place)
+        return parse(text, scope)
     except MydockerError as error:
         flags = ", ".join(row.flags)
         raise UsageError(f"invalid argument {text!r} for {flags}: {error.message}", hint=error.hint or _HINT) from None
 
 
 def _refuse(flag: str, message: str) -> NoReturn:
-    """Raise for a flag that is not ours: one that Docker has, a near miss, or neither."""
-    from mydocker.specs.model.unsupported import INSTEAD, LATER_FLAGS, nearest
+    """Raise for a flag that mydocker does not have: one of Docker's, a misspelt one, or neither."""
+    from mydocker.specs.model.unsupported import INSTEAD, UNSUPPORTED_FLAGS, nearest
 
-    if flag in LATER_FLAGS:
+    if flag in UNSUPPORTED_FLAGS:
         raise UsageError(f"{flag} is not supported yet", hint=INSTEAD.get(flag, _HINT))
     near = nearest(flag, [known for known in _ROWS if known.startswith("--")]) if flag.startswith("--") else None
     raise UsageError(message + (f"; did you mean {near!r}?" if near else ""), hint=_HINT)

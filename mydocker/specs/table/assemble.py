@@ -1,7 +1,7 @@
 """Values of single fields become a complete ContainerSpec: the rules that concern more than one field.
 
-Both doors, the command line and the spec file, end here. Values are keyed by YAML key. A key that was
-given and could not be read is there as None, so that it is not called missing as well.
+The command line and spec files both end here. Values are keyed by YAML key. A key that is set
+and could not be read is present as None, so that it is not reported missing as well.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
         namespaces=namespaces,
         network_mode=network_mode,
         aliases=values.get("aliases") if "net" not in namespaces else None,
-        ports=values.get("ports", ()) if "net" in namespaces else (),  # which the host's has without our help
+        ports=values.get("ports", ()) if "net" in namespaces else (),  # which the host's has anyway
         security_opt=_security(values.get("security_opt")),
     )
 
 
-_SHARED = ("pid", "ipc", "uts", "cgroup")  # keys that say of one namespace whether it is the container's own
+_SHARED = ("pid", "ipc", "uts", "cgroup")  # keys that set whether one namespace is the container's own
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
@@ -48,7 +48,7 @@ _COMBINED = (
 
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What cannot hold together, as (the key to blame, message). Blame falls on a key that is present, or on ""."""
+    """Contradictions between values, as (key, message). The key is one that is present, or ""."""
     if "image" in values and "rootfs" in values:
         yield "rootfs", "image and rootfs exclude each other"
     if "image" not in values and "rootfs" not in values:
@@ -94,20 +94,20 @@ def _process_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, st
 def _stdin_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("stdin_open", "tty"):
         if values.get("stdin") is not None and values.get(key):
-            yield "stdin", f"stdin is a text, and {key} gives another standard input"
+            yield "stdin", f"stdin is a text, and {key} sets another standard input"
 
 
 def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    asked, mode = values.get("namespaces"), values.get("network_mode")
-    if asked is not None and mode is not None:
-        private = _is_own(asked, "net", default=mode == "none")
+    namespaces, mode = values.get("namespaces"), values.get("network_mode")
+    if namespaces is not None and mode is not None:
+        private = _is_own(namespaces, "net", default=mode == "none")
         if private and mode == "host":
             yield "namespaces", "a net namespace of its own contradicts network_mode 'host'"
         if not private and mode == "none":
             yield "namespaces", "network_mode 'none' needs the net namespace"
     for key in _SHARED:
-        said = values.get(key)
-        if asked is not None and said is not None and _is_own(asked, key, default=said) != said:
+        switch = values.get(key)
+        if namespaces is not None and switch is not None and _is_own(namespaces, key, default=switch) != switch:
             yield key, f"{key} contradicts namespaces"
     own = _isolation(values)[0]
     if "uts" not in own:  # sethostname(2) and setdomainname(2) would rename the machine
@@ -121,13 +121,14 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
     elif values.get("ports"):
         yield from _port_contradictions(values["ports"])
     if values.get("privileged") and values.get("cap_drop"):
-        yield "cap_drop", "privileged gives every capability, and cap_drop takes some away"
+        yield "cap_drop", "privileged grants every capability, and cap_drop drops some"
     if values.get("sysctls"):
         yield from _sysctl_contradictions(values["sysctls"], own)
 
 
 def _port_contradictions(ports: tuple[Port, ...]) -> Iterator[tuple[str, str]]:
-    """On the host's network a port is the host's, under its own number and on all addresses; what says so is right."""
+    """On the host's network a port is the host's, under its own number and on all addresses; so only that is
+    accepted."""
     from mydocker.specs.values.port import elsewhere
 
     for port in ports:
@@ -149,12 +150,12 @@ def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...]) -> 
 
 
 def _is_own(namespaces: Any, name: str, *, default: bool) -> bool:
-    """What the key `namespaces` says of one: whether it is the container's own."""
+    """Whether the key `namespaces` makes one the container's own."""
     return bool(namespaces.get(name, default) if isinstance(namespaces, dict) else name in namespaces)
 
 
 def _limit_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Docker's rules: a limit on memory and swap together is one more number beside the limit on memory."""
+    """Docker's rules: a limit on memory and swap together is a second number, next to the limit on memory."""
     memory, both = values.get("mem_limit"), values.get("memswap_limit")
     if both is None:
         return
@@ -187,16 +188,16 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
 
 def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     """(namespaces, network_mode). A list of namespaces is exact, a mapping (name -> new) changes the default."""
-    asked, mode = values.get("namespaces"), values.get("network_mode")
+    namespaces, mode = values.get("namespaces"), values.get("network_mode")
     if mode is None and values.get("ports"):  # ports of its own take a network of its own
         mode = "none"
-    if asked is None or isinstance(asked, dict):
-        said = {name: values[name] for name in _SHARED if values.get(name) is not None}
-        choice = {name: name != "net" or mode == "none" for name in NAMESPACES} | said | (asked or {})
+    if namespaces is None or isinstance(namespaces, dict):
+        switches = {name: values[name] for name in _SHARED if values.get(name) is not None}
+        choice = {name: name != "net" or mode == "none" for name in NAMESPACES} | switches | (namespaces or {})
         chosen = tuple(name for name in NAMESPACES if choice[name])
     else:
-        chosen = asked
+        chosen = namespaces
     if "net" in chosen:  # a new one has nothing but lo in it, and that is the network 'none'
         return chosen, "none"
-    named = mode == "host" or (isinstance(asked, dict) and "net" in asked)
+    named = mode == "host" or (isinstance(namespaces, dict) and "net" in namespaces)
     return chosen, "host" if named else ContainerSpec.network_mode

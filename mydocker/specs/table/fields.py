@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 
 class Field(Record):
     """One row. `name` is the attribute of ContainerSpec, `key` the word in YAML.
 
-    Without flags it is an argument by place, or something that only a file can say. `docker` gives the words that
-    follow the flag in a line for `docker run`, if they are not the value's normal form; `not_docker` says what to do
-    where Docker has no such flag. `quadlet` is the setting of [Container] that says the same in one word; those of
-    several words are in formats/quadlet/.
+    A row without flags is a positional argument, or a key that only a file can have. `docker` returns the arguments of
+    the flag in a line for `docker run`, if they are not the value's normal form; `not_docker` is the hint where Docker
+    has no such flag. `quadlet` is the setting of [Container] with the same meaning in one word; formats/quadlet/
+    translates the others.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Field(Record):
     metavar: str = ""  # of the flag's value; empty for a switch
     choices: tuple[str, ...] = ()  # all words that it takes, if they are few; parsers.py reads them
     yaml_type: str = "text"  # what YAML may hold, by its name in load/yaml_types.py and render/json_schema.py
-    parse: Callable[[str, Place], Any]  # one word of the command line -> a value
+    parse: Callable[[str, Scope], Any]  # one word of the command line -> a value
     normal: Callable[[Any], Any] | None = None  # a value -> plain data, if that is not types.plain
     docker: Callable[[Any], list[str]] | None = None
     docker_flag: str = ""  # if it is not the long one of `flags`
@@ -48,7 +48,7 @@ class Field(Record):
 
     @property
     def default(self) -> object:
-        """What the container has when neither a flag nor a key says otherwise."""
+        """The value if neither a flag nor a key sets one."""
         return getattr(ContainerSpec, self.name)
 
     @property
@@ -57,7 +57,7 @@ class Field(Record):
 
 
 class Switch(Record):
-    """A flag of `run` that says nothing about the container, and so has no key."""
+    """A flag of `run` that does not describe the container, and so has no key."""
 
     flags: tuple[str, ...]
     metavar: str = ""  # of its value; empty: it is true or false
@@ -159,7 +159,7 @@ FIELDS = (
         key="command",
         metavar="COMMAND",
         yaml_type="words",
-        parse=parsers.text,
+        parse=parsers.any_text,
         merge="append",
         group="process",
         help="Command, in place of the image's",
@@ -169,7 +169,7 @@ FIELDS = (
         key="args",
         metavar="ARG",
         yaml_type="words",
-        parse=parsers.text,
+        parse=parsers.any_text,
         merge="append",
         group="process",
         help="Arguments; in a file that has args, command is the program",
@@ -315,7 +315,7 @@ FIELDS = (
         key="stdin",
         flags=("--stdin",),
         metavar="TEXT",
-        parse=parsers.text,
+        parse=parsers.any_text,
         not_docker="give the text to docker run -i by a pipe",
         group="process",
         help="Feed this text to the command's standard input",
@@ -371,7 +371,7 @@ FIELDS = (
         key="configs",
         metavar="FILES",
         yaml_type="inline_files",
-        parse=parsers.text,
+        parse=parsers.any_text,
         merge="append",
         group="files",
         help="Read-only files: target (or source, then at /SOURCE), and one of file, content and environment (the name"
@@ -382,7 +382,7 @@ FIELDS = (
         key="secrets",
         metavar="FILES",
         yaml_type="inline_files",
-        parse=parsers.text,
+        parse=parsers.any_text,
         merge="append",
         group="files",
         help="Like configs, below /run/secrets",
@@ -719,7 +719,7 @@ FIELDS = (
         key="extends",
         metavar="NAME",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         group="flow",
         help="Another container, of this file or another one, that this one extends",
     ),
@@ -728,7 +728,7 @@ FIELDS = (
         key="include",
         metavar="FILES",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         group="flow",
         help="Files whose containers are added before this one",
     ),
@@ -737,7 +737,7 @@ FIELDS = (
         key="depends_on",
         metavar="NAMES",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         normal=types.written_dependencies,
         merge="append",
         group="flow",
@@ -748,7 +748,7 @@ FIELDS = (
         key="aliases",
         metavar="NAMES",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         normal=types.written_aliases,
         group="flow",
         help="Names of this container for the others of the file that have aliases",
@@ -758,7 +758,7 @@ FIELDS = (
         key="healthcheck",
         metavar="TEST",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         normal=types.written_healthcheck,
         group="flow",
         help="A command in the container that reports whether it is healthy, for those that depend on it",
@@ -768,7 +768,7 @@ FIELDS = (
         key="pre_start",
         metavar="COMMANDS",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         normal=types.written_commands,
         not_docker="a docker run for each command, with docker commit between them",
         merge="append",
@@ -780,7 +780,7 @@ FIELDS = (
         key="profiles",
         metavar="NAMES",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         merge="append",
         group="flow",
         help="Take part only with one of these profiles, see --profile",
@@ -790,7 +790,7 @@ FIELDS = (
         key="restart",
         metavar="POLICY",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         normal=types.written_restart,
         group="flow",
         help="Whether `up` runs it again: no, or on-failure[:N]",
@@ -800,7 +800,7 @@ FIELDS = (
         key="ports",
         metavar="[PUBLISHED:]PORT",
         yaml_type="ports",
-        parse=parsers.text,
+        parse=parsers.any_text,
         normal=types.written_records,
         docker=types.docker_ports,
         docker_flag="--publish",
@@ -813,7 +813,7 @@ FIELDS = (
         key="expect",
         metavar="CHECKS",
         yaml_type="expect",
-        parse=parsers.text,
+        parse=parsers.any_text,
         not_docker="nothing of Docker's judges a container",
         group="verdict",
         help="What must be true of the container, for `mydocker test`",
@@ -823,7 +823,7 @@ FIELDS = (
         key="tags",
         metavar="TAG",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         merge="append",
         group="verdict",
         help="Words that `mydocker test --tags` selects by",
@@ -833,7 +833,7 @@ FIELDS = (
         key="skip",
         metavar="REASON",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         group="verdict",
         help="The reason why `mydocker test` skips this one; or true, false",
     ),
@@ -842,7 +842,7 @@ FIELDS = (
         key="retries",
         metavar="NUMBER",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         group="verdict",
         help="How often `mydocker test` tries this one again if it does not pass",
     ),
@@ -851,7 +851,7 @@ FIELDS = (
         key="matrix",
         metavar="VARIABLES",
         yaml_type="flow",
-        parse=parsers.text,
+        parse=parsers.any_text,
         normal=types.written_matrix,
         merge="update",
         group="verdict",

@@ -1,9 +1,9 @@
-"""Types of fields: how a word of the command line becomes a value, and how the value is written again.
+"""Types of fields: how text of the command line becomes a value, and how the value is written again.
 
-A function that reads takes the word and the Place it stands in, and gives a complete value or raises UsageError. A
-function that writes takes a value, and gives plain data for the normal form of a spec, or words for `docker run`. What
-a plain run does not need is imported late, for these functions are on the warm path and few of them run. What imports
-nothing late is in values/parsers.py.
+A function that reads takes the text and its Scope, and returns a complete value or raises UsageError. A function that
+writes takes a value, and returns plain data for the normal form of a spec, or arguments for `docker run`. Modules that
+a plain run does not need are imported late, for these functions are on the warm path and few of them run. Functions
+that import nothing late are in values/parsers.py.
 """
 
 from __future__ import annotations
@@ -18,166 +18,166 @@ if TYPE_CHECKING:
     from mydocker.reference import Reference
     from mydocker.specs.model.container import Security, User
     from mydocker.specs.model.parts import Dependency, Healthcheck, Port
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 
-def timeout(word: str, place: Place) -> float:
+def timeout(text: str, scope: Scope) -> float:
     from mydocker.specs.values.duration import parse_timeout
 
-    return parse_timeout(word, place)
+    return parse_timeout(text, scope)
 
 
-def grace(word: str, place: Place) -> float:
-    """Seconds, perhaps none."""
+def grace(text: str, scope: Scope) -> float:
+    """Seconds; may be 0."""
     from mydocker.specs.values.duration import parse_duration
 
-    return parse_duration(word)
+    return parse_duration(text)
 
 
-def memory(word: str, place: Place) -> int | None:
+def memory(text: str, scope: Scope) -> int | None:
     from mydocker.specs.values.quantity import parse_memory
 
-    return parse_memory(word)
+    return parse_memory(text)
 
 
-def swap(word: str, place: Place) -> int | None:
+def swap(text: str, scope: Scope) -> int | None:
     from mydocker.specs.values.quantity import parse_swap
 
-    return parse_swap(word)
+    return parse_swap(text)
 
 
-def cpus(word: str, place: Place) -> float | None:
+def cpus(text: str, scope: Scope) -> float | None:
     from mydocker.specs.values.quantity import parse_cpus
 
-    return parse_cpus(word)
+    return parse_cpus(text)
 
 
-def cpuset(word: str, place: Place) -> tuple[int, ...] | None:
+def cpuset(text: str, scope: Scope) -> tuple[int, ...] | None:
     from mydocker.specs.values.quantity import parse_cpuset
 
-    return parse_cpuset(word)
+    return parse_cpuset(text)
 
 
-def processes(word: str, place: Place) -> int | None:
+def processes(text: str, scope: Scope) -> int | None:
     from mydocker.specs.values.quantity import parse_processes
 
-    return parse_processes(word)
+    return parse_processes(text)
 
 
-def oom_score_adj(word: str, place: Place) -> int:
+def oom_score_adj(text: str, scope: Scope) -> int:
     from mydocker.specs.values.quantity import parse_oom_score_adj
 
-    return parse_oom_score_adj(word)
+    return parse_oom_score_adj(text)
 
 
-def user(word: str, place: Place) -> User | None:
-    """An empty word is the image's user, as for Docker."""
+def user(text: str, scope: Scope) -> User | None:
+    """Empty text is the image's user, as for Docker."""
     from mydocker.specs.values.user import parse_user
 
-    return parse_user(word) if word else None
+    return parse_user(text) if text else None
 
 
-def volume(word: str, place: Place) -> Any:
+def volume(text: str, scope: Scope) -> Any:
     from mydocker.specs.mounts.volume import parse_volume
 
-    return parse_volume(word, place)
+    return parse_volume(text, scope)
 
 
-def mount(word: str, place: Place) -> Any:
+def mount(text: str, scope: Scope) -> Any:
     from mydocker.specs.mounts.mount import parse_mount
 
-    return parse_mount(word, place)
+    return parse_mount(text, scope)
 
 
-def tmpfs(word: str, place: Place) -> Any:
+def tmpfs(text: str, scope: Scope) -> Any:
     from mydocker.specs.mounts.tmpfs import parse_tmpfs
 
-    return parse_tmpfs(word, place)
+    return parse_tmpfs(text, scope)
 
 
-def device(word: str, place: Place) -> Any:
+def device(text: str, scope: Scope) -> Any:
     from mydocker.specs.values.device import parse_device
 
-    return parse_device(word, place)
+    return parse_device(text, scope)
 
 
-def shm_size(word: str, place: Place) -> int | None:
+def shm_size(text: str, scope: Scope) -> int | None:
     """Bytes; 0 is the default, as for Docker."""
     from mydocker.specs.values.size import parse_size
 
-    return parse_size(word) or None
+    return parse_size(text) or None
 
 
-def security_option(word: str, place: Place) -> dict[str, Any]:
+def security_option(text: str, scope: Scope) -> dict[str, Any]:
     from mydocker.specs.security.options import parse_option
 
-    return parse_option(word, place)
+    return parse_option(text, scope)
 
 
-def label_file(word: str, place: Place) -> dict[str, str]:
+def label_file(text: str, scope: Scope) -> dict[str, str]:
     from mydocker.specs.environment.files import read_docker_file
 
-    return read_docker_file(parsers.joined(word, place), environ={}, bare="")
+    return read_docker_file(parsers.joined(text, scope), environ={}, bare="")
 
 
-def env_file(word: str, place: Place) -> dict[str, str]:
+def env_file(text: str, scope: Scope) -> dict[str, str]:
     from mydocker.specs.environment.files import read_docker_file
 
-    return read_docker_file(parsers.joined(word, place), environ=place.environ)
+    return read_docker_file(parsers.joined(text, scope), environ=scope.environ)
 
 
-def stop_signal(word: str, place: Place) -> Any:
+def stop_signal(text: str, scope: Scope) -> Any:
     from mydocker.specs.values.signal import parse_signal_or_none
 
-    return parse_signal_or_none(word)
+    return parse_signal_or_none(text)
 
 
-def capability(word: str, place: Place) -> Any:
+def capability(text: str, scope: Scope) -> Any:
     from mydocker.specs.values.capability import parse_capability
 
-    return parse_capability(word)
+    return parse_capability(text)
 
 
-def sysctl(word: str, place: Place) -> Any:
+def sysctl(text: str, scope: Scope) -> Any:
     from mydocker.specs.values.sysctl import parse_sysctl
 
-    return parse_sysctl(word)
+    return parse_sysctl(text)
 
 
-def ulimit(word: str, place: Place) -> Any:
+def ulimit(text: str, scope: Scope) -> Any:
     from mydocker.specs.values.ulimit import parse_ulimit
 
-    return parse_ulimit(word)
+    return parse_ulimit(text)
 
 
-def group(word: str, place: Place) -> Any:
+def group(text: str, scope: Scope) -> Any:
     from mydocker.specs.values.user import parse_group
 
-    return parse_group(word)
+    return parse_group(text)
 
 
-def extra_host(word: str, place: Place) -> Any:
+def extra_host(text: str, scope: Scope) -> Any:
     from mydocker.specs.values.hosts import parse_host
 
-    return parse_host(word)
+    return parse_host(text)
 
 
-def address(word: str, place: Place) -> Any:
+def address(text: str, scope: Scope) -> Any:
     from mydocker.specs.values.hosts import parse_address
 
-    return parse_address(word)
+    return parse_address(text)
 
 
-def search_domain(word: str, place: Place) -> str:
+def search_domain(text: str, scope: Scope) -> str:
     from mydocker.specs.values.hosts import parse_search_domain
 
-    return parse_search_domain(word)
+    return parse_search_domain(text)
 
 
-def resolver_option(word: str, place: Place) -> str:
+def resolver_option(text: str, scope: Scope) -> str:
     from mydocker.specs.values.hosts import parse_resolver_option
 
-    return parse_resolver_option(word)
+    return parse_resolver_option(text)
 
 
 def plain(value: Any) -> Any:

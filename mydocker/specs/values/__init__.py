@@ -1,1 +1,1 @@
-"""One word becomes one value: durations, sizes, users, ports, signals and so on."""
+"""Text becomes one value: durations, sizes, users, ports, signals and so on."""

@@ -28,32 +28,33 @@ def names(bits: int) -> list[str]:
     return [name for number, name in enumerate(NAMES) if bits >> number & 1]
 
 
-DEFAULT = mask(  # what `docker run` gives
+DEFAULT = mask(  # what `docker run` grants
     *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP"),
     *("NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
 )
 
 
-def parse_capability(word: str) -> str:
+def parse_capability(text: str) -> str:
     """A name of NAMES, or ALL; in any case of letters, with or without `CAP_`. Raises UsageError."""
-    name = word.upper().removeprefix("CAP_")
+    name = text.upper().removeprefix("CAP_")
     if name != ALL and name not in NAMES:
         from mydocker.specs.model.unsupported import nearest
 
         near = nearest(name, NAMES)
-        raise UsageError(f"unknown capability {word!r}" + (f"; did you mean {near!r}?" if near else ""))
+        raise UsageError(f"unknown capability {text!r}" + (f"; did you mean {near!r}?" if near else ""))
     return name
 
 
 def granted(add: tuple[str, ...], drop: tuple[str, ...], *, held: int) -> int:
-    """The mask that `docker run` gives for these names, within what we hold: HELD, for which ALL stands.
+    """The mask that `docker run` grants for these names, within HELD, the capabilities of mydocker itself, which ALL
+    means.
 
-    Raises LaunchError where one is asked for by name that we do not hold.
+    Raises LaunchError for a named capability that is not HELD.
     """
     added, dropped = mask(*({*add} - {ALL})), mask(*({*drop} - {ALL}))
     if added & ~held:
         lacking = ", ".join(names(added & ~held))
-        raise LaunchError(f"cap_add: {lacking}: mydocker itself does not have it, so it cannot give it")
+        raise LaunchError(f"cap_add: {lacking}: mydocker itself does not have it, so it cannot grant it")
     if ALL in add:
         return held & ~dropped | added
     return (0 if ALL in drop else DEFAULT & held & ~dropped) | added

@@ -10,12 +10,12 @@ from mydocker.specs.model.container import Device
 from mydocker.specs.mounts.volume import clean_target
 
 if TYPE_CHECKING:
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 _PERMISSIONS = frozenset("rwm")
 
 
-def parse_device(text: str, place: Place) -> Device:
+def parse_device(text: str, scope: Scope) -> Device:
     """As `docker run` takes it: what follows the first colon is the target if it begins with a slash."""
     source, _, rest = text.partition(":")
     target, _, permissions = rest.partition(":")
@@ -25,7 +25,7 @@ def parse_device(text: str, place: Place) -> Device:
 
 
 def device(source: str, target: str, permissions: str) -> Device:
-    """Without a controller for devices on all hosts, nobody could take reading or writing from root in a container."""
+    """Without a controller for devices on all hosts, reading or writing cannot be denied to root in a container."""
     if not source.startswith("/"):
         raise UsageError(f"device {source!r} is not an absolute path")
     if not permissions or not _PERMISSIONS.issuperset(permissions) or len(set(permissions)) < len(permissions):

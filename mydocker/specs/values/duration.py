@@ -9,7 +9,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mydocker.specs.values.parsers import Place
+    from mydocker.specs.values.parsers import Scope
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _NUMBER = frozenset("0123456789.")
@@ -32,9 +32,9 @@ def parse_duration(text: str) -> float:
     return total
 
 
-def parse_timeout(word: str, place: Place) -> float:
-    """Seconds, more than none."""
-    seconds = parse_duration(word)
+def parse_timeout(text: str, scope: Scope) -> float:
+    """Seconds, more than 0."""
+    seconds = parse_duration(text)
     if seconds <= 0:
         raise UsageError("a timeout must be more than 0", hint="leave it out for none")
     return seconds

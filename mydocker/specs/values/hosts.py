@@ -11,13 +11,13 @@ _DOMAIN_LIMIT = 255
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
 
 
-def parse_host(word: str) -> tuple[str, str]:
+def parse_host(text: str) -> tuple[str, str]:
     """`NAME:ADDRESS` or `NAME=ADDRESS` as (name, address); an IPv6 address may stand in brackets (docker run)."""
-    equals, colon = word.find("="), word.find(":")
+    equals, colon = text.find("="), text.find(":")
     at = equals if equals >= 0 and (colon < 0 or equals < colon) else colon
-    name, address = word[:at], word[at + 1 :]
+    name, address = text[:at], text[at + 1 :]
     if at <= 0 or not address:
-        raise UsageError(f"{word!r}: expected NAME:ADDRESS")
+        raise UsageError(f"{text!r}: expected NAME:ADDRESS")
     return host(name, address)
 
 
@@ -30,17 +30,17 @@ def host(name: str, address: str) -> tuple[str, str]:
     return name, parse_address(address)
 
 
-def parse_address(word: str) -> str:
+def parse_address(text: str) -> str:
     """An IPv4 or IPv6 address, without brackets."""
-    bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not packed_forms(bare):
-        raise UsageError(f"{word!r} is not an IP address")
+        raise UsageError(f"{text!r} is not an IP address")
     return bare
 
 
-def parse_search_domain(word: str) -> str:
+def parse_search_domain(text: str) -> str:
     """A domain as Docker takes it (opts.ValidateDNSSearch of its client), or `.` for none."""
-    domain = word.strip(" ")
+    domain = text.strip(" ")
     labels = domain.removesuffix(".").split(".")
     if domain == "." or (
         len(domain) < _DOMAIN_LIMIT
@@ -48,18 +48,18 @@ def parse_search_domain(word: str) -> str:
         and all(_LETTERS.issuperset(label) and label.strip("-") == label != "" for label in labels)
     ):
         return domain
-    raise UsageError(f"{word!r} is not a valid domain")
+    raise UsageError(f"{text!r} is not a valid domain")
 
 
-def parse_resolver_option(word: str) -> str:
+def parse_resolver_option(text: str) -> str:
     """An option of resolv.conf(5), which Docker does not check; it becomes part of a line."""
-    if not word.isprintable():
-        raise UsageError(f"{word!r} is not an option of resolv.conf")
-    return word
+    if not text.isprintable():
+        raise UsageError(f"{text!r} is not an option of resolv.conf")
+    return text
 
 
 def packed_forms(address: str) -> list[bytes]:
-    """The bytes that an IPv4 or IPv6 ADDRESS stands for, in a list; an empty one if it is none."""
+    """The bytes of an IPv4 or IPv6 ADDRESS, in a list; an empty list if it is not an address."""
     found = []
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError, ValueError):

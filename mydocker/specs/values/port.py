@@ -15,30 +15,30 @@ from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.values.hosts import packed_forms, parse_address
 
 if TYPE_CHECKING:
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
 HIGHEST = 65535
 PROTOCOLS = ("tcp", "udp", "sctp")
 KEYS = ("target", "published", "host_ip", "protocol", "name", "app_protocol", "mode")
 
 
-def read_ports(node: Node, reading: Reading) -> tuple[Port, ...]:
+def read_ports(node: Node, reader: Reader) -> tuple[Port, ...]:
     """The value of the key."""
-    return tuple(port for _, port in ports_at(node, reading))
+    return tuple(port for _, port in ports_at(node, reader))
 
 
-def ports_at(node: Node, reading: Reading) -> list[tuple[Node, Port]]:
-    """The ports of the key, each with its place."""
+def ports_at(node: Node, reader: Reader) -> list[tuple[Node, Port]]:
+    """The ports of the key, each with its node."""
     if not isinstance(node, Sequence):
-        reading.refuse(node, "expected a list of ports")
+        reader.refuse(node, "expected a list of ports")
         return []
     found: list[tuple[Node, Port]] = []
     for item in node.items:
         if isinstance(item, Mapping):
-            ports = _long(item, reading)
+            ports = _long(item, reader)
         else:
-            text = reading.text(item)
-            ports = reading.attempt(item, partial(parse_port, text)) or ()
+            text = reader.text(item)
+            ports = reader.attempt(item, partial(parse_port, text)) or ()
         found += ((item, port) for port in ports)
     return found
 
@@ -51,14 +51,14 @@ def parse_port(text: str) -> tuple[Port, ...]:
     return _ports(target, published, host_ip.strip("[]"), protocol or "tcp")
 
 
-def _long(node: Mapping, reading: Reading) -> tuple[Port, ...]:
-    members = reading.members(node, KEYS)
+def _long(node: Mapping, reader: Reader) -> tuple[Port, ...]:
+    members = reader.members(node, KEYS)
     if "target" not in members:
-        reading.refuse(node, "a port needs its target")
+        reader.refuse(node, "a port needs its target")
         return ()
-    texts = {key: reading.text(value) for key, value in members.items()}
+    texts = {key: reader.text(value) for key, value in members.items()}
     words = texts["target"], texts.get("published", ""), texts.get("host_ip", ""), texts.get("protocol", "tcp")
-    return reading.attempt(node, lambda: _ports(*words)) or ()
+    return reader.attempt(node, lambda: _ports(*words)) or ()
 
 
 def _ports(target: str, published: str, host_ip: str, protocol: str) -> tuple[Port, ...]:
@@ -88,7 +88,8 @@ def _range(text: str) -> list[int]:
 
 
 def elsewhere(port: Port) -> str:
-    """What a port is to be published as, if not as itself on all addresses, as it is on the host's network."""
+    """The address and number that a port is published as, if not its own number on all addresses, as on the host's
+    network."""
     if port.host_ip and not _is_every_address(port.host_ip):
         return port.host_ip
     return "" if port.published in (None, port.target) else str(port.published)

@@ -1,4 +1,4 @@
-"""Limits as words: amounts of memory, numbers and sets of processors, numbers of processes.
+"""Limits as text: amounts of memory, numbers and sets of processors, numbers of processes.
 
 The notations, the smallest and the special values (0, -1: no limit) are those of `docker run`.
 """
@@ -35,7 +35,7 @@ def parse_swap(text: str) -> int | None:
 
 
 def parse_cpus(text: str) -> float | None:
-    """Processors, perhaps a part of one; None for 0."""
+    """A number of CPUs, which may be a fraction; None for 0."""
     whole, _, fraction = text.partition(".")
     if not (whole or fraction) or not _DIGITS.issuperset(whole + fraction) or len(text) > 20:
         raise UsageError(f"{text!r}: expected a number of processors, such as 0.5 or 2")
@@ -56,7 +56,7 @@ def parse_processes(text: str) -> int | None:
 
 
 def parse_oom_score_adj(text: str) -> int:
-    """From -OOM_SCORE_LIMIT to OOM_SCORE_LIMIT; a sign may stand before it."""
+    """From -OOM_SCORE_LIMIT to OOM_SCORE_LIMIT; it may have a sign."""
     number = whole_number(text[1:] if text[:1] in ("+", "-") else text, OOM_SCORE_LIMIT)
     if number is None:
         raise UsageError(f"{text!r}: expected a number from -{OOM_SCORE_LIMIT} to {OOM_SCORE_LIMIT}")
@@ -64,7 +64,7 @@ def parse_oom_score_adj(text: str) -> int:
 
 
 def parse_cpuset(text: str) -> tuple[int, ...] | None:
-    """The numbers of the processors in a list such as `0-2,5`, sorted; an empty word is no limit."""
+    """The numbers of the processors in a list such as `0-2,5`, sorted; empty text is no limit."""
     found: set[int] = set()
     for part in text.split(",") if text else ():
         first, dash, last = part.strip().partition("-")

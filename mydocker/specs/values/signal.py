@@ -19,11 +19,11 @@ _NUMBERS = {
 }
 
 
-def parse_signal(word: str) -> int:
-    """The number of the signal that WORD names. Raises UsageError."""
-    if by_number := whole_number(word, _REAL_TIME[1]):
+def parse_signal(text: str) -> int:
+    """The number of the signal that TEXT names. Raises UsageError."""
+    if by_number := whole_number(text, _REAL_TIME[1]):
         return by_number
-    name = word.upper().removeprefix("SIG")
+    name = text.upper().removeprefix("SIG")
     if name in _NUMBERS:
         return int(_NUMBERS[name])
     for start, base, sign in (("RTMIN+", _REAL_TIME[0], 1), ("RTMAX-", _REAL_TIME[1], -1)):
@@ -32,18 +32,18 @@ def parse_signal(word: str) -> int:
             number = base + sign * offset
             if _REAL_TIME[0] <= number <= _REAL_TIME[1]:
                 return number
-    raise UsageError(f"unknown signal {word!r}", hint="names are as in `kill -l`: TERM, SIGINT, RTMIN+3, or a number")
+    raise UsageError(f"unknown signal {text!r}", hint="names are as in `kill -l`: TERM, SIGINT, RTMIN+3, or a number")
 
 
-def parse_signal_or_none(word: str) -> int | None:
-    """The same; an empty word is the image's own signal, as for Docker."""
-    return parse_signal(word) if word else None
+def parse_signal_or_none(text: str) -> int | None:
+    """The same; empty text is the image's own signal, as for Docker."""
+    return parse_signal(text) if text else None
 
 
-def signal_of_image(word: str) -> int:
-    """The number of an image's StopSignal; TERM for one that is none, as an image must not fail for it."""
+def signal_of_image(text: str) -> int:
+    """The number of an image's StopSignal; TERM for an invalid one, for which an image must not fail."""
     try:
-        return parse_signal(word)
+        return parse_signal(text)
     except UsageError:
         return int(signal.SIGTERM)
 

@@ -18,7 +18,7 @@ _LONGEST = 40  # of a number: far more digits than any size has
 
 
 def parse_size(text: str) -> int:
-    """Bytes. Raises UsageError for what is no size, or more than the kernel can count."""
+    """Bytes. Raises UsageError for text that is not a size, or is more than the kernel can count."""
     number = text.lower().rstrip(f"ib{_LETTERS} ")
     unit = text.lower()[len(number) :].strip(" ")
     whole, _, fraction = number.partition(".")

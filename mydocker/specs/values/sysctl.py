@@ -8,11 +8,11 @@ _IPC = ("fs.mqueue.", "kernel.msg", "kernel.shm")  # starts of names; the list i
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 
 
-def parse_sysctl(word: str) -> dict[str, str]:
+def parse_sysctl(text: str) -> dict[str, str]:
     """NAME=VALUE as a mapping. Raises UsageError for a parameter of the whole machine."""
-    name, equals, value = word.partition("=")
+    name, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"{word!r}: expected NAME=VALUE")
+        raise UsageError(f"{text!r}: expected NAME=VALUE")
     if not _LETTERS.issuperset(name) or "" in name.split("."):
         raise UsageError(f"{name!r} is not the name of a kernel parameter")
     if namespace_of(name) is None:

@@ -26,11 +26,11 @@ NUMBERS = {  # asm-generic/resource.h; docker run --ulimit knows these, and no `
 _MOST = 2**63 - 1
 
 
-def parse_ulimit(word: str) -> dict[str, tuple[int, int]]:
+def parse_ulimit(text: str) -> dict[str, tuple[int, int]]:
     """`nofile=1024:2048` as {name: (soft, hard)}; one value is both of them, and -1 is no limit."""
-    name, equals, value = word.partition("=")
+    name, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"{word!r}: expected NAME=SOFT[:HARD]")
+        raise UsageError(f"{text!r}: expected NAME=SOFT[:HARD]")
     soft, colon, hard = value.partition(":")
     return limit(name, soft, hard if colon else soft)
 

@@ -1,6 +1,6 @@
 """`--user` and USER: `user[:group]`, each a name or a number, become a User.
 
-Nothing here looks anything up: names are the image's, and are resolved in its files at launch.
+This module resolves no names: they are the image's, and are resolved in its files at launch.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def parse_group(text: str) -> str | int:
     return _identity(text, "group")
 
 
-def _identity(word: str, what: str) -> str | int:
-    """Only ASCII digits make a number: not `1_0`, `٠` or `0x0`, which int() or isdigit() would let through."""
-    if not word:
+def _identity(text: str, what: str) -> str | int:
+    """Only ASCII digits make a number: not `1_0`, `٠` or `0x0`, which int() or isdigit() would accept."""
+    if not text:
         raise UsageError(f"the {what} is empty", hint="write USER, USER:GROUP or numbers")
-    if _DIGITS.issuperset(word):
-        if len(word.lstrip("0")) > 10 or int(word) > ID_LIMIT:
-            raise UsageError(f"{what} {word}: a number is at most {ID_LIMIT}")
-        return int(word)
-    if _DIGITS.issuperset(word[1:]) and word[0] == "-":
-        raise UsageError(f"{what} {word}: a number is 0 to {ID_LIMIT}")
-    if ":" in word or not word.isprintable() or " " in word:
-        raise UsageError(f"{what} {word!r} is not a name", hint="write USER, USER:GROUP or numbers")
-    return word
+    if _DIGITS.issuperset(text):
+        if len(text.lstrip("0")) > 10 or int(text) > ID_LIMIT:
+            raise UsageError(f"{what} {text}: a number is at most {ID_LIMIT}")
+        return int(text)
+    if _DIGITS.issuperset(text[1:]) and text[0] == "-":
+        raise UsageError(f"{what} {text}: a number is 0 to {ID_LIMIT}")
+    if ":" in text or not text.isprintable() or " " in text:
+        raise UsageError(f"{what} {text!r} is not a name", hint="write USER, USER:GROUP or numbers")
+    return text

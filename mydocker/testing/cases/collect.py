@@ -13,7 +13,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.services.address import Address, parse_address
 from mydocker.services.case import Case, cases_of, path_of
 from mydocker.specs.load.load import load_files
-from mydocker.specs.load.profiles import profiles_beside, reduce, take_part, why_none
+from mydocker.specs.load.profiles import profiles_of_env_files, reduce, take_part, why_none
 from mydocker.specs.nodes.yaml import SIZE_LIMIT
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def collect(
         wanted.setdefault(address.file, []).append(address)
     specs = load_files(list(wanted), environ=environ, image=image, warn=warn)
     named = _named(specs, wanted)
-    active = profiles | profiles_beside(wanted, environ)
+    active = profiles | profiles_of_env_files(wanted, environ)
     taking = [take_part(spec, active) or name for spec, name in zip(specs, named, strict=True)]
     kept = reduce(specs, taking)
     if warn and specs and not kept:

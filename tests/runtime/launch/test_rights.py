@@ -87,7 +87,7 @@ def test_seen_inside(alpine: Command, options: list[str], script: str, expected:
     ("options", "message"),
     [
         (["--cap-add", "NET_ADMN"], b"unknown capability 'NET_ADMN'; did you mean 'NET_ADMIN'?"),
-        (["--privileged", "--cap-drop", "MKNOD"], b"privileged gives every capability"),
+        (["--privileged", "--cap-drop", "MKNOD"], b"privileged grants every capability"),
         (["--umask", "8"], b"umask '8': expected an octal number"),
         (["--umask", "1000"], b"umask '1000': expected an octal number"),
         (["--ulimit", "nofile=2:1"], b"the soft limit 2 is above the hard limit 1"),

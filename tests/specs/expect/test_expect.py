@@ -48,8 +48,8 @@ def _problems(tmp_path: pathlib.Path, expect: str) -> list[str]:
         (f"{{stdout: {{gjson: {{a: {{equal: [{'9' * 5000}]}}}}}}}}", "2:39", "expected a number below 1.8e308"),
         (f"{{stdout: {{match-regexp: 'x{{{'9' * 5000}}}'}}}}", "2:33", "a number in it is too large"),
         (f"{{stdout: ['/x{{{'9' * 5000}}}/']}}", "2:19", "a number in it is too large"),
-        ("{stdout: {and: x}}", "2:24", "and wants a list of matchers"),
-        ("{stdout: {gjson: x}}", "2:26", "gjson wants a mapping"),
+        ("{stdout: {and: x}}", "2:24", "and: expected a list of matchers"),
+        ("{stdout: {gjson: x}}", "2:26", "gjson: expected a mapping"),
         ('{stdout: {not: {gjson: {"a.#(n==1).v": 1}}}}', "2:33", "'#(n==1)' is a query, which is not supported"),
         ("{stdout: {gjson: {'a.#x': 1}}}", "2:27", "write \\# for a name with a #"),
         ("{stdout: {gjson: {'a.b*': 1}}}", "2:27", "'*' is a wildcard, which is not supported; write \\*"),
@@ -90,7 +90,7 @@ def _problems(tmp_path: pathlib.Path, expect: str) -> list[str]:
         ("{process: {x: {}}}", "2:23", "expected running or absent"),
         ("{http: http://x}", "2:16", "expected a mapping of URLs"),
         ("{http: {http://x: 200}}", "2:27", "expected a mapping with status, headers, body"),
-        ("{http: {http://x: {method: PUT}}}", "2:27", "nothing is expected of the answer"),
+        ("{http: {http://x: {method: PUT}}}", "2:27", "nothing is expected of the response"),
         ("{http: {http://x: {stauts: 200}}}", "2:28", "did you mean 'status'?"),
         ("{http: {http://x: {status: ok}}}", "2:36", "expected a number"),
         ("{http: {http://x: {body: []}}}", "2:34", "an empty list asserts nothing"),
@@ -228,7 +228,7 @@ def test_how_long_is_waited(tmp_path: pathlib.Path, expect: str, within: float |
 )
 def test_what_is_meant_by_words_of_others(tmp_path: pathlib.Path, expect: str, hint: str) -> None:
     problems = [problem for problem in _problems(tmp_path, f"{{{expect}}}") if "a file needs its path" not in problem]
-    [problem] = [problem for problem in problems if "nothing is expected of the answer" not in problem]
+    [problem] = [problem for problem in problems if "nothing is expected of the response" not in problem]
     assert (hint if " " in hint else f"did you mean {hint}?") in problem
 
 

@@ -11,7 +11,7 @@ from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model.container import BindMount, ContainerSpec, VolumeMount
 
-BUILD = "build the image first, for example with docker build or buildah, and give its name as image"
+BUILD = "build the image first, for example with docker build or buildah, and set image to its name"
 NETWORKS = "services share the host's network and know each other by name; leave it out"
 
 

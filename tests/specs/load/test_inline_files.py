@@ -15,7 +15,7 @@ from mydocker.specs.load.load import load_files
 from mydocker.specs.model.container import BindMount, FileMount, Mount
 
 KEYS = "source, target, file, content, environment, uid, gid, mode"
-NONE = "2:11: expected one of file, content, environment, which says what is in it"
+NONE = "2:11: expected one of file, content, environment, which sets the content"
 ENVIRON = {"TOKEN": "s3cret", "V": "v"}
 VARIABLE = ("environment", "TOKEN")
 

@@ -19,7 +19,7 @@ from mydocker.specs.nodes.yaml import SIZE_LIMIT
 
 ENVIRON = {"V": "v", "HOME": "/home/me", "TAG": "3.20"}
 
-BUILD = "build the image first, for example with docker build or buildah, and give its name as image"
+BUILD = "build the image first, for example with docker build or buildah, and set image to its name"
 
 
 @pytest.fixture(autouse=True)

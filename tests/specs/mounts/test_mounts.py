@@ -13,9 +13,9 @@ from mydocker.specs.mounts.mount import parse_mount
 from mydocker.specs.mounts.tmpfs import parse_tmpfs
 from mydocker.specs.table.argv import parse_run
 from mydocker.specs.values.device import parse_device
-from mydocker.specs.values.parsers import Place
+from mydocker.specs.values.parsers import Scope
 
-HERE = Place(directory="/srv", environ={"HOME": "/home/me"})
+HERE = Scope(directory="/srv", environ={"HOME": "/home/me"})
 
 
 @pytest.mark.parametrize(

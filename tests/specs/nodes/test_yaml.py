@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mydocker.errors import MydockerError, SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model.container import ContainerSpec
-from mydocker.specs.model.unsupported import LATER_KEYS
+from mydocker.specs.model.unsupported import UNSUPPORTED_KEYS
 from mydocker.specs.nodes.yaml import COPY_LIMIT, DEPTH_LIMIT, parse_documents
 from mydocker.specs.table.fields import FIELDS
 
@@ -81,7 +81,7 @@ _SCALAR = st.sampled_from(
     [*_WORDS.split(), "", "a 'b", "\n", "\x00", "\ud800", "é", "9" * 400, None, True, 1.5, 10**30]
 )
 _KEY = st.sampled_from(
-    [field.key for field in FIELDS] + sorted(LATER_KEYS)[:5] + ["x-a", "<<", "services", "", "comand"]
+    [field.key for field in FIELDS] + sorted(UNSUPPORTED_KEYS)[:5] + ["x-a", "<<", "services", "", "comand"]
 )
 _INNER = st.sampled_from(["type", "source", "target", "path", "required", "bind", "net", "A", "", "A=B", "<<"])
 _VALUE = st.recursive(
@@ -188,6 +188,6 @@ def test_an_anchor_of_another_document_is_named_as_such() -> None:
     words = problem("x-a: &base {image: a}\nimage: a\n---\nimage: b\n---\n<<: *base\n")
     assert words == (
         "spec.yaml:6:5: alias 'base': its anchor is in document 1 of this file, and documents share none: "
-        "extends takes over what another container says"
+        "extends takes over the keys of another container"
     )
     assert problem("a: *nope\n---\nb: &nope c\n").endswith("alias 'nope' has no anchor before it")

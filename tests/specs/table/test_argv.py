@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mydocker.errors import MydockerError, UsageError
 from mydocker.reference import Platform, Reference
 from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec, User
-from mydocker.specs.model.unsupported import LATER_FLAGS
+from mydocker.specs.model.unsupported import UNSUPPORTED_FLAGS
 from mydocker.specs.table.argv import RunRequest, parse_run
 from mydocker.specs.table.fields import FIELDS, SWITCHES
 
@@ -220,7 +220,7 @@ def test_nul_cannot_reach_a_program(argv: list[str]) -> None:
         run(*argv)
 
 
-_FLAGS = st.sampled_from([flag for row in (*FIELDS, *SWITCHES) for flag in row.flags] + sorted(LATER_FLAGS))
+_FLAGS = st.sampled_from([flag for row in (*FIELDS, *SWITCHES) for flag in row.flags] + sorted(UNSUPPORTED_FLAGS))
 _WORDS = "- -- = A=1 true 0 -1 :0 ~ ~x . / a:b:c é /dev/null:/x:ro 1h host none net,mount alpine"
 _ODD = st.sampled_from([*_WORDS.split(), "", "\n", "\udcff", "9" * 500])
 _WORD = st.one_of(

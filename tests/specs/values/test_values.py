@@ -13,12 +13,12 @@ from mydocker.specs.table import types
 from mydocker.specs.values import parsers
 from mydocker.specs.values.duration import parse_duration, parse_timeout
 from mydocker.specs.values.hosts import parse_resolver_option, parse_search_domain
-from mydocker.specs.values.parsers import Place
+from mydocker.specs.values.parsers import Scope
 from mydocker.specs.values.quantity import parse_cpuset
 from mydocker.specs.values.size import parse_size
 from mydocker.specs.values.user import parse_user
 
-HERE = Place(directory="/srv/app", environ={"HOME": "/home/me", "LANG": "C"})
+HERE = Scope(directory="/srv/app", environ={"HOME": "/home/me", "LANG": "C"})
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_volume(text: str, volume: Mount) -> None:
         ("/a:/b:rx", "unknown option 'rx'"),
         ("/a:/b:ro:rw", "unknown option"),
         ("/a:/b:ro,rw", "contradict"),
-        ("/a:/b:ro,ro", "given twice"),
+        ("/a:/b:ro,ro", "are repeated"),
         ("/a:/b:shared,slave", "contradict"),
         ("~root/x:/b", "cannot expand '~root'"),
         ("x", "not an absolute path"),
@@ -190,7 +190,7 @@ def test_no_volume(text: str, message: str) -> None:
 
 def test_a_home_that_is_not_known_is_not_guessed() -> None:
     with pytest.raises(UsageError, match="cannot expand"):
-        parsers.path("~/x", Place(directory="/", environ={}))
+        parsers.path("~/x", Scope(directory="/", environ={}))
 
 
 @pytest.mark.parametrize(
@@ -279,5 +279,5 @@ EMPTY |= {types.stop_signal: None, types.cpuset: None, parsers.pull_policy: "mis
 
 
 @pytest.mark.parametrize(("parse", "value"), EMPTY.items())
-def test_an_empty_word_is_none(parse: Callable[[str, Place], object], value: object) -> None:
+def test_an_empty_word_is_none(parse: Callable[[str, Scope], object], value: object) -> None:
     assert parse("", HERE) == value

@@ -1,6 +1,6 @@
-"""`deploy` and `scale` of a Compose service: limits become keys of ours, and the rest is for clusters.
+"""`deploy` and `scale` of a Compose service: limits become keys of a spec file, and the rest is for clusters.
 
-Where a limit stands in both places, the two must agree, as Compose has it (compose-go, loader/validate.go, "can't set
+Where both places set a limit, the two must agree, as in Compose (compose-go, loader/validate.go, "can't set
 distinct values").
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
     Entries = dict[str, Node]
 
@@ -29,46 +29,48 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "pids_limit": parse_processes,
 }
 _FOR_CLUSTERS = ("labels", "update_config", "rollback_config", "restart_policy", "placement", "endpoint_mode")
-_SINGLE = {"replicas": ("1",), "mode": ("replicated",)}  # what holds anyway
+_SINGLE = {"replicas": ("1",), "mode": ("replicated",)}  # what is true anyway
 _RESOURCES = ("limits", "reservations")
 
 
-def deployed(node: Node, service: Entries, reading: Reading) -> Entries:
-    """The limits of the `deploy` at NODE, by our keys. SERVICE are the members beside it."""
+def deployed(node: Node, service: Entries, reader: Reader) -> Entries:
+    """The limits of the `deploy` at NODE, by keys of spec files. SERVICE holds the other keys of the service."""
     found: Entries = {}
-    for key, value in entries_of(node, reading):
+    for key, value in entries_of(node, reader):
         if key.text == "resources":
-            found |= _limits(value, service, reading)
-        elif key.text in _SINGLE and (is_null(value) or _is_said(value, _SINGLE[key.text], reading)):
+            found |= _limits(value, service, reader)
+        elif key.text in _SINGLE and (is_null(value) or _is_set(value, _SINGLE[key.text], reader)):
             continue
         elif key.text in (*_SINGLE, *_FOR_CLUSTERS):
-            reading.refuse(key, f"deploy.{key.text} is not supported")
+            reader.refuse(key, f"deploy.{key.text} is not supported")
         else:
             known = ("resources", *_SINGLE, *_FOR_CLUSTERS)
-            reading.refuse(key, unknown_key(key.text, nearest(key.text, known)))
+            reader.refuse(key, unknown_key(key.text, nearest(key.text, known)))
     return found
 
 
-def _limits(node: Node, service: Entries, reading: Reading) -> Entries:
+def _limits(node: Node, service: Entries, reader: Reader) -> Entries:
     found: Entries = {}
-    for key, value in entries_of(node, reading):
+    for key, value in entries_of(node, reader):
         if key.text == "limits":
-            for name, limit in members_of(value, _LIMITS, reading).items():
-                ours = _LIMITS[name]
-                if ours in service and not _agree(ours, service[ours], limit, reading):
-                    message = f"{ours} and deploy.resources.limits.{name} differ: set one of them, or both to one value"
-                    reading.refuse(limit, message)
-                found[ours] = limit
+            for name, limit in members_of(value, _LIMITS, reader).items():
+                own_key = _LIMITS[name]
+                if own_key in service and not _agree(own_key, service[own_key], limit, reader):
+                    message = (
+                        f"{own_key} and deploy.resources.limits.{name} differ: set one of them, or both to one value"
+                    )
+                    reader.refuse(limit, message)
+                found[own_key] = limit
         elif key.text in _RESOURCES:
-            reading.refuse(key, f"deploy.resources.{key.text} is not supported")
+            reader.refuse(key, f"deploy.resources.{key.text} is not supported")
         else:
-            reading.refuse(key, unknown_key(key.text, nearest(key.text, _RESOURCES)))
+            reader.refuse(key, unknown_key(key.text, nearest(key.text, _RESOURCES)))
     return found
 
 
-def _agree(key: str, one: Node, other: Node, reading: Reading) -> bool:
-    """Whether two nodes have the same value; what is no value is refused elsewhere."""
-    quiet = reading.replace(problems=[], source=None)
+def _agree(key: str, one: Node, other: Node, reader: Reader) -> bool:
+    """Whether two nodes have the same value; invalid values are refused elsewhere."""
+    quiet = reader.replace(problems=[], file=None)
     try:
         values = [_PARSERS[key](quiet.text(node)) for node in (one, other)]
     except MydockerError:
@@ -76,5 +78,5 @@ def _agree(key: str, one: Node, other: Node, reading: Reading) -> bool:
     return bool(quiet.problems) or values[0] == values[1]
 
 
-def _is_said(node: Node, words: tuple[str, ...], reading: Reading) -> bool:
-    return isinstance(node, Scalar) and reading.text(node) in words
+def _is_set(node: Node, words: tuple[str, ...], reader: Reader) -> bool:
+    return isinstance(node, Scalar) and reader.text(node) in words

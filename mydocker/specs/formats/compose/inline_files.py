@@ -1,4 +1,5 @@
-"""`configs` and `secrets` of a Compose file: what its top defines and a service is granted becomes an entry of ours."""
+"""`configs` and `secrets` of a Compose file: a definition at the top and its use by a service become an entry of a spec
+file."""
 
 from __future__ import annotations
 
@@ -9,54 +10,61 @@ from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, list_at, 
 from mydocker.specs.nodes.reader import unknown_key
 
 if TYPE_CHECKING:
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
     Definitions = dict[str, Mapping | None]
 
 _GRANT = ("source", "target", "uid", "gid", "mode")
-_ELSEWHERE = ("external", "name", "driver", "driver_opts", "labels", "template_driver")  # what is kept by an engine
+_ELSEWHERE = (
+    "external",
+    "name",
+    "driver",
+    "driver_opts",
+    "labels",
+    "template_driver",
+)  # members for files that an engine stores
 
 
-def definitions(entries: tuple[tuple[Scalar, Node], ...], reading: Reading) -> Definitions:
+def definitions(entries: tuple[tuple[Scalar, Node], ...], reader: Reader) -> Definitions:
     """What each name stands for; None: it could not be read."""
-    return {key.text: _definition(node, reading) for key, node in entries}
+    return {key.text: _definition(node, reader) for key, node in entries}
 
 
-def _definition(node: Node, reading: Reading) -> Mapping | None:
+def _definition(node: Node, reader: Reader) -> Mapping | None:
     if not isinstance(node, Mapping):
-        reading.refuse(node, f"expected a mapping with one of {', '.join(SOURCES)}")
+        reader.refuse(node, f"expected a mapping with one of {', '.join(SOURCES)}")
         return None
-    before = len(reading.problems)
+    before = len(reader.problems)
     for key, _ in node.entries:
         if key.text in _ELSEWHERE:
-            reading.refuse(key, f"{key.text} is not supported: expected {', '.join(SOURCES)}")
+            reader.refuse(key, f"{key.text} is not supported: expected {', '.join(SOURCES)}")
         elif key.text not in SOURCES and not key.text.startswith("x-"):
-            reading.refuse(key, unknown_key(key.text, nearest(key.text, SOURCES)))
-    return node if len(reading.problems) == before else None
+            reader.refuse(key, unknown_key(key.text, nearest(key.text, SOURCES)))
+    return node if len(reader.problems) == before else None
 
 
-def granted(kind: str, node: Node, known: Definitions, reading: Reading) -> Node:
+def granted(kind: str, node: Node, known: Definitions, reader: Reader) -> Node:
     """The value of the key KIND of a service, each entry with its definition."""
     if not isinstance(node, Sequence):
         return node
-    found = (_granted(kind, item, known, reading) for item in node.items)
+    found = (_granted(kind, item, known, reader) for item in node.items)
     return list_at(node, [item for item in found if item])
 
 
-def _granted(kind: str, item: Node, known: Definitions, reading: Reading) -> Node | None:
+def _granted(kind: str, item: Node, known: Definitions, reader: Reader) -> Node | None:
     entries = item.entries if isinstance(item, Mapping) else ()
     source = next((value for key, value in entries if key.text == "source"), item)
     for key, _ in entries:
         if key.text not in _GRANT:
-            reading.refuse(key, unknown_key(key.text, nearest(key.text, _GRANT)))
-    before = len(reading.problems)
-    name = reading.text(source, want=f"the name of one of the {kind}")
-    if len(reading.problems) > before:
+            reader.refuse(key, unknown_key(key.text, nearest(key.text, _GRANT)))
+    before = len(reader.problems)
+    name = reader.text(source, expected=f"the name of one of the {kind}")
+    if len(reader.problems) > before:
         return None
     if name not in known:
         near = nearest(name, known)
         more = f"; did you mean {near!r}?" if near else ""
-        reading.refuse(source, f"{name!r} is not declared under {kind} at the top of the file{more}")
+        reader.refuse(source, f"{name!r} is not declared under {kind} at the top of the file{more}")
     definition = known.get(name)
     if definition is None:
         return None

@@ -1,8 +1,8 @@
-"""Compose files: each entry of a top-level `services` becomes a document of ours.
+"""Compose files: each entry of a top-level `services` becomes a document of a spec file.
 
-The words of a service are our own, so most of a service stays as it is. What is different is here: names of volumes,
-which Compose begins with the project's; `deploy`, where limits may stand; and the other services, which have names in
-the container. A key that is not known stays in the document, where it is refused by its name. The rules are those of
+A service has the keys of a spec file, so most of it stays as it is. This module translates the rest: names of volumes,
+which Compose prefixes with the project's; `deploy`, which may set limits; and the names of other services, which each
+container knows. An unknown key stays in the document, and the loader refuses it by name. The rules are those of
 the Compose specification (compose-spec, "Services", "Volumes", "Version and name").
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mydocker.specs.formats.compose.inline_files import Definitions
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
     Entries = dict[str, Node]
 
@@ -34,29 +34,29 @@ _TOP = ("name", "version", "include", "services", "volumes", "networks", "config
 _PROJECT = "COMPOSE_PROJECT_NAME"
 _PROJECT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _SERVICE_LETTERS = _PROJECT_LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
-_SINGLE = {"scale": "1", "attach": "true"}  # keys that may say what holds anyway, and nothing else
+_SINGLE = {"scale": "1", "attach": "true"}  # keys that may have only the value that is true anyway
 
 
 class _Project(Record):
-    """What a service may speak of: volumes, configs and secrets, by the names that the top of the file gives them."""
+    """What a service may refer to: volumes, configs and secrets, by their names at the top of the file."""
 
-    volumes: dict[str, str | None]  # as declared -> as kept; None: it could not be read
-    given: dict[str, Definitions]  # of configs, of secrets
+    volumes: dict[str, str | None]  # declared name -> stored name; None: it could not be read
+    files: dict[str, Definitions]  # of configs, of secrets
 
 
-def documents(whole: Mapping, reading: Reading) -> Iterator[tuple[Mapping, Reading]]:
-    """A document for each service of WHOLE, and what it is to be read with: there, the project's name is a variable."""
-    top = members_of(whole, _TOP, reading)
-    name = _project_name(top.get("name"), reading)
-    environ = {_PROJECT: name, **reading.place.environ}
-    inner = reading.replace(place=reading.place.replace(environ=environ))
+def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]]:
+    """A document for each service of WHOLE, with its reader, in which the project's name is a variable."""
+    top = members_of(whole, _TOP, reader)
+    name = _project_name(top.get("name"), reader)
+    environ = {_PROJECT: name, **reader.scope.environ}
+    inner = reader.replace(scope=reader.scope.replace(environ=environ))
     services = entries_of(top["services"], inner)
     if not services and (isinstance(top["services"], Mapping) or is_null(top["services"])):
-        reading.refuse(top["services"], "there is no service in this file")
+        reader.refuse(top["services"], "there is no service in this file")
     refuse_networks(top.get("networks"), inner)
     volumes = dict(_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner))
-    given = {kind: definitions(entries_of(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
-    project = _Project(volumes=volumes, given=given)
+    files = {kind: definitions(entries_of(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
+    project = _Project(volumes=volumes, files=files)
     if "include" in top:
         key = key_at(top["include"], "include")
         yield Mapping(line=key.line, column=key.column, entries=((key, top["include"]),)), inner
@@ -70,120 +70,120 @@ def documents(whole: Mapping, reading: Reading) -> Iterator[tuple[Mapping, Readi
             inner.refuse(service, "expected keys and values, such as 'image: alpine'")
 
 
-def _refuse_same_names(services: tuple[tuple[Scalar, Node], ...], reading: Reading) -> None:
-    """Each container_name is that of one service, as Compose has it."""
+def _refuse_same_names(services: tuple[tuple[Scalar, Node], ...], reader: Reader) -> None:
+    """Refuse a container_name that two services have, as Compose does."""
     taken: dict[str, str] = {}
     for key, service in services:
         for own, node in service.entries if isinstance(service, Mapping) else ():
             if own.text == "container_name" and isinstance(node, Scalar) and not is_null(node):
                 if node.text in taken:
-                    reading.refuse(node, f"container_name {node.text!r} is also that of service {taken[node.text]!r}")
+                    reader.refuse(node, f"container_name {node.text!r} is also that of service {taken[node.text]!r}")
                 taken.setdefault(node.text, key.text)
 
 
-def _document(name: Scalar, service: Mapping, project: _Project, reading: Reading) -> Mapping:
-    """The service NAME. What the loader is to refuse keeps its key, and so its place."""
+def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader) -> Mapping:
+    """The document of the service NAME. What the loader is to refuse keeps its key, and so its position."""
     entries: list[tuple[Scalar, Node]] = [(key_at(name, "name"), text_at(name, name.text))]
     members = {key.text: node for key, node in service.entries if not is_null(node)}
     for key, node in service.entries:
         if is_null(node):
             continue
         if key.text == "deploy":
-            entries += [(key_at(value, ours), value) for ours, value in deployed(node, members, reading).items()]
+            entries += [(key_at(value, own_key), value) for own_key, value in deployed(node, members, reader).items()]
         elif key.text == "volumes":
-            entries.append((key, _mounts(node, project, reading)))
-        elif key.text in project.given:
-            entries.append((key, granted(key.text, node, project.given[key.text], reading)))
-        elif not _holds_anyway(key, node, members, reading):
+            entries.append((key, _mounts(node, project, reader)))
+        elif key.text in project.files:
+            entries.append((key, granted(key.text, node, project.files[key.text], reader)))
+        elif not _holds_anyway(key, node, members, reader):
             entries.append((key, node))
-    if aliases := aliases_of(name, members, reading):
+    if aliases := aliases_of(name, members, reader):
         entries.append((key_at(name, "aliases"), list_at(name, aliases)))
     return Mapping(line=name.line, column=name.column, entries=tuple(entries))
 
 
-def _holds_anyway(key: Scalar, node: Node, service: Entries, reading: Reading) -> bool:
-    """Whether KEY says nothing that is not so without it, or has been refused. What it leaves is the loader's."""
+def _holds_anyway(key: Scalar, node: Node, service: Entries, reader: Reader) -> bool:
+    """Whether KEY only states a default, or has been refused. The loader reads all other keys."""
     if key.text == "networks":
-        return is_default(key, node, service, reading)
+        return is_default(key, node, service, reader)
     if key.text == "ports":
-        check_ports(node, reading)
+        check_ports(node, reader)
     elif key.text in _SINGLE:
-        if not isinstance(node, Scalar) or reading.text(node) != _SINGLE[key.text]:
-            reading.refuse(key, f"{key.text}: only {_SINGLE[key.text]} is supported")
+        if not isinstance(node, Scalar) or reader.text(node) != _SINGLE[key.text]:
+            reader.refuse(key, f"{key.text}: only {_SINGLE[key.text]} is supported")
     elif key.text == "expose":
-        _check_exposed(node, reading)
+        _check_exposed(node, reader)
     elif key.text == "container_name":
-        reading.word(node, parsers.name)
+        reader.value(node, parsers.name)
     else:
         return False
     return True
 
 
-def _check_exposed(node: Node, reading: Reading) -> None:
-    """`expose` tells people what a service listens to; on a shared network nothing depends on it."""
+def _check_exposed(node: Node, reader: Reader) -> None:
+    """Check `expose`, which only documents what a service listens on; on a shared network nothing depends on it."""
     if not isinstance(node, Sequence):
-        reading.refuse(node, "expose: expected a list of ports")
+        reader.refuse(node, "expose: expected a list of ports")
     for item in getattr(node, "items", ()):
-        text = reading.text(item, want="a port")
-        reading.attempt(item, partial(parse_exposed, text))
+        text = reader.text(item, expected="a port")
+        reader.attempt(item, partial(parse_exposed, text))
 
 
-def _project_name(node: Node | None, reading: Reading) -> str:
-    """The variable COMPOSE_PROJECT_NAME, else the key `name`, else that of the directory, as Compose cleans it."""
-    given = reading.place.environ.get(_PROJECT) or (reading.text(node) if node else "")
-    if given and (given[0] in "_-" or not _PROJECT_LETTERS.issuperset(given)):
-        message = f"project name {given!r}: expected small letters, digits, _ and -, a letter or digit first"
-        reading.problems.append((node or key_at(Node(line=1, column=1), "")).problem(message))
-    base = os.path.basename(reading.place.directory).lower()
-    return given or "".join(letter for letter in base if letter in _PROJECT_LETTERS).lstrip("_-") or "default"
+def _project_name(node: Node | None, reader: Reader) -> str:
+    """The variable COMPOSE_PROJECT_NAME, else the key `name`, else that of the directory, as Compose normalizes it."""
+    name = reader.scope.environ.get(_PROJECT) or (reader.text(node) if node else "")
+    if name and (name[0] in "_-" or not _PROJECT_LETTERS.issuperset(name)):
+        message = f"project name {name!r}: expected small letters, digits, _ and -, a letter or digit first"
+        reader.problems.append((node or key_at(Node(line=1, column=1), "")).problem(message))
+    base = os.path.basename(reader.scope.directory).lower()
+    return name or "".join(letter for letter in base if letter in _PROJECT_LETTERS).lstrip("_-") or "default"
 
 
-def _volume(key: Scalar, node: Node, project: str, reading: Reading) -> tuple[str, str | None]:
-    """A volume's name in this file, and the name that it is kept under."""
+def _volume(key: Scalar, node: Node, project: str, reader: Reader) -> tuple[str, str | None]:
+    """A volume's name in this file, and the name that it is stored under."""
     if is_null(node):
         return key.text, f"{project}_{key.text}"
     if not isinstance(node, Mapping):
-        reading.refuse(node, "expected a mapping")
+        reader.refuse(node, "expected a mapping")
         return key.text, None
-    before = len(reading.problems)
-    members = members_of(node, ("name", "external", "driver"), reading, unsupported=("driver_opts", "labels"))
-    texts = {name: reading.text(value) for name, value in members.items()}
+    before = len(reader.problems)
+    members = members_of(node, ("name", "external", "driver"), reader, unsupported=("driver_opts", "labels"))
+    texts = {name: reader.text(value) for name, value in members.items()}
     if texts.get("driver", "local") != "local":
-        reading.refuse(members["driver"], f"volume driver {texts['driver']!r} is not supported: expected local")
+        reader.refuse(members["driver"], f"volume driver {texts['driver']!r} is not supported: expected local")
     external = texts.get("external", "false") == "true"
     name = texts.get("name") or (key.text if external else f"{project}_{key.text}")
-    return key.text, name if len(reading.problems) == before else None
+    return key.text, name if len(reader.problems) == before else None
 
 
-def _mounts(node: Node, project: _Project, reading: Reading) -> Node:
+def _mounts(node: Node, project: _Project, reader: Reader) -> Node:
     if not isinstance(node, Sequence):
         return node
-    return list_at(node, [_mount(item, project, reading) for item in node.items])
+    return list_at(node, [_mount(item, project, reader) for item in node.items])
 
 
-def _mount(item: Node, project: _Project, reading: Reading) -> Node:
-    """An entry of a service's `volumes`, the volume that it names by the name that it is kept under."""
+def _mount(item: Node, project: _Project, reader: Reader) -> Node:
+    """An entry of a service's `volumes`, with the stored name of the volume that it names."""
     if isinstance(item, Mapping):
         members = {key.text: value for key, value in item.entries}
         kind, source = members.get("type"), members.get("source")
         if not isinstance(kind, Scalar) or kind.text != "volume" or not isinstance(source, Scalar):
             return item
-        kept = text_at(source, _kept(source, reading.text(source), project, reading))
+        kept = text_at(source, _kept(source, reader.text(source), project, reader))
         entries = tuple((key, kept if value is source else value) for key, value in item.entries)
         return item.replace(entries=entries)
     if not isinstance(item, Scalar) or item.is_null:
         return item
-    before = len(reading.problems)
-    text = reading.text(item)
+    before = len(reader.problems)
+    text = reader.text(item)
     name, colon, rest = text.partition(":")
-    if len(reading.problems) > before:
+    if len(reader.problems) > before:
         return text_at(item, "/unknown")  # one mistake is enough
-    return text_at(item, f"{_kept(item, name, project, reading)}:{rest}" if colon and not is_path(name) else text)
+    return text_at(item, f"{_kept(item, name, project, reader)}:{rest}" if colon and not is_path(name) else text)
 
 
-def _kept(node: Node, name: str, project: _Project, reading: Reading) -> str:
+def _kept(node: Node, name: str, project: _Project, reader: Reader) -> str:
     if name and name not in project.volumes:
         near = nearest(name, project.volumes)
         more = f"; did you mean {near!r}?" if near else ", or ./ before it for a directory"
-        reading.refuse(node, f"volume {name!r} is not declared under volumes at the top of the file{more}")
+        reader.refuse(node, f"volume {name!r} is not declared under volumes at the top of the file{more}")
     return project.volumes.get(name) or name

@@ -1,7 +1,8 @@
-"""Quadlet's `.container` files (podman-systemd.unit(5)), as a document of ours: run without systemd and without Podman.
+"""Quadlet's `.container` files (podman-systemd.unit(5)), as a document of a spec file, to run without systemd and
+Podman.
 
-Every setting either has an equal, or is one that says nothing here, or is refused at its place. The tables say which is
-which; what becomes of those that are no plain word is in values.py.
+Every setting has an equivalent key, or has no effect here, or is refused where it is written. The tables list which;
+values.py translates those that are more than a plain word.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mydocker.specs.formats.quadlet.specifiers import Unit
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
     Entry = tuple[str, Node]
-    Given = dict[str, list[Setting]]
+    Settings = dict[str, list[Setting]]
 
 
 _ROWS = {row.quadlet: row for row in FIELDS if row.quadlet}
@@ -51,57 +52,57 @@ _NO_EQUAL = """
 CONTAINER = frozenset((*_ROWS, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL.split()))
 
 
-def document(raw: bytes, path: str, reading: Reading) -> Mapping | None:
-    """The document that the file at the absolute PATH stands for; None if it is no unit at all."""
+def document(raw: bytes, path: str, reader: Reader) -> Mapping | None:
+    """The document that the file at the absolute PATH stands for; None if it is not a unit."""
     settings, problems = parse_unit(raw)
-    reading.problems.extend(problems)
+    reader.problems.extend(problems)
     top = Scalar(line=1, column=1, text="", plain=False)
     for directory in drop_ins(path):
-        reading.refuse(top, f"{directory}: drop-ins are not supported yet")
-    sections: dict[str, Given] = {}
+        reader.refuse(top, f"{directory}: drop-ins are not supported yet")
+    sections: dict[str, Settings] = {}
     heads = {setting.section: setting for setting in reversed(settings)}
     for setting in settings:
         _add(sections.setdefault(setting.section, {}), setting)
     if "Container" not in sections:
-        reading.refuse(top, "there is no [Container] section")
+        reader.refuse(top, "there is no [Container] section")
         return None
-    unit = _unit(path, sections, reading)
-    context = Context(unit=unit, reading=reading, given=sections["Container"])
+    unit = _unit(path, sections, reader)
+    context = Context(unit=unit, reader=reader, settings=sections["Container"])
     entries: list[tuple[Setting | None, Entry]] = [(None, ("name", text_at(top, unit.name)))]
     entries += dependencies(sections.get("Unit", {}), context, top)
-    for section, given in sections.items():
+    for section, keys in sections.items():
         read = _SECTIONS.get(section)
         if read is None and not section.startswith("X-"):
-            reading.refuse(heads[section].key, f"section [{section}] is not supported")
-        for key in sorted(given, key=lambda key: key == "PodmanArgs"):  # Podman puts these flags after all others
-            if read and given[key] and not key.startswith("X-"):
-                entries += [(given[key][-1], entry) for entry in read(key, given[key], context)]
+            reader.refuse(heads[section].key, f"section [{section}] is not supported")
+        for key in sorted(keys, key=lambda key: key == "PodmanArgs"):  # Podman puts these flags after all others
+            if read and keys[key] and not key.startswith("X-"):
+                entries += [(keys[key][-1], entry) for entry in read(key, keys[key], context)]
     refuse_restarts(sections, context)
     return Mapping(line=1, column=1, entries=tuple(_joined(entries, top)))
 
 
-def _add(given: Given, setting: Setting) -> None:
-    """An empty value forgets those before it."""
-    before = given.setdefault(setting.key.text, [])
+def _add(settings: Settings, setting: Setting) -> None:
+    """Add a setting; an empty value resets those before it."""
+    before = settings.setdefault(setting.key.text, [])
     if setting.value.text:
         before.append(setting)
     else:
         before.clear()
 
 
-def _unit(path: str, sections: dict[str, Given], reading: Reading) -> Unit:
-    """The unit, an instance of a template if its name has one; what it may use are our variables, then its own."""
+def _unit(path: str, sections: dict[str, Settings], reader: Reader) -> Unit:
+    """The unit, an instance of a template if its name has one; it may use mydocker's variables, then its own."""
     service_name = sections["Container"].get("ServiceName")
     name = unit_name(path, service_name[-1].text if service_name else "")
     default = sections.get("Install", {}).get("DefaultInstance")
     if name.endswith("@") and not default:
         top = Scalar(line=1, column=1, text="", plain=False)
-        reading.refuse(
-            top, f"{name}{UNIT_SUFFIX} is a template: link {name}INSTANCE{UNIT_SUFFIX} to it, or give DefaultInstance"
+        reader.refuse(
+            top, f"{name}{UNIT_SUFFIX} is a template: link {name}INSTANCE{UNIT_SUFFIX} to it, or set DefaultInstance"
         )
-    variables = dict(reading.place.environ)
+    variables = dict(reader.scope.environ)
     for setting in sections.get("Service", {}).get("Environment", ()):
-        pairs = reading.attempt(setting.value, partial(split_words, setting.value.text)) or []
+        pairs = reader.attempt(setting.value, partial(split_words, setting.value.text)) or []
         variables |= {word.partition("=")[0]: word.partition("=")[2] for word in pairs}
     instance = default[-1].text if default and "@" in name else ""
     return unit_of(path, name, instance, variables)
@@ -115,31 +116,31 @@ def _joined(entries: list[tuple[Setting | None, Entry]], top: Node) -> Iterator[
         nodes.setdefault(key, []).append((setting, node))
     for key, found in nodes.items():
         setting, value = LEAST[key](found) if key in LEAST else found[-1]
-        place = setting.key if setting else top
+        node = setting.key if setting else top
         if key in _LISTED:
             value = list_at(found[0][1], [each for _, each in found])
         elif isinstance(value, Mapping):
             value = value.replace(entries=tuple(entry for _, each in found for entry in getattr(each, "entries", ())))
-        yield Scalar(line=place.line, column=place.column, text=key, plain=True), value
+        yield Scalar(line=node.line, column=node.column, text=key, plain=True), value
 
 
 _LISTED = frozenset((*(row.key for row in FIELDS if row.repeatable and row.flags), "ports"))
 
 
 def _container(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
-    last, reading = settings[-1], context.reading
+    last, reader = settings[-1], context.reader
     if key in SPECIAL:
         yield from SPECIAL[key](settings, context)
     elif key in _ROWS:
         if key == "Network" and len(settings) > 1:
-            reading.refuse(last.key, "several networks are not supported yet")
+            reader.refuse(last.key, "several networks are not supported yet")
         yield from _of_row(_ROWS[key], settings, context)
     elif key not in _IDLE and not (key in _OFF and not boolean(last, context)):
         yield from _refuse(key, last, context)
 
 
 def _of_row(row: Field, settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """The entries of what is a field's value in a word: all settings, or the last of what can be set once."""
+    """The entries of a field whose value is one word: all settings, or the last one if it can be set only once."""
     for each in settings if row.repeatable else settings[-1:]:
         if not row.metavar:
             yield row.key, data_at(each.value, boolean(each, context))
@@ -149,16 +150,17 @@ def _of_row(row: Field, settings: list[Setting], context: Context) -> Iterator[E
 
 
 def _refuse(key: str, setting: Setting, context: Context) -> Iterator[Entry]:
-    """Refuse a KEY of [Container]; an image that was meant counts as given, so as not to be missed as well."""
+    """Refuse a KEY of [Container]; an image that was probably meant counts as set, so as not to be reported missing as
+    well."""
     meant = None if key in CONTAINER else nearest(key, CONTAINER)
-    context.reading.refuse(setting.key, f"{key} is not supported" if key in CONTAINER else unknown_key(key, meant))
-    if meant in ("Image", "Rootfs") and not context.given.get(meant):
+    context.reader.refuse(setting.key, f"{key} is not supported" if key in CONTAINER else unknown_key(key, meant))
+    if meant in ("Image", "Rootfs") and not context.settings.get(meant):
         yield "image", text_at(setting.value, "unknown")
 
 
 def _quadlet(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
     if key != "DefaultDependencies":
-        context.reading.refuse(settings[-1].key, unknown_key(key, nearest(key, ("DefaultDependencies",))))
+        context.reader.refuse(settings[-1].key, unknown_key(key, nearest(key, ("DefaultDependencies",))))
     yield from ()
 
 

@@ -11,7 +11,7 @@ from mydocker.specs.nodes.unit_file import Setting, split_words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
 _BOOLEANS = {  # parse_boolean of systemd
     **dict.fromkeys(("1", "yes", "y", "true", "t", "on"), True),
@@ -29,11 +29,11 @@ _SPANS = {  # systemd.time(7), the units of its examples; seconds
 
 
 class Context(Record):
-    """The unit, the reading of its file, and the settings of [Container]."""
+    """The unit, the reader of its file, and the settings of [Container]."""
 
     unit: Unit
-    reading: Reading
-    given: Mapping[str, list[Setting]]
+    reader: Reader
+    settings: Mapping[str, list[Setting]]
 
 
 def resolve(setting: Setting, context: Context) -> str:
@@ -44,33 +44,33 @@ def resolve(setting: Setting, context: Context) -> str:
 def resolve_words(setting: Setting, context: Context) -> list[str]:
     """A value as words: split, and then its specifiers and variables replaced, as systemd does it."""
     text = setting.value.text
-    found = context.reading.attempt(setting.value, lambda: split_words(text)) or []
+    found = context.reader.attempt(setting.value, lambda: split_words(text)) or []
     return [word for each in found for word in _resolved(setting, each, context)]
 
 
-def _resolved(setting: Setting, word: str, context: Context) -> list[str]:
+def _resolved(setting: Setting, text: str, context: Context) -> list[str]:
     def replaced() -> list[str]:
-        return replace_variables(expand(word, context.unit), context.unit.variables)
+        return replace_variables(expand(text, context.unit), context.unit.variables)
 
-    return context.reading.attempt(setting.value, replaced) or []
+    return context.reader.attempt(setting.value, replaced) or []
 
 
 def boolean(setting: Setting, context: Context) -> bool:
     text = setting.text.lower()
     if text not in _BOOLEANS:
-        context.reading.refuse(setting.value, f"expected true or false, not {setting.text!r}")
+        context.reader.refuse(setting.value, f"expected true or false, not {setting.text!r}")
     return _BOOLEANS.get(text, False)
 
 
 def time_span(setting: Setting, context: Context) -> str:
-    """`5min 20s` of systemd.time(7), or a bare number of seconds, as a duration of ours."""
+    """`5min 20s` of systemd.time(7), or a bare number of seconds, as a duration of a spec file."""
     text = setting.text
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?) *([a-z]*) *", text)
     unknown = [unit for _, unit in parts if unit not in _SPANS]
     if "".join(re.split(r"\s", text)) != "".join(number + unit for number, unit in parts) or not parts:
-        context.reading.refuse(setting.value, f"{text!r}: expected a time such as 90 or 5min 20s")
+        context.reader.refuse(setting.value, f"{text!r}: expected a time such as 90 or 5min 20s")
     elif unknown:
-        context.reading.refuse(setting.value, f"{text!r}: {unknown[0]!r} is no unit of time")
+        context.reader.refuse(setting.value, f"{text!r}: {unknown[0]!r} is no unit of time")
     else:
         return f"{sum(float(number) * _SPANS[unit] for number, unit in parts):.6f}s"
     return "1s"  # one mistake is enough

@@ -1,6 +1,6 @@
 """Specifiers of unit files (systemd.unit(5), "Specifiers"), and the variables of command lines (systemd.service(5)).
 
-Without systemd, what it would say is said from the unit's name, the caller and the host.
+Without systemd, their values come from the unit's name, the caller and the host.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Unit(Record):
         return f"{self.prefix}@{self.instance}" if self.instance else self.prefix
 
 
-def expand(word: str, unit: Unit) -> str:
-    """WORD with its specifiers replaced. Raises UsageError for one that says nothing without systemd."""
-    before, *rest = word.split("%")
+def expand(value: str, unit: Unit) -> str:
+    """VALUE with its specifiers replaced. Raises UsageError for one that has no value without systemd."""
+    before, *rest = value.split("%")
     parts, literal = [before], False
     for text in rest:
         if literal or not text:  # the second of two percent signs, or the first
@@ -49,7 +49,7 @@ def expand(word: str, unit: Unit) -> str:
         else:
             parts.append(_value(text[0], unit) + text[1:])
     if literal:
-        raise UsageError(f"a '%' without its letter in {word!r}", hint="write %% for a percent sign")
+        raise UsageError(f"a '%' without its letter in {value!r}", hint="write %% for a percent sign")
     return "".join(parts)
 
 
@@ -129,15 +129,15 @@ _OF_HOST: dict[str, Callable[[], str]] = {
 }
 
 
-def replace_variables(word: str, variables: Mapping[str, str]) -> list[str]:
+def replace_variables(text: str, variables: Mapping[str, str]) -> list[str]:
     """The words that one word of a command line becomes (systemd.service(5), "Command lines").
 
-    `${V}` stands anywhere and is one word, `$V` is a word of its own and as many as it has, `$$` is a dollar sign.
-    Raises UsageError for a variable that is not set: systemd would put nothing in its place.
+    `${V}` may stand anywhere and is one word, `$V` is a separate word that is split into words, `$$` is a dollar sign.
+    Raises UsageError for a variable that is not set: systemd would replace it with nothing.
     """
-    if len(word) > 1 and word[0] == "$" and _NAME.issuperset(word[1:]):
-        return _variable(word[1:], variables).split()
-    parts, rest = [], word
+    if len(text) > 1 and text[0] == "$" and _NAME.issuperset(text[1:]):
+        return _variable(text[1:], variables).split()
+    parts, rest = [], text
     while rest:
         before, dollar, rest = rest.partition("$")
         parts.append(before)

@@ -1,7 +1,7 @@
-"""What a Quadlet file says to systemd: [Unit], [Service] and [Install]. Without systemd, what can be kept is kept.
+"""The sections of a Quadlet file for systemd: [Unit], [Service] and [Install], as far as they apply without systemd.
 
-Other containers begin first, a time limit and limits on memory, processes and processors hold, and what concerns only
-the unit's place among others says nothing. Everything else is refused by its name.
+Dependencies on other containers, time limits and limits on memory, processes and CPUs apply; settings that concern only
+the order among other units have no effect. Everything else is refused by name.
 """
 
 from __future__ import annotations
@@ -28,16 +28,22 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.unit_file import Setting
 
     Entry = tuple[str, Node]
-    Given = dict[str, list[Setting]]
+    Settings = dict[str, list[Setting]]
     Found = tuple[Setting | None, Node]
 
-# what concerns only the unit's place among others, where there are no others
+# settings that concern only the order among other units, where there are none
 _UNIT_IDLE = """
     Description Documentation After Before SourcePath DefaultDependencies IgnoreOnIsolate RefuseManualStart
     RefuseManualStop AllowIsolate CollectMode StopWhenUnneeded
 """
-_UNIT_WEAK = ("Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds")  # say nothing of targets
-_UNIT_ON = {"Requires": True, "Requisite": True, "BindsTo": True, "Wants": False, "After": False}  # if it must be there
+_UNIT_WEAK = ("Wants", "Requires", "Requisite", "BindsTo", "PartOf", "Upholds")  # no effect for targets
+_UNIT_ON = {
+    "Requires": True,
+    "Requisite": True,
+    "BindsTo": True,
+    "Wants": False,
+    "After": False,
+}  # whether the other unit is required
 _INSTALL_IDLE = ("Alias", "Also", "DefaultInstance", "RequiredBy", "UpheldBy", "WantedBy")
 _SERVICE_IDLE = """
     Delegate Environment ExecReload KillMode NotifyAccess RemainAfterExit Slice SyslogIdentifier TimeoutStartSec Type
@@ -52,16 +58,16 @@ _PODMANS_GRACE = 10.0  # seconds, podman-stop(1)
 _PERCENT_LIMIT = 10**7
 
 
-def dependencies(given: Given, context: Context, top: Node) -> Iterator[tuple[Setting | None, Entry]]:
-    """Other containers that begin before this one: those that it names, and those to run that name it."""
+def dependencies(settings: Settings, context: Context, top: Node) -> Iterator[tuple[Setting | None, Entry]]:
+    """Other containers that start before this one: those that it names, and those to run that name it."""
     units = _units(context)
-    later = {unit.container for _, _, unit in _named("Before", given, units, context) if unit}
+    followers = {unit.container for _, _, unit in _named("Before", settings, units, context) if unit}
     found: dict[str, tuple[Setting | None, bool]] = {}
     for key, is_required in _UNIT_ON.items():
-        for setting, word, unit in _named(key, given, units, context):
+        for setting, word, unit in _named(key, settings, units, context):
             if unit is None and word.endswith(UNIT_SUFFIX):
-                context.reading.refuse(setting.value, f"cannot read {word}: no such file or directory")
-            if unit and (key == "After" or unit.container not in later):
+                context.reader.refuse(setting.value, f"cannot read {word}: no such file or directory")
+            if unit and (key == "After" or unit.container not in followers):
                 found.setdefault(unit.container, (setting, is_required))
     for unit in units.first(context.unit.name):
         found.setdefault(unit.container, (None, False))
@@ -71,8 +77,8 @@ def dependencies(given: Given, context: Context, top: Node) -> Iterator[tuple[Se
 
 
 def _units(context: Context) -> Units:
-    """The units among the files that are loaded together, for what they say of each other."""
-    source = context.reading.source
+    """The units among the loaded files, for their references to each other."""
+    source = context.reader.file
     if source is None:
         return Units(())
     units = source.cache.get("units")
@@ -81,11 +87,13 @@ def _units(context: Context) -> Units:
     return units
 
 
-def _named(key: str, given: Given, units: Units, context: Context) -> Iterator[tuple[Setting, str, Neighbour | None]]:
+def _named(
+    key: str, settings: Settings, units: Units, context: Context
+) -> Iterator[tuple[Setting, str, Neighbour | None]]:
     """Each word of the settings KEY, and the container that it means, if it means one."""
-    for setting in given.get(key, ()):
+    for setting in settings.get(key, ()):
         for word in resolve_words(setting, context):
-            yield setting, word, units.find(word, context.reading.place.directory)
+            yield setting, word, units.find(word, context.reader.scope.directory)
 
 
 def unit_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -100,18 +108,18 @@ def unit_section(key: str, settings: list[Setting], context: Context) -> Iterato
     is_weak = key in _UNIT_WEAK and all(word.endswith(".target") for word in words)
     if other or not (key in _UNIT_IDLE.split() or is_weak):
         about = f" of {other}" if other else ""
-        context.reading.refuse(settings[-1].key, f"{key}{about} is not supported: there is no systemd to see to it")
+        context.reader.refuse(settings[-1].key, f"{key}{about} is not supported: there is no systemd to see to it")
     yield from ()
 
 
 def install_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
     if key not in _INSTALL_IDLE:
-        context.reading.refuse(settings[-1].key, unknown_key(key, nearest(key, _INSTALL_IDLE)))
+        context.reader.refuse(settings[-1].key, unknown_key(key, nearest(key, _INSTALL_IDLE)))
     yield from ()
 
 
 def service_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """What systemd would do with the process, where we can: limits, time limits, another try."""
+    """What systemd would do with the process, as far as mydocker can: limits, time limits, restarts."""
     last = settings[-1]
     if key == "Restart":
         yield "restart", text_at(last.value, last.text)
@@ -126,13 +134,13 @@ def service_section(key: str, settings: list[Setting], context: Context) -> Iter
     elif key == "CPUQuota":
         yield from _cpus(last, context)
     elif key not in _SERVICE_IDLE.split() and key not in _RESTARTS.split():
-        context.reading.refuse(last.key, f"{key} is not supported: there is no systemd to see to it")
+        context.reader.refuse(last.key, f"{key} is not supported: there is no systemd to see to it")
 
 
 def _cpus(setting: Setting, context: Context) -> Iterator[Entry]:
     share = whole_number(setting.text.removesuffix("%"), _PERCENT_LIMIT) if setting.text.endswith("%") else None
     if share is None:
-        context.reading.refuse(setting.value, f"{setting.text!r}: expected a percentage, such as 50%")
+        context.reader.refuse(setting.value, f"{setting.text!r}: expected a percentage, such as 50%")
     else:
         yield "cpus", text_at(setting.value, f"{share / 100:.2f}")
 
@@ -140,12 +148,12 @@ def _cpus(setting: Setting, context: Context) -> Iterator[Entry]:
 def _time_to_stop(setting: Setting, context: Context) -> Iterator[Entry]:
     """systemd kills what Podman has not ended by then; without StopTimeout, Podman takes ten seconds."""
     seconds = "" if setting.text in ("infinity", "0") else time_span(setting, context)
-    if seconds and (context.given.get("StopTimeout") or parse_duration(seconds) < _PODMANS_GRACE):
+    if seconds and (context.settings.get("StopTimeout") or parse_duration(seconds) < _PODMANS_GRACE):
         yield "stop_grace_period", text_at(setting.value, seconds)
 
 
-def refuse_restarts(sections: dict[str, Given], context: Context) -> None:
-    """Refuse what says when systemd would start a service again, unless it never would."""
+def refuse_restarts(sections: dict[str, Settings], context: Context) -> None:
+    """Refuse settings of when systemd would restart a service, unless it never would."""
     restart = sections.get("Service", {}).get("Restart")
     if not restart or restart[-1].text == "no":
         return
@@ -153,17 +161,17 @@ def refuse_restarts(sections: dict[str, Given], context: Context) -> None:
         for key, settings in sections.get(section, {}).items():
             if key in _RESTARTS.split() and settings:
                 why = "a container that failed is run again after the pauses that Docker makes"
-                context.reading.refuse(settings[-1].key, f"{key} is not supported: {why}")
+                context.reader.refuse(settings[-1].key, f"{key} is not supported: {why}")
 
 
-def _least(found: list[Found], parse: Callable[[str], float | None]) -> Found:
+def _least(result: list[Found], parse: Callable[[str], float | None]) -> Found:
     """Of what Podman limits, and what systemd limits, what is less; None and what cannot be read are no limit."""
-    lasts = {setting.section if setting else "": (setting, node) for setting, node in found}
+    lasts = {setting.section if setting else "": (setting, node) for setting, node in result}
 
     def amount(each: Found) -> float:
         try:
             value = parse(each[1].text.replace("$$", "$")) if isinstance(each[1], Scalar) else None
-        except MydockerError:  # which the loader says; it is to see it
+        except MydockerError:  # which the loader reports when it reads this
             return -1.0
         return float("inf") if value is None else value
 

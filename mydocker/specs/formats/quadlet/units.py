@@ -1,4 +1,4 @@
-"""Other units that a Quadlet file speaks of: which container each of them is, and which of them come first.
+"""Other units that a Quadlet file refers to: which container each of them is, and which of them start first.
 
 Units that are to run together are those that were named for it; those in the same directory are known by name as well,
 as Quadlet itself would find them there.
@@ -30,7 +30,7 @@ class Neighbour(Record):
 
 
 class Units:
-    """The units of one loading: PATHS are those that were named to run."""
+    """The units of one load: PATHS are those that were named to run."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths = [os.path.abspath(path) for path in paths if path.endswith(UNIT_SUFFIX)]
@@ -38,23 +38,23 @@ class Units:
         self._services: dict[str, dict[str, Neighbour]] = {}  # by directory; under "" those that were named
         self._before: dict[str, list[Neighbour]] | None = None
 
-    def find(self, word: str, directory: str) -> Neighbour | None:
-        """The unit that WORD, NAME.container or NAME.service, means in a file of DIRECTORY."""
-        stem, dot, suffix = word.rpartition(".")
+    def find(self, text: str, directory: str) -> Neighbour | None:
+        """The unit that TEXT, NAME.container or NAME.service, means in a file of DIRECTORY."""
+        stem, dot, suffix = text.rpartition(".")
         if dot + suffix == UNIT_SUFFIX:
-            named = next((path for path in self.paths if os.path.basename(path) == word), None)
-            return self._neighbour(named or os.path.join(directory, word))
+            named = next((path for path in self.paths if os.path.basename(path) == text), None)
+            return self._neighbour(named or os.path.join(directory, text))
         if dot + suffix != SERVICE_SUFFIX:
             return None
         if found := self._by_service("", self.paths).get(stem):
             return found
-        beside = self._neighbour(os.path.join(directory, f"{stem}{UNIT_SUFFIX}"))
-        if beside and beside.service == stem:
-            return beside
+        neighbour = self._neighbour(os.path.join(directory, f"{stem}{UNIT_SUFFIX}"))
+        if neighbour and neighbour.service == stem:
+            return neighbour
         return self._by_service(directory, self._files(directory)).get(stem)
 
     def first(self, service: str) -> list[Neighbour]:
-        """Those of the units to run that are to come before the one of SERVICE, as they say themselves."""
+        """Those of the units to run that declare themselves to start before the unit of SERVICE."""
         if self._before is None:
             self._before = {}
             for unit in self._by_service("", self.paths).values():
@@ -96,18 +96,18 @@ def _read(path: str) -> Neighbour | None:
 
 
 def unit_name(path: str, service_name: str) -> str:
-    """The name of the unit of the file at PATH, which may give it another one."""
+    """The name of the unit of the file at PATH, which may set another one."""
     return service_name.removesuffix(SERVICE_SUFFIX) or os.path.basename(path).removesuffix(UNIT_SUFFIX)
 
 
 def drop_ins(path: str) -> list[str]:
     """The directories whose files change the unit at PATH (podman-systemd.unit(5), "Drop-in"): of all units of its
-    kind, of those whose names begin as its own does up to a dash, of its template, and its own."""
+    kind, of those that share a prefix of its name up to a dash, of its template, and its own."""
     directory, file_name = os.path.split(path)
     name, suffix = os.path.splitext(file_name)
     template, at, _ = name.partition("@")
-    dashes = [place for place, letter in enumerate(template) if letter == "-"]
-    prefixes = [name[: place + 1] for place in dashes] + ([template + at] if at else [])
+    dashes = [position for position, letter in enumerate(template) if letter == "-"]
+    prefixes = [name[: position + 1] for position in dashes] + ([template + at] if at else [])
     names = dict.fromkeys([suffix[1:], *(prefix + suffix for prefix in prefixes), file_name])
     return [f"{each}.d" for each in names if _has_drop_in(os.path.join(directory, f"{each}.d"))]
 
@@ -135,12 +135,12 @@ def _words(settings: list[Setting], section: str, key: str, unit: Unit) -> Itera
         if (each.section, each.key.text) == (section, key):
             try:
                 yield from (_expanded(word, unit) for word in split_words(each.value.text))
-            except UsageError:  # which is said where that file itself is read
+            except UsageError:  # which is reported where that file itself is read
                 continue
 
 
-def _expanded(word: str, unit: Unit) -> str:
+def _expanded(text: str, unit: Unit) -> str:
     try:
-        return expand(word, unit)
+        return expand(text, unit)
     except UsageError:
-        return word
+        return text

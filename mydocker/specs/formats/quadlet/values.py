@@ -1,6 +1,7 @@
-"""The values of Quadlet's settings that are no plain words: what each becomes among our keys.
+"""The values of Quadlet's settings that are no plain words: what each becomes in a spec file.
 
-A function takes the settings of one key and gives entries, (our key, node); what it cannot read it refuses.
+A function takes the settings of one key and returns entries, (key of a spec file, node); it refuses values that it
+cannot read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     Entry = tuple[str, Node]
 
 _ZONES = "/usr/share/zoneinfo"
-_WRITABLE = ("/run", "/tmp", "/var/tmp")  # with ReadOnlyTmpfs, beside /dev and /dev/shm
+_WRITABLE = ("/run", "/tmp", "/var/tmp")  # with ReadOnlyTmpfs, in addition to /dev and /dev/shm
 _HEALTH = {
     "HealthInterval": "interval",
     "HealthRetries": "retries",
@@ -40,27 +41,27 @@ _HEALTH = {
 def _image(settings: list[Setting], context: Context) -> Iterator[Entry]:
     name = resolve(settings[-1], context)
     if name.endswith((".image", ".build")):
-        context.reading.refuse(settings[-1].value, f"{name}: units of images are not supported: name the image")
+        context.reader.refuse(settings[-1].value, f"{name}: units of images are not supported: name the image")
     yield "image", text_at(settings[-1].value, name)
 
 
 def _rootfs(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """With `:O`, the directory stays as it is; that is the only way here."""
+    """With `:O`, the directory stays as it is; nothing else is supported."""
     path = resolve(settings[-1], context)
     if not path.endswith(":O"):
-        context.reading.refuse(settings[-1].value, f"the container would write to {path} itself: expected {path}:O")
+        context.reader.refuse(settings[-1].value, f"the container would write to {path} itself: expected {path}:O")
     yield "rootfs", text_at(settings[-1].value, path.removesuffix(":O"))
 
 
 def _user(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    group = context.given.get("Group")
+    group = context.settings.get("Group")
     user = resolve(settings[-1], context)
     yield "user", text_at(settings[-1].value, f"{user}:{resolve(group[-1], context)}" if group else user)
 
 
 def _group(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    if not context.given.get("User"):
-        context.reading.refuse(settings[-1].key, "Group needs User")
+    if not context.settings.get("User"):
+        context.reader.refuse(settings[-1].key, "Group needs User")
     yield from ()
 
 
@@ -109,27 +110,28 @@ def _volumes(settings: list[Setting], context: Context) -> Iterator[Entry]:
         yield "volumes", text_at(each.value, text)
 
 
-def _unit_beside(setting: Setting, name: str, context: Context) -> tuple[list[Setting], list[Problem]]:
+def _read_neighbour(setting: Setting, name: str, context: Context) -> tuple[list[Setting], list[Problem]]:
     """The settings of the unit NAME, in the same directory."""
     path = os.path.join(os.path.dirname(context.unit.path), name)
     for directory in drop_ins(path):
-        context.reading.refuse(setting.value, f"{directory}: drop-ins are not supported yet")
+        context.reader.refuse(setting.value, f"{directory}: drop-ins are not supported yet")
     try:
         with open(path, "rb") as file:
             return parse_unit(file.read(1 << 20))
     except OSError as error:
-        context.reading.refuse(setting.value, f"cannot read {name}: {(error.strerror or '').lower()}")
+        context.reader.refuse(setting.value, f"cannot read {name}: {(error.strerror or '').lower()}")
         return [], []
 
 
 def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
-    """The name of the volume that the unit NAME, beside this one, describes: its VolumeName, else after its own."""
-    settings, problems = _unit_beside(setting, name, context)
+    """The name of the volume that the unit NAME, in the same directory, describes: its VolumeName, else from the unit's
+    name."""
+    settings, problems = _read_neighbour(setting, name, context)
     for each in settings:
         if each.section == "Volume" and each.key.text != "VolumeName":
-            context.reading.refuse(setting.value, f"{name}:{each.key.line}: {each.key.text} is not supported")
+            context.reader.refuse(setting.value, f"{name}:{each.key.line}: {each.key.text} is not supported")
     if problems:
-        context.reading.refuse(setting.value, f"{name}:{problems[0].origin.line}: {problems[0].message}")
+        context.reader.refuse(setting.value, f"{name}:{problems[0].origin.line}: {problems[0].message}")
     return last(settings, "Volume", "VolumeName") or f"systemd-{name.removesuffix('.volume')}"
 
 
@@ -147,11 +149,11 @@ def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
     def named(source: str) -> str:
         return _volume_of_unit(setting, source, context) if source.endswith(".volume") else source
 
-    before = len(context.reading.problems)
-    text = context.reading.attempt(setting.value, lambda: replace_source(text, named)) or text
-    if len(context.reading.problems) > before:
+    before = len(context.reader.problems)
+    text = context.reader.attempt(setting.value, lambda: replace_source(text, named)) or text
+    if len(context.reader.problems) > before:
         return
-    mount = context.reading.attempt(setting.value, lambda: parse_mount(text, context.reading.place))
+    mount = context.reader.attempt(setting.value, lambda: parse_mount(text, context.reader.scope))
     if mount:
         key, written = mount_data(mount)
         yield key, data_at(setting.value, written)
@@ -160,10 +162,10 @@ def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
 def _ports(settings: list[Setting], context: Context) -> Iterator[Entry]:
     """The network is the host's, and a port there is published under its own number, on the addresses it chooses."""
     for each in settings:
-        for port in context.reading.attempt(each.value, partial(parse_port, resolve(each, context))) or ():
+        for port in context.reader.attempt(each.value, partial(parse_port, resolve(each, context))) or ():
             if other := elsewhere(port):
                 message = f"port {port.target} as {other} is not supported yet: the network is the host's"
-                context.reading.refuse(each.value, message)
+                context.reader.refuse(each.value, message)
     yield from ()
 
 
@@ -182,31 +184,33 @@ def _security(option: str) -> Callable[[list[Setting], Context], Iterator[Entry]
 def _unmask(settings: list[Setting], context: Context) -> Iterator[Entry]:
     for each in settings:
         if resolve_words(each, context) != ["ALL"]:
-            context.reading.refuse(each.value, "Unmask of single paths is not supported: expected ALL")
+            context.reader.refuse(each.value, "Unmask of single paths is not supported: expected ALL")
     yield "security_opt", text_at(settings[-1].value, "systempaths=unconfined")
 
 
 def _volatile_tmp(settings: list[Setting], context: Context) -> Iterator[Entry]:
     """A /tmp in memory, unless the root is read-only and so has one (podman's quadlet.go)."""
-    read_only = context.given.get("ReadOnly")
+    read_only = context.settings.get("ReadOnly")
     if boolean(settings[-1], context) and not (read_only and boolean(read_only[-1], context)):
         yield "tmpfs", text_at(settings[-1].value, "/tmp:size=512m,mode=1777")
 
 
 def _timezone(settings: list[Setting], context: Context) -> Iterator[Entry]:
     """The host's own file of that zone, as /etc/localtime; `local` is the host's zone (podman-run(1), --tz)."""
-    place, zone = settings[-1].value, resolve(settings[-1], context)
+    node, zone = settings[-1].value, resolve(settings[-1], context)
     source = os.path.realpath("/etc/localtime" if zone == "local" else f"{_ZONES}/{zone}")
     if not os.path.isfile(source) or not (zone == "local" or source.startswith(f"{os.path.realpath(_ZONES)}/")):
-        context.reading.refuse(place, f"this machine has no time zone {zone!r}")
+        context.reader.refuse(node, f"this machine has no time zone {zone!r}")
     mount = {"type": "bind", "source": source, "target": "/etc/localtime", "read_only": True}
-    yield "volumes", data_at(place, mount)
+    yield "volumes", data_at(node, mount)
 
 
 def _log_driver(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """Outputs are passed through, and nothing else."""
+    """Only passing output through is supported."""
     if not resolve(settings[-1], context).startswith("passthrough"):
-        context.reading.refuse(settings[-1].key, "LogDriver is not supported: outputs are ours, as with passthrough")
+        context.reader.refuse(
+            settings[-1].key, "LogDriver is not supported: output goes where mydocker's goes, as with passthrough"
+        )
     yield from ()
 
 
@@ -220,17 +224,17 @@ def _read_only_tmpfs(settings: list[Setting], context: Context) -> Iterator[Entr
 
 
 def _read_only(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """Podman leaves some places writable, unless told not to, or something else is there."""
-    place, given = settings[-1].value, context.given
+    """Podman leaves some directories writable, unless ReadOnlyTmpfs is off or something else is mounted there."""
+    node, others = settings[-1].value, context.settings
     if not boolean(settings[-1], context):
         return
-    yield "read_only", data_at(place, True)
-    if (asked := given.get("ReadOnlyTmpfs")) and not boolean(asked[-1], context):
+    yield "read_only", data_at(node, True)
+    if (tmpfs := others.get("ReadOnlyTmpfs")) and not boolean(tmpfs[-1], context):
         return
-    taken = "\n".join(each.text for key in ("Volume", "Tmpfs", "Mount") for each in given.get(key, ()))
+    taken = "\n".join(each.text for key in ("Volume", "Tmpfs", "Mount") for each in others.get(key, ()))
     for path in _WRITABLE:
         if not any(mark in f"{taken}\n" for mark in (f"{path}\n", f"{path}:", f"={path},")):
-            yield "tmpfs", text_at(place, path)
+            yield "tmpfs", text_at(node, path)
 
 
 def _health(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -248,12 +252,12 @@ def _health(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 
 def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """Flags of `podman run`, as far as they are flags of ours."""
+    """Flags of `podman run`, as far as `mydocker run` has them."""
     from mydocker.specs.table.argv import parse_flags
 
     for each in settings:
-        given = resolve_words(each, context)
-        for field, text in context.reading.attempt(each.value, partial(parse_flags, given)) or ():
+        flags = resolve_words(each, context)
+        for field, text in context.reader.attempt(each.value, partial(parse_flags, flags)) or ():
             if field.key == "volumes" and "--mount" in field.flags:
                 yield from _mount(each, text, context)
             elif field.key == "entrypoint":
@@ -261,13 +265,13 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
             elif field.key == "env_file":
                 yield "env_file", data_at(each.value, {"path": text, "format": "raw"})
             elif field.key == "namespaces":
-                context.reading.refuse(each.value, f"{field.flags[0]} is not a flag of podman run")
+                context.reader.refuse(each.value, f"{field.flags[0]} is not a flag of podman run")
             else:
                 yield field.key, data_at(each.value, text if field.metavar else _true(text))
 
 
 def _true(text: str) -> bool:
-    return parsers.boolean(text, parsers.Place(directory="/", environ={}))
+    return parsers.boolean(text, parsers.Scope(directory="/", environ={}))
 
 
 SPECIAL: dict[str, Callable[[list[Setting], Context], Iterator[Entry]]] = {

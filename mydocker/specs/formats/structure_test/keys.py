@@ -1,4 +1,4 @@
-"""The keys at the top of a container-structure-test file, by which one is known."""
+"""The keys at the top of a container-structure-test file, which identify such a file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Files of container-structure-test (schemaVersion 1.0.0 and 2.0.0), as specs of ours: each test is a document.
+"""Files of container-structure-test (schemaVersion 1.0.0 and 2.0.0), as spec files: each test is a document.
 
-The nodes that are made keep the places of those that they are made of, so that mistakes and failures name the lines of
-the file as it was written. What is not known yet is refused by its name, never left out.
+New nodes keep the positions of the nodes that they are made from, so that errors and failures name the lines of
+the original file. Unsupported tests are refused by name, never left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, list_at, 
 from mydocker.specs.nodes.reader import switch
 
 if TYPE_CHECKING:
-    from mydocker.specs.nodes.reader import Reading
+    from mydocker.specs.nodes.reader import Reader
 
     Entries = dict[str, Node]
 
@@ -30,106 +30,107 @@ _OUTPUT |= {"expectedError": ("stderr", True), "excludedError": ("stderr", False
 _VARIABLE = re.compile(r"\$\$(?:(\w+)|\{(\w+)\})", re.ASCII)  # as it is written once dollar signs are doubled
 
 
-def documents(whole: Mapping, reading: Reading, *, image: str | None) -> list[Mapping]:
+def documents(whole: Mapping, reader: Reader, *, image: str | None) -> list[Mapping]:
     """A document for each test of WHOLE, to be run on IMAGE."""
-    top = members_of(whole, STRUCTURE_KEYS, reading)
+    top = members_of(whole, STRUCTURE_KEYS, reader)
     version = top.get(MARK)
-    read = _command_of_version_1 if version is not None and reading.text(version) == VERSIONS[0] else _command
-    if version is None or reading.text(version) not in VERSIONS:
-        reading.refuse(version or whole, f"{MARK}: expected {' or '.join(VERSIONS)}")
+    read = _command_of_version_1 if version is not None and reader.text(version) == VERSIONS[0] else _command
+    if version is None or reader.text(version) not in VERSIONS:
+        reader.refuse(version or whole, f"{MARK}: expected {' or '.join(VERSIONS)}")
         return []
     if image is None:
-        reading.refuse(whole, "a container-structure-test file is for an image: mydocker test --image IMAGE")
+        reader.refuse(whole, "a container-structure-test file is for an image: mydocker test --image IMAGE")
         return []
-    common = {"image": text_at(whole, image), "entrypoint": list_at(whole, []), **_options(top, reading)}
-    variables = _variables(top.get("globalEnvVars"), reading)
+    common = {"image": text_at(whole, image), "entrypoint": list_at(whole, []), **_options(top, reader)}
+    variables = _variables(top.get("globalEnvVars"), reader)
     tests = []
-    for item in items_of(top.get("commandTests"), reading):
-        tests.append(read(item, common, variables, reading))
-    for item in items_of(top.get("fileExistenceTests"), reading):
-        tests.append(_looked_at(item, common, existence(item, reading), reading))
-    for item in items_of(top.get("fileContentTests"), reading):
-        tests.append(_looked_at(item, common, contents(item, reading), reading))
-    for item in items_of(top.get("licenseTests"), reading):
-        tests += _licenses(item, common, reading)
+    for item in items_of(top.get("commandTests"), reader):
+        tests.append(read(item, common, variables, reader))
+    for item in items_of(top.get("fileExistenceTests"), reader):
+        tests.append(_with_checks(item, common, existence(item, reader), reader))
+    for item in items_of(top.get("fileContentTests"), reader):
+        tests.append(_with_checks(item, common, contents(item, reader), reader))
+    for item in items_of(top.get("licenseTests"), reader):
+        tests += _licenses(item, common, reader)
     if isinstance(test := top.get("metadataTest"), Mapping):
-        tests.append(metadata(test, common, reading))
+        tests.append(metadata(test, common, reader))
     elif test is not None:
-        reading.refuse(test, "expected a mapping")
-    if not tests and not reading.problems:
-        reading.refuse(whole, "there is no test in this file")
+        reader.refuse(test, "expected a mapping")
+    if not tests and not reader.problems:
+        reader.refuse(whole, "there is no test in this file")
     return tests
 
 
-def _command_of_version_1(test: Mapping, common: Entries, variables: Entries, reading: Reading) -> Mapping:
-    """A test whose command is a list of words, as one of version 2, which has them apart."""
+def _command_of_version_1(test: Mapping, common: Entries, variables: Entries, reader: Reader) -> Mapping:
+    """A test whose command is a list of words, as a test of version 2, which separates command and args."""
     entries: list[tuple[Scalar, Node]] = []
     for key, node in test.entries:
         if key.text == "args":
-            reading.refuse(key, "args are of schemaVersion 2.0.0: write all words into command")
+            reader.refuse(key, "args are of schemaVersion 2.0.0: write all words into command")
         elif key.text != "command":
             entries.append((key, node))
         elif isinstance(node, Sequence) and node.items:
             words = list_at(node, node.items[1:])
             entries += [(key, node.items[0]), (key.replace(text="args"), words)]
         else:
-            reading.refuse(node, "expected a list of words, with schemaVersion 1.0.0")
+            reader.refuse(node, "expected a list of words, with schemaVersion 1.0.0")
             entries.append((key, text_at(node, "unknown")))
-    return _command(test.replace(entries=tuple(entries)), common, variables, reading)
+    return _command(test.replace(entries=tuple(entries)), common, variables, reader)
 
 
-def _command(test: Mapping, common: Entries, variables: Entries, reading: Reading) -> Mapping:
-    members = members_of(test, (*_COMMAND, *_OUTPUT), reading, needs=("name", "command"))
+def _command(test: Mapping, common: Entries, variables: Entries, reader: Reader) -> Mapping:
+    members = members_of(test, (*_COMMAND, *_OUTPUT), reader, needs=("name", "command"))
     words = [members[name] for name in ("command",) if name in members]
     if isinstance(arguments := members.get("args"), Sequence):
         words += arguments.items
     elif arguments is not None:
-        reading.refuse(arguments, "expected a list of arguments")
+        reader.refuse(arguments, "expected a list of arguments")
     expect: Entries = {"exit_code": members.get("exitCode", text_at(test, "0"))}
     for stream in ("stdout", "stderr"):
         patterns = [
             pattern
-            for name, (where, wanted) in _OUTPUT.items()
+            for name, (where, expected) in _OUTPUT.items()
             if where == stream and name in members
-            for pattern in patterns_of(members[name], reading, wanted=wanted)
+            for pattern in patterns_of(members[name], reader, expected=expected)
         ]
         if patterns:
             expect[stream] = list_at(patterns[0], patterns)
-    own = _over(variables, _variables(members.get("envVars"), reading))
+    own = _over(variables, _variables(members.get("envVars"), reader))
     more: Entries = {"environment": _joined(test, common.get("environment"), own)} if own else {}
-    if setup := _commands(members.get("setup"), reading):
+    if setup := _commands(members.get("setup"), reader):
         more["pre_start"] = list_at(setup[0], setup)
-    _commands(members.get("teardown"), reading)  # nothing is left of the container that it could run in
+    _commands(members.get("teardown"), reader)  # no container is left in which it could run
     more["expand"] = text_at(test, "true")
-    command = list_at(test, [plain(word, reading) for word in words])
+    command = list_at(test, [plain(word, reader) for word in words])
     return mapping_at(
-        test, {**name_of(members, reading), **common, **more, "command": command, "expect": mapping_at(test, expect)}
+        test, {**name_of(members, reader), **common, **more, "command": command, "expect": mapping_at(test, expect)}
     )
 
 
-def _licenses(test: Mapping, common: Entries, reading: Reading) -> list[Mapping]:
-    """Up to two: one that looks at the files named, one that runs a script in the image, which must be Debian's."""
-    members = members_of(test, ("debian", "files"), reading)
+def _licenses(test: Mapping, common: Entries, reader: Reader) -> list[Mapping]:
+    """Up to two documents: one that checks the files named, one that runs a script in the image, which must be
+    Debian's."""
+    members = members_of(test, ("debian", "files"), reader)
     tests = []
-    if "debian" in members and reading.word(members["debian"], switch):
-        place = members["debian"]
-        script = list_at(place, [text_at(place, word) for word in ("sh", "-c", DEBIAN_LICENSES)])
-        expect = mapping_at(place, {"stdout": text_at(place, "")})
+    if "debian" in members and reader.value(members["debian"], switch):
+        node = members["debian"]
+        script = list_at(node, [text_at(node, word) for word in ("sh", "-c", DEBIAN_LICENSES)])
+        expect = mapping_at(node, {"stdout": text_at(node, "")})
         tests.append(
-            mapping_at(test, {**common, "name": text_at(place, "licenses"), "command": script, "expect": expect})
+            mapping_at(test, {**common, "name": text_at(node, "licenses"), "command": script, "expect": expect})
         )
-    files = licenses(members["files"], reading) if "files" in members else []
-    tests += [_looked_at(test, common, files, reading)] if files else []
+    files = licenses(members["files"], reader) if "files" in members else []
+    tests += [_with_checks(test, common, files, reader)] if files else []
     if not tests and "files" not in members:
-        reading.refuse(test, "there is nothing to look at: expected debian: true, or files")
+        reader.refuse(test, "there is nothing to check: expected debian: true, or files")
     return tests
 
 
-def _looked_at(test: Mapping, common: Entries, files: list[Node], reading: Reading) -> Mapping:
-    """A container that runs nothing: its files are looked at from outside."""
+def _with_checks(test: Mapping, common: Entries, files: list[Node], reader: Reader) -> Mapping:
+    """A container that runs nothing: its files are inspected from outside the container."""
     members = {key.text: value for key, value in test.entries}
     whole = {
-        **name_of(members, reading),
+        **name_of(members, reader),
         "image": common["image"],
         "entrypoint": common["entrypoint"],
         "command": list_at(test, []),
@@ -140,33 +141,34 @@ def _looked_at(test: Mapping, common: Entries, files: list[Node], reading: Readi
     return mapping_at(test, {**whole, "expect": mapping_at(test, {"files": list_at(test, files)})})
 
 
-def _options(top: Entries, reading: Reading) -> Entries:
-    given = top.get("containerRunOptions")
-    if not isinstance(given, Mapping):
-        if given is not None:
-            reading.refuse(given, "expected a mapping")
+def _options(top: Entries, reader: Reader) -> Entries:
+    options = top.get("containerRunOptions")
+    if not isinstance(options, Mapping):
+        if options is not None:
+            reader.refuse(options, "expected a mapping")
         return {}
-    members = members_of(given, (*_OPTIONS, "envFile"), reading)
+    members = members_of(options, (*_OPTIONS, "envFile"), reader)
     found = {_OPTIONS[name]: node for name, node in members.items() if name in _OPTIONS}
     if "envFile" in members:
         # in the working directory, unlike all other paths in files: the original opens it as it is written
-        path = text_at(members["envFile"], os.path.abspath(reading.text(members["envFile"], want="a path")))
+        path = text_at(members["envFile"], os.path.abspath(reader.text(members["envFile"], expected="a path")))
         found["env_file"] = mapping_at(path, {"path": path, "format": text_at(path, "raw")})
     return found
 
 
-def _variables(node: Node | None, reading: Reading) -> Entries:
+def _variables(node: Node | None, reader: Reader) -> Entries:
     """Of `[{key, value}, …]`. Variables in a value are the image's, see `expand`."""
     found: Entries = {}
-    for item in items_of(node, reading):
-        members = members_of(item, ("key", "value"), reading, needs=("key", "value"))
+    for item in items_of(node, reader):
+        members = members_of(item, ("key", "value"), reader, needs=("key", "value"))
         if {"key", "value"} <= members.keys():
-            found[reading.text(members["key"])] = plain(members["value"], reading)
+            found[reader.text(members["key"])] = plain(members["value"], reader)
     return found
 
 
 def _over(variables: Entries, own: Entries) -> Entries:
-    """All variables. In OWN, those of a test, the global ones are known; so `$PATH` may be of the image twice over."""
+    """All variables. In OWN, those of a test, the global ones are known; so `$PATH` may be expanded from the image
+    twice."""
     known = {name: node.text for name, node in variables.items() if isinstance(node, Scalar)}
 
     def replaced(node: Node) -> Node:
@@ -178,16 +180,16 @@ def _over(variables: Entries, own: Entries) -> Entries:
     return {**variables, **{name: replaced(node) for name, node in own.items()}}
 
 
-def _commands(node: Node | None, reading: Reading) -> list[Node]:
+def _commands(node: Node | None, reader: Reader) -> list[Node]:
     """A list of commands, each a list of words."""
     if node is not None and not isinstance(node, Sequence):
-        reading.refuse(node, "expected a list of commands")
+        reader.refuse(node, "expected a list of commands")
     found: list[Node] = []
     for item in node.items if isinstance(node, Sequence) else ():
         if isinstance(item, Sequence) and item.items:
-            found.append(list_at(item, [plain(word, reading) for word in item.items]))
+            found.append(list_at(item, [plain(word, reader) for word in item.items]))
         else:
-            reading.refuse(item, "expected a command, a list of words")
+            reader.refuse(item, "expected a command, a list of words")
     return found
 
 
