@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import pathlib
 import re
 import subprocess
@@ -205,6 +206,12 @@ def test_toml_is_read(block: Block) -> None:
     tomllib.loads(block.text)
 
 
+@_each("json")
+def test_json_is_read(block: Block) -> None:
+    """A part of a file of settings: what is between its braces."""
+    json.loads(f"{{{block.text}}}")
+
+
 @_each("python")
 def test_python(worlds: World, block: Block) -> None:
     shell = worlds(block.file)
@@ -356,4 +363,11 @@ def test_steps_of_ci_services_are_found() -> None:
     github = {"jobs": {"a": {"steps": [{"uses": "x"}, {"run": "one"}]}}}
     gitlab = {"image": "x", "smoke": {"before_script": ["one"], "script": ["two"]}}
     assert (workflow_steps(github), workflow_steps(gitlab)) == (["one"], ["one\ntwo"])
+    github = {"jobs": {"a": {"steps": [{"uses": "mydocker/mydocker@main", "with": {"args": "-x"}}]}}}
+    gitlab = {"include": [], "smoke": {"extends": ".mydocker", "variables": {"MYDOCKER_ARGS": "-x"}}}
+    assert workflow_steps(github) == workflow_steps(gitlab) == ["mydocker test -x tests"]
+    hooks = {"repos": [{"repo": "x", "hooks": [{"id": "mydocker-check"}]}]}
+    assert workflow_steps(hooks) == ["mydocker check tests"]
+    with pytest.raises(AssertionError):
+        workflow_steps({"jobs": {"a": {"steps": [{"uses": "mydocker/mydocker@main", "with": {"path": "x"}}]}}})
     assert workflow_steps({"image": "x", "command": "y"}) == []
