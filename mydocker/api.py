@@ -1,4 +1,4 @@
-"""The Python API: what `import mydocker` offers, loaded when it is first asked for.
+"""The Python API: what `import mydocker` offers, loaded when it is first used.
 
     import mydocker
     outcome = mydocker.run("alpine:3.20", "echo", "hello", timeout="10s")
@@ -6,7 +6,7 @@
     mydocker.run("alpine:3.20", ["sh", "-c", "exit 3"], check=True)      # raises mydocker.ContainerError
     mydocker.test("smoke", check=True)
 
-Safe in programs with threads and in event loops' executors: a container is started by a process of its own. What goes
+Safe in programs with threads and in event loops' executors: a container is started by a separate process. What goes
 wrong on mydocker's side is raised as a child of MydockerError, as errors.py lists them; what the command does is in
 Outcome.
 """
@@ -49,7 +49,7 @@ Duration = str | float  # such as "1m30s", or seconds
 
 
 class Keys(TypedDict, total=False):
-    """The keys of a spec file, with the same meaning. None is as if the key were not given; `$` is a plain letter."""
+    """The keys of a spec file, with the same meaning. None means that the key is not set; `$` is a plain letter."""
 
     name: str | None
     rootfs: Path | None
@@ -229,7 +229,7 @@ async def run_async(
 
     started = _Run(image, words, keys, input, capture, check, text, encoding, errors)
     cancelled, cancel = os.pipe()
-    executor = ThreadPoolExecutor(1)  # each has a thread of its own: the loop's are few, and all may be waiting
+    executor = ThreadPoolExecutor(1)  # each has a separate thread: the loop's are few, and all may be waiting
     job = asyncio.get_running_loop().run_in_executor(executor, lambda: started.outcome(cancel=cancelled))
     try:
         return await asyncio.shield(job)
@@ -311,7 +311,7 @@ def test(
 ) -> BatchResult:
     """Run the cases of PATHS as `mydocker test` does: files, folders, patterns and FILE:LINE.
 
-    KEYWORD is -k, the other options are those of the command line. Raises SpecError with all that is wrong in the
+    KEYWORD is -k, the other options are those of the command line. Raises SpecError with all mistakes in the
     files, UsageError for a path that leads to nothing, and with `check` BatchError if not all pass.
     """
     from mydocker.testing.batch.batch import Limits
@@ -351,11 +351,11 @@ def _spec(
     command = command_of(words)
     if isinstance(image, ContainerSpec):
         if command or keys:
-            raise UsageError("a loaded spec says everything: give no command and no keys", hint="see spec.replace()")
+            raise UsageError("a loaded spec is complete: pass no command and no keys", hint="see spec.replace()")
         return image
     of_type("image", image, str, ContainerSpec, type(None))
     if command is not None and keys.get("command") is not None:
-        raise UsageError("the command is given twice")
+        raise UsageError("the command is set twice")
     try:
         return load_values(values_of({"image": image, "command": command, **keys}), environ=os.environ)
     except SpecError as error:

@@ -33,7 +33,7 @@ class Extent(Record):
 
 
 class IdMap(Record):
-    """The ids of users and of groups that exist inside. One extent of one id each: there is nobody but the user."""
+    """The ids of users and of groups that exist inside. One extent of one id each: there is no other user."""
 
     users: tuple[Extent, ...]
     groups: tuple[Extent, ...]
@@ -105,12 +105,12 @@ def assign(process: int, ids: IdMap) -> None:
     try:
         programs.run_together([(program, str(process), *_numbers(extents)) for program, extents in maps])
     except HostError as error:
-        hint = "the ranges of this user in /etc/subuid and /etc/subgid must be free to use; mydocker doctor tells more"
+        hint = "the ranges of this user in /etc/subuid and /etc/subgid must be free to use; see mydocker doctor"
         raise HostError(error.message, hint=error.hint or hint) from None
 
 
 def assign_own(ids: IdMap) -> None:
-    """Give IDS, a single one, to the new user namespace that we are in; nobody else is needed for that."""
+    """Give IDS, a single one, to the new user namespace of this process; that needs no program of the host."""
     [user], [group] = ids.users, ids.groups
     lines = (("setgroups", "deny"), ("uid_map", _line(user)), ("gid_map", _line(group)))
     for name, line in lines:
@@ -246,18 +246,18 @@ def _overlap(first: int, count: int, extent: Extent) -> bool:
     return first < extent.outside + extent.count and extent.outside < first + count
 
 
-def _swapped(extents: tuple[Extent, ...], own: int) -> tuple[Extent, ...]:
-    """Inside, root and OWN trade places; where OWN is beyond the ranges, their last id becomes root."""
+def _swapped(extents: tuple[Extent, ...], user: int) -> tuple[Extent, ...]:
+    """Inside, root and USER trade places; where USER is beyond the ranges, their last id becomes root."""
     root, *ranges = extents
-    if own == 0:
+    if user == 0:
         return extents
-    kept = Extent(inside=own, outside=root.outside, count=1)
+    kept = Extent(inside=user, outside=root.outside, count=1)
     if not ranges:
         return (kept,)
     last = ranges[-1].inside + ranges[-1].count - 1
     found = [kept]
     for extent in ranges:
-        found += _traded(extent, min(own, last))
+        found += _traded(extent, min(user, last))
     return tuple(sorted(found, key=lambda extent: extent.inside))
 
 

@@ -98,7 +98,7 @@ _ARCHITECTURES = {
     "i686": "386",
 }
 _IMPLIED = {"arm": "v7"}
-_USUAL = {"amd64": "v1", "arm64": "v8"}  # variants that nobody writes out
+_USUAL = {"amd64": "v1", "arm64": "v8"}  # variants that are not written out
 
 
 class Location(Record):

@@ -111,7 +111,7 @@ REFUSALS: list[tuple[Any, tuple[str, ...], dict[str, Any], type[mydocker.Mydocke
     ("alpine", (), {"expect": {"exit_code": 3}}, mydocker.SpecError, "expect: is for files"),
     ("alpine", (), {"depends_on": ["a"]}, mydocker.SpecError, "depends_on: is for files"),
     ("alpine", ("a\0b",), {}, mydocker.UsageError, "command: a NUL character cannot be part of any value"),
-    ("alpine", ("a",), {"command": "b"}, mydocker.UsageError, "the command is given twice"),
+    ("alpine", ("a",), {"command": "b"}, mydocker.UsageError, "the command is set twice"),
     (mydocker.ContainerSpec(), ("a",), {}, mydocker.UsageError, "a loaded spec says everything"),
 ]
 

@@ -61,7 +61,8 @@ class Case(Record):
 
     @property
     def lasting_key(self) -> tuple[str, str, str, str]:
-        """What tells it from others, wherever it is run from, and when other lines of its file have changed, too."""
+        """What distinguishes it from others, wherever it is run from, and when other lines of its file have changed,
+        too."""
         file = self.path if self.path == "-" else absolute(self.file)
         return file, self.spec.name or "", str(self.ordinal), self.address.brackets
 
@@ -115,8 +116,8 @@ class JudgedCase(Record):
             first = self.failures[0]
             more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
             came = "see the difference" if first.difference else f"found {first.actual.partition(chr(10))[0]}"
-            wanted = first.expected if len(first.expected) <= _SHORT else f"{first.expected[:_SHORT]}…"
-            return f"{first.about}: expected {wanted}, {came}{more}"
+            expected = first.expected if len(first.expected) <= _SHORT else f"{first.expected[:_SHORT]}…"
+            return f"{first.about}: expected {expected}, {came}{more}"
         return self.reason.partition("\n")[0] or self.verdict
 
 
@@ -160,8 +161,8 @@ def _with_those_that_wait(
 ) -> Sequence[ContainerSpec]:
     """SPECS, each of which whose health another one waits for with the place where that is written."""
     awaited: dict[int, Origin] = {}
-    for spec, own in zip(specs, linked, strict=True):
-        for link in own:
+    for spec, spec_links in zip(specs, linked, strict=True):
+        for link in spec_links:
             if link.dependency.condition == HEALTHY:
                 awaited.setdefault(link.on, origin_of(spec, link.dependency))
     found = [*specs]

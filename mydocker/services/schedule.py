@@ -27,7 +27,7 @@ UNUSED = "not run: nothing that needs it has come to run"
 class Schedule:
     """The cases that wait, each with the number of its attempt, and what others have come to.
 
-    A case is looked at when something that it needs has changed, and not otherwise: the work grows as the cases and
+    A case is reconsidered when something that it needs has changed, and not otherwise: the work grows as the cases and
     their needs do.
     """
 
@@ -47,11 +47,11 @@ class Schedule:
                 if need.condition != COMPLETED:
                     self.users.setdefault(number, {})[user] = need.condition
         self.unfinished = {number: len(users) for number, users in self.users.items()}
-        # those that may never begin; of a thousand cases that know nothing of each other, none is looked at twice
+        # those that may never begin; of a thousand cases that are independent of each other, none is considered twice
         self.doubtful = dict.fromkeys(
             case.number for case in cases if case.spec.skip or case.needs or self.is_service(case)
         )
-        self.parked: dict[int, list[int]] = {}  # case -> those that wait for its end before they are looked at again
+        self.parked: dict[int, list[int]] = {}  # case -> those that wait for its end before they are reconsidered
         self.ranks = {case.number: rank for rank, case in enumerate(cases)}
         self.first = 0  # the lowest rank
         self.queue = [(rank, number) for number, rank in self.ranks.items() if number not in self.users]
@@ -64,11 +64,11 @@ class Schedule:
     def is_service(self, case: Case) -> bool:
         return case.number in self.users
 
-    def wants_health(self, case: Case) -> bool:
+    def needs_health(self, case: Case) -> bool:
         return IS_HEALTHY in self.users.get(case.number, {}).values()
 
     def is_released(self, case: Case) -> bool:
-        """Whether nobody needs CASE any more."""
+        """Whether no case needs CASE any more."""
         return not self.unfinished.get(case.number)
 
     def see(self, seen: Mapping[int, Mapping[str, Any]]) -> None:
@@ -152,14 +152,14 @@ class Schedule:
 
     def _services(self) -> list[int]:
         """Those that cases which are engaged wait for, and that have what they need themselves."""
-        wanted = dict.fromkeys(each for below in self.engaged.values() for each in below if each in self.waiting)
-        return [number for number in wanted if number in self.users and self._is_ready(number)]
+        services = dict.fromkeys(each for below in self.engaged.values() for each in below if each in self.waiting)
+        return [number for number in services if number in self.users and self._is_ready(number)]
 
     def _is_ready(self, number: int) -> bool:
         return all(self._state(need, needed) for need, needed in self.needs[number])
 
     def _below(self, number: int) -> Iterator[int]:
-        """All that a case needs, and what those need; what it needs itself first."""
+        """What a case needs, and what those need; what it needs itself first."""
         found = {number}
         stack = [number]
         while stack:
@@ -170,7 +170,7 @@ class Schedule:
                     yield needed
 
     def _blocker(self, number: int) -> int | None:
-        """Something that must be over before a case can begin, takes a place of its own, and is not over, if any."""
+        """Something that must be over before a case can begin, takes a slot, and is not over, if any."""
         for each in (number, *self._below(number)):
             for need, needed in self.needs[each]:
                 if need.condition == COMPLETED and needed not in self.results and needed not in self.users:

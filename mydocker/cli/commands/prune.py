@@ -1,4 +1,4 @@
-"""`mydocker prune`: give back the space of what nobody needs."""
+"""`mydocker prune`: free the space of what is not needed any more."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def parser() -> Parser:
             "--filter": "'mydocker rmi IMAGE' removes single images",
         },
     )
-    parser.add_argument("-f", "--force", action="store_true", help="accepted for compatibility: nothing is asked")
+    parser.add_argument("-f", "--force", action="store_true", help="accepted for compatibility: there is no prompt")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     return parser

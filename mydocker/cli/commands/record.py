@@ -81,7 +81,7 @@ def _title(words: list[str], spec: ContainerSpec) -> str:
 
 
 def _run(spec: ContainerSpec, before: list[Finding]) -> Finding | None:
-    """What one more run shows, of what those BEFORE make one ask; None if it was interrupted."""
+    """The finding of one more run, in which those BEFORE decide what is inspected; None if it was interrupted."""
     asking = spec.replace(expect=questions(before))
     batch = Batch([Case(number=0, spec=asking, file="", line=0)], limits=Limits(), environ=os.environ, warn=warn)
     [result] = batch.results()

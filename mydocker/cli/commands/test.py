@@ -161,7 +161,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
-    """The cases that are wanted and what they need, numbered anew."""
+    """The cases that are selected and what they need, numbered anew."""
     profiles = active_profiles(options.profile, os.environ)
     cases = collect(options.paths, environ=os.environ, image=options.image, profiles=profiles, warn=say)
     if options.k is not None:
@@ -174,7 +174,7 @@ def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
 
 
 def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
-    """CASES, numbered anew, with their images as --frozen and --offline want them."""
+    """CASES, numbered anew, with their images as --frozen and --offline require."""
     chosen = {"frozen": options.frozen, "offline": options.offline}
     words = tuple(f"--{name}" for name, on in chosen.items() if on)
     if options.frozen and options.lock_file != NAME:
@@ -256,7 +256,7 @@ def _run(
     batch = Batch(cases, limits=limits, environ=os.environ, follow=follow, warn=screen.warn)
     results: list[JudgedCase] = []
     try:
-        for result in _in_order(_told(_all_results(batch, cases), reports)):
+        for result in _in_order(_reported(_all_results(batch, cases), reports)):
             results.append(result)
             if not options.quiet or result.verdict in (FAILED, ERROR):
                 screen.show(styled_lines(result))
@@ -291,7 +291,7 @@ def _all_results(batch: Batch, cases: list[Case]) -> Iterator[JudgedCase]:
         yield JudgedCase(case=case, verdict=ERROR, reason=f"not run to its end: {why}", attempts=0)
 
 
-def _told(results: Iterator[JudgedCase], reports: Reports) -> Iterator[JudgedCase]:
+def _reported(results: Iterator[JudgedCase], reports: Reports) -> Iterator[JudgedCase]:
     for result in results:
         reports.add(result)
         yield result

@@ -42,7 +42,7 @@ def has_colours(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
 
 
 class Screen:
-    """Standard output, unless a report goes there (`taken`). Nobody has to read it: the batch goes on."""
+    """Standard output, unless a report goes there (`taken`). Without a reader, the batch goes on."""
 
     def __init__(self, *, taken: bool, environ: Mapping[str, str]) -> None:
         self.silent = taken
@@ -85,7 +85,7 @@ class Screen:
                 sys.stderr.write(f"{_ERASE}{words}")
                 sys.stderr.flush()
                 self.status = words
-        except (OSError, ValueError):  # nobody is looking any more
+        except (OSError, ValueError):  # the terminal is gone
             self.live = False
 
     def warn(self, words: str) -> None:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """One line on stderr, control characters escaped: much of what we say was said by an image or a registry."""
+    """One line on stderr, control characters escaped: much of it comes from images and registries."""
     try:  # noqa: SIM105  # contextlib is not on the warm path
         print(printable(text), file=sys.stderr, flush=True)
-    except (OSError, ValueError):  # closed, or nobody is reading it
+    except (OSError, ValueError):  # closed, or without a reader
         pass
 
 
@@ -24,7 +24,7 @@ _warned: set[str] = set()
 
 
 def is_new(text: str) -> bool:
-    """Whether TEXT is asked about for the first time: several images may meet the same fault."""
+    """Whether TEXT is new: several images may cause the same warning."""
     known = text in _warned
     _warned.add(text)
     return not known
@@ -37,7 +37,7 @@ def warn(text: str) -> None:
 
 
 def warnings_alone(step: Step) -> None:
-    """Of the steps of a pull, those that nobody should miss."""
+    """Of the steps of a pull, the warnings alone."""
     from mydocker.image.model.progress import WARNING
 
     if step.kind == WARNING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mydocker.cli.manual.page import Argument, Entry, Group, Page
 
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
-_ALL = "all"  # the word after --help that asks for everything
+_ALL = "all"  # the word after --help that selects the full text
 Pairs = tuple[tuple[str, str], ...]
 
 

@@ -33,7 +33,7 @@ class Group(Record):
 
 class Page(Record):
     """`text` is a sentence and perhaps more paragraphs; `more` is what the full help alone has. With `command_follows`,
-    options end at the first argument: the words after it are a command line of their own."""
+    options end at the first argument: the words after it are another command line."""
 
     name: str
     usage: tuple[str, ...]

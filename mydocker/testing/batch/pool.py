@@ -62,7 +62,7 @@ class WorkerPool:
         """Have the spec of that NUMBER run. Raises OSError if there can be no worker for it."""
         pid, pidfd = self.idle.pop() if self.idle else self._spawn()
         try:
-            *pipes, (decision, answer) = _pipes(4) if self.keep else [*_pipes(3), (-1, -1)]
+            *pipes, (decision, decision_writer) = _pipes(4) if self.keep else [*_pipes(3), (-1, -1)]
         except OSError:
             self._dismiss(pid, pidfd)
             raise
@@ -75,7 +75,7 @@ class WorkerPool:
         stdout, stderr, finding = (reader for reader, _ in pipes)
         for reader in (stdout, stderr, finding):
             os.set_blocking(reader, False)
-        return Worker(pid=pid, pidfd=pidfd, stdout=stdout, stderr=stderr, finding=finding, decision=answer)
+        return Worker(pid=pid, pidfd=pidfd, stdout=stdout, stderr=stderr, finding=finding, decision=decision_writer)
 
     def take_back(self, worker: Worker, *, reusable: bool) -> None:
         """Its case has ended.
@@ -98,25 +98,25 @@ class WorkerPool:
             self._dismiss(pid, pidfd, kill=False)
 
     def _spawn(self) -> tuple[int, int]:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent_end, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         try:
             pid = os.fork()
         except OSError:
-            ours.close()
+            parent_end.close()
             raise
         else:
             if pid == 0:
-                self._serve(theirs, parent)
+                self._serve(worker_end, parent)
         finally:
-            theirs.close()
+            worker_end.close()
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
-            ours.close()  # so that it ends
+            parent_end.close()  # so that it ends
             os.waitpid(pid, 0)
             raise
-        self.sockets[pid] = ours
+        self.sockets[pid] = parent_end
         return pid, pidfd
 
     def _dismiss(self, pid: int, pidfd: int, *, kill: bool = True) -> None:
@@ -147,7 +147,7 @@ class WorkerPool:
             os._exit(0)
 
     def _obey(self, orders: socket.socket) -> None:
-        """Run what is ordered, until nobody orders any more."""
+        """Run what is ordered, until the socket is closed."""
         with ExitStack() as stack:
             try:
                 cleanup_process = stack.enter_context(CleanupProcess())

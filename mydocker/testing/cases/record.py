@@ -28,17 +28,17 @@ _ATTRIBUTES = ("exists", "type", "mode", "owner", "group", "size", "sha256")
 
 
 def questions(findings: Sequence[Finding]) -> Expect:
-    """What to look at in the next run: what changed, once that is known the files that did, and short ones whole."""
-    about: list[tuple[str, ...]] = [("changes",)]
+    """What to inspect in the next run: what changed, then the files that did, and the contents of short ones."""
+    inspected: list[tuple[str, ...]] = [("changes",)]
     for path in _stable_paths(findings)[:FILES]:
-        about += [("files", path, name) for name in _ATTRIBUTES]
+        inspected += [("files", path, name) for name in _ATTRIBUTES]
         if all(finding.facts.get(f"files {path}", {}).get("size", SHORT + 1) <= SHORT for finding in findings[1:]):
-            about += [("files", path, "contents")]
-    return Expect(checks=tuple(Check(about=each, matcher=_ANYTHING) for each in about))
+            inspected += [("files", path, "contents")]
+    return Expect(checks=tuple(Check(about=each, matcher=_ANYTHING) for each in inspected))
 
 
 def recorded(findings: Sequence[Finding]) -> tuple[dict[str, Any], list[str]]:
-    """(the value of `expect`, what was left out) of runs all of which have ended; the last two looked at files."""
+    """(the value of `expect`, what was left out) of runs all of which have ended; the last two inspected files."""
     remarks: list[str] = []
     expect = {
         **_ending(findings, remarks),

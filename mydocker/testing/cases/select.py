@@ -1,4 +1,4 @@
-"""Which cases of a batch are wanted: by words of their names, by their tags, by how they ended the last time."""
+"""Which cases of a batch are selected: by words of their names, by their tags, by how they ended the last time."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _single(tokens: list[str]) -> Condition:
             raise UsageError("-k: expected ')'")
         return inner
     if token in (")", "and", "or"):
-        raise UsageError(f"-k: {token!r} stands where a word is wanted")
+        raise UsageError(f"-k: expected a word, not {token!r}")
     return lambda name: token.lower() in name.lower()
 
 
@@ -69,16 +69,16 @@ def by_name(cases: Iterable[Case], expression: str) -> list[Case]:
 
 
 def by_tags(cases: Iterable[Case], words: str) -> list[Case]:
-    """WORDS are tags, joined by commas: those with any of them, and with none that has a `!` before it."""
+    """WORDS are tags, separated by commas: those with any of them, and with none that has a `!` before it."""
     tags = [word.strip() for word in words.split(",") if word.strip()]
-    wanted = {tag for tag in tags if not tag.startswith("!")}
-    unwanted = {tag[1:] for tag in tags if tag.startswith("!")}
+    included = {tag for tag in tags if not tag.startswith("!")}
+    excluded = {tag[1:] for tag in tags if tag.startswith("!")}
     if not tags:
-        raise UsageError("--tags wants tags, joined by commas")
+        raise UsageError("--tags: expected tags, separated by commas")
     return [
         case
         for case in cases
-        if (not wanted or wanted.intersection(case.spec.tags)) and not unwanted.intersection(case.spec.tags)
+        if (not included or included.intersection(case.spec.tags)) and not excluded.intersection(case.spec.tags)
     ]
 
 

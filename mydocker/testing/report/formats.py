@@ -1,6 +1,6 @@
 """Reports, for `--report FORMAT=FILE`: formats of the whole batch, and one that is written case by case.
 
-What containers, spec files and registries have said is made harmless for whoever reads a report by untrusted.py.
+What containers, spec files and registries have written is made harmless for whoever reads a report by untrusted.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def as_json(results: Sequence[JudgedCase], *, seconds: float) -> str:
 
 
 def github(results: Sequence[JudgedCase], *, seconds: float) -> str:
-    """Workflow commands, which GitHub shows beside the lines of the spec file."""
+    """Workflow commands, which GitHub shows at the lines of the spec file."""
     lines = []
     for result in results:
         if result.verdict == ERROR:

@@ -137,7 +137,7 @@ def _difference_line(line: str) -> str:
 
 
 def _row(result: JudgedCase) -> str:
-    """A case that is fine, to be opened by whoever wants to see what it wrote."""
+    """A case that passed, folded; it opens to show the outputs."""
     outputs = [_output(result, name, shown=False) for name in ("stdout", "stderr")]
     reason = f"<pre>{html_text(result.reason)}</pre>" if result.reason else ""
     earlier = [_attempt(number, early) for number, early in enumerate(result.earlier, start=1)]

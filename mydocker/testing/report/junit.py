@@ -20,7 +20,7 @@ from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OUTPUT = 1 << 16  # characters of an output; the JSON reports have all that is kept
+OUTPUT = 1 << 16  # characters of an output; the JSON reports have whatever is kept
 
 
 def junit(results: Sequence[JudgedCase], *, seconds: float) -> str:
@@ -93,7 +93,7 @@ def _trouble(element: ElementTree.Element, kind: str, result: JudgedCase) -> Ele
 
 
 def _words(result: JudgedCase) -> str:
-    """All that is known of why a case did not pass."""
+    """Why a case did not pass: its failures, or the reason."""
     blocks = [f"{failure.origin}: {failure.about}\n{failure.shown}\n" for failure in result.failures]
     return "\n".join(blocks) if blocks else result.reason
 

@@ -69,7 +69,7 @@ def _failure(failure: Failure) -> Iterator[Line]:
 
 
 def _block(head: str, text: str) -> Iterator[Line]:
-    """TEXT beside its head, each further line below the first."""
+    """TEXT after its head, each further line below the first."""
     indent = 6 if head else 4
     for number, line in enumerate(split_lines(text) or [""]):
         left = head if number == 0 else ""
