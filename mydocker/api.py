@@ -160,7 +160,7 @@ def run(
 ) -> Outcome | BytesOutcome:
     """Run a container to its end.
 
-    IMAGE is a name, as for `mydocker run`, or a spec that `load` gave, which says everything; None goes with `rootfs`.
+    IMAGE is a name, as for `mydocker run`, or a spec that `load` returned, which is complete; None belongs to `rootfs`.
     WORDS are the command, in place of the image's: each an argument, or one list of all. KEYS are those of a spec file.
     With `capture`, what the container writes is in the outcome, as bytes unless `text`; without, it goes to this
     program's own stdout and stderr. The command's standard input is empty but with `input`, or with `stdin_open`, which

@@ -94,7 +94,7 @@ def check_encoding(encoding: object, errors: object, *, text: object) -> None:
     of_type("encoding", encoding, str, type(None))
     of_type("errors", errors, str, type(None))
     if not of_type("text", text, bool) and (encoding is not None or errors is not None):
-        raise UsageError("text=False gives bytes, which have no encoding", hint="leave out encoding and errors")
+        raise UsageError("text=False returns bytes, which have no encoding", hint="leave out encoding and errors")
     try:
         codecs.lookup(encoding if isinstance(encoding, str) else "utf-8")
         codecs.lookup_error(errors if isinstance(errors, str) else "strict")

@@ -66,7 +66,7 @@ class Origin(Record):
 
 
 class Problem(Record):
-    """Something wrong with a spec, and where; `hint` says what to do about it."""
+    """Something wrong with a spec, and where; `hint` is what to do about it."""
 
     message: str
     origin: Origin = Origin()
@@ -163,7 +163,7 @@ class ErrorReport(Record):
     """An error on its way from one process to another, as text: the name of its class, its hint, and then its
     message, each on a line. No JSON: what starts a container does without that module.
 
-    Who receives one says which classes it may be of: its sender may be a process that an image has taken over.
+    The receiver names the classes that it accepts: its sender may be a process that an image has taken over.
     """
 
     kind: str

@@ -66,7 +66,7 @@ def of_caller(*, ranges: bool = True) -> IdMap:
 def keep_id(ids: IdMap, *, user: int, group: int) -> IdMap:
     """IDS, in which root is the user, changed so that the user's own ids are the same inside as outside.
 
-    Root and the user trade places, and everybody else stays: files of an image keep their owners but for root's,
+    Root and the user trade places, and all others stay: files of an image keep their owners but for root's,
     which are the user's.
     """
     return IdMap(users=_swapped(ids.users, user), groups=_swapped(ids.groups, group))

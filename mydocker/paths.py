@@ -1,6 +1,6 @@
 """What relative paths and `~` start from: the caller's current directory and home. Not on the warm path.
 
-A shell may stand in a directory that somebody has removed. Nothing else may take its place: from `/`, `-v .:/x` would
+The current directory may have been removed. Nothing else may take its place: from `/`, `-v .:/x` would
 hand out the whole machine. In the same way an empty or relative $HOME or $XDG_… is no place to start from: the XDG
 Base Directory Specification has relative ones ignored.
 """

@@ -91,7 +91,7 @@ class SmokeItem(pytest.Item):
             raise NotPassed(result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> str:
-        """What `mydocker test` would say below the name; a traceback only for a defect of mydocker's."""
+        """What `mydocker test` would print below the name; a traceback only for a defect of mydocker."""
         from mydocker.testing.report.text import lines_of
 
         error = excinfo.value

@@ -14,7 +14,7 @@ _LAST_LINES = 10  # of what a command that failed wrote to stderr, in its error
 class Outcome(runtime.Outcome):
     """How a container ended, what it used, and what it wrote.
 
-    `exit_code` or `signal` says how the command ended, `timed_out` and `oom_killed` why; `status` is the exit code that
+    `exit_code` or `signal` is how the command ended, `timed_out` and `oom_killed` why; `status` is the exit code that
     `mydocker run` would have had. `wall` and `cpu` are seconds, `max_rss` bytes. The outputs are UTF-8; bytes that are
     not come back with `.encode(errors="surrogateescape")`. They are empty if they were not captured.
     """

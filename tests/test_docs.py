@@ -22,6 +22,7 @@ from lab.places import ROOT
 from lab.registry import Registry
 
 from mydocker.cli.common.commands import OTHERS, RUNNING
+from mydocker.cli.common.docker_commands import GROUPS
 from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, LATER_FLAGS, LATER_KEYS
@@ -242,6 +243,8 @@ def test_commands_in_the_text_exist(helps: dict[str, str], page: pathlib.Path) -
         words = span.split()
         if words[0] != "mydocker" or len(words) < 2 or words[1].startswith("--"):
             continue
+        if words[1] in GROUPS:
+            words[1:3] = [GROUPS[words[1]][words[2]]]
         assert words[1] in COMMANDS or words[1] == "COMMAND", f"{page.name}: {span}"
         for word in itertools.takewhile(lambda word: word not in ("IMAGE", "alpine", "--"), words[2:]):
             if word.startswith("--"):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED = 130
-UNREAD = 141  # what a shell says of a program that SIGPIPE has ended
+UNREAD = 141  # a shell's exit code for a program that SIGPIPE has ended
 
 
 def entry() -> None:

@@ -38,7 +38,7 @@ class Address(Record):
 
 
 def parse_address(text: str) -> Address | None:
-    """What TEXT says of a file and a line of it; None if it says nothing of a line."""
+    """The file and line that TEXT names; None if it names no line."""
     match = _LINE.fullmatch(text)
     if not match:
         return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.dependencies import Link
     from mydocker.verdict.finding import Failure
 
-_SHORT = 200  # characters of what was expected, where a line is to say it
+_SHORT = 200  # characters of what was expected, in a summary of one line
 
 
 class Need(Record):
@@ -89,7 +89,7 @@ class Span(Record):
 
 
 class JudgedCase(Record):
-    """The verdict. `reason` says why there is none better: of an error, of a skipped case.
+    """The verdict. `reason` explains it: of an error, of a skipped case.
 
     `unbegun`: the batch ended before its turn. `earlier`: the results of the attempts before the last.
     """

@@ -88,7 +88,7 @@ class Health:
 
 
 def describe(facts: Mapping[str, Any], *, timeout: float) -> str:
-    """What a test that did not succeed said."""
+    """Why a test did not succeed, with its output."""
     if "problem" in facts:
         return str(facts["problem"])
     code = facts["exit_code"]

@@ -213,7 +213,7 @@ class Schedule:
     def _why(self, need: Need, number: int, result: JudgedCase | None) -> str:
         """The end of a sentence about what is needed."""
         if result is None:
-            return f"which is not healthy ({self.seen[number].get('health said', 'it says nothing')})"
+            return f"which is not healthy ({self.seen[number].get('health said', 'no output')})"
         outcome = result.finding.outcome
         if result.verdict == SKIPPED:
             return "which is skipped"

@@ -38,7 +38,7 @@ def check_command(argv: list[str]) -> int:
 
 
 def _files(paths: list[str]) -> list[str]:
-    """PATHS, with the tests in a folder in place of it. Raises UsageError for a folder without any."""
+    """PATHS, with the tests in a folder in position of it. Raises UsageError for a folder without any."""
     found = []
     for path in paths:
         if not os.path.isdir(usable(path)):
@@ -54,8 +54,8 @@ def _files(paths: list[str]) -> list[str]:
 def _row(problem: Problem) -> dict[str, Any]:
     """PROBLEM as data. One of a whole file has neither line nor column."""
     origin, hint = problem.origin, f" ({problem.hint})" if problem.hint else ""
-    place = {"file": origin.file or None, "line": origin.line or None, "column": origin.column or None}
-    return {**place, "message": problem.message + hint}
+    position = {"file": origin.file or None, "line": origin.line or None, "column": origin.column or None}
+    return {**position, "message": problem.message + hint}
 
 
 def parser() -> Parser:

@@ -59,7 +59,7 @@ def parser() -> Parser:
 
 
 def _reference(name: str, path: str) -> Reference:
-    """What NAME, as the archive has it, is called here. A mere tag, or nothing, goes with the file's own name."""
+    """The name in the store for NAME of the archive. A mere tag, or nothing, is joined to the file's own name."""
     if "/" in name or ":" in name:
         return Reference.parse(f"docker://{name}")
     found = Reference.parse(f"dir:{'image' if path == '-' else absolute(path)}").replace(location=None)

@@ -16,7 +16,7 @@ _LIMIT = 64 << 10  # bytes of a password
 
 
 def login_command(argv: list[str]) -> int:
-    """Try what the user says at the registry that ARGV names, and keep it; 0."""
+    """Try the user name and password at the registry that ARGV names, and store them; 0."""
     options = parser().parse_args(argv)
     host = registry(options.registry)
     username = options.username or _read_name(options.password_stdin)
@@ -60,14 +60,14 @@ def registry(text: str) -> str:
 
 def _read_name(password_on_stdin: bool) -> str:
     if password_on_stdin or not sys.stdin.isatty():
-        raise UsageError("no user name", hint="-u gives one")
+        raise UsageError("no user name", hint="set one with -u")
     sys.stderr.write("user name: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() or _read_name(password_on_stdin)
 
 
 def _password(from_stdin: bool) -> str:
-    """Never from the command line, which everybody on the machine can read."""
+    """Never from the command line, which every user of the machine can read."""
     if from_stdin:
         password = _text(sys.stdin.buffer.read(_LIMIT)).rstrip("\r\n")
     elif sys.stdin.isatty():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run_command(argv: list[str]) -> int:
-    """Run one container as ARGV says; its exit code."""
+    """Run the container that ARGV describes; its exit code."""
     try:
         request = parse_run(argv, environ=os.environ, cwd=working_directory())
     except MydockerError as error:

@@ -27,7 +27,7 @@ def save_command(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     is_directory = options.format == "oci-dir"
     if is_directory and options.output in (None, "-"):
-        raise UsageError("a directory has a name", hint="-o gives one")
+        raise UsageError("expected a name for the directory", hint="set it with -o")
     if options.output in (None, "-") and sys.stdout.isatty():
         raise _for_a_terminal()
     if options.output is not None:

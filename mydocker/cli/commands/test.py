@@ -1,4 +1,4 @@
-"""`mydocker test PATH...`: run spec files as a batch, and say which of their expectations hold."""
+"""`mydocker test PATH...`: run spec files as a batch, and report which of their expectations hold."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _PATHS = (
     "a spec file, FILE:LINE for one spec of it, FILE:LINE[NAME=VALUE] for one of its matrix, a folder, a pattern, or - "
     "for standard input"
 )
-UNWRITTEN = 3  # where all is well but that somebody waits for a report
+UNWRITTEN = 3  # where nothing failed but a report
 _EXITS = (
     ("0", "all passed"),
     ("1", "some failed"),
@@ -85,7 +85,7 @@ def test_command(argv: list[str]) -> int:
 
 def parser() -> Parser:
     """What the command line may have."""
-    text = "A spec says in 'expect' what must be true of its container."
+    text = "'expect' in a spec lists what must be true of its container."
     parser = Parser("test", text=text, exits=_EXITS, examples=_EXAMPLES)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help=_PATHS)
@@ -243,7 +243,7 @@ def _run(
     *,
     began: float,
 ) -> int:
-    """BEGAN: when the command did, for the time that a summary gives is all the time that passed."""
+    """BEGAN: when the command did; the summary has the time since then."""
     screen = Screen(
         taken=any(report.path == "-" and report.format != "github" for report in reports.good), environ=os.environ
     )
@@ -275,8 +275,8 @@ def _run(
 
 
 def _all_results(batch: Batch, cases: list[Case]) -> Iterator[JudgedCase]:
-    """One for each of CASES, whatever becomes of BATCH: if the host or a defect ends it, the rest say so, and what was
-    found before is reported."""
+    """One for each of CASES, whatever becomes of BATCH: if the host or a defect ends it, the rest report that, and what
+    was found before is reported."""
     missing = {case.number: case for case in cases}
     try:
         for result in batch.results():

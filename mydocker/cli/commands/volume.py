@@ -143,7 +143,7 @@ def _prune(options: argparse.Namespace) -> int:
 def _agreed(names: list[str]) -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
-            "this removes volumes and what is in them, and there is no terminal to confirm it", hint="add --force"
+            "there is no terminal to confirm that volumes are removed with their contents", hint="add --force"
         )
     return input(f"remove {', '.join(names)} with all their contents? [y/N] ").strip().lower() in ("y", "yes")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_supply(parser: argparse.ArgumentParser) -> None:
     """The options of a command that takes spec files."""
-    parser.add_argument("--frozen", action="store_true", help="take the images that the lock file says, and no others")
+    parser.add_argument("--frozen", action="store_true", help="use the images of the lock file, and no others")
     parser.add_argument(
         "--offline", action="store_true", help="use no registry: an image that the store lacks is an error"
     )

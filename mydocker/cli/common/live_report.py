@@ -1,6 +1,6 @@
 """What `mydocker test` shows while it runs: the report for people, on a terminal with colours and a live line.
 
-The live line says what runs and what is pulled. It stands on stderr, only while stdout and stderr are both terminals,
+The live line shows what runs and what is pulled. It stands on stderr, only while stdout and stderr are both terminals,
 and is erased before anything else is written.
 """
 
@@ -89,7 +89,7 @@ class Screen:
             self.live = False
 
     def warn(self, words: str) -> None:
-        """Say WORDS on stderr, once, above the live line."""
+        """Print WORDS on stderr, once, above the live line."""
         self.erase()
         warn(words)
 

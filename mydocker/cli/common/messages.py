@@ -1,4 +1,4 @@
-"""What mydocker itself says, on stderr: stdout belongs to the containers."""
+"""mydocker's messages, on stderr: stdout belongs to the containers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def is_new(text: str) -> bool:
 
 
 def warn(text: str) -> None:
-    """Say TEXT, once."""
+    """Print TEXT on stderr, once."""
     if is_new(text):
         say(text)
 
@@ -45,7 +45,7 @@ def warnings_alone(step: Step) -> None:
 
 
 def complain(error: MydockerError) -> None:
-    """Say what went wrong, and what to do about it."""
+    """Print what went wrong, and what to do about it."""
     if isinstance(error, SpecError):
         for problem in error.problems:
             say(problem)
@@ -56,7 +56,7 @@ def complain(error: MydockerError) -> None:
 
 
 def name_memory_kill(outcome: Outcome) -> None:
-    """A command that the kernel killed for its memory says nothing, and its 137 could be any kill's."""
+    """A command that the kernel killed for its memory prints nothing, and its 137 could be any kill's."""
     if outcome.oom_killed and outcome.signal:
         say("mydocker: out of memory: the container needed more than its memory limit")
     elif outcome.killed_by:

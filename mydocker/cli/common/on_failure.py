@@ -43,11 +43,11 @@ def open_shell(result: JudgedCase) -> None:
     root = Store.open(os.environ).root
     try:
         left = kept_container.find(root, result.finding.kept)
-        say(f"mydocker: a shell in {result.case.title} as it was left; exit goes on with the batch")
+        say(f"mydocker: a shell in {result.case.title} as it was left; exit continues the batch")
         run(kept_container.on_top(prepare(_shell(result.case.spec), environ=os.environ), left))
     except MydockerError as error:
         complain(error)
-        say(f"hint: mydocker diff {result.finding.kept} says what it changed")
+        say(f"hint: mydocker diff {result.finding.kept} lists what it changed")
         return
     kept_container.remove(left.path)
 

@@ -99,7 +99,7 @@ class Parser(argparse.ArgumentParser):
         return rendered(self.page()) + "\n"
 
     def page(self) -> Page:
-        """All that there is to know about the command."""
+        """The description of the command."""
         from mydocker.cli.manual.page import Group, Page
 
         shown = [action for action in self.actions if action.help != argparse.SUPPRESS]

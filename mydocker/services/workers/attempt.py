@@ -156,14 +156,14 @@ class Attempt:
                     self._give_up(message.failure)
 
     def end_of_watcher(self) -> None:
-        """The worker says before that it is not needed any more; else somebody has killed it."""
+        """The worker reports before that the watcher is not needed any more; else the watcher was killed."""
         while self.receive(self.worker.finding):
             pass
         if not self.watched and not self.unjudged and not self.over:
             self._give_up("the watcher of the container was killed")
 
     def _give_up(self, why: str) -> None:
-        """Nothing more will be seen of it; who waits for it, as for a service, is not to wait for ever."""
+        """Nothing more will be observed of it; who waits for it, as for a service, is not to wait for ever."""
         self.unjudged, self.live, self.held = why, (), False
         self._request_stop()
 
@@ -179,7 +179,7 @@ class Attempt:
 
     @property
     def has_reported_all(self) -> bool:
-        """False of a worker that is dying: its pipes end before it is seen to be dead."""
+        """False of a worker that is dying: its pipes end before its death is noticed."""
         return self.outcome is not None or self.failure is not None
 
     def preview(self) -> Finding:
@@ -247,7 +247,8 @@ class Attempt:
         send(self.worker.pidfd, signal.SIGKILL if self.killed else signal.SIGINT)
 
     def is_stuck(self) -> bool:
-        """Whether its worker was killed and still holds its pipes, or somebody else does: it is waited for no more."""
+        """Whether its worker was killed and still holds its pipes, or another process does: it is waited for no
+        more."""
         return self.killed and self.kill_at is not None and time.monotonic() > self.kill_at + STUCK
 
     def end_within(self, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """A fresh process of mydocker, for a Python program: it may have threads, and its signals are not to be taken.
 
 A fork of such a program would inherit locks that are never released, so this is a new interpreter. What it is to work
-on goes to it as a pickle in memory; what it says comes back through pipes. It dies with the thread that waits for it.
+on goes to it as a pickle in memory; its result comes back through pipes. It dies with the thread that waits for it.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _pipe() -> tuple[int, int]:
 
 
 def _letter(content: object) -> int:
-    """A file in memory that has CONTENT: unlike a pipe it takes any size before somebody reads."""
+    """A file in memory that has CONTENT: unlike a pipe it takes any size before it is read."""
     descriptor = _raised(os.memfd_create("request"))
     with open(descriptor, "wb", closefd=False) as file:
         pickle.dump(content, file)

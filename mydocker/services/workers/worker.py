@@ -204,7 +204,7 @@ def _run(
 
             watcher = Watcher(spec, partial(send, finding), health=health)
             view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
-            send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for what it sees learns of its end
+            send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for its reports learns of its end
         return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
 
 
@@ -246,7 +246,8 @@ def _offer(spec: ContainerSpec, view: ContainerView, root: str, finding: int, de
 
 
 def _reserve(plan: LaunchPlan) -> None:
-    """Occupy room for keeping what the container writes. Where there is none, it runs, and that is said if it fails."""
+    """Occupy room for keeping what the container writes. Where there is none, it runs, and that is reported if it
+    fails."""
     from mydocker.runtime.inspect.kept_container import reserve
 
     with suppress(OSError):
@@ -254,7 +255,7 @@ def _reserve(plan: LaunchPlan) -> None:
 
 
 def _metadata(config: ImageConfig) -> dict[str, Any]:
-    """What the configuration of the image says."""
+    """The configuration of the image, for expectations."""
     pairs = (entry.partition("=") for entry in config.env)
     return {
         "env": {name: value for name, separator, value in pairs if separator},

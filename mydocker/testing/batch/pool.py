@@ -68,7 +68,7 @@ class WorkerPool:
             raise
         sent = [writer for _, writer in pipes] + ([decision] if self.keep else [])
         order = encode(Order(number=number, service=role.service, health=role.health))
-        with suppress(OSError):  # somebody has killed it: its pipes say so
+        with suppress(OSError):  # it was killed: its pipes end
             socket.send_fds(self.sockets[pid], [order], sent)
         for writer in sent:
             os.close(writer)

@@ -48,5 +48,5 @@ def _result(reference: Reference, platform: Platform) -> StoredImage | MydockerE
         return error
     except OSError as error:
         return refused_by_host(error)
-    except Exception as error:  # a defect, reported where somebody sees it
+    except Exception as error:  # a defect, reported to the user
         return HostError(f"the pull failed: {type(error).__name__}: {error}")

@@ -1,6 +1,6 @@
 """One spec, run for a Python program, by a worker that is a fresh process.
 
-An exception in the waiting program, such as KeyboardInterrupt, ends the container before it goes on its way.
+An exception in the waiting program, such as KeyboardInterrupt, ends the container before it is raised further.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def collect(
 
 
 def with_variables(cases: Sequence[Case], environ: Mapping[str, str]) -> list[Case]:
-    """CASES with the names of the variables of ENVIRON that their specs use: whoever runs one again needs them."""
+    """CASES with the names of the variables of ENVIRON that their specs use: they are needed to run one again."""
     starts: dict[str, set[int]] = {}
     for case in cases:
         starts.setdefault(case.file, set()).add(case.line)

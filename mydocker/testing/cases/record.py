@@ -1,6 +1,6 @@
 """What held in every run of a container becomes what is expected of it; what differed is left out, and named.
 
-Takes the findings of several runs and gives the value of `expect`, as plain data, and remarks for people. Times and
+Takes the findings of several runs and returns the value of `expect`, as plain data, and remarks for people. Times and
 memory are never expected: they are another machine's.
 """
 
@@ -129,17 +129,17 @@ def _file(path: str, facts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[
     names = ["type"] if first.get("type") == "symlink" else ["type", "mode", "owner", "group"]
     names += ["sha256"] if first.get("type") == "file" else []
     varying = [name for name in names if first.get(name) != second.get(name) or name not in first]
-    said = {name: first[name] for name in names if name not in varying}
+    attributes = {name: first[name] for name in names if name not in varying}
     for name in ("owner", "group"):
-        if name in said:
-            said[name] = said[name][0]
+        if name in attributes:
+            attributes[name] = attributes[name][0]
     contents = second.get("contents")
-    if "sha256" in said and contents is not None and _can_be_written(contents) and contents:
-        del said["sha256"]
-        said["contents"] = {"equal": contents}
+    if "sha256" in attributes and contents is not None and _can_be_written(contents) and contents:
+        del attributes["sha256"]
+        attributes["contents"] = {"equal": contents}
     if "sha256" in varying:
         varying[varying.index("sha256")] = "contents"
-    return {"path": path, **said}, varying
+    return {"path": path, **attributes}, varying
 
 
 def _changes(findings: Sequence[Finding], remarks: list[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reports, for `--report FORMAT=FILE`: formats of the whole batch, and one that is written case by case.
 
-What containers, spec files and registries have written is made harmless for whoever reads a report by untrusted.py.
+What containers, spec files and registries have written is made harmless for readers of a report by untrusted.py.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ FORMATS = (*WHOLE, "jsonl")
 
 
 class Report:
-    """One report that goes to FILE, open for writing: `add` results as they come, `finish` when all are there."""
+    """One report, written to FILE, open for writing: `add` results as they come, `finish` when all are there."""
 
     def __init__(self, format: str, file: IO[str], *, path: str) -> None:
         self.format, self.file, self.path = format, file, path
@@ -107,7 +107,7 @@ class Report:
 
 class Reports:
     """All reports of a batch. What becomes of one is of no matter to the others: one that cannot be written is left,
-    and `troubles` says which it was, and why."""
+    and `troubles` has the reason."""
 
     def __init__(self, reports: Sequence[Report]) -> None:
         self.good = [*reports]

@@ -1,8 +1,8 @@
 """The report that people show each other: one HTML file with a time line of the batch, and failures before all else.
 
 It needs nothing but itself: no script, no font, no request, which its own security policy forbids besides. Every word
-that a container or a spec file has said is escaped, and what could command a terminal or turn a line of text round is
-spelt out.
+that a container or a spec file has written is escaped, and what could command a terminal or turn a line of text round
+is spelt out.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 That is junit-10.xsd of Jenkins' xUnit plugin, with `file` and `line` of a test case, as pytest writes them, and what
 maven-surefire-test-report-3.0.xsd has for attempts before the last: `flakyFailure` and `flakyError` of a case that
-passed in the end, `rerunFailure` and `rerunError` of one that did not. Where an expectation stands is said in the text
+passed in the end, `rerunFailure` and `rerunError` of one that did not. The place of an expectation is in the text
 of a failure. Control characters are spelled out.
 """
 

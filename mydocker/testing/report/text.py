@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Line = tuple[str, str]  # how it is shown, of STYLES, and its text
 
 STYLES = (*VERDICTS, "-", "+", "@", "faint", "")
-LAST_LINES = 5  # of an output that no expectation speaks of
+LAST_LINES = 5  # of an output that no expectation is about
 NAMED = 3  # cases that did not run, by name
 _MARKS = {PASSED: "passed ", FAILED: "FAILED ", ERROR: "ERROR  ", SKIPPED: "skipped"}
 _COLUMN = 56

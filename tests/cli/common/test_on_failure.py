@@ -348,7 +348,7 @@ def test_a_shell_that_the_image_lacks(
     said, code = terminal.end()
     assert code == 1 and "/bin/sh" in said
     [kept] = os.listdir(mydocker.store / "kept")
-    assert f"mydocker diff {kept} says what it changed" in said
+    assert f"mydocker diff {kept} lists what it changed" in said
 
 
 def test_a_shell_needs_somebody_to_type(mydocker: Command, tmp_path: pathlib.Path) -> None:
