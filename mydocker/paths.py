@@ -36,7 +36,7 @@ def stream(path: str) -> int | None:
     """The open descriptor that PATH names (`/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`, a link to one); else None.
 
     Opened by its name, a file would be opened anew: written to from its start, over what the caller has there already,
-    and a pipe of somebody else's not at all (proc(5)). What mydocker has opened itself is nothing that a caller could
+    and a pipe of another user not at all (proc(5)). What mydocker has opened itself is nothing that a caller could
     mean. Raises UsageError if the caller has no such descriptor open.
     """
     for _ in range(_MOST_LINKS):

@@ -111,8 +111,8 @@ class Watcher:
         for url, due in self.due.items():
             if due <= now:
                 request = self.requests[url]
-                request_process = PendingRequest(request, network=view.namespaces.get("net"), ports=ports)
-                self.pending[request_process.descriptor] = (request_process, partial(self._take_response, url))
+                running = PendingRequest(request, network=view.namespaces.get("net"), ports=ports)
+                self.pending[running.descriptor] = (running, partial(self._take_response, url))
                 self.due[url] = float("inf")
 
     def _begin_healthcheck(self, view: ContainerView) -> None:
@@ -156,8 +156,8 @@ class Watcher:
         responded = False
         while not responded and (left := until - time.monotonic()) > 0:
             for descriptor, _ in poll.poll(left * 1000 + 1):
-                request_process, action = self.pending[descriptor]
-                facts = request_process.take()
+                running, action = self.pending[descriptor]
+                facts = running.take()
                 if facts is not None:
                     responded = True
                     del self.pending[descriptor]
