@@ -33,9 +33,17 @@ def mentioning(mark: str) -> list[int]:
 
 
 def other_threads() -> list[threading.Thread]:
-    """Those that this process has started; a worker of pytest-xdist has another, of which Python knows little."""
-    found = [thread for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)]
-    return [thread for thread in found if thread is not threading.main_thread()]
+    """Those that mydocker has started in this process.
+
+    A worker of pytest-xdist has one of which Python knows little, and a server of another test may still have a client.
+    """
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread()
+        and not isinstance(thread, threading._DummyThread)
+        and "process_request_thread" not in thread.name
+    ]
 
 
 def _command_lines() -> list[tuple[int, bytes]]:

@@ -84,6 +84,7 @@ def test_what_no_machine_has_is_refused() -> None:
         demands(ContainerSpec(memswap_limit=1 << 30))
 
 
+@pytest.mark.alone  # it counts the empty cgroups of all containers
 @root
 @pytest.mark.parametrize(
     ("options", "script", "expected"),
@@ -125,6 +126,7 @@ def test_more_processes_than_allowed(alpine: Command) -> None:
     assert done.code != 0
 
 
+@pytest.mark.alone  # it counts the empty cgroups of all containers
 @root
 @pytest.mark.parametrize(
     ("command", "code"),
@@ -182,6 +184,7 @@ def test_the_next_run_sweeps_what_a_killed_one_left(alpine: Command) -> None:
     assert not os.path.exists(stale)
 
 
+@pytest.mark.alone  # it counts the empty cgroups of all containers
 @root
 def test_without_a_pid_namespace_nothing_survives_either(alpine: Command) -> None:
     script = "sleep 1234 & echo $!"
@@ -200,6 +203,7 @@ def test_a_limit_and_a_terminal(alpine: Command) -> None:
     assert alpine("run", "-t", "-m", "64m", "alpine", "echo", "x").stdout == b"x\r\n"
 
 
+@pytest.mark.alone  # it counts the empty cgroups of all containers
 @root
 def test_a_command_that_never_started_leaves_no_cgroup(alpine: Command) -> None:
     assert alpine("run", "-m", "64m", "alpine", "/nonexistent").code == 127
