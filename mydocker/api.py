@@ -169,7 +169,7 @@ def run(
 
     A missing image is pulled. Raises SpecError (with all mistakes in `problems`), ImageError or one of its children,
     HostError, LaunchError: CommandNotFoundError where there is no such command; and with `check`, ContainerError if the
-    command does not end with exit code 0. What no argument can be is a TypeError, too.
+    command does not end with exit code 0. An argument of a wrong type is a TypeError, too.
     """
     return _Run(image, words, keys, input, capture, check, text, encoding, errors).outcome()
 

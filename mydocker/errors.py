@@ -1,7 +1,7 @@
 """What can go wrong, as values: every error that mydocker raises on purpose is one of these.
 
-Raised in every room, printed only by `cli`. A message says what failed, on which object and why, in
-lower case; a hint says what to do next; an exit code says whose fault it was (125 is docker run's
+Raised in every room, printed only by `cli`. A message names what failed, on which object and why, in
+lower case; a hint says what to do next; an exit code separates faults (125 is docker run's
 "the engine itself failed").
 """
 
@@ -50,7 +50,7 @@ class UsageError(MydockerError):
 
 
 class Origin(Record):
-    """Where something is written: a file, or what stands for one, such as `command line`; line and column from 1."""
+    """Where something is written: a file, or a text in place of one, such as `command line`; line and column from 1."""
 
     file: str = ""  # empty: the file that is being read
     line: int = 0  # 0: unknown
@@ -96,7 +96,7 @@ class UnknownArgumentError(SpecError, TypeError):
 
 
 class ImageError(MydockerError):
-    """An image that cannot be had, or that is not what it claims to be."""
+    """An image that is not available, or that is not what it claims to be."""
 
 
 class ImageNotFoundError(ImageError):
@@ -177,7 +177,7 @@ class ErrorReport(Record):
 
     @classmethod
     def decode(cls, text: bytes) -> ErrorReport:
-        """What TEXT says; what it does not say is empty."""
+        """The report in TEXT; what it lacks is empty."""
         kind, hint, message = [*text.decode(errors="surrogateescape").split("\n", 2), "", ""][:3]
         return cls(kind=kind, hint=hint, message=message)
 

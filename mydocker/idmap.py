@@ -2,9 +2,9 @@
 
 An ordinary user may map only itself; newuidmap(1) and newgidmap(1) also map the ranges that /etc/subuid and /etc/subgid
 grant it. With ranges, root inside is the user and 1, 2, 3… are the granted ids in order, as for Podman; without, or
-where those programs are missing or cannot gain privileges, root is all there is.
+where those programs are missing or cannot gain privileges, there is only root.
 
-Taken by the store, whose layers have owners, and by the runtime. On the warm path of an ordinary user only.
+Used by the store, whose layers have owners, and by the runtime. On the warm path of an ordinary user only.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class IdMap(Record):
         return f"{binascii.crc32(repr((self.users, self.groups)).encode()):08x}"
 
     def has_group(self, group: int) -> bool:
-        """Whether GROUP, a number inside, is anybody."""
+        """Whether GROUP, a number inside, is mapped."""
         return any(0 <= group - extent.inside < extent.count for extent in self.groups)
 
 
@@ -66,7 +66,7 @@ def of_caller(*, ranges: bool = True) -> IdMap:
 def keep_id(ids: IdMap, *, user: int, group: int) -> IdMap:
     """IDS, in which root is the user, changed so that the user's own ids are the same inside as outside.
 
-    Root and the user trade places, and all others stay: files of an image keep their owners but for root's,
+    The ids of root and the user are exchanged, and all others stay: files of an image keep their owners but for root's,
     which are the user's.
     """
     return IdMap(users=_swapped(ids.users, user), groups=_swapped(ids.groups, group))
@@ -247,7 +247,7 @@ def _overlap(first: int, count: int, extent: Extent) -> bool:
 
 
 def _swapped(extents: tuple[Extent, ...], user: int) -> tuple[Extent, ...]:
-    """Inside, root and USER trade places; where USER is beyond the ranges, their last id becomes root."""
+    """Inside, root and USER are exchanged; where USER is beyond the ranges, their last id becomes root."""
     root, *ranges = extents
     if user == 0:
         return extents

@@ -1,7 +1,7 @@
 """What relative paths and `~` start from: the caller's current directory and home. Not on the warm path.
 
 The current directory may have been removed. Nothing else may take its place: from `/`, `-v .:/x` would
-hand out the whole machine. In the same way an empty or relative $HOME or $XDG_… is no place to start from: the XDG
+hand out the whole machine. In the same way an empty or relative $HOME or $XDG_… is not used: the XDG
 Base Directory Specification has relative ones ignored.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST_LINKS = 40  # in one path (path_resolution(7))
-NO_HOME = "/nonexistent"  # as Debian's users have it who have none
+NO_HOME = "/nonexistent"  # what Debian sets for users without a home
 
 
 def gone() -> HostError:

@@ -114,7 +114,7 @@ class Reference(Record):
 
     `digest` decides when present. With a `location` the image is there, in no registry. `str(reference)` is the full
     form; `familiar` is as Docker prints it. `short_name` is what was written without a registry, less tag and digest:
-    an alias may stand for it. Names that mean the same are equal, however they were written.
+    an alias may replace it. Names that mean the same are equal, however they were written.
     """
 
     registry: str

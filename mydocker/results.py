@@ -72,7 +72,7 @@ class Image(Record):
 
 
 class CaseFailure(Record):
-    """An expectation that did not hold: `place` is file:line:column, `about` what it is of, such as "stdout"."""
+    """An expectation that did not hold: `place` is file:line:column, `about` its subject, such as "stdout"."""
 
     place: str
     about: str
@@ -81,8 +81,8 @@ class CaseFailure(Record):
 
 
 class CaseResult(Record):
-    """One case of a batch. `verdict` is "passed", "failed", "error" or "skipped"; `reason` says why there is none
-    better, `failures` what did not hold. `text` is what `mydocker test` prints about it, `seconds` what the last of
+    """One case of a batch. `verdict` is "passed", "failed", "error" or "skipped"; `reason` explains it, `failures` are
+    the expectations that did not hold. `text` is what `mydocker test` prints about it, `seconds` what the last of
     `attempts` took."""
 
     name: str

@@ -1,4 +1,4 @@
-"""What images, containers and registries have written, as it may stand in what mydocker prints and reports.
+"""What images, containers and registries have written, in a form that mydocker can print and report.
 
 One text has many readers. A terminal obeys control characters (`spelled`). The runner of a CI service obeys lines of a
 job's output: `::command::` of GitHub, Gitea and Forgejo, `##[command]` of GitHub and Azure Pipelines, `##vso[` of Azure

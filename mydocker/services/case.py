@@ -1,4 +1,4 @@
-"""A Case is one spec of a batch, with those that it needs; a JudgedCase is what running it has come to."""
+"""A Case is one spec of a batch, with those that it needs; a JudgedCase is its result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHORT = 200  # characters of what was expected, in a summary of one line
 
 class Need(Record):
     """That `case` must be in the state that `condition` names (specs/model/dependencies.py), or, unless it is
-    `required`, have had its chance."""
+    `required`, have ended without reaching it."""
 
     case: Case
     condition: str
@@ -32,7 +32,7 @@ class Need(Record):
 
 
 class Case(Record):
-    """`number` is its place in the batch, from 0; `file` and `line` are where its spec begins."""
+    """`number` is its index in the batch, from 0; `file` and `line` are where its spec begins."""
 
     number: int
     spec: ContainerSpec
@@ -51,12 +51,12 @@ class Case(Record):
 
     @property
     def address(self) -> Address:
-        """Where it stands."""
+        """Its address, for a command line."""
         return Address(file=self.path, line=self.line, variables=tuple(self.spec.matrix.items()))
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its address, and its name, to look it up by: several may stand in one line."""
+        """Its address, and its name, to look it up by: several may be on one line."""
         return f"{self.file}:{self.line}", f"{self.address.brackets} {self.spec.name or ''}"
 
     @property
@@ -81,7 +81,7 @@ class Case(Record):
 
 
 class Span(Record):
-    """When an attempt at a case ran: on which of the places that a batch has, from 0; in seconds since it began."""
+    """When an attempt at a case ran: in which slot of the batch, from 0; in seconds since the batch began."""
 
     slot: int
     began: float
@@ -159,7 +159,7 @@ def cases_of(
 def _with_those_that_wait(
     specs: Sequence[ContainerSpec], linked: Sequence[tuple[Link, ...]]
 ) -> Sequence[ContainerSpec]:
-    """SPECS, each of which whose health another one waits for with the place where that is written."""
+    """SPECS, each of which whose health another one waits for with the position of the dependency."""
     awaited: dict[int, Origin] = {}
     for spec, spec_links in zip(specs, linked, strict=True):
         for link in spec_links:

@@ -1,7 +1,7 @@
-"""The schedule: which case of a batch can begin, and which can never, by what the others have come to.
+"""The schedule: which case of a batch can begin, and which can never, by the results of the others.
 
 A case that others need while they run is a service: it begins when the first of them is about to, and takes none of the
-places that a batch has. Everything else is begun in the order of the cases, as soon as what it needs is there.
+slots of the batch. Everything else is begun in the order of the cases, as soon as what it needs is there.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str]
 
-UNUSED = "not run: nothing that needs it has come to run"
+UNUSED = "not run: no case that needs it was run"
 
 
 class Schedule:
-    """The cases that wait, each with the number of its attempt, and what others have come to.
+    """The cases that wait, each with the number of its attempt, and the results of others.
 
     A case is reconsidered when something that it needs has changed, and not otherwise: the work grows as the cases and
     their needs do.
@@ -130,24 +130,24 @@ class Schedule:
                 self.conclude(result)
                 yield result
 
-    def take(self, *, places: int) -> list[tuple[Case, int]]:
-        """Take out what can begin now: with PLACES that are free, and the services that are waited for."""
+    def take(self, *, slots: int) -> list[tuple[Case, int]]:
+        """Take out what can begin now: with SLOTS free ones, and the services that are waited for."""
         ready = [number for number in self.engaged if self._is_ready(number)]
         for number in ready:
             del self.engaged[number]
-        places -= len(self.engaged) + len(ready)
-        while places > 0 and self.queue:
+        slots -= len(self.engaged) + len(ready)
+        while slots > 0 and self.queue:
             rank, number = heapq.heappop(self.queue)
             if number not in self.waiting or rank != self.ranks[number]:
                 continue
             if self._is_ready(number):
                 ready.append(number)
-                places -= 1
+                slots -= 1
             elif (blocker := self._blocker(number)) is not None:
                 self.parked.setdefault(blocker, []).append(number)
             else:
                 self.engaged[number] = [each for each in self._below(number) if each not in self.results]
-                places -= 1
+                slots -= 1
         return [self.waiting.pop(number) for number in (*ready, *self._services())]
 
     def _services(self) -> list[int]:

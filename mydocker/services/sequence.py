@@ -90,7 +90,7 @@ class ContainerSequence:
         for refused in self.schedule.hopeless():
             yield SpecRun(spec=refused.case.spec, error=LaunchError(refused.reason))
         begun = False
-        for case, _ in self.schedule.take(places=1):
+        for case, _ in self.schedule.take(slots=1):
             begun = True
             if self.schedule.is_service(case):
                 yield from self._begin(case, services)

@@ -1,4 +1,4 @@
-"""`mydocker check PATH...`: are these spec files right?"""
+"""`mydocker check PATH...`: validate spec files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_command(argv: list[str]) -> int:
 
 
 def _files(paths: list[str]) -> list[str]:
-    """PATHS, with the tests in a folder in position of it. Raises UsageError for a folder without any."""
+    """PATHS, with the tests in a folder in place of it. Raises UsageError for a folder without any."""
     found = []
     for path in paths:
         if not os.path.isdir(usable(path)):

@@ -1,4 +1,4 @@
-"""`mydocker doctor`: what can containers do on this host?"""
+"""`mydocker doctor`: what containers can do on this host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mydocker login [REGISTRY]`: keep a user name and a password for a registry."""
+"""`mydocker login [REGISTRY]`: store a user name and a password for a registry."""
 
 from __future__ import annotations
 

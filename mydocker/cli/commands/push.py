@@ -68,7 +68,7 @@ def _is_id(text: str) -> bool:
 
 
 def _images(store: Store, text: str, platform: Platform | None) -> list[NamedImage]:
-    """What the store has under a name, of each platform the image that it means."""
+    """The images that the store has under a name, one for each platform."""
     found = catalog.of_platforms(store, text, platform, environ=os.environ)
     return list({image.platform: image for image in found}.values())
 

@@ -65,7 +65,7 @@ def _prepare(request: RunRequest, spec: ContainerSpec) -> LaunchPlan:
 
 
 def _naming(path: str, runner: Callable[[LaunchPlan], Outcome]) -> Callable[[LaunchPlan], Outcome]:
-    """RUNNER after the container's ID is in the file at PATH."""
+    """RUNNER, changed to write the container's ID to the file at PATH first."""
     from mydocker.cli.common.id_file import write_id
 
     def run_named(plan: LaunchPlan) -> Outcome:

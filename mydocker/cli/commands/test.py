@@ -61,7 +61,7 @@ _EXAMPLES = (
 
 
 def test_command(argv: list[str]) -> int:
-    """Run the cases that ARGV names; what the verdicts come to as an exit code."""
+    """Run the cases that ARGV names; the exit code that follows from the verdicts."""
     began = time.monotonic()
     with ExitStack() as files:
         try:
@@ -275,7 +275,7 @@ def _run(
 
 
 def _all_results(batch: Batch, cases: list[Case]) -> Iterator[JudgedCase]:
-    """One for each of CASES, whatever becomes of BATCH: if the host or a defect ends it, the rest report that, and what
+    """A result for each of CASES, even if BATCH fails: if the host or a defect ends it, the rest report that, and what
     was found before is reported."""
     missing = {case.number: case for case in cases}
     try:

@@ -24,7 +24,7 @@ NEGATIVE = 1
 
 
 def volume_command(argv: list[str]) -> int:
-    """0; 1 if a volume is not there, or in use and to be removed. The other volumes are removed all the same."""
+    """0; 1 if a volume does not exist, or is to be removed and in use. The others are removed nevertheless."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
     options.volumes = f"{store.root}/volumes"

@@ -1,6 +1,6 @@
 """What `mydocker test` shows while it runs: the report for people, on a terminal with colours and a live line.
 
-The live line shows what runs and what is pulled. It stands on stderr, only while stdout and stderr are both terminals,
+The live line shows what runs and what is pulled. It is on stderr, only while stdout and stderr are both terminals,
 and is erased before anything else is written.
 """
 

@@ -56,7 +56,7 @@ def complain(error: MydockerError) -> None:
 
 
 def name_memory_kill(outcome: Outcome) -> None:
-    """A command that the kernel killed for its memory prints nothing, and its 137 could be any kill's."""
+    """A command that the kernel killed for its memory prints nothing, and its 137 could be from any SIGKILL."""
     if outcome.oom_killed and outcome.signal:
         say("mydocker: out of memory: the container needed more than its memory limit")
     elif outcome.killed_by:

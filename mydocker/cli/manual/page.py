@@ -16,7 +16,7 @@ class Entry(Record):
 
 
 class Argument(Record):
-    """An argument by place. `usage` is how the line of usage has it, such as `[IMAGE...]`."""
+    """A positional argument. `usage` is how the line of usage has it, such as `[IMAGE...]`."""
 
     metavar: str
     usage: str

@@ -83,7 +83,7 @@ class Attempt:
         self.metadata: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}  # what was inspected after its end
         self.seen: dict[str, Any] = {}  # by the watcher, while the container runs
-        self.watched = False  # the watcher has ended in order
+        self.watched = False  # the watcher has ended normally
         self.image = ""  # the one that is being pulled
         self.warnings: list[str] = []
         self.storage = Kept()
@@ -191,7 +191,7 @@ class Attempt:
         return self._found(self._lasting_facts())
 
     def _lasting_facts(self) -> dict[str, Any]:
-        """What is still a fact after its end: what was inspected then, and what commands have come to meanwhile."""
+        """What is still a fact after its end: what was inspected then, and the results of commands meanwhile."""
         executed = {name: facts for name, facts in self.seen.items() if name.startswith("exec ")}
         return {**executed, **self.facts}
 

@@ -1,4 +1,5 @@
-"""The batch: cases are run, several at once, by one process with one loop; results come as they are had.
+"""The batch: cases are run, several at once, by one process with one loop; results come in the order in which cases
+end.
 
 Each case has a worker while it runs; the loop reads their pipes and mydocker's signals. Nothing else is shared, so
 outputs cannot mix. A signal that ends mydocker stops all workers, and what they had found is still reported.
@@ -67,7 +68,7 @@ class Batch:
         self.schedule = Schedule(cases)
         self.total, self.follow, self.warn = len(cases), follow, warn
         self.limits = limits
-        self.places = max(1, min(limits.jobs, _room() - self.schedule.services))  # which come on top
+        self.slots = max(1, min(limits.jobs, _room() - self.schedule.services))  # services have slots besides
         specs = {case.number: case.spec for case in cases}
         self.pool = WorkerPool(specs, environ=environ, keep=limits.keep, follow=follow is not None)
         self.running: dict[int, Attempt] = {}  # by pidfd
@@ -110,7 +111,7 @@ class Batch:
         self.schedule.see({run.case.number: run.seen for run in self.running.values()})
         for result in self.schedule.hopeless():
             self._conclude(result)
-        for case, attempt in self.schedule.take(places=self.places - self._taken()):
+        for case, attempt in self.schedule.take(slots=self.slots - self._taken()):
             self._begin(case, attempt)
 
     def _report_progress(self) -> None:
@@ -121,7 +122,7 @@ class Batch:
             self.follow(done, self.total, [run.case.title for run in runs], [*pulled])
 
     def _taken(self) -> int:
-        """How many places are taken. A container that has ended is cleared away while the next begins, one at a time,
+        """How many slots are taken. A container that has ended is cleared away while the next begins, one at a time,
         unless it depends on what is found of it whether there is a next."""
         mine = [run for run in self.running.values() if not run.service]
         waits = self.limits.max_failures is not None or self.limits.keep
@@ -156,11 +157,11 @@ class Batch:
         """
         self.pool.end()
         mine = sum(not run.service for run in self.running.values())
-        if self.stopped or alone or (self.places == 1 and not mine):
+        if self.stopped or alone or (self.slots == 1 and not mine):
             return False
         for run in self.running.values():
             run.crowded = True
-        self.places = max(1, min(self.places - 1, mine // 2))  # so that some are left for what runs in the containers
+        self.slots = max(1, min(self.slots - 1, mine // 2))  # so that some are left for what runs in the containers
         self.schedule.take_back(case, attempt)
         return True
 
@@ -189,7 +190,7 @@ class Batch:
     def _free_slot(self, *, service: bool) -> int:
         """Services have separate slots, after those of the others."""
         taken = {run.slot for run in self.running.values() if not run.has_ended}
-        return next(slot for slot in itertools.count(self.places if service else 0) if slot not in taken)
+        return next(slot for slot in itertools.count(self.slots if service else 0) if slot not in taken)
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
         self.actions[descriptor] = action

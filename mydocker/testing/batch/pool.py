@@ -3,7 +3,7 @@ time.
 
 A worker has the specs from its batch, by number, and gets with each order the pipes for that case alone. It closes the
 finding when all of the case is cleared away: that is the end of a case. Outputs of two cases cannot mix. One cleanup
-process stands by for all that a worker runs.
+process waits to clean up after each case that a worker runs.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def _pipes(count: int) -> list[tuple[int, int]]:
 
 
 class WorkerPool:
-    """The workers, busy and idle. With `keep`, they tell the outcome while a container is still there (worker.py); with
-    `follow`, what they pull.
+    """The workers, busy and idle. With `keep`, they report the outcome while a container is still there (worker.py);
+    with `follow`, what they pull.
 
     The caller has one thread, and blocks the signals that are not meant for the workers.
     """
@@ -59,7 +59,7 @@ class WorkerPool:
         self.sockets: dict[int, socket.socket] = {}  # where each takes its orders, by its pid
 
     def start(self, number: int, *, role: Role) -> Worker:
-        """Have the spec of that NUMBER run. Raises OSError if there can be no worker for it."""
+        """Start the spec of that NUMBER. Raises OSError if there can be no worker for it."""
         pid, pidfd = self.idle.pop() if self.idle else self._spawn()
         try:
             *pipes, (decision, decision_writer) = _pipes(4) if self.keep else [*_pipes(3), (-1, -1)]
@@ -133,7 +133,7 @@ class WorkerPool:
     def _serve(self, orders: socket.socket, parent: int) -> NoReturn:
         """In the worker, to its end.
 
-        What it shares with the batch is never garbage, and looking at it would copy every page of it.
+        What it shares with the batch is never garbage, and a collection would copy every page of it.
         """
         gc.freeze()
         try:

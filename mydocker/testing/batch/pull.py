@@ -1,4 +1,4 @@
-"""A pull for a program that is not mydocker's, in a fresh process: it forks for each layer, and the program may have
+"""A pull for a Python program, in a fresh process: it forks for each layer, and the program may have
 threads.
 """
 

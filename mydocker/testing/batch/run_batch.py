@@ -46,7 +46,7 @@ def work_on(content: tuple[Sequence[Case], Limits], parent: int) -> NoReturn:
 
 
 def _results(cases: Sequence[Case], limits: Limits) -> list[JudgedCase] | str:
-    """What they come to; or a defect of mydocker."""
+    """Their results; or a defect of mydocker."""
     try:
         return [*Batch(cases, limits=limits, environ=os.environ).results()]
     except Exception as error:  # a defect, reported to the program

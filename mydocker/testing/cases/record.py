@@ -1,7 +1,7 @@
 """What held in every run of a container becomes what is expected of it; what differed is left out, and named.
 
 Takes the findings of several runs and returns the value of `expect`, as plain data, and remarks for people. Times and
-memory are never expected: they are another machine's.
+memory are never expected: they differ between machines.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def _single(tokens: list[str]) -> Condition:
 
 
 def by_name(cases: Iterable[Case], expression: str) -> list[Case]:
-    """Those whose file and title meet EXPRESSION."""
+    """Those whose file and title match EXPRESSION."""
     condition = parse_expression(expression)
     return [case for case in cases if condition(f"{case.file} {case.title}")]
 
@@ -99,7 +99,7 @@ class Memory:
         return [case for case in cases if case.lasting_key in self.failed] or [*cases]
 
     def keep(self, results: Iterable[JudgedCase]) -> None:
-        """Write down how these ended; what did not run now stays as it was. A failure to write is of no matter."""
+        """Write down how these ended; what did not run now stays as it was. A failure to write is ignored."""
         for result in results:
             if result.verdict in (FAILED, ERROR):
                 self.failed.add(result.case.lasting_key)

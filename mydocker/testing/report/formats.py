@@ -106,7 +106,7 @@ class Report:
 
 
 class Reports:
-    """All reports of a batch. What becomes of one is of no matter to the others: one that cannot be written is left,
+    """All reports of a batch. They are independent: one that cannot be written is given up,
     and `troubles` has the reason."""
 
     def __init__(self, reports: Sequence[Report]) -> None:
@@ -125,7 +125,7 @@ class Reports:
                 write(report)
             except OSError as error:
                 self._leave(report, error.strerror or str(error))
-            except Exception as error:  # a defect of one format must not take the others along
+            except Exception as error:  # a defect of one format must not end the others
                 self._leave(report, f"{type(error).__name__}: {error}")
 
     def _leave(self, report: Report, why: str) -> None:

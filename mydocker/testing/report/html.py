@@ -50,7 +50,7 @@ def html(results: Sequence[JudgedCase], *, seconds: float) -> str:
 
 
 def _head(results: Sequence[JudgedCase], *, seconds: float) -> Iterator[str]:
-    """The verdict in a few words, and how much there is of each."""
+    """The verdict in a few words, and the counts of each."""
     found = counts(results)
     bad = found[FAILED] + found[ERROR]
     words = "Nothing ran" if not results else f"{bad} of {len(results)} did not pass" if bad else "All is well"
@@ -103,7 +103,7 @@ def _ticks(total: float) -> list[float]:
 
 
 def _card(result: JudgedCase) -> str:
-    """A case that did not pass, with all that shows why."""
+    """A case that did not pass, with what shows why."""
     case = result.case
     parts = [f'<article class="{result.verdict}" id="case{case.number}">', _title(result)]
     if result.reason:
