@@ -24,7 +24,7 @@ _SHORT = 200  # characters of what was expected, in a summary of one line
 
 class Need(Record):
     """That `case` must be in the state that `condition` names (specs/model/dependencies.py), or, unless it is
-    `required`, have ended without reaching it."""
+    `required`, never reach it any more."""
 
     case: Case
     condition: str
