@@ -82,10 +82,10 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'mydocker' has no attribute {name!r}")
     others = "mydocker.errors" if name.endswith("Error") else "mydocker.api"
-    place = "mydocker.results" if name in _RESULTS else others
-    found: object = getattr(__import__(place, fromlist=["api"]), name)
-    globals()[name] = found
-    return found
+    module = "mydocker.results" if name in _RESULTS else others
+    value: object = getattr(__import__(module, fromlist=["api"]), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The Python API: what `import mydocker` offers, loaded when it is first asked for.
+"""The Python API: what `import mydocker` offers, loaded when it is first used.
 
     import mydocker
     outcome = mydocker.run("alpine:3.20", "echo", "hello", timeout="10s")
@@ -6,7 +6,7 @@
     mydocker.run("alpine:3.20", ["sh", "-c", "exit 3"], check=True)      # raises mydocker.ContainerError
     mydocker.test("smoke", check=True)
 
-Safe in programs with threads and in event loops' executors: a container is started by a process of its own. What goes
+Safe in programs with threads and in event loops' executors: a container is started by a separate process. What goes
 wrong on mydocker's side is raised as a child of MydockerError, as errors.py lists them; what the command does is in
 Outcome.
 """
@@ -49,7 +49,7 @@ Duration = str | float  # such as "1m30s", or seconds
 
 
 class Keys(TypedDict, total=False):
-    """The keys of a spec file, with the same meaning. None is as if the key were not given; `$` is a plain letter."""
+    """The keys of a spec file, with the same meaning. None means that the key is not set; `$` is a plain letter."""
 
     name: str | None
     rootfs: Path | None
@@ -160,7 +160,7 @@ def run(
 ) -> Outcome | BytesOutcome:
     """Run a container to its end.
 
-    IMAGE is a name, as for `mydocker run`, or a spec that `load` gave, which says everything; None goes with `rootfs`.
+    IMAGE is a name, as for `mydocker run`, or a spec that `load` returned, which is complete; None belongs to `rootfs`.
     WORDS are the command, in place of the image's: each an argument, or one list of all. KEYS are those of a spec file.
     With `capture`, what the container writes is in the outcome, as bytes unless `text`; without, it goes to this
     program's own stdout and stderr. The command's standard input is empty but with `input`, or with `stdin_open`, which
@@ -169,7 +169,7 @@ def run(
 
     A missing image is pulled. Raises SpecError (with all mistakes in `problems`), ImageError or one of its children,
     HostError, LaunchError: CommandNotFoundError where there is no such command; and with `check`, ContainerError if the
-    command does not end with exit code 0. What no argument can be is a TypeError, too.
+    command does not end with exit code 0. An argument of a wrong type is a TypeError, too.
     """
     return _Run(image, words, keys, input, capture, check, text, encoding, errors).outcome()
 
@@ -229,7 +229,7 @@ async def run_async(
 
     started = _Run(image, words, keys, input, capture, check, text, encoding, errors)
     cancelled, cancel = os.pipe()
-    executor = ThreadPoolExecutor(1)  # each has a thread of its own: the loop's are few, and all may be waiting
+    executor = ThreadPoolExecutor(1)  # each has a separate thread: the loop's are few, and all may be waiting
     job = asyncio.get_running_loop().run_in_executor(executor, lambda: started.outcome(cancel=cancelled))
     try:
         return await asyncio.shield(job)
@@ -311,7 +311,7 @@ def test(
 ) -> BatchResult:
     """Run the cases of PATHS as `mydocker test` does: files, folders, patterns and FILE:LINE.
 
-    KEYWORD is -k, the other options are those of the command line. Raises SpecError with all that is wrong in the
+    KEYWORD is -k, the other options are those of the command line. Raises SpecError with all mistakes in the
     files, UsageError for a path that leads to nothing, and with `check` BatchError if not all pass.
     """
     from mydocker.testing.batch.batch import Limits
@@ -351,11 +351,11 @@ def _spec(
     command = command_of(words)
     if isinstance(image, ContainerSpec):
         if command or keys:
-            raise UsageError("a loaded spec says everything: give no command and no keys", hint="see spec.replace()")
+            raise UsageError("a loaded spec is complete: pass no command and no keys", hint="see spec.replace()")
         return image
     of_type("image", image, str, ContainerSpec, type(None))
     if command is not None and keys.get("command") is not None:
-        raise UsageError("the command is given twice")
+        raise UsageError("the command is set twice")
     try:
         return load_values(values_of({"image": image, "command": command, **keys}), environ=os.environ)
     except SpecError as error:

@@ -1,4 +1,4 @@
-"""The arguments of the Python API: what is none is a TypeError, before anything runs."""
+"""The arguments of the Python API: what is not one is a TypeError, before anything runs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def input_of(value: object, encoding: str | None, errors: str | None) -> str:
 
 
 def encoded(name: str, text: str, encoding: str | None = None, errors: str | None = None) -> bytes:
-    """TEXT in ENCODING, by default UTF-8. Raises UsageError for letters that it has not, and for no encoding."""
+    """TEXT in ENCODING, by default UTF-8. Raises UsageError for characters that it lacks, and for an unknown
+    encoding."""
     try:
         return text.encode(encoding or "utf-8", errors or ("surrogateescape" if encoding is None else "strict"))
     except UnicodeEncodeError as error:
@@ -88,13 +89,13 @@ def decoded(text: str, encoding: str | None, errors: str | None) -> str:
 
 
 def check_encoding(encoding: object, errors: object, *, text: object) -> None:
-    """Raise UsageError for an encoding, or a way with errors, that Python lacks, or that comes with bytes."""
+    """Raise UsageError for an encoding or an error handler that Python lacks, or that is set together with bytes."""
     import codecs
 
     of_type("encoding", encoding, str, type(None))
     of_type("errors", errors, str, type(None))
     if not of_type("text", text, bool) and (encoding is not None or errors is not None):
-        raise UsageError("text=False gives bytes, which have no encoding", hint="leave out encoding and errors")
+        raise UsageError("text=False returns bytes, which have no encoding", hint="leave out encoding and errors")
     try:
         codecs.lookup(encoding if isinstance(encoding, str) else "utf-8")
         codecs.lookup_error(errors if isinstance(errors, str) else "strict")

@@ -1,7 +1,7 @@
 """What can go wrong, as values: every error that mydocker raises on purpose is one of these.
 
-Raised in every room, printed only by `cli`. A message says what failed, on which object and why, in
-lower case; a hint says what to do next; an exit code says whose fault it was (125 is docker run's
+Raised in every room, printed only by `cli`. A message names what failed, on which object and why, in
+lower case; a hint says what to do next; an exit code separates faults (125 is docker run's
 "the engine itself failed").
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 USAGE_FAILURE = 125
-REPORT_LIMIT = 4096  # bytes, PIPE_BUF: of one write(2) that nobody else writes in the middle of (pipe(7))
+REPORT_LIMIT = 4096  # bytes, PIPE_BUF: of one write(2) that no other write interrupts (pipe(7))
 
 
 class MydockerError(Exception):
@@ -31,7 +31,7 @@ class MydockerError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        """The message, and the hint on a line of its own: what a program shows that does not know of hints."""
+        """The message, and the hint on a separate line: what a program shows that does not know of hints."""
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -50,7 +50,7 @@ class UsageError(MydockerError):
 
 
 class Origin(Record):
-    """Where something is written: a file, or what stands for one, such as `command line`; line and column from 1."""
+    """Where something is written: a file, or a text in place of one, such as `command line`; line and column from 1."""
 
     file: str = ""  # empty: the file that is being read
     line: int = 0  # 0: unknown
@@ -66,7 +66,7 @@ class Origin(Record):
 
 
 class Problem(Record):
-    """Something wrong with a spec, and where; `hint` says what to do about it."""
+    """Something wrong with a spec, and where; `hint` is what to do about it."""
 
     message: str
     origin: Origin = Origin()
@@ -79,7 +79,7 @@ class Problem(Record):
 
 
 class SpecError(MydockerError):
-    """Everything that is wrong with the spec files given. `problems` has one line each, `values` what they say."""
+    """All mistakes in spec files. `problems` has a line for each, `values` the parts of it."""
 
     def __init__(self, values: Iterable[Problem]) -> None:
         self.values = tuple(values)
@@ -92,11 +92,11 @@ class ArgumentTypeError(UsageError, TypeError):
 
 
 class UnknownArgumentError(SpecError, TypeError):
-    """A keyword of the Python API that is no key of a spec; `problems` has all that is wrong."""
+    """A keyword of the Python API that is no key of a spec; `problems` has all mistakes."""
 
 
 class ImageError(MydockerError):
-    """An image that cannot be had, or that is not what it claims to be."""
+    """An image that is not available, or that is not what it claims to be."""
 
 
 class ImageNotFoundError(ImageError):
@@ -104,7 +104,7 @@ class ImageNotFoundError(ImageError):
 
 
 class RegistryError(ImageError):
-    """A registry that cannot be reached, refuses, or answers what it must not."""
+    """A registry that cannot be reached, refuses, or sends a malformed response."""
 
 
 class StoreError(ImageError):
@@ -115,7 +115,7 @@ class HostError(MydockerError):
     """The host cannot do what the container needs; the hint names what it lacks."""
 
 
-_LIMITS = {  # what helps where a limit of the host's is reached, whatever was to be done
+_LIMITS = {  # what helps where a limit of the host is reached, whatever was to be done
     errno.EAGAIN: "no more processes may be started: see ulimit -u, pids.max of the cgroup, and kernel.pid_max",
     errno.EMFILE: "too few files may be open at once: raise the limit, ulimit -n",
     errno.ENFILE: "too many files are open on this machine: raise the limit, sysctl fs.file-max",
@@ -126,7 +126,7 @@ _LIMITS = {  # what helps where a limit of the host's is reached, whatever was t
 
 
 def is_limit_of_host(error: OSError) -> bool:
-    """Whether ERROR tells of the host, which was short of something, and of no file that was inspected."""
+    """Whether ERROR means that the host was short of something, and is not about the file that was inspected."""
     return error.errno in _LIMITS
 
 
@@ -136,11 +136,11 @@ def hint_for(error: OSError) -> str | None:
 
 
 def refused_by_host(error: OSError | MemoryError) -> HostError:
-    """A system call that failed where nobody had foreseen it."""
+    """A system call that failed unexpectedly."""
     if isinstance(error, MemoryError):
         error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-    about = f": {error.filename}" if error.filename else ""
-    return HostError(f"the host refuses: {error.strerror or error}{about}", hint=hint_for(error))
+    file = f": {error.filename}" if error.filename else ""
+    return HostError(f"the host refuses: {error.strerror or error}{file}", hint=hint_for(error))
 
 
 class LaunchError(MydockerError):
@@ -163,7 +163,7 @@ class ErrorReport(Record):
     """An error on its way from one process to another, as text: the name of its class, its hint, and then its
     message, each on a line. No JSON: what starts a container does without that module.
 
-    Who receives one says which classes it may be of: its sender may be a process that an image has taken over.
+    The receiver names the classes that it accepts: its sender may be a process that an image has taken over.
     """
 
     kind: str
@@ -177,7 +177,7 @@ class ErrorReport(Record):
 
     @classmethod
     def decode(cls, text: bytes) -> ErrorReport:
-        """What TEXT says; what it does not say is empty."""
+        """The report in TEXT; what it lacks is empty."""
         kind, hint, message = [*text.decode(errors="surrogateescape").split("\n", 2), "", ""][:3]
         return cls(kind=kind, hint=hint, message=message)
 

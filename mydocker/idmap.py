@@ -2,9 +2,9 @@
 
 An ordinary user may map only itself; newuidmap(1) and newgidmap(1) also map the ranges that /etc/subuid and /etc/subgid
 grant it. With ranges, root inside is the user and 1, 2, 3… are the granted ids in order, as for Podman; without, or
-where those programs are missing or cannot gain privileges, root is all there is.
+where those programs are missing or cannot gain privileges, there is only root.
 
-Taken by the store, whose layers have owners, and by the runtime. On the warm path of an ordinary user only.
+Used by the store, whose layers have owners, and by the runtime. On the warm path of an ordinary user only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Extent(Record):
 
 
 class IdMap(Record):
-    """The ids of users and of groups that exist inside. One extent of one id each: there is nobody but the user."""
+    """The ids of users and of groups that exist inside. One extent of one id each: there is no other user."""
 
     users: tuple[Extent, ...]
     groups: tuple[Extent, ...]
@@ -50,7 +50,7 @@ class IdMap(Record):
         return f"{binascii.crc32(repr((self.users, self.groups)).encode()):08x}"
 
     def has_group(self, group: int) -> bool:
-        """Whether GROUP, a number inside, is anybody."""
+        """Whether GROUP, a number inside, is mapped."""
         return any(0 <= group - extent.inside < extent.count for extent in self.groups)
 
 
@@ -66,7 +66,7 @@ def of_caller(*, ranges: bool = True) -> IdMap:
 def keep_id(ids: IdMap, *, user: int, group: int) -> IdMap:
     """IDS, in which root is the user, changed so that the user's own ids are the same inside as outside.
 
-    Root and the user trade places, and everybody else stays: files of an image keep their owners but for root's,
+    The ids of root and the user are exchanged, and all others stay: files of an image keep their owners but for root's,
     which are the user's.
     """
     return IdMap(users=_swapped(ids.users, user), groups=_swapped(ids.groups, group))
@@ -105,12 +105,12 @@ def assign(process: int, ids: IdMap) -> None:
     try:
         programs.run_together([(program, str(process), *_numbers(extents)) for program, extents in maps])
     except HostError as error:
-        hint = "the ranges of this user in /etc/subuid and /etc/subgid must be free to use; mydocker doctor tells more"
+        hint = "the ranges of this user in /etc/subuid and /etc/subgid must be free to use; see mydocker doctor"
         raise HostError(error.message, hint=error.hint or hint) from None
 
 
 def assign_own(ids: IdMap) -> None:
-    """Give IDS, a single one, to the new user namespace that we are in; nobody else is needed for that."""
+    """Give IDS, a single one, to the new user namespace of this process; that needs no program of the host."""
     [user], [group] = ids.users, ids.groups
     lines = (("setgroups", "deny"), ("uid_map", _line(user)), ("gid_map", _line(group)))
     for name, line in lines:
@@ -246,18 +246,18 @@ def _overlap(first: int, count: int, extent: Extent) -> bool:
     return first < extent.outside + extent.count and extent.outside < first + count
 
 
-def _swapped(extents: tuple[Extent, ...], own: int) -> tuple[Extent, ...]:
-    """Inside, root and OWN trade places; where OWN is beyond the ranges, their last id becomes root."""
+def _swapped(extents: tuple[Extent, ...], user: int) -> tuple[Extent, ...]:
+    """Inside, root and USER are exchanged; where USER is beyond the ranges, their last id becomes root."""
     root, *ranges = extents
-    if own == 0:
+    if user == 0:
         return extents
-    kept = Extent(inside=own, outside=root.outside, count=1)
+    kept = Extent(inside=user, outside=root.outside, count=1)
     if not ranges:
         return (kept,)
     last = ranges[-1].inside + ranges[-1].count - 1
     found = [kept]
     for extent in ranges:
-        found += _traded(extent, min(own, last))
+        found += _traded(extent, min(user, last))
     return tuple(sorted(found, key=lambda extent: extent.inside))
 
 

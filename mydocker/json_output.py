@@ -14,8 +14,8 @@ from mydocker.errors import readable
 def dump(value: object, *, indent: int | None = None) -> str:
     """VALUE as JSON, on one line unless INDENT is set.
 
-    Python has a byte that is not UTF-8 as a lone surrogate (PEP 383), which RFC 8259 leaves to chance: here it is the
-    text `\\xff`.
+    Python has a byte that is not UTF-8 as a lone surrogate (PEP 383), which RFC 8259 calls unpredictable: here it is
+    the text `\\xff`.
     """
     text = json.dumps(_readable(value), indent=indent)
     return text.replace("##", "\\u0023\\u0023").replace("\x7f", "\\u007f")

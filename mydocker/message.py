@@ -1,6 +1,6 @@
 """Messages between mydocker's processes: a Record is a line of JSON, `["Kind", {fields}]`, and becomes a Record again.
 
-A message has fields of the types in _TYPES. Whoever receives one says which kinds of messages it expects there; what is
+A message has fields of the types in _TYPES. The receiver names the kinds of messages that it expects; what is
 none of these, lacks a field or has one of another type is no message. Not on the warm path, which does without JSON.
 """
 

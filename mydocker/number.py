@@ -1,4 +1,4 @@
-"""Numbers in text that people or files hand in: only ASCII digits count.
+"""Numbers in text of people or files: only ASCII digits count.
 
 int(), float(), isdigit() and `\\d` also take `1_0`, ` 1` and the digits of all scripts, which no format here has.
 """

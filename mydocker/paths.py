@@ -1,7 +1,7 @@
 """What relative paths and `~` start from: the caller's current directory and home. Not on the warm path.
 
-A shell may stand in a directory that somebody has removed. Nothing else may take its place: from `/`, `-v .:/x` would
-hand out the whole machine. In the same way an empty or relative $HOME or $XDG_… is no place to start from: the XDG
+The current directory may have been removed. Nothing else may take its place: from `/`, `-v .:/x` would
+hand out the whole machine. In the same way an empty or relative $HOME or $XDG_… is not used: the XDG
 Base Directory Specification has relative ones ignored.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST_LINKS = 40  # in one path (path_resolution(7))
-NO_HOME = "/nonexistent"  # as Debian's users have it who have none
+NO_HOME = "/nonexistent"  # what Debian sets for users without a home
 
 
 def gone() -> HostError:
@@ -36,7 +36,7 @@ def stream(path: str) -> int | None:
     """The open descriptor that PATH names (`/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`, a link to one); else None.
 
     Opened by its name, a file would be opened anew: written to from its start, over what the caller has there already,
-    and a pipe of somebody else's not at all (proc(5)). What mydocker has opened itself is nothing that a caller could
+    and a pipe of another user not at all (proc(5)). What mydocker has opened itself is nothing that a caller could
     mean. Raises UsageError if the caller has no such descriptor open.
     """
     for _ in range(_MOST_LINKS):

@@ -29,7 +29,7 @@ _PACKAGES = {  # Debian's names; other distributions mostly agree
 
 
 def find(program: str, *, path: str = PATH) -> str:
-    """The absolute path of PROGRAM, looked up in the system's directories whatever the caller's PATH says.
+    """The absolute path of PROGRAM, looked up in the system's directories whatever the caller's PATH is.
 
     Raises HostError, naming the package that has it.
     """
@@ -64,11 +64,11 @@ def run(
     try:
         done = command(*arguments, _in=stdin, _env={"PATH": PATH, "LC_ALL": "C", **(environment or {})})
     except sh.ErrorReturnCode as error:  # a signal too: SignalException is one of these
-        said = printable((error.stderr.strip() or error.stdout)[:_SHOWN]) or "it said nothing"
-        raise HostError(f"{program} failed with status {error.exit_code}: {said}") from error
+        printed = printable((error.stderr.strip() or error.stdout)[:_SHOWN]) or "it printed nothing"
+        raise HostError(f"{program} failed with status {error.exit_code}: {printed}") from error
     except sh.TimeoutException:
         raise HostError(f"{program} did not end within {timeout:g} s, and was killed") from None
-    except sh.ForkException as error:  # what execve(2) said, as the text of a traceback
+    except sh.ForkException as error:  # the error of execve(2), as the text of a traceback
         raise _not_run(program, _error_in(str(error))) from None
     except OSError as error:
         raise _not_run(program, error) from error
@@ -88,10 +88,10 @@ def run_together(commands: list[tuple[str, ...]]) -> None:
             break
     for program, process, reader in running:
         with open(reader, "rb") as stderr:
-            said = stderr.read()
+            printed = stderr.read()
         _, status = os.waitpid(process, 0)
         if status:
-            words = printable(said[:_SHOWN]) or "it said nothing"
+            words = printable(printed[:_SHOWN]) or "it printed nothing"
             complaints.append(f"{program} failed with status {os.waitstatus_to_exitcode(status)}: {words}")
     if failure:
         raise failure

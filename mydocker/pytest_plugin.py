@@ -35,8 +35,8 @@ def pytest_collect_file(file_path: pathlib.Path, parent: pytest.Collector) -> py
 class SmokeFile(pytest.File):
     """A spec file; all its mistakes are one error of collection."""
 
-    def __init__(self, **given: object) -> None:
-        super().__init__(**given)  # type: ignore[arg-type]  # what pytest gives to every file
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]  # what pytest passes to every file
         self.results: dict[tuple[str, str], JudgedCase] = {}
 
     def collect(self) -> Iterable[pytest.Item]:
@@ -56,7 +56,7 @@ class SmokeFile(pytest.File):
             yield SmokeItem.from_parent(self, name=name.replace("::", ":"), case=case)
 
     def result_of(self, case: Case) -> JudgedCase:
-        """The verdict on CASE: of a batch of its own, or, if cases need each other, of one with all that are chosen."""
+        """The verdict on CASE: of a separate batch, or, if cases need each other, of one with all that are chosen."""
         from mydocker.testing.batch.run_batch import examine
 
         if case.key not in self.results:
@@ -69,8 +69,8 @@ class SmokeFile(pytest.File):
 class SmokeItem(pytest.Item):
     """One case of a spec file; its tags are its markers, but for the words that mean something to pytest."""
 
-    def __init__(self, *, case: Case, **given: object) -> None:
-        super().__init__(**given)  # type: ignore[arg-type]  # what pytest gives to every item
+    def __init__(self, *, case: Case, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]  # what pytest passes to every item
         self.case = case
         for tag in case.spec.tags:
             self.extra_keyword_matches.add(tag)
@@ -91,7 +91,7 @@ class SmokeItem(pytest.Item):
             raise NotPassed(result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: object) -> str:
-        """What `mydocker test` would say below the name; a traceback only for a defect of mydocker's."""
+        """What `mydocker test` would print below the name; a traceback only for a defect of mydocker."""
         from mydocker.testing.report.text import lines_of
 
         error = excinfo.value

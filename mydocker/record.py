@@ -25,8 +25,8 @@ class Record:
     _required: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
-        own = cls.__dict__.get("__annotations__", {})
-        cls.fields = (*cls.fields, *(name for name in own if name not in cls.fields))
+        declared = cls.__dict__.get("__annotations__", {})
+        cls.fields = (*cls.fields, *(name for name in declared if name not in cls.fields))
         cls._names = frozenset(cls.fields)
         cls._required = frozenset(name for name in cls.fields if not hasattr(cls, name))
 

@@ -98,7 +98,7 @@ _ARCHITECTURES = {
     "i686": "386",
 }
 _IMPLIED = {"arm": "v7"}
-_USUAL = {"amd64": "v1", "arm64": "v8"}  # variants that nobody writes out
+_USUAL = {"amd64": "v1", "arm64": "v8"}  # variants that are not written out
 
 
 class Location(Record):
@@ -114,7 +114,7 @@ class Reference(Record):
 
     `digest` decides when present. With a `location` the image is there, in no registry. `str(reference)` is the full
     form; `familiar` is as Docker prints it. `short_name` is what was written without a registry, less tag and digest:
-    an alias may stand for it. Names that mean the same are equal, however they were written.
+    an alias may replace it. Names that mean the same are equal, however they were written.
     """
 
     registry: str

@@ -14,7 +14,7 @@ _LAST_LINES = 10  # of what a command that failed wrote to stderr, in its error
 class Outcome(runtime.Outcome):
     """How a container ended, what it used, and what it wrote.
 
-    `exit_code` or `signal` says how the command ended, `timed_out` and `oom_killed` why; `status` is the exit code that
+    `exit_code` or `signal` is how the command ended, `timed_out` and `oom_killed` why; `status` is the exit code that
     `mydocker run` would have had. `wall` and `cpu` are seconds, `max_rss` bytes. The outputs are UTF-8; bytes that are
     not come back with `.encode(errors="surrogateescape")`. They are empty if they were not captured.
     """
@@ -72,7 +72,7 @@ class Image(Record):
 
 
 class CaseFailure(Record):
-    """An expectation that did not hold: `place` is file:line:column, `about` what it is of, such as "stdout"."""
+    """An expectation that did not hold: `place` is file:line:column, `about` its subject, such as "stdout"."""
 
     place: str
     about: str
@@ -81,8 +81,8 @@ class CaseFailure(Record):
 
 
 class CaseResult(Record):
-    """One case of a batch. `verdict` is "passed", "failed", "error" or "skipped"; `reason` says why there is none
-    better, `failures` what did not hold. `text` is what `mydocker test` prints about it, `seconds` what the last of
+    """One case of a batch. `verdict` is "passed", "failed", "error" or "skipped"; `reason` explains it, `failures` are
+    the expectations that did not hold. `text` is what `mydocker test` prints about it, `seconds` what the last of
     `attempts` took."""
 
     name: str

@@ -1,4 +1,4 @@
-"""What images, containers and registries have written, as it may stand in what mydocker prints and reports.
+"""What images, containers and registries have written, in a form that mydocker can print and report.
 
 One text has many readers. A terminal obeys control characters (`spelled`). The runner of a CI service obeys lines of a
 job's output: `::command::` of GitHub, Gitea and Forgejo, `##[command]` of GitHub and Azure Pipelines, `##vso[` of Azure
@@ -37,7 +37,7 @@ def lines_spelled(text: str) -> str:
 def quoted(text: str) -> str:
     """TEXT as a string of JSON that is one of YAML as well: there an escape is a whole character, not half a pair."""
     shown = json.dumps(clean(text), ensure_ascii=False).replace("##", "\\u0023\\u0023")
-    return _UNPRINTED.sub(lambda found: found[0] if found[0].isprintable() else _escape(found[0]), shown)
+    return _UNPRINTED.sub(lambda match: match[0] if match[0].isprintable() else _escape(match[0]), shown)
 
 
 def _escape(letter: str) -> str:

@@ -105,14 +105,14 @@ REFUSALS: list[tuple[Any, tuple[str, ...], dict[str, Any], type[mydocker.Mydocke
         mydocker.UnknownArgumentError,
         "timout: unknown key 'timout'; did you mean 'timeout'?",
     ),
-    ("alpine", (), {"timeout": "x", "tty": 3}, mydocker.SpecError, "timeout: duration 'x': want"),
+    ("alpine", (), {"timeout": "x", "tty": 3}, mydocker.SpecError, "timeout: duration 'x': expected"),
     ("alpine", (), {"timeout": [1]}, mydocker.SpecError, "timeout: expected text, not a list"),
     ("alpine", (), {"user": b"root"}, mydocker.ArgumentTypeError, "user: expected text, a number, True or False"),
     ("alpine", (), {"expect": {"exit_code": 3}}, mydocker.SpecError, "expect: is for files"),
     ("alpine", (), {"depends_on": ["a"]}, mydocker.SpecError, "depends_on: is for files"),
     ("alpine", ("a\0b",), {}, mydocker.UsageError, "command: a NUL character cannot be part of any value"),
-    ("alpine", ("a",), {"command": "b"}, mydocker.UsageError, "the command is given twice"),
-    (mydocker.ContainerSpec(), ("a",), {}, mydocker.UsageError, "a loaded spec says everything"),
+    ("alpine", ("a",), {"command": "b"}, mydocker.UsageError, "the command is set twice"),
+    (mydocker.ContainerSpec(), ("a",), {}, mydocker.UsageError, "a loaded spec is complete"),
 ]
 
 
@@ -326,7 +326,7 @@ MISTAKES: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda x: x.run("alpine", encoding="nonesuch"), mydocker.UsageError, "unknown encoding: nonesuch"),
     (lambda x: x.run("alpine", errors="nonesuch"), mydocker.UsageError, "unknown error handler name 'nonesuch'"),
     (lambda x: x.run("alpine", encoding=3), TypeError, "encoding: expected a str or None, not int"),
-    (lambda x: x.run("alpine", text=False, errors="strict"), mydocker.UsageError, "text=False gives bytes"),
+    (lambda x: x.run("alpine", text=False, errors="strict"), mydocker.UsageError, "text=False returns bytes"),
     (lambda x: asyncio.run(x.run_async("alpine", check=3)), TypeError, "check: expected True or False, not int"),
     (lambda x: x.pull(3), TypeError, "name: expected a str, not int"),
     (lambda x: x.pull("alpine", platform=3), TypeError, "platform: expected a str or None, not int"),

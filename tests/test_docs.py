@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import pathlib
 import re
 import subprocess
@@ -21,6 +22,7 @@ from lab.places import ROOT
 from lab.registry import Registry
 
 from mydocker.cli.common.commands import OTHERS, RUNNING
+from mydocker.cli.common.docker_commands import GROUPS
 from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, UNSUPPORTED_FLAGS, UNSUPPORTED_KEYS
@@ -205,6 +207,12 @@ def test_toml_is_read(block: Block) -> None:
     tomllib.loads(block.text)
 
 
+@_each("json")
+def test_json_is_read(block: Block) -> None:
+    """A part of a file of settings: what is between its braces."""
+    json.loads(f"{{{block.text}}}")
+
+
 @_each("python")
 def test_python(worlds: World, block: Block) -> None:
     shell = worlds(block.file)
@@ -235,6 +243,8 @@ def test_commands_in_the_text_exist(helps: dict[str, str], page: pathlib.Path) -
         words = span.split()
         if words[0] != "mydocker" or len(words) < 2 or words[1].startswith("--"):
             continue
+        if words[1] in GROUPS:
+            words[1:3] = [GROUPS[words[1]][words[2]]]
         assert words[1] in COMMANDS or words[1] == "COMMAND", f"{page.name}: {span}"
         for word in itertools.takewhile(lambda word: word not in ("IMAGE", "alpine", "--"), words[2:]):
             if word.startswith("--"):
@@ -356,4 +366,11 @@ def test_steps_of_ci_services_are_found() -> None:
     github = {"jobs": {"a": {"steps": [{"uses": "x"}, {"run": "one"}]}}}
     gitlab = {"image": "x", "smoke": {"before_script": ["one"], "script": ["two"]}}
     assert (workflow_steps(github), workflow_steps(gitlab)) == (["one"], ["one\ntwo"])
+    github = {"jobs": {"a": {"steps": [{"uses": "mydocker/mydocker@main", "with": {"args": "-x"}}]}}}
+    gitlab = {"include": [], "smoke": {"extends": ".mydocker", "variables": {"MYDOCKER_ARGS": "-x"}}}
+    assert workflow_steps(github) == workflow_steps(gitlab) == ["mydocker test -x tests"]
+    hooks = {"repos": [{"repo": "x", "hooks": [{"id": "mydocker-check"}]}]}
+    assert workflow_steps(hooks) == ["mydocker check tests"]
+    with pytest.raises(AssertionError):
+        workflow_steps({"jobs": {"a": {"steps": [{"uses": "mydocker/mydocker@main", "with": {"path": "x"}}]}}})
     assert workflow_steps({"image": "x", "command": "y"}) == []

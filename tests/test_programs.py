@@ -33,7 +33,7 @@ def test_run_gives_exactly_what_was_written(monkeypatch: pytest.MonkeyPatch) -> 
     ("script", "words"),
     [
         ("echo why >&2; exit 3", "sh failed with status 3: why"),
-        ("exit 1", "sh failed with status 1: it said nothing"),
+        ("exit 1", "sh failed with status 1: it printed nothing"),
         ("printf '\\033[2Ja\\nb' >&2; exit 1", "a; b"),
         ("kill -9 $$", "sh failed with status -9"),
     ],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED = 130
-UNREAD = 141  # what a shell says of a program that SIGPIPE has ended
+UNREAD = 141  # a shell's exit code for a program that SIGPIPE has ended
 
 
 def entry() -> None:
@@ -29,7 +29,7 @@ def entry() -> None:
                 stream.flush()
         except BrokenPipeError:
             status = status or UNREAD
-        except (OSError, ValueError):  # a full disk, or nobody is reading it
+        except (OSError, ValueError):  # a full disk, or a closed reader
             status = status or USAGE_FAILURE
     os._exit(status)
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     except MydockerError as error:
         complain(error)
         return _status(words[0] if words else "", error)
-    except BrokenPipeError:  # such as that of `mydocker images | head`: it has what it wanted
+    except BrokenPipeError:  # such as that of `mydocker images | head`: it has read enough
         return UNREAD
     except (OSError, MemoryError) as error:
         complain(refused_by_host(error))
@@ -62,7 +62,7 @@ def _known(words: list[str]) -> list[str]:
 
 
 def _dispatch(words: list[str]) -> int:
-    """The command NAME is the function `NAME_command` of the module of that name, imported only when it is wanted."""
+    """The command NAME is the function `NAME_command` of the module of that name, imported only when it is needed."""
     name, rest = words[0], words[1:]
     if name == "run":
         gc.disable()  # the process is so short that looking for what it could free costs more than it frees
@@ -71,7 +71,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _status(command: str, error: MydockerError) -> int:
-    """Commands that run nothing have codes of their own for a wrong command line and for `there is none`."""
+    """Commands that run nothing have separate codes for a wrong command line and for `there is none`."""
     if command in OTHERS and isinstance(error, UsageError):
         return USAGE
     if command in OTHERS and isinstance(error, ImageNotFoundError):

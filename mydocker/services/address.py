@@ -1,4 +1,4 @@
-"""Where a case stands, as a word of a command line: FILE, FILE:LINE, or FILE:LINE[V=3.1,W=x] for one of a matrix."""
+"""The address of a case, as an argument: FILE, FILE:LINE, or FILE:LINE[V=3.1,W=x] for one of a matrix."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Address(Record):
 
 
 def parse_address(text: str) -> Address | None:
-    """What TEXT says of a file and a line of it; None if it says nothing of a line."""
+    """The file and line that TEXT names; None if it names no line."""
     match = _LINE.fullmatch(text)
     if not match:
         return None
@@ -53,7 +53,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def _encoded(value: str) -> str:
-    """VALUE with what has a meaning here, or does not survive being shown and copied, as in a URL."""
+    """VALUE with special and unprintable characters percent-encoded, as in a URL."""
     from urllib.parse import quote
 
     return "".join(quote(c, safe="", errors="surrogateescape") if _is_special(c) else c for c in value)

@@ -1,7 +1,7 @@
 """Services: containers that run in the background of a sequence, for as long as others need them.
 
-Each has a worker, and writes to our own stdout and stderr. Nothing of theirs outlives the `with`: they are asked to end
-as `docker stop` asks, and killed with the worker if even the waiting is interrupted.
+Each has a worker, and writes to mydocker's stdout and stderr. Nothing of theirs outlives the `with`: they are stopped
+as `docker stop` stops them, and killed with the worker if even the waiting is interrupted.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Services:
                 yield run.case, _found(run)
 
     def stop(self, key: tuple[str, str]) -> Finding:
-        """Ask it to end, and wait for that; its worker kills it if it takes longer than its grace."""
+        """Stop it, and wait for its end; its worker kills it if it takes longer than its grace."""
         run = self.running[key]
         send(run.worker.pidfd, signal.SIGTERM)
         poll = select.poll()

@@ -1,4 +1,4 @@
-"""A Case is one spec of a batch, with those that it needs; a JudgedCase is what running it has come to."""
+"""A Case is one spec of a batch, with those that it needs; a JudgedCase is its result."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mydocker.specs.model.dependencies import Link
     from mydocker.verdict.finding import Failure
 
-_SHORT = 200  # characters of what was expected, where a line is to say it
+_SHORT = 200  # characters of what was expected, in a summary of one line
 
 
 class Need(Record):
     """That `case` must be in the state that `condition` names (specs/model/dependencies.py), or, unless it is
-    `required`, have had its chance."""
+    `required`, never reach it any more."""
 
     case: Case
     condition: str
@@ -32,7 +32,7 @@ class Need(Record):
 
 
 class Case(Record):
-    """`number` is its place in the batch, from 0; `file` and `line` are where its spec begins."""
+    """`number` is its index in the batch, from 0; `file` and `line` are where its spec begins."""
 
     number: int
     spec: ContainerSpec
@@ -51,17 +51,18 @@ class Case(Record):
 
     @property
     def address(self) -> Address:
-        """Where it stands."""
+        """Its address, for a command line."""
         return Address(file=self.path, line=self.line, variables=tuple(self.spec.matrix.items()))
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its address, and its name, to look it up by: several may stand in one line."""
+        """Its address, and its name, to look it up by: several may be on one line."""
         return f"{self.file}:{self.line}", f"{self.address.brackets} {self.spec.name or ''}"
 
     @property
     def lasting_key(self) -> tuple[str, str, str, str]:
-        """What tells it from others, wherever it is run from, and when other lines of its file have changed, too."""
+        """What distinguishes it from others, wherever it is run from, and when other lines of its file have changed,
+        too."""
         file = self.path if self.path == "-" else absolute(self.file)
         return file, self.spec.name or "", str(self.ordinal), self.address.brackets
 
@@ -80,7 +81,7 @@ class Case(Record):
 
 
 class Span(Record):
-    """When an attempt at a case ran: on which of the places that a batch has, from 0; in seconds since it began."""
+    """When an attempt at a case ran: in which slot of the batch, from 0; in seconds since the batch began."""
 
     slot: int
     began: float
@@ -88,7 +89,7 @@ class Span(Record):
 
 
 class JudgedCase(Record):
-    """The verdict. `reason` says why there is none better: of an error, of a skipped case.
+    """The verdict. `reason` explains it: of an error, of a skipped case.
 
     `unbegun`: the batch ended before its turn. `earlier`: the results of the attempts before the last.
     """
@@ -115,8 +116,8 @@ class JudgedCase(Record):
             first = self.failures[0]
             more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
             came = "see the difference" if first.difference else f"found {first.actual.partition(chr(10))[0]}"
-            wanted = first.expected if len(first.expected) <= _SHORT else f"{first.expected[:_SHORT]}…"
-            return f"{first.about}: expected {wanted}, {came}{more}"
+            expected = first.expected if len(first.expected) <= _SHORT else f"{first.expected[:_SHORT]}…"
+            return f"{first.about}: expected {expected}, {came}{more}"
         return self.reason.partition("\n")[0] or self.verdict
 
 
@@ -158,10 +159,10 @@ def cases_of(
 def _with_those_that_wait(
     specs: Sequence[ContainerSpec], linked: Sequence[tuple[Link, ...]]
 ) -> Sequence[ContainerSpec]:
-    """SPECS, each of which whose health another one waits for with the place where that is written."""
+    """SPECS, each of which whose health another one waits for with the position of the dependency."""
     awaited: dict[int, Origin] = {}
-    for spec, own in zip(specs, linked, strict=True):
-        for link in own:
+    for spec, spec_links in zip(specs, linked, strict=True):
+        for link in spec_links:
             if link.dependency.condition == HEALTHY:
                 awaited.setdefault(link.on, origin_of(spec, link.dependency))
     found = [*specs]

@@ -1,7 +1,7 @@
-"""Health: a container's healthcheck, asked until it says healthy, or until Docker would say that it is not.
+"""Health: a container's healthcheck, run until it succeeds, or until Docker would report the container as unhealthy.
 
-Docker asks once in each `interval`, which is half a minute unless said; who waits wants to know earlier. So it is asked
-sooner and more often, but given up only when `retries` intervals after the `start_period` are over.
+Docker runs it once in each `interval`, by default half a minute; who waits needs the result earlier. So it runs sooner
+and more often, and counts as failed only when `retries` intervals after the `start_period` are over.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 STANDARD = Healthcheck(interval=30.0, timeout=30.0, start_period=0.0, start_interval=5.0, retries=3)
-SHORTEST = 0.1  # seconds between two questions; a tenth of the time that it has taken so far, from that on
+SHORTEST = 0.1  # seconds between two tests; a tenth of the time that it has taken so far, from that on
 _NANO = 1e-9
 
 
@@ -41,7 +41,7 @@ def _of_image(raw: Mapping[str, Any]) -> Healthcheck:
     words = raw.get("Test") or []
     times = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
     times["start_interval"] = "StartInterval"
-    numbers = {ours: raw.get(theirs) or 0 for ours, theirs in (*times.items(), ("retries", "Retries"))}
+    numbers = {name: raw.get(key) or 0 for name, key in (*times.items(), ("retries", "Retries"))}
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise LaunchError("the image's Healthcheck is malformed: Test is no list of words")
     if words and (words[0] not in KINDS or len(words) < {"NONE": 1}.get(words[0], 2)):
@@ -53,14 +53,14 @@ def _of_image(raw: Mapping[str, Any]) -> Healthcheck:
 
 
 class Health:
-    """The state of one container's health, as facts for those who wait; `ask` when `due` has come, then `take`."""
+    """The state of one container's health, as facts for those who wait; `run_test` when `due` has come, then `take`."""
 
     def __init__(self, check: Healthcheck) -> None:
         self.check = check
         self.began = self.due = time.monotonic()
         self.facts: dict[str, Any] = {"health": STARTING}
 
-    def ask(self, view: ContainerView) -> Exec:
+    def run_test(self, view: ContainerView) -> Exec:
         """Run the test. Raises LaunchError if it cannot be."""
         self.due = float("inf")
         kind, *words = self.check.test
@@ -88,7 +88,7 @@ class Health:
 
 
 def describe(facts: Mapping[str, Any], *, timeout: float) -> str:
-    """What a test that did not succeed said."""
+    """Why a test did not succeed, with its output."""
     if "problem" in facts:
         return str(facts["problem"])
     code = facts["exit_code"]

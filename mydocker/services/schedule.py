@@ -1,7 +1,7 @@
-"""The schedule: which case of a batch can begin, and which can never, by what the others have come to.
+"""The schedule: which case of a batch can begin, and which can never, by the results of the others.
 
 A case that others need while they run is a service: it begins when the first of them is about to, and takes none of the
-places that a batch has. Everything else is begun in the order of the cases, as soon as what it needs is there.
+slots of the batch. Everything else is begun in the order of the cases, as soon as what it needs is there.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str]
 
-UNUSED = "not run: nothing that needs it has come to run"
+UNUSED = "not run: no case that needs it was run"
 
 
 class Schedule:
-    """The cases that wait, each with the number of its attempt, and what others have come to.
+    """The cases that wait, each with the number of its attempt, and the results of others.
 
-    A case is looked at when something that it needs has changed, and not otherwise: the work grows as the cases and
+    A case is reconsidered when something that it needs has changed, and not otherwise: the work grows as the cases and
     their needs do.
     """
 
@@ -47,11 +47,11 @@ class Schedule:
                 if need.condition != COMPLETED:
                     self.users.setdefault(number, {})[user] = need.condition
         self.unfinished = {number: len(users) for number, users in self.users.items()}
-        # those that may never begin; of a thousand cases that know nothing of each other, none is looked at twice
+        # those that may never begin; of a thousand cases that are independent of each other, none is considered twice
         self.doubtful = dict.fromkeys(
             case.number for case in cases if case.spec.skip or case.needs or self.is_service(case)
         )
-        self.parked: dict[int, list[int]] = {}  # case -> those that wait for its end before they are looked at again
+        self.parked: dict[int, list[int]] = {}  # case -> those that wait for its end before they are reconsidered
         self.ranks = {case.number: rank for rank, case in enumerate(cases)}
         self.first = 0  # the lowest rank
         self.queue = [(rank, number) for number, rank in self.ranks.items() if number not in self.users]
@@ -64,11 +64,11 @@ class Schedule:
     def is_service(self, case: Case) -> bool:
         return case.number in self.users
 
-    def wants_health(self, case: Case) -> bool:
+    def needs_health(self, case: Case) -> bool:
         return IS_HEALTHY in self.users.get(case.number, {}).values()
 
     def is_released(self, case: Case) -> bool:
-        """Whether nobody needs CASE any more."""
+        """Whether no case needs CASE any more."""
         return not self.unfinished.get(case.number)
 
     def see(self, seen: Mapping[int, Mapping[str, Any]]) -> None:
@@ -130,36 +130,36 @@ class Schedule:
                 self.conclude(result)
                 yield result
 
-    def take(self, *, places: int) -> list[tuple[Case, int]]:
-        """Take out what can begin now: with PLACES that are free, and the services that are waited for."""
+    def take(self, *, slots: int) -> list[tuple[Case, int]]:
+        """Take out what can begin now: with SLOTS free ones, and the services that are waited for."""
         ready = [number for number in self.engaged if self._is_ready(number)]
         for number in ready:
             del self.engaged[number]
-        places -= len(self.engaged) + len(ready)
-        while places > 0 and self.queue:
+        slots -= len(self.engaged) + len(ready)
+        while slots > 0 and self.queue:
             rank, number = heapq.heappop(self.queue)
             if number not in self.waiting or rank != self.ranks[number]:
                 continue
             if self._is_ready(number):
                 ready.append(number)
-                places -= 1
+                slots -= 1
             elif (blocker := self._blocker(number)) is not None:
                 self.parked.setdefault(blocker, []).append(number)
             else:
                 self.engaged[number] = [each for each in self._below(number) if each not in self.results]
-                places -= 1
+                slots -= 1
         return [self.waiting.pop(number) for number in (*ready, *self._services())]
 
     def _services(self) -> list[int]:
         """Those that cases which are engaged wait for, and that have what they need themselves."""
-        wanted = dict.fromkeys(each for below in self.engaged.values() for each in below if each in self.waiting)
-        return [number for number in wanted if number in self.users and self._is_ready(number)]
+        services = dict.fromkeys(each for below in self.engaged.values() for each in below if each in self.waiting)
+        return [number for number in services if number in self.users and self._is_ready(number)]
 
     def _is_ready(self, number: int) -> bool:
         return all(self._state(need, needed) for need, needed in self.needs[number])
 
     def _below(self, number: int) -> Iterator[int]:
-        """All that a case needs, and what those need; what it needs itself first."""
+        """What a case needs, and what those need; what it needs itself first."""
         found = {number}
         stack = [number]
         while stack:
@@ -170,7 +170,7 @@ class Schedule:
                     yield needed
 
     def _blocker(self, number: int) -> int | None:
-        """Something that must be over before a case can begin, takes a place of its own, and is not over, if any."""
+        """Something that must be over before a case can begin, takes a slot, and is not over, if any."""
         for each in (number, *self._below(number)):
             for need, needed in self.needs[each]:
                 if need.condition == COMPLETED and needed not in self.results and needed not in self.users:
@@ -213,7 +213,7 @@ class Schedule:
     def _why(self, need: Need, number: int, result: JudgedCase | None) -> str:
         """The end of a sentence about what is needed."""
         if result is None:
-            return f"which is not healthy ({self.seen[number].get('health said', 'it says nothing')})"
+            return f"which is not healthy ({self.seen[number].get('health said', 'no output')})"
         outcome = result.finding.outcome
         if result.verdict == SKIPPED:
             return "which is skipped"

@@ -31,25 +31,25 @@ class SpecRun(Record):
     plan: LaunchPlan | None = None  # none if it could not be prepared
     outcome: Outcome | None = None
     error: MydockerError | None = None
-    released: bool = False  # it ran for others, and was ended by us when nobody needed it any more
+    released: bool = False  # it ran for others, and was stopped when no other needed it any more
 
     @property
     def status(self) -> int:
-        """The exit code this spec alone would have given."""
+        """The exit code of this spec alone."""
         if self.outcome:
             return 0 if self.released else self.outcome.status
         return self.error.exit_code if self.error else 0
 
     @property
     def was_stopped(self) -> bool:
-        """Whether somebody asked us to end while it ran."""
+        """Whether a signal ended mydocker while it ran."""
         return self.outcome is not None and self.outcome.stopped and not self.released
 
 
 class ContainerSequence:
     """The containers of several specs, and how each of them is run: PREPARE makes its plan, RUN carries it out.
 
-    `mydocker up` has nobody to judge: what is expected of a container is of no matter here.
+    `mydocker up` judges nothing: expectations are ignored.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ContainerSequence:
 
     def results(self, *, keep_going: bool) -> Iterator[SpecRun]:
         """Run all, one after the other but for those that others need, and yield each result at once; the first that
-        fails is the last, unless `keep_going`; so is one during which we were asked to end."""
+        fails is the last, unless `keep_going`; so is one during which a signal ended mydocker."""
         with Services(environ=self.environ) as services:
             yield from self._until_enough(services, keep_going=keep_going)
             for run in reversed([*services.running.values()]):
@@ -90,7 +90,7 @@ class ContainerSequence:
         for refused in self.schedule.hopeless():
             yield SpecRun(spec=refused.case.spec, error=LaunchError(refused.reason))
         begun = False
-        for case, _ in self.schedule.take(places=1):
+        for case, _ in self.schedule.take(slots=1):
             begun = True
             if self.schedule.is_service(case):
                 yield from self._begin(case, services)
@@ -112,7 +112,7 @@ class ContainerSequence:
             self._conclude(case, Finding(problem=error.message))
             yield SpecRun(spec=case.spec, error=error)
             return
-        services.begin(case, health=self.schedule.wants_health(case))
+        services.begin(case, health=self.schedule.needs_health(case))
 
     def _conclude(self, case: Case, finding: Finding) -> SpecRun:
         self.schedule.conclude(JudgedCase(case=case, verdict=PASSED, finding=finding))
@@ -124,7 +124,7 @@ class ContainerSequence:
 def _run_until_enough(
     spec: ContainerSpec, prepare: Callable[[ContainerSpec], LaunchPlan], run: Callable[[LaunchPlan], Outcome]
 ) -> SpecRun:
-    """The last of the runs that the key `restart` of SPEC asks for, each in a new container. Between them is time, as
+    """The last of the runs that the key `restart` of SPEC allows, each in a new container. Between them is time, as
     for Docker: more after each that was short."""
     pause, left = FIRST_PAUSE, spec.restart
     while True:

@@ -278,7 +278,7 @@ def test_an_ordinary_user_pushes_what_belongs_to_others(
         (("push", "a", "b", "--to", "c"), 2, "one by one"),
         (("push", "oci:/nonesuch"), 1, "No such file"),
         (("push", "docker-archive:/etc/passwd", "--to", "x"), 125, "not a tar archive"),
-        (("push", "dir:/etc"), 2, "--to says where"),
+        (("push", "dir:/etc"), 2, "choose one with --to"),
         (("push", "dir:/etc", "--to", "x"), 125, "manifest.json is missing"),
         (("push", "x", "--platform", "a/b/c/d"), 2, "platform"),
     ],
@@ -295,7 +295,7 @@ def test_what_has_no_name_needs_one(mydocker: Command) -> None:
     [found] = json.loads(mydocker("inspect", "alpine").stdout)
     for text in (found["Id"], found["Id"][7:19], f"alpine@{found['Digest']}"):
         done = mydocker("push", text)
-        assert done.code == 2 and b"--to gives one" in done.stderr
+        assert done.code == 2 and b"set one with --to" in done.stderr
         assert mydocker("push", "-q", text, "--to", "push/by-id").code == 0
 
 

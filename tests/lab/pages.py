@@ -7,12 +7,15 @@ import pathlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
 
 from lab.markdown import Block, blocks
 from lab.places import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LANGUAGES = ("sh", "yaml", "python", "console", "ini", "toml")
+LANGUAGES = ("sh", "yaml", "python", "console", "ini", "toml", "json")
 
 # what only a reader can fill in, or what changes the machine, and what stands there when a block runs
 _REPLACED = (
@@ -71,10 +74,32 @@ def write_files(page: pathlib.Path, directory: pathlib.Path, environment: Mappin
     (directory / "examples").symlink_to(ROOT / "examples")
 
 
-def workflow_steps(document: Mapping[str, object]) -> Sequence[str]:
-    """The scripts of a GitHub workflow or of a file of GitLab's, in their order; of anything else none."""
+def workflow_steps(document: Mapping[str, Any]) -> Sequence[str]:
+    """The scripts of a GitHub workflow, of a file of GitLab's or of one of pre-commit's, in their order; of anything
+    else none. Where one uses the repository's action, template or hook, its inputs must exist and become a command."""
     jobs = document.get("jobs")
     if isinstance(jobs, dict):
-        return [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    jobs = [job for job in document.values() if isinstance(job, dict) and "script" in job]
-    return ["\n".join([*job.get("before_script", ()), *job["script"]]) for job in jobs]
+        return [script for job in jobs.values() for step in job["steps"] for script in _step(step)]
+    if "repos" in document:
+        hooks = {hook["id"]: hook["entry"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
+        return [f"{hooks[hook['id']]} tests" for each in document["repos"] for hook in each["hooks"]]
+    return [script for job in document.values() if isinstance(job, dict) for script in _job(job)]
+
+
+def _step(step: Mapping[str, Any]) -> list[str]:
+    if not step.get("uses", "").startswith("mydocker/mydocker@"):
+        return [step["run"]] if "run" in step else []
+    inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
+    values = {name: str(each["default"]) for name, each in inputs.items()}
+    assert set(step["with"]) <= set(values), step
+    values.update(step["with"])
+    return [f"mydocker test {values['args']} {values['paths']}"]
+
+
+def _job(job: Mapping[str, Any]) -> list[str]:
+    if job.get("extends") != ".mydocker":
+        return ["\n".join([*job.get("before_script", ()), *job["script"]])] if "script" in job else []
+    template = yaml.safe_load((ROOT / "templates" / "mydocker.gitlab-ci.yml").read_text())[".mydocker"]
+    assert set(job["variables"]) <= set(template["variables"]), job
+    values = {**template["variables"], **job["variables"]}
+    return [f"mydocker test {values['MYDOCKER_ARGS']} {values['MYDOCKER_PATHS']}"]

@@ -66,7 +66,7 @@ def test_a_worker_that_is_stopped_is_killed(alpine: Command, tmp_path: pathlib.P
     assert process.returncode == (3 if way == "--timeout" else 130)
     [first, second] = json.loads(report.read_text())["cases"]
     assert (first["verdict"], second["verdict"]) == ("passed", "error")
-    assert second["reason"].endswith("its worker did not end when it was asked to, and was killed"), stdout
+    assert second["reason"].endswith("its worker did not end when it was stopped, and was killed"), stdout
     wait_for(lambda: not sleeping(mark) and not os.listdir(alpine.store / "containers"))
 
 

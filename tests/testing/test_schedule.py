@@ -59,9 +59,7 @@ def _run(cases: list[Case]) -> list[JudgedCase]:
     while schedule.waiting or running:
         schedule.see({case.number: {"began": True, "health": "healthy"} for case in running})
         results += schedule.hopeless()
-        running += [
-            case for case, _ in schedule.take(places=2 - sum(not schedule.is_service(each) for each in running))
-        ]
+        running += [case for case, _ in schedule.take(slots=2 - sum(not schedule.is_service(each) for each in running))]
         for case in [*running]:
             if schedule.is_service(case) and not schedule.is_released(case):
                 continue

@@ -1,4 +1,4 @@
-"""`mydocker check PATH...`: are these spec files right?"""
+"""`mydocker check PATH...`: validate spec files."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def _files(paths: list[str]) -> list[str]:
 def _row(problem: Problem) -> dict[str, Any]:
     """PROBLEM as data. One of a whole file has neither line nor column."""
     origin, hint = problem.origin, f" ({problem.hint})" if problem.hint else ""
-    place = {"file": origin.file or None, "line": origin.line or None, "column": origin.column or None}
-    return {**place, "message": problem.message + hint}
+    position = {"file": origin.file or None, "line": origin.line or None, "column": origin.column or None}
+    return {**position, "message": problem.message + hint}
 
 
 def parser() -> Parser:

@@ -1,4 +1,4 @@
-"""`mydocker config FILE...`: what spec files say, in our normal form, whatever form they have."""
+"""`mydocker config FILE...`: spec files of any form, in mydocker's normal form."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ HEADINGS = ("TYPE", "TOTAL", "SIZE", "RECLAIMABLE")
 
 
 class _Row(Record):
-    """So many things of a type, and the bytes that they take and that could be freed."""
+    """The number of things of a type, the bytes that they take, and the bytes that could be freed."""
 
     type: str
     total: int

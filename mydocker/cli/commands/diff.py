@@ -25,10 +25,10 @@ def diff_command(argv: list[str]) -> int:
     if options.id is None:
         _list(kept_container.listed(root), as_json=options.format == "json")
         return 0
-    found = kept_container.find(root, options.id)
-    if found.problem:
-        raise StoreError(found.problem, hint=f"what it wrote is in {found.path}")
-    changes = found.changes
+    container = kept_container.find(root, options.id)
+    if container.problem:
+        raise StoreError(container.problem, hint=f"what it wrote is in {container.path}")
+    changes = container.changes
     if options.format == "json":
         show_json([{"kind": kind, "path": path} for kind, path in changes])
     for kind, path in changes if options.format == "table" else ():
@@ -54,13 +54,13 @@ def parser() -> Parser:
     return parser
 
 
-def _list(found: list[Kept], *, as_json: bool) -> None:
+def _list(containers: list[Kept], *, as_json: bool) -> None:
     if as_json:
-        show_json([{**each.as_dict(), "changes": None if each.problem else len(each.changes)} for each in found])
+        show_json([{**each.as_dict(), "changes": None if each.problem else len(each.changes)} for each in containers])
         return
     rows = [
         (each.id, each.title, each.origin, _when(each.created), "-" if each.problem else str(len(each.changes)))
-        for each in found
+        for each in containers
     ]
     show(HEADINGS, rows)
 

@@ -1,4 +1,4 @@
-"""`mydocker doctor`: what can containers do on this host?"""
+"""`mydocker doctor`: what containers can do on this host."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "doctor",
-        text="It tries what containers need, and says what would help.",
+        text="It tries what containers need, and prints what would help.",
         exits=(("0", "containers can run"), ("1", "containers cannot run")),
         examples=(("mydocker doctor", "check this host"), ("mydocker doctor --format json", "check it in a script")),
     )

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def explain_command(argv: list[str]) -> int:
-    """Print a line for each container that ARGV describes, and comments on what Docker cannot say; 0.
+    """Print a line for each container that ARGV describes, and comments on what Docker has no option for; 0.
 
-    With --shell, the script that does by hand what would be done for it; the image is pulled if it must be.
+    With --shell, the script that does manually what mydocker would do; the image is pulled if it must be.
     """
     shell = argv[:1] == ["--shell"]
     words = argv[1:] if shell else argv

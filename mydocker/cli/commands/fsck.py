@@ -47,10 +47,10 @@ def parser() -> Parser:
     return parser
 
 
-def _report(found: Iterable[Damage], *, fate: Callable[[Damage], str]) -> int:
-    """Say what is damaged, and what its FATE is; the exit code."""
+def _report(damages: Iterable[Damage], *, fate: Callable[[Damage], str]) -> int:
+    """Print what is damaged, and its FATE; the exit code."""
     status = 0
-    for damage in found:
+    for damage in damages:
         print(printable(f"{damage.what}: {damage.why}{fate(damage)}"))
         status = NEGATIVE
     return status

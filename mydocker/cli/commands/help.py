@@ -1,4 +1,5 @@
-"""`mydocker help [COMMAND]` and `mydocker --help`: the overview, or all about one command; with --man, the man page."""
+"""`mydocker help [COMMAND]` and `mydocker --help`: the overview, or the page of one command; with --man, the man
+page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mydocker inspect IMAGE...`: all about images, as JSON with the keys of `docker image inspect`."""
+"""`mydocker inspect IMAGE...`: images, as JSON with the keys of `docker image inspect`."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from mydocker.reference import Digest, Platform, Reference
 
 
 def load_command(argv: list[str]) -> int:
-    """Take over every image of the archive that ARGV names, or stdin has; print their names; 0."""
+    """Load every image of the archive that ARGV names, or of stdin; print their names; 0."""
     options = parser().parse_args(argv)
     if options.input == "-" and sys.stdin.isatty():
         raise UsageError("an archive does not come from a terminal", hint="name a file with -i, or redirect the input")
@@ -59,7 +59,7 @@ def parser() -> Parser:
 
 
 def _reference(name: str, path: str) -> Reference:
-    """What NAME, as the archive has it, is called here. A mere tag, or nothing, goes with the file's own name."""
+    """The name in the store for NAME of the archive. A mere tag, or nothing, is joined to the file's own name."""
     if "/" in name or ":" in name:
         return Reference.parse(f"docker://{name}")
     found = Reference.parse(f"dir:{'image' if path == '-' else absolute(path)}").replace(location=None)
@@ -67,11 +67,11 @@ def _reference(name: str, path: str) -> Reference:
 
 
 def _digest(source: Layout) -> Digest:
-    """Of several images without a name none can have the file's, so each is known by this alone."""
+    """The digest, by which alone an image is known if several have no name: none of them can have the file's name."""
     return digest_of(source.manifest("")[0])
 
 
 def _own_platform(source: Layout, reference: Reference) -> Platform:
-    """This machine's, unless what is loaded is for another one alone."""
+    """This machine's platform, unless the archive is for another one alone."""
     found = digests_of(reference, source)
     return Platform.parse(next(iter(found))) if len(found) == 1 else Platform.host()

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 
 def lock_command(argv: list[str]) -> int:
-    """Ask the registries what the images of the files that ARGV names mean, for each platform, and write it down; 0.
+    """Write down the digests that the registries have for the images of the files that ARGV names; 0.
 
-    With --check, write nothing; 1 if the lock file says otherwise.
+    With --check, write nothing; 1 if the lock file is out of date.
     """
     options = parser().parse_args(argv)
-    wanted = sorted(_references(options.paths, options.image), key=str)
+    references = sorted(_references(options.paths, options.image), key=str)
     if options.check:
-        return _check(options.lock_file, wanted)
-    lock = LockFile(images={str(reference): _ask(reference) for reference in wanted})
+        return _check(options.lock_file, references)
+    lock = LockFile(images={str(reference): _digests(reference) for reference in references})
     if options.lock_file == "-":
         print(text_of(lock), end="")
         return 0
     write(options.lock_file, lock)
-    print(f"{options.lock_file}: {len(wanted)} image{'s' * (len(wanted) != 1)}")
+    print(f"{options.lock_file}: {len(references)} image{'s' * (len(references) != 1)}")
     return 0
 
 
@@ -65,30 +65,30 @@ def _references(paths: list[str], image: str | None) -> set[Reference]:
     return {resolved(reference, environ=os.environ) for reference in named}
 
 
-def _ask(reference: Reference) -> dict[str, Digest]:
+def _digests(reference: Reference) -> dict[str, Digest]:
     with open_source(reference, environ=os.environ, warn=lambda words: warn(f"warning: {words}")) as source:
         return digests_of(reference, source)
 
 
-def _check(path: str, wanted: list[Reference]) -> int:
-    differences = list(_differences(read(path), wanted))
+def _check(path: str, references: list[Reference]) -> int:
+    differences = list(_differences(read(path), references))
     for difference in differences:
         say(f"{path}: {difference}")
     return NEGATIVE if differences else 0
 
 
-def _differences(lock: LockFile, wanted: list[Reference]) -> Iterator[str]:
+def _differences(lock: LockFile, references: list[Reference]) -> Iterator[str]:
     """A line for each image that the lock file lacks, or has and should not, or that means something else by now."""
-    names = {str(reference) for reference in wanted}
+    names = {str(reference) for reference in references}
     for name in sorted(lock.images.keys() - names):
         yield f"{name}: no file has it any more"
-    for reference in wanted:
+    for reference in references:
         locked = lock.images.get(str(reference))
         if locked is None:
             yield f"{reference}: is not in it"
             continue
         try:
-            now = _ask(reference)
+            now = _digests(reference)
         except MydockerError as error:
             yield f"{reference}: {error.message}"
             continue

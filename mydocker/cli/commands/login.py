@@ -1,4 +1,4 @@
-"""`mydocker login [REGISTRY]`: keep a user name and a password for a registry."""
+"""`mydocker login [REGISTRY]`: store a user name and a password for a registry."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LIMIT = 64 << 10  # bytes of a password
 
 
 def login_command(argv: list[str]) -> int:
-    """Try what the user says at the registry that ARGV names, and keep it; 0."""
+    """Try the user name and password at the registry that ARGV names, and store them; 0."""
     options = parser().parse_args(argv)
     host = registry(options.registry)
-    username = options.username or _ask_name(options.password_stdin)
+    username = options.username or _read_name(options.password_stdin)
     if ":" in username:
         raise UsageError(f"user name {username!r} has a colon, which RFC 7617 does not allow")
     secret = Credentials(username=username, password=_password(options.password_stdin))
@@ -41,7 +41,7 @@ def parser() -> Parser:
         instead=dict.fromkeys(("-p", "--password"), "use --password-stdin: every user can read a command line"),
     )
     parser.add_argument("registry", nargs="?", default=DOCKER_HUB, metavar="REGISTRY", help="host[:port]")
-    parser.add_argument("-u", "--username", metavar="NAME", help="the user name (default: ask)")
+    parser.add_argument("-u", "--username", metavar="NAME", help="the user name (default: prompt)")
     parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     return parser
 
@@ -58,16 +58,16 @@ def registry(text: str) -> str:
     return found.registry
 
 
-def _ask_name(password_on_stdin: bool) -> str:
+def _read_name(password_on_stdin: bool) -> str:
     if password_on_stdin or not sys.stdin.isatty():
-        raise UsageError("no user name", hint="-u gives one")
+        raise UsageError("no user name", hint="set one with -u")
     sys.stderr.write("user name: ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip() or _ask_name(password_on_stdin)
+    return sys.stdin.readline().strip() or _read_name(password_on_stdin)
 
 
 def _password(from_stdin: bool) -> str:
-    """Never from the command line, which everybody on the machine can read."""
+    """Never from the command line, which every user of the machine can read."""
     if from_stdin:
         password = _text(sys.stdin.buffer.read(_LIMIT)).rstrip("\r\n")
     elif sys.stdin.isatty():

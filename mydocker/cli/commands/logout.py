@@ -1,4 +1,4 @@
-"""`mydocker logout [REGISTRY]`: forget what `login` has kept."""
+"""`mydocker logout [REGISTRY]`: remove what `login` has stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mydocker prune`: give back the space of what nobody needs."""
+"""`mydocker prune`: free the space of what is not needed any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mydocker.runtime.launch import run_directory
 
 
 def prune_command(argv: list[str]) -> int:
-    """Remove layers and blobs of no image, what killed runs and pulls left, and what tests have kept; say what; 0."""
+    """Remove layers and blobs of no image, what killed runs and pulls left, and what tests have kept; print what; 0."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
     if not options.dry_run and os.path.isdir(store.containers):
@@ -48,6 +48,6 @@ def parser() -> Parser:
             "--filter": "'mydocker rmi IMAGE' removes single images",
         },
     )
-    parser.add_argument("-f", "--force", action="store_true", help="accepted for compatibility: nothing is asked")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("-f", "--force", action="store_true", help="accepted for compatibility: there is no prompt")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     return parser

@@ -19,7 +19,7 @@ from mydocker.reference import Platform, Reference
 
 
 def push_command(argv: list[str]) -> int:
-    """Send what ARGV names to the registries that the names say, or to another name; 0."""
+    """Send what ARGV names to the registries in their names, or under another name; 0."""
     options = parser().parse_args(argv)
     if options.to and len(options.images) > 1:
         raise UsageError("--to is for one image", hint="push them one by one")
@@ -68,7 +68,7 @@ def _is_id(text: str) -> bool:
 
 
 def _images(store: Store, text: str, platform: Platform | None) -> list[NamedImage]:
-    """What the store has under a name, of each platform the image that it means."""
+    """The images that the store has under a name, one for each platform."""
     found = catalog.of_platforms(store, text, platform, environ=os.environ)
     return list({image.platform: image for image in found}.values())
 
@@ -82,20 +82,20 @@ def _in_registry(images: list[NamedImage], text: str) -> str:
 def _name(text: str) -> Reference:
     """The name in a registry that TEXT is."""
     if _is_id(text):
-        raise UsageError(f"{text} has no name in a registry", hint="--to gives one")
+        raise UsageError(f"{text} has no name in a registry", hint="set one with --to")
     name = Reference.parse(text)
     if name.location or name.digest:
-        raise UsageError(f"{text!r} is no name with a tag, as a push needs", hint="--to gives one")
+        raise UsageError(f"{text!r} is no name with a tag, as a push needs", hint="set one with --to")
     return name
 
 
 def _own_name(files: Layout, selector: str, text: str) -> str:
-    """The one full name that the image in FILES has: a mere tag says nothing of a registry."""
+    """The one full name that the image in FILES has: a mere tag has no registry."""
     names = [selector] if selector else list(dict.fromkeys(files.names()))
     full = [name for name in names if "/" in name or ":" in name]
     if len(names) != 1 or not full:
         known = ", ".join(ascii(name)[1:-1] for name in names if not name.startswith("@")) or "no name"
-        raise UsageError(f"{text}: where to push it to? it has {known}", hint="--to says where")
+        raise UsageError(f"{text}: where to push it to? it has {known}", hint="choose one with --to")
     return f"docker://{full[0]}"
 
 

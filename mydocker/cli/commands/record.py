@@ -32,7 +32,8 @@ INTERRUPTED_STATUS = 130
 
 
 def record_command(argv: list[str]) -> int:
-    """Run what ARGV says, and print or write the spec; 0. What cannot be run is an error, as for `run`."""
+    """Run the container that ARGV describes, and print or write the spec; 0. What cannot be run is an error, as for
+    `run`."""
     output, rest = _output(argv)
     if rest[:1] in (["--help"], ["-h"]) and len(rest) < 3:
         from mydocker.cli.manual.pages import record_page
@@ -43,7 +44,7 @@ def record_command(argv: list[str]) -> int:
     usable(output)
     request = parse_run(rest, environ=os.environ, cwd=working_directory())
     if request != RunRequest(spec=request.spec):
-        raise UsageError("record takes what says something about the container", hint="see 'mydocker record --help'")
+        raise UsageError("record takes only options that describe the container", hint="see 'mydocker record --help'")
     spec = request.spec.replace(name=request.spec.name or _title(rest, request.spec))
     findings: list[Finding] = []
     for _ in range(RUNS):
@@ -61,7 +62,7 @@ def record_command(argv: list[str]) -> int:
 
 
 def _output(argv: list[str]) -> tuple[str, list[str]]:
-    """(where the spec goes, the words of `run`)."""
+    """(the file of the spec, the words of `run`)."""
     flag, equals, value = argv[0].partition("=") if argv else ("", "", "")
     if flag not in ("-o", "--output"):
         return "-", argv
@@ -81,7 +82,7 @@ def _title(words: list[str], spec: ContainerSpec) -> str:
 
 
 def _run(spec: ContainerSpec, before: list[Finding]) -> Finding | None:
-    """What one more run shows, of what those BEFORE make one ask; None if it was interrupted."""
+    """The finding of one more run, in which those BEFORE decide what is inspected; None if it was interrupted."""
     asking = spec.replace(expect=questions(before))
     batch = Batch([Case(number=0, spec=asking, file="", line=0)], limits=Limits(), environ=os.environ, warn=warn)
     [result] = batch.results()
@@ -102,7 +103,7 @@ def _text(spec: ContainerSpec, argv: list[str], expect: dict[str, Any], remarks:
     head = [f"recorded by: mydocker record {shlex.join(argv)}"]
     if remarks:
         head += [
-            f"left out, since {RUNS} runs were not alike or no file can say it:",
+            f"left out, since {RUNS} runs differed or no file can express it:",
             *(f"  {each}" for each in remarks),
         ]
     comments = "".join(f"# {printable(line)}\n" for line in head)

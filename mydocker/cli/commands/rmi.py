@@ -30,7 +30,7 @@ def rmi_command(argv: list[str]) -> int:
 def _found(
     store: Store, name: str, platform: Platform | None, known: catalog.Known, *, force: bool
 ) -> list[catalog.NamedImage]:
-    """What NAME means; with FORCE, nothing if there is no such image."""
+    """What NAME means; with FORCE, none if there is no such image."""
     try:
         return catalog.find(store, name, environ=os.environ, platform=platform, known=known)
     except ImageNotFoundError:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run_command(argv: list[str]) -> int:
-    """Run one container as ARGV says; its exit code."""
+    """Run the container that ARGV describes; its exit code."""
     try:
         request = parse_run(argv, environ=os.environ, cwd=working_directory())
     except MydockerError as error:
@@ -65,7 +65,7 @@ def _prepare(request: RunRequest, spec: ContainerSpec) -> LaunchPlan:
 
 
 def _naming(path: str, runner: Callable[[LaunchPlan], Outcome]) -> Callable[[LaunchPlan], Outcome]:
-    """RUNNER after the container's ID is in the file at PATH."""
+    """RUNNER, changed to write the container's ID to the file at PATH first."""
     from mydocker.cli.common.id_file import write_id
 
     def run_named(plan: LaunchPlan) -> Outcome:
@@ -100,7 +100,7 @@ def _run_on_record(request: RunRequest, spec: ContainerSpec, runner: Callable[[L
 
 
 def _record_refusal(argv: list[str], error: MydockerError) -> None:
-    """A command line that cannot be understood has a result too, if it asks for one before its mistake."""
+    """A command line that cannot be understood has a result too, if --result comes before its mistake."""
     from mydocker.specs.table.argv import requested_result
 
     path = requested_result(argv)
@@ -119,7 +119,7 @@ def working_directory() -> str:
 
 
 def progress() -> Callable[[Step], None]:
-    """Where a pull tells what it does: nowhere but for warnings, unless a terminal is watching."""
+    """Where a pull reports its steps: nowhere but for warnings, unless a terminal is watching."""
     if sys.stderr is None or not sys.stderr.isatty():
         return warnings_alone
     from mydocker.cli.common.progress import plain

@@ -22,11 +22,12 @@ from mydocker.reference import Platform
 
 
 def save_command(argv: list[str]) -> int:
-    """Write the images that ARGV names to one archive; 0. A file appears whole or not at all, whatever ends us."""
+    """Write the images that ARGV names to one archive; 0. A file appears whole or not at all, whatever ends
+    mydocker."""
     options = parser().parse_args(argv)
     is_directory = options.format == "oci-dir"
     if is_directory and options.output in (None, "-"):
-        raise UsageError("a directory has a name", hint="-o gives one")
+        raise UsageError("expected a name for the directory", hint="set it with -o")
     if options.output in (None, "-") and sys.stdout.isatty():
         raise _for_a_terminal()
     if options.output is not None:
@@ -123,7 +124,8 @@ def _replace(store: Store, images: list[NamedImage], path: str, *, mode: int) ->
 
 @contextmanager
 def _unfinished(path: str) -> Iterator[str]:
-    """A name beside PATH for what takes that place at the end of the `with`, and goes if anything ends it."""
+    """A name in the directory of PATH for a file that is renamed to PATH at the end of the `with`, and removed if
+    anything ends it."""
     unfinished = f"{path}.{os.getpid()}.part"
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:

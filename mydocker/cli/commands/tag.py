@@ -12,7 +12,7 @@ from mydocker.reference import Platform, Reference, looks_like_id
 
 
 def tag_command(argv: list[str]) -> int:
-    """Let the second word of ARGV mean the image that the first one means; 0."""
+    """Give the image that the first word of ARGV names the name that is the second; 0."""
     options = parser().parse_args(argv)
     name = catalog.in_store(Reference.parse(options.name), options.name)
     if name.digest:

@@ -1,4 +1,4 @@
-"""`mydocker test PATH...`: run spec files as a batch, and say which of their expectations hold."""
+"""`mydocker test PATH...`: run spec files as a batch, and report which of their expectations hold."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _PATHS = (
     "a spec file, FILE:LINE for one spec of it, FILE:LINE[NAME=VALUE] for one of its matrix, a folder, a pattern, or - "
     "for standard input"
 )
-UNWRITTEN = 3  # where all is well but that somebody waits for a report
+UNWRITTEN = 3  # where nothing failed but a report
 _EXITS = (
     ("0", "all passed"),
     ("1", "some failed"),
@@ -61,7 +61,7 @@ _EXAMPLES = (
 
 
 def test_command(argv: list[str]) -> int:
-    """Run the cases that ARGV names; what the verdicts come to as an exit code."""
+    """Run the cases that ARGV names; the exit code that follows from the verdicts."""
     began = time.monotonic()
     with ExitStack() as files:
         try:
@@ -85,7 +85,7 @@ def test_command(argv: list[str]) -> int:
 
 def parser() -> Parser:
     """What the command line may have."""
-    text = "A spec says in 'expect' what must be true of its container."
+    text = "'expect' in a spec lists what must be true of its container."
     parser = Parser("test", text=text, exits=_EXITS, examples=_EXAMPLES)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help=_PATHS)
@@ -161,7 +161,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
-    """The cases that are wanted and what they need, numbered anew."""
+    """The cases that are selected and what they need, numbered anew."""
     profiles = active_profiles(options.profile, os.environ)
     cases = collect(options.paths, environ=os.environ, image=options.image, profiles=profiles, warn=say)
     if options.k is not None:
@@ -174,7 +174,7 @@ def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
 
 
 def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
-    """CASES, numbered anew, with their images as --frozen and --offline want them."""
+    """CASES, numbered anew, with their images as --frozen and --offline require."""
     chosen = {"frozen": options.frozen, "offline": options.offline}
     words = tuple(f"--{name}" for name, on in chosen.items() if on)
     if options.frozen and options.lock_file != NAME:
@@ -243,7 +243,7 @@ def _run(
     *,
     began: float,
 ) -> int:
-    """BEGAN: when the command did, for the time that a summary gives is all the time that passed."""
+    """BEGAN: when the command did; the summary has the time since then."""
     screen = Screen(
         taken=any(report.path == "-" and report.format != "github" for report in reports.good), environ=os.environ
     )
@@ -256,7 +256,7 @@ def _run(
     batch = Batch(cases, limits=limits, environ=os.environ, follow=follow, warn=screen.warn)
     results: list[JudgedCase] = []
     try:
-        for result in _in_order(_told(_all_results(batch, cases), reports)):
+        for result in _in_order(_reported(_all_results(batch, cases), reports)):
             results.append(result)
             if not options.quiet or result.verdict in (FAILED, ERROR):
                 screen.show(styled_lines(result))
@@ -275,8 +275,8 @@ def _run(
 
 
 def _all_results(batch: Batch, cases: list[Case]) -> Iterator[JudgedCase]:
-    """One for each of CASES, whatever becomes of BATCH: if the host or a defect ends it, the rest say so, and what was
-    found before is reported."""
+    """A result for each of CASES, even if BATCH fails: if the host or a defect ends it, the rest report that, and what
+    was found before is reported."""
     missing = {case.number: case for case in cases}
     try:
         for result in batch.results():
@@ -291,7 +291,7 @@ def _all_results(batch: Batch, cases: list[Case]) -> Iterator[JudgedCase]:
         yield JudgedCase(case=case, verdict=ERROR, reason=f"not run to its end: {why}", attempts=0)
 
 
-def _told(results: Iterator[JudgedCase], reports: Reports) -> Iterator[JudgedCase]:
+def _reported(results: Iterator[JudgedCase], reports: Reports) -> Iterator[JudgedCase]:
     for result in results:
         reports.add(result)
         yield result

@@ -101,7 +101,7 @@ def _run(specs: list[ContainerSpec], *, keep_going: bool, results: ResultFile | 
 
 
 def _prepare(spec: ContainerSpec) -> LaunchPlan:
-    """Its plan. Without a terminal here, a container whose file asks for one gets one in which nobody types."""
+    """Its plan. Without a terminal here, a container whose file sets `tty` gets one without input."""
     if spec.tty and spec.stdin_open and not (sys.stdin and sys.stdin.isatty()):
         spec = spec.replace(stdin_open=False)
     return prepare(spec, environ=os.environ, progress=progress())

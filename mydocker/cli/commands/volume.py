@@ -24,7 +24,7 @@ NEGATIVE = 1
 
 
 def volume_command(argv: list[str]) -> int:
-    """0; 1 if a volume is not there, or in use and to be removed. The other volumes are removed all the same."""
+    """0; 1 if a volume does not exist, or is to be removed and in use. The others are removed nevertheless."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
     options.volumes = f"{store.root}/volumes"
@@ -62,7 +62,7 @@ def parser() -> Parser:
         each.add_argument("names", nargs="+", metavar="VOLUME", help="the name of a volume")
     prune = _add(parser, made, "prune", _prune, "[OPTIONS]", "Remove all volumes that no container is using")
     prune.add_argument("-a", "--all", action="store_true", help="accepted for compatibility: includes named volumes")
-    prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+    prune.add_argument("-f", "--force", action="store_true", help="do not prompt")
     return parser
 
 
@@ -142,8 +142,10 @@ def _prune(options: argparse.Namespace) -> int:
 
 def _agreed(names: list[str]) -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError("this removes volumes and what is in them, and nobody is here to ask", hint="add --force")
-    return input(f"remove {', '.join(names)} and all that is in there? [y/N] ").strip().lower() in ("y", "yes")
+        raise UsageError(
+            "there is no terminal to confirm that volumes are removed with their contents", hint="add --force"
+        )
+    return input(f"remove {', '.join(names)} with all their contents? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _none_missing(names: list[str]) -> int:

@@ -40,12 +40,12 @@ def _in_group(group: str, rest: list[str]) -> list[str]:
     raise _refusal(f"{group} {rest[0]}", rest[0], commands, hint=f"see 'mydocker {group} --help'")
 
 
-def _refusal(shown: str, word: str, known: tuple[str, ...] | dict[str, str], *, hint: str = HINT) -> UsageError:
+def _refusal(shown: str, name: str, known: tuple[str, ...] | dict[str, str], *, hint: str = HINT) -> UsageError:
     message = f"{shown!r} is not a mydocker command"
-    if word in INSTEAD:
-        return UsageError(message, hint=INSTEAD[word])
-    near = nearest(word, known)
-    before = shown.removesuffix(word)
+    if name in INSTEAD:
+        return UsageError(message, hint=INSTEAD[name])
+    near = nearest(name, known)
+    before = shown.removesuffix(name)
     return UsageError(_unknown(message, near and before + near), hint=hint)
 
 

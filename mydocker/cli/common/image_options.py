@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 def add_supply(parser: argparse.ArgumentParser) -> None:
     """The options of a command that takes spec files."""
-    parser.add_argument("--frozen", action="store_true", help="take the images that the lock file says, and no others")
-    parser.add_argument("--offline", action="store_true", help="ask no registry: images are here, or it is an error")
+    parser.add_argument("--frozen", action="store_true", help="use the images of the lock file, and no others")
+    parser.add_argument(
+        "--offline", action="store_true", help="use no registry: an image that the store lacks is an error"
+    )
     parser.add_argument("--lock-file", metavar="FILE", default=NAME, help=f"the lock file (default: {NAME})")
 
 
 def supplied(
     specs: Sequence[ContainerSpec], *, frozen: bool, offline: bool, lock_file: str = NAME
 ) -> list[ContainerSpec]:
-    """SPECS with their images as these options want them. Raises SpecError with all images that the lock file lacks."""
+    """SPECS with their images as these options require. Raises SpecError with all images that the lock file lacks."""
     lock = read(lock_file) if frozen else None
     found, problems = [], []
     for spec in specs:

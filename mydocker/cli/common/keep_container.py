@@ -30,7 +30,7 @@ class NotKeptError(HostError):
 
 def run_and_keep(plan: LaunchPlan, *, title: str) -> Outcome:
     """As `run` does, and print under which id it is kept. Raises MydockerError before the run if nothing could be kept,
-    and NotKeptError after it if that fails all the same."""
+    and NotKeptError after it if that fails nevertheless."""
     root = Store.open(os.environ).root
     check_known(plan)
     kept_container.make_room(root)

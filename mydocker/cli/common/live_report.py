@@ -1,6 +1,6 @@
 """What `mydocker test` shows while it runs: the report for people, on a terminal with colours and a live line.
 
-The live line says what runs and what is pulled. It stands on stderr, only while stdout and stderr are both terminals,
+The live line shows what runs and what is pulled. It is on stderr, only while stdout and stderr are both terminals,
 and is erased before anything else is written.
 """
 
@@ -42,7 +42,7 @@ def has_colours(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
 
 
 class Screen:
-    """Standard output, unless a report goes there (`taken`). Nobody has to read it: the batch goes on."""
+    """Standard output, unless a report goes there (`taken`). Without a reader, the batch goes on."""
 
     def __init__(self, *, taken: bool, environ: Mapping[str, str]) -> None:
         self.silent = taken
@@ -85,11 +85,11 @@ class Screen:
                 sys.stderr.write(f"{_ERASE}{words}")
                 sys.stderr.flush()
                 self.status = words
-        except (OSError, ValueError):  # nobody is looking any more
+        except (OSError, ValueError):  # the terminal is gone
             self.live = False
 
     def warn(self, words: str) -> None:
-        """Say WORDS on stderr, once, above the live line."""
+        """Print WORDS on stderr, once, above the live line."""
         self.erase()
         warn(words)
 

@@ -1,4 +1,4 @@
-"""What mydocker itself says, on stderr: stdout belongs to the containers."""
+"""mydocker's messages, on stderr: stdout belongs to the containers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """One line on stderr, control characters escaped: much of what we say was said by an image or a registry."""
+    """One line on stderr, control characters escaped: much of it comes from images and registries."""
     try:  # noqa: SIM105  # contextlib is not on the warm path
         print(printable(text), file=sys.stderr, flush=True)
-    except (OSError, ValueError):  # closed, or nobody is reading it
+    except (OSError, ValueError):  # closed, or without a reader
         pass
 
 
@@ -24,20 +24,20 @@ _warned: set[str] = set()
 
 
 def is_new(text: str) -> bool:
-    """Whether TEXT is asked about for the first time: several images may meet the same fault."""
+    """Whether TEXT is new: several images may cause the same warning."""
     known = text in _warned
     _warned.add(text)
     return not known
 
 
 def warn(text: str) -> None:
-    """Say TEXT, once."""
+    """Print TEXT on stderr, once."""
     if is_new(text):
         say(text)
 
 
 def warnings_alone(step: Step) -> None:
-    """Of the steps of a pull, those that nobody should miss."""
+    """Of the steps of a pull, the warnings alone."""
     from mydocker.image.model.progress import WARNING
 
     if step.kind == WARNING:
@@ -45,7 +45,7 @@ def warnings_alone(step: Step) -> None:
 
 
 def complain(error: MydockerError) -> None:
-    """Say what went wrong, and what to do about it."""
+    """Print what went wrong, and what to do about it."""
     if isinstance(error, SpecError):
         for problem in error.problems:
             say(problem)
@@ -56,7 +56,7 @@ def complain(error: MydockerError) -> None:
 
 
 def name_memory_kill(outcome: Outcome) -> None:
-    """A command that the kernel killed for its memory says nothing, and its 137 could be any kill's."""
+    """A command that the kernel killed for its memory prints nothing, and its 137 could be from any SIGKILL."""
     if outcome.oom_killed and outcome.signal:
         say("mydocker: out of memory: the container needed more than its memory limit")
     elif outcome.killed_by:

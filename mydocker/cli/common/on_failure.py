@@ -1,4 +1,4 @@
-"""--on-failure: what of a container is at hand after it failed: what it wrote, or a shell in the midst of it."""
+"""--on-failure: what remains of a container after it failed: what it wrote, or a shell inside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROGRAM = "/bin/sh"
 
 
 def check(choice: str | None) -> None:
-    """Raise UsageError if CHOICE is a shell and nobody is there to type, and StoreError if nothing could be kept."""
+    """Raise UsageError if CHOICE is a shell and there is no terminal, and StoreError if nothing could be kept."""
     if choice == SHELL and not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         raise UsageError(
             "--on-failure shell needs a terminal", hint="--on-failure keep needs none, and see mydocker diff"
@@ -31,7 +31,7 @@ def check(choice: str | None) -> None:
 
 
 def open_shell(result: JudgedCase) -> None:
-    """If RESULT has left something, run a shell there, as the same user with the same walls, and then remove it.
+    """If RESULT has left something, run a shell there, as the same user with the same isolation, and then remove it.
 
     Where there is no shell, as in an image without one, what was left stays.
     """
@@ -43,16 +43,16 @@ def open_shell(result: JudgedCase) -> None:
     root = Store.open(os.environ).root
     try:
         left = kept_container.find(root, result.finding.kept)
-        say(f"mydocker: a shell in {result.case.title} as it was left; exit goes on with the batch")
+        say(f"mydocker: a shell in {result.case.title} as it was left; exit continues the batch")
         run(kept_container.on_top(prepare(_shell(result.case.spec), environ=os.environ), left))
     except MydockerError as error:
         complain(error)
-        say(f"hint: mydocker diff {result.finding.kept} says what it changed")
+        say(f"hint: mydocker diff {result.finding.kept} lists what it changed")
         return
     kept_container.remove(left.path)
 
 
 def _shell(spec: ContainerSpec) -> ContainerSpec:
-    """SPEC, but that its command is a shell that somebody types into, and takes all the time they want."""
-    asked = spec.replace(entrypoint=(), command=(PROGRAM,), stdin=None, tty=True, stdin_open=True)
-    return asked.replace(timeout=None, expect=None, pull_policy="missing")
+    """SPEC, with an interactive shell as its command, and without a time limit."""
+    shell = spec.replace(entrypoint=(), command=(PROGRAM,), stdin=None, tty=True, stdin_open=True)
+    return shell.replace(timeout=None, expect=None, pull_policy="missing")

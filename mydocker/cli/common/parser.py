@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mydocker.cli.manual.page import Argument, Entry, Group, Page
 
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
-_ALL = "all"  # the word after --help that asks for everything
+_ALL = "all"  # the word after --help that selects the full text
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -99,7 +99,7 @@ class Parser(argparse.ArgumentParser):
         return rendered(self.page()) + "\n"
 
     def page(self) -> Page:
-        """All that there is to know about the command."""
+        """The description of the command."""
         from mydocker.cli.manual.page import Group, Page
 
         shown = [action for action in self.actions if action.help != argparse.SUPPRESS]

@@ -49,7 +49,7 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def shown(options: argparse.Namespace) -> Iterator[Callable[[Step], None]]:
-    """What to tell the progress to, while it is shown as OPTIONS say."""
+    """The function that takes each step of the progress, which is shown as OPTIONS select."""
     if options.quiet:
         yield warnings_alone
     elif options.progress == "json":

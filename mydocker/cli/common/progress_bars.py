@@ -21,7 +21,7 @@ PERIOD = 0.1  # seconds after which bars are drawn anew
 @contextmanager
 def bars() -> Iterator[Callable[[Step], None]]:
     """Show steps on stderr until the end of the `with`; what is complete stays as a line above the bars. They are drawn
-    when there is news, by whoever tells it: a thread would be in the way of those who fork (see download.py)."""
+    by the caller, at each step: a thread would be in the way of those who fork (see download.py)."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(file=sys.stderr, highlight=False)
     tasks: dict[Digest, TaskID] = {}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ResultFile:
-    """The lines so far. Raises UsageError at once if there is no such place: a result must not be lost at the end."""
+    """The lines so far. Raises UsageError at once if the file cannot exist: a result must not be lost at the end."""
 
     def __init__(self, path: str) -> None:
         self.text = ""

@@ -1,7 +1,7 @@
 """What --dry-run prints: a launch plan as one JSON document.
 
 Keys are stable: new ones may come, none changes its meaning. Sizes are bytes, times seconds, modes octal texts. The
-contents of configs and secrets and the text of `stdin` are never printed: `bytes` says how long they are.
+contents of configs and secrets and the text of `stdin` are never printed: `bytes` is their length.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _field(name: str, value: Any) -> Any:
 
 
 def _data(value: Any) -> Any:
-    """VALUE as JSON has it; a record is a mapping, and `kind` says which it is where there are several."""
+    """VALUE as JSON has it; a record is a mapping, and `kind` names its type where there are several."""
     if isinstance(value, Record):
         fields = {name: _field(name, field) for name, field in value.as_dict().items()}
         kinds = [each.__name__ for each in type(value).__mro__]

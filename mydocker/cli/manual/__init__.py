@@ -1,1 +1,2 @@
-"""What mydocker says about itself: help, the man page and completions, all from one description of each command."""
+"""The documentation in mydocker itself: help, the man page and completions, all from one description of each
+command."""

@@ -28,20 +28,25 @@ KINDS = {
     "ID": "kept",
 }
 FILES = ("file", "directory", "spec")
-_PLACES = {("up", "FILE"): "spec", ("config", "FILE"): "spec", ("explain", "FILE"): "spec", ("images", "NAME"): "image"}
+_POSITIONS = {
+    ("up", "FILE"): "spec",
+    ("config", "FILE"): "spec",
+    ("explain", "FILE"): "spec",
+    ("images", "NAME"): "image",
+}
 _FORMATS = ("junit", "tap", "json", "jsonl", "github", "markdown", "text", "html")
 
 
 class Completion(Record):
-    """`words` with what they mean; `files` is a word of FILES if files may follow, too, or empty."""
+    """`words` with their meanings; `files` is one of FILES if files may follow, too, or empty."""
 
     words: tuple[tuple[str, str], ...] = ()
     files: str = ""
 
 
 def complete(words: Sequence[str], names: Names) -> Completion:
-    """What the last of WORDS, which may be empty, can become; the words before it are complete. NAMES gives the
-    names of a kind: images, volumes, kept containers."""
+    """The completions of the last of WORDS, which may be empty; the words before it are complete. NAMES returns
+    the names of a kind: images, volumes, kept containers."""
     *before, current = words or [""]
     found = _candidates(before, current, names)
     return found.replace(words=tuple((word, text) for word, text in found.words if word.startswith(current)))
@@ -87,7 +92,7 @@ def _in_group(group: str) -> tuple[tuple[str, str], ...]:
 
 def _of_page(page: Page, before: list[str], current: str, names: Names) -> Completion:
     options = {flag: entry for entry in page.options for flag in entry.flags}
-    places, waiting, options_end = 0, None, False
+    position, waiting, options_end = 0, None, False
     for word in before:
         if waiting:
             waiting = None
@@ -97,7 +102,7 @@ def _of_page(page: Page, before: list[str], current: str, names: Names) -> Compl
             entry = options.get(word)
             waiting = entry if entry and entry.metavar and not entry.metavar.startswith("[=") else None
         else:
-            places += 1
+            position += 1
             options_end = options_end or page.command_follows
     if waiting:
         return _of_value(waiting, "", current, names)
@@ -106,7 +111,7 @@ def _of_page(page: Page, before: list[str], current: str, names: Names) -> Compl
         if equals:
             return _of_value(options[flag], f"{flag}=", value, names) if flag in options else Completion()
         return Completion(words=tuple(_spelled(page.options)))
-    return _of_place(page, places, names)
+    return _of_position(page, position, names)
 
 
 def _spelled(options: Iterable[Entry]) -> Iterable[tuple[str, str]]:
@@ -116,7 +121,7 @@ def _spelled(options: Iterable[Entry]) -> Iterable[tuple[str, str]]:
 
 
 def _of_value(entry: Entry, before: str, value: str, names: Names) -> Completion:
-    """What can become of VALUE, which stands after the text BEFORE in its word."""
+    """The completions of VALUE, which comes after the text BEFORE in its word."""
     if entry.choices:
         return Completion(words=tuple((before + choice, "") for choice in entry.choices if choice))
     if entry.metavar == "FORMAT=FILE" and "=" in value:
@@ -126,16 +131,16 @@ def _of_value(entry: Entry, before: str, value: str, names: Names) -> Completion
     return _of_kind(KINDS.get(entry.metavar, ""), before, names)
 
 
-def _of_place(page: Page, places: int, names: Names) -> Completion:
-    """An argument by place: the last one of a command may stand several times."""
-    if page.command_follows and places:
+def _of_position(page: Page, position: int, names: Names) -> Completion:
+    """A positional argument: the last one of a command may be repeated."""
+    if page.command_follows and position:
         return Completion(files="file")
-    if not page.arguments or (places >= len(page.arguments) and "..." not in page.arguments[-1].usage):
+    if not page.arguments or (position >= len(page.arguments) and "..." not in page.arguments[-1].usage):
         return Completion()
-    argument = page.arguments[min(places, len(page.arguments) - 1)]
+    argument = page.arguments[min(position, len(page.arguments) - 1)]
     if argument.choices:
         return Completion(words=tuple((choice, "") for choice in argument.choices))
-    kind = _PLACES.get((page.name, argument.metavar)) or KINDS.get(argument.metavar, "")
+    kind = _POSITIONS.get((page.name, argument.metavar)) or KINDS.get(argument.metavar, "")
     return _of_kind(kind, "", names)
 
 

@@ -16,7 +16,7 @@ class Entry(Record):
 
 
 class Argument(Record):
-    """An argument by place. `usage` is how the line of usage has it, such as `[IMAGE...]`."""
+    """A positional argument. `usage` is how the line of usage has it, such as `[IMAGE...]`."""
 
     metavar: str
     usage: str
@@ -33,7 +33,7 @@ class Group(Record):
 
 class Page(Record):
     """`text` is a sentence and perhaps more paragraphs; `more` is what the full help alone has. With `command_follows`,
-    options end at the first argument: the words after it are a command line of their own."""
+    options end at the first argument: the words after it are another command line."""
 
     name: str
     usage: tuple[str, ...]

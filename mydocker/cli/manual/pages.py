@@ -68,7 +68,7 @@ def run_page() -> Page:
 
 
 def record_page() -> Page:
-    """The options of `run` that say something about the container, and where the spec goes."""
+    """The options of `run` that describe the container, and the file of the spec."""
     output = Entry(flags=("-o", "--output"), metavar="FILE", help="Write the spec to FILE, in place of standard output")
     text = (
         "The container runs three times. The spec expects what was the same each time, of exit code, output and the "

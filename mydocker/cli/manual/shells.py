@@ -1,7 +1,7 @@
 """The scripts that make bash, zsh and fish complete command lines of mydocker.
 
-They ask `mydocker completion --words` what may follow: lines of a word, a tab and its meaning, and a last line that has
-a colon and the kind of files that may follow, if any. So they are never older than the program.
+They run `mydocker completion --words` to learn what may follow: lines of a word, a tab and its meaning, and a last line
+that has a colon and the kind of files that may follow, if any. So they are never older than the program.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 come.
 
 With `within`, the expectations that can come true while a container runs are judged again and again, as soon as it
-runs; once they hold, or the time has passed, it is asked to end, and soon after that killed.
+runs; once they hold, or the time has passed, it is stopped, and soon after that killed.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ if TYPE_CHECKING:
     from mydocker.services.workers.worker import Worker
 
 KEPT = 8 << 20  # bytes of each output
-INSIST = 0.1  # seconds after which a container that was asked to end is asked again, and so killed (supervise.py)
-LAST_RESORT = 3.0  # seconds after which a worker that a batch which is ended has asked to end is killed
-CLEARING = 60.0  # the same for one whose container has been seen to, which may have much to look at and clear away
+INSIST = 0.1  # seconds after which a container that was stopped is stopped again, and so killed (supervise.py)
+LAST_RESORT = 3.0  # seconds after which a worker that an ended batch has stopped is killed
+CLEARING = 60.0  # the same for one whose container was started, which may have much to inspect and clear away
 STUCK = 2.0  # seconds after which one that was killed and does not end, in the kernel, is waited for no more
-COURTESY = 1.0  # seconds between asking a container whose expectations hold to end, and killing it
+COURTESY = 1.0  # seconds between stopping a container whose expectations hold, and killing it
 _CHUNK = 1 << 16
 
 
 class Attempt:
     """One attempt at CASE. `live` are the failures of the expectations that were watched; None if they were not.
 
-    A `service` is not asked to end before it is released. `kept`: bytes of each output, of which more is dropped.
+    A `service` is not stopped before it is released. `kept`: bytes of each output, of which more is dropped.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Attempt:
         self.service, self.held = service, service
         self.alone = True  # whether nothing else ran meanwhile
         self.crowded = False  # whether the host had no process or descriptor left meanwhile
-        self.asked = False  # to end
+        self.stop_requested = False
         self.kill_at: float | None = None  # when its worker is killed, if it has not ended by then
         self.killed = False
         self.began = time.monotonic()
@@ -83,7 +83,7 @@ class Attempt:
         self.metadata: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}  # what was inspected after its end
         self.seen: dict[str, Any] = {}  # by the watcher, while the container runs
-        self.watched = False  # the watcher has ended in order
+        self.watched = False  # the watcher has ended normally
         self.image = ""  # the one that is being pulled
         self.warnings: list[str] = []
         self.storage = Kept()
@@ -156,19 +156,19 @@ class Attempt:
                     self._give_up(message.failure)
 
     def end_of_watcher(self) -> None:
-        """The worker says before that it is not needed any more; else somebody has killed it."""
+        """The worker reports before that the watcher is not needed any more; else the watcher was killed."""
         while self.receive(self.worker.finding):
             pass
         if not self.watched and not self.unjudged and not self.over:
             self._give_up("the watcher of the container was killed")
 
     def _give_up(self, why: str) -> None:
-        """Nothing more will be seen of it; who waits for it, as for a service, is not to wait for ever."""
+        """Nothing more will be observed of it; who waits for it, as for a service, is not to wait for ever."""
         self.unjudged, self.live, self.held = why, (), False
-        self._ask_to_end()
+        self._request_stop()
 
     @property
-    def asks(self) -> bool:
+    def awaits_decision(self) -> bool:
         """Whether the worker waits to learn if it is to keep what its container wrote."""
         return self.decision >= 0 and self.outcome is not None
 
@@ -179,22 +179,23 @@ class Attempt:
 
     @property
     def has_reported_all(self) -> bool:
-        """False of a worker that is dying: its pipes end before it is seen to be dead."""
+        """False of a worker that is dying: its pipes end before its death is noticed."""
         return self.outcome is not None or self.failure is not None
 
     def preview(self) -> Finding:
-        """What will have been found, of a worker that asks: its container has ended, and has written all it will."""
+        """What will have been found, of a worker that awaits the decision: its container has ended, and has written all
+        it will."""
         for descriptor in (self.worker.stdout, self.worker.stderr):
             while self.receive(descriptor):
                 pass
         return self._found(self._lasting_facts())
 
     def _lasting_facts(self) -> dict[str, Any]:
-        """What is still a fact after its end: what was inspected then, and what commands have come to meanwhile."""
+        """What is still a fact after its end: what was inspected then, and the results of commands meanwhile."""
         executed = {name: facts for name, facts in self.seen.items() if name.startswith("exec ")}
         return {**executed, **self.facts}
 
-    def answer(self, *, keep: bool) -> None:
+    def decide(self, *, keep: bool) -> None:
         """Let the worker go on."""
         if keep:
             with suppress(BrokenPipeError):
@@ -207,7 +208,7 @@ class Attempt:
         if not (self.news or self.patience() == 0):
             return
         self.news = False
-        if self.asked and self.patience() == 0:  # it did not end when it was asked to
+        if self.stop_requested and self.patience() == 0:  # it did not end when it was stopped
             self.insist()
             self.due = time.monotonic() + INSIST
         elif self.within is not None and self.live is None:
@@ -229,24 +230,25 @@ class Attempt:
             self.unjudged = str(error)
         if not failures or self.patience() == 0:
             self.live, self.due = failures, None
-            self._ask_to_end()
+            self._request_stop()
 
     def release(self) -> None:
-        """Nobody needs it any more. What it is itself expected to become still has its time."""
+        """No other needs it any more. Its own expectations still have their time."""
         if not self.held:
             return
         self.held = False
         if self.within is None or self.live is not None:
-            self._ask_to_end()
+            self._request_stop()
 
     def insist(self) -> None:
-        """Ask it to end once more, the second time of which its container is killed; in the end kill the worker, which
+        """Stop it once more, the second time of which its container is killed; in the end kill the worker, which
         may be stopped. Its cleanup process ends the container then."""
         self.killed = self.kill_at is not None and time.monotonic() >= self.kill_at
         send(self.worker.pidfd, signal.SIGKILL if self.killed else signal.SIGINT)
 
     def is_stuck(self) -> bool:
-        """Whether its worker was killed and still holds its pipes, or somebody else does: it is waited for no more."""
+        """Whether its worker was killed and still holds its pipes, or another process does: it is waited for no
+        more."""
         return self.killed and self.kill_at is not None and time.monotonic() > self.kill_at + STUCK
 
     def end_within(self, seconds: float) -> None:
@@ -254,16 +256,16 @@ class Attempt:
         until = time.monotonic() + seconds
         self.kill_at = until if self.kill_at is None else min(until, self.kill_at)
 
-    def _ask_to_end(self) -> None:
+    def _request_stop(self) -> None:
         if not self.held:
-            self.asked = True
+            self.stop_requested = True
             self.end_within(CLEARING)
             self.due = time.monotonic() + COURTESY
             send(self.worker.pidfd, signal.SIGTERM)
 
     def finish(self) -> Finding:
         """What was found, after the end of a worker that ran this alone."""
-        with suppress(ChildProcessError):  # our program has SIGCHLD ignored, or waits for all its children elsewhere
+        with suppress(ChildProcessError):  # this program has SIGCHLD ignored, or waits for all its children elsewhere
             os.waitpid(self.worker.pid, 0)
         os.close(self.worker.pidfd)
         return self.conclude()
@@ -276,11 +278,11 @@ class Attempt:
             os.close(descriptor)
         if self.watching >= 0:
             os.close(self.watching)
-        if self.decision >= 0:  # it has never asked
-            self.answer(keep=False)
+        if self.decision >= 0:  # it has never awaited it
+            self.decide(keep=False)
         finding = self._found(self._lasting_facts())
         if self.killed and not self.unjudged:
-            self.unjudged = "its worker did not end when it was asked to, and was killed"
+            self.unjudged = "its worker did not end when it was stopped, and was killed"
         if finding.outcome is None and not finding.problem:
             return finding.replace(problem="worker was killed before it reported a result")
         return finding

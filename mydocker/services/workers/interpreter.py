@@ -1,7 +1,7 @@
-"""A fresh process of ours, for a program that is not ours: it may have threads, and we must not take its signals.
+"""A fresh process of mydocker, for a Python program: it may have threads, and its signals are not to be taken.
 
-A fork of such a program would inherit locks that nobody ever opens, so this is a new interpreter. What it is to work on
-goes to it as a pickle in memory; what it says comes back through pipes. It dies with the thread that waits for it.
+A fork of such a program would inherit locks that are never released, so this is a new interpreter. What it is to work
+on goes to it as a pickle in memory; its result comes back through pipes. It dies with the thread that waits for it.
 """
 
 from __future__ import annotations
@@ -22,32 +22,33 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-ANSWER = 3  # the descriptor on which it tells what it has found
+RESULT = 3  # the descriptor on which it reports its result
 _REQUEST = 4
 _CHUNK = 1 << 16
 _COURTESY = 10_000  # milliseconds for an interpreter that was interrupted to end its containers
-_ABOVE = 10  # from where on ours cannot be mistaken for those
+_ABOVE = 10  # from where on descriptors of this program cannot be mistaken for those
 _PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
 
 
 class Interpreter(Record):
-    """The process, and our ends of the pipes from it; -1 where it writes to what we write to."""
+    """The process, and this program's ends of the pipes from it; -1 where it writes to this program's stdout or
+    stderr."""
 
     pid: int
     pidfd: int
     stdout: int
     stderr: int
-    answer: int
+    result: int
 
 
 def start(module: str, content: object, *, environ: Mapping[str, str], capture: bool, stdin: bool) -> Interpreter:
-    """Start MODULE, named in full, whose `work_on(content, parent)` gets CONTENT, all of it, and never returns.
+    """Start MODULE, named in full, whose `work_on(content, parent)` gets CONTENT and never returns.
 
-    With STDIN it has our standard input, else none. Raises HostError if there is no interpreter for it.
+    With STDIN it has this program's standard input, else none. Raises HostError if there is no interpreter for it.
     """
     if not sys.executable:
         raise HostError("cannot start a container: Python does not know its own program (sys.executable)")
-    pipes = [_pipe() if wanted else (-1, -1) for wanted in (capture, capture, True)]
+    pipes = [_pipe() if is_piped else (-1, -1) for is_piped in (capture, capture, True)]
     request = _letter((content, os.getpid()))
     actions: list[Any] = [] if stdin else [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)]
     actions += [(os.POSIX_SPAWN_DUP2, writer, number) for number, (_, writer) in enumerate(pipes, 1) if writer >= 0]
@@ -62,8 +63,8 @@ def start(module: str, content: object, *, environ: Mapping[str, str], capture: 
     finally:
         for descriptor in (request, *(writer for _, writer in pipes if writer >= 0)):
             os.close(descriptor)
-    stdout, stderr, answer = (reader for reader, _ in pipes)
-    return Interpreter(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, answer=answer)
+    stdout, stderr, result = (reader for reader, _ in pipes)
+    return Interpreter(pid=pid, pidfd=os.pidfd_open(pid), stdout=stdout, stderr=stderr, result=result)
 
 
 def receive(process: Interpreter) -> Any:
@@ -77,14 +78,14 @@ def receive(process: Interpreter) -> Any:
     finally:
         with suppress(ChildProcessError):  # the program waits for all its children elsewhere
             os.waitpid(process.pid, 0)
-        os.close(process.answer)
+        os.close(process.result)
         os.close(process.pidfd)
 
 
 def _read(process: Interpreter) -> bytes:
-    os.set_blocking(process.answer, True)
+    os.set_blocking(process.result, True)
     parts = []
-    while part := os.read(process.answer, _CHUNK):
+    while part := os.read(process.result, _CHUNK):
         parts.append(part)
     return b"".join(parts)
 
@@ -94,8 +95,8 @@ def _end(process: Interpreter) -> None:
     ended.register(process.pidfd, select.POLLIN)
     try:
         send(process.pidfd, signal.SIGINT)
-        os.set_blocking(process.answer, True)
-        while os.read(process.answer, _CHUNK):
+        os.set_blocking(process.result, True)
+        while os.read(process.result, _CHUNK):
             pass
         ended.poll(_COURTESY)
     finally:
@@ -104,7 +105,7 @@ def _end(process: Interpreter) -> None:
 
 def reply(value: object) -> None:
     """In the new interpreter, at its end: VALUE for `receive`."""
-    with open(ANSWER, "wb") as file:
+    with open(RESULT, "wb") as file:
         pickle.dump(value, file)
 
 
@@ -120,7 +121,7 @@ def _pipe() -> tuple[int, int]:
 
 
 def _letter(content: object) -> int:
-    """A file in memory that has CONTENT: unlike a pipe it takes any size before somebody reads."""
+    """A file in memory that has CONTENT: unlike a pipe it takes any size before it is read."""
     descriptor = _raised(os.memfd_create("request"))
     with open(descriptor, "wb", closefd=False) as file:
         pickle.dump(content, file)
@@ -137,8 +138,8 @@ def _raised(descriptor: int) -> int:
 
 def main(module: str) -> None:
     """The beginning of the process."""
-    os.closerange(_REQUEST + 1, os.sysconf("SC_OPEN_MAX"))  # what our parent lets its children inherit
+    os.closerange(_REQUEST + 1, os.sysconf("SC_OPEN_MAX"))  # what the parent lets its children inherit
     with open(_REQUEST, "rb") as file:
         content, parent = pickle.load(file)
-    os.set_inheritable(ANSWER, False)
+    os.set_inheritable(RESULT, False)
     __import__(module, fromlist=["work_on"]).work_on(content, parent)

@@ -34,7 +34,7 @@ class PullWarning(Record):
 
 
 class ImageMetadata(Record):
-    """What the configuration of the image says, see the expectation `metadata`."""
+    """The configuration of the image, see the expectation `metadata`."""
 
     metadata: dict[str, Any]
 

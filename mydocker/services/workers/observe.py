@@ -1,6 +1,6 @@
-"""Facts: what the expectations of a spec ask to be looked at in its container, and what is found, fit for JSON.
+"""Facts: what is inspected in a container for the expectations of its spec, fit for JSON.
 
-What looks is imported by who looks: most specs ask for nothing of that, and a worker forks for each container.
+The inspecting modules are imported where they are used: most specs need none, and a worker forks for each container.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ INSPECTION = 120.0  # seconds: more than the largest file that is hashed takes
 
 
 def needs_inspection(spec: ContainerSpec) -> bool:
-    """Whether anything of its container must be looked at once it has ended."""
-    return bool(_paths(spec)) or _wants_changes(spec)
+    """Whether anything of its container must be inspected once it has ended."""
+    return bool(_paths(spec)) or _expects_changes(spec)
 
 
 def inspect(spec: ContainerSpec, view: ContainerView, report: Callable[[dict[str, Any]], None]) -> None:
-    """REPORT the facts that SPEC requires. As an ordinary user, look with the container's own ids.
+    """REPORT the facts that SPEC requires. As an ordinary user, inspect with the container's ids.
 
     In a separate process, which can be killed: a volume may lie on a file system that never responds. Raises HostError
     if that takes more than INSPECTION seconds.
@@ -39,7 +39,7 @@ def inspect(spec: ContainerSpec, view: ContainerView, report: Callable[[dict[str
 
 def _facts(spec: ContainerSpec, view: ContainerView) -> dict[str, Any]:
     facts = file_facts(spec, view)
-    if _wants_changes(spec):
+    if _expects_changes(spec):
         from mydocker.runtime.inspect.changes import list_changes
 
         try:
@@ -55,10 +55,10 @@ def file_facts(spec: ContainerSpec, view: ContainerView) -> dict[str, Any]:
     from mydocker.runtime.plan.expand_variables import expanded_path
 
     facts: dict[str, Any] = {}
-    for path, wanted in _paths(spec).items():
-        place = expanded_path(path, view.plan.environment) if spec.expand else path
+    for path, attributes in _paths(spec).items():
+        expanded = expanded_path(path, view.plan.environment) if spec.expand else path
         try:
-            facts[f"files {path}"] = inspect_file(view.root, place, frozenset(wanted), ownership=view.ownership)
+            facts[f"files {path}"] = inspect_file(view.root, expanded, frozenset(attributes), ownership=view.ownership)
         except (OSError, MydockerError) as error:
             facts[f"files {path}"] = {"problem": _words(error)}
     return facts
@@ -75,12 +75,12 @@ def _words(error: OSError | MydockerError) -> str:
 
 
 def _paths(spec: ContainerSpec) -> dict[str, set[str]]:
-    """The files to look at, and what of each is asked for."""
+    """The files to inspect, and which attributes of each."""
     paths: dict[str, set[str]] = {}
     for check in spec.expect.of("files") if spec.expect else ():
         paths.setdefault(check.about[1], set()).add(check.about[2])
     return paths
 
 
-def _wants_changes(spec: ContainerSpec) -> bool:
+def _expects_changes(spec: ContainerSpec) -> bool:
     return bool(spec.expect and spec.expect.of("changes"))

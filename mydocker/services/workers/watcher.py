@@ -1,7 +1,7 @@
 """The watcher: a separate process that inspects a container as long as it runs, and reports what has changed.
 
-Files, ports and processes are looked at again and again; HTTP requests are under way meanwhile, each in a process of
-its own. Nothing is judged here.
+Files, ports and processes are inspected again and again; HTTP requests are under way meanwhile, each in a separate
+process. Nothing is judged here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mydocker.services.workers.exec_checks import ExecChecks
     from mydocker.specs.model.container import ContainerSpec
 
-INTERVAL = 0.05  # seconds between two looks
+INTERVAL = 0.05  # seconds between two inspections
 ENDING = 0.2  # seconds from the end of a container's other processes to that of its first
 KILLED = 128 + signal.SIGKILL
 LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has taken so far, up to that
@@ -45,8 +45,8 @@ class Watcher:
         self.began = time.monotonic()
         self.requests = {request.url: request for request in spec.expect.requests} if spec.expect else {}
         self.due = dict.fromkeys(self.requests, 0.0)
-        self.asking: dict[int, tuple[PendingRequest | Exec, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
-        self.answers: dict[str, Any] = {}
+        self.pending: dict[int, tuple[PendingRequest | Exec, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
+        self.responses: dict[str, Any] = {}
         self.execs = self._commands()
 
     def _commands(self) -> ExecChecks | None:
@@ -57,7 +57,7 @@ class Watcher:
         return ExecChecks(self.spec.expect)
 
     def watch(self, view: ContainerView) -> None:
-        """Until the container has ended, or this process is. A defect is reported: nothing more will be seen."""
+        """Until the container has ended, or this process is. A defect is reported: nothing more will be observed."""
         try:
             self._watch(view)
         except ProcessLookupError:
@@ -72,13 +72,13 @@ class Watcher:
             health = self.health.facts if self.health else {}
             execs = self.execs.facts if self.execs else {}
             self._report_changes(
-                file_facts(self.spec, view) | self._running_facts(view) | self.answers | execs | health | began
+                file_facts(self.spec, view) | self._running_facts(view) | self.responses | execs | health | began
             )
-            self._ask(view)
-            self._ask_for_health(view)
+            self._begin_requests(view)
+            self._begin_healthcheck(view)
             if began:
                 self._execute(view)
-            self._hear()
+            self._receive()
 
     def _report_changes(self, facts: Mapping[str, Any]) -> None:
         changed = {
@@ -89,40 +89,40 @@ class Watcher:
             self.report(Observed(facts=changed))
 
     def _running_facts(self, view: ContainerView) -> dict[str, Any]:
-        """`ports` and `processes`, if they are asked for."""
+        """`ports` and `processes`, if they are expected."""
         facts: dict[str, Any] = {}
-        own = view.namespaces
+        namespaces = view.namespaces
         expect = self.spec.expect
         try:
             if expect and expect.of("ports"):
-                facts["ports"] = listening(view.process, own)
+                facts["ports"] = listening(view.process, namespaces)
             if expect and expect.of("process"):
-                facts["processes"] = [[*process.names] for process in list_processes(view.process, own)]
+                facts["processes"] = [[*process.names] for process in list_processes(view.process, namespaces)]
         except ProcessLookupError:
             raise
         except (LookupError, OSError) as error:
             facts["running problem"] = str(error)
         return facts
 
-    def _ask(self, view: ContainerView) -> None:
+    def _begin_requests(self, view: ContainerView) -> None:
         """Begin the requests that are due."""
         now = time.monotonic()
         ports = {port.published: port.target for port in self.spec.ports if port.published and port.protocol == "tcp"}
         for url, due in self.due.items():
             if due <= now:
                 request = self.requests[url]
-                asking = PendingRequest(request, network=view.namespaces.get("net"), ports=ports)
-                self.asking[asking.descriptor] = (asking, partial(self._answered, url))
+                running = PendingRequest(request, network=view.namespaces.get("net"), ports=ports)
+                self.pending[running.descriptor] = (running, partial(self._take_response, url))
                 self.due[url] = float("inf")
 
-    def _ask_for_health(self, view: ContainerView) -> None:
+    def _begin_healthcheck(self, view: ContainerView) -> None:
         if self.health and self.health.due <= time.monotonic():
             try:
-                test = self.health.ask(view)
+                test = self.health.run_test(view)
             except LaunchError as error:
                 self.health.give_up(error.message)
                 return
-            self.asking[test.descriptor] = (test, self.health.take)
+            self.pending[test.descriptor] = (test, self.health.take)
 
     def _execute(self, view: ContainerView) -> None:
         """Begin the next command, if one is due."""
@@ -130,7 +130,7 @@ class Watcher:
             started = self.execs.start(view)
             if started:
                 number, command = started
-                self.asking[command.descriptor] = (command, partial(self._executed, view, number))
+                self.pending[command.descriptor] = (command, partial(self._executed, view, number))
 
     def _executed(self, view: ContainerView, number: int, facts: dict[str, Any]) -> None:
         """Take what came of a command, unless it was killed since the container ends: PID 1 ends after all others have
@@ -143,28 +143,28 @@ class Watcher:
                 raise ProcessLookupError
         self.execs.take(number, facts)
 
-    def _hear(self) -> None:
-        """Take the answers that come before the next look, which the first of them hastens.
+    def _receive(self) -> None:
+        """Take the results that come before the next inspection, which the first of them hastens.
 
-        They are reported together with what is seen then: a server that has answered is not to be seen as it was
-        before.
+        They are reported together with what is inspected then: a server that has responded is not to be reported as it
+        was before.
         """
         poll = select.poll()
-        for descriptor in self.asking:
+        for descriptor in self.pending:
             poll.register(descriptor, select.POLLIN)
         until = time.monotonic() + INTERVAL
-        answered = False
-        while not answered and (left := until - time.monotonic()) > 0:
+        responded = False
+        while not responded and (left := until - time.monotonic()) > 0:
             for descriptor, _ in poll.poll(left * 1000 + 1):
-                asking, action = self.asking[descriptor]
-                facts = asking.take()
+                running, action = self.pending[descriptor]
+                facts = running.take()
                 if facts is not None:
-                    answered = True
-                    del self.asking[descriptor]
+                    responded = True
+                    del self.pending[descriptor]
                     poll.unregister(descriptor)
                     action(facts)
 
-    def _answered(self, url: str, facts: dict[str, Any]) -> None:
-        self.answers[f"http {url}"] = facts
+    def _take_response(self, url: str, facts: dict[str, Any]) -> None:
+        self.responses[f"http {url}"] = facts
         now = time.monotonic()
         self.due[url] = now + min(LONGEST, max(INTERVAL, (now - self.began) / 10))

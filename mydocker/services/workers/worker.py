@@ -1,7 +1,7 @@
 """A worker: a separate process that runs a spec and reports what it found.
 
 It is forked, so it has everything imported already, by a batch (pool.py) or for a service; run_one.py starts it anew.
-It has a session of its own, so that Ctrl-C reaches its parent alone, and it dies with that. What the container writes
+It has a separate session, so that Ctrl-C reaches its parent alone, and it dies with that. What the container writes
 goes into pipes; the finding comes as messages (messages.py).
 """
 
@@ -55,8 +55,8 @@ SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # fork(2),
 
 
 class Role(Record):
-    """What a container is to others: whether it runs for their sake (a `service`), and they want to know its health;
-    whether somebody wants to `follow` what is pulled for it."""
+    """What a container is to others: whether it runs for them (a `service`), and they wait for its `health`;
+    whether to report what is pulled for it (`follow`)."""
 
     service: bool = False
     health: bool = False
@@ -70,7 +70,7 @@ class Worker(Record):
     """A worker that runs, and the descriptors on which it reports: its pidfd, and the read ends of three pipes.
 
     `stdout` and `stderr` are -1 where the container writes elsewhere. `decision` is where it learns whether to keep
-    what its container wrote, or -1 if it does not ask.
+    what its container wrote, or -1 if nothing is kept.
     """
 
     pid: int
@@ -82,7 +82,7 @@ class Worker(Record):
 
 
 def start(spec: ContainerSpec, *, environ: Mapping[str, str], role: Role) -> Worker:
-    """Start running SPEC, which writes to our own stdout and stderr.
+    """Start running SPEC, which writes to mydocker's stdout and stderr.
 
     The caller has one thread, and blocks the signals that are not meant for the worker.
     """
@@ -90,7 +90,7 @@ def start(spec: ContainerSpec, *, environ: Mapping[str, str], role: Role) -> Wor
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        gc.freeze()  # what it shares with us is never garbage, and looking at it would copy every page of it
+        gc.freeze()  # what it shares with its parent is never garbage, and a collection would copy every page of it
         try:
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         finally:
@@ -101,7 +101,7 @@ def start(spec: ContainerSpec, *, environ: Mapping[str, str], role: Role) -> Wor
 
 
 def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, finding: int, role: Role = ALONE) -> NoReturn:
-    """Be the worker of SPEC, to its end: a child of process PARENT that tells on descriptor FINDING what it finds."""
+    """Be the worker of SPEC, to its end: a child of process PARENT that reports on descriptor FINDING."""
     try:
         settle(parent)
         attempt(spec, environ=environ, finding=finding, role=role)
@@ -110,7 +110,7 @@ def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, findin
 
 
 def settle(parent: int) -> None:
-    """Be a process of ours alone: in a session of its own, gone with PARENT, with the signals that Python has."""
+    """Be a separate process of mydocker: in a new session, gone with PARENT, with the signals that Python has."""
     kernel.die_with_parent(parent)
     os.setsid()
     sys.stdout = sys.stderr = None  # mydocker's own messages go through a separate pipe
@@ -129,7 +129,7 @@ def attempt(
 ) -> None:
     """Run SPEC, and report on descriptor FINDING what was found, whatever happens.
 
-    Unless DECISION is -1, the outcome is reported while the container is still there, and there it is said whether to
+    Unless DECISION is -1, the outcome is reported while the container is still there, and DECISION says whether to
     keep what it wrote: by KEEP_IT, or by the end of the pipe.
     """
     try:
@@ -178,14 +178,14 @@ def _run(
     store = open_store(environ)
     progress = _Pull(spec, partial(send, finding), follow=role.follow)
     image = get_image(spec, store=store, environ=environ, progress=progress)
-    # nobody types in a batch: a terminal is for the command to write on
+    # there is no input in a batch: a terminal is for the command to write on
     launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
     plan = plan_launch(launched, image, store=store, environ=environ)
     progress.end()
     if image and spec.expect and spec.expect.of("metadata"):
         send(finding, ImageMetadata(metadata=_metadata(image.config)))
-    wants_health = role.health or bool(spec.expect and spec.expect.of("health"))
-    health = _health(spec, image) if wants_health else None
+    needs_health = role.health or bool(spec.expect and spec.expect.of("health"))
+    health = _health(spec, image) if needs_health else None
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     watched = role.service or bool(spec.expect and spec.expect.within)
@@ -204,7 +204,7 @@ def _run(
 
             watcher = Watcher(spec, partial(send, finding), health=health)
             view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
-            send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for what it sees learns of its end
+            send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for its reports learns of its end
         return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
 
 
@@ -229,7 +229,7 @@ class _Pull:
 
 
 def _offer(spec: ContainerSpec, view: ContainerView, root: str, finding: int, decision: int) -> None:
-    """Tell how it ended, and keep what it wrote in the store at ROOT if that is wanted."""
+    """Report how it ended, and keep what it wrote in the store at ROOT if the reply is KEEP_IT."""
     assert view.outcome is not None
     send(finding, view.outcome)
     if os.read(decision, 1) != KEEP_IT:
@@ -246,7 +246,8 @@ def _offer(spec: ContainerSpec, view: ContainerView, root: str, finding: int, de
 
 
 def _reserve(plan: LaunchPlan) -> None:
-    """Occupy room for keeping what the container writes. Where there is none, it runs, and that is said if it fails."""
+    """Occupy room for keeping what the container writes. Where there is none, it runs, and that is reported if it
+    fails."""
     from mydocker.runtime.inspect.kept_container import reserve
 
     with suppress(OSError):
@@ -254,7 +255,7 @@ def _reserve(plan: LaunchPlan) -> None:
 
 
 def _metadata(config: ImageConfig) -> dict[str, Any]:
-    """What the configuration of the image says."""
+    """The configuration of the image, for expectations."""
     pairs = (entry.partition("=") for entry in config.env)
     return {
         "env": {name: value for name, separator, value in pairs if separator},

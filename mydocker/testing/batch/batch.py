@@ -1,7 +1,8 @@
-"""The batch: cases are run, several at once, by one process with one loop; results come as they are had.
+"""The batch: cases are run, several at once, by one process with one loop; results come in the order in which cases
+end.
 
-Each case has a worker while it runs; the loop hears their pipes and our signals. Nothing else is shared, so outputs
-cannot mix. A signal that asks us to end stops all workers, and what they had found is still reported.
+Each case has a worker while it runs; the loop reads their pipes and mydocker's signals. Nothing else is shared, so
+outputs cannot mix. A signal that ends mydocker stops all workers, and what they had found is still reported.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 INTERRUPTED = "interrupted"
-DESCRIPTORS = 8  # of ours for a container, at most
+DESCRIPTORS = 8  # of the batch for a container, at most
 KEPT_EARLIER = 1 << 16  # characters of an output of an attempt that is followed by another
 KEPT_BACK = 32  # descriptors for all else
 # for a container, at most: its worker, cleanup process, watcher and PID 1, and a few for what runs in it
@@ -67,7 +68,7 @@ class Batch:
         self.schedule = Schedule(cases)
         self.total, self.follow, self.warn = len(cases), follow, warn
         self.limits = limits
-        self.places = max(1, min(limits.jobs, _room() - self.schedule.services))  # which come on top
+        self.slots = max(1, min(limits.jobs, _room() - self.schedule.services))  # services have slots besides
         specs = {case.number: case.spec for case in cases}
         self.pool = WorkerPool(specs, environ=environ, keep=limits.keep, follow=follow is not None)
         self.running: dict[int, Attempt] = {}  # by pidfd
@@ -110,7 +111,7 @@ class Batch:
         self.schedule.see({run.case.number: run.seen for run in self.running.values()})
         for result in self.schedule.hopeless():
             self._conclude(result)
-        for case, attempt in self.schedule.take(places=self.places - self._taken()):
+        for case, attempt in self.schedule.take(slots=self.slots - self._taken()):
             self._begin(case, attempt)
 
     def _report_progress(self) -> None:
@@ -121,7 +122,7 @@ class Batch:
             self.follow(done, self.total, [run.case.title for run in runs], [*pulled])
 
     def _taken(self) -> int:
-        """How many places are taken. A container that has ended is cleared away while the next begins, one at a time,
+        """How many slots are taken. A container that has ended is cleared away while the next begins, one at a time,
         unless it depends on what is found of it whether there is a next."""
         mine = [run for run in self.running.values() if not run.service]
         waits = self.limits.max_failures is not None or self.limits.keep
@@ -129,7 +130,7 @@ class Batch:
 
     def _begin(self, case: Case, attempt: int) -> None:
         service = self.schedule.is_service(case)
-        role = Role(service=service, health=self.schedule.wants_health(case))
+        role = Role(service=service, health=self.schedule.needs_health(case))
         try:
             worker = self.pool.start(case.number, role=role)
         except OSError as error:
@@ -144,7 +145,7 @@ class Batch:
             other.alone = False
         self.running[run.worker.pidfd] = run
         for descriptor in run.received:
-            self._on(descriptor, partial(self._hear, run, descriptor))
+            self._on(descriptor, partial(self._receive, run, descriptor))
 
     def _try_again(self, case: Case, attempt: int, *, alone: bool) -> bool:
         return self._try_with_fewer(case, attempt, alone=alone) or self._wait_for_room(case, attempt)
@@ -156,11 +157,11 @@ class Batch:
         """
         self.pool.end()
         mine = sum(not run.service for run in self.running.values())
-        if self.stopped or alone or (self.places == 1 and not mine):
+        if self.stopped or alone or (self.slots == 1 and not mine):
             return False
         for run in self.running.values():
             run.crowded = True
-        self.places = max(1, min(self.places - 1, mine // 2))  # so that some are left for what runs in the containers
+        self.slots = max(1, min(self.slots - 1, mine // 2))  # so that some are left for what runs in the containers
         self.schedule.take_back(case, attempt)
         return True
 
@@ -187,9 +188,9 @@ class Batch:
             self.stopped = f"{self.bad} had failed"
 
     def _free_slot(self, *, service: bool) -> int:
-        """Services have places of their own, after those of the others."""
+        """Services have separate slots, after those of the others."""
         taken = {run.slot for run in self.running.values() if not run.has_ended}
-        return next(slot for slot in itertools.count(self.places if service else 0) if slot not in taken)
+        return next(slot for slot in itertools.count(self.slots if service else 0) if slot not in taken)
 
     def _on(self, descriptor: int, action: Callable[[], None]) -> None:
         self.actions[descriptor] = action
@@ -206,7 +207,7 @@ class Batch:
         if self.limits.timeout is not None and not self.stopped and self._left() <= 0:
             self._stop(f"the batch was over its {self.limits.timeout:g} s")
         elif self.ending:
-            self._ask_to_end()
+            self._request_stops()
         for run in [*self.running.values()]:
             run.watch()
             if run.is_stuck():
@@ -224,15 +225,15 @@ class Batch:
             due.append(self._left())
         return max(0.0, min(due)) * 1000 + 1 if due else None
 
-    def _hear(self, run: Attempt, descriptor: int) -> None:
+    def _receive(self, run: Attempt, descriptor: int) -> None:
         if not run.receive(descriptor):
             self._forget(descriptor)
         if run.watching >= 0 and run.watching not in self.actions:
             self._on(run.watching, partial(self._end_of_watcher, run))
         if run.over:
             self._end(run)
-        elif run.asks:
-            run.answer(keep=not self.ending and self._is_lost(run))
+        elif run.awaits_decision:
+            run.decide(keep=not self.ending and self._is_lost(run))
 
     def _end_of_watcher(self, run: Attempt) -> None:
         self._forget(run.watching)
@@ -242,7 +243,7 @@ class Batch:
         """Whether this attempt has failed, and is the last."""
         if self._has_tries_left(run):
             return False
-        return judge(run.case.spec, run.preview(), live=run.live, stopped=run.asked).verdict == FAILED
+        return judge(run.case.spec, run.preview(), live=run.live, stopped=run.stop_requested).verdict == FAILED
 
     def _has_tries_left(self, run: Attempt) -> bool:
         return run.attempt <= run.case.spec.retries and not run.service and not self.stopped
@@ -254,8 +255,8 @@ class Batch:
         finding = run.conclude()
         for text in run.warnings:
             self.warn(text)
-        self.pool.take_back(run.worker, reusable=run.has_reported_all and not (run.asked or self.ending))
-        if finding.shortage and not run.asked and self._try_again(run.case, run.attempt, alone=run.alone):
+        self.pool.take_back(run.worker, reusable=run.has_reported_all and not (run.stop_requested or self.ending))
+        if finding.shortage and not run.stop_requested and self._try_again(run.case, run.attempt, alone=run.alone):
             return
         if why := "; ".join(filter(None, [self.stopped if self.ending else "", run.unjudged])):
             result = JudgedCase(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
@@ -267,8 +268,8 @@ class Batch:
             self.earlier.setdefault(run.case.number, []).append(_shortened(result))
             self.schedule.take_back(run.case, run.attempt + 1)
             return
-        if result.verdict in (FAILED, ERROR) and run.crowded and not run.asked and not self.stopped:
-            self.schedule.take_back(run.case, run.attempt)  # what it wanted to start, it may have had no process for
+        if result.verdict in (FAILED, ERROR) and run.crowded and not run.stop_requested and not self.stopped:
+            self.schedule.take_back(run.case, run.attempt)  # the host may have had no process left for it
             return
         self.waits = WAITS
         self._conclude(result.replace(spans=tuple(spans), earlier=self._earlier(run.case)))
@@ -283,9 +284,9 @@ class Batch:
 
     def _stop(self, reason: str) -> None:
         self.stopped, self.ending = reason, True
-        self._ask_to_end()
+        self._request_stops()
 
-    def _ask_to_end(self) -> None:
+    def _request_stops(self) -> None:
         """The second time, the container is killed; a worker that has none yet ends the first time."""
         for run in self.running.values():
             run.end_within(LAST_RESORT)
@@ -293,7 +294,7 @@ class Batch:
 
 
 def _judged(run: Attempt, finding: Finding) -> JudgedCase:
-    verdict = judge(run.case.spec, finding, live=run.live, stopped=run.asked)
+    verdict = judge(run.case.spec, finding, live=run.live, stopped=run.stop_requested)
     return JudgedCase(case=run.case, finding=finding, attempts=run.attempt, **verdict.as_dict())
 
 
@@ -314,7 +315,7 @@ def _room() -> int:
 
 
 def _own_threads() -> int:
-    """How many threads of our user there are, which is what RLIMIT_NPROC counts."""
+    """How many threads of this user there are, which is what RLIMIT_NPROC counts."""
     count = 0
     for name in os.listdir("/proc"):
         if name.isdigit():

@@ -3,7 +3,7 @@ time.
 
 A worker has the specs from its batch, by number, and gets with each order the pipes for that case alone. It closes the
 finding when all of the case is cleared away: that is the end of a case. Outputs of two cases cannot mix. One cleanup
-process stands by for all that a worker runs.
+process waits to clean up after each case that a worker runs.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def _pipes(count: int) -> list[tuple[int, int]]:
 
 
 class WorkerPool:
-    """The workers, busy and idle. With `keep`, they tell the outcome while a container is still there (worker.py); with
-    `follow`, what they pull.
+    """The workers, busy and idle. With `keep`, they report the outcome while a container is still there (worker.py);
+    with `follow`, what they pull.
 
     The caller has one thread, and blocks the signals that are not meant for the workers.
     """
@@ -59,23 +59,23 @@ class WorkerPool:
         self.sockets: dict[int, socket.socket] = {}  # where each takes its orders, by its pid
 
     def start(self, number: int, *, role: Role) -> Worker:
-        """Have the spec of that NUMBER run. Raises OSError if there can be no worker for it."""
+        """Start the spec of that NUMBER. Raises OSError if there can be no worker for it."""
         pid, pidfd = self.idle.pop() if self.idle else self._spawn()
         try:
-            *pipes, (decision, answer) = _pipes(4) if self.keep else [*_pipes(3), (-1, -1)]
+            *pipes, (decision, decision_writer) = _pipes(4) if self.keep else [*_pipes(3), (-1, -1)]
         except OSError:
             self._dismiss(pid, pidfd)
             raise
         sent = [writer for _, writer in pipes] + ([decision] if self.keep else [])
         order = encode(Order(number=number, service=role.service, health=role.health))
-        with suppress(OSError):  # somebody has killed it: its pipes say so
+        with suppress(OSError):  # it was killed: its pipes end
             socket.send_fds(self.sockets[pid], [order], sent)
         for writer in sent:
             os.close(writer)
         stdout, stderr, finding = (reader for reader, _ in pipes)
         for reader in (stdout, stderr, finding):
             os.set_blocking(reader, False)
-        return Worker(pid=pid, pidfd=pidfd, stdout=stdout, stderr=stderr, finding=finding, decision=answer)
+        return Worker(pid=pid, pidfd=pidfd, stdout=stdout, stderr=stderr, finding=finding, decision=decision_writer)
 
     def take_back(self, worker: Worker, *, reusable: bool) -> None:
         """Its case has ended.
@@ -98,25 +98,25 @@ class WorkerPool:
             self._dismiss(pid, pidfd, kill=False)
 
     def _spawn(self) -> tuple[int, int]:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent_end, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         try:
             pid = os.fork()
         except OSError:
-            ours.close()
+            parent_end.close()
             raise
         else:
             if pid == 0:
-                self._serve(theirs, parent)
+                self._serve(worker_end, parent)
         finally:
-            theirs.close()
+            worker_end.close()
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
-            ours.close()  # so that it ends
+            parent_end.close()  # so that it ends
             os.waitpid(pid, 0)
             raise
-        self.sockets[pid] = ours
+        self.sockets[pid] = parent_end
         return pid, pidfd
 
     def _dismiss(self, pid: int, pidfd: int, *, kill: bool = True) -> None:
@@ -133,7 +133,7 @@ class WorkerPool:
     def _serve(self, orders: socket.socket, parent: int) -> NoReturn:
         """In the worker, to its end.
 
-        What it shares with the batch is never garbage, and looking at it would copy every page of it.
+        What it shares with the batch is never garbage, and a collection would copy every page of it.
         """
         gc.freeze()
         try:
@@ -147,7 +147,7 @@ class WorkerPool:
             os._exit(0)
 
     def _obey(self, orders: socket.socket) -> None:
-        """Run what is ordered, until nobody orders any more."""
+        """Run what is ordered, until the socket is closed."""
         with ExitStack() as stack:
             try:
                 cleanup_process = stack.enter_context(CleanupProcess())

@@ -1,4 +1,4 @@
-"""A pull for a program that is not mydocker's, in a fresh process: it forks for each layer, and the program may have
+"""A pull for a Python program, in a fresh process: it forks for each layer, and the program may have
 threads.
 """
 
@@ -48,5 +48,5 @@ def _result(reference: Reference, platform: Platform) -> StoredImage | MydockerE
         return error
     except OSError as error:
         return refused_by_host(error)
-    except Exception as error:  # a defect, reported where somebody sees it
+    except Exception as error:  # a defect, reported to the user
         return HostError(f"the pull failed: {type(error).__name__}: {error}")

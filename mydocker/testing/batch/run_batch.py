@@ -1,4 +1,4 @@
-"""Several cases, judged for a program that is not ours: a batch in a fresh process, whose results come back whole.
+"""Several cases, judged for a Python program: a batch in a fresh process, whose results come back whole.
 
 An exception in the waiting program, such as KeyboardInterrupt, ends the batch and its containers.
 """
@@ -46,8 +46,8 @@ def work_on(content: tuple[Sequence[Case], Limits], parent: int) -> NoReturn:
 
 
 def _results(cases: Sequence[Case], limits: Limits) -> list[JudgedCase] | str:
-    """What they come to; or what is wrong with us."""
+    """Their results; or a defect of mydocker."""
     try:
         return [*Batch(cases, limits=limits, environ=os.environ).results()]
-    except Exception as error:  # a defect of ours, told where somebody sees it
+    except Exception as error:  # a defect, reported to the program
         return f"{type(error).__name__}: {error}"

@@ -1,6 +1,6 @@
-"""One spec, run for a program that is not ours, by a worker that is a fresh process.
+"""One spec, run for a Python program, by a worker that is a fresh process.
 
-An exception in the waiting program, such as KeyboardInterrupt, ends the container before it goes on its way.
+An exception in the waiting program, such as KeyboardInterrupt, ends the container before it is raised further.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class CancelledRunError(Exception):
 
 
 def run_one(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool, cancel: int = -1) -> Finding:
-    """Run SPEC to its end: what was found. What it expects is not looked at.
+    """Run SPEC to its end: what was found. What it expects is not judged.
 
-    Without CAPTURE, the container writes to our own stdout and stderr. Once descriptor CANCEL is readable, the
+    Without CAPTURE, the container writes to the program's stdout and stderr. Once descriptor CANCEL is readable, the
     container is ended, and CancelledRunError raised. Raises HostError if there is no interpreter to run it.
     """
     case = Case(number=0, spec=spec.replace(expect=None), file=str(spec.origin), line=0)
@@ -41,7 +41,7 @@ def run_one(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool, c
         pidfd=process.pidfd,
         stdout=process.stdout,
         stderr=process.stderr,
-        finding=process.answer,
+        finding=process.result,
     )
     run = Attempt(case, worker, attempt=1, kept=sys.maxsize)
     try:
@@ -69,7 +69,7 @@ def _until_end(run: Attempt, cancel: int) -> None:
 
 
 def _end(run: Attempt) -> None:
-    """Ask the container to end, and then have it killed; what it still writes is let go."""
+    """Stop the container, and kill it after that; what it still writes is discarded."""
     ended = select.poll()
     ended.register(run.worker.pidfd, select.POLLIN)
     try:
@@ -86,4 +86,4 @@ def _end(run: Attempt) -> None:
 
 def work_on(spec: ContainerSpec, parent: int) -> NoReturn:
     """Be the worker."""
-    work(spec, environ=os.environ, parent=parent, finding=interpreter.ANSWER)
+    work(spec, environ=os.environ, parent=parent, finding=interpreter.RESULT)

@@ -38,34 +38,34 @@ def collect(
 ) -> list[Case]:
     """The cases of PATHS: files, addresses (services/address.py), folders, patterns.
 
-    Specs with a profile take part if it is one of PROFILES or of the `.env` beside it, or if their line is named.
-    WARN: see `load_files`. Raises SpecError with all that is wrong in any file, UsageError for a path that leads to
+    Specs with a profile take part if it is one of PROFILES or of the `.env` in its directory, or if their line is
+    named. WARN: see `load_files`. Raises SpecError with all mistakes in any file, UsageError for a path that leads to
     nothing.
     """
-    wanted: dict[str, list[Address]] = {}
+    by_file: dict[str, list[Address]] = {}
     for address in (found for path in paths for found in _files(path, structure=image is not None)):
-        wanted.setdefault(address.file, []).append(address)
-    specs = load_files(list(wanted), environ=environ, image=image, warn=warn)
-    named = _named(specs, wanted)
-    active = profiles | profiles_of_env_files(wanted, environ)
+        by_file.setdefault(address.file, []).append(address)
+    specs = load_files(list(by_file), environ=environ, image=image, warn=warn)
+    named = _named(specs, by_file)
+    active = profiles | profiles_of_env_files(by_file, environ)
     taking = [take_part(spec, active) or name for spec, name in zip(specs, named, strict=True)]
     kept = reduce(specs, taking)
     if warn and specs and not kept:
-        warn(f"{', '.join(wanted)}: {why_none(specs, active)}")
+        warn(f"{', '.join(by_file)}: {why_none(specs, active)}")
     chosen = [name for name, takes in zip(named, taking, strict=True) if takes]
     ordinals = [number for number, takes in zip(_ordinals(specs), taking, strict=True) if takes]
     cases = cases_of(kept, options=("--image", image) if image else (), ordinals=ordinals)
-    whole = {file for file, addresses in wanted.items() if any(address.line is None for address in addresses)}
-    all_whole = len(whole) == len(wanted)  # so are those that they include
+    whole = {file for file, addresses in by_file.items() if any(address.line is None for address in addresses)}
+    all_whole = len(whole) == len(by_file)  # so are those that they include
     return [
         case
         for case, name in zip(cases, chosen, strict=True)
-        if name or (case.path in whole if case.path in wanted else all_whole)
+        if name or (case.path in whole if case.path in by_file else all_whole)
     ]
 
 
 def with_variables(cases: Sequence[Case], environ: Mapping[str, str]) -> list[Case]:
-    """CASES with the names of the variables of ENVIRON that their specs use: whoever runs one again needs them."""
+    """CASES with the names of the variables of ENVIRON that their specs use: they are needed to run one again."""
     starts: dict[str, set[int]] = {}
     for case in cases:
         starts.setdefault(case.file, set()).add(case.line)

@@ -1,7 +1,7 @@
 """What held in every run of a container becomes what is expected of it; what differed is left out, and named.
 
-Takes the findings of several runs and gives the value of `expect`, as plain data, and remarks for people. Times and
-memory are never expected: they are another machine's.
+Takes the findings of several runs and returns the value of `expect`, as plain data, and remarks for people. Times and
+memory are never expected: they differ between machines.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _ATTRIBUTES = ("exists", "type", "mode", "owner", "group", "size", "sha256")
 
 
 def questions(findings: Sequence[Finding]) -> Expect:
-    """What to look at in the next run: what changed, once that is known the files that did, and short ones whole."""
-    about: list[tuple[str, ...]] = [("changes",)]
+    """What to inspect in the next run: what changed, then the files that did, and the contents of short ones."""
+    inspected: list[tuple[str, ...]] = [("changes",)]
     for path in _stable_paths(findings)[:FILES]:
-        about += [("files", path, name) for name in _ATTRIBUTES]
+        inspected += [("files", path, name) for name in _ATTRIBUTES]
         if all(finding.facts.get(f"files {path}", {}).get("size", SHORT + 1) <= SHORT for finding in findings[1:]):
-            about += [("files", path, "contents")]
-    return Expect(checks=tuple(Check(about=each, matcher=_ANYTHING) for each in about))
+            inspected += [("files", path, "contents")]
+    return Expect(checks=tuple(Check(about=each, matcher=_ANYTHING) for each in inspected))
 
 
 def recorded(findings: Sequence[Finding]) -> tuple[dict[str, Any], list[str]]:
-    """(the value of `expect`, what was left out) of runs all of which have ended; the last two looked at files."""
+    """(the value of `expect`, what was left out) of runs all of which have ended; the last two inspected files."""
     remarks: list[str] = []
     expect = {
         **_ending(findings, remarks),
@@ -129,17 +129,17 @@ def _file(path: str, facts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[
     names = ["type"] if first.get("type") == "symlink" else ["type", "mode", "owner", "group"]
     names += ["sha256"] if first.get("type") == "file" else []
     varying = [name for name in names if first.get(name) != second.get(name) or name not in first]
-    said = {name: first[name] for name in names if name not in varying}
+    attributes = {name: first[name] for name in names if name not in varying}
     for name in ("owner", "group"):
-        if name in said:
-            said[name] = said[name][0]
+        if name in attributes:
+            attributes[name] = attributes[name][0]
     contents = second.get("contents")
-    if "sha256" in said and contents is not None and _can_be_written(contents) and contents:
-        del said["sha256"]
-        said["contents"] = {"equal": contents}
+    if "sha256" in attributes and contents is not None and _can_be_written(contents) and contents:
+        del attributes["sha256"]
+        attributes["contents"] = {"equal": contents}
     if "sha256" in varying:
         varying[varying.index("sha256")] = "contents"
-    return {"path": path, **said}, varying
+    return {"path": path, **attributes}, varying
 
 
 def _changes(findings: Sequence[Finding], remarks: list[str]) -> dict[str, Any]:

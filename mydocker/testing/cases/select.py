@@ -1,4 +1,4 @@
-"""Which cases of a batch are wanted: by words of their names, by their tags, by how they ended the last time."""
+"""Which cases of a batch are selected: by words of their names, by their tags, by how they ended the last time."""
 
 from __future__ import annotations
 
@@ -58,27 +58,27 @@ def _single(tokens: list[str]) -> Condition:
             raise UsageError("-k: expected ')'")
         return inner
     if token in (")", "and", "or"):
-        raise UsageError(f"-k: {token!r} stands where a word is wanted")
+        raise UsageError(f"-k: expected a word, not {token!r}")
     return lambda name: token.lower() in name.lower()
 
 
 def by_name(cases: Iterable[Case], expression: str) -> list[Case]:
-    """Those whose file and title meet EXPRESSION."""
+    """Those whose file and title match EXPRESSION."""
     condition = parse_expression(expression)
     return [case for case in cases if condition(f"{case.file} {case.title}")]
 
 
 def by_tags(cases: Iterable[Case], words: str) -> list[Case]:
-    """WORDS are tags, joined by commas: those with any of them, and with none that has a `!` before it."""
+    """WORDS are tags, separated by commas: those with any of them, and with none that has a `!` before it."""
     tags = [word.strip() for word in words.split(",") if word.strip()]
-    wanted = {tag for tag in tags if not tag.startswith("!")}
-    unwanted = {tag[1:] for tag in tags if tag.startswith("!")}
+    included = {tag for tag in tags if not tag.startswith("!")}
+    excluded = {tag[1:] for tag in tags if tag.startswith("!")}
     if not tags:
-        raise UsageError("--tags wants tags, joined by commas")
+        raise UsageError("--tags: expected tags, separated by commas")
     return [
         case
         for case in cases
-        if (not wanted or wanted.intersection(case.spec.tags)) and not unwanted.intersection(case.spec.tags)
+        if (not included or included.intersection(case.spec.tags)) and not excluded.intersection(case.spec.tags)
     ]
 
 
@@ -99,7 +99,7 @@ class Memory:
         return [case for case in cases if case.lasting_key in self.failed] or [*cases]
 
     def keep(self, results: Iterable[JudgedCase]) -> None:
-        """Write down how these ended; what did not run now stays as it was. A failure to write is of no matter."""
+        """Write down how these ended; what did not run now stays as it was. A failure to write is ignored."""
         for result in results:
             if result.verdict in (FAILED, ERROR):
                 self.failed.add(result.case.lasting_key)

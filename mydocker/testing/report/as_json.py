@@ -39,7 +39,7 @@ def as_data(result: JudgedCase) -> dict[str, Any]:
 
 
 def _executed(result: JudgedCase) -> Iterator[dict[str, Any]]:
-    """The commands of `exec`, and what came of each; nothing did where the container had ended before."""
+    """The commands of `exec`, and the result of each; there is none if the container had ended before."""
     expect = result.case.spec.expect
     for number, command in enumerate(expect.commands if expect else ()):
         facts = result.finding.facts.get(f"exec {number}", {})

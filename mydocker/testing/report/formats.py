@@ -1,6 +1,6 @@
 """Reports, for `--report FORMAT=FILE`: formats of the whole batch, and one that is written case by case.
 
-What containers, spec files and registries have said is made harmless for whoever reads a report by untrusted.py.
+What containers, spec files and registries have written is made harmless for readers of a report by untrusted.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def as_json(results: Sequence[JudgedCase], *, seconds: float) -> str:
 
 
 def github(results: Sequence[JudgedCase], *, seconds: float) -> str:
-    """Workflow commands, which GitHub shows beside the lines of the spec file."""
+    """Workflow commands, which GitHub shows at the lines of the spec file."""
     lines = []
     for result in results:
         if result.verdict == ERROR:
@@ -88,7 +88,7 @@ FORMATS = (*WHOLE, "jsonl")
 
 
 class Report:
-    """One report that goes to FILE, open for writing: `add` results as they come, `finish` when all are there."""
+    """One report, written to FILE, open for writing: `add` results as they come, `finish` when all are there."""
 
     def __init__(self, format: str, file: IO[str], *, path: str) -> None:
         self.format, self.file, self.path = format, file, path
@@ -106,8 +106,8 @@ class Report:
 
 
 class Reports:
-    """All reports of a batch. What becomes of one is of no matter to the others: one that cannot be written is left,
-    and `troubles` says which it was, and why."""
+    """All reports of a batch. They are independent: one that cannot be written is given up,
+    and `troubles` has the reason."""
 
     def __init__(self, reports: Sequence[Report]) -> None:
         self.good = [*reports]
@@ -125,7 +125,7 @@ class Reports:
                 write(report)
             except OSError as error:
                 self._leave(report, error.strerror or str(error))
-            except Exception as error:  # a defect of one format must not take the others along
+            except Exception as error:  # a defect of one format must not end the others
                 self._leave(report, f"{type(error).__name__}: {error}")
 
     def _leave(self, report: Report, why: str) -> None:

@@ -1,8 +1,8 @@
 """The report that people show each other: one HTML file with a time line of the batch, and failures before all else.
 
 It needs nothing but itself: no script, no font, no request, which its own security policy forbids besides. Every word
-that a container or a spec file has said is escaped, and what could command a terminal or turn a line of text round is
-spelt out.
+that a container or a spec file has written is escaped, and what could command a terminal or turn a line of text round
+is spelt out.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def html(results: Sequence[JudgedCase], *, seconds: float) -> str:
 
 
 def _head(results: Sequence[JudgedCase], *, seconds: float) -> Iterator[str]:
-    """The verdict in a few words, and how much there is of each."""
+    """The verdict in a few words, and the counts of each."""
     found = counts(results)
     bad = found[FAILED] + found[ERROR]
     words = "Nothing ran" if not results else f"{bad} of {len(results)} did not pass" if bad else "All is well"
@@ -103,7 +103,7 @@ def _ticks(total: float) -> list[float]:
 
 
 def _card(result: JudgedCase) -> str:
-    """A case that did not pass, with all that shows why."""
+    """A case that did not pass, with what shows why."""
     case = result.case
     parts = [f'<article class="{result.verdict}" id="case{case.number}">', _title(result)]
     if result.reason:
@@ -137,7 +137,7 @@ def _difference_line(line: str) -> str:
 
 
 def _row(result: JudgedCase) -> str:
-    """A case that is fine, to be opened by whoever wants to see what it wrote."""
+    """A case that passed, folded; it opens to show the outputs."""
     outputs = [_output(result, name, shown=False) for name in ("stdout", "stderr")]
     reason = f"<pre>{html_text(result.reason)}</pre>" if result.reason else ""
     earlier = [_attempt(number, early) for number, early in enumerate(result.earlier, start=1)]

@@ -2,7 +2,7 @@
 
 That is junit-10.xsd of Jenkins' xUnit plugin, with `file` and `line` of a test case, as pytest writes them, and what
 maven-surefire-test-report-3.0.xsd has for attempts before the last: `flakyFailure` and `flakyError` of a case that
-passed in the end, `rerunFailure` and `rerunError` of one that did not. Where an expectation stands is said in the text
+passed in the end, `rerunFailure` and `rerunError` of one that did not. The place of an expectation is in the text
 of a failure. Control characters are spelled out.
 """
 
@@ -20,7 +20,7 @@ from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OUTPUT = 1 << 16  # characters of an output; the JSON reports have all that is kept
+OUTPUT = 1 << 16  # characters of an output; the JSON reports have whatever is kept
 
 
 def junit(results: Sequence[JudgedCase], *, seconds: float) -> str:
@@ -93,7 +93,7 @@ def _trouble(element: ElementTree.Element, kind: str, result: JudgedCase) -> Ele
 
 
 def _words(result: JudgedCase) -> str:
-    """All that is known of why a case did not pass."""
+    """Why a case did not pass: its failures, or the reason."""
     blocks = [f"{failure.origin}: {failure.about}\n{failure.shown}\n" for failure in result.failures]
     return "\n".join(blocks) if blocks else result.reason
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Line = tuple[str, str]  # how it is shown, of STYLES, and its text
 
 STYLES = (*VERDICTS, "-", "+", "@", "faint", "")
-LAST_LINES = 5  # of an output that no expectation speaks of
+LAST_LINES = 5  # of an output that no expectation is about
 NAMED = 3  # cases that did not run, by name
 _MARKS = {PASSED: "passed ", FAILED: "FAILED ", ERROR: "ERROR  ", SKIPPED: "skipped"}
 _COLUMN = 56
@@ -69,7 +69,7 @@ def _failure(failure: Failure) -> Iterator[Line]:
 
 
 def _block(head: str, text: str) -> Iterator[Line]:
-    """TEXT beside its head, each further line below the first."""
+    """TEXT after its head, each further line below the first."""
     indent = 6 if head else 4
     for number, line in enumerate(split_lines(text) or [""]):
         left = head if number == 0 else ""

@@ -28,7 +28,7 @@ def _in_workspace(file: str) -> str:
 
 
 def _data(words: str) -> str:
-    """Whoever writes the report to a terminal is to read it there, not to have it commanded; lines stay lines."""
+    """Harmless on a terminal: what could command it is escaped; lines stay lines."""
     shown = "\n".join(inert(line) for line in lines_spelled(words.replace("\t", "    ")).split("\n"))
     return shown.replace("%", "%25").replace("\n", "%0A")
 

@@ -162,7 +162,7 @@ def test_into_a_file(alpine: Command, tmp_path: pathlib.Path) -> None:
     [
         ((), 125, "no image: 'mydocker run' needs an IMAGE"),
         (("-o",), 125, "flag needs an argument: -o"),
-        (("--dry-run", "alpine"), 125, "record takes what says something about the container"),
+        (("--dry-run", "alpine"), 125, "record takes only options that describe the container"),
         (("alpine", "nonesuch"), 127, "'nonesuch': executable file not found"),
         (("alpine", "/etc"), 126, "/etc"),
         (("--pull", "never", "nonesuch"), 125, "image nonesuch:latest"),

@@ -172,11 +172,11 @@ def test_an_output_that_was_not_read_yet_is_judged() -> None:
     worker = Worker(pid=0, pidfd=-1, stdout=stdout, stderr=stderr, finding=finding, decision=word)
     case = Case(number=0, spec=ContainerSpec(), file="x", line=1)
     run = Attempt(case, worker, attempt=1)
-    assert not run.asks
+    assert not run.awaits_decision
     run.receive(finding)
-    assert run.asks and len(run.preview().stdout) == 300_000
-    run.answer(keep=True)
-    assert not run.asks and os.read(hearing, 2) == b"k"
+    assert run.awaits_decision and len(run.preview().stdout) == 300_000
+    run.decide(keep=True)
+    assert not run.awaits_decision and os.read(hearing, 2) == b"k"
     for descriptor in (stdout, out, stderr, err, finding, tell, hearing):
         os.close(descriptor)
 
@@ -348,7 +348,7 @@ def test_a_shell_that_the_image_lacks(
     said, code = terminal.end()
     assert code == 1 and "/bin/sh" in said
     [kept] = os.listdir(mydocker.store / "kept")
-    assert f"mydocker diff {kept} says what it changed" in said
+    assert f"mydocker diff {kept} lists what it changed" in said
 
 
 def test_a_shell_needs_somebody_to_type(mydocker: Command, tmp_path: pathlib.Path) -> None:
