@@ -259,6 +259,32 @@ def test_only_the_command_line_prints_and_exits(module: pathlib.Path) -> None:
     assert not {"print", "exit", "quit", "sys.exit", "sys.stdout.write", "sys.stderr.write"} & set(calls)
 
 
+# what a reader would not search for, and what there is to write instead
+DIALECT = {
+    r"looked at from outside|what is seen": "inspected from outside the container",
+    r"nobody says": "unset, the default",
+    r"walls": "isolation",
+    r"has no equal": "is not supported",
+    r"(?:it|what|not) is so": "it holds",
+    r"of ours": "mydocker's",
+    r"by hand|in the midst": "manually; inside",
+    r"for \w+'s sake": "for compatibility",
+    r"processors' worth": "number of CPUs",
+    r"janitor|reaper|warden|crew": "cleanup process, init, outer init, worker pool",
+    r"told|heard": "reported, received",
+    r"beside": "alongside, next to",
+}
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", [*MODULES, *PAGES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_words_are_plain(page: pathlib.Path) -> None:
+    text = page.read_text()
+    for words, instead in DIALECT.items():
+        assert re.findall(rf"(?i).*\b(?:{words})\b.*", text) == [], f"write {instead!r}"
+    assert re.findall(r"(?:Error\(|refuse\().*[\"': ]want [a-z].*", text) == [], "write 'expected'"
+
+
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 CLOCKS = ("time.", "random.", "secrets.", "uuid.", "os.urandom", "datetime.", "stacks.samples")
 

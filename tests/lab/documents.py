@@ -1,4 +1,4 @@
-"""Documents of ours that say everything that there is to say: each key, each form of it, each kind of expectation."""
+"""Spec files that say everything that can be said: each key, each form of it, each kind of expectation."""
 
 from __future__ import annotations
 

@@ -109,7 +109,8 @@ def test_an_image_of_nothing_but_the_server(mydocker: Command, registry: Registr
 @root
 @pytest.mark.parametrize("more", ["init: true", "namespaces: {pid: host}", "namespaces: {pid: host, net: private}"])
 def test_other_namespaces(alpine: Command, tmp_path: pathlib.Path, more: str) -> None:
-    """The process of ours that stays in a container is none of it, and the host's processes and ports are not."""
+    """The process of mydocker's that stays in a container is not part of it, and the host's processes and ports are
+    not."""
     with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as free:
         ports = other.getsockname()[1], free.getsockname()[1]
         free.close()
@@ -165,7 +166,8 @@ def test_the_exit_code_of_a_container_that_was_stopped(alpine: Command, tmp_path
 @pytest.mark.rootless
 @pytest.mark.parametrize("more", ["", "init: true\n", "pre_start: [[sleep, '0.2']]\n"])
 def test_an_ordinary_user(second_user: Command, more: str) -> None:
-    """Who may not look at process 1 where that is one of ours: as --init, or while others run before the command."""
+    """Who may not look at process 1 where that is one of mydocker's: as --init, or while others run before the
+    command."""
     spec = second_user.directory / "live.smoke.yaml"
     live = "ports: {80: {}}, process: {httpd: running}, files: [{path: /w/index.html}], "
     text = more + SERVER.format("a", "", "{}", live + "http: {'http://localhost/': {status: 200}}")
@@ -219,7 +221,8 @@ def test_stopping_what_an_ordinary_user_watches_leaves_nothing(second_user: Comm
     spec.write_text(text)
     spec.chmod(0o644)
     process = second_user.start("test", "-j", "2", str(spec))
-    # the batch, two workers with their janitors and watchers, and a request; the healthcheck's has no words of ours
+    # the batch, two workers with their cleanup processes and watchers, and a request; the healthcheck's has no words of
+    # mydocker's
     _wait_until(lambda: len(_processes(spec)) >= 8 and bool(sleeping(mark)))
     process.send_signal(number)
     process.communicate(timeout=30)
@@ -235,7 +238,7 @@ def _wait_until(condition: object) -> None:
 
 
 def _processes(file: pathlib.Path) -> list[str]:
-    """The processes of ours that test FILE, and their forks."""
+    """The processes of mydocker's that test FILE, and their forks."""
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:

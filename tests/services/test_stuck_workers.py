@@ -40,7 +40,8 @@ def _is_child(path: pathlib.Path, pid: int) -> bool:
 
 
 def _kill_watcher(container: int) -> None:
-    """Of a worker's children, the one that is neither the container nor the janitor, which has one descriptor."""
+    """Of a worker's children, the one that is neither the container nor the cleanup process, which has one
+    descriptor."""
     for child in _children(_parent(container)):
         with suppress(OSError):  # a helper that has just ended
             if child != container and len(os.listdir(f"/proc/{child}/fd")) > 3:

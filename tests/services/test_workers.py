@@ -22,7 +22,7 @@ def _write(directory: pathlib.Path, *cases: tuple[str, str, str]) -> None:
 
 def test_two_workers_at_most_for_all_that_run_one_after_another(alpine: Command, tmp_path: pathlib.Path) -> None:
     """Of each case there is the clone that becomes its command; the others are the workers, of whom one clears away
-    while the other begins, and their janitors."""
+    while the other begins, and their cleanup processes."""
     _write(tmp_path, *[(str(number), "true", "") for number in range(5)])
     trace = tmp_path / "trace"
     watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", "trace=clone,clone3,fork,vfork", "-o", str(trace)])

@@ -190,7 +190,7 @@ class OciLayout(Layout):
         what = f"{self._where}: index.json"
         try:
             return may_be_image(entry, what) and self._has_image(descriptor(entry, what))
-        except ImageError:  # whoever wants this one is told
+        except ImageError:  # whoever selects this one gets the error
             return True
 
     def _has_image(self, meant: Descriptor, *, depth: int = 0) -> bool:

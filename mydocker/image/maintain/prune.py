@@ -1,5 +1,5 @@
 """Clearing the store of what nobody needs: layers and blobs of no image, images that lost their name to a newer one,
-leftovers of pulls. Beside a pull only the leftovers go: what it has found here must stay."""
+leftovers of pulls. During a pull only the leftovers go: what it has found here must stay."""
 
 from __future__ import annotations
 

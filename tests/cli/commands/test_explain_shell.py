@@ -1,4 +1,4 @@
-"""`mydocker explain --shell`: the script, run by hand, makes the container that mydocker makes."""
+"""`mydocker explain --shell`: the script, run manually, makes the container that mydocker makes."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_no_terminal_where_the_container_can_make_none(alpine: Command) -> None:
 
 
 def test_closed_descriptors(alpine: Command) -> None:
-    """With 0, 1 and 2 closed no file of ours may end up there."""
+    """With 0, 1 and 2 closed no file of mydocker's may end up there."""
     words = " ".join(alpine.argv("run", "alpine", "sh", "-c", "'echo x; exit 5'"))
     done = subprocess.run(["sh", "-c", f"exec {words} <&- >&- 2>&-"], env=dict(alpine.environment), timeout=30)
     assert done.returncode == 5
@@ -54,7 +54,7 @@ def test_closed_descriptors(alpine: Command) -> None:
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
 def test_a_directory_as_a_stream_is_refused(alpine: Command, tmp_path: pathlib.Path, stream: str) -> None:
-    """It would be a way out of the container. Python itself refuses it, before any code of ours runs."""
+    """It would be a way out of the container. Python itself refuses it, before any code of mydocker runs."""
     root = os.open("/", os.O_RDONLY)
     words = ("run", "-i", "-v", f"{tmp_path}:/mnt", "alpine", "touch", "/mnt/started")
     process = alpine.start(*words, **{stream: root})

@@ -36,7 +36,8 @@ def test_nothing_is_read_twice(alpine: Command, tmp_path: pathlib.Path) -> None:
 
 
 def test_no_program_runs_but_the_command(alpine: Command, tmp_path: pathlib.Path) -> None:
-    """mydocker, and what it was told to run: no helper, no shell. One clone for the container, one for its janitor."""
+    """mydocker, and the command that it runs: no helper, no shell. One clone for the container, one for its cleanup
+    process."""
     lines = _traced(alpine, tmp_path / "trace", "execve,clone,clone3,fork,vfork")
     assert len([line for line in lines if "execve(" in line and line.endswith("= 0")]) == 2
     assert len([line for line in lines if re.search(r"\b(clone3?|v?fork)\(", line)]) == 2

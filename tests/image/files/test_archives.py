@@ -438,7 +438,7 @@ def test_refusals(mydocker: Command, words: tuple[str, ...], code: int, said: st
 
 @root
 def test_a_docker_archive_may_link_to_layers_and_not_out(mydocker: Command, tmp_path: pathlib.Path) -> None:
-    """As old versions of `docker save` do; and a link in an archive is one to a member, never to a file of ours."""
+    """As old versions of `docker save` do; and a link in an archive is one to a member, never to a file of the host."""
     tar = layer({"a": b"1"})
     config = oci.image([tar, tar], architecture="amd64").config
     for target, code in (("../one/layer.tar", 0), ("../../../../etc/passwd", 125), ("../two/layer.tar", 125)):

@@ -109,5 +109,5 @@ def test_kill_leaves_no_delegated_cgroup(second_user: Command, delegated: pathli
     [cgroup] = delegated.glob("mydocker-*")
     process.kill()
     process.communicate()
-    assert inside("run", "alpine", "true").code == 0  # sweeps, should the janitor not have been there yet
+    assert inside("run", "alpine", "true").code == 0  # sweeps, should the cleanup process not have been there yet
     assert not cgroup.exists()

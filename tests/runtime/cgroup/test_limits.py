@@ -172,7 +172,8 @@ def test_kill_leaves_no_cgroup(alpine: Command) -> None:
 
 @root
 def test_the_next_run_sweeps_what_a_killed_one_left(alpine: Command) -> None:
-    """As after the death of mydocker and of its janitor too: a run directory without a lock that names its cgroups."""
+    """As after the death of mydocker and of its cleanup process too: a run directory without a lock that names its
+    cgroups."""
     plan = json.loads(alpine("run", "--dry-run", "-m", "64m", "alpine", "true").stdout)
     stale = plan["cgroups"][0]["path"]
     os.mkdir(stale)

@@ -78,7 +78,7 @@ def test_killed_whatever_the_user(alpine: Command, marker: str, user: str, count
 
 
 def test_killed_after_the_command_became_another_user(alpine: Command, marker: str) -> None:
-    """The command itself changes its user, as su does: then only the janitor is left to end it."""
+    """The command itself changes its user, as su does: then only the cleanup process is left to end it."""
     script = f"echo ready; exec su -s /bin/sh nobody -c 'sleep 7{marker}; true'"
     process = alpine.start("run", "alpine", "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == b"ready\n"
@@ -89,7 +89,7 @@ def test_killed_after_the_command_became_another_user(alpine: Command, marker: s
     assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
 
 
-def _janitor(process: subprocess.Popen[bytes]) -> int:
+def _cleanup_process(process: subprocess.Popen[bytes]) -> int:
     """The one child of PROCESS that is a fork of it."""
     children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     name = pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes()
@@ -98,13 +98,13 @@ def _janitor(process: subprocess.Popen[bytes]) -> int:
 
 
 def test_what_lives_is_left_to_its_janitor(alpine: Command, marker: str) -> None:
-    """Its mydocker is dead, and its janitor slow: nobody else takes its directory for one left behind."""
+    """Its mydocker is dead, and its cleanup process slow: nobody else takes its directory for one left behind."""
     script = f"echo ready; exec su -s /bin/sh nobody -c 'sleep 7{marker}; true'"
     process = alpine.start("run", "alpine", "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == b"ready\n"
     assert within(10, lambda: bool(mentioning(f"sleep\0007{marker}")))
-    janitor = _janitor(process)
-    os.kill(janitor, signal.SIGSTOP)
+    cleanup_process = _cleanup_process(process)
+    os.kill(cleanup_process, signal.SIGSTOP)
     process.kill()
     process.wait(10)
     [directory] = os.listdir(alpine.store / "containers")
@@ -112,7 +112,7 @@ def test_what_lives_is_left_to_its_janitor(alpine: Command, marker: str) -> None
         assert alpine("run", "alpine", "true").code == alpine("prune").code == 0  # which sweep
         assert os.path.isdir(alpine.store / "containers" / directory / "scratch" / "upper")
     finally:
-        os.kill(janitor, signal.SIGCONT)
+        os.kill(cleanup_process, signal.SIGCONT)
     process.communicate(timeout=10)
     assert within(1, lambda: not mentioning(marker))
     assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
@@ -121,7 +121,7 @@ def test_what_lives_is_left_to_its_janitor(alpine: Command, marker: str) -> None
 def test_a_janitor_that_was_killed_costs_nothing(alpine: Command) -> None:
     process = alpine.start("run", "-i", "alpine", "sh", "-c", "echo ready; read line; exit 7")
     assert process.stdout and process.stdout.readline() == b"ready\n"
-    os.kill(_janitor(process), signal.SIGKILL)
+    os.kill(_cleanup_process(process), signal.SIGKILL)
     out, error = process.communicate(b"go\n", timeout=10)
     assert (out, error, process.returncode) == (b"", b"", 7)
     assert os.listdir(alpine.store / "containers") == []

@@ -98,7 +98,7 @@ def test_a_file_of_etc_that_is_a_link(attack: Attack, name: str, to: str) -> Non
 @pytest.mark.parametrize("name", ["dev/null", "dev/shm", "dev/pts", "dev/console", "dev/ptmx"])
 @pytest.mark.parametrize("to", ["/proc/sys/kernel/core_pattern", "CANARY"])
 def test_a_device_that_is_a_link(attack: Attack, name: str, to: str) -> None:
-    """CVE-2025-31133, CVE-2025-52565: /dev is a file system of ours, whatever the image has there."""
+    """CVE-2025-31133, CVE-2025-52565: /dev is a file system of mydocker's, whatever the image has there."""
     pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_bytes()
     attack.push(image(layer({name: Link(to.replace("CANARY", str(attack.canary)))})))
     done = attack.run("sh", "-c", "echo owned > /dev/null; cat /proc/keys; stat -c %F /dev/null")
@@ -121,7 +121,7 @@ def test_a_volume_through_a_link(attack: Attack, tmp_path: pathlib.Path, to: str
 @pytest.mark.parametrize("way", ["/proc/self/fd/9", "/proc/1/fd/9", "/proc/thread-self/fd/9", "/link"])
 @pytest.mark.parametrize("source", ["option", "image"])
 def test_a_working_directory_outside(attack: Attack, way: str, source: str) -> None:
-    """CVE-2024-21626: a descriptor of ours, or of our caller, never becomes the working directory."""
+    """CVE-2024-21626: a descriptor of mydocker's, or of its caller, never becomes the working directory."""
     working_dir = way if source == "image" else ""
     attack.push(image(layer({"link": Link("/proc/self/fd/9")}), working_dir=working_dir))
     options = () if source == "image" else ("-w", way)

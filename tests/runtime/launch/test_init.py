@@ -206,7 +206,7 @@ def test_two_standard_inputs(alpine: Command, option: str) -> None:
 def test_lines_of_the_hosts_resolver_stay_unless_they_are_replaced(alpine: Command, tmp_path: pathlib.Path) -> None:
     """Of the same file on this machine's tree, each kind of line on its own; `domain` is an older word for search."""
     resolvers = tmp_path / "resolv.conf"
-    resolvers.write_text("# by hand\ndomain old\nsearch h\n nameserver 1.1.1.1\noptions use-vc\nnameservers x")
+    resolvers.write_text("# manually\ndomain old\nsearch h\n nameserver 1.1.1.1\noptions use-vc\nnameservers x")
     inner = ["unshare", "--mount", "sh", "-ec", f'mount --bind {resolvers} /etc/resolv.conf; exec "$0" "$@"']
     run = Command(alpine.program, alpine.environment, alpine.directory, inner, alpine.store)
 
@@ -214,10 +214,10 @@ def test_lines_of_the_hosts_resolver_stay_unless_they_are_replaced(alpine: Comma
         return run("run", *options, "alpine", "cat", "/etc/resolv.conf").stdout.decode().splitlines()
 
     assert lines() == resolvers.read_text().splitlines()
-    rest = ["# by hand", " nameserver 1.1.1.1", "options use-vc", "nameservers x"]
+    rest = ["# manually", " nameserver 1.1.1.1", "options use-vc", "nameservers x"]
     assert lines("--dns-search", "a.example") == ["search a.example", *rest]
     assert lines("--dns-search", ".") == rest
-    old = ["# by hand", "domain old", "search h"]
+    old = ["# manually", "domain old", "search h"]
     assert lines("--dns", "9.9.9.9") == [*old, "options use-vc", "nameservers x", "nameserver 9.9.9.9"]
     assert lines("--dns-option", "a", "--dns-opt", "b:1") == [*old, rest[1], rest[3], "options a b:1"]
     assert lines("--dns-option", "") == lines()

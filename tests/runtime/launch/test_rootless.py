@@ -69,7 +69,7 @@ def test_an_ordinary_user_raises_the_oom_score_and_does_not_lower_it(second_user
 
 
 def test_a_terminal_belongs_to_the_group_tty(second_user: Command, ranges: int) -> None:
-    for _ in range(20):  # a command that ends at once is heard nevertheless
+    for _ in range(20):  # the output of a command that ends at once arrives nevertheless
         assert second_user("run", "-t", "alpine", "stat", "-c", "%g", "/dev/pts/0") == Result(b"5\r\n", b"", 0)
 
 
@@ -106,7 +106,7 @@ def test_files_of_others_are_removed_after_a_sudden_death(second_user: Command, 
 
 
 def test_files_of_others_are_swept(second_user: Command, ranges: int, user: pwd.struct_passwd) -> None:
-    """A run directory that has lost its janitor too."""
+    """A run directory that has lost its cleanup process too."""
     assert second_user("run", "alpine", "true").code == 0
     left = second_user.store / "containers" / "0123456789ab"
     owners = {left: user.pw_uid, left / "scratch": user.pw_uid, left / "scratch/x": ranges + 9}

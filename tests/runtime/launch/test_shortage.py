@@ -24,7 +24,7 @@ FILES = b"too few files may be open at once"
 KINDS = {
     "run": ("run", "alpine", "true"),
     "init": ("run", "--init", "alpine", "true"),
-    "warden": ("run", "--pid", "host", "alpine", "true"),
+    "outer init": ("run", "--pid", "host", "alpine", "true"),
     "pre_start": ("up", "before.yaml"),
     "a file": ("test", "file.smoke.yaml"),
     "watched": ("test", "watched.smoke.yaml"),
@@ -71,7 +71,7 @@ def test_too_few_processes(short: Command, kind: str) -> None:
     assert os.listdir(short.store / "containers") == []
 
 
-@pytest.mark.parametrize("kind", ["run", "init", "warden", "pre_start", "a file"])
+@pytest.mark.parametrize("kind", ["run", "init", "outer init", "pre_start", "a file"])
 def test_too_few_open_files(short: Command, kind: str) -> None:
     """RLIMIT_NOFILE; Python itself does not start with less than 5."""
     seen = set()

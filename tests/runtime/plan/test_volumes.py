@@ -1,4 +1,5 @@
-"""Mounts of a container's own, as root: tmpfs, overlay, read-only root, volumes; what is seen, kept and left alone."""
+"""Mounts of a container's own, as root: tmpfs, overlay, read-only root, volumes; what is visible, kept and left
+alone."""
 
 from __future__ import annotations
 

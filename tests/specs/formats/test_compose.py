@@ -1,4 +1,4 @@
-"""Compose files: what each service becomes, and that what has no equal here is named."""
+"""Compose files: what each service becomes, and that what is not supported is named."""
 
 from __future__ import annotations
 

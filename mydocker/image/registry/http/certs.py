@@ -22,8 +22,8 @@ def context(
 ) -> ssl.SSLContext | None:
     """The rules for what HOST says; None if nobody has made any. With `client` we show a certificate to who wants one.
 
-    ImageError if a file cannot be used. What is not ours to read, or a link to nowhere, is reported to WARN instead:
-    most registries can be had without.
+    ImageError if a file cannot be used. What the caller may not read, or a link to nowhere, is reported to WARN
+    instead: most registries can be had without.
     """
     directory = _directory(host, environ)
     if directory is None:
