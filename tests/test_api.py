@@ -241,6 +241,7 @@ def test_modules_beside_the_program_are_not_taken_for_the_standard_library(tmp_p
 @root
 def test_the_worker_is_told_apart_from_any_child(alpine: Command) -> None:
     """Nothing of it is left for the program to wait for, and no descriptor is open that was not before."""
+    gc.collect()  # of what other tests have left open
     before = os.listdir("/proc/self/fd")
     mydocker.run("alpine", "true")
     with pytest.raises(mydocker.CommandNotFoundError):
@@ -489,6 +490,7 @@ def test_a_cancelled_task_ends_its_container(alpine: Command) -> None:
             await mydocker.run_async("alpine", "false", check=True)
         return [outcome.stdout for outcome in outcomes]
 
+    gc.collect()  # of what other tests have left open
     before = os.listdir("/proc/self/fd")
     assert asyncio.run(work()) == ["0\n", "1\n", "2\n"]
     assert os.listdir("/proc/self/fd") == before
@@ -514,6 +516,7 @@ def test_a_task_that_is_cancelled_again_ends_its_container_first(
                 await task
             assert not sleeping(mark)
 
+    gc.collect()  # of what other tests have left open
     before = os.listdir("/proc/self/fd")
     asyncio.run(work())
     gc.collect()
@@ -540,6 +543,7 @@ def test_a_task_that_waits_for_a_thread_is_cancelled_at_once(alpine: Command) ->
         with pytest.raises(asyncio.CancelledError):
             await running
 
+    gc.collect()  # of what other tests have left open
     before = os.listdir("/proc/self/fd")
     asyncio.run(work())
     assert os.listdir("/proc/self/fd") == before
@@ -565,6 +569,7 @@ def test_tasks_have_threads_of_their_own(alpine: Command) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         assert not sleeping(mark)
 
+    gc.collect()  # of what other tests have left open
     before = os.listdir("/proc/self/fd")
     asyncio.run(work())
     assert os.listdir("/proc/self/fd") == before

@@ -16,8 +16,6 @@ from lab.oci import DIR, layer
 from lab.powerloss import Disk, Event, trace
 from lab.registry import Registry
 
-pytestmark = pytest.mark.xdist_group("run directory")  # one after another: they list /run/mydocker
-
 root = pytest.mark.root
 
 
@@ -70,6 +68,7 @@ def _tree(top: pathlib.Path) -> list[tuple[str, int, int]]:
 
 
 @root
+@pytest.mark.alone  # it lists /run/mydocker, which all containers of read-only stores share
 def test_a_read_only_store_is_a_source(mydocker: Command, tmp_path: pathlib.Path) -> None:
     assert mydocker("pull", "-q", "alpine").code == 0
     before, runs = _tree(mydocker.store), pathlib.Path("/run/mydocker")
@@ -134,7 +133,9 @@ def test_an_ordinary_user_s_read_only_store(
     words = ("run", "--network", "none", "alpine", "echo", "hey")
     with _read_only(second_user.store):
         refused = second_user(*words)
-        assert refused.code == 125 and b"is read-only" in refused.stderr and b"hint: XDG_RUNTIME_DIR" in refused.stderr
+        assert (
+            refused.code == 125 and b"is read-only" in refused.stderr and b"hint: set XDG_RUNTIME_DIR" in refused.stderr
+        )
         place = user_directory()
         assert second_user(*words, env={"XDG_RUNTIME_DIR": str(place)}) == Result(b"hey\n", b"", 0)
         assert list((place / "mydocker").iterdir()) == []
