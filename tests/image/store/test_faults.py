@@ -112,6 +112,7 @@ def test_the_filter_of_a_read_only_store_is_found_there(mydocker: Command, tmp_p
 
 
 @root
+@pytest.mark.alone  # as above
 def test_what_a_killed_run_of_a_read_only_store_leaves_goes_with_the_next(mydocker: Command) -> None:
     assert mydocker("pull", "-q", "alpine").code == 0
     runs = pathlib.Path("/run/mydocker")
