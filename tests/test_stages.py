@@ -64,8 +64,10 @@ def test_the_directory_exists_on_the_host(tester: Command) -> None:
 
 
 def test_the_program_leaves_no_trace_in_the_image(tester: Command) -> None:
+    before = tester("run", "alpine", "/bin/ls", "/usr/local/bin")
+    assert before.code == 0 and b"docker-explorer" not in before.stdout
     tester("run", "alpine", EXPLORER, "echo", "hey")
-    assert tester("run", "alpine", "/bin/ls", "/usr/local/bin") == Result(b"", b"", 0)
+    assert tester("run", "alpine", "/bin/ls", "/usr/local/bin") == before
 
 
 def test_files_written_are_gone_in_the_next_run(tester: Command) -> None:
