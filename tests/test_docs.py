@@ -19,7 +19,7 @@ from lab.markdown import Block, blocks, spans
 from lab.oci import Program, layer
 from lab.pages import LANGUAGES, PAGES, name_of, script_of, workflow_steps, write_files
 from lab.places import ROOT
-from lab.registry import Registry
+from lab.registry import Registry, serve
 
 from mydocker.cli.common.commands import OTHERS, RUNNING
 from mydocker.cli.common.docker_commands import GROUPS
@@ -66,21 +66,22 @@ World = Callable[[pathlib.Path], Command]
 
 
 @pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[World]:
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """For a page, a shell in a directory of its own: with the files that the page speaks of, their images in a
-    registry, some of them pulled, and `mydocker` in PATH."""
+    registry of these tests alone, some of them pulled, and `mydocker` in PATH."""
     image = busybox.alpine(layer({name: Program(text.encode()) for name, text in PROGRAMS.items()}))
-    for name in IMAGES.split():
-        repository, _, tag = name.partition(":")
-        registry.push(image, repository, tag=tag)
     made: dict[pathlib.Path, Command] = {}
+    with serve(tmp_path_factory.mktemp("registry-of-pages")) as registry:
+        for name in IMAGES.split():
+            repository, _, tag = name.partition(":")
+            registry.push(image, repository, tag=tag)
 
-    def world(page: pathlib.Path) -> Command:
-        if page not in made:
-            made[page] = _world(page, tmp_path_factory.mktemp(page.stem), registry, image.digest)
-        return made[page]
+        def world(page: pathlib.Path) -> Command:
+            if page not in made:
+                made[page] = _world(page, tmp_path_factory.mktemp(page.stem), registry, image.digest)
+            return made[page]
 
-    yield world
+        yield world
 
 
 def _world(page: pathlib.Path, directory: pathlib.Path, registry: Registry, digest: str) -> Command:
