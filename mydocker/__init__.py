@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         Image,
         Outcome,
     )
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 __all__ = [
     "ArgumentTypeError",

@@ -34,7 +34,7 @@ from mydocker.results import BatchResult, BytesOutcome, CaseFailure, CaseResult,
 from mydocker.services.case import JudgedCase
 from mydocker.specs.load.load import load_files, load_values
 from mydocker.specs.load.profiles import active_profiles
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.specs.values.duration import parse_duration
 from mydocker.testing.batch.run_one import run_one
 from mydocker.verdict.finding import Finding

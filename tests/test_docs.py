@@ -21,7 +21,7 @@ from lab.pages import LANGUAGES, PAGES, name_of, script_of, workflow_steps, writ
 from lab.places import ROOT
 from lab.registry import Registry, serve
 
-from mydocker.cli.common.commands import OTHERS, RUNNING
+from mydocker.cli.commands import OTHERS, RUNNING
 from mydocker.cli.common.docker_commands import GROUPS
 from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS

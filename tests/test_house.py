@@ -52,21 +52,18 @@ ARROWS = {
 }
 # what mydocker imports of itself to run an image that is present
 WARM = """
-mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common mydocker.cli.common.commands
-mydocker.cli.common.messages mydocker.errors mydocker.image mydocker.image.model mydocker.image.model.config
-mydocker.image.model.json_input mydocker.image.model.stored mydocker.image.resolve mydocker.image.store
-mydocker.image.store.remove_tree mydocker.image.store.store mydocker.kernel mydocker.kernel.beneath
-mydocker.kernel.clib mydocker.kernel.signals mydocker.record mydocker.reference mydocker.runtime
-mydocker.runtime.launch mydocker.runtime.launch.child mydocker.runtime.launch.cleanup_process
+mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common mydocker.errors
+mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input
+mydocker.image.resolve mydocker.image.store mydocker.image.store.remove_tree mydocker.kernel
+mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.signals mydocker.record mydocker.reference
+mydocker.runtime mydocker.runtime.launch mydocker.runtime.launch.child mydocker.runtime.launch.cleanup_process
 mydocker.runtime.launch.outcome mydocker.runtime.launch.parent mydocker.runtime.launch.privileges
-mydocker.runtime.launch.run mydocker.runtime.launch.run_directory mydocker.runtime.launch.supervise
-mydocker.runtime.plan mydocker.runtime.plan.executable mydocker.runtime.plan.host mydocker.runtime.plan.operations
-mydocker.runtime.plan.plan mydocker.runtime.plan.root mydocker.runtime.plan.standard_mounts
-mydocker.runtime.plan.users mydocker.runtime.seccomp mydocker.runtime.seccomp.filter mydocker.runtime.streams
-mydocker.runtime.streams.pipes mydocker.runtime.streams.relay mydocker.specs mydocker.specs.model
-mydocker.specs.model.container mydocker.specs.table mydocker.specs.table.argv mydocker.specs.table.assemble
-mydocker.specs.table.fields mydocker.specs.table.types mydocker.specs.values mydocker.specs.values.capability
-mydocker.specs.values.parsers
+mydocker.runtime.launch.run_directory mydocker.runtime.launch.supervise mydocker.runtime.plan
+mydocker.runtime.plan.executable mydocker.runtime.plan.host mydocker.runtime.plan.operations
+mydocker.runtime.plan.root mydocker.runtime.plan.standard_mounts mydocker.runtime.plan.users
+mydocker.runtime.seccomp mydocker.runtime.streams mydocker.runtime.streams.relay mydocker.specs mydocker.specs.argv
+mydocker.specs.assemble mydocker.specs.field_types mydocker.specs.fields mydocker.specs.model mydocker.specs.values
+mydocker.specs.values.capability
 """
 
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
@@ -126,7 +123,7 @@ def _imports(module: pathlib.Path) -> set[str]:
 
 
 def _room(name: str) -> str:
-    """`runtime` of `mydocker.runtime.plan.plan.Plan`; the empty string of `mydocker` itself and its version."""
+    """`runtime` of `mydocker.runtime.plan.Plan`; the empty string of `mydocker` itself and its version."""
     parts = name.split(".")[1:]
     return parts[0] if parts and parts[0] != "__version__" else ""
 
@@ -233,7 +230,7 @@ def test_modules_are_imported_by_name() -> None:
     """An import by a string is one that no reader and no test of arrows sees; here are those whose name is data."""
     data = {
         "__init__.py",  # what `import mydocker` offers, when it is first asked for
-        "cli/common/commands.py",  # a command, by the word on the command line
+        "cli/commands/__init__.py",  # a command, by the word on the command line
         "services/workers/interpreter.py",  # what a new interpreter is to do, by whoever starts it
     }
     found = {

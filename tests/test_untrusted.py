@@ -23,7 +23,7 @@ from mydocker.errors import Origin, inert, printable
 from mydocker.json_output import dump
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, Span
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.testing.report.as_json import as_data
 from mydocker.testing.report.formats import WHOLE
 from mydocker.testing.report.text import lines_of

@@ -6,8 +6,8 @@ import gc
 import os
 import sys
 
-from mydocker.cli.common.commands import NEGATIVE, OTHERS, RUNNING, USAGE, command_module
-from mydocker.cli.common.messages import complain
+from mydocker.cli.commands import NEGATIVE, OTHERS, RUNNING, USAGE, command_module
+from mydocker.cli.common import complain
 from mydocker.errors import USAGE_FAILURE, ImageNotFoundError, MydockerError, UsageError, refused_by_host
 from mydocker.record import TYPE_CHECKING
 

@@ -9,15 +9,14 @@ from contextlib import nullcontext, suppress
 from mydocker.errors import ImageError, ImageNotFoundError, RegistryError, StoreError, UsageError
 from mydocker.image.layer import blob, download
 from mydocker.image.layer.blob import Source
+from mydocker.image.model import ImageConfig, StoredImage
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.digest import digest_of
 from mydocker.image.model.limits import Limits
 from mydocker.image.model.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
 from mydocker.image.model.progress import FINISHED, NOTE, STARTED, WARNING, Step, silence
-from mydocker.image.model.stored import ImageConfig, StoredImage
 from mydocker.image.open_source import named_errors, open_source
-from mydocker.image.store import flock, staging
-from mydocker.image.store.store import Ref, Store, read, read_ref
+from mydocker.image.store import Ref, Store, flock, read, read_ref, staging
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference
 

@@ -33,9 +33,8 @@ from mydocker.image.model.manifest import (
 from mydocker.image.model.progress import COMPLETE, FINISHED, MOVING, NOTE, STARTED, Step, megabytes
 from mydocker.image.rebuild import export
 from mydocker.image.registry.upload import Chunks, UploadSession
-from mydocker.image.store import catalog, flock
+from mydocker.image.store import Store, catalog, flock, read
 from mydocker.image.store.catalog import NamedImage
-from mydocker.image.store.store import Store, read
 from mydocker.image.tar import compress
 from mydocker.record import Record
 from mydocker.reference import Digest, Platform, Reference

@@ -8,10 +8,10 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mydocker.image.model import StoredImage
     from mydocker.image.model.progress import Step
-    from mydocker.image.model.stored import StoredImage
     from mydocker.image.registry.short_names import Alias
-    from mydocker.image.store.store import Store
+    from mydocker.image.store import Store
     from mydocker.reference import Platform, Reference
 
 

@@ -8,7 +8,7 @@ from mydocker.errors import Origin
 from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.address import Address
-from mydocker.specs.model.container import STDIN, ContainerSpec
+from mydocker.specs.model import STDIN, ContainerSpec
 from mydocker.specs.model.dependencies import links, origin_of
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, Healthcheck
 from mydocker.verdict.finding import Finding

@@ -15,8 +15,8 @@ from mydocker.verdict.finding import PASSED, Finding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from mydocker.runtime.plan.plan import LaunchPlan
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.specs.model import ContainerSpec
 
 # seconds: as Docker waits (docker container run, "Restart policies")
 FIRST_PAUSE = 0.1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
 LIMIT = 2.0  # seconds of CPU time for one check

@@ -22,10 +22,9 @@ from lab.registry import Registry, serve
 
 from mydocker.errors import ImageError, ImageNotFoundError, MydockerError, RegistryError, StoreError
 from mydocker.image.maintain import fsck
-from mydocker.image.model.stored import StoredImage
+from mydocker.image.model import StoredImage
 from mydocker.image.resolve import resolve
-from mydocker.image.store import catalog, remove_tree
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store, catalog, remove_tree
 from mydocker.reference import Digest, Platform, Reference
 
 HOST = Platform(os="linux", architecture="amd64")

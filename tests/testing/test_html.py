@@ -19,7 +19,7 @@ from lab.png import Colour, rows
 from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, Span
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.testing.report.html import html as report
 from mydocker.verdict.finding import Failure, Finding
 

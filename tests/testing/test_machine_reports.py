@@ -12,7 +12,7 @@ import yaml
 from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.testing.report.formats import github
 from mydocker.testing.report.junit import OUTPUT, junit
 from mydocker.testing.report.tap import tap as as_tap

@@ -17,7 +17,7 @@ from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, cases_of
 from mydocker.services.schedule import Schedule, with_needed
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, STARTED, Dependency, Healthcheck
 from mydocker.testing.cases.collect import with_variables
 from mydocker.testing.report.junit import junit

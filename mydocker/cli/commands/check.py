@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from mydocker.cli.common.commands import NEGATIVE
-from mydocker.cli.common.messages import complain, say
+from mydocker.cli.commands import NEGATIVE
+from mydocker.cli.common import complain, say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
 from mydocker.errors import Problem, SpecError, UsageError

@@ -57,7 +57,7 @@ def _names(kind: str) -> list[str]:
 
 
 def _stored_names(kind: str) -> list[str]:
-    from mydocker.image.store.store import Store
+    from mydocker.image.store import Store
 
     store = Store.open(os.environ)
     if kind == "image":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from mydocker.cli.common.messages import say
+from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.specs.load.load import load_files

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 
-from mydocker.cli.common.messages import say
+from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show, show_json
 from mydocker.image.maintain.prune import Busy, prune
 from mydocker.image.model.progress import megabytes
-from mydocker.image.store import catalog
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store, catalog
 from mydocker.image.tar import tarsplit
 from mydocker.record import Record
 from mydocker.runtime.inspect import kept_container

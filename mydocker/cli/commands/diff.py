@@ -8,7 +8,7 @@ import time
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show, show_json
 from mydocker.errors import StoreError, printable
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.runtime.inspect import kept_container
 from mydocker.runtime.inspect.kept_container import Kept
 

@@ -8,7 +8,7 @@ from typing import Any
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show_json
 from mydocker.errors import printable
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.runtime.doctor.checks import HostCheck, can_run, examine
 
 NEGATIVE = 1

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.commands.run import progress, working_directory
-from mydocker.cli.common.messages import say
+from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.argv import parse_run
 from mydocker.specs.load.load import load_files
 from mydocker.specs.render.docker_run import docker_lines
-from mydocker.specs.table.argv import parse_run
 
 if TYPE_CHECKING:
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 
 def explain_command(argv: list[str]) -> int:
@@ -56,7 +56,7 @@ def parser() -> Parser:
 
 def _print_script(specs: list[ContainerSpec], *, lend_program: bool) -> None:
     from mydocker.runtime.explain.script import shell_script
-    from mydocker.runtime.launch.run import prepare
+    from mydocker.runtime.launch import prepare
 
     if len(specs) != 1:
         raise UsageError(f"--shell explains one container, and these are {len(specs)}")

@@ -6,13 +6,12 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from mydocker.cli.common.commands import NEGATIVE
+from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import StoreError, printable
 from mydocker.image.maintain import fsck, repair
 from mydocker.image.maintain.fsck import Damage
-from mydocker.image.store import flock
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store, flock
 
 
 def fsck_command(argv: list[str]) -> int:

@@ -11,9 +11,8 @@ from mydocker.cli.common.table import add_format, show, show_json
 from mydocker.errors import StoreError
 from mydocker.image.model.progress import megabytes
 from mydocker.image.model.times import shown_time
-from mydocker.image.store import catalog
+from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
-from mydocker.image.store.store import Store
 from mydocker.reference import Platform
 
 HEADINGS = ("CREATED", "SIZE", "CREATED BY", "COMMENT")

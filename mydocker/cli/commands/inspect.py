@@ -8,9 +8,8 @@ from typing import Any
 
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
-from mydocker.image.store import catalog
+from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
-from mydocker.image.store.store import Store
 from mydocker.reference import Platform
 
 

@@ -14,7 +14,7 @@ from mydocker.image.model.progress import silence
 from mydocker.image.open_source import guess
 from mydocker.image.platforms import digests_of
 from mydocker.image.pull import pull
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.paths import absolute
 from mydocker.reference import Digest, Platform, Reference
 

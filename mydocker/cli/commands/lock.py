@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from mydocker.cli.common.commands import NEGATIVE
-from mydocker.cli.common.messages import say, warn
+from mydocker.cli.commands import NEGATIVE
+from mydocker.cli.common import say, warn
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import MydockerError
 from mydocker.image.lock_file import NAME, LockFile, needs_lock, read, text_of, write

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
+from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.commands.login import registry
-from mydocker.cli.common.commands import NEGATIVE
-from mydocker.cli.common.messages import say
+from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import HostError
 from mydocker.image.registry.auth import login

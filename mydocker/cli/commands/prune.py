@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from mydocker.cli.common.messages import say
+from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.image.maintain.prune import Busy, prune
 from mydocker.image.model.progress import megabytes
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.runtime.inspect import kept_container
 from mydocker.runtime.launch import run_directory
 

@@ -11,7 +11,7 @@ from mydocker.cli.common.progress import add_progress, shown
 from mydocker.errors import UsageError
 from mydocker.image import lock_file
 from mydocker.image.resolve import resolve
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.reference import Platform, Reference
 
 

@@ -12,9 +12,8 @@ from mydocker.errors import UsageError
 from mydocker.image.files.layouts import Layout
 from mydocker.image.open_source import open_location
 from mydocker.image.push import Pushed, Tell, push_files, push_stored
-from mydocker.image.store import catalog
+from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
-from mydocker.image.store.store import Store
 from mydocker.reference import Platform, Reference
 
 

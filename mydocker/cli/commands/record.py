@@ -8,22 +8,22 @@ import shlex
 
 from mydocker import errors
 from mydocker.cli.commands.run import working_directory
-from mydocker.cli.common.messages import say, warn
+from mydocker.cli.common import say, warn
 from mydocker.errors import HostError, MydockerError, UsageError, inert, printable
 from mydocker.json_output import dump
 from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case
+from mydocker.specs.argv import RunRequest, parse_run
 from mydocker.specs.nodes.yaml import escape, write_documents
 from mydocker.specs.render.normal_form import normal_form
-from mydocker.specs.table.argv import RunRequest, parse_run
 from mydocker.testing.batch.batch import INTERRUPTED, Batch, Limits
 from mydocker.testing.cases.record import questions, recorded
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
     from mydocker.verdict.finding import Finding
 
 RUNS = 3

@@ -6,9 +6,8 @@ import os
 
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import ImageNotFoundError
-from mydocker.image.store import catalog
+from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import ImageName
-from mydocker.image.store.store import Store
 from mydocker.reference import Platform
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import sys
 
-from mydocker.cli.common.messages import name_memory_kill, warnings_alone
+from mydocker.cli.common import name_memory_kill, warnings_alone
 from mydocker.errors import MydockerError, refused_by_host
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.run import prepare, run
-from mydocker.specs.table.argv import parse_run
+from mydocker.runtime.launch import prepare, run
+from mydocker.specs.argv import parse_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mydocker.image.model.progress import Step
     from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.plan.plan import LaunchPlan
-    from mydocker.specs.model.container import ContainerSpec
-    from mydocker.specs.table.argv import RunRequest
+    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.specs.argv import RunRequest
+    from mydocker.specs.model import ContainerSpec
 
 
 def run_command(argv: list[str]) -> int:
@@ -101,7 +101,7 @@ def _run_on_record(request: RunRequest, spec: ContainerSpec, runner: Callable[[L
 
 def _record_refusal(argv: list[str], error: MydockerError) -> None:
     """A command line that cannot be understood has a result too, if --result comes before its mistake."""
-    from mydocker.specs.table.argv import requested_result
+    from mydocker.specs.argv import requested_result
 
     path = requested_result(argv)
     if path is not None:

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from mydocker.cli.common.messages import say
+from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import StoreError, UsageError
 from mydocker.image.files.write import DirectoryOutput, TarOutput, save
-from mydocker.image.store import catalog, remove_tree
+from mydocker.image.store import Store, catalog, remove_tree
 from mydocker.image.store.catalog import NamedImage
-from mydocker.image.store.store import Store
 from mydocker.paths import stream, usable
 from mydocker.reference import Platform
 

@@ -6,8 +6,7 @@ import os
 
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
-from mydocker.image.store import catalog
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store, catalog
 from mydocker.reference import Platform, Reference, looks_like_id
 
 

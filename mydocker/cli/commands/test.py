@@ -8,14 +8,13 @@ import sys
 import time
 from contextlib import ExitStack
 
-from mydocker.cli.common import on_failure
+from mydocker.cli.common import complain, on_failure, say
 from mydocker.cli.common.image_options import add_supply, supplied
 from mydocker.cli.common.live_report import Screen
-from mydocker.cli.common.messages import complain, say
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import MydockerError, SpecError, UsageError, printable, refused_by_host
 from mydocker.image.lock_file import NAME
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.number import whole_number
 from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING

@@ -6,18 +6,18 @@ import os
 import sys
 
 from mydocker.cli.commands.run import progress
+from mydocker.cli.common import complain, name_memory_kill, say
 from mydocker.cli.common.image_options import add_supply, supplied
-from mydocker.cli.common.messages import complain, name_memory_kill, say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.result_file import ResultFile
 from mydocker.errors import MydockerError, Origin, Problem, SpecError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.run import prepare, run
-from mydocker.runtime.plan.plan import LaunchPlan
+from mydocker.runtime.launch import prepare, run
+from mydocker.runtime.plan import LaunchPlan
 from mydocker.services.sequence import ContainerSequence, SpecRun
 from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files, select, why_none
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 
 if TYPE_CHECKING:
     from mydocker.cli.manual.page import Group

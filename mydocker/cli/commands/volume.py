@@ -7,11 +7,11 @@ import os
 import sys
 import time
 
-from mydocker.cli.common.messages import complain
+from mydocker.cli.common import complain
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show, show_json
 from mydocker.errors import MydockerError, UsageError
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.volume import store as volumestore
 from mydocker.runtime.volume.store import Volume

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mydocker.cli.common.commands import OTHERS, RUNNING
+from mydocker.cli.commands import OTHERS, RUNNING
 from mydocker.cli.common.docker_commands import GROUPS, INSTEAD, RENAMED
 from mydocker.errors import UsageError
 from mydocker.specs.model.unsupported import nearest

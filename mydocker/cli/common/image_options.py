@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 
 def add_supply(parser: argparse.ArgumentParser) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 
-from mydocker.cli.common.messages import say
+from mydocker.cli.common import say
 from mydocker.errors import HostError, MydockerError, hint_for, refused_by_host
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect import kept_container
 from mydocker.runtime.inspect.changes import check_known
 from mydocker.runtime.inspect.container_view import ViewReceiver
-from mydocker.runtime.launch.run import run
+from mydocker.runtime.launch import run
 
 if TYPE_CHECKING:
     from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 
 class NotKeptError(HostError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mydocker.cli.common.messages import warn
+from mydocker.cli.common import warn
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED

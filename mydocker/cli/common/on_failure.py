@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from mydocker.cli.common.messages import complain, say
+from mydocker.cli.common import complain, say
 from mydocker.errors import MydockerError, UsageError
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mydocker.services.case import JudgedCase
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 KEEP, SHELL = CHOICES = ("keep", "shell")
 PROGRAM = "/bin/sh"
@@ -38,7 +38,7 @@ def open_shell(result: JudgedCase) -> None:
     if not result.finding.kept:
         return
     from mydocker.runtime.inspect import kept_container
-    from mydocker.runtime.launch.run import prepare, run
+    from mydocker.runtime.launch import prepare, run
 
     root = Store.open(os.environ).root
     try:

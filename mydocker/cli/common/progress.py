@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mydocker.cli.common.messages import is_new, say, warnings_alone
+from mydocker.cli.common import is_new, say, warnings_alone
 from mydocker.image.model.progress import MOVING, WARNING, Step
 from mydocker.json_output import dump
 from mydocker.reference import Digest

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.plan.plan import LaunchPlan
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.specs.model import ContainerSpec
 
 
 class ResultFile:

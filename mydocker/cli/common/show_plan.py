@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 _KEYS = {"rootless": "id_map", "groups": "group_add", "grace": "stop_grace_period"}
 _NAMES = {

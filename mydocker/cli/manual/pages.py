@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mydocker.cli.common.commands import command_module
+from mydocker.cli.commands import command_module
 from mydocker.cli.common.docker_commands import GROUPS
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.manual.page import Argument, Entry, Group, Page
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.fields import FIELDS, SWITCHES, Field, Switch
 from mydocker.specs.render.help_text import flag_help
-from mydocker.specs.table.fields import FIELDS, SWITCHES, Field, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

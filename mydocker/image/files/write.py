@@ -20,9 +20,8 @@ from mydocker.image.model.digest import digest_of
 from mydocker.image.model.manifest import MANIFEST_TYPES, Descriptor, members
 from mydocker.image.rebuild import export
 from mydocker.image.rebuild.export import Layer
-from mydocker.image.store import catalog, flock
+from mydocker.image.store import Store, catalog, flock
 from mydocker.image.store.catalog import NamedImage
-from mydocker.image.store.store import Store
 from mydocker.reference import Digest
 
 

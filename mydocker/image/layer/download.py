@@ -24,8 +24,8 @@ from mydocker.image.model.digest import DigestReader
 from mydocker.image.model.limits import Limits
 from mydocker.image.model.manifest import Descriptor, compression
 from mydocker.image.model.progress import COMPLETE, MOVING, Step, megabytes
+from mydocker.image.store import Store
 from mydocker.image.store.staging import LayerLock
-from mydocker.image.store.store import Store
 from mydocker.kernel.disk import syncfs
 from mydocker.record import Record
 from mydocker.reference import Digest

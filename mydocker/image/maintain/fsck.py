@@ -11,8 +11,7 @@ from mydocker.errors import MydockerError
 from mydocker.image.maintain import in_use, prune
 from mydocker.image.model.config import parse_config
 from mydocker.image.rebuild import compare, tar_rebuild
-from mydocker.image.store import as_owner, catalog, remove_tree
-from mydocker.image.store.store import Store, read
+from mydocker.image.store import Store, as_owner, catalog, read, remove_tree
 from mydocker.record import Record
 from mydocker.reference import Digest
 

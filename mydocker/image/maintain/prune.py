@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from mydocker.errors import UsageError
 from mydocker.image.maintain import in_use
 from mydocker.image.maintain.in_use import Usage
-from mydocker.image.store import catalog, flock, remove_tree, staging
+from mydocker.image.store import Store, catalog, flock, remove_tree, staging
 from mydocker.image.store.catalog import ImageName
-from mydocker.image.store.store import Store
 from mydocker.image.tar import tarsplit
 from mydocker.record import Record
 from mydocker.reference import Digest, Reference

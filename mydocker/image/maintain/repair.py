@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from mydocker.errors import MydockerError, UsageError
 from mydocker.image.pull import pull
-from mydocker.image.store import catalog
-from mydocker.image.store.store import Ref, Store, read_ref
+from mydocker.image.store import Ref, Store, catalog, read_ref
 from mydocker.record import Record
 from mydocker.reference import LOCAL, Digest, Platform, Reference
 

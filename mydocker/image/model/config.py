@@ -6,8 +6,7 @@ Go's decoder, which wrote most of these files, leaves null and missing as the sa
 from __future__ import annotations
 
 from mydocker.errors import ImageError, UsageError
-from mydocker.image.model import json_input
-from mydocker.image.model.stored import ImageConfig
+from mydocker.image.model import ImageConfig, json_input
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform
 

@@ -15,8 +15,7 @@ from mydocker.image.model import json_input
 from mydocker.image.model.digest import DigestReader
 from mydocker.image.rebuild import tar_rebuild
 from mydocker.image.rebuild.moved_files import moved
-from mydocker.image.store import as_owner
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store, as_owner
 from mydocker.record import Record
 from mydocker.reference import Digest
 

@@ -9,11 +9,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 
 from mydocker.errors import ImageError, ImageNotFoundError, StoreError, UsageError
+from mydocker.image.model import StoredImage
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.manifest import Manifest, parse_manifest
-from mydocker.image.model.stored import StoredImage
-from mydocker.image.store import flock, remove_tree
-from mydocker.image.store.store import Ref, Store, read, read_ref, sync_directory
+from mydocker.image.store import Ref, Store, flock, read, read_ref, remove_tree, sync_directory
 from mydocker.image.tar import tarsplit
 from mydocker.record import Record
 from mydocker.reference import DEFAULT_TAG, DOCKER_HUB, Digest, Platform, Reference

@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mydocker.errors import RegistryError
-from mydocker.image.store import flock, remove_tree
+from mydocker.image.store import Store, flock, remove_tree, sync_directory
 from mydocker.image.store.partial_download import PartialDownload
-from mydocker.image.store.store import Store, sync_directory
 from mydocker.reference import Digest
 
 _LOCK, _PART = ".lock", ".part"

@@ -13,7 +13,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.values.quantity import UNLIMITED
 
 if TYPE_CHECKING:
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 PERIOD = 100_000  # microseconds, in which a quota of processor time is counted; the kernel's default
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mydocker import idmap, kernel, programs
 from mydocker.errors import HostError, MydockerError
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.record import Record
 from mydocker.reference import Platform
 from mydocker.runtime.cgroup.cgroup import Cgroups
@@ -19,7 +19,7 @@ from mydocker.runtime.launch.run_directory import RunDirectory
 from mydocker.runtime.plan.host import Host, inspect_host, read_setting
 from mydocker.runtime.plan.operations import COVERED
 from mydocker.runtime.seccomp.compile import open_library
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 
 OK, WEAKER, MISSING = "ok", "weaker", "missing"
 OLDEST = (5, 12)  # mount_setattr(2)

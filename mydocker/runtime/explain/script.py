@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mydocker.runtime.cgroup.hierarchy import Cgroup
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 END = "END_OF_INNER_SCRIPT"
 INNER_USER = """\

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mydocker.runtime.inspect.container_view import ContainerView
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 ADDED, CHANGED, REMOVED = "A", "C", "D"
 LIMIT = 100_000  # changes; more are not a list that anyone compares

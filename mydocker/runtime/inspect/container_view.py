@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.inspect.ownership import Ownership
     from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 _MOST = 11  # descriptors that are sent: four, and one for each kind of namespace
 

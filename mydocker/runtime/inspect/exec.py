@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from mydocker.runtime.inspect.container_view import ContainerView
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 OUTPUT_LIMIT = 4096  # bytes of a healthcheck's output that are kept, as Docker does
 _CHUNK = 1 << 16

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.runtime.inspect.container_view import ContainerView
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 _ROOM = 1 << 16  # bytes for the file `about`: a container may fill the disk
 _LONGEST = 4000  # bytes of what could not be kept: a pipe takes more than that at once

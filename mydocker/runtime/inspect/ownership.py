@@ -16,7 +16,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.plan.root import LayeredRoot
 
 if TYPE_CHECKING:
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 _INSIDE = kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS
 _COPIED = "user.overlay.origin"  # overlayfs sets it on what it copied up, and not on what was made (fs/overlayfs)

@@ -15,7 +15,7 @@ from mydocker.runtime.plan.operations import Symlink
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 LINK_LIMIT = 40  # as the kernel's own MAXSYMLINKS (path_resolution(7))
 _FRESH = ("/dev/", "/proc/", "/sys/")  # always separate file systems of the container: nothing below is in its layer

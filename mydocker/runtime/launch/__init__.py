@@ -1,1 +1,141 @@
-"""From a plan to an end: clone, build the tree, give up privileges, execute, supervise, clean up."""
+"""One spec, from its image to its outcome: the entry point of this folder."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import StoreError
+from mydocker.image.resolve import resolve
+from mydocker.image.store import Store, check_private
+from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Platform
+from mydocker.runtime.launch.parent import launch
+from mydocker.runtime.launch.run_directory import sweep
+from mydocker.runtime.plan import DEFAULT_PATH, LaunchPlan, plan
+from mydocker.runtime.plan.host import inspect_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mydocker.image.model import StoredImage
+    from mydocker.image.model.progress import Step
+    from mydocker.runtime.cgroup.hierarchy import Cgroup
+    from mydocker.runtime.inspect.container_view import ViewReceiver
+    from mydocker.runtime.launch.cleanup_process import CleanupProcess
+    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.plan.host import Host
+    from mydocker.specs.model import ContainerSpec
+
+
+def prepare(
+    spec: ContainerSpec,
+    *,
+    environ: Mapping[str, str],
+    progress: Callable[[Step], None] | None = None,
+    lend_program: bool = False,
+) -> LaunchPlan:
+    """Get the image that SPEC names, pulling it if necessary, and plan the launch. `lend_program`: see `plan`."""
+    store = open_store(environ)
+    image = get_image(spec, store=store, environ=environ, progress=progress)
+    return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program)
+
+
+def open_store(environ: Mapping[str, str]) -> Store:
+    """The store that ENVIRON names, with the directories that a run needs."""
+    store = Store.open(environ)
+    if not os.path.isdir(store.containers):
+        store.prepare()
+    return store
+
+
+def get_image(
+    spec: ContainerSpec,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    progress: Callable[[Step], None] | None = None,
+) -> StoredImage | None:
+    """The image that SPEC names, pulled if necessary; None if SPEC has a `rootfs` instead."""
+    if not spec.image:
+        return None
+    return resolve(
+        spec.image,
+        platform=spec.platform or Platform.host(),
+        policy=spec.pull_policy,
+        store=store,
+        environ=environ,
+        progress=progress,
+    )
+
+
+def plan_launch(
+    spec: ContainerSpec,
+    image: StoredImage | None,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    lend_program: bool = False,
+) -> LaunchPlan:
+    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`: see `plan`."""
+    if image and spec.expand:
+        from mydocker.runtime.plan.expand_variables import expanded
+
+        spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
+    containers = store.containers
+    host = inspect_host(containers, ids=store.ids)
+    if host.store_read_only:
+        containers = _elsewhere(store, environ)
+        host = inspect_host(containers, ids=store.ids)
+    container_id = os.urandom(32).hex()
+    return plan(
+        spec,
+        image,
+        host=host,
+        container_id=container_id,
+        cgroups=_cgroups(spec, host, container_id) if spec.limited or "pid" not in spec.namespaces else (),
+        containers=containers,
+        store=store.root,
+        lend_program=lend_program,
+    )
+
+
+def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:
+    """Where containers of a STORE that is read-only live: in memory, where the user has a private directory."""
+    base = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR", "")
+    if not base.startswith("/"):
+        raise StoreError(
+            f"the store {store.root} is read-only", hint="set XDG_RUNTIME_DIR to a directory for containers"
+        )
+    path = f"{base}/mydocker"
+    for directory in (base, path):
+        check_private(directory, is_above=directory == base)
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the store {store.root} is read-only, and {path}: {error.strerror}") from None
+    return path
+
+
+def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup, ...]:
+    from mydocker.runtime.cgroup.controllers import demands
+    from mydocker.runtime.cgroup.hierarchy import choose, hold
+
+    name, limits = f"mydocker-{container_id[:12]}", demands(spec)
+    return choose(limits, name=name, rootless=host.rootless) if limits else hold(name=name)
+
+
+def run(
+    plan: LaunchPlan,
+    *,
+    view_receiver: ViewReceiver | None = None,
+    cleanup_process: CleanupProcess | None = None,
+    ended: Callable[[], None] | None = None,
+) -> Outcome:
+    """Launch PLAN and wait for its end, after removing what killed runs have left. See `launch`."""
+    sweep(plan.containers)
+    if not plan.volumes:
+        return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
+    from mydocker.runtime.volume.store import Held
+
+    with Held(plan.volumes):
+        return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)

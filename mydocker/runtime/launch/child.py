@@ -20,14 +20,14 @@ from mydocker.runtime.launch.privileges import drop_privileges
 from mydocker.runtime.launch.run_directory import write_etc
 from mydocker.runtime.plan.executable import execute, find_command
 from mydocker.runtime.plan.users import Identity, look_up
-from mydocker.runtime.streams.pipes import chown_streams, take_streams
+from mydocker.runtime.streams import chown_streams, take_streams
 from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
 
     from mydocker.runtime.inspect.container_view import ViewSender
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 NETWORK_SETTINGS = (("ip_unprivileged_port_start", b"0"), ("ping_group_range", b"0 2147483647"))
 

@@ -24,7 +24,7 @@ from mydocker.runtime.launch import child
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 _PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
 

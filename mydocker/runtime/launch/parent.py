@@ -11,14 +11,14 @@ import os
 
 from mydocker import kernel
 from mydocker.errors import HostError, hint_for
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.kernel.signals import Signals, send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.child import ChildFds, Started, child_main
 from mydocker.runtime.launch.cleanup_process import CleanupProcess, RunWatch
 from mydocker.runtime.launch.run_directory import RunDirectory
-from mydocker.runtime.seccomp.filter import program
-from mydocker.runtime.streams.pipes import StreamPipes
+from mydocker.runtime.seccomp import program
+from mydocker.runtime.streams import StreamPipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.inspect.container_view import ViewReceiver
     from mydocker.runtime.launch.orphans import Orphans
     from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
 
     Resource = TypeVar("Resource")

@@ -16,7 +16,7 @@ from mydocker.runtime.plan.executable import find_command
 from mydocker.runtime.streams.read_pipe import listen
 
 if TYPE_CHECKING:
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 _SHOWN = 1000  # bytes of the end of what a command printed, for the message of its failure
 

@@ -11,12 +11,12 @@ import errno
 from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime import seccomp
 from mydocker.runtime.plan.users import MORE_IDS, Identity, take_identity
-from mydocker.runtime.seccomp import filter
 from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 SYS_ADMIN = mask("SYS_ADMIN")
 
@@ -44,7 +44,7 @@ def drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes,
     if plan.no_new_privileges:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     if plan.seccomp:
-        filter.load(syscall_filter, flags=plan.seccomp.flags)
+        seccomp.load(syscall_filter, flags=plan.seccomp.flags)
     if keep and not granted & SYS_ADMIN and (plan.init or plan.pre_start):
         _give_up_the_rest(granted)
 

@@ -21,7 +21,7 @@ from mydocker.image.store import remove_tree
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
 
 LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 

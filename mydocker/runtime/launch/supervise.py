@@ -18,14 +18,14 @@ from mydocker.errors import (
 from mydocker.kernel.signals import STOPPING, Signals, is_heeded, send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.runtime.streams.pipes import StreamPipes
+from mydocker.runtime.streams import StreamPipes
 from mydocker.runtime.streams.relay import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mydocker.runtime.launch.child import Started
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
 
 

@@ -1,1 +1,357 @@
-"""What will be done to start a container, as pure data: nothing in this folder acts on the host."""
+"""LaunchPlan: everything that will be done to start a container, decided before anything is done.
+
+`plan` takes complete values and reads nothing but the top of `/`, and where mounts are, if that is the root; the
+result is plain data, to be printed by --dry-run, compared in tests, and carried out by `launch`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import LaunchError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.plan.executable import is_static_program
+from mydocker.runtime.plan.operations import DeclaredVolume, HostProgram, MissingLink, Operation
+from mydocker.runtime.plan.root import BareRoot, LayeredRoot, MemoryRoot, Root
+from mydocker.runtime.plan.standard_mounts import standard_mounts
+from mydocker.runtime.plan.users import ROOT
+from mydocker.runtime.seccomp import SyscallFilter
+from mydocker.specs.model import User
+from mydocker.specs.values import capability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from mydocker.idmap import IdMap
+    from mydocker.image.model import ImageConfig, StoredImage
+    from mydocker.runtime.cgroup.hierarchy import Cgroup
+    from mydocker.runtime.plan.host import Host
+    from mydocker.runtime.plan.mac_label import ExecLabel
+    from mydocker.runtime.plan.volume_mounts import MountPlan
+    from mydocker.specs.model import ContainerSpec
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SIGTERM = 15
+_MOUNTED = (
+    "volumes",
+    "devices",
+    "inject",
+    "read_only",
+    "shm_size",
+    "sysctls",
+    "extra_hosts",
+    "dns",
+    "dns_search",
+    "dns_opt",
+)  # all of it by mounts
+
+
+class LaunchPlan(Record):
+    """One launch. Times are in seconds; `environment` lacks only HOME, which the image's passwd file decides."""
+
+    container_id: str
+    image_digest: str | None = None  # of the manifest, for reports
+    store: str  # its directory: the run may be elsewhere, if the store is read-only
+    containers: str  # the directory of run directories, which a run sweeps
+    run_dir: str
+    namespaces: tuple[str, ...]
+    rootless: IdMap | None  # the ids of a separate user namespace; None for root
+    hostname: str
+    domainname: str | None = None
+    loopback: bool  # whether to bring up `lo` in a separate network namespace
+    root: Root
+    operations: tuple[Operation, ...]
+    capabilities: int
+    seccomp: SyscallFilter | None
+    no_new_privileges: bool
+    exec_label: ExecLabel | None
+    user: User
+    environment: dict[str, str]
+    working_dir: str
+    argv: tuple[str, ...]
+    stdin_open: bool
+    attach: tuple[str, ...] = ("stdin", "stdout", "stderr")  # the caller's; what is written to others goes nowhere
+    tty: bool
+    timeout: float | None
+    groups: tuple[str | int, ...] = ()  # besides those of the user
+    umask: int = 0o022
+    ulimits: Mapping[str, tuple[int, int]] = {}
+    oom_score_adj: int | None = None
+    init: bool = False
+    stdin: str | None = None
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    stop_signal: int = SIGTERM
+    grace: float = 10.0  # from the stop signal to the kill
+    cgroups: tuple[Cgroup, ...] = ()  # to be made for the container's limits
+    volumes: tuple[str, ...] = ()  # the directories of named volumes, made if missing, and locked while it lives
+
+    @property
+    def resolver_lines(self) -> dict[str, str]:
+        """Lines of /etc/resolv.conf by the keyword of the host's lines that they replace, in Docker's order."""
+        search = () if self.dns_search == (".",) else self.dns_search
+        options = tuple(filter(None, self.dns_options))
+        lines = {}
+        if self.dns_search:  # `domain` is an older keyword for the same (resolv.conf(5))
+            lines = {"search": f"search {' '.join(search)}\n" if search else "", "domain": ""}
+        if self.dns:
+            lines["nameserver"] = "".join(f"nameserver {address}\n" for address in self.dns)
+        return lines | ({"options": f"options {' '.join(options)}\n"} if options else {})
+
+    @property
+    def host_names(self) -> str:
+        """The names of the container itself in /etc/hosts. The full one is first, which `hostname -f` prints
+        (hosts(5)), and its first part is there too, as Docker has it; so is the host name, whatever the domain."""
+        full = f"{self.hostname}.{self.domainname}" if self.domainname else self.hostname
+        return " ".join(dict.fromkeys((full, self.hostname, full.partition(".")[0])))
+
+
+def plan(
+    spec: ContainerSpec,
+    image: StoredImage | None,
+    *,
+    host: Host,
+    container_id: str,
+    containers: str,
+    store: str,
+    cgroups: tuple[Cgroup, ...] = (),
+    lend_program: bool = False,
+) -> LaunchPlan:
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store, and CONTAINERS
+    that of run directories, which is elsewhere if the store is read-only. With `lend_program`, a static program of the
+    host may serve as the command that the image lacks. `cgroups`: see `hierarchy`. Raises LaunchError."""
+    config, run_dir = image.config if image else None, f"{containers}/{container_id[:12]}"
+    hostname, argv = _hostname(spec, container_id), _argv(spec, config)
+    lent = argv[0] if lend_program else ""
+    working_dir = os.path.join("/", spec.working_dir or (config.working_dir if config else ""))
+    mounts = _mounts(spec, config, host, run_dir=run_dir, volumes=f"{store}/volumes")
+    return LaunchPlan(
+        container_id=container_id,
+        image_digest=str(image.manifest) if image else None,
+        store=store,
+        containers=containers,
+        run_dir=run_dir,
+        rootless=_ids(spec, host),
+        hostname=hostname,
+        loopback="net" in spec.namespaces,
+        root=_root(spec, image, host, run_dir),
+        operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
+        **_privileges(spec, host),
+        user=spec.user or _caller_as_user(spec, host) or _image_user(config),
+        environment=_environment(spec, config, hostname),
+        working_dir=working_dir,
+        argv=argv,
+        stop_signal=spec.stop_signal or _image_stop_signal(config),
+        cgroups=cgroups,
+        volumes=mounts.volumes if mounts else (),
+        **_copied_fields(spec),
+    )
+
+
+def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
+    """The fields that a plan takes unchanged from the spec."""
+    return {
+        "domainname": spec.domainname,
+        "namespaces": spec.namespaces,
+        "stdin_open": spec.stdin_open,
+        "tty": spec.tty,
+        "timeout": spec.timeout,
+        "groups": spec.group_add,
+        "umask": spec.umask,
+        "ulimits": spec.ulimits,
+        "oom_score_adj": spec.oom_score_adj,
+        "init": spec.init and "pid" in spec.namespaces,  # without a pid namespace, the outer init does its work
+        "stdin": spec.stdin,
+        "pre_start": spec.pre_start,
+        "extra_hosts": spec.hosts,
+        "dns": spec.dns,
+        "dns_search": spec.dns_search,
+        "dns_options": spec.dns_opt,
+        "grace": spec.stop_grace_period,
+    }
+
+
+def _hostname(spec: ContainerSpec, container_id: str) -> str:
+    """A container that sets the host's network by name gets the host's name as well, as with Docker."""
+    if "uts" not in spec.namespaces or (spec.network_mode == "host" and not spec.hostname):
+        return os.uname().nodename
+    return spec.hostname or container_id[:12]
+
+
+def _privileges(spec: ContainerSpec, host: Host) -> dict[str, Any]:
+    """The fields that limit what the command may do."""
+    capabilities = _capabilities(spec, host)
+    return {
+        "capabilities": capabilities,
+        "seccomp": _seccomp(spec, capabilities),
+        "no_new_privileges": spec.security_opt.no_new_privileges,
+        "exec_label": _exec_label(spec),
+    }
+
+
+def _capabilities(spec: ContainerSpec, host: Host) -> int:
+    held = capability.EVERYTHING if host.rootless else host.capabilities
+    return held if spec.privileged else capability.granted(spec.cap_add, spec.cap_drop, held=held)
+
+
+def _image_stop_signal(config: ImageConfig | None) -> int:
+    if config is None or not config.stop_signal:
+        return SIGTERM
+    from mydocker.specs.values.signal import signal_of_image
+
+    return signal_of_image(config.stop_signal)
+
+
+def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
+    """ENTRYPOINT and then the arguments, else CMD; an entrypoint in the spec drops the image's CMD."""
+    entrypoint, command = spec.entrypoint, spec.command
+    if command is None:
+        command = config.cmd if config and entrypoint is None else ()
+    if entrypoint is None:
+        entrypoint = config.entrypoint if config else ()
+    if entrypoint == ("",):  # a Dockerfile's way to have none: ENTRYPOINT [""]
+        entrypoint = ()
+    argv = (*entrypoint, *command)
+    only_inspected = spec.expect is not None and (spec.entrypoint, spec.command) == ((), ())
+    if not argv and not only_inspected:
+        raise LaunchError("no command to run: none is set, and the image names none")
+    return argv
+
+
+def _named_by_user(spec: ContainerSpec, program: str) -> str:
+    """PROGRAM if the user named it: what only the image names cannot read the host's files."""
+    argv = (*(spec.entrypoint or ()), *(spec.command or ()))
+    return program if program in argv[:1] else ""
+
+
+def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str) -> dict[str, str]:
+    """Lowest to highest: the defaults, the image's, the spec's. An entry of the image without `=` is dropped."""
+    environment = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
+    if spec.tty:
+        environment["TERM"] = "xterm"
+    for entry in config.env if config else ():
+        name, separator, value = entry.partition("=")
+        if name and separator and "\0" not in entry:
+            environment[name] = value
+    return {**environment, **spec.environment}
+
+
+def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
+    if spec.userns_mode != "keep-id":
+        return host.ids
+    if host.ids is None:
+        raise LaunchError("keep-id is for ordinary users", hint="leave it out: root's ids are the same inside already")
+    from mydocker.idmap import keep_id
+
+    return keep_id(host.ids, user=host.uid, group=host.gid)
+
+
+def _caller_as_user(spec: ContainerSpec, host: Host) -> User | None:
+    """With keep-id the command runs as the caller, whatever user the image names (podman-run(1), --userns)."""
+    return User(user=host.uid, group=host.gid) if spec.userns_mode == "keep-id" else None
+
+
+def _seccomp(spec: ContainerSpec, granted: int) -> SyscallFilter | None:
+    """A privileged container has no filter but a profile that the spec names, as with Docker."""
+    profile = spec.security_opt.seccomp
+    if profile is None or (spec.privileged and isinstance(profile, str)):
+        return None
+    return SyscallFilter(capabilities=granted, profile=None if isinstance(profile, str) else profile)
+
+
+def _exec_label(spec: ContainerSpec) -> ExecLabel | None:
+    if not (spec.security_opt.apparmor or spec.security_opt.label):
+        return None
+    from mydocker.runtime.plan.mac_label import exec_label
+
+    return exec_label(spec.security_opt)
+
+
+def _image_user(config: ImageConfig | None) -> User:
+    if config is None or not config.user:
+        return ROOT
+    from mydocker.specs.values.user import parse_user
+
+    return parse_user(config.user)
+
+
+def _root(spec: ContainerSpec, image: StoredImage | None, host: Host, run_dir: str) -> Root:
+    if "mount" not in spec.namespaces:
+        if image or not spec.rootfs:
+            raise LaunchError("an image needs a mount namespace", hint="add `mount` to namespaces, or use rootfs")
+        return BareRoot(path=spec.rootfs)
+    if spec.rootfs == "/":
+        return MemoryRoot()
+    lowerdirs = image.lowerdirs if image else (spec.rootfs or "",)
+    if not image and not os.path.isdir(lowerdirs[0]):
+        raise LaunchError(f"rootfs {lowerdirs[0]} is not a directory")
+    if not lowerdirs:
+        raise LaunchError(f"image {image.reference.familiar if image else ''} has no layers, so nothing to run")
+    within = os.path.commonpath([lowerdirs[0], run_dir]) == os.path.normpath(lowerdirs[0])
+    return LayeredRoot(
+        lowerdirs=lowerdirs,
+        keep_mode=image is None,
+        in_memory=host.store_on_overlay or within,
+        user_xattrs=host.rootless,
+    )
+
+
+def _mounts(
+    spec: ContainerSpec, config: ImageConfig | None, host: Host, *, run_dir: str, volumes: str
+) -> MountPlan | None:
+    """The container's own mounts, if it has any: most have none, and need not wait for the module."""
+    if not spec.volumes and not spec.read_only:
+        return None
+    from mydocker.runtime.plan.volume_mounts import plan_mounts
+
+    return plan_mounts(spec, _declared(config), host=host, run_dir=run_dir, volumes=volumes)
+
+
+def _declared(config: ImageConfig | None) -> tuple[str, ...]:
+    """The directories that the image declares to be volumes: Docker makes those that no layer has."""
+    paths = config.volumes if config else ()
+    return tuple(dict.fromkeys("/" + os.path.normpath(f"/{path}").lstrip("/") for path in paths))
+
+
+def _accounts(spec: ContainerSpec, host: Host, working_dir: str) -> tuple[Operation, ...]:
+    from mydocker.runtime.plan.keep_id import accounts_of_caller
+
+    return accounts_of_caller(spec, host, working_dir=working_dir)
+
+
+def _operations(
+    spec: ContainerSpec,
+    config: ImageConfig | None,
+    host: Host,
+    run_dir: str,
+    mounts: MountPlan | None,
+    cgroups: tuple[Cgroup, ...],
+    working_dir: str,
+    lent: str,
+) -> tuple[Operation, ...]:
+    if "mount" not in spec.namespaces:
+        mounted = [name for name in _MOUNTED if getattr(spec, name)]
+        if mounted:
+            raise LaunchError(f"{', '.join(mounted)}: a mount namespace is needed", hint="add `mount` to namespaces")
+        return ()
+    tree: tuple[Operation, ...] = ()
+    if spec.rootfs == "/":
+        from mydocker.runtime.plan.machine_tree import machine_tree
+
+        tree = machine_tree(run_dir, user_xattrs=host.rootless)
+    program = _named_by_user(spec, lent)
+    return (
+        *tree,
+        MissingLink(target="/etc/mtab", to="/proc/mounts"),
+        *(DeclaredVolume(target=path) for path in _declared(config)),
+        *(_accounts(spec, host, working_dir) if spec.userns_mode == "keep-id" else ()),
+        *(mounts.early if mounts else ()),
+        *standard_mounts(spec, host, run_dir=run_dir, late=mounts.late if mounts else (), cgroups=cgroups),
+        *(HostProgram(target=path, replace_existing=True) for path in spec.inject),
+        *((HostProgram(target=program),) if program.startswith("/") and is_static_program(program) else ()),
+        *(mounts.seal(tree, working_dir=working_dir) if mounts and spec.read_only else ()),
+    )

@@ -17,7 +17,7 @@ from mydocker.runtime.plan.users import FILE_LIMIT
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 
 class Account(Operation):

@@ -14,7 +14,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.plan.host import read_setting
 
 if TYPE_CHECKING:
-    from mydocker.specs.model.container import Security
+    from mydocker.specs.model import Security
 
 APPARMOR = "/sys/module/apparmor/parameters/enabled"  # `Y` where it is on
 SELINUX = "/sys/fs/selinux/enforce"  # exists where it is on, whatever it contains

@@ -23,7 +23,7 @@ from mydocker.runtime.plan.operations import (
 if TYPE_CHECKING:
     from mydocker.runtime.cgroup.hierarchy import Cgroup
     from mydocker.runtime.plan.host import Host
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 GENERATED = ("hosts", "hostname", "resolv.conf")  # files of /etc
 

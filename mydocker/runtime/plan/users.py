@@ -13,7 +13,7 @@ import os
 from mydocker.errors import LaunchError, is_limit_of_host
 from mydocker.kernel.beneath import UnreadableFileError, open_regular
 from mydocker.record import Record
-from mydocker.specs.model.container import User
+from mydocker.specs.model import User
 
 ID_LIMIT = 2**31 - 1
 FILE_LIMIT = 16 * 2**20  # bytes; more than any real account file, and quick to read

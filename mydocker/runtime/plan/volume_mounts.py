@@ -25,11 +25,11 @@ from mydocker.runtime.plan.operations import (
 )
 from mydocker.runtime.plan.root import overlay_options
 from mydocker.runtime.volume.fill import fill
-from mydocker.specs.model.container import BindMount, FileMount, Mount, TmpfsMount, VolumeMount
+from mydocker.specs.model import BindMount, FileMount, Mount, TmpfsMount, VolumeMount
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 
 INLINE_FILE = READ_ONLY | kernel.ATTR_NODEV | kernel.ATTR_NOSUID  # of inline files; one may be a script to execute

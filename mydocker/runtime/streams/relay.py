@@ -15,10 +15,10 @@ from mydocker import kernel
 from mydocker.errors import HostError
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.streams.pipes import NULL
+from mydocker.runtime.streams import NULL
 
 if TYPE_CHECKING:
-    from mydocker.runtime.streams.pipes import StreamPipes
+    from mydocker.runtime.streams import StreamPipes
 
 HANG_UPS = (errno.EPIPE, errno.ECONNRESET)  # the other end of a pipe, or of a socket, is closed
 _CHUNK = 1 << 16  # bytes that a pipe holds, unless a process changes it (pipe(7))

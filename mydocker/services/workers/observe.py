@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.runtime.inspect.container_view import ContainerView
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 INSPECTION = 120.0  # seconds: more than the largest file that is hashed takes
 

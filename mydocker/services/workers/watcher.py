@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.inspect.exec import Exec
     from mydocker.services.health import Health
     from mydocker.services.workers.exec_checks import ExecChecks
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 INTERVAL = 0.05  # seconds between two inspections
 ENDING = 0.2  # seconds from the end of a container's other processes to that of its first

@@ -23,7 +23,7 @@ from mydocker.kernel.signals import signal
 from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver
-from mydocker.runtime.launch.run import get_image, open_store, plan_launch, run
+from mydocker.runtime.launch import get_image, open_store, plan_launch, run
 from mydocker.services.workers.messages import (
     ContainerEnded,
     Failed,
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
+    from mydocker.image.model import ImageConfig, StoredImage
     from mydocker.image.model.progress import Step
-    from mydocker.image.model.stored import ImageConfig, StoredImage
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.plan.plan import LaunchPlan
+    from mydocker.runtime.plan import LaunchPlan
     from mydocker.services.health import Health
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 
 KEEP_IT = b"k"

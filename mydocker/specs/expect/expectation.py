@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs import values
 from mydocker.specs.expect.keywords import CHANGES, EXPECT, FILE, FILE_TYPES, of_kind
 from mydocker.specs.expect.matcher import read_matcher, read_texts
 from mydocker.specs.expect.metadata import read_metadata
@@ -11,15 +12,14 @@ from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import LIVE, PATIENCE, RUNNING, Check, Command, Expect, Matcher, Request, checked
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null
 from mydocker.specs.nodes.reader import switch
-from mydocker.specs.values import parsers
 from mydocker.specs.values.duration import parse_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from mydocker.specs.fields import Field
     from mydocker.specs.nodes.reader import Reader
-    from mydocker.specs.table.fields import Field
 
 PLAIN = {word: EXPECT[word].kind for word in of_kind(EXPECT, "exit", "boolean", "duration", "size")}
 OUTPUT = of_kind(EXPECT, "text")
@@ -134,24 +134,24 @@ def _changes(node: Node, reader: Reader) -> Iterator[Check]:
         yield from checked(value, ("changes",), Matcher(op=CHANGES[name].kind, want=globs))
 
 
-def _path(text: str, scope: parsers.Scope) -> str:
+def _path(text: str, scope: values.Scope) -> str:
     """As `_absolute`; or it begins with a variable of the image, which is for `expand` to replace (assemble.py)."""
     return text if text.startswith("$") else _absolute(text, scope)
 
 
-def _absolute(text: str, scope: parsers.Scope) -> str:
+def _absolute(text: str, scope: values.Scope) -> str:
     if not text.startswith("/") or "/../" in f"{text}/":
         raise UsageError(f"{text!r}: expected an absolute path in the container, without ..")
     return text
 
 
-def _type(text: str, scope: parsers.Scope) -> str:
+def _type(text: str, scope: values.Scope) -> str:
     if text not in FILE_TYPES:
         raise UsageError(f"{text!r}: expected {', '.join(FILE_TYPES)}")
     return text
 
 
-def _mode(text: str, scope: parsers.Scope) -> str:
+def _mode(text: str, scope: values.Scope) -> str:
     """Octal, as chmod takes it; four digits, whatever was written."""
     digits = text.removeprefix("0o")
     if not digits or not set("01234567").issuperset(digits) or len(digits.lstrip("0")) > 4:
@@ -159,19 +159,19 @@ def _mode(text: str, scope: parsers.Scope) -> str:
     return f"{int(digits, 8):04o}"
 
 
-def _name_or_number(text: str, scope: parsers.Scope) -> str:
+def _name_or_number(text: str, scope: values.Scope) -> str:
     if not text or ":" in text:
         raise UsageError(f"{text!r}: expected a name or a number")
     return text
 
 
-def _sha256(text: str, scope: parsers.Scope) -> str:
+def _sha256(text: str, scope: values.Scope) -> str:
     if len(text) != 64 or not set("0123456789abcdef").issuperset(text.lower()):
         raise UsageError("expected the 64 hexadecimal digits of a SHA-256")
     return text.lower()
 
 
-_FILE_WORDS: dict[str, Callable[[str, parsers.Scope], Any]] = {
+_FILE_WORDS: dict[str, Callable[[str, values.Scope], Any]] = {
     "type": _type,
     "mode": _mode,
     "owner": _name_or_number,

@@ -6,13 +6,13 @@ import shlex
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs import values
 from mydocker.specs.expect.keywords import EXEC, HEALTH_STATES
 from mydocker.specs.expect.matcher import read_matcher, read_texts
 from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import Check, Command, Matcher, checked
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.nodes.reader import arguments_of
-from mydocker.specs.values import parsers
 from mydocker.specs.values.duration import parse_timeout
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def read_health(node: Node, reader: Reader) -> Iterator[Check]:
         yield from checked(node, ("health",), Matcher(op="equal", want=state))
 
 
-def _state(text: str, scope: parsers.Scope) -> str:
+def _state(text: str, scope: values.Scope) -> str:
     if text not in HEALTH_STATES:
         raise UsageError(f"{text!r}: expected {' or '.join(HEALTH_STATES)}")
     return text

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.nodes.reader import Reader
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 ORDER = ("gt", "ge", "lt", "le")
 MEASURED = ("duration", "size")  # kinds of values that are never exactly equal to an expected one

@@ -9,13 +9,13 @@ from functools import partial
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs import values
 from mydocker.specs.expect.keywords import ANSWER, REQUEST, STATES
 from mydocker.specs.expect.matcher import read_matcher, read_texts
 from mydocker.specs.expect.synonyms import unknown_keyword
 from mydocker.specs.model.expect import Check, Matcher, Request, checked
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import switch
-from mydocker.specs.values import parsers
 from mydocker.specs.values.duration import parse_timeout
 from mydocker.specs.values.port import parse_number
 
@@ -153,7 +153,7 @@ def _state(kind: str, name: str, node: Node, reader: Reader) -> Iterator[Check]:
         reader.refuse(node, f"{text!r}: expected {' or '.join(states)}")
 
 
-def _port(text: str, scope: parsers.Scope) -> str:
+def _port(text: str, scope: values.Scope) -> str:
     """`tcp:80`; 80 and 80/tcp mean the same."""
     number, slash, protocol = text.partition("/")
     if not slash:
@@ -164,19 +164,19 @@ def _port(text: str, scope: parsers.Scope) -> str:
     return f"{protocol}:{parse_number(number)}"
 
 
-def _program(text: str, scope: parsers.Scope) -> str:
+def _program(text: str, scope: values.Scope) -> str:
     if not text or "/" in text or len(text) > NAME_LIMIT:
         raise UsageError(f"{text!r}: expected the name of a program, such as nginx, with no path")
     return text
 
 
-def _method(text: str, scope: parsers.Scope) -> str:
+def _method(text: str, scope: values.Scope) -> str:
     if not text.isascii() or not text.isalpha():
         raise UsageError(f"{text!r}: expected a method such as GET or POST")
     return text.upper()
 
 
-def _url(text: str, scope: parsers.Scope) -> str:
+def _url(text: str, scope: values.Scope) -> str:
     from urllib.parse import urlsplit
 
     wrong = UsageError(f"{text!r}: expected a URL such as http://localhost:8080/path")

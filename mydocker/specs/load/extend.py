@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.fields import FIELDS
 from mydocker.specs.load.files import CHAIN_LIMIT, file_of
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
-from mydocker.specs.table.fields import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from mydocker.specs.formats.structure_test.keys import MARK
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, problem_at
 from mydocker.specs.nodes.reader import OpenFile, Reader
 from mydocker.specs.nodes.yaml import SIZE_LIMIT, parse_documents
-from mydocker.specs.values.parsers import Scope
+from mydocker.specs.values import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from mydocker.specs.fields import Field
     from mydocker.specs.nodes.reader import Reader
-    from mydocker.specs.table.fields import Field
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 RETRIES_LIMIT = 100
 _OF_HOOKS = ("user", "privileged", "working_dir", "environment", "per_replica")  # other keys of Compose's hooks

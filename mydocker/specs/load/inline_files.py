@@ -11,12 +11,12 @@ import os
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs import values
 from mydocker.specs.environment.files import why_unreadable
-from mydocker.specs.model.container import BindMount, FileMount, Mount
+from mydocker.specs.model import BindMount, FileMount, Mount
 from mydocker.specs.mounts.tmpfs import parse_mode
 from mydocker.specs.mounts.volume import clean_target
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
-from mydocker.specs.values import parsers
 
 if TYPE_CHECKING:
     from mydocker.specs.nodes.reader import Reader
@@ -53,7 +53,7 @@ def _given(node: Node, reader: Reader, *, secret: bool) -> Mount | None:
         return None
     source = members[sources[0]]
     if sources == ["file"] and not ids and not mode:
-        path = reader.value(source, parsers.path)
+        path = reader.value(source, values.path)
         return BindMount(target=target, read_only=True, source=path) if path else None
     content = reader.value(source, _READERS[sources[0]])
     if content is None:
@@ -69,7 +69,7 @@ def _reference(kind: str, node: Node, content: str, reader: Reader, *, secret: b
         written = node.text if secret and isinstance(node, Scalar) else ""
         return (kind, written) if written.replace("$$", "$") not in ("", content) else None
     text = reader.text(node)
-    return kind, parsers.path(text, reader.scope) if kind == "file" else text
+    return kind, values.path(text, reader.scope) if kind == "file" else text
 
 
 def _target(node: Node, members: dict[str, Node], reader: Reader, *, secret: bool) -> str | None:
@@ -86,19 +86,19 @@ def _target(node: Node, members: dict[str, Node], reader: Reader, *, secret: boo
     return found
 
 
-def _id(text: str, scope: parsers.Scope) -> int:
+def _id(text: str, scope: values.Scope) -> int:
     number = whole_number(text, _ID_LIMIT)
     if number is None:
         raise UsageError(f"{text!r}: expected a number up to {_ID_LIMIT}")
     return number
 
 
-def _mode(text: str, scope: parsers.Scope) -> int:
+def _mode(text: str, scope: values.Scope) -> int:
     return parse_mode(text)
 
 
-def _file(text: str, scope: parsers.Scope) -> str:
-    path = parsers.path(text, scope)
+def _file(text: str, scope: values.Scope) -> str:
+    path = values.path(text, scope)
     try:
         with open(path, "rb") as file:
             raw = file.read(SIZE_LIMIT + 1)
@@ -109,10 +109,10 @@ def _file(text: str, scope: parsers.Scope) -> str:
     return os.fsdecode(raw)
 
 
-def _variable(text: str, scope: parsers.Scope) -> str:
+def _variable(text: str, scope: values.Scope) -> str:
     if text not in scope.environ:
         raise UsageError(f"variable {text} is needed and not set")
     return scope.environ[text]
 
 
-_READERS = {"file": _file, "content": parsers.any_text, "environment": _variable}
+_READERS = {"file": _file, "content": values.any_text, "environment": _variable}

@@ -8,28 +8,28 @@ from mydocker.errors import Origin, Problem, SpecError, UsageError
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Reference
+from mydocker.specs.assemble import assemble, contradictions
 from mydocker.specs.expect.keywords import EXPECT
+from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.load.extend import find_base, merge, open_named, placed, read_include
 from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_names
 from mydocker.specs.load.yaml_types import YAML_TYPES
-from mydocker.specs.model.container import STDIN
+from mydocker.specs.model import STDIN
 from mydocker.specs.model.dependencies import links, unknown_names
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import Reader, unknown_key
-from mydocker.specs.table.assemble import assemble, contradictions
-from mydocker.specs.table.fields import FIELDS
-from mydocker.specs.values.parsers import Scope
+from mydocker.specs.values import Scope
 
 if TYPE_CHECKING:
     import collections.abc
     from typing import Any
 
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 _ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key, the first
 

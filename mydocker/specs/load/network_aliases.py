@@ -13,8 +13,8 @@ from mydocker.specs.values.hosts import host
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mydocker.specs.model.container import ContainerSpec
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.values import Scope
 
 
 def parse_alias(text: str, scope: Scope) -> str:

@@ -13,7 +13,7 @@ from mydocker.specs.model.dependencies import links, origin_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.parts import Dependency
 
 VARIABLE = "COMPOSE_PROFILES"

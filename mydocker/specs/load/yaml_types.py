@@ -10,12 +10,12 @@ import os
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs import values
 from mydocker.specs.environment.files import read_compose_file, read_docker_file
-from mydocker.specs.model.container import NAMESPACES
+from mydocker.specs.model import NAMESPACES
 from mydocker.specs.mounts.mapping import long_mount
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import arguments_of, switch
-from mydocker.specs.values import parsers
 from mydocker.specs.values.hosts import host
 from mydocker.specs.values.ulimit import limit
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from mydocker.specs.fields import Field
     from mydocker.specs.nodes.reader import Reader
-    from mydocker.specs.table.fields import Field
 
 
 def _text(node: Node, field: Field, reader: Reader) -> Any:
@@ -34,7 +34,7 @@ def _text(node: Node, field: Field, reader: Reader) -> Any:
 
 def _title(node: Node, field: Field, reader: Reader) -> Any:
     """A name in a file is free text, such as `web answers`."""
-    return reader.value(node, parsers.title)
+    return reader.value(node, values.title)
 
 
 def _boolean(node: Node, field: Field, reader: Reader) -> Any:
@@ -54,16 +54,16 @@ def _list(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
 
 def _pairs(node: Node, field: Field, reader: Reader) -> dict[str, str]:
     """NAME and value: a mapping, or a list of NAME=VALUE. The field decides what a NAME without a value means."""
-    values: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     if isinstance(node, Mapping):
         for key, value in node.entries:
-            values.update(_pair(key, value, field, reader) or {})
+            pairs.update(_pair(key, value, field, reader) or {})
     elif isinstance(node, Sequence):
         for item in node.items:
-            values.update(reader.value(item, field.parse) or {})
+            pairs.update(reader.value(item, field.parse) or {})
     else:
         reader.refuse(node, "expected a mapping, or a list of NAME=VALUE")
-    return values
+    return pairs
 
 
 def _pair(key: Scalar, value: Node, field: Field, reader: Reader) -> Any:
@@ -78,18 +78,18 @@ def _pair(key: Scalar, value: Node, field: Field, reader: Reader) -> Any:
 
 def _label_files(node: Node, field: Field, reader: Reader) -> dict[str, str]:
     """One file, or a list."""
-    values: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for item in node.items if isinstance(node, Sequence) else (node,):
-        values.update(reader.value(item, field.parse) or {})
-    return values
+        pairs.update(reader.value(item, field.parse) or {})
+    return pairs
 
 
 def _env_files(node: Node, field: Field, reader: Reader) -> dict[str, str]:
     """One file or a list; an entry is a path, or {path, required, format}. The last to set a variable wins."""
-    values: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for item in node.items if isinstance(node, Sequence) else (node,):
-        values.update(_env_file(item, reader) or {})
-    return values
+        pairs.update(_env_file(item, reader) or {})
+    return pairs
 
 
 def _env_file(node: Node, reader: Reader) -> Any:
@@ -103,7 +103,7 @@ def _env_file(node: Node, reader: Reader) -> Any:
         path_node = members["path"]
         required = "required" not in members or reader.value(members["required"], switch)
         raw = "format" in members and reader.value(members["format"], _env_format) == "raw"
-    path = reader.value(path_node, parsers.path) if len(reader.problems) == before else None
+    path = reader.value(path_node, values.path) if len(reader.problems) == before else None
     if path is None or not (required or os.path.exists(path)):
         return None
     environ = reader.scope.environ
@@ -112,7 +112,7 @@ def _env_file(node: Node, reader: Reader) -> Any:
     return reader.attempt(path_node, lambda: read_compose_file(path, lookup=environ.get))
 
 
-def _env_format(text: str, scope: parsers.Scope) -> str:
+def _env_format(text: str, scope: values.Scope) -> str:
     if text != "raw":
         raise UsageError(f"env_file format {text!r}: the only one is raw")
     return text
@@ -165,7 +165,7 @@ def _device(node: Mapping, reader: Reader) -> Any:
 def _namespaces(node: Node, field: Field, reader: Reader) -> tuple[str, ...] | dict[str, bool]:
     """A list: only these namespaces are new. A mapping, name to `host` or `private`: the others keep their default."""
     if isinstance(node, Sequence):
-        chosen = [reader.value(item, parsers.namespace) for item in node.items]
+        chosen = [reader.value(item, values.namespace) for item in node.items]
         return tuple(name for name in NAMESPACES if name in chosen)
     if not isinstance(node, Mapping):
         reader.refuse(node, "expected a list of namespaces, or a mapping such as net: host")
@@ -174,7 +174,7 @@ def _namespaces(node: Node, field: Field, reader: Reader) -> tuple[str, ...] | d
     return {name: reader.value(value, _is_private) for name, value in members.items()}
 
 
-def _is_private(text: str, scope: parsers.Scope) -> bool:
+def _is_private(text: str, scope: values.Scope) -> bool:
     if text not in ("host", "private"):
         raise UsageError(f"{text!r}: expected host or private")
     return text == "private"
@@ -182,14 +182,14 @@ def _is_private(text: str, scope: parsers.Scope) -> bool:
 
 def _ulimits(node: Node, field: Field, reader: Reader) -> dict[str, tuple[int, int]]:
     """Name to a value, or to {soft, hard}; or a list of NAME=SOFT[:HARD]."""
-    values: dict[str, tuple[int, int]] = {}
+    pairs: dict[str, tuple[int, int]] = {}
     if isinstance(node, Mapping):
         for key, value in node.entries:
-            values.update(_ulimit(key, value, reader) or {})
+            pairs.update(_ulimit(key, value, reader) or {})
     else:
         for limits in _list(node, field, reader):
-            values.update(limits or {})
-    return values
+            pairs.update(limits or {})
+    return pairs
 
 
 def _ulimit(key: Scalar, value: Node, reader: Reader) -> Any:

@@ -1,1 +1,187 @@
-"""What a container is, as values: its spec, what is expected of it, what it depends on."""
+"""ContainerSpec: one container, complete and checked, whether it came from YAML or from a command line.
+
+Every value is parsed: durations are seconds, sizes bytes, paths absolute, variables interpolated, env
+files read and `-e NAME` looked up. None stands for the image's value.
+"""
+
+from __future__ import annotations
+
+from mydocker.errors import Origin
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.reference import Platform, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mydocker.specs.model.expect import Expect
+    from mydocker.specs.model.parts import Aliases, Dependency, Healthcheck, Port
+    from mydocker.specs.security.seccomp import Profile
+
+STDIN = "<stdin>"  # what a file is called that comes through standard input
+NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
+
+
+class User(Record):
+    """Who runs the command: a name or a number each; group None means the user's own groups."""
+
+    user: str | int
+    group: str | int | None = None
+
+
+class Mount(Record):
+    """Something mounted at `target`, an absolute path in the container."""
+
+    target: str
+    read_only: bool = False
+
+
+class BindMount(Mount):
+    """The file or directory `source`, an absolute path of the host."""
+
+    source: str
+    propagation: str = "rprivate"
+    recursive: bool = True  # with what is mounted below
+    copy_on_write: bool = False  # the container may write; the host's files do not change
+
+
+class VolumeMount(Mount):
+    """A volume: a directory that mydocker keeps under a name, or without one, that lives as long as the container."""
+
+    volume: str | None = None
+    copy: bool = True  # copy the image's files at the target into an empty volume
+    copy_on_write: bool = False
+    subpath: str = ""  # the path in the volume to mount
+
+
+class TmpfsMount(Mount):
+    """An empty file system in memory. Sizes are bytes; None is the kernel's default."""
+
+    size: int | None = None
+    inodes: int | None = None
+    mode: int | None = None  # None: that of the image's directory there, else 1777
+    uid: int | None = None
+    gid: int | None = None
+    executable: bool = False
+    setuid: bool = False
+
+
+class FileMount(Mount):
+    """A file that has this content, by this owner.
+
+    `reference` is where the content comes from, if not from the spec itself: (`environment`, a variable), (`file`, an
+    absolute path), or (`content`, a text with variables), of which the content of a secret is made. Code that prints a
+    spec prints the reference, for the content may be a secret.
+    """
+
+    content: str  # bytes that are no UTF-8 as surrogates
+    reference: tuple[str, str] | None = None
+    secret: bool = False
+    mode: int = 0o444
+    uid: int = 0
+    gid: int = 0
+
+
+class Device(Record):
+    """The device file `source` of the host, or all in that directory, at `target`; both are absolute paths."""
+
+    source: str
+    target: str
+
+
+class SelinuxLabel(Record):
+    """The parts of an SELinux context; what is unset is as in Docker's policy, without a level."""
+
+    user: str = "system_u"
+    role: str = "system_r"
+    type: str = "container_t"
+    level: str = "s0"
+
+
+class Security(Record):
+    """The isolation that `security_opt` changes."""
+
+    seccomp: Profile | str | None = "default"  # None: no filter
+    no_new_privileges: bool = False
+    apparmor: str | None = None  # a profile's name; None: none
+    label: SelinuxLabel | None = None
+    masked_paths: bool = True  # whether parts of /proc and /sys are hidden or read-only
+
+
+class ContainerSpec(Record):
+    """What to run. Exactly one of `image` and `rootfs` is set."""
+
+    name: str | None = None
+    origin: Origin = Origin(file="command line")  # file and line of the document, for messages
+    image: Reference | None = None
+    rootfs: str | None = None  # absolute directory of the host; "/" is the machine's own tree, copy-on-write
+    platform: Platform | None = None
+    pull_policy: str = "missing"  # missing, always, never
+    labels: Mapping[str, str] = {}
+    entrypoint: tuple[str, ...] | None = None  # None: the image's; (): none
+    command: tuple[str, ...] | None = None  # None: the image's CMD; (): none
+    environment: Mapping[str, str] = {}  # over the image's
+    user: User | None = None
+    group_add: tuple[str | int, ...] = ()  # supplementary groups in addition to the user's own
+    expand: bool = False  # whether the image's variables are replaced in `environment` and `command`
+    pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to completion in the container before the main one
+    umask: int = 0o022
+    stdin: str | None = None  # text fed to the command
+    init: bool = False
+    working_dir: str | None = None
+    hostname: str | None = None
+    domainname: str | None = None
+    volumes: tuple[Mount, ...] = ()  # in their order on the command line or in the file
+    read_only: bool = False  # the root; mounts in it are as they are
+    shm_size: int | None = None  # bytes of /dev/shm
+    devices: tuple[Device, ...] = ()
+    inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
+    namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
+    userns_mode: str = "host"  # host: unchanged; keep-id: the caller has the same ids inside the container
+    network_mode: str = "default"  # host, none; default: the host's, but not its name
+    extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address)
+    aliases: Aliases | None = None  # names by which the containers of its file know each other
+    ports: tuple[Port, ...] = ()  # used for the HTTP requests of `mydocker test`; nothing is published on the host
+    dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
+    dns_search: tuple[str, ...] = ()  # domains; (): the host's; ("."): none
+    dns_opt: tuple[str, ...] = ()  # options of resolv.conf(5); (): the host's
+    cap_add: tuple[str, ...] = ()  # names of specs/values/capability.py, or ALL
+    cap_drop: tuple[str, ...] = ()
+    privileged: bool = False
+    sysctls: Mapping[str, str] = {}
+    ulimits: Mapping[str, tuple[int, int]] = {}  # name -> (soft, hard); -1 is no limit
+    security_opt: Security = Security()
+    mem_limit: int | None = None  # bytes
+    memswap_limit: int | None = None  # bytes of memory and swap together; -1: no limit; None: twice the memory
+    cpus: float | None = None
+    cpuset: tuple[int, ...] | None = None  # numbers of processors
+    pids_limit: int | None = None
+    oom_score_adj: int | None = None  # None: as mydocker's own
+    timeout: float | None = None  # seconds
+    stop_signal: int | None = None  # None: the image's, else TERM
+    stop_grace_period: float = 10.0  # seconds from the stop signal to the kill
+    tty: bool = False
+    stdin_open: bool = False
+    depends_on: tuple[Dependency, ...] = ()
+    healthcheck: Healthcheck | None = None
+    profiles: tuple[str, ...] = ()  # takes part if one of these is active; (): always
+    restart: int = 0  # how often `up` runs it again after a failure; -1: without end
+    expect: Expect | None = None  # what `mydocker test` checks
+    tags: tuple[str, ...] = ()
+    skip: str | None = None  # why a batch does not run it
+    retries: int = 0  # how often a batch runs it again if it does not pass
+    matrix: Mapping[str, str] = {}  # the matrix variables that distinguish it from the other specs of its document
+
+    @property
+    def hosts(self) -> tuple[tuple[str, str], ...]:
+        """(name, address) of each line that /etc/hosts is to have."""
+        if not self.aliases:
+            return self.extra_hosts
+        from mydocker.specs.model.parts import LOOPBACK
+
+        listed = {name for name, _ in self.extra_hosts}
+        return (*self.extra_hosts, *((name, LOOPBACK) for name in self.aliases.known if name not in listed))
+
+    @property
+    def limited(self) -> bool:
+        """Whether the container needs cgroups of its own."""
+        return bool(self.mem_limit or self.memswap_limit or self.cpus or self.cpuset or self.pids_limit)

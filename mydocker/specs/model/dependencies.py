@@ -15,9 +15,9 @@ from mydocker.specs.nodes.reader import switch
 if TYPE_CHECKING:
     import collections.abc
 
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
     from mydocker.specs.nodes.reader import Reader
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 KEYS = ("condition", "required", "restart")
 CHAIN_LIMIT = 100  # containers in a row that wait for the next one

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.nodes.reader import Reader
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 KINDS = ("NONE", "CMD", "CMD-SHELL")
 DURATIONS = ("interval", "timeout", "start_period", "start_interval")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.container import BindMount, Mount, TmpfsMount, VolumeMount
+from mydocker.specs import values
+from mydocker.specs.model import BindMount, Mount, TmpfsMount, VolumeMount
 from mydocker.specs.mounts.mount import TYPES, parse_subpath
 from mydocker.specs.mounts.tmpfs import parse_mode
 from mydocker.specs.mounts.volume import PROPAGATIONS, clean_target, volume_name
 from mydocker.specs.nodes.node import Mapping
-from mydocker.specs.values import parsers
 from mydocker.specs.values.size import parse_size
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PARTS = {  # of the member that has the type's name; members that are supported,
 }
 
 
-def long_mount(node: Mapping, reader: Reader, *, boolean: Callable[[str, parsers.Scope], bool]) -> Mount | None:
+def long_mount(node: Mapping, reader: Reader, *, boolean: Callable[[str, values.Scope], bool]) -> Mount | None:
     """The mount of {type, source, target, read_only, bind | volume | tmpfs: {…}}; None after a problem.
 
     `create_host_path` and `selinux` are accepted: a missing source is an error at launch whatever the value of the
@@ -64,7 +64,7 @@ def _own(node: Node | None, kind: str, reader: Reader) -> dict[str, Node]:
     return reader.members(node, PARTS[kind], unsupported=("labels",) if kind == "volume" else ())
 
 
-def _type(text: str, scope: parsers.Scope) -> str:
+def _type(text: str, scope: values.Scope) -> str:
     if text not in TYPES:
         is_known = text in ("image", "npipe", "cluster")
         raise UsageError(f"volume type {text!r}{' is not supported' if is_known else ''}: expected {', '.join(TYPES)}")
@@ -83,7 +83,7 @@ def _bind(
         return None
     return BindMount(
         **common,
-        source=reader.value(source, parsers.path),
+        source=reader.value(source, values.path),
         propagation=_word(own, "propagation", reader, _propagation) or "rprivate",
         recursive=_word(own, "recursive", reader, _recursive) is not False,
     )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.container import BindMount, Mount, TmpfsMount, VolumeMount
+from mydocker.specs import values
+from mydocker.specs.model import BindMount, Mount, TmpfsMount, VolumeMount
 from mydocker.specs.mounts.tmpfs import parse_mode
 from mydocker.specs.mounts.volume import PROPAGATIONS, clean_target, is_path, volume_name
-from mydocker.specs.values import parsers
 from mydocker.specs.values.size import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 TYPES = ("bind", "volume", "tmpfs")
 _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
@@ -114,7 +114,7 @@ def _fields(text: str) -> list[str]:
 
 def _switch(key: str, value: str) -> str:
     try:
-        return "true" if parsers.boolean(value, parsers.Scope(directory="/", environ={})) else "false"
+        return "true" if values.boolean(value, values.Scope(directory="/", environ={})) else "false"
     except UsageError:
         raise UsageError(f"invalid value for {key}: {value}") from None
 
@@ -131,7 +131,7 @@ def _bind(settings: dict[str, str], scope: Scope, *, target: str, read_only: boo
     if recursive == "readonly" and not read_only:
         raise UsageError("bind-recursive 'readonly' needs readonly")
     return BindMount(
-        source=parsers.path(settings["source"], scope),
+        source=values.path(settings["source"], scope),
         target=target,
         read_only=read_only,
         propagation=propagation,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.container import TmpfsMount
+from mydocker.specs.model import TmpfsMount
 from mydocker.specs.mounts.volume import clean_target
 from mydocker.specs.values.size import parse_size
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 _ID_LIMIT = 2**31 - 1
 _MODE_LIMIT = 0o7777

@@ -9,11 +9,11 @@ import os
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.container import BindMount, Mount, VolumeMount
-from mydocker.specs.values import parsers
+from mydocker.specs import values
+from mydocker.specs.model import BindMount, Mount, VolumeMount
 
 if TYPE_CHECKING:
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 VOLUME_NAME_LIMIT = 255  # bytes of a directory's name
@@ -40,7 +40,7 @@ def parse_volume(text: str, scope: Scope) -> Mount:
         if "nocopy" in options:
             raise UsageError(f"volume {text!r}: option 'nocopy' is for named volumes")
         return BindMount(
-            source=parsers.path(source, scope),
+            source=values.path(source, scope),
             target=clean_target(target),
             read_only=read_only,
             propagation=propagation or "rprivate",

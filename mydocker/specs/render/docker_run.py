@@ -11,17 +11,17 @@ import shlex
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
+from mydocker.specs.field_types import plain
+from mydocker.specs.fields import FIELDS, Field
+from mydocker.specs.model import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
 from mydocker.specs.model.parts import LOOPBACK
-from mydocker.specs.table.fields import FIELDS, Field
-from mydocker.specs.table.types import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
     from mydocker.reference import Location
-    from mydocker.specs.model.container import Mount, Security
+    from mydocker.specs.model import Mount, Security
     from mydocker.specs.model.parts import Healthcheck
 
 _ROWS = {row.name: row for row in FIELDS if row.key == row.name}

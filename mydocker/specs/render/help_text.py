@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mydocker.specs.fields import FIELDS, Field
 from mydocker.specs.render.expect_reference import expect_reference
-from mydocker.specs.table.fields import FIELDS, Field
 
 _INTRODUCTION = """\
 # Reference

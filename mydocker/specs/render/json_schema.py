@@ -7,21 +7,20 @@ a text with a dollar sign may be anything. The loader checks what depends on sev
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.fields import FIELDS
 from mydocker.specs.load import extend, flow, inline_files
-from mydocker.specs.model import healthcheck
-from mydocker.specs.model.container import NAMESPACES
+from mydocker.specs.model import NAMESPACES, healthcheck
 from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
-from mydocker.specs.table.fields import FIELDS
 from mydocker.specs.values import port
 from mydocker.specs.values.ulimit import NUMBERS
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.specs.table.fields import Field
+    from mydocker.specs.fields import Field
 
     Schema = dict[str, Any]
 

@@ -7,16 +7,16 @@ the same ContainerSpec.
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec, FileMount, TmpfsMount, VolumeMount
+from mydocker.specs.field_types import plain
+from mydocker.specs.fields import FIELDS
+from mydocker.specs.model import NAMESPACES, BindMount, ContainerSpec, FileMount, TmpfsMount, VolumeMount
 from mydocker.specs.nodes.node import AsWritten
 from mydocker.specs.render.normal_expect import expect_data
-from mydocker.specs.table.fields import FIELDS
-from mydocker.specs.table.types import plain
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.specs.model.container import Mount
+    from mydocker.specs.model import Mount
 
 
 def normal_form(spec: ContainerSpec) -> dict[str, Any]:

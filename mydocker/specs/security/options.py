@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.container import Security, SelinuxLabel
-from mydocker.specs.values import parsers
+from mydocker.specs import values
+from mydocker.specs.model import Security, SelinuxLabel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 _KNOWN = "seccomp, no-new-privileges, apparmor, label and systempaths"
 
@@ -51,11 +51,11 @@ def _seccomp(value: str, scope: Scope) -> dict[str, Any]:
         return {"seccomp": "default"}
     from mydocker.specs.security.seccomp import read_profile
 
-    return {"seccomp": read_profile(parsers.path(value, scope))}
+    return {"seccomp": read_profile(values.path(value, scope))}
 
 
 def _no_new_privileges(value: str, scope: Scope) -> dict[str, Any]:
-    return {"no_new_privileges": parsers.boolean(value, scope)}
+    return {"no_new_privileges": values.boolean(value, scope)}
 
 
 def _apparmor(value: str, scope: Scope) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import os
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.container import Device
+from mydocker.specs.model import Device
 from mydocker.specs.mounts.volume import clean_target
 
 if TYPE_CHECKING:
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 _PERMISSIONS = frozenset("rwm")
 

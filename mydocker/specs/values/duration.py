@@ -9,7 +9,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _NUMBER = frozenset("0123456789.")

@@ -6,7 +6,7 @@ This module resolves no names: they are the image's, and are resolved in its fil
 from __future__ import annotations
 
 from mydocker.errors import UsageError
-from mydocker.specs.model.container import User
+from mydocker.specs.model import User
 
 ID_LIMIT = 2**31 - 1  # what runc and Docker accept; above it, ids wrap round to others (CVE-2024-40635)
 

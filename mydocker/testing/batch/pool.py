@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 _ORDER = 4096  # bytes, more than an order has
 STUCK = 1.0  # seconds that a process which was killed is waited for

@@ -8,7 +8,7 @@ import os
 
 from mydocker.errors import HostError, MydockerError, refused_by_host
 from mydocker.image.resolve import resolve
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform, Reference
 from mydocker.services.workers import interpreter
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-    from mydocker.image.model.stored import StoredImage
+    from mydocker.image.model import StoredImage
 
 
 def pull_image(reference: Reference, platform: Platform, *, environ: Mapping[str, str]) -> StoredImage:

@@ -19,7 +19,7 @@ from mydocker.specs.nodes.yaml import SIZE_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mydocker.specs.model.container import ContainerSpec
+    from mydocker.specs.model import ContainerSpec
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them

@@ -12,11 +12,11 @@ from lab.places import ROOT
 
 from mydocker.record import Record
 from mydocker.specs.expect.keywords import EXPECT
+from mydocker.specs.fields import FIELDS
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.specs.nodes.yaml import write_documents
 from mydocker.specs.render.normal_form import normal_form
-from mydocker.specs.table.fields import FIELDS
 
 ENVIRON = {"HOME": "/home/me", "V": "v"}
 

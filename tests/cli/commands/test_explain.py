@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from mydocker.cli import main
-from mydocker.specs.model.container import BindMount, ContainerSpec, Mount, TmpfsMount, VolumeMount
+from mydocker.specs.model import BindMount, ContainerSpec, Mount, TmpfsMount, VolumeMount
 from mydocker.specs.render import docker_run
 
 

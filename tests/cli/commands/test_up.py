@@ -11,7 +11,7 @@ import pytest
 from lab.command import Command, Result
 from lab.places import EXAMPLES
 
-from mydocker.specs.table.fields import FIELDS
+from mydocker.specs.fields import FIELDS
 
 root = pytest.mark.root
 

@@ -8,8 +8,8 @@ import pytest
 from lab.command import Command
 
 from mydocker.cli import main
+from mydocker.cli.commands import OTHERS, RUNNING
 from mydocker.cli.common.command_names import meant
-from mydocker.cli.common.commands import OTHERS, RUNNING
 from mydocker.cli.common.docker_commands import GROUPS, INSTEAD, RENAMED
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.manual.pages import all_pages

@@ -18,7 +18,7 @@ from mydocker.cli.common.live_report import has_colours
 from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.testing.report.formats import github
 from mydocker.testing.report.junit import junit
 from mydocker.verdict.finding import Failure, Finding

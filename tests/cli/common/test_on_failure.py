@@ -26,7 +26,7 @@ from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case
 from mydocker.services.workers.attempt import Attempt
 from mydocker.services.workers.worker import Worker
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 
 root = pytest.mark.root
 

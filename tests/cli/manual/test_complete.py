@@ -14,7 +14,7 @@ from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.manual.complete import KINDS, complete
 from mydocker.cli.manual.pages import all_pages
 from mydocker.cli.manual.shells import SCRIPTS
-from mydocker.specs.table.fields import FIELDS
+from mydocker.specs.fields import FIELDS
 from mydocker.testing.report.formats import FORMATS
 
 NAMES = {"image": ["alpine:3.20", "team/app:1"], "volume": ["data"], "kept": ["0123456789ab"]}

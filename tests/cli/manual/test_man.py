@@ -12,7 +12,7 @@ from lab.places import ROOT
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.manual.man import manual
 from mydocker.cli.manual.pages import all_pages
-from mydocker.specs.table.fields import FIELDS
+from mydocker.specs.fields import FIELDS
 
 PAGE = ROOT / "docs" / "mydocker.1"
 MACROS = {".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".BR", ".I", ".br", ".nf", ".fi", ".RS", ".RE"}

@@ -31,9 +31,9 @@ from lab.oci import (
 from lab.registry import Registry
 
 from mydocker.errors import ImageError
-from mydocker.image.model.stored import StoredImage
+from mydocker.image.model import StoredImage
 from mydocker.image.resolve import resolve
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.reference import Platform, Reference
 
 pytestmark = pytest.mark.root

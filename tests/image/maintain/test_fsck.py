@@ -27,8 +27,7 @@ from lab.registry import Registry
 
 from mydocker.image.rebuild import export
 from mydocker.image.resolve import resolve
-from mydocker.image.store import remove_tree
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store, remove_tree
 from mydocker.reference import Digest, Platform, Reference
 
 root = pytest.mark.root

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from mydocker.errors import ImageError
+from mydocker.image.model import ImageConfig
 from mydocker.image.model.config import parse_config
-from mydocker.image.model.stored import ImageConfig
 from mydocker.reference import Digest, Platform
 
 ROOTFS = {"type": "layers", "diff_ids": ["sha256:" + "1" * 64, "sha256:" + "2" * 64]}

@@ -14,7 +14,7 @@ from mydocker.cli.commands.images import images_command
 from mydocker.cli.commands.inspect import inspect_command
 from mydocker.cli.commands.prune import prune_command
 from mydocker.cli.commands.rmi import rmi_command
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.reference import Digest, Platform, Reference
 
 SMALL = 5

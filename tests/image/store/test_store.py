@@ -13,10 +13,9 @@ from lab.command import Command, command
 from lab.oci import DIR, layer
 from lab.registry import Registry
 
-from mydocker.image.model.stored import StoredImage
+from mydocker.image.model import StoredImage
 from mydocker.image.resolve import resolve
-from mydocker.image.store import catalog, flock, remove_tree
-from mydocker.image.store.store import Store, read_ref
+from mydocker.image.store import Store, catalog, flock, read_ref, remove_tree
 from mydocker.reference import Digest, Platform, Reference
 
 HOST = Platform(os="linux", architecture="amd64")

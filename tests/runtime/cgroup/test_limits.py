@@ -14,7 +14,7 @@ from lab.command import Command, Result
 
 from mydocker.errors import LaunchError
 from mydocker.runtime.cgroup.controllers import demands
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 
 root = pytest.mark.root
 

@@ -10,7 +10,7 @@ from lab.command import Command
 from lab.registry import Registry
 
 from mydocker.runtime.plan.expand_variables import expanded
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 
 root = pytest.mark.root
 

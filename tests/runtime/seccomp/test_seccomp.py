@@ -13,7 +13,7 @@ from lab.command import Command, Result
 
 from mydocker.errors import LaunchError
 from mydocker.kernel.libseccomp import Library
-from mydocker.runtime.seccomp import filter
+from mydocker.runtime import seccomp
 from mydocker.runtime.seccomp.compile import compile_profile, open_library
 from mydocker.runtime.seccomp.default_profile import default_profile, fingerprint
 from mydocker.specs.security.seccomp import Rule, parse_profile
@@ -81,7 +81,7 @@ def test_a_foreign_architecture_is_killed(library: Library) -> None:
 
 def test_the_fingerprint_is_that_of_the_table() -> None:
     """Else a changed table would be answered with programs kept from before."""
-    assert fingerprint() == filter.FINGERPRINT
+    assert fingerprint() == seccomp.FINGERPRINT
 
 
 @root

@@ -9,7 +9,7 @@ from lab.command import Command
 
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import BindMount, ContainerSpec, VolumeMount
+from mydocker.specs.model import BindMount, ContainerSpec, VolumeMount
 
 BUILD = "build the image first, for example with docker build or buildah, and set image to its name"
 NETWORKS = "services share the host's network and know each other by name; leave it out"

@@ -15,7 +15,7 @@ from mydocker.errors import SpecError, UsageError
 from mydocker.specs.formats.quadlet import container_file
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
+from mydocker.specs.model import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
 from mydocker.specs.model.dependencies import links
 from mydocker.specs.model.parts import Healthcheck
 from mydocker.specs.nodes.unit_file import parse_unit, split_words

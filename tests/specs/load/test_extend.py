@@ -10,7 +10,7 @@ import pytest
 
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.specs.model.expect import Expect
 from mydocker.specs.model.parts import Healthcheck
 

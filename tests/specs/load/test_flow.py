@@ -9,7 +9,7 @@ import pytest
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import active_profiles, select
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.specs.model.dependencies import links
 from mydocker.specs.model.parts import Healthcheck
 

@@ -12,7 +12,7 @@ from lab.command import Command
 
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import BindMount, FileMount, Mount
+from mydocker.specs.model import BindMount, FileMount, Mount
 
 KEYS = "source, target, file, content, environment, uid, gid, mode"
 NONE = "2:11: expected one of file, content, environment, which sets the content"

@@ -14,7 +14,7 @@ from lab.places import EXAMPLES
 from mydocker.errors import SpecError
 from mydocker.reference import Platform, Reference
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec, User
+from mydocker.specs.model import NAMESPACES, BindMount, ContainerSpec, User
 from mydocker.specs.nodes.yaml import SIZE_LIMIT
 
 ENVIRON = {"V": "v", "HOME": "/home/me", "TAG": "3.20"}

@@ -7,13 +7,13 @@ import pathlib
 import pytest
 
 from mydocker.errors import SpecError, UsageError
+from mydocker.specs.argv import parse_run
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import BindMount, ContainerSpec, Device, Mount, TmpfsMount, VolumeMount
+from mydocker.specs.model import BindMount, ContainerSpec, Device, Mount, TmpfsMount, VolumeMount
 from mydocker.specs.mounts.mount import parse_mount
 from mydocker.specs.mounts.tmpfs import parse_tmpfs
-from mydocker.specs.table.argv import parse_run
+from mydocker.specs.values import Scope
 from mydocker.specs.values.device import parse_device
-from mydocker.specs.values.parsers import Scope
 
 HERE = Scope(directory="/srv", environ={"HOME": "/home/me"})
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mydocker.errors import MydockerError, SpecError
+from mydocker.specs.fields import FIELDS
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import ContainerSpec
+from mydocker.specs.model import ContainerSpec
 from mydocker.specs.model.unsupported import UNSUPPORTED_KEYS
 from mydocker.specs.nodes.yaml import COPY_LIMIT, DEPTH_LIMIT, parse_documents
-from mydocker.specs.table.fields import FIELDS
 
 
 @pytest.fixture(autouse=True)

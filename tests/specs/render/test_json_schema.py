@@ -15,11 +15,11 @@ from lab.places import ROOT
 
 from mydocker.errors import SpecError
 from mydocker.specs.expect.keywords import ANSWER, CHANGES, EXEC, EXPECT, FILE, MATCHERS, METADATA, REQUEST
+from mydocker.specs.fields import FIELDS
 from mydocker.specs.load.load import load_files
 from mydocker.specs.load.yaml_types import YAML_TYPES as READ_TYPES
 from mydocker.specs.render.help_text import reference
 from mydocker.specs.render.json_schema import YAML_TYPES, schema
-from mydocker.specs.table.fields import FIELDS
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 

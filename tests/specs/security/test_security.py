@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from lab.command import Command
 
 from mydocker.errors import UsageError
+from mydocker.specs.argv import parse_run
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import Security, SelinuxLabel
+from mydocker.specs.model import Security, SelinuxLabel
 from mydocker.specs.security.seccomp import Comparison, Conditions, Profile, Rule, parse_profile
-from mydocker.specs.table.argv import parse_run
 
 MINIMAL = {"defaultAction": "SCMP_ACT_ALLOW"}
 

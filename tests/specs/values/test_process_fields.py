@@ -7,9 +7,9 @@ import pathlib
 import pytest
 
 from mydocker.errors import SpecError
+from mydocker.specs.argv import parse_run
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model.container import ContainerSpec
-from mydocker.specs.table.argv import parse_run
+from mydocker.specs.model import ContainerSpec
 
 
 def _flags(words: str) -> ContainerSpec:

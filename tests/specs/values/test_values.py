@@ -7,13 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from mydocker.errors import UsageError
-from mydocker.specs.model.container import BindMount, Mount, User, VolumeMount
+from mydocker.specs import field_types, values
+from mydocker.specs.model import BindMount, Mount, User, VolumeMount
 from mydocker.specs.mounts.volume import parse_volume
-from mydocker.specs.table import types
-from mydocker.specs.values import parsers
+from mydocker.specs.values import Scope
 from mydocker.specs.values.duration import parse_duration, parse_timeout
 from mydocker.specs.values.hosts import parse_resolver_option, parse_search_domain
-from mydocker.specs.values.parsers import Scope
 from mydocker.specs.values.quantity import parse_cpuset
 from mydocker.specs.values.size import parse_size
 from mydocker.specs.values.user import parse_user
@@ -190,7 +189,7 @@ def test_no_volume(text: str, message: str) -> None:
 
 def test_a_home_that_is_not_known_is_not_guessed() -> None:
     with pytest.raises(UsageError, match="cannot expand"):
-        parsers.path("~/x", Scope(directory="/", environ={}))
+        values.path("~/x", Scope(directory="/", environ={}))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +197,7 @@ def test_a_home_that_is_not_known_is_not_guessed() -> None:
     [("A=1", {"A": "1"}), ("A=", {"A": ""}), ("A=b=c", {"A": "b=c"}), ("LANG", {"LANG": "C"}), ("NOPE", {})],
 )
 def test_variable(word: str, value: dict[str, str]) -> None:
-    assert parsers.variable(word, HERE) == value
+    assert values.variable(word, HERE) == value
 
 
 @pytest.mark.parametrize("word", ["a", "a.example", "a.example.", ".", "1a.2", "x-1.y"])
@@ -220,40 +219,40 @@ def test_a_resolver_option_is_on_one_line() -> None:
 
 @pytest.mark.parametrize("word", ["a", "a.b-c.d", "web_1", "1", "x" * 64])
 def test_hostname(word: str) -> None:
-    assert parsers.hostname(word, HERE) == word
+    assert values.hostname(word, HERE) == word
 
 
 @pytest.mark.parametrize("word", [".", "a.", "-a", "a-", "a..b", "a b", "a/b", "ä", "x" * 65, "a\n"])
 def test_no_hostname(word: str) -> None:
     with pytest.raises(UsageError, match="host name"):
-        parsers.hostname(word, HERE)
+        values.hostname(word, HERE)
 
 
 @pytest.mark.parametrize(
     ("parse", "word"),
     [
-        (parsers.variable, ""),
-        (parsers.variable, "=x"),
-        (parsers.label, "=x"),
-        (parsers.name, "-a"),
-        (parsers.name, "a b"),
-        (parsers.name, "x" * 256),
-        (parsers.title, " "),
-        (parsers.title, "a\nb"),
-        (parsers.working_dir, "a/b"),
-        (parsers.working_dir, "./"),
-        (parsers.path, ""),
-        (parsers.injected, "sh"),
-        (parsers.injected, "/a/../b"),
-        (parsers.injected, "/"),
-        (parsers.pull_policy, "sometimes"),
-        (parsers.network_mode, "bridge"),
-        (parsers.network_mode, "container:x"),
-        (parsers.network_mode, "mynet"),
-        (parsers.namespaces, "mount,foo"),
-        (parsers.namespaces, ","),
-        (parsers.boolean, "yes"),
-        (parsers.boolean, ""),
+        (values.variable, ""),
+        (values.variable, "=x"),
+        (values.label, "=x"),
+        (values.name, "-a"),
+        (values.name, "a b"),
+        (values.name, "x" * 256),
+        (values.title, " "),
+        (values.title, "a\nb"),
+        (values.working_dir, "a/b"),
+        (values.working_dir, "./"),
+        (values.path, ""),
+        (values.injected, "sh"),
+        (values.injected, "/a/../b"),
+        (values.injected, "/"),
+        (values.pull_policy, "sometimes"),
+        (values.network_mode, "bridge"),
+        (values.network_mode, "container:x"),
+        (values.network_mode, "mynet"),
+        (values.namespaces, "mount,foo"),
+        (values.namespaces, ","),
+        (values.boolean, "yes"),
+        (values.boolean, ""),
     ],
 )
 def test_refused_words(parse: object, word: str) -> None:
@@ -264,18 +263,23 @@ def test_refused_words(parse: object, word: str) -> None:
 
 
 def test_namespaces_keep_one_order() -> None:
-    assert parsers.namespaces("net, mount,net", HERE) == ("mount", "net")
-    assert parsers.namespaces("", HERE) == ()
+    assert values.namespaces("net, mount,net", HERE) == ("mount", "net")
+    assert values.namespaces("", HERE) == ()
 
 
 EMPTY = {
-    parsers.platform: None,
-    parsers.name: None,
-    parsers.hostname: None,
-    parsers.working_dir: None,
-    types.user: None,
+    values.platform: None,
+    values.name: None,
+    values.hostname: None,
+    values.working_dir: None,
+    field_types.user: None,
 }
-EMPTY |= {types.stop_signal: None, types.cpuset: None, parsers.pull_policy: "missing", parsers.userns_mode: "host"}
+EMPTY |= {
+    field_types.stop_signal: None,
+    field_types.cpuset: None,
+    values.pull_policy: "missing",
+    values.userns_mode: "host",
+}
 
 
 @pytest.mark.parametrize(("parse", "value"), EMPTY.items())

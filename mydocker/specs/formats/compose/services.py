@@ -12,6 +12,7 @@ import os
 from functools import partial
 
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs import values
 from mydocker.specs.formats.compose.deploy import deployed
 from mydocker.specs.formats.compose.inline_files import definitions, granted
 from mydocker.specs.formats.compose.networks import aliases_of, check_ports, is_default, refuse_networks
@@ -19,7 +20,6 @@ from mydocker.specs.formats.compose.nodes import entries_of, key_at, members_of
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.mounts.volume import is_path
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, text_at
-from mydocker.specs.values import parsers
 from mydocker.specs.values.port import parse_exposed
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _holds_anyway(key: Scalar, node: Node, service: Entries, reader: Reader) -> 
     elif key.text == "expose":
         _check_exposed(node, reader)
     elif key.text == "container_name":
-        reader.value(node, parsers.name)
+        reader.value(node, values.name)
     else:
         return False
     return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.fields import FIELDS, Field
 from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
 from mydocker.specs.formats.quadlet.systemd import (
     LEAST,
@@ -26,7 +27,6 @@ from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, list_at, text_at
 from mydocker.specs.nodes.reader import unknown_key
 from mydocker.specs.nodes.unit_file import Setting, parse_unit, split_words
-from mydocker.specs.table.fields import FIELDS, Field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

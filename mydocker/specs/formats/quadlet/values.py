@@ -11,12 +11,12 @@ import os
 from functools import partial
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs import values
 from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
 from mydocker.specs.formats.quadlet.units import drop_ins, last
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
 from mydocker.specs.nodes.unit_file import Setting, parse_unit
-from mydocker.specs.values import parsers
 from mydocker.specs.values.port import elsewhere, parse_port
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _health(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
     """Flags of `podman run`, as far as `mydocker run` has them."""
-    from mydocker.specs.table.argv import parse_flags
+    from mydocker.specs.argv import parse_flags
 
     for each in settings:
         flags = resolve_words(each, context)
@@ -271,7 +271,7 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 
 def _true(text: str) -> bool:
-    return parsers.boolean(text, parsers.Scope(directory="/", environ={}))
+    return values.boolean(text, values.Scope(directory="/", environ={}))
 
 
 SPECIAL: dict[str, Callable[[list[Setting], Context], Iterator[Entry]]] = {

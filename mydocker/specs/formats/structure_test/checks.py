@@ -14,7 +14,7 @@ from mydocker.specs.nodes.reader import switch
 
 if TYPE_CHECKING:
     from mydocker.specs.nodes.reader import Reader
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
     Entries = dict[str, Node]
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from mydocker.errors import MydockerError, UsageError
 from mydocker.reference import Platform, Reference
-from mydocker.specs.model.container import NAMESPACES, BindMount, ContainerSpec, User
+from mydocker.specs.argv import RunRequest, parse_run
+from mydocker.specs.fields import FIELDS, SWITCHES
+from mydocker.specs.model import NAMESPACES, BindMount, ContainerSpec, User
 from mydocker.specs.model.unsupported import UNSUPPORTED_FLAGS
-from mydocker.specs.table.argv import RunRequest, parse_run
-from mydocker.specs.table.fields import FIELDS, SWITCHES
 
 ENVIRON = {"B": "from here", "HOME": "/home/me"}
 

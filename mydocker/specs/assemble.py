@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.container import NAMESPACES, ContainerSpec, Security
+from mydocker.specs.model import NAMESPACES, ContainerSpec, Security
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -3,22 +3,22 @@
 A function that reads takes the text and its Scope, and returns a complete value or raises UsageError. A function that
 writes takes a value, and returns plain data for the normal form of a spec, or arguments for `docker run`. Modules that
 a plain run does not need are imported late, for these functions are on the warm path and few of them run. Functions
-that import nothing late are in values/parsers.py.
+that import nothing late are in values/__init__.py.
 """
 
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.values import parsers
+from mydocker.specs import values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from mydocker.reference import Reference
-    from mydocker.specs.model.container import Security, User
+    from mydocker.specs.model import Security, User
     from mydocker.specs.model.parts import Dependency, Healthcheck, Port
-    from mydocker.specs.values.parsers import Scope
+    from mydocker.specs.values import Scope
 
 
 def timeout(text: str, scope: Scope) -> float:
@@ -117,13 +117,13 @@ def security_option(text: str, scope: Scope) -> dict[str, Any]:
 def label_file(text: str, scope: Scope) -> dict[str, str]:
     from mydocker.specs.environment.files import read_docker_file
 
-    return read_docker_file(parsers.joined(text, scope), environ={}, bare="")
+    return read_docker_file(values.joined(text, scope), environ={}, bare="")
 
 
 def env_file(text: str, scope: Scope) -> dict[str, str]:
     from mydocker.specs.environment.files import read_docker_file
 
-    return read_docker_file(parsers.joined(text, scope), environ=scope.environ)
+    return read_docker_file(values.joined(text, scope), environ=scope.environ)
 
 
 def stop_signal(text: str, scope: Scope) -> Any:
@@ -239,8 +239,8 @@ def written_cpuset(numbers: tuple[int, ...]) -> str:
     return ",".join(map(str, numbers))
 
 
-def assignments(values: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in values.items()]
+def assignments(pairs: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in pairs.items()]
 
 
 def written_hosts(hosts: tuple[tuple[str, str], ...]) -> list[str]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from mydocker.errors import MydockerError, Origin, UsageError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.model.container import ContainerSpec
-from mydocker.specs.table.assemble import assemble, contradictions
-from mydocker.specs.table.fields import (
+from mydocker.specs.assemble import assemble, contradictions
+from mydocker.specs.fields import (
     ATTACH,
     CIDFILE,
     DRY_RUN,
@@ -26,7 +25,8 @@ from mydocker.specs.table.fields import (
     Field,
     Switch,
 )
-from mydocker.specs.values.parsers import Scope, boolean, image
+from mydocker.specs.model import ContainerSpec
+from mydocker.specs.values import Scope, boolean, image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
