@@ -1,0 +1,63 @@
+"""Networks: what a network is, and what a container has of it, as values.
+
+A network is a directory of the store, `networks/<name>/`, and while containers use it a bridge with a firewall table of
+the same name. Addresses are text in their canonical form (`10.88.0.2`, `fd00::2`), subnets as well (`10.88.0.0/16`).
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT = "bridge"  # the name of the network of containers that name none, as with Docker
+
+
+class Subnet(Record):
+    """Addresses `network` (`10.88.0.0/16`), of which the bridge itself has `gateway`."""
+
+    network: str
+    gateway: str
+
+    @property
+    def prefix(self) -> int:
+        """The length of the prefix, in bits."""
+        return int(self.network.rpartition("/")[2])
+
+
+class Network(Record):
+    """What `networks/<name>/network.json` says. `interface` is the name of the bridge."""
+
+    name: str
+    id: str  # 64 hexadecimal digits
+    interface: str
+    subnet: Subnet
+    subnet6: Subnet | None = None  # None: no IPv6
+    internal: bool = False  # no route to the outside
+    mtu: int | None = None  # None: that of the host's default route
+    labels: Mapping[str, str] = {}
+    options: Mapping[str, str] = {}
+    created: str = ""  # RFC 3339; empty for the default network, which is not created by a command
+
+
+class Lease(Record):
+    """The addresses that one container has in a network, until its run directory goes."""
+
+    directory: str  # the network's
+    network: Network
+    address: str
+    address6: str = ""
+    mac: str
+    aliases: tuple[str, ...] = ()  # names by which the other containers of the network find it
+    interface: str = "eth0"  # in the container
+    veth: str  # the name of the other end, on the bridge
+
+
+class PublishedPort(Record):
+    """A port `target` of the container, under `port` of the host's address `host_ip`; empty: all addresses."""
+
+    target: int
+    port: int
+    host_ip: str = ""
+    protocol: str = "tcp"
