@@ -1,8 +1,8 @@
 """Netlink sockets (netlink(7)), and what mydocker does with network interfaces through them (rtnetlink(7)).
 
 A channel speaks to the network namespace in which it was opened. Several requests go in one system call; the kernel
-carries them out in their order, and what fails is an OSError that names what it was about. Messages are built from bytes
-here, because `struct` and `socket` cost a warm start more than all of this.
+carries them out in their order, and what fails is an OSError that names what it was about. Messages are built from
+bytes here, because `struct` and `socket` cost a warm start more than all of this.
 """
 
 from __future__ import annotations

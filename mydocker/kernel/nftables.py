@@ -82,7 +82,7 @@ def add_elements(elements: Iterable[Element]) -> None:
 def delete_elements(elements: Iterable[Element]) -> None:
     """Delete ELEMENTS. Those that are not there any more, or whose table has gone, are passed over."""
     for element in elements:
-        try:
+        try:  # noqa: SIM105  # contextlib is not on the warm path
             _change(_DELSETELEM, 0, [element])
         except FileNotFoundError:
             pass

@@ -6,8 +6,6 @@ last one has left. Both happen under an exclusive lock of the network's director
 
 from __future__ import annotations
 
-import os
-
 from mydocker import kernel
 from mydocker.errors import HostError, hint_for
 from mydocker.kernel import netlink, nftables
@@ -23,12 +21,13 @@ _SETTINGS = (("forwarding", "1"), ("route_localnet", "1"))
 _FIRST_INDEX = 2  # of the container's interfaces; lo has 1
 
 
-def ensure_up(directory: str, network: Network) -> Link:
-    """The bridge of NETWORK, whose directory is DIRECTORY; it is brought up if it is not there. The caller has a lease
-    in the network, so that nobody takes it down. HostError says what this host lacks."""
-    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def ensure_up(directory: str, network: Network, *, lock: int) -> Link:
+    """The bridge of NETWORK, whose directory is DIRECTORY; it is brought up if it is not there.
+
+    LOCK is a shared lock of that directory, which may become an exclusive one. The caller has a lease in the network, so
+    that nobody takes it down. HostError says what this host lacks.
+    """
     try:
-        kernel.lock(lock, shared=True)
         with netlink.Channel() as channel:
             link = netlink.get_link(channel, network.interface)
             if link and link.is_up:
@@ -39,8 +38,6 @@ def ensure_up(directory: str, network: Network) -> Link:
         about = f" ({error.filename})" if error.filename else ""
         hint = _HINTS.get(error.errno or 0) or hint_for(error)
         raise HostError(f"cannot bring up network {network.name}{about}: {error.strerror}", hint=hint) from None
-    finally:
-        os.close(lock)
 
 
 _HINTS = {

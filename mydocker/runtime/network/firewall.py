@@ -3,7 +3,7 @@
     inet mydocker-<bridge>     addresses are translated on the way out (masquerade) and on the way in (published ports);
                                what comes from other networks passes only to published ports, and nothing from the
                                bridge reaches 127.0.0.0/8 of the host
-    bridge mydocker-<bridge>   a container sends from its own address only (CVE-2020-14386 began with raw packets)
+    bridge mydocker-<bridge>   a container sends from its own addresses only, and is no router (CVE-2020-13401)
 
 What comes and goes with a container are elements of the sets in them.
 """
@@ -70,9 +70,9 @@ table bridge {table} {{
     }}
 }}
 """
-_IPV6 = """ether type ip6 iifname . ether saddr . ip6 saddr @members6 accept
-        ether type ip6 ip6 saddr :: icmpv6 type {{ nd-neighbor-solicit, mld-listener-report, mld2-listener-report }} accept
-        ether type ip6 ip6 saddr fe80::/10 icmpv6 type {{ nd-neighbor-solicit, nd-router-solicit, mld2-listener-report }} accept"""
+_LOCAL_REQUESTS = "nd-neighbor-solicit, nd-router-solicit, mld2-listener-report"
+_IPV6 = f"""ether type ip6 iifname . ether saddr . ip6 saddr @members6 accept
+        ether type ip6 ip6 saddr {{ ::, fe80::/10 }} icmpv6 type {{ {_LOCAL_REQUESTS} }} accept"""
 
 
 def table_of(network: Network) -> str:
@@ -93,7 +93,7 @@ def rules(network: Network) -> str:
         "outgoing": "" if network.internal else "\n        ".join(outgoing),
         "incoming": "" if network.internal else f'oifname "{bridge}" ct status dnat accept',
         "internal": f'iifname "{bridge}" drop' if network.internal else "",
-        "ipv6": _IPV6.replace("{{", "{").replace("}}", "}") if network.subnet6 else "",
+        "ipv6": _IPV6 if network.subnet6 else "",
     }
     return _INET.format(**words) + _BRIDGE.format(**words)
 

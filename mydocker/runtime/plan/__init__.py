@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.mac_label import ExecLabel
     from mydocker.runtime.plan.volume_mounts import MountPlan
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.parts import NetworkAttachment, Port
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"  # the beginning of /etc/hosts
 SIGTERM = 15
 _MOUNTED = (
     "volumes",
@@ -81,6 +83,9 @@ class LaunchPlan(Record):
     init: bool = False
     stdin: str | None = None
     extra_hosts: tuple[tuple[str, str], ...] = ()
+    networks: tuple[NetworkAttachment, ...] = ()  # those that it is in; (): none, or the host's
+    networks_dir: str = ""  # where networks are on disk
+    ports: tuple[Port, ...] = ()  # to be published
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
