@@ -8,7 +8,7 @@ from mydocker.errors import Origin, Problem, SpecError, UsageError
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Reference
-from mydocker.specs.assemble import assemble, contradictions
+from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
@@ -210,6 +210,8 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         reader.refuse(keys.get(key, document), message)
     if len(reader.problems) > before:
         return None
+    if file is not None:
+        file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     return assemble(values, origin=Origin(file=shown, line=document.line))
 
 
