@@ -17,13 +17,14 @@ import os
 from mydocker.errors import HostError, MydockerError, hint_for
 from mydocker.kernel import netlink, nftables
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import Lease, Network, PublishedPort, Subnet, bridge, firewall, leases, names
+from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases, names
 from mydocker.runtime.network.networks import Held
 
 if TYPE_CHECKING:
     from mydocker.kernel.netlink import Link
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.specs.model.parts import NetworkAttachment
 
 LISTED = "networks"  # the file in the run directory
 
@@ -50,6 +51,7 @@ class Connections:
     def _join(self, index: int) -> None:
         """Take a lease in the network with INDEX, and see that its bridge is up."""
         attachment, plan = self.plan.networks[index], self.plan
+        self._make(attachment)
         with Held(plan.networks_dir, attachment.name) as held:
             self.cleanup_process.take_down_later(held.directory)
             lease = leases.take(
@@ -65,6 +67,20 @@ class Connections:
             self.leases = (*self.leases, lease)
             _list(plan.run_dir, _line(lease))
             self.bridges.append(bridge.ensure_up(held.directory, held.network, lock=held.lock))
+
+    def _make(self, attachment: NetworkAttachment) -> None:
+        """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there."""
+        networks = self.plan.networks_dir
+        if os.path.isdir(f"{networks}/{attachment.name}"):
+            return
+        if attachment.name == DEFAULT:
+            from mydocker.runtime.network.lifecycle import load_or_make_default
+
+            load_or_make_default(networks)
+        elif attachment.definition and not attachment.definition.external:
+            from mydocker.runtime.network.definitions import make
+
+            make(networks, attachment.name, attachment.definition)
 
     def attach(self, pid: int) -> None:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""

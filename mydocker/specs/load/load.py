@@ -8,7 +8,7 @@ from mydocker.errors import Origin, Problem, SpecError, UsageError
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Reference
-from mydocker.specs.assemble import assemble, contradictions
+from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
@@ -212,6 +212,8 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         reader.refuse(keys.get(key, document), message)
     if len(reader.problems) > before:
         return None
+    if file is not None:
+        file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
     return CaseSpec(container=assemble(values, origin=Origin(file=shown, line=document.line)), **part)
 

@@ -7,18 +7,11 @@ a file are one tuple, so that a file of a thousand services does not hold a mill
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.parts import LOOPBACK
-from mydocker.specs.values.hosts import host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mydocker.specs.model.case import CaseSpec
-    from mydocker.specs.values import Scope
-
-
-def parse_alias(text: str, scope: Scope) -> str:
-    return host(text, LOOPBACK)[0]
 
 
 def share_names(specs: Sequence[CaseSpec]) -> list[CaseSpec]:
