@@ -33,11 +33,13 @@ def prepare(
     environ: Mapping[str, str],
     progress: Callable[[Step], None] | None = None,
     lend_program: bool = False,
+    inspect_only: bool = False,
 ) -> LaunchPlan:
-    """Get the image that SPEC names, pulling it if necessary, and plan the launch. `lend_program`: see `plan`."""
+    """Get the image that SPEC names, pulling it if necessary, and plan the launch. `lend_program`, `inspect_only`: see
+    `plan`."""
     store = open_store(environ)
     image = get_image(spec, store=store, environ=environ, progress=progress)
-    return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program)
+    return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program, inspect_only=inspect_only)
 
 
 def open_store(environ: Mapping[str, str]) -> Store:
@@ -75,8 +77,9 @@ def plan_launch(
     store: Store,
     environ: Mapping[str, str],
     lend_program: bool = False,
+    inspect_only: bool = False,
 ) -> LaunchPlan:
-    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`: see `plan`."""
+    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`, `inspect_only`: see `plan`."""
     if image and spec.expand:
         from mydocker.runtime.plan.expand_variables import expanded
 
@@ -96,6 +99,7 @@ def plan_launch(
         containers=containers,
         store=store.root,
         lend_program=lend_program,
+        inspect_only=inspect_only,
     )
 
 

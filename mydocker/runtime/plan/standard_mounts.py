@@ -62,7 +62,7 @@ def standard_mounts(
         *_chosen(spec),
         *late,
         *_devices(spec),
-        *_etc(spec, run_dir),
+        *_etc(spec, run_dir, in_network=in_network),
         *_walls(spec),
     )
 
@@ -163,12 +163,17 @@ def _cgroup_v1(cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
     return (*operations, ReadOnly(target=top))
 
 
-def _etc(spec: ContainerSpec, run_dir: str) -> tuple[Operation, ...]:
+def _etc(spec: ContainerSpec, run_dir: str, *, in_network: bool) -> tuple[Operation, ...]:
+    """In a network, other runs change the file of hosts: so it is not in the memory of the container's own mounts."""
     taken = {volume.target for volume in spec.volumes}
     paths = {name: f"/etc/{name}" for name in GENERATED}
     attributes = ATTR_NODEV | (READ_ONLY if spec.read_only else 0)
     return tuple(
-        Bind(target=path, source=f"{run_dir}/memory/{name}", attributes=attributes)
+        Bind(
+            target=path,
+            source=f"{run_dir}/{name}" if in_network and name == "hosts" else f"{run_dir}/memory/{name}",
+            attributes=attributes,
+        )
         for name, path in paths.items()
         if path not in taken
     )

@@ -13,7 +13,7 @@ from mydocker.specs.values.hosts import host
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.case import CaseSpec
     from mydocker.specs.values import Scope
 
 
@@ -21,10 +21,12 @@ def parse_alias(text: str, scope: Scope) -> str:
     return host(text, LOOPBACK)[0]
 
 
-def share_names(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
+def share_names(specs: Sequence[CaseSpec]) -> list[CaseSpec]:
     """Return SPECS, the containers of one file and of those that it includes, with the aliases of all of them in each
     that has any."""
-    names = tuple(dict.fromkeys(name for spec in specs if spec.aliases for name in spec.aliases.own))
+    aliases = [spec.container.aliases for spec in specs]
+    names = tuple(dict.fromkeys(name for each in aliases if each for name in each.own))
     return [
-        spec.replace(aliases=spec.aliases.replace(known=names)) if spec.aliases and names else spec for spec in specs
+        spec.replace(container=spec.container.replace(aliases=each.replace(known=names))) if each and names else spec
+        for spec, each in zip(specs, aliases, strict=True)
     ]
