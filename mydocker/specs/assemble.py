@@ -42,6 +42,7 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
 
 _SHARED = ("pid", "ipc", "uts", "cgroup")  # keys that set whether one namespace is the container's own
 _NETWORK = ("network_mode", "networks", "ip", "ip6", "mac_address", "aliases")
+_OF_A_NETWORK = ("ports", "publish_all", "expose")
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
@@ -117,7 +118,7 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
 
 
 def _network_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if any(values.get(key) for key in _NETWORK):
+    if any(values.get(key) for key in _NETWORK) and not _is_plain(values):
         from mydocker.specs import attachments
 
         yield from attachments.contradictions(values)
@@ -223,14 +224,19 @@ def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str, tuple[N
 
 def _network(values: Mapping[str, Any]) -> tuple[str, tuple[NetworkAttachment, ...]]:
     """(network_mode, networks), without regard to `namespaces`."""
-    networks, mode = values.get("networks"), values.get("network_mode")
-    if networks in (("none",), ("host",)) and mode is None:
-        return networks[0], ()
+    if _is_plain(values):
+        return values["networks"][0], ()
     if not any(values.get(key) for key in _NETWORK):
         return "default", ()
     from mydocker.specs.attachments import attach
 
     return attach(values)
+
+
+def _is_plain(values: Mapping[str, Any]) -> bool:
+    """Whether all that is said about networks is `none`, `host` or `bridge`."""
+    others = (key for key in (*_NETWORK, *_OF_A_NETWORK) if key != "networks" and values.get(key))
+    return values.get("networks") in (("none",), ("host",), ("bridge",)) and next(others, None) is None
 
 
 def _shared_names(names: tuple[str, ...] | None, mode: str) -> Aliases | None:
