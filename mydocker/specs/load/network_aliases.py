@@ -1,23 +1,40 @@
-"""Aliases: the names by which containers of one file, on a network that they share, know each other.
+"""Aliases: the names by which the containers of one file know each other, in the network that they share.
 
-All resolve to this machine's own address, because the shared network is the host's. The names of all containers of
+Those that name no network share one of their own, as in Compose: PROJECT_default. Where this host cannot give them
+one, they share the host's, and there all names resolve to this machine's own address. The names of all containers of
 a file are one tuple, so that a file of a thousand services does not hold a million names.
 """
 
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model import BRIDGE, ContainerSpec
+from mydocker.specs.model.parts import NetworkAttachment, NetworkDefinition
+from mydocker.specs.values.project import project_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.nodes.reader import OpenFile
+    from mydocker.specs.values import Scope
 
 
-def share_names(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
-    """Return SPECS, the containers of one file and of those that it includes, with the aliases of all of them in each
-    that has any."""
+def share_network(specs: Sequence[ContainerSpec], file: OpenFile, scope: Scope) -> list[ContainerSpec]:
+    """Return SPECS, the containers of FILE and of those that it includes, with the aliases of all of them in each that
+    has any, and in the file's network."""
     names = tuple(dict.fromkeys(name for spec in specs if spec.aliases for name in spec.aliases.own))
-    return [
-        spec.replace(aliases=spec.aliases.replace(known=names)) if spec.aliases and names else spec for spec in specs
-    ]
+    if not names:
+        return [*specs]
+    network = file.default_network or NetworkAttachment(
+        name=f"{project_name(scope)}_default", definition=NetworkDefinition()
+    )
+    return [_sharing(spec, names, network) for spec in specs]
+
+
+def _sharing(spec: ContainerSpec, names: tuple[str, ...], network: NetworkAttachment) -> ContainerSpec:
+    if not spec.aliases:
+        return spec
+    spec = spec.replace(aliases=spec.aliases.replace(known=names))
+    if spec.network_mode != ContainerSpec.network_mode or [each.name for each in spec.networks] != [BRIDGE]:
+        return spec
+    return spec.replace(networks=(network.replace(aliases=spec.networks[0].aliases),))
