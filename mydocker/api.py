@@ -350,7 +350,7 @@ test.__test__ = False  # type: ignore[attr-defined]  # so that pytest does not t
 def load(*paths: Path) -> list[ContainerSpec]:
     """The containers that spec files describe, in order. Raises SpecError with all mistakes of all files, each as
     `file:line:column: message`, in `problems`."""
-    return load_files([path_of(path) for path in paths], environ=os.environ)
+    return [case.container for case in load_files([path_of(path) for path in paths], environ=os.environ)]
 
 
 def _spec(

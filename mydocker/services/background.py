@@ -35,7 +35,7 @@ class Services:
             self.stop(key)
 
     def begin(self, case: Case, *, health: bool) -> None:
-        worker = start(case.spec, environ=self.environ, role=Role(service=True, health=health))
+        worker = start(case.spec.container, environ=self.environ, role=Role(service=True, health=health))
         self.running[case.key] = Attempt(case, worker, attempt=1, service=True)
 
     def wait(self) -> Iterator[tuple[Case, Finding]]:
@@ -63,7 +63,7 @@ class Services:
         poll = select.poll()
         poll.register(run.worker.pidfd, select.POLLIN)
         try:
-            if not poll.poll((run.case.spec.stop_grace_period + CLEARING) * 1000):
+            if not poll.poll((run.case.spec.container.stop_grace_period + CLEARING) * 1000):
                 send(run.worker.pidfd, signal.SIGKILL)  # it is stopped, perhaps
                 run.killed = True
         except BaseException:

@@ -8,7 +8,8 @@ from mydocker.errors import Origin
 from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.address import Address
-from mydocker.specs.model import STDIN, ContainerSpec
+from mydocker.specs.model import STDIN
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links, origin_of
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, Healthcheck
 from mydocker.verdict.finding import Finding
@@ -35,7 +36,7 @@ class Case(Record):
     """`number` is its index in the batch, from 0; `file` and `line` are where its spec begins."""
 
     number: int
-    spec: ContainerSpec
+    spec: CaseSpec
     file: str
     line: int
     options: tuple[str, ...] = ()  # with which it was chosen
@@ -126,9 +127,7 @@ def path_of(shown: str) -> str:
     return "-" if shown == STDIN else shown
 
 
-def cases_of(
-    specs: Sequence[ContainerSpec], *, options: tuple[str, ...] = (), ordinals: Sequence[int] = ()
-) -> list[Case]:
+def cases_of(specs: Sequence[CaseSpec], *, options: tuple[str, ...] = (), ordinals: Sequence[int] = ()) -> list[Case]:
     """A case for each of SPECS, with the cases that it needs in it. Raises SpecError if one is not among them."""
     linked = links(specs)
     specs = _with_those_that_wait(specs, linked)
@@ -156,9 +155,7 @@ def cases_of(
     return [_with_partner(case, users) for case in cases]
 
 
-def _with_those_that_wait(
-    specs: Sequence[ContainerSpec], linked: Sequence[tuple[Link, ...]]
-) -> Sequence[ContainerSpec]:
+def _with_those_that_wait(specs: Sequence[CaseSpec], linked: Sequence[tuple[Link, ...]]) -> Sequence[CaseSpec]:
     """SPECS, each of which whose health another one waits for with the position of the dependency."""
     awaited: dict[int, Origin] = {}
     for spec, spec_links in zip(specs, linked, strict=True):
@@ -167,8 +164,9 @@ def _with_those_that_wait(
                 awaited.setdefault(link.on, origin_of(spec, link.dependency))
     found = [*specs]
     for number, where in awaited.items():
-        check = found[number].healthcheck or Healthcheck()
-        found[number] = found[number].replace(healthcheck=check.replace(awaited=where))
+        container = found[number].container
+        check = (container.healthcheck or Healthcheck()).replace(awaited=where)
+        found[number] = found[number].replace(container=container.replace(healthcheck=check))
     return found
 
 

@@ -31,7 +31,9 @@ class Schedule:
     their needs do.
     """
 
-    def __init__(self, cases: Sequence[Case]) -> None:
+    def __init__(self, cases: Sequence[Case], *, skipped: Mapping[int, str] | None = None) -> None:
+        """SKIPPED: the reason why a case is not to run, by its number."""
+        self.skipped = skipped or {}
         self.waiting = {case.number: (case, 1) for case in cases}
         self.results: dict[int, JudgedCase] = {}
         self.seen: dict[int, Mapping[str, Any]] = {}  # of those that run: the facts of their watchers
@@ -49,7 +51,7 @@ class Schedule:
         self.unfinished = {number: len(users) for number, users in self.users.items()}
         # those that may never begin; of a thousand cases that are independent of each other, none is considered twice
         self.doubtful = dict.fromkeys(
-            case.number for case in cases if case.spec.skip or case.needs or self.is_service(case)
+            case.number for case in cases if case.number in self.skipped or case.needs or self.is_service(case)
         )
         self.parked: dict[int, list[int]] = {}  # case -> those that wait for its end before they are reconsidered
         self.ranks = {case.number: rank for rank, case in enumerate(cases)}
@@ -179,8 +181,8 @@ class Schedule:
 
     def _refusal(self, case: Case) -> tuple[str, str] | None:
         """(verdict, reason) of a case that cannot begin any more."""
-        if case.spec.skip:
-            return SKIPPED, case.spec.skip
+        if case.number in self.skipped:
+            return SKIPPED, self.skipped[case.number]
         for need, number in self.needs[case.number]:
             if need.required and self._state(need, number) is False:
                 result = self.results.get(number)
@@ -243,7 +245,7 @@ def with_needed(chosen: Sequence[Case]) -> list[Case]:
         keys = [need.case.key for need in case.needs]
         needed.update(keys)
         stack += [need.case for need, each in zip(case.needs, keys, strict=True) if each not in found]
-        if case.partner and key not in needed and not (case.spec.expect and case.spec.expect.within):
+        if case.partner and key not in needed and not case.spec.within:
             stack.append(case.partner)
     ordered = sorted(found.values(), key=lambda case: case.number)
     return [case.replace(number=number) for number, case in enumerate(ordered)]

@@ -13,10 +13,11 @@ from mydocker.services.schedule import Schedule
 from mydocker.verdict.finding import PASSED, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.case import CaseSpec
 
 # seconds: as Docker waits (docker container run, "Restart policies")
 FIRST_PAUSE = 0.1
@@ -49,19 +50,19 @@ class SpecRun(Record):
 class ContainerSequence:
     """The containers of several specs, and how each of them is run: PREPARE makes its plan, RUN carries it out.
 
-    `mydocker up` judges nothing: expectations are ignored.
+    `mydocker up` judges nothing and skips nothing: what a batch is to do with a case is ignored.
     """
 
     def __init__(
         self,
-        specs: Iterable[ContainerSpec],
+        specs: Sequence[CaseSpec],
         *,
         prepare: Callable[[ContainerSpec], LaunchPlan],
         run: Callable[[LaunchPlan], Outcome],
         environ: Mapping[str, str],
     ) -> None:
         """Raises SpecError for what cannot be done."""
-        self.cases = cases_of([spec.replace(expect=None, skip=None) for spec in specs])
+        self.cases = cases_of(specs)
         self.prepare, self.run, self.environ = prepare, run, environ
         self.schedule = Schedule(self.cases)
         restarted = [case for case in self.cases if self.schedule.is_service(case) and case.spec.restart]
@@ -88,7 +89,7 @@ class ContainerSequence:
         """What can be done now, or else the news that come."""
         self.schedule.see({run.case.number: run.seen for run in services.running.values()})
         for refused in self.schedule.hopeless():
-            yield SpecRun(spec=refused.case.spec, error=LaunchError(refused.reason))
+            yield SpecRun(spec=refused.case.spec.container, error=LaunchError(refused.reason))
         begun = False
         for case, _ in self.schedule.take(slots=1):
             begun = True
@@ -107,10 +108,10 @@ class ContainerSequence:
 
     def _begin(self, case: Case, services: Services) -> Iterator[SpecRun]:
         try:
-            self.prepare(case.spec)  # what must be pulled is pulled where progress is shown
+            self.prepare(case.spec.container)  # what must be pulled is pulled where progress is shown
         except MydockerError as error:
             self._conclude(case, Finding(problem=error.message))
-            yield SpecRun(spec=case.spec, error=error)
+            yield SpecRun(spec=case.spec.container, error=error)
             return
         services.begin(case, health=self.schedule.needs_health(case))
 
@@ -118,17 +119,17 @@ class ContainerSequence:
         self.schedule.conclude(JudgedCase(case=case, verdict=PASSED, finding=finding))
         error = None if finding.outcome else LaunchError(finding.problem, hint=finding.hint or None)
         released = finding.outcome is not None and finding.outcome.stopped
-        return SpecRun(spec=case.spec, outcome=finding.outcome, error=error, released=released)
+        return SpecRun(spec=case.spec.container, outcome=finding.outcome, error=error, released=released)
 
 
 def _run_until_enough(
-    spec: ContainerSpec, prepare: Callable[[ContainerSpec], LaunchPlan], run: Callable[[LaunchPlan], Outcome]
+    spec: CaseSpec, prepare: Callable[[ContainerSpec], LaunchPlan], run: Callable[[LaunchPlan], Outcome]
 ) -> SpecRun:
     """The last of the runs that the key `restart` of SPEC allows, each in a new container. Between them is time, as
     for Docker: more after each that was short."""
     pause, left = FIRST_PAUSE, spec.restart
     while True:
-        result = _run_once(spec, prepare, run)
+        result = _run_once(spec.container, prepare, run)
         if not result.status or not left or result.outcome is None or result.was_stopped:
             return result
         left -= 1

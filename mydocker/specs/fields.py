@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Field(Record):
-    """One row. `name` is the attribute of ContainerSpec, `key` the word in YAML.
+    """One row. `name` is the attribute of ContainerSpec, or else of CaseSpec, `key` the word in YAML.
 
     A row without flags is a positional argument, or a key that only a file can have. `docker` returns the arguments of
     the flag in a line for `docker run`, if they are not the value's normal form; `not_docker` is the hint where Docker
@@ -48,7 +48,16 @@ class Field(Record):
     @property
     def default(self) -> object:
         """The value if neither a flag nor a key sets one."""
-        return getattr(ContainerSpec, self.name)
+        if not self.is_of_case:
+            return getattr(ContainerSpec, self.name)
+        from mydocker.specs.model.case import CaseSpec  # a command line has no such field
+
+        return getattr(CaseSpec, self.name)
+
+    @property
+    def is_of_case(self) -> bool:
+        """Whether it is about how a container takes part where several run, and not about what to run."""
+        return self.name not in ContainerSpec.fields
 
     @property
     def repeatable(self) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.case import CaseSpec
 
 NEVER_RAN = (126, 127)  # the exit codes of a command that cannot be executed, or does not exist
 LIMIT = 2.0  # seconds of CPU time for one check
@@ -29,7 +29,7 @@ class UnjudgedError(Exception):
 
 
 def judge(
-    spec: ContainerSpec, finding: Finding, *, live: tuple[Failure, ...] | None = None, stopped: bool | None = None
+    spec: CaseSpec, finding: Finding, *, live: tuple[Failure, ...] | None = None, stopped: bool | None = None
 ) -> Verdict:
     """The verdict on what was found of SPEC. `live`: the failures of the checks that were judged while it ran; unless
     `stopped` is false, mydocker stopped it then."""
@@ -44,7 +44,7 @@ def judge(
     return Verdict(verdict=FAILED if failures else PASSED, failures=failures)
 
 
-def unmet(spec: ContainerSpec, finding: Finding) -> tuple[Failure, ...]:
+def unmet(spec: CaseSpec, finding: Finding) -> tuple[Failure, ...]:
     """The failures of the checks that can be judged while the container runs. Raises UnjudgedError."""
     expect = spec.expect
     if expect is None or expect.within is None:
@@ -64,7 +64,7 @@ def _is_live(check: Check) -> bool:
     return check.about[0] in LIVE
 
 
-def _all_failures(spec: ContainerSpec, checks: Iterable[Check], finding: Finding) -> tuple[Failure, ...]:
+def _all_failures(spec: CaseSpec, checks: Iterable[Check], finding: Finding) -> tuple[Failure, ...]:
     failures: list[Failure] = []
     for check in checks:
         if not _moot(check, failures, finding):
@@ -89,7 +89,7 @@ def _moot(check: Check, failures: list[Failure], finding: Finding) -> bool:
     return check.implied and "timed_out" in earlier
 
 
-def _failures(spec: ContainerSpec, check: Check, finding: Finding) -> list[Failure]:
+def _failures(spec: CaseSpec, check: Check, finding: Finding) -> list[Failure]:
     origin = check.origin.within(spec.origin.file) if check.origin.line else spec.origin
     about, expected = _name(check.about), _expected(check)
     value, problem = _value(check, finding)

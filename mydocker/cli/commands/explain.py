@@ -8,13 +8,10 @@ from mydocker.cli.commands.run import progress, working_directory
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
-from mydocker.record import TYPE_CHECKING
 from mydocker.specs.argv import parse_run
 from mydocker.specs.load.load import load_files
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.render.docker_run import docker_lines
-
-if TYPE_CHECKING:
-    from mydocker.specs.model import ContainerSpec
 
 
 def explain_command(argv: list[str]) -> int:
@@ -26,15 +23,15 @@ def explain_command(argv: list[str]) -> int:
     words = argv[1:] if shell else argv
     by_line = words[:1] == ["run"] and "--help" not in words[1:2]
     if by_line:
-        specs = [parse_run(words[1:], environ=os.environ, cwd=working_directory()).spec]
+        cases = [CaseSpec(container=parse_run(words[1:], environ=os.environ, cwd=working_directory()).spec)]
     else:
         options = parser().parse_args(argv)
         shell = options.shell
-        specs = load_files(options.files, environ=os.environ, warn=say)
+        cases = load_files(options.files, environ=os.environ, warn=say)
     if shell:
-        _print_script(specs, lend_program=by_line)
+        _print_script(cases, lend_program=by_line)
         return 0
-    for line in docker_lines(specs):
+    for line in docker_lines(cases):
         print(line)
     return 0
 
@@ -54,11 +51,18 @@ def parser() -> Parser:
     return parser
 
 
-def _print_script(specs: list[ContainerSpec], *, lend_program: bool) -> None:
+def _print_script(cases: list[CaseSpec], *, lend_program: bool) -> None:
     from mydocker.runtime.explain.script import shell_script
     from mydocker.runtime.launch import prepare
 
-    if len(specs) != 1:
-        raise UsageError(f"--shell explains one container, and these are {len(specs)}")
-    plan = prepare(specs[0], environ=os.environ, progress=progress(), lend_program=lend_program)
+    if len(cases) != 1:
+        raise UsageError(f"--shell explains one container, and these are {len(cases)}")
+    [case] = cases
+    plan = prepare(
+        case.container,
+        environ=os.environ,
+        progress=progress(),
+        lend_program=lend_program,
+        inspect_only=case.expect is not None,
+    )
     print(shell_script(plan), end="")

@@ -61,7 +61,8 @@ def parser() -> Parser:
 
 def _references(paths: list[str], image: str | None) -> set[Reference]:
     specs = load_files(list(files_of(paths)), environ=os.environ, image=image, warn=say)
-    named = {spec.image for spec in specs if spec.image and needs_lock(spec.image)}
+    images = [spec.container.image for spec in specs]
+    named = {image for image in images if image and needs_lock(image)}
     return {resolved(reference, environ=os.environ) for reference in named}
 
 

@@ -15,6 +15,7 @@ from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case
 from mydocker.specs.argv import RunRequest, parse_run
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.nodes.yaml import escape, write_documents
 from mydocker.specs.render.normal_form import normal_form
 from mydocker.testing.batch.batch import INTERRUPTED, Batch, Limits
@@ -83,7 +84,7 @@ def _title(words: list[str], spec: ContainerSpec) -> str:
 
 def _run(spec: ContainerSpec, before: list[Finding]) -> Finding | None:
     """The finding of one more run, in which those BEFORE decide what is inspected; None if it was interrupted."""
-    asking = spec.replace(expect=questions(before))
+    asking = CaseSpec(container=spec, expect=questions(before))
     batch = Batch([Case(number=0, spec=asking, file="", line=0)], limits=Limits(), environ=os.environ, warn=warn)
     [result] = batch.results()
     if batch.stopped == INTERRUPTED:
@@ -99,7 +100,7 @@ def _run(spec: ContainerSpec, before: list[Finding]) -> Finding | None:
 def _text(spec: ContainerSpec, argv: list[str], expect: dict[str, Any], remarks: list[str], *, shown: bool) -> str:
     """The spec file. One that is SHOWN is JSON, which is YAML with escapes, if a line of it would command the runner
     of a CI job."""
-    document = {**normal_form(spec), "expect": expect}
+    document = {**normal_form(CaseSpec(container=spec)), "expect": expect}
     head = [f"recorded by: mydocker record {shlex.join(argv)}"]
     if remarks:
         head += [

@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 
 from mydocker.cli.common import complain, on_failure, say
-from mydocker.cli.common.image_options import add_supply, supplied
+from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.live_report import Screen
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import MydockerError, SpecError, UsageError, printable, refused_by_host
@@ -178,7 +178,7 @@ def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
     words = tuple(f"--{name}" for name, on in chosen.items() if on)
     if options.frozen and options.lock_file != NAME:
         words += ("--lock-file", options.lock_file)
-    specs = supplied([case.spec for case in cases], lock_file=options.lock_file, **chosen)
+    specs = supplied_cases([case.spec for case in cases], lock_file=options.lock_file, **chosen)
     return [
         case.replace(number=number, spec=spec, options=(*case.options, *words))
         for number, (case, spec) in enumerate(zip(cases, specs, strict=True))

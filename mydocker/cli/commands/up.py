@@ -7,7 +7,7 @@ import sys
 
 from mydocker.cli.commands.run import progress
 from mydocker.cli.common import complain, name_memory_kill, say
-from mydocker.cli.common.image_options import add_supply, supplied
+from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.result_file import ResultFile
 from mydocker.errors import MydockerError, Origin, Problem, SpecError
@@ -17,10 +17,11 @@ from mydocker.runtime.plan import LaunchPlan
 from mydocker.services.sequence import ContainerSequence, SpecRun
 from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files, select, why_none
-from mydocker.specs.model import ContainerSpec
 
 if TYPE_CHECKING:
     from mydocker.cli.manual.page import Group
+    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.case import CaseSpec
 
 
 def up_command(argv: list[str]) -> int:
@@ -28,7 +29,7 @@ def up_command(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     results = ResultFile(options.result) if options.result is not None else None
     try:
-        specs = supplied(
+        specs = supplied_cases(
             _load(options.files, options.profile, image=options.image),
             frozen=options.frozen,
             offline=options.offline,
@@ -72,11 +73,11 @@ def parser() -> Parser:
     return parser
 
 
-def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[ContainerSpec]:
+def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[CaseSpec]:
     loaded = load_files(files, environ=os.environ, image=image, warn=say)
     active = active_profiles(profiles, os.environ) | profiles_of_env_files(files, os.environ)
     specs = select(loaded, active)
-    unpublished = [spec.origin for spec in specs if spec.ports]
+    unpublished = [spec.origin for spec in specs if spec.container.ports]
     if unpublished:
         raise SpecError(Problem(origin=each, message="ports are not published on the host yet") for each in unpublished)
     if not specs:
@@ -84,7 +85,7 @@ def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[C
     return specs
 
 
-def _run(specs: list[ContainerSpec], *, keep_going: bool, results: ResultFile | None) -> int:
+def _run(specs: list[CaseSpec], *, keep_going: bool, results: ResultFile | None) -> int:
     status = 0
     sequence = ContainerSequence(specs, prepare=_prepare, run=run, environ=os.environ)
     for result in sequence.results(keep_going=keep_going):
@@ -123,9 +124,9 @@ def _summary(result: SpecRun) -> str:
     return f"{name}: {how} ({outcome.wall:.2f} s)"
 
 
-def _show(specs: list[ContainerSpec]) -> int:
+def _show(specs: list[CaseSpec]) -> int:
     from mydocker.cli.common.show_plan import show
 
     for spec in specs:
-        show(_prepare(spec))
+        show(_prepare(spec.container))
     return 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.case import CaseSpec
 
 
 def add_supply(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +44,12 @@ def supplied(
     if problems:
         raise SpecError(problems)
     return found
+
+
+def supplied_cases(cases: Sequence[CaseSpec], *, frozen: bool, offline: bool, lock_file: str = NAME) -> list[CaseSpec]:
+    """The same for the containers of CASES."""
+    containers = supplied([case.container for case in cases], frozen=frozen, offline=offline, lock_file=lock_file)
+    return [case.replace(container=container) for case, container in zip(cases, containers, strict=True)]
 
 
 def _offline(spec: ContainerSpec) -> str:

@@ -44,7 +44,7 @@ def open_shell(result: JudgedCase) -> None:
     try:
         left = kept_container.find(root, result.finding.kept)
         say(f"mydocker: a shell in {result.case.title} as it was left; exit continues the batch")
-        run(kept_container.on_top(prepare(_shell(result.case.spec), environ=os.environ), left))
+        run(kept_container.on_top(prepare(_shell(result.case.spec.container), environ=os.environ), left))
     except MydockerError as error:
         complain(error)
         say(f"hint: mydocker diff {result.finding.kept} lists what it changed")
@@ -55,4 +55,4 @@ def open_shell(result: JudgedCase) -> None:
 def _shell(spec: ContainerSpec) -> ContainerSpec:
     """SPEC, with an interactive shell as its command, and without a time limit."""
     shell = spec.replace(entrypoint=(), command=(PROGRAM,), stdin=None, tty=True, stdin_open=True)
-    return shell.replace(timeout=None, expect=None, pull_policy="missing")
+    return shell.replace(timeout=None, pull_policy="missing")

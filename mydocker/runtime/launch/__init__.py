@@ -13,6 +13,7 @@ from mydocker.runtime.launch.parent import launch
 from mydocker.runtime.launch.run_directory import sweep
 from mydocker.runtime.plan import DEFAULT_PATH, LaunchPlan, plan
 from mydocker.runtime.plan.host import inspect_host
+from mydocker.specs.model import DEFAULT_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,11 +34,13 @@ def prepare(
     environ: Mapping[str, str],
     progress: Callable[[Step], None] | None = None,
     lend_program: bool = False,
+    inspect_only: bool = False,
 ) -> LaunchPlan:
-    """Get the image that SPEC names, pulling it if necessary, and plan the launch. `lend_program`: see `plan`."""
+    """Get the image that SPEC names, pulling it if necessary, and plan the launch. `lend_program`, `inspect_only`: see
+    `plan`."""
     store = open_store(environ)
     image = get_image(spec, store=store, environ=environ, progress=progress)
-    return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program)
+    return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program, inspect_only=inspect_only)
 
 
 def open_store(environ: Mapping[str, str]) -> Store:
@@ -75,8 +78,9 @@ def plan_launch(
     store: Store,
     environ: Mapping[str, str],
     lend_program: bool = False,
+    inspect_only: bool = False,
 ) -> LaunchPlan:
-    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`: see `plan`."""
+    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`, `inspect_only`: see `plan`."""
     if image and spec.expand:
         from mydocker.runtime.plan.expand_variables import expanded
 
@@ -87,6 +91,11 @@ def plan_launch(
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
+    no_network = ""
+    if spec.network_mode == DEFAULT_MODE:
+        from mydocker.runtime.network.choose import settle
+
+        spec, no_network = settle(spec, host)
     return plan(
         spec,
         image,
@@ -96,6 +105,8 @@ def plan_launch(
         containers=containers,
         store=store.root,
         lend_program=lend_program,
+        inspect_only=inspect_only,
+        no_network=no_network,
     )
 
 

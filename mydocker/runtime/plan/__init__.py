@@ -16,7 +16,7 @@ from mydocker.runtime.plan.root import BareRoot, LayeredRoot, MemoryRoot, Root
 from mydocker.runtime.plan.standard_mounts import standard_mounts
 from mydocker.runtime.plan.users import ROOT
 from mydocker.runtime.seccomp import SyscallFilter
-from mydocker.specs.model import User
+from mydocker.specs.model import CONNECTED_MODES, User
 from mydocker.specs.values import capability
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.mac_label import ExecLabel
     from mydocker.runtime.plan.volume_mounts import MountPlan
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.parts import NetworkAttachment, Port
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"  # the beginning of /etc/hosts
 SIGTERM = 15
 _MOUNTED = (
     "volumes",
@@ -81,6 +83,10 @@ class LaunchPlan(Record):
     init: bool = False
     stdin: str | None = None
     extra_hosts: tuple[tuple[str, str], ...] = ()
+    networks: tuple[NetworkAttachment, ...] = ()  # those that it is in; (): none, or the host's
+    networks_dir: str = ""  # where networks are on disk
+    no_network: str = ""  # why it shares the host's network, if it would have one of its own where the host can give it
+    ports: tuple[Port, ...] = ()  # to be published
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -120,12 +126,15 @@ def plan(
     store: str,
     cgroups: tuple[Cgroup, ...] = (),
     lend_program: bool = False,
+    inspect_only: bool = False,
+    no_network: str = "",
 ) -> LaunchPlan:
     """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store, and CONTAINERS
     that of run directories, which is elsewhere if the store is read-only. With `lend_program`, a static program of the
-    host may serve as the command that the image lacks. `cgroups`: see `hierarchy`. Raises LaunchError."""
+    host may serve as the command that the image lacks; with `inspect_only`, a spec that has no command by its own words
+    needs none. `cgroups`: see `hierarchy`, NO_NETWORK: see LaunchPlan. Raises LaunchError."""
     config, run_dir = image.config if image else None, f"{containers}/{container_id[:12]}"
-    hostname, argv = _hostname(spec, container_id), _argv(spec, config)
+    hostname, argv = _hostname(spec, container_id), _argv(spec, config, inspect_only=inspect_only)
     lent = argv[0] if lend_program else ""
     working_dir = os.path.join("/", spec.working_dir or (config.working_dir if config else ""))
     mounts = _mounts(spec, config, host, run_dir=run_dir, volumes=f"{store}/volumes")
@@ -138,6 +147,8 @@ def plan(
         rootless=_ids(spec, host),
         hostname=hostname,
         loopback="net" in spec.namespaces,
+        no_network=no_network,
+        **_networks(spec, image, container_id, _networks_dir(store, containers)),
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
         **_privileges(spec, host),
@@ -175,6 +186,24 @@ def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
     }
 
 
+def _networks_dir(store: str, containers: str) -> str:
+    """Where networks are on disk: in the store, or next to containers that are elsewhere, as it is read-only."""
+    return f"{store}/networks" if containers == f"{store}/containers" else f"{containers}-networks"
+
+
+def _networks(spec: ContainerSpec, image: StoredImage | None, container_id: str, directory: str) -> dict[str, Any]:
+    """The fields that say what networks it is in, if it is in any."""
+    if spec.network_mode not in CONNECTED_MODES:
+        return {}
+    from mydocker.runtime.plan.networks import attachments, published
+
+    return {
+        "networks": attachments(spec, container_id),
+        "networks_dir": directory,
+        "ports": published(spec, image.config if image else None),
+    }
+
+
 def _hostname(spec: ContainerSpec, container_id: str) -> str:
     """A container that sets the host's network by name gets the host's name as well, as with Docker."""
     if "uts" not in spec.namespaces or (spec.network_mode == "host" and not spec.hostname):
@@ -206,7 +235,7 @@ def _image_stop_signal(config: ImageConfig | None) -> int:
     return signal_of_image(config.stop_signal)
 
 
-def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
+def _argv(spec: ContainerSpec, config: ImageConfig | None, *, inspect_only: bool) -> tuple[str, ...]:
     """ENTRYPOINT and then the arguments, else CMD; an entrypoint in the spec drops the image's CMD."""
     entrypoint, command = spec.entrypoint, spec.command
     if command is None:
@@ -216,8 +245,7 @@ def _argv(spec: ContainerSpec, config: ImageConfig | None) -> tuple[str, ...]:
     if entrypoint == ("",):  # a Dockerfile's way to have none: ENTRYPOINT [""]
         entrypoint = ()
     argv = (*entrypoint, *command)
-    only_inspected = spec.expect is not None and (spec.entrypoint, spec.command) == ((), ())
-    if not argv and not only_inspected:
+    if not argv and not (inspect_only and (spec.entrypoint, spec.command) == ((), ())):
         raise LaunchError("no command to run: none is set, and the image names none")
     return argv
 

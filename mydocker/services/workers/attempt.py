@@ -52,11 +52,20 @@ _CHUNK = 1 << 16
 class Attempt:
     """One attempt at CASE. `live` are the failures of the expectations that were watched; None if they were not.
 
-    A `service` is not stopped before it is released. `kept`: bytes of each output, of which more is dropped.
+    A `service` is not stopped before it is released. `within`: what is expected is judged while it runs, for so many
+    seconds; None: it is not. `kept`: bytes of each output, of which more is dropped.
     """
 
     def __init__(
-        self, case: Case, worker: Worker, *, attempt: int, slot: int = 0, kept: int = KEPT, service: bool = False
+        self,
+        case: Case,
+        worker: Worker,
+        *,
+        attempt: int,
+        slot: int = 0,
+        kept: int = KEPT,
+        service: bool = False,
+        within: float | None = None,
     ) -> None:
         self.case, self.worker, self.attempt, self.slot, self.kept = case, worker, attempt, slot, kept
         self.service, self.held = service, service
@@ -72,7 +81,7 @@ class Attempt:
         self.watcher = 0  # its pid, until there is a pidfd
         self.watching = -1  # that pidfd
         self.cut: list[int] = []
-        self.within = case.spec.expect.within if case.spec.expect else None
+        self.within = within
         self.due: float | None = None  # when the time is over; then, when to insist
         self.live: tuple[Failure, ...] | None = None
         self.unjudged = ""  # why there is no verdict on what was watched

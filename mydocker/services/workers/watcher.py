@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mydocker.services.health import Health
     from mydocker.services.workers.exec_checks import ExecChecks
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.expect import Expect
 
 INTERVAL = 0.05  # seconds between two inspections
 ENDING = 0.2  # seconds from the end of a container's other processes to that of its first
@@ -39,22 +40,29 @@ LONGEST = 1.0  # seconds between two requests; a tenth of the time that it has t
 class Watcher:
     """`report` gets messages: what has changed, in which `began` is a fact once the command runs; and the end."""
 
-    def __init__(self, spec: ContainerSpec, report: Callable[[Record], None], *, health: Health | None = None) -> None:
-        self.spec, self.report, self.health = spec, report, health
+    def __init__(
+        self,
+        spec: ContainerSpec,
+        report: Callable[[Record], None],
+        *,
+        expect: Expect | None = None,
+        health: Health | None = None,
+    ) -> None:
+        self.spec, self.report, self.expect, self.health = spec, report, expect, health
         self.reported: dict[str, Any] = {}
         self.began = time.monotonic()
-        self.requests = {request.url: request for request in spec.expect.requests} if spec.expect else {}
+        self.requests = {request.url: request for request in expect.requests} if expect else {}
         self.due = dict.fromkeys(self.requests, 0.0)
         self.pending: dict[int, tuple[PendingRequest | Exec, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
         self.responses: dict[str, Any] = {}
         self.execs = self._commands()
 
     def _commands(self) -> ExecChecks | None:
-        if not self.spec.expect or not self.spec.expect.commands:
+        if not self.expect or not self.expect.commands:
             return None
         from mydocker.services.workers.exec_checks import ExecChecks
 
-        return ExecChecks(self.spec.expect)
+        return ExecChecks(self.expect)
 
     def watch(self, view: ContainerView) -> None:
         """Until the container has ended, or this process is. A defect is reported: nothing more will be observed."""
@@ -72,7 +80,12 @@ class Watcher:
             health = self.health.facts if self.health else {}
             execs = self.execs.facts if self.execs else {}
             self._report_changes(
-                file_facts(self.spec, view) | self._running_facts(view) | self.responses | execs | health | began
+                file_facts(self.expect, view, expand=self.spec.expand)
+                | self._running_facts(view)
+                | self.responses
+                | execs
+                | health
+                | began
             )
             self._begin_requests(view)
             self._begin_healthcheck(view)
@@ -92,7 +105,7 @@ class Watcher:
         """`ports` and `processes`, if they are expected."""
         facts: dict[str, Any] = {}
         namespaces = view.namespaces
-        expect = self.spec.expect
+        expect = self.expect
         try:
             if expect and expect.of("ports"):
                 facts["ports"] = listening(view.process, namespaces)

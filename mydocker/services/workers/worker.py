@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.services.health import Health
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.expect import Expect
 
 
 KEEP_IT = b"k"
@@ -121,19 +122,20 @@ def settle(parent: int) -> None:
 def attempt(
     spec: ContainerSpec,
     *,
+    expect: Expect | None = None,
     environ: Mapping[str, str],
     finding: int,
     role: Role = ALONE,
     decision: int = -1,
     cleanup_process: CleanupProcess | None = None,
 ) -> None:
-    """Run SPEC, and report on descriptor FINDING what was found, whatever happens.
+    """Run SPEC, and report on descriptor FINDING what was found, whatever happens: also what EXPECT is about.
 
     Unless DECISION is -1, the outcome is reported while the container is still there, and DECISION says whether to
     keep what it wrote: by KEEP_IT, or by the end of the pipe.
     """
     try:
-        send(finding, _run(spec, environ, finding, role, decision, cleanup_process))
+        send(finding, _run(spec, expect, environ, finding, role, decision, cleanup_process))
     except MydockerError as error:
         send(finding, Failed.of(error).replace(exit_code=error.exit_code, shortage=is_shortage(error)))
     except KeyboardInterrupt:
@@ -169,6 +171,7 @@ def is_shortage(error: BaseException) -> bool:
 
 def _run(
     spec: ContainerSpec,
+    expect: Expect | None,
     environ: Mapping[str, str],
     finding: int,
     role: Role,
@@ -180,21 +183,21 @@ def _run(
     image = get_image(spec, store=store, environ=environ, progress=progress)
     # there is no input in a batch: a terminal is for the command to write on
     launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
-    plan = plan_launch(launched, image, store=store, environ=environ)
+    plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=expect is not None)
     progress.end()
-    if image and spec.expect and spec.expect.of("metadata"):
+    if image and expect and expect.of("metadata"):
         send(finding, ImageMetadata(metadata=_metadata(image.config)))
-    needs_health = role.health or bool(spec.expect and spec.expect.of("health"))
+    needs_health = role.health or bool(expect and expect.of("health"))
     health = _health(spec, image) if needs_health else None
     # from here on they are the watch's to take; none may interrupt the clearing away after it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    watched = role.service or bool(spec.expect and spec.expect.within)
+    watched = role.service or bool(expect and expect.within)
     ended = partial(send, finding, ContainerEnded())
-    if not (needs_inspection(spec) or watched or decision >= 0):
+    if not (needs_inspection(expect) or watched or decision >= 0):
         return run(plan, cleanup_process=cleanup_process, ended=ended)
 
     def use(view: ContainerView) -> None:
-        inspect(spec, view, lambda facts: send(finding, Inspected(facts=facts)))
+        inspect(expect, view, lambda facts: send(finding, Inspected(facts=facts)), expand=spec.expand)
         if decision >= 0:
             _offer(spec, view, store.root, finding, decision)
 
@@ -202,7 +205,7 @@ def _run(
         if watched:
             from mydocker.services.workers.watcher import Watcher  # HTTP is slow to import
 
-            watcher = Watcher(spec, partial(send, finding), health=health)
+            watcher = Watcher(spec, partial(send, finding), expect=expect, health=health)
             view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
             send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for its reports learns of its end
         return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)

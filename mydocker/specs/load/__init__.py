@@ -1,1 +1,1 @@
-"""Spec files become ContainerSpecs: files, keys and their types, `extends`, `include`, profiles."""
+"""Spec files become CaseSpecs: files, keys and their types, `extends`, `include`, profiles."""

@@ -1,4 +1,4 @@
-"""Spec files become ContainerSpecs, or one SpecError with everything that is wrong in any of them."""
+"""Spec files become CaseSpecs, or one SpecError with everything that is wrong in any of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_network
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links, unknown_names
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 _ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key, the first
+_CASE_KEYS = [field.key for field in FIELDS if field.is_of_case]
 
 # what people who know `docker run` or a Dockerfile write for a key: the long names of the flags, and a few more
 _SYNONYMS = {
@@ -51,14 +53,14 @@ def load_files(
     environ: collections.abc.Mapping[str, str],
     image: str | None = None,
     warn: collections.abc.Callable[[str], None] | None = None,
-) -> list[ContainerSpec]:
+) -> list[CaseSpec]:
     """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
 
     IMAGE is the default for containers that name none, such as those of container-structure-test. WARN is called with
     a line for each value that is valid and probably a mistake.
     """
     loaded = LoadedFiles(paths, image=image)
-    specs: list[ContainerSpec] = []
+    specs: list[CaseSpec] = []
     loaded_paths: set[str] = set()
     for path in paths:  # a file that is named twice counts twice, one that another has included does not
         if key_of(path) in loaded_paths or key_of(path) not in loaded.included:
@@ -100,7 +102,7 @@ def load_values(
     spec = _container(document, keys, reader, "a program")
     if spec is None or problems:
         raise SpecError(_by_key(problem, [*keys]) for problem in problems)
-    return spec.replace(origin=Origin(file="a program"))
+    return spec.container.replace(origin=Origin(file="a program"))
 
 
 def _by_key(problem: Problem, keys: list[str]) -> Problem:
@@ -109,7 +111,7 @@ def _by_key(problem: Problem, keys: list[str]) -> Problem:
     return problem.replace(origin=Origin(file=keys[number - 1] if number else ""))
 
 
-def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedFiles) -> list[ContainerSpec]:
+def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedFiles) -> list[CaseSpec]:
     """The specs of one file; LOADED collects what is wrong with it."""
     shown = STDIN if path == "-" else path
     try:
@@ -121,15 +123,15 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedF
     return share_network(_of_file(file), file, file.scope)
 
 
-def _of_file(file: LoadedFile, *, depth: int = 0) -> list[ContainerSpec]:
+def _of_file(file: LoadedFile, *, depth: int = 0) -> list[CaseSpec]:
     """The containers of a file, and those of the files that it includes. DEPTH: the number of nested includes."""
-    found: list[ContainerSpec] = []
+    found: list[CaseSpec] = []
     for document, reader in file.documents:
         found += _containers(document, reader, file.shown, depth=depth)
     return found
 
 
-def _containers(document: Node, reader: Reader, shown: str, *, depth: int) -> list[ContainerSpec]:
+def _containers(document: Node, reader: Reader, shown: str, *, depth: int) -> list[CaseSpec]:
     """The specs of one document: several if it has a matrix, none if it has a problem."""
     if not isinstance(document, Mapping):
         reader.refuse(document, "expected keys and values, such as 'image: alpine'")
@@ -137,7 +139,7 @@ def _containers(document: Node, reader: Reader, shown: str, *, depth: int) -> li
     keys = {key.text: key for key, _ in document.entries}
     if _is_of_another_format(document, reader):
         return []
-    specs: list[ContainerSpec | None] = []
+    specs: list[CaseSpec | None] = []
     if "include" in keys:
         specs += _included(document, reader, depth=depth)
         if all(key == "include" or key.startswith(("x-", "x_")) for key in keys):
@@ -165,10 +167,10 @@ def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
     return False
 
 
-def _included(document: Mapping, reader: Reader, *, depth: int) -> list[ContainerSpec]:
+def _included(document: Mapping, reader: Reader, *, depth: int) -> list[CaseSpec]:
     """The containers of the files that DOCUMENT includes, except files that have been included already."""
     node = next(node for key, node in document.entries if key.text == "include")
-    found: list[ContainerSpec] = []
+    found: list[CaseSpec] = []
     here = file_of(reader)
     if here is None or is_null(node):
         return found
@@ -184,7 +186,7 @@ def _included(document: Mapping, reader: Reader, *, depth: int) -> list[Containe
     return found
 
 
-def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], node: Node, reader: Reader) -> None:
+def _refuse_conflicts(specs: list[CaseSpec], taken: dict[str, str], node: Node, reader: Reader) -> None:
     """Refuse each of SPECS whose name is TAKEN (name -> file) by another file, as Compose does.
 
     Their names are taken from now on.
@@ -196,7 +198,7 @@ def _refuse_conflicts(specs: list[ContainerSpec], taken: dict[str, str], node: N
             reader.refuse(node, f"{message}: expected different names, or extends for one that lies over the other")
 
 
-def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> ContainerSpec | None:
+def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> CaseSpec | None:
     before = len(reader.problems)
     values = _complete(document, reader)
     file = file_of(reader)
@@ -212,7 +214,8 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         return None
     if file is not None:
         file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
-    return assemble(values, origin=Origin(file=shown, line=document.line))
+    part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
+    return CaseSpec(container=assemble(values, origin=Origin(file=shown, line=document.line)), **part)
 
 
 def _complete(document: Mapping, reader: Reader, chain: tuple[Node, ...] = ()) -> dict[str, Any]:

@@ -15,20 +15,22 @@ from mydocker.specs.values.project import project_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mydocker.specs.model.case import CaseSpec
     from mydocker.specs.nodes.reader import OpenFile
     from mydocker.specs.values import Scope
 
 
-def share_network(specs: Sequence[ContainerSpec], file: OpenFile, scope: Scope) -> list[ContainerSpec]:
+def share_network(specs: Sequence[CaseSpec], file: OpenFile, scope: Scope) -> list[CaseSpec]:
     """Return SPECS, the containers of FILE and of those that it includes, with the aliases of all of them in each that
     has any, and in the file's network."""
-    names = tuple(dict.fromkeys(name for spec in specs if spec.aliases for name in spec.aliases.own))
+    aliases = [spec.container.aliases for spec in specs]
+    names = tuple(dict.fromkeys(name for each in aliases if each for name in each.own))
     if not names:
         return [*specs]
     network = file.default_network or NetworkAttachment(
         name=f"{project_name(scope)}_default", definition=NetworkDefinition()
     )
-    return [_sharing(spec, names, network) for spec in specs]
+    return [spec.replace(container=_sharing(spec.container, names, network)) for spec in specs]
 
 
 def _sharing(spec: ContainerSpec, names: tuple[str, ...], network: NetworkAttachment) -> ContainerSpec:

@@ -13,7 +13,7 @@ from mydocker.specs.model.dependencies import links, origin_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.case import CaseSpec
     from mydocker.specs.model.parts import Dependency
 
 VARIABLE = "COMPOSE_PROFILES"
@@ -35,16 +35,16 @@ def profiles_of_env_files(files: Iterable[str], environ: Mapping[str, str]) -> f
     return frozenset().union(*(active_profiles((), environ) for environ in found))
 
 
-def take_part(spec: ContainerSpec, active: frozenset[str]) -> bool:
+def take_part(spec: CaseSpec, active: frozenset[str]) -> bool:
     return not spec.profiles or ALL in active or bool(active.intersection(spec.profiles))
 
 
-def select(specs: Sequence[ContainerSpec], active: frozenset[str]) -> list[ContainerSpec]:
+def select(specs: Sequence[CaseSpec], active: frozenset[str]) -> list[CaseSpec]:
     """Those of SPECS that take part with the profiles ACTIVE. Raises SpecError if one depends on one that does not."""
     return reduce(specs, [take_part(spec, active) for spec in specs])
 
 
-def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[ContainerSpec]:
+def reduce(specs: Sequence[CaseSpec], taking: Sequence[bool]) -> list[CaseSpec]:
     """Return those of SPECS that are TAKING part. Raises SpecError if one of them depends on one that does not.
 
     A dependency that is not required, and takes no part, is left out.
@@ -63,14 +63,14 @@ def reduce(specs: Sequence[ContainerSpec], taking: Sequence[bool]) -> list[Conta
     return kept
 
 
-def why_none(specs: Iterable[ContainerSpec], active: frozenset[str]) -> str:
+def why_none(specs: Iterable[CaseSpec], active: frozenset[str]) -> str:
     """Why none of SPECS, of which each has profiles, takes part with the profiles ACTIVE."""
     names = sorted({profile for spec in specs for profile in spec.profiles})
     condition = f"with --profile {' --profile '.join(sorted(active))}" if active else "without --profile"
     return f"no container takes part {condition}: the profiles are {', '.join(names)}"
 
 
-def _problem(spec: ContainerSpec, other: ContainerSpec, dependency: Dependency) -> Problem:
+def _problem(spec: CaseSpec, other: CaseSpec, dependency: Dependency) -> Problem:
     profiles = " or ".join(other.profiles)
     return Problem(
         origin=origin_of(spec, dependency), message=f"{other.name!r} takes part only with --profile {profiles}"

@@ -1,7 +1,8 @@
 """ContainerSpec: one container, complete and checked, whether it came from YAML or from a command line.
 
 Every value is parsed: durations are seconds, sizes bytes, paths absolute, variables interpolated, env
-files read and `-e NAME` looked up. None stands for the image's value.
+files read and `-e NAME` looked up. None stands for the image's value. How a container takes part where several run is a
+CaseSpec (case.py).
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.parts import Aliases, Dependency, Healthcheck, NetworkAttachment, Port
+    from mydocker.specs.model.parts import Aliases, Healthcheck, NetworkAttachment, Port
     from mydocker.specs.security.seccomp import Profile
 
 STDIN = "<stdin>"  # what a file is called that comes through standard input
 NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
+DEFAULT_MODE = "default"
 BRIDGE = "bridge"  # the default network
 HOST_GATEWAY = "host-gateway"  # in place of an address: that by which the container reaches the host
 # What `network_mode` may be: `default`, the network `bridge` (or the `networks` of its file) where this host can give
@@ -26,7 +27,8 @@ HOST_GATEWAY = "host-gateway"  # in place of an address: that by which the conta
 # its own with lo alone; `host`, the host's network and name. Two more forms join the network of another container:
 # `container:NAME`, by name or ID, and `service:NAME`, one of the same file. A namespace `net` of the container's own
 # is in `namespaces` for these:
-PRIVATE_MODES = ("bridge", "networks", "none")
+CONNECTED_MODES = (BRIDGE, "networks")
+PRIVATE_MODES = (*CONNECTED_MODES, "none")
 NETWORK_MODES = ("default", "host", *PRIVATE_MODES)
 JOINING_MODES = ("container:", "service:")
 
@@ -174,15 +176,7 @@ class ContainerSpec(Record):
     stop_grace_period: float = 10.0  # seconds from the stop signal to the kill
     tty: bool = False
     stdin_open: bool = False
-    depends_on: tuple[Dependency, ...] = ()
     healthcheck: Healthcheck | None = None
-    profiles: tuple[str, ...] = ()  # takes part if one of these is active; (): always
-    restart: int = 0  # how often `up` runs it again after a failure; -1: without end
-    expect: Expect | None = None  # what `mydocker test` checks
-    tags: tuple[str, ...] = ()
-    skip: str | None = None  # why a batch does not run it
-    retries: int = 0  # how often a batch runs it again if it does not pass
-    matrix: Mapping[str, str] = {}  # the matrix variables that distinguish it from the other specs of its document
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:

@@ -15,7 +15,7 @@ from mydocker.specs.nodes.reader import switch
 if TYPE_CHECKING:
     import collections.abc
 
-    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.case import CaseSpec
     from mydocker.specs.nodes.reader import Reader
     from mydocker.specs.values import Scope
 
@@ -65,7 +65,7 @@ def _condition(text: str, scope: Scope) -> str:
     return text
 
 
-def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ...]]:
+def links(specs: collections.abc.Sequence[CaseSpec]) -> list[tuple[Link, ...]]:
     """For each of SPECS, the specs that it depends on.
 
     Raises SpecError with each unknown name, with a circle, and with a chain that is too long.
@@ -94,13 +94,14 @@ def links(specs: collections.abc.Sequence[ContainerSpec]) -> list[tuple[Link, ..
     return found
 
 
-def _has_no_healthcheck(spec: ContainerSpec) -> bool:
+def _has_no_healthcheck(spec: CaseSpec) -> bool:
     """Whether SPEC is known to have no healthcheck; an image may have one."""
-    test = spec.healthcheck.test if spec.healthcheck else ()
-    return test[:1] == ("NONE",) or (not test and spec.image is None)
+    healthcheck = spec.container.healthcheck
+    test = healthcheck.test if healthcheck else ()
+    return test[:1] == ("NONE",) or (not test and spec.container.image is None)
 
 
-def origin_of(spec: ContainerSpec, dependency: Dependency) -> Origin:
+def origin_of(spec: CaseSpec, dependency: Dependency) -> Origin:
     """Where a DEPENDENCY of SPEC is written."""
     return dependency.origin.within(spec.origin.file)
 
@@ -109,13 +110,13 @@ class _Namesakes:
     """Specs with one name, by their numbers and by the values of their `matrix` variables."""
 
     def __init__(self) -> None:
-        self.specs: dict[tuple[str, ...], list[tuple[int, ContainerSpec]]] = {}  # by the names of their variables
+        self.specs: dict[tuple[str, ...], list[tuple[int, CaseSpec]]] = {}  # by the names of their variables
         self._by_values: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[str, ...], list[int]]] = {}
 
-    def add(self, number: int, spec: ContainerSpec) -> None:
+    def add(self, number: int, spec: CaseSpec) -> None:
         self.specs.setdefault(tuple(sorted(spec.matrix)), []).append((number, spec))
 
-    def agreeing(self, spec: ContainerSpec) -> list[int]:
+    def agreeing(self, spec: CaseSpec) -> list[int]:
         """Those that have the values of SPEC for the variables that both have."""
         found = []
         for names, group in self.specs.items():
@@ -128,7 +129,7 @@ class _Namesakes:
         return sorted(found)
 
 
-def _by_name(specs: collections.abc.Sequence[ContainerSpec]) -> dict[tuple[str, str], _Namesakes]:
+def _by_name(specs: collections.abc.Sequence[CaseSpec]) -> dict[tuple[str, str], _Namesakes]:
     """(file, name) -> those of that file that are called so; ("", name) -> those of any."""
     found: dict[tuple[str, str], _Namesakes] = {}
     for number, spec in enumerate(specs):
@@ -137,7 +138,7 @@ def _by_name(specs: collections.abc.Sequence[ContainerSpec]) -> dict[tuple[str, 
     return found
 
 
-def _find(spec: ContainerSpec, dependency: Dependency, named: dict[tuple[str, str], _Namesakes]) -> list[int]:
+def _find(spec: CaseSpec, dependency: Dependency, named: dict[tuple[str, str], _Namesakes]) -> list[int]:
     """The numbers of those that DEPENDENCY of SPEC may be on: those of the same file, if there are any."""
     near = named.get((spec.origin.file, dependency.name)) or named.get(("", dependency.name))
     return near.agreeing(spec) if near else []
@@ -158,7 +159,7 @@ def unknown_names(
 
 
 def _endless(
-    specs: collections.abc.Sequence[ContainerSpec], result: list[tuple[Link, ...]]
+    specs: collections.abc.Sequence[CaseSpec], result: list[tuple[Link, ...]]
 ) -> collections.abc.Iterator[Problem]:
     """A problem for the first circle, with which nothing can start, or for the first chain that is too long."""
     lengths: dict[int, int] = {}

@@ -14,6 +14,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.field_types import docker_network, docker_networks, plain
 from mydocker.specs.fields import FIELDS, Field
 from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import LOOPBACK, NetworkDefinition
 
 if TYPE_CHECKING:
@@ -36,12 +37,13 @@ _SYSCTLS = frozenset(  # opts.ValidateSysctl of Docker's client, which also acce
 )
 
 
-def docker_lines(specs: Iterable[ContainerSpec]) -> Iterator[str]:
+def docker_lines(cases: Iterable[CaseSpec]) -> Iterator[str]:
     """The line of each container, followed by its notes as comments. Names that many containers share are written once,
     before the first line, as the shell's "$@": repeated in each line, a thousand services would have a million
     names."""
     shared: tuple[str, ...] = ()
-    for spec in specs:
+    for case in cases:
+        spec = case.container
         names = spec.aliases.known if spec.aliases and not spec.networks else ()
         are_many = len(names) > MOST_NAMES
         if are_many and names is not shared:
@@ -49,14 +51,17 @@ def docker_lines(specs: Iterable[ContainerSpec]) -> Iterator[str]:
             hosts = _option(_flag(_ROWS["extra_hosts"]), [f"{name}:{LOOPBACK}" for name in names])
             yield '# the names that the containers below share, as "$@"'
             yield shlex.join(["set", "--", *hosts])
-        line, notes = docker_line(spec, shares_names=are_many)
+        line, notes = docker_line(spec, shares_names=are_many, lacks=_of_case(case))
         yield line
         yield from (f"# {note}" for note in notes)
 
 
-def docker_line(spec: ContainerSpec, *, shares_names: bool = False) -> tuple[str, list[str]]:
-    """The line, quoted for a shell, and notes on what it lacks. `shares_names`: "$@" adds the names that it shares with
-    others; the first line of /etc/hosts that has a name counts, so they are after its own."""
+def docker_line(
+    spec: ContainerSpec, *, shares_names: bool = False, lacks: Iterable[Field] = ()
+) -> tuple[str, list[str]]:
+    """The line, quoted for a shell, and notes on what it lacks, also of the fields LACKS, which are no container's.
+    `shares_names`: "$@" adds the names that it shares with others; the first line of /etc/hosts that has a name counts,
+    so they are after its own."""
     options: list[str] = ["--rm"]
     notes: list[str] = []
     for name in ContainerSpec.fields:
@@ -68,9 +73,10 @@ def docker_line(spec: ContainerSpec, *, shares_names: bool = False) -> tuple[str
         row = _ROWS[name]
         flag = _flag(row)
         if row.not_docker or not flag:
-            notes.append(f"{name}: {row.not_docker or 'docker run has no option for it'}")
+            notes.append(_missing(row))
         else:
             options += _option(flag, _written(row, _accepted(name, value, notes)))
+    notes += [_missing(row) for row in lacks]
     options += _healthcheck(spec.healthcheck, notes) if spec.healthcheck else []
     options += _namespaces(spec, notes)
     for mount in spec.volumes:
@@ -80,6 +86,16 @@ def docker_line(spec: ContainerSpec, *, shares_names: bool = False) -> tuple[str
     end = shlex.join([*entrypoint, _image(spec, notes), *command])
     line = " ".join([shlex.join(["docker", "run", *options]), *(['"$@"'] if shares_names else []), end])
     return line, [printable(note) for note in notes]
+
+
+def _of_case(case: CaseSpec) -> list[Field]:
+    """The fields that CASE has in addition to its container."""
+    rows = (_ROWS[name] for name in CaseSpec.fields if name in _ROWS)
+    return [row for row in rows if getattr(case, row.name) != row.default]
+
+
+def _missing(row: Field) -> str:
+    return f"{row.name}: {row.not_docker or 'docker run has no option for it'}"
 
 
 def _hosts(spec: ContainerSpec, *, shares_names: bool) -> tuple[tuple[str, str], ...]:

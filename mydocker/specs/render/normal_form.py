@@ -1,7 +1,7 @@
-"""A ContainerSpec as plain data, in the normal form: variables replaced, defaults left out, long forms.
+"""A CaseSpec as plain data, in the normal form: variables replaced, defaults left out, long forms.
 
 The result is for a YAML or JSON writer: text, numbers, true and false, lists and mappings. Reading it again returns
-the same ContainerSpec.
+the same CaseSpec.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.model import Mount
+    from mydocker.specs.model.case import CaseSpec
 
 
-def normal_form(spec: ContainerSpec) -> dict[str, Any]:
-    """The document of SPEC, its keys in the order of the table of fields."""
+def normal_form(case: CaseSpec) -> dict[str, Any]:
+    """The document of CASE, its keys in the order of the table of fields."""
+    spec = case.container
     found: dict[str, Any] = {**_process(spec), **_mounts(spec), **_isolation(spec), **_networks(spec)}
-    if spec.expect:
-        found["expect"] = expect_data(spec.expect)
+    if case.expect:
+        found["expect"] = expect_data(case.expect)
     for row in FIELDS:
-        value = getattr(spec, row.name)
+        value = getattr(case if row.is_of_case else spec, row.name)
         if row.name not in _APART and row.key == row.name and value != row.default:
             found[row.key] = (row.normal or plain)(value)
     return {row.key: found[row.key] for row in FIELDS if row.key in found}

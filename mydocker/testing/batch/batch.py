@@ -65,7 +65,7 @@ class Batch:
     ) -> None:
         """FOLLOW is called with how many are done, how many there are, the titles of those that run, and what is
         pulled for them; WARN with each warning of a pull, as often as there is one."""
-        self.schedule = Schedule(cases)
+        self.schedule = Schedule(cases, skipped={case.number: case.spec.skip for case in cases if case.spec.skip})
         self.total, self.follow, self.warn = len(cases), follow, warn
         self.limits = limits
         self.slots = max(1, min(limits.jobs, _room() - self.schedule.services))  # services have slots besides
@@ -139,7 +139,8 @@ class Batch:
             if not (is_shortage(error) and self._try_again(case, attempt, alone=not self.running)):
                 self._conclude(JudgedCase(case=case, verdict=ERROR, reason=finding.complaint, finding=finding))
             return
-        run = Attempt(case, worker, attempt=attempt, slot=self._free_slot(service=service), service=service)
+        slot = self._free_slot(service=service)
+        run = Attempt(case, worker, attempt=attempt, slot=slot, service=service, within=case.spec.within)
         run.alone = not self.running
         for other in self.running.values():
             other.alone = False

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.case import CaseSpec
 
 _ORDER = 4096  # bytes, more than an order has
 STUCK = 1.0  # seconds that a process which was killed is waited for
@@ -52,7 +52,7 @@ class WorkerPool:
     """
 
     def __init__(
-        self, specs: Mapping[int, ContainerSpec], *, environ: Mapping[str, str], keep: bool, follow: bool = False
+        self, specs: Mapping[int, CaseSpec], *, environ: Mapping[str, str], keep: bool, follow: bool = False
     ) -> None:
         self.specs, self.environ, self.keep, self.follow = specs, environ, keep, follow
         self.idle: list[tuple[int, int]] = []  # pid and pidfd
@@ -180,7 +180,13 @@ class WorkerPool:
         role = Role(service=order.service, health=order.health, follow=self.follow)
         spec = self.specs[order.number]
         attempt(
-            spec, environ=self.environ, finding=finding, role=role, decision=decision, cleanup_process=cleanup_process
+            spec.container,
+            expect=spec.expect,
+            environ=self.environ,
+            finding=finding,
+            role=role,
+            decision=decision,
+            cleanup_process=cleanup_process,
         )
         for number in (1, 2):
             os.dup2(nothing, number)

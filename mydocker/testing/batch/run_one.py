@@ -15,6 +15,7 @@ from mydocker.services.case import Case
 from mydocker.services.workers import interpreter
 from mydocker.services.workers.attempt import INSIST, LAST_RESORT, Attempt
 from mydocker.services.workers.worker import Worker, work
+from mydocker.specs.model.case import CaseSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,13 +30,13 @@ class CancelledRunError(Exception):
 
 
 def run_one(spec: ContainerSpec, *, environ: Mapping[str, str], capture: bool, cancel: int = -1) -> Finding:
-    """Run SPEC to its end: what was found. What it expects is not judged.
+    """Run SPEC to its end: what was found.
 
     Without CAPTURE, the container writes to the program's stdout and stderr. Once descriptor CANCEL is readable, the
     container is ended, and CancelledRunError raised. Raises HostError if there is no interpreter to run it.
     """
-    case = Case(number=0, spec=spec.replace(expect=None), file=str(spec.origin), line=0)
-    process = interpreter.start(__name__, case.spec, environ=environ, capture=capture, stdin=spec.stdin_open)
+    case = Case(number=0, spec=CaseSpec(container=spec), file=str(spec.origin), line=0)
+    process = interpreter.start(__name__, spec, environ=environ, capture=capture, stdin=spec.stdin_open)
     worker = Worker(
         pid=process.pid,
         pidfd=process.pidfd,

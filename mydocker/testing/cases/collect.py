@@ -19,7 +19,7 @@ from mydocker.specs.nodes.yaml import SIZE_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.case import CaseSpec
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")
 STRUCTURE_SUFFIXES = (".yaml", ".yml", ".json")  # of container-structure-test, if this is in them
@@ -93,7 +93,7 @@ def _lines_of(file: str) -> list[str]:
         return []
 
 
-def _named(specs: Sequence[ContainerSpec], addresses: Mapping[str, Sequence[Address]]) -> list[bool]:
+def _named(specs: Sequence[CaseSpec], addresses: Mapping[str, Sequence[Address]]) -> list[bool]:
     """Which of SPECS an address means by its line. Raises UsageError for variables that none has there."""
     begins = [(path_of(spec.origin.file), spec.origin.line) for spec in specs]
     named = [False] * len(specs)
@@ -112,7 +112,7 @@ def _start_of(line: int, starts: Sequence[int]) -> int:
     return max((start for start in starts if start <= line), default=min(starts, default=0))
 
 
-def _ordinals(specs: Sequence[ContainerSpec]) -> list[int]:
+def _ordinals(specs: Sequence[CaseSpec]) -> list[int]:
     """Of each spec, which it is of those in its file that have its name, or have none; all of one matrix are one."""
     seen: dict[tuple[str, str | None], list[int]] = {}
     found = []
