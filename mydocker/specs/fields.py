@@ -506,8 +506,7 @@ FIELDS = (
         docker=field_types.docker_networks,
         merge="append",
         group="network",
-        help="Network: bridge, none (lo only), host, container:NAME (that of another container), or the name of one;"
-        " or name=NAME with alias=, ip=, ip6=, mac-address=, gw-priority=, joined by commas",
+        help="Join a network: its name, bridge, none (lo only), host or container:NAME; see docs/run.md for options",
     ),
     Field(
         name="aliases",
@@ -556,15 +555,14 @@ FIELDS = (
         key="ports",
         flags=("-p", "--publish"),
         common=True,
-        metavar="[[IP:]HOST:]PORT[/udp]",
+        metavar="[[IP:]HOST:]PORT",
         yaml_type="ports",
         parse=field_types.ports,
         normal=field_types.written_records,
         docker=field_types.docker_ports,
         merge="extend",
         group="network",
-        help="Publish a port of the container on the host; ranges are FIRST-LAST; without HOST, or with 0, under a"
-        " number that is free",
+        help="Publish a port on the host, by default under a free one; PORT/udp for UDP, FIRST-LAST for a range",
     ),
     Field(
         name="publish_all",

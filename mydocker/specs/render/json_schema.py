@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.fields import FIELDS
-from mydocker.specs.load import extend, flow, inline_files, networks
+from mydocker.specs.load import extend, flow, inline_files
 from mydocker.specs.model import NAMESPACES, healthcheck
 from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
-from mydocker.specs.values import network, port
+from mydocker.specs.values import network, network_definition, port
 from mydocker.specs.values.ulimit import NUMBERS
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _ports() -> Schema:
 
 
 def _networks() -> Schema:
-    pool = closed(dict.fromkeys(networks.POOL, _SCALAR), needs=("subnet",))
+    pool = closed(dict.fromkeys(network_definition.POOL, _SCALAR), needs=("subnet",))
     ipam = closed({"driver": _SCALAR, "config": {"type": "array", "items": pool}})
     pairs = {"anyOf": [_NAMED, _LIST]}
     switches = dict.fromkeys((*network.SWITCHES, "attachable", "enable_ipv4"), _SWITCH)
