@@ -152,12 +152,13 @@ def configure(leases: tuple[Lease, ...]) -> None:
         channel.send(*changes)
 
 
-def take_down(directory: str, network: Network) -> None:
-    """Remove the bridge and the firewall of NETWORK, if they are there. The caller has the exclusive lock."""
-    firewall.remove(network, directory=directory)
+def take_down(directory: str, interface: str) -> None:
+    """Remove bridge INTERFACE of a network and its firewall, if they are there. The caller has the exclusive lock of the
+    network; DIRECTORY is one for a file of rules. The bridge goes first: one that is up has a firewall."""
     with netlink.Channel() as channel:
         try:
-            channel.send(netlink.delete_link(network.interface))
+            channel.send(netlink.delete_link(interface))
         except OSError as error:
             if error.errno != 19:  # ENODEV: it is gone
                 raise
+    firewall.remove(interface, directory=directory)
