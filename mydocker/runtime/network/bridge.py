@@ -153,8 +153,10 @@ def configure(leases: tuple[Lease, ...]) -> None:
 
 
 def take_down(directory: str, interface: str) -> None:
-    """Remove bridge INTERFACE of a network and its firewall, if they are there. The caller has the exclusive lock of the
-    network; DIRECTORY is one for a file of rules. The bridge goes first: one that is up has a firewall."""
+    """Remove bridge INTERFACE of a network and its firewall, if they are there; DIRECTORY is one for a file of rules.
+
+    The caller has the exclusive lock of the network. The bridge goes first: one that is up has a firewall.
+    """
     with netlink.Channel() as channel:
         try:
             channel.send(netlink.delete_link(interface))
