@@ -182,6 +182,10 @@ def _check_addresses(network: Network) -> None:
     first, last = ipv4_range(network.subnet.network)
     if not first < parse_ipv4(network.subnet.gateway) < last:
         raise ValueError("its gateway is outside of its subnet")
+    if network.subnet.ip_range:
+        low, high = ipv4_range(network.subnet.ip_range)
+        if not first <= low <= high <= last:
+            raise ValueError("its ip_range is outside of its subnet")
     if network.subnet6:
         parse_ipv6(network.subnet6.network.partition("/")[0])
         parse_ipv6(network.subnet6.gateway)
@@ -198,4 +202,6 @@ def _texts(values: dict[str, Any], key: str) -> dict[str, str]:
 
 def _subnet(value: object, key: str) -> Subnet:
     values = json_input.mapping(value, key)
-    return Subnet(network=_text(values, "network"), gateway=_text(values, "gateway"))
+    return Subnet(
+        network=_text(values, "network"), gateway=_text(values, "gateway"), ip_range=_text(values, "ip_range")
+    )

@@ -100,6 +100,24 @@ def test_no_address_is_used_again_at_once(tmp_path: pathlib.Path, make: Make, ow
     assert os.listdir(tmp_path / "networks/web/leases") == []
 
 
+@pytest.mark.parametrize(
+    ("ip_range", "expected"),
+    [("10.90.0.0/30", [2, 3, 2]), ("10.90.0.8/30", [8, 9, 10]), ("10.90.0.252/30", [252, 253, 254])],
+)
+def test_addresses_come_from_the_range_of_the_network(
+    tmp_path: pathlib.Path, make: Make, owners: Owners, ip_range: str, expected: list[int]
+) -> None:
+    network = make("10.90.0.0/24", "10.90.0.1")
+    network = network.replace(subnet=network.subnet.replace(ip_range=ip_range))
+    found = []
+    for name in ("a", "b", "c"):
+        lease = _take(tmp_path, network, run_dir := owners.new(name))
+        found.append(int(lease.address.rpartition(".")[2]))
+        leases.release(lease, run_dir)
+    assert found == expected
+    assert _take(tmp_path, network, owners.new("d"), address="10.90.0.77").address == "10.90.0.77"
+
+
 @pytest.mark.parametrize("last", ["", "x", "\xff", "10.91.0.7\n", "10.90.0.255\n", "10.90.0.0\n", "1" * 100])
 def test_damage_of_the_last_address_is_no_error(tmp_path: pathlib.Path, make: Make, owners: Owners, last: str) -> None:
     network = make("10.90.0.0/24", "10.90.0.1")
@@ -165,6 +183,48 @@ def test_a_chosen_address_is_its_owner_s_until_that_dies(tmp_path: pathlib.Path,
     owners.die(first)
     assert _take(tmp_path, network, second, address="10.90.0.9").address == "10.90.0.9"
     assert leases.live(str(tmp_path / "networks/web")) == [("10.90.0.9", second)]
+
+
+def test_a_chosen_ipv6_address_is_its_owner_s_until_that_dies(
+    tmp_path: pathlib.Path, make: Make, owners: Owners
+) -> None:
+    network = make("10.90.0.0/24", "10.90.0.1", network6="fd00:1::/64")
+    lease = _take(tmp_path, network, first := owners.new("a"), address6="fd00:1:0::0009")
+    assert (lease.address, lease.address6) == ("10.90.0.2", "fd00:1::9")
+    assert leases.live(lease.directory) == [("10.90.0.2", first)]
+    second = owners.new("b")
+    with pytest.raises(NetworkError, match="address fd00:1::9 is in use in network web"):
+        _take(tmp_path, network, second, address6="fd00:1::9")
+    with pytest.raises(NetworkError, match="address 10.90.0.2 is in use"):
+        _take(tmp_path, network, second, address="10.90.0.2", address6="fd00:1::a")
+    assert sorted(os.listdir(f"{lease.directory}/leases")) == ["10.90.0.2", "fd00:1::9"]
+    owners.die(first)
+    lease = _take(tmp_path, network, second, address6="fd00:1::9")
+    leases.release(lease, second)
+    assert os.listdir(f"{lease.directory}/leases") == ["10.90.0.2"]  # that of the dead
+    assert leases.remove_stale(lease.directory) == ["10.90.0.2"]
+
+
+@pytest.mark.parametrize(
+    ("address6", "message"),
+    [
+        ("fd00:2::1", "fd00:2::1 is outside of the subnet of network web, fd00:1::/64"),
+        ("fd00:1::1", "fd00:1::1 is the router's in"),
+        ("fd00:1::", "fd00:1:: is the router's in"),
+        ("fd00:1::a5a:7", "is reserved for a container by its IPv4 address in"),
+        ("10.90.0.7", "'10.90.0.7' is not an IPv6 address"),
+        ("../x", "'../x' is not an IPv6 address"),
+    ],
+)
+def test_ipv6_addresses_that_no_container_can_have(
+    tmp_path: pathlib.Path, make: Make, owners: Owners, address6: str, message: str
+) -> None:
+    network = make("10.90.0.0/24", "10.90.0.1", network6="fd00:1::/64")
+    with pytest.raises(UsageError, match=re.escape(message)):
+        _take(tmp_path, network, owners.new("a"), address6=address6)
+    with pytest.raises(UsageError, match="network web has no IPv6"):
+        _take(tmp_path, network.replace(subnet6=None), owners.new("b"), address6="fd00:1::9")
+    assert os.listdir(tmp_path / "networks/web/leases") == []
 
 
 def test_stale_leases_are_removed_and_no_others(tmp_path: pathlib.Path, make: Make, owners: Owners) -> None:

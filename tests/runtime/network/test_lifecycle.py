@@ -4,6 +4,7 @@ import calendar
 import fcntl
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +24,6 @@ def test_a_network_is_what_was_asked_for(tmp_path: pathlib.Path) -> None:
         "web",
         addresses=Addresses(subnet=subnet, subnet6=subnet6),
         internal=True,
-        mtu=1400,
         labels={"é": "x\n"},
         options={"com.docker.network.driver.mtu": "1400"},
     )
@@ -72,6 +72,23 @@ def test_no_container_can_get_the_address_of_the_gateway(tmp_path: pathlib.Path)
     subnet6 = Subnet(network="fd00::/64", gateway="fd00::a5a:7")
     with pytest.raises(UsageError, match="gateway fd00::a5a:7: a container would have this address"):
         lifecycle.create(str(tmp_path), "web", addresses=Addresses(subnet=subnet, subnet6=subnet6))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"com.docker.network.driver.mtu": "x"}, "expected a number from 68 to 65535"),
+        ({"com.docker.network.driver.mtu": "67"}, "expected a number from 68 to 65535"),
+        ({"com.docker.network.driver.mtu": "65536"}, "expected a number from 68 to 65535"),
+        ({"com.docker.network.driver.mtu": "1400", "mtu": "1500"}, "expected a number from 68 to 65535"),
+        ({"com.docker.network.driver.mut": "1400"}, "did you mean 'com.docker.network.driver.mtu'?"),
+        ({"com.docker.network.bridge.enable_icc": "false"}, "enable_icc' is not supported"),
+    ],
+)
+def test_options_that_a_bridge_does_not_have(tmp_path: pathlib.Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        lifecycle.create(str(tmp_path), "web", options=options)
+    assert lifecycle.create(str(tmp_path), "web", options={"mtu": "1400"}).mtu == 1400
 
 
 @pytest.mark.parametrize("name", ["bridge", "host", "none", "default"])

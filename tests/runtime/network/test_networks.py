@@ -76,6 +76,10 @@ DAMAGE: list[tuple[Any, str]] = [
     ({"subnet": {"network": "10.0.0.0", "gateway": "10.0.0.1"}}, "is not an IPv4 network"),
     ({"subnet": {"network": "10.0.0.0/24", "gateway": "10.0.1.1"}}, "outside of its subnet"),
     ({"subnet": {"network": "10.0.0.0/24", "gateway": "10.0.0.0"}}, "outside of its subnet"),
+    (
+        {"subnet": {"network": "10.0.0.0/24", "gateway": "10.0.0.1", "ip_range": "10.0.1.0/24"}},
+        "ip_range is outside of its subnet",
+    ),
     ({"subnet6": {"network": "x", "gateway": "fd00::1"}}, "web is damaged"),
     ({"subnet6": {"network": "fd00::/64", "gateway": "123456::1"}}, "web is damaged"),
     ({"mtu": "1500"}, "mtu: expected an integer, not a string"),

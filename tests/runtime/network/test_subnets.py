@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ipaddress
 import pathlib
+import re
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_unique_local_addresses_are_random() -> None:
     ("text", "gateway", "expected"),
     [
         ("10.90.0.0/24", None, Subnet(network="10.90.0.0/24", gateway="10.90.0.1")),
-        ("10.90.0.5/24", "10.90.0.254", Subnet(network="10.90.0.0/24", gateway="10.90.0.254")),
+        ("10.90.0.0/24", "10.90.0.254", Subnet(network="10.90.0.0/24", gateway="10.90.0.254")),
         ("10.90.0.4/30", None, Subnet(network="10.90.0.4/30", gateway="10.90.0.5")),
         ("fd00:0:0:1::/64", None, Subnet(network="fd00:0:0:1::/64", gateway="fd00:0:0:1::1")),
         ("FD00:1::/48", "fd00:1::0002", Subnet(network="fd00:1::/48", gateway="fd00:1::2")),
@@ -65,6 +66,8 @@ def test_subnets_of_users(text: str, gateway: str | None, expected: Subnet) -> N
         ("10.90.0.0", None, "expected a network"),
         ("10.90.0/24", None, "expected a network"),
         ("", None, "expected a network"),
+        ("10.90.0.5/24", None, "did you mean '10.90.0.0/24'?"),
+        ("fd00::5/64", None, "did you mean 'fd00::/64'?"),
         ("10.90.0.0/31", None, "more than 30 bits"),
         ("fd00::/112", None, "more than 96 bits"),
         ("127.0.0.0/8", None, "of this kind"),
@@ -81,8 +84,23 @@ def test_subnets_of_users(text: str, gateway: str | None, expected: Subnet) -> N
     ],
 )
 def test_subnets_that_no_network_can_have(text: str, gateway: str | None, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=re.escape(message)):
         subnets.parse_subnet(text, gateway)
+
+
+def test_the_range_of_containers_is_a_part_of_the_subnet() -> None:
+    assert subnets.parse_subnet("10.90.0.0/16", ip_range="10.90.5.0/24").ip_range == "10.90.5.0/24"
+    for text, ip_range in (
+        ("10.90.0.0/16", "10.91.0.0/24"),
+        ("10.90.0.0/16", "10.0.0.0/8"),
+        ("10.90.0.0/16", "fd00::/64"),
+        ("fd00::/64", "fd00::/80"),
+    ):
+        with pytest.raises(UsageError, match="expected a part of an IPv4 subnet"):
+            subnets.parse_subnet(text, ip_range=ip_range)
+    for ip_range, message in (("10.90.5.1/24", "did you mean '10.90.5.0/24'?"), ("x", "IP range 'x': expected a net")):
+        with pytest.raises(UsageError, match=re.escape(message)):
+            subnets.parse_subnet("10.90.0.0/16", ip_range=ip_range)
 
 
 @pytest.mark.parametrize(
