@@ -20,7 +20,7 @@ from mydocker.errors import ImageError, NetworkError, StoreError, UsageError
 from mydocker.image.model import json_input
 from mydocker.image.store import read
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import Network, Subnet
+from mydocker.runtime.network import DEFAULT, Network, Subnet
 from mydocker.runtime.network.addresses import ipv4_range, parse_ipv4, parse_ipv6
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def resolve_name(networks: str, text: str) -> str:
 
 
 def not_found(name: str) -> NetworkError:
-    return NetworkError(f"there is no network {name}", hint="see 'mydocker network ls', 'mydocker network create'")
+    hint = "it is made when a container starts in it" if name == DEFAULT else "see 'mydocker network ls'"
+    return NetworkError(f"there is no network {name}", hint=hint)
 
 
 def is_name(text: str) -> bool:
