@@ -114,7 +114,7 @@ class Parser(argparse.ArgumentParser):
         self.error(f"unknown option: {flag}" + (f"; did you mean {near!r}?" if near else ""))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.dest == argparse.SUPPRESS and value not in self.subcommands:  # as argparse marks that of commands
+        if isinstance(action, argparse._SubParsersAction) and value not in self.subcommands:
             near = nearest(value, self.subcommands)
             self.error(f"unknown command: {value}" + (f"; did you mean {near!r}?" if near else ""))
         super()._check_value(action, value)

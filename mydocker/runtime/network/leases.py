@@ -50,19 +50,7 @@ def take(
     if not 0 <= index < len(_INDEXES):
         raise UsageError(f"a container can be in {len(_INDEXES)} networks at most")
     try:
-        if address is not None:
-            _check(network, address)
-        if address6 is not None:
-            address6 = _checked6(network, address6)
-            _take_chosen(directory, network, run_dir, address6)
-        if address is None:
-            address = _take_next(directory, network, run_dir)
-        else:
-            _take_chosen(directory, network, run_dir, address)
-    except NetworkError:
-        if address6 is not None:
-            release_all(directory, run_dir)
-        raise
+        address, address6 = _take(directory, network, run_dir, address, address6)
     except OSError as error:
         raise _refused(directory, network, error) from None
     return Lease(
@@ -134,6 +122,26 @@ def is_held(run_dir: str) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def _take(
+    directory: str, network: Network, run_dir: str, address: str | None, address6: str | None
+) -> tuple[str, str | None]:
+    """Both addresses, or none: those that are set, and the next free one for IPv4 otherwise."""
+    if address is not None:
+        _check(network, address)
+    if address6 is not None:
+        address6 = _checked6(network, address6)
+        _take_chosen(directory, network, run_dir, address6)
+    try:
+        if address is None:
+            return _take_next(directory, network, run_dir), address6
+        _take_chosen(directory, network, run_dir, address)
+    except NetworkError:
+        if address6 is not None:
+            release_all(directory, run_dir)
+        raise
+    return address, address6
 
 
 def _take_next(directory: str, network: Network, run_dir: str) -> str:
