@@ -164,3 +164,13 @@ def take_down(directory: str, interface: str) -> None:
             if error.errno != 19:  # ENODEV: it is gone
                 raise
     firewall.remove(interface, directory=directory)
+
+
+def take_down_if_up(directory: str, network: Network) -> None:
+    """`take_down`, if this host has the bridge of NETWORK. Raises HostError."""
+    try:
+        with netlink.Channel() as channel:
+            if netlink.get_link(channel, network.interface):
+                take_down(directory, network.interface)
+    except OSError as error:
+        raise HostError(f"cannot take down network {network.name}: {error.strerror}", hint=hint_for(error)) from None

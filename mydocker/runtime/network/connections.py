@@ -86,6 +86,7 @@ class Connections:
                 container_id=plan.container_id,
                 index=index,
                 address=attachment.address or None,
+                address6=attachment.address6 or None,
                 mac=attachment.mac or None,
                 aliases=attachment.aliases,
             )
