@@ -315,7 +315,7 @@ def docker_ports(ports: tuple[Port, ...]) -> list[str]:
 
 
 def docker_network(mode: str) -> list[str]:
-    return [mode.replace("default", "host")]  # which is what it is until a container has a network of its own
+    return [] if mode == "default" else [mode]  # Docker has the same default
 
 
 def written_networks(networks: tuple[NetworkAttachment, ...]) -> dict[str, Any]:
