@@ -308,6 +308,17 @@ def docker_devices(devices: tuple[Any, ...]) -> list[str]:
     return [f"{device.source}:{device.target}" for device in devices]
 
 
+def written_ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
+    """Compose's long form, in which a range is one value."""
+    found = []
+    for port in ports:
+        [entry] = written_records((port,))
+        if last := entry.pop("last_published", None):
+            entry["published"] = f"{port.published}-{last}"
+        found.append(entry)
+    return found
+
+
 def docker_ports(ports: tuple[Port, ...]) -> list[str]:
     from mydocker.specs.values.port import format_port
 
