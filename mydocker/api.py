@@ -87,6 +87,14 @@ class Keys(TypedDict, total=False):
     namespaces: Sequence[str] | Mapping[str, str] | None
     userns_mode: str | None
     network_mode: str | None
+    networks: Sequence[str] | Mapping[str, Mapping[str, Any] | None] | None
+    aliases: Sequence[str] | None
+    ip: str | None
+    ip6: str | None
+    mac_address: str | None
+    ports: Sequence[str | int | Mapping[str, Any]] | None
+    publish_all: bool | None
+    expose: Sequence[str | int] | None
     extra_hosts: Pairs | None
     dns: str | Sequence[str] | None
     dns_search: str | Sequence[str] | None
@@ -165,7 +173,7 @@ def run(
     With `capture`, what the container writes is in the outcome, as bytes unless `text`; without, it goes to this
     program's own stdout and stderr. The command's standard input is empty but with `input`, or with `stdin_open`, which
     passes on this program's. `encoding` and `errors` are of both, as subprocess has them; by default texts are UTF-8,
-    and bytes that are not come as surrogates. What a loaded spec expects, and what it depends on, is not checked.
+    and bytes that are not come as surrogates. What a spec file expects, and what it depends on, is not checked.
 
     A missing image is pulled. Raises SpecError (with all mistakes in `problems`), ImageError or one of its children,
     HostError, LaunchError: CommandNotFoundError where there is no such command; and with `check`, ContainerError if the

@@ -24,6 +24,7 @@ from mydocker.json_output import dump
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 from mydocker.testing.report.as_json import as_data
 from mydocker.testing.report.formats import WHOLE
 from mydocker.testing.report.text import lines_of
@@ -80,7 +81,7 @@ def _results(text: str, *, file: str = "x.smoke.yaml") -> list[JudgedCase]:
         Failure(origin=Origin(file=file, line=1, column=2), about=text, expected=text, actual=text, difference=shown)
         for shown in ("", difference)
     )
-    spec = ContainerSpec(name=text, tags=(text,), matrix={"A": text})
+    spec = CaseSpec(container=ContainerSpec(name=text), tags=(text,), matrix={"A": text})
     finding = Finding(outcome=Outcome(exit_code=1), stdout=text, stderr=text, not_kept=text)
     case = Case(number=0, spec=spec, file=file, line=1)
     whole = JudgedCase(case=case, verdict="failed", failures=failures, finding=finding, reason=text, attempts=2)

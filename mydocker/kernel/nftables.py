@@ -79,6 +79,15 @@ def add_elements(elements: Iterable[Element]) -> None:
     _change(_NEWSETELEM, CREATE, elements)
 
 
+def replace_element(element: Element) -> None:
+    """Add ELEMENT to a map, in place of one that has its key."""
+    try:
+        add_elements([element])
+    except FileExistsError:
+        delete_elements([element.replace(value=b"")])
+        add_elements([element])
+
+
 def delete_elements(elements: Iterable[Element]) -> None:
     """Delete ELEMENTS. Those that are not there any more, or whose table has gone, are passed over."""
     for element in elements:

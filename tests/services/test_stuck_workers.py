@@ -91,10 +91,12 @@ def test_a_watcher_that_fails_says_so(tmp_path: pathlib.Path) -> None:
     os.close(writer)
     view = ContainerView(root=-1, scratch=-1, process=begun, begun=begun, namespaces={}, plan=None)  # type: ignore[arg-type]
     reports: list[object] = []
-    Watcher(spec, reports.append).watch(view)
+    Watcher(spec.container, reports.append, expect=spec.expect).watch(view)
     assert reports[-1] == WatcherEnded(), "a pipe at its end is readable, as a pidfd whose process has ended is"
     view = view.replace(process=os.pidfd_open(os.getpid()))
-    Watcher(spec, reports.append).watch(view)  # the plan, which is none, is asked for what only a plan has
+    Watcher(spec.container, reports.append, expect=spec.expect).watch(
+        view
+    )  # the plan, which is none, is asked for what only a plan has
     failed = reports[-1]
     assert isinstance(failed, WatcherEnded) and failed.failure.startswith("the watcher of the container failed: ")
 

@@ -16,6 +16,7 @@ from mydocker.cli.manual.text import rendered
 from mydocker.specs.fields import FIELDS, SWITCHES, Field
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 
 BY_PLACE = {"image", "command", "args"}
 IN_FILES = {"expect", "tags", "skip", "retries", "matrix"}  # what only a file can say
@@ -27,7 +28,8 @@ IN_FILES |= {"configs", "secrets", "aliases"}
 def test_a_row_has_a_key_and_a_way_to_say_it(field: Field) -> None:
     assert field.key
     assert bool(field.flags) != (field.key in BY_PLACE | IN_FILES)
-    assert field.name in ContainerSpec.fields
+    assert (field.name in ContainerSpec.fields) != (field.name in CaseSpec.fields)
+    assert field.is_of_case == (field.name in CaseSpec.fields)
     assert field.yaml_type in YAML_TYPES
     assert field.merge in ("replace", "append", "update")
     assert bool(field.metavar) != (field.yaml_type == "boolean")
@@ -46,8 +48,14 @@ def test_names_are_given_once() -> None:
     assert len(set(flags)) == len(flags)
 
 
-def test_every_attribute_of_a_container_has_its_row() -> None:
-    assert set(ContainerSpec.fields) == {field.name for field in FIELDS}
+def test_every_attribute_of_a_container_and_of_its_case_has_its_row() -> None:
+    assert {*ContainerSpec.fields, *CaseSpec.fields} == {"container", *(field.name for field in FIELDS)}
+
+
+def test_what_a_flag_sets_is_of_the_container() -> None:
+    """`run` has no case, nor has the Python API."""
+    assert not [field.key for field in FIELDS if field.is_of_case and (field.flags or field.key in BY_PLACE)]
+    assert not [field.key for field in FIELDS if field.is_of_case and field.key in Keys.__annotations__]
 
 
 def test_every_key_has_its_type_in_the_python_api() -> None:

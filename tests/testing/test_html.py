@@ -20,6 +20,7 @@ from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 from mydocker.testing.report.html import html as report
 from mydocker.verdict.finding import Failure, Finding
 
@@ -59,7 +60,7 @@ class _Page(html.parser.HTMLParser):
 
 
 def _result(number: int, verdict: str, *, text: str = "plain", spans: Sequence[Span] = (), **more: Any) -> JudgedCase:
-    spec = ContainerSpec(name=text, skip=text)
+    spec = CaseSpec(container=ContainerSpec(name=text), skip=text)
     finding = Finding(outcome=Outcome(exit_code=0), stdout=f"{text}\nmore\n", stderr=text, seconds=0.5)
     case = Case(number=number, spec=spec, file=f"{text}.yaml", line=1)
     return JudgedCase(case=case, verdict=verdict, finding=finding, spans=tuple(spans), **more)

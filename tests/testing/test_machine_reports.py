@@ -13,6 +13,7 @@ from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase
 from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 from mydocker.testing.report.formats import github
 from mydocker.testing.report.junit import OUTPUT, junit
 from mydocker.testing.report.tap import tap as as_tap
@@ -44,7 +45,7 @@ SUREFIRE_TIME = re.compile(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]*)?")
 
 
 def _result(verdict: str, *, file: str = "x.smoke.yaml", text: str = HOSTILE, **more: Any) -> JudgedCase:
-    spec = ContainerSpec(name=text)
+    spec = CaseSpec(container=ContainerSpec(name=text))
     finding = Finding(outcome=Outcome(exit_code=1), stdout=text, stderr=text, seconds=1234.5678)
     more = {"failed": {"failures": (_failure(text), _failure(""))}, "passed": {}}.get(verdict, {"reason": text}) | more
     return JudgedCase(case=Case(number=0, spec=spec, file=file, line=7), verdict=verdict, finding=finding, **more)
@@ -95,7 +96,7 @@ def test_a_failure_that_has_nothing_to_show_is_reported_too() -> None:
 @pytest.mark.parametrize("letter", ["x", "\n", "\0", "\U0001f600", "\udcff"])
 def test_junit_has_the_end_of_a_long_output(letter: str) -> None:
     """What a container prints must not make a report that its reader cannot take."""
-    spec = ContainerSpec(name="long")
+    spec = CaseSpec(container=ContainerSpec(name="long"))
     finding = Finding(outcome=Outcome(exit_code=1), stdout=letter * OUTPUT, stderr=letter * (OUTPUT + 5) + "end")
     result = JudgedCase(case=Case(number=0, spec=spec, file="x.yaml", line=7), verdict="passed", finding=finding)
     report = junit([result.replace(earlier=(result.replace(verdict="failed"),))], seconds=1)

@@ -18,19 +18,22 @@ from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, cases_of
 from mydocker.services.schedule import Schedule, with_needed
 from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, STARTED, Dependency, Healthcheck
 from mydocker.testing.cases.collect import with_variables
 from mydocker.testing.report.junit import junit
 from mydocker.verdict.finding import PASSED, Finding
 
 
-def _specs(count: int, needs: Callable[[int], list[tuple[int, str]]], *, skip: int = 0) -> list[ContainerSpec]:
+def _specs(count: int, needs: Callable[[int], list[tuple[int, str]]], *, skip: int = 0) -> list[CaseSpec]:
     return [
-        ContainerSpec(
-            name=f"n{number}",
-            origin=Origin(file=f"{number}.yaml", line=1),
-            rootfs="/",
-            healthcheck=Healthcheck(test=("true",)),
+        CaseSpec(
+            container=ContainerSpec(
+                name=f"n{number}",
+                origin=Origin(file=f"{number}.yaml", line=1),
+                rootfs="/",
+                healthcheck=Healthcheck(test=("true",)),
+            ),
             skip="no" if skip and number % skip == 0 else None,
             depends_on=tuple(
                 Dependency(name=f"n{on}", condition=condition, origin=Origin(line=1, column=1))
@@ -54,7 +57,7 @@ SHAPES: dict[str, Callable[[int], list[tuple[int, str]]]] = {
 
 def _run(cases: list[Case]) -> list[JudgedCase]:
     """As a batch runs them, two at once; what serves others goes on until nobody needs it."""
-    schedule, results = Schedule(cases), []
+    schedule, results = Schedule(cases, skipped={case.number: case.spec.skip for case in cases if case.spec.skip}), []
     running: list[Case] = []
     while schedule.waiting or running:
         schedule.see({case.number: {"began": True, "health": "healthy"} for case in running})

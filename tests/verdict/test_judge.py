@@ -50,7 +50,7 @@ def _judge(tmp_path: pathlib.Path, expect: str, **finding: object) -> Verdict:
     (tmp_path / "x.yaml").write_text(f"image: x\nexpect: {expect}\n")
     (spec,) = load_files([str(tmp_path / "x.yaml")], environ={})
     found = {"outcome": Outcome(exit_code=0, wall=0.5, max_rss=1 << 20), "stdout": LINES, "facts": FACTS, **finding}
-    return judge(spec.replace(origin=Origin(file="x.yaml", line=1)), Finding(**found))
+    return judge(spec.replace(container=spec.container.replace(origin=Origin(file="x.yaml", line=1))), Finding(**found))
 
 
 # (what is expected, what would not hold, what the report says came instead)

@@ -19,7 +19,7 @@ def _judge(tmp_path: pathlib.Path, expect: str, stdout: str, **facts: object) ->
     (tmp_path / "x.yaml").write_text(f"image: x\nexpect: {expect}\n", encoding="utf-8")
     (spec,) = load_files([str(tmp_path / "x.yaml")], environ={})
     finding = Finding(outcome=Outcome(exit_code=0), stdout=stdout, facts=facts)
-    return judge(spec.replace(origin=Origin(file="x.yaml", line=1)), finding)
+    return judge(spec.replace(container=spec.container.replace(origin=Origin(file="x.yaml", line=1))), finding)
 
 
 def _matches(tmp_path: pathlib.Path, matcher: str, stdout: str) -> bool:

@@ -13,6 +13,7 @@ from mydocker.runtime.launch.parent import launch
 from mydocker.runtime.launch.run_directory import sweep
 from mydocker.runtime.plan import DEFAULT_PATH, LaunchPlan, plan
 from mydocker.runtime.plan.host import inspect_host
+from mydocker.specs.model import DEFAULT_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,6 +91,11 @@ def plan_launch(
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
+    no_network = ""
+    if spec.network_mode == DEFAULT_MODE:
+        from mydocker.runtime.network.choose import settle
+
+        spec, no_network = settle(spec, host)
     return plan(
         spec,
         image,
@@ -100,6 +106,7 @@ def plan_launch(
         store=store.root,
         lend_program=lend_program,
         inspect_only=inspect_only,
+        no_network=no_network,
     )
 
 

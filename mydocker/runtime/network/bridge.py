@@ -24,8 +24,8 @@ _FIRST_INDEX = 2  # of the container's interfaces; lo has 1
 def ensure_up(directory: str, network: Network, *, lock: int) -> Link:
     """The bridge of NETWORK, whose directory is DIRECTORY; it is brought up if it is not there.
 
-    LOCK is a shared lock of that directory, which may become an exclusive one. The caller has a lease in the network, so
-    that nobody takes it down. HostError says what this host lacks.
+    LOCK is a shared lock of that directory, which may become an exclusive one. The caller has a lease in the network:
+    nobody takes it down. HostError says what this host lacks.
     """
     try:
         with netlink.Channel() as channel:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 _NET_ADMIN = 1 << 12  # linux/capability.h
-_ROOTLESS = ("pasta", "slirp4netns")
 
 
 def settle(spec: ContainerSpec, host: Host) -> tuple[ContainerSpec, str]:
@@ -31,9 +30,8 @@ def refusal(host: Host) -> str:
     """Why this host cannot give a container a network of its own; empty if it can, as far as that is seen without
     trying."""
     if host.rootless:
-        if not any(_is_installed(program) for program in _ROOTLESS):
-            return "an ordinary user needs pasta (package passt) or slirp4netns"
-    elif not host.capabilities & _NET_ADMIN:
+        return "an ordinary user shares the host's network"
+    if not host.capabilities & _NET_ADMIN:
         return "CAP_NET_ADMIN is missing"
     return "" if _is_installed("nft") else "the program nft is not installed (package nftables)"
 

@@ -17,13 +17,16 @@ import os
 from mydocker.errors import HostError, MydockerError, hint_for
 from mydocker.kernel import netlink, nftables
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import Lease, Network, PublishedPort, Subnet, bridge, firewall, leases, names
+from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases, names
 from mydocker.runtime.network.networks import Held
 
 if TYPE_CHECKING:
     from mydocker.kernel.netlink import Link
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
+    from mydocker.runtime.network.port_relay import Reservation
+    from mydocker.runtime.network.port_relay.process import PortRelay
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.specs.model.parts import NetworkAttachment
 
 LISTED = "networks"  # the file in the run directory
 
@@ -36,20 +39,44 @@ class Connections:
         self.leases: tuple[Lease, ...] = ()
         self.bridges: list[Link] = []
         self.ports: tuple[PublishedPort, ...] = ()
+        self._relay: PortRelay | None = None
 
     def __enter__(self) -> Connections:
         try:
+            reservation = self._reserve()
             for index in range(len(self.plan.networks)):
                 self._join(index)
             names.introduce(self.plan, self.leases, lambda run_dir: listed(run_dir)[0])
+            if reservation:
+                self._publish(reservation)
         except BaseException:
             self.__exit__()
             raise
         return self
 
+    def _reserve(self) -> Reservation | None:
+        """Bind the host's ports before anything else: one that is in use is an error before the container starts."""
+        if not self.plan.ports:
+            return None
+        from mydocker.runtime.network import published_ports
+
+        return published_ports.reserve(self.plan.ports)
+
+    def _publish(self, reservation: Reservation) -> None:
+        """Pass on what comes to the host's ports: by the kernel where it can, else by a process."""
+        from mydocker.runtime.network.port_relay.process import PortRelay
+
+        first, self.ports = self.leases[0], reservation.ports
+        _list(self.plan.run_dir, "".join(map(_port_line, self.ports)))
+        self._relay = PortRelay(reservation, first.address)
+        self._relay.__enter__()
+        for element in firewall.published(first, self.ports):
+            nftables.replace_element(element)
+
     def _join(self, index: int) -> None:
         """Take a lease in the network with INDEX, and see that its bridge is up."""
         attachment, plan = self.plan.networks[index], self.plan
+        self._make(attachment)
         with Held(plan.networks_dir, attachment.name) as held:
             self.cleanup_process.take_down_later(held.directory)
             lease = leases.take(
@@ -63,8 +90,22 @@ class Connections:
                 aliases=attachment.aliases,
             )
             self.leases = (*self.leases, lease)
-            _list(plan.run_dir, _line(lease))
+            _list(plan.run_dir, f"{_line(lease)}\n")
             self.bridges.append(bridge.ensure_up(held.directory, held.network, lock=held.lock))
+
+    def _make(self, attachment: NetworkAttachment) -> None:
+        """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there."""
+        networks = self.plan.networks_dir
+        if os.path.isdir(f"{networks}/{attachment.name}"):
+            return
+        if attachment.name == DEFAULT:
+            from mydocker.runtime.network.lifecycle import load_or_make_default
+
+            load_or_make_default(networks)
+        elif attachment.definition and not attachment.definition.external:
+            from mydocker.runtime.network.definitions import make
+
+            make(networks, attachment.name, attachment.definition)
 
     def attach(self, pid: int) -> None:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
@@ -76,6 +117,8 @@ class Connections:
 
     def __exit__(self, *_: object) -> None:
         """Give everything back. The interfaces go with the container's network namespace."""
+        if self._relay:
+            self._relay.close()
         for lease in self.leases:
             _give_back(lease, self.ports, self.plan.run_dir)
 
@@ -100,9 +143,13 @@ def _line(lease: Lease) -> str:
     return "\t".join((*fields, " ".join(lease.aliases)))
 
 
-def _list(run_dir: str, line: str) -> None:
+def _port_line(port: PublishedPort) -> str:
+    return f":{port.port}\t{port.protocol}\t{port.host_ip}\t{port.target}\n"
+
+
+def _list(run_dir: str, lines: str) -> None:
     with open(f"{run_dir}/{LISTED}", "a", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(f"{line}\n")
+        file.write(lines)
 
 
 def listed(run_dir: str) -> tuple[tuple[Lease, ...], tuple[PublishedPort, ...]]:

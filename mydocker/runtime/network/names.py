@@ -25,7 +25,7 @@ _LIMIT = 1 << 20  # bytes of a file that is still changed: what a container has 
 
 
 def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str], Iterable[Lease]]) -> None:
-    """Write /etc/hosts of PLAN's container, which has JOINED networks, and its names into the files of the others there.
+    """Write /etc/hosts of PLAN's container, which is in the networks of JOINED, and its names into the files of others.
 
     LISTED gives the leases of the run with a directory. Containers of the default network do not know each other's
     names, as with Docker: anyone's are there.

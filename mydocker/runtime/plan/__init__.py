@@ -16,7 +16,7 @@ from mydocker.runtime.plan.root import BareRoot, LayeredRoot, MemoryRoot, Root
 from mydocker.runtime.plan.standard_mounts import standard_mounts
 from mydocker.runtime.plan.users import ROOT
 from mydocker.runtime.seccomp import SyscallFilter
-from mydocker.specs.model import User
+from mydocker.specs.model import CONNECTED_MODES, User
 from mydocker.specs.values import capability
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class LaunchPlan(Record):
     extra_hosts: tuple[tuple[str, str], ...] = ()
     networks: tuple[NetworkAttachment, ...] = ()  # those that it is in; (): none, or the host's
     networks_dir: str = ""  # where networks are on disk
+    no_network: str = ""  # why it shares the host's network, if it would have one of its own where the host can give it
     ports: tuple[Port, ...] = ()  # to be published
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
     dns: tuple[str, ...] = ()
@@ -126,11 +127,12 @@ def plan(
     cgroups: tuple[Cgroup, ...] = (),
     lend_program: bool = False,
     inspect_only: bool = False,
+    no_network: str = "",
 ) -> LaunchPlan:
     """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store, and CONTAINERS
     that of run directories, which is elsewhere if the store is read-only. With `lend_program`, a static program of the
     host may serve as the command that the image lacks; with `inspect_only`, a spec that has no command by its own words
-    needs none. `cgroups`: see `hierarchy`. Raises LaunchError."""
+    needs none. `cgroups`: see `hierarchy`, NO_NETWORK: see LaunchPlan. Raises LaunchError."""
     config, run_dir = image.config if image else None, f"{containers}/{container_id[:12]}"
     hostname, argv = _hostname(spec, container_id), _argv(spec, config, inspect_only=inspect_only)
     lent = argv[0] if lend_program else ""
@@ -145,6 +147,8 @@ def plan(
         rootless=_ids(spec, host),
         hostname=hostname,
         loopback="net" in spec.namespaces,
+        no_network=no_network,
+        **_networks(spec, image, container_id, _networks_dir(store, containers)),
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
         **_privileges(spec, host),
@@ -179,6 +183,24 @@ def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
         "dns_search": spec.dns_search,
         "dns_options": spec.dns_opt,
         "grace": spec.stop_grace_period,
+    }
+
+
+def _networks_dir(store: str, containers: str) -> str:
+    """Where networks are on disk: in the store, or next to containers that are elsewhere, as it is read-only."""
+    return f"{store}/networks" if containers == f"{store}/containers" else f"{containers}-networks"
+
+
+def _networks(spec: ContainerSpec, image: StoredImage | None, container_id: str, directory: str) -> dict[str, Any]:
+    """The fields that say what networks it is in, if it is in any."""
+    if spec.network_mode not in CONNECTED_MODES:
+        return {}
+    from mydocker.runtime.plan.networks import attachments, published
+
+    return {
+        "networks": attachments(spec, container_id),
+        "networks_dir": directory,
+        "ports": published(spec, image.config if image else None),
     }
 
 

@@ -19,6 +19,7 @@ from mydocker.runtime.plan.operations import (
     ReadOnly,
     Symlink,
 )
+from mydocker.specs.model import CONNECTED_MODES
 
 if TYPE_CHECKING:
     from mydocker.runtime.cgroup.hierarchy import Cgroup
@@ -62,7 +63,7 @@ def standard_mounts(
         *_chosen(spec),
         *late,
         *_devices(spec),
-        *_etc(spec, run_dir, in_network=in_network),
+        *_etc(spec, run_dir),
         *_walls(spec),
     )
 
@@ -163,11 +164,12 @@ def _cgroup_v1(cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
     return (*operations, ReadOnly(target=top))
 
 
-def _etc(spec: ContainerSpec, run_dir: str, *, in_network: bool) -> tuple[Operation, ...]:
+def _etc(spec: ContainerSpec, run_dir: str) -> tuple[Operation, ...]:
     """In a network, other runs change the file of hosts: so it is not in the memory of the container's own mounts."""
     taken = {volume.target for volume in spec.volumes}
     paths = {name: f"/etc/{name}" for name in GENERATED}
     attributes = ATTR_NODEV | (READ_ONLY if spec.read_only else 0)
+    in_network = spec.network_mode in CONNECTED_MODES
     return tuple(
         Bind(
             target=path,

@@ -14,7 +14,7 @@ from mydocker.record import Record
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.nodes.yaml import write_documents
 from mydocker.specs.render.normal_form import normal_form
 
@@ -39,7 +39,7 @@ def _without_places(value: object) -> object:
     return value
 
 
-def _again(specs: list[ContainerSpec]) -> list[ContainerSpec]:
+def _again(specs: list[CaseSpec]) -> list[CaseSpec]:
     Path("again.yaml").write_text(write_documents([normal_form(spec) for spec in specs]))
     return load_files(["again.yaml"], environ={**ENVIRON, "V": "other", "D": "other"})
 
@@ -74,7 +74,7 @@ def test_the_examples_mean_the_same(path: Path) -> None:
 def test_images_mean_the_same(image: str) -> None:
     Path("spec.yaml").write_text(f"image: {image}\n")
     specs = load_files(["spec.yaml"], environ={})
-    assert _again(specs)[0].image == specs[0].image
+    assert _again(specs)[0].container.image == specs[0].container.image
 
 
 def test_files_of_other_people_mean_the_same(here: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mydocker.cli import main
 from mydocker.specs.model import BindMount, ContainerSpec, Mount, TmpfsMount, VolumeMount
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.render import docker_run
 
 
@@ -114,5 +115,5 @@ def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path:
 
 
 def test_everything_of_a_container_is_an_option_of_docker_or_a_note() -> None:
-    """Nothing that a container has is dropped without a word."""
-    assert {*docker_run._APART, *docker_run._ROWS} == set(ContainerSpec.fields)
+    """Nothing that a container has is dropped without a word, nor what its case has."""
+    assert {*docker_run._APART, *docker_run._ROWS} == {*ContainerSpec.fields, *CaseSpec.fields} - {"container"}

@@ -358,3 +358,20 @@ def test_an_image_on_the_command_line(alpine: Command, tmp_path: pathlib.Path) -
     assert alpine("test", "--image", "alpine", "spec.yaml", cwd=tmp_path).code == 0
     assert b"image: alpine" in alpine("config", "--image", "alpine", "spec.yaml", cwd=tmp_path).stdout
     assert alpine("check", "spec.yaml", cwd=tmp_path).code == 1
+
+
+@root
+def test_what_is_for_a_batch_is_not_for_up(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """Neither of its own containers nor of those that others need: `up` skips none, stops none early and inspects none,
+    so one that has no command is refused, planned or run."""
+    batch = "skip: not in a batch\nretries: 3\ntags: [a]\nexpect: {exit_code: 5, stdout: nothing, within: 1ms}\n"
+    service = f"name: db\nimage: alpine\ncommand: [sleep, '60']\ninit: true\n{batch}"
+    user = f"name: app\nimage: alpine\ndepends_on: [db]\ncommand: [sh, -c, 'sleep 1; echo hello']\n{batch}"
+    done = _up(alpine, tmp_path, f"{service}---\n{user}")
+    assert (done.stdout, done.code) == (b"hello\n", 0), done
+    none = "image: alpine\nentrypoint: []\ncommand: []\nexpect: {files: [{path: /bin/sh}]}\n"
+    for options in ((), ("--dry-run",)):
+        done = _up(alpine, tmp_path, none, *options)
+        assert (done.code, b"no command to run" in done.stderr) == (125, True), done
+    assert alpine("test", "spec.yaml", cwd=tmp_path).code == 0
+    assert b"nothing for a shell script to run" in alpine("explain", "--shell", "spec.yaml", cwd=tmp_path).stderr

@@ -19,6 +19,7 @@ from mydocker.errors import Origin
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase
 from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 from mydocker.testing.report.formats import github
 from mydocker.testing.report.junit import junit
 from mydocker.verdict.finding import Failure, Finding
@@ -193,7 +194,7 @@ def test_a_batch_over_its_time_is_no_success(alpine: Command, tmp_path: pathlib.
 
 def _result(name: str, line: int, verdict: str = "passed", **more: Any) -> JudgedCase:
     finding = Finding(outcome=Outcome(exit_code=0), stdout=f"out of {line}", seconds=0.5)
-    case = Case(number=line, spec=ContainerSpec(name=name), file="dir/x.smoke.yaml", line=line)
+    case = Case(number=line, spec=CaseSpec(container=ContainerSpec(name=name)), file="dir/x.smoke.yaml", line=line)
     return JudgedCase(case=case, verdict=verdict, finding=finding, **more)
 
 
@@ -257,7 +258,9 @@ def test_github_s_paths_begin_at_the_workspace(
     (tmp_path / "link").symlink_to("a")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GITHUB_WORKSPACE", workspace.replace("HERE", str(tmp_path)))
-    case = Case(number=0, spec=ContainerSpec(name="a"), file=file.replace("HERE", str(tmp_path)), line=3)
+    case = Case(
+        number=0, spec=CaseSpec(container=ContainerSpec(name="a")), file=file.replace("HERE", str(tmp_path)), line=3
+    )
     report = github([JudgedCase(case=case, verdict="error", reason="r")], seconds=1)
     assert report.startswith(f"::error file={shown.replace('DIR', tmp_path.name)},line=3,title=a::")
 

@@ -27,6 +27,7 @@ from mydocker.services.case import Case
 from mydocker.services.workers.attempt import Attempt
 from mydocker.services.workers.worker import Worker
 from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 
 root = pytest.mark.root
 
@@ -170,7 +171,7 @@ def test_an_output_that_was_not_read_yet_is_judged() -> None:
     for reader in (stdout, stderr, finding):
         os.set_blocking(reader, False)
     worker = Worker(pid=0, pidfd=-1, stdout=stdout, stderr=stderr, finding=finding, decision=word)
-    case = Case(number=0, spec=ContainerSpec(), file="x", line=1)
+    case = Case(number=0, spec=CaseSpec(container=ContainerSpec()), file="x", line=1)
     run = Attempt(case, worker, attempt=1)
     assert not run.awaits_decision
     run.receive(finding)

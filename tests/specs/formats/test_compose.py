@@ -10,6 +10,7 @@ from lab.command import Command
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model import BindMount, ContainerSpec, VolumeMount
+from mydocker.specs.model.case import CaseSpec
 
 BUILD = "build the image first, for example with docker build or buildah, and set image to its name"
 NETWORKS = "services share the host's network and know each other by name; leave it out"
@@ -23,14 +24,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def load(text: str, **environ: str) -> list[ContainerSpec]:
+def load(text: str, **environ: str) -> list[CaseSpec]:
     Path("compose.yaml").write_text(text)
     return load_files(["compose.yaml"], environ=environ)
 
 
 def service(text: str, top: str = "", **environ: str) -> ContainerSpec:
     (spec,) = load(f"services:\n  web:\n    image: alpine\n    {text}\n{top}", **environ)
-    return spec
+    return spec.container
 
 
 def test_each_service_is_a_container() -> None:
@@ -45,11 +46,15 @@ def test_each_service_is_a_container() -> None:
     )
     assert [spec.name for spec in specs] == ["db", "web"]
     assert [str(spec.origin) for spec in specs] == ["compose.yaml:5", "compose.yaml:6"]
-    assert all(str(spec.image).endswith("alpine:2") and spec.init for spec in specs)
+    assert all(str(spec.container.image).endswith("alpine:2") and spec.container.init for spec in specs)
     web = specs[1]
-    assert (web.command, web.environment, web.profiles) == (("serve", "--name", "shop"), {"A": "1"}, ("all",))
+    assert (web.container.command, web.container.environment, web.profiles) == (
+        ("serve", "--name", "shop"),
+        {"A": "1"},
+        ("all",),
+    )
     assert [dependency.name for dependency in web.depends_on] == ["db"]
-    assert dict(web.hosts) == dict.fromkeys(("db", "shop-db", "web"), "127.0.0.1")
+    assert dict(web.container.hosts) == dict.fromkeys(("db", "shop-db", "web"), "127.0.0.1")
 
 
 def test_keys_of_the_table_are_keys_of_a_service() -> None:
@@ -124,19 +129,21 @@ def test_aliases_are_names_too(text: str, hosts: list[str]) -> None:
 def test_names_are_known_in_all_files_of_a_project() -> None:
     """Those of a file that is included, and whatever is extended only for what it says."""
     Path("other.yaml").write_text("services: {db: {image: a, networks: {default: {aliases: [store]}}}}")
-    web, cache, db = sorted(
+    specs = sorted(
         load(
             "include: [other.yaml]\nservices:\n  web: {extends: {file: other.yaml, service: db}}\n"
             "  a-cache: {image: a, extra_hosts: ['db:1.2.3.4']}\n"
         ),
         key=lambda spec: ("web", "a-cache", "db").index(spec.name or ""),
     )
+    web, cache, db = (spec.container for spec in specs)
     assert {name for name, _ in web.hosts} == {name for name, _ in db.hosts} == {"web", "a-cache", "db", "store"}
     assert dict(cache.hosts)["db"] == "1.2.3.4"
 
 
 def test_containers_of_our_own_form_may_have_aliases_too() -> None:
-    one, other, third = load("name: x\nimage: a\naliases: [one]\n---\nimage: a\naliases: [other]\n---\nimage: a\n")
+    specs = load("name: x\nimage: a\naliases: [one]\n---\nimage: a\naliases: [other]\n---\nimage: a\n")
+    one, other, third = (spec.container for spec in specs)
     assert one.hosts == other.hosts == (("one", "127.0.0.1"), ("other", "127.0.0.1")) and third.hosts == ()
 
 

@@ -16,6 +16,7 @@ from mydocker.specs.formats.quadlet import container_file
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links
 from mydocker.specs.model.parts import Healthcheck
 from mydocker.specs.nodes.unit_file import parse_unit, split_words
@@ -33,10 +34,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def load(text: str, name: str = "web.container") -> ContainerSpec:
+def load_case(text: str, name: str = "web.container") -> CaseSpec:
     Path(name).write_text(text)
     (spec,) = load_files([name], environ=ENVIRON)
     return spec
+
+
+def load(text: str, name: str = "web.container") -> ContainerSpec:
+    return load_case(text, name).container
+
+
+def field_of(case: CaseSpec, field: str) -> object:
+    return getattr(case if field in CaseSpec.fields else case.container, field)
 
 
 def container(text: str, more: str = "", name: str = "web.container") -> ContainerSpec:
@@ -164,10 +173,9 @@ def test_a_root_directory_and_environment_files(here: Path) -> None:
     ],
 )
 def test_what_systemd_would_do_is_done_where_it_can(text: str, field: str, value: object) -> None:
-    spec = container(
-        "", f"[Unit]\nDescription=x\nAfter=a.service\nWants=b.target\n[Install]\nWantedBy=c\n[Service]\n{text}"
-    )
-    assert getattr(spec, field) == value
+    unit = "[Unit]\nDescription=x\nAfter=a.service\nWants=b.target\n[Install]\nWantedBy=c\n"
+    case = load_case(f"[Container]\nImage=alpine\n{unit}[Service]\n{text}")
+    assert field_of(case, field) == value
 
 
 def test_templates_have_instances(here: Path) -> None:
@@ -355,7 +363,7 @@ def test_of_two_limits_the_smaller_one_holds(
     inside: str, service: str, field: str, value: object, service_first: bool
 ) -> None:
     parts = [f"[Container]\nImage=a\n{inside}\n", f"[Service]\n{service}\n"]
-    assert getattr(load("".join(parts[::-1] if service_first else parts)), field) == value
+    assert field_of(load_case("".join(parts[::-1] if service_first else parts)), field) == value
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.expect import Expect
 from mydocker.specs.model.parts import Healthcheck
 
@@ -38,7 +38,7 @@ def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
     return tmp_path
 
 
-def _load(**files: str) -> list[ContainerSpec]:
+def _load(**files: str) -> list[CaseSpec]:
     """The containers of main.yaml; `__` in a name is a slash."""
     for name, text in files.items():
         pathlib.Path(f"{name.replace('__', '/')}.yaml").write_text(text)
@@ -51,7 +51,7 @@ def _problems(**files: str) -> list[str]:
     return [*caught.value.problems]
 
 
-def _over(text: str) -> ContainerSpec:
+def _over(text: str) -> CaseSpec:
     """A container that says TEXT over BASE, which is in another folder."""
     [spec] = _load(sub__base=BASE, main=f"extends: {{file: sub/base.yaml, service: base}}\n{text}")
     return spec
@@ -59,9 +59,13 @@ def _over(text: str) -> ContainerSpec:
 
 def test_nothing_said_is_as_the_base_says(here: pathlib.Path) -> None:
     spec = _over("")
-    assert (str(spec.image), spec.name, str(spec.origin)) == ("docker.io/library/alpine:1", None, "main.yaml:1")
-    assert [mount.source for mount in spec.volumes] == [f"{here}/sub/data", f"{here}/sub/log"]  # type: ignore[attr-defined]
-    assert (spec.timeout, spec.command, spec.profiles) == (9.0, ("serve", "--all"), ("p",))
+    assert (str(spec.container.image), spec.name, str(spec.origin)) == (
+        "docker.io/library/alpine:1",
+        None,
+        "main.yaml:1",
+    )
+    assert [mount.source for mount in spec.container.volumes] == [f"{here}/sub/data", f"{here}/sub/log"]  # type: ignore[attr-defined]
+    assert (spec.container.timeout, spec.container.command, spec.profiles) == (9.0, ("serve", "--all"), ("p",))
 
 
 @pytest.mark.parametrize(
@@ -87,13 +91,14 @@ def test_nothing_said_is_as_the_base_says(here: pathlib.Path) -> None:
     ],
 )
 def test_what_lies_over_what(text: str, field: str, value: object) -> None:
-    found = getattr(_over(text), field)
+    spec = _over(text)
+    found = getattr(spec if field in CaseSpec.fields else spec.container, field)
     assert found == value if value is not None or field == "image" else found is not None
 
 
 def test_volumes_by_their_targets_and_expectations_by_what_they_are_about(here: pathlib.Path) -> None:
     spec = _over("volumes: ['./own:/log', './more:/more']\nexpect: {stdout: [bye], stderr: ''}")
-    mounts = {mount.target: mount.source for mount in spec.volumes}  # type: ignore[attr-defined]
+    mounts = {mount.target: mount.source for mount in spec.container.volumes}  # type: ignore[attr-defined]
     assert mounts == {"/data": f"{here}/sub/data", "/log": f"{here}/own", "/more": f"{here}/more"}
     assert spec.expect is not None and spec.expect.within == 3.0
     checks = {check.about[0]: (check.origin.file, check.origin.line, check.matcher.op) for check in spec.expect.checks}
@@ -113,14 +118,14 @@ def test_given_files_by_their_targets(here: pathlib.Path) -> None:
         base = f"{key}: [{{source: a, content: base}}, {{source: b, content: base}}]"
         own = f"{key}: [{{source: c, content: own}}, {{target: {folder}/a, content: own}}]"
         specs = _load(main=f"name: base\nimage: x\n{base}\n---\nextends: base\n{own}\n")
-        given = {mount.target: mount.content for mount in specs[1].volumes}  # type: ignore[attr-defined]
+        given = {mount.target: mount.content for mount in specs[1].container.volumes}  # type: ignore[attr-defined]
         assert given == {f"{folder}/a": "own", f"{folder}/b": "base", f"{folder}/c": "own"}
 
 
 def test_name_and_matrix_are_not_for_others(here: pathlib.Path) -> None:
     base = "name: base\nimage: x\nmatrix: {N: [1, 2]}\nenvironment: {N: '${N:-none}'}\n"
     specs = _load(main=f"{base}---\nextends: base\n---\nextends: base\nmatrix: {{N: [7]}}\n")
-    assert [(spec.name, spec.matrix, spec.environment["N"]) for spec in specs] == [
+    assert [(spec.name, spec.matrix, spec.container.environment["N"]) for spec in specs] == [
         ("base", {"N": "1"}, "1"), ("base", {"N": "2"}, "2"), (None, {}, "none"), (None, {"N": "7"}, "7")
     ]  # fmt: skip
 
@@ -130,13 +135,18 @@ def test_in_one_file_and_over_several(here: pathlib.Path) -> None:
     main += "{name: c, extends: {service: b}, tags: [c], matrix: {N: [1, 2]}}\n"
     specs = _load(main=main)
     assert [spec.tags for spec in specs] == [("a",), ("a", "b"), ("a", "b", "c"), ("a", "b", "c")]
-    assert [spec.environment["N"] for spec in specs] == ["", "", "1", "2"]
+    assert [spec.container.environment["N"] for spec in specs] == ["", "", "1", "2"]
 
 
 def test_a_service_of_a_compose_file(here: pathlib.Path) -> None:
     compose = "services:\n  base: {image: alpine, init: true, volumes: ['./d:/d']}\n  web: {extends: base, tty: true}\n"
     [spec] = _load(sub__compose=compose, main="extends: {file: sub/compose.yaml, service: web}\nhostname: h\n")
-    assert (spec.init, spec.tty, spec.hostname, spec.volumes[0].target) == (True, True, "h", "/d")
+    assert (spec.container.init, spec.container.tty, spec.container.hostname, spec.container.volumes[0].target) == (
+        True,
+        True,
+        "h",
+        "/d",
+    )
     inner = "include: [sub/compose.yaml]\nservices:\n  app: {extends: {file: sub/compose.yaml, service: base}}\n"
     assert [spec.name for spec in _load(main=inner)] == ["base", "web", "app"]
 
@@ -197,7 +207,7 @@ def test_what_is_included_comes_first_and_once(here: pathlib.Path) -> None:
     }
     specs = _load(**files)
     assert [spec.name for spec in specs] == ["b", "a", "main"]
-    assert specs[0].volumes[0].source == f"{here}/sub/d"  # type: ignore[attr-defined]
+    assert specs[0].container.volumes[0].source == f"{here}/sub/d"  # type: ignore[attr-defined]
     both = load_files(["main.yaml", "sub/b.yaml"], environ={})
     assert [spec.name for spec in both] == ["b", "a", "main"]
     again = load_files(["sub/b.yaml", "sub/b.yaml"], environ={})
@@ -218,7 +228,7 @@ def test_a_chain_of_files_has_an_end(line: str) -> None:
 def test_a_chain_within_one_file_has_an_end(here: pathlib.Path) -> None:
     began = time.monotonic()
     documents = ["{name: n0, image: x}", *(f"{{name: n{n}, extends: n{n - 1}}}" for n in range(1, 400))]
-    assert _load(main="\n---\n".join(documents[:60]))[-1].image
+    assert _load(main="\n---\n".join(documents[:60]))[-1].container.image
     assert all("a chain of more than 64 containers" in line for line in _problems(main="\n---\n".join(documents)))
     assert time.monotonic() - began < 5
 

@@ -9,12 +9,12 @@ import pytest
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import active_profiles, select
-from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links
 from mydocker.specs.model.parts import Healthcheck
 
 
-def _load(directory: pathlib.Path, *texts: str) -> list[ContainerSpec]:
+def _load(directory: pathlib.Path, *texts: str) -> list[CaseSpec]:
     """The specs of files 1.yaml, 2.yaml, …"""
     for number, text in enumerate(texts, start=1):
         (directory / f"{number}.yaml").write_text(text)
@@ -43,7 +43,7 @@ def _problems(directory: pathlib.Path, *texts: str) -> list[str]:
 )  # fmt: skip  # a table reads best with a case on a line
 def test_health(tmp_path: pathlib.Path, yaml: str, expected: Healthcheck) -> None:
     [spec] = _load(tmp_path, f"image: x\nhealthcheck: {yaml}\n")
-    assert spec.healthcheck == expected
+    assert spec.container.healthcheck == expected
 
 
 def test_what_a_healthcheck_does_not_say_is_the_others() -> None:

@@ -89,8 +89,8 @@ def test_a_long_chain_is_refused_in_time_that_grows_with_it() -> None:
 def test_the_names_of_all_services_are_kept_once() -> None:
     Path("many.yaml").write_text(FILES["services"](SMALL))
     specs = load_files(["many.yaml"], environ={})
-    assert len({id(spec.aliases and spec.aliases.known) for spec in specs}) == 1
-    assert all(dict(spec.hosts) == {f"s{number}": "127.0.0.1" for number in range(SMALL)} for spec in specs)
+    assert len({id(spec.container.aliases and spec.container.aliases.known) for spec in specs}) == 1
+    assert all(dict(spec.container.hosts) == {f"s{number}": "127.0.0.1" for number in range(SMALL)} for spec in specs)
 
 
 def test_what_is_printed_of_a_service_does_not_name_all_others() -> None:

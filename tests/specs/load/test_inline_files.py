@@ -30,7 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _volumes(text: str) -> tuple[Mount, ...]:
     Path("a.yaml").write_text(text)
     (spec,) = load_files(["a.yaml"], environ=ENVIRON)
-    return spec.volumes
+    return spec.container.volumes
 
 
 def _file(target: str, content: str, **more: Any) -> FileMount:

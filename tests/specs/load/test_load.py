@@ -15,6 +15,7 @@ from mydocker.errors import SpecError
 from mydocker.reference import Platform, Reference
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model import NAMESPACES, BindMount, ContainerSpec, User
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.nodes.yaml import SIZE_LIMIT
 
 ENVIRON = {"V": "v", "HOME": "/home/me", "TAG": "3.20"}
@@ -28,14 +29,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def load(text: str | bytes) -> list[ContainerSpec]:
+def load(text: str | bytes) -> list[CaseSpec]:
     Path("spec.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
     return load_files(["spec.yaml"], environ=ENVIRON)
 
 
 def one(text: str) -> ContainerSpec:
     (spec,) = load(text)
-    return spec
+    return spec.container
 
 
 def problems(text: str | bytes) -> list[str]:
@@ -118,7 +119,7 @@ def test_paths_count_from_the_file(here: Path) -> None:
     (here / "sub").mkdir()
     (here / "sub" / "env").write_text("A='1'\n")
     (here / "sub" / "c.yaml").write_text("rootfs: tree\nenv_file: env\nvolumes: ['.:/x', '~/d:/y:ro']\n")
-    (spec,) = load_files(["sub/c.yaml"], environ=ENVIRON)
+    spec = load_files(["sub/c.yaml"], environ=ENVIRON)[0].container
     assert spec.rootfs == str(here / "sub/tree")
     assert spec.environment == {"A": "1"}
     assert spec.volumes == (
@@ -161,7 +162,7 @@ def test_dot_env_lies_under_the_environment(here: Path) -> None:
 def test_several_documents_files_and_stdin(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "a").write_text("#!/usr/bin/env -S mydocker up\nimage: a\n---\n---\nimage: b\n---\n")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"image: c\nrootfs: \n")))
-    specs = load_files(["a", "-"], environ={})
+    specs = [spec.container for spec in load_files(["a", "-"], environ={})]
     assert [spec.image and spec.image.familiar for spec in specs] == ["a:latest", "b:latest", "c:latest"]
     assert [str(spec.origin) for spec in specs] == ["a:2", "a:5", "<stdin>:1"]
 
@@ -253,7 +254,7 @@ def test_examples_are_right(name: str) -> None:
 
 
 def test_hello_says_what_the_readme_says() -> None:
-    (spec,) = load_files([str(EXAMPLES / "hello.yaml")], environ={})
+    spec = load_files([str(EXAMPLES / "hello.yaml")], environ={})[0].container
     assert (spec.name, spec.rootfs) == ("hello", "/")
     assert (spec.entrypoint, spec.command) == (("echo",), ("hello", "from", "a", "container"))
 
@@ -283,7 +284,7 @@ def test_label_files_lie_under_the_labels(here: Path) -> None:
 )
 def test_an_image_for_containers_that_name_none(text: str, images: list[str]) -> None:
     Path("spec.yaml").write_text(text)
-    specs = load_files(["spec.yaml"], environ={}, image="given")
+    specs = [spec.container for spec in load_files(["spec.yaml"], environ={}, image="given")]
     assert [spec.image.familiar.removesuffix(":latest") if spec.image else "" for spec in specs] == images
 
 

@@ -129,7 +129,7 @@ def test_no_tmpfs(text: str, message: str | None) -> None:
 def _load(directory: pathlib.Path, text: str) -> ContainerSpec:
     (directory / "spec.yaml").write_text(f"image: a\n{text}")
     [spec] = load_files([str(directory / "spec.yaml")], environ={})
-    return spec
+    return spec.container
 
 
 def test_the_long_form(tmp_path: pathlib.Path) -> None:

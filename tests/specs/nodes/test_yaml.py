@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mydocker.errors import MydockerError, SpecError
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.unsupported import UNSUPPORTED_KEYS
 from mydocker.specs.nodes.yaml import COPY_LIMIT, DEPTH_LIMIT, parse_documents
 
@@ -24,7 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def load(raw: bytes) -> list[ContainerSpec]:
+def load(raw: bytes) -> list[CaseSpec]:
     Path("spec.yaml").write_bytes(raw)
     return load_files(["spec.yaml"], environ={"V": "v", "HOME": "/home/me"})
 
@@ -73,7 +73,7 @@ def test_aliases_cannot_nest_without_end() -> None:
 
 def test_many_aliases_of_little_are_honest() -> None:
     text = f"x-a: &a {{A: b, C: d}}\nimage: a\nx-b: [{', '.join(['*a'] * 5000)}]\nenvironment: {{<<: *a, E: f}}\n"
-    assert load(text.encode())[0].environment == {"E": "f", "A": "b", "C": "d"}
+    assert load(text.encode())[0].container.environment == {"E": "f", "A": "b", "C": "d"}
 
 
 _WORDS = "alpine / . ~ 0 -1 :0 no 22:22 1m30s $V ${V:-x} ${ $ host none net bind .:/x a:b /a:/b:O A=1 =x"
@@ -98,7 +98,7 @@ def _load_or_refuse(raw: bytes) -> None:
         assert error.message
         return
     for spec in specs:
-        assert (spec.image is None) != (spec.rootfs is None)
+        assert (spec.container.image is None) != (spec.container.rootfs is None)
 
 
 @settings(max_examples=300, deadline=None)
@@ -139,7 +139,7 @@ def test_any_bytes_are_a_spec_or_our_error(raw: bytes) -> None:
 )
 def test_tabs_are_white_space_where_nothing_is_indented(text: str) -> None:
     [spec] = load(f"{text}".encode())
-    assert str(spec.image) == "docker.io/library/alpine:latest"
+    assert str(spec.container.image) == "docker.io/library/alpine:latest"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_tabs_are_white_space_where_nothing_is_indented(text: str) -> None:
 )
 def test_tabs_within_a_value_are_part_of_it(text: str, value: str) -> None:
     [spec] = load(f"image: alpine\nlabels:\n  k:\t{text}\n".encode())
-    assert spec.labels == {"k": value}
+    assert spec.container.labels == {"k": value}
 
 
 @pytest.mark.parametrize("text", ["\timage: a\n", "labels:\n\ta: b\n", "labels:\n  a: b\n\tc: d\n", "dns:\n- \ta: b\n"])
@@ -176,12 +176,14 @@ _MARK = "\ufeff"
     ],
 )
 def test_each_document_of_a_stream_may_begin_with_a_mark(text: str) -> None:
-    assert [str(spec.image) for spec in load(text.encode())] == [f"docker.io/library/{name}:latest" for name in "ab"]
+    assert [str(spec.container.image) for spec in load(text.encode())] == [
+        f"docker.io/library/{name}:latest" for name in "ab"
+    ]
 
 
 def test_a_mark_within_a_text_is_a_letter_of_it() -> None:
     [spec] = load(f"image: a\nlabels: {{k: 'a{_MARK}b'}}\n".encode())
-    assert spec.labels == {"k": f"a{_MARK}b"}
+    assert spec.container.labels == {"k": f"a{_MARK}b"}
 
 
 def test_an_anchor_of_another_document_is_named_as_such() -> None:

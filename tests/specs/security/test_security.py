@@ -87,7 +87,7 @@ def test_in_a_file(tmp_path: pathlib.Path) -> None:
     [found] = load_files([str(spec)], environ={})
     profile = Profile(origin=str(tmp_path / "profile.json"), default_action="SCMP_ACT_ALLOW")
     label = SelinuxLabel(role="r")
-    assert found.security_opt == Security(seccomp=profile, no_new_privileges=True, label=label)
+    assert found.container.security_opt == Security(seccomp=profile, no_new_privileges=True, label=label)
 
 
 def test_wrong_in_a_file(mydocker: Command, tmp_path: pathlib.Path) -> None:

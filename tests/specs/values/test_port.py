@@ -15,8 +15,8 @@ from mydocker.specs.render.docker_run import docker_line
 def _load(directory: pathlib.Path, text: str) -> tuple[Port, ...]:
     (directory / "x.yaml").write_text(text)
     [spec] = load_files([str(directory / "x.yaml")], environ={})
-    assert spec.network_mode == "none"
-    return spec.ports
+    assert spec.container.network_mode == "none"
+    return spec.container.ports
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def _load(directory: pathlib.Path, text: str) -> tuple[Port, ...]:
 def test_notations(tmp_path: pathlib.Path, yaml: str, ports: list[Port], line: str) -> None:
     assert [*_load(tmp_path, f"image: x\nports: {yaml}\n")] == ports
     [spec] = load_files([str(tmp_path / "x.yaml")], environ={})
-    assert docker_line(spec) == (f"docker run --rm {line} x:latest", [])
+    assert docker_line(spec.container) == (f"docker run --rm {line} x:latest", [])
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_what_the_network_of_the_host_gives_anyway(tmp_path: pathlib.Path, port:
     """A port under its own number on all addresses."""
     (tmp_path / "x.yaml").write_text(f"image: x\nports: ['{port}']\n{network}\n")
     [spec] = load_files([str(tmp_path / "x.yaml")], environ={})
-    assert (spec.ports, "net" in spec.namespaces) == ((), False)
+    assert (spec.container.ports, "net" in spec.container.namespaces) == ((), False)

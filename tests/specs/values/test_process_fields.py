@@ -20,7 +20,7 @@ def _keys(directory: pathlib.Path, text: str) -> ContainerSpec:
     file = directory / "spec.yaml"
     file.write_text(f"image: alpine\n{text}\n")
     [spec] = load_files([str(file)], environ={})
-    return spec
+    return spec.container
 
 
 BOTH = [
