@@ -122,10 +122,9 @@ def plan(
     lend_program: bool = False,
     inspect_only: bool = False,
 ) -> LaunchPlan:
-    """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store, and CONTAINERS
-    that of run directories, which is elsewhere if the store is read-only. With `lend_program`, a static program of the
-    host may serve as the command that the image lacks; with `inspect_only`, a spec that has no command by its own words
-    needs none. `cgroups`: see `hierarchy`. Raises LaunchError."""
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`); CONTAINERS, of run directories, is outside STORE if that
+    is read-only. With `lend_program`, a static program of the host may serve as the command that the image lacks; with
+    `inspect_only`, SPEC may set that there is no command. `cgroups`: see `hierarchy`. Raises LaunchError."""
     config, run_dir = image.config if image else None, f"{containers}/{container_id[:12]}"
     hostname, argv = _hostname(spec, container_id), _argv(spec, config, inspect_only=inspect_only)
     lent = argv[0] if lend_program else ""
@@ -139,7 +138,6 @@ def plan(
         run_dir=run_dir,
         rootless=_ids(spec, host),
         hostname=hostname,
-        loopback="net" in spec.namespaces,
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
         **_privileges(spec, host),
@@ -159,6 +157,7 @@ def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
     return {
         "domainname": spec.domainname,
         "namespaces": spec.namespaces,
+        "loopback": "net" in spec.namespaces,
         "stdin_open": spec.stdin_open,
         "tty": spec.tty,
         "timeout": spec.timeout,
