@@ -87,6 +87,14 @@ class Keys(TypedDict, total=False):
     namespaces: Sequence[str] | Mapping[str, str] | None
     userns_mode: str | None
     network_mode: str | None
+    networks: Sequence[str] | Mapping[str, Mapping[str, Any] | None] | None
+    aliases: Sequence[str] | None
+    ip: str | None
+    ip6: str | None
+    mac_address: str | None
+    ports: Sequence[str | int | Mapping[str, Any]] | None
+    publish_all: bool | None
+    expose: Sequence[str | int] | None
     extra_hosts: Pairs | None
     dns: str | Sequence[str] | None
     dns_search: str | Sequence[str] | None

@@ -143,6 +143,10 @@ def refused_by_host(error: OSError | MemoryError) -> HostError:
     return HostError(f"the host refuses: {error.strerror or error}{file}", hint=hint_for(error))
 
 
+class NetworkError(MydockerError):
+    """A network that does not exist, is in use, or cannot give a container the address that it needs."""
+
+
 class LaunchError(MydockerError):
     """A container that could not be set up."""
 

@@ -337,9 +337,14 @@ def enlarge_pipe(pipe: int, size: int) -> None:
         _call("fcntl", pipe, _F_SETPIPE_SZ, size)
 
 
+def open_socket(family: int, kind: int, protocol: int) -> int:
+    """A new socket (socket(2)), which execve(2) closes; without the module `socket`, which takes a millisecond."""
+    return _call("socket", family, kind | os.O_CLOEXEC, protocol)
+
+
 def set_interface_up(name: str) -> None:
     """Bring network interface NAME up in this network namespace (netdevice(7), SIOCSIFFLAGS)."""
-    channel = _call("socket", _AF_INET, _SOCK_DGRAM | os.O_CLOEXEC, 0, target=name)
+    channel = open_socket(_AF_INET, _SOCK_DGRAM, 0)
     try:
         request = (name.encode().ljust(16, b"\0") + _IFF_UP.to_bytes(2, "little")).ljust(40, b"\0")  # struct ifreq
         _call("ioctl", channel, UnsignedLong(_SIOCSIFFLAGS), request, target=name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mydocker.errors import MydockerError, Origin, UsageError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.assemble import assemble, contradictions
+from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.fields import (
     ATTACH,
     CIDFILE,
@@ -48,6 +48,7 @@ class RunRequest(Record):
     result: str | None = None  # the path of a file for the result, relative to the caller's directory
     cidfile: str | None = None  # the path of a file for the container's ID, in the same way; not empty
     attach: tuple[str, ...] = ()  # of STREAMS; (): all of them
+    doubts: tuple[str, ...] = ()  # what is valid and probably a mistake
     help: bool = False
 
 
@@ -88,6 +89,7 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
         result=_last(RESULT, options),
         cidfile=_last(CIDFILE, options) or None,
         attach=attach,
+        doubts=tuple(message for _key, message in doubts(values)),
     )
 
 
@@ -207,6 +209,8 @@ def _values(options: list[_Option], scope: Scope) -> dict[str, Any]:
         value = _parse(row, row.parse, option.text, scope)
         if row.merge == "append":
             value = (*values.get(row.key, ()), value)
+        elif row.merge == "extend":
+            value = (*values.get(row.key, ()), *value)
         elif row.merge == "update":
             value = {**values.get(row.key, {}), **value}
         values[row.key] = value

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model import NAMESPACES, ContainerSpec, Security
+from mydocker.specs.model import JOINING_MODES, NAMESPACES, PRIVATE_MODES, ContainerSpec, Security
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.parts import Port
+    from mydocker.specs.model.parts import Aliases, NetworkAttachment
 
 
 def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
     """The spec of values that have no contradictions."""
     own = {key: value for key, value in values.items() if key not in _COMBINED}
     entrypoint, command = _process(values)
-    namespaces, network_mode = _isolation(values)
+    namespaces, network_mode, networks = _isolation(values)
     return ContainerSpec(
         **own,
         origin=origin,
@@ -33,17 +33,20 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
         volumes=tuple(mount for key in _MOUNTS for mount in values.get(key, ())),
         namespaces=namespaces,
         network_mode=network_mode,
-        aliases=values.get("aliases") if "net" not in namespaces else None,
-        ports=values.get("ports", ()) if "net" in namespaces else (),  # which the host's has anyway
+        networks=networks,
+        aliases=_shared_names(values.get("aliases"), network_mode),
+        ports=values.get("ports", ()) if network_mode != "host" else (),  # see `doubts`
         security_opt=_security(values.get("security_opt")),
     )
 
 
 _SHARED = ("pid", "ipc", "uts", "cgroup")  # keys that set whether one namespace is the container's own
+_NETWORK = ("network_mode", "networks", "ip", "ip6", "mac_address", "aliases")
+_OF_A_NETWORK = ("ports", "publish_all", "expose")
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
-    *("namespaces", "network_mode", *_SHARED, "aliases", "ports", "security_opt"),
+    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt"),
 )
 
 
@@ -98,13 +101,8 @@ def _stdin_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]
 
 
 def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    namespaces, mode = values.get("namespaces"), values.get("network_mode")
-    if namespaces is not None and mode is not None:
-        private = _is_own(namespaces, "net", default=mode == "none")
-        if private and mode == "host":
-            yield "namespaces", "a net namespace of its own contradicts network_mode 'host'"
-        if not private and mode == "none":
-            yield "namespaces", "network_mode 'none' needs the net namespace"
+    yield from _network_contradictions(values)
+    namespaces = values.get("namespaces")
     for key in _SHARED:
         switch = values.get(key)
         if namespaces is not None and switch is not None and _is_own(namespaces, key, default=switch) != switch:
@@ -113,28 +111,48 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
     if "uts" not in own:  # sethostname(2) and setdomainname(2) would rename the machine
         names = {"hostname": "host name", "domainname": "domain name"}
         yield from ((key, f"a {names[key]} of its own needs the uts namespace") for key in names if values.get(key))
-    if "net" in own:
-        aliases = values.get("aliases")
-        # each service of a Compose file has its own name there, whatever network it extends
-        if aliases and values.get("name") not in aliases.own:
-            yield "aliases", "aliases need the network that containers share, the host's: network_mode 'host'"
-    elif values.get("ports"):
-        yield from _port_contradictions(values["ports"])
     if values.get("privileged") and values.get("cap_drop"):
         yield "cap_drop", "privileged grants every capability, and cap_drop drops some"
     if values.get("sysctls"):
         yield from _sysctl_contradictions(values["sysctls"], own)
 
 
-def _port_contradictions(ports: tuple[Port, ...]) -> Iterator[tuple[str, str]]:
-    """On the host's network a port is the host's, under its own number and on all addresses; so only that is
-    accepted."""
-    from mydocker.specs.values.port import elsewhere
+def _network_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if any(values.get(key) for key in _NETWORK) and not _is_plain(values):
+        from mydocker.specs import attachments
 
-    for port in ports:
-        if other := elsewhere(port):
-            why = "the network is the host's, where each port has its own number and is on all addresses"
-            yield "ports", f"port {port.target} as {other}: {why}"
+        yield from attachments.contradictions(values)
+    namespaces, mode = values.get("namespaces"), _network(values)[0]
+    if namespaces is not None and (mode != "default" or values.get("network_mode")):
+        usual = mode in PRIVATE_MODES
+        private = _is_own(namespaces, "net", default=usual)
+        if private and not usual:
+            yield "namespaces", f"a net namespace of its own contradicts network_mode {mode!r}"
+        if usual and not private:
+            yield "namespaces", f"network_mode {mode!r} needs the net namespace"
+    aliases = values.get("aliases")
+    # each service of a Compose file has its own name there, whatever network it extends
+    if aliases and values.get("name") not in aliases and _is_apart(_isolation(values)[1]):
+        yield "aliases", "aliases need a network that containers share, such as bridge"
+
+
+def _is_apart(mode: str) -> bool:
+    """Whether a container has no names for others in the network of MODE."""
+    return mode == "none" or mode.startswith(JOINING_MODES)
+
+
+def doubts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is valid and probably a mistake, as (key, message).
+
+    Like Docker, the host's network discards published ports: there each port has its own number, on the addresses that
+    its program chooses.
+    """
+    if values.get("ports") and _isolation(values)[1] == "host":
+        from mydocker.specs.values.port import elsewhere
+
+        for port in values["ports"]:
+            if other := elsewhere(port):
+                yield "ports", f"port {port.target} is not published as {other}: the network is the host's"
 
 
 def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -186,18 +204,45 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
     return combine(options)
 
 
-def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-    """(namespaces, network_mode). A list of namespaces is exact, a mapping (name -> new) changes the default."""
-    namespaces, mode = values.get("namespaces"), values.get("network_mode")
-    if mode is None and values.get("ports"):  # ports of its own take a network of its own
-        mode = "none"
+def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str, tuple[NetworkAttachment, ...]]:
+    """(namespaces, network_mode, networks). A list of namespaces is exact, a mapping (name -> new) changes the default.
+
+    `namespaces` alone decides on the network too: a new one has nothing but lo in it, and that is the network `none`;
+    without a new one, it is the host's.
+    """
+    namespaces, (mode, networks) = values.get("namespaces"), _network(values)
     if namespaces is None or isinstance(namespaces, dict):
         switches = {name: values[name] for name in _SHARED if values.get(name) is not None}
-        choice = {name: name != "net" or mode == "none" for name in NAMESPACES} | switches | (namespaces or {})
+        choice = {name: name != "net" or mode in PRIVATE_MODES for name in NAMESPACES} | switches | (namespaces or {})
         chosen = tuple(name for name in NAMESPACES if choice[name])
     else:
         chosen = namespaces
-    if "net" in chosen:  # a new one has nothing but lo in it, and that is the network 'none'
-        return chosen, "none"
-    named = mode == "host" or (isinstance(namespaces, dict) and "net" in namespaces)
-    return chosen, "host" if named else ContainerSpec.network_mode
+    if namespaces is not None and mode == "default" and (not isinstance(namespaces, dict) or "net" in namespaces):
+        return chosen, "none" if "net" in chosen else "host", ()
+    return chosen, mode, networks
+
+
+def _network(values: Mapping[str, Any]) -> tuple[str, tuple[NetworkAttachment, ...]]:
+    """(network_mode, networks), without regard to `namespaces`."""
+    if _is_plain(values):
+        return values["networks"][0], ()
+    if not any(values.get(key) for key in _NETWORK):
+        return "default", ()
+    from mydocker.specs.attachments import attach
+
+    return attach(values)
+
+
+def _is_plain(values: Mapping[str, Any]) -> bool:
+    """Whether all that is said about networks is `none`, `host` or `bridge`."""
+    others = (key for key in (*_NETWORK, *_OF_A_NETWORK) if key != "networks" and values.get(key))
+    return values.get("networks") in (("none",), ("host",), ("bridge",)) and next(others, None) is None
+
+
+def _shared_names(names: tuple[str, ...] | None, mode: str) -> Aliases | None:
+    """The names of a container where it shares the host's network."""
+    if not names or mode not in ("default", "host"):
+        return None
+    from mydocker.specs.model.parts import Aliases
+
+    return Aliases(own=tuple(dict.fromkeys(names)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Reference
     from mydocker.specs.model import Security, User
-    from mydocker.specs.model.parts import Dependency, Healthcheck, Port
+    from mydocker.specs.model.parts import Dependency, Healthcheck, NetworkAttachment, Port
     from mydocker.specs.values import Scope
 
 
@@ -156,6 +156,51 @@ def group(text: str, scope: Scope) -> Any:
     return parse_group(text)
 
 
+def network(text: str, scope: Scope) -> Any:
+    """Its name or another word, or an attachment if TEXT is of the long form."""
+    if "=" not in text:
+        return values.network_word(text, scope)
+    from mydocker.specs.values.network import parse_network
+
+    return parse_network(text, scope)
+
+
+def alias(text: str, scope: Scope) -> str:
+    from mydocker.specs.values.network import alias as parse_alias
+
+    return parse_alias(text, scope)
+
+
+def ipv4(text: str, scope: Scope) -> str:
+    from mydocker.specs.values.network import address as parse_ipv4
+
+    return parse_ipv4(text, scope)
+
+
+def ipv6(text: str, scope: Scope) -> str:
+    from mydocker.specs.values.network import address6 as parse_ipv6
+
+    return parse_ipv6(text, scope)
+
+
+def mac_address(text: str, scope: Scope) -> str:
+    from mydocker.specs.values.network import mac_address as parse_mac
+
+    return parse_mac(text, scope)
+
+
+def ports(text: str, scope: Scope) -> Any:
+    from mydocker.specs.values.port import parse_port
+
+    return parse_port(text)
+
+
+def exposed(text: str, scope: Scope) -> Any:
+    from mydocker.specs.values.port import parse_exposed
+
+    return parse_exposed(text)
+
+
 def extra_host(text: str, scope: Scope) -> Any:
     from mydocker.specs.values.hosts import parse_host
 
@@ -270,7 +315,19 @@ def docker_ports(ports: tuple[Port, ...]) -> list[str]:
 
 
 def docker_network(mode: str) -> list[str]:
-    return [mode.replace("default", "host")]  # there is no other one yet
+    return [mode.replace("default", "host")]  # which is what it is until a container has a network of its own
+
+
+def written_networks(networks: tuple[NetworkAttachment, ...]) -> dict[str, Any]:
+    from mydocker.specs.values.network import format_attachment
+
+    return {each.name: format_attachment(each) for each in networks}
+
+
+def docker_networks(networks: tuple[NetworkAttachment, ...]) -> list[str]:
+    from mydocker.specs.values.network import format_flag
+
+    return [format_flag(each) for each in networks]
 
 
 def written_ulimits(limits: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:

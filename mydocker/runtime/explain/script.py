@@ -13,7 +13,7 @@ from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.explain.steps import Script, functions_of, secret_name
 from mydocker.runtime.launch.child import NETWORK_SETTINGS
-from mydocker.runtime.launch.run_directory import LOCALHOST
+from mydocker.runtime.plan import LOCALHOST
 from mydocker.runtime.plan.operations import LINKS, OPTIONS_LIMIT
 from mydocker.runtime.plan.propagation import Propagating
 from mydocker.runtime.plan.root import BareRoot, LayeredRoot, overlay_options

@@ -13,6 +13,7 @@ from mydocker.runtime.launch.parent import launch
 from mydocker.runtime.launch.run_directory import sweep
 from mydocker.runtime.plan import DEFAULT_PATH, LaunchPlan, plan
 from mydocker.runtime.plan.host import inspect_host
+from mydocker.specs.model import DEFAULT_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,7 +91,12 @@ def plan_launch(
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
-    return plan(
+    no_network = ""
+    if spec.network_mode == DEFAULT_MODE:
+        from mydocker.runtime.network.choose import settle
+
+        spec, no_network = settle(spec, host)
+    planned = plan(
         spec,
         image,
         host=host,
@@ -101,6 +107,7 @@ def plan_launch(
         lend_program=lend_program,
         inspect_only=inspect_only,
     )
+    return planned.replace(no_network=no_network) if no_network else planned
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
 
     from mydocker.runtime.inspect.container_view import ViewSender
+    from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
 NETWORK_SETTINGS = (("ip_unprivileged_port_start", b"0"), ("ping_group_range", b"0 2147483647"))
@@ -43,6 +44,7 @@ class ChildFds(Record):
     lifeline: tuple[int, int] | None  # the pipe of the init that takes the place of a pid namespace
     syscall_filter: bytes  # the program for seccomp(2), empty for none
     view_sender: ViewSender | None  # where descriptors of the container's tree are sent
+    leases: tuple[Lease, ...] = ()  # of its networks
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -90,7 +92,7 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
         _set_oom_score(plan)
         _map_single_id(plan)
         _join_cgroups(plan, fds.cgroups)
-        _name_and_connect(plan)
+        _name_and_connect(plan, fds.leases)
         root = _build_tree(plan)
         begun = fds.view_sender.send_fds(root, plan.run_dir) if fds.view_sender else -1
         if not plan.argv:  # nothing but the tree is needed
@@ -263,12 +265,17 @@ def _join_cgroups(plan: LaunchPlan, cgroup_fds: tuple[int, ...]) -> None:
         kernel.unshare(kernel.CLONE_NEWCGROUP)
 
 
-def _name_and_connect(plan: LaunchPlan) -> None:
+def _name_and_connect(plan: LaunchPlan, leases: tuple[Lease, ...]) -> None:
     if "uts" in plan.namespaces:
         kernel.sethostname(plan.hostname)
         if plan.domainname:
             kernel.setdomainname(plan.domainname)
-    if plan.loopback:
+    if leases:
+        from mydocker.runtime.network import bridge
+
+        bridge.configure(leases)
+        _open_network(plan)
+    elif plan.loopback:
         try:  # noqa: SIM105  # contextlib is not on the warm path
             kernel.set_interface_up("lo")
         except PermissionError:  # without CAP_NET_ADMIN, as inside another container, it stays down

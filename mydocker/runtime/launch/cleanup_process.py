@@ -7,7 +7,8 @@ PR_SET_PDEATHSIG).
 
 A caller that runs one container after another has one cleanup process for all of them. Messages reach it through a
 pipe, a line each: a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and
-nothing once the run is over.
+nothing once the run is over. With a plus sign it is the directory of a network that a run uses: a moment after the
+last run, its bridge is taken down, unless another container uses it by then.
 """
 
 from __future__ import annotations
@@ -22,11 +23,16 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _HAS_INIT = "w"
+_NETWORK = "+"
+IDLE_TIME = 1.0  # seconds that the bridge of a network is kept after the last container, as another one often follows
 
 
 class CleanupProcess:
     """Context manager: the cleanup process is there between enter and exit. The caller has one thread, as for
     fork(2)."""
+
+    def __init__(self) -> None:
+        self.networks: set[str] = set()  # the directories of those that were used
 
     def __enter__(self) -> CleanupProcess:
         waiting, self.lifeline = os.pipe()
@@ -44,9 +50,23 @@ class CleanupProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        if not self.networks:
+            os.kill(self.pid, signal.SIGKILL)
         os.close(self.lifeline)
+        os.waitpid(self.pid, 0)
+
+    def take_down_later(self, network: str) -> None:
+        """A run uses the network on disk in directory NETWORK: take its bridge down a moment after the end."""
+        if network not in self.networks:
+            self.networks.add(network)
+            self.send_line(_NETWORK + os.fsencode(network).hex())
+
+    def send_line(self, line: str) -> None:
+        """Send a message as the head of this file describes them."""
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            os.write(self.lifeline, f"{line}\n".encode())
+        except BrokenPipeError:  # it was killed, which is no reason to end a container
+            pass
 
     def watch(self, run_dir: str, *, has_init: bool) -> RunWatch:
         """Watch the run in RUN_DIR, between enter and exit of what this returns.
@@ -54,31 +74,25 @@ class CleanupProcess:
         `has_init`: an outer init ends the container when mydocker is gone, and must not be killed before it has
         (init.py).
         """
-        return RunWatch(self.lifeline, f"{_HAS_INIT if has_init else '-'}{os.fsencode(run_dir).hex()}")
+        return RunWatch(self, f"{_HAS_INIT if has_init else '-'}{os.fsencode(run_dir).hex()}")
 
 
 class RunWatch:
     """Context manager around all of a run, from before its directory is made until after that is removed."""
 
-    def __init__(self, lifeline: int, run: str) -> None:
-        self.lifeline, self.run = lifeline, run
+    def __init__(self, cleanup_process: CleanupProcess, run: str) -> None:
+        self.cleanup_process, self.run = cleanup_process, run
 
     def __enter__(self) -> RunWatch:
-        self._send_line(self.run)
+        self.cleanup_process.send_line(self.run)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._send_line("")
+        self.cleanup_process.send_line("")
 
     def watch_child(self, pid: int) -> None:
         """PID is the container's first process, a child of this process that has not been waited for."""
-        self._send_line(str(pid))
-
-    def _send_line(self, line: str) -> None:
-        try:  # noqa: SIM105  # contextlib is not on the warm path
-            os.write(self.lifeline, f"{line}\n".encode())
-        except BrokenPipeError:  # it was killed, which is no reason to end a container
-            pass
+        self.cleanup_process.send_line(str(pid))
 
 
 def _stand_by(waiting: int) -> NoReturn:
@@ -86,17 +100,32 @@ def _stand_by(waiting: int) -> NoReturn:
     try:
         os.setsid()
         kernel.close_all_but((waiting,))
-        duty = _Duty("")
+        duty, networks = _Duty(""), []
         for line in open(waiting, encoding="utf-8"):  # noqa: SIM115  # until no one holds the other end
             message = line.rstrip()
             if message.isdigit():
                 duty.take(int(message))
+            elif message.startswith(_NETWORK):
+                networks.append(os.fsdecode(bytes.fromhex(message[1:])))
             else:
                 duty.let_go()
                 duty = _Duty(message)
         duty.clean_up()
+        if networks and not os.fork():  # nobody waits for that: mydocker may have ended
+            _take_down(networks)
     finally:
         os._exit(0)
+
+
+def _take_down(networks: list[str]) -> None:
+    """Take down the bridges of NETWORKS that no container uses by then."""
+    import time
+
+    from mydocker.runtime.network.connections import take_down_idle
+
+    time.sleep(IDLE_TIME)
+    for directory in networks:
+        take_down_idle(directory)
 
 
 class _Duty:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.inspect.container_view import ViewReceiver
     from mydocker.runtime.launch.orphans import Orphans
     from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.network.connections import Connections
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
 
@@ -100,21 +101,22 @@ def launch(
     """
     _occupy_standard_descriptors()
     with Stack() as run:
-        duty = (cleanup_process or run.enter(CleanupProcess())).watch(
-            plan.run_dir, has_init="pid" not in plan.namespaces
-        )
+        cleanup_process = cleanup_process or run.enter(CleanupProcess())
+        duty = cleanup_process.watch(plan.run_dir, has_init="pid" not in plan.namespaces)
         signals = run.enter(Signals())
         run.enter(duty)
         run.enter(RunDirectory(plan.run_dir, image=plan.image_digest))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
+        connections = _connections(plan, cleanup_process)
+        run.enter_any(connections)
         with Stack() as container:
             container.enter_any(_orphans(plan))
             cgroups = _cgroups(plan)
             container.enter_any(cgroups)
             streams = _streams(plan)
             container.enter(streams)
-            started = _start(plan, container, streams, duty, view_receiver, cgroups.fds if cgroups else ())
+            started = _start(plan, container, streams, duty, view_receiver, connections, cgroups.fds if cgroups else ())
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
             outcome = watch(plan, started, signals=signals, streams=streams)
@@ -132,6 +134,14 @@ def _orphans(plan: LaunchPlan) -> Orphans | None:
     from mydocker.runtime.launch.orphans import Orphans
 
     return Orphans()
+
+
+def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connections | None:
+    if not plan.networks:
+        return None
+    from mydocker.runtime.network.connections import Connections
+
+    return Connections(plan, cleanup_process=cleanup_process)
 
 
 def _cgroups(plan: LaunchPlan) -> Cgroups | None:
@@ -156,6 +166,7 @@ def _start(
     streams: StreamPipes | Terminal,
     duty: RunWatch,
     view_receiver: ViewReceiver | None,
+    connections: Connections | None,
     cgroup_fds: tuple[int, ...],
 ) -> Started:
     """Clone the child, and let it begin; what is needed to watch it, which CONTAINER owns."""
@@ -172,6 +183,7 @@ def _start(
         lifeline=(lifeline_end, lifeline.fileno()) if lifeline else None,
         syscall_filter=prepare_isolation(plan),
         view_sender=view_receiver.sender() if view_receiver else None,
+        leases=connections.leases if connections else (),
     )
     try:
         pid, pidfd = kernel.clone(_namespaces(plan))
@@ -182,6 +194,8 @@ def _start(
     container.close_later(pidfd)
     duty.watch_child(pid)
     try:
+        if connections:
+            connections.attach(pid)
         _let_begin(plan, pid, start[1])
     except BaseException:  # nothing will watch it
         send(pidfd, signal.SIGKILL)

@@ -5,6 +5,8 @@
     scratch/                      overlay's upper and work directories, unless in memory
     image                         a dangling link: the digest of the image's manifest
     cgroups                       the directories of its cgroups, if it has limits
+    networks                      what it has in networks, see connections.py
+    hosts                         its /etc/hosts, if it is in a network: other runs write their names into it
 
 The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: a process
 that gets it exclusively knows that the run is gone, and removes the directory: the cleanup process of a run that was
@@ -19,11 +21,10 @@ from mydocker import kernel
 from mydocker.errors import StoreError, hint_for
 from mydocker.image.store import remove_tree
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.plan import LOCALHOST
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
-
-LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
 class RunDirectory:
@@ -75,22 +76,32 @@ class RunDirectory:
 
 
 def write_etc(plan: LaunchPlan) -> None:
-    """Write the files of /etc that PLAN's container gets. With the host's network, its names resolve as on the host."""
+    """Write the files of /etc that PLAN's container gets, but for hosts if it is in a network."""
+    if not plan.networks:
+        _write(plan, "memory/hosts", _hosts(plan))
+    _write(plan, "memory/hostname", f"{plan.hostname}\n")
+    resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
+    if plan.networks:
+        from mydocker.runtime.network import resolvers as servers
+
+        resolvers = servers.reachable(resolvers, ipv6=False)
+    if lines:
+        kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[key] for key in lines]]
+        resolvers = "".join([lines.pop("search", ""), *kept, *lines.values()])
+    _write(plan, "memory/resolv.conf", resolvers)
+
+
+def _hosts(plan: LaunchPlan) -> str:
+    """/etc/hosts of a container that is in no network. With the host's network, its names resolve as on the host."""
     shared = "net" not in plan.namespaces
     names = (_host_file("/etc/hosts") if shared else "") or LOCALHOST
     more = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
     host_line = "" if shared and plan.hostname in names.split() else f"127.0.1.1\t{plan.host_names}\n"
-    _write(plan, "hosts", f"{names.rstrip()}\n{more}{host_line}")
-    _write(plan, "hostname", f"{plan.hostname}\n")
-    resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
-    if lines:
-        kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[key] for key in lines]]
-        resolvers = "".join([lines.pop("search", ""), *kept, *lines.values()])
-    _write(plan, "resolv.conf", resolvers)
+    return f"{names.rstrip()}\n{more}{host_line}"
 
 
 def _write(plan: LaunchPlan, name: str, text: str) -> None:
-    with open(f"{plan.run_dir}/memory/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
+    with open(f"{plan.run_dir}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
 
 
@@ -103,26 +114,38 @@ def _host_file(path: str) -> str:
 
 
 def sweep(containers: str) -> None:
-    """Remove the directories of runs that ended without removing theirs."""
+    """Remove the directories of runs that ended without removing theirs, and the networks that only these used."""
     for name in os.listdir(containers):
-        reclaim(f"{containers}/{name}", wait=False)
+        networks = reclaim(f"{containers}/{name}", wait=False)
+        if networks:
+            from mydocker.runtime.network.connections import take_down_idle
+
+            for directory in networks:
+                take_down_idle(directory)
 
 
-def reclaim(path: str, *, wait: bool = True) -> None:
+def reclaim(path: str, *, wait: bool = True) -> list[str]:
     """Remove everything that a killed run left in directory PATH, once no process holds the lock; nothing if one does
-    and WAIT is false, nor where an ordinary user has lost the ids that own files in it."""
+    and WAIT is false, nor where an ordinary user has lost the ids that own files in it. The directories of the networks
+    that it used."""
+    networks: list[str] = []
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
-        return
+        return networks
     try:
         kernel.lock(lock, wait=wait)
         if os.path.exists(f"{path}/cgroups"):
             from mydocker.runtime.cgroup.cgroup import remove_listed
 
             remove_listed(path)
+        if os.path.exists(f"{path}/networks"):
+            from mydocker.runtime.network.connections import release_listed
+
+            networks = release_listed(path)
         remove_tree.remove(path)
     except (BlockingIOError, PermissionError):
         pass
     finally:
         os.close(lock)
+    return networks

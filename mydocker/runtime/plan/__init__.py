@@ -16,7 +16,7 @@ from mydocker.runtime.plan.root import BareRoot, LayeredRoot, MemoryRoot, Root
 from mydocker.runtime.plan.standard_mounts import standard_mounts
 from mydocker.runtime.plan.users import ROOT
 from mydocker.runtime.seccomp import SyscallFilter
-from mydocker.specs.model import User
+from mydocker.specs.model import CONNECTED_MODES, User
 from mydocker.specs.values import capability
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.mac_label import ExecLabel
     from mydocker.runtime.plan.volume_mounts import MountPlan
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.parts import NetworkAttachment, Port
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"  # the beginning of /etc/hosts
 SIGTERM = 15
 _MOUNTED = (
     "volumes",
@@ -81,6 +83,10 @@ class LaunchPlan(Record):
     init: bool = False
     stdin: str | None = None
     extra_hosts: tuple[tuple[str, str], ...] = ()
+    networks: tuple[NetworkAttachment, ...] = ()  # those that it is in; (): none, or the host's
+    networks_dir: str = ""  # where networks are on disk
+    no_network: str = ""  # why it shares the host's network, if it would have one of its own where the host can give it
+    ports: tuple[Port, ...] = ()  # to be published
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -138,18 +144,26 @@ def plan(
         run_dir=run_dir,
         rootless=_ids(spec, host),
         hostname=hostname,
+        **_networks(spec, image, container_id, _networks_dir(store, containers)),
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
         **_privileges(spec, host),
-        user=spec.user or _caller_as_user(spec, host) or _image_user(config),
-        environment=_environment(spec, config, hostname),
+        **_or_of_image(spec, config, host, hostname),
         working_dir=working_dir,
         argv=argv,
-        stop_signal=spec.stop_signal or _image_stop_signal(config),
         cgroups=cgroups,
         volumes=mounts.volumes if mounts else (),
         **_copied_fields(spec),
     )
+
+
+def _or_of_image(spec: ContainerSpec, config: ImageConfig | None, host: Host, hostname: str) -> dict[str, Any]:
+    """The fields that are the image's where the spec sets none."""
+    return {
+        "user": spec.user or _caller_as_user(spec, host) or _image_user(config),
+        "environment": _environment(spec, config, hostname),
+        "stop_signal": spec.stop_signal or _image_stop_signal(config),
+    }
 
 
 def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
@@ -173,6 +187,24 @@ def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
         "dns_search": spec.dns_search,
         "dns_options": spec.dns_opt,
         "grace": spec.stop_grace_period,
+    }
+
+
+def _networks_dir(store: str, containers: str) -> str:
+    """Where networks are on disk: in the store, or next to containers that are elsewhere, as it is read-only."""
+    return f"{store}/networks" if containers == f"{store}/containers" else f"{containers}-networks"
+
+
+def _networks(spec: ContainerSpec, image: StoredImage | None, container_id: str, directory: str) -> dict[str, Any]:
+    """The fields that say what networks it is in, if it is in any."""
+    if spec.network_mode not in CONNECTED_MODES:
+        return {}
+    from mydocker.runtime.plan.networks import attachments, published
+
+    return {
+        "networks": attachments(spec, container_id),
+        "networks_dir": directory,
+        "ports": published(spec, image.config if image else None),
     }
 
 

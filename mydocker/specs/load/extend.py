@@ -126,6 +126,9 @@ def merge(base: Values, own: Values) -> Values:
             under.pop(key, None)
     if "command" in own or "entrypoint" in own:
         under.pop("args", None)
+    for key, other in (("network_mode", "networks"), ("networks", "network_mode")):
+        if key in own:
+            under.pop(other, None)
     found = {**under, **own}
     for key in under.keys() & own.keys():
         if under[key] is not None and own[key] is not None:
@@ -162,7 +165,14 @@ def _expect(under: Expect, over: Expect) -> Expect:
     )
 
 
+def _networks(under: tuple[Any, ...], over: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Words and attachments; one replaces that of the base with the same name."""
+    names = {each if isinstance(each, str) else each.name for each in over}
+    return (*(each for each in under if (each if isinstance(each, str) else each.name) not in names), *over)
+
+
 _SPECIAL: dict[str, Callable[[Any, Any], Any]] = {
+    "networks": _networks,
     "healthcheck": lambda under, over: over.over(under),
     "expect": _expect,
 }

@@ -36,8 +36,8 @@ class LoadedFile(OpenFile):
         super().__init__(loaded.paths, loaded.cache)
         self.path, self.shown, self.loaded = path, shown, loaded
         self.problems: list[Problem] = []
-        raw, scope = _read(path), scope_of(path, environ)
-        reader = Reader(scope=scope, problems=self.problems, file=self)
+        raw, self.scope = _read(path), scope_of(path, environ)
+        reader = Reader(scope=self.scope, problems=self.problems, file=self)
         if path.endswith(".container"):
             self.documents = _unit(raw, path, reader)
         else:

@@ -11,10 +11,8 @@ from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.extend import read_extends, read_include
-from mydocker.specs.load.network_aliases import parse_alias
 from mydocker.specs.model.dependencies import read_depends_on
 from mydocker.specs.model.healthcheck import read_healthcheck
-from mydocker.specs.model.parts import Aliases
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import arguments_of
 
@@ -47,13 +45,6 @@ def _tag(text: str, scope: Scope) -> str:
     if not text or not _NAME.union("-.").issuperset(text):
         raise UsageError(f"tag {text!r}: expected letters, digits, _ . and -")
     return text
-
-
-def _aliases(node: Node, reader: Reader) -> Aliases:
-    if not isinstance(node, Sequence):
-        reader.refuse(node, "expected a list of names")
-        return Aliases(own=())
-    return Aliases(own=tuple(dict.fromkeys(reader.value(item, parse_alias) for item in node.items)))
 
 
 def _skip(node: Node, reader: Reader) -> str | None:
@@ -161,7 +152,6 @@ def _values(key: Scalar, node: Node, reader: Reader) -> list[str]:
 
 
 _READERS: dict[str, Callable[[Node, Reader], Any]] = {
-    "aliases": _aliases,
     "tags": _tags,
     "skip": _skip,
     "retries": _retries,

@@ -8,14 +8,14 @@ from mydocker.errors import Origin, Problem, SpecError, UsageError
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Reference
-from mydocker.specs.assemble import assemble, contradictions
+from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.load.extend import find_base, merge, open_named, placed, read_include
 from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
 from mydocker.specs.load.flow import combinations
-from mydocker.specs.load.network_aliases import share_names
+from mydocker.specs.load.network_aliases import share_network
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
 from mydocker.specs.model.case import CaseSpec
@@ -120,7 +120,7 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedF
         loaded.found.append(Problem(origin=Origin(file=shown), message=error.message))
         return []
     loaded.is_in(file)
-    return share_names(_of_file(file))
+    return share_network(_of_file(file), file, file.scope)
 
 
 def _of_file(file: LoadedFile, *, depth: int = 0) -> list[CaseSpec]:
@@ -212,6 +212,8 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         reader.refuse(keys.get(key, document), message)
     if len(reader.problems) > before:
         return None
+    if file is not None:
+        file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
     return CaseSpec(container=assemble(values, origin=Origin(file=shown, line=document.line)), **part)
 

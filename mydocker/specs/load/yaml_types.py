@@ -238,6 +238,18 @@ def _flow(node: Node, field: Field, reader: Reader) -> Any:
     return read_flow(node, field, reader)
 
 
+def _networks(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
+    from mydocker.specs.load.networks import read_networks
+
+    return read_networks(node, field, reader)
+
+
+def _exposed(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
+    from mydocker.specs.values.port import read_exposed
+
+    return read_exposed(node, reader)
+
+
 def _ports(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     from mydocker.specs.values.port import read_ports
 
@@ -264,4 +276,6 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "one_or_more": _one_or_more,
     "flow": _flow,
     "ports": _ports,
+    "networks": _networks,
+    "exposed": _exposed,
 }

@@ -14,11 +14,23 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.specs.model.parts import Aliases, Healthcheck, Port
+    from mydocker.specs.model.parts import Aliases, Healthcheck, NetworkAttachment, Port
     from mydocker.specs.security.seccomp import Profile
 
 STDIN = "<stdin>"  # what a file is called that comes through standard input
 NAMESPACES = ("mount", "pid", "uts", "ipc", "net", "cgroup")
+DEFAULT_MODE = "default"
+BRIDGE = "bridge"  # the default network
+HOST_GATEWAY = "host-gateway"  # in place of an address: that by which the container reaches the host
+# What `network_mode` may be: `default`, the network `bridge` (or the `networks` of its file) where this host can give
+# it, else the host's network, without the host's name; `bridge`; `networks`, those named there; `none`, a network of
+# its own with lo alone; `host`, the host's network and name. Two more forms join the network of another container:
+# `container:NAME`, by name or ID, and `service:NAME`, one of the same file. A namespace `net` of the container's own
+# is in `namespaces` for these:
+CONNECTED_MODES = (BRIDGE, "networks")
+PRIVATE_MODES = (*CONNECTED_MODES, "none")
+NETWORK_MODES = ("default", "host", *PRIVATE_MODES)
+JOINING_MODES = ("container:", "service:")
 
 
 class User(Record):
@@ -137,10 +149,13 @@ class ContainerSpec(Record):
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
     userns_mode: str = "host"  # host: unchanged; keep-id: the caller has the same ids inside the container
-    network_mode: str = "default"  # host, none; default: the host's, but not its name
-    extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address)
-    aliases: Aliases | None = None  # names by which the containers of its file know each other
-    ports: tuple[Port, ...] = ()  # used for the HTTP requests of `mydocker test`; nothing is published on the host
+    network_mode: str = "default"  # see NETWORK_MODES
+    networks: tuple[NetworkAttachment, ...] = ()  # (): with bridge, that network without any options
+    extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address), or (name, HOST_GATEWAY)
+    aliases: Aliases | None = None  # where it shares the host's network with the containers of its file
+    ports: tuple[Port, ...] = ()  # to be published on the host
+    publish_all: bool = False  # publish what `expose` and the image name, each port under a number that is free
+    expose: tuple[str, ...] = ()  # ports of the container as the image names its own, such as 80/tcp
     dns: tuple[str, ...] = ()  # addresses of name servers; (): the host's
     dns_search: tuple[str, ...] = ()  # domains; (): the host's; ("."): none
     dns_opt: tuple[str, ...] = ()  # options of resolv.conf(5); (): the host's
@@ -165,13 +180,20 @@ class ContainerSpec(Record):
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:
-        """(name, address) of each line that /etc/hosts is to have."""
-        if not self.aliases:
-            return self.extra_hosts
+        """(name, address) of each line that /etc/hosts is to have. In a network, HOST_GATEWAY is its gateway; on the
+        host's network it is the host itself, and a container without a network does not reach the host."""
+        if not self.aliases and not self.extra_hosts:
+            return ()
         from mydocker.specs.model.parts import LOOPBACK
 
-        listed = {name for name, _ in self.extra_hosts}
-        return (*self.extra_hosts, *((name, LOOPBACK) for name in self.aliases.known if name not in listed))
+        found = self.extra_hosts
+        if "net" not in self.namespaces:
+            found = tuple((name, LOOPBACK if address == HOST_GATEWAY else address) for name, address in found)
+        elif self.network_mode == "none":
+            found = tuple((name, address) for name, address in found if address != HOST_GATEWAY)
+        listed = {name for name, _ in found}
+        known = self.aliases.known if self.aliases and "net" not in self.namespaces else ()
+        return (*found, *((name, LOOPBACK) for name in known if name not in listed))
 
     @property
     def limited(self) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from mydocker.errors import Origin
-from mydocker.record import Record
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STARTED, HEALTHY, COMPLETED = CONDITIONS = (
     "service_started",
@@ -45,16 +48,55 @@ class Healthcheck(Record):
 
 
 class Aliases(Record):
-    """The names of one container, its `own`, and those of all containers that it shares the network with."""
+    """Where containers share the host's network: the names of one container, its `own`, and those of all of them."""
 
     own: tuple[str, ...]
     known: tuple[str, ...] = ()
 
 
 class Port(Record):
-    """Port `target` of the container is to be `published` on the host; None: under any number that is free there."""
+    """Port `target` of the container is to be `published` on the host; None: under any number that is free there.
+
+    With `last_published`, the first free one from `published` to that.
+    """
 
     target: int
     published: int | None = None
+    last_published: int | None = None
     host_ip: str = ""  # empty: on all addresses
     protocol: str = "tcp"
+
+
+class NetworkDefinition(Record):
+    """How a network is made where there is none of its name; one that is `external` must exist.
+
+    Addresses are in their canonical form; an empty one is chosen when the network is made.
+    """
+
+    external: bool = False
+    internal: bool = False  # no route to the outside
+    ipv6: bool = False
+    subnet: str = ""
+    gateway: str = ""
+    ip_range: str = ""  # the part of the subnet that containers get addresses from
+    subnet6: str = ""
+    gateway6: str = ""
+    labels: Mapping[str, str] = {}
+    options: Mapping[str, str] = {}  # of the driver
+
+
+class NetworkAttachment(Record):
+    """That a container is in the network `name`, and what it has there; an empty address is chosen.
+
+    `definition` comes with networks that a file declares; without one, the network must exist.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()  # by which the others in the network find it
+    address: str = ""
+    address6: str = ""
+    mac: str = ""  # aa:bb:cc:dd:ee:ff
+    interface: str = ""  # the name in the container; empty: eth0, eth1, …
+    priority: int = 0  # the highest is connected first; `networks` of a spec are in this order
+    gateway_priority: int = 0  # the highest has the default route
+    definition: NetworkDefinition | None = None

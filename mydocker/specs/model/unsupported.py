@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 _KEYS = """
     annotations attach blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
     cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules external_links gpus isolation
-    links logging mac_address mem_reservation mem_swappiness models networks oom_kill_disable post_start pre_stop
+    links logging mem_reservation mem_swappiness models oom_kill_disable post_start pre_stop
     provider runtime pull_refresh_after storage_opt use_api_socket volumes_from
 """
-_OF_COMPOSE = "deploy expose scale version"  # what makes sense in a Compose file alone
+_OF_COMPOSE = "deploy scale version"  # what makes sense in a Compose file alone
 
 # flags of `docker run` and `podman run` that would have a meaning here
 _FLAGS = """
-    -P -c -d -p -q --annotation --blkio-weight --cgroup-parent
+    -c -d -q --annotation --blkio-weight --cgroup-parent
     --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
     --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
-    --device-write-iops --expose --gpus --health-cmd
-    --health-interval --health-retries --health-start-period --health-timeout --ip --ip6 --isolation
-    --kernel-memory --link --log-driver --log-opt --mac-address --memory-reservation
-    --memory-swappiness --network-alias --no-healthcheck --oom-kill-disable
-    --publish --publish-all --quiet --restart --runtime
+    --device-write-iops --gpus --health-cmd
+    --health-interval --health-retries --health-start-period --health-timeout --isolation
+    --kernel-memory --link --log-driver --log-opt --memory-reservation
+    --memory-swappiness --no-healthcheck --oom-kill-disable
+    --quiet --restart --runtime
     --sig-proxy --storage-opt
     --volume-driver --volumes-from
     --cpu-rt-period --cpu-rt-runtime --disable-content-trust --health-start-interval --link-local-ip --use-api-socket
@@ -47,11 +47,9 @@ COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
 IMAGE_MAKERS = ("build", "provider")  # in place of an image
 UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
 
-_PORTS = "a container uses the host's network, where its ports are open under their own numbers"
 _BACKGROUND = "a container ends with mydocker: run that in the background, with & or systemd-run"
 _HEALTH = "a spec file has healthcheck, for those that wait until it is healthy"
 INSTEAD = {  # of flags that are not supported: what to do instead
-    **dict.fromkeys(("-p", "--publish", "-P", "--publish-all"), _PORTS),
     **dict.fromkeys(("-d", "--detach"), _BACKGROUND),
     **{flag: _HEALTH for flag in UNSUPPORTED_FLAGS if flag.startswith("--health-")},
     "--restart": "'mydocker up' does it, with restart: on-failure:N in a spec file",
@@ -61,10 +59,9 @@ INSTEAD = {  # of flags that are not supported: what to do instead
 INSTEAD_OF_KEYS = {  # of keys that are not supported: what to do instead
     "build": "build the image first, for example with docker build or buildah, and set image to its name",
     "develop": "leave it out; only 'docker compose watch' uses it",
-    "external_links": "containers use the host's network; extra_hosts gives an address another name",
+    "external_links": "leave it out; containers of one network know each other by name",
     "links": "leave it out; services know each other by name, and depends_on says which starts first",
     "logging": "leave it out; a container's output is that of mydocker, which can be redirected",
-    "networks": "services share the host's network and know each other by name; leave it out",
     "volumes_from": "list the volumes again, or share them with extends or a YAML anchor",
 }
 

@@ -11,11 +11,11 @@ import shlex
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.field_types import plain
+from mydocker.specs.field_types import docker_network, docker_networks, plain
 from mydocker.specs.fields import FIELDS, Field
-from mydocker.specs.model import NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
+from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
-from mydocker.specs.model.parts import LOOPBACK
+from mydocker.specs.model.parts import LOOPBACK, NetworkDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Location
     from mydocker.specs.model import Mount, Security
-    from mydocker.specs.model.parts import Healthcheck
+    from mydocker.specs.model.parts import Healthcheck, NetworkAttachment
 
 _ROWS = {row.name: row for row in FIELDS if row.key == row.name}
 _APART = (
-    *("origin", "aliases", "image", "rootfs", "entrypoint", "command"),
+    *("origin", "aliases", "image", "rootfs", "entrypoint", "command", "network_mode", "networks"),
     *("namespaces", "volumes", "security_opt", "healthcheck"),
 )
 MOST_NAMES = 10  # of other containers, in each line
@@ -44,7 +44,7 @@ def docker_lines(cases: Iterable[CaseSpec]) -> Iterator[str]:
     shared: tuple[str, ...] = ()
     for case in cases:
         spec = case.container
-        names = spec.aliases.known if spec.aliases else ()
+        names = spec.aliases.known if spec.aliases and not spec.networks else ()
         are_many = len(names) > MOST_NAMES
         if are_many and names is not shared:
             shared = names
@@ -62,12 +62,13 @@ def docker_line(
     """The line, quoted for a shell, and notes on what it lacks, also of the fields LACKS, which are no container's.
     `shares_names`: "$@" adds the names that it shares with others; the first line of /etc/hosts that has a name counts,
     so they are after its own."""
-    options, notes = ["--rm"], []
+    options: list[str] = ["--rm"]
+    notes: list[str] = []
     for name in ContainerSpec.fields:
-        value = spec.hosts if name == "extra_hosts" and not shares_names else getattr(spec, name)
-        if name == "network_mode" and spec.ports:  # Docker's own network is the one that publishes them
-            continue
-        if name in _APART or (value == getattr(ContainerSpec, name) and name != "network_mode"):
+        value = _hosts(spec, shares_names=shares_names) if name == "extra_hosts" else getattr(spec, name)
+        if name == "network_mode":
+            options += _networks(spec, notes)
+        if name in _APART or value == getattr(ContainerSpec, name):
             continue
         row = _ROWS[name]
         flag = _flag(row)
@@ -95,6 +96,46 @@ def _of_case(case: CaseSpec) -> list[Field]:
 
 def _missing(row: Field) -> str:
     return f"{row.name}: {row.not_docker or 'docker run has no option for it'}"
+
+
+def _hosts(spec: ContainerSpec, *, shares_names: bool) -> tuple[tuple[str, str], ...]:
+    """In a network, Docker's resolver knows the names of the others."""
+    return spec.extra_hosts if shares_names or spec.networks else spec.hosts
+
+
+def _networks(spec: ContainerSpec, notes: list[str]) -> list[str]:
+    """Docker has aliases only in networks that were created, and so has a container there that asks for an address."""
+    if not spec.networks:
+        publishes = spec.network_mode == ContainerSpec.network_mode and (spec.ports or spec.publish_all)
+        # Docker's own network is the one that publishes ports
+        return [] if publishes else _option("--network", docker_network(spec.network_mode))
+    if spec.networks[0].name == BRIDGE:
+        return _on_bridge(spec.networks[0], notes)
+    for each in spec.networks:
+        if each.definition and not each.definition.external:
+            notes.append(f"network {each.name}: {_creation(each)}")
+    return _option("--network", docker_networks(spec.networks))
+
+
+def _on_bridge(attachment: NetworkAttachment, notes: list[str]) -> list[str]:
+    refused = {"aliases": attachment.aliases, "ip": attachment.address, "ip6": attachment.address6}
+    notes += [f"{name}: docker run takes it only in a network that was created" for name in refused if refused[name]]
+    return ["--network", BRIDGE, *(["--mac-address", attachment.mac] if attachment.mac else [])]
+
+
+def _creation(attachment: NetworkAttachment) -> str:
+    """The line that makes a network."""
+    definition = attachment.definition or NetworkDefinition()
+    words = ["docker", "network", "create"]
+    words += [flag for flag, is_on in (("--internal", definition.internal), ("--ipv6", definition.ipv6)) if is_on]
+    texts = (
+        *(("--subnet", definition.subnet), ("--gateway", definition.gateway), ("--ip-range", definition.ip_range)),
+        *(("--subnet", definition.subnet6), ("--gateway", definition.gateway6)),
+        *(("--label", f"{name}={value}") for name, value in definition.labels.items()),
+        *(("--opt", f"{name}={value}") for name, value in definition.options.items()),
+    )
+    words += [word for flag, text in texts if text for word in (flag, text)]
+    return shlex.join([*words, attachment.name])
 
 
 def _image(spec: ContainerSpec, notes: list[str]) -> str:

@@ -14,7 +14,7 @@ from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
-from mydocker.specs.values import port
+from mydocker.specs.values import network, network_definition, port
 from mydocker.specs.values.ulimit import NUMBERS
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def closed(properties: Schema, *, needs: tuple[str, ...] = (), free: bool = Fals
 
 def _key(row: Field) -> Schema:
     """What a key may hold; null means unset for every key."""
-    if row.choices:
+    if row.choices and row.yaml_type == "text":
         holds: Schema = {"anyOf": [{"enum": [*row.choices]}, {"$ref": "#/$defs/variable"}]}
     else:
         holds = _FLOW[row.key] if row.yaml_type == "flow" else YAML_TYPES[row.yaml_type]
@@ -151,6 +151,17 @@ def _ports() -> Schema:
     return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
 
 
+def _networks() -> Schema:
+    pool = closed(dict.fromkeys(network_definition.POOL, _SCALAR), needs=("subnet",))
+    ipam = closed({"driver": _SCALAR, "config": {"type": "array", "items": pool}})
+    pairs = {"anyOf": [_NAMED, _LIST]}
+    switches = dict.fromkeys((*network.SWITCHES, "attachable", "enable_ipv4"), _SWITCH)
+    create = closed({**switches, "driver": _SCALAR, "ipam": ipam, "labels": pairs, "driver_opts": pairs})
+    entry = closed({**dict.fromkeys(network.KEYS, _SCALAR), "aliases": _LIST, "create": create})
+    named = {"type": "object", "additionalProperties": {"anyOf": [entry, {"type": "null"}]}}
+    return {"anyOf": [_LIST, named]}
+
+
 YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "text": _SCALAR,
     "title": _SCALAR,
@@ -170,6 +181,8 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "hosts": _hosts(),
     "one_or_more": _one_or_more(_SCALAR),
     "ports": _ports(),
+    "exposed": _LIST,
+    "networks": _networks(),
 }
 _COMMAND = _one_or_more(_SCALAR)
 _CONDITION = {"condition": {"enum": [*CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}
@@ -182,7 +195,6 @@ _FLOW: dict[str, Schema] = {  # by key
     },
     "healthcheck": closed({**dict.fromkeys(healthcheck.KEYS, _SCALAR), "test": _one_or_more(_SCALAR)}),
     "pre_start": {"type": "array", "items": {"anyOf": [_COMMAND, closed({"command": _COMMAND}, needs=("command",))]}},
-    "aliases": _LIST,
     "extends": {"anyOf": [_SCALAR, closed(dict.fromkeys(extend.KEYS, _SCALAR))]},
     "include": _one_or_more({"anyOf": [_SCALAR, closed({"path": _one_or_more(_SCALAR)}, needs=("path",))]}),
     "profiles": _LIST,

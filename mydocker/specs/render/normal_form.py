@@ -7,9 +7,18 @@ the same CaseSpec.
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.field_types import plain
+from mydocker.specs.field_types import plain, written_networks
 from mydocker.specs.fields import FIELDS
-from mydocker.specs.model import NAMESPACES, BindMount, ContainerSpec, FileMount, TmpfsMount, VolumeMount
+from mydocker.specs.model import (
+    BRIDGE,
+    NAMESPACES,
+    PRIVATE_MODES,
+    BindMount,
+    ContainerSpec,
+    FileMount,
+    TmpfsMount,
+    VolumeMount,
+)
 from mydocker.specs.nodes.node import AsWritten
 from mydocker.specs.render.normal_expect import expect_data
 
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 def normal_form(case: CaseSpec) -> dict[str, Any]:
     """The document of CASE, its keys in the order of the table of fields."""
     spec = case.container
-    found: dict[str, Any] = {**_process(spec), **_mounts(spec), **_isolation(spec)}
+    found: dict[str, Any] = {**_process(spec), **_mounts(spec), **_isolation(spec), **_networks(spec)}
     if case.expect:
         found["expect"] = expect_data(case.expect)
     for row in FIELDS:
@@ -33,7 +42,7 @@ def normal_form(case: CaseSpec) -> dict[str, Any]:
     return {row.key: found[row.key] for row in FIELDS if row.key in found}
 
 
-_APART = ("entrypoint", "command", "volumes", "namespaces", "network_mode", "expect")
+_APART = ("entrypoint", "command", "volumes", "namespaces", "network_mode", "networks", "aliases", "expect")
 
 
 def _process(spec: ContainerSpec) -> dict[str, Any]:
@@ -45,10 +54,29 @@ def _process(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _isolation(spec: ContainerSpec) -> dict[str, Any]:
-    usual = tuple(name for name in NAMESPACES if name != "net" or spec.network_mode == "none")
-    if spec.namespaces != usual:
+    usual = tuple(name for name in NAMESPACES if name != "net" or spec.network_mode in PRIVATE_MODES)
+    if spec.namespaces == usual:
+        return {}
+    if spec.network_mode in ("none", "host"):  # which follow from a list
         return {"namespaces": [*spec.namespaces]}
-    return {} if spec.network_mode == ContainerSpec.network_mode else {"network_mode": spec.network_mode}
+    shared = [name for name in usual if name not in spec.namespaces]
+    return {"namespaces": dict.fromkeys(shared, "host")}
+
+
+def _networks(spec: ContainerSpec) -> dict[str, Any]:
+    """A list of namespaces implies a mode, and so do networks."""
+    usual = tuple(name for name in NAMESPACES if name != "net" or spec.network_mode in PRIVATE_MODES)
+    aliases = spec.aliases.own if spec.aliases else ()
+    mode, networks = spec.network_mode, spec.networks
+    if mode in ("none", "host"):
+        found: dict[str, Any] = {"network_mode": mode} if spec.namespaces == usual else {}
+    elif networks and (mode != ContainerSpec.network_mode or networks[0].name != BRIDGE):
+        found = {"network_mode": mode} if mode == ContainerSpec.network_mode else {}
+        found["networks"] = written_networks(networks)
+    else:
+        found = {} if mode == ContainerSpec.network_mode else {"network_mode": mode}
+        aliases = tuple(dict.fromkeys(name for each in networks for name in (*aliases, *each.aliases))) or aliases
+    return found | ({"aliases": [*aliases]} if aliases else {})
 
 
 def _mounts(spec: ContainerSpec) -> dict[str, Any]:

@@ -102,10 +102,29 @@ def pull_policy(text: str, scope: Scope) -> str:
     return _one_of(text or "missing", ("missing", "always", "never"))
 
 
+def network_word(text: str, scope: Scope) -> str:
+    """A word of `--network`: bridge, none, host, default, the NAME of a network, or container:NAME. Empty text is
+    unset, as for Docker."""
+    kind, colon, other = text.partition(":")
+    if kind == "container" and colon:
+        if not other or not (_ALNUM | set("_.-")).issuperset(other):
+            raise UsageError(f"{text!r}: expected container:NAME or container:ID")
+        return text
+    if kind in ("ns", "pasta", "slirp4netns", "private"):  # of Podman
+        raise UsageError(f"network {text!r} is not supported", hint="use bridge, none, host or the name of a network")
+    if text and (text[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(text) or len(text) > TITLE_LIMIT):
+        raise UsageError(f"network {text!r}: expected letters, digits, _ . and -, a letter or digit first")
+    return text or "default"
+
+
 def network_mode(text: str, scope: Scope) -> str:
-    if text in ("bridge", "default") or text.startswith(("container:", "service:", "ns:")):
-        raise UsageError(f"network {text!r} is not supported yet", hint="use host or none")
-    return _one_of(text, ("host", "none"))
+    """The same, or service:NAME, another container of the file."""
+    kind, colon, other = text.partition(":")
+    if kind == "service" and colon:
+        if not other.strip() or not other.isprintable():
+            raise UsageError(f"{text!r}: expected service:NAME")
+        return text
+    return network_word(text, scope)
 
 
 def label(text: str, scope: Scope) -> dict[str, str]:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 
 from mydocker.errors import UsageError
+from mydocker.specs.model import HOST_GATEWAY
 
 _DOMAIN_LIMIT = 255
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
@@ -25,9 +26,7 @@ def host(name: str, address: str) -> tuple[str, str]:
     """The entry NAME, ADDRESS, both checked: they become a line of a file."""
     if not name or not name.isprintable() or any(letter.isspace() or letter == "#" for letter in name):
         raise UsageError(f"{name!r} is not a host name")
-    if address == "host-gateway":
-        raise UsageError("host-gateway needs a bridge network, which is not supported yet", hint="write the address")
-    return name, parse_address(address)
+    return name, address if address == HOST_GATEWAY else parse_address(address)
 
 
 def parse_address(text: str) -> str:
@@ -36,6 +35,23 @@ def parse_address(text: str) -> str:
     if not packed_forms(bare):
         raise UsageError(f"{text!r} is not an IP address")
     return bare
+
+
+def parse_ipv4(text: str) -> str:
+    """An IPv4 address."""
+    return _canonical(text, socket.AF_INET, "IPv4")
+
+
+def parse_ipv6(text: str) -> str:
+    """An IPv6 address in its canonical form, without brackets."""
+    return _canonical(text[1:-1] if text.startswith("[") and text.endswith("]") else text, socket.AF_INET6, "IPv6")
+
+
+def _canonical(text: str, family: socket.AddressFamily, kind: str) -> str:
+    try:
+        return socket.inet_ntop(family, socket.inet_pton(family, text))
+    except (OSError, ValueError):
+        raise UsageError(f"{text!r} is not an {kind} address") from None
 
 
 def parse_search_domain(text: str) -> str:

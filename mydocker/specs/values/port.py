@@ -1,6 +1,7 @@
-"""Ports: the key `ports`, which ports of the container are to be reached from the host, and under which numbers.
+"""Ports: the keys `ports` and `expose`, which ports of the container are to be reached from the host, and under which
+numbers.
 
-The notations are Compose's ("Services top-level elements", ports), short and long.
+The notations are Docker's (docker run --publish) and Compose's ("Services top-level elements", ports), short and long.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.parts import Port
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
-from mydocker.specs.values.hosts import packed_forms, parse_address
 
 if TYPE_CHECKING:
     from mydocker.specs.nodes.reader import Reader
 
 HIGHEST = 65535
-PROTOCOLS = ("tcp", "udp", "sctp")
+PROTOCOLS = ("tcp", "udp")
+MODES = ("host", "ingress")  # of Compose; both publish on this host
 KEYS = ("target", "published", "host_ip", "protocol", "name", "app_protocol", "mode")
 
 
@@ -48,7 +49,7 @@ def parse_port(text: str) -> tuple[Port, ...]:
     rest, _, protocol = text.partition("/")
     rest, _, target = rest.rpartition(":")
     host_ip, _, published = rest.rpartition(":")
-    return _ports(target, published, host_ip.strip("[]"), protocol or "tcp")
+    return _ports(target, published, host_ip, protocol.lower() or "tcp")
 
 
 def _long(node: Mapping, reader: Reader) -> tuple[Port, ...]:
@@ -57,15 +58,20 @@ def _long(node: Mapping, reader: Reader) -> tuple[Port, ...]:
         reader.refuse(node, "a port needs its target")
         return ()
     texts = {key: reader.text(value) for key, value in members.items()}
+    if texts.get("mode", MODES[0]) not in MODES:
+        reader.refuse(members["mode"], f"mode {texts['mode']!r}: expected {' or '.join(MODES)}")
     words = texts["target"], texts.get("published", ""), texts.get("host_ip", ""), texts.get("protocol", "tcp")
     return reader.attempt(node, lambda: _ports(*words)) or ()
 
 
 def _ports(target: str, published: str, host_ip: str, protocol: str) -> tuple[Port, ...]:
     _check_protocol(protocol)
-    host_ip = parse_address(host_ip) if host_ip else ""
+    host_ip = _host_ip(host_ip)
     inside = _range(target)
-    outside = _range(published) if published else [None] * len(inside)
+    outside = _range(published) if published not in ("", "0") else [None] * len(inside)
+    if len(inside) == 1 and len(outside) > 1:  # one of these that is free
+        port = Port(target=inside[0], published=outside[0], last_published=outside[-1])
+        return (port.replace(host_ip=host_ip, protocol=protocol),)
     if len(inside) != len(outside):
         raise UsageError(f"ports {published} and {target} are not as many")
     return tuple(
@@ -74,7 +80,24 @@ def _ports(target: str, published: str, host_ip: str, protocol: str) -> tuple[Po
     )
 
 
+def _host_ip(text: str) -> str:
+    """An address in its canonical form; IPv6 with brackets or without."""
+    if not text:
+        return ""
+    from mydocker.specs.values.hosts import parse_ipv4, parse_ipv6
+
+    bare = text.removeprefix("[").removesuffix("]") if text.startswith("[") else text
+    if ":" in bare:
+        return parse_ipv6(bare)
+    try:
+        return parse_ipv4(bare)
+    except UsageError:
+        raise UsageError(f"{text!r} is not an IP address") from None
+
+
 def _check_protocol(protocol: str) -> None:
+    if protocol == "sctp":
+        raise UsageError("sctp ports are not supported yet", hint=f"expected {' or '.join(PROTOCOLS)}")
     if protocol not in PROTOCOLS:
         raise UsageError(f"protocol {protocol!r}: expected {', '.join(PROTOCOLS)}")
 
@@ -90,21 +113,29 @@ def _range(text: str) -> list[int]:
 def elsewhere(port: Port) -> str:
     """The address and number that a port is published as, if not its own number on all addresses, as on the host's
     network."""
-    if port.host_ip and not _is_every_address(port.host_ip):
+    if port.host_ip not in ("", "0.0.0.0", "::"):
         return port.host_ip
-    return "" if port.published in (None, port.target) else str(port.published)
+    last = port.last_published or port.published
+    if port.published is None or last is None or port.published <= port.target <= last:
+        return ""
+    return str(port.published)
 
 
-def _is_every_address(host_ip: str) -> bool:
-    """`0.0.0.0`, or `::` in whatever notation."""
-    return any(not packed.strip(b"\0") for packed in packed_forms(host_ip))
+def read_exposed(node: Node, reader: Reader) -> tuple[str, ...]:
+    """The value of the key `expose`."""
+    if not isinstance(node, Sequence):
+        reader.refuse(node, "expected a list of ports")
+        return ()
+    texts = [(item, reader.text(item, expected="a port")) for item in node.items]
+    return tuple(port for item, text in texts for port in reader.attempt(item, partial(parse_exposed, text)) or ())
 
 
-def parse_exposed(text: str) -> list[int]:
-    """`PORT[-LAST][/PROTOCOL]`: what `expose` takes."""
+def parse_exposed(text: str) -> tuple[str, ...]:
+    """`PORT[-LAST][/PROTOCOL]`: what `expose` takes; each port as an image names it, such as 80/tcp."""
     numbers, _, protocol = text.partition("/")
-    _check_protocol(protocol or "tcp")
-    return _range(numbers)
+    protocol = protocol.lower() or "tcp"
+    _check_protocol(protocol)
+    return tuple(f"{number}/{protocol}" for number in _range(numbers))
 
 
 def parse_number(text: str) -> int:
@@ -118,6 +149,8 @@ def parse_number(text: str) -> int:
 def format_port(port: Port) -> str:
     """The short form of a port, as `docker run --publish` takes it."""
     address = [f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip] if port.host_ip else []
-    published = ["" if port.published is None else str(port.published)] if address or port.published else []
+    range_end = "" if port.last_published is None else f"-{port.last_published}"
+    number = "" if port.published is None else f"{port.published}{range_end}"
+    published = [number] if address or number else []
     protocol = "" if port.protocol == "tcp" else f"/{port.protocol}"
     return ":".join([*address, *published, str(port.target)]) + protocol

@@ -1,15 +1,19 @@
-"""Networks of Compose files. There is one, the host's, which all services share; what needs another one is refused.
+"""Networks of Compose files: those at the top of the file, and those that a service is in.
 
-On it, each service is reached by these names: its own, its container_name, and the aliases that it
-has on the default network (compose-spec, "Services top-level elements", networks).
+A service that names none is in the default one, where each is reached by its own name, its container_name, and the
+aliases that it has there; in other networks likewise (compose-spec, "Networks top-level elements", and "Services
+top-level elements", networks). A file's networks are stored under the name of the project and their own.
 """
 
 from __future__ import annotations
 
-from mydocker.record import TYPE_CHECKING
-from mydocker.specs.formats.compose.nodes import entries_of, members_of
-from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, text_at
-from mydocker.specs.values.port import elsewhere, ports_at
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.formats.compose.nodes import entries_of, key_at
+from mydocker.specs.model.parts import NetworkAttachment
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, text_at
+from mydocker.specs.nodes.reader import switch
+from mydocker.specs.values.network_definition import KEYS, read_definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,32 +22,83 @@ if TYPE_CHECKING:
 
     Entries = dict[str, Node]
 
-_DEFAULT = "default"
-_OF_A_NETWORK = (  # other members of Compose, next to aliases
-    *("driver_opts", "gw_priority", "interface_name", "ipv4_address", "ipv6_address"),
-    *("link_local_ips", "mac_address", "priority"),
-)
+DEFAULT = "default"
+_PREDEFINED = ("bridge", "host", "none")  # networks of Docker's that need not be made
 
 
-def refuse_networks(node: Node | None, reader: Reader) -> None:
-    """Refuse the networks that the top of the file declares, except the one that Compose creates by default."""
-    for key, network in entries_of(node, reader):
-        if key.text != _DEFAULT or not (is_null(network) or _is_empty(network)):
-            reader.refuse(key, f"network {key.text!r} is not supported yet: services share the host's network")
+class DeclaredNetwork(Record):
+    """A network of the file: the name that it is stored under, and the node of how it is made."""
+
+    name: str
+    node: Mapping
+    apart: bool  # whether the host's network is no substitute for it
+
+    @property
+    def create(self) -> Mapping | None:
+        return None if self.name in _PREDEFINED else self.node
 
 
-def _is_empty(node: Node) -> bool:
-    return isinstance(node, Mapping) and not node.entries
+def declared_networks(node: Node | None, project: str, reader: Reader) -> dict[str, DeclaredNetwork]:
+    """The networks that the top of the file declares, by their keys, and the one that Compose creates by default."""
+    found = {key.text: _declared(key, value, project, reader) for key, value in entries_of(node, reader)}
+    if DEFAULT not in found:
+        top = key_at(node or Node(line=1, column=1), DEFAULT)
+        found[DEFAULT] = _declared(top, mapping_at(top, {}), project, reader)
+    if reader.file is not None:
+        default = found[DEFAULT]
+        definition = read_definition(default.node, reader.replace(problems=[]))
+        reader.file.default_network = NetworkAttachment(name=default.name, definition=definition)
+    return found
 
 
-def aliases_of(name: Scalar, service: Entries, reader: Reader) -> list[Node]:
-    """The names by which others know the service NAME; none if it sets its network itself."""
-    if "network_mode" in service or _has_own_network(service.get("namespaces")):
-        return []
-    found: list[Node] = [text_at(name, name.text)]
+def _declared(key: Scalar, node: Node, project: str, reader: Reader) -> DeclaredNetwork:
+    entries = entries_of(node, reader)
+    if unknown := [each for each, _ in entries if each.text not in (*KEYS, "name")]:
+        for each in unknown:
+            near = nearest(each.text, (*KEYS, "name"))
+            reader.refuse(each, f"unknown key {each.text!r}" + (f"; did you mean {near!r}?" if near else ""))
+    members = {each.text: (each, value) for each, value in entries if each not in unknown and not is_null(value)}
+    name = reader.text(members.pop("name")[1]) if "name" in members else ""
+    if "external" in members and isinstance(members["external"][1], Mapping):  # an older form
+        older, _ = members["external"]
+        texts = {each.text: reader.text(value) for each, value in entries_of(members["external"][1], reader)}
+        name = name or texts.get("name", "")
+        members["external"] = (older, text_at(older, "true"))
+    create = Mapping(line=node.line, column=node.column, entries=tuple(members.values()))
+    read_definition(create, reader)
+    is_on = {each for each in ("external", "internal") if each in members and _is_on(members[each][1], reader)}
+    stored = name or (key.text if "external" in is_on else f"{project}_{key.text}")
+    return DeclaredNetwork(name=stored, node=create, apart=bool(is_on))
+
+
+def _is_on(node: Node, reader: Reader) -> bool:
+    """Its problems are reported where the definition is read."""
+    return bool(reader.replace(problems=[]).value(node, switch))
+
+
+def network_entries(
+    name: Scalar, service: Entries, networks: dict[str, DeclaredNetwork], reader: Reader
+) -> Iterator[tuple[Scalar, Node]]:
+    """The entries `networks` and `aliases` of the document of the service NAME; none if it sets its network itself."""
+    node = service.get("networks")
+    if "network_mode" in service:
+        if node is not None:
+            reader.refuse(node, "networks and network_mode exclude each other")
+        return
+    if _has_own_network(service.get("namespaces")):
+        return
+    aliases: list[Node] = [text_at(name, name.text)]
     if isinstance(container_name := service.get("container_name"), Scalar):
-        found.append(container_name)
-    return [*found, *_on_default(service.get("networks"), reader)]
+        aliases.append(container_name)
+    default = key_at(node or name, DEFAULT)
+    attached = _attached(node, reader) or [(default, text_at(default, "").replace(plain=True))]
+    if (own := _implicit(attached, networks[DEFAULT])) is not None:
+        aliases += own
+    else:
+        entries = [_entry(key, value, networks, reader) for key, value in attached]
+        key = key_at(node or name, "networks")
+        yield key, Mapping(line=key.line, column=key.column, entries=tuple(filter(None, entries)))
+    yield key_at(name, "aliases"), list_at(name, aliases)
 
 
 def _has_own_network(namespaces: Node | None) -> bool:
@@ -55,31 +110,44 @@ def _has_own_network(namespaces: Node | None) -> bool:
     return any(isinstance(item, Scalar) and item.text == "net" for item in items)
 
 
-def _on_default(node: Node | None, reader: Reader) -> Iterator[Node]:
-    """The aliases on the default network. Other networks are refused with the key, see `is_default`."""
-    for key, network in node.entries if isinstance(node, Mapping) else ():
-        if key.text != _DEFAULT or is_null(network):
-            continue
-        aliases = members_of(network, ("aliases",), reader, unsupported=_OF_A_NETWORK).get("aliases")
-        if isinstance(aliases, Sequence):
-            yield from aliases.items
-        elif aliases is not None:
-            reader.refuse(aliases, "expected a list of names")
+def _attached(node: Node | None, reader: Reader) -> list[tuple[Scalar, Node]]:
+    """The networks that a service names: a list, or a mapping."""
+    if isinstance(node, Mapping):
+        return [*entries_of(node, reader)]
+    if not isinstance(node, Sequence):
+        if node is not None:
+            reader.refuse(node, "expected a list of networks, or a mapping of their names")
+        return []
+    texts = [text_at(item, reader.text(item, expected="the name of a network")) for item in node.items]
+    return [(text, text_at(text, "").replace(plain=True)) for text in texts]
 
 
-def is_default(key: Scalar, node: Node, service: Entries, reader: Reader) -> bool:
-    """Whether `networks` of a service names the default one alone. If not, the key stays, and the loader refuses it by
-    name."""
-    if "network_mode" in service:
-        reader.refuse(key, "networks and network_mode exclude each other")
-        return True
-    names = [name for name, _ in node.entries] if isinstance(node, Mapping) else getattr(node, "items", ())
-    return all(isinstance(each, Scalar) and each.text == _DEFAULT for each in names) and not isinstance(node, Scalar)
+def _implicit(attached: list[tuple[Scalar, Node]], default: DeclaredNetwork) -> tuple[Node, ...] | None:
+    """The aliases of a service that is in the default network alone, and has nothing but aliases there; None if it is
+    in another one, or has more. The loader puts it there, or into the host's, where this host cannot make networks."""
+    [(key, node), *others] = attached
+    if others or key.text != DEFAULT or default.apart:
+        return None
+    members = {each.text: value for each, value in node.entries} if isinstance(node, Mapping) else {}
+    aliases = members.pop("aliases", None)
+    if members or not (is_null(node) or isinstance(node, Mapping)):
+        return None
+    if aliases is None or is_null(aliases):
+        return ()
+    return aliases.items if isinstance(aliases, Sequence) else None
 
 
-def check_ports(node: Node, reader: Reader) -> None:
-    """On the host's network a port of a service is the host's, under its own number and on the addresses it chooses."""
-    for item, port in ports_at(node, reader):
-        if other := elsewhere(port):
-            message = f"port {port.target} as {other} is not supported yet: services share the host's network"
-            reader.refuse(item, message)
+def _entry(key: Scalar, node: Node, networks: dict[str, DeclaredNetwork], reader: Reader) -> tuple[Scalar, Node] | None:
+    """The entry of the document's `networks`: the name that the network is stored under, and how it is made."""
+    if key.text not in networks:
+        near = nearest(key.text, networks)
+        more = f"; did you mean {near!r}?" if near else ""
+        reader.refuse(key, f"network {key.text!r} is not declared under networks at the top of the file{more}")
+        return None
+    network = networks[key.text]
+    create = [(key_at(key, "create"), network.create)] if network.create else []
+    if not (is_null(node) or isinstance(node, Mapping)):
+        return key.replace(text=network.name), node  # which the loader refuses
+    own = entries_of(node, reader)
+    entry = Mapping(line=node.line, column=node.column, entries=(*own, *create))
+    return key.replace(text=network.name), entry if entry.entries else node

@@ -8,19 +8,16 @@ the Compose specification (compose-spec, "Services", "Volumes", "Version and nam
 
 from __future__ import annotations
 
-import os
-from functools import partial
-
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs import values
 from mydocker.specs.formats.compose.deploy import deployed
 from mydocker.specs.formats.compose.inline_files import definitions, granted
-from mydocker.specs.formats.compose.networks import aliases_of, check_ports, is_default, refuse_networks
+from mydocker.specs.formats.compose.networks import DeclaredNetwork, declared_networks, network_entries
 from mydocker.specs.formats.compose.nodes import entries_of, key_at, members_of
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.mounts.volume import is_path
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, text_at
-from mydocker.specs.values.port import parse_exposed
+from mydocker.specs.values.project import LETTERS, VARIABLE, is_valid, project_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +28,7 @@ if TYPE_CHECKING:
     Entries = dict[str, Node]
 
 _TOP = ("name", "version", "include", "services", "volumes", "networks", "configs", "secrets")
-_PROJECT = "COMPOSE_PROJECT_NAME"
-_PROJECT_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
-_SERVICE_LETTERS = _PROJECT_LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
+_SERVICE_LETTERS = LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
 _SINGLE = {"scale": "1", "attach": "true"}  # keys that may have only the value that is true anyway
 
 
@@ -42,21 +37,22 @@ class _Project(Record):
 
     volumes: dict[str, str | None]  # declared name -> stored name; None: it could not be read
     files: dict[str, Definitions]  # of configs, of secrets
+    networks: dict[str, DeclaredNetwork]
 
 
 def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]]:
     """A document for each service of WHOLE, with its reader, in which the project's name is a variable."""
     top = members_of(whole, _TOP, reader)
     name = _project_name(top.get("name"), reader)
-    environ = {_PROJECT: name, **reader.scope.environ}
+    environ = {VARIABLE: name, **reader.scope.environ}
     inner = reader.replace(scope=reader.scope.replace(environ=environ))
     services = entries_of(top["services"], inner)
     if not services and (isinstance(top["services"], Mapping) or is_null(top["services"])):
         reader.refuse(top["services"], "there is no service in this file")
-    refuse_networks(top.get("networks"), inner)
+    networks = declared_networks(top.get("networks"), name, inner)
     volumes = dict(_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner))
     files = {kind: definitions(entries_of(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
-    project = _Project(volumes=volumes, files=files)
+    project = _Project(volumes=volumes, files=files, networks=networks)
     if "include" in top:
         key = key_at(top["include"], "include")
         yield Mapping(line=key.line, column=key.column, entries=((key, top["include"]),)), inner
@@ -94,24 +90,17 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
             entries.append((key, _mounts(node, project, reader)))
         elif key.text in project.files:
             entries.append((key, granted(key.text, node, project.files[key.text], reader)))
-        elif not _holds_anyway(key, node, members, reader):
+        elif key.text != "networks" and not _holds_anyway(key, node, reader):
             entries.append((key, node))
-    if aliases := aliases_of(name, members, reader):
-        entries.append((key_at(name, "aliases"), list_at(name, aliases)))
+    entries += network_entries(name, members, project.networks, reader)
     return Mapping(line=name.line, column=name.column, entries=tuple(entries))
 
 
-def _holds_anyway(key: Scalar, node: Node, service: Entries, reader: Reader) -> bool:
+def _holds_anyway(key: Scalar, node: Node, reader: Reader) -> bool:
     """Whether KEY only states a default, or has been refused. The loader reads all other keys."""
-    if key.text == "networks":
-        return is_default(key, node, service, reader)
-    if key.text == "ports":
-        check_ports(node, reader)
-    elif key.text in _SINGLE:
+    if key.text in _SINGLE:
         if not isinstance(node, Scalar) or reader.text(node) != _SINGLE[key.text]:
             reader.refuse(key, f"{key.text}: only {_SINGLE[key.text]} is supported")
-    elif key.text == "expose":
-        _check_exposed(node, reader)
     elif key.text == "container_name":
         reader.value(node, values.name)
     else:
@@ -119,23 +108,12 @@ def _holds_anyway(key: Scalar, node: Node, service: Entries, reader: Reader) -> 
     return True
 
 
-def _check_exposed(node: Node, reader: Reader) -> None:
-    """Check `expose`, which only documents what a service listens on; on a shared network nothing depends on it."""
-    if not isinstance(node, Sequence):
-        reader.refuse(node, "expose: expected a list of ports")
-    for item in getattr(node, "items", ()):
-        text = reader.text(item, expected="a port")
-        reader.attempt(item, partial(parse_exposed, text))
-
-
 def _project_name(node: Node | None, reader: Reader) -> str:
-    """The variable COMPOSE_PROJECT_NAME, else the key `name`, else that of the directory, as Compose normalizes it."""
-    name = reader.scope.environ.get(_PROJECT) or (reader.text(node) if node else "")
-    if name and (name[0] in "_-" or not _PROJECT_LETTERS.issuperset(name)):
+    name = project_name(reader.scope, reader.text(node) if node else "")
+    if not is_valid(name):
         message = f"project name {name!r}: expected small letters, digits, _ and -, a letter or digit first"
         reader.problems.append((node or key_at(Node(line=1, column=1), "")).problem(message))
-    base = os.path.basename(reader.scope.directory).lower()
-    return name or "".join(letter for letter in base if letter in _PROJECT_LETTERS).lstrip("_-") or "default"
+    return name
 
 
 def _volume(key: Scalar, node: Node, project: str, reader: Reader) -> tuple[str, str | None]:

@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 _ROWS = {row.quadlet: row for row in FIELDS if row.quadlet}
 _SPLIT = ("AddCapability", "DropCapability", "Environment", "Label", "Sysctl")  # several in one setting
 # for other programs than the container's: systemd's reloading and start-up messages, and documentation
-_IDLE = ("ExposeHostPort", "Notify", "ReloadCmd", "ReloadSignal", "ServiceName", "StartWithPod")
+_IDLE = ("Notify", "ReloadCmd", "ReloadSignal", "ServiceName", "StartWithPod")
 _OFF = ("EnvironmentHost", "HttpProxy", "SecurityLabelNested")  # accepted when they are switched off
 _NO_EQUAL = """
     Annotation CgroupsMode ContainersConfModule GIDMap GlobalArgs HealthLogDestination
     HealthMaxLogCount HealthMaxLogSize HealthOnFailure HealthStartupCmd HealthStartupInterval HealthStartupRetries
-    HealthStartupSuccess HealthStartupTimeout IP IP6 LogOpt Mask NetworkAlias Pod
+    HealthStartupSuccess HealthStartupTimeout LogOpt Mask Pod
     RemapGid RemapUid RemapUidSize RemapUsers Retry RetryDelay Secret SecurityLabelFileType SubGIDMap SubUIDMap UIDMap
 """
 CONTAINER = frozenset((*_ROWS, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL.split()))
@@ -124,16 +124,14 @@ def _joined(entries: list[tuple[Setting | None, Entry]], top: Node) -> Iterator[
         yield Scalar(line=node.line, column=node.column, text=key, plain=True), value
 
 
-_LISTED = frozenset((*(row.key for row in FIELDS if row.repeatable and row.flags), "ports"))
+_LISTED = frozenset(row.key for row in FIELDS if row.repeatable and row.flags and row.key != "networks")
 
 
 def _container(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
-    last, reader = settings[-1], context.reader
+    last = settings[-1]
     if key in SPECIAL:
         yield from SPECIAL[key](settings, context)
     elif key in _ROWS:
-        if key == "Network" and len(settings) > 1:
-            reader.refuse(last.key, "several networks are not supported yet")
         yield from _of_row(_ROWS[key], settings, context)
     elif key not in _IDLE and not (key in _OFF and not boolean(last, context)):
         yield from _refuse(key, last, context)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
-from mydocker.specs.nodes.unit_file import Setting, split_words
+from mydocker.specs.formats.quadlet.units import drop_ins
+from mydocker.specs.nodes.unit_file import Setting, parse_unit, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mydocker.errors import Problem
     from mydocker.specs.nodes.reader import Reader
 
 _BOOLEANS = {  # parse_boolean of systemd
@@ -74,3 +77,16 @@ def time_span(setting: Setting, context: Context) -> str:
     else:
         return f"{sum(float(number) * _SPANS[unit] for number, unit in parts):.6f}s"
     return "1s"  # one mistake is enough
+
+
+def read_neighbour(setting: Setting, name: str, context: Context) -> tuple[list[Setting], list[Problem]]:
+    """The settings of the unit NAME, in the same directory."""
+    path = os.path.join(os.path.dirname(context.unit.path), name)
+    for directory in drop_ins(path):
+        context.reader.refuse(setting.value, f"{directory}: drop-ins are not supported yet")
+    try:
+        with open(path, "rb") as file:
+            return parse_unit(file.read(1 << 20))
+    except OSError as error:
+        context.reader.refuse(setting.value, f"cannot read {name}: {(error.strerror or '').lower()}")
+        return [], []

@@ -12,18 +12,17 @@ from functools import partial
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
-from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
-from mydocker.specs.formats.quadlet.units import drop_ins, last
+from mydocker.specs.formats.quadlet.context import Context, boolean, read_neighbour, resolve, resolve_words
+from mydocker.specs.formats.quadlet.networks import network_of_flag, networks
+from mydocker.specs.formats.quadlet.units import last
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
-from mydocker.specs.nodes.unit_file import Setting, parse_unit
-from mydocker.specs.values.port import elsewhere, parse_port
+from mydocker.specs.nodes.unit_file import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from mydocker.errors import Problem
     from mydocker.specs.nodes.node import Node
 
     Entry = tuple[str, Node]
@@ -110,23 +109,10 @@ def _volumes(settings: list[Setting], context: Context) -> Iterator[Entry]:
         yield "volumes", text_at(each.value, text)
 
 
-def _read_neighbour(setting: Setting, name: str, context: Context) -> tuple[list[Setting], list[Problem]]:
-    """The settings of the unit NAME, in the same directory."""
-    path = os.path.join(os.path.dirname(context.unit.path), name)
-    for directory in drop_ins(path):
-        context.reader.refuse(setting.value, f"{directory}: drop-ins are not supported yet")
-    try:
-        with open(path, "rb") as file:
-            return parse_unit(file.read(1 << 20))
-    except OSError as error:
-        context.reader.refuse(setting.value, f"cannot read {name}: {(error.strerror or '').lower()}")
-        return [], []
-
-
 def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
     """The name of the volume that the unit NAME, in the same directory, describes: its VolumeName, else from the unit's
     name."""
-    settings, problems = _read_neighbour(setting, name, context)
+    settings, problems = read_neighbour(setting, name, context)
     for each in settings:
         if each.section == "Volume" and each.key.text != "VolumeName":
             context.reader.refuse(setting.value, f"{name}:{each.key.line}: {each.key.text} is not supported")
@@ -160,13 +146,8 @@ def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
 
 
 def _ports(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """The network is the host's, and a port there is published under its own number, on the addresses it chooses."""
     for each in settings:
-        for port in context.reader.attempt(each.value, partial(parse_port, resolve(each, context))) or ():
-            if other := elsewhere(port):
-                message = f"port {port.target} as {other} is not supported yet: the network is the host's"
-                context.reader.refuse(each.value, message)
-    yield from ()
+        yield "ports", text_at(each.value, resolve(each, context))
 
 
 def _security(option: str) -> Callable[[list[Setting], Context], Iterator[Entry]]:
@@ -264,6 +245,9 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
                 yield "entrypoint", _program(each, text, context)
             elif field.key == "env_file":
                 yield "env_file", data_at(each.value, {"path": text, "format": "raw"})
+            elif field.key == "networks":
+                value = context.reader.attempt(each.value, partial(field.parse, text, context.reader.scope))
+                yield from [network_of_flag(each, value)] if value else ()
             elif field.key == "namespaces":
                 context.reader.refuse(each.value, f"{field.flags[0]} is not a flag of podman run")
             else:
@@ -285,6 +269,7 @@ SPECIAL: dict[str, Callable[[list[Setting], Context], Iterator[Entry]]] = {
     "AddDevice": _devices,
     "Volume": _volumes,
     "Mount": _mounts,
+    "Network": networks,
     "PublishPort": _ports,
     "Timezone": _timezone,
     "LogDriver": _log_driver,

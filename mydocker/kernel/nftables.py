@@ -1,0 +1,145 @@
+"""Elements of nftables' sets and maps, and where packets are dropped, through nfnetlink (linux/netfilter/nf_tables.h).
+
+Rules are loaded by nft(8), once for each network. What comes and goes with each container are elements of their sets,
+which take one system call here instead of a program.
+"""
+
+from __future__ import annotations
+
+from mydocker.kernel.netlink import (
+    CREATE,
+    NESTED,
+    NETFILTER,
+    Channel,
+    Request,
+    address_bytes,
+    attribute,
+    attributes,
+    mac_bytes,
+    text,
+)
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+INET, IPV4, BRIDGE = 1, 2, 7  # families, linux/netfilter.h
+
+_SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
+_BATCH_BEGIN, _BATCH_END = 16, 17
+_GETCHAIN, _NEWSETELEM, _DELSETELEM = 4, 12, 14
+_LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _LIST_ELEMENT = 1, 2, 3, 1
+_ELEMENT_KEY, _ELEMENT_DATA, _DATA_VALUE = 1, 2, 1
+_CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY = 1, 3, 4, 5
+_HOOK_NUMBER = 1
+_FORWARD, _DROP = 2, 0
+_PROTOCOLS = {"tcp": 6, "udp": 17}
+
+
+class Element(Record):
+    """An element of a set; of a map, if it has a value. Key and value are as `key` makes them."""
+
+    table: str
+    family: int
+    set: str
+    key: bytes
+    value: bytes = b""
+
+
+class Chain(Record):
+    """A chain of a table, whose hook is `forward`, and which drops what none of its rules accepts."""
+
+    family: int
+    table: str
+    name: str
+
+
+def key(*parts: bytes) -> bytes:
+    """Parts one after the other, each padded to four bytes, as a concatenation has them."""
+    return b"".join(part + b"\0" * (-len(part) % 4) for part in parts)
+
+
+def interface(name: str) -> bytes:
+    return text(name).ljust(16, b"\0")
+
+
+def protocol(name: str) -> bytes:
+    return _PROTOCOLS[name].to_bytes(1, "big")
+
+
+def port(number: int) -> bytes:
+    return number.to_bytes(2, "big")
+
+
+address, mac = address_bytes, mac_bytes
+
+
+def add_elements(elements: Iterable[Element]) -> None:
+    """Add ELEMENTS, all or none. EEXIST if a map has a key already, with another value."""
+    _change(_NEWSETELEM, CREATE, elements)
+
+
+def replace_element(element: Element) -> None:
+    """Add ELEMENT to a map, in place of one that has its key."""
+    try:
+        add_elements([element])
+    except FileExistsError:
+        delete_elements([element.replace(value=b"")])
+        add_elements([element])
+
+
+def delete_elements(elements: Iterable[Element]) -> None:
+    """Delete ELEMENTS. Those that are not there any more, or whose table has gone, are passed over."""
+    for element in elements:
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            _change(_DELSETELEM, 0, [element])
+        except FileNotFoundError:
+            pass
+
+
+def dropping_chains() -> list[Chain]:
+    """The chains of others that drop what is forwarded unless a rule of theirs accepts it."""
+    with Channel(NETFILTER) as channel:
+        entries = channel.dump(Request(kind=_SUBSYSTEM << 8 | _GETCHAIN, payload=_header(0, 0)))
+    found = []
+    for entry in entries:
+        chain = attributes(entry[4:])
+        hook = attributes(chain.get(_CHAIN_HOOK, b"")).get(_HOOK_NUMBER, b"")
+        forwards = entry[0] in (INET, IPV4) and hook == _FORWARD.to_bytes(4, "big")
+        if forwards and chain.get(_CHAIN_POLICY) == _DROP.to_bytes(4, "big"):
+            found.append(Chain(family=entry[0], table=_name(chain[_CHAIN_TABLE]), name=_name(chain[_CHAIN_NAME])))
+    return found
+
+
+def _name(raw: bytes) -> str:
+    return raw.rstrip(b"\0").decode()
+
+
+def _change(kind: int, flags: int, elements: Iterable[Element]) -> None:
+    """One transaction, as the kernel takes changes of rules only in batches."""
+    begin = Request(kind=_BATCH_BEGIN, payload=_header(0, _SUBSYSTEM), acknowledged=False)
+    end = Request(kind=_BATCH_END, payload=_header(0, _SUBSYSTEM), acknowledged=False)
+    changes = [
+        Request(kind=_SUBSYSTEM << 8 | kind, flags=flags, payload=_payload(element), about=element.table)
+        for element in elements
+    ]
+    if changes:
+        with Channel(NETFILTER) as channel:
+            channel.send(begin, *changes, end)
+
+
+def _payload(element: Element) -> bytes:
+    value = attribute(_ELEMENT_DATA | NESTED, _data(element.value)) if element.value else b""
+    content = attribute(_ELEMENT_KEY | NESTED, _data(element.key)) + value
+    listed = attribute(_LIST_ELEMENTS | NESTED, attribute(_LIST_ELEMENT | NESTED, content))
+    named = attribute(_LIST_TABLE, text(element.table)) + attribute(_LIST_SET, text(element.set))
+    return _header(element.family, 0) + named + listed
+
+
+def _data(value: bytes) -> bytes:
+    return attribute(_DATA_VALUE, value)
+
+
+def _header(family: int, resource: int) -> bytes:
+    """struct nfgenmsg."""
+    return bytes((family, 0)) + resource.to_bytes(2, "big")

@@ -1,0 +1,163 @@
+"""The bridge of a network, and the pairs of interfaces that connect containers to it.
+
+It exists while containers use the network: whoever comes first brings it up, and it is taken down a moment after the
+last one has left. Both happen under an exclusive lock of the network's directory; an interface that is up is complete.
+"""
+
+from __future__ import annotations
+
+from mydocker import kernel
+from mydocker.errors import HostError, hint_for
+from mydocker.kernel import netlink, nftables
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network import firewall
+
+if TYPE_CHECKING:
+    from mydocker.kernel.netlink import Channel, Link
+    from mydocker.runtime.network import Lease, Network
+
+STANDARD_MTU = 1500
+_SETTINGS = (("forwarding", "1"), ("route_localnet", "1"))
+_FIRST_INDEX = 2  # of the container's interfaces; lo has 1
+
+
+def ensure_up(directory: str, network: Network, *, lock: int) -> Link:
+    """The bridge of NETWORK, whose directory is DIRECTORY; it is brought up if it is not there.
+
+    LOCK is a shared lock of that directory, which may become an exclusive one. The caller has a lease in the network:
+    nobody takes it down. HostError says what this host lacks.
+    """
+    try:
+        with netlink.Channel() as channel:
+            link = netlink.get_link(channel, network.interface)
+            if link and link.is_up:
+                return link
+            kernel.lock(lock)
+            return _bring_up(channel, directory, network)
+    except OSError as error:
+        about = f" ({error.filename})" if error.filename else ""
+        hint = _HINTS.get(error.errno or 0) or hint_for(error)
+        raise HostError(f"cannot bring up network {network.name}{about}: {error.strerror}", hint=hint) from None
+
+
+_HINTS = {
+    1: "a network needs CAP_NET_ADMIN; --network host and none do not",
+    95: "the kernel lacks bridges: load the modules bridge and veth (modprobe bridge veth)",
+}
+
+
+def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
+    link = netlink.get_link(channel, network.interface)
+    if link and link.is_up:  # another process was faster
+        return link
+    if link:  # one that was killed meanwhile has left it
+        channel.send(netlink.delete_link(network.interface))
+    name, subnet = network.interface, network.subnet
+    channel.send(netlink.add_bridge(name, mtu=network.mtu or uplink_mtu(), mac=mac_of(subnet.gateway)))
+    link = netlink.get_link(channel, name)
+    if link is None:
+        raise HostError(f"bridge {name} was removed while it was set up")
+    _allow_forwarding(name)
+    firewall.load(network, directory=directory)
+    changes = [netlink.forgo_link_local(link.index, name=name)] if not network.subnet6 else []
+    changes.append(netlink.add_address(link.index, subnet.gateway, prefix=subnet.prefix))
+    if network.subnet6:
+        changes.append(netlink.add_address(link.index, network.subnet6.gateway, prefix=network.subnet6.prefix))
+    channel.send(*changes, netlink.set_up(link.index, name=name))
+    return link
+
+
+def mac_of(address: str) -> str:
+    """The hardware address of whoever has ADDRESS, so that neighbours need not forget it when the address is reused;
+    the prefix is the one that Docker took, of locally administered addresses."""
+    return "02:42:" + ":".join(f"{int(part):02x}" for part in address.split("."))
+
+
+def uplink_mtu() -> int:
+    """The MTU of the interface that the default route uses: larger packets would be dropped on the way."""
+    try:
+        with open("/proc/net/route") as file:
+            routes = [line.split() for line in file.readlines()[1:]]
+        [uplink, *_] = [route[0] for route in routes if route[1] == "00000000"] or [""]
+        with open(f"/sys/class/net/{uplink}/mtu") as file:
+            return int(file.read())
+    except (OSError, ValueError, IndexError):
+        return STANDARD_MTU
+
+
+def _allow_forwarding(name: str) -> None:
+    """Let packets pass between the bridge and the host's other interfaces, as far as this host lets mydocker.
+
+    `route_localnet` is for published ports of 127.0.0.1; the firewall keeps containers from using it (CVE-2020-8558).
+    """
+    for setting, value in _SETTINGS:
+        _write(f"/proc/sys/net/ipv4/conf/{name}/{setting}", value)
+    if _read("/proc/sys/net/ipv4/ip_forward") == "0":
+        _write("/proc/sys/net/ipv4/ip_forward", "1")
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _write(path: str, value: str) -> None:
+    if _read(path) == value:
+        return
+    try:
+        with open(path, "w") as file:
+            file.write(value)
+    except OSError:  # read-only, as inside another container: then it is as that one's creator has set it
+        pass
+
+
+def attach(lease: Lease, *, bridge: Link, pid: int, index: int) -> None:
+    """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0."""
+    nftables.add_elements(firewall.members(lease))
+    with netlink.Channel() as channel:
+        channel.send(
+            netlink.add_veth(
+                lease.veth,
+                master=bridge.index,
+                mtu=bridge.mtu,
+                peer=lease.interface,
+                peer_mac=lease.mac,
+                peer_index=_FIRST_INDEX + index,
+                pid=pid,
+            )
+        )
+
+
+def configure(leases: tuple[Lease, ...]) -> None:
+    """In the container's network namespace: give its interfaces the addresses of LEASES, in their order. The first one
+    that has a way to the outside is the default route."""
+    changes, routed = [netlink.set_up(1, name="lo")], False
+    for index, lease in enumerate(leases, _FIRST_INDEX):
+        subnet, subnet6 = lease.network.subnet, lease.network.subnet6
+        changes.append(netlink.add_address(index, lease.address, prefix=subnet.prefix))
+        if subnet6 and lease.address6:
+            changes.append(netlink.add_address(index, lease.address6, prefix=subnet6.prefix))
+        else:
+            changes.append(netlink.forgo_link_local(index, name=lease.interface))
+        changes.append(netlink.set_up(index, name=lease.interface))
+        if not lease.network.internal and not routed:
+            routed = True
+            changes.append(netlink.add_default_route(index, subnet.gateway))
+            if subnet6 and lease.address6:
+                changes.append(netlink.add_default_route(index, subnet6.gateway))
+    with netlink.Channel() as channel:
+        channel.send(*changes)
+
+
+def take_down(directory: str, network: Network) -> None:
+    """Remove the bridge and the firewall of NETWORK, if they are there. The caller has the exclusive lock."""
+    firewall.remove(network, directory=directory)
+    with netlink.Channel() as channel:
+        try:
+            channel.send(netlink.delete_link(network.interface))
+        except OSError as error:
+            if error.errno != 19:  # ENODEV: it is gone
+                raise

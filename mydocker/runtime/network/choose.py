@@ -1,0 +1,40 @@
+"""Which network a container gets that names none: a private one where this host can give it, else the host's."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.programs import PATH
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model import NAMESPACES
+
+if TYPE_CHECKING:
+    from mydocker.runtime.plan.host import Host
+    from mydocker.specs.model import ContainerSpec
+
+_NET_ADMIN = 1 << 12  # linux/capability.h
+
+
+def settle(spec: ContainerSpec, host: Host) -> tuple[ContainerSpec, str]:
+    """SPEC with a network mode other than `default`, unless it keeps the host's network; then, why that is so."""
+    if spec.network_mode != "default":
+        return spec, ""
+    reason = refusal(host)
+    if reason:
+        return spec, reason
+    namespaces = tuple(name for name in NAMESPACES if name == "net" or name in spec.namespaces)
+    return spec.replace(network_mode="bridge", namespaces=namespaces), ""
+
+
+def refusal(host: Host) -> str:
+    """Why this host cannot give a container a network of its own; empty if it can, as far as that is seen without
+    trying."""
+    if host.rootless:
+        return "an ordinary user shares the host's network"
+    if not host.capabilities & _NET_ADMIN:
+        return "CAP_NET_ADMIN is missing"
+    return "" if _is_installed("nft") else "the program nft is not installed (package nftables)"
+
+
+def _is_installed(program: str) -> bool:
+    return any(os.access(f"{directory}/{program}", os.X_OK) for directory in PATH.split(":"))

@@ -1,0 +1,211 @@
+"""A run in its networks: from before its container starts until it has ended.
+
+What a run has in a network stands in its run directory, in the file `networks`, before it exists anywhere else: so
+whoever removes the directory of a run that was killed can remove the rest as well. A line for each network,
+
+    <the network's directory> TAB <its bridge> TAB <address> TAB <IPv6 address> TAB <MAC> TAB <veth> TAB <names>
+
+and one for each published port, in the first network.
+
+    :<port> TAB <protocol> TAB <address of the host> TAB <port of the container>
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import HostError, MydockerError, hint_for
+from mydocker.kernel import netlink, nftables
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases, names
+from mydocker.runtime.network.networks import Held
+
+if TYPE_CHECKING:
+    from mydocker.kernel.netlink import Link
+    from mydocker.runtime.launch.cleanup_process import CleanupProcess
+    from mydocker.runtime.network.port_relay import Reservation
+    from mydocker.runtime.network.port_relay.process import PortRelay
+    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.specs.model.parts import NetworkAttachment
+
+LISTED = "networks"  # the file in the run directory
+
+
+class Connections:
+    """Context manager: the leases of a run, and what depends on them. The run directory is there, and locked."""
+
+    def __init__(self, plan: LaunchPlan, *, cleanup_process: CleanupProcess) -> None:
+        self.plan, self.cleanup_process = plan, cleanup_process
+        self.leases: tuple[Lease, ...] = ()
+        self.bridges: list[Link] = []
+        self.ports: tuple[PublishedPort, ...] = ()
+        self._relay: PortRelay | None = None
+
+    def __enter__(self) -> Connections:
+        try:
+            reservation = self._reserve()
+            for index in range(len(self.plan.networks)):
+                self._join(index)
+            names.introduce(self.plan, self.leases, lambda run_dir: listed(run_dir)[0])
+            if reservation:
+                self._publish(reservation)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _reserve(self) -> Reservation | None:
+        """Bind the host's ports before anything else: one that is in use is an error before the container starts."""
+        if not self.plan.ports:
+            return None
+        from mydocker.runtime.network import published_ports
+
+        return published_ports.reserve(self.plan.ports)
+
+    def _publish(self, reservation: Reservation) -> None:
+        """Pass on what comes to the host's ports: by the kernel where it can, else by a process."""
+        from mydocker.runtime.network.port_relay.process import PortRelay
+
+        first, self.ports = self.leases[0], reservation.ports
+        _list(self.plan.run_dir, "".join(map(_port_line, self.ports)))
+        self._relay = PortRelay(reservation, first.address)
+        self._relay.__enter__()
+        for element in firewall.published(first, self.ports):
+            nftables.replace_element(element)
+
+    def _join(self, index: int) -> None:
+        """Take a lease in the network with INDEX, and see that its bridge is up."""
+        attachment, plan = self.plan.networks[index], self.plan
+        self._make(attachment)
+        with Held(plan.networks_dir, attachment.name) as held:
+            self.cleanup_process.take_down_later(held.directory)
+            lease = leases.take(
+                held.directory,
+                held.network,
+                plan.run_dir,
+                container_id=plan.container_id,
+                index=index,
+                address=attachment.address or None,
+                mac=attachment.mac or None,
+                aliases=attachment.aliases,
+            )
+            self.leases = (*self.leases, lease)
+            _list(plan.run_dir, f"{_line(lease)}\n")
+            self.bridges.append(bridge.ensure_up(held.directory, held.network, lock=held.lock))
+
+    def _make(self, attachment: NetworkAttachment) -> None:
+        """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there."""
+        networks = self.plan.networks_dir
+        if os.path.isdir(f"{networks}/{attachment.name}"):
+            return
+        if attachment.name == DEFAULT:
+            from mydocker.runtime.network.lifecycle import load_or_make_default
+
+            load_or_make_default(networks)
+        elif attachment.definition and not attachment.definition.external:
+            from mydocker.runtime.network.definitions import make
+
+            make(networks, attachment.name, attachment.definition)
+
+    def attach(self, pid: int) -> None:
+        """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
+        try:
+            for index, (lease, link) in enumerate(zip(self.leases, self.bridges, strict=True)):
+                bridge.attach(lease, bridge=link, pid=pid, index=index)
+        except OSError as error:
+            raise _refused(error) from None
+
+    def __exit__(self, *_: object) -> None:
+        """Give everything back. The interfaces go with the container's network namespace."""
+        if self._relay:
+            self._relay.close()
+        for lease in self.leases:
+            _give_back(lease, self.ports, self.plan.run_dir)
+
+
+def _give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> None:
+    """Remove what the run with RUN_DIR has by LEASE; what somebody else has removed is passed over."""
+    try:
+        nftables.delete_elements([*firewall.members(lease), *firewall.published(lease, ports)])
+        names.withdraw(lease, run_dir)
+        leases.release(lease, run_dir)
+    except OSError as error:
+        raise _refused(error) from None
+
+
+def _refused(error: OSError) -> HostError:
+    about = f" ({error.filename})" if error.filename else ""
+    return HostError(f"cannot connect the container to its network{about}: {error.strerror}", hint=hint_for(error))
+
+
+def _line(lease: Lease) -> str:
+    fields = (lease.directory, lease.network.interface, lease.address, lease.address6, lease.mac, lease.veth)
+    return "\t".join((*fields, " ".join(lease.aliases)))
+
+
+def _port_line(port: PublishedPort) -> str:
+    return f":{port.port}\t{port.protocol}\t{port.host_ip}\t{port.target}\n"
+
+
+def _list(run_dir: str, lines: str) -> None:
+    with open(f"{run_dir}/{LISTED}", "a", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(lines)
+
+
+def listed(run_dir: str) -> tuple[tuple[Lease, ...], tuple[PublishedPort, ...]]:
+    """What the run with RUN_DIR has in networks, as far as its file says; nothing if there is none."""
+    try:
+        with open(f"{run_dir}/{LISTED}", encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.rstrip("\n").split("\t") for line in file]
+    except OSError:
+        return (), ()
+    found = tuple(_lease(*line) for line in lines if len(line) == 7)
+    ports = tuple(
+        PublishedPort(port=int(line[0][1:]), protocol=line[1], host_ip=line[2], target=int(line[3]))
+        for line in lines
+        if len(line) == 4
+    )
+    return found, ports
+
+
+def _lease(directory: str, interface: str, address: str, address6: str, mac: str, veth: str, aliases: str) -> Lease:
+    """A lease with as much of its network as it takes to give it back."""
+    name = os.path.basename(directory)
+    network = Network(name=name, id="", interface=interface, subnet=Subnet(network="", gateway=""))
+    return Lease(
+        directory=directory,
+        network=network,
+        address=address,
+        address6=address6,
+        mac=mac,
+        veth=veth,
+        aliases=tuple(aliases.split()),
+    )
+
+
+def release_listed(run_dir: str) -> list[str]:
+    """Remove what a run that was killed has left in networks; the directories of these. The caller has the exclusive
+    lock of RUN_DIR."""
+    found, ports = listed(run_dir)
+    for lease in found:
+        with netlink.Channel() as channel:
+            try:  # noqa: SIM105  # contextlib is not on the warm path
+                channel.send(netlink.delete_link(lease.veth))
+            except OSError:  # it went with the container's network namespace
+                pass
+        try:  # noqa: SIM105
+            _give_back(lease, ports, run_dir)
+        except MydockerError:  # the network has been removed, or may not be changed from here
+            pass
+    return [lease.directory for lease in found]
+
+
+def take_down_idle(directory: str) -> None:
+    """Take down the bridge of the network on disk in DIRECTORY, unless a container uses it."""
+    try:
+        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
+            leases.remove_stale(directory)
+            if not leases.live(directory):
+                bridge.take_down(directory, held.network)
+    except (MydockerError, OSError):  # it has been removed; or it cannot be, and is a stray that `doctor` lists
+        pass

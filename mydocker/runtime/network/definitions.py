@@ -1,0 +1,34 @@
+"""Networks that a file defines, made when the first of its containers starts."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import NetworkError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network.lifecycle import Addresses, create
+from mydocker.runtime.network.subnets import parse_subnet
+
+if TYPE_CHECKING:
+    from mydocker.specs.model.parts import NetworkDefinition
+
+
+def make(networks: str, name: str, definition: NetworkDefinition) -> None:
+    """Make network NAME in directory NETWORKS as DEFINITION says; nothing if another process was faster. Raises as
+    `create` does."""
+    try:
+        create(
+            networks,
+            name,
+            addresses=Addresses(
+                subnet=parse_subnet(definition.subnet, definition.gateway or None) if definition.subnet else None,
+                subnet6=parse_subnet(definition.subnet6, definition.gateway6 or None) if definition.subnet6 else None,
+                ipv6=definition.ipv6,
+            ),
+            internal=definition.internal,
+            labels=definition.labels,
+            options=definition.options,
+        )
+    except NetworkError:
+        if not os.path.isdir(f"{networks}/{name}"):
+            raise

@@ -1,0 +1,189 @@
+"""The firewall of a network: a table of nftables with the name of its bridge, loaded once while the network is used.
+
+    inet mydocker-<bridge>     addresses are translated on the way out (masquerade) and on the way in (published ports);
+                               what comes from other networks passes only to published ports, and nothing from the
+                               bridge reaches 127.0.0.0/8 of the host
+    bridge mydocker-<bridge>   a container sends from its own addresses only, and is no router (CVE-2020-13401)
+
+What comes and goes with a container are elements of the sets in them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import HostError
+from mydocker.kernel import nftables
+from mydocker.kernel.nftables import Element, key
+from mydocker.programs import run_together
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mydocker.runtime.network import Lease, Network, PublishedPort
+
+_INET = """
+table inet {table}
+delete table inet {table}
+table inet {table} {{
+    map ports {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
+    map address_ports {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
+    chain translate {{
+        meta nfproto ipv4 fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @address_ports
+        meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @ports
+    }}
+    chain guard {{
+        type filter hook prerouting priority raw; policy accept;
+        iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+    }}
+    chain prerouting {{ type nat hook prerouting priority dstnat; policy accept; jump translate; }}
+    chain output {{ type nat hook output priority -100; policy accept; jump translate; }}
+    chain postrouting {{
+        type nat hook postrouting priority srcnat; policy accept;
+        ip saddr {subnet} oifname "{bridge}" ct status dnat masquerade
+        ip saddr 127.0.0.0/8 oifname "{bridge}" masquerade
+        {outgoing}
+    }}
+    chain forward {{
+        type filter hook forward priority filter; policy accept;
+        iifname "{bridge}" oifname "{bridge}" accept
+        oifname "{bridge}" ct state established,related accept
+        {incoming}
+        oifname "{bridge}" drop
+        {internal}
+    }}
+}}
+"""
+_BRIDGE = """
+table bridge {table}
+delete table bridge {table}
+table bridge {table} {{
+    set veths {{ type ifname; }}
+    set members {{ type ifname . ether_addr . ipv4_addr; }}
+    set members6 {{ type ifname . ether_addr . ipv6_addr; }}
+    chain prerouting {{
+        type filter hook prerouting priority dstnat; policy accept;
+        iifname != @veths accept
+        ether type arp iifname . arp saddr ether . arp saddr ip @members accept
+        ether type ip iifname . ether saddr . ip saddr @members accept
+        {ipv6}
+        drop
+    }}
+}}
+"""
+_LOCAL_REQUESTS = "nd-neighbor-solicit, nd-router-solicit, mld2-listener-report"
+_IPV6 = f"""ether type ip6 iifname . ether saddr . ip6 saddr @members6 accept
+        ether type ip6 ip6 saddr {{ ::, fe80::/10 }} icmpv6 type {{ {_LOCAL_REQUESTS} }} accept"""
+
+
+def table_of(network: Network) -> str:
+    """The name of both tables of NETWORK."""
+    return f"mydocker-{network.interface}"
+
+
+def rules(network: Network) -> str:
+    """What nft loads for NETWORK, in one transaction; it replaces what is there."""
+    bridge, subnet = network.interface, network.subnet.network
+    outgoing = [f'ip saddr {subnet} oifname != "{bridge}" masquerade']
+    if network.subnet6:
+        outgoing.append(f'ip6 saddr {network.subnet6.network} oifname != "{bridge}" masquerade')
+    words = {
+        "table": table_of(network),
+        "bridge": bridge,
+        "subnet": subnet,
+        "outgoing": "" if network.internal else "\n        ".join(outgoing),
+        "incoming": "" if network.internal else f'oifname "{bridge}" ct status dnat accept',
+        "internal": f'iifname "{bridge}" drop' if network.internal else "",
+        "ipv6": _IPV6 if network.subnet6 else "",
+    }
+    return _INET.format(**words) + _BRIDGE.format(**words)
+
+
+def load(network: Network, *, directory: str) -> None:
+    """Load the rules of NETWORK; the file with them stays in DIRECTORY only meanwhile. HostError if nft fails."""
+    _nft(rules(network) + _exceptions(network), directory=directory)
+
+
+def _exceptions(network: Network) -> str:
+    """Rules that let packets of NETWORK pass where somebody else's firewall drops what is forwarded: Docker's, ufw's.
+    Docker keeps a chain for rules of others, DOCKER-USER (docs.docker.com, "Packet filtering and firewalls")."""
+    lines = []
+    for chain in nftables.dropping_chains():
+        family = "ip" if chain.family == nftables.IPV4 else "inet"
+        for direction in ("iifname", "oifname"):
+            rule = f'{direction} "{network.interface}" counter accept'
+            lines.append(f"insert rule {family} {chain.table} {chain.name} {rule}")
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def remove(network: Network, *, directory: str) -> None:
+    """Remove the rules of NETWORK, also those in tables of others."""
+    table = table_of(network)
+    lines = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
+    for chain in nftables.dropping_chains():
+        lines += _own_rules(chain, network)
+    _nft("\n".join(lines) + "\n", directory=directory)
+
+
+def _own_rules(chain: nftables.Chain, network: Network) -> list[str]:
+    """The commands that delete what `_exceptions` has inserted into CHAIN."""
+    from mydocker.programs import run
+
+    family = "ip" if chain.family == nftables.IPV4 else "inet"
+    listed = run("nft", "-a", "list", "chain", family, chain.table, chain.name).decode(errors="replace")
+    handles = [
+        line.rpartition("# handle ")[2].strip()
+        for line in listed.splitlines()
+        if f'name "{network.interface}" ' in line and line.rpartition("# handle ")[1]
+    ]
+    return [f"delete rule {family} {chain.table} {chain.name} handle {handle}" for handle in handles]
+
+
+def _nft(text: str, *, directory: str) -> None:
+    path = f"{directory}/rules.{os.getpid()}"
+    try:
+        with open(path, "w") as file:
+            file.write(text)
+        run_together([("nft", "-f", path)])
+    except OSError as error:
+        raise HostError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            os.unlink(path)
+        except OSError:
+            pass
+
+
+def members(lease: Lease) -> list[Element]:
+    """The elements that let the container of LEASE send from its own addresses, and nothing else."""
+    table, veth = table_of(lease.network), nftables.interface(lease.veth)
+    mac = nftables.mac(lease.mac)
+    elements = [
+        Element(table=table, family=nftables.BRIDGE, set="veths", key=veth),
+        Element(
+            table=table, family=nftables.BRIDGE, set="members", key=key(veth, mac, nftables.address(lease.address))
+        ),
+    ]
+    if lease.address6:
+        sender = key(veth, mac, nftables.address(lease.address6))
+        elements.append(Element(table=table, family=nftables.BRIDGE, set="members6", key=sender))
+    return elements
+
+
+def published(lease: Lease, ports: tuple[PublishedPort, ...]) -> list[Element]:
+    """The elements that forward PORTS of the host's IPv4 addresses to the container of LEASE."""
+    elements = []
+    for port in ports:
+        if ":" in port.host_ip:
+            continue  # the relay takes what comes by IPv6
+        source = key(nftables.protocol(port.protocol), nftables.port(port.port))
+        everywhere = port.host_ip in ("", "0.0.0.0")
+        elements.append(
+            Element(
+                table=table_of(lease.network),
+                family=nftables.INET,
+                set="ports" if everywhere else "address_ports",
+                key=source if everywhere else key(nftables.address(port.host_ip)) + source,
+                value=key(nftables.address(lease.address), nftables.port(port.target)),
+            )
+        )
+    return elements

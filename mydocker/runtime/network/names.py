@@ -1,0 +1,82 @@
+"""Names of containers in /etc/hosts: those of one network find each other, as long as they are in it.
+
+The file stands in the run directory, where other runs write to it, and is mounted into the container. It is changed in
+place, as a mount shows one inode; lines that the container's own programs have added stay.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network import DEFAULT, leases
+from mydocker.runtime.plan import LOCALHOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mydocker.runtime.network import Lease
+    from mydocker.runtime.plan import LaunchPlan
+
+HOSTS = "hosts"  # the file in the run directory
+HOST_GATEWAY = "host-gateway"  # in place of an address, that of the host (docker-run(1), --add-host)
+_LIMIT = 1 << 20  # bytes of a file that is still changed: what a container has made of it is its own affair
+
+
+def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str], Iterable[Lease]]) -> None:
+    """Write /etc/hosts of PLAN's container, which is in the networks of JOINED, and its names into the files of others.
+
+    LISTED gives the leases of the run with a directory. Containers of the default network do not know each other's
+    names, as with Docker: anyone's are there.
+    """
+    path, gateway = f"{plan.run_dir}/{HOSTS}", joined[0].network.subnet.gateway
+    lines = [f"{gateway if other == HOST_GATEWAY else other}\t{name}\n" for name, other in plan.extra_hosts]
+    lines += [f"{lease.address}\t{plan.host_names}\n" for lease in joined]
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(LOCALHOST + "".join(lines))
+    for lease in joined:
+        if lease.network.name == DEFAULT:
+            continue
+        others = _others(lease, plan.run_dir)
+        known = [each for run_dir in others for each in listed(run_dir) if each.directory == lease.directory]
+        _change(path, add=map(_line, known))
+        for run_dir in others:
+            _change(f"{run_dir}/{HOSTS}", add=[_line(lease)])
+
+
+def withdraw(lease: Lease, run_dir: str) -> None:
+    """Remove the line of LEASE from the files of the others."""
+    if lease.network.name == DEFAULT:
+        return
+    for other in _others(lease, run_dir):
+        _change(f"{other}/{HOSTS}", remove=_line(lease))
+
+
+def _others(lease: Lease, run_dir: str) -> list[str]:
+    """The run directories of the others that are in the network of LEASE."""
+    return [owner for _, owner in leases.live(lease.directory) if owner != run_dir]
+
+
+def _line(lease: Lease) -> str:
+    """The line of a container that has no names is empty."""
+    return f"{lease.address}\t{' '.join(lease.aliases)}\n" if lease.aliases else ""
+
+
+def _change(path: str, *, add: Iterable[str] = (), remove: str = "") -> None:
+    """Change the lines of the file at PATH, under its lock; nothing if it is not there."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # the container has ended, or has a file of its own there
+        return
+    try:
+        kernel.lock(file)
+        before = os.read(file, _LIMIT)
+        lines = [line for line in before.decode("utf-8", "surrogateescape").splitlines(keepends=True) if line != remove]
+        lines += [line for line in add if line and line not in lines]
+        after = "".join(lines).encode("utf-8", "surrogateescape")
+        if after != before and len(before) < _LIMIT:
+            os.pwrite(file, after, 0)
+            os.ftruncate(file, len(after))
+    finally:
+        os.close(file)

@@ -1,0 +1,38 @@
+"""Ports of the host for those of a container, reserved before it starts, each under the number that it will have."""
+
+from __future__ import annotations
+
+from mydocker.errors import LaunchError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network import PublishedPort
+from mydocker.runtime.network.port_relay import Reservation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mydocker.specs.model.parts import Port
+
+
+def reserve(ports: Iterable[Port]) -> Reservation:
+    """Bind PORTS, all or none. Raises LaunchError as `port_relay.reserve` does."""
+    reservation = Reservation()
+    try:
+        for port in ports:
+            _add(reservation, port)
+    except BaseException:
+        reservation.close()
+        raise
+    return reservation
+
+
+def _add(reservation: Reservation, port: Port) -> None:
+    """Bind PORT; where it has a range of numbers, the first one that is free."""
+    wanted = PublishedPort(target=port.target, port=port.published or 0, host_ip=port.host_ip, protocol=port.protocol)
+    last = port.last_published or wanted.port
+    while True:
+        try:
+            return reservation.add(wanted)
+        except LaunchError:
+            if wanted.port >= last:
+                raise
+            wanted = wanted.replace(port=wanted.port + 1)

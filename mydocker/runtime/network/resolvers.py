@@ -1,0 +1,49 @@
+"""Name servers for a container with a network of its own: those of the host, as far as they can be reached from there.
+
+A server on the host's loopback cannot, so it is replaced by those that it asks itself, where systemd-resolved says
+them; what is left without one takes public servers, as Docker does (docs.docker.com, "DNS services").
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+UPSTREAM = "/run/systemd/resolve/resolv.conf"
+PUBLIC = ("8.8.8.8", "8.8.4.4")
+
+
+def reachable(text: str, *, ipv6: bool) -> str:
+    """TEXT, the host's resolv.conf, with servers that a container can reach; it reaches IPv6 ones with `ipv6`."""
+    lines = text.splitlines(keepends=True)
+    if any(_is_local(line) for line in lines):
+        lines = [*_upstream(), *(line for line in lines if not _server(line))] if _upstream() else lines
+    lines = [line for line in lines if not _is_local(line) and (ipv6 or ":" not in _server(line))]
+    if any(_server(line) for line in lines):
+        return "".join(lines)
+    return "".join([*lines, *_lines(PUBLIC)])
+
+
+def _lines(servers: Iterable[str]) -> list[str]:
+    return [f"nameserver {server}\n" for server in servers]
+
+
+def _upstream() -> list[str]:
+    try:
+        with open(UPSTREAM, encoding="utf-8", errors="surrogateescape") as file:
+            return _lines(server for line in file if (server := _server(line)))
+    except OSError:
+        return []
+
+
+def _server(line: str) -> str:
+    """The name server of LINE; empty if it is another line (resolv.conf(5))."""
+    words = line.split()
+    return words[1] if len(words) > 1 and words[0] == "nameserver" else ""
+
+
+def _is_local(line: str) -> bool:
+    server = _server(line)
+    return server.startswith("127.") or server in ("::1", "0.0.0.0", "::")

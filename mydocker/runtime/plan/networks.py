@@ -1,0 +1,37 @@
+"""The networks of a container, and what it publishes there, as a plan has them."""
+
+from __future__ import annotations
+
+from mydocker.number import is_whole_number
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model import BRIDGE
+from mydocker.specs.model.parts import NetworkAttachment, Port
+
+if TYPE_CHECKING:
+    from mydocker.image.model import ImageConfig
+    from mydocker.specs.model import ContainerSpec
+
+
+def attachments(spec: ContainerSpec, container_id: str) -> tuple[NetworkAttachment, ...]:
+    """The networks that SPEC is in, each with all names by which the others find it: its aliases, its name, its host
+    name and the beginning of its ID."""
+    networks = spec.networks or (NetworkAttachment(name=BRIDGE),)
+    own = [name for name in (spec.name, spec.hostname, container_id[:12]) if name and " " not in name]
+    return tuple(each.replace(aliases=tuple(dict.fromkeys((*each.aliases, *own)))) for each in networks)
+
+
+def published(spec: ContainerSpec, config: ImageConfig | None) -> tuple[Port, ...]:
+    """The ports of SPEC; with `publish_all`, also those that it and its image expose, each under a free number."""
+    if not spec.publish_all:
+        return spec.ports
+    taken = {(port.target, port.protocol) for port in spec.ports}
+    exposed = dict.fromkeys(map(_exposed, (*spec.expose, *(config.exposed_ports if config else ()))))
+    return (*spec.ports, *(Port(target=each[0], protocol=each[1]) for each in exposed if each and each not in taken))
+
+
+def _exposed(text: str) -> tuple[int, str] | None:
+    """(80, tcp) of `80/tcp`; None of a word that is no port of TCP or UDP, as an image can have anything there."""
+    number, _, protocol = text.partition("/")
+    if not is_whole_number(number) or not 0 < int(number) < 1 << 16 or protocol not in ("", "tcp", "udp"):
+        return None
+    return int(number), protocol or "tcp"

@@ -1,0 +1,126 @@
+"""Networks of Quadlet files: `Network=`, which may name a unit `NAME.network` in the same directory.
+
+See podman-systemd.unit(5), "Network=" and "Network units [Network]", and podman-run(1), --network.
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.formats.quadlet.context import Context, boolean, read_neighbour, resolve, resolve_words
+from mydocker.specs.formats.quadlet.units import UNIT_SUFFIX, last
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.from_python import data_at
+from mydocker.specs.nodes.reader import unknown_key
+from mydocker.specs.values.network import format_attachment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from mydocker.specs.model.parts import NetworkAttachment
+    from mydocker.specs.nodes.node import Node
+    from mydocker.specs.nodes.unit_file import Setting
+
+    Entry = tuple[str, Node]
+
+NETWORK_SUFFIX = ".network"
+_WITH_OPTIONS = ("bridge",)  # and units of networks
+_OPTIONS = {  # of podman run --network, as members of an entry of `networks`
+    "alias": "aliases",
+    "ip": "ipv4_address",
+    "ip6": "ipv6_address",
+    "mac": "mac_address",
+    "interface_name": "interface_name",
+}
+_SWITCHES = {"Internal": "internal", "IPv6": "enable_ipv6"}
+_POOL = {"Subnet": "subnet", "Gateway": "gateway", "IPRange": "ip_range"}
+_PAIRS = {"Label": "labels", "Options": "driver_opts"}
+_IDLE = ("ServiceName",)
+_NO_EQUAL = """
+    ContainersConfModule DNS DisableDNS GlobalArgs IPAMDriver InterfaceName NetworkDeleteOnStop PodmanArgs
+"""
+_NETWORK = frozenset((*_SWITCHES, *_POOL, *_PAIRS, *_IDLE, *_NO_EQUAL.split(), "Driver", "NetworkName"))
+
+
+def networks(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """An entry of `networks` for each setting."""
+    for each in settings:
+        name, members = _network(each, resolve(each, context), context)
+        yield "networks", data_at(each.value, {name: members})
+
+
+def network_of_flag(setting: Setting, value: str | NetworkAttachment) -> Entry:
+    """The entry of `networks` for the value of a flag."""
+    if isinstance(value, str):
+        return "networks", data_at(setting.value, {value: None})
+    return "networks", data_at(setting.value, {value.name: format_attachment(value)})
+
+
+def _network(setting: Setting, text: str, context: Context) -> tuple[str, Any]:
+    """The name, and the members that it has in a spec file."""
+    name, colon, options = text.partition(":")
+    if name.endswith(UNIT_SUFFIX) and not colon:
+        return f"container:{_container_of_unit(setting, name, context)}", None
+    is_unit = name.endswith(NETWORK_SUFFIX)
+    if not is_unit and name not in _WITH_OPTIONS:
+        return text, None
+    members = _members(setting, options, context) if colon else {}
+    if is_unit:
+        name, members["create"] = _network_of_unit(setting, name, context)
+    return name, members or None
+
+
+def _container_of_unit(setting: Setting, name: str, context: Context) -> str:
+    """The name of the container that the unit NAME, in the same directory, describes."""
+    settings, _ = read_neighbour(setting, name, context)
+    return last(settings, "Container", "ContainerName") or f"systemd-{name.removesuffix(UNIT_SUFFIX)}"
+
+
+def _members(setting: Setting, options: str, context: Context) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for word in options.split(","):
+        key, _, value = word.partition("=")
+        if key not in _OPTIONS:
+            near = nearest(key, _OPTIONS)
+            context.reader.refuse(
+                setting.value,
+                f"option {word!r} of a network is not supported" + (f"; did you mean {near!r}?" if near else ""),
+            )
+        elif key == "alias":
+            found.setdefault("aliases", []).append(value)
+        else:
+            found[_OPTIONS[key]] = value
+    return found
+
+
+def _network_of_unit(setting: Setting, name: str, context: Context) -> tuple[str, dict[str, Any]]:
+    """The name of the network that the unit NAME describes (its NetworkName, else from the unit's name), and how it is
+    made."""
+    settings, problems = read_neighbour(setting, name, context)
+    if problems:
+        context.reader.refuse(setting.value, f"{name}:{problems[0].origin.line}: {problems[0].message}")
+    found: dict[str, Any] = {}
+    pools: dict[str, list[str]] = {}
+    for each in (each for each in settings if each.section == "Network"):
+        key = each.key.text
+        if key in _SWITCHES:
+            found[_SWITCHES[key]] = boolean(each, context)
+        elif key in _POOL:
+            pools.setdefault(_POOL[key], []).append(resolve(each, context))
+        elif key in _PAIRS:
+            words = resolve_words(each, context) if key == "Label" else resolve(each, context).split(",")
+            found.setdefault(_PAIRS[key], []).extend(words)
+        elif key == "Driver":
+            found["driver"] = resolve(each, context)
+        elif key not in (*_IDLE, "NetworkName"):
+            why = f"{key} is not supported" if key in _NETWORK else unknown_key(key, nearest(key, _NETWORK))
+            context.reader.refuse(setting.value, f"{name}:{each.key.line}: {why}")
+    if pools:
+        found["ipam"] = {"config": _pools(pools)}
+    return last(settings, "Network", "NetworkName") or f"systemd-{name.removesuffix(NETWORK_SUFFIX)}", found
+
+
+def _pools(texts: dict[str, list[str]]) -> list[dict[str, str]]:
+    """The gateways and ranges belong to the subnets in their order."""
+    count = max(map(len, texts.values()))
+    return [{key: values[at] for key, values in texts.items() if at < len(values)} for at in range(count)]

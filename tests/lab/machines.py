@@ -1,0 +1,66 @@
+"""Machines and containers, as far as networks go: network namespaces with links between them.
+
+What is opened `inside` one stays there, so one thread can be the server in one and the client in another.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mydocker.kernel.enter import enter_namespace
+
+
+class Machine:
+    """Context manager: a network namespace, with its loopback up, that ends with the `with`."""
+
+    def __init__(self, *unshare: str) -> None:
+        """UNSHARE: more words for unshare(1), such as `--user`."""
+        self._unshare = unshare
+
+    def __enter__(self) -> Machine:
+        words = ["unshare", "--net", *self._unshare, "sh", "-c", "ip link set lo up && echo && exec sleep infinity"]
+        self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert self._process.stdout and self._process.stdout.read(1)
+        self.pid = self._process.pid
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def run(self, *words: str) -> str:
+        """What WORDS, run on this machine, print."""
+        enter = ["nsenter", f"--net=/proc/{self.pid}/ns/net"]
+        return subprocess.run([*enter, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """This thread is on that machine meanwhile."""
+        own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        other = self.namespace("net")
+        try:
+            enter_namespace(other)
+            try:
+                yield
+            finally:
+                enter_namespace(own)
+        finally:
+            os.close(own)
+            os.close(other)
+
+    def namespace(self, kind: str) -> int:
+        """A descriptor of its namespace of KIND, such as `user`."""
+        return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def link(one: Machine, other: Machine, name: str, *, ones: tuple[str, ...], others: tuple[str, ...]) -> None:
+    """Join ONE and OTHER by interfaces NAME and eth0; their addresses are written with their prefixes' lengths."""
+    one.run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(other.pid))
+    for machine, interface, addresses in ((one, name, ones), (other, "eth0", others)):
+        for address in addresses:
+            immediately = ["nodad"] if ":" in address else []
+            machine.run("ip", "address", "add", address, "dev", interface, *immediately)
+        machine.run("ip", "link", "set", interface, "up")
