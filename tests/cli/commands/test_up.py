@@ -29,7 +29,7 @@ def _up(mydocker: Command, directory: pathlib.Path, text: str, *options: str) ->
 def test_the_first_example_needs_no_image(mydocker: Command) -> None:
     assert mydocker("up", str(EXAMPLES / "hello.yaml")) == Result(b"hello from a container\n", b"", 0)
     files = [path for path in mydocker.store.rglob("*") if path.is_file()]
-    assert {path.parent.name for path in files} == {"seccomp"}, "something was downloaded"
+    assert {path.parent.name for path in files} == {"seccomp", "bridge"}, "something was downloaded"
 
 
 @root
