@@ -7,8 +7,8 @@ PR_SET_PDEATHSIG).
 
 A caller that runs one container after another has one cleanup process for all of them. Messages reach it through a
 pipe, a line each: a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and
-nothing once the run is over. With a plus sign it is the directory of a network that a run uses: a moment after the
-last run, its bridge is taken down, unless another container uses it by then.
+nothing once the run is over. With a plus sign it is a network that a run uses, its directory and, after a slash, its
+bridge: a moment after the last run, that is taken down, unless another container uses it by then.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CleanupProcess:
     fork(2)."""
 
     def __init__(self) -> None:
-        self.networks: set[str] = set()  # the directories of those that were used
+        self.networks: set[str] = set()  # those that were used: their directories, and their bridges
 
     def __enter__(self) -> CleanupProcess:
         waiting, self.lifeline = os.pipe()
@@ -55,8 +55,9 @@ class CleanupProcess:
         os.close(self.lifeline)
         os.waitpid(self.pid, 0)
 
-    def take_down_later(self, network: str) -> None:
-        """A run uses the network on disk in directory NETWORK: take its bridge down a moment after the end."""
+    def take_down_later(self, directory: str, interface: str) -> None:
+        """A run uses the network on disk in DIRECTORY: take down its bridge INTERFACE a moment after the end."""
+        network = f"{directory}/{interface}"
         if network not in self.networks:
             self.networks.add(network)
             self.send_line(_NETWORK + os.fsencode(network).hex())
@@ -124,8 +125,9 @@ def _take_down(networks: list[str]) -> None:
     from mydocker.runtime.network.connections import take_down_idle
 
     time.sleep(IDLE_TIME)
-    for directory in networks:
-        take_down_idle(directory)
+    for network in networks:
+        directory, _, interface = network.rpartition("/")
+        take_down_idle(directory, interface)
 
 
 class _Duty:

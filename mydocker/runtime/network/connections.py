@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import HostError, MydockerError, hint_for
+from mydocker.errors import HostError, MydockerError, NetworkError, StoreError, hint_for
 from mydocker.kernel import netlink, nftables
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases, names
@@ -78,10 +78,12 @@ class Connections:
         attachment, plan = self.plan.networks[index], self.plan
         self._make(attachment)
         with Held(plan.networks_dir, attachment.name) as held:
-            self.cleanup_process.take_down_later(held.directory)
+            self.cleanup_process.take_down_later(held.directory, held.network.interface)
+            link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
+            self.bridges.append(link)
             lease = leases.take(
                 held.directory,
-                held.network,
+                network,
                 plan.run_dir,
                 container_id=plan.container_id,
                 index=index,
@@ -92,7 +94,6 @@ class Connections:
             )
             self.leases = (*self.leases, lease)
             _list(plan.run_dir, f"{_line(lease)}\n")
-            self.bridges.append(bridge.ensure_up(held.directory, held.network, lock=held.lock))
 
     def _make(self, attachment: NetworkAttachment) -> None:
         """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there."""
@@ -184,9 +185,9 @@ def _lease(directory: str, interface: str, address: str, address6: str, mac: str
     )
 
 
-def release_listed(run_dir: str) -> list[str]:
-    """Remove what a run that was killed has left in networks; the directories of these. The caller has the exclusive
-    lock of RUN_DIR."""
+def release_listed(run_dir: str) -> list[tuple[str, str]]:
+    """Remove what a run that was killed has left in networks; the directories of these, and their bridges. The caller
+    has the exclusive lock of RUN_DIR."""
     found, ports = listed(run_dir)
     for lease in found:
         with netlink.Channel() as channel:
@@ -198,15 +199,31 @@ def release_listed(run_dir: str) -> list[str]:
             _give_back(lease, ports, run_dir)
         except MydockerError:  # the network has been removed, or may not be changed from here
             pass
-    return [lease.directory for lease in found]
+    return [(lease.directory, lease.network.interface) for lease in found]
 
 
-def take_down_idle(directory: str) -> None:
-    """Take down the bridge of the network on disk in DIRECTORY, unless a container uses it."""
+def take_down_idle(directory: str, interface: str) -> None:
+    """Take down the bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it. What cannot be
+    removed is a stray that `doctor` lists."""
+    try:
+        if _is_ownerless(directory, interface):
+            bridge.take_down(interface)
+    except (MydockerError, OSError):
+        pass
+
+
+def _is_ownerless(directory: str, interface: str) -> bool:
+    """Whether the network has been removed, perhaps with its store, or made again with another bridge. Else its bridge
+    is taken down unless it is used, while nobody can join."""
     try:
         with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
+            if held.network.interface != interface:
+                return True
             leases.remove_stale(directory)
             if not leases.live(directory):
-                bridge.take_down(directory, held.network)
-    except (MydockerError, OSError):  # it has been removed; or it cannot be, and is a stray that `doctor` lists
-        pass
+                bridge.take_down(interface)
+            return False
+    except NetworkError:
+        return True
+    except StoreError:  # damaged
+        return not leases.live(directory)

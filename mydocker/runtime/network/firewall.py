@@ -75,9 +75,12 @@ _IPV6 = f"""ether type ip6 iifname . ether saddr . ip6 saddr @members6 accept
         ether type ip6 ip6 saddr {{ ::, fe80::/10 }} icmpv6 type {{ {_LOCAL_REQUESTS} }} accept"""
 
 
+PREFIX = "mydocker-"  # of the names of tables; the name of the bridge follows
+
+
 def table_of(network: Network) -> str:
     """The name of both tables of NETWORK."""
-    return f"mydocker-{network.interface}"
+    return f"{PREFIX}{network.interface}"
 
 
 def rules(network: Network) -> str:
@@ -115,16 +118,16 @@ def _exceptions(network: Network) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def remove(network: Network, *, directory: str) -> None:
-    """Remove the rules of NETWORK, also those in tables of others."""
-    table = table_of(network)
+def remove(interface: str) -> None:
+    """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
+    table = f"{PREFIX}{interface}"
     lines = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
     for chain in nftables.dropping_chains():
-        lines += _own_rules(chain, network)
-    _nft("\n".join(lines) + "\n", directory=directory)
+        lines += _own_rules(chain, interface)
+    run_together([("nft", "\n".join(lines))])
 
 
-def _own_rules(chain: nftables.Chain, network: Network) -> list[str]:
+def _own_rules(chain: nftables.Chain, interface: str) -> list[str]:
     """The commands that delete what `_exceptions` has inserted into CHAIN."""
     from mydocker.programs import run
 
@@ -133,7 +136,7 @@ def _own_rules(chain: nftables.Chain, network: Network) -> list[str]:
     handles = [
         line.rpartition("# handle ")[2].strip()
         for line in listed.splitlines()
-        if f'name "{network.interface}" ' in line and line.rpartition("# handle ")[1]
+        if f'name "{interface}" ' in line and line.rpartition("# handle ")[1]
     ]
     return [f"delete rule {family} {chain.table} {chain.name} handle {handle}" for handle in handles]
 
