@@ -190,15 +190,17 @@ def configure(leases: tuple[Lease, ...]) -> None:
 
 
 def take_down(interface: str) -> None:
-    """Remove the bridge INTERFACE and the firewall of its network, if they are there. The caller has the exclusive lock
-    of that. Raises HostError, OSError."""
-    firewall.remove(interface)
+    """Remove bridge INTERFACE of a network and its firewall, if they are there. Raises HostError, OSError.
+
+    The caller has the exclusive lock of the network. The bridge goes first: one that is up has a firewall.
+    """
     with netlink.Channel() as channel:
         try:
             channel.send(netlink.delete_link(interface))
         except OSError as error:
             if error.errno != 19:  # ENODEV: it is gone
                 raise
+    firewall.remove(interface)
 
 
 def take_down_if_up(network: Network) -> None:

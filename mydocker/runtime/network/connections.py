@@ -186,8 +186,8 @@ def _lease(directory: str, interface: str, address: str, address6: str, mac: str
 
 
 def release_listed(run_dir: str) -> list[tuple[str, str]]:
-    """Remove what a run that was killed has left in networks; the directories of these, and their bridges. The caller
-    has the exclusive lock of RUN_DIR."""
+    """Remove what a run that was killed has left in networks: the directory and the bridge of each. The caller has the
+    exclusive lock of RUN_DIR."""
     found, ports = listed(run_dir)
     for lease in found:
         with netlink.Channel() as channel:

@@ -78,9 +78,9 @@ _IPV6 = f"""ether type ip6 iifname . ether saddr . ip6 saddr @members6 accept
 PREFIX = "mydocker-"  # of the names of tables; the name of the bridge follows
 
 
-def table_of(network: Network) -> str:
-    """The name of both tables of NETWORK."""
-    return f"{PREFIX}{network.interface}"
+def table_of(interface: str) -> str:
+    """The name of both tables of the network whose bridge is INTERFACE."""
+    return f"{PREFIX}{interface}"
 
 
 def rules(network: Network) -> str:
@@ -90,7 +90,7 @@ def rules(network: Network) -> str:
     if network.subnet6:
         outgoing.append(f'ip6 saddr {network.subnet6.network} oifname != "{bridge}" masquerade')
     words = {
-        "table": table_of(network),
+        "table": table_of(network.interface),
         "bridge": bridge,
         "subnet": subnet,
         "outgoing": "" if network.internal else "\n        ".join(outgoing),
@@ -120,7 +120,7 @@ def _exceptions(network: Network) -> str:
 
 def remove(interface: str) -> None:
     """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
-    table = f"{PREFIX}{interface}"
+    table = table_of(interface)
     lines = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
     for chain in nftables.dropping_chains():
         lines += _own_rules(chain, interface)
@@ -158,7 +158,7 @@ def _nft(text: str, *, directory: str) -> None:
 
 def members(lease: Lease) -> list[Element]:
     """The elements that let the container of LEASE send from its own addresses, and nothing else."""
-    table, veth = table_of(lease.network), nftables.interface(lease.veth)
+    table, veth = table_of(lease.network.interface), nftables.interface(lease.veth)
     mac = nftables.mac(lease.mac)
     elements = [
         Element(table=table, family=nftables.BRIDGE, set="veths", key=veth),
@@ -182,7 +182,7 @@ def published(lease: Lease, ports: tuple[PublishedPort, ...]) -> list[Element]:
         everywhere = port.host_ip in ("", "0.0.0.0")
         elements.append(
             Element(
-                table=table_of(lease.network),
+                table=table_of(lease.network.interface),
                 family=nftables.INET,
                 set="ports" if everywhere else "address_ports",
                 key=source if everywhere else key(nftables.address(port.host_ip)) + source,
