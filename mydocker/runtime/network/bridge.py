@@ -103,6 +103,7 @@ def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
     _allow_forwarding(name)
     firewall.load(network, directory=directory)
     changes = [netlink.forgo_link_local(link.index, name=name)] if not network.subnet6 else []
+    changes.append(netlink.set_alias(link.index, directory, name=name))  # see strays.py
     changes.append(netlink.add_address(link.index, subnet.gateway, prefix=subnet.prefix))
     if network.subnet6:
         changes.append(netlink.add_address(link.index, network.subnet6.gateway, prefix=network.subnet6.prefix))
