@@ -20,6 +20,7 @@ OTHERS = (
     "lock",
     "login",
     "logout",
+    "network",
     "prune",
     "pull",
     "push",

@@ -96,7 +96,7 @@ def plan_launch(
         from mydocker.runtime.network.choose import settle
 
         spec, no_network = settle(spec, host)
-    return plan(
+    planned = plan(
         spec,
         image,
         host=host,
@@ -106,8 +106,8 @@ def plan_launch(
         store=store.root,
         lend_program=lend_program,
         inspect_only=inspect_only,
-        no_network=no_network,
     )
+    return planned.replace(no_network=no_network) if no_network else planned
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:

@@ -120,15 +120,15 @@ def sweep(containers: str) -> None:
         if networks:
             from mydocker.runtime.network.connections import take_down_idle
 
-            for directory in networks:
-                take_down_idle(directory)
+            for directory, interface in networks:
+                take_down_idle(directory, interface)
 
 
-def reclaim(path: str, *, wait: bool = True) -> list[str]:
+def reclaim(path: str, *, wait: bool = True) -> list[tuple[str, str]]:
     """Remove everything that a killed run left in directory PATH, once no process holds the lock; nothing if one does
-    and WAIT is false, nor where an ordinary user has lost the ids that own files in it. The directories of the networks
-    that it used."""
-    networks: list[str] = []
+    and WAIT is false, nor where an ordinary user has lost the ids that own files in it. The directory and the bridge of
+    each network that it used."""
+    networks: list[tuple[str, str]] = []
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:

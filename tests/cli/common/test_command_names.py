@@ -100,7 +100,7 @@ def test_refusals(line: str, message: str) -> None:
         ("attach x", "redirect"),
         ("cp x:/a .", "-v"),
         ("compose up", "mydocker up compose.yaml"),
-        ("network ls", "--network none"),
+        ("port x", "-p"),
         ("system events", "mydocker doctor"),
     ],
 )
