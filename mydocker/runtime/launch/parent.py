@@ -105,7 +105,7 @@ def launch(
         duty = cleanup_process.watch(plan.run_dir, has_init="pid" not in plan.namespaces)
         signals = run.enter(Signals())
         run.enter(duty)
-        run.enter(RunDirectory(plan.run_dir, image=plan.image_digest))
+        run.enter(RunDirectory(plan.run_dir, image=plan.image_digest, name=plan.name))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
         connections = _connections(plan, cleanup_process)
@@ -184,12 +184,14 @@ def _start(
         syscall_filter=prepare_isolation(plan),
         view_sender=view_receiver.sender() if view_receiver else None,
         leases=connections.leases if connections else (),
+        network=_other_network(plan, child_ends),
     )
     pid, pidfd = _clone(plan)
     if pid == 0:
         child_main(plan, fds)
     container.close_later(pidfd)
     duty.watch_child(pid)
+    os.symlink(str(pid), f"{plan.run_dir}/process")
     try:
         _let_begin(plan, pid, start[1], connections)
     except BaseException:  # nothing will watch it
@@ -222,6 +224,15 @@ def prepare_isolation(plan: LaunchPlan) -> bytes:
     if not plan.seccomp:
         return b""
     return program(plan.seccomp, store=Store(plan.store))
+
+
+def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
+    """The network namespace of the container whose network PLAN's shares, if there is one."""
+    if not plan.joined:
+        return None
+    from mydocker.runtime.network.other import open_network
+
+    return child_ends.close_later(open_network(plan.joined))
 
 
 def _clone(plan: LaunchPlan) -> tuple[int, int]:
