@@ -13,7 +13,7 @@ from mydocker.runtime.launch.parent import launch
 from mydocker.runtime.launch.run_directory import sweep
 from mydocker.runtime.plan import DEFAULT_PATH, LaunchPlan, plan
 from mydocker.runtime.plan.host import inspect_host
-from mydocker.specs.model import DEFAULT_MODE
+from mydocker.specs.model import DEFAULT_MODE, JOINING_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,11 +91,15 @@ def plan_launch(
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
-    no_network = ""
+    no_network = joined = ""
     if spec.network_mode == DEFAULT_MODE:
         from mydocker.runtime.network.choose import settle
 
         spec, no_network = settle(spec, host)
+    elif spec.network_mode.startswith(JOINING_MODES):
+        from mydocker.runtime.network.other import find
+
+        joined = find(containers, spec.network_mode.partition(":")[2])
     planned = plan(
         spec,
         image,
@@ -107,7 +111,7 @@ def plan_launch(
         lend_program=lend_program,
         inspect_only=inspect_only,
     )
-    return planned.replace(no_network=no_network) if no_network else planned
+    return planned.replace(no_network=no_network, joined=joined) if no_network or joined else planned
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:

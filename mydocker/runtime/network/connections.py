@@ -21,8 +21,9 @@ from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Sub
 from mydocker.runtime.network.networks import Held
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mydocker.kernel.netlink import Link
-    from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.network.port_relay import Reservation
     from mydocker.runtime.network.port_relay.process import PortRelay
     from mydocker.runtime.plan import LaunchPlan
@@ -34,8 +35,9 @@ LISTED = "networks"  # the file in the run directory
 class Connections:
     """Context manager: the leases of a run, and what depends on them. The run directory is there, and locked."""
 
-    def __init__(self, plan: LaunchPlan, *, cleanup_process: CleanupProcess) -> None:
-        self.plan, self.cleanup_process = plan, cleanup_process
+    def __init__(self, plan: LaunchPlan, *, take_down_later: Callable[[str, str], None]) -> None:
+        """TAKE_DOWN_LATER is called with the directory and the bridge of each network that is used."""
+        self.plan, self.take_down_later = plan, take_down_later
         self.leases: tuple[Lease, ...] = ()
         self.bridges: list[Link] = []
         self.ports: tuple[PublishedPort, ...] = ()
@@ -78,7 +80,7 @@ class Connections:
         attachment, plan = self.plan.networks[index], self.plan
         self._make(attachment)
         with Held(plan.networks_dir, attachment.name) as held:
-            self.cleanup_process.take_down_later(held.directory, held.network.interface)
+            self.take_down_later(held.directory, held.network.interface)
             lease = leases.take(
                 held.directory,
                 held.network,

@@ -85,6 +85,8 @@ class LaunchPlan(Record):
     extra_hosts: tuple[tuple[str, str], ...] = ()
     networks: tuple[NetworkAttachment, ...] = ()  # those that it is in; (): none, or the host's
     networks_dir: str = ""  # where networks are on disk
+    joined: str = ""  # the run directory of the container whose network it shares
+    name: str | None = None
     no_network: str = ""  # why it shares the host's network, if it would have one of its own where the host can give it
     ports: tuple[Port, ...] = ()  # to be published
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
@@ -170,6 +172,7 @@ def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
     """The fields that a plan takes unchanged from the spec."""
     return {
         "domainname": spec.domainname,
+        "name": spec.name,
         "namespaces": spec.namespaces,
         "loopback": "net" in spec.namespaces,
         "stdin_open": spec.stdin_open,
