@@ -45,7 +45,7 @@ free_subnet() {
     subnet=10.$n.0.0/24 gateway=10.$n.0.1 address=10.$n.0.2 mac=$(printf 02:42:0a:%02x:00:02 "$n")
 }"""
 _PUBLIC = "\\n".join(f"nameserver {server}" for server in PUBLIC)
-_RESOLVERS = f"""\
+RESOLVERS = f"""\
 # the host's name servers that a container reaches: one on the host's loopback is replaced by those that it asks
 resolvers() {{
     loopback='^[[:space:]]*nameserver[[:space:]]+(127[.]|::1$|0[.]0[.]0[.]0$|::$)'
@@ -195,9 +195,15 @@ def _on_disk(plan: LaunchPlan, name: str) -> Network | None:
         return None
 
 
-def etc(plan: LaunchPlan) -> Iterator[str]:
-    """The container's /etc/hosts, and a function for its name servers."""
-    yield _RESOLVERS
+def enter(plan: LaunchPlan) -> list[str]:
+    """The words that run a command in the network namespace of the container; none if it makes its own."""
+    if plan.joined:
+        return ["nsenter", f"--net=/proc/$(readlink {shlex.quote(plan.joined)}/process)/ns/net"]
+    return ["nsenter", '--net="$run/net"'] if plan.networks else []
+
+
+def hosts(plan: LaunchPlan) -> Iterator[str]:
+    """The container's /etc/hosts."""
     yield "{"
     yield f"    printf %s {shlex.quote(LOCALHOST)}"
     for name, address in plan.extra_hosts:

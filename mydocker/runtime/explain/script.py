@@ -145,9 +145,14 @@ def _outlasting(plan: LaunchPlan) -> list[str]:
 
 
 def _etc(plan: LaunchPlan) -> Iterator[str]:
-    yield from networks.etc(plan) if plan.networks else _hosts(plan)
+    if plan.networks or plan.joined:
+        yield networks.RESOLVERS
+    if plan.joined:
+        yield f'cat {shlex.quote(plan.joined)}/hosts > "$run/memory/hosts"'
+    else:
+        yield from networks.hosts(plan) if plan.networks else _hosts(plan)
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
-    source = "resolvers" if plan.networks else "cat /etc/resolv.conf 2>/dev/null"
+    source = "resolvers" if plan.networks or plan.joined else "cat /etc/resolv.conf 2>/dev/null"
     if lines := plan.resolver_lines:
         kept = f"{source} | grep -vE '^[[:space:]]*({'|'.join(lines)})([[:space:]]|$)' || :"
         search, more = shlex.quote(lines.pop("search", "")), shlex.quote("".join(lines.values()))
@@ -189,7 +194,7 @@ def _limiting(plan: LaunchPlan) -> tuple[Cgroup, ...]:
 def _unshare(plan: LaunchPlan) -> Iterator[str]:
     yield "# New namespaces" + ("; --fork makes the inner script process 1" if "pid" in plan.namespaces else "")
     own = [name for name in plan.namespaces if name != "net" or not plan.networks]
-    words = [*(["nsenter", '--net="$run/net"'] if plan.networks else []), "unshare", *(f"--{name}" for name in own)]
+    words = [*networks.enter(plan), "unshare", *(f"--{name}" for name in own)]
     if "mount" in plan.namespaces:
         words.append("--propagation=slave")
     words += ["--fork", "--kill-child"] if "pid" in plan.namespaces else []

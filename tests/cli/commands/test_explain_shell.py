@@ -241,6 +241,15 @@ def test_the_hosts_network(alpine: Command) -> None:
     assert by_hand(alpine, "--network", "host", "alpine", "readlink", "/proc/self/ns/net") == Result(own, b"", 0)
 
 
+def test_the_network_of_another_container(alpine: Command) -> None:
+    other = alpine.start("run", "--name", "other", "alpine", "sh", "-c", "echo up; exec sleep 60")
+    with other:
+        assert other.stdout and other.stdout.readline() == b"up\n"
+        words = ["--network", "container:other", "alpine", "sh", "-c", "ip -o address; cat /etc/hosts /etc/resolv.conf"]
+        assert by_hand(alpine, *words) == alpine("run", *words)
+        other.terminate()
+
+
 def test_an_address_that_is_set(connectable: Command) -> None:
     words = ["--network", "fixed", "--ip", "10.77.5.9", "--mac-address", "02:00:00:00:00:07", "alpine", "ip", "address"]
     done = by_hand(connectable, *words)
