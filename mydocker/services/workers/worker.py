@@ -24,6 +24,7 @@ from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver
 from mydocker.runtime.launch import get_image, open_store, plan_launch, run
+from mydocker.runtime.network.choose import with_own_network
 from mydocker.services.workers.messages import (
     ContainerEnded,
     Failed,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import ImageConfig, StoredImage
     from mydocker.image.model.progress import Step
+    from mydocker.image.store import Store
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
@@ -182,10 +184,7 @@ def _run(
     store = open_store(environ)
     progress = _Pull(spec, partial(send, finding), follow=role.follow)
     image = get_image(spec, store=store, environ=environ, progress=progress)
-    # there is no input in a batch: a terminal is for the command to write on
-    launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
-    plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=expect is not None)
-    plan = plan if role.publish else plan.replace(ports=())
+    plan = _plan(spec, image, store, environ, role, inspect_only=expect is not None)
     progress.end()
     if image and expect and expect.of("metadata"):
         send(finding, ImageMetadata(metadata=_metadata(image.config)))
@@ -211,6 +210,27 @@ def _run(
             view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
             send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for its reports learns of its end
         return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
+
+
+def _plan(
+    spec: ContainerSpec,
+    image: StoredImage | None,
+    store: Store,
+    environ: Mapping[str, str],
+    role: Role,
+    *,
+    inspect_only: bool,
+) -> LaunchPlan:
+    # there is no input in a batch: a terminal is for the command to write on
+    launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
+    plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=inspect_only)
+    if role.publish:
+        return plan
+    if plan.no_network and spec.ports and not spec.aliases:
+        # its ports need a network of its own; without other containers that know it, one with lo alone is enough
+        alone = launched.replace(network_mode="none", namespaces=with_own_network(spec.namespaces))
+        plan = plan_launch(alone, image, store=store, environ=environ, inspect_only=inspect_only)
+    return plan.replace(ports=())
 
 
 class _Pull:
