@@ -81,6 +81,19 @@ ports: [80, "8080-8081:80-81/udp", "127.0.0.1:5:6", "[::1]::7", {target: 9, publ
 ports: [80]
 namespaces: {pid: host}
 ---
+networks: [front, back]
+publish_all: true
+expose: [80, "53/udp", 90-92]
+---
+networks: {front: {aliases: [web], ipv4_address: 10.90.0.5, gw_priority: 1}, back: {priority: 5}}
+---
+networks: [front]
+ip: 10.90.0.6
+ip6: fd00::6
+mac_address: 02:42:0a:5a:00:06
+---
+network_mode: container:other
+---
 aliases: [db, store]
 ---
 namespaces: []

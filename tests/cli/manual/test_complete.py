@@ -47,7 +47,7 @@ def _words(*line: str) -> list[str]:
         (("history", "alpine", ""), [], ""),
         (("tag", "alpine", ""), [], ""),
         (("diff", "01"), ["0123456789ab"], ""),
-        (("run", "--pul"), ["--pull"], ""),
+        (("run", "--pu"), ["--pull", "--publish", "--publish-all"], ""),
         (("run", "-e", "A=1", "--network", ""), ["bridge", "host", "none"], ""),
         (("run", "--network=n"), ["--network=none"], ""),
         (("run", "--env-file", ""), [], "file"),
