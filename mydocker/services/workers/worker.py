@@ -221,16 +221,21 @@ def _plan(
     *,
     inspect_only: bool,
 ) -> LaunchPlan:
-    # there is no input in a batch: a terminal is for the command to write on
-    launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
+    """The plan of SPEC in a batch. Its ports that are not published need a network of its own all the same: where this
+    host gives none, one with lo alone, unless other containers are to reach it there by name."""
+    launched = _launched(spec, role)
     plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=inspect_only)
-    if role.publish:
+    if role.publish or not plan.no_network or not spec.ports or spec.aliases:
         return plan
-    if plan.no_network and spec.ports and not spec.aliases:
-        # its ports need a network of its own; without other containers that know it, one with lo alone is enough
-        alone = launched.replace(network_mode="none", namespaces=with_own_network(spec.namespaces))
-        plan = plan_launch(alone, image, store=store, environ=environ, inspect_only=inspect_only)
-    return plan.replace(ports=())
+    alone = launched.replace(network_mode="none", namespaces=with_own_network(spec.namespaces))
+    return plan_launch(alone, image, store=store, environ=environ, inspect_only=inspect_only)
+
+
+def _launched(spec: ContainerSpec, role: Role) -> ContainerSpec:
+    """SPEC as a worker runs it: there is no input in a batch, so a terminal is for the command to write on."""
+    if not role.publish:
+        spec = spec.replace(ports=(), publish_all=False)
+    return spec.replace(stdin_open=spec.stdin_open and not spec.tty)
 
 
 class _Pull:
