@@ -24,9 +24,13 @@ def settle(spec: ContainerSpec, host: Host) -> tuple[ContainerSpec, str]:
     if reason:
         _refuse_sysctls(spec, reason)
         return spec, reason
-    namespaces = tuple(name for name in NAMESPACES if name == "net" or name in spec.namespaces)
+    namespaces = with_own_network(spec.namespaces)
     mode = BRIDGE if not spec.networks or spec.networks[0].name == BRIDGE else "networks"
     return spec.replace(network_mode=mode, namespaces=namespaces), ""
+
+
+def with_own_network(namespaces: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in NAMESPACES if name == "net" or name in namespaces)
 
 
 def _refuse_sysctls(spec: ContainerSpec, reason: str) -> None:
