@@ -49,8 +49,8 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "prune",
-        text="What a running container or a name of an image needs is left alone, and so are networks and volumes: "
-        "'mydocker network prune' and 'mydocker volume prune' remove those that no container uses.",
+        text="What a running container or a name of an image needs is left alone. 'mydocker network prune' and "
+        "'mydocker volume prune' remove the networks and volumes that no container uses.",
         examples=(("mydocker prune --dry-run", "show what would be removed"), ("mydocker prune", "remove it")),
         instead={
             **dict.fromkeys(("-a", "--all"), "'mydocker rmi IMAGE' removes images that have a name, before a prune"),
