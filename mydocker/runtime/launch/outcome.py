@@ -26,6 +26,9 @@ class Outcome(Record):
     wall: float = 0.0
     cpu: float = 0.0
     max_rss: int = 0
+    ports: tuple[
+        str, ...
+    ] = ()  # as they were published: [HOST_IP:]PORT:TARGET/PROTOCOL, with the number that was chosen
 
     @property
     def was_killed(self) -> bool:
