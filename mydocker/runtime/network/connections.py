@@ -80,9 +80,11 @@ class Connections:
         attachment, plan = self.plan.networks[index], self.plan
         with Held(self._made(attachment), attachment.name) as held:
             self.take_down_later(held.directory, held.network.interface)
+            link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
+            self.bridges.append(link)
             lease = leases.take(
                 held.directory,
-                held.network,
+                network,
                 plan.run_dir,
                 container_id=plan.container_id,
                 index=index,
@@ -93,7 +95,6 @@ class Connections:
             )
             self.leases = (*self.leases, lease)
             os.symlink(_network_line(lease), f"{plan.run_dir}/network{index}")
-            self.bridges.append(bridge.ensure_up(held.directory, held.network, lock=held.lock))
 
     def _made(self, attachment: NetworkAttachment) -> str:
         """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there; where networks
@@ -223,16 +224,27 @@ def release_listed(run_dir: str) -> list[tuple[str, str]]:
 
 
 def take_down_idle(directory: str, interface: str) -> None:
-    """Take down bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it."""
+    """Take down the bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it. What cannot be
+    removed is a stray that `doctor` lists."""
     try:
-        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True):
+        if _is_ownerless(directory, interface):
+            bridge.take_down(interface)
+    except (MydockerError, OSError):
+        pass
+
+
+def _is_ownerless(directory: str, interface: str) -> bool:
+    """Whether the network has been removed, perhaps with its store, or made again with another bridge. Else its bridge
+    is taken down unless it is used, while nobody can join."""
+    try:
+        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
+            if held.network.interface != interface:
+                return True
             leases.remove_stale(directory)
             if not leases.live(directory):
-                bridge.take_down(directory, interface)
-    except NetworkError:  # it has been removed, with its store, perhaps
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as place:
-            bridge.take_down(place, interface)
-    except (MydockerError, OSError):  # it is a stray, which `doctor` lists
-        pass
+                bridge.take_down(interface)
+            return False
+    except NetworkError:
+        return True
+    except StoreError:  # damaged
+        return not leases.live(directory)
