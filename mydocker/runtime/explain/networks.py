@@ -127,6 +127,7 @@ def _bridge(plan: LaunchPlan, attachment: NetworkAttachment, index: int, *, inte
         for direction in ("iifname", "oifname"):
             yield f'insert rule {family} {chain.table} {chain.name} {direction} "$bridge" counter accept'
     yield 'add element bridge mydocker-$bridge veths { "v$bridge" }'
+    yield 'add element bridge mydocker-$bridge macs { "v$bridge" . $mac }'
     yield 'add element bridge mydocker-$bridge members { "v$bridge" . $mac . $address }'
     if not index:
         yield from filter(None, map(_published, plan.ports))
