@@ -16,15 +16,22 @@ if TYPE_CHECKING:
 _NET_ADMIN = 1 << 12  # linux/capability.h
 
 
-def settle(spec: ContainerSpec, host: Host) -> tuple[ContainerSpec, str]:
-    """SPEC with a network mode other than `default`, unless it keeps the host's network; then, why that is so."""
+def settle(spec: ContainerSpec, host: Host, *, publishes: bool) -> tuple[ContainerSpec, str]:
+    """SPEC with a network mode other than `default`, unless it keeps the host's network; then, why that is so.
+
+    Unless it `publishes` its ports, as in a test, they are those of a network of its own: one with `lo` alone, where
+    this host gives no other, so that containers with the same ports can run at once.
+    """
     if spec.network_mode != "default":
         return spec, ""
     reason = refusal(host)
+    namespaces = tuple(name for name in NAMESPACES if name == "net" or name in spec.namespaces)
+    if reason and spec.ports and not publishes and not spec.aliases:
+        return spec.replace(network_mode="none", networks=(), namespaces=namespaces), reason
     if reason:
         _refuse_sysctls(spec, reason)
+        _refuse_ports(spec, reason)
         return spec, reason
-    namespaces = tuple(name for name in NAMESPACES if name == "net" or name in spec.namespaces)
     mode = BRIDGE if not spec.networks or spec.networks[0].name == BRIDGE else "networks"
     return spec.replace(network_mode=mode, namespaces=namespaces), ""
 
@@ -34,6 +41,16 @@ def _refuse_sysctls(spec: ContainerSpec, reason: str) -> None:
     for name in spec.sysctls:
         if name.startswith("net."):
             raise HostError(f"sysctl {name} needs a network of the container's own, and here it has none: {reason}")
+
+
+def _refuse_ports(spec: ContainerSpec, reason: str) -> None:
+    """On the host's network, a port is open under its own number, on the addresses that the program chooses."""
+    for port in spec.ports:
+        if port.published not in (None, port.target) or port.host_ip not in ("", "0.0.0.0", "::"):
+            raise HostError(
+                f"port {port.target} cannot be published as {port.host_ip or 'port'} {port.published}: {reason}",
+                hint=f"on the host's network, a port is open under its own number: {port.target}",
+            )
 
 
 def refusal(host: Host) -> str:
