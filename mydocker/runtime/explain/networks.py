@@ -211,4 +211,4 @@ def hosts(plan: LaunchPlan) -> Iterator[str]:
         written = '"$host_gateway"' if address == HOST_GATEWAY else shlex.quote(address)
         yield f"    printf '%s\\t%s\\n' {written} {shlex.quote(name)}"
     yield f"    for address in $addresses; do printf '%s\\t%s\\n' \"$address\" {shlex.quote(plan.host_names)}; done"
-    yield f'}} > "$run/{HOSTS}"'
+    yield f'}} > "$run/{HOSTS if plan.has_names else "memory/hosts"}"'

@@ -79,10 +79,8 @@ def plan_launch(
     environ: Mapping[str, str],
     lend_program: bool = False,
     inspect_only: bool = False,
-    publishes: bool = True,
 ) -> LaunchPlan:
-    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`, `inspect_only`: see `plan`;
-    unless `publishes`, its ports stay its own."""
+    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`, `inspect_only`: see `plan`."""
     if image and spec.expand:
         from mydocker.runtime.plan.expand_variables import expanded
 
@@ -93,7 +91,7 @@ def plan_launch(
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
-    spec, no_network, joined = _network(spec, host, containers, publishes=publishes)
+    spec, no_network, joined = _network(spec, host, containers)
     planned = plan(
         spec,
         image,
@@ -108,18 +106,17 @@ def plan_launch(
     return planned.replace(no_network=no_network, joined=joined) if no_network or joined else planned
 
 
-def _network(spec: ContainerSpec, host: Host, containers: str, *, publishes: bool) -> tuple[ContainerSpec, str, str]:
+def _network(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, str, str]:
     """SPEC with the network mode that it gets on HOST, and the fields `no_network` and `joined` of its plan."""
     if spec.network_mode == DEFAULT_MODE:
         from mydocker.runtime.network.choose import settle
 
-        spec, no_network = settle(spec, host, publishes=publishes)
-        return spec if publishes else spec.replace(ports=(), publish_all=False), no_network, ""
+        return (*settle(spec, host), "")
     if spec.network_mode.startswith(JOINING_MODES):
         from mydocker.runtime.network.other import find
 
         return spec, "", find(containers, spec.network_mode.partition(":")[2])
-    return spec if publishes else spec.replace(ports=(), publish_all=False), "", ""
+    return spec, "", ""
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:

@@ -16,24 +16,22 @@ if TYPE_CHECKING:
 _NET_ADMIN = 1 << 12  # linux/capability.h
 
 
-def settle(spec: ContainerSpec, host: Host, *, publishes: bool) -> tuple[ContainerSpec, str]:
-    """SPEC with a network mode other than `default`, unless it keeps the host's network; then, why that is so.
-
-    Unless it `publishes` its ports, as in a test, they are those of a network of its own: one with `lo` alone, where
-    this host gives no other, so that containers with the same ports can run at once.
-    """
+def settle(spec: ContainerSpec, host: Host) -> tuple[ContainerSpec, str]:
+    """SPEC with a network mode other than `default`, unless it keeps the host's network; then, why that is so."""
     if spec.network_mode != "default":
         return spec, ""
     reason = refusal(host)
-    namespaces = tuple(name for name in NAMESPACES if name == "net" or name in spec.namespaces)
-    if reason and spec.ports and not publishes and not spec.aliases:
-        return spec.replace(network_mode="none", networks=(), namespaces=namespaces), reason
     if reason:
         _refuse_sysctls(spec, reason)
         _refuse_ports(spec, reason)
-        return spec, reason
+        return spec.replace(networks=()), reason
+    namespaces = with_own_network(spec.namespaces)
     mode = BRIDGE if not spec.networks or spec.networks[0].name == BRIDGE else "networks"
     return spec.replace(network_mode=mode, namespaces=namespaces), ""
+
+
+def with_own_network(namespaces: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in NAMESPACES if name == "net" or name in namespaces)
 
 
 def _refuse_sysctls(spec: ContainerSpec, reason: str) -> None:
