@@ -20,7 +20,10 @@ def find(containers: str, text: str) -> str:
     # the directory has the first 12 digits of an ID
     found = found or [path for path in running if text and os.path.basename(path).startswith(text[:12])]
     if not found:
-        raise LaunchError(f"no container {text} runs", hint="its network is there as long as it runs")
+        raise LaunchError(
+            f"no container {text} runs",
+            hint="a container has a name by --name, and an ID, of which 12 digits are enough",
+        )
     if len(found) > 1:
         ids = ", ".join(sorted(os.path.basename(path) for path in found))
         raise UsageError(f"several containers are called {text}", hint=f"use an ID: {ids}")
