@@ -62,7 +62,7 @@ COMMANDS = {
         ),
         *_rows(
             "the store and the host",
-            ("network", "COMMAND", "List, create, inspect and remove networks"),
+            ("network", "COMMAND", "List, create, inspect and remove networks, and connect containers"),
             ("volume", "COMMAND", "List, create, inspect and remove named volumes"),
             ("df", "[OPTIONS]", "Show the disk space that images, volumes and kept containers use"),
             ("prune", "[OPTIONS]", "Remove layers that no image uses, and what runs, pulls and tests left behind"),
