@@ -313,7 +313,8 @@ def _through(outer: tuple[Extent, ...], extents: tuple[Extent, ...]) -> tuple[Ex
             first = extent.outside + done
             each = next((each for each in outer if 0 <= first - each.outside < each.count), None)
             if each is None:
-                raise HostError(f"id {first} does not exist where the networks of this user are")
+                hint = "what /etc/subuid and /etc/subgid grant has changed: end this user's containers, and start again"
+                raise HostError(f"id {first} does not exist where the networks of this user are", hint=hint)
             offset = first - each.outside
             count = min(extent.count - done, each.count - offset)
             found.append(Extent(inside=extent.inside + done, outside=each.inside + offset, count=count))

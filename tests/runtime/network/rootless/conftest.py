@@ -6,12 +6,11 @@ import os
 import pathlib
 import pwd
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import pytest
-from lab.command import granted
+from lab.command import await_end_of_processes, granted
 from lab.machines import Machine, link, mounted
-from lab.processes import within
 
 from mydocker import idmap, kernel
 
@@ -46,31 +45,19 @@ def ids(request: pytest.FixtureRequest, user: pwd.struct_passwd) -> Iterator[boo
         if request.param == "ranges":
             stack.enter_context(granted(user, FIRST))
         yield request.param == "ranges"
-        assert within(20, lambda: not _processes_of(user.pw_uid))  # usermod(8) refuses to change users that have some
 
 
 @pytest.fixture
 def ranges(user: pwd.struct_passwd) -> Iterator[None]:
     with granted(user, FIRST):
         yield
-        assert within(20, lambda: not _processes_of(user.pw_uid))
 
 
 @pytest.fixture
 def directory(user_directory: Callable[[], pathlib.Path], user: pwd.struct_passwd, tun: None) -> Iterator[str]:
     """Where the user's networks are. Nothing of them is left a moment later."""
     yield str(user_directory())
-    assert within(20, lambda: not _processes_of(user.pw_uid))
-
-
-def _processes_of(user: int) -> list[str]:
-    """Those that are, or have been, a process of USER."""
-    found = []
-    for each in os.scandir("/proc"):
-        with suppress(OSError):
-            if each.name.isdecimal() and each.stat().st_uid == user:
-                found.append(each.name)
-    return found
+    assert not await_end_of_processes(user)
 
 
 @pytest.fixture
