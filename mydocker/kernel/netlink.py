@@ -29,6 +29,7 @@ _NEWLINK, _DELLINK, _GETLINK, _SETLINK, _NEWADDR, _NEWROUTE = 16, 17, 18, 19, 20
 _IFF_UP = 0x1
 _LINK_ADDRESS, _LINK_NAME, _LINK_MTU, _LINK_MASTER, _LINK_INFO, _LINK_NET_NS_PID = 1, 3, 4, 10, 18, 19
 _LINK_AF_SPEC = 26
+_LINK_ALIAS, _ALIAS_LIMIT = 20, 255  # bytes, IFALIASZ - 1 (linux/if.h)
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_PEER = 1
 _INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
@@ -70,7 +71,8 @@ class Channel:
     """A netlink socket of PROTOCOL. Context manager."""
 
     def __init__(self, protocol: int = ROUTE) -> None:
-        self._socket = open_socket(16, 3, protocol)  # AF_NETLINK, SOCK_RAW
+        # AF_NETLINK, SOCK_RAW; not blocking, as the kernel has answered before a message is sent
+        self._socket = open_socket(16, 3 | os.O_NONBLOCK, protocol)
         self._sequence = 0
 
     def __enter__(self) -> Channel:
@@ -92,8 +94,12 @@ class Channel:
         failure: OSError | None = None
         while pending:
             for kind, sequence, body in self._received():
-                if kind == _ERROR and sequence in pending:
-                    failure = failure or _failure(pending.pop(sequence), body)
+                if kind != _ERROR:
+                    continue
+                failure = failure or _failure(pending.get(sequence, requests[-1]), body)
+                if sequence not in pending:  # a transaction that failed as a whole: nothing else follows
+                    pending.clear()
+                pending.pop(sequence, None)
         if failure:
             raise failure
 
@@ -157,6 +163,8 @@ class Link(Record):
     mtu: int = 0
     mac: str = ""
     kind: str = ""  # bridge, veth, …
+    master: int = 0  # the index of the bridge that it belongs to
+    alias: str = ""  # any text
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
@@ -195,6 +203,8 @@ def _link(message: bytes) -> Link:
         mtu=_number(found.get(_LINK_MTU, b""), 0, 4),
         mac=":".join(f"{byte:02x}" for byte in found.get(_LINK_ADDRESS, b"")),
         kind=os.fsdecode(kind.rstrip(b"\0")),
+        master=_number(found.get(_LINK_MASTER, b""), 0, 4),
+        alias=os.fsdecode(found.get(_LINK_ALIAS, b"").rstrip(b"\0")),
     )
 
 
@@ -233,6 +243,12 @@ def add_veth(name: str, *, master: int, mtu: int, peer: str, peer_mac: str, peer
 def delete_link(name: str) -> Request:
     """Delete interface NAME, and its peer if it is one of a pair."""
     return Request(kind=_DELLINK, payload=_link_header() + attribute(_LINK_NAME, text(name)), about=name)
+
+
+def set_alias(index: int, alias: str, *, name: str) -> Request:
+    """Let the interface with INDEX carry the text ALIAS; one that is too long is left out."""
+    more = attribute(_LINK_ALIAS, text(alias)) if len(os.fsencode(alias)) <= _ALIAS_LIMIT else b""
+    return Request(kind=_SETLINK, payload=_link_header(index=index) + more, about=name)
 
 
 def set_up(index: int, *, name: str) -> Request:

@@ -4,9 +4,10 @@
                                   resolv.conf, and root/, where the new root is mounted
     scratch/                      overlay's upper and work directories, unless in memory
     image                         a dangling link: the digest of the image's manifest
+    process, name                 dangling links: the number of its first process, and its name, if it has one
     cgroups                       the directories of its cgroups, if it has limits
-    networks                      what it has in networks, see connections.py
-    hosts                         its /etc/hosts, if it is in a network: other runs write their names into it
+    network0, …, port0, …         dangling links: what it has in networks, see connections.py
+    hosts                         its /etc/hosts, if it is in a network with names: other runs write theirs into it
 
 The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: a process
 that gets it exclusively knows that the run is gone, and removes the directory: the cleanup process of a run that was
@@ -24,16 +25,20 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.plan import LOCALHOST
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
 
 class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
-    def __init__(self, path: str, *, image: str | None = None) -> None:
-        """IMAGE is the digest of the image's manifest."""
+    def __init__(self, path: str, *, image: str | None = None, name: str | None = None) -> None:
+        """IMAGE is the digest of the image's manifest, NAME the container's name."""
         self.path = path
         self.image = image
+        self.name = name
         self.lock = -1
 
     def __enter__(self) -> RunDirectory:
@@ -73,15 +78,20 @@ class RunDirectory:
         if self.image:
             # so that no other process removes its layers, see in_use.py
             os.symlink(self.image, "image", dir_fd=self.lock)
+        if self.name:
+            os.symlink(self.name, "name", dir_fd=self.lock)
 
 
-def write_etc(plan: LaunchPlan) -> None:
-    """Write the files of /etc that PLAN's container gets, but for hosts if it is in a network."""
-    if not plan.networks:
-        _write(plan, "memory/hosts", _hosts(plan))
+def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = ()) -> None:
+    """Write the files of /etc that PLAN's container gets, but for hosts where other runs change that. LEASES are those
+    of its networks."""
+    if plan.joined:
+        _write(plan, "memory/hosts", _host_file(f"{plan.joined}/hosts") or _hosts(plan))
+    elif not plan.has_names:
+        _write(plan, "memory/hosts", plan.network_hosts(leases) if leases else _hosts(plan))
     _write(plan, "memory/hostname", f"{plan.hostname}\n")
     resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
-    if plan.networks:
+    if plan.networks or plan.joined:
         from mydocker.runtime.network import resolvers as servers
 
         resolvers = servers.reachable(resolvers, ipv6=False)
@@ -120,15 +130,15 @@ def sweep(containers: str) -> None:
         if networks:
             from mydocker.runtime.network.connections import take_down_idle
 
-            for directory in networks:
-                take_down_idle(directory)
+            for directory, interface in networks:
+                take_down_idle(directory, interface)
 
 
-def reclaim(path: str, *, wait: bool = True) -> list[str]:
+def reclaim(path: str, *, wait: bool = True) -> list[tuple[str, str]]:
     """Remove everything that a killed run left in directory PATH, once no process holds the lock; nothing if one does
-    and WAIT is false, nor where an ordinary user has lost the ids that own files in it. The directories of the networks
-    that it used."""
-    networks: list[str] = []
+    and WAIT is false, nor where an ordinary user has lost the ids that own files in it. The directory and the bridge of
+    each network that it used."""
+    networks: list[tuple[str, str]] = []
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
@@ -139,7 +149,7 @@ def reclaim(path: str, *, wait: bool = True) -> list[str]:
             from mydocker.runtime.cgroup.cgroup import remove_listed
 
             remove_listed(path)
-        if os.path.exists(f"{path}/networks"):
+        if os.path.lexists(f"{path}/network0"):
             from mydocker.runtime.network.connections import release_listed
 
             networks = release_listed(path)

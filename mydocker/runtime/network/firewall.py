@@ -3,7 +3,8 @@
     inet mydocker-<bridge>     addresses are translated on the way out (masquerade) and on the way in (published ports);
                                what comes from other networks passes only to published ports, and nothing from the
                                bridge reaches 127.0.0.0/8 of the host
-    bridge mydocker-<bridge>   a container sends from its own addresses only, and is no router (CVE-2020-13401)
+    bridge mydocker-<bridge>   a container sends from its own addresses only, claims no others towards its neighbours,
+                               and is no router (CVE-2020-13401)
 
 What comes and goes with a container are elements of the sets in them.
 """
@@ -58,11 +59,14 @@ table bridge {table}
 delete table bridge {table}
 table bridge {table} {{
     set veths {{ type ifname; }}
+    set macs {{ type ifname . ether_addr; }}
     set members {{ type ifname . ether_addr . ipv4_addr; }}
     set members6 {{ type ifname . ether_addr . ipv6_addr; }}
+    {targets6}
     chain prerouting {{
         type filter hook prerouting priority dstnat; policy accept;
         iifname != @veths accept
+        iifname . ether saddr != @macs drop
         ether type arp iifname . arp saddr ether . arp saddr ip @members accept
         ether type ip iifname . ether saddr . ip saddr @members accept
         {ipv6}
@@ -70,14 +74,22 @@ table bridge {table} {{
     }}
 }}
 """
+# What a container says about an address (RFC 4861 section 4.4) must be about its own; older versions of nft know the
+# place of that address in the message by its bits only.
+_TARGETS6 = "set targets6 { typeof iifname . @th,64,128; }"
 _LOCAL_REQUESTS = "nd-neighbor-solicit, nd-router-solicit, mld2-listener-report"
-_IPV6 = f"""ether type ip6 iifname . ether saddr . ip6 saddr @members6 accept
+_IPV6 = f"""icmpv6 type {{ nd-router-advert, nd-redirect }} drop
+        icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets6 drop
+        ether type ip6 iifname . ether saddr . ip6 saddr @members6 accept
         ether type ip6 ip6 saddr {{ ::, fe80::/10 }} icmpv6 type {{ {_LOCAL_REQUESTS} }} accept"""
 
 
-def table_of(network: Network) -> str:
-    """The name of both tables of NETWORK."""
-    return f"mydocker-{network.interface}"
+PREFIX = "mydocker-"  # of the names of tables; the name of the bridge follows
+
+
+def table_of(interface: str) -> str:
+    """The name of both tables of the network whose bridge is INTERFACE."""
+    return f"{PREFIX}{interface}"
 
 
 def rules(network: Network) -> str:
@@ -87,12 +99,13 @@ def rules(network: Network) -> str:
     if network.subnet6:
         outgoing.append(f'ip6 saddr {network.subnet6.network} oifname != "{bridge}" masquerade')
     words = {
-        "table": table_of(network),
+        "table": table_of(network.interface),
         "bridge": bridge,
         "subnet": subnet,
         "outgoing": "" if network.internal else "\n        ".join(outgoing),
         "incoming": "" if network.internal else f'oifname "{bridge}" ct status dnat accept',
         "internal": f'iifname "{bridge}" drop' if network.internal else "",
+        "targets6": _TARGETS6 if network.subnet6 else "",
         "ipv6": _IPV6 if network.subnet6 else "",
     }
     return _INET.format(**words) + _BRIDGE.format(**words)
@@ -115,16 +128,16 @@ def _exceptions(network: Network) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def remove(network: Network, *, directory: str) -> None:
-    """Remove the rules of NETWORK, also those in tables of others."""
-    table = table_of(network)
+def remove(interface: str) -> None:
+    """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
+    table = table_of(interface)
     lines = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
     for chain in nftables.dropping_chains():
-        lines += _own_rules(chain, network)
-    _nft("\n".join(lines) + "\n", directory=directory)
+        lines += _own_rules(chain, interface)
+    run_together([("nft", "\n".join(lines))])
 
 
-def _own_rules(chain: nftables.Chain, network: Network) -> list[str]:
+def _own_rules(chain: nftables.Chain, interface: str) -> list[str]:
     """The commands that delete what `_exceptions` has inserted into CHAIN."""
     from mydocker.programs import run
 
@@ -133,7 +146,7 @@ def _own_rules(chain: nftables.Chain, network: Network) -> list[str]:
     handles = [
         line.rpartition("# handle ")[2].strip()
         for line in listed.splitlines()
-        if f'name "{network.interface}" ' in line and line.rpartition("# handle ")[1]
+        if f'name "{interface}" ' in line and line.rpartition("# handle ")[1]
     ]
     return [f"delete rule {family} {chain.table} {chain.name} handle {handle}" for handle in handles]
 
@@ -155,18 +168,13 @@ def _nft(text: str, *, directory: str) -> None:
 
 def members(lease: Lease) -> list[Element]:
     """The elements that let the container of LEASE send from its own addresses, and nothing else."""
-    table, veth = table_of(lease.network), nftables.interface(lease.veth)
-    mac = nftables.mac(lease.mac)
-    elements = [
-        Element(table=table, family=nftables.BRIDGE, set="veths", key=veth),
-        Element(
-            table=table, family=nftables.BRIDGE, set="members", key=key(veth, mac, nftables.address(lease.address))
-        ),
-    ]
+    veth, mac = nftables.interface(lease.veth), nftables.mac(lease.mac)
+    keys = {"veths": veth, "macs": key(veth, mac), "members": key(veth, mac, nftables.address(lease.address))}
     if lease.address6:
-        sender = key(veth, mac, nftables.address(lease.address6))
-        elements.append(Element(table=table, family=nftables.BRIDGE, set="members6", key=sender))
-    return elements
+        address6 = nftables.address(lease.address6)
+        keys |= {"members6": key(veth, mac, address6), "targets6": key(veth, address6)}
+    table = table_of(lease.network.interface)
+    return [Element(table=table, family=nftables.BRIDGE, set=name, key=each) for name, each in keys.items()]
 
 
 def published(lease: Lease, ports: tuple[PublishedPort, ...]) -> list[Element]:
@@ -179,7 +187,7 @@ def published(lease: Lease, ports: tuple[PublishedPort, ...]) -> list[Element]:
         everywhere = port.host_ip in ("", "0.0.0.0")
         elements.append(
             Element(
-                table=table_of(lease.network),
+                table=table_of(lease.network.interface),
                 family=nftables.INET,
                 set="ports" if everywhere else "address_ports",
                 key=source if everywhere else key(nftables.address(port.host_ip)) + source,

@@ -11,7 +11,6 @@ import os
 from mydocker import kernel
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, leases
-from mydocker.runtime.plan import LOCALHOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
 
 HOSTS = "hosts"  # the file in the run directory
-HOST_GATEWAY = "host-gateway"  # in place of an address, that of the host (docker-run(1), --add-host)
 _LIMIT = 1 << 20  # bytes of a file that is still changed: what a container has made of it is its own affair
 
 
@@ -30,11 +28,9 @@ def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str
     LISTED gives the leases of the run with a directory. Containers of the default network do not know each other's
     names, as with Docker: anyone's are there.
     """
-    path, gateway = f"{plan.run_dir}/{HOSTS}", joined[0].network.subnet.gateway
-    lines = [f"{gateway if other == HOST_GATEWAY else other}\t{name}\n" for name, other in plan.extra_hosts]
-    lines += [f"{lease.address}\t{plan.host_names}\n" for lease in joined]
+    path = f"{plan.run_dir}/{HOSTS}"
     with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(LOCALHOST + "".join(lines))
+        file.write(plan.network_hosts(joined))
     for lease in joined:
         if lease.network.name == DEFAULT:
             continue
@@ -47,8 +43,6 @@ def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str
 
 def withdraw(lease: Lease, run_dir: str) -> None:
     """Remove the line of LEASE from the files of the others."""
-    if lease.network.name == DEFAULT:
-        return
     for other in _others(lease, run_dir):
         _change(f"{other}/{HOSTS}", remove=_line(lease))
 

@@ -16,16 +16,17 @@ from mydocker.runtime.plan.root import BareRoot, LayeredRoot, MemoryRoot, Root
 from mydocker.runtime.plan.standard_mounts import standard_mounts
 from mydocker.runtime.plan.users import ROOT
 from mydocker.runtime.seccomp import SyscallFilter
-from mydocker.specs.model import CONNECTED_MODES, User
+from mydocker.specs.model import BRIDGE, CONNECTED_MODES, HOST_GATEWAY, User
 from mydocker.specs.values import capability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from mydocker.idmap import IdMap
     from mydocker.image.model import ImageConfig, StoredImage
     from mydocker.runtime.cgroup.hierarchy import Cgroup
+    from mydocker.runtime.network import Lease
     from mydocker.runtime.plan.host import Host
     from mydocker.runtime.plan.mac_label import ExecLabel
     from mydocker.runtime.plan.volume_mounts import MountPlan
@@ -85,6 +86,8 @@ class LaunchPlan(Record):
     extra_hosts: tuple[tuple[str, str], ...] = ()
     networks: tuple[NetworkAttachment, ...] = ()  # those that it is in; (): none, or the host's
     networks_dir: str = ""  # where networks are on disk
+    joined: str = ""  # the run directory of the container whose network it shares
+    name: str | None = None
     no_network: str = ""  # why it shares the host's network, if it would have one of its own where the host can give it
     ports: tuple[Port, ...] = ()  # to be published
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
@@ -109,6 +112,17 @@ class LaunchPlan(Record):
         return lines | ({"options": f"options {' '.join(options)}\n"} if options else {})
 
     @property
+    def has_names(self) -> bool:
+        """Whether it is in a network whose containers find each other by name: in any but the default one."""
+        return any(each.name != BRIDGE for each in self.networks)
+
+    def network_hosts(self, leases: Sequence[Lease]) -> str:
+        """/etc/hosts in the networks of LEASES, without the names of others there."""
+        gateway = leases[0].network.subnet.gateway
+        lines = [f"{gateway if address == HOST_GATEWAY else address}\t{name}\n" for name, address in self.extra_hosts]
+        return LOCALHOST + "".join([*lines, *(f"{lease.address}\t{self.host_names}\n" for lease in leases)])
+
+    @property
     def host_names(self) -> str:
         """The names of the container itself in /etc/hosts. The full one is first, which `hostname -f` prints
         (hosts(5)), and its first part is there too, as Docker has it; so is the host name, whatever the domain."""
@@ -127,12 +141,10 @@ def plan(
     cgroups: tuple[Cgroup, ...] = (),
     lend_program: bool = False,
     inspect_only: bool = False,
-    no_network: str = "",
 ) -> LaunchPlan:
-    """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store, and CONTAINERS
-    that of run directories, which is elsewhere if the store is read-only. With `lend_program`, a static program of the
-    host may serve as the command that the image lacks; with `inspect_only`, a spec that has no command by its own words
-    needs none. `cgroups`: see `hierarchy`, NO_NETWORK: see LaunchPlan. Raises LaunchError."""
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`); CONTAINERS, of run directories, is outside STORE if that
+    is read-only. With `lend_program`, a static program of the host may serve as the command that the image lacks; with
+    `inspect_only`, SPEC may set that there is no command. `cgroups`: see `hierarchy`. Raises LaunchError."""
     config, run_dir = image.config if image else None, f"{containers}/{container_id[:12]}"
     hostname, argv = _hostname(spec, container_id), _argv(spec, config, inspect_only=inspect_only)
     lent = argv[0] if lend_program else ""
@@ -146,28 +158,35 @@ def plan(
         run_dir=run_dir,
         rootless=_ids(spec, host),
         hostname=hostname,
-        loopback="net" in spec.namespaces,
-        no_network=no_network,
         **_networks(spec, image, container_id, _networks_dir(store, containers)),
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
         **_privileges(spec, host),
-        user=spec.user or _caller_as_user(spec, host) or _image_user(config),
-        environment=_environment(spec, config, hostname),
+        **_or_of_image(spec, config, host, hostname),
         working_dir=working_dir,
         argv=argv,
-        stop_signal=spec.stop_signal or _image_stop_signal(config),
         cgroups=cgroups,
         volumes=mounts.volumes if mounts else (),
         **_copied_fields(spec),
     )
 
 
+def _or_of_image(spec: ContainerSpec, config: ImageConfig | None, host: Host, hostname: str) -> dict[str, Any]:
+    """The fields that are the image's where the spec sets none."""
+    return {
+        "user": spec.user or _caller_as_user(spec, host) or _image_user(config),
+        "environment": _environment(spec, config, hostname),
+        "stop_signal": spec.stop_signal or _image_stop_signal(config),
+    }
+
+
 def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
     """The fields that a plan takes unchanged from the spec."""
     return {
         "domainname": spec.domainname,
+        "name": spec.name,
         "namespaces": spec.namespaces,
+        "loopback": "net" in spec.namespaces,
         "stdin_open": spec.stdin_open,
         "tty": spec.tty,
         "timeout": spec.timeout,

@@ -57,11 +57,12 @@ SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # fork(2),
 
 class Role(Record):
     """What a container is to others: whether it runs for them (a `service`), and they wait for its `health`;
-    whether to report what is pulled for it (`follow`)."""
+    whether to report what is pulled for it (`follow`), and to `publish` its ports on the host."""
 
     service: bool = False
     health: bool = False
     follow: bool = False
+    publish: bool = True
 
 
 ALONE = Role()
@@ -181,8 +182,7 @@ def _run(
     store = open_store(environ)
     progress = _Pull(spec, partial(send, finding), follow=role.follow)
     image = get_image(spec, store=store, environ=environ, progress=progress)
-    # there is no input in a batch: a terminal is for the command to write on
-    launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
+    launched = _launched(spec, role)
     plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=expect is not None)
     progress.end()
     if image and expect and expect.of("metadata"):
@@ -209,6 +209,13 @@ def _run(
             view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
             send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for its reports learns of its end
         return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
+
+
+def _launched(spec: ContainerSpec, role: Role) -> ContainerSpec:
+    """SPEC as a worker runs it: there is no input in a batch, so a terminal is for the command to write on."""
+    if not role.publish:
+        spec = spec.replace(ports=(), publish_all=False)
+    return spec.replace(stdin_open=spec.stdin_open and not spec.tty)
 
 
 class _Pull:
