@@ -16,12 +16,13 @@ from mydocker import idmap, kernel
 from mydocker.errors import HostError
 from mydocker.idmap import Extent, IdMap
 from mydocker.kernel import netlink
-from mydocker.runtime.network.rootless import Holder, attachment, enter_or_start, holder
+from mydocker.runtime.network.rootless import Holder, attachment
+from mydocker.runtime.network.rootless.holder import enter_or_start
 from mydocker.runtime.network.rootless.inside import clone_inside, run_inside
 
 AsUser = Callable[[Callable[[], None]], None]
 
-imported = (attachment, holder)  # while this process may read them
+imported = (attachment,)  # while this process may read them
 NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC
 
 
