@@ -64,3 +64,13 @@ def link(one: Machine, other: Machine, name: str, *, ones: tuple[str, ...], othe
             immediately = ["nodad"] if ":" in address else []
             machine.run("ip", "address", "add", address, "dev", interface, *immediately)
         machine.run("ip", "link", "set", interface, "up")
+
+
+@contextmanager
+def mounted(source: str | os.PathLike[str], target: str) -> Iterator[None]:
+    """SOURCE is seen at TARGET meanwhile, in the tests' own mount namespace."""
+    subprocess.run(["mount", "--bind", source, target], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", target], check=True)

@@ -8,12 +8,8 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import LaunchError, UsageError
 from mydocker.image.store import Store
 from mydocker.number import is_whole_number
-from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import other
 from mydocker.runtime.network.connections import listed
-
-if TYPE_CHECKING:
-    from mydocker.runtime.network import PublishedPort
 
 
 def port_command(argv: list[str]) -> int:

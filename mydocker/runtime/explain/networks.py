@@ -127,6 +127,7 @@ def _bridge(plan: LaunchPlan, attachment: NetworkAttachment, index: int, *, inte
         for direction in ("iifname", "oifname"):
             yield f'insert rule {family} {chain.table} {chain.name} {direction} "$bridge" counter accept'
     yield 'add element bridge mydocker-$bridge veths { "v$bridge" }'
+    yield 'add element bridge mydocker-$bridge macs { "v$bridge" . $mac }'
     yield 'add element bridge mydocker-$bridge members { "v$bridge" . $mac . $address }'
     if not index:
         yield from filter(None, map(_published, plan.ports))
@@ -210,4 +211,4 @@ def hosts(plan: LaunchPlan) -> Iterator[str]:
         written = '"$host_gateway"' if address == HOST_GATEWAY else shlex.quote(address)
         yield f"    printf '%s\\t%s\\n' {written} {shlex.quote(name)}"
     yield f"    for address in $addresses; do printf '%s\\t%s\\n' \"$address\" {shlex.quote(plan.host_names)}; done"
-    yield f'}} > "$run/{HOSTS}"'
+    yield f'}} > "$run/{HOSTS if plan.has_names else "memory/hosts"}"'

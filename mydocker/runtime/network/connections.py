@@ -118,6 +118,14 @@ class Connections:
             make(networks, attachment.name, attachment.definition)
         return networks
 
+    def written_ports(self) -> tuple[str, ...]:
+        """The published ports as text, for an outcome."""
+        if not self.ports:
+            return ()
+        from mydocker.runtime.network.published_ports import written
+
+        return tuple(map(written, self.ports))
+
     def attach(self, pid: int) -> None:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
         try:
