@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SPARE = "/run/mydocker-networks"  # for the default network, where the store has no room for it
 
+CLOSED = "closed"  # in place of the line of a network: the container joins no more
+
 
 class Connections:
     """Context manager: the leases of a run, and what depends on them. The run directory is there, and locked."""
@@ -142,14 +144,27 @@ class Connections:
             give_back(lease, self.ports, self.plan.run_dir)
 
     def _joined_later(self) -> list[Lease]:
-        """The leases in networks that the container has joined while it ran, see reconnect.py."""
-        if not os.path.lexists(f"{self.plan.run_dir}/network{len(self.leases)}"):
+        """The leases in networks that the container has joined while it ran, see reconnect.py. It joins no more: the
+        place of the next line is taken."""
+        index = len(self.leases)
+        while _exists(CLOSED, f"{self.plan.run_dir}/network{index}"):
+            index += 1
+        if index == len(self.leases):
             return []
         own = {lease.directory for lease in self.leases}
         found = [lease for lease in listed(self.plan.run_dir)[0] if lease.directory not in own]
         for lease in found:
             self.take_down_later(lease.directory, lease.network.interface)
         return found
+
+
+def _exists(target: str, link: str) -> bool:
+    """Whether there is a LINK already, which is made to TARGET otherwise."""
+    try:
+        os.symlink(target, link)
+    except FileExistsError:
+        return True
+    return False
 
 
 def give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -115,11 +116,13 @@ def test_a_network_that_could_not_be_joined_is_taken_down(net: Host) -> None:
 
 def test_a_container_that_is_about_to_end_leaves_nothing(net: Host) -> None:
     """It ends while it is connected, at any moment."""
-    for _ in range(5):
-        with net.container("--network", "web", "--name", "server") as server:
-            connecting = net.command.start("network", "connect", "db", "server")
-            os.kill(server.process.pid, signal.SIGKILL)
-            connecting.communicate(timeout=60)
+    for number in range(12):
+        with net.container("--network", "web", "--name", name := f"server{number}") as server:
+            connecting = net.command.start("network", "connect", "db", name)
+            time.sleep(number * 0.02)
+            os.kill(server.process.pid, signal.SIGKILL if number % 2 else signal.SIGTERM)
+            _, stderr = connecting.communicate(timeout=60)
+            assert b"Traceback" not in stderr and connecting.returncode in (0, 1, 125), stderr
     net.wait_until_clean()
     assert net.leases() == []
 
