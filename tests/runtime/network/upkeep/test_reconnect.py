@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -125,6 +126,29 @@ def test_a_container_that_is_about_to_end_leaves_nothing(net: Host) -> None:
             assert b"Traceback" not in stderr and connecting.returncode in (0, 1, 125), stderr
     net.wait_until_clean()
     assert net.leases() == []
+
+
+def test_a_container_that_gives_back_its_networks_joins_no_more(net: Host) -> None:
+    with net.container("--network", "web", "--name", "server"):
+        [run_dir] = (net.command.store / "containers").iterdir()
+        before = net.traces()
+        (run_dir / "network1").symlink_to("closed")  # as the run does before it reads what it has
+        done = net.command("network", "connect", "db", "server")
+        assert (done.stdout, done.code) == (b"", 1) and b"has ended" in done.stderr
+        assert net.traces() == before and len(net.leases()) == 1
+
+
+def test_a_container_that_is_being_removed_joins_no_more(net: Host) -> None:
+    """By its cleanup process, which has the lock of its directory alone meanwhile."""
+    run_dir = net.command.store / "containers/0123456789ab"
+    run_dir.mkdir()
+    (run_dir / "network0").symlink_to("\t".join([str(net.command.store / "networks/web"), *"abcdef"]))
+    lock = os.open(run_dir, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    done = net.command("network", "connect", "db", "0123")
+    os.close(lock)
+    assert (done.stdout, done.code) == (b"", 1) and b"container 0123456789ab has ended" in done.stderr
+    assert net.leases() == [] and not any(net.traces().values())
 
 
 def _inspect(net: Host, name: str) -> dict[str, Any]:
