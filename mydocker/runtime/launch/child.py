@@ -45,7 +45,7 @@ class ChildFds(Record):
     syscall_filter: bytes  # the program for seccomp(2), empty for none
     view_sender: ViewSender | None  # where descriptors of the container's tree are sent
     leases: tuple[Lease, ...] = ()  # of its networks
-    resolver: str = ""  # a name server for it, where the host's cannot be reached from there
+    resolver: str = ""  # a name server for it, in place of the host's
     network: int | None = None  # the network namespace to enter, of another container
 
     @property

@@ -84,7 +84,7 @@ class RunDirectory:
 
 def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str = "") -> None:
     """Write the files of /etc that PLAN's container gets, but for hosts where other runs change that. LEASES are those
-    of its networks; RESOLVER serves it where none of the host's can be reached."""
+    of its networks; RESOLVER serves it in place of the host's."""
     if plan.joined:
         from mydocker.runtime.network.other import read_hosts
 

@@ -35,7 +35,7 @@ class Connections:
     Those of an ordinary user are elsewhere, see rootless/connections.py.
     """
 
-    resolver = ""  # the address of a name server for the container; empty: the host's serve it
+    resolver = ""  # the address of a name server for the container; empty: it has the host's
 
     def __init__(self, plan: LaunchPlan, *, take_down_later: Callable[[str, str], None]) -> None:
         """TAKE_DOWN_LATER is called with the directory and the bridge of each network that is used."""
