@@ -39,16 +39,33 @@ def connect(directory: str, containers: str, name: str, container: str, wish: Wi
     Raises LaunchError, UsageError if there is no such container, NetworkError if it cannot join, HostError.
     """
     run_dir = _private(containers, container)
+    network = networks.load(directory, name)
+    try:
+        lease = _joined(directory, network.name, run_dir, wish)
+        if network.name != DEFAULT:
+            names.join(lease, run_dir, lambda path: listed(path)[0])
+        if not leases.is_held(run_dir):  # it has ended, perhaps without knowing of this network
+            _leave(lease, run_dir)
+            raise LaunchError(f"container {container} has ended meanwhile")
+    except BaseException:
+        take_down_idle(f"{directory}/{network.name}", network.interface)
+        raise
+    return lease
+
+
+def _joined(directory: str, name: str, run_dir: str, wish: Wish) -> Lease:
+    """A lease, and an interface that has its addresses."""
+    container = os.path.basename(run_dir)
     with networks.Held(directory, name) as held:
         if any(lease.directory == held.directory for lease in listed(run_dir)[0]):
-            raise NetworkError(f"container {container} is in network {held.network.name} already")
+            raise NetworkError(f"container {container} is in network {name} already")
         link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
         index = _next_index(run_dir)
         lease = leases.take(
             held.directory,
             network,
             run_dir,
-            container_id=os.path.basename(run_dir),
+            container_id=container,
             index=index,
             address=wish.address or None,
             address6=wish.address6 or None,
@@ -63,11 +80,6 @@ def connect(directory: str, containers: str, name: str, container: str, wish: Wi
         except BaseException as error:
             _leave(lease, run_dir)
             raise (_refused(container, error) if isinstance(error, OSError) else error) from None
-    if network.name != DEFAULT:
-        names.join(lease, run_dir, lambda path: listed(path)[0])
-    if not leases.is_held(run_dir):  # it has ended meanwhile, and did not know of this network
-        _leave(lease, run_dir)
-        take_down_idle(lease.directory, network.interface)
     return lease
 
 

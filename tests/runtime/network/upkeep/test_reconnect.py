@@ -86,7 +86,7 @@ def test_what_cannot_be_connected_is_named(net: Host) -> None:
         net.container("--network", "db", "--ip", "10.217.0.9", "--name", "other"),
     ):
         for words, message in (
-            ("connect web server", "container server is in network web already"),
+            ("connect web server", "is in network web already"),
             ("connect db alone", "container alone is in no network"),
             ("connect db nonesuch", "no container nonesuch runs"),
             ("connect nonesuch server", "there is no network nonesuch"),
@@ -103,6 +103,14 @@ def test_what_cannot_be_connected_is_named(net: Host) -> None:
         done = net.command("network", "connect", "--link", "x", "db", "server")
         assert done.code == 2 and b"--link is not supported" in done.stderr
         assert len(net.leases()) == 2
+
+
+def test_a_network_that_could_not_be_joined_is_taken_down(net: Host) -> None:
+    with net.container("--network", "web", "--name", "server"):
+        before = net.traces()
+        done = net.command("network", "connect", "--ip", "10.217.0.1", "db", "server")
+        assert done.code == 2 and b"is the gateway's" in done.stderr
+        assert net.traces() == before
 
 
 def test_a_container_that_is_about_to_end_leaves_nothing(net: Host) -> None:
