@@ -116,11 +116,12 @@ def uplink_mtu() -> int:
     try:
         with open("/proc/net/route") as file:
             routes = [line.split() for line in file.readlines()[1:]]
-        [uplink, *_] = [route[0] for route in routes if route[1] == "00000000"] or [""]
-        with open(f"/sys/class/net/{uplink}/mtu") as file:
-            return int(file.read())
-    except (OSError, ValueError, IndexError):
+        uplinks = [route[0] for route in routes if route[1] == "00000000"]
+        with netlink.Channel() as channel:  # not from /sys, which shows the network namespace that it was mounted in
+            link = netlink.get_link(channel, uplinks[0]) if uplinks else None
+    except (OSError, IndexError):
         return STANDARD_MTU
+    return link.mtu if link else STANDARD_MTU
 
 
 def _allow_forwarding(name: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from mydocker import kernel
 from mydocker.errors import HostError, MydockerError, NetworkError, StoreError, hint_for
 from mydocker.kernel import netlink, nftables
 from mydocker.record import TYPE_CHECKING
@@ -31,7 +32,12 @@ CLOSED = "closed"  # in place of the line of a network: the container joins no m
 
 
 class Connections:
-    """Context manager: the leases of a run, and what depends on them. The run directory is there, and locked."""
+    """Context manager: the leases of a run, and what depends on them. The run directory is there, and locked.
+
+    Those of an ordinary user are elsewhere, see rootless/connections.py.
+    """
+
+    resolver = ""  # the address of a name server for the container; empty: it has the host's
 
     def __init__(self, plan: LaunchPlan, *, take_down_later: Callable[[str, str], None]) -> None:
         """TAKE_DOWN_LATER is called with the directory and the bridge of each network that is used."""
@@ -72,17 +78,30 @@ class Connections:
         first, self.ports = self.leases[0], reservation.ports
         for index, port in enumerate(self.ports):
             os.symlink(_port_line(port), f"{self.plan.run_dir}/port{index}")
-        self._relay = PortRelay(reservation, first.address)
+        self._relay = PortRelay(reservation, first.address, namespaces=self.namespaces)
         self._relay.__enter__()
-        for element in firewall.published(first, self.ports):
+        self.forward(first)
+
+    @property
+    def namespaces(self) -> tuple[int, ...]:
+        """Descriptors of those from which the container is reached; none if that is the caller's network namespace."""
+        return ()
+
+    def forward(self, lease: Lease) -> None:
+        """Let the kernel pass on what comes to the host's ports, as far as it can, to the container of LEASE."""
+        for element in firewall.published(lease, self.ports):
             nftables.replace_element(element)
+
+    def bring_up(self, held: Held) -> tuple[Link, Network]:
+        """The bridge of a network that is locked, and the network, which may have got another subnet by that."""
+        return bridge.ensure_up(held.directory, held.network, lock=held.lock)
 
     def _join(self, index: int) -> None:
         """Take a lease in the network with INDEX, and see that its bridge is up."""
         attachment, plan = self.plan.networks[index], self.plan
         with Held(self._made(attachment), attachment.name) as held:
             self.take_down_later(held.directory, held.network.interface)
-            link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
+            link, network = self.bring_up(held)
             self.bridges.append(link)
             lease = leases.take(
                 held.directory,
@@ -128,6 +147,13 @@ class Connections:
 
         return tuple(map(written, self.ports))
 
+    def clone(self, namespaces: int, child: Callable[[], object]) -> tuple[int, int]:
+        """As kernel.clone, of a process that calls CHILD."""
+        pid, pidfd = kernel.clone(namespaces)
+        if pid == 0:
+            child()
+        return pid, pidfd
+
     def attach(self, pid: int) -> None:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
         try:
@@ -141,7 +167,11 @@ class Connections:
         if self._relay:
             self._relay.close()
         for lease in (*self.leases, *self._joined_later()):
-            give_back(lease, self.ports, self.plan.run_dir)
+            self.give_back(lease)
+
+    def give_back(self, lease: Lease) -> None:
+        """Remove what the run has by LEASE."""
+        give_back(lease, self.ports, self.plan.run_dir)
 
     def _joined_later(self) -> list[Lease]:
         """The leases in networks that the container has joined while it ran, see reconnect.py. It joins no more: the
@@ -236,6 +266,11 @@ def release_listed(run_dir: str) -> list[tuple[str, str]]:
     """Remove what a run that was killed has left in networks: the directory and the bridge of each. The caller has the
     exclusive lock of RUN_DIR."""
     found, ports = listed(run_dir)
+    if found and os.geteuid() != 0:
+        from mydocker.runtime.network.rootless.connections import release
+
+        release(found, ports, run_dir)
+        return []
     for lease in found:
         with netlink.Channel() as channel:
             try:  # noqa: SIM105  # contextlib is not on the warm path
