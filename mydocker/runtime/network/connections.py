@@ -18,6 +18,7 @@ from mydocker.errors import HostError, MydockerError, hint_for
 from mydocker.kernel import netlink, nftables
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases, names
+from mydocker.runtime.network.names import LISTED
 from mydocker.runtime.network.networks import Held
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from mydocker.runtime.network.port_relay.process import PortRelay
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model.parts import NetworkAttachment
-
-LISTED = "networks"  # the file in the run directory
 
 
 class Connections:

@@ -1,7 +1,8 @@
 """Names of containers in /etc/hosts: those of one network find each other, as long as they are in it.
 
 The file stands in the run directory, where other runs write to it, and is mounted into the container. It is changed in
-place, as a mount shows one inode; lines that the container's own programs have added stay.
+place, as a mount shows one inode; lines that the container's own programs have added stay. Its lock is that of the file
+`networks` next to it, which no container can open: the lock of `hosts` itself, a container might keep.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
-HOSTS = "hosts"  # the file in the run directory
+HOSTS, LISTED = "hosts", "networks"  # the files in the run directory
 HOST_GATEWAY = "host-gateway"  # in place of an address, that of the host (docker-run(1), --add-host)
 _LIMIT = 1 << 20  # bytes of a file that is still changed: what a container has made of it is its own affair
 
@@ -30,19 +31,20 @@ def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str
     LISTED gives the leases of the run with a directory. Containers of the default network do not know each other's
     names, as with Docker: anyone's are there.
     """
-    path, gateway = f"{plan.run_dir}/{HOSTS}", joined[0].network.subnet.gateway
+    gateway = joined[0].network.subnet.gateway
     lines = [f"{gateway if other == HOST_GATEWAY else other}\t{name}\n" for name, other in plan.extra_hosts]
     lines += [f"{lease.address}\t{plan.host_names}\n" for lease in joined]
-    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+    with open(f"{plan.run_dir}/{HOSTS}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(LOCALHOST + "".join(lines))
+    os.rename(f"{plan.run_dir}/{HOSTS}.new", f"{plan.run_dir}/{HOSTS}")  # others write to it from now on
     for lease in joined:
         if lease.network.name == DEFAULT:
             continue
         others = _others(lease, plan.run_dir)
         known = [each for run_dir in others for each in listed(run_dir) if each.directory == lease.directory]
-        _change(path, add=map(_line, known))
+        _change(plan.run_dir, add=map(_line, known))
         for run_dir in others:
-            _change(f"{run_dir}/{HOSTS}", add=[_line(lease)])
+            _change(run_dir, add=[_line(lease)])
 
 
 def withdraw(lease: Lease, run_dir: str) -> None:
@@ -50,7 +52,7 @@ def withdraw(lease: Lease, run_dir: str) -> None:
     if lease.network.name == DEFAULT:
         return
     for other in _others(lease, run_dir):
-        _change(f"{other}/{HOSTS}", remove=_line(lease))
+        _change(other, remove=_line(lease))
 
 
 def _others(lease: Lease, run_dir: str) -> list[str]:
@@ -63,16 +65,21 @@ def _line(lease: Lease) -> str:
     return f"{lease.address}\t{' '.join(lease.aliases)}\n" if lease.aliases else ""
 
 
-def _change(path: str, *, add: Iterable[str] = (), remove: str = "") -> None:
-    """Change the lines of the file at PATH, under its lock; nothing if it is not there."""
+def _change(run_dir: str, *, add: Iterable[str] = (), remove: str = "") -> None:
+    """Change the lines of the file in RUN_DIR; nothing if it is not there."""
     try:
-        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:  # the container has ended, or has a file of its own there
+        lock = os.open(f"{run_dir}/{LISTED}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # the container has ended
         return
     try:
-        kernel.lock(file)
+        kernel.lock(lock)
+        file = os.open(f"{run_dir}/{HOSTS}", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # it has ended, or is about to write what it finds itself
+        os.close(lock)
+        return
+    try:
         before = os.read(file, _LIMIT)
-        lines = [line for line in before.decode("utf-8", "surrogateescape").splitlines(keepends=True) if line != remove]
+        lines = [line for line in _lines(before) if line != remove]
         lines += [line for line in add if line and line not in lines]
         after = "".join(lines).encode("utf-8", "surrogateescape")
         if after != before and len(before) < _LIMIT:
@@ -80,3 +87,10 @@ def _change(path: str, *, add: Iterable[str] = (), remove: str = "") -> None:
             os.ftruncate(file, len(after))
     finally:
         os.close(file)
+        os.close(lock)
+
+
+def _lines(content: bytes) -> list[str]:
+    """The lines of CONTENT, each with its end, which a container may have left out of the last one."""
+    lines = content.decode("utf-8", "surrogateescape").split("\n")
+    return [f"{line}\n" for line in (lines if lines[-1] else lines[:-1])]
