@@ -6,6 +6,8 @@ last one has left. Both happen under an exclusive lock of the network's director
 
 from __future__ import annotations
 
+import os
+
 from mydocker import kernel
 from mydocker.errors import HostError, hint_for
 from mydocker.kernel import netlink, nftables
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 STANDARD_MTU = 1500
 _SETTINGS = (("forwarding", "1"), ("route_localnet", "1"))
+_IPV6 = "/proc/sys/net/ipv6/conf"
 _FIRST_INDEX = 2  # of the container's interfaces; lo has 1
 
 
@@ -58,6 +61,8 @@ def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
     if link is None:
         raise HostError(f"bridge {name} was removed while it was set up")
     _allow_forwarding(name)
+    if network.subnet6 and not network.internal:
+        _allow_forwarding6()
     firewall.load(network, directory=directory)
     changes = [netlink.forgo_link_local(link.index, name=name)] if not network.subnet6 else []
     changes.append(netlink.add_address(link.index, subnet.gateway, prefix=subnet.prefix))
@@ -74,15 +79,19 @@ def mac_of(address: str) -> str:
 
 
 def uplink_mtu() -> int:
-    """The MTU of the interface that the default route uses: larger packets would be dropped on the way."""
+    """The MTU of the interface that the default route uses: larger packets would be dropped on the way. Not from /sys,
+    which may be that of another network namespace."""
     try:
         with open("/proc/net/route") as file:
             routes = [line.split() for line in file.readlines()[1:]]
-        [uplink, *_] = [route[0] for route in routes if route[1] == "00000000"] or [""]
-        with open(f"/sys/class/net/{uplink}/mtu") as file:
-            return int(file.read())
-    except (OSError, ValueError, IndexError):
+    except OSError:
         return STANDARD_MTU
+    for interface, destination, *_ in routes:
+        if destination == "00000000":
+            with netlink.Channel() as channel:
+                uplink = netlink.get_link(channel, interface)
+            return uplink.mtu if uplink else STANDARD_MTU
+    return STANDARD_MTU
 
 
 def _allow_forwarding(name: str) -> None:
@@ -94,6 +103,17 @@ def _allow_forwarding(name: str) -> None:
         _write(f"/proc/sys/net/ipv4/conf/{name}/{setting}", value)
     if _read("/proc/sys/net/ipv4/ip_forward") == "0":
         _write("/proc/sys/net/ipv4/ip_forward", "1")
+
+
+def _allow_forwarding6() -> None:
+    """The same for IPv6, which has one switch for all interfaces. A host that is a router would forget what it has
+    learnt from other routers, its default route for instance, where it is not asked to go on as before (ip-sysctl)."""
+    if _read(f"{_IPV6}/all/forwarding") != "0":
+        return
+    for name in os.listdir(_IPV6):
+        if _read(f"{_IPV6}/{name}/accept_ra") == "1":
+            _write(f"{_IPV6}/{name}/accept_ra", "2")
+    _write(f"{_IPV6}/all/forwarding", "1")
 
 
 def _read(path: str) -> str:

@@ -181,9 +181,7 @@ def test_a_file_of_the_users(host: Host, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.usefixtures("networks")
-@pytest.mark.parametrize(
-    "target", ["{canary}/file", "../../../../../../..{canary}/file", "/proc/1/root{canary}/file"]
-)
+@pytest.mark.parametrize("target", ["{canary}/file", "../../../../../../..{canary}/file", "/proc/1/root{canary}/file"])
 def test_an_image_with_a_link_there(host: Host, canary: pathlib.Path, tmp_path: pathlib.Path, target: str) -> None:
     """It leads to nothing of the host's."""
     rootfs = tmp_path / "rootfs"
