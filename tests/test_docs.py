@@ -21,8 +21,8 @@ from lab.pages import LANGUAGES, PAGES, name_of, script_of, workflow_steps, writ
 from lab.places import ROOT
 from lab.registry import Registry, serve
 
-from mydocker.cli.commands import OTHERS, RUNNING
 from mydocker.cli.common.docker_commands import GROUPS
+from mydocker.cli.manual.catalogue import NAMES as COMMANDS
 from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, UNSUPPORTED_FLAGS, UNSUPPORTED_KEYS
@@ -30,7 +30,6 @@ from mydocker.specs.model.unsupported import COMPOSE_KEYS, UNSUPPORTED_FLAGS, UN
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("docs")]  # one world
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-COMMANDS = (*RUNNING, *OTHERS)
 
 # blocks that are not run, by a part of their text, and why
 LISTED = {

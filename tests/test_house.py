@@ -369,6 +369,7 @@ def test_the_page_on_isolation_has_every_process_that_is_forked() -> None:
     elsewhere = {  # they stay in the host's namespaces, or in empty ones of their own
         "doctor/probes.py",
         "launch/cleanup_process.py",
+        "network/port_relay/process.py",
     }
     assert {name.removeprefix("runtime/") for name in forks if name.startswith("runtime/")} == in_containers | elsewhere
 

@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from mydocker.cli.commands import NEGATIVE, OTHERS, RUNNING, USAGE, command_module
+from mydocker.cli.commands import NEGATIVE, USAGE, command_module
 from mydocker.cli.common import complain
 from mydocker.errors import USAGE_FAILURE, ImageNotFoundError, MydockerError, UsageError, refused_by_host
 from mydocker.record import TYPE_CHECKING
@@ -54,7 +54,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _known(words: list[str]) -> list[str]:
     """WORDS, which begin with the name of a command."""
-    if words and (words[0] in RUNNING or words[0] in OTHERS):
+    if words[:1] == ["run"]:  # a warm start reads no table
+        return words
+    from mydocker.cli.manual.catalogue import NAMES
+
+    if words and words[0] in NAMES:
         return words
     from mydocker.cli.common.command_names import meant
 
@@ -72,8 +76,11 @@ def _dispatch(words: list[str]) -> int:
 
 def _status(command: str, error: MydockerError) -> int:
     """Commands that run nothing have separate codes for a wrong command line and for `there is none`."""
-    if command in OTHERS and isinstance(error, UsageError):
+    from mydocker.cli.manual.catalogue import NAMES, RUNNING
+
+    runs_nothing = command in NAMES and command not in RUNNING
+    if runs_nothing and isinstance(error, UsageError):
         return USAGE
-    if command in OTHERS and isinstance(error, ImageNotFoundError):
+    if runs_nothing and isinstance(error, ImageNotFoundError):
         return NEGATIVE
     return error.exit_code

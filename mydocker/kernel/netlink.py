@@ -70,7 +70,8 @@ class Channel:
     """A netlink socket of PROTOCOL. Context manager."""
 
     def __init__(self, protocol: int = ROUTE) -> None:
-        self._socket = open_socket(16, 3, protocol)  # AF_NETLINK, SOCK_RAW
+        # AF_NETLINK, SOCK_RAW; not blocking, as the kernel has answered before a message is sent
+        self._socket = open_socket(16, 3 | os.O_NONBLOCK, protocol)
         self._sequence = 0
 
     def __enter__(self) -> Channel:
@@ -92,8 +93,12 @@ class Channel:
         failure: OSError | None = None
         while pending:
             for kind, sequence, body in self._received():
-                if kind == _ERROR and sequence in pending:
-                    failure = failure or _failure(pending.pop(sequence), body)
+                if kind != _ERROR:
+                    continue
+                failure = failure or _failure(pending.get(sequence, requests[-1]), body)
+                if sequence not in pending:  # a transaction that failed as a whole: nothing else follows
+                    pending.clear()
+                pending.pop(sequence, None)
         if failure:
             raise failure
 

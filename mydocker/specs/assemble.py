@@ -107,14 +107,14 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
         switch = values.get(key)
         if namespaces is not None and switch is not None and _is_own(namespaces, key, default=switch) != switch:
             yield key, f"{key} contradicts namespaces"
-    own = _isolation(values)[0]
+    own, mode, _networks = _isolation(values)
     if "uts" not in own:  # sethostname(2) and setdomainname(2) would rename the machine
         names = {"hostname": "host name", "domainname": "domain name"}
         yield from ((key, f"a {names[key]} of its own needs the uts namespace") for key in names if values.get(key))
     if values.get("privileged") and values.get("cap_drop"):
         yield "cap_drop", "privileged grants every capability, and cap_drop drops some"
     if values.get("sysctls"):
-        yield from _sysctl_contradictions(values["sysctls"], own)
+        yield from _sysctl_contradictions(values["sysctls"], own, mode)
 
 
 def _network_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -155,13 +155,15 @@ def doubts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield "ports", f"port {port.target} is not published as {other}: the network is the host's"
 
 
-def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...], mode: str) -> Iterator[tuple[str, str]]:
     """Without a namespace of the container's own, setting one would set the machine's."""
     from mydocker.specs.values.sysctl import namespace_of
 
     for name in sysctls:
         namespace = namespace_of(name)
-        if namespace == "net" and "net" not in own:
+        if namespace == "net":
+            if "net" in own or mode == "default":  # see runtime/network/choose.py
+                continue
             yield "sysctls", f"{name} needs a network of the container's own, such as network_mode 'none'"
         elif namespace not in own:
             yield "sysctls", f"{name} needs the {namespace} namespace"

@@ -1,7 +1,8 @@
 """The networks of a container: its network mode and its attachments, from all the keys that concern them.
 
-Docker's rules: `ip`, `ip6`, `mac_address` and aliases that name no network are for the first one (the client's
-parseNetworkOpts); what the network of another container decides cannot be set (the daemon's runconfig.ValidateNetMode).
+Docker's rules: `ip`, `ip6` and `mac_address` are for the first network that is named (the client's parseNetworkOpts);
+what the network of another container decides cannot be set (the daemon's runconfig.ValidateNetMode). Unlike Docker's,
+`aliases` hold in all of a container's networks.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def attach(values: Mapping[str, Any]) -> tuple[str, tuple[NetworkAttachment, ...
         return mode, ()
     plain = NetworkAttachment(name=BRIDGE)
     first, *others = listed or [plain]
-    first = _with_own(first, values)
+    first = first.replace(**{name: values[key] for key, name in _FOR_THE_FIRST.items() if values.get(key)})
+    first, *others = (_with_aliases(each, values.get("aliases") or ()) for each in (first, *others))
     ordered = tuple(sorted((first, *others), key=lambda each: -each.priority))
     if listed:
         return mode, ordered if mode != BRIDGE or first != plain else ()
@@ -61,10 +63,8 @@ def is_mode(name: str) -> bool:
     return name in _WORDS or name.startswith(JOINING_MODES)
 
 
-def _with_own(first: NetworkAttachment, values: Mapping[str, Any]) -> NetworkAttachment:
-    own = {name: values[key] for key, name in _FOR_THE_FIRST.items() if values.get(key)}
-    aliases = tuple(dict.fromkeys((*first.aliases, *(values.get("aliases") or ()))))
-    return first.replace(**own, aliases=aliases)
+def _with_aliases(attachment: NetworkAttachment, aliases: tuple[str, ...]) -> NetworkAttachment:
+    return attachment.replace(aliases=tuple(dict.fromkeys((*attachment.aliases, *aliases))))
 
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

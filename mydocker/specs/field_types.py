@@ -308,6 +308,17 @@ def docker_devices(devices: tuple[Any, ...]) -> list[str]:
     return [f"{device.source}:{device.target}" for device in devices]
 
 
+def written_ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
+    """Compose's long form, in which a range is one value."""
+    found = []
+    for port in ports:
+        [entry] = written_records((port,))
+        if last := entry.pop("last_published", None):
+            entry["published"] = f"{port.published}-{last}"
+        found.append(entry)
+    return found
+
+
 def docker_ports(ports: tuple[Port, ...]) -> list[str]:
     from mydocker.specs.values.port import format_port
 
@@ -315,7 +326,7 @@ def docker_ports(ports: tuple[Port, ...]) -> list[str]:
 
 
 def docker_network(mode: str) -> list[str]:
-    return [mode.replace("default", "host")]  # which is what it is until a container has a network of its own
+    return [] if mode == "default" else [mode]  # Docker has the same default
 
 
 def written_networks(networks: tuple[NetworkAttachment, ...]) -> dict[str, Any]:

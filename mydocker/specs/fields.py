@@ -506,7 +506,7 @@ FIELDS = (
         docker=field_types.docker_networks,
         merge="append",
         group="network",
-        help="Join a network: its name, bridge, none (lo only), host or container:NAME; see docs/run.md for options",
+        help="Network: NAME, bridge, none, host, container:NAME",
     ),
     Field(
         name="aliases",
@@ -558,11 +558,11 @@ FIELDS = (
         metavar="[[IP:]HOST:]PORT",
         yaml_type="ports",
         parse=field_types.ports,
-        normal=field_types.written_records,
+        normal=field_types.written_ports,
         docker=field_types.docker_ports,
         merge="extend",
         group="network",
-        help="Publish a port on the host, by default under a free one; PORT/udp for UDP, FIRST-LAST for a range",
+        help="Publish a port; PORT/udp for UDP, 1-9 for a range",
     ),
     Field(
         name="publish_all",

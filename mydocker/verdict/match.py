@@ -11,7 +11,7 @@ import json
 import operator
 import re
 
-from mydocker.record import TYPE_CHECKING
+from mydocker.record import TYPE_CHECKING, Record
 from mydocker.verdict.convert import InapplicableError, as_list, as_number, as_text, is_same
 from mydocker.verdict.gjson import MISSING, find
 from mydocker.verdict.glob import matches_glob
@@ -23,22 +23,12 @@ if TYPE_CHECKING:
 
     from mydocker.specs.model.expect import Matcher
 
-_ORDER: dict[str, Callable[[float, float], bool]] = {
-    "gt": operator.gt,
-    "ge": operator.ge,
-    "lt": operator.lt,
-    "le": operator.le,
-}
-_WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 _DIGITS = 4000  # of a whole number, at most: int() refuses more than 4300
 
 
 def holds(matcher: Matcher, value: Any) -> bool:
     """Whether MATCHER holds for VALUE. Raises InapplicableError if MATCHER cannot be applied to it."""
-    op, want = matcher.op, matcher.want
-    if op in _ORDER:
-        return _ORDER[op](as_number(value), want)
-    return _RULES[op](want, value)
+    return _OPERATIONS[matcher.op].holds(matcher.want, value)
 
 
 def _text(want: str, value: Any) -> bool:
@@ -191,43 +181,9 @@ def _none(want: tuple[str, ...], value: list[str]) -> bool:
     return len(outside(want, value)) == len(value)
 
 
-_RULES: dict[str, Callable[[Any, Any], bool]] = {
-    "not": lambda want, value: not holds(want, value),
-    "and": _and,
-    "or": lambda want, value: any(holds(matcher, value) for matcher in want),
-    "text": _text,
-    "equal": _equal,
-    "same": is_same,
-    "called": lambda want, value: want in value,
-    "contain-substring": lambda want, value: want in as_text(value),
-    "contain-element": _has_element,
-    "contain-elements": _has_elements,
-    "each": functools.partial(_has_elements, lines=False),
-    "match-regexp": lambda want, value: re.search(want, as_text(value), re.MULTILINE) is not None,
-    "have-len": _has_length,
-    "have-prefix": lambda want, value: as_text(value).startswith(want),
-    "have-suffix": lambda want, value: as_text(value).removesuffix("\n").endswith(want),
-    "semver-constraint": _version,
-    "gjson": _gjson,
-    "globs": _globs,
-    "some-glob": _some,
-    "no-glob": _none,
-}
-
-
 def describe(matcher: Matcher) -> str:
     """MATCHER in words, on one line."""
-    op, want = matcher.op, matcher.want
-    if op in ("and", "or"):
-        return f" {op} ".join(describe(inner) for inner in want)
-    if op == "not":
-        inner = describe(want)
-        return f"no {inner.removeprefix('a ')}" if inner.startswith(("a ", "text ")) else f"not {inner}"
-    if op in _WORDS:
-        return f"{_WORDS[op]} {shown(want)}"
-    if op == "gjson":
-        return "JSON with " + ", ".join(f"{path} {describe(inner)}" for path, inner in want)
-    return _PHRASES[op](want)
+    return _OPERATIONS[matcher.op].phrase(matcher.want)
 
 
 def shown(value: Any) -> str:
@@ -239,25 +195,69 @@ def shown(value: Any) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
+def _not_phrase(want: Matcher) -> str:
+    inner = describe(want)
+    return f"no {inner.removeprefix('a ')}" if inner.startswith(("a ", "text ")) else f"not {inner}"
+
+
 def _each_phrase(want: tuple[Matcher, ...]) -> str:
     return "elements that are " + ", ".join(describe(inner) for inner in want)
 
 
-_PHRASES: dict[str, Callable[[Any], str]] = {
-    "text": lambda want: shown(want) if want else "nothing",
-    "equal": shown,
-    "same": shown,
-    "called": str,
-    "contain-substring": lambda want: f"text with {shown(want)}",
-    "contain-element": lambda want: f"an element that is {describe(want)}",
-    "contain-elements": _each_phrase,
-    "each": _each_phrase,
-    "match-regexp": lambda want: f"a match of /{want}/",
-    "have-len": lambda want: f"a length of {want}",
-    "have-prefix": lambda want: f"text that begins with {shown(want)}",
-    "have-suffix": lambda want: f"text that ends with {shown(want)}",
-    "semver-constraint": lambda want: f"a version {want}",
-    "globs": lambda want: f"nothing but {', '.join(want)}" if want else "nothing",
-    "some-glob": lambda want: ", ".join(want),
-    "no-glob": lambda want: f"nothing like {', '.join(want)}",
+class _Operation(Record):
+    """What a word of a Matcher means: whether it holds for (what is expected, a value), and what is expected in
+    words."""
+
+    holds: Callable[[Any, Any], bool]
+    phrase: Callable[[Any], str]
+
+
+def _order(compare: Callable[[float, float], bool], words: str) -> _Operation:
+    return _Operation(
+        holds=lambda want, value: compare(as_number(value), want), phrase=lambda want: f"{words} {shown(want)}"
+    )
+
+
+_OPERATIONS = {
+    "not": _Operation(holds=lambda want, value: not holds(want, value), phrase=_not_phrase),
+    "and": _Operation(holds=_and, phrase=lambda want: " and ".join(describe(inner) for inner in want)),
+    "or": _Operation(
+        holds=lambda want, value: any(holds(matcher, value) for matcher in want),
+        phrase=lambda want: " or ".join(describe(inner) for inner in want),
+    ),
+    "gt": _order(operator.gt, "more than"),
+    "ge": _order(operator.ge, "at least"),
+    "lt": _order(operator.lt, "less than"),
+    "le": _order(operator.le, "at most"),
+    "text": _Operation(holds=_text, phrase=lambda want: shown(want) if want else "nothing"),
+    "equal": _Operation(holds=_equal, phrase=shown),
+    "same": _Operation(holds=is_same, phrase=shown),
+    "called": _Operation(holds=lambda want, value: want in value, phrase=str),
+    "contain-substring": _Operation(
+        holds=lambda want, value: want in as_text(value), phrase=lambda want: f"text with {shown(want)}"
+    ),
+    "contain-element": _Operation(holds=_has_element, phrase=lambda want: f"an element that is {describe(want)}"),
+    "contain-elements": _Operation(holds=_has_elements, phrase=_each_phrase),
+    "each": _Operation(holds=functools.partial(_has_elements, lines=False), phrase=_each_phrase),
+    "match-regexp": _Operation(
+        holds=lambda want, value: re.search(want, as_text(value), re.MULTILINE) is not None,
+        phrase=lambda want: f"a match of /{want}/",
+    ),
+    "have-len": _Operation(holds=_has_length, phrase=lambda want: f"a length of {want}"),
+    "have-prefix": _Operation(
+        holds=lambda want, value: as_text(value).startswith(want),
+        phrase=lambda want: f"text that begins with {shown(want)}",
+    ),
+    "have-suffix": _Operation(
+        holds=lambda want, value: as_text(value).removesuffix("\n").endswith(want),
+        phrase=lambda want: f"text that ends with {shown(want)}",
+    ),
+    "semver-constraint": _Operation(holds=_version, phrase=lambda want: f"a version {want}"),
+    "gjson": _Operation(
+        holds=_gjson,
+        phrase=lambda want: "JSON with " + ", ".join(f"{path} {describe(inner)}" for path, inner in want),
+    ),
+    "globs": _Operation(holds=_globs, phrase=lambda want: f"nothing but {', '.join(want)}" if want else "nothing"),
+    "some-glob": _Operation(holds=_some, phrase=", ".join),
+    "no-glob": _Operation(holds=_none, phrase=lambda want: f"nothing like {', '.join(want)}"),
 }

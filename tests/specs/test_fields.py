@@ -20,8 +20,8 @@ from mydocker.specs.model.case import CaseSpec
 
 BY_PLACE = {"image", "command", "args"}
 IN_FILES = {"expect", "tags", "skip", "retries", "matrix"}  # what only a file can say
-IN_FILES |= {"extends", "include", "depends_on", "healthcheck", "profiles", "restart", "ports", "pre_start"}
-IN_FILES |= {"configs", "secrets", "aliases"}
+IN_FILES |= {"extends", "include", "depends_on", "healthcheck", "profiles", "restart", "pre_start", "network_mode"}
+IN_FILES |= {"configs", "secrets"}
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)
@@ -31,7 +31,7 @@ def test_a_row_has_a_key_and_a_way_to_say_it(field: Field) -> None:
     assert (field.name in ContainerSpec.fields) != (field.name in CaseSpec.fields)
     assert field.is_of_case == (field.name in CaseSpec.fields)
     assert field.yaml_type in YAML_TYPES
-    assert field.merge in ("replace", "append", "update")
+    assert field.merge in ("replace", "append", "extend", "update")
     assert bool(field.metavar) != (field.yaml_type == "boolean")
     assert field.help and not field.help.endswith(".")
 

@@ -1,36 +1,6 @@
-"""The commands: their names, the module of each, and the exit codes of those that run nothing."""
+"""The commands, a file each, and the exit codes of those that run nothing; manual/catalogue.py lists them."""
 
 from __future__ import annotations
-
-RUNNING = ("run", "up", "record")  # their exit codes are those of what they run
-OTHERS = (
-    "check",
-    "completion",
-    "config",
-    "df",
-    "diff",
-    "doctor",
-    "explain",
-    "fsck",
-    "help",
-    "history",
-    "images",
-    "inspect",
-    "load",
-    "lock",
-    "login",
-    "logout",
-    "prune",
-    "pull",
-    "push",
-    "rmi",
-    "save",
-    "schema",
-    "tag",
-    "test",
-    "version",
-    "volume",
-)
 
 NEGATIVE = 1
 USAGE = 2

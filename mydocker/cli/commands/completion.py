@@ -25,7 +25,8 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "completion",
-        text="Commands, options and their values are completed, and the names of images, volumes and spec files.",
+        text="Commands, options and their values are completed, and the names of images, volumes, networks and spec "
+        "files.",
         examples=(
             ("source <(mydocker completion bash)", "complete in this bash; in ~/.bashrc, in each"),
             ("source <(mydocker completion zsh)", "the same for zsh, after compinit in ~/.zshrc"),
@@ -68,6 +69,10 @@ def _stored_names(kind: str) -> list[str]:
         from mydocker.runtime.volume import store as volumestore
 
         return [volume.name for volume in volumestore.listed(f"{store.root}/volumes")]
+    if kind == "network":
+        from mydocker.runtime.network import networks
+
+        return networks.names(f"{store.root}/networks")
     if kind == "kept":
         from mydocker.runtime.inspect import kept_container
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from mydocker.cli.common import name_memory_kill, warnings_alone
+from mydocker.cli.common import name_memory_kill, say, warnings_alone
 from mydocker.errors import MydockerError, refused_by_host
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import prepare, run
@@ -34,6 +34,8 @@ def run_command(argv: list[str]) -> int:
 
         print(rendered(run_page(), everything=argv[-1] == "all"))
         return 0
+    for doubt in request.doubts:
+        say(f"warning: {doubt}")
     spec = _supplied(request) if request.frozen or request.offline else request.spec
     if request.dry_run:
         from mydocker.cli.common.show_plan import show

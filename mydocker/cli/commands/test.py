@@ -109,6 +109,7 @@ def parser() -> Parser:
         choices=on_failure.CHOICES,
         help="keep: keep what a failed container wrote, see 'mydocker diff'; shell: a shell there (one at a time)",
     )
+    add("--publish", action="store_true", help="publish ports on the host, which cases with the same ones cannot share")
     add("--shuffle", metavar="[=SEED]", type=_seed, help="run in another order; with =SEED in the same one again")
     add("--timeout", metavar="DURATION", help="end the whole batch after this time")
     add(
@@ -154,6 +155,7 @@ def _limits(options: argparse.Namespace) -> Limits:
     return Limits(
         jobs=1 if options.on_failure == on_failure.SHELL else options.jobs or len(os.sched_getaffinity(0)),
         keep=options.on_failure is not None,
+        publish=options.publish,
         max_failures=options.maxfail,
         timeout=parse_duration(options.timeout) if options.timeout else None,
     )

@@ -77,9 +77,6 @@ def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[C
     loaded = load_files(files, environ=os.environ, image=image, warn=say)
     active = active_profiles(profiles, os.environ) | profiles_of_env_files(files, os.environ)
     specs = select(loaded, active)
-    unpublished = [spec.origin for spec in specs if spec.container.ports]
-    if unpublished:
-        raise SpecError(Problem(origin=each, message="ports are not published on the host yet") for each in unpublished)
     if not specs:
         raise SpecError([Problem(origin=Origin(file=", ".join(files)), message=why_none(loaded, active))])
     return specs

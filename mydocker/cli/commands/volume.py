@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 
 from mydocker.cli.common import complain
+from mydocker.cli.common.confirm import confirmed
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show, show_json
-from mydocker.errors import MydockerError, UsageError
+from mydocker.errors import MydockerError
 from mydocker.image.store import Store
-from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.volume import store as volumestore
 from mydocker.runtime.volume.store import Volume
 from mydocker.specs.mounts.volume import volume_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NEGATIVE = 1
 
@@ -50,46 +46,21 @@ def parser() -> Parser:
             ("mydocker volume prune -f", "remove those that no container is using"),
         ),
     )
-    made = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_SubParser)
-    listing = _add(parser, made, "ls", _list, "[OPTIONS]", "List the volumes")
+    listing = parser.add_command("ls", _list, "[OPTIONS]", "List the volumes", aliases=("list",))
     listing.add_argument("-q", "--quiet", action="store_true", help="print names only")
     add_format(listing)
-    create = _add(parser, made, "create", _create, "VOLUME...", "Create empty volumes; existing ones are kept")
-    inspect = _add(parser, made, "inspect", _inspect, "VOLUME...", "Describe volumes, as JSON")
-    remove = _add(parser, made, "rm", _remove, "[OPTIONS] VOLUME...", "Remove volumes and what is in them")
+    create = parser.add_command("create", _create, "VOLUME...", "Create empty volumes; existing ones are kept")
+    inspect = parser.add_command("inspect", _inspect, "VOLUME...", "Describe volumes, as JSON")
+    remove = parser.add_command(
+        "rm", _remove, "[OPTIONS] VOLUME...", "Remove volumes and what is in them", aliases=("remove",)
+    )
     remove.add_argument("-f", "--force", action="store_true", help="ignore volumes that do not exist")
     for each in (create, inspect, remove):
         each.add_argument("names", nargs="+", metavar="VOLUME", help="the name of a volume")
-    prune = _add(parser, made, "prune", _prune, "[OPTIONS]", "Remove all volumes that no container is using")
+    prune = parser.add_command("prune", _prune, "[OPTIONS]", "Remove all volumes that no container is using")
     prune.add_argument("-a", "--all", action="store_true", help="accepted for compatibility: includes named volumes")
     prune.add_argument("-f", "--force", action="store_true", help="do not prompt")
     return parser
-
-
-_ALIASES = {"ls": ("list",), "rm": ("remove",)}
-
-
-def _add(
-    parent: Parser,
-    made: argparse._SubParsersAction[_SubParser],
-    name: str,
-    action: Callable[[argparse.Namespace], int],
-    usage: str,
-    summary: str,
-) -> Parser:
-    aliases = _ALIASES.get(name, ())
-    parser = made.add_parser(name, aliases=aliases, summary=summary, usage=usage)
-    parser.set_defaults(action=action)
-    parent.subparsers[name] = parser
-    parent.subcommands |= {name, *aliases}
-    return parser
-
-
-class _SubParser(Parser):
-    """As argparse makes one: with the whole name, for instance `mydocker volume ls`."""
-
-    def __init__(self, *, prog: str, summary: str, usage: str) -> None:
-        super().__init__(prog.removeprefix("mydocker "), summary=summary, usage=usage)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -132,20 +103,13 @@ def _remove(options: argparse.Namespace) -> int:
 
 def _prune(options: argparse.Namespace) -> int:
     volumes = [volume for volume in volumestore.listed(options.volumes) if not volume.in_use]
-    if volumes and not options.force and not _agreed([volume.name for volume in volumes]):
+    names = [volume.name for volume in volumes]
+    if names and not options.force and not confirmed(names, what="volumes", loss=" with their contents"):
         return NEGATIVE
     for volume in volumes:
         if volumestore.remove(options.volumes, volume.name):
             print(volume.name)
     return 0
-
-
-def _agreed(names: list[str]) -> bool:
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(
-            "there is no terminal to confirm that volumes are removed with their contents", hint="add --force"
-        )
-    return input(f"remove {', '.join(names)} with all their contents? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _none_missing(names: list[str]) -> int:

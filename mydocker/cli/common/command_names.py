@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from mydocker.cli.commands import OTHERS, RUNNING
 from mydocker.cli.common.docker_commands import GROUPS, INSTEAD, RENAMED
+from mydocker.cli.manual.catalogue import NAMES
 from mydocker.errors import UsageError
 from mydocker.specs.model.unsupported import nearest
 
-COMMANDS = (*RUNNING, *OTHERS)
 FLAGS = {"-h": "help", "--help": "help", "-v": "version", "--version": "version"}
 HINT = "see 'mydocker --help'"
 
@@ -16,7 +15,7 @@ def meant(words: list[str]) -> list[str]:
     """WORDS with the name of a command of mydocker at their beginning. Raises UsageError, with the nearest name or with
     what to do instead."""
     name, rest = (words[0], words[1:]) if words else ("help", [])
-    if name in COMMANDS:
+    if name in NAMES:
         return words or [name]
     if name in FLAGS:
         return [FLAGS[name], *rest]
@@ -27,7 +26,7 @@ def meant(words: list[str]) -> list[str]:
     if name.startswith("-"):
         near = nearest(name, [flag for flag in FLAGS if flag.startswith("--")])
         raise UsageError(_unknown(f"unknown option: {name}", near), hint=HINT)
-    raise _refusal(name, name, (*COMMANDS, *GROUPS, *RENAMED))
+    raise _refusal(name, name, (*NAMES, *GROUPS, *RENAMED))
 
 
 def _in_group(group: str, rest: list[str]) -> list[str]:

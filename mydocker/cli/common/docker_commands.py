@@ -38,7 +38,7 @@ _BUILD = (
     "'mydocker load -i app.tar'"
 )
 _COMPOSE = "'mydocker up compose.yaml' runs the services of a Compose file, 'mydocker config' prints it in normal form"
-_NETWORK = "a container uses the host's network, or with --network none a separate one that has no way out"
+_PORT = "the ports that a container publishes are those of its options -p"
 _LIMITS = "set limits when the container starts, with the options --memory, --cpus and --pids-limit of 'mydocker run'"
 _CLUSTER = "mydocker runs containers on this machine only: 'mydocker up' runs those of a spec file"
 _NO_DAEMON = "there is no daemon to configure or to watch: 'mydocker doctor' shows what this host can do"
@@ -60,7 +60,7 @@ INSTEAD = {
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
     **dict.fromkeys(("build", "buildx", "builder", "bake", "commit", "farm"), _BUILD),
     **dict.fromkeys(("compose", "down"), _COMPOSE),
-    **dict.fromkeys(("network", "port"), _NETWORK),
+    "port": _PORT,
     "rename": "name a container when it starts, with 'mydocker run --name NAME'",
     "update": _LIMITS,
     "search": "search on the web page of the registry, such as https://hub.docker.com",

@@ -50,12 +50,35 @@ class Parser(argparse.ArgumentParser):
         self.actions: list[argparse.Action] = []
         self.subparsers: dict[str, Parser] = {}  # by name, and not by their other names
         self.subcommands: set[str] = set()
+        self._commands: argparse._SubParsersAction[_SubParser] | None = None
         self.add_argument("-h", "--help", action=_Help, help="print this text")
 
     def add_argument(self, *words: str, **options: Any) -> argparse.Action:
         action = super().add_argument(*words, **options)
         self.actions.append(action)
         return action
+
+    def add_command(
+        self,
+        name: str,
+        action: Callable[[argparse.Namespace], int],
+        usage: str,
+        summary: str,
+        *,
+        text: str = "",
+        aliases: tuple[str, ...] = (),
+        instead: Mapping[str, str] | None = None,
+    ) -> Parser:
+        """A command NAME of this command, as `ls` is of `volume`; the namespace has ACTION as `action`."""
+        if self._commands is None:
+            self._commands = self.add_subparsers(required=True, metavar="COMMAND", parser_class=_SubParser)
+        parser = self._commands.add_parser(
+            name, aliases=aliases, summary=summary, usage=usage, text=text, instead=instead
+        )
+        parser.set_defaults(action=action)
+        self.subparsers[name] = parser
+        self.subcommands |= {name, *aliases}
+        return parser
 
     def add_profiles(self) -> None:
         """The option --profile, as `docker compose` has it."""
@@ -90,6 +113,12 @@ class Parser(argparse.ArgumentParser):
         near = nearest(flag, {each for each in known if each.startswith("--")}) if flag.startswith("--") else None
         self.error(f"unknown option: {flag}" + (f"; did you mean {near!r}?" if near else ""))
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in self.subcommands:
+            near = nearest(value, self.subcommands)
+            self.error(f"unknown command: {value}" + (f"; did you mean {near!r}?" if near else ""))
+        super()._check_value(action, value)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"see '{self.prog} --help'")
 
@@ -116,6 +145,13 @@ class Parser(argparse.ArgumentParser):
             examples=self.examples,
             subcommands=tuple(parser.page() for parser in self.subparsers.values()),
         )
+
+
+class _SubParser(Parser):
+    """As argparse makes one: with the whole name, for instance `mydocker volume ls`."""
+
+    def __init__(self, *, prog: str, summary: str, usage: str, text: str, instead: Mapping[str, str] | None) -> None:
+        super().__init__(prog.removeprefix("mydocker "), summary=summary, usage=usage, text=text, instead=instead)
 
 
 class _Help(argparse.Action):

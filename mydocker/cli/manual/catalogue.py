@@ -1,4 +1,7 @@
-"""The commands, a row each: the overview, and the sentence that each command's own help begins with."""
+"""The commands, a row each: their names, the overview, and the sentence that each command's own help begins with.
+
+The command NAME is the function `NAME_command` in mydocker/cli/commands/NAME.py.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,7 @@ COMMANDS = {
         ),
         *_rows(
             "the store and the host",
+            ("network", "COMMAND", "List, create, inspect and remove networks"),
             ("volume", "COMMAND", "List, create, inspect and remove named volumes"),
             ("df", "[OPTIONS]", "Show the disk space that images, volumes and kept containers use"),
             ("prune", "[OPTIONS]", "Remove layers that no image uses, and what runs, pulls and tests left behind"),
@@ -67,3 +71,5 @@ COMMANDS = {
         ),
     )
 }
+NAMES = (*COMMANDS, "help", "version")  # these two are in the overview as flags
+RUNNING = ("run", "up", "record")  # their exit codes are those of what they run

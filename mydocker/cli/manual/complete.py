@@ -25,6 +25,7 @@ KINDS = {
     "PROGRAM": "file",
     "IMAGE": "image",
     "VOLUME": "volume",
+    "NETWORK": "network",
     "ID": "kept",
 }
 FILES = ("file", "directory", "spec")
@@ -46,7 +47,7 @@ class Completion(Record):
 
 def complete(words: Sequence[str], names: Names) -> Completion:
     """The completions of the last of WORDS, which may be empty; the words before it are complete. NAMES returns
-    the names of a kind: images, volumes, kept containers."""
+    the names of a kind: images, volumes, networks, kept containers."""
     *before, current = words or [""]
     found = _candidates(before, current, names)
     return found.replace(words=tuple((word, text) for word, text in found.words if word.startswith(current)))

@@ -2,7 +2,7 @@
 
     we -- archive --> grandchild     inflates, verifies the diff ID, scans and writes, with few rights
     we -- orders ---> child          the word that the archive was verified, too: it writes the whiteouts
-    we <-- report --- child          nothing if all is well, else a kind, a message and a hint
+    we <-- report --- child          nothing if all is well, else an ErrorReport
 
 What a stranger has made is decompressed and parsed where a mistake of mydocker's, or of the C code for that, can do no
 harm; and each layer has a processor to itself.
@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from mydocker import kernel, programs
-from mydocker.errors import HostError, ImageError, MydockerError, StoreError
+from mydocker.errors import ErrorReport, HostError, ImageError, MydockerError, StoreError
 from mydocker.image.layer import sandbox, whiteout
 from mydocker.image.layer.extract import FULL, ROOM, Extraction
 from mydocker.image.layer.scan import Scan
@@ -35,11 +35,10 @@ if TYPE_CHECKING:
 
 _PIECE = 64 << 10  # bytes that are read at once, see blob.py
 _PIPE = 1 << 20  # /proc/sys/fs/pipe-max-size, for all users
-_SHOWN = 2000  # bytes of a message
 _VERIFIED = b"verified"
-_PRIVILEGED = b"in a container, give it --cap-add SYS_ADMIN (and --security-opt apparmor=unconfined)"
-_USER_NAMESPACES = b"this takes user namespaces, which the host may forbid (kernel.unprivileged_userns_clone, AppArmor)"
-_KINDS: dict[bytes, type[MydockerError]] = {b"I": ImageError, b"S": StoreError, b"H": HostError}
+_PRIVILEGED = "in a container, give it --cap-add SYS_ADMIN (and --security-opt apparmor=unconfined)"
+_USER_NAMESPACES = "this takes user namespaces, which the host may forbid (kernel.unprivileged_userns_clone, AppArmor)"
+_KINDS = (ImageError, StoreError, HostError)  # what an unpacker may report; of anything else, the first
 
 
 class Task(Record):
@@ -84,7 +83,7 @@ class Unpacker:
             while written < len(piece):
                 written += os.write(self._archive, memoryview(piece)[written:])
         except BrokenPipeError:
-            self._raise_failure(self._wait() or b"I%b: unpacking has stopped" % self._what.encode())
+            self._raise_failure(self._wait() or _report(ImageError, f"{self._what}: unpacking has stopped"))
 
     def complete(self) -> None:
         """The blob is complete and verified: let the layer be finished, whiteouts included."""
@@ -116,16 +115,19 @@ class Unpacker:
         ended = os.waitid(os.P_PIDFD, self._process, os.WEXITED)
         self._process = _close(self._process)
         if ended and ended.si_status and not report:
-            return b"I%b: the unpacking process was killed" % self._what.encode()
+            return _report(ImageError, f"{self._what}: the unpacking process was killed")
         return report
 
     def _raise_failure(self, report: bytes) -> None:
         if not report:
             return
-        message, _, hint = report[1:].partition(b"\0")
-        if report[:1] == b"H" and not hint:
+        error = ErrorReport.decode(report).as_error(*_KINDS)
+        message, hint = (
+            programs.printable(text.encode(errors="replace")) for text in (error.message, error.hint or "")
+        )
+        if isinstance(error, HostError) and not hint:
             hint = _PRIVILEGED if os.geteuid() == 0 else _USER_NAMESPACES
-        raise _KINDS[report[:1]](programs.printable(message), hint=programs.printable(hint) or None)
+        raise type(error)(message, hint=hint or None)
 
 
 def _widen(pipe: int) -> None:
@@ -147,8 +149,8 @@ def _child(task: Task, archive: int, orders: int, report: int) -> NoReturn:
     """The confined process, from fork to exit. It has no use for any other descriptor, and others would miss them."""
     gc.disable()  # or the caller's garbage, such as a socket, might close a descriptor that has a new owner here
     try:
-        text = _failure(b"H", task, lambda: _enter(task, {archive, orders, report, task.lock}))
-        text = text or _failure(b"I", task, lambda: _unpack(task, archive, orders, report))
+        text = _failure(HostError, task, lambda: _enter(task, {archive, orders, report, task.lock}))
+        text = text or _failure(ImageError, task, lambda: _unpack(task, archive, orders, report))
         if text:
             os.write(report, text)
         os._exit(1 if text else 0)
@@ -171,17 +173,18 @@ def _unpack(task: Task, archive: int, orders: int, report: int) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            os.write(writer, _failure(b"I", task, lambda: _write_layer(task, archive, writer)))
+            os.write(writer, _failure(ImageError, task, lambda: _write_layer(task, archive, writer)))
         finally:
             os._exit(0)
     os.close(archive)  # or we would never learn that nobody reads it any more
     os.close(writer)
-    *records, word = _read_all(reader).split(b"\0")
+    result = _read_all(reader)
+    *records, word = result.split(b"\0")
     _, status = os.waitpid(pid, 0)
     if status:  # it was killed
         os._exit(1)
     if word != _VERIFIED:
-        os.write(report, b"\0".join((*records, word)))
+        os.write(report, result)
         os._exit(1)
     if _read_all(orders) == _VERIFIED:
         root = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
@@ -213,23 +216,23 @@ def _write_layer(task: Task, archive: int, result: int) -> None:
         stream.write(b"\0".join([*records, _VERIFIED]))
 
 
-def _failure(kind: bytes, task: Task, action: Callable[[], None]) -> bytes:
-    """What the report is to say if ACTION fails; of a KIND unless the error has one."""
-    hint = b""
+def _failure(kind: type[MydockerError], task: Task, action: Callable[[], None]) -> bytes:
+    """What the report is to say if ACTION fails; of a KIND unless the error has one of _KINDS."""
     try:
         action()
         return b""
     except MydockerError as error:
-        message, hint = error.message, (error.hint or "").encode(errors="replace")
-        kind = next((each for each, of in _KINDS.items() if type(error) is of), kind)
+        return _report(type(error) if type(error) in _KINDS else kind, error.message, hint=error.hint)
     except OSError as error:
         where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
         message = f"{task.what}: cannot be unpacked: {error.strerror}{where}"
-        if error.errno in FULL:
-            kind, hint = b"S", ROOM.encode()
+        return _report(StoreError, message, hint=ROOM) if error.errno in FULL else _report(kind, message)
     except BaseException as error:
-        message = f"{task.what}: cannot be unpacked: {error!r}"
-    return kind + message.encode(errors="replace")[:_SHOWN] + b"\0" + hint
+        return _report(kind, f"{task.what}: cannot be unpacked: {error!r}")
+
+
+def _report(kind: type[MydockerError], message: str, *, hint: str | None = None) -> bytes:
+    return ErrorReport.of(kind(message, hint=hint)).encode()
 
 
 def _keep_only(kept: set[int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Collection
 
@@ -10,6 +9,7 @@ from mydocker.errors import ImageError, UsageError
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.manifest import Manifest, parse_manifest
 from mydocker.image.store import Store, catalog, read
+from mydocker.image.store.flock import is_held
 from mydocker.record import Record
 from mydocker.reference import Digest
 
@@ -48,16 +48,9 @@ def _image_of(directory: str) -> Digest | None:
     """The manifest of the container in DIRECTORY, unless that container has ended; see run_directory.py."""
     try:
         manifest = Digest.parse(os.readlink(f"{directory}/image"))
-        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        return manifest if is_held(directory) else None
     except (OSError, UsageError):
         return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return None
-    except BlockingIOError:
-        return manifest
-    finally:
-        os.close(lock)
 
 
 def _config_of(store: Store, manifest: Digest) -> Digest | None:

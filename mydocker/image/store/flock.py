@@ -58,6 +58,21 @@ def _held(directory: str, operation: int) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(directory: str) -> bool:
+    """Whether a process holds a lock on DIRECTORY, as that of a container does; False for what is no directory."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except NotADirectoryError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
 def release(descriptor: int, path: str) -> None:
     """Remove the lock file PATH while it is still this process's, then release it."""
     with suppress(FileNotFoundError):

@@ -20,6 +20,7 @@ import time
 
 from mydocker.errors import ImageNotFoundError, LaunchError, MydockerError, StoreError, UsageError, hint_for
 from mydocker.image.store import remove_tree
+from mydocker.image.store.flock import is_held
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.changes import list_kinds, overlays
 from mydocker.runtime.inspect.file import open_directory
@@ -286,21 +287,7 @@ def all_paths(root: str) -> list[str]:
         paths = sorted(f"{directory_of(root)}/{name}" for name in os.listdir(directory_of(root)))
     except FileNotFoundError:
         return []
-    return [path for path in paths if not _is_locked(path)]
-
-
-def _is_locked(path: str) -> bool:
-    try:
-        held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except NotADirectoryError:  # no directory of mydocker's
-        return False
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(held)
+    return [path for path in paths if not is_held(path)]
 
 
 def on_top(plan: LaunchPlan, kept: Kept) -> LaunchPlan:

@@ -13,7 +13,7 @@ from mydocker.runtime.launch.parent import launch
 from mydocker.runtime.launch.run_directory import sweep
 from mydocker.runtime.plan import DEFAULT_PATH, LaunchPlan, plan
 from mydocker.runtime.plan.host import inspect_host
-from mydocker.specs.model import DEFAULT_MODE
+from mydocker.specs.model import DEFAULT_MODE, JOINING_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,12 +91,16 @@ def plan_launch(
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
-    no_network = ""
+    no_network = joined = ""
     if spec.network_mode == DEFAULT_MODE:
         from mydocker.runtime.network.choose import settle
 
         spec, no_network = settle(spec, host)
-    return plan(
+    elif spec.network_mode.startswith(JOINING_MODES):
+        from mydocker.runtime.network.other import find
+
+        joined = find(containers, spec.network_mode.partition(":")[2])
+    planned = plan(
         spec,
         image,
         host=host,
@@ -106,8 +110,8 @@ def plan_launch(
         store=store.root,
         lend_program=lend_program,
         inspect_only=inspect_only,
-        no_network=no_network,
     )
+    return planned.replace(no_network=no_network, joined=joined) if no_network or joined else planned
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:

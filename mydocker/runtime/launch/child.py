@@ -45,6 +45,7 @@ class ChildFds(Record):
     syscall_filter: bytes  # the program for seccomp(2), empty for none
     view_sender: ViewSender | None  # where descriptors of the container's tree are sent
     leases: tuple[Lease, ...] = ()  # of its networks
+    network: int | None = None  # the network namespace to enter, of another container
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -55,8 +56,8 @@ class ChildFds(Record):
     def after_start(self) -> tuple[int, ...]:
         """Those that it still needs once it may begin, besides the standard ones."""
         channels = self.view_sender.channels if self.view_sender else ()
-        streams = (each for each in (*self.streams, self.terminal) if each is not None and each >= 0)
-        return (self.report, *self.cgroups, *channels, *streams)
+        others = (each for each in (*self.streams, self.terminal, self.network) if each is not None and each >= 0)
+        return (self.report, *self.cgroups, *channels, *others)
 
 
 class Started(Record):
@@ -92,7 +93,7 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
         _set_oom_score(plan)
         _map_single_id(plan)
         _join_cgroups(plan, fds.cgroups)
-        _name_and_connect(plan, fds.leases)
+        _name_and_connect(plan, fds)
         root = _build_tree(plan)
         begun = fds.view_sender.send_fds(root, plan.run_dir) if fds.view_sender else -1
         if not plan.argv:  # nothing but the tree is needed
@@ -265,16 +266,21 @@ def _join_cgroups(plan: LaunchPlan, cgroup_fds: tuple[int, ...]) -> None:
         kernel.unshare(kernel.CLONE_NEWCGROUP)
 
 
-def _name_and_connect(plan: LaunchPlan, leases: tuple[Lease, ...]) -> None:
+def _name_and_connect(plan: LaunchPlan, fds: ChildFds) -> None:
     if "uts" in plan.namespaces:
         kernel.sethostname(plan.hostname)
         if plan.domainname:
             kernel.setdomainname(plan.domainname)
-    if leases:
+    if fds.leases:
         from mydocker.runtime.network import bridge
 
-        bridge.configure(leases)
+        bridge.configure(fds.leases)
         _open_network(plan)
+    elif fds.network is not None:
+        from mydocker.kernel.enter import enter_namespace
+
+        enter_namespace(fds.network)
+        os.close(fds.network)
     elif plan.loopback:
         try:  # noqa: SIM105  # contextlib is not on the warm path
             kernel.set_interface_up("lo")

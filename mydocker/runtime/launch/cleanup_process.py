@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HAS_INIT = "w"
 _NETWORK = "+"
-IDLE_TIME = 1.0  # seconds that the bridge of a network is kept after the last container, as another one often follows
+IDLE_TIME = 0.4  # seconds that the bridge of a network is kept after the last container, as another one often follows
 
 
 class CleanupProcess:
@@ -55,11 +55,11 @@ class CleanupProcess:
         os.close(self.lifeline)
         os.waitpid(self.pid, 0)
 
-    def take_down_later(self, network: str) -> None:
-        """A run uses the network on disk in directory NETWORK: take its bridge down a moment after the end."""
+    def take_down_later(self, network: str, interface: str) -> None:
+        """A run uses the network on disk in directory NETWORK: take bridge INTERFACE down a moment after the end."""
         if network not in self.networks:
             self.networks.add(network)
-            self.send_line(_NETWORK + os.fsencode(network).hex())
+            self.send_line(f"{_NETWORK}{os.fsencode(network).hex()} {interface}")
 
     def send_line(self, line: str) -> None:
         """Send a message as the head of this file describes them."""
@@ -100,13 +100,14 @@ def _stand_by(waiting: int) -> NoReturn:
     try:
         os.setsid()
         kernel.close_all_but((waiting,))
-        duty, networks = _Duty(""), []
+        duty, networks = _Duty(""), list[tuple[str, str]]()
         for line in open(waiting, encoding="utf-8"):  # noqa: SIM115  # until no one holds the other end
             message = line.rstrip()
             if message.isdigit():
                 duty.take(int(message))
             elif message.startswith(_NETWORK):
-                networks.append(os.fsdecode(bytes.fromhex(message[1:])))
+                directory, interface = message[1:].split()
+                networks.append((os.fsdecode(bytes.fromhex(directory)), interface))
             else:
                 duty.let_go()
                 duty = _Duty(message)
@@ -117,15 +118,15 @@ def _stand_by(waiting: int) -> NoReturn:
         os._exit(0)
 
 
-def _take_down(networks: list[str]) -> None:
+def _take_down(networks: list[tuple[str, str]]) -> None:
     """Take down the bridges of NETWORKS that no container uses by then."""
     import time
 
     from mydocker.runtime.network.connections import take_down_idle
 
     time.sleep(IDLE_TIME)
-    for directory in networks:
-        take_down_idle(directory)
+    for directory, interface in networks:
+        take_down_idle(directory, interface)
 
 
 class _Duty:

@@ -105,7 +105,7 @@ def launch(
         duty = cleanup_process.watch(plan.run_dir, has_init="pid" not in plan.namespaces)
         signals = run.enter(Signals())
         run.enter(duty)
-        run.enter(RunDirectory(plan.run_dir, image=plan.image_digest))
+        run.enter(RunDirectory(plan.run_dir, image=plan.image_digest, name=plan.name))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
         connections = _connections(plan, cleanup_process)
@@ -141,7 +141,7 @@ def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connectio
         return None
     from mydocker.runtime.network.connections import Connections
 
-    return Connections(plan, cleanup_process=cleanup_process)
+    return Connections(plan, take_down_later=cleanup_process.take_down_later)
 
 
 def _cgroups(plan: LaunchPlan) -> Cgroups | None:
@@ -184,19 +184,16 @@ def _start(
         syscall_filter=prepare_isolation(plan),
         view_sender=view_receiver.sender() if view_receiver else None,
         leases=connections.leases if connections else (),
+        network=_other_network(plan, child_ends),
     )
-    try:
-        pid, pidfd = kernel.clone(_namespaces(plan))
-    except OSError as error:
-        raise _refused(plan, error) from None
+    pid, pidfd = _clone(plan)
     if pid == 0:
         child_main(plan, fds)
     container.close_later(pidfd)
     duty.watch_child(pid)
+    os.symlink(str(pid), f"{plan.run_dir}/process")
     try:
-        if connections:
-            connections.attach(pid)
-        _let_begin(plan, pid, start[1])
+        _let_begin(plan, pid, start[1], connections)
     except BaseException:  # nothing will watch it
         send(pidfd, signal.SIGKILL)
         kernel.wait(pid)
@@ -229,9 +226,28 @@ def prepare_isolation(plan: LaunchPlan) -> bytes:
     return program(plan.seccomp, store=Store(plan.store))
 
 
-def _let_begin(plan: LaunchPlan, pid: int, start: int) -> None:
-    """Let the child begin, once its id maps are written: only a process outside of its user namespace, as this one, may
-    write those of more than one id (user_namespaces(7))."""
+def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
+    """The network namespace of the container whose network PLAN's shares, if there is one."""
+    if not plan.joined:
+        return None
+    from mydocker.runtime.network.other import open_network
+
+    return child_ends.close_later(open_network(plan.joined))
+
+
+def _clone(plan: LaunchPlan) -> tuple[int, int]:
+    """A child in new namespaces: its pid, 0 in the child itself, and its pidfd."""
+    try:
+        return kernel.clone(_namespaces(plan))
+    except OSError as error:
+        raise _refused(plan, error) from None
+
+
+def _let_begin(plan: LaunchPlan, pid: int, start: int, connections: Connections | None) -> None:
+    """Let the child begin, once it has its interfaces, and its id maps are written: only a process outside of its user
+    namespace, as this one, may write those of more than one id (user_namespaces(7))."""
+    if connections:
+        connections.attach(pid)
     if plan.rootless and not plan.rootless.is_single:
         from mydocker import idmap
 

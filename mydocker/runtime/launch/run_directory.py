@@ -4,6 +4,7 @@
                                   resolv.conf, and root/, where the new root is mounted
     scratch/                      overlay's upper and work directories, unless in memory
     image                         a dangling link: the digest of the image's manifest
+    process, name                 dangling links: the number of its first process, and its name, if it has one
     cgroups                       the directories of its cgroups, if it has limits
     networks                      what it has in networks, see connections.py
     hosts                         its /etc/hosts, if it is in a network: other runs write their names into it
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
-    def __init__(self, path: str, *, image: str | None = None) -> None:
-        """IMAGE is the digest of the image's manifest."""
+    def __init__(self, path: str, *, image: str | None = None, name: str | None = None) -> None:
+        """IMAGE is the digest of the image's manifest, NAME the container's name."""
         self.path = path
         self.image = image
+        self.name = name
         self.lock = -1
 
     def __enter__(self) -> RunDirectory:
@@ -73,15 +75,19 @@ class RunDirectory:
         if self.image:
             # so that no other process removes its layers, see in_use.py
             os.symlink(self.image, "image", dir_fd=self.lock)
+        if self.name:
+            os.symlink(self.name, "name", dir_fd=self.lock)
 
 
 def write_etc(plan: LaunchPlan) -> None:
     """Write the files of /etc that PLAN's container gets, but for hosts if it is in a network."""
-    if not plan.networks:
+    if plan.joined:
+        _write(plan, "memory/hosts", _host_file(f"{plan.joined}/hosts") or _hosts(plan))
+    elif not plan.networks:
         _write(plan, "memory/hosts", _hosts(plan))
     _write(plan, "memory/hostname", f"{plan.hostname}\n")
     resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
-    if plan.networks:
+    if plan.networks or plan.joined:
         from mydocker.runtime.network import resolvers as servers
 
         resolvers = servers.reachable(resolvers, ipv6=False)
@@ -120,15 +126,15 @@ def sweep(containers: str) -> None:
         if networks:
             from mydocker.runtime.network.connections import take_down_idle
 
-            for directory in networks:
-                take_down_idle(directory)
+            for directory, interface in networks:
+                take_down_idle(directory, interface)
 
 
-def reclaim(path: str, *, wait: bool = True) -> list[str]:
+def reclaim(path: str, *, wait: bool = True) -> list[tuple[str, str]]:
     """Remove everything that a killed run left in directory PATH, once no process holds the lock; nothing if one does
-    and WAIT is false, nor where an ordinary user has lost the ids that own files in it. The directories of the networks
-    that it used."""
-    networks: list[str] = []
+    and WAIT is false, nor where an ordinary user has lost the ids that own files in it. The directory and the bridge of
+    each network that it used."""
+    networks: list[tuple[str, str]] = []
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:

@@ -15,10 +15,12 @@ DEFAULT = "bridge"  # the name of the network of containers that name none, as w
 
 
 class Subnet(Record):
-    """Addresses `network` (`10.88.0.0/16`), of which the bridge itself has `gateway`."""
+    """Addresses `network` (`10.88.0.0/16`), of which the bridge itself has `gateway`, and containers get those in
+    `ip_range`."""
 
     network: str
     gateway: str
+    ip_range: str = ""  # empty: all of them
 
     @property
     def prefix(self) -> int:

@@ -51,7 +51,7 @@ def parse_ipv6(text: str) -> int:
     before, after = _groups(head), _groups(tail)
     zeros = [0] * (8 - len(before) - len(after)) if gap else []
     groups = [*before, *zeros, *after]
-    if len(groups) != 8:
+    if len(groups) != 8 or max(groups) > 0xFFFF:
         raise ValueError(f"{text!r} is not an IPv6 address")
     return int.from_bytes(b"".join(group.to_bytes(2, "big") for group in groups), "big")
 

@@ -172,12 +172,25 @@ def configure(leases: tuple[Lease, ...]) -> None:
         channel.send(*changes)
 
 
-def take_down(directory: str, network: Network) -> None:
-    """Remove the bridge and the firewall of NETWORK, if they are there. The caller has the exclusive lock."""
-    firewall.remove(network, directory=directory)
+def take_down(directory: str, interface: str) -> None:
+    """Remove bridge INTERFACE of a network and its firewall, if they are there; DIRECTORY is one for a file of rules.
+
+    The caller has the exclusive lock of the network. The bridge goes first: one that is up has a firewall.
+    """
     with netlink.Channel() as channel:
         try:
-            channel.send(netlink.delete_link(network.interface))
+            channel.send(netlink.delete_link(interface))
         except OSError as error:
             if error.errno != 19:  # ENODEV: it is gone
                 raise
+    firewall.remove(interface, directory=directory)
+
+
+def take_down_if_up(directory: str, network: Network) -> None:
+    """`take_down`, if this host has the bridge of NETWORK. Raises HostError."""
+    try:
+        with netlink.Channel() as channel:
+            if netlink.get_link(channel, network.interface):
+                take_down(directory, network.interface)
+    except OSError as error:
+        raise HostError(f"cannot take down network {network.name}: {error.strerror}", hint=hint_for(error)) from None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
+from mydocker.errors import HostError
 from mydocker.programs import PATH
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model import NAMESPACES
+from mydocker.specs.model import BRIDGE, NAMESPACES
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
@@ -21,9 +22,18 @@ def settle(spec: ContainerSpec, host: Host) -> tuple[ContainerSpec, str]:
         return spec, ""
     reason = refusal(host)
     if reason:
+        _refuse_sysctls(spec, reason)
         return spec, reason
     namespaces = tuple(name for name in NAMESPACES if name == "net" or name in spec.namespaces)
-    return spec.replace(network_mode="bridge", namespaces=namespaces), ""
+    mode = BRIDGE if not spec.networks or spec.networks[0].name == BRIDGE else "networks"
+    return spec.replace(network_mode=mode, namespaces=namespaces), ""
+
+
+def _refuse_sysctls(spec: ContainerSpec, reason: str) -> None:
+    """On the host's network, a parameter of the network would be the machine's."""
+    for name in spec.sysctls:
+        if name.startswith("net."):
+            raise HostError(f"sysctl {name} needs a network of the container's own, and here it has none: {reason}")
 
 
 def refusal(host: Host) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import HostError, MydockerError, hint_for
+from mydocker.errors import HostError, MydockerError, NetworkError, hint_for
 from mydocker.kernel import netlink, nftables
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases, names
@@ -22,8 +22,9 @@ from mydocker.runtime.network.names import LISTED
 from mydocker.runtime.network.networks import Held
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mydocker.kernel.netlink import Link
-    from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.network.port_relay import Reservation
     from mydocker.runtime.network.port_relay.process import PortRelay
     from mydocker.runtime.plan import LaunchPlan
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 class Connections:
     """Context manager: the leases of a run, and what depends on them. The run directory is there, and locked."""
 
-    def __init__(self, plan: LaunchPlan, *, cleanup_process: CleanupProcess) -> None:
-        self.plan, self.cleanup_process = plan, cleanup_process
+    def __init__(self, plan: LaunchPlan, *, take_down_later: Callable[[str, str], None]) -> None:
+        """TAKE_DOWN_LATER is called with the directory and the bridge of each network that is used."""
+        self.plan, self.take_down_later = plan, take_down_later
         self.leases: tuple[Lease, ...] = ()
         self.bridges: list[Link] = []
         self.ports: tuple[PublishedPort, ...] = ()
@@ -77,7 +79,7 @@ class Connections:
         attachment, plan = self.plan.networks[index], self.plan
         self._make(attachment)
         with Held(plan.networks_dir, attachment.name) as held:
-            self.cleanup_process.take_down_later(held.directory)
+            self.take_down_later(held.directory, held.network.interface)
             lease = leases.take(
                 held.directory,
                 held.network,
@@ -85,6 +87,7 @@ class Connections:
                 container_id=plan.container_id,
                 index=index,
                 address=attachment.address or None,
+                address6=attachment.address6 or None,
                 mac=attachment.mac or None,
                 aliases=attachment.aliases,
             )
@@ -182,9 +185,9 @@ def _lease(directory: str, interface: str, address: str, address6: str, mac: str
     )
 
 
-def release_listed(run_dir: str) -> list[str]:
-    """Remove what a run that was killed has left in networks; the directories of these. The caller has the exclusive
-    lock of RUN_DIR."""
+def release_listed(run_dir: str) -> list[tuple[str, str]]:
+    """Remove what a run that was killed has left in networks: the directory and the bridge of each. The caller has the
+    exclusive lock of RUN_DIR."""
     found, ports = listed(run_dir)
     for lease in found:
         with netlink.Channel() as channel:
@@ -196,15 +199,20 @@ def release_listed(run_dir: str) -> list[str]:
             _give_back(lease, ports, run_dir)
         except MydockerError:  # the network has been removed, or may not be changed from here
             pass
-    return [lease.directory for lease in found]
+    return [(lease.directory, lease.network.interface) for lease in found]
 
 
-def take_down_idle(directory: str) -> None:
-    """Take down the bridge of the network on disk in DIRECTORY, unless a container uses it."""
+def take_down_idle(directory: str, interface: str) -> None:
+    """Take down bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it."""
     try:
-        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
+        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True):
             leases.remove_stale(directory)
             if not leases.live(directory):
-                bridge.take_down(directory, held.network)
-    except (MydockerError, OSError):  # it has been removed; or it cannot be, and is a stray that `doctor` lists
+                bridge.take_down(directory, interface)
+    except NetworkError:  # it has been removed, with its store, perhaps
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as place:
+            bridge.take_down(place, interface)
+    except (MydockerError, OSError):  # it is a stray, which `doctor` lists
         pass

@@ -10,6 +10,7 @@ from mydocker.runtime.network.lifecycle import Addresses, create
 from mydocker.runtime.network.subnets import parse_subnet
 
 if TYPE_CHECKING:
+    from mydocker.runtime.network import Subnet
     from mydocker.specs.model.parts import NetworkDefinition
 
 
@@ -21,8 +22,8 @@ def make(networks: str, name: str, definition: NetworkDefinition) -> None:
             networks,
             name,
             addresses=Addresses(
-                subnet=parse_subnet(definition.subnet, definition.gateway or None) if definition.subnet else None,
-                subnet6=parse_subnet(definition.subnet6, definition.gateway6 or None) if definition.subnet6 else None,
+                subnet=_subnet(definition.subnet, definition.gateway, definition.ip_range),
+                subnet6=_subnet(definition.subnet6, definition.gateway6, ""),
                 ipv6=definition.ipv6,
             ),
             internal=definition.internal,
@@ -32,3 +33,7 @@ def make(networks: str, name: str, definition: NetworkDefinition) -> None:
     except NetworkError:
         if not os.path.isdir(f"{networks}/{name}"):
             raise
+
+
+def _subnet(text: str, gateway: str, ip_range: str) -> Subnet | None:
+    return parse_subnet(text, gateway or None, ip_range=ip_range or None) if text else None

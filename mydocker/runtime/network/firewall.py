@@ -84,9 +84,9 @@ _IPV6 = f"""icmpv6 type {{ nd-router-advert, nd-redirect }} drop
         ether type ip6 ip6 saddr {{ ::, fe80::/10 }} icmpv6 type {{ {_LOCAL_REQUESTS} }} accept"""
 
 
-def table_of(network: Network) -> str:
-    """The name of both tables of NETWORK."""
-    return f"mydocker-{network.interface}"
+def table_of(interface: str) -> str:
+    """The name of both tables of the network whose bridge is INTERFACE."""
+    return f"mydocker-{interface}"
 
 
 def rules(network: Network) -> str:
@@ -96,7 +96,7 @@ def rules(network: Network) -> str:
     if network.subnet6:
         outgoing.append(f'ip6 saddr {network.subnet6.network} oifname != "{bridge}" masquerade')
     words = {
-        "table": table_of(network),
+        "table": table_of(network.interface),
         "bridge": bridge,
         "subnet": subnet,
         "outgoing": "" if network.internal else "\n        ".join(outgoing),
@@ -125,16 +125,16 @@ def _exceptions(network: Network) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def remove(network: Network, *, directory: str) -> None:
-    """Remove the rules of NETWORK, also those in tables of others."""
-    table = table_of(network)
+def remove(interface: str, *, directory: str) -> None:
+    """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
+    table = table_of(interface)
     lines = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
     for chain in nftables.dropping_chains():
-        lines += _own_rules(chain, network)
+        lines += _own_rules(chain, interface)
     _nft("\n".join(lines) + "\n", directory=directory)
 
 
-def _own_rules(chain: nftables.Chain, network: Network) -> list[str]:
+def _own_rules(chain: nftables.Chain, interface: str) -> list[str]:
     """The commands that delete what `_exceptions` has inserted into CHAIN."""
     from mydocker.programs import run
 
@@ -143,7 +143,7 @@ def _own_rules(chain: nftables.Chain, network: Network) -> list[str]:
     handles = [
         line.rpartition("# handle ")[2].strip()
         for line in listed.splitlines()
-        if f'name "{network.interface}" ' in line and line.rpartition("# handle ")[1]
+        if f'name "{interface}" ' in line and line.rpartition("# handle ")[1]
     ]
     return [f"delete rule {family} {chain.table} {chain.name} handle {handle}" for handle in handles]
 
@@ -170,7 +170,7 @@ def members(lease: Lease) -> list[Element]:
     if lease.address6:
         address6 = nftables.address(lease.address6)
         keys |= {"members6": key(veth, mac, address6), "targets6": key(veth, address6)}
-    table = table_of(lease.network)
+    table = table_of(lease.network.interface)
     return [Element(table=table, family=nftables.BRIDGE, set=name, key=each) for name, each in keys.items()]
 
 
@@ -184,7 +184,7 @@ def published(lease: Lease, ports: tuple[PublishedPort, ...]) -> list[Element]:
         everywhere = port.host_ip in ("", "0.0.0.0")
         elements.append(
             Element(
-                table=table_of(lease.network),
+                table=table_of(lease.network.interface),
                 family=nftables.INET,
                 set="ports" if everywhere else "address_ports",
                 key=source if everywhere else key(nftables.address(port.host_ip)) + source,

@@ -37,29 +37,27 @@ def take(
     container_id: str,
     index: int,
     address: str | None = None,
+    address6: str | None = None,
     mac: str | None = None,
     aliases: tuple[str, ...] = (),
 ) -> Lease:
     """Take an address of NETWORK, on disk in DIRECTORY, for the container with RUN_DIR, which holds the lock of that.
 
-    ADDRESS if set, else the next one that is free; INDEX is the number of this network among the container's. Raises
-    NetworkError if ADDRESS is in use or none is left, UsageError if no container can have ADDRESS.
+    ADDRESS if set, else the next one that is free; ADDRESS6 if set, else the one that follows from the IPv4 address.
+    INDEX is the number of this network among the container's. Raises NetworkError if an address is in use or none is
+    left, UsageError if no container can have it.
     """
     if not 0 <= index < len(_INDEXES):
         raise UsageError(f"a container can be in {len(_INDEXES)} networks at most")
     try:
-        if address is None:
-            address = _take_next(directory, network, run_dir)
-        else:
-            _check(network, address)
-            _take_chosen(directory, network, run_dir, address)
+        address, address6 = _take(directory, network, run_dir, address, address6)
     except OSError as error:
         raise _refused(directory, network, error) from None
     return Lease(
         directory=directory,
         network=network,
         address=address,
-        address6=ipv6_of(address, network.subnet6.network) if network.subnet6 else "",
+        address6=address6 or (ipv6_of(address, network.subnet6.network) if network.subnet6 else ""),
         mac=mac or mac_of(address),
         aliases=aliases,
         interface=f"eth{index}",
@@ -70,11 +68,12 @@ def take(
 def release(lease: Lease, run_dir: str) -> None:
     """Give back LEASE, if the container with RUN_DIR still has it. Raises OSError."""
     with _Lock(lease.directory) as leases:
-        try:
-            if os.readlink(lease.address, dir_fd=leases) == run_dir:
-                os.unlink(lease.address, dir_fd=leases)
-        except FileNotFoundError:
-            pass
+        for address in (lease.address, lease.address6):
+            try:
+                if address and os.readlink(address, dir_fd=leases) == run_dir:
+                    os.unlink(address, dir_fd=leases)
+            except FileNotFoundError:
+                pass
 
 
 def release_all(directory: str, run_dir: str) -> list[str]:
@@ -88,13 +87,13 @@ def release_all(directory: str, run_dir: str) -> list[str]:
 
 
 def live(directory: str) -> list[tuple[str, str]]:
-    """The addresses in use in the network on disk in DIRECTORY, each with the run directory of its owner."""
+    """The IPv4 addresses in use in the network on disk in DIRECTORY, each with the run directory of its owner."""
     try:
         leases = os.open(f"{directory}/leases", _DIRECTORY)
     except FileNotFoundError:
         return []
     try:
-        return [(address, owner) for address, owner in _links(leases) if is_held(owner)]
+        return [(address, owner) for address, owner in _links(leases) if ":" not in address and is_held(owner)]
     finally:
         os.close(leases)
 
@@ -125,6 +124,26 @@ def is_held(run_dir: str) -> bool:
     return False
 
 
+def _take(
+    directory: str, network: Network, run_dir: str, address: str | None, address6: str | None
+) -> tuple[str, str | None]:
+    """Both addresses, or none: those that are set, and the next free one for IPv4 otherwise."""
+    if address is not None:
+        _check(network, address)
+    if address6 is not None:
+        address6 = _checked6(network, address6)
+        _take_chosen(directory, network, run_dir, address6)
+    try:
+        if address is None:
+            return _take_next(directory, network, run_dir), address6
+        _take_chosen(directory, network, run_dir, address)
+    except NetworkError:
+        if address6 is not None:
+            release_all(directory, run_dir)
+        raise
+    return address, address6
+
+
 def _take_next(directory: str, network: Network, run_dir: str) -> str:
     """The next free address after the one that was given out last, so that none is used again at once."""
     memory = os.open(f"{directory}/last", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -143,11 +162,11 @@ def _take_next(directory: str, network: Network, run_dir: str) -> str:
 
 def _take_after(memory: int, directory: str, network: Network, run_dir: str) -> str:
     """Take the first free address after the one in MEMORY, the file `last`; empty if there is none."""
-    first, last = ipv4_range(network.subnet.network)
-    gateway, size = parse_ipv4(network.subnet.gateway), last - first - 1
+    first, last = _bounds(network)
+    gateway, size = parse_ipv4(network.subnet.gateway), last - first + 1
     start = _recall(memory, first, last)
-    for step in range(size):
-        number = first + 1 + (start - first + step) % size
+    for step in range(1, size + 1):
+        number = first + (start - first + step) % size
         address = format_ipv4(number)
         if number != gateway and _link(directory, run_dir, address):
             os.pwrite(memory, f"{address}\n".encode().ljust(_WIDTH), 0)
@@ -155,13 +174,20 @@ def _take_after(memory: int, directory: str, network: Network, run_dir: str) -> 
     return ""
 
 
+def _bounds(network: Network) -> tuple[int, int]:
+    """The first and the last address that a container can get."""
+    first, last = ipv4_range(network.subnet.network)
+    low, high = ipv4_range(network.subnet.ip_range) if network.subnet.ip_range else (first, last)
+    return max(first + 1, low), min(last - 1, high)
+
+
 def _recall(memory: int, first: int, last: int) -> int:
-    """The number of the address that was given out last; that before the first one if it is unknown."""
+    """The number of the address that was given out last; that before FIRST if it is unknown, or not up to LAST."""
     try:
         number = parse_ipv4(os.pread(memory, _WIDTH, 0).decode("ascii").strip())
     except ValueError:
-        return first
-    return number if first < number < last else first
+        return first - 1
+    return number if first <= number <= last else first - 1
 
 
 def _take_chosen(directory: str, network: Network, run_dir: str, address: str) -> None:
@@ -199,6 +225,32 @@ def _check(network: Network, address: str) -> None:
         reason = "is the gateway's in"
     if reason:
         raise UsageError(f"address {address} {reason} the subnet of network {network.name}, {subnet.network}")
+
+
+def _checked6(network: Network, text: str) -> str:
+    """ADDRESS6 in its canonical form. UsageError if no container of NETWORK can have it.
+
+    None can have one that follows from an IPv4 address, which may be another container's.
+    """
+    from ipaddress import IPv6Address, IPv6Network, ip_network
+
+    if not network.subnet6:
+        raise UsageError(f"address {text}: network {network.name} has no IPv6", hint="see 'network create --ipv6'")
+    try:
+        address, whole = IPv6Address(text), IPv6Network(network.subnet6.network)
+    except ValueError:
+        raise UsageError(f"{text!r} is not an IPv6 address") from None
+    derived = ip_network(network.subnet.network)
+    reason = ""
+    if address not in whole:
+        reason = "is outside of"
+    elif address in (whole[0], IPv6Address(network.subnet6.gateway)):
+        reason = "is the router's in"
+    elif int(derived[0]) <= int(address) - int(whole[0]) <= int(derived[-1]):
+        reason = "is reserved for a container by its IPv4 address in"
+    if reason:
+        raise UsageError(f"address {address} {reason} the subnet of network {network.name}, {whole}")
+    return str(address)
 
 
 def _link(directory: str, run_dir: str, address: str) -> bool:

@@ -15,12 +15,16 @@ from contextlib import contextmanager
 from mydocker import kernel
 from mydocker.errors import NetworkError, StoreError, UsageError, hint_for
 from mydocker.image.store import remove_tree, sync_directory
+from mydocker.number import whole_number
 from mydocker.record import Record
 from mydocker.runtime.network import DEFAULT, Network, Subnet, leases
 from mydocker.runtime.network.addresses import ipv4_range, parse_ipv6
 from mydocker.runtime.network.networks import intact, is_name, load, lock_directory, names, not_found
 from mydocker.runtime.network.subnets import free_subnet, free_subnet6, host_networks, overlaps
+from mydocker.specs.model.unsupported import nearest
 
+MTU_OPTIONS = ("com.docker.network.driver.mtu", "mtu")  # Docker's name, and Podman's
+_LEAST_MTU, _MOST_MTU = 68, 65535  # ETH_MIN_MTU, ETH_MAX_MTU (linux/if_ether.h)
 RESERVED = ("host", "none", "default")  # they mean other things where a network is named
 _MAIN_STORE = "/var/lib/mydocker/networks"  # of root; its default bridge has a name that people know
 _NEW, _REMOVED = ".new-", ".removed-"  # no network's name begins with a dot
@@ -60,14 +64,17 @@ def create(
     *,
     addresses: Addresses = CHOSEN,
     internal: bool = False,
-    mtu: int | None = None,
     labels: Mapping[str, str] = {},
     options: Mapping[str, str] = {},
     taken: Callable[[], Iterable[str]] = host_networks,
 ) -> Network:
-    """Make network NAME in directory NETWORKS, which need not exist. TAKEN returns networks that one chosen by mydocker
-    must not overlap, beyond those of the other networks. Raises UsageError, NetworkError, HostError, StoreError."""
+    """Make network NAME in directory NETWORKS, which need not exist; OPTIONS are those of Docker's driver `bridge`.
+    TAKEN returns networks that one chosen by mydocker must not overlap, beyond those of the other networks.
+
+    Raises UsageError, NetworkError, HostError, StoreError.
+    """
     check_name(name)
+    mtu = mtu_of(options)
     with _locked(networks):
         if os.path.lexists(f"{networks}/{name}"):
             raise NetworkError(f"there is already a network {name}", hint=f"see 'mydocker network inspect {name}'")
@@ -100,6 +107,24 @@ def check_name(name: str) -> None:
         )
     if name in (DEFAULT, *RESERVED):
         raise UsageError(f"network name {name!r}: it is reserved")
+
+
+def mtu_of(options: Mapping[str, str]) -> int | None:
+    """The MTU that OPTIONS set. UsageError if another option is among them."""
+    for name in options:
+        if name not in MTU_OPTIONS:
+            near = nearest(name, MTU_OPTIONS)
+            raise UsageError(
+                f"network option {name!r} is not supported" + (f"; did you mean {near!r}?" if near else ""),
+                hint=f"supported is {MTU_OPTIONS[0]}",
+            )
+    found = {whole_number(text, _MOST_MTU) for text in options.values()}
+    if not found:
+        return None
+    mtu = found.pop()
+    if found or mtu is None or mtu < _LEAST_MTU:
+        raise UsageError(f"network option {MTU_OPTIONS[0]}: expected a number from {_LEAST_MTU} to {_MOST_MTU}")
+    return mtu
 
 
 def interface_of(network_id: str) -> str:

@@ -20,7 +20,7 @@ from mydocker.errors import ImageError, NetworkError, StoreError, UsageError
 from mydocker.image.model import json_input
 from mydocker.image.store import read
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import Network, Subnet
+from mydocker.runtime.network import DEFAULT, Network, Subnet
 from mydocker.runtime.network.addresses import ipv4_range, parse_ipv4, parse_ipv6
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def resolve_name(networks: str, text: str) -> str:
 
 
 def not_found(name: str) -> NetworkError:
-    return NetworkError(f"there is no network {name}", hint="see 'mydocker network ls', 'mydocker network create'")
+    hint = "it is made when a container starts in it" if name == DEFAULT else "see 'mydocker network ls'"
+    return NetworkError(f"there is no network {name}", hint=hint)
 
 
 def is_name(text: str) -> bool:
@@ -182,6 +183,10 @@ def _check_addresses(network: Network) -> None:
     first, last = ipv4_range(network.subnet.network)
     if not first < parse_ipv4(network.subnet.gateway) < last:
         raise ValueError("its gateway is outside of its subnet")
+    if network.subnet.ip_range:
+        low, high = ipv4_range(network.subnet.ip_range)
+        if not first <= low <= high <= last:
+            raise ValueError("its ip_range is outside of its subnet")
     if network.subnet6:
         parse_ipv6(network.subnet6.network.partition("/")[0])
         parse_ipv6(network.subnet6.gateway)
@@ -198,4 +203,6 @@ def _texts(values: dict[str, Any], key: str) -> dict[str, str]:
 
 def _subnet(value: object, key: str) -> Subnet:
     values = json_input.mapping(value, key)
-    return Subnet(network=_text(values, "network"), gateway=_text(values, "gateway"))
+    return Subnet(
+        network=_text(values, "network"), gateway=_text(values, "gateway"), ip_range=_text(values, "ip_range")
+    )

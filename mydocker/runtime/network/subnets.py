@@ -63,14 +63,10 @@ def _range(text: str) -> tuple[int, int]:
     return ipv4_range(text if "/" in text else f"{text}/32")
 
 
-def parse_subnet(text: str, gateway: str | None = None) -> Subnet:
-    """The subnet TEXT of a user, IPv4 or IPv6, with GATEWAY or its first address as the bridge's."""
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-        if "/" not in text:
-            raise ValueError
-    except ValueError:
-        raise UsageError(f"subnet {text!r}: expected a network, for instance 10.90.0.0/24 or fd00:1::/64") from None
+def parse_subnet(text: str, gateway: str | None = None, *, ip_range: str | None = None) -> Subnet:
+    """The subnet TEXT of a user, IPv4 or IPv6, with GATEWAY or its first address as the bridge's. IP_RANGE is the part
+    of an IPv4 one that containers get."""
+    network = _parse_network(text, "subnet")
     longest = _LONGEST if network.version == 4 else _LONGEST6
     if network.prefixlen > longest:
         raise UsageError(f"subnet {text!r}: its prefix has more than {longest} bits")
@@ -78,7 +74,22 @@ def parse_subnet(text: str, gateway: str | None = None) -> Subnet:
     if unusable or network.prefixlen < _SHORTEST:
         raise UsageError(f"subnet {text!r}: containers cannot have addresses of this kind")
     chosen = _parse_gateway(gateway, network) if gateway else network[1]
-    return Subnet(network=str(network), gateway=str(chosen))
+    part = _parse_network(ip_range, "IP range") if ip_range else None
+    if part and (part.version != 4 or not overlaps(str(part), str(network)) or part.prefixlen < network.prefixlen):
+        raise UsageError(f"IP range {part}: expected a part of an IPv4 subnet, not of {network}")
+    return Subnet(network=str(network), gateway=str(chosen), ip_range=str(part or ""))
+
+
+def _parse_network(text: str, what: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+        if "/" not in text:
+            raise ValueError
+    except ValueError:
+        raise UsageError(f"{what} {text!r}: expected a network, for instance 10.90.0.0/24 or fd00:1::/64") from None
+    if int(network[0]) != int(ipaddress.ip_interface(text).ip):
+        raise UsageError(f"{what} {text!r}: did you mean {str(network)!r}?")
+    return network
 
 
 def _parse_gateway(

@@ -85,6 +85,8 @@ class LaunchPlan(Record):
     extra_hosts: tuple[tuple[str, str], ...] = ()
     networks: tuple[NetworkAttachment, ...] = ()  # those that it is in; (): none, or the host's
     networks_dir: str = ""  # where networks are on disk
+    joined: str = ""  # the run directory of the container whose network it shares
+    name: str | None = None
     no_network: str = ""  # why it shares the host's network, if it would have one of its own where the host can give it
     ports: tuple[Port, ...] = ()  # to be published
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to their end first
@@ -127,12 +129,10 @@ def plan(
     cgroups: tuple[Cgroup, ...] = (),
     lend_program: bool = False,
     inspect_only: bool = False,
-    no_network: str = "",
 ) -> LaunchPlan:
-    """Decide how to launch SPEC on IMAGE (None with `rootfs`); STORE is the directory of the store, and CONTAINERS
-    that of run directories, which is elsewhere if the store is read-only. With `lend_program`, a static program of the
-    host may serve as the command that the image lacks; with `inspect_only`, a spec that has no command by its own words
-    needs none. `cgroups`: see `hierarchy`, NO_NETWORK: see LaunchPlan. Raises LaunchError."""
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`); CONTAINERS, of run directories, is outside STORE if that
+    is read-only. With `lend_program`, a static program of the host may serve as the command that the image lacks; with
+    `inspect_only`, SPEC may set that there is no command. `cgroups`: see `hierarchy`. Raises LaunchError."""
     config, run_dir = image.config if image else None, f"{containers}/{container_id[:12]}"
     hostname, argv = _hostname(spec, container_id), _argv(spec, config, inspect_only=inspect_only)
     lent = argv[0] if lend_program else ""
@@ -146,28 +146,35 @@ def plan(
         run_dir=run_dir,
         rootless=_ids(spec, host),
         hostname=hostname,
-        loopback="net" in spec.namespaces,
-        no_network=no_network,
         **_networks(spec, image, container_id, _networks_dir(store, containers)),
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
         **_privileges(spec, host),
-        user=spec.user or _caller_as_user(spec, host) or _image_user(config),
-        environment=_environment(spec, config, hostname),
+        **_or_of_image(spec, config, host, hostname),
         working_dir=working_dir,
         argv=argv,
-        stop_signal=spec.stop_signal or _image_stop_signal(config),
         cgroups=cgroups,
         volumes=mounts.volumes if mounts else (),
         **_copied_fields(spec),
     )
 
 
+def _or_of_image(spec: ContainerSpec, config: ImageConfig | None, host: Host, hostname: str) -> dict[str, Any]:
+    """The fields that are the image's where the spec sets none."""
+    return {
+        "user": spec.user or _caller_as_user(spec, host) or _image_user(config),
+        "environment": _environment(spec, config, hostname),
+        "stop_signal": spec.stop_signal or _image_stop_signal(config),
+    }
+
+
 def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
     """The fields that a plan takes unchanged from the spec."""
     return {
         "domainname": spec.domainname,
+        "name": spec.name,
         "namespaces": spec.namespaces,
+        "loopback": "net" in spec.namespaces,
         "stdin_open": spec.stdin_open,
         "tty": spec.tty,
         "timeout": spec.timeout,

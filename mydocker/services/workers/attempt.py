@@ -68,7 +68,7 @@ class Attempt:
         within: float | None = None,
     ) -> None:
         self.case, self.worker, self.attempt, self.slot, self.kept = case, worker, attempt, slot, kept
-        self.service, self.held = service, service
+        self.service, self.held, self.within = service, service, within
         self.alone = True  # whether nothing else ran meanwhile
         self.crowded = False  # whether the host had no process or descriptor left meanwhile
         self.stop_requested = False
@@ -81,7 +81,6 @@ class Attempt:
         self.watcher = 0  # its pid, until there is a pidfd
         self.watching = -1  # that pidfd
         self.cut: list[int] = []
-        self.within = within
         self.due: float | None = None  # when the time is over; then, when to insist
         self.live: tuple[Failure, ...] | None = None
         self.unjudged = ""  # why there is no verdict on what was watched

@@ -57,11 +57,12 @@ SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # fork(2),
 
 class Role(Record):
     """What a container is to others: whether it runs for them (a `service`), and they wait for its `health`;
-    whether to report what is pulled for it (`follow`)."""
+    whether to report what is pulled for it (`follow`), and to `publish` its ports on the host."""
 
     service: bool = False
     health: bool = False
     follow: bool = False
+    publish: bool = True
 
 
 ALONE = Role()
@@ -184,6 +185,7 @@ def _run(
     # there is no input in a batch: a terminal is for the command to write on
     launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
     plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=expect is not None)
+    plan = plan if role.publish else plan.replace(ports=())
     progress.end()
     if image and expect and expect.of("metadata"):
         send(finding, ImageMetadata(metadata=_metadata(image.config)))

@@ -20,6 +20,7 @@ from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links, unknown_names
+from mydocker.specs.model.parts import Dependency
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
@@ -201,6 +202,8 @@ def _refuse_conflicts(specs: list[CaseSpec], taken: dict[str, str], node: Node, 
 def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> CaseSpec | None:
     before = len(reader.problems)
     values = _complete(document, reader)
+    if (values.get("network_mode") or "").startswith("service:"):
+        _depend_on_service(values, keys.get("network_mode", document))
     file = file_of(reader)
     if file is not None:
         file.loaded.dependencies += (
@@ -216,6 +219,13 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
     return CaseSpec(container=assemble(values, origin=Origin(file=shown, line=document.line)), **part)
+
+
+def _depend_on_service(values: dict[str, Any], node: Node) -> None:
+    """A container that joins the network of another one starts after it, as in Compose."""
+    name, others = values["network_mode"].removeprefix("service:"), values.get("depends_on") or ()
+    if name not in [each.name for each in others]:
+        values["depends_on"] = (*others, Dependency(name=name, origin=node.origin))
 
 
 def _complete(document: Mapping, reader: Reader, chain: tuple[Node, ...] = ()) -> dict[str, Any]:

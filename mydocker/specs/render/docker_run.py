@@ -44,7 +44,7 @@ def docker_lines(cases: Iterable[CaseSpec]) -> Iterator[str]:
     shared: tuple[str, ...] = ()
     for case in cases:
         spec = case.container
-        names = spec.aliases.known if spec.aliases and not spec.networks else ()
+        names = spec.aliases.known if spec.aliases and spec.network_mode == "host" else ()
         are_many = len(names) > MOST_NAMES
         if are_many and names is not shared:
             shared = names
@@ -99,16 +99,14 @@ def _missing(row: Field) -> str:
 
 
 def _hosts(spec: ContainerSpec, *, shares_names: bool) -> tuple[tuple[str, str], ...]:
-    """In a network, Docker's resolver knows the names of the others."""
-    return spec.extra_hosts if shares_names or spec.networks else spec.hosts
+    """In a network, Docker's resolver knows the names of the others, and Docker itself the address of the host."""
+    return spec.extra_hosts if shares_names or spec.network_mode != "host" else spec.hosts
 
 
 def _networks(spec: ContainerSpec, notes: list[str]) -> list[str]:
     """Docker has aliases only in networks that were created, and so has a container there that asks for an address."""
     if not spec.networks:
-        publishes = spec.network_mode == ContainerSpec.network_mode and (spec.ports or spec.publish_all)
-        # Docker's own network is the one that publishes ports
-        return [] if publishes else _option("--network", docker_network(spec.network_mode))
+        return _option("--network", docker_network(spec.network_mode))
     if spec.networks[0].name == BRIDGE:
         return _on_bridge(spec.networks[0], notes)
     for each in spec.networks:

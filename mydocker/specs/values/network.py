@@ -31,7 +31,7 @@ SWITCHES = {"external": "external", "internal": "internal", "enable_ipv6": "ipv6
 INTERFACE_LIMIT = 15  # bytes, IFNAMSIZ of the kernel without its NUL
 PRIORITY_LIMIT = 2**31 - 1
 _MAC_BYTES = 6
-_IFNAME = "com.docker.network.endpoint.ifname"  # Docker's only option of an endpoint that is one of ours too
+_IFNAME = "com.docker.network.endpoint.ifname"  # the only one of Docker's options that is supported
 
 
 def parse_network(text: str, scope: Scope) -> NetworkAttachment:

@@ -42,13 +42,14 @@ class Limits(Record):
     """How a batch goes: at most `jobs` containers at once; `max_failures`, after which no more is begun; seconds for
     all.
 
-    With `keep`, what a container wrote that failed is kept.
+    With `keep`, what a container wrote that failed is kept; with `publish`, ports are published on the host.
     """
 
     jobs: int = 1
     max_failures: int | None = None
     timeout: float | None = None
     keep: bool = False
+    publish: bool = False
 
 
 class Batch:
@@ -70,7 +71,9 @@ class Batch:
         self.limits = limits
         self.slots = max(1, min(limits.jobs, _room() - self.schedule.services))  # services have slots besides
         specs = {case.number: case.spec for case in cases}
-        self.pool = WorkerPool(specs, environ=environ, keep=limits.keep, follow=follow is not None)
+        self.pool = WorkerPool(
+            specs, environ=environ, keep=limits.keep, follow=follow is not None, publish=limits.publish
+        )
         self.running: dict[int, Attempt] = {}  # by pidfd
         self.waits = WAITS  # how often a case may still be put back that cannot begin though nothing else runs
         self.spans: dict[int, list[Span]] = {}  # by the number of the case

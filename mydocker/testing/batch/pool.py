@@ -46,15 +46,21 @@ def _pipes(count: int) -> list[tuple[int, int]]:
 
 class WorkerPool:
     """The workers, busy and idle. With `keep`, they report the outcome while a container is still there (worker.py);
-    with `follow`, what they pull.
+    with `follow`, what they pull; with `publish`, the ports of their specs are the host's as well.
 
     The caller has one thread, and blocks the signals that are not meant for the workers.
     """
 
     def __init__(
-        self, specs: Mapping[int, CaseSpec], *, environ: Mapping[str, str], keep: bool, follow: bool = False
+        self,
+        specs: Mapping[int, CaseSpec],
+        *,
+        environ: Mapping[str, str],
+        keep: bool,
+        follow: bool = False,
+        publish: bool = False,
     ) -> None:
-        self.specs, self.environ, self.keep, self.follow = specs, environ, keep, follow
+        self.specs, self.environ, self.keep, self.follow, self.publish = specs, environ, keep, follow, publish
         self.idle: list[tuple[int, int]] = []  # pid and pidfd
         self.sockets: dict[int, socket.socket] = {}  # where each takes its orders, by its pid
 
@@ -177,7 +183,7 @@ class WorkerPool:
         os.close(stdout)
         os.close(stderr)
         assert order  # from the batch itself, whole: a message of a sequenced socket is not cut (unix(7))
-        role = Role(service=order.service, health=order.health, follow=self.follow)
+        role = Role(service=order.service, health=order.health, follow=self.follow, publish=self.publish)
         spec = self.specs[order.number]
         attempt(
             spec.container,

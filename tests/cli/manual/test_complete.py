@@ -118,6 +118,8 @@ def test_names_come_from_the_store(alpine: Command, mydocker: Command) -> None:
     assert alpine(*ask, "run", "al") == Result(b"alpine:latest\t\n", b"", 0)
     mydocker("volume", "create", "data", "more")
     assert mydocker(*ask, "volume", "rm", "d") == Result(b"data\t\n", b"", 0)
+    mydocker("network", "create", "web")
+    assert mydocker(*ask, "network", "rm", "") == Result(b"web\t\n", b"", 0)
     unreadable = mydocker(*ask, "run", "", env={"MYDOCKER_ROOT": "/proc/nonesuch"})
     assert unreadable == Result(b"", b"", 0)
     assert mydocker(*ask, "pul").stdout == b"pull\tPull images from their registries\n"

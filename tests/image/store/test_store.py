@@ -16,6 +16,7 @@ from lab.registry import Registry
 from mydocker.image.model import StoredImage
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store, catalog, flock, read_ref, remove_tree
+from mydocker.image.store.flock import is_held
 from mydocker.reference import Digest, Platform, Reference
 
 HOST = Platform(os="linux", architecture="amd64")
@@ -303,3 +304,15 @@ def test_an_ordinary_user_refuses_another_s_store(second_user: Command) -> None:
     os.chown(second_user.store, 4242, 4242)
     done = second_user("images")
     assert done.code == 125 and b"belongs to user 4242" in done.stderr
+
+
+def test_whether_a_directory_is_locked(tmp_path: pathlib.Path) -> None:
+    """By whoever it is, and however: containers have theirs exclusively, who adds to one shares it."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert not is_held(str(tmp_path))
+    with flock.shared(str(tmp_path)):
+        assert is_held(str(tmp_path)) and not is_held(str(tmp_path / "link")) and not is_held(str(tmp_path / "file"))
+    with flock.exclusive(str(tmp_path)):
+        assert is_held(str(tmp_path))
+    assert not is_held(str(tmp_path))

@@ -11,9 +11,11 @@ from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model import BindMount, ContainerSpec, VolumeMount
 from mydocker.specs.model.case import CaseSpec
+from mydocker.specs.model.parts import NetworkAttachment, NetworkDefinition, Port
 
+DEFINED = NetworkDefinition()
+DEFAULT = NetworkAttachment(name="myapp_default", aliases=("web",), definition=DEFINED)
 BUILD = "build the image first, for example with docker build or buildah, and set image to its name"
-NETWORKS = "services share the host's network and know each other by name; leave it out"
 
 
 @pytest.fixture(autouse=True)
@@ -186,20 +188,138 @@ def test_limits_may_stand_under_deploy() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["container_name: a", "expose: [80]", "scale: 1", "attach: true", "networks: {default: }", "build: ",
-             "ports: [80, '443:443', '53:53/udp', '0.0.0.0:80:80', '[::]:81:81', '0::0:82:82']",
-             "ports: [{target: 80, published: 80, host_ip: 0.0.0.0}]", "expose: [80-90, '53/udp']", "expose: [80]"]
+    "text", ["expose: [80]", "scale: 1", "attach: true", "networks: {default: }", "build: "]
 )  # fmt: skip
 def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
     spec = service(text)
     assert (spec.name, spec.network_mode, spec.ports) == ("web", "default", ())
+    assert spec.networks == (DEFAULT,)
+
+
+@pytest.mark.parametrize(
+    ("text", "ports"),
+    [
+        ("[80, '443:443', '53:53/udp']",
+         [Port(target=80), Port(target=443, published=443), Port(target=53, published=53, protocol="udp")]),
+        ("['0.0.0.0:80:80', '[::]:81:81', '0::0:82:82']",
+         [Port(target=80, published=80, host_ip="0.0.0.0"), Port(target=81, published=81, host_ip="::"),
+          Port(target=82, published=82, host_ip="::")]),
+        ("['8080:80', '9000-9010:90', '7000-7001:70-71']",
+         [Port(target=80, published=8080), Port(target=90, published=9000, last_published=9010),
+          Port(target=70, published=7000), Port(target=71, published=7001)]),
+        ("[{target: 80, published: 8080, host_ip: 127.0.0.1, mode: ingress, name: web, app_protocol: http}]",
+         [Port(target=80, published=8080, host_ip="127.0.0.1")]),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_ports_are_published(text: str, ports: list[Port]) -> None:
+    spec = service(f"ports: {text}")
+    assert (spec.network_mode, [*spec.ports]) == ("default", ports)
+
+
+def test_exposed_ports_are_those_of_publish_all() -> None:
+    assert service("expose: [80-81, '53/udp', 9/TCP]").expose == ("80/tcp", "81/tcp", "53/udp", "9/tcp")
+
+
+@pytest.mark.parametrize(
+    ("text", "top", "mode", "networks"),
+    [
+        ("tty: false", "", "default", [DEFAULT]),
+        ("networks: ", "", "default", [DEFAULT]),
+        ("networks: {default: {aliases: [db]}}", "", "default", [DEFAULT.replace(aliases=("web", "db"))]),
+        ("container_name: c", "name: shop", "default", [DEFAULT.replace(name="shop_default", aliases=("web", "c"))]),
+        ("tty: false", "networks: {default: {name: own, enable_ipv6: true}}", "default",
+         [DEFAULT.replace(name="own", definition=DEFINED.replace(ipv6=True))]),
+        ("tty: false", "networks: {default: {internal: true}}", "networks",
+         [DEFAULT.replace(definition=DEFINED.replace(internal=True))]),
+        ("tty: false", "networks: {default: {external: true, name: proxy}}", "networks",
+         [DEFAULT.replace(name="proxy", definition=DEFINED.replace(external=True))]),
+        ("networks: [front, '${V}']", "networks: {front: , back: {internal: yes}}", "networks",
+         [DEFAULT.replace(name="myapp_front"),
+          DEFAULT.replace(name="myapp_back", definition=DEFINED.replace(internal=True))]),
+        ("networks: {front: {aliases: [a], ipv4_address: 10.5.0.9, ipv6_address: 'FD00::0:9',"
+         " mac_address: 02-42-AC-11-00-02, interface_name: lan0, gw_priority: 2}, default: }", "networks: {front: {}}",
+         "networks",
+         [DEFAULT.replace(name="myapp_front", aliases=("a", "web"), address="10.5.0.9", address6="fd00::9",
+                          mac="02:42:ac:11:00:02", interface="lan0", gateway_priority=2),
+          DEFAULT]),
+        ("networks: {front: , back: {priority: 5}}", "networks: {front: , back: }", "networks",
+         [DEFAULT.replace(name="myapp_back", priority=5), DEFAULT.replace(name="myapp_front")]),
+        ("networks: [proxy]", "networks: {proxy: {external: true}}", "networks",
+         [DEFAULT.replace(name="proxy", definition=DEFINED.replace(external=True))]),
+        ("networks: [proxy]", "networks: {proxy: {external: {name: traefik}}}", "networks",
+         [DEFAULT.replace(name="traefik", definition=DEFINED.replace(external=True))]),
+        ("networks: [lan]", "networks: {lan: {driver: bridge, attachable: true, labels: [a=1, b], driver_opts: {c: 2}, "
+         "x-free: 1, ipam: {driver: default, config: [{subnet: 172.20.0.0/16, gateway: 172.20.0.1, "
+         "ip_range: 172.20.5.0/24}, {subnet: 'fd00:0::/64'}]}}}", "networks",
+         [DEFAULT.replace(name="myapp_lan", definition=NetworkDefinition(
+             subnet="172.20.0.0/16", gateway="172.20.0.1", ip_range="172.20.5.0/24", subnet6="fd00::/64",
+             labels={"a": "1", "b": ""}, options={"c": "2"}))]),
+        ("networks: [h]", "networks: {h: {external: true, name: host}}", "host", []),
+        ("network_mode: host", "networks: {default: {internal: true}}", "host", []),
+        ("network_mode: bridge", "", "bridge", []),
+        ("network_mode: default", "", "default", []),
+        ("network_mode: container:db", "", "container:db", []),
+        ("network_mode: proxy", "", "networks", [NetworkAttachment(name="proxy")]),
+        ("mac_address: 02:42:ac:11:00:02", "", "bridge",
+         [NetworkAttachment(name="bridge", aliases=("web",), mac="02:42:ac:11:00:02")]),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_networks_of_a_service(text: str, top: str, mode: str, networks: list[NetworkAttachment]) -> None:
+    spec = service(text, top, V="back")
+    assert (spec.network_mode, [*spec.networks]) == (mode, networks)
+    assert ("net" in spec.namespaces) == (mode in ("networks", "bridge"))
+
+
+def test_a_service_in_the_network_of_another_one_starts_after_it() -> None:
+    specs = load(
+        "services:\n  web: {image: a, network_mode: 'service:db'}\n  db: {image: a}\n"
+        "  job: {image: a, network_mode: 'service:db', depends_on: {db: {condition: service_healthy}}}\n"
+    )
+    assert [[(each.name, each.condition) for each in spec.depends_on] for spec in specs] == [
+        [("db", "service_started")],
+        [],
+        [("db", "service_healthy")],
+    ]
+    assert (specs[0].container.network_mode, "net" in specs[0].container.namespaces) == ("service:db", False)
+
+
+def test_networks_are_merged_by_their_names() -> None:
+    spec, base, other = load(
+        "services:\n  web: {extends: base, networks: {b: {aliases: [z]}}}\n"
+        "  base: {image: a, networks: {a: {aliases: [x]}, b: {aliases: [y]}}}\n"
+        "  host: {extends: base, network_mode: host}\nnetworks: {a: , b: }\n"
+    )
+    assert [(each.name, each.aliases) for each in spec.container.networks] == [
+        ("myapp_a", ("x", "web")),
+        ("myapp_b", ("z", "web")),
+    ]
+    assert len(base.container.networks) == 2
+    assert (other.container.network_mode, other.container.networks) == ("host", ())
+
+
+def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
+    """As with Docker; a warning names those that are not reached as the file says."""
+    Path("compose.yaml").write_text(
+        "services:\n  web: {image: a, network_mode: host, ports: ['80:80', '8080:81', '127.0.0.1:82:82', '90-95:92']}"
+    )
+    said: list[str] = []
+    [spec] = load_files(["compose.yaml"], environ={}, warn=said.append)
+    why = "the network is the host's"
+    assert (spec.container.ports, said) == (
+        (),
+        [
+            f"warning: compose.yaml:2:39: port {port} is not published as {other}: {why}"
+            for port, other in ((81, "8080"), (82, "127.0.0.1"))
+        ],
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("services:\n  web: {image: a, build: .}", [f"2:19: build is not supported yet: {BUILD}"]),
-        ("services:\n  web: {image: a, networks: [front]}", [f"2:19: networks is not supported yet: {NETWORKS}"]),
+        ("services:\n  web: {image: a, networks: [front]}",
+         ["2:30: network 'front' is not declared under networks at the top of the file"]),
         ("services:\n  a: {image: a, container_name: x}\n  b: {image: a, container_name: x}\n"
          "  c: {image: a, container_name: }\n  d: {image: a, container_name: }\n  e: {image: a, container_name: d}\n"
          "  f: {image: a, container_name: 'x'}",
@@ -212,24 +332,39 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
           "anchor"]),
         ("services:\n  web: {image: a, scale: 2, attach: false}",
          ["2:19: scale: only 1 is supported", "2:29: attach: only true is supported"]),
-        ("services:\n  web: {image: a, expose: '80'}", ["2:27: expose: expected a list of ports"]),
+        ("services:\n  web: {image: a, expose: '80'}", ["2:27: expected a list of ports"]),
         ("services:\n  web: {image: a, expose: [80-x]}", ["2:28: 'x': expected a port, a number from 1 to 65535"]),
-        ("services:\n  web: {image: a, expose: [80/x]}", ["2:28: protocol 'x': expected tcp, udp, sctp"]),
+        ("services:\n  web: {image: a, expose: [80/x]}", ["2:28: protocol 'x': expected tcp, udp"]),
         ("services:\n  web: {image: a, container_name: [x]}", ["2:35: expected text, not a list"]),
-        ("services:\n  web: {image: a, networks: {default: {aliases: x, ipv4_address: 1.2.3.4, alias: y}}}",
-         ["2:49: expected a list of names", "2:52: ipv4_address is not supported yet",
-          "2:75: unknown key 'alias'; did you mean 'aliases'?"]),
+        ("services:\n  web: {image: a, networks: {default: {aliases: x, link_local_ips: [], alias: y}}}",
+         ["2:49: expected a list of names", "2:52: link_local_ips is not supported yet",
+          "2:72: unknown key 'alias'; did you mean 'aliases'?"]),
+        ("services:\n  web: {image: a, networks: {front: {ipv4_address: x, mac_address: y, priority: z}}}\n"
+         "networks: {frnt: , front: }",
+         ["2:52: 'x' is not an IPv4 address",
+          "2:68: 'y' is not a MAC address (expected six bytes, such as 02:42:ac:11:00:02)",
+          "2:81: 'z': expected a number"]),
+        ("services:\n  web: {image: a, networks: {fron: }}\n  db: {image: a, networks: front}\nnetworks: {front: }",
+         ["2:30: network 'fron' is not declared under networks at the top of the file; did you mean 'front'?",
+          "3:28: expected a list of networks, or a mapping of their names"]),
+        ("services:\n  web: {image: a, networks: [front, front]}\nnetworks: {front: }",
+         ["2:29: network 'myapp_front' is named twice"]),
+        ("services:\n  web: {image: a, network_mode: 'service:'}\n  db: {image: a, network_mode: 'service:x'}",
+         ["2:33: 'service:': expected service:NAME", "3:18: there is no container called 'x'"]),
+        ("services:\n  web: {image: a, network_mode: 'container:x', ports: [80], hostname: h, dns: 1.1.1.1}",
+         ["2:48: ports and network_mode 'container:x' exclude each other: the other container has the published ports",
+          "2:61: hostname and network_mode 'container:x' exclude each other: the other container has the host name",
+          "2:74: dns and network_mode 'container:x' exclude each other: the other container has the name servers"]),
         ("services:\n  web: {image: a, networks: {default: {aliases: ['a b']}}}", ["2:50: 'a b' is not a host name"]),
         ("services:\n  web: {image: a, networks: [default], network_mode: host}",
-         ["2:19: networks and network_mode exclude each other"]),
+         ["2:29: networks and network_mode exclude each other"]),
         ("services:\n  web: {image: a, deploy: {repicas: 1, resources: {limit: {}}}}",
          ["2:28: unknown key 'repicas'; did you mean 'replicas'?",
           "2:52: unknown key 'limit'; did you mean 'limits'?"]),
         ("services:\n  web: {image: a, ports: ['x:80:80', '127.0.0.1:81:81', '0.0.0.0:82:83', '[::1]:84:84']}",
-         ["2:27: 'x' is not an IP address",
-          "2:38: port 81 as 127.0.0.1 is not supported yet: services share the host's network",
-          "2:57: port 83 as 82 is not supported yet: services share the host's network",
-          "2:74: port 84 as ::1 is not supported yet: services share the host's network"]),
+         ["2:27: 'x' is not an IP address"]),
+        ("services:\n  web: {image: a, ports: [80/sctp, {target: 80, mode: x}]}",
+         ["2:27: sctp ports are not supported yet (expected tcp or udp)", "2:55: mode 'x': expected host or ingress"]),
         ("services:\n  web: {image: a, imag: b, comand: x}",
          ["2:19: unknown key 'imag'; did you mean 'image'?", "2:28: unknown key 'comand'; did you mean 'command'?"]),
         ("services:\n  web: {image: a, cpu_shares: 5, logging: {driver: none}}",
@@ -243,18 +378,24 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
         ("services:\n  web: {image: a, volumes: ['dat:/x', {type: volume, source: no, target: /y}]}\nvolumes: {data: }",
          ["2:29: volume 'dat' is not declared under volumes at the top of the file; did you mean 'data'?",
           "2:62: volume 'no' is not declared under volumes at the top of the file, or ./ before it for a directory"]),
-        ("services: {web: {image: a}}\nnetworks: {front: {driver: bridge}, default: {name: x}}",
-         ["2:12: network 'front' is not supported yet: services share the host's network",
-          "2:37: network 'default' is not supported yet: services share the host's network"]),
+        ("services: {web: {image: a}}\n"
+         "networks: {a: {driver: overlay, intern: x}, b: {ipam: {driver: x, options: {}}}, c: 5}",
+         ["2:24: network driver 'overlay' is not supported: expected bridge",
+          "2:33: unknown key 'intern'; did you mean 'internal'?", "2:64: ipam driver 'x' is not supported",
+          "2:76: options of ipam are not supported", "2:85: expected a mapping"]),
+        ("services: {web: {image: a}}\nnetworks: {a: {ipam: {config: [{subnet: 10.0.0.1/24}, {gateway: 10.0.0.1}, {"
+         "subnet: 10.1.0.0/24, gateway: 10.2.0.1}, {subnet: 10.3.0.0/24}, {subnet: 10.4.0.0/24, aux_addresses: {}}]}}}",
+         ["2:32: '10.0.0.1/24' is not a subnet (expected ADDRESS/BITS, such as 10.5.0.0/24)",
+          "2:55: a pool of addresses needs its subnet",
+          "2:76: the gateway 10.2.0.1 is not in the subnet 10.1.0.0/24",
+          "2:141: more than one subnet of a kind is not supported", "2:163: aux_addresses is not supported yet"]),
         ("services: {web: {image: a}}\nvolumes: {d: {driver: nfs, driver_opts: {}, drivr: x}, e: 5}",
          ["2:23: volume driver 'nfs' is not supported: expected local", "2:28: driver_opts is not supported yet",
           "2:45: unknown key 'drivr'; did you mean 'driver'?", "2:59: expected a mapping"]),
         ("services: {web: {image: a}}\nmodels: {}\nincluded: x",
          ["2:1: models is not supported yet", "3:1: unknown key 'included'; did you mean 'include'?"]),
         ("services: {web: {image: a, ports: ['8080:80', '127.0.0.1:443:443', x]}}",
-         ["1:36: port 80 as 8080 is not supported yet: services share the host's network",
-          "1:47: port 443 as 127.0.0.1 is not supported yet: services share the host's network",
-          "1:68: 'x': expected a port, a number from 1 to 65535"]),
+         ["1:68: 'x': expected a port, a number from 1 to 65535"]),
         ("services: {}", ["1:11: there is no service in this file"]),
         ("services: ", ["1:10: there is no service in this file"]),
         ("services: alpine", ["1:11: expected a mapping"]),
@@ -279,13 +420,15 @@ def test_a_compose_file_runs(alpine: Command, here: Path) -> None:
     Path("compose.yaml").write_text(
         "services:\n"
         "  second:\n    image: alpine\n    env_file: site.env\n"
-        "    command: ['sh', '-c', 'echo $$WHO; cat /data/note; grep -c first /etc/hosts']\n"
-        "    volumes: ['notes:/data:ro']\n    depends_on: {first: {condition: service_completed_successfully}}\n"
-        "  first:\n    image: alpine\n    command: sh -c 'echo written > /data/note'\n    volumes: ['notes:/data']\n"
+        "    command: ['sh', '-c', 'echo $$WHO; cat /data/note; ping -c 1 -W 5 first > /dev/null; echo $$?']\n"
+        "    volumes: ['notes:/data:ro']\n    depends_on: {first: {condition: service_healthy}}\n"
+        "  first:\n    image: alpine\n    command: sh -c 'echo written > /data/note; sleep 60'\n"
+        "    volumes: ['notes:/data']\n    healthcheck: {test: test -s /data/note, interval: 0.1s}\n"
+        "    stop_signal: KILL\n"
         "volumes: {notes: }\n"
     )
     done = alpine("up", "compose.yaml", cwd=here)
-    assert (done.stdout, done.code) == (b"the env file\nwritten\n1\n", 0), done
+    assert (done.stdout, done.code) == (b"the env file\nwritten\n0\n", 0), done
     assert b"second: exit code 0" in done.stderr
     assert b"docker run" in alpine("explain", "compose.yaml", cwd=here).stdout
     assert b"myapp_notes" in alpine("volume", "ls", cwd=here).stdout

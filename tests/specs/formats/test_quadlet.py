@@ -18,7 +18,7 @@ from mydocker.specs.load.load import load_files
 from mydocker.specs.model import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links
-from mydocker.specs.model.parts import Healthcheck
+from mydocker.specs.model.parts import Healthcheck, NetworkAttachment, NetworkDefinition, Port
 from mydocker.specs.nodes.unit_file import parse_unit, split_words
 
 ENVIRON = {"HOME": "/home/me", "V": "v w"}
@@ -124,13 +124,39 @@ def container(text: str, more: str = "", name: str = "web.container") -> Contain
         ("PodmanArgs=--name last\nContainerName=first", "name", "last"),
         ("Timezone=Our/Zone\nLogDriver=passthrough", "volumes",
          (BindMount(source="HERE/zones/Our/Zone", target="/etc/localtime", read_only=True),)),
-        ("PublishPort=80\nPublishPort=81:81/udp", "ports", ()),
-        ("Notify=true\nExposeHostPort=50-59\nReloadSignal=HUP\nEnvironmentHost=false\nX-Mine=1", "name", "web"),
+        ("PublishPort=80\nPublishPort=81:82/udp", "ports",
+         (Port(target=80), Port(target=82, published=81, protocol="udp"))),
+        ("PublishPort=127.0.0.1::80\nPodmanArgs=-p 8-9:8-9", "ports",
+         (Port(target=80, host_ip="127.0.0.1"), Port(target=8, published=8), Port(target=9, published=9))),
+        ("ExposeHostPort=50-51", "expose", ("50/tcp", "51/tcp")),
+        ("Network=none", "network_mode", "none"),
+        ("Network=bridge", "network_mode", "bridge"),
+        ("Network=container:db", "network_mode", "container:db"),
+        ("Network=db.container", "network_mode", "container:store"),
+        ("Network=lan", "networks", (NetworkAttachment(name="lan"),)),
+        ("Network=lan\nIP=10.5.0.9\nIP6=fd00::9\nNetworkAlias=a\nNetworkAlias=b", "networks",
+         (NetworkAttachment(name="lan", address="10.5.0.9", address6="fd00::9", aliases=("a", "b")),)),
+        ("Network=bridge:ip=10.88.0.9,mac=02:42:ac:11:00:02,alias=a,alias=b", "networks",
+         (NetworkAttachment(name="bridge", address="10.88.0.9", mac="02:42:ac:11:00:02", aliases=("a", "b")),)),
+        ("Network=x.network:interface_name=lan0\nNetwork=y.network", "networks",
+         (NetworkAttachment(name="systemd-x", interface="lan0", definition=NetworkDefinition(
+             internal=True, ipv6=True, subnet="10.5.0.0/24", gateway="10.5.0.1", subnet6="fd00::/64",
+             labels={"a": "1", "b": "2"}, options={"mtu": "1400"})),
+          NetworkAttachment(name="mine", definition=NetworkDefinition()))),
+        ("PodmanArgs=--network name=lan,alias=a --net other", "networks",
+         (NetworkAttachment(name="lan", aliases=("a",)), NetworkAttachment(name="other"))),
+        ("Notify=true\nReloadSignal=HUP\nEnvironmentHost=false\nX-Mine=1", "name", "web"),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
 def test_each_setting_has_its_equal(here: Path, text: str, field: str, value: object) -> None:
     Path("plain.volume").write_text("[Volume]\n")
     Path("named.volume").write_text("[Volume]\nVolumeName=own\n")
+    Path("db.container").write_text("[Container]\nImage=a\nContainerName=store\n")
+    Path("y.network").write_text("[Unit]\nDescription=x\n[Network]\nNetworkName=mine\n")
+    Path("x.network").write_text(
+        "[Network]\nInternal=true\nIPv6=yes\nSubnet=10.5.0.0/24\nGateway=10.5.0.1\nSubnet=fd00::/64\n"
+        "Label=a=1\nLabel=b=2\nOptions=mtu=1400\nDriver=bridge\n"
+    )
     if field == "volumes":
         value = tuple(
             each.replace(source=each.source.replace("HERE", str(here))) if isinstance(each, BindMount) else each
@@ -297,9 +323,18 @@ def test_an_apparmor_profile_is_one_of_security_opt() -> None:
         ("[Container]\nImage=a\nVolume=/a:/b:U\nVolume=/c:/d:idmap=x",
          ["3:8: volume '/a:/b:U': option 'U' is not supported",
           "4:8: volume '/c:/d:idmap=x': option 'idmap=x' is not supported"]),
-        ("[Container]\nImage=a\nNetwork=pasta:-t,80", ["3:9: 'pasta:-t,80': expected host or none"]),
-        ("[Container]\nImage=a\nNetwork=host:alias=x", ["3:9: 'host:alias=x': expected host or none"]),
-        ("[Container]\nImage=a\nNetworkAlias=x", ["3:1: NetworkAlias is not supported"]),
+        ("[Container]\nImage=a\nNetwork=pasta:-t,80",
+         ["3:9: network 'pasta:-t,80' is not supported (use bridge, none, host or the name of a network)"]),
+        ("[Container]\nImage=a\nNetwork=host:alias=x",
+         ["3:9: network 'host:alias=x': expected letters, digits, _ . and -, a letter or digit first"]),
+        ("[Container]\nImage=a\nNetwork=bridge:alis=x,foo", [
+            "3:9: option 'alis=x' of a network is not supported; did you mean 'alias'?",
+            "3:9: option 'foo' of a network is not supported"]),
+        ("[Container]\nImage=a\nNetwork=none\nNetworkAlias=x",
+         ["4:1: aliases need a network that containers share, such as bridge"]),
+        ("[Container]\nImage=a\nNetwork=bad.network", [
+            "3:9: bad.network:2: DisableDNS is not supported", "3:9: bad.network:3: unknown key 'Subnt'; did you mean "
+            "'Subnet'?", "3:9: network driver 'macvlan' is not supported: expected bridge"]),
         ("[Container]\nImage=a\nRemapUsers=auto", ["3:1: RemapUsers is not supported"]),
         ("[Container]\nImage=a\nMount=type=bind,source=/a,target=/b,U=true",
          ["3:7: chown is not supported: it would change the owners of the host's files"]),
@@ -331,6 +366,7 @@ def test_an_apparmor_profile_is_one_of_security_opt() -> None:
     ],
 )  # fmt: skip  # a table reads best with a case on a line
 def test_what_is_not_supported_is_known_by_its_name(text: str, expected: list[str]) -> None:
+    Path("bad.network").write_text("[Network]\nDisableDNS=true\nSubnt=x\nDriver=macvlan\n")
     with pytest.raises(SpecError) as caught:
         load(text)
     assert [line.removeprefix("web.container:") for line in caught.value.problems] == expected
@@ -408,11 +444,11 @@ def test_units_that_are_to_run_keep_their_order(
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[Container]\nImage=a\nPublishPort=8080:80",
-         ["3:13: port 80 as 8080 is not supported yet: the network is the host's"]),
+        ("[Container]\nImage=a\nPublishPort=8080:80:90", ["3:13: '8080' is not an IP address"]),
         ("[Container]\nImage=a\n  Imag = b", ["3:3: unknown key 'Imag'; did you mean 'Image'?"]),
-        ("[Container]\nImage=a\nNetwork=x.network", ["3:9: 'x.network': expected host or none"]),
-        ("[Container]\nImage=a\nNetwork=host\nNetwork=none", ["4:1: several networks are not supported yet"]),
+        ("[Container]\nImage=a\nNetwork=x.network", ["3:9: cannot read x.network: no such file or directory"]),
+        ("[Container]\nImage=a\nNetwork=host\nNetwork=none", ["4:1: host cannot be combined with other networks",
+                                                                  "4:1: none cannot be combined with other networks"]),
         ("[Container]\nImage=a\nTimezone=Nowhere/At\nLogDriver=journald",
          ["3:10: this machine has no time zone 'Nowhere/At'",
           "4:1: LogDriver is not supported: output goes where mydocker's goes, as with passthrough"]),

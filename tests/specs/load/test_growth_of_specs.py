@@ -101,8 +101,8 @@ def test_what_is_printed_of_a_service_does_not_name_all_others() -> None:
 
 @pytest.mark.parametrize(("size", "written"), [(2, 4), (MOST_NAMES, MOST_NAMES**2), (MOST_NAMES + 1, MOST_NAMES + 1)])
 def test_many_names_are_explained_once(size: int, written: int) -> None:
-    services = _services(lambda number: "extra_hosts: ['s0:1.2.3.4']" if number else "tty: false")
-    Path("many.yaml").write_text(services(size))
+    """Where they share the host's network, and so Docker has no names for them."""
+    Path("many.yaml").write_text(_on_host(size, lambda number: "extra_hosts: ['s0:1.2.3.4']" if number else ""))
     lines = "\n".join(docker_lines(load_files(["many.yaml"], environ={})))
     own = size - 1
     assert lines.count(":127.0.0.1") + own * (size <= MOST_NAMES) == written
@@ -111,9 +111,17 @@ def test_many_names_are_explained_once(size: int, written: int) -> None:
     assert lines.count('--network host --add-host s0:1.2.3.4 "$@" a:latest') == own * (size > MOST_NAMES)
 
 
+def _on_host(size: int, text: Callable[[int], str]) -> str:
+    documents = (
+        f"name: s{number}\nimage: a\nnetwork_mode: host\naliases: [s{number}]\n{text(number)}\n"
+        for number in range(size)
+    )
+    return "---\n".join(documents)
+
+
 def test_each_file_has_names_of_its_own() -> None:
     for name in ("one", "two"):
-        Path(f"{name}.yaml").write_text(FILES["services"](MOST_NAMES + 1).replace(" s", f" {name}"))
+        Path(f"{name}.yaml").write_text(_on_host(MOST_NAMES + 1, lambda number: "").replace("[s", f"[{name}"))
     lines = list(docker_lines(load_files(["one.yaml", "two.yaml"], environ={})))
     [one, two] = [line for line in lines if line.startswith("set --")]
     assert "two0:" in two and "two0:" not in one and "one0:" not in two

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 4096  # connections that wait to be accepted; the kernel's limit is net.core.somaxconn
 IP_PKTINFO, IPV6_RECVPKTINFO = 8, 49  # linux/in.h, linux/in6.h
-_ATTEMPTS = 32  # to find a number that is free for all addresses
+_ATTEMPTS = 256  # to find a number that is free for all addresses
 _ALL = ("0.0.0.0", "::")
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -77,21 +77,34 @@ def _bind(port: PublishedPort) -> list[Listener]:
     """Sockets for all addresses of PORT, which have the same number."""
     if port.protocol not in _TYPES:
         raise LaunchError(f"cannot publish port {port.target}/{port.protocol}: only tcp and udp can be published")
-    for attempt in range(_ATTEMPTS):
-        bound: list[Listener] = []
-        number = port.port
-        try:
-            for host in _ALL if not port.host_ip else (port.host_ip,):
-                if sock := _bind_to(port, host, number):
-                    number = sock.getsockname()[1]
-                    bound.append(Listener(port=port.replace(port=number), socket=sock))
-            return bound
-        except OSError as error:
-            for listener in bound:
-                listener.socket.close()
-            if port.port or not bound or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
-                raise _refused(port.replace(port=number), host, error) from None
-    raise AssertionError("the last attempt returns or raises")
+    rejected: list[Listener] = []  # numbers that are taken for another address: held, so that none is chosen again
+    try:
+        while True:
+            bound: list[Listener] = []
+            try:
+                _bind_addresses(port, bound)
+                return bound
+            except OSError as error:
+                rejected += bound
+                if port.port or not bound or error.errno != errno.EADDRINUSE or len(rejected) >= _ATTEMPTS:
+                    host = _hosts(port)[len(bound)]
+                    raise _refused(bound[0].port if bound else port, host, error) from None
+    finally:
+        for listener in rejected:
+            listener.socket.close()
+
+
+def _hosts(port: PublishedPort) -> tuple[str, ...]:
+    return (port.host_ip,) if port.host_ip else _ALL
+
+
+def _bind_addresses(port: PublishedPort, bound: list[Listener]) -> None:
+    """Add sockets for PORT to BOUND, as far as there is no error."""
+    number = port.port
+    for host in _hosts(port):
+        if sock := _bind_to(port, host, number):
+            number = sock.getsockname()[1]
+            bound.append(Listener(port=port.replace(port=number), socket=sock))
 
 
 def _bind_to(port: PublishedPort, host: str, number: int) -> socket.socket | None:

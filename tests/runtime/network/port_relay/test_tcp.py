@@ -6,16 +6,23 @@ import hashlib
 import os
 import resource
 import selectors
+import signal
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 import pytest
 
+from mydocker import idmap
+from mydocker.runtime.network import PublishedPort
+from mydocker.runtime.network.port_relay import reserve
+from mydocker.runtime.network.port_relay.loop import Loop
+from mydocker.runtime.network.port_relay.tcp import Tcp
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from conftest import Relayed
+    from conftest import Relayed, Site
 
 pytestmark = pytest.mark.root
 
@@ -66,6 +73,7 @@ def test_a_gigabyte_arrives_as_it_was_sent(relayed: Relayed) -> None:
     block = os.urandom(_PIECE)
     count = 512
     sent = {client: count * _PIECE, inside: count * _PIECE}
+    received = {client: False, inside: False}
     sums = {client: hashlib.blake2b(), inside: hashlib.blake2b()}
     buffer = bytearray(_PIECE)
     with selectors.DefaultSelector() as ready, client, inside:
@@ -82,11 +90,12 @@ def test_a_gigabyte_arrives_as_it_was_sent(relayed: Relayed) -> None:
                     if not sent[connection]:
                         connection.shutdown(socket.SHUT_WR)
                         ready.modify(connection, selectors.EVENT_READ)
-                if events & selectors.EVENT_READ:
+                if events & selectors.EVENT_READ and not received[connection]:
                     size = connection.recv_into(buffer)
                     sums[connection].update(memoryview(buffer)[:size])
-                    if not size:
-                        ready.unregister(connection)
+                    received[connection] = not size
+                if received[connection] and not sent[connection]:
+                    ready.unregister(connection)
     expected = hashlib.blake2b()
     for _ in range(count):
         expected.update(block)
@@ -217,8 +226,9 @@ def test_who_reads_slowly_slows_the_other_down(relayed: Relayed) -> None:
 def test_what_has_arrived_is_passed_on_when_the_container_ends(relayed: Relayed) -> None:
     client, inside = relayed.pair()
     with client, inside:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        os.kill(relayed.process.pid, signal.SIGSTOP)
         inside.sendall(b"x" * 100_000)
+        os.kill(relayed.process.pid, signal.SIGCONT)
         relayed.process.close()
         received = 0
         while piece := client.recv(_PIECE):
@@ -226,28 +236,59 @@ def test_what_has_arrived_is_passed_on_when_the_container_ends(relayed: Relayed)
         assert received == 100_000
 
 
-@contextmanager
-def _descriptors(limit: int) -> Iterator[None]:
-    """What this process starts meanwhile may have LIMIT descriptors."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+def _with_few_descriptors(limit: int, action: Callable[[], None]) -> None:
+    """Do ACTION in a process that may have LIMIT descriptors."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        action()
+
+    idmap.perform(None, limited)
 
 
 def test_connections_wait_where_descriptors_are_few(publish: Callable[..., Relayed]) -> None:
-    with _descriptors(128):
+    most = (200 - 64 - 2) // 6
+
+    def serve_all() -> None:
         relayed = publish()
-    most = (128 - 64 - 2) // 6
-    with ExitStack() as stack:
-        clients = [stack.enter_context(relayed.connect()) for _ in range(3 * most)]
-        for client in clients:
-            client.sendall(b"here")
-        for _ in clients:  # each one that ends makes room
-            with relayed.accept() as inside:
-                assert _connections(relayed) <= most
-                assert inside.recv(100) == b"here"
-                inside.sendall(b"seen")
-        assert [client.recv(100) for client in clients] == [b"seen"] * len(clients)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(relayed.connect()) for _ in range(3 * most)]
+            for client in clients:
+                client.sendall(b"here")
+            for client in clients:  # in the order of the queue; each one that ends makes room
+                with relayed.accept() as inside:
+                    assert _connections(relayed) <= most
+                    assert inside.recv(100) == b"here"
+                    inside.sendall(b"seen")
+                with client:
+                    assert client.recv(100) == b"seen"
+        relayed.process.close()
+
+    _with_few_descriptors(200, serve_all)
+
+
+def test_connections_wait_where_there_are_no_descriptors(site: Site) -> None:
+    """Whoever has taken them: here this process, which relays itself."""
+
+    def run_out() -> None:
+        with site.host.inside(), reserve([PublishedPort(target=80, port=0)]) as held, ExitStack() as stack:
+            loop = Loop()
+            relay = Tcp(loop, held.listeners, "10.77.0.2", most=1000)
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", held.ports[0].port)))
+            taken = []
+            with suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
+            loop.turn(60)
+            assert relay.is_paused
+            assert loop.turn(0) == 0  # it does not turn for nothing meanwhile
+            for each in taken:
+                os.close(each)
+            relay.resume()
+            loop.turn(60)  # it is accepted, and refused by the container
+            loop.turn(60)
+            client.settimeout(60)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+
+    _with_few_descriptors(200, run_out)

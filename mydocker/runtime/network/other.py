@@ -1,0 +1,53 @@
+"""The network of another container, for those that join it: `--network container:NAME`, `network_mode: service:NAME`.
+
+A run's directory says by dangling links which container it is of: `process` has the number of its first process, `name`
+its name. They count while the directory is locked (run_directory.py).
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import LaunchError, UsageError
+from mydocker.runtime.network.leases import is_held
+
+
+def find(containers: str, text: str) -> str:
+    """The run directory of the container that runs, below directory CONTAINERS, and has TEXT as its name, or an ID that
+    begins with it. Raises LaunchError if there is none, UsageError if there are several."""
+    running = [path for name in _names(containers) if is_held(path := f"{containers}/{name}")]
+    found = [path for path in running if _link(path, "name") == text]
+    # the directory has the first 12 digits of an ID
+    found = found or [path for path in running if text and os.path.basename(path).startswith(text[:12])]
+    if not found:
+        raise LaunchError(f"no container {text} runs", hint="its network is there as long as it runs")
+    if len(found) > 1:
+        ids = ", ".join(sorted(os.path.basename(path) for path in found))
+        raise UsageError(f"several containers are called {text}", hint=f"use an ID: {ids}")
+    return found[0]
+
+
+def open_network(run_dir: str) -> int:
+    """A descriptor of the network namespace of the container with RUN_DIR. Raises LaunchError if it has ended."""
+    try:
+        descriptor = os.open(f"/proc/{int(_link(run_dir, 'process'))}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and its network with it") from None
+    if not is_held(run_dir):
+        os.close(descriptor)
+        raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and its network with it")
+    return descriptor
+
+
+def _names(containers: str) -> list[str]:
+    try:
+        return os.listdir(containers)
+    except FileNotFoundError:
+        return []
+
+
+def _link(run_dir: str, name: str) -> str:
+    try:
+        return os.readlink(f"{run_dir}/{name}")
+    except OSError:
+        return ""
