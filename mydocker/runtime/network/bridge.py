@@ -134,21 +134,28 @@ def _write(path: str, value: str) -> None:
         pass
 
 
-def attach(lease: Lease, *, bridge: Link, pid: int, index: int) -> None:
-    """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0."""
+def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool) -> None:
+    """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0.
+
+    With `is_published`, the container has ports of the host, and reaches itself under them: where the bridge translates
+    addresses itself (br_netfilter), such a packet leaves by the interface that it came from.
+    """
     nftables.add_elements(firewall.members(lease))
-    with netlink.Channel() as channel:
-        channel.send(
-            netlink.add_veth(
-                lease.veth,
-                master=bridge.index,
-                mtu=bridge.mtu,
-                peer=lease.interface,
-                peer_mac=lease.mac,
-                peer_index=_FIRST_INDEX + index,
-                pid=pid,
-            )
+    changes = [
+        netlink.add_veth(
+            lease.veth,
+            master=bridge.index,
+            mtu=bridge.mtu,
+            peer=lease.interface,
+            peer_mac=lease.mac,
+            peer_index=_FIRST_INDEX + index,
+            pid=pid,
         )
+    ]
+    if is_published:
+        changes.append(netlink.allow_hairpin(lease.veth))
+    with netlink.Channel() as channel:
+        channel.send(*changes)
 
 
 def configure(leases: tuple[Lease, ...]) -> None:

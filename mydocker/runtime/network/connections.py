@@ -113,7 +113,8 @@ class Connections:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
         try:
             for index, (lease, link) in enumerate(zip(self.leases, self.bridges, strict=True)):
-                bridge.attach(lease, bridge=link, pid=pid, index=index)
+                is_published = bool(self.ports) and index == 0
+                bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=is_published)
         except OSError as error:
             raise _refused(error) from None
 
@@ -129,10 +130,22 @@ def _give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> 
     """Remove what the run with RUN_DIR has by LEASE; what somebody else has removed is passed over."""
     try:
         nftables.delete_elements([*firewall.members(lease), *firewall.published(lease, ports)])
+        if ports:
+            _forget_flows(lease.address)
         names.withdraw(lease, run_dir)
         leases.release(lease, run_dir)
     except OSError as error:
         raise _refused(error) from None
+
+
+def _forget_flows(address: str) -> None:
+    """Let those who go on sending to a published port reach whoever has it next, instead of ADDRESS."""
+    from mydocker.kernel import conntrack
+
+    try:  # noqa: SIM105  # contextlib is not on the warm path
+        conntrack.forget(address)
+    except OSError:  # the kernel cannot list them: they end by themselves, a while after the last datagram
+        pass
 
 
 def _refused(error: OSError) -> HostError:
