@@ -29,6 +29,7 @@ _NEWLINK, _DELLINK, _GETLINK, _SETLINK, _NEWADDR, _NEWROUTE = 16, 17, 18, 19, 20
 _IFF_UP = 0x1
 _LINK_ADDRESS, _LINK_NAME, _LINK_MTU, _LINK_MASTER, _LINK_INFO, _LINK_NET_NS_PID = 1, 3, 4, 10, 18, 19
 _LINK_AF_SPEC = 26
+_LINK_ALIAS, _ALIAS_LIMIT = 20, 255  # bytes, IFALIASZ - 1 (linux/if.h)
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _BRIDGE_PORT_MODE = 4  # IFLA_BRPORT_MODE: hairpin
 _VETH_PEER = 1
@@ -163,6 +164,8 @@ class Link(Record):
     mtu: int = 0
     mac: str = ""
     kind: str = ""  # bridge, veth, …
+    master: int = 0  # the index of the bridge that it belongs to
+    alias: str = ""  # any text
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
@@ -201,6 +204,8 @@ def _link(message: bytes) -> Link:
         mtu=_number(found.get(_LINK_MTU, b""), 0, 4),
         mac=":".join(f"{byte:02x}" for byte in found.get(_LINK_ADDRESS, b"")),
         kind=os.fsdecode(kind.rstrip(b"\0")),
+        master=_number(found.get(_LINK_MASTER, b""), 0, 4),
+        alias=os.fsdecode(found.get(_LINK_ALIAS, b"").rstrip(b"\0")),
     )
 
 
@@ -246,6 +251,12 @@ def allow_hairpin(name: str) -> Request:
 def delete_link(name: str) -> Request:
     """Delete interface NAME, and its peer if it is one of a pair."""
     return Request(kind=_DELLINK, payload=_link_header() + attribute(_LINK_NAME, text(name)), about=name)
+
+
+def set_alias(index: int, alias: str, *, name: str) -> Request:
+    """Let the interface with INDEX carry the text ALIAS; one that is too long is left out."""
+    more = attribute(_LINK_ALIAS, text(alias)) if len(os.fsencode(alias)) <= _ALIAS_LIMIT else b""
+    return Request(kind=_SETLINK, payload=_link_header(index=index) + more, about=name)
 
 
 def set_up(index: int, *, name: str) -> Request:

@@ -81,6 +81,19 @@ ports: [80, "8080-8081:80-81/udp", "127.0.0.1:5:6", "[::1]::7", {target: 9, publ
 ports: [80]
 namespaces: {pid: host}
 ---
+networks: [front, back]
+publish_all: true
+expose: [80, "53/udp", 90-92]
+---
+networks: {front: {aliases: [web], ipv4_address: 10.90.0.5, gw_priority: 1}, back: {priority: 5}}
+---
+networks: [front]
+ip: 10.90.0.6
+ip6: fd00::6
+mac_address: 02:42:0a:5a:00:06
+---
+network_mode: container:other
+---
 aliases: [db, store]
 ---
 namespaces: []
@@ -140,6 +153,31 @@ expect:
       {status: {lt: 500}, method: post, request-headers: ["A: b$$"], request-body: "x\ny", timeout: 3s,
        no-follow-redirects: true, allow-insecure: true, username: u, password: $$p}
   within: 20s
+---
+networks:
+  front: {aliases: [a, b], ipv4_address: 10.5.0.9, ipv6_address: "fd00::9", interface_name: lan0, gw_priority: 1}
+  back:
+    priority: 5
+    create:
+      {internal: true, enable_ipv6: yes, labels: [a=1], driver: bridge, driver_opts: {b: 2}, attachable: true,
+       ipam: {config: [{subnet: 10.5.0.0/24, gateway: 10.5.0.1, ip_range: 10.5.0.128/25}, {subnet: "fd00::/64"}]}}
+mac_address: 02:42:ac:11:00:02
+aliases: [c]
+publish_all: true
+expose: [80, 81-82/udp]
+extra_hosts: ["h:host-gateway"]
+ports: ["8000-8010:80"]
+---
+network_mode: bridge
+ip: 10.88.0.9
+ip6: fd00::8
+---
+networks: [one, two]
+---
+network_mode: container:web
+---
+network_mode: default
+networks: {one: {create: {external: true}}}
 ---
 expect: {process: {a: running}}
 ---

@@ -165,7 +165,7 @@ def test_the_address_of_the_host(tmp_path: Path, text: str, hosts: list[tuple[st
     ("text", "line", "notes"),
     [
         ("network_mode: bridge", "--network bridge", []),
-        ("networks: [a, b]", "--network a --network b", []),
+        ("networks: [a, b]", "--network a --network b", ["networks: several take Docker 25 or later"]),
         ("networks: {a: {ipv4_address: 10.5.0.9}}\naliases: [x]", "--network name=a,alias=x,ip=10.5.0.9", []),
         ("networks: {a: {create: {internal: true, enable_ipv6: true, labels: [l=1], driver_opts: {o: 2}, ipam: {config:"
          " [{subnet: 10.5.0.0/24, gateway: 10.5.0.1}]}}}}", "--network a",

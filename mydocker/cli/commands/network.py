@@ -266,7 +266,7 @@ def _remove(options: argparse.Namespace) -> int:
 def _remove_one(directory: str, name: str) -> None:
     from mydocker.runtime.network.bridge import take_down_if_up
 
-    lifecycle.remove(directory, name, down=lambda network: take_down_if_up(f"{directory}/{name}", network))
+    lifecycle.remove(directory, name, down=take_down_if_up)
 
 
 def _prune(options: argparse.Namespace) -> int:

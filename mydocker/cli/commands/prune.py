@@ -11,14 +11,16 @@ from mydocker.image.model.progress import megabytes
 from mydocker.image.store import Store
 from mydocker.runtime.inspect import kept_container
 from mydocker.runtime.launch import run_directory
+from mydocker.runtime.network import strays
 
 
 def prune_command(argv: list[str]) -> int:
-    """Remove layers and blobs of no image, what killed runs and pulls left, and what tests have kept; print what; 0."""
+    """Remove layers and blobs of no image, what killed runs and pulls left, and what tests have kept. Print it; 0."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
     if not options.dry_run and os.path.isdir(store.containers):
         run_directory.sweep(store.containers)
+    _prune_strays(f"{store.root}/networks", dry_run=options.dry_run)
     freed = 0
     for path in kept_container.all_paths(store.root):
         size = kept_container.size_of(path)
@@ -36,11 +38,19 @@ def prune_command(argv: list[str]) -> int:
     return 0
 
 
+def _prune_strays(networks: str, *, dry_run: bool) -> None:
+    """Remove what is left of networks that no container uses; the networks themselves stay."""
+    found = strays.find(networks)
+    for stray in found if dry_run else strays.remove(networks, found):
+        print(stray)
+
+
 def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "prune",
-        text="What a running container or a name of an image needs is left alone.",
+        text="What a running container or a name of an image needs is left alone, and so are networks and volumes: "
+        "'mydocker network prune' and 'mydocker volume prune' remove those that no container uses.",
         examples=(("mydocker prune --dry-run", "show what would be removed"), ("mydocker prune", "remove it")),
         instead={
             **dict.fromkeys(("-a", "--all"), "'mydocker rmi IMAGE' removes images that have a name, before a prune"),

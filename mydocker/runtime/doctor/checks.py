@@ -16,6 +16,7 @@ from mydocker.runtime.cgroup.hierarchy import choose
 from mydocker.runtime.doctor import probes
 from mydocker.runtime.doctor.binfmt import handled_machines
 from mydocker.runtime.launch.run_directory import RunDirectory
+from mydocker.runtime.network import strays
 from mydocker.runtime.plan.host import Host, inspect_host, read_setting
 from mydocker.runtime.plan.operations import COVERED
 from mydocker.runtime.seccomp.compile import open_library
@@ -56,7 +57,7 @@ def examine(store: Store) -> tuple[HostCheck, ...]:
             findings += _limits(host, directory.path)
     except MydockerError as error:
         findings.append(HostCheck(name="store", state=MISSING, detail=error.message, hint=error.hint, essential=True))
-    return (*findings, _seccomp(), _network(), _platforms())
+    return (*findings, _seccomp(), _network(), _strays(store), _platforms())
 
 
 def can_run(findings: tuple[HostCheck, ...]) -> bool:
@@ -211,6 +212,19 @@ def _network() -> HostCheck:
     installed = [program for program in ("ip", "nft", "pasta", "slirp4netns") if _is_there(program)]
     detail = f"host and none; programs for others, not used yet: {', '.join(installed) or 'none'}"
     return HostCheck(name="network", state=OK, detail=detail)
+
+
+def _strays(store: Store) -> HostCheck:
+    try:
+        found = strays.find(f"{store.root}/networks")
+    except MydockerError as error:
+        return HostCheck(name="strays", state=WEAKER, detail=error.message, hint=error.hint)
+    if not found:
+        return HostCheck(name="strays", state=OK, detail="nothing is left of networks that no container uses")
+    unknown = [each.name for each in found if each.kind == "bridge" and not each.directory]
+    hint = f"'ip link delete {unknown[0]}' removes a bridge of an unknown store" if unknown else "see 'mydocker prune'"
+    detail = f"left of networks that no container uses: {', '.join(map(str, found))}"
+    return HostCheck(name="strays", state=WEAKER, detail=detail, hint=hint)
 
 
 def _platforms() -> HostCheck:

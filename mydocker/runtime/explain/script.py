@@ -11,6 +11,7 @@ import shlex
 
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.explain import networks
 from mydocker.runtime.explain.steps import Script, functions_of, secret_name
 from mydocker.runtime.launch.child import NETWORK_SETTINGS
 from mydocker.runtime.plan import LOCALHOST
@@ -72,13 +73,24 @@ def shell_script(plan: LaunchPlan) -> str:
     end = END
     while any(end in line.split("\n") for line in inner):
         end += "_"
-    lines = [*_head(plan), *_limits(plan), f"cat > \"$run/inner\" <<'{end}'", *inner, end, "", *_unshare(plan)]
+    connected = networks.lines(plan) if plan.networks else ()
+    lines = [
+        *_head(plan),
+        *_limits(plan),
+        *connected,
+        f"cat > \"$run/inner\" <<'{end}'",
+        *inner,
+        end,
+        "",
+        *_unshare(plan),
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _head(plan: LaunchPlan) -> Iterator[str]:
     yield "#!/bin/sh"
     needs = "util-linux and iproute2" if plan.loopback else "util-linux"
+    needs = "util-linux, iproute2 and nftables" if plan.networks else needs
     yield f"# Runs one container without mydocker, as root. Needs {needs}."
     yield from (f"# Not done here, as no shell can: {step}." for step in _beyond(plan))
     yield "set -eu"
@@ -87,7 +99,9 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
     yield "# The directory of this run, removed at the end"
     parent = plan.store if plan.containers.startswith(f"{plan.store}/") else "/run"  # if the store is read-only
     yield f'run=$(realpath "$(mktemp -d -p {shlex.quote(parent)} by-hand.XXXXXX)")'
-    yield "trap 'rm -rf \"$run\"' EXIT"
+    if plan.networks:
+        yield from networks.take_down(plan)
+    yield f"trap {shlex.quote(_clean_up(plan))} EXIT"
     yield "trap 'exit 130' INT; trap 'exit 143' TERM"
     yield 'mkdir -m 755 "$run/memory" "$run/scratch"'
     yield "export run"
@@ -97,6 +111,11 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
     for volume in plan.volumes:
         yield f"mkdir -p {shlex.quote(volume)}/data; : >> {shlex.quote(volume)}/lock"
     yield ""
+
+
+def _clean_up(plan: LaunchPlan) -> str:
+    """What is done at the end, besides removing cgroups."""
+    return "; ".join([*([networks.TAKE_DOWN] if plan.networks else []), 'rm -rf "$run"'])
 
 
 def _beyond(plan: LaunchPlan) -> Iterator[str]:
@@ -114,6 +133,7 @@ def _beyond(plan: LaunchPlan) -> Iterator[str]:
         yield "mounts in a shared volume that reach the host (they do not)"
     if plan.timeout is not None:
         yield f"the end after {plan.timeout:g} seconds (--timeout)"
+    yield from networks.beyond(plan)
     if missing := _outlasting(plan):
         yield f"dropping {', '.join(missing)}, which entering the new root needs after setpriv"
 
@@ -125,19 +145,29 @@ def _outlasting(plan: LaunchPlan) -> list[str]:
 
 
 def _etc(plan: LaunchPlan) -> Iterator[str]:
+    if plan.networks or plan.joined:
+        yield networks.RESOLVERS
+    if plan.joined:
+        yield f'cat {shlex.quote(plan.joined)}/hosts > "$run/memory/hosts"'
+    else:
+        yield from networks.hosts(plan) if plan.networks else _hosts(plan)
+    yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
+    source = "resolvers" if plan.networks or plan.joined else "cat /etc/resolv.conf 2>/dev/null"
+    if lines := plan.resolver_lines:
+        kept = f"{source} | grep -vE '^[[:space:]]*({'|'.join(lines)})([[:space:]]|$)' || :"
+        search, more = shlex.quote(lines.pop("search", "")), shlex.quote("".join(lines.values()))
+        yield f'{{ printf %s {search}; {kept}; printf %s {more}; }} > "$run/memory/resolv.conf"'
+    else:
+        yield f'{source} > "$run/memory/resolv.conf" || :'
+
+
+def _hosts(plan: LaunchPlan) -> Iterator[str]:
     names = "".join(f"{address}\t{name}\n" for name, address in plan.extra_hosts)
     localhost = f"printf %s {shlex.quote(LOCALHOST)}"
     first = localhost if plan.loopback else f"cat /etc/hosts 2>/dev/null || {localhost}"
     more, host_line = shlex.quote(names), shlex.quote(f"127.0.1.1\t{plan.host_names}\n")
     known = "" if plan.loopback else f"grep -qsw -- {shlex.quote(plan.hostname)} /etc/hosts || "
     yield f'{{ {first}; printf %s {more}; {known}printf %s {host_line}; }} > "$run/memory/hosts"'
-    yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
-    if lines := plan.resolver_lines:
-        kept = f"grep -vE '^[[:space:]]*({'|'.join(lines)})([[:space:]]|$)' /etc/resolv.conf || :"
-        search, more = shlex.quote(lines.pop("search", "")), shlex.quote("".join(lines.values()))
-        yield f'{{ printf %s {search}; {kept}; printf %s {more}; }} > "$run/memory/resolv.conf"'
-    else:
-        yield 'cat /etc/resolv.conf > "$run/memory/resolv.conf" 2>/dev/null || : > "$run/memory/resolv.conf"'
 
 
 def _limits(plan: LaunchPlan) -> Iterator[str]:
@@ -152,8 +182,7 @@ def _limits(plan: LaunchPlan) -> Iterator[str]:
             yield f"{there}echo {shlex.quote(setting.value)} > {path}/{setting.file}"
     if _limiting(plan):
         paths = " ".join(shlex.quote(cgroup.path) for cgroup in _limiting(plan))
-        clean = f'rm -rf "$run"; rmdir {paths}'
-        yield f"trap {shlex.quote(clean)} EXIT"
+        yield f"trap {shlex.quote(f'{_clean_up(plan)}; rmdir {paths}')} EXIT"
         yield ""
 
 
@@ -164,7 +193,8 @@ def _limiting(plan: LaunchPlan) -> tuple[Cgroup, ...]:
 
 def _unshare(plan: LaunchPlan) -> Iterator[str]:
     yield "# New namespaces" + ("; --fork makes the inner script process 1" if "pid" in plan.namespaces else "")
-    words = ["unshare", *(f"--{name}" for name in plan.namespaces)]
+    own = [name for name in plan.namespaces if name != "net" or not plan.networks]
+    words = [*networks.enter(plan), "unshare", *(f"--{name}" for name in own)]
     if "mount" in plan.namespaces:
         words.append("--propagation=slave")
     words += ["--fork", "--kill-child"] if "pid" in plan.namespaces else []

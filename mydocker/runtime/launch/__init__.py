@@ -91,15 +91,7 @@ def plan_launch(
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
     container_id = os.urandom(32).hex()
-    no_network = joined = ""
-    if spec.network_mode == DEFAULT_MODE:
-        from mydocker.runtime.network.choose import settle
-
-        spec, no_network = settle(spec, host)
-    elif spec.network_mode.startswith(JOINING_MODES):
-        from mydocker.runtime.network.other import find
-
-        joined = find(containers, spec.network_mode.partition(":")[2])
+    spec, no_network, joined = _network(spec, host, containers)
     planned = plan(
         spec,
         image,
@@ -112,6 +104,19 @@ def plan_launch(
         inspect_only=inspect_only,
     )
     return planned.replace(no_network=no_network, joined=joined) if no_network or joined else planned
+
+
+def _network(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, str, str]:
+    """SPEC with the network mode that it gets on HOST, and the fields `no_network` and `joined` of its plan."""
+    if spec.network_mode == DEFAULT_MODE:
+        from mydocker.runtime.network.choose import settle
+
+        return (*settle(spec, host), "")
+    if spec.network_mode.startswith(JOINING_MODES):
+        from mydocker.runtime.network.other import find
+
+        return spec, "", find(containers, spec.network_mode.partition(":")[2])
+    return spec, "", ""
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:

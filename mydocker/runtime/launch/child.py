@@ -94,7 +94,7 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
         _map_single_id(plan)
         _join_cgroups(plan, fds.cgroups)
         _name_and_connect(plan, fds)
-        root = _build_tree(plan)
+        root = _build_tree(plan, fds.leases)
         begun = fds.view_sender.send_fds(root, plan.run_dir) if fds.view_sender else -1
         if not plan.argv:  # nothing but the tree is needed
             os._exit(0)
@@ -317,14 +317,14 @@ def leave_keyring() -> None:
             raise
 
 
-def _build_tree(plan: LaunchPlan) -> int:
+def _build_tree(plan: LaunchPlan, leases: tuple[Lease, ...]) -> int:
     """Mount the root and everything in it; a descriptor of the root."""
     operations = [operation.ahead() for operation in plan.operations]
     if "mount" in plan.namespaces:
         leave_propagation()
     root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
     if "mount" in plan.namespaces:
-        write_etc(plan)
+        write_etc(plan, leases)
     for operation in operations:
         try:
             operation.apply(root)

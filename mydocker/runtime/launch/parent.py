@@ -191,7 +191,6 @@ def _start(
         child_main(plan, fds)
     container.close_later(pidfd)
     duty.watch_child(pid)
-    os.symlink(str(pid), f"{plan.run_dir}/process")
     try:
         _let_begin(plan, pid, start[1], connections)
     except BaseException:  # nothing will watch it
@@ -246,6 +245,7 @@ def _clone(plan: LaunchPlan) -> tuple[int, int]:
 def _let_begin(plan: LaunchPlan, pid: int, start: int, connections: Connections | None) -> None:
     """Let the child begin, once it has its interfaces, and its id maps are written: only a process outside of its user
     namespace, as this one, may write those of more than one id (user_namespaces(7))."""
+    os.symlink(str(pid), f"{plan.run_dir}/process")
     if connections:
         connections.attach(pid)
     if plan.rootless and not plan.rootless.is_single:

@@ -6,8 +6,8 @@
     image                         a dangling link: the digest of the image's manifest
     process, name                 dangling links: the number of its first process, and its name, if it has one
     cgroups                       the directories of its cgroups, if it has limits
-    networks                      what it has in networks, see connections.py
-    hosts                         its /etc/hosts, if it is in a network: other runs write their names into it
+    network0, …, port0, …         dangling links: what it has in networks, see connections.py
+    hosts                         its /etc/hosts, if it is in a network with names: other runs write theirs into it
 
 The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: a process
 that gets it exclusively knows that the run is gone, and removes the directory: the cleanup process of a run that was
@@ -25,6 +25,9 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.plan import LOCALHOST
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
 
@@ -79,12 +82,13 @@ class RunDirectory:
             os.symlink(self.name, "name", dir_fd=self.lock)
 
 
-def write_etc(plan: LaunchPlan) -> None:
-    """Write the files of /etc that PLAN's container gets, but for hosts if it is in a network."""
+def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = ()) -> None:
+    """Write the files of /etc that PLAN's container gets, but for hosts where other runs change that. LEASES are those
+    of its networks."""
     if plan.joined:
         _write(plan, "memory/hosts", _host_file(f"{plan.joined}/hosts") or _hosts(plan))
-    elif not plan.networks:
-        _write(plan, "memory/hosts", _hosts(plan))
+    elif not plan.has_names:
+        _write(plan, "memory/hosts", plan.network_hosts(leases) if leases else _hosts(plan))
     _write(plan, "memory/hostname", f"{plan.hostname}\n")
     resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
     if plan.networks or plan.joined:
@@ -145,7 +149,7 @@ def reclaim(path: str, *, wait: bool = True) -> list[tuple[str, str]]:
             from mydocker.runtime.cgroup.cgroup import remove_listed
 
             remove_listed(path)
-        if os.path.exists(f"{path}/networks"):
+        if os.path.lexists(f"{path}/network0"):
             from mydocker.runtime.network.connections import release_listed
 
             networks = release_listed(path)

@@ -36,7 +36,8 @@ def ipv4_range(network: str) -> tuple[int, int]:
 
 
 def mac_of(address: str) -> str:
-    """The hardware address of the interface that has IPv4 ADDRESS: 02 marks it as assigned locally."""
+    """The hardware address of whoever has IPv4 ADDRESS, so that neighbours need not forget it when the address is used
+    again; the prefix is the one that Docker took, of locally administered addresses."""
     return "02:42:" + ":".join(f"{byte:02x}" for byte in parse_ipv4(address).to_bytes(4, "big"))
 
 

@@ -12,7 +12,8 @@ from mydocker import kernel
 from mydocker.errors import HostError, hint_for
 from mydocker.kernel import netlink, nftables
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import firewall
+from mydocker.runtime.network import firewall, leases, networks
+from mydocker.runtime.network.addresses import mac_of
 
 if TYPE_CHECKING:
     from mydocker.kernel.netlink import Channel, Link
@@ -24,19 +25,28 @@ _IPV6 = "/proc/sys/net/ipv6/conf"
 _FIRST_INDEX = 2  # of the container's interfaces; lo has 1
 
 
-def ensure_up(directory: str, network: Network, *, lock: int) -> Link:
-    """The bridge of NETWORK, whose directory is DIRECTORY; it is brought up if it is not there.
+def ensure_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Network]:
+    """The bridge of NETWORK, whose directory is DIRECTORY; it is brought up if it is not there. With it, the network,
+    which may have got another subnet by that.
 
-    LOCK is a shared lock of that directory, which may become an exclusive one. The caller has a lease in the network:
-    nobody takes it down. HostError says what this host lacks.
+    LOCK is a shared lock of that directory, which may become an exclusive one: while the caller has it, nobody takes
+    the bridge down. HostError says what this host lacks.
     """
     try:
         with netlink.Channel() as channel:
             link = netlink.get_link(channel, network.interface)
             if link and link.is_up:
-                return link
+                return link, network
             kernel.lock(lock)
-            return _bring_up(channel, directory, network)
+            network = networks.load(os.path.dirname(directory), network.name)  # others had the lock meanwhile
+            link = netlink.get_link(channel, network.interface)
+            if link and link.is_up:
+                return link, network
+            if link:  # one that was killed meanwhile has left it
+                channel.send(netlink.delete_link(network.interface))
+            with _HostLock():
+                network = _with_free_subnet(directory, network)
+                return _bring_up(channel, directory, network), network
     except OSError as error:
         about = f" ({error.filename})" if error.filename else ""
         hint = _HINTS.get(error.errno or 0) or hint_for(error)
@@ -49,12 +59,43 @@ _HINTS = {
 }
 
 
+class _HostLock:
+    """Context manager: no other mydocker brings up a network in this network namespace, from whatever store. Its file
+    in /proc is the same for all of them."""
+
+    def __enter__(self) -> None:
+        self._lock = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            kernel.lock(self._lock)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
+
+
+def _with_free_subnet(directory: str, network: Network) -> Network:
+    """NETWORK, with another subnet if this host has got routes to its own, for instance to a network of another store.
+    HostError if the user has set it, or containers have addresses in it."""
+    from mydocker.runtime.network.subnets import host_networks, overlapping
+
+    networks_of_host = host_networks()
+    route = overlapping(network.subnet.network, networks_of_host, within=not network.automatic)
+    if not route:
+        return network
+    if not network.automatic or leases.live(directory):
+        raise HostError(
+            f"cannot bring up network {network.name}: this host has a route to {route}, in its subnet "
+            f"{network.subnet.network}",
+            hint="remove the route, or create the network with another --subnet",
+        )
+    from mydocker.runtime.network.lifecycle import renumber
+
+    return renumber(os.path.dirname(directory), network, taken=networks_of_host)
+
+
 def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
-    link = netlink.get_link(channel, network.interface)
-    if link and link.is_up:  # another process was faster
-        return link
-    if link:  # one that was killed meanwhile has left it
-        channel.send(netlink.delete_link(network.interface))
     name, subnet = network.interface, network.subnet
     channel.send(netlink.add_bridge(name, mtu=network.mtu or uplink_mtu(), mac=mac_of(subnet.gateway)))
     link = netlink.get_link(channel, name)
@@ -65,17 +106,12 @@ def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
         _allow_forwarding6()
     firewall.load(network, directory=directory)
     changes = [netlink.forgo_link_local(link.index, name=name)] if not network.subnet6 else []
+    changes.append(netlink.set_alias(link.index, directory, name=name))  # see strays.py
     changes.append(netlink.add_address(link.index, subnet.gateway, prefix=subnet.prefix))
     if network.subnet6:
         changes.append(netlink.add_address(link.index, network.subnet6.gateway, prefix=network.subnet6.prefix))
     channel.send(*changes, netlink.set_up(link.index, name=name))
     return link
-
-
-def mac_of(address: str) -> str:
-    """The hardware address of whoever has ADDRESS, so that neighbours need not forget it when the address is reused;
-    the prefix is the one that Docker took, of locally administered addresses."""
-    return "02:42:" + ":".join(f"{int(part):02x}" for part in address.split("."))
 
 
 def uplink_mtu() -> int:
@@ -179,8 +215,8 @@ def configure(leases: tuple[Lease, ...]) -> None:
         channel.send(*changes)
 
 
-def take_down(directory: str, interface: str) -> None:
-    """Remove bridge INTERFACE of a network and its firewall, if they are there; DIRECTORY is one for a file of rules.
+def take_down(interface: str) -> None:
+    """Remove bridge INTERFACE of a network and its firewall, if they are there. Raises HostError, OSError.
 
     The caller has the exclusive lock of the network. The bridge goes first: one that is up has a firewall.
     """
@@ -190,14 +226,15 @@ def take_down(directory: str, interface: str) -> None:
         except OSError as error:
             if error.errno != 19:  # ENODEV: it is gone
                 raise
-    firewall.remove(interface, directory=directory)
+    firewall.remove(interface)
 
 
-def take_down_if_up(directory: str, network: Network) -> None:
+def take_down_if_up(network: Network) -> None:
     """`take_down`, if this host has the bridge of NETWORK. Raises HostError."""
     try:
         with netlink.Channel() as channel:
-            if netlink.get_link(channel, network.interface):
-                take_down(directory, network.interface)
+            is_there = netlink.get_link(channel, network.interface) is not None
+        if is_there:
+            take_down(network.interface)
     except OSError as error:
         raise HostError(f"cannot take down network {network.name}: {error.strerror}", hint=hint_for(error)) from None

@@ -1,34 +1,31 @@
 """A run in its networks: from before its container starts until it has ended.
 
-What a run has in a network stands in its run directory, in the file `networks`, before it exists anywhere else: so
-whoever removes the directory of a run that was killed can remove the rest as well. A line for each network,
-
-    <the network's directory> TAB <its bridge> TAB <address> TAB <IPv6 address> TAB <MAC> TAB <veth> TAB <names>
-
-and one for each published port, in the first network.
-
-    :<port> TAB <protocol> TAB <address of the host> TAB <port of the container>
+What a run has in a network stands in its run directory before it exists anywhere else: so whoever removes the directory
+of a run that was killed can remove the rest as well. It stands there in the targets of dangling links, which take no
+room where a disk is full: `network0`, `network1` … for each network, and `port0` … for each port that is published in
+the first one, with the fields of `_network_line` and `_port_line`, parted by tabs.
 """
 
 from __future__ import annotations
 
 import os
 
-from mydocker.errors import HostError, MydockerError, NetworkError, hint_for
+from mydocker.errors import HostError, MydockerError, NetworkError, StoreError, hint_for
 from mydocker.kernel import netlink, nftables
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases, names
-from mydocker.runtime.network.names import LISTED
+from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases
 from mydocker.runtime.network.networks import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mydocker.kernel.netlink import Link
     from mydocker.runtime.network.port_relay import Reservation
     from mydocker.runtime.network.port_relay.process import PortRelay
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model.parts import NetworkAttachment
+
+SPARE = "/run/mydocker-networks"  # for the default network, where the store has no room for it
 
 
 class Connections:
@@ -47,7 +44,10 @@ class Connections:
             reservation = self._reserve()
             for index in range(len(self.plan.networks)):
                 self._join(index)
-            names.introduce(self.plan, self.leases, lambda run_dir: listed(run_dir)[0])
+            if self.plan.has_names:
+                from mydocker.runtime.network import names
+
+                names.introduce(self.plan, self.leases, lambda run_dir: listed(run_dir)[0])
             if reservation:
                 self._publish(reservation)
         except BaseException:
@@ -68,7 +68,8 @@ class Connections:
         from mydocker.runtime.network.port_relay.process import PortRelay
 
         first, self.ports = self.leases[0], reservation.ports
-        _list(self.plan.run_dir, "".join(map(_port_line, self.ports)))
+        for index, port in enumerate(self.ports):
+            os.symlink(_port_line(port), f"{self.plan.run_dir}/port{index}")
         self._relay = PortRelay(reservation, first.address)
         self._relay.__enter__()
         for element in firewall.published(first, self.ports):
@@ -77,12 +78,13 @@ class Connections:
     def _join(self, index: int) -> None:
         """Take a lease in the network with INDEX, and see that its bridge is up."""
         attachment, plan = self.plan.networks[index], self.plan
-        self._make(attachment)
-        with Held(plan.networks_dir, attachment.name) as held:
+        with Held(self._made(attachment), attachment.name) as held:
             self.take_down_later(held.directory, held.network.interface)
+            link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
+            self.bridges.append(link)
             lease = leases.take(
                 held.directory,
-                held.network,
+                network,
                 plan.run_dir,
                 container_id=plan.container_id,
                 index=index,
@@ -92,22 +94,29 @@ class Connections:
                 aliases=attachment.aliases,
             )
             self.leases = (*self.leases, lease)
-            _list(plan.run_dir, f"{_line(lease)}\n")
-            self.bridges.append(bridge.ensure_up(held.directory, held.network, lock=held.lock))
+            os.symlink(_network_line(lease), f"{plan.run_dir}/network{index}")
 
-    def _make(self, attachment: NetworkAttachment) -> None:
-        """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there."""
+    def _made(self, attachment: NetworkAttachment) -> str:
+        """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there; where networks
+        are on disk among which it is."""
         networks = self.plan.networks_dir
         if os.path.isdir(f"{networks}/{attachment.name}"):
-            return
+            return networks
         if attachment.name == DEFAULT:
             from mydocker.runtime.network.lifecycle import load_or_make_default
 
-            load_or_make_default(networks)
+            try:
+                load_or_make_default(networks)
+            except StoreError:
+                if os.geteuid() != 0:
+                    raise
+                networks = SPARE
+                load_or_make_default(networks)
         elif attachment.definition and not attachment.definition.external:
             from mydocker.runtime.network.definitions import make
 
             make(networks, attachment.name, attachment.definition)
+        return networks
 
     def attach(self, pid: int) -> None:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
@@ -132,7 +141,10 @@ def _give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> 
         nftables.delete_elements([*firewall.members(lease), *firewall.published(lease, ports)])
         if ports:
             _forget_flows(lease.address)
-        names.withdraw(lease, run_dir)
+        if lease.network.name != DEFAULT:
+            from mydocker.runtime.network import names
+
+            names.withdraw(lease, run_dir)
         leases.release(lease, run_dir)
     except OSError as error:
         raise _refused(error) from None
@@ -153,34 +165,35 @@ def _refused(error: OSError) -> HostError:
     return HostError(f"cannot connect the container to its network{about}: {error.strerror}", hint=hint_for(error))
 
 
-def _line(lease: Lease) -> str:
+def _network_line(lease: Lease) -> str:
     fields = (lease.directory, lease.network.interface, lease.address, lease.address6, lease.mac, lease.veth)
     return "\t".join((*fields, " ".join(lease.aliases)))
 
 
 def _port_line(port: PublishedPort) -> str:
-    return f":{port.port}\t{port.protocol}\t{port.host_ip}\t{port.target}\n"
-
-
-def _list(run_dir: str, lines: str) -> None:
-    with open(f"{run_dir}/{LISTED}", "a", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(lines)
+    return f"{port.port}\t{port.protocol}\t{port.host_ip}\t{port.target}"
 
 
 def listed(run_dir: str) -> tuple[tuple[Lease, ...], tuple[PublishedPort, ...]]:
-    """What the run with RUN_DIR has in networks, as far as its file says; nothing if there is none."""
-    try:
-        with open(f"{run_dir}/{LISTED}", encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.rstrip("\n").split("\t") for line in file]
-    except OSError:
-        return (), ()
-    found = tuple(_lease(*line) for line in lines if len(line) == 7)
+    """What the run with RUN_DIR has in networks, as its links say; nothing if there are none."""
     ports = tuple(
-        PublishedPort(port=int(line[0][1:]), protocol=line[1], host_ip=line[2], target=int(line[3]))
-        for line in lines
-        if len(line) == 4
+        PublishedPort(port=int(port), protocol=protocol, host_ip=host_ip, target=int(target))
+        for port, protocol, host_ip, target in _links(f"{run_dir}/port", fields=4)
     )
-    return found, ports
+    return tuple(_lease(*fields) for fields in _links(f"{run_dir}/network", fields=7)), ports
+
+
+def _links(path: str, *, fields: int) -> Iterator[list[str]]:
+    """The targets of the links PATH0, PATH1 …, as far as there are any, in FIELDS each."""
+    index = 0
+    while True:
+        try:
+            target = os.readlink(f"{path}{index}").split("\t")
+        except OSError:
+            return
+        if len(target) == fields:
+            yield target
+        index += 1
 
 
 def _lease(directory: str, interface: str, address: str, address6: str, mac: str, veth: str, aliases: str) -> Lease:
@@ -216,16 +229,27 @@ def release_listed(run_dir: str) -> list[tuple[str, str]]:
 
 
 def take_down_idle(directory: str, interface: str) -> None:
-    """Take down bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it."""
+    """Take down the bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it. What cannot be
+    removed is a stray that `doctor` lists."""
     try:
-        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True):
+        if _is_ownerless(directory, interface):
+            bridge.take_down(interface)
+    except (MydockerError, OSError):
+        pass
+
+
+def _is_ownerless(directory: str, interface: str) -> bool:
+    """Whether the network has been removed, perhaps with its store, or made again with another bridge. Else its bridge
+    is taken down unless it is used, while nobody can join."""
+    try:
+        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
+            if held.network.interface != interface:
+                return True
             leases.remove_stale(directory)
             if not leases.live(directory):
-                bridge.take_down(directory, interface)
-    except NetworkError:  # it has been removed, with its store, perhaps
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as place:
-            bridge.take_down(place, interface)
-    except (MydockerError, OSError):  # it is a stray, which `doctor` lists
-        pass
+                bridge.take_down(interface)
+            return False
+    except NetworkError:
+        return True
+    except StoreError:  # damaged
+        return not leases.live(directory)

@@ -84,9 +84,12 @@ _IPV6 = f"""icmpv6 type {{ nd-router-advert, nd-redirect }} drop
         ether type ip6 ip6 saddr {{ ::, fe80::/10 }} icmpv6 type {{ {_LOCAL_REQUESTS} }} accept"""
 
 
+PREFIX = "mydocker-"  # of the names of tables; the name of the bridge follows
+
+
 def table_of(interface: str) -> str:
     """The name of both tables of the network whose bridge is INTERFACE."""
-    return f"mydocker-{interface}"
+    return f"{PREFIX}{interface}"
 
 
 def rules(network: Network) -> str:
@@ -125,13 +128,13 @@ def _exceptions(network: Network) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def remove(interface: str, *, directory: str) -> None:
+def remove(interface: str) -> None:
     """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
     table = table_of(interface)
     lines = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
     for chain in nftables.dropping_chains():
         lines += _own_rules(chain, interface)
-    _nft("\n".join(lines) + "\n", directory=directory)
+    run_together([("nft", "\n".join(lines))])
 
 
 def _own_rules(chain: nftables.Chain, interface: str) -> list[str]:

@@ -107,6 +107,18 @@ def remove_stale(directory: str) -> list[str]:
         return []
 
 
+def stale(directory: str) -> list[str]:
+    """The addresses of the dead in the network on disk in DIRECTORY. Raises OSError."""
+    try:
+        leases = os.open(f"{directory}/leases", _DIRECTORY)
+    except FileNotFoundError:
+        return []
+    try:
+        return [address for address, owner in _links(leases) if not is_held(owner)]
+    finally:
+        os.close(leases)
+
+
 def is_held(run_dir: str) -> bool:
     """Whether the container with RUN_DIR lives: some process holds the lock. What cannot be known counts as alive."""
     try:

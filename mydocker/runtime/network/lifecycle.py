@@ -27,6 +27,8 @@ MTU_OPTIONS = ("com.docker.network.driver.mtu", "mtu")  # Docker's name, and Pod
 _LEAST_MTU, _MOST_MTU = 68, 65535  # ETH_MIN_MTU, ETH_MAX_MTU (linux/if_ether.h)
 RESERVED = ("host", "none", "default")  # they mean other things where a network is named
 _MAIN_STORE = "/var/lib/mydocker/networks"  # of root; its default bridge has a name that people know
+MAIN_INTERFACE = "mydocker0"
+PREFIX = "md-"  # of the names of other bridges
 _NEW, _REMOVED = ".new-", ".removed-"  # no network's name begins with a dot
 
 
@@ -51,7 +53,7 @@ def load_or_make_default(networks: str, *, taken: Callable[[], Iterable[str]] = 
         if DEFAULT in names(networks):  # another process was faster
             return load(networks, DEFAULT)
         network_id = os.urandom(32).hex()
-        interface = "mydocker0" if networks == _MAIN_STORE else interface_of(network_id)
+        interface = MAIN_INTERFACE if networks == _MAIN_STORE else interface_of(network_id)
         subnet = free_subnet([*taken(), *_subnets(networks)], default=True)
         network = Network(name=DEFAULT, id=network_id, interface=interface, subnet=subnet, automatic=True)
         _publish(networks, network)
@@ -129,7 +131,7 @@ def mtu_of(options: Mapping[str, str]) -> int | None:
 
 def interface_of(network_id: str) -> str:
     """The name of the bridge of the network with NETWORK_ID."""
-    return f"md-{network_id[:10]}"
+    return f"{PREFIX}{network_id[:10]}"
 
 
 def renumber(networks: str, network: Network, *, taken: Iterable[str]) -> Network:

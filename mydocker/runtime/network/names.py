@@ -1,8 +1,8 @@
 """Names of containers in /etc/hosts: those of one network find each other, as long as they are in it.
 
 The file stands in the run directory, where other runs write to it, and is mounted into the container. It is changed in
-place, as a mount shows one inode; lines that the container's own programs have added stay. Its lock is that of the file
-`networks` next to it, which no container can open: the lock of `hosts` itself, a container might keep.
+place, as a mount shows one inode; lines that the container's own programs have added stay. Its lock is that of a
+directory next to it, which no container can open: the lock of the file itself, a container might keep.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 from mydocker import kernel
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, leases
-from mydocker.runtime.plan import LOCALHOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
-HOSTS, LISTED = "hosts", "networks"  # the files in the run directory
-HOST_GATEWAY = "host-gateway"  # in place of an address, that of the host (docker-run(1), --add-host)
+HOSTS, LOCKED = "hosts", "memory"  # in the run directory
 _LIMIT = 1 << 20  # bytes of a file that is still changed: what a container has made of it is its own affair
 
 
@@ -31,11 +29,8 @@ def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str
     LISTED gives the leases of the run with a directory. Containers of the default network do not know each other's
     names, as with Docker: anyone's are there.
     """
-    gateway = joined[0].network.subnet.gateway
-    lines = [f"{gateway if other == HOST_GATEWAY else other}\t{name}\n" for name, other in plan.extra_hosts]
-    lines += [f"{lease.address}\t{plan.host_names}\n" for lease in joined]
     with open(f"{plan.run_dir}/{HOSTS}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(LOCALHOST + "".join(lines))
+        file.write(plan.network_hosts(joined))
     os.rename(f"{plan.run_dir}/{HOSTS}.new", f"{plan.run_dir}/{HOSTS}")  # others write to it from now on
     for lease in joined:
         if lease.network.name == DEFAULT:
@@ -49,8 +44,6 @@ def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str
 
 def withdraw(lease: Lease, run_dir: str) -> None:
     """Remove the line of LEASE from the files of the others."""
-    if lease.network.name == DEFAULT:
-        return
     for other in _others(lease, run_dir):
         _change(other, remove=_line(lease))
 
@@ -68,7 +61,7 @@ def _line(lease: Lease) -> str:
 def _change(run_dir: str, *, add: Iterable[str] = (), remove: str = "") -> None:
     """Change the lines of the file in RUN_DIR; nothing if it is not there."""
     try:
-        lock = os.open(f"{run_dir}/{LISTED}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = os.open(f"{run_dir}/{LOCKED}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:  # the container has ended
         return
     try:

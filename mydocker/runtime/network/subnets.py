@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import Iterable, Iterator
 
 from mydocker.errors import HostError, UsageError
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import Subnet
-from mydocker.runtime.network.addresses import format_ipv4, ipv4_range
+from mydocker.runtime.network.addresses import format_ipv4, format_ipv6, ipv4_range, parse_ipv4
+
+if TYPE_CHECKING:
+    import ipaddress  # a network comes up without it, so it is imported where users' text is read
+    from collections.abc import Iterable, Iterator
 
 _LONGEST = 30  # bits of a prefix: with the gateway, one container
 _LONGEST6 = 96  # the rest holds the container's IPv4 address, see addresses.ipv6_of
 # Prefixes that are shorter do not mean one network, but everything: VPNs replace the default route by 0.0.0.0/1 and
 # 128.0.0.0/1, without taking away what was there.
 _SHORTEST = 8
+_LOOPBACK = 127
 
 
 def free_subnet(taken: Iterable[str], *, default: bool = False) -> Subnet:
     """The first subnet that overlaps none of TAKEN, networks or addresses as text: a /16 for the `default` network, a
     /24 for others. HostError if there is none."""
-    ranges = [_range(text) for text in taken if ":" not in text]
-    ranges = [(first, last) for first, last in ranges if last - first < 1 << 32 - _SHORTEST]
+    ranges = [ends for _, ends in _ranges(taken)]
     for network in _default_candidates() if default else _candidates():
         first, last = ipv4_range(network)
         if all(last < low or high < first for low, high in ranges):
@@ -34,9 +37,8 @@ def free_subnet(taken: Iterable[str], *, default: bool = False) -> Subnet:
 
 def free_subnet6() -> Subnet:
     """A random network of unique local addresses (RFC 4193 section 3.2.2)."""
-    raw = b"\xfd" + os.urandom(7)
-    network = ipaddress.IPv6Network((raw + bytes(8), 64))
-    return Subnet(network=str(network), gateway=str(network[1]))
+    first = int.from_bytes(b"\xfd" + os.urandom(7) + bytes(8), "big")
+    return Subnet(network=f"{format_ipv6(first)}/64", gateway=format_ipv6(first + 1))
 
 
 def _default_candidates() -> Iterator[str]:
@@ -57,6 +59,21 @@ def _candidates() -> Iterator[str]:
             yield f"172.{second}.{third}.0/24"
     for third in range(255, -1, -1):
         yield f"192.168.{third}.0/24"
+
+
+def overlapping(network: str, taken: Iterable[str], *, within: bool) -> str:
+    """The first of TAKEN that overlaps NETWORK, of IPv4, or lies `within` it; empty if there is none."""
+    first, last = ipv4_range(network)
+    for text, (low, high) in _ranges(taken):
+        if first <= low <= high <= last or not (within or last < low or high < first):
+            return text
+    return ""
+
+
+def _ranges(taken: Iterable[str]) -> list[tuple[str, tuple[int, int]]]:
+    """Those of TAKEN that mean a network of IPv4, with the first and the last address of each."""
+    ranges = [(text, _range(text)) for text in taken if ":" not in text]
+    return [(text, (first, last)) for text, (first, last) in ranges if last - first < 1 << 32 - _SHORTEST]
 
 
 def _range(text: str) -> tuple[int, int]:
@@ -81,6 +98,8 @@ def parse_subnet(text: str, gateway: str | None = None, *, ip_range: str | None 
 
 
 def _parse_network(text: str, what: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    import ipaddress
+
     try:
         network = ipaddress.ip_network(text, strict=False)
         if "/" not in text:
@@ -95,6 +114,8 @@ def _parse_network(text: str, what: str) -> ipaddress.IPv4Network | ipaddress.IP
 def _parse_gateway(
     text: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network
 ) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    import ipaddress
+
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -107,6 +128,8 @@ def _parse_gateway(
 
 def overlaps(one: str, other: str) -> bool:
     """Whether two networks as text, of either version, share addresses."""
+    import ipaddress
+
     first, second = ipaddress.ip_network(one), ipaddress.ip_network(other)
     return first.version == second.version and first.overlaps(second)
 
@@ -134,10 +157,9 @@ def _resolvers(path: str) -> list[str]:
         words = line.split()
         if len(words) > 1 and words[0] == "nameserver":
             try:
-                address = ipaddress.ip_address(words[1])
-            except ValueError:
+                found += [words[1]] if parse_ipv4(words[1]) >> 24 != _LOOPBACK else []
+            except ValueError:  # IPv6, or damage
                 continue
-            found += [str(address)] if address.version == 4 and not address.is_loopback else []
     return found
 
 

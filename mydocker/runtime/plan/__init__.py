@@ -16,16 +16,17 @@ from mydocker.runtime.plan.root import BareRoot, LayeredRoot, MemoryRoot, Root
 from mydocker.runtime.plan.standard_mounts import standard_mounts
 from mydocker.runtime.plan.users import ROOT
 from mydocker.runtime.seccomp import SyscallFilter
-from mydocker.specs.model import CONNECTED_MODES, User
+from mydocker.specs.model import BRIDGE, CONNECTED_MODES, HOST_GATEWAY, User
 from mydocker.specs.values import capability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from mydocker.idmap import IdMap
     from mydocker.image.model import ImageConfig, StoredImage
     from mydocker.runtime.cgroup.hierarchy import Cgroup
+    from mydocker.runtime.network import Lease
     from mydocker.runtime.plan.host import Host
     from mydocker.runtime.plan.mac_label import ExecLabel
     from mydocker.runtime.plan.volume_mounts import MountPlan
@@ -109,6 +110,17 @@ class LaunchPlan(Record):
         if self.dns:
             lines["nameserver"] = "".join(f"nameserver {address}\n" for address in self.dns)
         return lines | ({"options": f"options {' '.join(options)}\n"} if options else {})
+
+    @property
+    def has_names(self) -> bool:
+        """Whether it is in a network whose containers find each other by name: in any but the default one."""
+        return any(each.name != BRIDGE for each in self.networks)
+
+    def network_hosts(self, leases: Sequence[Lease]) -> str:
+        """/etc/hosts in the networks of LEASES, without the names of others there."""
+        gateway = leases[0].network.subnet.gateway
+        lines = [f"{gateway if address == HOST_GATEWAY else address}\t{name}\n" for name, address in self.extra_hosts]
+        return LOCALHOST + "".join([*lines, *(f"{lease.address}\t{self.host_names}\n" for lease in leases)])
 
     @property
     def host_names(self) -> str:

@@ -182,10 +182,8 @@ def _run(
     store = open_store(environ)
     progress = _Pull(spec, partial(send, finding), follow=role.follow)
     image = get_image(spec, store=store, environ=environ, progress=progress)
-    # there is no input in a batch: a terminal is for the command to write on
-    launched = spec.replace(stdin_open=spec.stdin_open and not spec.tty)
+    launched = _launched(spec, role)
     plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=expect is not None)
-    plan = plan if role.publish else plan.replace(ports=())
     progress.end()
     if image and expect and expect.of("metadata"):
         send(finding, ImageMetadata(metadata=_metadata(image.config)))
@@ -211,6 +209,13 @@ def _run(
             view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
             send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for its reports learns of its end
         return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
+
+
+def _launched(spec: ContainerSpec, role: Role) -> ContainerSpec:
+    """SPEC as a worker runs it: there is no input in a batch, so a terminal is for the command to write on."""
+    if not role.publish:
+        spec = spec.replace(ports=(), publish_all=False)
+    return spec.replace(stdin_open=spec.stdin_open and not spec.tty)
 
 
 class _Pull:

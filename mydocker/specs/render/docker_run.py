@@ -112,6 +112,10 @@ def _networks(spec: ContainerSpec, notes: list[str]) -> list[str]:
     for each in spec.networks:
         if each.definition and not each.definition.external:
             notes.append(f"network {each.name}: {_creation(each)}")
+        if each.gateway_priority or each.interface:
+            notes.append(f"network {each.name}: gw-priority and ifname take Docker 28 or later")
+    if len(spec.networks) > 1:
+        notes.append("networks: several take Docker 25 or later")
     return _option("--network", docker_networks(spec.networks))
 
 

@@ -16,22 +16,24 @@ from mydocker.specs.render import docker_run
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("alpine", "docker run --rm --network host alpine"),
+        ("alpine", "docker run --rm alpine"),
+        ("--network host alpine", "docker run --rm --network host alpine"),
+        ("--network bridge -p 8080:80 alpine", "docker run --rm --network bridge --publish 8080:80 alpine"),
         ("--network none -it alpine sh -c x", "docker run --rm --network none --tty --interactive alpine sh -c x"),
-        ("--entrypoint /bin/x alpine a", "docker run --rm --network host --entrypoint /bin/x alpine a"),
-        ("--entrypoint= alpine a", "docker run --rm --network host --entrypoint '' alpine a"),
+        ("--entrypoint /bin/x alpine a", "docker run --rm --entrypoint /bin/x alpine a"),
+        ("--entrypoint= alpine a", "docker run --rm --entrypoint '' alpine a"),
         ("-u 1:2 -w /srv -h box alpine",
-         "docker run --rm --user 1:2 --workdir /srv --hostname box --network host alpine"),
-        ("-e A=1 -e B=x alpine", "docker run --rm --env A=1 --env B=x --network host alpine"),
-        ("--pid host --uts host alpine", "docker run --rm --network host --pid host --uts host alpine"),
-        ("--cap-drop all --init alpine", "docker run --rm --init --network host --cap-drop ALL alpine"),
+         "docker run --rm --user 1:2 --workdir /srv --hostname box alpine"),
+        ("-e A=1 -e B=x alpine", "docker run --rm --env A=1 --env B=x alpine"),
+        ("--pid host --uts host alpine", "docker run --rm --pid host --uts host alpine"),
+        ("--cap-drop all --init alpine", "docker run --rm --init --cap-drop ALL alpine"),
         ("--ulimit nofile=5 --stop-timeout 3 alpine",
-         "docker run --rm --network host --ulimit nofile=5:5 --stop-timeout 3 alpine"),
-        ("-v /srv:/x:ro --tmpfs /t alpine", "docker run --rm --network host --volume /srv:/x:ro --tmpfs /t alpine"),
-        ("--privileged --dns 1.1.1.1 alpine", "docker run --rm --network host --dns 1.1.1.1 --privileged alpine"),
-        ("--memory 64m --cpus 0.5 alpine", "docker run --rm --network host --memory 67108864 --cpus 0.5 alpine"),
+         "docker run --rm --ulimit nofile=5:5 --stop-timeout 3 alpine"),
+        ("-v /srv:/x:ro --tmpfs /t alpine", "docker run --rm --volume /srv:/x:ro --tmpfs /t alpine"),
+        ("--privileged --dns 1.1.1.1 alpine", "docker run --rm --dns 1.1.1.1 --privileged alpine"),
+        ("--memory 64m --cpus 0.5 alpine", "docker run --rm --memory 67108864 --cpus 0.5 alpine"),
         ("--security-opt seccomp=unconfined alpine",
-         "docker run --rm --network host --security-opt seccomp=unconfined alpine"),
+         "docker run --rm --security-opt seccomp=unconfined alpine"),
     ],
 )  # fmt: skip
 def test_the_line(capsys: pytest.CaptureFixture[str], words: str, expected: str) -> None:
@@ -64,7 +66,7 @@ def test_a_mount_is_said_as_it_was_given(capsys: pytest.CaptureFixture[str], opt
     """Each of these is the one notation for what it says, and Docker's own."""
     assert main(["explain", "run", *option.split(), "alpine"]) == 0
     line, *notes = capsys.readouterr().out.splitlines()
-    assert shlex.split(line)[5:-1] == option.split()
+    assert shlex.split(line)[3:-1] == option.split()
     assert [note for note in notes if " or later" not in note] == []
 
 
@@ -110,7 +112,7 @@ def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path:
     file.write_text("image: alpine\ncommand: cat\nstdin: hello\ntimeout: 3s\nretries: 2\n")
     assert main(["explain", str(file)]) == 0
     line, *notes = capsys.readouterr().out.splitlines()
-    assert line == "docker run --rm --network host alpine:latest cat"
+    assert line == "docker run --rm alpine:latest cat"
     assert [note.split(":")[0] for note in notes] == ["# stdin", "# timeout", "# retries"]
 
 

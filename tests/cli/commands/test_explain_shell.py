@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
+import socket
 import subprocess
+import time
 
 import pytest
 from lab import busybox
@@ -25,16 +28,28 @@ stat -c "%A %u %g %n" . /srv /tmp; cat /proc/self/oom_score_adj /proc/sys/kernel
 """
 
 
+ADDRESS = re.compile(r"\b10\.\d+\.\d+\.\d+\b")
+
+
+def _places(alpine: Command) -> list[str]:
+    """What a script makes on the host: its directory, bridges, tables."""
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [
+        *sorted(os.listdir(alpine.store)),
+        *(name for name in [*os.listdir("/sys/class/net"), *tables] if "mdsh" in name),
+    ]
+
+
 def by_hand(alpine: Command, *words: str, input: bytes = b"") -> Result:
     """What `run WORDS` does, done by the script; nothing that it made is there in the end."""
-    before = sorted(os.listdir(alpine.store))
+    before = _places(alpine)
     explained = alpine("explain", "--shell", "run", *words)
     assert (explained.code, explained.stderr) == (0, b"")
     script = explained.stdout.decode()
     environment = {"PATH": alpine.environment["PATH"], "FROM_HOST": "1"}
     deaf = ["sh", "-c", "trap '' INT; exec sh -c \"$1\"", "sh", script]  # as what a shell starts with & is
     done = subprocess.run(deaf, input=input, capture_output=True, env=environment, timeout=60)
-    assert sorted(os.listdir(alpine.store)) == before
+    assert _places(alpine) == before
     return Result(done.stdout, done.stderr, done.returncode)
 
 
@@ -59,6 +74,7 @@ def by_hand(alpine: Command, *words: str, input: bytes = b"") -> Result:
         "--domainname example.org --dns-search a.example --dns-option ndots:2 --oom-score-adj 7 --network none",
         "--dns-search . --dns 9.9.9.9",
         "--memory 64m --pids-limit 50 --cpus 0.5",
+        "--network bridge --add-host me:host-gateway --add-host a:1.2.3.4 --domainname example.org",
     ],
 )
 def test_the_script_makes_the_same_container(alpine: Command, tmp_path: pathlib.Path, options: str) -> None:
@@ -73,7 +89,8 @@ def test_the_script_makes_the_same_container(alpine: Command, tmp_path: pathlib.
 
 
 def _comparable(result: Result, *, numbered: bool) -> tuple[list[str], bytes, int]:
-    lines = result.stdout.decode().splitlines()
+    """But for the addresses: the script has a network of its own."""
+    lines = ADDRESS.sub("ADDRESS", result.stdout.decode()).splitlines()
     return [line for line in lines if numbered or not line.isdigit()], result.stderr, result.code
 
 
@@ -189,3 +206,94 @@ def test_a_secret_is_not_in_the_script(alpine: Command, tmp_path: pathlib.Path) 
         assert (done.stdout, done.returncode) == (printed, code)
     assert b": set it to the content of /s" in done.stderr
     assert "secret_my_token?set it to the content of /run/secrets/my-token" in script
+
+
+CONNECTED = """
+ip -o address | grep -v ' lo ' | sed 's/@[^:]*//'; ip route; cat /sys/class/net/eth*/mtu /etc/hosts; ping -c1 -W5 "$(
+ip route | sed -n 's/.*via \\([^ ]*\\).*/\\1/p')" | grep -c ' 0% packet loss'
+"""
+
+
+def _without_numbers(result: Result) -> tuple[list[str], bytes, int]:
+    text = re.sub(r"(?m)ADDRESS/\d+", "ADDRESS/N", ADDRESS.sub("ADDRESS", result.stdout.decode()))
+    return sorted(text.splitlines()), result.stderr, result.code
+
+
+@pytest.fixture(scope="module")
+def connectable(alpine: Command) -> Command:
+    for words in (["own"], ["--internal", "inside"], ["--subnet", "10.77.5.0/24", "fixed"]):
+        assert alpine("network", "create", *words).code == 0
+    return alpine
+
+
+@pytest.mark.parametrize("options", ["", "--network own", "--network own --network inside", "--network inside"])
+def test_its_networks(connectable: Command, options: str) -> None:
+    """Interfaces, routes and names; the gateway answers. A network that is internal has no way out."""
+    words = [*options.split(), "-h", "same", "alpine", "sh", "-c", CONNECTED]
+    ours, theirs = connectable("run", *words), by_hand(connectable, *words)
+    assert _without_numbers(theirs) == _without_numbers(ours)
+    has_way_out = options != "--network inside"
+    assert (b"default via" in ours.stdout, ours.code) == (has_way_out, 0 if has_way_out else 1)
+
+
+def test_the_hosts_network(alpine: Command) -> None:
+    own = os.readlink("/proc/self/ns/net").encode() + b"\n"
+    assert by_hand(alpine, "--network", "host", "alpine", "readlink", "/proc/self/ns/net") == Result(own, b"", 0)
+
+
+def test_the_network_of_another_container(alpine: Command) -> None:
+    other = alpine.start("run", "--name", "other", "alpine", "sh", "-c", "echo up; exec sleep 60")
+    with other:
+        assert other.stdout and other.stdout.readline() == b"up\n"
+        words = ["--network", "container:other", "alpine", "sh", "-c", "ip -o address; cat /etc/hosts /etc/resolv.conf"]
+        assert by_hand(alpine, *words) == alpine("run", *words)
+        other.terminate()
+
+
+def test_an_address_that_is_set(connectable: Command) -> None:
+    words = ["--network", "fixed", "--ip", "10.77.5.9", "--mac-address", "02:00:00:00:00:07", "alpine", "ip", "address"]
+    done = by_hand(connectable, *words)
+    assert b"10.77.5.9/24" in done.stdout and b"02:00:00:00:00:07" in done.stdout and done.code == 0
+
+
+def test_a_published_port(alpine: Command) -> None:
+    """From the host's loopback, and from another of its addresses; nobody else gets an answer there afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    script = alpine(
+        *("explain", "--shell", "run", "-p", f"{port}:80", "alpine"),
+        *("sh", "-c", "for n in 1 2; do echo greeting | nc -l -p 80; done"),
+    ).stdout.decode()
+    running = subprocess.Popen(["sh", "-c", script], stdin=subprocess.DEVNULL)
+    try:
+        for address in ("127.0.0.1", _own_address()):
+            assert _greeting(address, port) == b"greeting\n"
+        assert running.wait(timeout=60) == 0
+    finally:
+        running.terminate()
+        running.wait(timeout=60)
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+
+
+def _own_address() -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: the kernel chooses the address
+        return str(probe.getsockname()[0])
+
+
+def _greeting(address: str, port: int) -> bytes:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            with socket.create_connection((address, port), timeout=5) as client, client.makefile("rb") as answer:
+                return answer.read()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def test_what_it_lacks_is_named(alpine: Command) -> None:
+    script = alpine("explain", "--shell", "run", "-p", "80", "alpine", "true").stdout.decode()
+    assert "publishing port 80 under a number that is free" in script and "other containers of network bridge" in script

@@ -37,6 +37,22 @@ def test_a_host_without_free_private_addresses_is_an_error(default: bool) -> Non
         subnets.free_subnet(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], default=default)
 
 
+@pytest.mark.parametrize(
+    ("taken", "expected", "within"),
+    [
+        (["10.90.0.0/24"], "10.90.0.0/24", "10.90.0.0/24"),
+        (["10.91.0.0/16", "10.90.0.128/25"], "10.90.0.128/25", "10.90.0.128/25"),
+        (["10.90.0.7"], "10.90.0.7", "10.90.0.7"),
+        (["10.0.0.0/8"], "10.0.0.0/8", ""),
+        (["0.0.0.0/0", "0.0.0.0/1", "10.90.1.0/24", "fd00::/8"], "", ""),
+    ],
+)
+def test_what_overlaps_a_subnet(taken: list[str], expected: str, within: str) -> None:
+    """Who sets a subnet within a wider route, of a VPN for instance, means it."""
+    assert subnets.overlapping("10.90.0.0/24", taken, within=False) == expected
+    assert subnets.overlapping("10.90.0.0/24", taken, within=True) == within
+
+
 def test_unique_local_addresses_are_random() -> None:
     one, other = subnets.free_subnet6(), subnets.free_subnet6()
     assert one != other

@@ -1,0 +1,113 @@
+"""What is left of networks where the cleanup process of a run was killed as well."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from lab.command import Command
+from lab.processes import wait_for
+
+from mydocker.runtime.network import strays
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def left(mydocker: Command) -> Iterator[str]:
+    """The bridge of a network, whose one container was killed with all of mydocker's processes."""
+    assert mydocker("network", "create", "web").code == 0
+    assert mydocker("pull", "-q", "alpine").code == 0
+    run = mydocker.start("run", "--network", "web", "alpine", "sh", "-c", "echo ready; exec sleep 1000")
+    assert run.stdout and run.stdout.readline() == b"ready\n"
+    [network] = json.loads(mydocker("network", "inspect", "web").stdout)
+    interface = network["Options"]["com.docker.network.bridge.name"]
+    _kill_tree(run.pid)
+    run.communicate()
+    wait_for(lambda: not os.listdir(f"/sys/class/net/{interface}/brif"))  # the container's end takes it along
+    yield interface
+    subprocess.run(["ip", "link", "delete", interface], capture_output=True)
+    for family in ("inet", "bridge"):
+        subprocess.run(["nft", "delete", "table", family, f"mydocker-{interface}"], capture_output=True)
+
+
+def _kill_tree(pid: int) -> None:
+    """PID, and then its children: the container, and the cleanup process, which has no time for anything."""
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for each in children:
+        os.kill(int(each), 19)  # SIGSTOP
+    for each in (str(pid), *children):
+        os.kill(int(each), 9)
+
+
+def _own(mydocker: Command, interface: str) -> list[str]:
+    """The strays of this store; other tests may have some just now."""
+    found = strays.find(f"{mydocker.store}/networks")
+    return [str(each) for each in found if interface in each.name or each.directory.startswith(str(mydocker.store))]
+
+
+def test_strays_are_listed_and_removed(mydocker: Command, left: str) -> None:
+    [address] = os.listdir(mydocker.store / "networks/web/leases")
+    expected = [f"address {address} of network web", f"bridge {left} of network web"]
+    assert _own(mydocker, left) == expected
+    findings = json.loads(mydocker("doctor", "--format", "json").stdout)["findings"]
+    [finding] = [each for each in findings if each["name"] == "strays"]
+    assert finding["state"] == "weaker" and all(each in finding["detail"] for each in expected)
+    # the run directory is there, too, and what it lists would go with it
+    shutil.rmtree(mydocker.store / "containers")
+    done = mydocker("prune", "--dry-run")
+    assert done.code == 0 and set(expected) <= set(done.stdout.decode().splitlines())
+    assert _own(mydocker, left) == expected
+    done = mydocker("prune")
+    assert done.code == 0 and set(expected) <= set(done.stdout.decode().splitlines())
+    assert _own(mydocker, left) == [] and not _is_there(left) and left not in _firewall()
+    assert os.listdir(mydocker.store / "networks/web/leases") == []
+
+
+def test_the_next_container_of_any_network_leaves_none(mydocker: Command, left: str) -> None:
+    assert mydocker("run", "--network", "none", "alpine", "true").code == 0
+    assert not _is_there(left) and left not in _firewall()
+    assert os.listdir(mydocker.store / "networks/web/leases") == []
+
+
+def test_a_bridge_of_a_store_that_is_gone_is_removed_from_another_one(
+    mydocker: Command, left: str, tmp_path: pathlib.Path
+) -> None:
+    mydocker.store.rename(tmp_path / "gone")
+    mydocker.store.mkdir()
+    done = mydocker("prune")
+    assert done.code == 0 and f"bridge {left} of network web" in done.stdout.decode().splitlines()
+    assert not _is_there(left) and left not in _firewall()
+
+
+def test_a_firewall_without_a_bridge_is_removed(mydocker: Command, left: str) -> None:
+    shutil.rmtree(mydocker.store / "containers")
+    subprocess.run(["ip", "link", "delete", left], check=True)
+    assert f"firewall {left}" in _own(mydocker, left)
+    assert f"firewall {left}" in mydocker("prune").stdout.decode().splitlines()
+    assert left not in _firewall()
+
+
+def test_what_is_used_is_no_stray(mydocker: Command) -> None:
+    assert mydocker("network", "create", "web").code == 0
+    run = mydocker.start("run", "-i", "--network", "web", "alpine", "sh", "-c", "echo ready; cat")
+    assert run.stdout and run.stdout.readline() == b"ready\n"
+    [network] = json.loads(mydocker("network", "inspect", "web").stdout)
+    interface = network["Options"]["com.docker.network.bridge.name"]
+    assert _own(mydocker, interface) == []
+    assert mydocker("prune").code == 0 and _is_there(interface) and interface in _firewall()
+    assert run.communicate(timeout=30) == (b"", b"")
+    assert _own(mydocker, interface) == []  # what is kept for the next container is removed in time
+
+
+def _is_there(interface: str) -> bool:
+    return os.path.exists(f"/sys/class/net/{interface}")
+
+
+def _firewall() -> str:
+    return subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
