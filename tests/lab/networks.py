@@ -48,11 +48,17 @@ class Host(Machine):
 
     def traces(self) -> dict[str, list[str]]:
         """What mydocker has in the kernel of this host: interfaces, tables, and rules in chains of others."""
-        rules = self.run("nft", "list", "ruleset")
+        rules = self._rules()
         links = re.findall(r"^\d+: (md[^:@]*|mydocker[^:@]*)", self.run("ip", "-o", "link"), flags=re.MULTILINE)
         tables = re.findall(r"^table (\w+ mydocker\S*)", rules, flags=re.MULTILINE)
         foreign = [line.strip() for line in re.sub(r"(?ms)^table \w+ mydocker.*?^}", "", rules).splitlines()]
         return {"links": links, "tables": tables, "rules": [line for line in foreign if re.search(r'"m(d|y)', line)]}
+
+    def _rules(self) -> str:
+        """All of them; the kernel may change them meanwhile, and nft warns of tables that are iptables'."""
+        return subprocess.run(
+            [*self.enter, "nft", "list", "ruleset"], check=True, capture_output=True, text=True
+        ).stdout
 
     def wait_until_clean(self) -> None:
         """Until nothing of mydocker's is left in the kernel."""

@@ -72,8 +72,10 @@ class Connections:
             os.symlink(_port_line(port), f"{self.plan.run_dir}/port{index}")
         self._relay = PortRelay(reservation, first.address)
         self._relay.__enter__()
-        for element in firewall.published(first, self.ports):
-            nftables.replace_element(element)
+        try:
+            _forward(first, self.ports)
+        except FileNotFoundError:
+            _restore_firewall(first)  # with these ports
 
     def _join(self, index: int) -> None:
         """Take a lease in the network with INDEX, and see that its bridge is up."""
@@ -123,7 +125,11 @@ class Connections:
         try:
             for index, (lease, link) in enumerate(zip(self.leases, self.bridges, strict=True)):
                 is_published = bool(self.ports) and index == 0
-                bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=is_published)
+                try:
+                    bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=is_published)
+                except FileNotFoundError:
+                    _restore_firewall(lease)
+                    bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=is_published)
         except OSError as error:
             raise _refused(error) from None
 
@@ -133,6 +139,25 @@ class Connections:
             self._relay.close()
         for lease in self.leases:
             _give_back(lease, self.ports, self.plan.run_dir)
+
+
+def _forward(lease: Lease, ports: tuple[PublishedPort, ...]) -> None:
+    for element in firewall.published(lease, ports):
+        nftables.replace_element(element)
+
+
+def _restore_firewall(lease: Lease) -> None:
+    """Load the firewall of LEASE's network again, with all that its containers have there: somebody has emptied the
+    host's, as it is done where nftables is restarted."""
+    networks, name = os.path.split(lease.directory)
+    with Held(networks, name, exclusive=True) as held:
+        firewall.load(held.network, directory=held.directory)
+        for owner in {owner for _, owner in leases.live(held.directory)}:
+            found, ports = listed(owner)
+            for index, each in enumerate(found):
+                if each.network.interface == held.network.interface:
+                    nftables.add_elements(firewall.members(each))
+                    _forward(each, ports if index == 0 else ())
 
 
 def _give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> None:

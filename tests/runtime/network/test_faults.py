@@ -144,9 +144,12 @@ def test_a_store_that_goes_while_it_is_used(host: Host) -> None:
 def test_a_firewall_that_is_emptied(site: Site) -> None:
     """As restarting nftables does: the next container has all of it again, and so have those that run."""
     host = site.host
-    with host.container() as first:
+    with host.container("-p", "8081:81") as first:
         host.run("nft", "flush", "ruleset")
         with host.container("-p", "8080:80") as second:
+            rules = host.run("nft", "list", "ruleset")
+            for container, ports in ((first, "8081 : {} . 81"), (second, "8080 : {} . 80")):
+                assert f"tcp . {ports.format(container.address)}" in rules
             assert reaches_outside(second)
             assert reaches_outside(first)
             third = host.container()
