@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STANDARD_MTU = 1500
 _SETTINGS = (("forwarding", "1"), ("route_localnet", "1"))
+_IPV6 = "/proc/sys/net/ipv6/conf"
 _FIRST_INDEX = 2  # of the container's interfaces; lo has 1
 
 
@@ -101,6 +102,8 @@ def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
     if link is None:
         raise HostError(f"bridge {name} was removed while it was set up")
     _allow_forwarding(name)
+    if network.subnet6 and not network.internal:
+        _allow_forwarding6()
     firewall.load(network, directory=directory)
     changes = [netlink.forgo_link_local(link.index, name=name)] if not network.subnet6 else []
     changes.append(netlink.set_alias(link.index, directory, name=name))  # see strays.py
@@ -112,16 +115,19 @@ def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
 
 
 def uplink_mtu() -> int:
-    """The MTU of the interface that the default route uses: larger packets would be dropped on the way."""
+    """The MTU of the interface that the default route uses: larger packets would be dropped on the way. Not from /sys,
+    which may be that of another network namespace."""
     try:
         with open("/proc/net/route") as file:
             routes = [line.split() for line in file.readlines()[1:]]
-        uplinks = [route[0] for route in routes if route[1] == "00000000"]
-        with netlink.Channel() as channel:  # not from /sys, which shows the network namespace that it was mounted in
-            link = netlink.get_link(channel, uplinks[0]) if uplinks else None
-    except (OSError, IndexError):
+    except OSError:
         return STANDARD_MTU
-    return link.mtu if link else STANDARD_MTU
+    for interface, destination, *_ in routes:
+        if destination == "00000000":
+            with netlink.Channel() as channel:
+                uplink = netlink.get_link(channel, interface)
+            return uplink.mtu if uplink else STANDARD_MTU
+    return STANDARD_MTU
 
 
 def _allow_forwarding(name: str) -> None:
@@ -133,6 +139,17 @@ def _allow_forwarding(name: str) -> None:
         _write(f"/proc/sys/net/ipv4/conf/{name}/{setting}", value)
     if _read("/proc/sys/net/ipv4/ip_forward") == "0":
         _write("/proc/sys/net/ipv4/ip_forward", "1")
+
+
+def _allow_forwarding6() -> None:
+    """The same for IPv6, which has one switch for all interfaces. A host that is a router would forget what it has
+    learnt from other routers, its default route for instance, where it is not asked to go on as before (ip-sysctl)."""
+    if _read(f"{_IPV6}/all/forwarding") != "0":
+        return
+    for name in os.listdir(_IPV6):
+        if _read(f"{_IPV6}/{name}/accept_ra") == "1":
+            _write(f"{_IPV6}/{name}/accept_ra", "2")
+    _write(f"{_IPV6}/all/forwarding", "1")
 
 
 def _read(path: str) -> str:
@@ -153,21 +170,28 @@ def _write(path: str, value: str) -> None:
         pass
 
 
-def attach(lease: Lease, *, bridge: Link, pid: int, index: int) -> None:
-    """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0."""
+def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool) -> None:
+    """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0.
+
+    With `is_published`, the container has ports of the host, and reaches itself under them: where the bridge translates
+    addresses itself (br_netfilter), such a packet leaves by the interface that it came from.
+    """
     nftables.add_elements(firewall.members(lease))
-    with netlink.Channel() as channel:
-        channel.send(
-            netlink.add_veth(
-                lease.veth,
-                master=bridge.index,
-                mtu=bridge.mtu,
-                peer=lease.interface,
-                peer_mac=lease.mac,
-                peer_index=_FIRST_INDEX + index,
-                pid=pid,
-            )
+    changes = [
+        netlink.add_veth(
+            lease.veth,
+            master=bridge.index,
+            mtu=bridge.mtu,
+            peer=lease.interface,
+            peer_mac=lease.mac,
+            peer_index=_FIRST_INDEX + index,
+            pid=pid,
         )
+    ]
+    if is_published:
+        changes.append(netlink.allow_hairpin(lease.veth))
+    with netlink.Channel() as channel:
+        channel.send(*changes)
 
 
 def configure(leases: tuple[Lease, ...]) -> None:

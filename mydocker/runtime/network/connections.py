@@ -89,8 +89,10 @@ class Connections:
 
     def forward(self, lease: Lease) -> None:
         """Let the kernel pass on what comes to the host's ports, as far as it can, to the container of LEASE."""
-        for element in firewall.published(lease, self.ports):
-            nftables.replace_element(element)
+        try:
+            _forward(lease, self.ports)
+        except FileNotFoundError:
+            _restore_firewall(lease)  # with these ports
 
     def bring_up(self, held: Held) -> tuple[Link, Network]:
         """The bridge of a network that is locked, and the network, which may have got another subnet by that."""
@@ -158,7 +160,12 @@ class Connections:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
         try:
             for index, (lease, link) in enumerate(zip(self.leases, self.bridges, strict=True)):
-                bridge.attach(lease, bridge=link, pid=pid, index=index)
+                is_published = bool(self.ports) and index == 0
+                try:
+                    bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=is_published)
+                except FileNotFoundError:
+                    _restore_firewall(lease)
+                    bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=is_published)
         except OSError as error:
             raise _refused(error) from None
 
@@ -197,10 +204,31 @@ def _exists(target: str, link: str) -> bool:
     return False
 
 
+def _forward(lease: Lease, ports: tuple[PublishedPort, ...]) -> None:
+    for element in firewall.published(lease, ports):
+        nftables.replace_element(element)
+
+
+def _restore_firewall(lease: Lease) -> None:
+    """Load the firewall of LEASE's network again, with all that its containers have there: somebody has emptied the
+    host's, as it is done where nftables is restarted."""
+    networks, name = os.path.split(lease.directory)
+    with Held(networks, name, exclusive=True) as held:
+        firewall.load(held.network, directory=held.directory)
+        for owner in {owner for _, owner in leases.live(held.directory)}:
+            found, ports = listed(owner)
+            for index, each in enumerate(found):
+                if each.network.interface == held.network.interface:
+                    nftables.add_elements(firewall.members(each))
+                    _forward(each, ports if index == 0 else ())
+
+
 def give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> None:
     """Remove what the run with RUN_DIR has by LEASE; what somebody else has removed is passed over."""
     try:
         nftables.delete_elements([*firewall.members(lease), *firewall.published(lease, ports)])
+        if ports:
+            _forget_flows(lease.address)
         if lease.network.name != DEFAULT:
             from mydocker.runtime.network import names
 
@@ -208,6 +236,16 @@ def give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> N
         leases.release(lease, run_dir)
     except OSError as error:
         raise _refused(error) from None
+
+
+def _forget_flows(address: str) -> None:
+    """Let those who go on sending to a published port reach whoever has it next, instead of ADDRESS."""
+    from mydocker.kernel import conntrack
+
+    try:  # noqa: SIM105  # contextlib is not on the warm path
+        conntrack.forget(address)
+    except OSError:  # the kernel cannot list them: they end by themselves, a while after the last datagram
+        pass
 
 
 def _refused(error: OSError) -> HostError:

@@ -95,6 +95,9 @@ _IPV6 = f"""icmpv6 type {{ nd-router-advert, nd-redirect }} drop
 PREFIX = "mydocker-"  # of the names of tables; the name of the bridge follows
 
 
+_FAMILIES = {nftables.INET: "inet", nftables.IPV4: "ip", nftables.IPV6: "ip6"}
+
+
 def table_of(interface: str) -> str:
     """The name of both tables of the network whose bridge is INTERFACE."""
     return f"{PREFIX}{interface}"
@@ -126,22 +129,26 @@ def load(network: Network, *, directory: str) -> None:
 
 
 def _exceptions(network: Network) -> str:
-    """Rules that let packets of NETWORK pass where somebody else's firewall drops what is forwarded: Docker's, ufw's.
-    Docker keeps a chain for rules of others, DOCKER-USER (docs.docker.com, "Packet filtering and firewalls")."""
+    """Rules that let packets of NETWORK pass where somebody else's firewall drops what is forwarded: Docker's, ufw's;
+    that of firewalld rejects it by a rule."""
     lines = []
-    for chain in nftables.dropping_chains():
-        family = "ip" if chain.family == nftables.IPV4 else "inet"
-        for direction in ("iifname", "oifname"):
-            rule = f'{direction} "{network.interface}" counter accept'
-            lines.append(f"insert rule {family} {chain.table} {chain.name} {rule}")
+    for chain in chains_of_others():
+        if chain.drops or chain.table == "firewalld":
+            for direction in ("iifname", "oifname"):
+                rule = f'{direction} "{network.interface}" counter accept'
+                lines.append(f"insert rule {_FAMILIES[chain.family]} {chain.table} {chain.name} {rule}")
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def chains_of_others() -> list[nftables.Chain]:
+    return [chain for chain in nftables.forwarding_chains() if not chain.table.startswith(table_of(""))]
 
 
 def remove(interface: str) -> None:
     """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
     table = table_of(interface)
     lines = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
-    for chain in nftables.dropping_chains():
+    for chain in chains_of_others():
         lines += _own_rules(chain, interface)
     run_together([("nft", "\n".join(lines))])
 
@@ -150,7 +157,7 @@ def _own_rules(chain: nftables.Chain, interface: str) -> list[str]:
     """The commands that delete what `_exceptions` has inserted into CHAIN."""
     from mydocker.programs import run
 
-    family = "ip" if chain.family == nftables.IPV4 else "inet"
+    family = _FAMILIES[chain.family]
     listed = run("nft", "-a", "list", "chain", family, chain.table, chain.name).decode(errors="replace")
     handles = [
         line.rpartition("# handle ")[2].strip()

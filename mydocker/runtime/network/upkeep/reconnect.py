@@ -60,7 +60,8 @@ def _joined(directory: str, name: str, run_dir: str, wish: Wish) -> Lease:
         lease = _listed_lease(held.directory, network, run_dir, wish)
         index = leases.index_of(lease)
         try:
-            bridge.attach(lease, bridge=link, pid=int(os.readlink(f"{run_dir}/process")), index=index)
+            pid = int(os.readlink(f"{run_dir}/process"))
+            bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=False)
             with _inside(run_dir) as channel:
                 bridge.configure_more(channel, lease, index=index)
                 _route(channel, run_dir)
