@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import os
 
-from mydocker import kernel
-from mydocker.errors import HostError, MydockerError, NetworkError, StoreError, hint_for
-from mydocker.kernel import netlink, nftables
+from mydocker.errors import HostError, StoreError, hint_for
+from mydocker.kernel import nftables
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases
 from mydocker.runtime.network.networks import Held
@@ -149,12 +148,9 @@ class Connections:
 
         return tuple(map(written, self.ports))
 
-    def clone(self, namespaces: int, child: Callable[[], object]) -> tuple[int, int]:
-        """As kernel.clone, of a process that calls CHILD."""
-        pid, pidfd = kernel.clone(namespaces)
-        if pid == 0:
-            child()
-        return pid, pidfd
+    def clone(self, namespaces: int, child: Callable[[], object]) -> tuple[int, int] | None:
+        """Clone a process that calls CHILD where its network has to be made: its pid and pidfd. None: anywhere."""
+        return None
 
     def attach(self, pid: int) -> None:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
@@ -298,52 +294,3 @@ def _lease(directory: str, interface: str, address: str, address6: str, mac: str
         veth=veth,
         aliases=tuple(aliases.split()),
     )
-
-
-def release_listed(run_dir: str) -> list[tuple[str, str]]:
-    """Remove what a run that was killed has left in networks: the directory and the bridge of each. The caller has the
-    exclusive lock of RUN_DIR."""
-    found, ports = listed(run_dir)
-    if found and os.geteuid() != 0:
-        from mydocker.runtime.network.rootless.connections import release
-
-        release(found, ports, run_dir)
-        return []
-    for lease in found:
-        with netlink.Channel() as channel:
-            try:  # noqa: SIM105  # contextlib is not on the warm path
-                channel.send(netlink.delete_link(lease.veth))
-            except OSError:  # it went with the container's network namespace
-                pass
-        try:  # noqa: SIM105
-            give_back(lease, ports, run_dir)
-        except MydockerError:  # the network has been removed, or may not be changed from here
-            pass
-    return [(lease.directory, lease.network.interface) for lease in found]
-
-
-def take_down_idle(directory: str, interface: str) -> None:
-    """Take down the bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it. What cannot be
-    removed is a stray that `doctor` lists."""
-    try:
-        if _is_ownerless(directory, interface):
-            bridge.take_down(interface)
-    except (MydockerError, OSError):
-        pass
-
-
-def _is_ownerless(directory: str, interface: str) -> bool:
-    """Whether the network has been removed, perhaps with its store, or made again with another bridge. Else its bridge
-    is taken down unless it is used, while nobody can join."""
-    try:
-        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
-            if held.network.interface != interface:
-                return True
-            leases.remove_stale(directory)
-            if not leases.live(directory):
-                bridge.take_down(interface)
-            return False
-    except NetworkError:
-        return True
-    except StoreError:  # damaged
-        return not leases.live(directory)

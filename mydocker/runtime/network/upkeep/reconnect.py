@@ -16,7 +16,8 @@ from mydocker.kernel import netlink
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.network import DEFAULT, Lease, Network, bridge, leases, names, networks, other
-from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line, take_down_idle
+from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line
+from mydocker.runtime.network.upkeep.release import take_down_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
