@@ -115,6 +115,9 @@ class Connections:
                 mac=attachment.mac or None,
                 aliases=attachment.aliases,
             )
+            if attachment.interface or attachment.gateway_priority:
+                name, priority = attachment.interface or lease.interface, attachment.gateway_priority
+                lease = lease.replace(interface=name, gateway_priority=priority)
             self.leases = (*self.leases, lease)
             os.symlink(network_line(lease), f"{plan.run_dir}/network{index}")
 
