@@ -41,6 +41,7 @@ class Network(Record):
     labels: Mapping[str, str] = {}
     options: Mapping[str, str] = {}
     created: str = ""  # RFC 3339; empty for the default network, which is not created by a command
+    transient: bool = False  # made because a file defines it, so it goes with the last container
     automatic: bool = False  # mydocker has chosen the subnet, and may choose another one while no container uses it
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import HostError, StoreError, hint_for
+from mydocker.errors import HostError, NetworkError, StoreError, hint_for
 from mydocker.kernel import nftables
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model.parts import NetworkAttachment
 
+_ATTEMPTS = 10  # to hold a network that a file defines
 SPARE = "/run/mydocker-networks"  # for the default network, where the store has no room for it
 
 CLOSED = "closed"  # in place of the line of a network: the container joins no more
@@ -100,7 +101,8 @@ class Connections:
     def _join(self, index: int) -> None:
         """Take a lease in the network with INDEX, and see that its bridge is up."""
         attachment, plan = self.plan.networks[index], self.plan
-        with Held(self._made(attachment), attachment.name) as held:
+        held = self._hold(attachment)
+        try:
             self.take_down_later(held.directory, held.network.interface)
             link, network = self.bring_up(held)
             self.bridges.append(link)
@@ -120,6 +122,18 @@ class Connections:
                 lease = lease.replace(interface=name, gateway_priority=priority)
             self.leases = (*self.leases, lease)
             os.symlink(network_line(lease), f"{plan.run_dir}/network{index}")
+        finally:
+            held.__exit__()
+
+    def _hold(self, attachment: NetworkAttachment) -> Held:
+        """The network of ATTACHMENT, locked: it is left by the caller. One that a file defines may go with its last
+        container at any time before, and is made again then."""
+        for _ in range(_ATTEMPTS if attachment.definition and not attachment.definition.external else 0):
+            try:
+                return Held(self._made(attachment), attachment.name).__enter__()
+            except NetworkError:
+                pass
+        return Held(self._made(attachment), attachment.name).__enter__()
 
     def _made(self, attachment: NetworkAttachment) -> str:
         """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there; where networks

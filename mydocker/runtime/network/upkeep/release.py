@@ -6,7 +6,7 @@ import os
 
 from mydocker.errors import MydockerError, NetworkError, StoreError
 from mydocker.kernel import netlink
-from mydocker.runtime.network import bridge, leases
+from mydocker.runtime.network import bridge, leases, lifecycle
 from mydocker.runtime.network.connections import give_back, listed
 from mydocker.runtime.network.networks import Held
 
@@ -34,11 +34,13 @@ def release_listed(run_dir: str) -> list[tuple[str, str]]:
 
 
 def take_down_idle(directory: str, interface: str) -> None:
-    """Take down the bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it. What cannot be
-    removed is a stray that `doctor` lists."""
+    """Take down the bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it; the network
+    goes with it, if a file defines it. What cannot be removed is a stray that `doctor` lists."""
     try:
         if _is_ownerless(directory, interface):
             bridge.take_down(interface)
+        else:
+            lifecycle.remove_transient(directory, down=bridge.take_down_if_up)
     except (MydockerError, OSError):
         pass
 
