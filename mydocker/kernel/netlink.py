@@ -30,7 +30,8 @@ _IFF_UP = 0x1
 _LINK_ADDRESS, _LINK_NAME, _LINK_MTU, _LINK_MASTER, _LINK_INFO, _LINK_NET_NS_PID = 1, 3, 4, 10, 18, 19
 _LINK_AF_SPEC = 26
 _LINK_ALIAS, _ALIAS_LIMIT = 20, 255  # bytes, IFALIASZ - 1 (linux/if.h)
-_INFO_KIND, _INFO_DATA = 1, 2
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
+_BRIDGE_PORT_MODE = 4  # IFLA_BRPORT_MODE: hairpin
 _VETH_PEER = 1
 _INET6_ADDR_GEN_MODE, _GEN_MODE_NONE = 8, 1
 _ADDRESS, _LOCAL, _BROADCAST, _ADDRESS_FLAGS = 1, 2, 4, 8
@@ -238,6 +239,13 @@ def add_veth(name: str, *, master: int, mtu: int, peer: str, peer_mac: str, peer
     payload = _link_header(up=True) + attribute(_LINK_NAME, text(name)) + attribute(_LINK_MTU, u32(mtu))
     payload += attribute(_LINK_MASTER, u32(master)) + attribute(_LINK_INFO, info)
     return Request(kind=_NEWLINK, flags=CREATE | EXCLUSIVE, payload=payload, about=name)
+
+
+def allow_hairpin(name: str) -> Request:
+    """Let the bridge that interface NAME is on send frames back to where they came from."""
+    mode = attribute(_INFO_SLAVE_DATA, attribute(_BRIDGE_PORT_MODE, b"\1"))
+    info = attribute(_LINK_INFO, attribute(_INFO_SLAVE_KIND, b"bridge") + mode)
+    return Request(kind=_NEWLINK, payload=_link_header() + attribute(_LINK_NAME, text(name)) + info, about=name)
 
 
 def delete_link(name: str) -> Request:

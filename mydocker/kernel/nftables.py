@@ -23,7 +23,7 @@ from mydocker.record import TYPE_CHECKING, Record
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-INET, IPV4, BRIDGE = 1, 2, 7  # families, linux/netfilter.h
+INET, IPV4, BRIDGE, IPV6 = 1, 2, 7, 10  # families, linux/netfilter.h
 
 _SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
 _BATCH_BEGIN, _BATCH_END = 16, 17
@@ -47,11 +47,12 @@ class Element(Record):
 
 
 class Chain(Record):
-    """A chain of a table, whose hook is `forward`, and which drops what none of its rules accepts."""
+    """A chain of a table, whose hook is `forward`. With `drops`, that is its policy for what no rule accepts."""
 
     family: int
     table: str
     name: str
+    drops: bool
 
 
 def key(*parts: bytes) -> bytes:
@@ -97,17 +98,18 @@ def delete_elements(elements: Iterable[Element]) -> None:
             pass
 
 
-def dropping_chains() -> list[Chain]:
-    """The chains of others that drop what is forwarded unless a rule of theirs accepts it."""
+def forwarding_chains() -> list[Chain]:
+    """All chains that what is forwarded passes, of all tables."""
     with Channel(NETFILTER) as channel:
         entries = channel.dump(Request(kind=_SUBSYSTEM << 8 | _GETCHAIN, payload=_header(0, 0)))
     found = []
     for entry in entries:
         chain = attributes(entry[4:])
         hook = attributes(chain.get(_CHAIN_HOOK, b"")).get(_HOOK_NUMBER, b"")
-        forwards = entry[0] in (INET, IPV4) and hook == _FORWARD.to_bytes(4, "big")
-        if forwards and chain.get(_CHAIN_POLICY) == _DROP.to_bytes(4, "big"):
-            found.append(Chain(family=entry[0], table=_name(chain[_CHAIN_TABLE]), name=_name(chain[_CHAIN_NAME])))
+        if entry[0] in (INET, IPV4, IPV6) and hook == _FORWARD.to_bytes(4, "big"):
+            table, name = _name(chain[_CHAIN_TABLE]), _name(chain[_CHAIN_NAME])
+            drops = chain.get(_CHAIN_POLICY) == _DROP.to_bytes(4, "big")
+            found.append(Chain(family=entry[0], table=table, name=name, drops=drops))
     return found
 
 

@@ -6,6 +6,7 @@ What is opened `inside` one stays there, so one thread can be the server in one 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,3 +75,25 @@ def mounted(source: str | os.PathLike[str], target: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", target], check=True)
+
+
+def udp_server(place: Machine, *, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+    """A socket on PLACE that gets what comes to any of its addresses, at a port that is free."""
+    with place.inside():
+        server = socket.socket(family, socket.SOCK_DGRAM)
+    server.settimeout(30)
+    server.bind(("", 0))
+    return server
+
+
+def send_datagram(place: Machine, address: str, port: int, data: bytes) -> str:
+    """Send DATA from PLACE; why that is refused there, or nothing."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with place.inside():
+        client = socket.socket(family, socket.SOCK_DGRAM)
+    with client:
+        try:
+            client.sendto(data, (address, port))
+        except OSError as error:
+            return os.strerror(error.errno or 0)
+    return ""

@@ -48,11 +48,17 @@ class Host(Machine):
 
     def traces(self) -> dict[str, list[str]]:
         """What mydocker has in the kernel of this host: interfaces, tables, and rules in chains of others."""
-        rules = self.run("nft", "list", "ruleset")
+        rules = self._rules()
         links = re.findall(r"^\d+: (md[^:@]*|mydocker[^:@]*)", self.run("ip", "-o", "link"), flags=re.MULTILINE)
         tables = re.findall(r"^table (\w+ mydocker\S*)", rules, flags=re.MULTILINE)
         foreign = [line.strip() for line in re.sub(r"(?ms)^table \w+ mydocker.*?^}", "", rules).splitlines()]
         return {"links": links, "tables": tables, "rules": [line for line in foreign if re.search(r'"m(d|y)', line)]}
+
+    def _rules(self) -> str:
+        """All of them; the kernel may change them meanwhile, and nft warns of tables that are iptables'."""
+        return subprocess.run(
+            [*self.enter, "nft", "list", "ruleset"], check=True, capture_output=True, text=True
+        ).stdout
 
     def wait_until_clean(self) -> None:
         """Until nothing of mydocker's is left in the kernel."""
@@ -63,8 +69,9 @@ class Host(Machine):
         return sorted(path.name for path in (self.command.store / "networks").glob("*/leases/*"))
 
 
-class Container:
-    """Context manager: a container that has begun. `pid` is that of its first process; `kill` ends mydocker."""
+class Container(Machine):
+    """Context manager: a container that has begun. `pid` is that of its first process; `run` runs programs of the
+    host in the container's network."""
 
     def __init__(self, command: Command, *words: str) -> None:
         self.process = command.start("run", *words, stdin=subprocess.DEVNULL)
@@ -102,10 +109,6 @@ class Container:
         text = self.run("ip", "-o", f"-{'6' if family == 'inet6' else '4'}", "address", "show", "dev", interface)
         return re.findall(rf"{family} ([^/ ]+)/\d+.* scope global", text)
 
-    def run(self, *words: str) -> str:
-        """What WORDS, a program of the host in the container's network, print."""
-        return subprocess.run(self._enter("--net", *words), check=True, stdout=subprocess.PIPE, text=True).stdout
-
     def sh(self, script: str) -> str:
         """What SCRIPT, run by the container's own shell, prints."""
         words = self._enter("--net", "--mount", "--pid", "--uts", "--root", "/bin/sh", "-c", script)
@@ -117,17 +120,6 @@ class Container:
 
     def _enter(self, *words: str) -> list[str]:
         return ["nsenter", "--target", str(self.pid), *words]
-
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        """As for Machine: this thread is in the container's network meanwhile."""
-        with _Entered(self.pid).inside():
-            yield
-
-
-class _Entered(Machine):
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
 
 
 def children(pid: int) -> list[int]:

@@ -74,7 +74,7 @@ def beyond(plan: LaunchPlan) -> Iterator[str]:
 def take_down(plan: LaunchPlan) -> Iterator[str]:
     """The function TAKE_DOWN, defined before anything is made."""
     yield _TAKE_DOWN
-    for family, chain in _dropping_chains():
+    for family, chain in _other_chains():
         listed = f"nft -a list chain {family} {chain.table} {chain.name}"
         rules = """awk -v name='"'"$bridge"'"' 'index($0, name) { print $NF }'"""
         yield f"    for bridge in $bridges; do for handle in $({listed} | {rules}); do"
@@ -83,8 +83,8 @@ def take_down(plan: LaunchPlan) -> Iterator[str]:
     yield "}"
 
 
-def _dropping_chains() -> list[tuple[str, nftables.Chain]]:
-    return [("ip" if chain.family == nftables.IPV4 else "inet", chain) for chain in nftables.dropping_chains()]
+def _other_chains() -> list[tuple[str, nftables.Chain]]:
+    return [("ip" if chain.family == nftables.IPV4 else "inet", chain) for chain in firewall.chains_of_others()]
 
 
 def lines(plan: LaunchPlan) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _bridge(plan: LaunchPlan, attachment: NetworkAttachment, index: int, *, inte
     yield 'for each in forwarding route_localnet; do echo 1 > "/proc/sys/net/ipv4/conf/$bridge/$each"; done'
     yield "nft -f - <<RULES"
     yield "\n".join(line for line in firewall.rules(network).splitlines() if line.strip())
-    for family, chain in _dropping_chains():
+    for family, chain in _other_chains():
         for direction in ("iifname", "oifname"):
             yield f'insert rule {family} {chain.table} {chain.name} {direction} "$bridge" counter accept'
     yield 'add element bridge mydocker-$bridge veths { "v$bridge" }'

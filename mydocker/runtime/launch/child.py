@@ -45,7 +45,7 @@ class ChildFds(Record):
     syscall_filter: bytes  # the program for seccomp(2), empty for none
     view_sender: ViewSender | None  # where descriptors of the container's tree are sent
     leases: tuple[Lease, ...] = ()  # of its networks
-    resolver: str = ""  # a name server for it, where the host's cannot be reached from there
+    resolver: str = ""  # a name server for it, in place of the host's
     network: int | None = None  # the network namespace to enter, of another container
 
     @property
@@ -92,8 +92,7 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
         os.setsid()
         os.umask(0o022)
         _set_oom_score(plan)
-        if not (plan.rootless and fds.leases):  # see rootless/connections.py
-            _map_single_id(plan)
+        _map_single_id(plan, fds)
         _join_cgroups(plan, fds.cgroups)
         _name_and_connect(plan, fds)
         root = _build_tree(plan, fds)
@@ -169,9 +168,10 @@ def _open_attributes(plan: LaunchPlan) -> int:
     return mac_label.open_attributes()
 
 
-def _map_single_id(plan: LaunchPlan) -> None:
-    """A process may map its own id itself; the parent has mapped those of more than one."""
-    if plan.rootless and plan.rootless.is_single:
+def _map_single_id(plan: LaunchPlan, fds: ChildFds) -> None:
+    """A process may map its own id itself; the parent has mapped those of more than one, and, in a network, that too
+    (rootless/connections.py)."""
+    if plan.rootless and plan.rootless.is_single and not fds.leases:
         from mydocker import idmap
 
         idmap.assign_own(plan.rootless)

@@ -120,8 +120,7 @@ def launch(
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
             outcome = watch(plan, started, signals=signals, streams=streams)
-            outcome = _explained(cgroups.counted(outcome) if cgroups else outcome)
-            outcome = outcome.replace(ports=connections.written_ports()) if connections else outcome
+            outcome = _explained(cgroups.counted(outcome) if cgroups else outcome, connections)
         if view_receiver:
             view_receiver.use(plan, outcome)
         if ended:
@@ -243,8 +242,8 @@ def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
 def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> tuple[int, int]:
     """A child in new namespaces, which carries out PLAN: its pid and its pidfd."""
     try:
-        if connections:
-            return connections.clone(_namespaces(plan), lambda: child_main(plan, fds))
+        if connections and (cloned := connections.clone(_namespaces(plan), lambda: child_main(plan, fds))):
+            return cloned
         pid, pidfd = kernel.clone(_namespaces(plan))
     except OSError as error:
         raise _refused(plan, error) from None
@@ -266,8 +265,11 @@ def _let_begin(plan: LaunchPlan, pid: int, start: int, connections: Connections 
     os.write(start, b"1")  # no broken pipe, as long as this process has its other end open as well
 
 
-def _explained(outcome: Outcome) -> Outcome:
-    """OUTCOME, with who may have killed the container, if that was neither mydocker nor its own memory limit."""
+def _explained(outcome: Outcome, connections: Connections | None) -> Outcome:
+    """OUTCOME, with the ports that were published, and with who may have killed the container, if that was neither
+    mydocker nor its own memory limit."""
+    if connections:
+        outcome = outcome.replace(ports=connections.written_ports())
     by_mydocker = outcome.timed_out or outcome.stopped
     if not outcome.was_killed or by_mydocker or outcome.oom_killed or outcome.killed_by:
         return outcome

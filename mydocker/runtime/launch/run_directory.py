@@ -84,7 +84,7 @@ class RunDirectory:
 
 def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str = "") -> None:
     """Write the files of /etc that PLAN's container gets, but for hosts where other runs change that. LEASES are those
-    of its networks; RESOLVER serves it where none of the host's can be reached."""
+    of its networks; RESOLVER serves it in place of the host's."""
     if plan.joined:
         from mydocker.runtime.network.other import read_hosts
 
@@ -130,7 +130,7 @@ def sweep(containers: str) -> None:
     for name in os.listdir(containers):
         networks = reclaim(f"{containers}/{name}", wait=False)
         if networks:
-            from mydocker.runtime.network.connections import take_down_idle
+            from mydocker.runtime.network.upkeep.release import take_down_idle
 
             for directory, interface in networks:
                 take_down_idle(directory, interface)
@@ -152,7 +152,7 @@ def reclaim(path: str, *, wait: bool = True) -> list[tuple[str, str]]:
 
             remove_listed(path)
         if os.path.lexists(f"{path}/network0"):
-            from mydocker.runtime.network.connections import release_listed
+            from mydocker.runtime.network.upkeep.release import release_listed
 
             networks = release_listed(path)
         remove_tree.remove(path)

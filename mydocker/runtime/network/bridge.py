@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STANDARD_MTU = 1500
 _SETTINGS = (("forwarding", "1"), ("route_localnet", "1"))
+_IPV6 = "/proc/sys/net/ipv6/conf"
 _FIRST_INDEX = 2  # of the container's interfaces; lo has 1
 
 
@@ -101,6 +102,8 @@ def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
     if link is None:
         raise HostError(f"bridge {name} was removed while it was set up")
     _allow_forwarding(name)
+    if network.subnet6 and not network.internal:
+        _allow_forwarding6()
     firewall.load(network, directory=directory)
     changes = [netlink.forgo_link_local(link.index, name=name)] if not network.subnet6 else []
     changes.append(netlink.set_alias(link.index, directory, name=name))  # see strays.py
@@ -112,15 +115,19 @@ def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
 
 
 def uplink_mtu() -> int:
-    """The MTU of the interface that the default route uses: larger packets would be dropped on the way."""
+    """The MTU of the interface that the default route uses: larger packets would be dropped on the way. Not from /sys,
+    which may be that of another network namespace."""
     try:
         with open("/proc/net/route") as file:
             routes = [line.split() for line in file.readlines()[1:]]
-        [uplink, *_] = [route[0] for route in routes if route[1] == "00000000"] or [""]
-        with open(f"/sys/class/net/{uplink}/mtu") as file:
-            return int(file.read())
-    except (OSError, ValueError, IndexError):
+    except OSError:
         return STANDARD_MTU
+    for interface, destination, *_ in routes:
+        if destination == "00000000":
+            with netlink.Channel() as channel:
+                uplink = netlink.get_link(channel, interface)
+            return uplink.mtu if uplink else STANDARD_MTU
+    return STANDARD_MTU
 
 
 def _allow_forwarding(name: str) -> None:
@@ -132,6 +139,17 @@ def _allow_forwarding(name: str) -> None:
         _write(f"/proc/sys/net/ipv4/conf/{name}/{setting}", value)
     if _read("/proc/sys/net/ipv4/ip_forward") == "0":
         _write("/proc/sys/net/ipv4/ip_forward", "1")
+
+
+def _allow_forwarding6() -> None:
+    """The same for IPv6, which has one switch for all interfaces. A host that is a router would forget what it has
+    learnt from other routers, its default route for instance, where it is not asked to go on as before (ip-sysctl)."""
+    if _read(f"{_IPV6}/all/forwarding") != "0":
+        return
+    for name in os.listdir(_IPV6):
+        if _read(f"{_IPV6}/{name}/accept_ra") == "1":
+            _write(f"{_IPV6}/{name}/accept_ra", "2")
+    _write(f"{_IPV6}/all/forwarding", "1")
 
 
 def _read(path: str) -> str:
@@ -152,32 +170,40 @@ def _write(path: str, value: str) -> None:
         pass
 
 
-def attach(lease: Lease, *, bridge: Link, pid: int, index: int) -> None:
-    """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0."""
+def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool) -> None:
+    """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0.
+
+    With `is_published`, the container has ports of the host, and reaches itself under them: where the bridge translates
+    addresses itself (br_netfilter), such a packet leaves by the interface that it came from.
+    """
     nftables.add_elements(firewall.members(lease))
-    with netlink.Channel() as channel:
-        channel.send(
-            netlink.add_veth(
-                lease.veth,
-                master=bridge.index,
-                mtu=bridge.mtu,
-                peer=lease.interface,
-                peer_mac=lease.mac,
-                peer_index=_FIRST_INDEX + index,
-                pid=pid,
-            )
+    changes = [
+        netlink.add_veth(
+            lease.veth,
+            master=bridge.index,
+            mtu=bridge.mtu,
+            peer=lease.interface,
+            peer_mac=lease.mac,
+            peer_index=_FIRST_INDEX + index,
+            pid=pid,
         )
+    ]
+    if is_published:
+        changes.append(netlink.allow_hairpin(lease.veth))
+    with netlink.Channel() as channel:
+        channel.send(*changes)
 
 
 def configure(leases: tuple[Lease, ...]) -> None:
-    """In the container's network namespace: give its interfaces the addresses of LEASES, in their order. The first one
-    that has a way to the outside is the default route."""
-    changes, routed = [netlink.set_up(1, name="lo")], False
+    """In the container's network namespace: give its interfaces the addresses of LEASES, in their order. The default
+    route is that of the highest priority, or else the first one that has a way to the outside."""
+    changes = [netlink.set_up(1, name="lo")]
     for index, lease in enumerate(leases):
         changes += _addresses(lease, index)
-        if not lease.network.internal and not routed:
-            routed = True
-            changes += default_routes(lease, index=index)
+    outward = [index for index, lease in enumerate(leases) if not lease.network.internal]
+    if outward:
+        index = max(outward, key=lambda each: leases[each].gateway_priority)
+        changes += default_routes(leases[index], index=index)
     with netlink.Channel() as channel:
         channel.send(*changes)
 

@@ -22,6 +22,10 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from mydocker.runtime.network import Lease, Network, PublishedPort
 
+# How pasta's or slirp4netns's interface is called. pasta sends segments without a flag (seen with 2023_03_09), which
+# connection tracking does not assign to a container: answered here with a reset, they would end its connections.
+ROOTLESS_UPLINK = "mydocker-out"
+
 _INET = """
 table inet {table}
 delete table inet {table}
@@ -35,6 +39,10 @@ table inet {table} {{
     chain guard {{
         type filter hook prerouting priority raw; policy accept;
         iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+    }}
+    chain strict {{
+        type filter hook prerouting priority mangle; policy accept;
+        iifname "{rootless}" ct state invalid drop
     }}
     chain prerouting {{ type nat hook prerouting priority dstnat; policy accept; jump translate; }}
     chain output {{ type nat hook output priority -100; policy accept; jump translate; }}
@@ -87,6 +95,9 @@ _IPV6 = f"""icmpv6 type {{ nd-router-advert, nd-redirect }} drop
 PREFIX = "mydocker-"  # of the names of tables; the name of the bridge follows
 
 
+_FAMILIES = {nftables.INET: "inet", nftables.IPV4: "ip", nftables.IPV6: "ip6"}
+
+
 def table_of(interface: str) -> str:
     """The name of both tables of the network whose bridge is INTERFACE."""
     return f"{PREFIX}{interface}"
@@ -101,6 +112,7 @@ def rules(network: Network) -> str:
     words = {
         "table": table_of(network.interface),
         "bridge": bridge,
+        "rootless": ROOTLESS_UPLINK,
         "subnet": subnet,
         "outgoing": "" if network.internal else "\n        ".join(outgoing),
         "incoming": "" if network.internal else f'oifname "{bridge}" ct status dnat accept',
@@ -117,22 +129,26 @@ def load(network: Network, *, directory: str) -> None:
 
 
 def _exceptions(network: Network) -> str:
-    """Rules that let packets of NETWORK pass where somebody else's firewall drops what is forwarded: Docker's, ufw's.
-    Docker keeps a chain for rules of others, DOCKER-USER (docs.docker.com, "Packet filtering and firewalls")."""
+    """Rules that let packets of NETWORK pass where somebody else's firewall drops what is forwarded: Docker's, ufw's;
+    that of firewalld rejects it by a rule."""
     lines = []
-    for chain in nftables.dropping_chains():
-        family = "ip" if chain.family == nftables.IPV4 else "inet"
-        for direction in ("iifname", "oifname"):
-            rule = f'{direction} "{network.interface}" counter accept'
-            lines.append(f"insert rule {family} {chain.table} {chain.name} {rule}")
+    for chain in chains_of_others():
+        if chain.drops or chain.table == "firewalld":
+            for direction in ("iifname", "oifname"):
+                rule = f'{direction} "{network.interface}" counter accept'
+                lines.append(f"insert rule {_FAMILIES[chain.family]} {chain.table} {chain.name} {rule}")
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def chains_of_others() -> list[nftables.Chain]:
+    return [chain for chain in nftables.forwarding_chains() if not chain.table.startswith(table_of(""))]
 
 
 def remove(interface: str) -> None:
     """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
     table = table_of(interface)
     lines = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
-    for chain in nftables.dropping_chains():
+    for chain in chains_of_others():
         lines += _own_rules(chain, interface)
     run_together([("nft", "\n".join(lines))])
 
@@ -141,7 +157,7 @@ def _own_rules(chain: nftables.Chain, interface: str) -> list[str]:
     """The commands that delete what `_exceptions` has inserted into CHAIN."""
     from mydocker.programs import run
 
-    family = "ip" if chain.family == nftables.IPV4 else "inet"
+    family = _FAMILIES[chain.family]
     listed = run("nft", "-a", "list", "chain", family, chain.table, chain.name).decode(errors="replace")
     handles = [
         line.rpartition("# handle ")[2].strip()

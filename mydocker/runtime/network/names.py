@@ -1,7 +1,8 @@
 """Names of containers in /etc/hosts: those of one network find each other, as long as they are in it.
 
 The file stands in the run directory, where other runs write to it, and is mounted into the container. It is changed in
-place, as a mount shows one inode; lines that the container's own programs have added stay.
+place, as a mount shows one inode; lines that the container's own programs have added stay. Its lock is that of a
+directory next to it, which no container can open: the lock of the file itself, a container might keep.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
-HOSTS = "hosts"  # the file in the run directory
+HOSTS, LOCKED = "hosts", "memory"  # in the run directory
 _LIMIT = 1 << 20  # bytes of a file that is still changed: what a container has made of it is its own affair
 
 
@@ -28,30 +29,30 @@ def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str
     LISTED gives the leases of the run with a directory. Containers of the default network do not know each other's
     names, as with Docker: anyone's are there.
     """
-    path = f"{plan.run_dir}/{HOSTS}"
-    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+    with open(f"{plan.run_dir}/{HOSTS}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(plan.network_hosts(joined))
+    os.rename(f"{plan.run_dir}/{HOSTS}.new", f"{plan.run_dir}/{HOSTS}")  # others write to it from now on
     for lease in joined:
         if lease.network.name == DEFAULT:
             continue
         others = _others(lease, plan.run_dir)
-        _change(path, add=_lines_of(others, lease, listed))
+        _change(plan.run_dir, add=_lines_of(others, lease, listed))
         for run_dir in others:
-            _change(f"{run_dir}/{HOSTS}", add=[_line(lease)])
+            _change(run_dir, add=[_line(lease)])
 
 
 def join(lease: Lease, run_dir: str, listed: Callable[[str], Iterable[Lease]]) -> None:
     """Make the container with RUN_DIR, which runs, and the others in the network of LEASE known to each other."""
     others = _others(lease, run_dir)
-    _change(f"{run_dir}/{HOSTS}", add=[_line(lease), *_lines_of(others, lease, listed)])
+    _change(run_dir, add=[_line(lease), *_lines_of(others, lease, listed)])
     for each in others:
-        _change(f"{each}/{HOSTS}", add=[_line(lease)])
+        _change(each, add=[_line(lease)])
 
 
 def leave(lease: Lease, run_dir: str, listed: Callable[[str], Iterable[Lease]]) -> None:
     """Remove what `join` has written into the file of the container with RUN_DIR; the others' is for `withdraw`."""
     for line in (_line(lease), *_lines_of(_others(lease, run_dir), lease, listed)):
-        _change(f"{run_dir}/{HOSTS}", remove=line)
+        _change(run_dir, remove=line)
 
 
 def _lines_of(run_dirs: list[str], lease: Lease, listed: Callable[[str], Iterable[Lease]]) -> list[str]:
@@ -62,7 +63,7 @@ def _lines_of(run_dirs: list[str], lease: Lease, listed: Callable[[str], Iterabl
 def withdraw(lease: Lease, run_dir: str) -> None:
     """Remove the line of LEASE from the files of the others."""
     for other in _others(lease, run_dir):
-        _change(f"{other}/{HOSTS}", remove=_line(lease))
+        _change(other, remove=_line(lease))
 
 
 def _others(lease: Lease, run_dir: str) -> list[str]:
@@ -75,16 +76,21 @@ def _line(lease: Lease) -> str:
     return f"{lease.address}\t{' '.join(lease.aliases)}\n" if lease.aliases else ""
 
 
-def _change(path: str, *, add: Iterable[str] = (), remove: str = "") -> None:
-    """Change the lines of the file at PATH, under its lock; nothing if it is not there."""
+def _change(run_dir: str, *, add: Iterable[str] = (), remove: str = "") -> None:
+    """Change the lines of the file in RUN_DIR; nothing if it is not there."""
     try:
-        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:  # the container has ended, or has a file of its own there
+        lock = os.open(f"{run_dir}/{LOCKED}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # the container has ended
         return
     try:
-        kernel.lock(file)
+        kernel.lock(lock)
+        file = os.open(f"{run_dir}/{HOSTS}", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # it has ended, or is about to write what it finds itself
+        os.close(lock)
+        return
+    try:
         before = os.read(file, _LIMIT)
-        lines = [line for line in before.decode("utf-8", "surrogateescape").splitlines(keepends=True) if line != remove]
+        lines = [line for line in _lines(before) if line != remove]
         lines += [line for line in add if line and line not in lines]
         after = "".join(lines).encode("utf-8", "surrogateescape")
         if after != before and len(before) < _LIMIT:
@@ -92,3 +98,10 @@ def _change(path: str, *, add: Iterable[str] = (), remove: str = "") -> None:
             os.ftruncate(file, len(after))
     finally:
         os.close(file)
+        os.close(lock)
+
+
+def _lines(content: bytes) -> list[str]:
+    """The lines of CONTENT, each with its end, which a container may have left out of the last one."""
+    lines = content.decode("utf-8", "surrogateescape").split("\n")
+    return [f"{line}\n" for line in (lines if lines[-1] else lines[:-1])]

@@ -12,12 +12,23 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 
+_LOCAL = ("localhost", "ip6-localhost", "ip6-loopback")  # each container's own
+
+
 def attachments(spec: ContainerSpec, container_id: str) -> tuple[NetworkAttachment, ...]:
     """The networks that SPEC is in, each with all names by which the others find it: its aliases, its name, its host
-    name and the beginning of its ID."""
+    name and the beginning of its ID. None of them means the machine itself elsewhere."""
     networks = spec.networks or (NetworkAttachment(name=BRIDGE),)
-    own = [name for name in (spec.name, spec.hostname, container_id[:12]) if name and " " not in name]
-    return tuple(each.replace(aliases=tuple(dict.fromkeys((*each.aliases, *own)))) for each in networks)
+    own = [name for name in (spec.name, spec.hostname, container_id[:12]) if name and _is_word(name)]
+    return tuple(
+        each.replace(aliases=tuple(name for name in dict.fromkeys((*each.aliases, *own)) if name.lower() not in _LOCAL))
+        for each in networks
+    )
+
+
+def _is_word(name: str) -> bool:
+    """Whether NAME can stand in /etc/hosts; the title of a test may be a sentence."""
+    return name.isprintable() and not any(letter.isspace() or letter == "#" for letter in name)
 
 
 def published(spec: ContainerSpec, config: ImageConfig | None) -> tuple[Port, ...]:

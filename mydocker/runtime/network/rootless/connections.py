@@ -8,7 +8,7 @@ from mydocker import idmap
 from mydocker.errors import MydockerError
 from mydocker.kernel.netlink import Link
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import bridge, leases, networks
+from mydocker.runtime.network import bridge, leases, lifecycle, networks
 from mydocker.runtime.network.connections import Connections, give_back
 from mydocker.runtime.network.rootless import find
 from mydocker.runtime.network.rootless.holder import enter_or_start
@@ -34,6 +34,8 @@ class RootlessConnections(Connections):
     def __exit__(self, *_: object) -> None:
         try:
             super().__exit__()
+            for lease in self.leases:
+                lifecycle.remove_transient(lease.directory)
         finally:
             self.holder.close()
 
