@@ -223,11 +223,18 @@ _NO_LINK_LOCAL = attribute(
 )
 
 
-def add_bridge(name: str, *, mtu: int, mac: str) -> Request:
+def add_bridge(name: str, *, mac: str) -> Request:
     """Create bridge NAME, which is down. EEXIST if there is an interface of that name."""
     info = attribute(_LINK_INFO, attribute(_INFO_KIND, b"bridge"))
-    more = attribute(_LINK_NAME, text(name)) + attribute(_LINK_MTU, u32(mtu)) + attribute(_LINK_ADDRESS, mac_bytes(mac))
+    more = attribute(_LINK_NAME, text(name)) + attribute(_LINK_ADDRESS, mac_bytes(mac))
     return Request(kind=_NEWLINK, flags=CREATE | EXCLUSIVE, payload=_link_header() + more + info, about=name)
+
+
+def set_mtu(name: str, mtu: int) -> Request:
+    """Let interface NAME have MTU. A bridge keeps only one that it got so: one that it was created with follows its
+    interfaces, and is 1500 once it has none (net/bridge/br_if.c, br_mtu_auto_adjust)."""
+    more = attribute(_LINK_NAME, text(name)) + attribute(_LINK_MTU, u32(mtu))
+    return Request(kind=_SETLINK, payload=_link_header() + more, about=name)
 
 
 def add_veth(name: str, *, master: int, mtu: int, peer: str, peer_mac: str, peer_index: int, pid: int) -> Request:

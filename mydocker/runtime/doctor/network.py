@@ -9,7 +9,7 @@ from mydocker.errors import HostError, MydockerError
 from mydocker.kernel import netlink
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.doctor import probes
-from mydocker.runtime.network import DEFAULT, Network, Subnet, bridge, firewall
+from mydocker.runtime.network import DEFAULT, Network, Subnet, firewall
 from mydocker.runtime.network.choose import refusal
 from mydocker.runtime.network.networks import load
 
@@ -48,7 +48,7 @@ def _bring_up(run_dir: str) -> None:
     """A bridge, an interface on it, and the firewall, in a network namespace that ends with this process."""
     kernel.unshare(kernel.CLONE_NEWNET)
     with netlink.Channel() as channel:
-        channel.send(netlink.add_bridge(_PROBE.interface, mtu=bridge.STANDARD_MTU, mac="02:42:0a:58:00:01"))
+        channel.send(netlink.add_bridge(_PROBE.interface, mac="02:42:0a:58:00:01"))
         link = netlink.get_link(channel, _PROBE.interface)
         if link is None:
             raise MydockerError("the bridge is gone")

@@ -95,12 +95,12 @@ def lines(plan: LaunchPlan) -> Iterator[str]:
     yield 'export addresses= host_gateway=; : > "$run/net"; unshare --net="$run/net" true'
     yield "echo 1 > /proc/sys/net/ipv4/ip_forward"
     yield "exec 9< /proc/self/ns/net; flock 9  # as mydocker has it while it chooses a subnet"
-    routed = False
+    outward = [each for each in plan.networks if not _is_internal(plan, each)]
+    default = max(outward, key=lambda each: each.gateway_priority, default=None)
     for index, attachment in enumerate(plan.networks):
-        internal = _is_internal(plan, attachment)
-        yield from _bridge(plan, attachment, index, internal=internal)
-        yield from _connect(attachment, index, is_default=not internal and not routed)
-        routed = routed or not internal
+        yield from _bridge(plan, attachment, index, internal=attachment not in outward)
+        is_published = bool(plan.ports and not index)
+        yield from _connect(attachment, index, is_default=attachment is default, is_published=is_published)
     yield "exec 9<&-"
     yield ""
 
@@ -166,11 +166,13 @@ def _published(port: Port) -> str:
     return f"add element inet mydocker-$bridge {table} {{ {source} : $address . {port.target} }}"
 
 
-def _connect(attachment: NetworkAttachment, index: int, *, is_default: bool) -> Iterator[str]:
+def _connect(attachment: NetworkAttachment, index: int, *, is_default: bool, is_published: bool) -> Iterator[str]:
     name = attachment.interface or f"eth{index}"
     yield 'ip link add "v$bridge" mtu "$mtu" master "$bridge" type veth \\'
     yield f'    peer name {name} mtu "$mtu" address "$mac" netns "$run/net"'
     yield 'ip link set "v$bridge" addrgenmode none up'
+    if is_published:  # it reaches its own ports at the host's address
+        yield 'ip link set "v$bridge" type bridge_slave hairpin on'
     route = '; ip route add default via "$gateway"' if is_default else ""
     yield 'address=$address/${subnet#*/} gateway=$gateway nsenter --net="$run/net" sh -euc \''
     yield f'    ip address add "$address" broadcast + dev {name}; ip link set {name} addrgenmode none up{route}\''

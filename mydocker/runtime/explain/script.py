@@ -149,8 +149,9 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
         yield networks.RESOLVERS
     yield from networks.hosts(plan) if plan.networks else _hosts(plan)
     if plan.joined:
-        hosts = f"{shlex.quote(plan.joined)}/hosts"  # not there if its network has no names
-        yield f'[ ! -e {hosts} ] || cat {hosts} > "$run/memory/hosts"'
+        yield "# A link would lead to the host's"
+        yield f"etc=/proc/$(readlink {shlex.quote(plan.joined)}/process)/root/etc"
+        yield '[ -L "$etc" ] || [ -L "$etc/hosts" ] || [ ! -f "$etc/hosts" ] || cat "$etc/hosts" > "$run/memory/hosts"'
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
     source = "resolvers" if plan.networks or plan.joined else "cat /etc/resolv.conf 2>/dev/null"
     if lines := plan.resolver_lines:

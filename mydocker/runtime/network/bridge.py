@@ -97,7 +97,8 @@ def _with_free_subnet(directory: str, network: Network) -> Network:
 
 def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
     name, subnet = network.interface, network.subnet
-    channel.send(netlink.add_bridge(name, mtu=network.mtu or uplink_mtu(), mac=mac_of(subnet.gateway)))
+    mtu = network.mtu or uplink_mtu()
+    channel.send(netlink.add_bridge(name, mac=mac_of(subnet.gateway)), netlink.set_mtu(name, mtu))
     link = netlink.get_link(channel, name)
     if link is None:
         raise HostError(f"bridge {name} was removed while it was set up")

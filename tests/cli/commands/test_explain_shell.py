@@ -209,7 +209,7 @@ def test_a_secret_is_not_in_the_script(alpine: Command, tmp_path: pathlib.Path) 
 
 
 CONNECTED = """
-ip -o address | grep -v ' lo ' | sed 's/@[^:]*//'; ip route; cat /sys/class/net/eth*/mtu /etc/hosts; ping -c1 -W5 "$(
+ip route | grep -o 'default.*dev.*'; ip -o address | grep -v ' lo ' | sed 's/@[^:]*//'; ip route; cat /sys/class/net/eth*/mtu /etc/hosts; ping -c1 -W5 "$(
 ip route | sed -n 's/.*via \\([^ ]*\\).*/\\1/p')" | grep -c ' 0% packet loss'
 """
 
@@ -226,7 +226,16 @@ def connectable(alpine: Command) -> Command:
     return alpine
 
 
-@pytest.mark.parametrize("options", ["", "--network own", "--network own --network inside", "--network inside"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--network own",
+        "--network own --network inside",
+        "--network inside",
+        "--network own --network name=fixed,gw-priority=5",
+    ],
+)
 def test_its_networks(connectable: Command, options: str) -> None:
     """Interfaces, routes and names; the gateway answers. A network that is internal has no way out."""
     words = [*options.split(), "-h", "same", "alpine", "sh", "-c", CONNECTED]

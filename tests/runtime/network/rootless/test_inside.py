@@ -197,7 +197,7 @@ class TestOfAnOrdinaryUser:
 
         def connect(pid: int) -> None:
             with netlink.Channel() as channel:
-                channel.send(netlink.add_bridge("bridge0", mtu=1500, mac="02:42:0a:58:00:01"))
+                channel.send(netlink.add_bridge("bridge0", mac="02:42:0a:58:00:01"))
                 bridge = netlink.get_link(channel, "bridge0")
                 assert bridge
                 channel.send(
