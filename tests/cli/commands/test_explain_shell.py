@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import time
+from subprocess import PIPE
 
 import pytest
 from lab import busybox
@@ -31,26 +32,24 @@ stat -c "%A %u %g %n" . /srv /tmp; cat /proc/self/oom_score_adj /proc/sys/kernel
 ADDRESS = re.compile(r"\b10\.\d+\.\d+\.\d+\b")
 
 
-def _places(alpine: Command) -> list[str]:
-    """What a script makes on the host: its directory, bridges, tables."""
+def _left(pid: int) -> list[str]:
+    """What the script that was process PID has left on the host: bridges, interfaces, tables."""
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [
-        *sorted(os.listdir(alpine.store)),
-        *(name for name in [*os.listdir("/sys/class/net"), *tables] if "mdsh" in name),
-    ]
+    return [name for name in [*os.listdir("/sys/class/net"), *tables] if f"mdsh{pid}-" in name]
 
 
 def by_hand(alpine: Command, *words: str, input: bytes = b"") -> Result:
     """What `run WORDS` does, done by the script; nothing that it made is there in the end."""
-    before = _places(alpine)
+    before = sorted(os.listdir(alpine.store))
     explained = alpine("explain", "--shell", "run", *words)
     assert (explained.code, explained.stderr) == (0, b"")
     script = explained.stdout.decode()
     environment = {"PATH": alpine.environment["PATH"], "FROM_HOST": "1"}
     deaf = ["sh", "-c", "trap '' INT; exec sh -c \"$1\"", "sh", script]  # as what a shell starts with & is
-    done = subprocess.run(deaf, input=input, capture_output=True, env=environment, timeout=60)
-    assert _places(alpine) == before
-    return Result(done.stdout, done.stderr, done.returncode)
+    with subprocess.Popen(deaf, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment) as running:
+        stdout, stderr = running.communicate(input, timeout=60)
+    assert (sorted(os.listdir(alpine.store)), _left(running.pid)) == (before, [])
+    return Result(stdout, stderr, running.returncode)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +208,8 @@ def test_a_secret_is_not_in_the_script(alpine: Command, tmp_path: pathlib.Path) 
 
 
 CONNECTED = """
-ip route | grep -o 'default.*dev.*'; ip -o address | grep -v ' lo ' | sed 's/@[^:]*//'; ip route; cat /sys/class/net/eth*/mtu /etc/hosts; ping -c1 -W5 "$(
+ip route | grep -o 'default.*dev.*'
+ip -o address | grep -v ' lo ' | sed 's/@[^:]*//'; ip route; cat /sys/class/net/eth*/mtu /etc/hosts; ping -c1 -W5 "$(
 ip route | sed -n 's/.*via \\([^ ]*\\).*/\\1/p')" | grep -c ' 0% packet loss'
 """
 
