@@ -10,13 +10,14 @@ from mydocker.kernel import netlink
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.doctor import probes
 from mydocker.runtime.network import DEFAULT, Network, Subnet, firewall
-from mydocker.runtime.network.choose import refusal
+from mydocker.runtime.network.choose import NET_ADMIN, TUN, refusal
 from mydocker.runtime.network.networks import load
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
 
 _PROBE = Network(name=DEFAULT, id="", interface="md-doctor", subnet=Subnet(network="10.88.0.0/16", gateway="10.88.0.1"))
+_MODULES = "load the kernel modules bridge, veth and nf_tables"
 _IN_A_CONTAINER = "inside another container, start that one with --cap-add NET_ADMIN"
 
 
@@ -29,10 +30,15 @@ def default_network(host: Host, run_dir: str) -> tuple[bool, str, str | None]:
     return False, f"containers share the host's network unless --network is set: {reason}", _remedy(host)
 
 
-def _remedy(host: Host) -> str | None:
+def _remedy(host: Host) -> str:
+    """All that is missing, as one thing alone would not help."""
+    missing = [_lacking("nft")]
     if host.rootless:
-        return None if _lacking("pasta") is None or _lacking("slirp4netns") is None else _lacking("pasta")
-    return _lacking("nft") or _IN_A_CONTAINER
+        missing.append(_lacking("slirp4netns") and _lacking("pasta"))
+        missing.append(None if os.access(TUN, os.R_OK | os.W_OK) else f"sudo modprobe tun && sudo chmod 666 {TUN}")
+    elif not host.capabilities & NET_ADMIN:
+        missing.append(_IN_A_CONTAINER)
+    return "; ".join(filter(None, missing)) or _MODULES
 
 
 def _lacking(program: str) -> str | None:

@@ -61,6 +61,16 @@ def test_an_ordinary_user(second_user: Command, user: pwd.struct_passwd) -> None
         assert _findings(second_user, code=1)["ids"]["state"] == "missing"
 
 
+@pytest.mark.rootless
+def test_an_ordinary_user_without_the_device(second_user: Command) -> None:
+    hide = '[ ! -d /dev/net ] || mount -t tmpfs -o mode=755 none /dev/net; exec "$@"'
+    without = replace(second_user, prefix=["unshare", "--mount", "sh", "-c", hide, "sh", *second_user.prefix])
+    found = _findings(without)["network"]
+    assert (
+        found["state"] == "weaker" and "/dev/net/tun" in found["detail"] and "chmod 666 /dev/net/tun" in found["hint"]
+    )
+
+
 def test_root_without_its_privileges(alpine: Command) -> None:
     limited = replace(alpine, prefix=WITHOUT_SYS_ADMIN)
     findings = _findings(limited, code=1)
