@@ -10,7 +10,7 @@ from mydocker.kernel import netlink
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.doctor import probes
 from mydocker.runtime.network import DEFAULT, Network, Subnet, bridge, firewall
-from mydocker.runtime.network.choose import refusal
+from mydocker.runtime.network.choose import NET_ADMIN, refusal
 from mydocker.runtime.network.networks import load
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def default_network(host: Host, run_dir: str) -> tuple[bool, str, str | None]:
 def _remedy(host: Host) -> str | None:
     if host.rootless:
         return None if _lacking("pasta") is None or _lacking("slirp4netns") is None else _lacking("pasta")
-    return _lacking("nft") or _IN_A_CONTAINER
+    return _lacking("nft") if host.capabilities & NET_ADMIN else _IN_A_CONTAINER
 
 
 def _lacking(program: str) -> str | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 _ROOTLESS, _TUN = ("pasta", "slirp4netns"), "/dev/net/tun"
-_NET_ADMIN = 1 << 12  # linux/capability.h
+NET_ADMIN = 1 << 12  # linux/capability.h
 
 
 def settle(spec: ContainerSpec, host: Host) -> tuple[ContainerSpec, str]:
@@ -60,7 +60,7 @@ def refusal(host: Host) -> str:
             return "an ordinary user needs pasta (package passt) or slirp4netns"
         if not os.access(_TUN, os.R_OK | os.W_OK):
             return f"an ordinary user needs {_TUN}, which is missing or closed to this one"
-    elif not host.capabilities & _NET_ADMIN:
+    elif not host.capabilities & NET_ADMIN:
         return "CAP_NET_ADMIN is missing"
     return "" if _is_installed("nft") else "the program nft is not installed (package nftables)"
 

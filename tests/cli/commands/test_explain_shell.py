@@ -32,12 +32,18 @@ ADDRESS = re.compile(r"\b10\.\d+\.\d+\.\d+\b")
 
 
 def _places(alpine: Command) -> list[str]:
-    """What a script makes on the host: its directory, bridges, tables."""
+    """What a script makes on the host: its directory, bridges, tables. Those of others that run now are not its own."""
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout.splitlines()
     return [
         *sorted(os.listdir(alpine.store)),
-        *(name for name in [*os.listdir("/sys/class/net"), *tables] if "mdsh" in name),
+        *(name for name in [*os.listdir("/sys/class/net"), *tables] if _is_left(name)),
     ]
+
+
+def _is_left(name: str) -> bool:
+    """Whether the script that has made NAME, which has the number of its process in it, has ended."""
+    made = re.search(r"mdsh(\d+)-", name)
+    return made is not None and not os.path.exists(f"/proc/{made[1]}")
 
 
 def by_hand(alpine: Command, *words: str, input: bytes = b"") -> Result:
