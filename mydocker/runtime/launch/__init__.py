@@ -107,8 +107,8 @@ def plan_launch(
 
 
 def new_id(draw: Callable[[int], bytes] = os.urandom) -> str:
-    """A container's ID, of bytes that DRAW returns. Its first digits, the host name, are not all decimal: resolvers take such a name for an address
-    (gethostbyname(3)), so Docker chooses another one as well."""
+    """A container's ID, of bytes that DRAW returns. Its first digits, the host name, are not all decimal: resolvers
+    take such a name for an address (gethostbyname(3)), so Docker chooses another one as well."""
     while True:
         container_id = draw(32).hex()
         if not container_id[:12].isdigit():
