@@ -121,6 +121,35 @@ def assign_own(ids: IdMap) -> None:
             os.close(descriptor)
 
 
+def of_process(process: int) -> IdMap:
+    """The ids of the user namespace of PROCESS, which is a child of the caller's (user_namespaces(7))."""
+    maps = []
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{process}/{name}", encoding="utf-8") as file:
+            lines = [[int(number) for number in line.split()] for line in file]
+        maps.append(tuple(Extent(inside=inside, outside=outside, count=count) for inside, outside, count in lines))
+    return IdMap(users=maps[0], groups=maps[1])
+
+
+def inside(outer: IdMap, ids: IdMap) -> IdMap:
+    """IDS, a map to the host's ids, for a user namespace in one that has OUTER: a map to the ids that exist there.
+
+    HostError if OUTER lacks an id.
+    """
+    return IdMap(users=_through(outer.users, ids.users), groups=_through(outer.groups, ids.groups))
+
+
+def write(process: int, ids: IdMap) -> None:
+    """Give IDS, a map to the ids of this process's user namespace, to the new one of PROCESS in it. The caller is root
+    there, so it takes no program of the host."""
+    for name, extents in (("uid_map", ids.users), ("gid_map", ids.groups)):
+        descriptor = os.open(f"/proc/{process}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, "".join(f"{_line(extent)}\n" for extent in extents).encode())
+        finally:
+            os.close(descriptor)
+
+
 def enter(ids: IdMap) -> None:
     """Move this process, of one thread, into a new user namespace that has IDS. OSError, HostError."""
     if ids.is_single:
@@ -272,6 +301,25 @@ def _traded(extent: Extent, taken: int) -> list[Extent]:
         Extent(inside=taken + 1, outside=extent.outside + before + 1, count=extent.count - before - 1),
     )
     return [part for part in parts if part.count]
+
+
+def _through(outer: tuple[Extent, ...], extents: tuple[Extent, ...]) -> tuple[Extent, ...]:
+    """EXTENTS to ids that OUTER has outside, as extents to those that it has inside. Neighbours are not made one: the
+    kernel takes no extent that spans two of the outer namespace (map_id_range_down)."""
+    found: list[Extent] = []
+    for extent in extents:
+        done = 0
+        while done < extent.count:
+            first = extent.outside + done
+            each = next((each for each in outer if 0 <= first - each.outside < each.count), None)
+            if each is None:
+                hint = "what /etc/subuid and /etc/subgid grant has changed: end this user's containers, and start again"
+                raise HostError(f"id {first} does not exist where the networks of this user are", hint=hint)
+            offset = first - each.outside
+            count = min(extent.count - done, each.count - offset)
+            found.append(Extent(inside=extent.inside + done, outside=each.inside + offset, count=count))
+            done += count
+    return tuple(found)
 
 
 def _name(user: int) -> str:

@@ -25,6 +25,7 @@ _PACKAGES = {  # Debian's names; other distributions mostly agree
     "newuidmap": "uidmap",
     "nft": "nftables",
     "pasta": "passt",
+    "slirp4netns": "slirp4netns",
 }
 
 

@@ -23,6 +23,7 @@ from lab.registry import Registry, serve
 
 from mydocker.cli.common.docker_commands import GROUPS
 from mydocker.cli.manual.catalogue import NAMES as COMMANDS
+from mydocker.cli.manual.pages import all_pages
 from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, UNSUPPORTED_FLAGS, UNSUPPORTED_KEYS
@@ -233,7 +234,10 @@ def test_python(worlds: World, block: Block) -> None:
 @pytest.fixture(scope="module")
 def helps(worlds: World) -> dict[str, str]:
     shell = worlds(PAGES[0])
-    return {name: shell("-c", f"mydocker {name} --help all").stdout.decode() for name in COMMANDS}
+    texts = {name: shell("-c", f"mydocker {name} --help all").stdout.decode() for name in COMMANDS}
+    for name, page in all_pages().items():
+        texts[name] += "".join(shell("-c", f"mydocker {each.name} --help").stdout.decode() for each in page.subcommands)
+    return texts
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

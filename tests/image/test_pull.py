@@ -248,7 +248,7 @@ import os, sys
 from mydocker.image.maintain import fsck
 from mydocker.image.store import catalog, remove_tree
 from mydocker.image.resolve import resolve
-from mydocker.image.store.store import Store
+from mydocker.image.store import Store
 from mydocker.reference import Platform, Reference
 resolve(Reference.parse(sys.argv[1]), platform=Platform.parse("amd64"), policy="missing", store=Store(sys.argv[2]),
         environ={"HOME": "/nonexistent"})

@@ -11,11 +11,12 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import mydocker as package
 from lab import forking
+from lab.processes import within
 
 SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -156,6 +157,7 @@ def ordinary_user() -> Iterator[pwd.struct_passwd]:
     subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", *no_ids, name], check=True)
     try:
         yield pwd.getpwnam(name)
+        await_end_of_processes(pwd.getpwnam(name))
     finally:
         subprocess.run(["userdel", "--remove", name], check=True, stderr=subprocess.DEVNULL)
 
@@ -166,11 +168,27 @@ def granted(user: pwd.struct_passwd, first: int, count: int = 65536) -> Iterator
     for file in ("/etc/subuid", "/etc/subgid"):
         pathlib.Path(file).touch()
     ids = f"{first}-{first + count - 1}"
+    await_end_of_processes(user)
     subprocess.run(["usermod", "--add-subuids", ids, "--add-subgids", ids, user.pw_name], check=True)
     try:
         yield
     finally:
+        await_end_of_processes(user)
         subprocess.run(["usermod", "--del-subuids", ids, "--del-subgids", ids, user.pw_name], check=True)
+
+
+def await_end_of_processes(user: pwd.struct_passwd) -> bool:
+    """Whether USER has processes still after 20 s: usermod(8) changes no user who has. Their networks last a moment
+    longer than their containers."""
+    return not within(20, lambda: not _has_processes(user.pw_uid))
+
+
+def _has_processes(user: int) -> bool:
+    for name in os.listdir("/proc"):
+        with suppress(OSError):  # it has just ended
+            if name.isdecimal() and os.stat(f"/proc/{name}").st_uid == user:
+                return True
+    return False
 
 
 def entered_as(user: pwd.struct_passwd) -> list[str]:

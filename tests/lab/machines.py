@@ -87,3 +87,13 @@ def send_datagram(place: Machine, address: str, port: int, data: bytes) -> str:
         except OSError as error:
             return os.strerror(error.errno or 0)
     return ""
+
+
+@contextmanager
+def mounted(source: str | os.PathLike[str], target: str) -> Iterator[None]:
+    """SOURCE is seen at TARGET meanwhile, in the tests' own mount namespace."""
+    subprocess.run(["mount", "--bind", source, target], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", target], check=True)

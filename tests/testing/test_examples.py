@@ -33,7 +33,7 @@ def _without_times(report: bytes) -> str:
 def test_the_examples_pass(mydocker: Command) -> None:
     done = mydocker("test", "examples", cwd=ROOT)
     assert (done.stderr, done.code) == (b"", 0)
-    assert b"14 passed, 1 skipped in" in done.stdout
+    assert b"16 passed, 1 skipped in" in done.stdout
 
 
 @pytest.mark.rootless
@@ -41,7 +41,7 @@ def test_the_examples_pass_for_an_ordinary_user(second_user: Command) -> None:
     shutil.copytree(ROOT / "examples", second_user.directory / "examples")
     done = second_user("test", "examples")
     assert (done.stderr, done.code) == (b"", 0), done
-    assert b"14 passed, 1 skipped in" in done.stdout
+    assert b"16 passed, 1 skipped in" in done.stdout
 
 
 MOUNTED = ("/run", "/tmp", "/var", "/var/lib", "/home", "/usr", "/usr/share", "/etc", "/opt")
@@ -72,7 +72,7 @@ def _among_mounts(command: Command, places: list[pathlib.Path]) -> Command:
 def test_the_examples_pass_among_mounts(mydocker: Command, places: list[pathlib.Path]) -> None:
     done = _among_mounts(mydocker, places)("test", "examples", cwd=ROOT)
     assert (done.stderr, done.code) == (b"", 0), done
-    assert b"14 passed, 1 skipped in" in done.stdout
+    assert b"16 passed, 1 skipped in" in done.stdout
 
 
 @root
@@ -81,7 +81,7 @@ def test_the_examples_pass_for_an_ordinary_user_among_mounts(second_user: Comman
     shutil.copytree(ROOT / "examples", second_user.directory / "examples")
     done = _among_mounts(second_user, places)("test", "examples")
     assert (done.stderr, done.code) == (b"", 0), done
-    assert b"14 passed, 1 skipped in" in done.stdout
+    assert b"16 passed, 1 skipped in" in done.stdout
 
 
 @root

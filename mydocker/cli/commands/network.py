@@ -1,9 +1,10 @@
-"""`mydocker network create | ls | inspect | rm | prune`: the networks that containers can be in."""
+"""`mydocker network`: the networks that containers can be in, and which of them a container is in."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from typing import Any
 
 from mydocker.cli.common import complain, say
@@ -11,7 +12,7 @@ from mydocker.cli.common.confirm import confirmed
 from mydocker.cli.common.network_filter import add_filter, matching
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show, show_json
-from mydocker.errors import NetworkError, StoreError, UsageError
+from mydocker.errors import LaunchError, NetworkError, StoreError, UsageError
 from mydocker.image.store import Store
 from mydocker.runtime.network import DEFAULT, Network, Subnet, leases, lifecycle, networks
 from mydocker.runtime.network.lifecycle import Addresses
@@ -29,6 +30,14 @@ _CREATE_INSTEAD = {
     **dict.fromkeys(("--disable-dns", "--dns"), "'mydocker run --dns' sets the resolvers of a container"),
     "--interface-name": "the name of the bridge follows from the ID; 'mydocker network ls --format json' prints it",
     "--route": "the host routes what leaves the network",
+}
+
+
+_CONNECT_INSTEAD = {
+    "--driver-opt": "the driver has no options for one container",
+    "--gw-priority": "the default route is by the network that the container was in first",
+    "--link": "containers of one network find each other by their names",
+    "--link-local-ip": "use --ip and --ip6",
 }
 
 
@@ -51,7 +60,7 @@ def parser() -> Parser:
         "network 'bridge', of containers that name none, is made when the first one starts.",
         exits=(
             ("0", "done"),
-            ("1", "a network does not exist, exists already, or is in use"),
+            ("1", "a network does not exist, exists already, or is in use; a container does not run"),
             ("2", "wrong usage"),
             ("125", "the network cannot be made or changed"),
         ),
@@ -75,7 +84,27 @@ def parser() -> Parser:
     prune = parser.add_command("prune", _prune, "[OPTIONS]", "Remove all networks that no container is using")
     prune.add_argument("-f", "--force", action="store_true", help="do not prompt")
     add_filter(prune, ("label",))
+    _add_connect(parser)
     return parser
+
+
+def _add_connect(parser: Parser) -> None:
+    summary = "Let a container that runs join a network"
+    connect = parser.add_command("connect", _connect, "[OPTIONS] NETWORK CONTAINER", summary, instead=_CONNECT_INSTEAD)
+    connect.add_argument(
+        "--ip", default="", metavar="ADDRESS", help="its IPv4 address (default: the next that is free)"
+    )
+    connect.add_argument("--ip6", default="", metavar="ADDRESS", help="its IPv6 address")
+    connect.add_argument(
+        "--alias", action="append", default=[], metavar="NAME", help="a name by which others find it; may be repeated"
+    )
+    disconnect = parser.add_command(
+        "disconnect", _disconnect, "[OPTIONS] NETWORK CONTAINER", "Let a container that runs leave a network"
+    )
+    disconnect.add_argument("-f", "--force", action="store_true", help="accepted for compatibility")
+    for each in (connect, disconnect):
+        each.add_argument("name", metavar="NETWORK", help="a name, or the beginning of an ID")
+        each.add_argument("container", metavar="CONTAINER", help="its name, or the beginning of its ID")
 
 
 def _add_create(parser: Parser) -> None:
@@ -267,6 +296,28 @@ def _remove_one(directory: str, name: str) -> None:
     from mydocker.runtime.network.bridge import take_down_if_up
 
     lifecycle.remove(directory, name, down=take_down_if_up)
+
+
+def _connect(options: argparse.Namespace) -> int:
+    from mydocker.runtime.network.reconnect import Wish, connect
+
+    wish = Wish(address=options.ip, address6=options.ip6, aliases=tuple(options.alias))
+    return _changed(lambda: connect(options.networks, options.containers, options.name, options.container, wish))
+
+
+def _disconnect(options: argparse.Namespace) -> int:
+    from mydocker.runtime.network.reconnect import disconnect
+
+    return _changed(lambda: disconnect(options.networks, options.containers, options.name, options.container))
+
+
+def _changed(change: Callable[[], object]) -> int:
+    try:
+        change()
+    except (NetworkError, LaunchError) as error:  # one of the two is not there, or they are so connected already
+        complain(error)
+        return NEGATIVE
+    return 0
 
 
 def _prune(options: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ def prune_command(argv: list[str]) -> int:
 
 def _prune_strays(networks: str, *, dry_run: bool) -> None:
     """Remove what is left of networks that no container uses; the networks themselves stay."""
-    found = strays.find(networks)
+    found = strays.find_removable(networks)
     for stray in found if dry_run else strays.remove(networks, found):
         print(stray)
 
@@ -49,7 +49,7 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "prune",
-        text="What a running container or a name of an image needs is left alone, and so are networks and volumes: "
+        text="What a running container or a name of an image needs is left alone. Networks and volumes stay as well; "
         "'mydocker network prune' and 'mydocker volume prune' remove those that no container uses.",
         examples=(("mydocker prune --dry-run", "show what would be removed"), ("mydocker prune", "remove it")),
         instead={

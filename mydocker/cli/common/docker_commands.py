@@ -18,7 +18,7 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
         "save": "save",
         "tag": "tag",
     },
-    "container": {"diff": "diff", "prune": "prune", "run": "run"},
+    "container": {"diff": "diff", "port": "port", "prune": "prune", "run": "run"},
     "system": {"df": "df", "info": "doctor", "prune": "prune"},
 }
 
@@ -38,11 +38,10 @@ _BUILD = (
     "'mydocker load -i app.tar'"
 )
 _COMPOSE = "'mydocker up compose.yaml' runs the services of a Compose file, 'mydocker config' prints it in normal form"
-_PORT = "the ports that a container publishes are those of its options -p"
 _LIMITS = "set limits when the container starts, with the options --memory, --cpus and --pids-limit of 'mydocker run'"
 _CLUSTER = "mydocker runs containers on this machine only: 'mydocker up' runs those of a spec file"
 _NO_DAEMON = "there is no daemon to configure or to watch: 'mydocker doctor' shows what this host can do"
-_POD = "'mydocker up' runs several containers that share the host's network, with depends_on in a spec file"
+_POD = "'mydocker up' runs several containers that find each other by name, with depends_on in a spec file"
 _INDEX = "'skopeo inspect --raw docker://IMAGE' shows the index of an image, 'mydocker lock' writes down its digests"
 
 INSTEAD = {
@@ -60,7 +59,6 @@ INSTEAD = {
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
     **dict.fromkeys(("build", "buildx", "builder", "bake", "commit", "farm"), _BUILD),
     **dict.fromkeys(("compose", "down"), _COMPOSE),
-    "port": _PORT,
     "rename": "name a container when it starts, with 'mydocker run --name NAME'",
     "update": _LIMITS,
     "search": "search on the web page of the registry, such as https://hub.docker.com",

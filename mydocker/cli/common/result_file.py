@@ -97,6 +97,9 @@ def _line(
         "image": str(spec.image) if spec and spec.image else None,
         "image_digest": plan.image_digest if plan else None,
         "container_id": plan.container_id if plan else None,
+        "network": plan.network if plan else None,
+        "network_reason": (plan.no_network or None) if plan else None,
+        "ports": _ports(outcome),
         "phase": _phase(plan, outcome, error),
         "status": status,
         "exit_code": outcome.exit_code if outcome else None,
@@ -110,6 +113,19 @@ def _line(
         "error": error.message if error else None,
         "hint": error.hint if error else None,
     }
+
+
+def _ports(outcome: Outcome | None) -> list[dict[str, Any]]:
+    """What was published, with the numbers that were chosen."""
+    if outcome is None or not outcome.ports:
+        return []
+    from mydocker.runtime.network.published_ports import read
+
+    published = map(read, outcome.ports)
+    return [
+        {"host_ip": port.host_ip or None, "port": port.port, "target": port.target, "protocol": port.protocol}
+        for port in published
+    ]
 
 
 def _phase(plan: LaunchPlan | None, outcome: Outcome | None, error: MydockerError | None) -> str:

@@ -6,6 +6,7 @@ contents of configs and secrets and the text of `stdin` are never printed: `byte
 
 from __future__ import annotations
 
+import os
 import re
 
 from mydocker import kernel
@@ -18,8 +19,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.specs.model.parts import Port
 
-_KEYS = {"rootless": "id_map", "groups": "group_add", "grace": "stop_grace_period"}
+_KEYS = {
+    "rootless": "id_map",
+    "groups": "group_add",
+    "grace": "stop_grace_period",
+    "no_network": "network_reason",
+    "joined": "joined_container",
+    "address": "ipv4_address",
+    "address6": "ipv6_address",
+    "mac": "mac_address",
+    "gateway_priority": "gw_priority",
+}
 _NAMES = {
     "InlineFile": "file",
     "VolumeBind": "volume",
@@ -38,7 +50,8 @@ _ATTRIBUTES = {
 def show(plan: LaunchPlan) -> None:
     """Print PLAN on stdout."""
     fields = {name: value for name, value in plan.as_dict().items() if name != "containers"}  # run_dir is in it
-    print(dump({_KEYS.get(name, name): _field(name, value) for name, value in fields.items()}, indent=2))
+    shown = {_KEYS.get(name, name): _field(name, value) for name, value in fields.items()}
+    print(dump({**shown, "network": plan.network}, indent=2))
 
 
 def _field(name: str, value: Any) -> Any:
@@ -102,6 +115,20 @@ def _extra_hosts(hosts: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
     return [{"name": name, "address": address} for name, address in hosts]
 
 
+def _ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
+    """Without `port`, any number that is free; with `last_port`, the first free one up to that."""
+    return [
+        {
+            "host_ip": port.host_ip or None,
+            "port": port.published or None,
+            "last_port": port.last_published,
+            "target": port.target,
+            "protocol": port.protocol,
+        }
+        for port in ports
+    ]
+
+
 _WRITERS: dict[str, Callable[[Any], Any]] = {
     "capabilities": names,
     "seccomp": _filter,
@@ -113,5 +140,9 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "options": _options,
     "number": lambda number: {"major": number[0], "minor": number[1]},
     "extra_hosts": _extra_hosts,
+    "ports": _ports,
+    "no_network": lambda reason: reason or None,
+    "joined": lambda directory: os.path.basename(directory) or None,
+    **dict.fromkeys(("address", "address6", "mac", "interface"), lambda chosen: chosen or None),
     "ulimits": lambda limits: {name: {"soft": soft, "hard": hard} for name, (soft, hard) in limits.items()},
 }

@@ -35,6 +35,7 @@ COMMANDS = {
             ("up", "[OPTIONS] FILE...", "Run the containers of spec files, one after the other"),
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
             ("record", "[-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]", "Run a container, and write the spec of a test"),
+            ("port", "CONTAINER [PORT]", "Print where the ports of a running container are published"),
             ("diff", "[OPTIONS] [ID]", "Print what a kept container changed, or list those that are kept"),
         ),
         *_rows(
@@ -61,7 +62,7 @@ COMMANDS = {
         ),
         *_rows(
             "the store and the host",
-            ("network", "COMMAND", "List, create, inspect and remove networks"),
+            ("network", "COMMAND", "List, create, inspect and remove networks, and connect containers"),
             ("volume", "COMMAND", "List, create, inspect and remove named volumes"),
             ("df", "[OPTIONS]", "Show the disk space that images, volumes and kept containers use"),
             ("prune", "[OPTIONS]", "Remove layers that no image uses, and what runs, pulls and tests left behind"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from mydocker import idmap, kernel, programs
+from mydocker import idmap, kernel
 from mydocker.errors import HostError, MydockerError
 from mydocker.image.store import Store
 from mydocker.record import Record
@@ -13,7 +13,7 @@ from mydocker.reference import Platform
 from mydocker.runtime.cgroup.cgroup import Cgroups
 from mydocker.runtime.cgroup.controllers import demands
 from mydocker.runtime.cgroup.hierarchy import choose
-from mydocker.runtime.doctor import probes
+from mydocker.runtime.doctor import network, probes
 from mydocker.runtime.doctor.binfmt import handled_machines
 from mydocker.runtime.launch.run_directory import RunDirectory
 from mydocker.runtime.network import strays
@@ -55,9 +55,10 @@ def examine(store: Store) -> tuple[HostCheck, ...]:
         with RunDirectory(f"{store.containers}/doctor-{os.getpid()}") as directory:
             findings += _steps(host, directory.path)
             findings += _limits(host, directory.path)
+            findings += _network(host, store, directory.path)
     except MydockerError as error:
         findings.append(HostCheck(name="store", state=MISSING, detail=error.message, hint=error.hint, essential=True))
-    return (*findings, _seccomp(), _network(), _strays(store), _platforms())
+    return (*findings, _seccomp(), _strays(store), _platforms())
 
 
 def can_run(findings: tuple[HostCheck, ...]) -> bool:
@@ -208,10 +209,11 @@ def _seccomp() -> HostCheck:
     return HostCheck(name="seccomp", state=OK, detail="libseccomp compiles the filters")
 
 
-def _network() -> HostCheck:
-    installed = [program for program in ("ip", "nft", "pasta", "slirp4netns") if _is_there(program)]
-    detail = f"host and none; programs for others, not used yet: {', '.join(installed) or 'none'}"
-    return HostCheck(name="network", state=OK, detail=detail)
+def _network(host: Host, store: Store, run_dir: str) -> Iterator[HostCheck]:
+    is_private, detail, hint = network.default_network(host, run_dir)
+    yield HostCheck(name="network", state=OK if is_private else WEAKER, detail=detail, hint=hint)
+    if is_private and not host.rootless and (found := network.obstacle(f"{store.root}/networks")):
+        yield HostCheck(name="forwarding", state=WEAKER, detail=found[0], hint=found[1])
 
 
 def _strays(store: Store) -> HostCheck:
@@ -239,10 +241,3 @@ def _platforms() -> HostCheck:
         return HostCheck(name="platforms", state=OK, detail=detail)
     detail, hint = f"{detail}; not in containers: {lacking}", f"register the handler of {lacking} with flag F"
     return HostCheck(name="platforms", state=WEAKER, detail=detail, hint=hint)
-
-
-def _is_there(program: str) -> bool:
-    try:
-        return bool(programs.find(program))
-    except HostError:
-        return False

@@ -111,7 +111,7 @@ def _stand_by(waiting: int) -> NoReturn:
             else:
                 duty.let_go()
                 duty = _Duty(message)
-        duty.clean_up()
+        networks += duty.clean_up()
         if networks and not os.fork():  # nobody waits for that: mydocker may have ended
             _take_down(networks)
     finally:
@@ -125,7 +125,7 @@ def _take_down(networks: list[tuple[str, str]]) -> None:
     from mydocker.runtime.network.connections import take_down_idle
 
     time.sleep(IDLE_TIME)
-    for directory, interface in networks:
+    for directory, interface in dict.fromkeys(networks):
         take_down_idle(directory, interface)
 
 
@@ -152,10 +152,11 @@ class _Duty:
                 os.close(descriptor)
         self.pidfd = self.lock = -1
 
-    def clean_up(self) -> None:
-        """The process that ran it is gone: kill the container, and remove what is left."""
+    def clean_up(self) -> list[tuple[str, str]]:
+        """The process that ran it is gone: kill the container, and remove what is left. The directory and the bridge of
+        each network that it was in."""
         if not self.run_dir:
-            return
+            return []
         import select
 
         from mydocker.runtime.launch.run_directory import reclaim
@@ -167,7 +168,7 @@ class _Duty:
             ended.register(self.pidfd, select.POLLIN)  # readable once the process has ended (pidfd_open(2))
             ended.poll()
         self.let_go()
-        reclaim(self.run_dir)
+        return reclaim(self.run_dir)
 
 
 def _opened(pid: int) -> int:

@@ -26,6 +26,7 @@ class Outcome(Record):
     wall: float = 0.0
     cpu: float = 0.0
     max_rss: int = 0
+    ports: tuple[str, ...] = ()  # what was published, as [HOST_IP:]PORT:TARGET/PROTOCOL, with numbers that were chosen
 
     @property
     def was_killed(self) -> bool:

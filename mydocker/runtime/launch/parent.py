@@ -121,6 +121,7 @@ def launch(
 
             outcome = watch(plan, started, signals=signals, streams=streams)
             outcome = _explained(cgroups.counted(outcome) if cgroups else outcome)
+            outcome = outcome.replace(ports=connections.written_ports()) if connections else outcome
         if view_receiver:
             view_receiver.use(plan, outcome)
         if ended:

@@ -86,7 +86,9 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = ()) -> None:
     """Write the files of /etc that PLAN's container gets, but for hosts where other runs change that. LEASES are those
     of its networks."""
     if plan.joined:
-        _write(plan, "memory/hosts", _host_file(f"{plan.joined}/hosts") or _hosts(plan))
+        from mydocker.runtime.network.other import read_hosts
+
+        _write(plan, "memory/hosts", read_hosts(plan.joined) or _hosts(plan))
     elif not plan.has_names:
         _write(plan, "memory/hosts", plan.network_hosts(leases) if leases else _hosts(plan))
     _write(plan, "memory/hostname", f"{plan.hostname}\n")

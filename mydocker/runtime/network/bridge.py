@@ -16,7 +16,7 @@ from mydocker.runtime.network import firewall, leases, networks
 from mydocker.runtime.network.addresses import mac_of
 
 if TYPE_CHECKING:
-    from mydocker.kernel.netlink import Channel, Link
+    from mydocker.kernel.netlink import Channel, Link, Request
     from mydocker.runtime.network import Lease, Network
 
 STANDARD_MTU = 1500
@@ -170,7 +170,7 @@ def _write(path: str, value: str) -> None:
         pass
 
 
-def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool) -> None:
+def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool = False) -> None:
     """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0.
 
     With `is_published`, the container has ports of the host, and reaches itself under them: where the bridge translates
@@ -198,21 +198,37 @@ def configure(leases: tuple[Lease, ...]) -> None:
     """In the container's network namespace: give its interfaces the addresses of LEASES, in their order. The first one
     that has a way to the outside is the default route."""
     changes, routed = [netlink.set_up(1, name="lo")], False
-    for index, lease in enumerate(leases, _FIRST_INDEX):
-        subnet, subnet6 = lease.network.subnet, lease.network.subnet6
-        changes.append(netlink.add_address(index, lease.address, prefix=subnet.prefix))
-        if subnet6 and lease.address6:
-            changes.append(netlink.add_address(index, lease.address6, prefix=subnet6.prefix))
-        else:
-            changes.append(netlink.forgo_link_local(index, name=lease.interface))
-        changes.append(netlink.set_up(index, name=lease.interface))
+    for index, lease in enumerate(leases):
+        changes += _addresses(lease, index)
         if not lease.network.internal and not routed:
             routed = True
-            changes.append(netlink.add_default_route(index, subnet.gateway))
-            if subnet6 and lease.address6:
-                changes.append(netlink.add_default_route(index, subnet6.gateway))
+            changes += default_routes(lease, index=index)
     with netlink.Channel() as channel:
         channel.send(*changes)
+
+
+def configure_more(channel: Channel, lease: Lease, *, index: int) -> None:
+    """Give a container that runs, and has the namespace of CHANNEL, the addresses of LEASE, its network with INDEX."""
+    channel.send(*_addresses(lease, index))
+
+
+def _addresses(lease: Lease, index: int) -> list[Request]:
+    number, subnet, subnet6 = _FIRST_INDEX + index, lease.network.subnet, lease.network.subnet6
+    changes = [netlink.add_address(number, lease.address, prefix=subnet.prefix)]
+    if subnet6 and lease.address6:
+        changes.append(netlink.add_address(number, lease.address6, prefix=subnet6.prefix))
+    else:
+        changes.append(netlink.forgo_link_local(number, name=lease.interface))
+    return [*changes, netlink.set_up(number, name=lease.interface)]
+
+
+def default_routes(lease: Lease, *, index: int) -> list[Request]:
+    """The routes to everything else by the network of LEASE, the one with INDEX of its container."""
+    subnet, subnet6 = lease.network.subnet, lease.network.subnet6
+    routes = [netlink.add_default_route(_FIRST_INDEX + index, subnet.gateway)]
+    if subnet6 and lease.address6:
+        routes.append(netlink.add_default_route(_FIRST_INDEX + index, subnet6.gateway))
+    return routes
 
 
 def take_down(interface: str) -> None:

@@ -23,10 +23,15 @@ def settle(spec: ContainerSpec, host: Host) -> tuple[ContainerSpec, str]:
     reason = refusal(host)
     if reason:
         _refuse_sysctls(spec, reason)
-        return spec, reason
-    namespaces = tuple(name for name in NAMESPACES if name == "net" or name in spec.namespaces)
+        _refuse_ports(spec, reason)
+        return spec.replace(networks=()), reason
+    namespaces = with_own_network(spec.namespaces)
     mode = BRIDGE if not spec.networks or spec.networks[0].name == BRIDGE else "networks"
     return spec.replace(network_mode=mode, namespaces=namespaces), ""
+
+
+def with_own_network(namespaces: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in NAMESPACES if name == "net" or name in namespaces)
 
 
 def _refuse_sysctls(spec: ContainerSpec, reason: str) -> None:
@@ -34,6 +39,16 @@ def _refuse_sysctls(spec: ContainerSpec, reason: str) -> None:
     for name in spec.sysctls:
         if name.startswith("net."):
             raise HostError(f"sysctl {name} needs a network of the container's own, and here it has none: {reason}")
+
+
+def _refuse_ports(spec: ContainerSpec, reason: str) -> None:
+    """On the host's network, a port is open under its own number, on the addresses that the program chooses."""
+    for port in spec.ports:
+        if port.published not in (None, port.target) or port.host_ip not in ("", "0.0.0.0", "::"):
+            raise HostError(
+                f"port {port.target} cannot be published as {port.host_ip or 'port'} {port.published}: {reason}",
+                hint=f"on the host's network, a port is open under its own number: {port.target}",
+            )
 
 
 def refusal(host: Host) -> str:

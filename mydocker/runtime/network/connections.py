@@ -3,7 +3,7 @@
 What a run has in a network stands in its run directory before it exists anywhere else: so whoever removes the directory
 of a run that was killed can remove the rest as well. It stands there in the targets of dangling links, which take no
 room where a disk is full: `network0`, `network1` … for each network, and `port0` … for each port that is published in
-the first one, with the fields of `_network_line` and `_port_line`, parted by tabs.
+the first one, with the fields of `network_line` and `_port_line`, parted by tabs.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Connections:
                 aliases=attachment.aliases,
             )
             self.leases = (*self.leases, lease)
-            os.symlink(_network_line(lease), f"{plan.run_dir}/network{index}")
+            os.symlink(network_line(lease), f"{plan.run_dir}/network{index}")
 
     def _made(self, attachment: NetworkAttachment) -> str:
         """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there; where networks
@@ -120,6 +120,14 @@ class Connections:
             make(networks, attachment.name, attachment.definition)
         return networks
 
+    def written_ports(self) -> tuple[str, ...]:
+        """The published ports as text, for an outcome."""
+        if not self.ports:
+            return ()
+        from mydocker.runtime.network.published_ports import written
+
+        return tuple(map(written, self.ports))
+
     def attach(self, pid: int) -> None:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
         try:
@@ -137,8 +145,18 @@ class Connections:
         """Give everything back. The interfaces go with the container's network namespace."""
         if self._relay:
             self._relay.close()
-        for lease in self.leases:
-            _give_back(lease, self.ports, self.plan.run_dir)
+        for lease in (*self.leases, *self._joined_later()):
+            give_back(lease, self.ports, self.plan.run_dir)
+
+    def _joined_later(self) -> list[Lease]:
+        """The leases in networks that the container has joined while it ran, see reconnect.py."""
+        if not os.path.lexists(f"{self.plan.run_dir}/network{len(self.leases)}"):
+            return []
+        own = {lease.directory for lease in self.leases}
+        found = [lease for lease in listed(self.plan.run_dir)[0] if lease.directory not in own]
+        for lease in found:
+            self.take_down_later(lease.directory, lease.network.interface)
+        return found
 
 
 def _forward(lease: Lease, ports: tuple[PublishedPort, ...]) -> None:
@@ -160,7 +178,7 @@ def _restore_firewall(lease: Lease) -> None:
                     _forward(each, ports if index == 0 else ())
 
 
-def _give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> None:
+def give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> None:
     """Remove what the run with RUN_DIR has by LEASE; what somebody else has removed is passed over."""
     try:
         nftables.delete_elements([*firewall.members(lease), *firewall.published(lease, ports)])
@@ -190,7 +208,8 @@ def _refused(error: OSError) -> HostError:
     return HostError(f"cannot connect the container to its network{about}: {error.strerror}", hint=hint_for(error))
 
 
-def _network_line(lease: Lease) -> str:
+def network_line(lease: Lease) -> str:
+    """What the run directory says of LEASE."""
     fields = (lease.directory, lease.network.interface, lease.address, lease.address6, lease.mac, lease.veth)
     return "\t".join((*fields, " ".join(lease.aliases)))
 
@@ -247,7 +266,7 @@ def release_listed(run_dir: str) -> list[tuple[str, str]]:
             except OSError:  # it went with the container's network namespace
                 pass
         try:  # noqa: SIM105
-            _give_back(lease, ports, run_dir)
+            give_back(lease, ports, run_dir)
         except MydockerError:  # the network has been removed, or may not be changed from here
             pass
     return [(lease.directory, lease.network.interface) for lease in found]

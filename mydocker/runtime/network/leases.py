@@ -65,6 +65,11 @@ def take(
     )
 
 
+def index_of(lease: Lease) -> int:
+    """The number of LEASE's network among those of its container."""
+    return _INDEXES.index(lease.veth[-1])
+
+
 def release(lease: Lease, run_dir: str) -> None:
     """Give back LEASE, if the container with RUN_DIR still has it. Raises OSError."""
     with _Lock(lease.directory) as leases:

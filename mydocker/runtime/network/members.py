@@ -11,7 +11,8 @@ from mydocker.runtime.network.connections import listed
 
 
 class Member(Record):
-    """A container in a network. `id` is the beginning of its ID, `name` the first by which others find it."""
+    """A container in a network. `id` is the beginning of its ID; without a `name`, that is the first by which others
+    find it."""
 
     id: str
     name: str
@@ -31,7 +32,7 @@ def members(directory: str, network: Network) -> list[Member]:
         found.append(
             Member(
                 id=container_id,
-                name=lease.aliases[0] if lease and lease.aliases else container_id,
+                name=_name(run_dir) or (lease.aliases[0] if lease and lease.aliases else container_id),
                 address=address,
                 address6=lease.address6 if lease else "",
                 mac=lease.mac if lease else mac_of(address),
@@ -39,3 +40,10 @@ def members(directory: str, network: Network) -> list[Member]:
             )
         )
     return found
+
+
+def _name(run_dir: str) -> str:
+    try:
+        return os.readlink(f"{run_dir}/name")
+    except OSError:
+        return ""

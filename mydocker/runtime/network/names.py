@@ -36,10 +36,28 @@ def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str
         if lease.network.name == DEFAULT:
             continue
         others = _others(lease, plan.run_dir)
-        known = [each for run_dir in others for each in listed(run_dir) if each.directory == lease.directory]
-        _change(plan.run_dir, add=map(_line, known))
+        _change(plan.run_dir, add=_lines_of(others, lease, listed))
         for run_dir in others:
             _change(run_dir, add=[_line(lease)])
+
+
+def join(lease: Lease, run_dir: str, listed: Callable[[str], Iterable[Lease]]) -> None:
+    """Make the container with RUN_DIR, which runs, and the others in the network of LEASE known to each other."""
+    others = _others(lease, run_dir)
+    _change(run_dir, add=[_line(lease), *_lines_of(others, lease, listed)])
+    for each in others:
+        _change(each, add=[_line(lease)])
+
+
+def leave(lease: Lease, run_dir: str, listed: Callable[[str], Iterable[Lease]]) -> None:
+    """Remove what `join` has written into the file of the container with RUN_DIR; the others' is for `withdraw`."""
+    for line in (_line(lease), *_lines_of(_others(lease, run_dir), lease, listed)):
+        _change(run_dir, remove=line)
+
+
+def _lines_of(run_dirs: list[str], lease: Lease, listed: Callable[[str], Iterable[Lease]]) -> list[str]:
+    known = [each for run_dir in run_dirs for each in listed(run_dir) if each.directory == lease.directory]
+    return [*map(_line, known)]
 
 
 def withdraw(lease: Lease, run_dir: str) -> None:

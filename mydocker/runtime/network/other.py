@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import LaunchError, UsageError
+from mydocker.kernel.beneath import UnreadableFileError, open_regular
 from mydocker.runtime.network.leases import is_held
+
+_LIMIT = 1 << 20  # characters of another container's /etc/hosts
 
 
 def find(containers: str, text: str) -> str:
@@ -20,7 +23,10 @@ def find(containers: str, text: str) -> str:
     # the directory has the first 12 digits of an ID
     found = found or [path for path in running if text and os.path.basename(path).startswith(text[:12])]
     if not found:
-        raise LaunchError(f"no container {text} runs", hint="its network is there as long as it runs")
+        raise LaunchError(
+            f"no container {text} runs",
+            hint="a container has a name by --name, and an ID, of which 12 digits are enough",
+        )
     if len(found) > 1:
         ids = ", ".join(sorted(os.path.basename(path) for path in found))
         raise UsageError(f"several containers are called {text}", hint=f"use an ID: {ids}")
@@ -37,6 +43,21 @@ def open_network(run_dir: str) -> int:
         os.close(descriptor)
         raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and its network with it")
     return descriptor
+
+
+def read_hosts(run_dir: str) -> str:
+    """/etc/hosts of the container with RUN_DIR, as its programs see it; empty if it cannot be read."""
+    try:
+        root = os.open(f"/proc/{int(_link(run_dir, 'process'))}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return ""
+    try:
+        with open(open_regular(root, "/etc/hosts"), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(_LIMIT)
+    except (OSError, UnreadableFileError):  # what is there is the container's own affair
+        return ""
+    finally:
+        os.close(root)
 
 
 def _names(containers: str) -> list[str]:

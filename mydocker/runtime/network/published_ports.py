@@ -36,3 +36,17 @@ def _add(reservation: Reservation, port: Port) -> None:
             if wanted.port >= last:
                 raise
             wanted = wanted.replace(port=wanted.port + 1)
+
+
+def written(port: PublishedPort) -> str:
+    """PORT as the option -p has it."""
+    address = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
+    return f"{address}:{port.port}:{port.target}/{port.protocol}".lstrip(":")
+
+
+def read(text: str) -> PublishedPort:
+    """The port that `written` has made TEXT of."""
+    numbers, _, protocol = text.rpartition("/")
+    rest, _, target = numbers.rpartition(":")
+    address, _, port = rest.rpartition(":")
+    return PublishedPort(target=int(target), port=int(port), host_ip=address.strip("[]"), protocol=protocol)

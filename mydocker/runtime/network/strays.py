@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from mydocker.errors import HostError, MydockerError
@@ -38,7 +39,16 @@ class Stray(Record):
 def find(directory: str) -> list[Stray]:
     """The strays among the networks on disk in DIRECTORY, and among all bridges of this host. It takes a moment if
     there seem to be any: what is about to be removed, or to be used, is none."""
-    found = _candidates(directory)
+    return _settled(directory, lambda stray: True)
+
+
+def find_removable(directory: str) -> list[Stray]:
+    """Those of `find` that belong to the networks in DIRECTORY, or to no store at all."""
+    return _settled(directory, lambda stray: _is_removable(directory, stray))
+
+
+def _settled(directory: str, matters: Callable[[Stray], bool]) -> list[Stray]:
+    found = {key: stray for key, stray in _candidates(directory).items() if matters(stray)}
     if found:
         time.sleep(_SETTLED)
         again = _candidates(directory)
@@ -46,11 +56,18 @@ def find(directory: str) -> list[Stray]:
     return list(found.values())
 
 
+def _is_removable(directory: str, stray: Stray) -> bool:
+    if stray.kind == "bridge":
+        is_own = os.path.dirname(stray.directory) == directory
+        return is_own or bool(stray.directory and not os.path.exists(stray.directory))
+    return True
+
+
 def remove(directory: str, strays: list[Stray]) -> list[Stray]:
-    """Remove STRAYS, found in DIRECTORY; those that are gone. Raises StoreError."""
+    """Remove STRAYS, which `find_removable` found in DIRECTORY; those that are gone. Raises StoreError."""
     sweep(directory)
     for stray in strays:
-        if stray.kind == "bridge" and stray.directory:
+        if stray.kind == "bridge":
             take_down_idle(stray.directory, stray.name)
         elif stray.kind == "firewall":
             with suppress(MydockerError, OSError):  # it stays in the list

@@ -100,6 +100,13 @@ class LaunchPlan(Record):
     volumes: tuple[str, ...] = ()  # the directories of named volumes, made if missing, and locked while it lives
 
     @property
+    def network(self) -> str:
+        """Which network it has: host, none, the names of those that it is in, or that of another container."""
+        if self.joined:
+            return f"container:{os.path.basename(self.joined)}"
+        return ",".join(each.name for each in self.networks) or ("none" if "net" in self.namespaces else "host")
+
+    @property
     def resolver_lines(self) -> dict[str, str]:
         """Lines of /etc/resolv.conf by the keyword of the host's lines that they replace, in Docker's order."""
         search = () if self.dns_search == (".",) else self.dns_search

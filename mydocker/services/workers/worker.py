@@ -24,6 +24,7 @@ from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver
 from mydocker.runtime.launch import get_image, open_store, plan_launch, run
+from mydocker.runtime.network.choose import with_own_network
 from mydocker.services.workers.messages import (
     ContainerEnded,
     Failed,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import ImageConfig, StoredImage
     from mydocker.image.model.progress import Step
+    from mydocker.image.store import Store
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
@@ -182,8 +184,7 @@ def _run(
     store = open_store(environ)
     progress = _Pull(spec, partial(send, finding), follow=role.follow)
     image = get_image(spec, store=store, environ=environ, progress=progress)
-    launched = _launched(spec, role)
-    plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=expect is not None)
+    plan = _plan(spec, image, store, environ, role, inspect_only=expect is not None)
     progress.end()
     if image and expect and expect.of("metadata"):
         send(finding, ImageMetadata(metadata=_metadata(image.config)))
@@ -209,6 +210,25 @@ def _run(
             view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
             send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for its reports learns of its end
         return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
+
+
+def _plan(
+    spec: ContainerSpec,
+    image: StoredImage | None,
+    store: Store,
+    environ: Mapping[str, str],
+    role: Role,
+    *,
+    inspect_only: bool,
+) -> LaunchPlan:
+    """The plan of SPEC in a batch. Its ports that are not published need a network of its own all the same: where this
+    host gives none, one with lo alone, unless other containers are to reach it there by name."""
+    launched = _launched(spec, role)
+    plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=inspect_only)
+    if role.publish or not plan.no_network or not spec.ports or spec.aliases:
+        return plan
+    alone = launched.replace(network_mode="none", namespaces=with_own_network(spec.namespaces))
+    return plan_launch(alone, image, store=store, environ=environ, inspect_only=inspect_only)
 
 
 def _launched(spec: ContainerSpec, role: Role) -> ContainerSpec:

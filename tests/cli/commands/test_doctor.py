@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import subprocess
 import sys
 from dataclasses import replace
 from typing import Any
@@ -77,6 +78,62 @@ def test_root_of_somebody_s_user_namespace(second_user: Command) -> None:
     assert finding["state"] == "missing" and "as the user itself" in finding["hint"]
     run = inside("run", "--rootfs", "/", "true")
     assert run.code == 125 and b"Traceback" not in run.stderr
+
+
+def _among(alpine: Command, script: str) -> Command:
+    """mydocker where SCRIPT has changed the machine, in network and mount namespaces that end with it."""
+    return replace(alpine, prefix=["unshare", "--net", "--mount", "sh", "-euc", script + '\nexec "$@"', "sh"])
+
+
+def test_the_network_that_containers_get(alpine: Command) -> None:
+    found = _findings(alpine)
+    assert found["network"]["state"] == "ok" and "private network" in found["network"]["detail"]
+    assert "forwarding" not in found or "legacy" in found["forwarding"]["detail"]
+    assert not any("md-doctor" in name for name in os.listdir("/sys/class/net"))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "reason", "hint"),
+    [
+        (["setpriv", "--bounding-set", "-net_admin"], "CAP_NET_ADMIN is missing", "--cap-add NET_ADMIN"),
+        (
+            ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null "$(command -v nft)"; exec "$@"', "sh"],
+            "nftables",
+            "nft",
+        ),
+    ],
+)
+def test_why_they_get_the_hosts(alpine: Command, prefix: list[str], reason: str, hint: str) -> None:
+    """The run does what doctor says, and its plan says the same."""
+    limited = replace(alpine, prefix=prefix)
+    found = _findings(limited)["network"]
+    assert found["state"] == "weaker" and "host's network" in found["detail"] and reason in found["detail"]
+    assert hint in found["hint"]
+    own = os.readlink("/proc/self/ns/net").encode() + b"\n"
+    assert limited("run", "alpine", "readlink", "/proc/self/ns/net").stdout == own
+    plan = json.loads(limited("run", "--dry-run", "alpine", "true").stdout)
+    assert plan["network"] == "host" and reason in plan["network_reason"]
+
+
+def test_a_firewall_that_drops_what_is_forwarded(alpine: Command) -> None:
+    """The lines that doctor prints let it pass."""
+    dropped = _findings(_among(alpine, "iptables-legacy -P FORWARD DROP"))["forwarding"]
+    assert dropped["state"] == "weaker" and dropped["hint"].count("iptables-legacy -I FORWARD") == 2
+    lines = dropped["hint"].replace("sudo ", "")
+    subprocess.run(["unshare", "--net", "sh", "-euc", lines], check=True, timeout=60)
+
+
+def test_firewalld(alpine: Command) -> None:
+    """Without its daemon here, only that it is queried, and what is made of its output."""
+    program = """#!/bin/sh
+[ "$*" = "--zone=trusted --list-sources" ] && echo 192.0.2.0/24 SOURCE"""
+    script = (
+        f"mount -t tmpfs none /usr/local/sbin; cd /usr/local/sbin; echo '{program}' > firewall-cmd; chmod 755 *; cd /"
+    )
+    found = _findings(_among(alpine, script.replace("SOURCE", "")))
+    assert "--zone=trusted --add-source=10." in found["forwarding"]["hint"]
+    source = found["forwarding"]["hint"].partition("--add-source=")[2].split()[0]
+    assert "forwarding" not in _findings(_among(alpine, script.replace("SOURCE", source)))
 
 
 def test_a_weaker_step_is_named_here_and_silent_on_a_run(alpine: Command) -> None:

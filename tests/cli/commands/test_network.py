@@ -235,6 +235,9 @@ WRONG = [
     ("create --subnet 10.0.0.0/24 --gateway 10.0.1.1 x", "gateway 10.0.1.1"),
     ("create --ip-range 10.0.0.0/24 x", "expected an IPv4 --subnet, too"),
     ("create --subnet 10.0.0.0/24 --ip-range 10.0.1.0/24 x", "IP range 10.0.1.0/24"),
+    ("connect web", "required: CONTAINER"),
+    ("disconnect", "required: NETWORK, CONTAINER"),
+    ("connect --gw-priority 1 web x", "--gw-priority is not supported"),
     ("create --label =x x", "label '=x': it has no name"),
 ]
 

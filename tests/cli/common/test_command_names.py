@@ -102,7 +102,6 @@ def test_refusals(line: str, message: str) -> None:
         ("attach x", "redirect"),
         ("cp x:/a .", "-v"),
         ("compose up", "mydocker up compose.yaml"),
-        ("port x", "-p"),
         ("system events", "mydocker doctor"),
     ],
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import socket
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +51,9 @@ def test_all_that_is_known_of_a_run(alpine: Command, path: pathlib.Path) -> None
         "name": "web",
         "origin": "command line",
         "image": "docker.io/library/alpine:latest",
+        "network": "bridge",
+        "network_reason": None,
+        "ports": [],
         "phase": "run",
         "status": 3,
         "exit_code": 3,
@@ -59,6 +64,41 @@ def test_all_that_is_known_of_a_run(alpine: Command, path: pathlib.Path) -> None
         "error": None,
         "hint": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "network"),
+    [("--network none", "none"), ("--network host", "host"), ("--network front --network back", "front,back")],
+)
+def test_which_network_it_had(alpine: Command, path: pathlib.Path, words: str, network: str) -> None:
+    for name in ("front", "back"):
+        alpine("network", "create", name)
+    line = _run(alpine, path, *words.split(), "alpine", "true", code=0)
+    assert (line["network"], line["network_reason"]) == (network, None)
+
+
+def test_why_it_had_the_hosts_network(alpine: Command, path: pathlib.Path) -> None:
+    limited = replace(alpine, prefix=["setpriv", "--bounding-set", "-net_admin"])
+    line = _run(limited, path, "alpine", "true", code=0)
+    assert (line["network"], line["network_reason"]) == ("host", "CAP_NET_ADMIN is missing")
+
+
+def test_the_ports_that_were_published(alpine: Command, path: pathlib.Path) -> None:
+    """With the numbers that were chosen; also of a sequence, whose containers are run by workers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+    words = ["-p", f"{number}:80", "-p", "127.0.0.1::81/udp", "-p", "[::1]:0:82"]
+    ports = _run(alpine, path, *words, "alpine", "true", code=0)["ports"]
+    assert ports[0] == {"host_ip": None, "port": number, "target": 80, "protocol": "tcp"}
+    assert [(each["host_ip"], each["target"], each["protocol"]) for each in ports[1:]] == [
+        ("127.0.0.1", 81, "udp"),
+        ("::1", 82, "tcp"),
+    ]
+    assert all(0 < each["port"] < 1 << 16 for each in ports)
+    (path.parent.parent / "s.yaml").write_text("image: alpine\ncommand: 'true'\nports: [80]\n")
+    assert alpine("up", "--result", str(path), str(path.parent.parent / "s.yaml")).code == 0
+    [line] = _lines(path)
+    assert [each["target"] for each in line["ports"]] == [80] and line["ports"][0]["port"] > 0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ KEYS: dict[str, Any] = {
     "ulimits": dict,
     "oom_score_adj": type(None), "init": bool, "stdin": dict, "extra_hosts": list, "pre_start": list, "dns": list,
     "dns_search": list, "dns_options": list, "stop_signal": int, "stop_grace_period": float, "cgroups": list,
-    "volumes": list,
+    "volumes": list, "network": str, "network_reason": type(None), "networks": list, "ports": list,
 }  # fmt: skip
 FULL = """
 name: first
@@ -101,3 +101,25 @@ def test_no_other_command_prints_one(alpine: Command, tmp_path: Any, command: li
     done = alpine(*command, "x.yaml", cwd=tmp_path, env={"TOKEN": "very-secret"})
     result = (tmp_path / "r.json").read_bytes() if "--result" in command else b""
     assert done.code == 0 and b"very-secret" not in done.stdout + done.stderr + result
+
+
+def test_networks_and_ports(alpine: Command) -> None:
+    words = [
+        "--network",
+        "name=front,alias=web,ip=10.90.0.5",
+        "--network",
+        "back",
+        "-p",
+        "8080-8081:80",
+        "-p",
+        "[::1]::53/udp",
+    ]
+    [plan] = _documents(alpine("run", "--dry-run", "--name", "box", *words, "alpine", "true").stdout.decode())
+    assert plan["network"] == "front,back"
+    front, back = plan["networks"]
+    assert front["aliases"] == ["web", "box", plan["container_id"][:12]] and front["ipv4_address"] == "10.90.0.5"
+    assert (back["name"], back["ipv4_address"], back["mac_address"], back["definition"]) == ("back", None, None, None)
+    assert plan["ports"] == [
+        {"host_ip": None, "port": 8080, "last_port": 8081, "target": 80, "protocol": "tcp"},
+        {"host_ip": "::1", "port": None, "last_port": None, "target": 53, "protocol": "udp"},
+    ]

@@ -24,7 +24,7 @@ def _sh(mydocker: Command, script: str, *options: str) -> str:
 @pytest.mark.parametrize(
     ("options", "shared"),
     [
-        ((), {"net"}),
+        ((), set()),
         (("--network", "none"), set()),
         (("--network", "host"), {"net"}),
         (("--namespaces", "mount,pid"), {"cgroup", "ipc", "net", "uts"}),

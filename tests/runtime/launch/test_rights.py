@@ -95,7 +95,10 @@ def test_seen_inside(alpine: Command, options: list[str], script: str, expected:
         (["--ulimit", "nofile=x"], b"ulimit nofile: 'x' is not a number"),
         (["--group-add", "nonesuch"], b"unable to find group 'nonesuch'"),
         (["--sysctl", "kernel.panic=1"], b"kernel.panic belongs to the whole machine"),
-        (["--sysctl", "net.ipv4.ip_forward=1"], b"net.ipv4.ip_forward needs a network of the container's own"),
+        (
+            ["--network", "host", "--sysctl", "net.ipv4.ip_forward=1"],
+            b"net.ipv4.ip_forward needs a network of the container's own",
+        ),
         (["--ipc", "host", "--sysctl", "kernel.sem=1"], b"kernel.sem needs the ipc namespace"),
         (["--sysctl", "kernel.msg../../x=1"], b"is not the name of a kernel parameter"),
         (["--sysctl", "kernel.msgnone=1"], b"sysctl kernel.msgnone: this kernel has no such parameter"),

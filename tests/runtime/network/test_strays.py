@@ -75,6 +75,7 @@ def test_the_next_container_of_any_network_leaves_none(mydocker: Command, left: 
     assert os.listdir(mydocker.store / "networks/web/leases") == []
 
 
+@pytest.mark.alone  # `prune` of another test would remove it
 def test_a_bridge_of_a_store_that_is_gone_is_removed_from_another_one(
     mydocker: Command, left: str, tmp_path: pathlib.Path
 ) -> None:
@@ -85,12 +86,21 @@ def test_a_bridge_of_a_store_that_is_gone_is_removed_from_another_one(
     assert not _is_there(left) and left not in _firewall()
 
 
+@pytest.mark.alone  # `prune` of another test would remove it
 def test_a_firewall_without_a_bridge_is_removed(mydocker: Command, left: str) -> None:
     shutil.rmtree(mydocker.store / "containers")
     subprocess.run(["ip", "link", "delete", left], check=True)
     assert f"firewall {left}" in _own(mydocker, left)
     assert f"firewall {left}" in mydocker("prune").stdout.decode().splitlines()
     assert left not in _firewall()
+
+
+def test_strays_of_another_store_are_left_to_it(mydocker: Command, left: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = {"MYDOCKER_ROOT": str(tmp_path / "other")}
+    assert left.encode() not in mydocker("prune", env=other).stdout and _is_there(left)
+    done = mydocker("doctor", env=other)
+    assert f"bridge {left} of network web".encode() in done.stdout
 
 
 def test_what_is_used_is_no_stray(mydocker: Command) -> None:

@@ -1,0 +1,55 @@
+"""`mydocker port CONTAINER [PORT[/udp]]`: where the ports of a container that runs are published on the host."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.common.parser import Parser
+from mydocker.errors import LaunchError, UsageError
+from mydocker.image.store import Store
+from mydocker.number import is_whole_number
+from mydocker.runtime.network import other
+from mydocker.runtime.network.connections import listed
+
+
+def port_command(argv: list[str]) -> int:
+    """Print what is published of the container that ARGV names, all of it or one port; 0."""
+    options = parser().parse_args(argv)
+    wanted = _port(options.port) if options.port else None
+    ports = listed(other.find(Store.open(os.environ).containers, options.container))[1]
+    if wanted:
+        ports = tuple(port for port in ports if (port.target, port.protocol) == wanted)
+        if not ports:
+            raise LaunchError(f"port {wanted[0]}/{wanted[1]} of {options.container} is not published")
+    for port in ports:
+        for address in (port.host_ip,) if port.host_ip else ("0.0.0.0", "::"):
+            place = f"{_bracketed(address)}:{port.port}"
+            print(place if wanted else f"{port.target}/{port.protocol} -> {place}")
+    return 0
+
+
+def _port(text: str) -> tuple[int, str]:
+    number, _, protocol = text.partition("/")
+    if not is_whole_number(number) or protocol not in ("", "tcp", "udp"):
+        raise UsageError(f"port {text!r}: expected a number, or one such as 53/udp")
+    return int(number), protocol or "tcp"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "port",
+        text="It prints where each port of the container can be reached, also those whose number mydocker has chosen.",
+        exits=(("0", "done"), ("125", "no such container runs, or the port is not published")),
+        examples=(
+            ("mydocker port web", "print all that is published of container web"),
+            ("mydocker port web 80", "print where its port 80 is published"),
+        ),
+    )
+    parser.add_argument("container", metavar="CONTAINER", help="the name of a container that runs, or its ID")
+    parser.add_argument("port", metavar="PORT", nargs="?", help="only this port of the container, such as 53/udp")
+    return parser

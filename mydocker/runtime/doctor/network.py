@@ -1,0 +1,99 @@
+"""Which network containers get here by default, and what of this host keeps them from a private one, or from others."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel, programs
+from mydocker.errors import HostError, MydockerError
+from mydocker.kernel import netlink
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.doctor import probes
+from mydocker.runtime.network import DEFAULT, Network, Subnet, bridge, firewall
+from mydocker.runtime.network.choose import refusal
+from mydocker.runtime.network.networks import load
+
+if TYPE_CHECKING:
+    from mydocker.runtime.plan.host import Host
+
+_PROBE = Network(name=DEFAULT, id="", interface="md-doctor", subnet=Subnet(network="10.88.0.0/16", gateway="10.88.0.1"))
+_IN_A_CONTAINER = "inside another container, start that one with --cap-add NET_ADMIN"
+
+
+def default_network(host: Host, run_dir: str) -> tuple[bool, str, str | None]:
+    """Whether containers get a private network on HOST; what they get, and what would help. RUN_DIR is a directory for
+    temporary files."""
+    reason = refusal(host) or probes.attempt(lambda: _bring_up(run_dir), ids=host.ids)
+    if not reason:
+        return True, "containers get a private network (bridge) unless --network is set", None
+    return False, f"containers share the host's network unless --network is set: {reason}", _remedy(host)
+
+
+def _remedy(host: Host) -> str | None:
+    if host.rootless:
+        return None if _lacking("pasta") is None or _lacking("slirp4netns") is None else _lacking("pasta")
+    return _lacking("nft") or _IN_A_CONTAINER
+
+
+def _lacking(program: str) -> str | None:
+    """How to install PROGRAM; None if it is there."""
+    try:
+        programs.find(program)
+    except HostError as error:
+        return error.hint or error.message
+    return None
+
+
+def _bring_up(run_dir: str) -> None:
+    """A bridge, an interface on it, and the firewall, in a network namespace that ends with this process."""
+    kernel.unshare(kernel.CLONE_NEWNET)
+    with netlink.Channel() as channel:
+        channel.send(netlink.add_bridge(_PROBE.interface, mtu=bridge.STANDARD_MTU, mac="02:42:0a:58:00:01"))
+        link = netlink.get_link(channel, _PROBE.interface)
+        if link is None:
+            raise MydockerError("the bridge is gone")
+        channel.send(
+            netlink.add_veth(
+                "md-doctor0",
+                master=link.index,
+                mtu=link.mtu,
+                peer="md-doctor1",
+                peer_mac="02:42:0a:58:00:02",
+                peer_index=link.index + 10,
+                pid=os.getpid(),
+            )
+        )
+    firewall.load(_PROBE, directory=run_dir)
+
+
+def obstacle(networks: str) -> tuple[str, str] | None:
+    """A firewall of this host that drops what containers send, and that mydocker does not change: what it is, and the
+    line that lets them pass. NETWORKS is the directory of networks."""
+    try:
+        subnet = load(networks, DEFAULT).subnet.network
+    except MydockerError:
+        subnet = _PROBE.subnet.network
+    if _legacy_drops():
+        lines = [f"sudo iptables-legacy -I FORWARD {option} {subnet} -j ACCEPT" for option in ("-s", "-d")]
+        return "the chain FORWARD of iptables-legacy drops what containers send", "; ".join(lines)
+    if _has_firewalld(subnet):
+        line = f"sudo firewall-cmd --permanent --zone=trusted --add-source={subnet} && sudo firewall-cmd --reload"
+        return "firewalld rejects what containers send, unless their addresses are in a zone that lets it pass", line
+    return None
+
+
+def _legacy_drops() -> bool:
+    """Whether tables of the older kind, which nft does not show, drop what is forwarded."""
+    try:
+        return b"-P FORWARD DROP" in programs.run("iptables-legacy", "-S", "FORWARD")
+    except HostError:  # not installed, or not permitted
+        return False
+
+
+def _has_firewalld(subnet: str) -> bool:
+    """Whether it runs, and SUBNET is not in its zone that lets everything pass."""
+    try:
+        sources = programs.run("firewall-cmd", "--zone=trusted", "--list-sources").decode(errors="replace")
+    except HostError:  # not installed, or not running
+        return False
+    return subnet not in sources.split()

@@ -1,0 +1,179 @@
+"""A container that runs joins a network, or leaves one: `mydocker network connect` and `disconnect`.
+
+What it has there is listed in its run directory as is all that it started with (connections.py), so it is given back
+with the rest. The container's network namespace is entered by one socket alone, and by no process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+
+from mydocker.errors import HostError, LaunchError, NetworkError, hint_for
+from mydocker.kernel import netlink
+from mydocker.kernel.enter import enter_namespace
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.network import DEFAULT, Lease, Network, bridge, leases, names, networks, other
+from mydocker.runtime.network.connections import give_back, listed, network_line, take_down_idle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mydocker.kernel.netlink import Channel
+
+_GONE = "-"  # in place of the line of a network that the container has left
+
+
+class Wish(Record):
+    """What a container is to have in a network that it joins; an empty address is chosen."""
+
+    address: str = ""
+    address6: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+def connect(directory: str, containers: str, name: str, container: str, wish: Wish) -> Lease:
+    """Let CONTAINER, whose run directory is below CONTAINERS, join the network NAME of directory DIRECTORY.
+
+    Raises LaunchError, UsageError if there is no such container, NetworkError if it cannot join, HostError.
+    """
+    run_dir = _private(containers, container)
+    with networks.Held(directory, name) as held:
+        if any(lease.directory == held.directory for lease in listed(run_dir)[0]):
+            raise NetworkError(f"container {container} is in network {held.network.name} already")
+        link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
+        index = _next_index(run_dir)
+        lease = leases.take(
+            held.directory,
+            network,
+            run_dir,
+            container_id=os.path.basename(run_dir),
+            index=index,
+            address=wish.address or None,
+            address6=wish.address6 or None,
+            aliases=_names(run_dir, wish.aliases),
+        )
+        try:
+            os.symlink(network_line(lease), f"{run_dir}/network{index}")
+            bridge.attach(lease, bridge=link, pid=int(os.readlink(f"{run_dir}/process")), index=index)
+            with _inside(run_dir) as channel:
+                bridge.configure_more(channel, lease, index=index)
+                _route(channel, run_dir)
+        except BaseException as error:
+            _leave(lease, run_dir)
+            raise (_refused(container, error) if isinstance(error, OSError) else error) from None
+    if network.name != DEFAULT:
+        names.join(lease, run_dir, lambda path: listed(path)[0])
+    if not leases.is_held(run_dir):  # it has ended meanwhile, and did not know of this network
+        _leave(lease, run_dir)
+        take_down_idle(lease.directory, network.interface)
+    return lease
+
+
+def disconnect(directory: str, containers: str, name: str, container: str) -> None:
+    """Let CONTAINER leave the network NAME of directory DIRECTORY. Raises as `connect` does."""
+    run_dir = _private(containers, container)
+    name = networks.resolve_name(directory, name)
+    joined, ports = listed(run_dir)
+    lease = next((each for each in joined if each.directory == f"{directory}/{name}"), None)
+    if lease is None:
+        raise NetworkError(f"container {container} is not in network {name}")
+    if ports and lease is joined[0]:
+        raise NetworkError(
+            f"container {container} cannot leave network {name}: its ports are published there",
+            hint="end it, and start it in another network",
+        )
+    if lease.network.name != DEFAULT:
+        names.leave(lease, run_dir, lambda path: listed(path)[0])
+    _leave(lease, run_dir)
+    with suppress(LaunchError), _inside(run_dir) as channel:
+        _route(channel, run_dir)
+    take_down_idle(lease.directory, lease.network.interface)
+
+
+def _private(containers: str, container: str) -> str:
+    """The run directory of CONTAINER, which is in a network."""
+    run_dir = other.find(containers, container)
+    if os.geteuid() != 0:
+        raise HostError("only root can change the networks of a container that runs")
+    if not listed(run_dir)[0]:
+        raise NetworkError(
+            f"container {container} is in no network, but uses the host's, another container's, or none",
+            hint="start it with --network bridge, or in a network of its own",
+        )
+    return run_dir
+
+
+def _next_index(run_dir: str) -> int:
+    index = 0
+    while os.path.lexists(f"{run_dir}/network{index}"):
+        index += 1
+    return index
+
+
+def _names(run_dir: str, aliases: tuple[str, ...]) -> tuple[str, ...]:
+    """By which the others of a network find the container: ALIASES, its name, its host name and its ID."""
+    found = [*aliases]
+    with suppress(OSError):
+        found.append(os.readlink(f"{run_dir}/name"))
+    with suppress(OSError), open(f"{run_dir}/hostname", encoding="utf-8", errors="surrogateescape") as file:
+        found.append(file.read().strip())
+    return tuple(dict.fromkeys(name for name in (*found, os.path.basename(run_dir)) if name and " " not in name))
+
+
+def _leave(lease: Lease, run_dir: str) -> None:
+    """Take away what the container has by LEASE: the interface, the names, the address, and the line about it."""
+    with netlink.Channel() as channel, suppress(OSError):
+        channel.send(netlink.delete_link(lease.veth))
+    give_back(lease, (), run_dir)
+    link = f"{run_dir}/network{leases.index_of(lease)}"
+    with suppress(OSError):  # the container has ended
+        if os.readlink(link) == network_line(lease):
+            os.symlink(_GONE, f"{link}.new")
+            os.rename(f"{link}.new", link)
+
+
+@contextmanager
+def _inside(run_dir: str) -> Iterator[Channel]:
+    """A channel to the network namespace of the container with RUN_DIR. This process, of one thread, is back in its own
+    namespace before anything is sent."""
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        target = other.open_network(run_dir)
+        try:
+            enter_namespace(target)
+            try:
+                channel = netlink.Channel()
+            finally:
+                enter_namespace(own)
+        finally:
+            os.close(target)
+    finally:
+        os.close(own)
+    with channel:
+        yield channel
+
+
+def _route(channel: Channel, run_dir: str) -> None:
+    """Give the container behind CHANNEL default routes, unless it has some: by the first network with a way out."""
+    for lease in listed(run_dir)[0]:
+        network = _loaded(lease)
+        if network and not network.internal:
+            for route in bridge.default_routes(lease.replace(network=network), index=leases.index_of(lease)):
+                try:
+                    channel.send(route)
+                except OSError as error:
+                    if error.errno != errno.EEXIST:
+                        raise
+
+
+def _loaded(lease: Lease) -> Network | None:
+    with suppress(NetworkError):
+        return networks.load(os.path.dirname(lease.directory), lease.network.name)
+    return None
+
+
+def _refused(container: str, error: OSError) -> HostError:
+    about = f" ({error.filename})" if error.filename else ""
+    return HostError(f"cannot connect container {container}{about}: {error.strerror}", hint=hint_for(error))

@@ -1,0 +1,170 @@
+"""The holder's process: it makes the namespaces, has them attached, and ends a moment after its last user."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+
+from mydocker import idmap, kernel
+from mydocker.errors import ErrorReport, HostError, MydockerError, refused_by_host
+from mydocker.kernel.signals import signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network.rootless import ALIVE, START, USERS
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from mydocker.idmap import IdMap
+
+IDLE_TIME = 1.0  # seconds that the namespaces are kept after the last user, as another one often follows
+_TITLE = "mydocker-network"
+_READY = b"ready"
+_KILLED = b"HostError\n\nthe process that holds the network's namespaces was killed before it was ready"
+# connections of relays end here first: their ports are free again after a second, instead of a minute
+_SETTINGS = (("tcp_tw_reuse", "1"), ("ip_local_port_range", "1024 65535"))
+
+
+def start(directory: str, ids: IdMap) -> None:
+    """Start the holder of DIRECTORY, which has none, with IDS. It is no child of this process.
+
+    The caller has the lock START. HostError if this host can't have one.
+    """
+    alive = os.open(f"{directory}/{ALIVE}", os.O_RDWR | os.O_CLOEXEC)
+    reader, writer = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is for the holder
+    try:
+        kernel.lock(alive)  # for the holder, which shares it from its start
+        os.ftruncate(alive, 0)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if os.fork() == 0:
+                    _be_holder(directory, ids, alive=alive, report=writer)
+            finally:
+                os._exit(0)
+        os.close(writer)
+        writer = -1
+        os.waitpid(pid, 0)
+        report = b"".join(iter(lambda: os.read(reader, 4096), b""))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for descriptor in (alive, reader, writer):
+            if descriptor >= 0:
+                os.close(descriptor)
+    if report != _READY:
+        raise ErrorReport.decode(report or _KILLED).as_error(HostError)
+
+
+def _be_holder(directory: str, ids: IdMap, *, alive: int, report: int) -> NoReturn:
+    gc.freeze()  # or the caller's garbage might close a descriptor that has a new owner here
+    try:
+        os.setsid()
+        _keep_only(alive, report)
+        try:
+            attachment = _make_namespaces(ids)
+            os.pwrite(alive, f"{os.getpid()} {attachment}\n".encode(), 0)
+            os.write(report, _READY)
+        except BaseException as error:
+            os.write(report, ErrorReport.of(_as_own(error)).encode())
+            raise
+        os.close(report)
+        _stay(directory, alive)
+    finally:
+        os._exit(0)
+
+
+def _keep_only(*descriptors: int) -> None:
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    kernel.close_all_but((0, 1, 2, *descriptors))
+    os.chdir("/")
+    os.umask(0o077)
+
+
+def _as_own(error: BaseException) -> MydockerError:
+    if isinstance(error, MydockerError):
+        return error
+    if isinstance(error, OSError | MemoryError):
+        return refused_by_host(error)
+    return HostError(f"cannot hold the network's namespaces: {type(error).__name__}: {error}")
+
+
+def _make_namespaces(ids: IdMap) -> str:
+    """Enter new namespaces, and have them attached to the outside; by which program."""
+    from mydocker.kernel.process_title import retitle
+    from mydocker.runtime.network.rootless import attachment
+
+    retitle(_TITLE)
+    _enter(ids)
+    go, let_go = os.pipe()
+    reader, writer = os.pipe()
+    holder = os.getpid()
+    if os.fork() == 0:  # it stays in the host's network
+        attachment.be_attached(holder, go=go, report=writer)
+    os.close(go)
+    os.close(writer)
+    kernel.unshare(kernel.CLONE_NEWNET)
+    kernel.set_interface_up("lo")
+    for name, value in _SETTINGS:
+        _set(f"/proc/sys/net/ipv4/{name}", value)
+    os.write(let_go, b"1")
+    os.close(let_go)
+    report = b"".join(iter(lambda: os.read(reader, 4096), b""))
+    os.close(reader)
+    if report.decode() not in attachment.PROGRAMS:
+        raise ErrorReport.decode(report or _KILLED).as_error(HostError)
+    return report.decode()
+
+
+def _enter(ids: IdMap) -> None:
+    try:
+        idmap.enter(ids)
+    except OSError as error:
+        hint = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run as root"
+        raise HostError(f"this host refuses to create namespaces: {error.strerror}", hint=hint) from None
+
+
+def _set(path: str, value: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+    except OSError:  # read-only, as inside another container
+        return
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _stay(directory: str, alive: int) -> None:
+    """Wait until nobody uses the namespaces. Who comes next either has the lock START before, or starts another one."""
+    while True:
+        with _Locked(f"{directory}/{USERS}"):
+            pass
+        time.sleep(IDLE_TIME)
+        with _Locked(f"{directory}/{START}"):
+            try:
+                with _Locked(f"{directory}/{USERS}", wait=False):
+                    os.ftruncate(alive, 0)  # the locks go one after the other
+                    os._exit(0)
+            except BlockingIOError:
+                continue
+
+
+class _Locked:
+    """Context manager: the file at PATH is locked."""
+
+    def __init__(self, path: str, *, wait: bool = True) -> None:
+        self._path, self._wait = path, wait
+
+    def __enter__(self) -> None:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            kernel.lock(self._descriptor, wait=self._wait)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)

@@ -1,0 +1,42 @@
+"""What network a container gets that names none."""
+
+from __future__ import annotations
+
+import pytest
+
+from mydocker.errors import HostError
+from mydocker.runtime.network.choose import settle
+from mydocker.runtime.plan.host import Host
+from mydocker.specs.model import NAMESPACES, ContainerSpec
+from mydocker.specs.model.parts import NetworkAttachment
+
+POWERLESS = Host(
+    uid=0,
+    gid=0,
+    capabilities=0,
+    cgroup2=True,
+    store_on_overlay=False,
+    store_read_only=False,
+    ids=None,
+    shared_ipc=(),
+)
+ABLE = POWERLESS.replace(capabilities=(1 << 41) - 1)
+SPEC = ContainerSpec(namespaces=tuple(name for name in NAMESPACES if name != "net"))
+
+
+@pytest.mark.parametrize(
+    ("networks", "mode"),
+    [((), "bridge"), (("bridge",), "bridge"), (("p_default",), "networks"), (("a", "b"), "networks")],
+)
+def test_networks_of_its_own(networks: tuple[str, ...], mode: str) -> None:
+    spec = SPEC.replace(networks=tuple(NetworkAttachment(name=name) for name in networks))
+    settled, reason = settle(spec, ABLE)
+    assert (settled.network_mode, settled.namespaces, settled.networks, reason) == (mode, NAMESPACES, spec.networks, "")
+
+
+def test_a_host_that_gives_none_keeps_its_parameters() -> None:
+    """There a parameter of the network would be the machine's."""
+    assert settle(SPEC.replace(sysctls={"kernel.msgmax": "1"}), POWERLESS)[1] == "CAP_NET_ADMIN is missing"
+    with pytest.raises(HostError, match=r"net\.core\.somaxconn needs a network of the container's own"):
+        settle(SPEC.replace(sysctls={"net.core.somaxconn": "1"}), POWERLESS)
+    assert settle(SPEC.replace(sysctls={"net.core.somaxconn": "1"}), ABLE)[0].network_mode == "bridge"
