@@ -67,6 +67,16 @@ def link(one: Machine, other: Machine, name: str, *, ones: tuple[str, ...], othe
         machine.run("ip", "link", "set", interface, "up")
 
 
+@contextmanager
+def mounted(source: str | os.PathLike[str], target: str) -> Iterator[None]:
+    """SOURCE is seen at TARGET meanwhile, in the tests' own mount namespace."""
+    subprocess.run(["mount", "--bind", source, target], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", target], check=True)
+
+
 def udp_server(place: Machine, *, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
     """A socket on PLACE that gets what comes to any of its addresses, at a port that is free."""
     with place.inside():
@@ -87,13 +97,3 @@ def send_datagram(place: Machine, address: str, port: int, data: bytes) -> str:
         except OSError as error:
             return os.strerror(error.errno or 0)
     return ""
-
-
-@contextmanager
-def mounted(source: str | os.PathLike[str], target: str) -> Iterator[None]:
-    """SOURCE is seen at TARGET meanwhile, in the tests' own mount namespace."""
-    subprocess.run(["mount", "--bind", source, target], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", target], check=True)

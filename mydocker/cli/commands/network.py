@@ -16,8 +16,8 @@ from mydocker.errors import LaunchError, NetworkError, StoreError, UsageError
 from mydocker.image.store import Store
 from mydocker.runtime.network import DEFAULT, Network, Subnet, leases, lifecycle, networks
 from mydocker.runtime.network.lifecycle import Addresses
-from mydocker.runtime.network.members import Member, members
 from mydocker.runtime.network.subnets import parse_subnet
+from mydocker.runtime.network.upkeep.members import Member, members
 
 NEGATIVE = 1
 DRIVER = "bridge"
@@ -299,14 +299,14 @@ def _remove_one(directory: str, name: str) -> None:
 
 
 def _connect(options: argparse.Namespace) -> int:
-    from mydocker.runtime.network.reconnect import Wish, connect
+    from mydocker.runtime.network.upkeep.reconnect import Wish, connect
 
     wish = Wish(address=options.ip, address6=options.ip6, aliases=tuple(options.alias))
     return _changed(lambda: connect(options.networks, options.containers, options.name, options.container, wish))
 
 
 def _disconnect(options: argparse.Namespace) -> int:
-    from mydocker.runtime.network.reconnect import disconnect
+    from mydocker.runtime.network.upkeep.reconnect import disconnect
 
     return _changed(lambda: disconnect(options.networks, options.containers, options.name, options.container))
 

@@ -11,7 +11,7 @@ from mydocker.image.model.progress import megabytes
 from mydocker.image.store import Store
 from mydocker.runtime.inspect import kept_container
 from mydocker.runtime.launch import run_directory
-from mydocker.runtime.network import strays
+from mydocker.runtime.network.upkeep import strays
 
 
 def prune_command(argv: list[str]) -> int:

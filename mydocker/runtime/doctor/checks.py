@@ -16,7 +16,7 @@ from mydocker.runtime.cgroup.hierarchy import choose
 from mydocker.runtime.doctor import network, probes
 from mydocker.runtime.doctor.binfmt import handled_machines
 from mydocker.runtime.launch.run_directory import RunDirectory
-from mydocker.runtime.network import strays
+from mydocker.runtime.network.upkeep import strays
 from mydocker.runtime.plan.host import Host, inspect_host, read_setting
 from mydocker.runtime.plan.operations import COVERED
 from mydocker.runtime.seccomp.compile import open_library

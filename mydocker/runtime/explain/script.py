@@ -147,10 +147,10 @@ def _outlasting(plan: LaunchPlan) -> list[str]:
 def _etc(plan: LaunchPlan) -> Iterator[str]:
     if plan.networks or plan.joined:
         yield networks.RESOLVERS
+    yield from networks.hosts(plan) if plan.networks else _hosts(plan)
     if plan.joined:
-        yield f'cat {shlex.quote(plan.joined)}/hosts > "$run/memory/hosts"'
-    else:
-        yield from networks.hosts(plan) if plan.networks else _hosts(plan)
+        hosts = f"{shlex.quote(plan.joined)}/hosts"  # not there if its network has no names
+        yield f'[ ! -e {hosts} ] || cat {hosts} > "$run/memory/hosts"'
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
     source = "resolvers" if plan.networks or plan.joined else "cat /etc/resolv.conf 2>/dev/null"
     if lines := plan.resolver_lines:

@@ -45,6 +45,7 @@ class ChildFds(Record):
     syscall_filter: bytes  # the program for seccomp(2), empty for none
     view_sender: ViewSender | None  # where descriptors of the container's tree are sent
     leases: tuple[Lease, ...] = ()  # of its networks
+    resolver: str = ""  # a name server for it, in place of the host's
     network: int | None = None  # the network namespace to enter, of another container
 
     @property
@@ -91,10 +92,10 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
         os.setsid()
         os.umask(0o022)
         _set_oom_score(plan)
-        _map_single_id(plan)
+        _map_single_id(plan, fds)
         _join_cgroups(plan, fds.cgroups)
         _name_and_connect(plan, fds)
-        root = _build_tree(plan, fds.leases)
+        root = _build_tree(plan, fds)
         begun = fds.view_sender.send_fds(root, plan.run_dir) if fds.view_sender else -1
         if not plan.argv:  # nothing but the tree is needed
             os._exit(0)
@@ -167,9 +168,10 @@ def _open_attributes(plan: LaunchPlan) -> int:
     return mac_label.open_attributes()
 
 
-def _map_single_id(plan: LaunchPlan) -> None:
-    """A process may map its own id itself; the parent has mapped those of more than one."""
-    if plan.rootless and plan.rootless.is_single:
+def _map_single_id(plan: LaunchPlan, fds: ChildFds) -> None:
+    """A process may map its own id itself; the parent has mapped those of more than one, and, in a network, that too
+    (rootless/connections.py)."""
+    if plan.rootless and plan.rootless.is_single and not fds.leases:
         from mydocker import idmap
 
         idmap.assign_own(plan.rootless)
@@ -317,14 +319,14 @@ def leave_keyring() -> None:
             raise
 
 
-def _build_tree(plan: LaunchPlan, leases: tuple[Lease, ...]) -> int:
+def _build_tree(plan: LaunchPlan, fds: ChildFds) -> int:
     """Mount the root and everything in it; a descriptor of the root."""
     operations = [operation.ahead() for operation in plan.operations]
     if "mount" in plan.namespaces:
         leave_propagation()
     root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
     if "mount" in plan.namespaces:
-        write_etc(plan, leases)
+        write_etc(plan, fds.leases, resolver=fds.resolver)
     for operation in operations:
         try:
             operation.apply(root)

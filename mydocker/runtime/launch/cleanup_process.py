@@ -122,7 +122,7 @@ def _take_down(networks: list[tuple[str, str]]) -> None:
     """Take down the bridges of NETWORKS that no container uses by then."""
     import time
 
-    from mydocker.runtime.network.connections import take_down_idle
+    from mydocker.runtime.network.upkeep.release import take_down_idle
 
     time.sleep(IDLE_TIME)
     for directory, interface in dict.fromkeys(networks):

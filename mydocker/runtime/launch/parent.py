@@ -120,8 +120,7 @@ def launch(
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
             outcome = watch(plan, started, signals=signals, streams=streams)
-            outcome = _explained(cgroups.counted(outcome) if cgroups else outcome)
-            outcome = outcome.replace(ports=connections.written_ports()) if connections else outcome
+            outcome = _explained(cgroups.counted(outcome) if cgroups else outcome, connections)
         if view_receiver:
             view_receiver.use(plan, outcome)
         if ended:
@@ -142,6 +141,10 @@ def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connectio
         return None
     from mydocker.runtime.network.connections import Connections
 
+    if plan.rootless:
+        from mydocker.runtime.network.rootless.connections import RootlessConnections
+
+        return RootlessConnections(plan)
     return Connections(plan, take_down_later=cleanup_process.take_down_later)
 
 
@@ -185,11 +188,10 @@ def _start(
         syscall_filter=prepare_isolation(plan),
         view_sender=view_receiver.sender() if view_receiver else None,
         leases=connections.leases if connections else (),
+        resolver=connections.resolver if connections else "",
         network=_other_network(plan, child_ends),
     )
-    pid, pidfd = _clone(plan)
-    if pid == 0:
-        child_main(plan, fds)
+    pid, pidfd = _clone(plan, fds, connections)
     container.close_later(pidfd)
     duty.watch_child(pid)
     try:
@@ -230,17 +232,24 @@ def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
     """The network namespace of the container whose network PLAN's shares, if there is one."""
     if not plan.joined:
         return None
+    if plan.rootless:
+        raise HostError("only root can join the network of another container")
     from mydocker.runtime.network.other import open_network
 
     return child_ends.close_later(open_network(plan.joined))
 
 
-def _clone(plan: LaunchPlan) -> tuple[int, int]:
-    """A child in new namespaces: its pid, 0 in the child itself, and its pidfd."""
+def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> tuple[int, int]:
+    """A child in new namespaces, which carries out PLAN: its pid and its pidfd."""
     try:
-        return kernel.clone(_namespaces(plan))
+        if connections and (cloned := connections.clone(_namespaces(plan), lambda: child_main(plan, fds))):
+            return cloned
+        pid, pidfd = kernel.clone(_namespaces(plan))
     except OSError as error:
         raise _refused(plan, error) from None
+    if pid == 0:
+        child_main(plan, fds)
+    return pid, pidfd
 
 
 def _let_begin(plan: LaunchPlan, pid: int, start: int, connections: Connections | None) -> None:
@@ -249,15 +258,18 @@ def _let_begin(plan: LaunchPlan, pid: int, start: int, connections: Connections 
     os.symlink(str(pid), f"{plan.run_dir}/process")
     if connections:
         connections.attach(pid)
-    if plan.rootless and not plan.rootless.is_single:
+    if plan.rootless and not plan.rootless.is_single and not connections:
         from mydocker import idmap
 
         idmap.assign(pid, plan.rootless)
     os.write(start, b"1")  # no broken pipe, as long as this process has its other end open as well
 
 
-def _explained(outcome: Outcome) -> Outcome:
-    """OUTCOME, with who may have killed the container, if that was neither mydocker nor its own memory limit."""
+def _explained(outcome: Outcome, connections: Connections | None) -> Outcome:
+    """OUTCOME, with the ports that were published, and with who may have killed the container, if that was neither
+    mydocker nor its own memory limit."""
+    if connections:
+        outcome = outcome.replace(ports=connections.written_ports())
     by_mydocker = outcome.timed_out or outcome.stopped
     if not outcome.was_killed or by_mydocker or outcome.oom_killed or outcome.killed_by:
         return outcome

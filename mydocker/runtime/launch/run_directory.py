@@ -82,9 +82,9 @@ class RunDirectory:
             os.symlink(self.name, "name", dir_fd=self.lock)
 
 
-def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = ()) -> None:
+def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str = "") -> None:
     """Write the files of /etc that PLAN's container gets, but for hosts where other runs change that. LEASES are those
-    of its networks."""
+    of its networks; RESOLVER serves it in place of the host's."""
     if plan.joined:
         from mydocker.runtime.network.other import read_hosts
 
@@ -96,7 +96,7 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = ()) -> None:
     if plan.networks or plan.joined:
         from mydocker.runtime.network import resolvers as servers
 
-        resolvers = servers.reachable(resolvers, ipv6=False)
+        resolvers = servers.reachable(resolvers, ipv6=False, resolver=resolver)
     if lines:
         kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[key] for key in lines]]
         resolvers = "".join([lines.pop("search", ""), *kept, *lines.values()])
@@ -130,7 +130,7 @@ def sweep(containers: str) -> None:
     for name in os.listdir(containers):
         networks = reclaim(f"{containers}/{name}", wait=False)
         if networks:
-            from mydocker.runtime.network.connections import take_down_idle
+            from mydocker.runtime.network.upkeep.release import take_down_idle
 
             for directory, interface in networks:
                 take_down_idle(directory, interface)
@@ -152,7 +152,7 @@ def reclaim(path: str, *, wait: bool = True) -> list[tuple[str, str]]:
 
             remove_listed(path)
         if os.path.lexists(f"{path}/network0"):
-            from mydocker.runtime.network.connections import release_listed
+            from mydocker.runtime.network.upkeep.release import release_listed
 
             networks = release_listed(path)
         remove_tree.remove(path)

@@ -41,6 +41,7 @@ class Network(Record):
     labels: Mapping[str, str] = {}
     options: Mapping[str, str] = {}
     created: str = ""  # RFC 3339; empty for the default network, which is not created by a command
+    transient: bool = False  # made because a file defines it, so it goes with the last container
     automatic: bool = False  # mydocker has chosen the subnet, and may choose another one while no container uses it
 
 
@@ -54,6 +55,9 @@ class Lease(Record):
     mac: str
     aliases: tuple[str, ...] = ()  # names by which the other containers of the network find it
     interface: str = "eth0"  # in the container
+    gateway_priority: int = (
+        0  # the network of which it is highest has the default route, if it has a way to the outside
+    )
     veth: str  # the name of the other end, on the bridge
 
 

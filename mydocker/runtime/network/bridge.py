@@ -195,14 +195,15 @@ def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bo
 
 
 def configure(leases: tuple[Lease, ...]) -> None:
-    """In the container's network namespace: give its interfaces the addresses of LEASES, in their order. The first one
-    that has a way to the outside is the default route."""
-    changes, routed = [netlink.set_up(1, name="lo")], False
+    """In the container's network namespace: give its interfaces the addresses of LEASES, in their order. The default
+    route is that of the highest priority, or else the first one that has a way to the outside."""
+    changes = [netlink.set_up(1, name="lo")]
     for index, lease in enumerate(leases):
         changes += _addresses(lease, index)
-        if not lease.network.internal and not routed:
-            routed = True
-            changes += default_routes(lease, index=index)
+    outward = [index for index, lease in enumerate(leases) if not lease.network.internal]
+    if outward:
+        index = max(outward, key=lambda each: leases[each].gateway_priority)
+        changes += default_routes(leases[index], index=index)
     with netlink.Channel() as channel:
         channel.send(*changes)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
     from mydocker.specs.model import ContainerSpec
 
+_ROOTLESS, _TUN = ("pasta", "slirp4netns"), "/dev/net/tun"
 _NET_ADMIN = 1 << 12  # linux/capability.h
 
 
@@ -55,8 +56,11 @@ def refusal(host: Host) -> str:
     """Why this host cannot give a container a network of its own; empty if it can, as far as that is seen without
     trying."""
     if host.rootless:
-        return "an ordinary user shares the host's network"
-    if not host.capabilities & _NET_ADMIN:
+        if not any(map(_is_installed, _ROOTLESS)):
+            return "an ordinary user needs pasta (package passt) or slirp4netns"
+        if not os.access(_TUN, os.R_OK | os.W_OK):
+            return f"an ordinary user needs {_TUN}, which is missing or closed to this one"
+    elif not host.capabilities & _NET_ADMIN:
         return "CAP_NET_ADMIN is missing"
     return "" if _is_installed("nft") else "the program nft is not installed (package nftables)"
 

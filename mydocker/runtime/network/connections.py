@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import HostError, MydockerError, NetworkError, StoreError, hint_for
-from mydocker.kernel import netlink, nftables
+from mydocker.errors import HostError, NetworkError, StoreError, hint_for
+from mydocker.kernel import nftables
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases
 from mydocker.runtime.network.networks import Held
@@ -25,11 +25,19 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model.parts import NetworkAttachment
 
+_ATTEMPTS = 10  # to hold a network that a file defines
 SPARE = "/run/mydocker-networks"  # for the default network, where the store has no room for it
+
+CLOSED = "closed"  # in place of the line of a network: the container joins no more
 
 
 class Connections:
-    """Context manager: the leases of a run, and what depends on them. The run directory is there, and locked."""
+    """Context manager: the leases of a run, and what depends on them. The run directory is there, and locked.
+
+    Those of an ordinary user are elsewhere, see rootless/connections.py.
+    """
+
+    resolver = ""  # the address of a name server for the container; empty: it has the host's
 
     def __init__(self, plan: LaunchPlan, *, take_down_later: Callable[[str, str], None]) -> None:
         """TAKE_DOWN_LATER is called with the directory and the bridge of each network that is used."""
@@ -70,19 +78,33 @@ class Connections:
         first, self.ports = self.leases[0], reservation.ports
         for index, port in enumerate(self.ports):
             os.symlink(_port_line(port), f"{self.plan.run_dir}/port{index}")
-        self._relay = PortRelay(reservation, first.address)
+        self._relay = PortRelay(reservation, first.address, namespaces=self.namespaces)
         self._relay.__enter__()
+        self.forward(first)
+
+    @property
+    def namespaces(self) -> tuple[int, ...]:
+        """Descriptors of those from which the container is reached; none if that is the caller's network namespace."""
+        return ()
+
+    def forward(self, lease: Lease) -> None:
+        """Let the kernel pass on what comes to the host's ports, as far as it can, to the container of LEASE."""
         try:
-            _forward(first, self.ports)
+            _forward(lease, self.ports)
         except FileNotFoundError:
-            _restore_firewall(first)  # with these ports
+            _restore_firewall(lease)  # with these ports
+
+    def bring_up(self, held: Held) -> tuple[Link, Network]:
+        """The bridge of a network that is locked, and the network, which may have got another subnet by that."""
+        return bridge.ensure_up(held.directory, held.network, lock=held.lock)
 
     def _join(self, index: int) -> None:
         """Take a lease in the network with INDEX, and see that its bridge is up."""
         attachment, plan = self.plan.networks[index], self.plan
-        with Held(self._made(attachment), attachment.name) as held:
+        held = self._hold(attachment)
+        try:
             self.take_down_later(held.directory, held.network.interface)
-            link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
+            link, network = self.bring_up(held)
             self.bridges.append(link)
             lease = leases.take(
                 held.directory,
@@ -95,8 +117,23 @@ class Connections:
                 mac=attachment.mac or None,
                 aliases=attachment.aliases,
             )
+            if attachment.interface or attachment.gateway_priority:
+                name, priority = attachment.interface or lease.interface, attachment.gateway_priority
+                lease = lease.replace(interface=name, gateway_priority=priority)
             self.leases = (*self.leases, lease)
             os.symlink(network_line(lease), f"{plan.run_dir}/network{index}")
+        finally:
+            held.__exit__()
+
+    def _hold(self, attachment: NetworkAttachment) -> Held:
+        """The network of ATTACHMENT, locked: it is left by the caller. One that a file defines may go with its last
+        container at any time before, and is made again then."""
+        for _ in range(_ATTEMPTS if attachment.definition and not attachment.definition.external else 0):
+            try:
+                return Held(self._made(attachment), attachment.name).__enter__()
+            except NetworkError:
+                pass
+        return Held(self._made(attachment), attachment.name).__enter__()
 
     def _made(self, attachment: NetworkAttachment) -> str:
         """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there; where networks
@@ -128,6 +165,10 @@ class Connections:
 
         return tuple(map(written, self.ports))
 
+    def clone(self, namespaces: int, child: Callable[[], object]) -> tuple[int, int] | None:
+        """Clone a process that calls CHILD where its network has to be made: its pid and pidfd. None: anywhere."""
+        return None
+
     def attach(self, pid: int) -> None:
         """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
         try:
@@ -146,17 +187,34 @@ class Connections:
         if self._relay:
             self._relay.close()
         for lease in (*self.leases, *self._joined_later()):
-            give_back(lease, self.ports, self.plan.run_dir)
+            self.give_back(lease)
+
+    def give_back(self, lease: Lease) -> None:
+        """Remove what the run has by LEASE."""
+        give_back(lease, self.ports, self.plan.run_dir)
 
     def _joined_later(self) -> list[Lease]:
-        """The leases in networks that the container has joined while it ran, see reconnect.py."""
-        if not os.path.lexists(f"{self.plan.run_dir}/network{len(self.leases)}"):
+        """The leases in networks that the container has joined while it ran, see reconnect.py. It joins no more: the
+        place of the next line is taken."""
+        index = len(self.leases)
+        while _exists(CLOSED, f"{self.plan.run_dir}/network{index}"):
+            index += 1
+        if index == len(self.leases):
             return []
         own = {lease.directory for lease in self.leases}
         found = [lease for lease in listed(self.plan.run_dir)[0] if lease.directory not in own]
         for lease in found:
             self.take_down_later(lease.directory, lease.network.interface)
         return found
+
+
+def _exists(target: str, link: str) -> bool:
+    """Whether there is a LINK already, which is made to TARGET otherwise."""
+    try:
+        os.symlink(target, link)
+    except FileExistsError:
+        return True
+    return False
 
 
 def _forward(lease: Lease, ports: tuple[PublishedPort, ...]) -> None:
@@ -253,47 +311,3 @@ def _lease(directory: str, interface: str, address: str, address6: str, mac: str
         veth=veth,
         aliases=tuple(aliases.split()),
     )
-
-
-def release_listed(run_dir: str) -> list[tuple[str, str]]:
-    """Remove what a run that was killed has left in networks: the directory and the bridge of each. The caller has the
-    exclusive lock of RUN_DIR."""
-    found, ports = listed(run_dir)
-    for lease in found:
-        with netlink.Channel() as channel:
-            try:  # noqa: SIM105  # contextlib is not on the warm path
-                channel.send(netlink.delete_link(lease.veth))
-            except OSError:  # it went with the container's network namespace
-                pass
-        try:  # noqa: SIM105
-            give_back(lease, ports, run_dir)
-        except MydockerError:  # the network has been removed, or may not be changed from here
-            pass
-    return [(lease.directory, lease.network.interface) for lease in found]
-
-
-def take_down_idle(directory: str, interface: str) -> None:
-    """Take down the bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it. What cannot be
-    removed is a stray that `doctor` lists."""
-    try:
-        if _is_ownerless(directory, interface):
-            bridge.take_down(interface)
-    except (MydockerError, OSError):
-        pass
-
-
-def _is_ownerless(directory: str, interface: str) -> bool:
-    """Whether the network has been removed, perhaps with its store, or made again with another bridge. Else its bridge
-    is taken down unless it is used, while nobody can join."""
-    try:
-        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
-            if held.network.interface != interface:
-                return True
-            leases.remove_stale(directory)
-            if not leases.live(directory):
-                bridge.take_down(interface)
-            return False
-    except NetworkError:
-        return True
-    except StoreError:  # damaged
-        return not leases.live(directory)

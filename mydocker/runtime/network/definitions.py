@@ -29,6 +29,7 @@ def make(networks: str, name: str, definition: NetworkDefinition) -> None:
             internal=definition.internal,
             labels=definition.labels,
             options=definition.options,
+            transient=True,
         )
     except NetworkError:
         if not os.path.isdir(f"{networks}/{name}"):

@@ -22,6 +22,10 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from mydocker.runtime.network import Lease, Network, PublishedPort
 
+# How pasta's or slirp4netns's interface is called. pasta sends segments without a flag (seen with 2023_03_09), which
+# connection tracking does not assign to a container: answered here with a reset, they would end its connections.
+ROOTLESS_UPLINK = "mydocker-out"
+
 _INET = """
 table inet {table}
 delete table inet {table}
@@ -35,6 +39,10 @@ table inet {table} {{
     chain guard {{
         type filter hook prerouting priority raw; policy accept;
         iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+    }}
+    chain strict {{
+        type filter hook prerouting priority mangle; policy accept;
+        iifname "{rootless}" ct state invalid drop
     }}
     chain prerouting {{ type nat hook prerouting priority dstnat; policy accept; jump translate; }}
     chain output {{ type nat hook output priority -100; policy accept; jump translate; }}
@@ -104,6 +112,7 @@ def rules(network: Network) -> str:
     words = {
         "table": table_of(network.interface),
         "bridge": bridge,
+        "rootless": ROOTLESS_UPLINK,
         "subnet": subnet,
         "outgoing": "" if network.internal else "\n        ".join(outgoing),
         "incoming": "" if network.internal else f'oifname "{bridge}" ct status dnat accept',

@@ -68,6 +68,7 @@ def create(
     internal: bool = False,
     labels: Mapping[str, str] = {},
     options: Mapping[str, str] = {},
+    transient: bool = False,
     taken: Callable[[], Iterable[str]] = host_networks,
 ) -> Network:
     """Make network NAME in directory NETWORKS, which need not exist; OPTIONS are those of Docker's driver `bridge`.
@@ -92,6 +93,7 @@ def create(
             mtu=mtu,
             labels=dict(labels),
             options=dict(options),
+            transient=transient,
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             automatic=addresses.subnet is None,
         )
@@ -176,6 +178,17 @@ def remove(networks: str, name: str, *, down: Callable[[Network], object] | None
             remove_tree.remove(doomed)
         finally:
             os.close(lock)
+
+
+def remove_transient(directory: str, *, down: Callable[[Network], object] | None = None) -> None:
+    """Remove the network on disk in DIRECTORY, if it was made because a file defines it, and no container uses it; DOWN
+    as in `remove`."""
+    networks, name = os.path.split(directory)
+    try:
+        if load(networks, name).transient:
+            remove(networks, name, down=down)
+    except NetworkError:  # it is used again, or gone
+        pass
 
 
 def sweep(networks: str) -> dict[str, list[str]]:

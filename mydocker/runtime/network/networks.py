@@ -167,6 +167,7 @@ def _parse(raw: bytes, name: str) -> Network:
         labels=_texts(values, "labels"),
         options=_texts(values, "options"),
         created=_text(values, "created"),
+        transient=values.get("transient") is True,
         automatic=values.get("automatic") is True,
     )
     if network.name != name:

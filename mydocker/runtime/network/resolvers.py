@@ -15,9 +15,15 @@ UPSTREAM = "/run/systemd/resolve/resolv.conf"
 PUBLIC = ("8.8.8.8", "8.8.4.4")
 
 
-def reachable(text: str, *, ipv6: bool) -> str:
-    """TEXT, the host's resolv.conf, with servers that a container can reach; it reaches IPv6 ones with `ipv6`."""
+def reachable(text: str, *, ipv6: bool, resolver: str = "") -> str:
+    """TEXT, the host's resolv.conf, with servers that a container can reach; it reaches IPv6 ones with `ipv6`.
+
+    RESOLVER replaces them all: pasta answers for the host's resolver under one address, and passes on what comes from
+    there as if it came from that (pasta(1), --dns-forward).
+    """
     lines = text.splitlines(keepends=True)
+    if resolver:
+        return "".join([*(line for line in lines if not _server(line)), *_lines((resolver,))])
     if any(_is_local(line) for line in lines):
         lines = [*_upstream(), *(line for line in lines if not _server(line))] if _upstream() else lines
     lines = [line for line in lines if not _is_local(line) and (ipv6 or ":" not in _server(line))]

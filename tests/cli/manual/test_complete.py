@@ -35,7 +35,7 @@ def _words(*line: str) -> list[str]:
         (("im",), ["images", "image"], ""),
         (("--v",), ["--version"], ""),
         (("image", "p"), ["prune", "pull", "push"], ""),
-        (("container", ""), ["diff", "prune", "run"], ""),
+        (("container", ""), ["diff", "port", "prune", "run"], ""),
         (("help", "expl"), ["explain"], ""),
         (("volume", "r"), ["rm"], ""),
         (("volume", "rm", ""), ["data"], ""),

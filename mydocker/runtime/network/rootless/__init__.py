@@ -60,26 +60,6 @@ class Holder:
         return idmap.of_process(self.process)
 
 
-def enter_or_start(directory: str, ids: IdMap) -> Holder:
-    """The holder of DIRECTORY, which is started with IDS if there is none. HostError if this host can't have one."""
-    try:
-        start = _lock(f"{directory}/{START}")
-        try:
-            holder = _find(directory)
-            if holder is None:
-                from mydocker.runtime.network.rootless.holder import start as start_holder
-
-                start_holder(directory, ids)
-                holder = _find(directory)
-        finally:
-            os.close(start)
-    except OSError as error:
-        raise _refused(error) from None
-    if holder is None:
-        raise HostError("the process that holds the network's namespaces was killed as soon as it was ready")
-    return holder
-
-
 def find(directory: str) -> Holder | None:
     """The holder of DIRECTORY, if it lives."""
     try:
@@ -88,21 +68,21 @@ def find(directory: str) -> Holder | None:
         return None
     try:
         kernel.lock(start)
-        return _find(directory)
+        return find_locked(directory)
     except OSError as error:
-        raise _refused(error) from None
+        raise refused(error) from None
     finally:
         os.close(start)
 
 
-def _find(directory: str) -> Holder | None:
-    """The caller has the lock START, so no holder starts or ends but by being killed."""
+def find_locked(directory: str) -> Holder | None:
+    """As `find`. The caller has the lock START, so no holder starts or ends but by being killed."""
     alive = os.open(f"{directory}/{ALIVE}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     opened: list[int] = []
     try:
         words = os.pread(alive, 100, 0).split()
         if len(words) == 2 and _is_locked(alive):
-            opened.append(_lock(f"{directory}/{USERS}", shared=True))
+            opened.append(lock(f"{directory}/{USERS}", shared=True))
             for kind in ("user", "net"):
                 opened.append(os.open(f"/proc/{int(words[0])}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC))
             if _is_locked(alive):
@@ -125,7 +105,7 @@ def _is_locked(descriptor: int) -> bool:
     return False
 
 
-def _lock(path: str, *, shared: bool = False) -> int:
+def lock(path: str, *, shared: bool = False) -> int:
     """A descriptor of the file at PATH, made if need be, with its lock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -136,6 +116,6 @@ def _lock(path: str, *, shared: bool = False) -> int:
     return descriptor
 
 
-def _refused(error: OSError) -> HostError:
+def refused(error: OSError) -> HostError:
     about = f" ({error.filename})" if error.filename else ""
     return HostError(f"cannot set up the networks of this user{about}: {error.strerror}", hint=hint_for(error))

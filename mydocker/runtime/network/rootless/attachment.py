@@ -16,13 +16,14 @@ from mydocker import kernel, programs
 from mydocker.errors import ErrorReport, HostError, MydockerError
 from mydocker.kernel.signals import reset
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.network.firewall import ROOTLESS_UPLINK
 from mydocker.runtime.network.rootless import RESOLVERS
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
 PROGRAMS = ("pasta", "slirp4netns")  # in the order in which they are tried
-INTERFACE = "outside"
+INTERFACE = ROOTLESS_UPLINK
 MTU = 65520  # the most that both support: there is no wire
 _TUN = "/dev/net/tun"
 _PAUSE = 1.0  # seconds before a program that has ended is started again

@@ -10,12 +10,13 @@ from mydocker import idmap, kernel
 from mydocker.errors import ErrorReport, HostError, MydockerError, refused_by_host
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network.rootless import ALIVE, START, USERS
+from mydocker.runtime.network.rootless import ALIVE, START, USERS, find_locked, lock, refused
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from mydocker.idmap import IdMap
+    from mydocker.runtime.network.rootless import Holder
 
 IDLE_TIME = 1.0  # seconds that the namespaces are kept after the last user, as another one often follows
 _TITLE = "mydocker-network"
@@ -25,7 +26,25 @@ _KILLED = b"HostError\n\nthe process that holds the network's namespaces was kil
 _SETTINGS = (("tcp_tw_reuse", "1"), ("ip_local_port_range", "1024 65535"))
 
 
-def start(directory: str, ids: IdMap) -> None:
+def enter_or_start(directory: str, ids: IdMap) -> Holder:
+    """The holder of DIRECTORY, which is started with IDS if there is none. HostError if this host can't have one."""
+    try:
+        start = lock(f"{directory}/{START}")
+        try:
+            holder = find_locked(directory)
+            if holder is None:
+                _start(directory, ids)
+                holder = find_locked(directory)
+        finally:
+            os.close(start)
+    except OSError as error:
+        raise refused(error) from None
+    if holder is None:
+        raise HostError("the process that holds the network's namespaces was killed as soon as it was ready")
+    return holder
+
+
+def _start(directory: str, ids: IdMap) -> None:
     """Start the holder of DIRECTORY, which has none, with IDS. It is no child of this process.
 
     The caller has the lock START. HostError if this host can't have one.

@@ -117,6 +117,7 @@ def _clone(
             if pid == 0:
                 os.close(reader)
                 os.close(writer)
+                holder.close()  # the lock is its parent's
                 child()
                 os._exit(0)
             os.close(pidfd)

@@ -128,7 +128,7 @@ def test_what_is_refused_does_not_keep_a_later_one_away(
 class _Local:
     """A relay of this process's own, on the host's loopback: turns are taken when the test says so."""
 
-    def __init__(self, stack: ExitStack, **options: float) -> None:
+    def __init__(self, stack: ExitStack, *, most: int = 1000) -> None:
         self.server = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         self.server.bind(("127.0.0.1", 0))
         self.server.settimeout(60)
@@ -137,8 +137,14 @@ class _Local:
         held = stack.enter_context(reserve([port]))
         self.address = ("127.0.0.1", held.ports[0].port)
         self.loop = Loop()
-        self.udp = Udp(self.loop, held.listeners, "127.0.0.1", **options)  # type: ignore[arg-type]
+        self.udp = Udp(self.loop, held.listeners, "127.0.0.1", most=most, idle=0)
+        stack.callback(self.forget)
         self.client = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)]
+
+    def forget(self) -> None:
+        """Forget the clients, all of which have been idle for no time at all."""
+        self.udp.forget_idle()
+        self.loop.close_forgotten()
 
     def ask(self, number: int) -> tuple[str, int]:
         """The address under which the server knows client NUMBER."""
@@ -150,13 +156,12 @@ class _Local:
 
 def test_a_client_that_is_idle_is_forgotten(site: Site) -> None:
     with site.host.inside(), ExitStack() as stack:
-        local = _Local(stack, idle=0)
+        local = _Local(stack)
         before = local.ask(0)
         assert local.ask(0) == before
         assert local.udp.has_clients
-        local.udp.forget_idle()
+        local.forget()
         assert not local.udp.has_clients
-        local.loop.close_forgotten()
         with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(before)
             probe.send(b"x")

@@ -18,7 +18,8 @@ from lab.processes import wait_for, within
 from mydocker import idmap
 from mydocker.errors import HostError
 from mydocker.runtime.network.port_relay import process as port_relay_process  # noqa: F401  # the user may not read it
-from mydocker.runtime.network.rootless import ALIVE, attachment, enter_or_start, find, holder
+from mydocker.runtime.network.rootless import ALIVE, attachment, find
+from mydocker.runtime.network.rootless.holder import enter_or_start
 from mydocker.runtime.network.rootless.inside import run_inside
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     AsUser = Callable[[Callable[[], None]], None]
 
 pytestmark = [pytest.mark.root, pytest.mark.rootless]
-imported = (attachment, holder, "".encode("idna"))  # while this process may read them
+imported = (attachment, "".encode("idna"))  # while this process may read them
 
 
 def _start(directory: str) -> Holder:

@@ -6,22 +6,25 @@ import errno
 import os
 import pathlib
 import pwd
+import select
 import signal
 from collections.abc import Callable
 
 import pytest
 from lab.machines import Machine
+from lab.processes import within
 
 from mydocker import idmap, kernel
 from mydocker.errors import HostError
 from mydocker.idmap import Extent, IdMap
 from mydocker.kernel import netlink
-from mydocker.runtime.network.rootless import Holder, attachment, enter_or_start, holder
+from mydocker.runtime.network.rootless import Holder, attachment
+from mydocker.runtime.network.rootless.holder import enter_or_start
 from mydocker.runtime.network.rootless.inside import clone_inside, run_inside
 
 AsUser = Callable[[Callable[[], None]], None]
 
-imported = (attachment, holder)  # while this process may read them
+imported = (attachment,)  # while this process may read them
 NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC
 
 
@@ -219,6 +222,21 @@ class TestOfAnOrdinaryUser:
                 child = _Child(using, look, idmap.of_caller(), then=connect)
                 assert child.output() == "02:42:0a:58:00:02"
                 run_inside(using, lambda: None)
+
+        as_user(start)
+
+    def test_it_does_not_keep_the_holder(self, as_user: AsUser, directory: str, other: Machine) -> None:
+        """A process of the container that is still there when its caller has ended."""
+
+        def start() -> None:
+            using = _start(directory)
+            waiting, go_on = os.pipe()
+            pid, _ = clone_inside(using, NAMESPACES, lambda: os.read(waiting, 1), ids=idmap.of_caller())
+            ended = os.pidfd_open(using.process)
+            using.close()
+            assert within(20, lambda: bool(select.select([ended], [], [], 0)[0]))
+            os.write(go_on, b"1")
+            assert _wait(pid) == 0
 
         as_user(start)
 

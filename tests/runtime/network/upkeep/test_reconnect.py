@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -86,7 +88,7 @@ def test_what_cannot_be_connected_is_named(net: Host) -> None:
         net.container("--network", "db", "--ip", "10.217.0.9", "--name", "other"),
     ):
         for words, message in (
-            ("connect web server", "container server is in network web already"),
+            ("connect web server", "is in network web already"),
             ("connect db alone", "container alone is in no network"),
             ("connect db nonesuch", "no container nonesuch runs"),
             ("connect nonesuch server", "there is no network nonesuch"),
@@ -105,15 +107,48 @@ def test_what_cannot_be_connected_is_named(net: Host) -> None:
         assert len(net.leases()) == 2
 
 
+def test_a_network_that_could_not_be_joined_is_taken_down(net: Host) -> None:
+    with net.container("--network", "web", "--name", "server"):
+        before = net.traces()
+        done = net.command("network", "connect", "--ip", "10.217.0.1", "db", "server")
+        assert done.code == 2 and b"is the gateway's" in done.stderr
+        assert net.traces() == before
+
+
 def test_a_container_that_is_about_to_end_leaves_nothing(net: Host) -> None:
     """It ends while it is connected, at any moment."""
-    for _ in range(5):
-        with net.container("--network", "web", "--name", "server") as server:
-            connecting = net.command.start("network", "connect", "db", "server")
-            os.kill(server.process.pid, signal.SIGKILL)
-            connecting.communicate(timeout=60)
+    for number in range(12):
+        with net.container("--network", "web", "--name", name := f"server{number}") as server:
+            connecting = net.command.start("network", "connect", "db", name)
+            time.sleep(number * 0.02)
+            os.kill(server.process.pid, signal.SIGKILL if number % 2 else signal.SIGTERM)
+            _, stderr = connecting.communicate(timeout=60)
+            assert b"Traceback" not in stderr and connecting.returncode in (0, 1, 125), stderr
     net.wait_until_clean()
     assert net.leases() == []
+
+
+def test_a_container_that_gives_back_its_networks_joins_no_more(net: Host) -> None:
+    with net.container("--network", "web", "--name", "server"):
+        [run_dir] = (net.command.store / "containers").iterdir()
+        before = net.traces()
+        (run_dir / "network1").symlink_to("closed")  # as the run does before it reads what it has
+        done = net.command("network", "connect", "db", "server")
+        assert (done.stdout, done.code) == (b"", 1) and b"has ended" in done.stderr
+        assert net.traces() == before and len(net.leases()) == 1
+
+
+def test_a_container_that_is_being_removed_joins_no_more(net: Host) -> None:
+    """By its cleanup process, which has the lock of its directory alone meanwhile."""
+    run_dir = net.command.store / "containers/0123456789ab"
+    run_dir.mkdir()
+    (run_dir / "network0").symlink_to("\t".join([str(net.command.store / "networks/web"), *"abcdef"]))
+    lock = os.open(run_dir, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    done = net.command("network", "connect", "db", "0123")
+    os.close(lock)
+    assert (done.stdout, done.code) == (b"", 1) and b"container 0123456789ab has ended" in done.stderr
+    assert net.leases() == [] and not any(net.traces().values())
 
 
 def _inspect(net: Host, name: str) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from mydocker.kernel import netlink
 from mydocker.programs import run
 from mydocker.record import Record
 from mydocker.runtime.network import firewall, leases, networks
-from mydocker.runtime.network.connections import take_down_idle
 from mydocker.runtime.network.lifecycle import MAIN_INTERFACE, PREFIX, sweep
+from mydocker.runtime.network.upkeep.release import take_down_idle
 
 _SETTLED = 1.5  # seconds, more than those that a bridge is kept for the next container, or that a start takes
 

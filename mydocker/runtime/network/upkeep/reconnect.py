@@ -10,12 +10,14 @@ import errno
 import os
 from contextlib import contextmanager, suppress
 
+from mydocker import kernel
 from mydocker.errors import HostError, LaunchError, NetworkError, hint_for
 from mydocker.kernel import netlink
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.network import DEFAULT, Lease, Network, bridge, leases, names, networks, other
-from mydocker.runtime.network.connections import give_back, listed, network_line, take_down_idle
+from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line
+from mydocker.runtime.network.upkeep.release import take_down_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +41,50 @@ def connect(directory: str, containers: str, name: str, container: str, wish: Wi
     Raises LaunchError, UsageError if there is no such container, NetworkError if it cannot join, HostError.
     """
     run_dir = _private(containers, container)
+    network = networks.load(directory, name)
+    try:
+        with _kept(run_dir):
+            lease = _joined(directory, network.name, run_dir, wish)
+    except BaseException:
+        take_down_idle(f"{directory}/{network.name}", network.interface)
+        raise
+    return lease
+
+
+def _joined(directory: str, name: str, run_dir: str, wish: Wish) -> Lease:
+    """A lease, and an interface that has its addresses."""
+    container = os.path.basename(run_dir)
     with networks.Held(directory, name) as held:
         if any(lease.directory == held.directory for lease in listed(run_dir)[0]):
-            raise NetworkError(f"container {container} is in network {held.network.name} already")
+            raise NetworkError(f"container {container} is in network {name} already")
         link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
-        index = _next_index(run_dir)
+        lease = _listed_lease(held.directory, network, run_dir, wish)
+        index = leases.index_of(lease)
+        try:
+            pid = int(os.readlink(f"{run_dir}/process"))
+            bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=False)
+            with _inside(run_dir) as channel:
+                bridge.configure_more(channel, lease, index=index)
+                _route(channel, run_dir)
+            if network.name != DEFAULT:
+                names.join(lease, run_dir, lambda path: listed(path)[0])
+        except BaseException as error:
+            _leave(lease, run_dir)
+            raise (_refused(container, error) if isinstance(error, OSError) else error) from None
+    return lease
+
+
+def _listed_lease(directory: str, network: Network, run_dir: str, wish: Wish) -> Lease:
+    """A lease that the run directory says. LaunchError if the container is about to end: what it knows of then is given
+    back, and nothing else."""
+    index = 0
+    while True:
+        while os.path.lexists(line := f"{run_dir}/network{index}"):
+            if _target(line) == CLOSED:
+                raise LaunchError(f"container {os.path.basename(run_dir)} has ended")
+            index += 1
         lease = leases.take(
-            held.directory,
+            directory,
             network,
             run_dir,
             container_id=os.path.basename(run_dir),
@@ -55,20 +94,38 @@ def connect(directory: str, containers: str, name: str, container: str, wish: Wi
             aliases=_names(run_dir, wish.aliases),
         )
         try:
-            os.symlink(network_line(lease), f"{run_dir}/network{index}")
-            bridge.attach(lease, bridge=link, pid=int(os.readlink(f"{run_dir}/process")), index=index)
-            with _inside(run_dir) as channel:
-                bridge.configure_more(channel, lease, index=index)
-                _route(channel, run_dir)
-        except BaseException as error:
-            _leave(lease, run_dir)
-            raise (_refused(container, error) if isinstance(error, OSError) else error) from None
-    if network.name != DEFAULT:
-        names.join(lease, run_dir, lambda path: listed(path)[0])
-    if not leases.is_held(run_dir):  # it has ended meanwhile, and did not know of this network
-        _leave(lease, run_dir)
-        take_down_idle(lease.directory, network.interface)
-    return lease
+            os.symlink(network_line(lease), line)
+            return lease
+        except FileExistsError:  # another process was faster
+            leases.release(lease, run_dir)
+        except OSError:
+            leases.release(lease, run_dir)
+            raise LaunchError(f"container {os.path.basename(run_dir)} has ended") from None
+
+
+def _target(link: str) -> str:
+    """Where LINK leads; empty if it is gone."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
+@contextmanager
+def _kept(run_dir: str) -> Iterator[None]:
+    """The directory RUN_DIR of a container that runs. If that is killed, its cleanup process waits until the end of
+    this, and finds all that is listed by then."""
+    try:
+        lock = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        raise LaunchError(f"container {os.path.basename(run_dir)} has ended") from None
+    try:
+        kernel.lock(lock, shared=True, wait=False)
+        yield
+    except BlockingIOError:
+        raise LaunchError(f"container {os.path.basename(run_dir)} has ended") from None
+    finally:
+        os.close(lock)
 
 
 def disconnect(directory: str, containers: str, name: str, container: str) -> None:
@@ -103,13 +160,6 @@ def _private(containers: str, container: str) -> str:
             hint="start it with --network bridge, or in a network of its own",
         )
     return run_dir
-
-
-def _next_index(run_dir: str) -> int:
-    index = 0
-    while os.path.lexists(f"{run_dir}/network{index}"):
-        index += 1
-    return index
 
 
 def _names(run_dir: str, aliases: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pytest
 from lab.command import Command
 from lab.processes import wait_for
 
-from mydocker.runtime.network import strays
+from mydocker.runtime.network.upkeep import strays
 
 pytestmark = pytest.mark.root
 

@@ -1,0 +1,1 @@
+"""What commands inspect and change of networks while containers are in them, from outside of the runs."""

@@ -1,0 +1,62 @@
+"""What runs that were killed have left in networks, and bridges that no container uses any more."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import MydockerError, NetworkError, StoreError
+from mydocker.kernel import netlink
+from mydocker.runtime.network import bridge, leases, lifecycle
+from mydocker.runtime.network.connections import give_back, listed
+from mydocker.runtime.network.networks import Held
+
+
+def release_listed(run_dir: str) -> list[tuple[str, str]]:
+    """Remove what a run that was killed has left in networks: the directory and the bridge of each. The caller has the
+    exclusive lock of RUN_DIR."""
+    found, ports = listed(run_dir)
+    if found and os.geteuid() != 0:
+        from mydocker.runtime.network.rootless.connections import release
+
+        release(found, ports, run_dir)
+        return []
+    for lease in found:
+        with netlink.Channel() as channel:
+            try:  # noqa: SIM105  # contextlib is not on the warm path
+                channel.send(netlink.delete_link(lease.veth))
+            except OSError:  # it went with the container's network namespace
+                pass
+        try:  # noqa: SIM105
+            give_back(lease, ports, run_dir)
+        except MydockerError:  # the network has been removed, or may not be changed from here
+            pass
+    return [(lease.directory, lease.network.interface) for lease in found]
+
+
+def take_down_idle(directory: str, interface: str) -> None:
+    """Take down the bridge INTERFACE of the network on disk in DIRECTORY, unless a container uses it; the network
+    goes with it, if a file defines it. What cannot be removed is a stray that `doctor` lists."""
+    try:
+        if _is_ownerless(directory, interface):
+            bridge.take_down(interface)
+        else:
+            lifecycle.remove_transient(directory, down=bridge.take_down_if_up)
+    except (MydockerError, OSError):
+        pass
+
+
+def _is_ownerless(directory: str, interface: str) -> bool:
+    """Whether the network has been removed, perhaps with its store, or made again with another bridge. Else its bridge
+    is taken down unless it is used, while nobody can join."""
+    try:
+        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
+            if held.network.interface != interface:
+                return True
+            leases.remove_stale(directory)
+            if not leases.live(directory):
+                bridge.take_down(interface)
+            return False
+    except NetworkError:
+        return True
+    except StoreError:  # damaged
+        return not leases.live(directory)
