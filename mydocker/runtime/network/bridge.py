@@ -178,7 +178,7 @@ def _write(path: str, value: str) -> None:
         pass
 
 
-def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool) -> None:
+def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool = False) -> None:
     """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0.
 
     With `is_published`, the container has ports of the host, and reaches itself under them: where the bridge translates
