@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 
 from mydocker.errors import LaunchError, NetworkError
-from mydocker.kernel import nftables
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import Network, Subnet, bridge, firewall
 from mydocker.runtime.network.addresses import mac_of
@@ -74,17 +73,13 @@ def beyond(plan: LaunchPlan) -> Iterator[str]:
 def take_down(plan: LaunchPlan) -> Iterator[str]:
     """The function TAKE_DOWN, defined before anything is made."""
     yield _TAKE_DOWN
-    for family, chain in _other_chains():
+    for family, chain in firewall.dropping():
         listed = f"nft -a list chain {family} {chain.table} {chain.name}"
         rules = """awk -v name='"'"$bridge"'"' 'index($0, name) { print $NF }'"""
         yield f"    for bridge in $bridges; do for handle in $({listed} | {rules}); do"
         yield f'        nft delete rule {family} {chain.table} {chain.name} handle "$handle"'
         yield "    done; done"
     yield "}"
-
-
-def _other_chains() -> list[tuple[str, nftables.Chain]]:
-    return [("ip" if chain.family == nftables.IPV4 else "inet", chain) for chain in firewall.chains_of_others()]
 
 
 def lines(plan: LaunchPlan) -> Iterator[str]:
@@ -123,9 +118,7 @@ def _bridge(plan: LaunchPlan, attachment: NetworkAttachment, index: int, *, inte
     yield 'for each in forwarding route_localnet; do echo 1 > "/proc/sys/net/ipv4/conf/$bridge/$each"; done'
     yield "nft -f - <<RULES"
     yield "\n".join(line for line in firewall.rules(network).splitlines() if line.strip())
-    for family, chain in _other_chains():
-        for direction in ("iifname", "oifname"):
-            yield f'insert rule {family} {chain.table} {chain.name} {direction} "$bridge" counter accept'
+    yield from firewall.exceptions("$bridge")
     yield 'add element bridge mydocker-$bridge veths { "v$bridge" }'
     yield 'add element bridge mydocker-$bridge macs { "v$bridge" . $mac }'
     yield 'add element bridge mydocker-$bridge members { "v$bridge" . $mac . $address }'

@@ -90,7 +90,7 @@ def plan_launch(
     if host.store_read_only:
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
-    container_id = os.urandom(32).hex()
+    container_id = new_id()
     spec, no_network, joined = _network(spec, host, containers)
     planned = plan(
         spec,
@@ -104,6 +104,15 @@ def plan_launch(
         inspect_only=inspect_only,
     )
     return planned.replace(no_network=no_network, joined=joined) if no_network or joined else planned
+
+
+def new_id(draw: Callable[[int], bytes] = os.urandom) -> str:
+    """A container's ID, of bytes that DRAW returns. Its first digits, the host name, are not all decimal: resolvers
+    take such a name for an address (gethostbyname(3)), so Docker chooses another one as well."""
+    while True:
+        container_id = draw(32).hex()
+        if not container_id[:12].isdigit():
+            return container_id
 
 
 def _network(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, str, str]:

@@ -34,23 +34,31 @@ def ensure_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Net
     """
     try:
         with netlink.Channel() as channel:
-            link = netlink.get_link(channel, network.interface)
-            if link and link.is_up:
-                return link, network
-            kernel.lock(lock)
-            network = networks.load(os.path.dirname(directory), network.name)  # others had the lock meanwhile
-            link = netlink.get_link(channel, network.interface)
-            if link and link.is_up:
-                return link, network
-            if link:  # one that was killed meanwhile has left it
-                channel.send(netlink.delete_link(network.interface))
-            with _HostLock():
-                network = _with_free_subnet(directory, network)
-                return _bring_up(channel, directory, network), network
+            while True:
+                link = netlink.get_link(channel, network.interface)
+                if link and link.is_up:
+                    return link, network
+                kernel.lock(lock)
+                network = networks.load(os.path.dirname(directory), network.name)  # others had the lock meanwhile
+                link = netlink.get_link(channel, network.interface)
+                if not (link and link.is_up):
+                    network = _bring_up_anew(channel, directory, network, link)
+                kernel.lock(lock, shared=True)  # the many that wait join side by side; it may be down again by then
     except OSError as error:
         about = f" ({error.filename})" if error.filename else ""
         hint = _HINTS.get(error.errno or 0) or hint_for(error)
         raise HostError(f"cannot bring up network {network.name}{about}: {error.strerror}", hint=hint) from None
+
+
+def _bring_up_anew(channel: Channel, directory: str, network: Network, left: Link | None) -> Network:
+    """Bring up NETWORK, which may get another subnet by that; LEFT is a bridge that somebody has left who was killed
+    meanwhile."""
+    if left:
+        channel.send(netlink.delete_link(network.interface))
+    with _HostLock():
+        network = _with_free_subnet(directory, network)
+        _bring_up(channel, directory, network)
+        return network
 
 
 _HINTS = {
@@ -171,7 +179,7 @@ def _write(path: str, value: str) -> None:
         pass
 
 
-def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool) -> None:
+def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool = False) -> None:
     """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0.
 
     With `is_published`, the container has ports of the host, and reaches itself under them: where the bridge translates

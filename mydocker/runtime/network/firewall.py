@@ -125,45 +125,45 @@ def rules(network: Network) -> str:
 
 def load(network: Network, *, directory: str) -> None:
     """Load the rules of NETWORK; the file with them stays in DIRECTORY only meanwhile. HostError if nft fails."""
-    _nft(rules(network) + _exceptions(network), directory=directory)
+    _nft("\n".join([rules(network), *exceptions(network.interface), ""]), directory=directory)
 
 
-def _exceptions(network: Network) -> str:
-    """Rules that let packets of NETWORK pass where somebody else's firewall drops what is forwarded: Docker's, ufw's;
-    that of firewalld rejects it by a rule."""
-    lines = []
-    for chain in chains_of_others():
-        if chain.drops or chain.table == "firewalld":
-            for direction in ("iifname", "oifname"):
-                rule = f'{direction} "{network.interface}" counter accept'
-                lines.append(f"insert rule {_FAMILIES[chain.family]} {chain.table} {chain.name} {rule}")
-    return "\n".join(lines) + "\n" if lines else ""
+def exceptions(bridge: str) -> list[str]:
+    """Rules that let packets from and to BRIDGE pass where somebody else's firewall drops what is forwarded."""
+    rules = [f'{direction} "{bridge}" counter accept' for direction in ("iifname", "oifname")]
+    return [f"insert rule {family} {chain.table} {chain.name} {rule}" for family, chain in dropping() for rule in rules]
 
 
-def chains_of_others() -> list[nftables.Chain]:
-    return [chain for chain in nftables.forwarding_chains() if not chain.table.startswith(table_of(""))]
+def dropping() -> list[tuple[str, nftables.Chain]]:
+    """The chains of others that drop what is forwarded, each with its family: by their policy, as those of Docker and
+    ufw, or by a rule, as that of firewalld."""
+    return [each for each in _of_others() if each[1].drops or each[1].table == "firewalld"]
+
+
+def _of_others() -> list[tuple[str, nftables.Chain]]:
+    chains = nftables.forwarding_chains()
+    return [(_FAMILIES[chain.family], chain) for chain in chains if not chain.table.startswith(table_of(""))]
 
 
 def remove(interface: str) -> None:
     """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
     table = table_of(interface)
-    lines = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
-    for chain in chains_of_others():
-        lines += _own_rules(chain, interface)
-    run_together([("nft", "\n".join(lines))])
+    tables = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
+    rules = [line for family, chain in _of_others() for line in _own_rules(family, chain, interface)]
+    run_together([("nft", "\n".join(lines)) for lines in (tables, rules) if lines])
 
 
-def _own_rules(chain: nftables.Chain, interface: str) -> list[str]:
-    """The commands that delete what `_exceptions` has inserted into CHAIN."""
+def _own_rules(family: str, chain: nftables.Chain, interface: str) -> list[str]:
+    """The commands that delete what `exceptions` has inserted into CHAIN, whatever its policy is by now."""
     from mydocker.programs import run
 
-    family = _FAMILIES[chain.family]
     listed = run("nft", "-a", "list", "chain", family, chain.table, chain.name).decode(errors="replace")
-    handles = [
-        line.rpartition("# handle ")[2].strip()
-        for line in listed.splitlines()
-        if f'name "{interface}" ' in line and line.rpartition("# handle ")[1]
-    ]
+    handles = []
+    for line in listed.splitlines():
+        rule, _, handle = line.strip().partition(" # handle ")
+        is_own = rule.startswith((f'iifname "{interface}" counter ', f'oifname "{interface}" counter '))
+        if is_own and rule.endswith(" accept"):
+            handles.append(handle)
     return [f"delete rule {family} {chain.table} {chain.name} handle {handle}" for handle in handles]
 
 

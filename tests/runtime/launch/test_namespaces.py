@@ -9,6 +9,8 @@ import pytest
 from lab.command import Command, Result
 from lab.processes import sleeping
 
+from mydocker.runtime.launch import new_id
+
 pytestmark = pytest.mark.root
 
 NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "uts"]
@@ -125,3 +127,10 @@ def test_nothing_is_left_behind(alpine: Command) -> None:
     assert alpine("run", "alpine", "sh", "-c", f"sleep {mark} & echo x > /etc/x").code == 0
     assert os.listdir(alpine.store / "containers") == []
     assert sleeping(mark) == []
+
+
+def test_no_host_name_looks_like_an_address() -> None:
+    """Of twelve decimal digits, one in 281 would."""
+    numbers = iter([bytes.fromhex("123456789012" + "ab" * 26), bytes.fromhex("12345678901a" + "ab" * 26)])
+    assert new_id(lambda size: next(numbers)).startswith("12345678901a")
+    assert len({new_id() for _ in range(100)}) == 100

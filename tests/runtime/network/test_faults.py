@@ -45,11 +45,11 @@ def kill(*pids: int) -> None:
 def assert_nothing_left(host: Host, mark: str) -> None:
     """No process, interface, table, socket, address or directory, after a moment."""
     checks = {
-        "processes": lambda: mentioning(mark) == [],
         "kernel": lambda: not any(host.traces().values()),
         "sockets": lambda: listening(host) == [],
         "leases": lambda: host.leases() == [],
         "directories": lambda: os.listdir(host.command.store / "containers") == [],
+        "processes": lambda: mentioning(mark) == [],  # last: one that begins another is not seen in between
     }
     for name, check in checks.items():
         assert within(SOON, check), (name, mentioning(mark), host.traces(), listening(host), host.leases())

@@ -126,9 +126,20 @@ def test_a_firewall_that_is_opened_meanwhile(site: Site) -> None:
     host = site.host
     host.do(UFW)
     with host.container():
-        assert len(host.traces()["rules"]) >= 2
+        assert len(host.traces()["rules"]) == 4
         host.do("iptables -P FORWARD ACCEPT; ip6tables -P FORWARD ACCEPT")
     host.wait_until_clean()
+
+
+def test_a_rule_of_the_users_own(site: Site) -> None:
+    """It stays, also if it is about the bridge."""
+    host = site.host
+    host.do(DOCKER)
+    with host.container():
+        [bridge, _] = host.traces()["links"]
+        host.do(f"iptables -A FORWARD -i {bridge} -p tcp --dport 25 -j DROP")
+    wait_for(lambda: not host.traces()["links"] and not host.traces()["tables"])
+    assert host.do("iptables -S FORWARD").splitlines()[-1] == f"-A FORWARD -i {bridge} -p tcp -m tcp --dport 25 -j DROP"
 
 
 def test_two_networks(site: Site) -> None:
