@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import NetworkAttachment
 
 _ATTEMPTS = 10  # to hold a network that a file defines
+_TARGET_LIMIT = 4095  # bytes of the target of a link, PATH_MAX - 1 (linux/limits.h)
 SPARE = "/run/mydocker-networks"  # for the default network, where the store has no room for it
 
 CLOSED = "closed"  # in place of the line of a network: the container joins no more
@@ -267,9 +268,15 @@ def _refused(error: OSError) -> HostError:
 
 
 def network_line(lease: Lease) -> str:
-    """What the run directory says of LEASE."""
+    """What the run directory says of LEASE. NetworkError if it has more names than that has room for."""
     fields = (lease.directory, lease.network.interface, lease.address, lease.address6, lease.mac, lease.veth)
-    return "\t".join((*fields, " ".join(lease.aliases)))
+    line = "\t".join((*fields, " ".join(lease.aliases)))
+    if len(os.fsencode(line)) > _TARGET_LIMIT:
+        raise NetworkError(
+            f"the container has too many names in network {lease.network.name}: {len(lease.aliases)}",
+            hint=f"with spaces, they may have about {_TARGET_LIMIT - 200} bytes",
+        )
+    return line
 
 
 def _port_line(port: PublishedPort) -> str:

@@ -21,7 +21,7 @@ def reachable(text: str, *, ipv6: bool, resolver: str = "") -> str:
     RESOLVER replaces them all: pasta answers for the host's resolver under one address, and passes on what comes from
     there as if it came from that (pasta(1), --dns-forward).
     """
-    lines = text.splitlines(keepends=True)
+    lines = [f"{line}\n" for line in text.splitlines()]  # the last one may have no end
     if resolver:
         return "".join([*(line for line in lines if not _server(line)), *_lines((resolver,))])
     if any(_is_local(line) for line in lines):

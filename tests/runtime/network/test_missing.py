@@ -1,0 +1,103 @@
+"""Hosts that lack what a network takes: the default falls back to the host's network, and what was asked for by name is
+an error that says what is missing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+from lab.networks import OUTSIDE, Host, Site
+
+pytestmark = pytest.mark.root
+
+NO_NFT = "the program nft is not installed (package nftables)"
+NO_ADMIN = "CAP_NET_ADMIN is missing"
+_UNPRIVILEGED = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", "--")
+
+
+def hide_nft(host: Host) -> None:
+    """As if its package were not installed."""
+    place = host.command.directory
+    host.do(
+        f"mkdir {place}/upper {place}/work; mknod {place}/upper/nft c 0 0; mount -t overlay overlay"
+        f" -o lowerdir=/usr/sbin,upperdir={place}/upper,workdir={place}/work /usr/sbin; ! command -v nft"
+    )
+
+
+@pytest.fixture(params=["nft", "CAP_NET_ADMIN"])
+def lacking(request: pytest.FixtureRequest, host: Host) -> tuple[Host, str]:
+    """A host that lacks something, and what mydocker calls it."""
+    if request.param == "nft":
+        hide_nft(host)
+        return host, NO_NFT
+    host.command = replace(host.command, prefix=[*host.command.prefix, *_UNPRIVILEGED])
+    return host, NO_ADMIN
+
+
+def test_the_default(lacking: tuple[Host, str]) -> None:
+    """It is the host's network, and the reason is in the result."""
+    host, reason = lacking
+    path = host.command.directory / "result"
+    done = host.command("run", "--result", str(path), "alpine", "readlink", "/proc/self/ns/net")
+    assert (done.code, done.stderr) == (0, b"")
+    assert done.stdout.decode().strip() == os.readlink(f"/proc/{host.pid}/ns/net")
+    assert reason in path.read_text()
+    assert reason in host.command("run", "--dry-run", "alpine", "true").stdout.decode()
+    assert reason.split(" is ")[0].split()[-1] in host.command("doctor").stdout.decode()
+    assert not any(host.traces().values()) if reason == NO_ADMIN else True
+
+
+@pytest.mark.parametrize("options", [("--network", "bridge"), ("-p", "7900:80"), ("--network", "own")])
+def test_by_name(lacking: tuple[Host, str], options: tuple[str, ...]) -> None:
+    """An error before anything is started, which names what is missing; nothing is left of it."""
+    host, reason = lacking
+    host.command("network", "create", "own")
+    done = host.command("run", *options, "alpine", "echo", "started")
+    assert (done.code, done.stdout) == (125, b""), done
+    assert any(word in done.stderr.decode() for word in (reason, "nft", "CAP_NET_ADMIN")), done
+    assert b"Traceback" not in done.stderr
+    assert host.leases() == []
+    assert os.listdir(host.command.store / "containers") == []
+
+
+def test_nft_that_goes_while_a_network_is_up(host: Host) -> None:
+    """The bridge goes all the same."""
+    with host.container("-p", "7900:80"):
+        hide_nft(host)
+        assert host.command("run", "--network", "none", "alpine", "true").code == 0
+    host.do("umount /usr/sbin")
+    host.command("run", "alpine", "true")
+    host.wait_until_clean()
+    assert host.leases() == []
+
+
+def test_a_store_that_is_read_only(site: Site) -> None:
+    """Containers have networks there as well, whose state is kept where containers are."""
+    host, place = site.host, site.host.command.store
+    assert host.command("run", "alpine", "true").code == 0
+    host.wait_until_clean()
+    host.do(f"mount -t tmpfs tmpfs /run; mount --bind {place} {place}; mount -o remount,bind,ro {place}")
+    with host.container("-p", "7900:80") as one, host.container() as two:
+        assert one.address != two.address
+        for container in (one, two):
+            assert container.succeeds("busybox", "ping", "-c", "1", "-w", "20", OUTSIDE)
+    host.wait_until_clean()
+
+
+@pytest.mark.parametrize("count", [60, 100])
+def test_many_names(host: Host, count: int) -> None:
+    """As many as the target of a link holds; more are an error that says so, and nothing is left of it."""
+    host.command("network", "create", "own")
+    aliases = [f"{'a' * 50}{number}" for number in range(count)]
+    words = [word for alias in aliases for word in ("--network-alias", alias)]
+    with host.container("--network", "own") as one:
+        done = host.command("run", "--network", "own", *words, "alpine", "sh", "-c", "echo started")
+        if count > 60:
+            assert (done.code, done.stdout) == (125, b"")
+            assert b"the container has too many names in network own: 101" in done.stderr
+        else:
+            with host.container("--network", "own", *words):
+                assert one.sh(f"grep -o {aliases[-1]} /etc/hosts") == f"{aliases[-1]}\n"
+        assert one.sh(f"grep -c {aliases[0]} /etc/hosts || true") == "0\n"
+        assert len(host.leases()) == 1
