@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model.parts import Port
 
+_INSIDE = ("containers", "networks_dir")  # where mydocker has its own files
 _KEYS = {
     "rootless": "id_map",
     "groups": "group_add",
@@ -49,7 +50,7 @@ _ATTRIBUTES = {
 
 def show(plan: LaunchPlan) -> None:
     """Print PLAN on stdout."""
-    fields = {name: value for name, value in plan.as_dict().items() if name != "containers"}  # run_dir is in it
+    fields = {name: value for name, value in plan.as_dict().items() if name not in _INSIDE}
     shown = {_KEYS.get(name, name): _field(name, value) for name, value in fields.items()}
     print(dump({**shown, "network": plan.network}, indent=2))
 
