@@ -28,7 +28,7 @@ _BUFFER = 1 << 16
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK, _NEWADDR, _NEWROUTE = 16, 17, 18, 19, 20, 24
 _IFF_UP = 0x1
 _LINK_ADDRESS, _LINK_NAME, _LINK_MTU, _LINK_MASTER, _LINK_INFO, _LINK_NET_NS_PID = 1, 3, 4, 10, 18, 19
-_LINK_AF_SPEC = 26
+_LINK_PEER, _LINK_AF_SPEC = 5, 26
 _LINK_ALIAS, _ALIAS_LIMIT = 20, 255  # bytes, IFALIASZ - 1 (linux/if.h)
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _BRIDGE_PORT_MODE = 4  # IFLA_BRPORT_MODE: hairpin
@@ -166,6 +166,7 @@ class Link(Record):
     kind: str = ""  # bridge, veth, …
     master: int = 0  # the index of the bridge that it belongs to
     alias: str = ""  # any text
+    peer: int = 0  # the index of the other end of a pair, in its own namespace
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
@@ -206,6 +207,7 @@ def _link(message: bytes) -> Link:
         kind=os.fsdecode(kind.rstrip(b"\0")),
         master=_number(found.get(_LINK_MASTER, b""), 0, 4),
         alias=os.fsdecode(found.get(_LINK_ALIAS, b"").rstrip(b"\0")),
+        peer=_number(found.get(_LINK_PEER, b""), 0, 4),
     )
 
 
@@ -237,10 +239,10 @@ def set_mtu(name: str, mtu: int) -> Request:
     return Request(kind=_SETLINK, payload=_link_header() + more, about=name)
 
 
-def add_veth(name: str, *, master: int, mtu: int, peer: str, peer_mac: str, peer_index: int, pid: int) -> Request:
+def add_veth(name: str, *, master: int, mtu: int, peer: str, peer_mac: str, pid: int) -> Request:
     """Create a pair of interfaces: NAME, up and on the bridge with index MASTER, and PEER in the network namespace of
-    process PID, where its index is PEER_INDEX."""
-    other = _link_header(index=peer_index) + attribute(_LINK_NAME, text(peer)) + attribute(_LINK_MTU, u32(mtu))
+    process PID. What index that gets, the kernel chooses."""
+    other = _link_header() + attribute(_LINK_NAME, text(peer)) + attribute(_LINK_MTU, u32(mtu))
     other += attribute(_LINK_ADDRESS, mac_bytes(peer_mac)) + attribute(_LINK_NET_NS_PID, u32(pid))
     info = attribute(_INFO_KIND, b"veth") + attribute(_INFO_DATA, attribute(_VETH_PEER, other))
     payload = _link_header(up=True) + attribute(_LINK_NAME, text(name)) + attribute(_LINK_MTU, u32(mtu))

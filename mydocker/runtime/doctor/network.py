@@ -65,7 +65,6 @@ def _bring_up(run_dir: str) -> None:
                 mtu=link.mtu,
                 peer="md-doctor1",
                 peer_mac="02:42:0a:58:00:02",
-                peer_index=link.index + 10,
                 pid=os.getpid(),
             )
         )

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 STANDARD_MTU = 1500
 _SETTINGS = (("forwarding", "1"), ("route_localnet", "1"))
 _IPV6 = "/proc/sys/net/ipv6/conf"
-_FIRST_INDEX = 2  # of the container's interfaces; lo has 1
 
 
 def ensure_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Network]:
@@ -179,8 +178,8 @@ def _write(path: str, value: str) -> None:
         pass
 
 
-def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bool = False) -> None:
-    """Give process PID's network namespace an interface on BRIDGE, the one of LEASE; its number is INDEX, from 0.
+def attach(lease: Lease, *, bridge: Link, pid: int, is_published: bool = False) -> None:
+    """Give process PID's network namespace an interface on BRIDGE, the one of LEASE.
 
     With `is_published`, the container has ports of the host, and reaches itself under them: where the bridge translates
     addresses itself (br_netfilter), such a packet leaves by the interface that it came from.
@@ -193,7 +192,6 @@ def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bo
             mtu=bridge.mtu,
             peer=lease.interface,
             peer_mac=lease.mac,
-            peer_index=_FIRST_INDEX + index,
             pid=pid,
         )
     ]
@@ -206,24 +204,42 @@ def attach(lease: Lease, *, bridge: Link, pid: int, index: int, is_published: bo
 def configure(leases: tuple[Lease, ...]) -> None:
     """In the container's network namespace: give its interfaces the addresses of LEASES, in their order. The default
     route is that of the highest priority, or else the first one that has a way to the outside."""
-    changes = [netlink.set_up(1, name="lo")]
-    for index, lease in enumerate(leases):
-        changes += _addresses(lease, index)
-    outward = [index for index, lease in enumerate(leases) if not lease.network.internal]
-    if outward:
-        index = max(outward, key=lambda each: leases[each].gateway_priority)
-        changes += default_routes(leases[index], index=index)
     with netlink.Channel() as channel:
+        # by their names: a new namespace has more in it than lo where tunnels are, sysctl net.core.fb_tunnels_…
+        numbers = [_number_of(channel, lease.interface) for lease in leases]
+        changes = [netlink.set_up(1, name="lo")]
+        for lease, number in zip(leases, numbers, strict=True):
+            changes += _addresses(lease, number)
+        outward = [index for index, lease in enumerate(leases) if not lease.network.internal]
+        if outward:
+            index = max(outward, key=lambda each: leases[each].gateway_priority)
+            changes += default_routes(leases[index], numbers[index])
         channel.send(*changes)
 
 
-def configure_more(channel: Channel, lease: Lease, *, index: int) -> None:
-    """Give a container that runs, and has the namespace of CHANNEL, the addresses of LEASE, its network with INDEX."""
-    channel.send(*_addresses(lease, index))
+def number_in_container(lease: Lease) -> int:
+    """The index of LEASE's interface in its container, which runs and may have renamed it. Raises OSError."""
+    with netlink.Channel() as channel:
+        link = netlink.get_link(channel, lease.veth)
+    if link is None:
+        raise OSError(19, os.strerror(19), lease.veth)  # ENODEV
+    return link.peer
 
 
-def _addresses(lease: Lease, index: int) -> list[Request]:
-    number, subnet, subnet6 = _FIRST_INDEX + index, lease.network.subnet, lease.network.subnet6
+def _number_of(channel: Channel, name: str) -> int:
+    link = netlink.get_link(channel, name)
+    if link is None:
+        raise OSError(19, os.strerror(19), name)  # ENODEV
+    return link.index
+
+
+def configure_more(channel: Channel, lease: Lease, number: int) -> None:
+    """Give interface NUMBER of a container that runs, and has the namespace of CHANNEL, the addresses of LEASE."""
+    channel.send(*_addresses(lease, number))
+
+
+def _addresses(lease: Lease, number: int) -> list[Request]:
+    subnet, subnet6 = lease.network.subnet, lease.network.subnet6
     changes = [netlink.add_address(number, lease.address, prefix=subnet.prefix)]
     if subnet6 and lease.address6:
         changes.append(netlink.add_address(number, lease.address6, prefix=subnet6.prefix))
@@ -232,12 +248,12 @@ def _addresses(lease: Lease, index: int) -> list[Request]:
     return [*changes, netlink.set_up(number, name=lease.interface)]
 
 
-def default_routes(lease: Lease, *, index: int) -> list[Request]:
-    """The routes to everything else by the network of LEASE, the one with INDEX of its container."""
+def default_routes(lease: Lease, number: int) -> list[Request]:
+    """The routes to everything else by interface NUMBER, which is in the network of LEASE."""
     subnet, subnet6 = lease.network.subnet, lease.network.subnet6
-    routes = [netlink.add_default_route(_FIRST_INDEX + index, subnet.gateway)]
+    routes = [netlink.add_default_route(number, subnet.gateway)]
     if subnet6 and lease.address6:
-        routes.append(netlink.add_default_route(_FIRST_INDEX + index, subnet6.gateway))
+        routes.append(netlink.add_default_route(number, subnet6.gateway))
     return routes
 
 

@@ -176,10 +176,10 @@ class Connections:
             for index, (lease, link) in enumerate(zip(self.leases, self.bridges, strict=True)):
                 is_published = bool(self.ports) and index == 0
                 try:
-                    bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=is_published)
+                    bridge.attach(lease, bridge=link, pid=pid, is_published=is_published)
                 except FileNotFoundError:
                     _restore_firewall(lease)
-                    bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=is_published)
+                    bridge.attach(lease, bridge=link, pid=pid, is_published=is_published)
         except OSError as error:
             raise _refused(error) from None
 

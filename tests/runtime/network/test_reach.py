@@ -11,7 +11,8 @@ import pytest
 from lab.machines import Machine, send_datagram, udp_server
 from lab.networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, Container, Host, Site
 
-from mydocker.runtime.network import Network, lifecycle
+from mydocker.kernel import netlink
+from mydocker.runtime.network import Lease, Network, bridge, lifecycle
 from mydocker.runtime.network.lifecycle import Addresses
 from mydocker.runtime.network.subnets import parse_subnet
 
@@ -230,3 +231,44 @@ def test_an_address_and_a_hardware_address_of_the_users(site: Site, make: Made) 
         done = site.host.command("run", *words, "alpine", "true")
         assert (done.code, done.stdout) == (125, b"")
         assert b"10.99.1.77" in done.stderr and b"in use" in done.stderr
+
+
+def test_a_namespace_that_has_more_interfaces(site: Site, make: Made) -> None:
+    """As where a tunnel is configured on the host: every new namespace has one, which takes the first numbers."""
+    make("one", 1)
+    make("two", 2)
+    host = site.host
+    with host.container("--network", "one") as container:
+        container.run("ip", "link", "add", "more", "type", "bridge")
+        container.run("ip", "link", "set", "eth0", "name", "renamed")
+        name = container.sh("hostname").strip()
+        done = host.command("network", "connect", "two", name)
+        assert (done.code, done.stderr) == (0, b"")
+        assert container.addresses("eth1") == ["10.99.2.2"]
+        assert container.addresses("more") == []
+        container.run("ip", "link", "del", "renamed")
+        assert host.command("network", "disconnect", "two", name).code == 0
+        assert host.command("network", "connect", "two", name).code == 0
+        assert "default via 10.99.2.1" in container.run("ip", "route")
+
+
+def test_a_new_namespace_that_has_more_interfaces(site: Site, make: Made) -> None:
+    network = make("one", 1)
+    directory = f"{site.host.command.store}/networks/one"
+    lease = Lease(
+        directory=directory, network=network, address="10.99.1.5", mac="02:42:0a:63:01:05", veth="md0123456789ab0"
+    )
+    with Machine() as container, site.host.container("--network", "one") as other:
+        container.run("ip", "link", "add", "more", "type", "bridge")
+        with site.host.inside():
+            with netlink.Channel() as channel:
+                link = netlink.get_link(channel, network.interface)
+            assert link
+            bridge.attach(lease, bridge=link, pid=container.pid)
+        with container.inside():
+            bridge.configure((lease,))
+        assert "inet 10.99.1.5/24" in container.run("ip", "address", "show", "eth0")
+        assert (
+            arrives_first(IPV4, to=other, address=other.address, tries=[container], certain=(other, other.address))
+            == "try 10.99.1.5"
+        )

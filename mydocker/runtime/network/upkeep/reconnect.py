@@ -59,12 +59,11 @@ def _joined(directory: str, name: str, run_dir: str, wish: Wish) -> Lease:
             raise NetworkError(f"container {container} is in network {name} already")
         link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
         lease = _listed_lease(held.directory, network, run_dir, wish)
-        index = leases.index_of(lease)
         try:
             pid = int(os.readlink(f"{run_dir}/process"))
-            bridge.attach(lease, bridge=link, pid=pid, index=index, is_published=False)
+            bridge.attach(lease, bridge=link, pid=pid, is_published=False)
             with _inside(run_dir) as channel:
-                bridge.configure_more(channel, lease, index=index)
+                bridge.configure_more(channel, lease, bridge.number_in_container(lease))
                 _route(channel, run_dir)
             if network.name != DEFAULT:
                 names.join(lease, run_dir, lambda path: listed(path)[0])
@@ -210,12 +209,12 @@ def _route(channel: Channel, run_dir: str) -> None:
     for lease in listed(run_dir)[0]:
         network = _loaded(lease)
         if network and not network.internal:
-            for route in bridge.default_routes(lease.replace(network=network), index=leases.index_of(lease)):
-                try:
+            try:
+                for route in bridge.default_routes(lease.replace(network=network), bridge.number_in_container(lease)):
                     channel.send(route)
-                except OSError as error:
-                    if error.errno != errno.EEXIST:
-                        raise
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENODEV):  # the latter: the container has removed it
+                    raise
 
 
 def _loaded(lease: Lease) -> Network | None:

@@ -207,7 +207,6 @@ class TestOfAnOrdinaryUser:
                         mtu=1500,
                         peer="eth0",
                         peer_mac="02:42:0a:58:00:02",
-                        peer_index=2,
                         pid=pid,
                     )
                 )
