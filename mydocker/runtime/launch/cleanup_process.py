@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HAS_INIT = "w"
 _NETWORK = "+"
-IDLE_TIME = 0.4  # seconds that the bridge of a network is kept after the last container, as another one often follows
+IDLE_TIME = 0.25  # seconds that the bridge of a network is kept after the last container, as another one often follows
 
 
 class CleanupProcess:
@@ -122,8 +122,10 @@ def _take_down(networks: list[tuple[str, str]]) -> None:
     """Take down the bridges of NETWORKS that no container uses by then."""
     import time
 
+    from mydocker.kernel.process_title import retitle
     from mydocker.runtime.network.upkeep.release import take_down_idle
 
+    retitle("mydocker-network")  # it has nothing more to do with the run
     time.sleep(IDLE_TIME)
     for directory, interface in dict.fromkeys(networks):
         take_down_idle(directory, interface)

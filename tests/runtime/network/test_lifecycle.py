@@ -39,6 +39,7 @@ def test_a_network_is_what_was_asked_for(tmp_path: pathlib.Path) -> None:
         "labels": {"é": "x\n"},
         "options": {"com.docker.network.driver.mtu": "1400"},
         "created": made.created,
+        "transient": False,
         "automatic": False,
     }
     assert abs(time.time() - _seconds(made.created)) < 60

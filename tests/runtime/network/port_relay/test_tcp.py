@@ -258,7 +258,7 @@ def test_connections_wait_where_descriptors_are_few(publish: Callable[..., Relay
     def serve_all() -> None:
         relayed = publish()
         with ExitStack() as stack:
-            clients = [stack.enter_context(relayed.connect()) for _ in range(3 * most)]
+            clients = [stack.enter_context(relayed.connect()) for _ in range(most + 20)]
             for client in clients:
                 client.sendall(b"here")
             for client in clients:  # in the order of the queue; each one that ends makes room
