@@ -21,7 +21,7 @@ from mydocker.kernel.netlink import (
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 INET, IPV4, BRIDGE, IPV6 = 1, 2, 7, 10  # families, linux/netfilter.h
 
@@ -33,6 +33,7 @@ _ELEMENT_KEY, _ELEMENT_DATA, _DATA_VALUE = 1, 2, 1
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY = 1, 3, 4, 5
 _HOOK_NUMBER = 1
 _FORWARD, _DROP = 2, 0
+_TOGETHER = 100  # elements in one transaction
 _PROTOCOLS = {"tcp": 6, "udp": 17}
 
 
@@ -80,22 +81,34 @@ def add_elements(elements: Iterable[Element]) -> None:
     _change(_NEWSETELEM, CREATE, elements)
 
 
-def replace_element(element: Element) -> None:
-    """Add ELEMENT to a map, in place of one that has its key."""
-    try:
-        add_elements([element])
-    except FileExistsError:
-        delete_elements([element.replace(value=b"")])
-        add_elements([element])
+def replace_elements(elements: Iterable[Element]) -> None:
+    """Add ELEMENTS to maps, in place of those that have their keys."""
+    for some in _parts(elements):
+        try:
+            add_elements(some)
+        except FileExistsError:
+            for element in some:
+                delete_elements([element])
+                add_elements([element])
 
 
 def delete_elements(elements: Iterable[Element]) -> None:
     """Delete ELEMENTS. Those that are not there any more, or whose table has gone, are passed over."""
-    for element in elements:
-        try:  # noqa: SIM105  # contextlib is not on the warm path
-            _change(_DELSETELEM, 0, [element])
+    for some in _parts(elements):
+        try:  # together: the kernel takes milliseconds for each transaction
+            _change(_DELSETELEM, 0, some)
         except FileNotFoundError:
-            pass
+            if len(some) > 1:
+                for element in some:
+                    delete_elements([element])
+
+
+def _parts(elements: Iterable[Element]) -> Iterator[list[Element]]:
+    """ELEMENTS in lists that are short enough for a socket to hold what the kernel answers to each."""
+    left = list(elements)
+    while left:
+        yield left[:_TOGETHER]
+        left = left[_TOGETHER:]
 
 
 def forwarding_chains() -> list[Chain]:

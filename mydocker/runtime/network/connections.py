@@ -219,8 +219,7 @@ def _exists(target: str, link: str) -> bool:
 
 
 def _forward(lease: Lease, ports: tuple[PublishedPort, ...]) -> None:
-    for element in firewall.published(lease, ports):
-        nftables.replace_element(element)
+    nftables.replace_elements(firewall.published(lease, ports))
 
 
 def _restore_firewall(lease: Lease) -> None:
