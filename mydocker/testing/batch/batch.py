@@ -22,6 +22,7 @@ from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.services.schedule import Schedule
 from mydocker.services.workers.attempt import INSIST, LAST_RESORT, Attempt
 from mydocker.services.workers.worker import Role, is_shortage
+from mydocker.testing.batch.networks import specs_apart
 from mydocker.testing.batch.pool import WorkerPool
 from mydocker.verdict.finding import ERROR, FAILED, SKIPPED, Finding
 from mydocker.verdict.judge import judge
@@ -70,9 +71,12 @@ class Batch:
         self.total, self.follow, self.warn = len(cases), follow, warn
         self.limits = limits
         self.slots = max(1, min(limits.jobs, _room() - self.schedule.services))  # services have slots besides
-        specs = {case.number: case.spec for case in cases}
         self.pool = WorkerPool(
-            specs, environ=environ, keep=limits.keep, follow=follow is not None, publish=limits.publish
+            specs_apart(cases),
+            environ=environ,
+            keep=limits.keep,
+            follow=follow is not None,
+            publish=limits.publish,
         )
         self.running: dict[int, Attempt] = {}  # by pidfd
         self.waits = WAITS  # how often a case may still be put back that cannot begin though nothing else runs
