@@ -175,7 +175,12 @@ class ErrorReport(Record):
     message: str
 
     @classmethod
-    def of(cls, error: MydockerError) -> Self:
+    def of(cls, error: BaseException, *, doing: str = "start the container") -> Self:
+        """Any error is reported, a defect too: its process must not go on. DOING is what that process was about."""
+        if isinstance(error, (OSError, MemoryError)):
+            error = refused_by_host(error)
+        elif not isinstance(error, MydockerError):
+            error = LaunchError(f"cannot {doing}: {type(error).__name__}: {error}")
         hint = (error.hint or "").replace("\n", " ")
         return cls(kind=type(error).__name__, hint=hint, message=error.message)
 

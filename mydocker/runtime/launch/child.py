@@ -12,7 +12,7 @@ import os
 import sys
 
 from mydocker import kernel
-from mydocker.errors import ErrorReport, LaunchError, MydockerError, hint_for, refused_by_host
+from mydocker.errors import ErrorReport, LaunchError, hint_for
 from mydocker.kernel import signals
 from mydocker.kernel.beneath import make_directory
 from mydocker.record import TYPE_CHECKING, Record
@@ -136,10 +136,6 @@ def _report(report: int, error: BaseException) -> None:
     if isinstance(error, OSError):
         file = f": {error.filename}" if error.filename else ""
         error = LaunchError(f"cannot start the container: {error.strerror}{file}", hint=hint_for(error))
-    elif isinstance(error, MemoryError):
-        error = refused_by_host(error)
-    elif not isinstance(error, MydockerError):
-        error = LaunchError(f"cannot start the container: {type(error).__name__}: {error}")
     os.write(report, ErrorReport.of(error).encode())
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from time import monotonic
 
 from mydocker import kernel
-from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError, refused_by_host
+from mydocker.errors import ErrorReport, HostError, LaunchError, refused_by_host
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.helper_process import settle
@@ -93,7 +93,7 @@ class PortRelay:
                 relay = _prepare(parent, listeners, self._address, self._namespaces)
                 os.write(report, _READY)
             except BaseException as error:
-                os.write(report, ErrorReport.of(_as_own(error)).encode())
+                os.write(report, ErrorReport.of(error, doing="relay published ports").encode())
                 raise
             os.close(report)
             relay.serve(lifeline)
@@ -113,14 +113,6 @@ def _wait(pid: int) -> None:
 
 
 _KILLED = b"HostError\n\nthe process that relays published ports was killed before it was ready"
-
-
-def _as_own(error: BaseException) -> MydockerError:
-    if isinstance(error, MydockerError):
-        return error
-    if isinstance(error, OSError | MemoryError):
-        return refused_by_host(error)
-    return HostError(f"cannot relay published ports: {type(error).__name__}: {error}")
 
 
 def _prepare(parent: int, listeners: Sequence[Listener], address: str, namespaces: Sequence[int]) -> _Relay:

@@ -7,7 +7,7 @@ import os
 import time
 
 from mydocker import idmap, kernel
-from mydocker.errors import ErrorReport, HostError, MydockerError, refused_by_host
+from mydocker.errors import ErrorReport, HostError
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network.rootless import ALIVE, START, USERS, find_locked, lock, refused
@@ -85,7 +85,7 @@ def _be_holder(directory: str, ids: IdMap, *, alive: int, report: int) -> NoRetu
             os.pwrite(alive, f"{os.getpid()} {attachment}\n".encode(), 0)
             os.write(report, _READY)
         except BaseException as error:
-            os.write(report, ErrorReport.of(_as_own(error)).encode())
+            os.write(report, ErrorReport.of(error, doing="hold the network's namespaces").encode())
             raise
         os.close(report)
         _stay(directory, alive)
@@ -100,14 +100,6 @@ def _keep_only(*descriptors: int) -> None:
     kernel.close_all_but((0, 1, 2, *descriptors))
     os.chdir("/")
     os.umask(0o077)
-
-
-def _as_own(error: BaseException) -> MydockerError:
-    if isinstance(error, MydockerError):
-        return error
-    if isinstance(error, OSError | MemoryError):
-        return refused_by_host(error)
-    return HostError(f"cannot hold the network's namespaces: {type(error).__name__}: {error}")
 
 
 def _make_namespaces(ids: IdMap) -> str:

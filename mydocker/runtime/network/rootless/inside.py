@@ -9,7 +9,7 @@ import gc
 import os
 
 from mydocker import idmap, kernel
-from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError, NetworkError, refused_by_host
+from mydocker.errors import ErrorReport, HostError, LaunchError, NetworkError
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
@@ -48,7 +48,7 @@ def _run(holder: Holder, function: Callable[[], bytes | None], parent: int, writ
             kernel.die_with_parent(parent)  # only now: new credentials clear it
             report = _DONE + (function() or b"")
         except BaseException as error:
-            report = _FAILED + ErrorReport.of(_as_own(error)).encode()
+            report = _FAILED + ErrorReport.of(error).encode()
         _write(writer, report)
     finally:
         os._exit(0)
@@ -128,18 +128,10 @@ def _clone(
                 then(pid)
             report = _DONE
         except BaseException as error:
-            report = _FAILED + ErrorReport.of(_as_own(error)).encode()
+            report = _FAILED + ErrorReport.of(error).encode()
         _write(writer, report)
     finally:
         os._exit(0)
-
-
-def _as_own(error: BaseException) -> MydockerError:
-    if isinstance(error, MydockerError):
-        return error
-    if isinstance(error, OSError | MemoryError):
-        return refused_by_host(error)
-    return HostError(f"{type(error).__name__}: {error}")
 
 
 def _read(reader: int) -> bytes:
