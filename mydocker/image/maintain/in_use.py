@@ -8,8 +8,7 @@ from collections.abc import Collection
 from mydocker.errors import ImageError, UsageError
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.manifest import Manifest, parse_manifest
-from mydocker.image.store import Store, catalog, read
-from mydocker.image.store.flock import is_held
+from mydocker.image.store import Store, catalog, is_held, read
 from mydocker.record import Record
 from mydocker.reference import Digest
 

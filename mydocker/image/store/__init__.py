@@ -10,6 +10,7 @@
       incoming/                       what is being written, see staging.py
       containers/<id>/                one running container each, the runtime's
       kept/<id>/                      what a failed test has left, the runtime's
+      networks/<name>/                a network, and who has addresses in it, the runtime's
       seccomp/<key>                   compiled system call filters, the runtime's
 
 A component of a repository's name begins with neither `:` nor `@`, so no two names share a path. Everything is
@@ -22,6 +23,7 @@ from __future__ import annotations
 import os
 import stat
 
+from mydocker import kernel
 from mydocker.errors import ImageError, StoreError, UsageError
 from mydocker.image.model import ImageConfig, StoredImage
 from mydocker.image.model.config import parse_config
@@ -250,6 +252,24 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_held(directory: str) -> bool:
+    """Whether a process holds the lock of DIRECTORY, as that of a container does. What cannot be known counts as held;
+    what is no directory, or is not there, is not."""
+    try:
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    try:
+        kernel.lock(lock, wait=False)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def check_private(path: str, *, is_above: bool = False) -> bool:

@@ -6,10 +6,11 @@ written or trusted anywhere.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+
+from mydocker import kernel
 
 
 def acquire(path: str, *, wait: bool = True) -> int | None:
@@ -17,7 +18,7 @@ def acquire(path: str, *, wait: bool = True) -> int | None:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            kernel.lock(descriptor, wait=wait)
             if _is_at(descriptor, path):
                 return descriptor
         except BlockingIOError:
@@ -32,7 +33,7 @@ def acquire(path: str, *, wait: bool = True) -> int | None:
 @contextmanager
 def shared(directory: str) -> Iterator[None]:
     """For those who add to DIRECTORY, and need what is in it: nobody clears it meanwhile."""
-    with _held(directory, fcntl.LOCK_SH):
+    with _held(directory, shared=True):
         yield
 
 
@@ -41,7 +42,7 @@ def exclusive(directory: str) -> Iterator[bool]:
     """For those who clear DIRECTORY. False, at once, if somebody is adding to it."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(_held(directory, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            stack.enter_context(_held(directory, wait=False))
             free = True
         except BlockingIOError:
             free = False
@@ -49,26 +50,11 @@ def exclusive(directory: str) -> Iterator[bool]:
 
 
 @contextmanager
-def _held(directory: str, operation: int) -> Iterator[None]:
+def _held(directory: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, operation)
+        kernel.lock(descriptor, shared=shared, wait=wait)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def is_held(directory: str) -> bool:
-    """Whether a process holds a lock on DIRECTORY, as that of a container does; False for what is no directory."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except NotADirectoryError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
     finally:
         os.close(descriptor)
 

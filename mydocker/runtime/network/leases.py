@@ -15,6 +15,7 @@ import os
 
 from mydocker import kernel
 from mydocker.errors import NetworkError, StoreError, UsageError, hint_for
+from mydocker.image.store import is_held
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import Lease
 from mydocker.runtime.network.addresses import format_ipv4, ipv4_range, ipv6_of, mac_of, parse_ipv4
@@ -122,23 +123,6 @@ def stale(directory: str) -> list[str]:
         return [address for address, owner in _links(leases) if not is_held(owner)]
     finally:
         os.close(leases)
-
-
-def is_held(run_dir: str) -> bool:
-    """Whether the container with RUN_DIR lives: some process holds the lock. What cannot be known counts as alive."""
-    try:
-        lock = os.open(run_dir, _DIRECTORY)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    try:
-        kernel.lock(lock, wait=False)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def _take(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import LaunchError, UsageError
+from mydocker.image.store import is_held
 from mydocker.kernel.beneath import UnreadableFileError, open_regular
-from mydocker.runtime.network.leases import is_held
 
 _LIMIT = 1 << 20  # characters of another container's /etc/hosts
 

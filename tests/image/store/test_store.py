@@ -15,8 +15,7 @@ from lab.registry import Registry
 
 from mydocker.image.model import StoredImage
 from mydocker.image.resolve import resolve
-from mydocker.image.store import Store, catalog, flock, read_ref, remove_tree
-from mydocker.image.store.flock import is_held
+from mydocker.image.store import Store, catalog, flock, is_held, read_ref, remove_tree
 from mydocker.reference import Digest, Platform, Reference
 
 HOST = Platform(os="linux", architecture="amd64")
@@ -310,7 +309,7 @@ def test_whether_a_directory_is_locked(tmp_path: pathlib.Path) -> None:
     """By whoever it is, and however: containers have theirs exclusively, who adds to one shares it."""
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path)
-    assert not is_held(str(tmp_path))
+    assert not is_held(str(tmp_path)) and not is_held(str(tmp_path / "missing"))
     with flock.shared(str(tmp_path)):
         assert is_held(str(tmp_path)) and not is_held(str(tmp_path / "link")) and not is_held(str(tmp_path / "file"))
     with flock.exclusive(str(tmp_path)):
