@@ -7,6 +7,7 @@ bytes here, because `struct` and `socket` cost a warm start more than all of thi
 
 from __future__ import annotations
 
+import errno
 import os
 
 from mydocker.kernel import open_socket
@@ -15,10 +16,10 @@ from mydocker.record import TYPE_CHECKING, Record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AF_UNSPEC, AF_INET, AF_INET6 = 0, 2, 10
+AF_INET, AF_INET6 = 2, 10
 ROUTE, NETFILTER = 0, 12  # protocols of netlink, linux/netlink.h
 
-REQUEST, ACK, EXCLUSIVE, CREATE, APPEND = 0x1, 0x4, 0x200, 0x400, 0x800
+REQUEST, ACK, EXCLUSIVE, CREATE = 0x1, 0x4, 0x200, 0x400
 _ROOT_AND_MATCH = 0x300
 NESTED = 0x8000
 _ERROR, _DONE = 2, 3
@@ -184,7 +185,7 @@ def get_link(channel: Channel, name: str) -> Link | None:
     try:
         answer = channel.query(Request(kind=_GETLINK, payload=_link_header() + attribute(_LINK_NAME, text(name))))
     except OSError as error:
-        if error.errno == 19:  # ENODEV
+        if error.errno == errno.ENODEV:
             return None
         raise
     return _link(answer)

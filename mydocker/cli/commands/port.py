@@ -44,7 +44,11 @@ def parser() -> Parser:
     parser = Parser(
         "port",
         text="It prints where each port of the container can be reached, also those whose number mydocker has chosen.",
-        exits=(("0", "done"), ("125", "no such container runs, or the port is not published")),
+        exits=(
+            ("0", "done"),
+            ("2", "wrong usage"),
+            ("125", "no such container runs, or the port is not published"),
+        ),
         examples=(
             ("mydocker port web", "print all that is published of container web"),
             ("mydocker port web 80", "print where its port 80 is published"),

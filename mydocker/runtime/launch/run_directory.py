@@ -96,7 +96,8 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str =
     if plan.networks or plan.joined:
         from mydocker.runtime.network import resolvers as servers
 
-        resolvers = servers.reachable(resolvers, ipv6=False, resolver=resolver)
+        has_ipv6 = any(lease.address6 for lease in leases)
+        resolvers = servers.reachable(resolvers, ipv6=has_ipv6, resolver=resolver)
     if lines:
         kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[key] for key in lines]]
         resolvers = "".join([lines.pop("search", ""), *kept, *lines.values()])

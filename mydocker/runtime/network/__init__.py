@@ -55,9 +55,7 @@ class Lease(Record):
     mac: str
     aliases: tuple[str, ...] = ()  # names by which the other containers of the network find it
     interface: str = "eth0"  # in the container
-    gateway_priority: int = (
-        0  # the network of which it is highest has the default route, if it has a way to the outside
-    )
+    gateway_priority: int = 0  # the default route is by the network with the highest one that has a way to the outside
     veth: str  # the name of the other end, on the bridge
 
 

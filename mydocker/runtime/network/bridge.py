@@ -6,6 +6,7 @@ last one has left. Both happen under an exclusive lock of the network's director
 
 from __future__ import annotations
 
+import errno
 import os
 
 from mydocker import kernel
@@ -61,8 +62,8 @@ def _bring_up_anew(channel: Channel, directory: str, network: Network, left: Lin
 
 
 _HINTS = {
-    1: "a network needs CAP_NET_ADMIN; --network host and none do not",
-    95: "the kernel lacks bridges: load the modules bridge and veth (modprobe bridge veth)",
+    errno.EPERM: "a network needs CAP_NET_ADMIN; --network host and none do not",
+    errno.EOPNOTSUPP: "the kernel lacks bridges: load the modules bridge and veth (modprobe bridge veth)",
 }
 
 
@@ -266,7 +267,7 @@ def take_down(interface: str) -> None:
         try:
             channel.send(netlink.delete_link(interface))
         except OSError as error:
-            if error.errno != 19:  # ENODEV: it is gone
+            if error.errno != errno.ENODEV:  # it is gone
                 raise
     firewall.remove(interface)
 

@@ -49,6 +49,7 @@ class Connections:
         self._relay: PortRelay | None = None
 
     def __enter__(self) -> Connections:
+        reservation: Reservation | None = None
         try:
             reservation = self._reserve()
             for index in range(len(self.plan.networks)):
@@ -60,6 +61,8 @@ class Connections:
             if reservation:
                 self._publish(reservation)
         except BaseException:
+            if reservation:
+                reservation.close()
             self.__exit__()
             raise
         return self

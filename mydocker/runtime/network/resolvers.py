@@ -26,7 +26,7 @@ def reachable(text: str, *, ipv6: bool, resolver: str = "") -> str:
         return "".join([*(line for line in lines if not _server(line)), *_lines((resolver,))])
     if any(_is_local(line) for line in lines):
         lines = [*_upstream(), *(line for line in lines if not _server(line))] if _upstream() else lines
-    lines = [line for line in lines if not _is_local(line) and (ipv6 or ":" not in _server(line))]
+    lines = [line for line in lines if not _is_local(line) and _is_routed(line, ipv6=ipv6)]
     if any(_server(line) for line in lines):
         return "".join(lines)
     return "".join([*lines, *_lines(PUBLIC)])
@@ -53,3 +53,10 @@ def _server(line: str) -> str:
 def _is_local(line: str) -> bool:
     server = _server(line)
     return server.startswith("127.") or server in ("::1", "0.0.0.0", "::")
+
+
+def _is_routed(line: str, *, ipv6: bool) -> bool:
+    """Whether there is a way to the server of LINE: not by IPv6 without it, nor to one of a link of the host's, whose
+    interface its address names (RFC 4007, section 11)."""
+    server = _server(line)
+    return ":" not in server or (ipv6 and "%" not in server)

@@ -29,7 +29,6 @@ HOST_GATEWAY = "host-gateway"  # in place of an address: that by which the conta
 # is in `namespaces` for these:
 CONNECTED_MODES = (BRIDGE, "networks")
 PRIVATE_MODES = (*CONNECTED_MODES, "none")
-NETWORK_MODES = ("default", "host", *PRIVATE_MODES)
 JOINING_MODES = ("container:", "service:")
 
 
@@ -149,7 +148,7 @@ class ContainerSpec(Record):
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
     userns_mode: str = "host"  # host: unchanged; keep-id: the caller has the same ids inside the container
-    network_mode: str = "default"  # see NETWORK_MODES
+    network_mode: str = "default"  # see CONNECTED_MODES, PRIVATE_MODES and JOINING_MODES
     networks: tuple[NetworkAttachment, ...] = ()  # (): with bridge, that network without any options
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address), or (name, HOST_GATEWAY)
     aliases: Aliases | None = None  # where it shares the host's network with the containers of its file

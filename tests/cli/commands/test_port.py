@@ -43,8 +43,16 @@ def test_all_ports_and_one(mydocker: Command) -> None:
     assert (gone.stdout, gone.code) == (b"", 125) and gone.stderr.startswith(b"mydocker: no container web runs\n")
 
 
-@pytest.mark.parametrize("words", [("web", "80/icmp"), ("web", "x"), ("web", "-1"), ()])
-def test_bad_words(mydocker: Command, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("web", "80/icmp"), 2, b"port '80/icmp': expected a number, or one such as 53/udp"),
+        (("web", "x"), 2, b"port 'x': expected a number"),
+        (("web", "-1"), 2, b"-1"),
+        ((), 2, b"CONTAINER"),
+    ],
+)
+def test_bad_words(mydocker: Command, words: tuple[str, ...], code: int, message: bytes) -> None:
     done = mydocker("port", *words)
-    assert (done.stdout, done.code) == (b"", 125) or done.code == 2
-    assert done.stderr and b"Traceback" not in done.stderr
+    assert (done.stdout, done.code) == (b"", code)
+    assert message in done.stderr and b"Traceback" not in done.stderr

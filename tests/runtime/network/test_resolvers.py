@@ -63,3 +63,11 @@ def test_those_of_the_user(host: Host) -> None:
         "options ndots:3",
     ]
     assert lines(host, "nameserver 192.0.2.9\nsearch old\n", "--dns-search", ".") == ["nameserver 192.0.2.9"]
+
+
+def test_a_network_with_ipv6_keeps_those_servers(host: Host) -> None:
+    """All but one that is on a link of the host's."""
+    assert host.command("network", "create", "--ipv6", "six").code == 0
+    own = "nameserver 2001:db8::9\nnameserver fe80::1%eth0\nnameserver 192.0.2.9\n"
+    assert lines(host, own, "--network", "six") == ["nameserver 2001:db8::9", "nameserver 192.0.2.9"]
+    assert lines(host, own) == ["nameserver 192.0.2.9"]
