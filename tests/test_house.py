@@ -80,7 +80,6 @@ TOP_LEVEL = {
     "examples",
     "mydocker",
     "pyproject.toml",
-    "templates",
     "tests",
 }
 

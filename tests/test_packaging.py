@@ -185,7 +185,7 @@ def test_the_inputs_of_the_action_are_data(world: Command, inputs: dict[str, str
 
 @pytest.mark.root
 def test_the_job_of_gitlab(world: Command) -> None:
-    job = yaml.safe_load((ROOT / "templates" / "mydocker.gitlab-ci.yml").read_text())[".mydocker"]
+    job = yaml.safe_load((ROOT / "docs" / "mydocker.gitlab-ci.yml").read_text())[".mydocker"]
     assert job["artifacts"]["reports"] == {"junit": "report.xml"}
     variables = {name: value for name, value in job["variables"].items() if name != "MYDOCKER_PACKAGE"}
     assert f"{HOME}/" in f"{job['variables']['MYDOCKER_PACKAGE']}/"

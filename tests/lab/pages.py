@@ -99,7 +99,7 @@ def _step(step: Mapping[str, Any]) -> list[str]:
 def _job(job: Mapping[str, Any]) -> list[str]:
     if job.get("extends") != ".mydocker":
         return ["\n".join([*job.get("before_script", ()), *job["script"]])] if "script" in job else []
-    template = yaml.safe_load((ROOT / "templates" / "mydocker.gitlab-ci.yml").read_text())[".mydocker"]
+    template = yaml.safe_load((ROOT / "docs" / "mydocker.gitlab-ci.yml").read_text())[".mydocker"]
     assert set(job["variables"]) <= set(template["variables"]), job
     values = {**template["variables"], **job["variables"]}
     return [f"mydocker test {values['MYDOCKER_ARGS']} {values['MYDOCKER_PATHS']}"]
