@@ -490,8 +490,8 @@ FIELDS = (
         docker=field_types.docker_network,
         docker_flag="--network",
         group="network",
-        help="Network: bridge, none (lo only), host, the name of one network, container:NAME (that of a container that"
-        " runs), or service:NAME (that of another container of the file)",
+        help="Network: bridge, none (lo only), host, the name of a network, container:NAME (that of a running container),"
+        " or service:NAME (that of another container of the file)",
     ),
     Field(
         name="networks",
@@ -519,7 +519,7 @@ FIELDS = (
         quadlet="NetworkAlias",
         merge="append",
         group="network",
-        help="Another name of this container for the others in its network; in a file, for those that have aliases too",
+        help="Add a name under which other containers of its networks reach it",
     ),
     Field(
         name="networks",
@@ -571,7 +571,7 @@ FIELDS = (
         yaml_type="boolean",
         parse=values.boolean,
         group="network",
-        help="Publish all ports that the image and expose name, under numbers that are free",
+        help="Publish all ports that the image and --expose declare, under free port numbers",
     ),
     Field(
         name="expose",
@@ -583,7 +583,7 @@ FIELDS = (
         merge="extend",
         quadlet="ExposeHostPort",
         group="network",
-        help="A port that the container listens on, or a range, for --publish-all",
+        help="Declare a port of the container, or a range, for --publish-all",
     ),
     Field(
         name="extra_hosts",
@@ -597,7 +597,7 @@ FIELDS = (
         quadlet="AddHost",
         merge="append",
         group="network",
-        help="Add a line to /etc/hosts; the address host-gateway is that by which the host is reached",
+        help="Add a line to /etc/hosts; host-gateway stands for the address of the host",
     ),
     Field(
         name="dns",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show_json
 from mydocker.errors import printable
 from mydocker.image.store import Store
 from mydocker.runtime.doctor.checks import HostCheck, can_run, examine
-
-NEGATIVE = 1
 
 
 def doctor_command(argv: list[str]) -> int:

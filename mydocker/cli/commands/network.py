@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common import complain, say
 from mydocker.cli.common.confirm import confirmed
 from mydocker.cli.common.network_filter import add_filter, matching
@@ -19,7 +20,6 @@ from mydocker.runtime.network.lifecycle import Addresses
 from mydocker.runtime.network.subnets import parse_subnet
 from mydocker.runtime.network.upkeep.members import Member, members
 
-NEGATIVE = 1
 DRIVER = "bridge"
 _SHORT = 12  # digits of an ID in a table
 _CREATE_INSTEAD = {
@@ -57,7 +57,7 @@ def parser() -> Parser:
     parser = Parser(
         "network",
         text="`mydocker run --network NAME` uses one. Containers in one network reach each other by their names; the "
-        "network 'bridge', of containers that name none, is made when the first one starts.",
+        "default network 'bridge' is created when its first container starts.",
         exits=(
             ("0", "done"),
             ("1", "a network does not exist, exists already, or is in use; a container does not run"),
@@ -65,8 +65,8 @@ def parser() -> Parser:
             ("125", "the network cannot be made or changed"),
         ),
         examples=(
-            ("mydocker network create web", "make a network, with addresses that are free on this host"),
-            ("mydocker network create --internal --subnet 10.90.0.0/24 db", "make one without a way out"),
+            ("mydocker network create web", "create a network with a free subnet"),
+            ("mydocker network create --internal --subnet 10.90.0.0/24 db", "create one without access to the outside"),
             ("mydocker network inspect web", "show its addresses and its containers"),
         ),
     )
@@ -89,17 +89,19 @@ def parser() -> Parser:
 
 
 def _add_connect(parser: Parser) -> None:
-    summary = "Let a container that runs join a network"
+    summary = "Connect a running container to a network"
     connect = parser.add_command("connect", _connect, "[OPTIONS] NETWORK CONTAINER", summary, instead=_CONNECT_INSTEAD)
-    connect.add_argument(
-        "--ip", default="", metavar="ADDRESS", help="its IPv4 address (default: the next that is free)"
-    )
+    connect.add_argument("--ip", default="", metavar="ADDRESS", help="its IPv4 address (default: the next free one)")
     connect.add_argument("--ip6", default="", metavar="ADDRESS", help="its IPv6 address")
     connect.add_argument(
-        "--alias", action="append", default=[], metavar="NAME", help="a name by which others find it; may be repeated"
+        "--alias",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name for it; may be repeated",
     )
     disconnect = parser.add_command(
-        "disconnect", _disconnect, "[OPTIONS] NETWORK CONTAINER", "Let a container that runs leave a network"
+        "disconnect", _disconnect, "[OPTIONS] NETWORK CONTAINER", "Disconnect a running container from a network"
     )
     disconnect.add_argument("-f", "--force", action="store_true", help="accepted for compatibility")
     for each in (connect, disconnect):
@@ -116,11 +118,11 @@ def _add_create(parser: Parser) -> None:
         instead=_CREATE_INSTEAD,
     )
     many: dict[str, Any] = {"action": "append", "default": []}
-    create.add_argument("--subnet", **many, metavar="SUBNET", help="its addresses (default: some that are free)")
+    create.add_argument("--subnet", **many, metavar="SUBNET", help="its addresses (default: a free subnet)")
     create.add_argument("--gateway", **many, metavar="ADDRESS", help="the host's address in it (default: the first)")
     create.add_argument("--ip-range", metavar="SUBNET", help="the part of an IPv4 subnet that containers get")
-    create.add_argument("--ipv6", action="store_true", help="IPv6 addresses as well")
-    create.add_argument("--internal", action="store_true", help="no way out of it, nor into it")
+    create.add_argument("--ipv6", action="store_true", help="add IPv6 addresses")
+    create.add_argument("--internal", action="store_true", help="no access to the outside, nor from there")
     create.add_argument("--label", **many, metavar="KEY=VALUE", help="a label; may be repeated")
     create.add_argument("-d", "--driver", default=DRIVER, metavar="DRIVER", help=f"only {DRIVER} (the default)")
     create.add_argument("-o", "--opt", **many, metavar="KEY=VALUE", help=f"an option: {lifecycle.MTU_OPTIONS[0]}=BYTES")
@@ -299,10 +301,10 @@ def _remove_one(directory: str, name: str) -> None:
 
 
 def _connect(options: argparse.Namespace) -> int:
-    from mydocker.runtime.network.upkeep.reconnect import Wish, connect
+    from mydocker.runtime.network.upkeep.reconnect import Endpoint, connect
 
-    wish = Wish(address=options.ip, address6=options.ip6, aliases=tuple(options.alias))
-    return _changed(lambda: connect(options.networks, options.containers, options.name, options.container, wish))
+    endpoint = Endpoint(address=options.ip, address6=options.ip6, aliases=tuple(options.alias))
+    return _changed(lambda: connect(options.networks, options.containers, options.name, options.container, endpoint))
 
 
 def _disconnect(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`mydocker port CONTAINER [PORT[/udp]]`: where the ports of a container that runs are published on the host."""
+"""`mydocker port CONTAINER [PORT[/udp]]`: where the ports of a running container are published on the host."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "port",
-        text="It prints where each port of the container can be reached, also those whose number mydocker has chosen.",
+        text="It prints the host's address and port number for each of them, including numbers that mydocker chose.",
         exits=(
             ("0", "done"),
             ("2", "wrong usage"),
             ("125", "no such container runs, or the port is not published"),
         ),
         examples=(
-            ("mydocker port web", "print all that is published of container web"),
-            ("mydocker port web 80", "print where its port 80 is published"),
+            ("mydocker port web", "print all published ports of container web"),
+            ("mydocker port web 80", "print the host's address and port for its port 80"),
         ),
     )
-    parser.add_argument("container", metavar="CONTAINER", help="the name of a container that runs, or its ID")
+    parser.add_argument("container", metavar="CONTAINER", help="the name or ID of a running container")
     parser.add_argument("port", metavar="PORT", nargs="?", help="only this port of the container, such as 53/udp")
     return parser

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import ExitStack
 
+from mydocker.cli.commands import USAGE
 from mydocker.cli.common import complain, on_failure, say
 from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.live_report import Screen
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
 
-USAGE = 2
 NO_TESTS = 5
 _COUNT_LIMIT = 9999
 _SEED_LIMIT = 999_999_999

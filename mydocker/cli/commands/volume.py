@@ -6,6 +6,7 @@ import argparse
 import os
 import time
 
+from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common import complain
 from mydocker.cli.common.confirm import confirmed
 from mydocker.cli.common.parser import Parser
@@ -15,8 +16,6 @@ from mydocker.image.store import Store
 from mydocker.runtime.volume import store as volumestore
 from mydocker.runtime.volume.store import Volume
 from mydocker.specs.mounts.volume import volume_name
-
-NEGATIVE = 1
 
 
 def volume_command(argv: list[str]) -> int:

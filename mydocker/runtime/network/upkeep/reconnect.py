@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _GONE = "-"  # in place of the line of a network that the container has left
 
 
-class Wish(Record):
+class Endpoint(Record):
     """What a container is to have in a network that it joins; an empty address is chosen."""
 
     address: str = ""
@@ -35,7 +35,7 @@ class Wish(Record):
     aliases: tuple[str, ...] = ()
 
 
-def connect(directory: str, containers: str, name: str, container: str, wish: Wish) -> Lease:
+def connect(directory: str, containers: str, name: str, container: str, endpoint: Endpoint) -> Lease:
     """Let CONTAINER, whose run directory is below CONTAINERS, join the network NAME of directory DIRECTORY.
 
     Raises LaunchError, UsageError if there is no such container, NetworkError if it cannot join, HostError.
@@ -44,21 +44,21 @@ def connect(directory: str, containers: str, name: str, container: str, wish: Wi
     network = networks.load(directory, name)
     try:
         with _kept(run_dir):
-            lease = _joined(directory, network.name, run_dir, wish)
+            lease = _joined(directory, network.name, run_dir, endpoint)
     except BaseException:
         take_down_idle(f"{directory}/{network.name}", network.interface)
         raise
     return lease
 
 
-def _joined(directory: str, name: str, run_dir: str, wish: Wish) -> Lease:
+def _joined(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> Lease:
     """A lease, and an interface that has its addresses."""
     container = os.path.basename(run_dir)
     with networks.Held(directory, name) as held:
         if any(lease.directory == held.directory for lease in listed(run_dir)[0]):
             raise NetworkError(f"container {container} is in network {name} already")
         link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
-        lease = _listed_lease(held.directory, network, run_dir, wish)
+        lease = _listed_lease(held.directory, network, run_dir, endpoint)
         try:
             pid = int(os.readlink(f"{run_dir}/process"))
             bridge.attach(lease, bridge=link, pid=pid, is_published=False)
@@ -73,7 +73,7 @@ def _joined(directory: str, name: str, run_dir: str, wish: Wish) -> Lease:
     return lease
 
 
-def _listed_lease(directory: str, network: Network, run_dir: str, wish: Wish) -> Lease:
+def _listed_lease(directory: str, network: Network, run_dir: str, endpoint: Endpoint) -> Lease:
     """A lease that the run directory says. LaunchError if the container is about to end: what it knows of then is given
     back, and nothing else."""
     index = 0
@@ -88,9 +88,9 @@ def _listed_lease(directory: str, network: Network, run_dir: str, wish: Wish) ->
             run_dir,
             container_id=os.path.basename(run_dir),
             index=index,
-            address=wish.address or None,
-            address6=wish.address6 or None,
-            aliases=_names(run_dir, wish.aliases),
+            address=endpoint.address or None,
+            address6=endpoint.address6 or None,
+            aliases=_names(run_dir, endpoint.aliases),
         )
         try:
             os.symlink(network_line(lease), line)
