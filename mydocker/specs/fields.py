@@ -490,8 +490,8 @@ FIELDS = (
         docker=field_types.docker_network,
         docker_flag="--network",
         group="network",
-        help="Network: bridge, none (lo only), host, the name of a network, container:NAME (that of a running container),"
-        " or service:NAME (that of another container of the file)",
+        help="Network: bridge, none (lo only), host, the name of a network, container:NAME (that of a running one), or"
+        " service:NAME (that of another container of the file)",
     ),
     Field(
         name="networks",
