@@ -21,6 +21,7 @@ import selectors
 import socket
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 
@@ -29,7 +30,6 @@ from peers import OURS, Contestant, contestants
 SIZE = 1 << 30
 IN_TURN, AT_ONCE = 10_000, 1_000
 PORT = 18080
-SERVE = f"truncate -s {SIZE} /big; echo hello > /small; exec httpd -f -p 80 -h /"
 ZEROS = hashlib.sha256(bytes(SIZE)).hexdigest()
 BRIDGE, IN_A_ROW = f"{OURS}, bridge", f"{OURS}, bridge, in turn"
 DOCKER = "docker run (default network)"
@@ -40,7 +40,10 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=20, metavar="RUNS", help="runs of each (default: %(default)s)")
     parser.add_argument("--with-docker", action="store_true", help="start a dockerd for the comparison")
     options = parser.parse_args()
-    with contestants(with_docker=options.with_docker) as (mydocker, ready):
+    with contestants(with_docker=options.with_docker) as (_, ready), tempfile.TemporaryDirectory() as directory:
+        server = f"{directory}/server"
+        source = pathlib.Path(__file__).with_name("server.c")
+        subprocess.run(["gcc", "-O2", "-static", "-o", server, source], check=True)
         networked = {BRIDGE: _instead(ready[OURS], "bridge"), IN_A_ROW: _instead(ready[OURS], "bridge")}
         if "podman run" in ready:
             networked["podman run (default network)"] = _instead(ready["podman run"], None)
@@ -52,7 +55,7 @@ def main() -> None:
             for address in ("127.0.0.1", _other_address()):
                 if name == DOCKER and address != "127.0.0.1":
                     continue  # its daemon has a network namespace with no other address
-                _traffic(name, contestant, address)
+                _traffic(name, contestant, address, server=server)
 
 
 def _instead(contestant: Contestant, network: str | None) -> Contestant:
@@ -79,10 +82,10 @@ def _starts(contestants: dict[str, Contestant], runs: int) -> None:
 
 
 @contextlib.contextmanager
-def _server(contestant: Contestant) -> Iterator[None]:
+def _running(contestant: Contestant, server: str) -> Iterator[None]:
     argv = contestant.argv[:-1]
     run = argv.index("run")
-    argv = [*argv[: run + 1], "-p", f"{PORT}:80", *argv[run + 1 :], "sh", "-c", SERVE]
+    argv = [*argv[: run + 1], "-p", f"{PORT}:80", "-v", f"{server}:/server:ro", *argv[run + 1 :], "/server"]
     with subprocess.Popen(argv, env=contestant.env, stdout=subprocess.DEVNULL) as process:
         try:
             yield
@@ -91,8 +94,8 @@ def _server(contestant: Contestant) -> Iterator[None]:
             process.wait()
 
 
-def _traffic(name: str, contestant: Contestant, address: str) -> None:
-    with _server(contestant), _inside_of_docker(name):
+def _traffic(name: str, contestant: Contestant, address: str, *, server: str) -> None:
+    with _running(contestant, server), _inside_of_docker(name):
         _wait(address)
         gigabyte = _seconds(lambda: _fetch_all(address))
         in_turn = _seconds(lambda: [_fetch(address, "/small") for _ in range(IN_TURN)])
@@ -113,6 +116,7 @@ def _inside_of_docker(name: str) -> Iterator[None]:
     other = os.open(daemon / "ns/net", os.O_RDONLY)
     libc.setns(other, 0)
     try:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         yield
     finally:
         libc.setns(own, 0)
