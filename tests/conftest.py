@@ -11,6 +11,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,9 @@ from lab.registry import Registry, serve
 from lab.same_copy import complaint
 from lab.sharing import enter_mount_namespace, turn, workers
 
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
 # no test fails because the machine is busy
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -30,13 +34,22 @@ settings.load_profile("unhurried")
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Unless options say otherwise, workers share the tests; a test that carries `xdist_group` stays with its group."""
     option = config.option
-    if _is_worker(config) or not config.pluginmanager.hasplugin("xdist") or option.dist != "no":
+    if _is_worker(config):  # a worker reads the command line alone
+        option.loadgroup = config.workerinput["loadgroup"]  # type: ignore[attr-defined]  # pytest-xdist sets it
+        return
+    if not config.pluginmanager.hasplugin("xdist") or option.dist != "no":
         return
     few = option.keyword or option.usepdb or option.collectonly or getattr(option, "lf", False)
     if option.numprocesses is None and not few:
         option.numprocesses = workers(config.args)
     if option.numprocesses:
         option.dist = "loadgroup"
+
+
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is none
+def pytest_configure_node(node: WorkerController) -> None:
+    """What pytest-xdist's worker NODE is to know besides its command line."""
+    node.workerinput["loadgroup"] = node.config.option.dist == "loadgroup"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -14,7 +14,7 @@ import pytest
 from lab.command import Command
 from lab.places import ROOT
 
-from mydocker.services.case import Case
+from mydocker.services.case import Case, JudgedCase
 from mydocker.specs.model.expect import RUNNING, Check, Expect, Matcher
 from mydocker.testing.batch.batch import Batch, Limits
 from mydocker.testing.cases.collect import collect
@@ -145,21 +145,27 @@ def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypat
     while the server answers. So there it is made what is never true, and the time is cut short.
     """
     monkeypatch.chdir(ROOT)
-    cases = [(case, case.spec.expect or Expect()) for case in collect(["examples"], environ={}) if not case.spec.skip]
-    mutants = [(case, check) for case, expect in cases for check in expect.checks]
-    turned = [
-        case.replace(number=number, spec=case.spec.replace(expect=_turned(case, check)))
-        for number, (case, check) in enumerate(mutants)
-    ]
-    results = sorted(
-        Batch(turned, limits=Limits(jobs=2), environ=mydocker.environment).results(),
-        key=lambda result: result.case.number,
-    )
+    cases = [case for case in collect(["examples"], environ={}) if not case.spec.skip]
+    mutants = [(case, check) for case in cases for check in (case.spec.expect or Expect()).checks]
+    apart = {case.file for case in cases if case.needs}  # each mutant of these runs among the others of its file
+    turned = [case.replace(spec=case.spec.replace(expect=_turned(case, check))) for case, check in mutants]
+    alone = [case.replace(number=number) for number, case in enumerate(turned) if case.file not in apart]
+
+    def judge(batch: list[Case]) -> dict[int, JudgedCase]:
+        results = Batch(batch, limits=Limits(jobs=2), environ=mydocker.environment).results()
+        return {result.case.number: result for result in results}
+
+    judged = judge(alone)
+    for number, mutant in enumerate(turned):
+        if mutant.file in apart:
+            batch = [mutant if case.number == mutant.number else case for case in cases if case.file == mutant.file]
+            judged[number] = judge(batch)[mutant.number]
+    results = [judged[number] for number in range(len(turned))]
     assert len(results) == len(mutants) > 30
     for result, (case, check) in zip(results, mutants, strict=True):
         assert result.verdict == "failed", (case.title, check)
         places = [str(failure.origin) for failure in result.failures]
-        assert f"{case.file}:{check.origin.line}:{check.origin.column}" in places, (case.title, check)
+        assert f"{case.file}:{check.origin.line}:{check.origin.column}" in places, (case.title, check, result.failures)
 
 
 def _turned(case: Case, check: Check) -> Expect:

@@ -8,7 +8,8 @@ PR_SET_PDEATHSIG).
 A caller that runs one container after another has one cleanup process for all of them. Messages reach it through a
 pipe, a line each: a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and
 nothing once the run is over. With a plus sign it is the directory of a network that a run uses: a moment after the
-last run, its bridge is taken down, unless another container uses it by then.
+last run, its bridge is taken down, unless another container uses it by then. With a minus sign and a blank it is what a
+run has had in a network, as its run directory says it: the firewall forgets that, which nobody waits for.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _HAS_INIT = "w"
-_NETWORK = "+"
+_NETWORK, _LEFT = "+", "- "
 IDLE_TIME = 0.25  # seconds that the bridge of a network is kept after the last container, as another one often follows
 
 
@@ -60,6 +61,11 @@ class CleanupProcess:
         if network not in self.networks:
             self.networks.add(network)
             self.send_line(f"{_NETWORK}{os.fsencode(network).hex()} {interface}")
+
+    def forget_later(self, line: str) -> None:
+        """A run has left a network, of which its directory said LINE. To wait for the kernel to forget elements of a
+        firewall takes ten milliseconds (nf_tables_trans_destroy_flush_work)."""
+        self.send_line(f"{_LEFT}{os.fsencode(line).hex()}")
 
     def send_line(self, line: str) -> None:
         """Send a message as the head of this file describes them."""
@@ -100,22 +106,37 @@ def _stand_by(waiting: int) -> NoReturn:
     try:
         os.setsid()
         kernel.close_all_but((waiting,))
-        duty, networks = _Duty(""), list[tuple[str, str]]()
+        duty, networks, left = _Duty(""), list[tuple[str, str]](), list[str]()
         for line in open(waiting, encoding="utf-8"):  # noqa: SIM115  # until no one holds the other end
             message = line.rstrip()
             if message.isdigit():
                 duty.take(int(message))
+            elif message.startswith(_LEFT):
+                left.append(os.fsdecode(bytes.fromhex(message[len(_LEFT) :])))
             elif message.startswith(_NETWORK):
                 directory, interface = message[1:].split()
                 networks.append((os.fsdecode(bytes.fromhex(directory)), interface))
             else:
                 duty.let_go()
                 duty = _Duty(message)
+                if message:  # the next run begins, which takes longer
+                    _forget(left)
         networks += duty.clean_up()
         if networks and not os.fork():  # nobody waits for that: mydocker may have ended
+            _forget(left)
             _take_down(networks)
     finally:
         os._exit(0)
+
+
+def _forget(left: list[str]) -> None:
+    """Let the firewall forget what runs have had in networks, as their directories said it, and empty LEFT."""
+    if not left:
+        return
+    from mydocker.runtime.network.upkeep.release import forget
+
+    forget(left)
+    left.clear()
 
 
 def _take_down(networks: list[tuple[str, str]]) -> None:

@@ -145,7 +145,7 @@ def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connectio
         from mydocker.runtime.network.rootless.connections import RootlessConnections
 
         return RootlessConnections(plan)
-    return Connections(plan, take_down_later=cleanup_process.take_down_later)
+    return Connections(plan, take_down_later=cleanup_process.take_down_later, forget_later=cleanup_process.forget_later)
 
 
 def _cgroups(plan: LaunchPlan) -> Cgroups | None:

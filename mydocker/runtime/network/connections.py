@@ -40,9 +40,16 @@ class Connections:
 
     resolver = ""  # the address of a name server for the container; empty: it has the host's
 
-    def __init__(self, plan: LaunchPlan, *, take_down_later: Callable[[str, str], None]) -> None:
-        """TAKE_DOWN_LATER is called with the directory and the bridge of each network that is used."""
-        self.plan, self.take_down_later = plan, take_down_later
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        *,
+        take_down_later: Callable[[str, str], None],
+        forget_later: Callable[[str], None],
+    ) -> None:
+        """TAKE_DOWN_LATER is called with the directory and the bridge of each network that is used, and FORGET_LATER
+        with what the run directory has said of one that is left: the firewall may still have that."""
+        self.plan, self.take_down_later, self.forget_later = plan, take_down_later, forget_later
         self.leases: tuple[Lease, ...] = ()
         self.bridges: list[Link] = []
         self.ports: tuple[PublishedPort, ...] = ()
@@ -194,8 +201,10 @@ class Connections:
             self.give_back(lease)
 
     def give_back(self, lease: Lease) -> None:
-        """Remove what the run has by LEASE."""
-        give_back(lease, self.ports, self.plan.run_dir)
+        """Remove what the run has by LEASE; what the firewall has of it may wait, unless ports lead to its address."""
+        give_back(lease, self.ports, self.plan.run_dir, forget=bool(self.ports))
+        if not self.ports:
+            self.forget_later(network_line(lease))
 
     def _joined_later(self) -> list[Lease]:
         """The leases in networks that the container has joined while it ran, see reconnect.py. It joins no more: the
@@ -239,10 +248,12 @@ def _restore_firewall(lease: Lease) -> None:
                     _forward(each, ports if index == 0 else ())
 
 
-def give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str) -> None:
-    """Remove what the run with RUN_DIR has by LEASE; what somebody else has removed is passed over."""
+def give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str, *, forget: bool = True) -> None:
+    """Remove what the run with RUN_DIR has by LEASE; what somebody else has removed is passed over. Without `forget`,
+    the firewall keeps the elements."""
     try:
-        nftables.delete_elements([*firewall.members(lease), *firewall.published(lease, ports)])
+        if forget:
+            nftables.delete_elements([*firewall.members(lease), *firewall.published(lease, ports)])
         if ports:
             _forget_flows(lease.address)
         if lease.network.name != DEFAULT:
@@ -292,6 +303,11 @@ def listed(run_dir: str) -> tuple[tuple[Lease, ...], tuple[PublishedPort, ...]]:
         for port, protocol, host_ip, target in _links(f"{run_dir}/port", fields=4)
     )
     return tuple(_lease(*fields) for fields in _links(f"{run_dir}/network", fields=7)), ports
+
+
+def read_network_line(line: str) -> Lease:
+    """The lease that `network_line` has written down, with as much of its network as it takes to give it back."""
+    return _lease(*line.split("\t"))
 
 
 def _links(path: str, *, fields: int) -> Iterator[list[str]]:

@@ -117,7 +117,9 @@ def _diff(mydocker: Command, *words: str) -> bytes:
     done = mydocker("run", "--keep", *words)
     assert b"kept: " in done.stderr, done
     [found] = re.findall(rb"^mydocker: kept: mydocker diff ([0-9a-f]{12})$", done.stderr, re.MULTILINE)
-    return mydocker("diff", found.decode()).stdout
+    listed = mydocker("diff", found.decode())
+    assert (listed.stderr, listed.code) == (b"", 0)
+    return listed.stdout
 
 
 @root

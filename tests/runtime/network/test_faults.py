@@ -158,6 +158,26 @@ def test_a_firewall_that_is_emptied(site: Site) -> None:
     assert host.leases() == []
 
 
+@pytest.mark.parametrize("options", [(), ("-p", "80")])
+def test_who_has_left_is_forgotten_while_others_are_there(site: Site, options: tuple[str, ...]) -> None:
+    """Also in a batch, whose cleanup process goes on."""
+    host = site.host
+    (host.command.directory / "x.smoke.yaml").write_text("image: alpine\ncommand: [cat]\nmatrix: {N: [1, 2, 3]}\n")
+    with host.container() as there:
+        for _ in range(3):
+            assert host.command("run", *options, "alpine", "true").code == 0
+        assert host.command("test", "-j", "1", "x.smoke.yaml", cwd=host.command.directory).code == 0
+
+        def veths() -> set[str]:
+            rules = host.run("nft", "list", "ruleset")
+            return set(re.findall(r'"(md[0-9a-f]{12}0)"', rules))
+
+        assert within(SOON, lambda: len(veths()) == 1), veths()
+        assert reaches_outside(there)
+        assert len(host.leases()) == 1
+    host.wait_until_clean()
+
+
 def test_a_bridge_that_is_deleted(site: Site) -> None:
     """The next container has one again."""
     host = site.host

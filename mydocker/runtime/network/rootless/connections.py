@@ -26,7 +26,7 @@ class RootlessConnections(Connections):
     """Context manager: as Connections. The bridges go with the holder, a moment after the last container."""
 
     def __init__(self, plan: LaunchPlan) -> None:
-        super().__init__(plan, take_down_later=lambda directory, interface: None)
+        super().__init__(plan, take_down_later=lambda directory, interface: None, forget_later=lambda line: None)
         os.makedirs(plan.networks_dir, mode=0o700, exist_ok=True)
         self.holder = enter_or_start(plan.networks_dir, idmap.of_caller())
         self.resolver = self.holder.resolver

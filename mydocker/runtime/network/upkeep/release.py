@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from mydocker.errors import MydockerError, NetworkError, StoreError
-from mydocker.kernel import netlink
-from mydocker.runtime.network import bridge, leases, lifecycle
-from mydocker.runtime.network.connections import give_back, listed
+from mydocker.kernel import netlink, nftables
+from mydocker.runtime.network import bridge, firewall, leases, lifecycle
+from mydocker.runtime.network.connections import give_back, listed, read_network_line
 from mydocker.runtime.network.networks import Held
 
 
@@ -21,16 +22,18 @@ def release_listed(run_dir: str) -> list[tuple[str, str]]:
         release(found, ports, run_dir)
         return []
     for lease in found:
-        with netlink.Channel() as channel:
-            try:  # noqa: SIM105  # contextlib is not on the warm path
-                channel.send(netlink.delete_link(lease.veth))
-            except OSError:  # it went with the container's network namespace
-                pass
-        try:  # noqa: SIM105
+        with netlink.Channel() as channel, suppress(OSError):  # it went with the container's network namespace
+            channel.send(netlink.delete_link(lease.veth))
+        with suppress(MydockerError):  # the network has been removed, or may not be changed from here
             give_back(lease, ports, run_dir)
-        except MydockerError:  # the network has been removed, or may not be changed from here
-            pass
     return [(lease.directory, lease.network.interface) for lease in found]
+
+
+def forget(lines: list[str]) -> None:
+    """Let firewalls forget the members that LINES describe, which `network_line` has written."""
+    for line in lines:
+        with suppress(OSError):  # the network goes as a whole later
+            nftables.delete_elements(firewall.members(read_network_line(line)))
 
 
 def take_down_idle(directory: str, interface: str) -> None:
