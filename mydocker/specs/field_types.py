@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Reference
     from mydocker.specs.model import Security, User
-    from mydocker.specs.model.parts import Dependency, Healthcheck, NetworkAttachment, Port
+    from mydocker.specs.model.parts import Dependency, Healthcheck, NetworkAttachment, Port, RestartPolicy
     from mydocker.specs.values import Scope
 
 
@@ -376,8 +376,22 @@ def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
     return format_healthcheck(check)
 
 
-def written_restart(count: int) -> str:
-    return "on-failure" if count < 0 else f"on-failure:{count}"
+def restart(text: str, scope: Scope) -> RestartPolicy | None:
+    from mydocker.specs.values.restart import parse_restart
+
+    return parse_restart(text)
+
+
+def written_restart(policy: RestartPolicy) -> Any:
+    from mydocker.specs.values.restart import format_restart
+
+    return format_restart(policy)
+
+
+def docker_restart(policy: RestartPolicy) -> list[str]:
+    from mydocker.specs.values.restart import docker_word
+
+    return [docker_word(policy) or policy.name]
 
 
 def written_matrix(variables: Mapping[str, str]) -> dict[str, list[str]]:

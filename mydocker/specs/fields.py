@@ -876,12 +876,14 @@ FIELDS = (
     Field(
         name="restart",
         key="restart",
+        flags=("--restart",),
         metavar="POLICY",
         yaml_type="flow",
-        parse=values.any_text,
+        parse=field_types.restart,
         normal=field_types.written_restart,
+        docker=field_types.docker_restart,
         group="flow",
-        help="Whether `up` runs it again: no, or on-failure[:N]",
+        help="Whether it is started again when it has ended: no, on-failure[:N], always or unless-stopped",
     ),
     Field(
         name="expect",

@@ -118,7 +118,7 @@ tags: [t]
 skip: yes
 retries: 2
 ---
-restart: on-failure
+restart: {condition: any, max_attempts: 3, delay: 1.5s}
 healthcheck: {disable: true}
 matrix: {A: [1, no], B: ["x$V"]}
 environment: {A: $A, B: $B}

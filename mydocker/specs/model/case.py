@@ -22,7 +22,6 @@ class CaseSpec(Record):
     container: ContainerSpec
     depends_on: tuple[Dependency, ...] = ()
     profiles: tuple[str, ...] = ()  # takes part if one of these is active; (): always
-    restart: int = 0  # how often `up` runs it again after a failure; -1: without end
     expect: Expect | None = None  # what `mydocker test` checks
     tags: tuple[str, ...] = ()
     skip: str | None = None  # why a batch does not run it

@@ -47,6 +47,20 @@ class Healthcheck(Record):
         return other.replace(**{name: value for name, value in self.as_dict().items() if value not in (None, ())})
 
 
+class RestartPolicy(Record):
+    """When a container that has ended is started again: `always`, `unless-stopped` or `on-failure`; at most `attempts`
+    times, 0 for without end.
+
+    `delay` is the pause before each start in seconds, None for Docker's, which grow. A run of `window` seconds or more
+    was a success, after which attempts and pauses count anew; None: of ten seconds, and attempts never do.
+    """
+
+    name: str
+    attempts: int = 0
+    delay: float | None = None
+    window: float | None = None
+
+
 class Aliases(Record):
     """Where containers share the host's network: the names of one container, its `own`, and those of all of them."""
 

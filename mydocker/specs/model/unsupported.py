@@ -28,7 +28,7 @@ _FLAGS = """
     --health-interval --health-retries --health-start-period --health-timeout --isolation
     --kernel-memory --link --log-driver --log-opt --memory-reservation
     --memory-swappiness --no-healthcheck --oom-kill-disable
-    --quiet --restart --runtime
+    --quiet --runtime
     --sig-proxy --storage-opt
     --volume-driver --volumes-from
     --cpu-rt-period --cpu-rt-runtime --disable-content-trust --health-start-interval --link-local-ip --use-api-socket
@@ -52,7 +52,6 @@ _HEALTH = "a spec file has healthcheck, for those that wait until it is healthy"
 INSTEAD = {  # of flags that are not supported: what to do instead
     **dict.fromkeys(("-d", "--detach"), _BACKGROUND),
     **{flag: _HEALTH for flag in UNSUPPORTED_FLAGS if flag.startswith("--health-")},
-    "--restart": "'mydocker up' does it, with restart: on-failure:N in a spec file",
     "--secret": "a spec file has secrets",
 }
 

@@ -16,6 +16,7 @@ from mydocker.specs.fields import FIELDS, Field
 from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import LOOPBACK, NetworkDefinition
+from mydocker.specs.values.restart import docker_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,7 +63,7 @@ def docker_line(
     """The line, quoted for a shell, and notes on what it lacks, also of the fields LACKS, which are no container's.
     `shares_names`: "$@" adds the names that it shares with others; the first line of /etc/hosts that has a name counts,
     so they are after its own."""
-    options: list[str] = ["--rm"]
+    options: list[str] = [] if spec.restart else ["--rm"]  # which exclude each other
     notes: list[str] = []
     for name in ContainerSpec.fields:
         value = _hosts(spec, shares_names=shares_names) if name == "extra_hosts" else getattr(spec, name)
@@ -166,6 +167,8 @@ def _accepted(name: str, value: Any, notes: list[str]) -> Any:
         refused = [key for key in value if key.startswith("kernel.") and key not in _SYSCTLS]
         notes += [f"sysctl {key}: docker run does not let it be set" for key in refused]
         return {key: setting for key, setting in value.items() if key not in refused}
+    if name == "restart" and not docker_word(value):
+        notes.append("restart: docker run has no delay, no window, and attempts for on-failure alone")
     return value
 
 

@@ -28,23 +28,26 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "mem_limit": parse_memory,
     "pids_limit": parse_processes,
 }
-_FOR_CLUSTERS = ("labels", "update_config", "rollback_config", "restart_policy", "placement", "endpoint_mode")
+_FOR_CLUSTERS = ("labels", "update_config", "rollback_config", "placement", "endpoint_mode")
 _SINGLE = {"replicas": ("1",), "mode": ("replicated",)}  # what is true anyway
 _RESOURCES = ("limits", "reservations")
 
 
 def deployed(node: Node, service: Entries, reader: Reader) -> Entries:
-    """The limits of the `deploy` at NODE, by keys of spec files. SERVICE holds the other keys of the service."""
+    """The limits and the restart policy of the `deploy` at NODE, by keys of spec files. SERVICE holds the other keys of
+    the service."""
     found: Entries = {}
     for key, value in entries_of(node, reader):
         if key.text == "resources":
             found |= _limits(value, service, reader)
+        elif key.text == "restart_policy":
+            found["restart"] = value
         elif key.text in _SINGLE and (is_null(value) or _is_set(value, _SINGLE[key.text], reader)):
             continue
         elif key.text in (*_SINGLE, *_FOR_CLUSTERS):
             reader.refuse(key, f"deploy.{key.text} is not supported")
         else:
-            known = ("resources", *_SINGLE, *_FOR_CLUSTERS)
+            known = ("resources", "restart_policy", *_SINGLE, *_FOR_CLUSTERS)
             reader.refuse(key, unknown_key(key.text, nearest(key.text, known)))
     return found
 

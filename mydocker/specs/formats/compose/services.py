@@ -81,12 +81,12 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
     """The document of the service NAME. What the loader is to refuse keeps its key, and so its position."""
     entries: list[tuple[Scalar, Node]] = [(key_at(name, "name"), text_at(name, name.text))]
     members = {key.text: node for key, node in service.entries if not is_null(node)}
+    deploy = deployed(members["deploy"], members, reader) if "deploy" in members else {}
+    entries += [(key_at(value, own_key), value) for own_key, value in deploy.items() if not is_null(value)]
     for key, node in service.entries:
-        if is_null(node):
+        if is_null(node) or key.text == "deploy" or (key.text == "restart" and "restart" in deploy):
             continue
-        if key.text == "deploy":
-            entries += [(key_at(value, own_key), value) for own_key, value in deployed(node, members, reader).items()]
-        elif key.text == "volumes":
+        if key.text == "volumes":
             entries.append((key, _mounts(node, project, reader)))
         elif key.text in project.files:
             entries.append((key, granted(key.text, node, project.files[key.text], reader)))

@@ -16,7 +16,7 @@ from mydocker.specs.formats.quadlet.systemd import (
     LEAST,
     dependencies,
     install_section,
-    refuse_restarts,
+    restarts,
     service_section,
     unit_section,
 )
@@ -77,7 +77,7 @@ def document(raw: bytes, path: str, reader: Reader) -> Mapping | None:
         for key in sorted(keys, key=lambda key: key == "PodmanArgs"):  # Podman puts these flags after all others
             if read and keys[key] and not key.startswith("X-"):
                 entries += [(keys[key][-1], entry) for entry in read(key, keys[key], context)]
-    refuse_restarts(sections, context)
+    entries += restarts(sections, context)
     return Mapping(line=1, column=1, entries=tuple(_joined(entries, top)))
 
 
