@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Reference
     from mydocker.specs.model import Security, User
-    from mydocker.specs.model.parts import Dependency, Healthcheck, NetworkAttachment, Port, RestartPolicy
+    from mydocker.specs.model.parts import (
+        Dependency,
+        Healthcheck,
+        Logging,
+        NetworkAttachment,
+        Port,
+        RestartPolicy,
+    )
     from mydocker.specs.values import Scope
 
 
@@ -374,6 +381,24 @@ def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
     from mydocker.specs.model.healthcheck import format_healthcheck
 
     return format_healthcheck(check)
+
+
+def log_driver(text: str, scope: Scope) -> dict[str, Any]:
+    from mydocker.specs.values.log_driver import parse_driver
+
+    return parse_driver(text, scope)
+
+
+def log_option(text: str, scope: Scope) -> dict[str, Any]:
+    from mydocker.specs.values.log_driver import parse_option
+
+    return parse_option(text, scope)
+
+
+def written_logging(logging: Logging) -> dict[str, Any]:
+    from mydocker.specs.values.log_driver import format_logging
+
+    return format_logging(logging)
 
 
 def restart(text: str, scope: Scope) -> RestartPolicy | None:

@@ -114,6 +114,7 @@ depends_on: {"no: v": {condition: service_healthy, required: false}}
 healthcheck: {test: [CMD, a, $$b], interval: 1m, timeout: 1.5s, start_period: 5s, retries: 3}
 profiles: [p]
 restart: on-failure:3
+logging: {driver: local, options: {max-size: 10m, max-file: 3}}
 tags: [t]
 skip: yes
 retries: 2

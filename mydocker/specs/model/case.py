@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mydocker.errors import Origin
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.parts import Dependency
+    from mydocker.specs.model.parts import Dependency, Service
 
 
 class CaseSpec(Record):
@@ -21,6 +21,7 @@ class CaseSpec(Record):
 
     container: ContainerSpec
     depends_on: tuple[Dependency, ...] = ()
+    service: Service | None = None  # of a Compose file or a Quadlet; None: of a file of mydocker's own form
     profiles: tuple[str, ...] = ()  # takes part if one of these is active; (): always
     expect: Expect | None = None  # what `mydocker test` checks
     tags: tuple[str, ...] = ()

@@ -143,6 +143,7 @@ def test_what_a_command_line_can_say(docker: dockerd.Docker, here: Command, word
         ("rootfs: '/srv/a b'\ncommand: sh", "rootfs"),
         ("image: alpine\nrestart: on-failure:2\nprofiles: []\ntags: [a]\nretries: 1", "retries"),
         ("image: alpine\nrestart: unless-stopped", ""),
+        ("image: alpine\nlogging: {driver: json-file, options: {max-size: 1m, max-file: 2}}", ""),
         ("image: alpine\nrestart: {condition: any, delay: 5s}", "restart: docker run has no delay"),
         ("image: alpine\nmatrix: {A: ['$$(x)', \"'\"]}\ncommand: [echo, '${A}']", "matrix"),
     ],

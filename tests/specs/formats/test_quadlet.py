@@ -18,7 +18,7 @@ from mydocker.specs.load.load import load_files
 from mydocker.specs.model import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links
-from mydocker.specs.model.parts import Healthcheck, NetworkAttachment, NetworkDefinition, Port, RestartPolicy
+from mydocker.specs.model.parts import Healthcheck, Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy
 from mydocker.specs.nodes.unit_file import parse_unit, split_words
 
 ENVIRON = {"HOME": "/home/me", "V": "v w"}
@@ -110,6 +110,9 @@ def container(text: str, more: str = "", name: str = "web.container") -> Contain
          (BindMount(source="/a", target="/tmp", read_only=True), TmpfsMount(target="/var/tmp"),
           TmpfsMount(target="/run"))),
         ("ReadOnly=true\nReadOnlyTmpfs=0", "read_only", True),
+        ("LogDriver=json-file\nLogOpt=max-size=1m\nLogOpt=max-file=2", "logging",
+         Logging(max_size=1 << 20, max_file=2)),
+        ("PodmanArgs=--log-driver none", "logging", Logging(driver="none")),
         ("AddDevice=-/dev/nonesuch", "devices", ()),
         ("HealthCmd=curl -f x\nHealthInterval=2m\nHealthRetries=5\nHealthStartPeriod=1m\nHealthTimeout=20s",
          "healthcheck",
@@ -454,7 +457,8 @@ def test_units_that_are_to_run_keep_their_order(
                                                                   "4:1: none cannot be combined with other networks"]),
         ("[Container]\nImage=a\nTimezone=Nowhere/At\nLogDriver=journald",
          ["3:10: this machine has no time zone 'Nowhere/At'",
-          "4:1: LogDriver is not supported: output goes where mydocker's goes, as with passthrough"]),
+          "4:11: log driver 'journald' is not supported (use json-file, local or none)"]),
+        ("[Container]\nImage=a\nLogOpt=tag=x", ["3:8: log option 'tag' is not supported (use max-size or max-file)"]),
         ("[Container]\nImage=a\nTimezone=../../../etc/shadow",
          ["3:10: this machine has no time zone '../../../etc/shadow'"]),
         ("[Container]\nImage=x.image", ["2:7: x.image: units of images are not supported: name the image"]),
