@@ -77,6 +77,7 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
         values["command"] = tuple(rest)
     for _key, message in contradictions(values):
         raise UsageError(message, hint=_HINT)
+    _check_restart(values, options)
     attach = _attached(options)
     if attach and "stdout" not in attach and values.get("tty"):
         raise UsageError("with --tty all output is stdout, which --attach leaves out", hint=_HINT)
@@ -91,6 +92,13 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
         attach=attach,
         doubts=tuple(message for _key, message in doubts(values)),
     )
+
+
+def _check_restart(values: Mapping[str, Any], options: list[_Option]) -> None:
+    """Refuse what is about a single run, if there may be several. Docker refuses --rm."""
+    for switch in (REMOVE, KEEP, CIDFILE) if values.get("restart") else ():
+        if _last(switch, options) not in (None, "") and (switch.metavar or _is_on(switch, options)):
+            raise UsageError(f"--restart and {switch.flags[0]} exclude each other", hint=_HINT)
 
 
 def parse_flags(argv: list[str]) -> list[tuple[Field, str]]:

@@ -45,6 +45,8 @@ def run_command(argv: list[str]) -> int:
     runner = _keeping(spec) if request.keep else run
     if request.cidfile:
         runner = _naming(request.cidfile, runner)
+    if spec.restart:
+        runner = _restarting(request, spec, runner)
     outcome = runner(_prepare(request, spec)) if request.result is None else _run_on_record(request, spec, runner)
     name_memory_kill(outcome)
     return outcome.status
@@ -75,6 +77,28 @@ def _naming(path: str, runner: Callable[[LaunchPlan], Outcome]) -> Callable[[Lau
         return runner(plan)
 
     return run_named
+
+
+def _restarting(
+    request: RunRequest, spec: ContainerSpec, runner: Callable[[LaunchPlan], Outcome]
+) -> Callable[[LaunchPlan], Outcome]:
+    """RUNNER, changed to run a new container by the restart policy of SPEC, until a signal ends mydocker."""
+    from time import sleep
+
+    from mydocker.services.restarts import Restarts
+
+    def run_again(plan: LaunchPlan) -> Outcome:
+        restarts = Restarts(spec.restart)
+        outcome = runner(plan)
+        while not outcome.stopped:
+            pause = restarts.pause(status=outcome.status, seconds=outcome.wall)
+            if pause is None:
+                break
+            sleep(pause)
+            outcome = runner(_prepare(request, spec))
+        return outcome
+
+    return run_again
 
 
 def _keeping(spec: ContainerSpec) -> Callable[[LaunchPlan], Outcome]:

@@ -20,12 +20,13 @@ from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links, unknown_names
-from mydocker.specs.model.parts import Dependency
+from mydocker.specs.model.parts import Dependency, Service
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import Reader, unknown_key
 from mydocker.specs.values import Scope
+from mydocker.specs.values.project import project_name
 
 if TYPE_CHECKING:
     import collections.abc
@@ -218,7 +219,17 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
     if file is not None:
         file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
-    return CaseSpec(container=assemble(values, origin=Origin(file=shown, line=document.line)), **part)
+    container = assemble(values, origin=Origin(file=document.origin.within(shown).file, line=document.line))
+    return CaseSpec(container=container, service=_service(container.name or "", file), **part)
+
+
+def _service(name: str, file: LoadedFile | None) -> Service | None:
+    """What the container called NAME is in the project of its FILE; None if that is of mydocker's own form."""
+    if file is None:
+        return None
+    if file.path.endswith(".container"):
+        return Service(name=name, project=project_name(file.scope), container_name=name)
+    return file.services.get(name)
 
 
 def _depend_on_service(values: dict[str, Any], node: Node) -> None:
