@@ -33,15 +33,22 @@ DRAIN_TIME = 1.0  # seconds in which the caller takes the rest of what a contain
 INIT_END = 2.0  # seconds in which an outer init kills everything, and ends
 
 
-def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: StreamPipes | Terminal) -> Outcome:
+def watch(
+    plan: LaunchPlan,
+    started: Started,
+    *,
+    signals: Signals,
+    streams: StreamPipes | Terminal,
+    begun: Callable[[], None] | None = None,
+) -> Outcome:
     """Wait for the end of the container that has been STARTED by PLAN, and for everything that it wrote to be passed
-    on.
+    on. BEGUN is called when its command has been executed, and has not ended since.
 
     Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr did not take all
     of it. In each case the container has ended.
     """
     relay = Streams(streams) if isinstance(streams, StreamPipes) else streams
-    watched = Watch(plan, started, signals=signals, relay=relay)
+    watched = Watch(plan, started, signals=signals, relay=relay, begun=begun)
     try:
         outcome = watched.until_end()
     finally:
@@ -55,7 +62,16 @@ def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: Stre
 class Watch:
     """One container from its clone to its end."""
 
-    def __init__(self, plan: LaunchPlan, started: Started, *, signals: Signals, relay: Streams | Terminal) -> None:
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        started: Started,
+        *,
+        signals: Signals,
+        relay: Streams | Terminal,
+        begun: Callable[[], None] | None = None,
+    ) -> None:
+        self.begun = begun
         self.pid, self.pidfd = started.pid, started.pidfd
         self.report, self.lifeline = started.report, started.lifeline
         self.signals, self.relay = signals, relay
@@ -181,6 +197,8 @@ class Watch:
         self.failure = (self.failure + text)[:REPORT_LIMIT]
         if not text:
             self._forget(self.report)
+            if self.begun and not self.failure and self.pidfd in self.actions:
+                self.begun()
 
     def _pass_on(self) -> None:
         number = self.signals.take()
