@@ -18,7 +18,7 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
         "save": "save",
         "tag": "tag",
     },
-    "container": {"diff": "diff", "exec": "exec", "port": "port", "prune": "prune", "run": "run"},
+    "container": {"cp": "cp", "diff": "diff", "exec": "exec", "port": "port", "prune": "prune", "run": "run"},
     "system": {"df": "df", "info": "doctor", "prune": "prune"},
 }
 
@@ -49,7 +49,7 @@ INSTEAD = {
     "wait": "'mydocker run' waits for its container, and exits with the exit code of its command",
     "rm": _REMOVE,
     **dict.fromkeys(("top", "stats"), _LOOK),
-    **dict.fromkeys(("cp", "mount", "unmount", "umount"), _COPY),
+    **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
     "export": "'mydocker save -o FILE IMAGE' writes an image to an archive",
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
     **dict.fromkeys(("build", "buildx", "builder", "bake", "commit", "farm"), _BUILD),

@@ -36,6 +36,7 @@ COMMANDS = {
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
             ("record", "[-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]", "Run a container, and write the spec of a test"),
             ("exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container"),
+            ("cp", "[OPTIONS] SOURCE TARGET", "Copy files out of a container, or into it"),
             ("port", "CONTAINER [PORT]", "Print where the ports of a running container are published"),
             ("diff", "[OPTIONS] [ID]", "Print what a kept container changed, or list those that are kept"),
         ),

@@ -116,11 +116,11 @@ def _report(report: int, error: BaseException) -> None:
 
 def _enter(entry: Entry, born: int) -> None:
     plan = entry.plan
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     retitle(ENTERING)
     os.umask(0o022)
     if plan.oom_score_adj is not None:
         oom_score.apply(plan.oom_score_adj)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # from here on, its files in /proc are root's
     cgroup.join(entry.cgroups)
     if entry.streams:
         take_streams(entry.streams, root=entry.root)
