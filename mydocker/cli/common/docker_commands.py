@@ -18,16 +18,12 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
         "save": "save",
         "tag": "tag",
     },
-    "container": {"diff": "diff", "port": "port", "prune": "prune", "run": "run"},
+    "container": {"cp": "cp", "diff": "diff", "exec": "exec", "port": "port", "prune": "prune", "run": "run"},
     "system": {"df": "df", "info": "doctor", "prune": "prune"},
 }
 
 _LIST = "a container ends with the mydocker that runs it: 'pgrep -af mydocker' lists these"
 _LOGS = "a container's output is that of the mydocker that runs it: redirect it, as in 'mydocker run IMAGE > log'"
-_EXEC = (
-    "run several commands in one container with 'mydocker run IMAGE sh -c ...', or in a spec "
-    "file with pre_start or expect.exec"
-)
 _START = "'mydocker run' starts a new container each time; run it in the background with & or systemd-run"
 _STOP = "end the mydocker that runs the container, with Ctrl-C or kill: it passes the signal on"
 _REMOVE = "a container leaves nothing behind; 'mydocker prune' removes what --keep has kept"
@@ -47,14 +43,13 @@ _INDEX = "'skopeo inspect --raw docker://IMAGE' shows the index of an image, 'my
 INSTEAD = {
     **dict.fromkeys(("ps", "ls", "list", "container"), _LIST),
     **dict.fromkeys(("logs", "attach"), _LOGS),
-    "exec": _EXEC,
     **dict.fromkeys(("start", "create", "restart", "init"), _START),
     **dict.fromkeys(("stop", "kill"), _STOP),
     **dict.fromkeys(("pause", "unpause"), "end the container, and run a new one later with 'mydocker run'"),
     "wait": "'mydocker run' waits for its container, and exits with the exit code of its command",
     "rm": _REMOVE,
     **dict.fromkeys(("top", "stats"), _LOOK),
-    **dict.fromkeys(("cp", "mount", "unmount", "umount"), _COPY),
+    **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
     "export": "'mydocker save -o FILE IMAGE' writes an image to an archive",
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
     **dict.fromkeys(("build", "buildx", "builder", "bake", "commit", "farm"), _BUILD),

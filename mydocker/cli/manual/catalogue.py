@@ -35,6 +35,8 @@ COMMANDS = {
             ("up", "[OPTIONS] FILE...", "Run the containers of spec files, one after the other"),
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
             ("record", "[-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]", "Run a container, and write the spec of a test"),
+            ("exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container"),
+            ("cp", "[OPTIONS] SOURCE TARGET", "Copy files out of a container, or into it"),
             ("port", "CONTAINER [PORT]", "Print where the ports of a running container are published"),
             ("diff", "[OPTIONS] [ID]", "Print what a kept container changed, or list those that are kept"),
         ),
@@ -73,4 +75,4 @@ COMMANDS = {
     )
 }
 NAMES = (*COMMANDS, "help", "version")  # these two are in the overview as flags
-RUNNING = ("run", "up", "record")  # their exit codes are those of what they run
+RUNNING = ("run", "up", "record", "exec")  # their exit codes are those of what they run

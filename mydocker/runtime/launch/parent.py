@@ -16,7 +16,7 @@ from mydocker.kernel.signals import Signals, send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.child import ChildFds, Started, child_main
 from mydocker.runtime.launch.cleanup_process import CleanupProcess, RunWatch
-from mydocker.runtime.launch.run_directory import RunDirectory
+from mydocker.runtime.launch.run_directory import RunDirectory, record_plan
 from mydocker.runtime.seccomp import program
 from mydocker.runtime.streams import StreamPipes
 
@@ -110,17 +110,22 @@ def launch(
         run.enter(RunDirectory(plan.run_dir, image=plan.image_digest, name=plan.name, scratch=plan.scratch))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
-        connections = _connections(plan, cleanup_process)
-        run.enter_any(connections)
+        connections = _connections(plan, cleanup_process, run)
         with Stack() as container:
             container.enter_any(_orphans(plan))
-            cgroups = _cgroups(plan)
-            container.enter_any(cgroups)
+            cgroups = _cgroups(plan, container)
             streams = _streams(plan, container, companion)
             started = _start(plan, container, streams, duty, view_receiver, connections, cgroups.fds if cgroups else ())
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
-            outcome = watch(plan, started, signals=signals, streams=streams, companion=companion)
+            outcome = watch(
+                plan,
+                started,
+                signals=signals,
+                streams=streams,
+                begun=lambda: record_plan(plan, started.pid),
+                companion=companion,
+            )
             outcome = _explained(cgroups.counted(outcome) if cgroups else outcome, connections)
         if view_receiver:
             view_receiver.use(plan, outcome)
@@ -137,7 +142,8 @@ def _orphans(plan: LaunchPlan) -> Orphans | None:
     return Orphans()
 
 
-def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connections | None:
+def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess, run: Stack) -> Connections | None:
+    """What it has in networks, which RUN leaves at the end; None: it is in none."""
     if not plan.networks:
         return None
     from mydocker.runtime.network.connections import Connections
@@ -145,16 +151,19 @@ def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connectio
     if plan.rootless:
         from mydocker.runtime.network.rootless.connections import RootlessConnections
 
-        return RootlessConnections(plan)
-    return Connections(plan, take_down_later=cleanup_process.take_down_later, forget_later=cleanup_process.forget_later)
+        return run.enter(RootlessConnections(plan))
+    return run.enter(
+        Connections(plan, take_down_later=cleanup_process.take_down_later, forget_later=cleanup_process.forget_later)
+    )
 
 
-def _cgroups(plan: LaunchPlan) -> Cgroups | None:
+def _cgroups(plan: LaunchPlan, container: Stack) -> Cgroups | None:
+    """Its cgroups, which CONTAINER removes at the end; None: it has none."""
     if not plan.cgroups:
         return None
     from mydocker.runtime.cgroup.cgroup import Cgroups
 
-    return Cgroups(plan.cgroups, run_dir=plan.run_dir)
+    return container.enter(Cgroups(plan.cgroups, run_dir=plan.run_dir))
 
 
 def _streams(plan: LaunchPlan, container: Stack, companion: Companion | None) -> StreamPipes | Terminal:

@@ -68,17 +68,18 @@ def watch(
     *,
     signals: Signals,
     streams: StreamPipes | Terminal,
+    begun: Callable[[], None] | None = None,
     companion: Companion | None = None,
 ) -> Outcome:
     """Wait for the end of the container that has been STARTED by PLAN, and for everything that it wrote to be passed
-    on, to COMPANION if there is one.
+    on, to COMPANION if there is one. BEGUN is called when its command has been executed, and has not ended since.
 
     Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr did not take all
     of it. In each case the container has ended.
     """
     relay = companion.relay(streams) if companion else _relay(streams)
     terminal = None if isinstance(streams, StreamPipes) else streams
-    watched = Watch(plan, started, signals=signals, relay=relay, terminal=terminal, companion=companion)
+    watched = Watch(plan, started, signals=signals, relay=relay, terminal=terminal, begun=begun, companion=companion)
     try:
         if companion:
             companion.join(watched)
@@ -106,8 +107,10 @@ class Watch:
         signals: Signals,
         relay: Relay,
         terminal: Terminal | None,
+        begun: Callable[[], None] | None = None,
         companion: Companion | None = None,
     ) -> None:
+        self.begun = begun
         self.pid, self.pidfd = started.pid, started.pidfd
         self.report, self.lifeline = started.report, started.lifeline
         self.signals, self.relay, self.companion = signals, relay, companion
@@ -240,7 +243,11 @@ class Watch:
         self.failure = (self.failure + text)[:REPORT_LIMIT]
         if not text:
             self.forget(self.report)
-            if self.companion and not self.failure:
+            if self.failure:
+                return
+            if self.begun and self.pidfd in self.actions:
+                self.begun()
+            if self.companion:
                 self.companion.begun()
 
     def _pass_on(self) -> None:
