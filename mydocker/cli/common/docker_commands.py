@@ -18,7 +18,9 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
         "save": "save",
         "tag": "tag",
     },
-    "container": {"cp": "cp", "diff": "diff", "exec": "exec", "port": "port", "prune": "prune", "run": "run"},
+    "container": {
+        **{name: name for name in ("cp", "diff", "exec", "pause", "port", "prune", "run", "stats", "top", "unpause")},
+    },
     "system": {"df": "df", "info": "doctor", "prune": "prune"},
 }
 
@@ -27,7 +29,6 @@ _LOGS = "a container's output is that of the mydocker that runs it: redirect it,
 _START = "'mydocker run' starts a new container each time; run it in the background with & or systemd-run"
 _STOP = "end the mydocker that runs the container, with Ctrl-C or kill: it passes the signal on"
 _REMOVE = "a container leaves nothing behind; 'mydocker prune' removes what --keep has kept"
-_LOOK = "the processes of a container are processes of this host: ps, top and systemd-cgtop show them"
 _COPY = "mount a directory to exchange files with a container, as in 'mydocker run -v \"$PWD/out:/out\" IMAGE ...'"
 _BUILD = (
     "build the image with another tool, such as 'buildah build -t oci-archive:app.tar .', and read it with "
@@ -45,10 +46,8 @@ INSTEAD = {
     **dict.fromkeys(("logs", "attach"), _LOGS),
     **dict.fromkeys(("start", "create", "restart", "init"), _START),
     **dict.fromkeys(("stop", "kill"), _STOP),
-    **dict.fromkeys(("pause", "unpause"), "end the container, and run a new one later with 'mydocker run'"),
     "wait": "'mydocker run' waits for its container, and exits with the exit code of its command",
     "rm": _REMOVE,
-    **dict.fromkeys(("top", "stats"), _LOOK),
     **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
     "export": "'mydocker save -o FILE IMAGE' writes an image to an archive",
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",

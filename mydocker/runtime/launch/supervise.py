@@ -71,7 +71,7 @@ class Watch:
         relay: Streams | Terminal,
         begun: Callable[[], None] | None = None,
     ) -> None:
-        self.begun = begun
+        self.begun, self.run_dir = begun, plan.run_dir if begun else ""
         self.pid, self.pidfd = started.pid, started.pidfd
         self.report, self.lifeline = started.report, started.lifeline
         self.signals, self.relay = signals, relay
@@ -123,6 +123,10 @@ class Watch:
         a process of the container's, it is killed the next time: then what it watched is killed as orphans
         (orphans.py).
         """
+        if self.run_dir and os.path.exists(f"{self.run_dir}/frozen"):
+            from mydocker.runtime.cgroup.freezer import end
+
+            end(self.run_dir)
         if self.lifeline and not self.lifeline.closed:
             self.lifeline.close()
             self.kill_at = time.monotonic() + INIT_END
