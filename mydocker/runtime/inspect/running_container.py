@@ -22,7 +22,7 @@ from mydocker.image.store import is_held
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.container_view import ContainerView
+from mydocker.runtime.inspect.container_view import ContainerView, separate_kinds
 from mydocker.runtime.inspect.ownership import by_archive
 from mydocker.runtime.inspect.processes import running
 from mydocker.runtime.inspect.running_plan import Running, read
@@ -103,12 +103,6 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
         raise ProcessLookupError
     view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=namespaces, plan=plan)
     return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
-
-
-def separate_kinds(plan: LaunchPlan) -> tuple[str, ...]:
-    """The kinds of namespaces that a container of PLAN does not share with the host; the user namespace is first."""
-    joined = ("net",) if plan.joined and "net" not in plan.namespaces else ()
-    return (*(("user",) if plan.rootless else ()), *plan.namespaces, *joined)
 
 
 def has_ended(process: int) -> bool:
