@@ -22,8 +22,21 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
         **{
             name: name
             for name in (
-                *("attach", "cp", "create", "diff", "exec", "inspect", "kill", "logs", "port", "prune", "rename"),
-                *("restart", "rm", "run", "start", "stop", "wait"),
+                *(
+                    "attach",
+                    "cp",
+                    "create",
+                    "diff",
+                    "exec",
+                    "inspect",
+                    "kill",
+                    "logs",
+                    "pause",
+                    "port",
+                    "prune",
+                    "rename",
+                ),
+                *("restart", "rm", "run", "start", "stats", "stop", "top", "unpause", "wait"),
             )
         },
         "ls": "ps",
@@ -34,7 +47,6 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
     "system": {"df": "df", "info": "doctor", "prune": "prune"},
 }
 
-_LOOK = "the processes of a container are processes of this host: ps, top and systemd-cgtop show them"
 _COPY = "mount a directory to exchange files with a container, as in 'mydocker run -v \"$PWD/out:/out\" IMAGE ...'"
 _BUILD = (
     "build the image with another tool, such as 'buildah build -t oci-archive:app.tar .', and read it with "
@@ -48,8 +60,6 @@ _POD = "'mydocker up' runs several containers that find each other by name, with
 _INDEX = "'skopeo inspect --raw docker://IMAGE' shows the index of an image, 'mydocker lock' writes down its digests"
 
 INSTEAD = {
-    **dict.fromkeys(("pause", "unpause"), "end the container, and run a new one later with 'mydocker run'"),
-    **dict.fromkeys(("top", "stats"), _LOOK),
     **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
     "export": "'mydocker save -o FILE IMAGE' writes an image to an archive",
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",

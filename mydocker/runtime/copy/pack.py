@@ -25,8 +25,9 @@ _ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Packer:
-    """Context manager: writes to OUT, which it does not close. With `whole`, it takes a tree without what is mounted in there, of which
-    there are empty mount points, and its devices; else a device is an error, as nothing could be made of it."""
+    """Context manager: writes to OUT, which it does not close. With `whole`, it takes a tree without what is mounted in
+    there, of which there are empty mount points, and its devices; else a device is an error: nothing could be made of
+    it."""
 
     def __init__(self, out: BinaryIO, *, whole: bool = False) -> None:
         self.tar = tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, errors="surrogateescape")  # noqa: SIM115
@@ -41,7 +42,7 @@ class Packer:
         if kind is None:
             self.tar.close()
         else:
-            self.tar.fileobj.closed = True  # type: ignore[union-attr]  # or it would be written nevertheless
+            setattr(self.tar.fileobj, "closed", True)  # noqa: B010  # or it would be written nevertheless
 
     def add(self, top: int, name: str) -> None:
         """Add the file or directory open at O_PATH descriptor TOP as NAME, "." for what is in a directory."""

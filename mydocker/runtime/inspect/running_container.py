@@ -22,8 +22,9 @@ from mydocker.image.store import is_held
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.container_view import ContainerView
+from mydocker.runtime.inspect.container_view import ContainerView, separate_kinds
 from mydocker.runtime.inspect.ownership import by_archive
+from mydocker.runtime.inspect.processes import running
 from mydocker.runtime.inspect.running_plan import Running, read
 from mydocker.runtime.launch.run_directory import start_time
 from mydocker.runtime.network.other import find
@@ -59,12 +60,12 @@ def open_running(run_dir: str) -> Iterator[ContainerView]:
 
     Raises NotRunningError, and HostError where this user may not look into it.
     """
-    running = read(run_dir) if is_held(run_dir) else None
-    if running is None:
+    found = read(run_dir) if is_held(run_dir) else None
+    if found is None:
         raise _not_running(run_dir)
     with ExitStack() as opened:
         try:
-            view = _open(running, opened)
+            view = _open(found, opened)
         except (FileNotFoundError, ProcessLookupError):
             raise _not_running(run_dir) from None
         except PermissionError as error:
@@ -77,19 +78,19 @@ def _not_running(run_dir: str) -> NotRunningError:
     return NotRunningError(f"container {os.path.basename(run_dir)} is not running")
 
 
-def _open(running: Running, opened: ExitStack) -> ContainerView:
+def _open(found: Running, opened: ExitStack) -> ContainerView:
     """Raises ProcessLookupError or FileNotFoundError if it has ended."""
-    plan = running.plan
-    process = _keep(opened, os.pidfd_open(running.pid))
-    if start_time(running.pid) != running.start_time:
+    plan = found.plan
+    process = _keep(opened, os.pidfd_open(found.pid))
+    if start_time(found.pid) != found.start_time:
         raise ProcessLookupError
     has_init = "pid" not in plan.namespaces
-    leader, pid = (process, running.pid) if not has_init else _open_child(running.pid, opened)
+    leader, pid = (process, found.pid) if not has_init else _open_child(found.pid, opened)
     kinds = separate_kinds(plan)
     try:
         namespaces = {kind: _open_namespace(pid, kind, opened) for kind in kinds}
     except PermissionError:  # an init of mydocker's, into which only root may look
-        leader, pid = _open_child(running.pid, opened)
+        leader, pid = _open_child(found.pid, opened)
         namespaces = {kind: _open_namespace(pid, kind, opened) for kind in kinds}
     if "user" in namespaces:
         namespaces["user"] = _topmost(namespaces["user"], opened, below_holder=bool(plan.networks))
@@ -102,12 +103,6 @@ def _open(running: Running, opened: ExitStack) -> ContainerView:
         raise ProcessLookupError
     view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=namespaces, plan=plan)
     return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
-
-
-def separate_kinds(plan: LaunchPlan) -> tuple[str, ...]:
-    """The kinds of namespaces that a container of PLAN does not share with the host; the user namespace is first."""
-    joined = ("net",) if plan.joined and "net" not in plan.namespaces else ()
-    return (*(("user",) if plan.rootless else ()), *plan.namespaces, *joined)
 
 
 def has_ended(process: int) -> bool:
@@ -132,23 +127,11 @@ def _keep(opened: ExitStack, descriptor: int) -> int:
 
 def _open_child(parent: int, opened: ExitStack) -> tuple[int, int]:
     """The first child of process PARENT, mydocker's init: the command. A pidfd, and its number."""
-    children = sorted((began, pid) for pid, above, began in processes() if above == parent)
+    children = sorted((began, pid) for pid, above, began in running() if above == parent)
     if not children:
         raise ProcessLookupError
     _, pid = children[0]
     return _keep(opened, os.pidfd_open(pid)), pid
-
-
-def processes() -> Iterator[tuple[int, int, int]]:
-    """The number of each process of this machine, that of its parent, and its start time (proc_pid_stat(5))."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    fields = file.read().rpartition(b")")[2].split()
-            except OSError:  # it has just ended
-                continue
-            yield int(name), int(fields[1]), int(fields[19])
 
 
 def _open_namespace(pid: int, kind: str, opened: ExitStack) -> int:

@@ -110,28 +110,28 @@ def launch(
         run.enter(RunDirectory(plan.run_dir, image=plan.image_digest, name=plan.name, scratch=plan.scratch))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
-        connections = _connections(plan, cleanup_process, run)
+        connections = _connections(plan, cleanup_process)
+        run.enter_any(connections)
         with Stack() as container:
             container.enter_any(_orphans(plan))
-            cgroups = _cgroups(plan, container)
+            cgroups = _cgroups(plan)
+            container.enter_any(cgroups)
             streams = _streams(plan, container, companion)
             started = _start(plan, container, streams, duty, view_receiver, connections, cgroups.fds if cgroups else ())
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
-            outcome = watch(
-                plan,
-                started,
-                signals=signals,
-                streams=streams,
-                begun=lambda: record_plan(plan, started.pid),
-                companion=companion,
-            )
+            begun = _recorder(plan, started)
+            outcome = watch(plan, started, signals=signals, streams=streams, companion=companion, begun=begun)
             outcome = _explained(cgroups.counted(outcome) if cgroups else outcome, connections)
         if view_receiver:
             view_receiver.use(plan, outcome)
         if ended:
             ended()
         return outcome
+
+
+def _recorder(plan: LaunchPlan, started: Started) -> Callable[[], None]:
+    return lambda: record_plan(plan, started.pid)
 
 
 def _orphans(plan: LaunchPlan) -> Orphans | None:
@@ -142,8 +142,7 @@ def _orphans(plan: LaunchPlan) -> Orphans | None:
     return Orphans()
 
 
-def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess, run: Stack) -> Connections | None:
-    """What it has in networks, which RUN leaves at the end; None: it is in none."""
+def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connections | None:
     if not plan.networks:
         return None
     from mydocker.runtime.network.connections import Connections
@@ -151,19 +150,16 @@ def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess, run: Stack) 
     if plan.rootless:
         from mydocker.runtime.network.rootless.connections import RootlessConnections
 
-        return run.enter(RootlessConnections(plan))
-    return run.enter(
-        Connections(plan, take_down_later=cleanup_process.take_down_later, forget_later=cleanup_process.forget_later)
-    )
+        return RootlessConnections(plan)
+    return Connections(plan, take_down_later=cleanup_process.take_down_later, forget_later=cleanup_process.forget_later)
 
 
-def _cgroups(plan: LaunchPlan, container: Stack) -> Cgroups | None:
-    """Its cgroups, which CONTAINER removes at the end; None: it has none."""
+def _cgroups(plan: LaunchPlan) -> Cgroups | None:
     if not plan.cgroups:
         return None
     from mydocker.runtime.cgroup.cgroup import Cgroups
 
-    return container.enter(Cgroups(plan.cgroups, run_dir=plan.run_dir))
+    return Cgroups(plan.cgroups, run_dir=plan.run_dir)
 
 
 def _streams(plan: LaunchPlan, container: Stack, companion: Companion | None) -> StreamPipes | Terminal:

@@ -6,6 +6,7 @@
                                   kept from start to start
     image                         a dangling link: the digest of the image's manifest
     process, name                 dangling links: the number of its first process, and its name, if it has one
+    frozen                        while it is paused: the cgroup that it is frozen by, see freezer.py
     plan                          once its command has begun: what it is made by, for those that look into it
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py

@@ -73,17 +73,20 @@ def test_there_and_back(alpine: Command, tree: pathlib.Path, tmp_path: pathlib.P
 
 @rootless
 def test_there_and_back_as_an_ordinary_user(second_user: Command) -> None:
-    made = second_user.directory / "files"
-    made.mkdir()
-    _there_and_back(second_user, _tree(made), second_user.directory / "home" / "out")
+    home = second_user.directory / "home"
+    tree = _tree(home)
+    for path in (tree, *tree.rglob("*")):
+        os.chown(path, home.stat().st_uid, home.stat().st_gid, follow_symlinks=False)
+    (tree / "below" / "b").chmod(0o4751)  # chown(2) has taken that away
+    _there_and_back(second_user, tree, home / "out")
 
 
 @root
 def test_where_things_go(alpine: Command, tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with running(alpine, "where", script="mkdir /dir /c; ln -s /dir /to-dir; echo old > /file; ln -s file /to-file"):
         table = [
-            (f"{tree}", "where:/dir", 0, "/dir/tree/a"),
             (f"{tree}/.", "where:/dir", 0, "/dir/a"),
+            (f"{tree}", "where:/dir", 0, "/dir/tree/a"),
             (f"{tree}", "where:/new", 0, "/new/a"),
             (f"{tree}/.", "where:/new2", 0, "/new2/a"),
             (f"{tree}/", "where:/to-dir", 0, "/dir/tree/a"),
@@ -185,8 +188,8 @@ def test_a_tree_that_changes_all_the_time_is_never_left(
     alpine: Command, canary: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     script = (
-        f"mkdir /t /t/a /t/b; echo x > /t/a/file; (while :; do mv /t/a /t/c; ln -s {canary} /t/a; rm /t/a; mv /t/c /t/a; "
-        "done) 2>/dev/null & sleep 0.1"
+        "mkdir /t /t/a /t/b; echo x > /t/a/file; (while :; do mv /t/a /t/c; "
+        f"ln -s {canary} /t/a; rm /t/a; mv /t/c /t/a; done) 2>/dev/null & sleep 0.1"
     )
     source = tmp_path / "s"
     (source / "a").mkdir(parents=True)
