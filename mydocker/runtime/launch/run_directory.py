@@ -2,7 +2,8 @@
 
     memory/                       in the run's own mount namespace a tmpfs, which holds the new /etc/hosts, hostname and
                                   resolv.conf, and root/, where the new root is mounted
-    scratch/                      overlay's upper and work directories, unless in memory
+    scratch/                      overlay's upper and work directories, unless in memory; or a link to where these are
+                                  kept from start to start
     image                         a dangling link: the digest of the image's manifest
     process, name                 dangling links: the number of its first process, and its name, if it has one
     cgroups                       the directories of its cgroups, if it has limits
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
 class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
-    def __init__(self, path: str, *, image: str | None = None, name: str | None = None) -> None:
-        """IMAGE is the digest of the image's manifest, NAME the container's name."""
+    def __init__(self, path: str, *, image: str | None = None, name: str | None = None, scratch: str = "") -> None:
+        """IMAGE is the digest of the image's manifest, NAME the container's name, SCRATCH a directory for what it
+        writes that stays, if there is one."""
         self.path = path
         self.image = image
         self.name = name
+        self.scratch = scratch
         self.lock = -1
 
     def __enter__(self) -> RunDirectory:
@@ -74,7 +77,10 @@ class RunDirectory:
             else:
                 os.close(lock)
         os.mkdir("memory", 0o755, dir_fd=self.lock)
-        os.mkdir("scratch", 0o755, dir_fd=self.lock)
+        if self.scratch:
+            os.symlink(self.scratch, "scratch", dir_fd=self.lock)
+        else:
+            os.mkdir("scratch", 0o755, dir_fd=self.lock)
         if self.image:
             # so that no other process removes its layers, see in_use.py
             os.symlink(self.image, "image", dir_fd=self.lock)
