@@ -32,6 +32,7 @@ class OpenFile:
     def __init__(self, paths: list[str], cache: dict[str, object]) -> None:
         self.warnings: list[Problem] = []
         self.paths, self.cache = paths, cache
+        self.is_compose = False
         self.services: dict[str, Service] = {}  # by the names of its containers, if they are services of a project
         self.default_network: NetworkAttachment | None = None  # of containers that name none, if the file declares it
 

@@ -151,6 +151,11 @@ def _ports() -> Schema:
     return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
 
 
+def _included() -> Schema:
+    paths = _one_or_more(_SCALAR)
+    return closed({"path": paths, "project_directory": _SCALAR, "env_file": paths}, needs=("path",))
+
+
 def _networks() -> Schema:
     pool = closed(dict.fromkeys(network_definition.POOL, _SCALAR), needs=("subnet",))
     ipam = closed({"driver": _SCALAR, "config": {"type": "array", "items": pool}})
@@ -197,7 +202,7 @@ _FLOW: dict[str, Schema] = {  # by key
     "healthcheck": closed({**dict.fromkeys(healthcheck.KEYS, _SCALAR), "test": _one_or_more(_SCALAR)}),
     "pre_start": {"type": "array", "items": {"anyOf": [_COMMAND, closed({"command": _COMMAND}, needs=("command",))]}},
     "extends": {"anyOf": [_SCALAR, closed(dict.fromkeys(extend.KEYS, _SCALAR))]},
-    "include": _one_or_more({"anyOf": [_SCALAR, closed({"path": _one_or_more(_SCALAR)}, needs=("path",))]}),
+    "include": _one_or_more({"anyOf": [_SCALAR, _included()]}),
     "profiles": _LIST,
     "restart": {"anyOf": [_SCALAR, closed(dict.fromkeys(restart.KEYS, _SCALAR))]},
     "tags": _one_or_more(_SCALAR),

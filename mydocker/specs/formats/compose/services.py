@@ -61,7 +61,7 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
     project = _Project(name=name, volumes=volumes, files=files, networks=networks)
     if "include" in top:
         key = key_at(top["include"], "include")
-        yield Mapping(line=key.line, column=key.column, entries=((key, top["include"]),)), inner
+        yield Mapping(**key.position, entries=((key, top["include"]),)), inner
     _refuse_same_names(services, inner)
     for key, service in services:
         if not _SERVICE_LETTERS.issuperset(key.text):
@@ -101,7 +101,7 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
     if reader.file is not None:
         reader.file.services[name.text] = _service(name, members, project.name, reader)
     entries += network_entries(name, members, project.networks, reader)
-    return Mapping(line=name.line, column=name.column, entries=tuple(entries))
+    return Mapping(**name.position, entries=tuple(entries))
 
 
 def _service(name: Scalar, members: Entries, project: str, reader: Reader) -> Service:
