@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 RENAMED = {"info": "doctor", "ls": "ps", "list": "ps"}
+_SAME = """
+    attach cp create diff exec inspect kill logs pause port prune rename restart rm run start stats stop top unpause wait
+""".split()
 GROUPS = {  # `docker image ls` and the like: the command of mydocker that does it
     "image": {
         "history": "history",
@@ -19,26 +22,7 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
         "tag": "tag",
     },
     "container": {
-        **{
-            name: name
-            for name in (
-                *(
-                    "attach",
-                    "cp",
-                    "create",
-                    "diff",
-                    "exec",
-                    "inspect",
-                    "kill",
-                    "logs",
-                    "pause",
-                    "port",
-                    "prune",
-                    "rename",
-                ),
-                *("restart", "rm", "run", "start", "stats", "stop", "top", "unpause", "wait"),
-            )
-        },
+        **{name: name for name in _SAME},
         "ls": "ps",
         "list": "ps",
         "ps": "ps",
