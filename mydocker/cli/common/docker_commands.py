@@ -19,7 +19,23 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
         "tag": "tag",
     },
     "container": {
-        **{name: name for name in ("cp", "diff", "exec", "pause", "port", "prune", "run", "stats", "top", "unpause")},
+        **{
+            name: name
+            for name in (
+                "commit",
+                "cp",
+                "diff",
+                "exec",
+                "export",
+                "pause",
+                "port",
+                "prune",
+                "run",
+                "stats",
+                "top",
+                "unpause",
+            )
+        },
     },
     "system": {"df": "df", "info": "doctor", "prune": "prune"},
 }
@@ -49,9 +65,8 @@ INSTEAD = {
     "wait": "'mydocker run' waits for its container, and exits with the exit code of its command",
     "rm": _REMOVE,
     **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
-    "export": "'mydocker save -o FILE IMAGE' writes an image to an archive",
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
-    **dict.fromkeys(("build", "buildx", "builder", "bake", "commit", "farm"), _BUILD),
+    **dict.fromkeys(("build", "buildx", "builder", "bake", "farm"), _BUILD),
     **dict.fromkeys(("compose", "down"), _COMPOSE),
     "rename": "name a container when it starts, with 'mydocker run --name NAME'",
     "update": _LIMITS,
