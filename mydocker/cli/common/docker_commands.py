@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 RENAMED = {"info": "doctor", "ls": "ps", "list": "ps"}
-_SAME = """
-    attach commit cp create diff exec export inspect kill logs pause port prune rename restart rm run start stats stop
-    top unpause wait
-""".split()
+_SAME = (
+    "attach", "commit", "cp", "create", "diff", "exec", "export", "inspect", "kill", "logs", "pause",
+    "port", "prune", "rename", "restart", "rm", "run", "start", "stats", "stop", "top", "unpause",
+    "wait",
+)  # fmt: skip
 GROUPS = {  # `docker image ls` and the like: the command of mydocker that does it
     "image": {
         "history": "history",
