@@ -465,6 +465,11 @@ class Keeper(Companion):
         elif self.loop:
             self.loop.stop(number, grace)
 
+    def set_paused(self, paused: bool) -> None:
+        """The container has been paused, or goes on."""
+        if self.loop and not isinstance(self.loop, Waiting):
+            self._tell(status=PAUSED if paused else RUNNING)
+
     def kill(self, number: int) -> None:
         """Send the container signal NUMBER."""
         if isinstance(self.loop, Waiting):
