@@ -58,7 +58,7 @@ INSTEAD = {
     "export": "'mydocker save -o FILE IMAGE' writes an image to an archive",
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
     **dict.fromkeys(("build", "buildx", "builder", "bake", "commit", "farm"), _BUILD),
-    **dict.fromkeys(("compose", "down"), _COMPOSE),
+    "down": _COMPOSE,
     "rename": "name a container when it starts, with 'mydocker run --name NAME'",
     "update": _LIMITS,
     "search": "search on the web page of the registry, such as https://hub.docker.com",
