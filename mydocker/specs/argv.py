@@ -13,6 +13,7 @@ from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.fields import (
     ATTACH,
     CIDFILE,
+    DETACH,
     DRY_RUN,
     FIELDS,
     FROZEN,
@@ -42,6 +43,8 @@ class RunRequest(Record):
 
     spec: ContainerSpec
     dry_run: bool = False
+    detach: bool = False  # run in the background
+    remove: bool = False  # then, remove the container when it has ended
     keep: bool = False
     frozen: bool = False
     offline: bool = False
@@ -84,6 +87,8 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
     return RunRequest(
         spec=assemble(values, origin=Origin(file="command line")),
         dry_run=_is_on(DRY_RUN, options),
+        detach=_is_on(DETACH, options),
+        remove=_is_on(REMOVE, options),
         keep=_is_on(KEEP, options),
         frozen=_is_on(FROZEN, options),
         offline=_is_on(OFFLINE, options),

@@ -963,7 +963,10 @@ FIELDS = (
 
 DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do nothing")
 HELP = Switch(flags=("--help",), common=True, help="Print this text")
-REMOVE = Switch(flags=("--rm",), common=True, help="Accepted for compatibility: a run leaves nothing behind")
+REMOVE = Switch(
+    flags=("--rm",), common=True, help="With -d, remove the container when it has ended; else every run does that"
+)
+DETACH = Switch(flags=("-d", "--detach"), common=True, help="Run in the background, and print the container's ID")
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
 ATTACH = Switch(
     flags=("-a", "--attach"), metavar="STREAM", help="Attach only these: stdin, stdout, stderr (repeatable)"
@@ -972,4 +975,4 @@ CIDFILE = Switch(flags=("--cidfile",), metavar="FILE", help="Write the container
 FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock names, and no other")
 OFFLINE = Switch(flags=("--offline",), help="Contact no registry: an image that is not in the store is an error")
 KEEP = Switch(flags=("--keep",), common=True, help="Keep what the container writes: see mydocker diff, mydocker prune")
-SWITCHES = (REMOVE, KEEP, RESULT, CIDFILE, ATTACH, FROZEN, OFFLINE, DRY_RUN, HELP)
+SWITCHES = (DETACH, REMOVE, KEEP, RESULT, CIDFILE, ATTACH, FROZEN, OFFLINE, DRY_RUN, HELP)

@@ -37,12 +37,18 @@ def run_command(argv: list[str]) -> int:
     for doubt in request.doubts:
         say(f"warning: {doubt}")
     spec = _supplied(request) if request.frozen or request.offline else request.spec
+    if request.detach and not request.dry_run:
+        from mydocker.cli.containers.detached import run_detached
+
+        return run_detached(request.replace(spec=spec))
     if request.dry_run:
         from mydocker.cli.common.show_plan import show
 
         show(_prepare(request, spec))
         return 0
     runner = _keeping(spec) if request.keep else run
+    if spec.name:
+        runner = _reserving(spec.name, runner)
     if request.cidfile:
         runner = _naming(request.cidfile, runner)
     if spec.restart:
@@ -66,6 +72,17 @@ def _prepare(request: RunRequest, spec: ContainerSpec) -> LaunchPlan:
         refuse_existing(request.cidfile)
     plan = prepare(spec, environ=os.environ, progress=progress(), lend_program=True)
     return plan.replace(attach=request.attach) if request.attach else plan
+
+
+def _reserving(name: str, runner: Callable[[LaunchPlan], Outcome]) -> Callable[[LaunchPlan], Outcome]:
+    """RUNNER, changed so that no other container has NAME meanwhile. It raises UsageError if one has."""
+    from mydocker.cli.containers.reserved_name import reserved
+
+    def run_named(plan: LaunchPlan) -> Outcome:
+        with reserved(name, plan.container_id):
+            return runner(plan)
+
+    return run_named
 
 
 def _naming(path: str, runner: Callable[[LaunchPlan], Outcome]) -> Callable[[LaunchPlan], Outcome]:

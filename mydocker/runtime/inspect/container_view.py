@@ -183,7 +183,9 @@ class ViewSender(Record):
 
 
 def separate_kinds(plan: LaunchPlan) -> tuple[str, ...]:
-    return ("user", *plan.namespaces) if plan.rootless else plan.namespaces
+    """The kinds of namespaces that a container of PLAN does not share with the host; the user namespace is first."""
+    joined = ("net",) if plan.joined and "net" not in plan.namespaces else ()
+    return (*(("user",) if plan.rootless else ()), *plan.namespaces, *joined)
 
 
 def received(channel: socket.socket) -> Iterator[tuple[int, ...]]:

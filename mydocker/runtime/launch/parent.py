@@ -16,7 +16,7 @@ from mydocker.kernel.signals import Signals, send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.child import ChildFds, Started, child_main
 from mydocker.runtime.launch.cleanup_process import CleanupProcess, RunWatch
-from mydocker.runtime.launch.run_directory import RunDirectory
+from mydocker.runtime.launch.run_directory import RunDirectory, record_plan
 from mydocker.runtime.seccomp import program
 from mydocker.runtime.streams import StreamPipes
 
@@ -120,13 +120,18 @@ def launch(
             started = _start(plan, container, streams, duty, view_receiver, connections, cgroups.fds if cgroups else ())
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
-            outcome = watch(plan, started, signals=signals, streams=streams, companion=companion)
+            begun = _recorder(plan, started)
+            outcome = watch(plan, started, signals=signals, streams=streams, companion=companion, begun=begun)
             outcome = _explained(cgroups.counted(outcome) if cgroups else outcome, connections)
         if view_receiver:
             view_receiver.use(plan, outcome)
         if ended:
             ended()
         return outcome
+
+
+def _recorder(plan: LaunchPlan, started: Started) -> Callable[[], None]:
+    return lambda: record_plan(plan, started.pid)
 
 
 def _orphans(plan: LaunchPlan) -> Orphans | None:

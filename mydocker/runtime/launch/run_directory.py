@@ -6,6 +6,8 @@
                                   kept from start to start
     image                         a dangling link: the digest of the image's manifest
     process, name                 dangling links: the number of its first process, and its name, if it has one
+    frozen                        while it is paused: the cgroup that it is frozen by, see freezer.py
+    plan                          once its command has begun: what it is made by, for those that look into it
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
     hosts                         its /etc/hosts, if it is in a network with names: other runs write theirs into it
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
+
+
+PLAN = "plan"  # a file of the directory
 
 
 class RunDirectory:
@@ -108,6 +113,34 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str =
         kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[key] for key in lines]]
         resolvers = "".join([lines.pop("search", ""), *kept, *lines.values()])
     _write(plan, "memory/resolv.conf", resolvers)
+
+
+def record_plan(plan: LaunchPlan, pid: int) -> None:
+    """The command has begun: write down PLAN, and the number and the start time of PID, its first process, for other
+    processes of mydocker (running_plan.py). Contents of files and of the input may be secret, and nobody needs them.
+
+    As Python's own literals: JSON is not on the warm path. Where there is no room, nothing looks into the container.
+    """
+    operations = tuple(each.replace(content="") if "content" in each.fields else each for each in plan.operations)
+    text = f"{pid} {start_time(pid)}\n{plan.replace(operations=operations, stdin=None)!r}\n"
+    try:
+        file = os.open(f"{plan.run_dir}/{PLAN}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, text.encode(errors="surrogateescape"))
+        finally:
+            os.close(file)
+    except OSError:
+        pass
+
+
+def start_time(pid: int) -> int:
+    """When PID began, in ticks since the boot: with its number, what distinguishes it from every other process
+    (proc_pid_stat(5), the 20th field after the name, which may hold anything). OSError if there is none."""
+    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(file)
 
 
 def _hosts(plan: LaunchPlan) -> str:

@@ -69,9 +69,10 @@ def watch(
     signals: Signals,
     streams: StreamPipes | Terminal,
     companion: Companion | None = None,
+    begun: Callable[[], None] | None = None,
 ) -> Outcome:
     """Wait for the end of the container that has been STARTED by PLAN, and for everything that it wrote to be passed
-    on, to COMPANION if there is one.
+    on, to COMPANION if there is one. BEGUN is called when its command has been executed, and has not ended since.
 
     Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr did not take all
     of it. In each case the container has ended.
@@ -79,6 +80,7 @@ def watch(
     relay = companion.relay(streams) if companion else _relay(streams)
     terminal = None if isinstance(streams, StreamPipes) else streams
     watched = Watch(plan, started, signals=signals, relay=relay, terminal=terminal, companion=companion)
+    watched.record, watched.run_dir = begun, plan.run_dir if begun else ""
     try:
         if companion:
             companion.join(watched)
@@ -112,6 +114,8 @@ class Watch:
         self.report, self.lifeline = started.report, started.lifeline
         self.signals, self.relay, self.companion = signals, relay, companion
         self.terminal = terminal
+        self.record: Callable[[], None] | None = None  # called once the command has begun
+        self.run_dir = ""  # of the container, if that is what is watched
         self.stop_signal, self.grace = plan.stop_signal, plan.grace
         self.began = time.monotonic()
         self.deadline = self.began + plan.timeout if plan.timeout is not None else None
@@ -159,6 +163,10 @@ class Watch:
         a process of the container's, it is killed the next time: then what it watched is killed as orphans
         (orphans.py).
         """
+        if self.run_dir and os.path.exists(f"{self.run_dir}/frozen"):
+            from mydocker.runtime.cgroup.freezer import end
+
+            end(self.run_dir)
         if self.lifeline and not self.lifeline.closed:
             self.lifeline.close()
             self.kill_at = time.monotonic() + INIT_END
@@ -240,6 +248,8 @@ class Watch:
         self.failure = (self.failure + text)[:REPORT_LIMIT]
         if not text:
             self.forget(self.report)
+            if self.record and not self.failure and self.pidfd in self.actions:
+                self.record()
             if self.companion and not self.failure:
                 self.companion.begun()
 

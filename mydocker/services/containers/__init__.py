@@ -22,27 +22,6 @@ PROJECT, SERVICE, NUMBER = (
 )  # labels of the containers of a Compose file
 
 
-class RestartRule(Record):
-    """When a container is started again: `name` is no, on-failure, always or unless-stopped; after `attempts` in a row
-    no more, None: without end; `delay` is seconds before the first, None: as Docker waits."""
-
-    name: str = "no"
-    attempts: int | None = None
-    delay: float | None = None
-
-
-class LogRule(Record):
-    """Where the output goes: `driver` is json-file, local or none. A file of more than `max_size` bytes is followed by
-    a new one, and the last `max_files` are kept; None: one file without end."""
-
-    driver: str = "json-file"
-    max_size: int | None = None
-    max_files: int = 1
-
-
-NEVER, STANDARD_LOG = RestartRule(), LogRule()
-
-
 class ContainerConfig(Record):
     """What a container is. `created` is in seconds since 1970; `image` is what its creator has called the image, and
     `image_digest` that of the manifest, empty with a rootfs."""
@@ -56,8 +35,6 @@ class ContainerConfig(Record):
     command: tuple[str, ...] = ()  # with the entrypoint, for people
     labels: Mapping[str, str] = {}  # those of the image, too
     ports: tuple[str, ...] = ()  # what the image and the spec expose, such as 80/tcp
-    restart: RestartRule = NEVER
-    log: LogRule = STANDARD_LOG
     auto_remove: bool = False  # remove it when it has ended
 
     @property

@@ -72,6 +72,17 @@ def request(connection: socket.socket, do: str, **words: Any) -> dict[str, Any]:
         raise LaunchError("the container has ended, and its keeper with it") from None
 
 
+def attach(directory: str) -> socket.socket:
+    """A connection that gets what the container in DIRECTORY writes from now on. Raises as `ask` does."""
+    connection = connect(directory)
+    try:
+        request(connection, "attach")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def checked(raw: bytes) -> dict[str, Any]:
     """The answer in RAW. Raises LaunchError if it is a refusal, or none."""
     try:

@@ -39,7 +39,7 @@ _CONFIG = "config.json"
 
 def base(store: Store) -> str:
     """The directory of all of them."""
-    return f"{store.root}/background"
+    return store.background
 
 
 def create(store: Store, config: ContainerConfig) -> Container:

@@ -31,8 +31,9 @@ from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RU
 from mydocker.services.containers.log_files import LogFiles
 from mydocker.services.containers.output import INPUT_LIMIT, Attached, KeptPipes, KeptTerminal, Output
 from mydocker.services.containers.requests import answer
-from mydocker.services.containers.restart_policy import after_end
 from mydocker.services.containers.waiting import Waiting
+from mydocker.services.restarts import Restarts
+from mydocker.specs.model.parts import Logging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -156,7 +157,7 @@ class Keeper(Companion):
         self.store, self.directory, self.config, self.image = store, container.directory, container.config, image
         self.environ, self.ready = environ, ready
         self.state = container.state.replace(keeper=os.getpid(), stopped=False, restarts=0, error="")
-        self.log = LogFiles(f"{self.directory}/logs", self.config.log)
+        self.log = LogFiles(f"{self.directory}/logs", self.config.spec.logging or Logging())
         self.attached: dict[int, Attached] = {}
         self.connections: dict[int, socket.socket] = {}
         self.waiters: list[int] = []  # connections that wait for the end
@@ -167,7 +168,7 @@ class Keeper(Companion):
         self.views: KeptView | None = None
         self.plan: LaunchPlan | None = None
         self.monitor: HealthMonitor | None = None
-        self.pause = 0.0  # seconds before the last restart
+        self.restarts = Restarts(self.config.spec.restart)
 
     def keep(self, attached: socket.socket | None = None) -> None:
         """Start it, and again, until it has ended for good."""
@@ -196,20 +197,13 @@ class Keeper(Companion):
         )
         if outcome.killed_by:
             self.state = self.state.replace(error=outcome.killed_by)
-        again = None
-        if not self.state.stopped and not outcome.stopped:
-            again = after_end(
-                self.config.restart,
-                status=outcome.status,
-                wall=outcome.wall,
-                restarts=self.state.restarts,
-                pause=self.pause,
-            )
-        if again is None:
+        if self.state.stopped or outcome.stopped:
             return False
-        self.pause = again.pause
+        pause = self.restarts.pause(status=outcome.status, seconds=outcome.wall)
+        if pause is None:
+            return False
         self._tell(status=RESTARTING, health="")
-        return self._wait(again.after)
+        return self._wait(pause)
 
     def _start(self, cleanup_process: CleanupProcess) -> Outcome:
         scratch = f"{self.directory}/scratch"

@@ -18,9 +18,10 @@ from mydocker.record import TYPE_CHECKING, Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mydocker.services.containers import LogRule
+    from mydocker.specs.model.parts import Logging
 
 PART = 16 << 10
+_LOCAL = (20_000_000, 5)  # bytes of a file, and files, of Docker's driver local
 NAME = "container.log"
 _BLOCK = 1 << 16
 _POLL = 0.1  # seconds
@@ -29,8 +30,10 @@ _POLL = 0.1  # seconds
 class LogFiles:
     """What writes the log in DIRECTORY by RULE. A disk that is full costs lines, not the container: `lost` bytes."""
 
-    def __init__(self, directory: str, rule: LogRule) -> None:
-        self.path, self.rule = f"{directory}/{NAME}", rule
+    def __init__(self, directory: str, rule: Logging) -> None:
+        self.path, self.driver = f"{directory}/{NAME}", rule.driver
+        size, files = _LOCAL if rule.driver == "local" else (None, 1)
+        self.max_size, self.max_file = rule.max_size or size, rule.max_file or files
         self.descriptor, self.size = -1, 0
         self.rest: dict[str, bytes] = {}  # by stream, the beginning of a line that has no end yet
         self.lost = 0
@@ -38,7 +41,7 @@ class LogFiles:
 
     def add(self, stream: str, data: bytes) -> None:
         """The container has written DATA on STREAM, stdout or stderr."""
-        if self.rule.driver == "none":
+        if self.driver == "none":
             return
         stamp = timestamp(time.time_ns())
         lines = (self.rest.pop(stream, b"") + data).split(b"\n")
@@ -82,7 +85,7 @@ class LogFiles:
             self.broken = False
 
     def _make_room(self, count: int) -> None:
-        limit = self.rule.max_size
+        limit = self.max_size
         if self.descriptor >= 0 and limit and self.size and self.size + count > limit:
             self.close()
             self._rotate()
@@ -92,7 +95,7 @@ class LogFiles:
             self.size = os.fstat(self.descriptor).st_size
 
     def _rotate(self) -> None:
-        most = max(1, self.rule.max_files)
+        most = self.max_file
         with suppress(FileNotFoundError):
             os.unlink(self.path if most == 1 else f"{self.path}.{most - 1}")
         for number in range(most - 2, -1, -1):

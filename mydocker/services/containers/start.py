@@ -23,15 +23,7 @@ from mydocker.image.resolve import resolve
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform
 from mydocker.runtime.launch import get_image, new_id
-from mydocker.services.containers import (
-    NEVER,
-    STANDARD_LOG,
-    Container,
-    ContainerConfig,
-    LogRule,
-    RestartRule,
-    directory,
-)
+from mydocker.services.containers import Container, ContainerConfig, directory
 from mydocker.services.containers.keeper import READY, fork_keeper
 
 if TYPE_CHECKING:
@@ -59,8 +51,6 @@ def create(
     *,
     store: Store,
     environ: Mapping[str, str],
-    restart: RestartRule = NEVER,
-    log: LogRule = STANDARD_LOG,
     labels: Mapping[str, str] = {},
     auto_remove: bool = False,
     progress: Callable[[Step], None] | None = None,
@@ -80,8 +70,6 @@ def create(
         command=_command(spec, image),
         labels={**(image.config.labels if image else {}), **spec.labels, **labels},
         ports=tuple(sorted({*spec.expose, *(image.config.exposed_ports if image else ())})),
-        restart=restart,
-        log=log,
         auto_remove=auto_remove,
     )
     return directory.create(store, config), image

@@ -21,8 +21,8 @@ _OF_COMPOSE = "attach deploy scale version"  # what makes sense in a Compose fil
 
 # flags of `docker run` and `podman run` that would have a meaning here
 _FLAGS = """
-    -c -d -q --annotation --blkio-weight --cgroup-parent
-    --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
+    -c -q --annotation --blkio-weight --cgroup-parent
+    --cpu-period --cpu-quota --cpu-shares --cpuset-mems
     --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
     --device-write-iops --gpus --health-cmd
     --health-interval --health-retries --health-start-period --health-timeout --isolation
@@ -47,10 +47,8 @@ COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
 IMAGE_MAKERS = ("build", "provider")  # in place of an image
 UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
 
-_BACKGROUND = "a container ends with mydocker: run that in the background, with & or systemd-run"
 _HEALTH = "a spec file has healthcheck, for those that wait until it is healthy"
 INSTEAD = {  # of flags that are not supported: what to do instead
-    **dict.fromkeys(("-d", "--detach"), _BACKGROUND),
     **{flag: _HEALTH for flag in UNSUPPORTED_FLAGS if flag.startswith("--health-")},
     "--secret": "a spec file has secrets",
 }
