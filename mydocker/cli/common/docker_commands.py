@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 RENAMED = {"info": "doctor", "ls": "ps", "list": "ps"}
-_SAME = """
-    attach cp create diff exec inspect kill logs pause port prune rename restart rm run start stats stop top unpause wait
-""".split()
+_SAME = [
+    "attach",
+    "cp",
+    "create",
+    "diff",
+    "exec",
+    "inspect",
+    "kill",
+    "logs",
+    "pause",
+    "port",
+    "prune",
+    "rename",
+    "restart",
+    "rm",
+    "run",
+    "start",
+    "stats",
+    "stop",
+    "top",
+    "unpause",
+    "wait",
+]
 GROUPS = {  # `docker image ls` and the like: the command of mydocker that does it
     "image": {
         "history": "history",

@@ -14,7 +14,7 @@ from contextlib import suppress
 from mydocker.errors import LaunchError, UsageError
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.services.containers import NUMBER, PROJECT, SERVICE, LogRule, RestartRule, control, directory, start
+from mydocker.services.containers import NUMBER, PROJECT, SERVICE, control, directory, start
 from mydocker.services.project.running import RunningInstance
 from mydocker.specs.model.parts import COMPLETED, STARTED
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import Dependency
 
 FAILED = 1
-_LOCAL_LOG = LogRule(driver="local", max_size=20 << 20, max_files=5)  # Docker's "Local file logging driver"
 
 
 class UpOptions(Record):
@@ -123,13 +122,10 @@ class ProjectRun:
             self.running.append(RunningInstance(instance, self._created(instance), is_new=True))
 
     def _created(self, instance: Instance) -> Container:
-        restart, log = _rules(instance.spec)
         container, _ = start.create(
             instance.spec,
             store=self.store,
             environ=self.environ,
-            restart=restart,
-            log=log,
             labels=instance.labels,
             progress=self.progress,
         )
@@ -318,18 +314,6 @@ def _hopeless(each: RunningInstance, condition: str) -> str:
     if each.state.health == "unhealthy":
         return f"is unhealthy ({each.state.health_output or 'no output'})"
     return "has no healthcheck" if each.is_up and not each.state.health else ""
-
-
-def _rules(spec: ContainerSpec) -> tuple[RestartRule, LogRule]:
-    restart, log = RestartRule(), LogRule()
-    if spec.restart:
-        attempts = spec.restart.attempts or None
-        restart = RestartRule(name=spec.restart.name, attempts=attempts, delay=spec.restart.delay)
-    if spec.logging:
-        log = _LOCAL_LOG if spec.logging.driver == "local" else LogRule(driver=spec.logging.driver)
-        size, files = spec.logging.max_size, spec.logging.max_file
-        log = log.replace(max_size=size or log.max_size, max_files=files or log.max_files)
-    return restart, log
 
 
 def _is_same(container: Container, instance: Instance) -> bool:
