@@ -49,7 +49,7 @@ INSTEAD = {
     **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
     **dict.fromkeys(("build", "buildx", "builder", "bake", "farm"), _BUILD),
-    **dict.fromkeys(("compose", "down"), _COMPOSE),
+    "down": _COMPOSE,
     "update": _LIMITS,
     "search": "search on the web page of the registry, such as https://hub.docker.com",
     **dict.fromkeys(("swarm", "node", "service", "stack"), _CLUSTER),

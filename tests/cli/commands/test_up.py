@@ -363,7 +363,8 @@ def test_a_file_may_ask_for_a_terminal_where_there_is_none(alpine: Command, tmp_
     separator = "\n" if "COMMAND\n" in form and "services" not in form else ", "
     keys = separator.join(["tty: true", "stdin_open: true", f"command: {command!r}"])
     done = _up(alpine, tmp_path, form.replace("COMMAND", keys))
-    assert (done.stdout, done.code) == (b"terminal\r\n", 0), done
+    shown = b"one-1  | terminal\n" if "services" in form else b"terminal\r\n"
+    assert (done.stdout, done.code) == (shown, 0), done
     assert alpine("run", "-it", "alpine", "true").code == 125
 
 

@@ -124,7 +124,7 @@ def test_restart(tmp_path: pathlib.Path, policy: str, expected: RestartPolicy | 
             "depends_on: {db: {condition: healthy}}",
             "1.yaml:2:30: 'healthy': expected service_started, service_healthy, ",
         ),
-        ("depends_on: {db: {condition: service_started, restart: true}}", "1.yaml:2:56: restart: nothing is ever"),
+        ("depends_on: {db: {condition: service_started, restart: x}}", "1.yaml:2:56: expected true or false, not 'x'"),
         ("name: a\ndepends_on: [a]", "1.yaml:3:14: a circle: a -> a"),
     ],
 )
