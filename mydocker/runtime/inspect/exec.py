@@ -140,7 +140,9 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
     cgroup_fds = cgroup.open_cgroups(plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
-    for kind in plan.namespaces:
+    for kind in plan.separate_namespaces:
+        if kind == "user":  # that of the watcher already
+            continue
         enter_namespace(view.namespaces[kind])
     pid = _fork()
     if pid == 0:
