@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 A, NS, PTR, TXT, OPT, AAAA, ANY = 1, 2, 12, 16, 41, 28, 255
@@ -89,20 +89,23 @@ def response(query: bytes, *addresses: str, code: int = 0, flags: int = 0) -> by
     return header + bytes(4) + query[12:end] + records
 
 
+Answer = Callable[[bytes, bool], bytes | list[bytes] | None]  # of the query, and whether it came over TCP
+
+
 @dataclass
 class Server:
     """Answers at port 53 of an address, until the end: with what `answer` makes of a query, and nothing for None."""
 
-    answer: Callable[[bytes, bool], bytes | None]  # the query, and whether it came over TCP
+    answer: Answer
     queries: list[bytes] = field(default_factory=list)
     peers: list[tuple[str, int]] = field(default_factory=list)
 
 
 @contextmanager
-def serving(answer: Callable[[bytes, bool], bytes | None], *addresses: str) -> Iterator[Server]:
+def serving(answer: Answer, *addresses: str) -> Iterator[Server]:
     """A server at ADDRESSES of the network namespace that this thread is in."""
     server = Server(answer)
-    opened = []
+    opened, threads = [], []
     for address in addresses or ("127.0.0.1",):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         datagrams, streams = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_STREAM)
@@ -111,17 +114,18 @@ def serving(answer: Callable[[bytes, bool], bytes | None], *addresses: str) -> I
             sock.bind((address, 53))
             opened.append(sock)
         streams.listen()
-        threading.Thread(target=_serve_datagrams, args=(server, datagrams), daemon=True).start()
-        threading.Thread(target=_serve_streams, args=(server, streams), daemon=True).start()
+        for serve, sock in ((_serve_datagrams, datagrams), (_serve_streams, streams)):
+            threads.append(threading.Thread(target=serve, args=(server, sock), daemon=True))
+            threads[-1].start()
     try:
         yield server
     finally:
         for sock in opened:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)  # wakes the thread
-            except OSError:  # a datagram socket is not connected, and wakes all the same
-                pass
+            with suppress(OSError):  # a datagram socket is not connected, and wakes its thread all the same
+                sock.shutdown(socket.SHUT_RDWR)
             sock.close()
+        for thread in threads:
+            thread.join()
 
 
 def _serve_datagrams(server: Server, sock: socket.socket) -> None:
@@ -134,8 +138,10 @@ def _serve_datagrams(server: Server, sock: socket.socket) -> None:
             return
         server.queries.append(query)
         server.peers.append(peer[:2])
-        if reply := server.answer(query, False):
-            sock.sendto(reply, peer)
+        reply = server.answer(query, False)
+        for each in reply if isinstance(reply, list) else [reply]:
+            if each is not None:
+                sock.sendto(each, peer)
 
 
 def _serve_streams(server: Server, sock: socket.socket) -> None:
@@ -149,7 +155,8 @@ def _serve_streams(server: Server, sock: socket.socket) -> None:
             query = connection.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
             server.queries.append(query)
             server.peers.append(peer[:2])
-            if reply := server.answer(query, True):
+            reply = server.answer(query, True)
+            if isinstance(reply, bytes):
                 connection.sendall(len(reply).to_bytes(2, "big") + reply)
 
 
@@ -164,7 +171,11 @@ class Client:
         with self.inside():  # type: ignore[attr-defined]
             sock = socket.socket(socket.AF_INET, kind)
         sock.settimeout(timeout)
-        sock.connect((self.address, 53))
+        try:
+            sock.connect((self.address, 53))
+        except OSError:
+            sock.close()
+            raise
         return sock
 
     def ask(self, text: str, kind: int = A, *, size: int | None = None) -> Reply:

@@ -1,8 +1,9 @@
 """/etc/resolv.conf of a container with a network of its own.
 
-In a network with names that is the container's own name server (name_server/). In the default network it is the host's,
-as far as they can be reached from there, by IPv4. A server on the host's loopback cannot, so it is replaced by those that it asks itself, where systemd-resolved says
-them; what is left without one takes public servers, as Docker does (docs.docker.com, "DNS services").
+In a network with names it leads to the container's own name server (name_server/). In the default network it has the
+servers of the host, as far as a container reaches them, by IPv4. One on the host's loopback it does not reach, so that
+is replaced by those that it asks itself, where systemd-resolved says them; what is left without one takes public
+servers, as Docker does (docs.docker.com, "DNS services").
 """
 
 from __future__ import annotations
