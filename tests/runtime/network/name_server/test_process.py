@@ -122,10 +122,9 @@ def test_it_stands_still(lan: Host) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_with_mydocker(lan: Host, number: int) -> None:
-    with lan.container("--network", "lan") as web:
-        with open(os.pidfd_open(web.helpers[TITLE]), "rb") as pidfd:
-            os.kill(web.process.pid, number)
-            assert select.select([pidfd], [], [], 60)[0]  # it has ended
+    with lan.container("--network", "lan") as web, open(os.pidfd_open(web.helpers[TITLE]), "rb") as pidfd:
+        os.kill(web.process.pid, number)
+        assert select.select([pidfd], [], [], 60)[0]  # it has ended
     lan.wait_until_clean()
 
 
