@@ -1,4 +1,4 @@
-"""An ordinary user's container in the network of another one: `--network container:NAME`, or `service:NAME` in files."""
+"""An ordinary user's container in the network of another one: `--network container:NAME`, `service:NAME` in files."""
 
 from __future__ import annotations
 
