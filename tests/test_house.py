@@ -369,6 +369,8 @@ def test_the_page_on_isolation_has_every_process_that_is_forked() -> None:
         "launch/init.py",
         "launch/parent.py",
         "launch/pre_start.py",
+        "network/name_server/process.py",  # with --dns
+        "network/rootless/joined.py",
     }
     elsewhere = {  # they stay in the host's namespaces, or in empty ones of their own
         "doctor/probes.py",
