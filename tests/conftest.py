@@ -172,7 +172,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A static program that makes the system call it is told to."""
+    """A static program that makes the system call that its arguments name."""
     source = pathlib.Path(__file__).parent / "lab" / "ask-kernel.c"
     directory = tmp_path_factory.mktemp("ask")
     subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", directory / "ask", source], check=True)

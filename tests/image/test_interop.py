@@ -1,4 +1,4 @@
-"""Images carried by other programs and back, and the tree that a container has in the end beside what umoci unpacks.
+"""Images carried by other programs and back, and the container's tree in the end, compared with what umoci unpacks.
 
 What we save they read, and what they write we read: docker, skopeo and umoci always; podman and buildah where they are
 installed, so where they are not there is no test of them rather than one that is skipped.
