@@ -23,7 +23,7 @@ from lab.command import Command, command
 from lab.oci import DIR, OPAQUE, WHITEOUT, Dir, File, Hardlink, Link, layer
 from lab.trees import Tree
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("interop")]  # one daemon, and one image
+pytestmark = pytest.mark.root
 
 NAME = "docker.io/test/carried:7"
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw+ep, linux/capability.h
