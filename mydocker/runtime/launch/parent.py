@@ -234,7 +234,7 @@ def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
         return None
     if plan.rootless:
         raise HostError("only root can join the network of another container")
-    from mydocker.runtime.network.other import open_network
+    from mydocker.runtime.network.joined_container import open_network
 
     return child_ends.close_later(open_network(plan.joined))
 

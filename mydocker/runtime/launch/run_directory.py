@@ -86,7 +86,7 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str =
     """Write the files of /etc that PLAN's container gets, but for hosts where other runs change that. LEASES are those
     of its networks; RESOLVER serves it in place of the host's."""
     if plan.joined:
-        from mydocker.runtime.network.other import read_hosts
+        from mydocker.runtime.network.joined_container import read_hosts
 
         _write(plan, "memory/hosts", read_hosts(plan.joined) or _hosts(plan))
     elif not plan.has_names:

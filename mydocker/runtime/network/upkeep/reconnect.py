@@ -15,7 +15,7 @@ from mydocker.errors import HostError, LaunchError, NetworkError, hint_for
 from mydocker.kernel import netlink
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.network import DEFAULT, Lease, Network, bridge, leases, names, networks, other
+from mydocker.runtime.network import DEFAULT, Lease, Network, bridge, joined_container, leases, names, networks
 from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line
 from mydocker.runtime.network.upkeep.release import take_down_idle
 
@@ -150,7 +150,7 @@ def disconnect(directory: str, containers: str, name: str, container: str) -> No
 
 def _private(containers: str, container: str) -> str:
     """The run directory of CONTAINER, which is in a network."""
-    run_dir = other.find(containers, container)
+    run_dir = joined_container.find(containers, container)
     if os.geteuid() != 0:
         raise HostError("only root can change the networks of a container that runs")
     if not listed(run_dir)[0]:
@@ -189,7 +189,7 @@ def _inside(run_dir: str) -> Iterator[Channel]:
     namespace before anything is sent."""
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        target = other.open_network(run_dir)
+        target = joined_container.open_network(run_dir)
         try:
             enter_namespace(target)
             try:
