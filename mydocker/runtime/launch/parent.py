@@ -247,7 +247,7 @@ def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
     it (rootless/joined.py)."""
     if not plan.joined or plan.rootless:
         return None
-    from mydocker.runtime.network.other import open_network
+    from mydocker.runtime.network.joined_container import open_network
 
     return child_ends.close_later(open_network(plan.joined))
 

@@ -99,7 +99,7 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str =
     of its networks; RESOLVER serves it in place of the host's."""
     _write(plan, "memory/hostname", f"{plan.hostname}\n")
     if plan.joined:
-        from mydocker.runtime.network.other import read_etc
+        from mydocker.runtime.network.joined_container import read_etc
 
         _write(plan, "memory/hosts", read_etc(plan.joined, "hosts") or _hosts(plan))
         if text := read_etc(plan.joined, "resolv.conf"):

@@ -174,7 +174,7 @@ def test_profiles(alpine: Command, tmp_path: pathlib.Path) -> None:
 
 
 @root
-def test_a_variable_that_nobody_sets_is_told_of(alpine: Command, tmp_path: pathlib.Path) -> None:
+def test_an_unset_variable_is_warned_of(alpine: Command, tmp_path: pathlib.Path) -> None:
     """As Compose does; and one of another file, which has it from a matrix there."""
     (tmp_path / "base.yaml").write_text("{image: alpine, command: [echo, 'b$V'], matrix: {V: [1]}}\n")
     text = "image: alpine\ncommand: [echo, 'a${TAG}$TAG', '${U:-}']\n---\nextends: {file: base.yaml}\n"

@@ -95,7 +95,7 @@ def test_failures(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("when", ["waiting", "running"])
 def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number: int, when: str) -> None:
-    """While a service is not healthy yet; and beside one that is."""
+    """While a service is not healthy yet; and next to one that is."""
     ready = "touch /tmp/up;" if when == "running" else ""
     texts = [_server("db", ready, healthcheck=HEALTH), _server("web", depends_on=f"{{db: {HEALTHY}}}")]
     (tmp_path / "spec.yaml").write_text("---\n".join([*texts, _spec("x", "echo x")]))
