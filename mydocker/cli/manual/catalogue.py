@@ -59,7 +59,9 @@ COMMANDS = {
             ("pause", "CONTAINER...", "Stop all processes of running containers for a while"),
             ("unpause", "CONTAINER...", "Let paused containers go on"),
             ("port", "CONTAINER [PORT]", "Print where the ports of a running container are published"),
-            ("diff", "[OPTIONS] [ID]", "Print what a kept container changed, or list those that are kept"),
+            ("diff", "[OPTIONS] [CONTAINER]", "Print what a container changed, or list those that are kept"),
+            ("commit", "[OPTIONS] CONTAINER NAME", "Make an image of what a container changed"),
+            ("export", "[OPTIONS] CONTAINER", "Write all files of a container to an archive"),
         ),
         *_rows(
             "spec files",

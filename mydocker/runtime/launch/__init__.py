@@ -129,9 +129,10 @@ def _network(spec: ContainerSpec, host: Host, containers: str) -> tuple[Containe
 
         return (*settle(spec, host), "")
     if spec.network_mode.startswith(JOINING_MODES):
-        from mydocker.runtime.network.other import find
+        from mydocker.runtime.network.other import find, shares_network
 
-        return spec, "", find(containers, spec.network_mode.partition(":")[2])
+        other = find(containers, spec.network_mode.partition(":")[2])
+        return (spec.replace(network_mode="host"), "", "") if shares_network(other) else (spec, "", other)
     return spec, "", ""
 
 
