@@ -22,7 +22,7 @@ from mydocker.image.store import is_held
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.container_view import ContainerView, separate_kinds
+from mydocker.runtime.inspect.container_view import ContainerView
 from mydocker.runtime.inspect.ownership import by_archive
 from mydocker.runtime.inspect.processes import running
 from mydocker.runtime.inspect.running_plan import Running, read
@@ -73,7 +73,7 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
         raise ProcessLookupError
     has_init = "pid" not in plan.namespaces
     leader, pid = (process, found.pid) if not has_init else _open_child(found.pid, opened)
-    kinds = separate_kinds(plan)
+    kinds = plan.separate_namespaces
     try:
         namespaces = {kind: _open_namespace(pid, kind, opened) for kind in kinds}
     except PermissionError:  # an init of mydocker's, into which only root may look
