@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.parts import Aliases, NetworkAttachment
+    from mydocker.specs.model.parts import Aliases, Logging, NetworkAttachment
 
 
 def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
@@ -37,6 +37,7 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
         aliases=_shared_names(values.get("aliases"), network_mode),
         ports=values.get("ports", ()) if network_mode != "host" else (),  # see `doubts`
         security_opt=_security(values.get("security_opt")),
+        logging=_logging(values.get("logging")),
     )
 
 
@@ -46,7 +47,7 @@ _OF_A_NETWORK = ("ports", "publish_all", "expose")
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
-    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt"),
+    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt", "logging"),
 )
 
 
@@ -63,6 +64,11 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _isolation_contradictions(values)
     yield from _limit_contradictions(values)
     yield from _mount_contradictions(values)
+    if values.get("logging"):
+        from mydocker.specs.values.log_driver import contradiction
+
+        if message := contradiction(values["logging"]):
+            yield "logging", message
     if values.get("expect") and not values.get("expand"):
         yield from _path_contradictions(values["expect"])
 
@@ -119,9 +125,9 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
 
 def _network_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if any(values.get(key) for key in _NETWORK) and not _is_plain(values):
-        from mydocker.specs import attachments
+        from mydocker.specs import network_mode
 
-        yield from attachments.contradictions(values)
+        yield from network_mode.contradictions(values)
     namespaces, mode = values.get("namespaces"), _network(values)[0]
     if namespaces is not None and (mode != "default" or values.get("network_mode")):
         usual = mode in PRIVATE_MODES
@@ -162,7 +168,7 @@ def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...], mod
     for name in sysctls:
         namespace = namespace_of(name)
         if namespace == "net":
-            if "net" in own or mode == "default":  # see runtime/network/choose.py
+            if "net" in own or mode == "default":  # see runtime/network/default_mode.py
                 continue
             yield "sysctls", f"{name} needs a network of the container's own, such as network_mode 'none'"
         elif namespace not in own:
@@ -206,6 +212,14 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
     return combine(options)
 
 
+def _logging(parts: Iterable[dict[str, Any]] | None) -> Logging | None:
+    if not parts:
+        return None
+    from mydocker.specs.values.log_driver import combine
+
+    return combine(parts)
+
+
 def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str, tuple[NetworkAttachment, ...]]:
     """(namespaces, network_mode, networks). A list of namespaces is exact, a mapping (name -> new) changes the default.
 
@@ -230,7 +244,7 @@ def _network(values: Mapping[str, Any]) -> tuple[str, tuple[NetworkAttachment, .
         return values["networks"][0], ()
     if not any(values.get(key) for key in _NETWORK):
         return "default", ()
-    from mydocker.specs.attachments import attach
+    from mydocker.specs.network_mode import attach
 
     return attach(values)
 

@@ -110,15 +110,16 @@ security_opt: ["seccomp=profile.json", no-new-privileges, "apparmor=x", "label=l
 security_opt: [seccomp=unconfined]
 ---
 name: other
-depends_on: {"no: v": {condition: service_healthy, required: false}}
+depends_on: {"no: v": {condition: service_healthy, required: false, restart: true}}
 healthcheck: {test: [CMD, a, $$b], interval: 1m, timeout: 1.5s, start_period: 5s, retries: 3}
 profiles: [p]
 restart: on-failure:3
+logging: {driver: local, options: {max-size: 10m, max-file: 3}}
 tags: [t]
 skip: yes
 retries: 2
 ---
-restart: on-failure
+restart: {condition: any, max_attempts: 3, delay: 1.5s}
 healthcheck: {disable: true}
 matrix: {A: [1, no], B: ["x$V"]}
 environment: {A: $A, B: $B}

@@ -32,17 +32,41 @@ COMMANDS = {
         ),
         *_rows(
             "containers",
-            ("up", "[OPTIONS] FILE...", "Run the containers of spec files, one after the other"),
+            (
+                "up",
+                "[OPTIONS] [FILE...|SERVICE...]",
+                "Run the services of a Compose file, or the containers of spec files",
+            ),
+            ("compose", "[OPTIONS] COMMAND [ARG...]", "Run a command with the options that Compose has before it"),
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
             ("record", "[-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]", "Run a container, and write the spec of a test"),
+            ("ps", "[OPTIONS]", "List containers"),
+            ("logs", "[OPTIONS] CONTAINER", "Print what a container in the background has written"),
+            ("create", "[OPTIONS] IMAGE [COMMAND [ARG...]]", "Create a container, and do not start it yet"),
+            ("start", "[OPTIONS] CONTAINER...", "Start containers that have ended, or were created"),
+            ("stop", "[OPTIONS] CONTAINER...", "Stop containers"),
+            ("restart", "[OPTIONS] CONTAINER...", "Stop containers, and start them again"),
+            ("kill", "[OPTIONS] CONTAINER...", "Send a signal to containers"),
+            ("rm", "[OPTIONS] CONTAINER...", "Remove containers"),
+            ("wait", "CONTAINER...", "Wait for the end of containers, and print their exit codes"),
+            ("attach", "[OPTIONS] CONTAINER", "See what a container writes, and type into it"),
+            ("rename", "CONTAINER NAME", "Give a container another name"),
+            ("exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container"),
+            ("cp", "[OPTIONS] SOURCE TARGET", "Copy files out of a container, or into it"),
+            ("top", "CONTAINER [PS-OPTION...]", "List the processes of a running container"),
+            ("stats", "[OPTIONS] [CONTAINER...]", "Show what running containers use"),
+            ("pause", "CONTAINER...", "Stop all processes of running containers for a while"),
+            ("unpause", "CONTAINER...", "Let paused containers go on"),
             ("port", "CONTAINER [PORT]", "Print where the ports of a running container are published"),
-            ("diff", "[OPTIONS] [ID]", "Print what a kept container changed, or list those that are kept"),
+            ("diff", "[OPTIONS] [CONTAINER]", "Print what a container changed, or list those that are kept"),
+            ("commit", "[OPTIONS] CONTAINER NAME", "Make an image of what a container changed"),
+            ("export", "[OPTIONS] CONTAINER", "Write all files of a container to an archive"),
         ),
         *_rows(
             "spec files",
-            ("check", "[OPTIONS] PATH...", "Validate spec files, and run nothing"),
-            ("config", "[OPTIONS] FILE...", "Print spec files in their normal form"),
-            ("explain", "[--shell] FILE... | run ...", "Print the equivalent docker run line, or a shell script"),
+            ("check", "[OPTIONS] [PATH...]", "Validate spec files, and run nothing"),
+            ("config", "[OPTIONS] [FILE...]", "Print spec files in their normal form"),
+            ("explain", "[OPTIONS] [FILE...] | run ...", "Print the equivalent docker run line, or a shell script"),
             ("lock", "[OPTIONS] PATH...", "Write the digests of the images of spec files to a lock file"),
             ("schema", "[OPTIONS]", "Print the JSON Schema of spec files, for editors"),
         ),
@@ -51,7 +75,7 @@ COMMANDS = {
             ("pull", "[OPTIONS] [IMAGE...]", "Pull images from their registries"),
             ("push", "[OPTIONS] IMAGE...", "Push images to their registries"),
             ("images", "[OPTIONS] [NAME]", "List the images in the store"),
-            ("inspect", "[OPTIONS] IMAGE...", "Describe images in the store, as JSON"),
+            ("inspect", "[OPTIONS] NAME...", "Describe containers and images, as JSON"),
             ("history", "[OPTIONS] IMAGE", "Show how an image was built, the last step first"),
             ("tag", "[OPTIONS] IMAGE NAME", "Give an image another name"),
             ("rmi", "[OPTIONS] IMAGE...", "Remove images from the store"),
@@ -73,4 +97,5 @@ COMMANDS = {
     )
 }
 NAMES = (*COMMANDS, "help", "version")  # these two are in the overview as flags
-RUNNING = ("run", "up", "record")  # their exit codes are those of what they run
+# whose exit codes are those of what they run
+RUNNING = ("run", "up", "compose", "record", "exec", "start", "attach", "create")

@@ -113,7 +113,7 @@ class ViewReceiver:
     ) -> None:
         self._close_senders()
         self.receiver.close()
-        for descriptors in _received(receiver):
+        for descriptors in received(receiver):
             view = self._view(plan, descriptors)
             if plan.rootless:
                 enter_namespace(view.namespaces["user"])
@@ -136,7 +136,7 @@ class ViewReceiver:
         """In the parent: receive the descriptors, inspect, and close them, which releases the container's mounts."""
         self._dismiss()
         self._close_senders()
-        for descriptors in _received(self.receiver):
+        for descriptors in received(self.receiver):
             try:
                 self.look(self._view(plan, descriptors).replace(outcome=outcome))
             finally:
@@ -182,7 +182,7 @@ class ViewSender(Record):
         return other_end
 
 
-def _received(channel: socket.socket) -> Iterator[tuple[int, ...]]:
+def received(channel: socket.socket) -> Iterator[tuple[int, ...]]:
     """What the child has sent; nothing, if it ended before."""
     _, ancillary, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(_MOST * struct.calcsize("i")))
     for _, _, raw in ancillary:

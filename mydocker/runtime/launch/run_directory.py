@@ -2,9 +2,12 @@
 
     memory/                       in the run's own mount namespace a tmpfs, which holds the new /etc/hosts, hostname and
                                   resolv.conf, and root/, where the new root is mounted
-    scratch/                      overlay's upper and work directories, unless in memory
+    scratch/                      overlay's upper and work directories, unless in memory; or a link to where these are
+                                  kept from start to start
     image                         a dangling link: the digest of the image's manifest
     process, name                 dangling links: the number of its first process, and its name, if it has one
+    frozen                        while it is paused: the cgroup that it is frozen by, see freezer.py
+    plan                          once its command has begun: what it is made by, for those that look into it
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
     hosts, forwarding             if it is in a network with names: its /etc/hosts, into which other runs write theirs,
@@ -32,14 +35,19 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
 
 
+PLAN = "plan"  # a file of the directory
+
+
 class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
-    def __init__(self, path: str, *, image: str | None = None, name: str | None = None) -> None:
-        """IMAGE is the digest of the image's manifest, NAME the container's name."""
+    def __init__(self, path: str, *, image: str | None = None, name: str | None = None, scratch: str = "") -> None:
+        """IMAGE is the digest of the image's manifest, NAME the container's name, SCRATCH a directory for what it
+        writes that stays, if there is one."""
         self.path = path
         self.image = image
         self.name = name
+        self.scratch = scratch
         self.lock = -1
 
     def __enter__(self) -> RunDirectory:
@@ -75,7 +83,10 @@ class RunDirectory:
             else:
                 os.close(lock)
         os.mkdir("memory", 0o755, dir_fd=self.lock)
-        os.mkdir("scratch", 0o755, dir_fd=self.lock)
+        if self.scratch:
+            os.symlink(self.scratch, "scratch", dir_fd=self.lock)
+        else:
+            os.mkdir("scratch", 0o755, dir_fd=self.lock)
         if self.image:
             # so that no other process removes its layers, see in_use.py
             os.symlink(self.image, "image", dir_fd=self.lock)
@@ -88,7 +99,7 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str =
     of its networks; RESOLVER serves it in place of the host's."""
     _write(plan, "memory/hostname", f"{plan.hostname}\n")
     if plan.joined:
-        from mydocker.runtime.network.other import read_etc
+        from mydocker.runtime.network.joined_container import read_etc
 
         _write(plan, "memory/hosts", read_etc(plan.joined, "hosts") or _hosts(plan))
         if text := read_etc(plan.joined, "resolv.conf"):
@@ -113,6 +124,34 @@ def _resolvers(plan: LaunchPlan, resolver: str) -> str:
 
         text = resolvers.served(text)
     return text
+
+
+def record_plan(plan: LaunchPlan, pid: int) -> None:
+    """The command has begun: write down PLAN, and the number and the start time of PID, its first process, for other
+    processes of mydocker (running_plan.py). Contents of files and of the input may be secret, and nobody needs them.
+
+    As Python's own literals: JSON is not on the warm path. Where there is no room, nothing looks into the container.
+    """
+    operations = tuple(each.replace(content="") if "content" in each.fields else each for each in plan.operations)
+    text = f"{pid} {start_time(pid)}\n{plan.replace(operations=operations, stdin=None)!r}\n"
+    try:
+        file = os.open(f"{plan.run_dir}/{PLAN}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, text.encode(errors="surrogateescape"))
+        finally:
+            os.close(file)
+    except OSError:
+        pass
+
+
+def start_time(pid: int) -> int:
+    """When PID began, in ticks since the boot: with its number, what distinguishes it from every other process
+    (proc_pid_stat(5), the 20th field after the name, which may hold anything). OSError if there is none."""
+    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(file)
 
 
 def _hosts(plan: LaunchPlan) -> str:

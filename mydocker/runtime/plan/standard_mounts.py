@@ -64,11 +64,11 @@ def standard_mounts(
         *late,
         *_devices(spec),
         *_etc(spec, run_dir),
-        *_walls(spec),
+        *_masked_paths(spec),
     )
 
 
-def _walls(spec: ContainerSpec) -> tuple[Operation, ...]:
+def _masked_paths(spec: ContainerSpec) -> tuple[Operation, ...]:
     """The operations that hide or protect the kernel's own files; none for a privileged container."""
     if spec.privileged or not spec.security_opt.masked_paths:
         return ()

@@ -123,6 +123,22 @@ def test_restart(alpine: Command, tmp_path: pathlib.Path, policy: str, runs: int
 
 
 @root
+@pytest.mark.parametrize("policy", ["always", "unless-stopped", "{condition: any, delay: 0s}"])
+def test_a_container_that_always_runs_is_started_again_until_it_is_stopped(
+    alpine: Command, tmp_path: pathlib.Path, policy: str
+) -> None:
+    """Also after a success; nothing after it is run."""
+    script = 'trap "exit 3" TERM; echo run; test -e /srv/second && while :; do sleep 0.05; done; touch /srv/second'
+    text = f"image: alpine\nrestart: {policy}\nvolumes: ['.:/srv']\ncommand: [sh, -c, '{script}']\n---\n" + THREE
+    process = alpine.start("up", _write(tmp_path, text), cwd=tmp_path)
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == [b"run\n"] * 2
+    process.terminate()
+    stdout, _ = process.communicate(timeout=30)
+    assert (stdout, process.returncode) == (b"", 3)
+
+
+@root
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_is_asked_to_end_does_not_go_on(alpine: Command, tmp_path: pathlib.Path, number: int) -> None:
     """Neither with the next try, nor with the next container."""
@@ -158,7 +174,7 @@ def test_profiles(alpine: Command, tmp_path: pathlib.Path) -> None:
 
 
 @root
-def test_a_variable_that_nobody_sets_is_told_of(alpine: Command, tmp_path: pathlib.Path) -> None:
+def test_an_unset_variable_is_warned_of(alpine: Command, tmp_path: pathlib.Path) -> None:
     """As Compose does; and one of another file, which has it from a matrix there."""
     (tmp_path / "base.yaml").write_text("{image: alpine, command: [echo, 'b$V'], matrix: {V: [1]}}\n")
     text = "image: alpine\ncommand: [echo, 'a${TAG}$TAG', '${U:-}']\n---\nextends: {file: base.yaml}\n"
@@ -347,7 +363,8 @@ def test_a_file_may_ask_for_a_terminal_where_there_is_none(alpine: Command, tmp_
     separator = "\n" if "COMMAND\n" in form and "services" not in form else ", "
     keys = separator.join(["tty: true", "stdin_open: true", f"command: {command!r}"])
     done = _up(alpine, tmp_path, form.replace("COMMAND", keys))
-    assert (done.stdout, done.code) == (b"terminal\r\n", 0), done
+    shown = b"one-1  | terminal\n" if "services" in form else b"terminal\r\n"
+    assert (done.stdout, done.code) == (shown, 0), done
     assert alpine("run", "-it", "alpine", "true").code == 125
 
 

@@ -13,7 +13,7 @@ from mydocker import kernel
 from mydocker.errors import ErrorReport
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import other
+from mydocker.runtime.network import joined_container
 from mydocker.runtime.network.rootless.inside import DONE, FAILED, REFUSED, clone_by_helper, write_report
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def clone_joined(run_dir: str, ids: IdMap, namespaces: int, child: Callable[[], 
     """
     opened: list[int] = []
     try:
-        opened += [other.open_users(run_dir, ids)]
-        opened += [other.open_network(run_dir)]
+        opened += [joined_container.open_users(run_dir, ids)]
+        opened += [joined_container.open_network(run_dir)]
         return clone_by_helper(lambda pipe, parent: _clone(opened, namespaces, child, pipe, parent))
     finally:
         for descriptor in opened:

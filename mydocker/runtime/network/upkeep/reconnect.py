@@ -15,7 +15,17 @@ from mydocker.errors import HostError, LaunchError, NetworkError, hint_for
 from mydocker.kernel import netlink
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.network import DEFAULT, Lease, Network, bridge, leases, name_server, names, networks, other
+from mydocker.runtime.network import (
+    DEFAULT,
+    Lease,
+    Network,
+    bridge,
+    joined_container,
+    leases,
+    name_server,
+    names,
+    networks,
+)
 from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line
 from mydocker.runtime.network.upkeep.release import take_down_idle
 
@@ -171,7 +181,7 @@ def _disconnect(lease: Lease, run_dir: str) -> None:
 
 def _private(containers: str, container: str) -> str:
     """The run directory of CONTAINER, which is in a network."""
-    run_dir = other.find(containers, container)
+    run_dir = joined_container.find(containers, container)
     if not listed(run_dir)[0]:
         raise NetworkError(
             f"container {container} is in no network, but uses the host's, another container's, or none",
@@ -208,7 +218,7 @@ def _inside(run_dir: str) -> Iterator[Channel]:
     namespace before anything is sent."""
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        target = other.open_network(run_dir)
+        target = joined_container.open_network(run_dir)
         try:
             enter_namespace(target)
             try:
