@@ -113,7 +113,7 @@ networks:
 
 def test_they_reach_each_other_by_name_and_nothing_is_left(mydocker: Command, tmp_path: pathlib.Path) -> None:
     (tmp_path / "compose.yaml").write_text(FILE)
-    done = mydocker("up", "compose.yaml", cwd=tmp_path)
+    done = mydocker("up", "--exit-code-from", "app", "--no-log-prefix", "compose.yaml", cwd=tmp_path)
     assert (done.stdout, done.code) == (b"[200, 200]\n", 0), done.stderr
     deadline = time.monotonic() + 60
     while _left(mydocker) and time.monotonic() < deadline:
@@ -130,6 +130,6 @@ def _left(mydocker: Command) -> list[str]:
 def test_one_that_was_created_stays(mydocker: Command, tmp_path: pathlib.Path) -> None:
     assert mydocker("network", "create", "shop_front").code == 0
     (tmp_path / "compose.yaml").write_text(FILE.replace("front: {ipam", "front: {external: true, name: shop_front} #"))
-    assert mydocker("up", "compose.yaml", cwd=tmp_path).code == 0
+    assert mydocker("up", "--exit-code-from", "app", "compose.yaml", cwd=tmp_path).code == 0
     time.sleep(1)
     assert mydocker("network", "rm", "shop_front").code == 0

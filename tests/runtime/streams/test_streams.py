@@ -397,7 +397,8 @@ def test_in_a_batch_and_in_its_healthchecks(alpine: Command, tmp_path: pathlib.P
         "  b:\n    image: alpine\n    command: [echo, healthy]\n"
         "    depends_on: {a: {condition: service_healthy}}\n"
     )
-    assert b"healthy" in alpine("up", str(tmp_path / "b.yaml")).stdout
+    done = alpine("up", "--exit-code-from", "b", str(tmp_path / "b.yaml"))
+    assert b"b-1  | healthy" in done.stdout
 
 
 NGINX = """\
