@@ -183,7 +183,7 @@ class Keeper(Companion):
         with CleanupProcess() as cleanup_process:
             while self._run(cleanup_process):
                 pass
-        self._end()
+        self._end(lock)
 
     def _run(self, cleanup_process: CleanupProcess) -> bool:
         """One start, to its end; whether there is to be another one."""
@@ -245,12 +245,15 @@ class Keeper(Companion):
             os.write(self.ready, ErrorReport.of(error).encode())
             self._close_ready()
 
-    def _end(self) -> None:
-        """It has ended for good: everybody hears of it."""
+    def _end(self, lock: int) -> None:
+        """It has ended for good: everybody hears of it. LOCK is released before that: who hears of it may remove the
+        container, or start it again."""
         if self.state.status != CREATED:
             self.state = self.state.replace(status=EXITED)
         self.state = self.state.replace(keeper=0, health="" if not self.state.health else self.state.health)
         self._write_state()
+        if not self.config.auto_remove:
+            os.close(lock)
         answer = json.dumps(self._described()).encode()
         for number in self.waiters:
             self._send(number, answer)
