@@ -30,6 +30,7 @@ from mydocker.runtime.launch.supervise import Companion
 from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, control, directory
 from mydocker.services.containers.log_files import LogFiles
 from mydocker.services.containers.output import INPUT_LIMIT, Attached, KeptPipes, KeptTerminal, Output
+from mydocker.services.containers.owner import is_over
 from mydocker.services.containers.requests import answer
 from mydocker.services.containers.waiting import Waiting
 from mydocker.services.restarts import Restarts
@@ -62,10 +63,12 @@ def fork_keeper(
     *,
     environ: Mapping[str, str],
     attached: socket.socket | None = None,
+    owner: int = -1,
 ) -> int:
     """Fork the keeper of CONTAINER, which starts it on IMAGE; the read end of a pipe: READY comes once the command has
     been executed, an ErrorReport if it will not be, and nothing if the keeper was killed. ATTACHED is the keeper's end
-    of a connection that is attached from the beginning.
+    of a connection that is attached from the beginning. OWNER is a pidfd: the container ends, and is removed, when that
+    process has ended.
 
     The caller has one thread.
     """
@@ -75,7 +78,7 @@ def fork_keeper(
         try:
             os.setsid()
             if os.fork() == 0:
-                _keep(store, container, image, environ=environ, writer=writer, attached=attached)
+                _keep(store, container, image, environ=environ, writer=writer, attached=attached, owner=owner)
         finally:
             os._exit(0)
     os.close(writer)
@@ -91,19 +94,21 @@ def _keep(
     environ: Mapping[str, str],
     writer: int,
     attached: socket.socket | None,
+    owner: int,
 ) -> NoReturn:
     gc.freeze()  # what it shares with its parent is never garbage, and a collection would copy every page of it
     sys.stdout = sys.stderr = None
     null = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    kernel.close_all_but((0, 1, 2, writer, *([attached.fileno()] if attached else [])))
+    others = (owner, attached.fileno() if attached else -1)
+    kernel.close_all_but((0, 1, 2, writer, *(each for each in others if each >= 0)))
     os.chdir("/")
     os.umask(0o022)
     retitle(f"mydocker-keeper {container.config.title}")
     try:
         keeper = Keeper(store, container, image, environ=environ, ready=writer)
-        keeper.keep(attached)
+        keeper.keep(attached, owner)
     except BaseException as error:
         with suppress(OSError):
             os.write(writer, ErrorReport.of(error, doing="keep the container").encode())
@@ -170,7 +175,7 @@ class Keeper(Companion):
         self.monitor: HealthMonitor | None = None
         self.restarts = Restarts(self.config.spec.restart)
 
-    def keep(self, attached: socket.socket | None = None) -> None:
+    def keep(self, attached: socket.socket | None = None, owner: int = -1) -> None:
         """Start it, and again, until it has ended for good."""
         lock = directory.lock_keeper(self.directory)
         if lock is None:
@@ -180,10 +185,12 @@ class Keeper(Companion):
         if attached:
             self._admit(attached)
             self.attached[attached.fileno()] = Attached(attached)
+        if owner >= 0:
+            self._on(owner, lambda: self._lose(owner))
         with CleanupProcess() as cleanup_process:
             while self._run(cleanup_process):
                 pass
-        self._end()
+        self._end(is_left=owner >= 0 and is_over(owner))
 
     def _run(self, cleanup_process: CleanupProcess) -> bool:
         """One start, to its end; whether there is to be another one."""
@@ -195,8 +202,8 @@ class Keeper(Companion):
         self.state = self.state.replace(
             finished=time.time(), exit_code=outcome.status, oom_killed=outcome.oom_killed, pid=0, addresses={}, ports=()
         )
-        if outcome.killed_by:
-            self.state = self.state.replace(error=outcome.killed_by)
+        used = {"timed_out": outcome.timed_out, "cpu": outcome.cpu, "max_rss": outcome.max_rss}
+        self.state = self.state.replace(signal=outcome.signal or 0, error=outcome.killed_by or self.state.error, **used)
         if self.state.stopped or outcome.stopped:
             return False
         pause = self.restarts.pause(status=outcome.status, seconds=outcome.wall)
@@ -245,11 +252,14 @@ class Keeper(Companion):
             os.write(self.ready, ErrorReport.of(error).encode())
             self._close_ready()
 
-    def _end(self) -> None:
+    def _lose(self, owner: int) -> None:
+        self._forget(owner)
+        self.stop(None, None)
+
+    def _end(self, *, is_left: bool) -> None:
         """It has ended for good: everybody hears of it."""
-        if self.state.status != CREATED:
-            self.state = self.state.replace(status=EXITED)
-        self.state = self.state.replace(keeper=0, health="" if not self.state.health else self.state.health)
+        status = CREATED if self.state.status == CREATED else EXITED
+        self.state = self.state.replace(status=status, keeper=0)
         self._write_state()
         answer = json.dumps(self._described()).encode()
         for number in self.waiters:
@@ -261,7 +271,7 @@ class Keeper(Companion):
                 for frame in each.waiting:
                     each.connection.send(frame)
                 each.connection.send(control.ENDED + answer)
-        if self.config.auto_remove:
+        if self.config.auto_remove or is_left:
             directory.remove(self.store, directory.read(self.directory))
         self._close_ready()
 
