@@ -364,7 +364,9 @@ def written_security(security: Security) -> list[str]:
 
 def written_dependencies(dependencies: tuple[Dependency, ...]) -> dict[str, Any]:
     return {
-        each.name: {"condition": each.condition} | ({} if each.required else {"required": False})
+        each.name: {"condition": each.condition}
+        | ({} if each.required else {"required": False})
+        | ({"restart": True} if each.restart else {})
         for each in dependencies
     }
 

@@ -23,7 +23,7 @@ from mydocker.image.store import remove_tree
 from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received, separate_kinds
+from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received
 from mydocker.runtime.launch import plan_launch, run
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
 from mydocker.runtime.launch.supervise import Companion
@@ -120,13 +120,13 @@ class KeptView(ViewReceiver):
 
     def __init__(self, plan: LaunchPlan) -> None:
         super().__init__(lambda view: None)
-        self.kinds += tuple(kind for kind in separate_kinds(plan) if kind not in self.kinds)
+        self.kinds += tuple(kind for kind in plan.separate_namespaces if kind not in self.kinds)
         self.view: ContainerView | None = None
 
     def take(self, plan: LaunchPlan) -> None:
         """The child has sent them."""
         for root, scratch, process, begun, *namespaces in received(self.receiver):
-            kinds = separate_kinds(plan)
+            kinds = plan.separate_namespaces
             separate = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in kinds}
             for kind, each in zip(self.kinds, namespaces, strict=True):
                 if kind not in kinds:
@@ -474,6 +474,11 @@ class Keeper(Companion):
             self.loop.cancel()
         elif self.loop:
             self.loop.stop(number, grace)
+
+    def set_paused(self, paused: bool) -> None:
+        """The container has been paused, or goes on."""
+        if self.loop and not isinstance(self.loop, Waiting):
+            self._tell(status=PAUSED if paused else RUNNING)
 
     def kill(self, number: int) -> None:
         """Send the container signal NUMBER."""

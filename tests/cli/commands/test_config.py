@@ -94,7 +94,7 @@ def test_files_of_other_people_mean_the_same(here: Path) -> None:
 
 
 def test_it_prints_yaml_or_json(tmp_path: Path) -> None:
-    mydocker: Command = command(tmp_path)
+    mydocker: Command = command(tmp_path, forks=True)
     (tmp_path / "a.yaml").write_text("image: alpine\nenvironment: {A: no, B: $$x}\ntty: false\nmem_limit: 65536k\n")
     done = mydocker("config", "a.yaml", cwd=tmp_path)
     expected = b"image: alpine:latest\nenvironment:\n  A: 'no'\n  B: $$x\nmem_limit: 64m\n"
@@ -136,7 +136,7 @@ def test_where_a_secret_comes_from_is_printed_and_not_the_secret(
     here: Path, form: str, kind: str, source: str, grant: str, printed: dict[str, str]
 ) -> None:
     """Docker Compose prints the reference, too. What it leads to is found again when what was printed is read."""
-    mydocker = command(here)
+    mydocker = command(here, forks=True)
     environ = {"TOKEN": "hush-hush", "NAME": "TOKEN"}
     (here / "token").write_text("hush-hush")
     (here / "spec.yaml").write_text(form.replace("KIND", kind).replace("SOURCE", source).replace("GRANT", grant))
