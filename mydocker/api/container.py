@@ -204,9 +204,10 @@ class Container:
         if not argv:
             raise UsageError("no command to execute")
         of_type("user", user, str, int, type(None))
+        self._state()
         outcome, stdout, stderr = call_captured(
             access.execute,
-            self._running(),
+            self.id,
             tuple(argv),
             environment=_texts(environment or {}),
             user=None if user is None else parse_user(str(user)),
@@ -278,22 +279,18 @@ class Container:
         call(lifecycle.remove, self._placed)
 
     def copy_in(self, source: Path, path: str) -> None:
-        """Copy the file or directory SOURCE to PATH in the running container, as `mydocker cp` does."""
-        call(access.copy_in, self._running(), path_of(source), path)
+        """Copy the file or directory SOURCE to PATH in the container, as `mydocker cp` does."""
+        self._state()
+        call(access.copy_in, self.id, path_of(source), path)
 
     def copy_out(self, path: str, target: Path) -> None:
-        """Copy PATH of the running container to TARGET, as `mydocker cp` does."""
-        call(access.copy_out, self._running(), path, path_of(target))
+        """Copy PATH of the container to TARGET, as `mydocker cp` does."""
+        self._state()
+        call(access.copy_out, self.id, path, path_of(target))
 
     @property
     def _logs(self) -> str:
         return f"{self._placed.directory}/logs"
-
-    def _running(self) -> str:
-        """Its run directory. Raises LaunchError."""
-        if not self._read().is_alive:
-            raise LaunchError(f"container {self.name} is not running")
-        return self._placed.run_dir
 
     def _read(self) -> containers.Container:
         try:

@@ -126,11 +126,9 @@ class KeptView(ViewReceiver):
     def take(self, plan: LaunchPlan) -> None:
         """The child has sent them."""
         for root, scratch, process, begun, *namespaces in received(self.receiver):
-            kinds = plan.separate_namespaces
-            separate = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in kinds}
-            for kind, each in zip(self.kinds, namespaces, strict=True):
-                if kind not in kinds:
-                    os.close(each)
+            separate = dict(zip(self.kinds, namespaces, strict=True))
+            for kind in separate.keys() - {*plan.separate_namespaces}:
+                os.close(separate.pop(kind))
             self.view = ContainerView(
                 root=root, scratch=scratch, process=process, begun=begun, namespaces=separate, plan=plan
             )
@@ -186,7 +184,7 @@ class Keeper(Companion):
             self._admit(attached)
             self.attached[attached.fileno()] = Attached(attached)
         if owner >= 0:
-            self._on(owner, lambda: self._lose(owner))
+            self._on(owner, lambda: self._lose(owner))  # readable at its end
         with CleanupProcess() as cleanup_process:
             while self._run(cleanup_process):
                 pass
@@ -199,11 +197,10 @@ class Keeper(Companion):
         except MydockerError as error:
             self._failed(error)
             return False
-        self.state = self.state.replace(
-            finished=time.time(), exit_code=outcome.status, oom_killed=outcome.oom_killed, pid=0, addresses={}, ports=()
-        )
-        used = {"timed_out": outcome.timed_out, "cpu": outcome.cpu, "max_rss": outcome.max_rss}
-        self.state = self.state.replace(signal=outcome.signal or 0, error=outcome.killed_by or self.state.error, **used)
+        facts = {name: getattr(outcome, name) for name in ("timed_out", "oom_killed", "cpu", "max_rss")}
+        facts |= {"exit_code": outcome.status, "signal": outcome.signal or 0}
+        error = outcome.killed_by or self.state.error
+        self.state = self.state.replace(finished=time.time(), pid=0, addresses={}, ports=(), error=error, **facts)
         if self.state.stopped or outcome.stopped:
             return False
         pause = self.restarts.pause(status=outcome.status, seconds=outcome.wall)

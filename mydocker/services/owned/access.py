@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
+from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.cgroup.freezer import is_frozen
 from mydocker.runtime.copy import session as copy
 from mydocker.runtime.enter import session
-from mydocker.runtime.inspect.running_container import NotRunningError, open_running
+from mydocker.services.containers import look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ _GRACE = 2.0  # seconds between the end of its time, or the end of interest in i
 
 
 def execute(
-    run_dir: str,
+    container_id: str,
     argv: tuple[str, ...],
     *,
     environment: Mapping[str, str],
@@ -29,13 +29,11 @@ def execute(
     timeout: float | None,
     input: bytes | None,
 ) -> Outcome:
-    """Execute ARGV in the container that runs with RUN_DIR, joined with this process's standard streams; it reads
-    INPUT, and is stopped after TIMEOUT seconds. Raises LaunchError and its children."""
-    if is_frozen(run_dir):
-        raise NotRunningError(f"container {os.path.basename(run_dir)} is paused")
+    """Execute ARGV in the running container, joined with this process's standard streams; it reads INPUT, and is
+    stopped after TIMEOUT seconds. Raises LaunchError and its children."""
     if input is not None:
         _read_from(input)
-    with open_running(run_dir) as view:
+    with look.running(Store.open(os.environ), container_id, paused=False) as view:
         plan = session.plan_command(
             view.plan,
             argv,
@@ -57,13 +55,13 @@ def _read_from(text: bytes) -> None:
     os.close(descriptor)
 
 
-def copy_in(run_dir: str, source: str, path: str) -> None:
+def copy_in(container_id: str, source: str, path: str) -> None:
     """Copy SOURCE of the host to PATH of the container. Raises LaunchError, HostError."""
-    with open_running(run_dir) as view:
-        copy.copy_in(copy.tree_of(view), source, path, follow=False, keep_owner=False)
+    with look.tree(Store.open(os.environ), container_id, environ=os.environ) as tree:
+        copy.copy_in(tree, source, path, follow=False, keep_owner=False)
 
 
-def copy_out(run_dir: str, path: str, target: str) -> None:
+def copy_out(container_id: str, path: str, target: str) -> None:
     """Copy PATH of the container to TARGET of the host. Raises LaunchError, HostError."""
-    with open_running(run_dir) as view:
-        copy.copy_out(copy.tree_of(view), path, target, follow=False, keep_owner=False)
+    with look.tree(Store.open(os.environ), container_id, environ=os.environ) as tree:
+        copy.copy_out(tree, path, target, follow=False, keep_owner=False)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from mydocker.services.containers import Container, ContainerState
     from mydocker.services.owned.lifecycle import Placed
 
-_PAUSE = 0.05  # seconds between two looks at a condition
+_PAUSE = 0.05  # seconds between two looks at a condition; a tenth of the time that it has taken so far, from that on,
+_LONGEST_PAUSE = 1.0  # and no more than this: a server writes each request into its log
 _RESPONSE = 5.0  # seconds for one HTTP response
 _FAILURE = 400  # the first HTTP status that is none of success
 _TAIL = 20  # lines of the log in an error
@@ -56,14 +57,15 @@ def wait_for(placed: Placed, conditions: Conditions, *, timeout: float, since: s
 class _Wait:
     def __init__(self, placed: Placed, conditions: Conditions, timeout: float, stack: ExitStack) -> None:
         self.placed, self.timeout = placed, timeout
-        self.until = time.monotonic() + timeout
+        self.began = time.monotonic()
+        self.until = self.began + timeout
         self.view_stack = stack.enter_context(ExitStack())
         self.view: ContainerView | None = None
         self.patterns = list(conditions.log)
         self.ports = dict.fromkeys(conditions.ports, "")  # and what is to be said of each
         self.urls = dict.fromkeys(conditions.urls, "")
         self.health = conditions.health
-        self.looked = 0.0
+        self.due = 0.0  # when to look again
 
     def run(self, since: str) -> None:
         if self.patterns:
@@ -73,7 +75,7 @@ class _Wait:
             if not self._pending():
                 return
             self._judge(over)
-            time.sleep(_PAUSE)
+            time.sleep(max(0.0, min(self.due, self.until) - time.monotonic()))
 
     def _await_log(self, since: str) -> None:
         """Read the log as it is written until all patterns have matched, or the container has ended."""
@@ -94,7 +96,8 @@ class _Wait:
 
     def _look(self) -> bool:
         """See what has come true by now; whether the container has ended."""
-        if time.monotonic() < self.looked + _PAUSE:
+        now = time.monotonic()
+        if self.due > now < self.until:
             return False
         container = directory.read(self.placed.directory)
         if container.is_alive and (self.ports or self.urls) and self._open():
@@ -102,7 +105,7 @@ class _Wait:
             self._look_at_urls()
         if self.health:
             self._look_at_health(container)
-        self.looked = time.monotonic()
+        self.due = time.monotonic() + min(_LONGEST_PAUSE, max(_PAUSE, (now - self.began) / 10))
         return not container.is_alive
 
     def _open(self) -> bool:
