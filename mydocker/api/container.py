@@ -28,8 +28,8 @@ from mydocker.services import containers
 from mydocker.services.containers import ContainerState, control, directory
 from mydocker.services.containers import stop as stopping
 from mydocker.services.containers.log_files import read_log, timestamp
-from mydocker.services.containers.owner import name_process
 from mydocker.services.owned import access, lifecycle
+from mydocker.services.owned.owner import name_process
 from mydocker.services.owned.readiness import Conditions, joined, wait_for
 from mydocker.services.workers.call import call, call_captured
 from mydocker.specs.model import ContainerSpec

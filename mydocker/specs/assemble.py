@@ -65,7 +65,7 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _limit_contradictions(values)
     yield from _mount_contradictions(values)
     if values.get("logging"):
-        from mydocker.specs.values.log_driver import contradiction
+        from mydocker.specs.model.log_driver import contradiction
 
         if message := contradiction(values["logging"]):
             yield "logging", message
@@ -215,7 +215,7 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
 def _logging(parts: Iterable[dict[str, Any]] | None) -> Logging | None:
     if not parts:
         return None
-    from mydocker.specs.values.log_driver import combine
+    from mydocker.specs.model.log_driver import combine
 
     return combine(parts)
 

@@ -7,8 +7,8 @@ import os
 from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common import complain
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.project_options import add_project, load_cases
 from mydocker.cli.common.table import show_json
+from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import Problem, SpecError, UsageError
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING

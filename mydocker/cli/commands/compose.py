@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mydocker.cli.commands import command_module
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.project_options import add_project
 from mydocker.cli.manual.catalogue import COMMANDS
+from mydocker.cli.project.options import add_project
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.unsupported import nearest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.project_options import add_project, load_cases
+from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import UsageError
 from mydocker.specs.nodes.yaml import escape, write_documents
 from mydocker.specs.render.normal_form import normal_form

@@ -6,7 +6,7 @@ import os
 
 from mydocker.cli.commands.run import progress, working_directory
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.project_options import add_project, load_cases
+from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import UsageError
 from mydocker.specs.argv import parse_run
 from mydocker.specs.model.case import CaseSpec

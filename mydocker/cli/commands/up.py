@@ -9,9 +9,9 @@ from mydocker.cli.commands.run import progress
 from mydocker.cli.common import complain, name_memory_kill, say
 from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.project_options import add_project, load_cases
 from mydocker.cli.common.result_file import ResultFile
-from mydocker.cli.common.run_project import planned, run_project
+from mydocker.cli.project.options import add_project, load_cases
+from mydocker.cli.project.run import planned, run_project
 from mydocker.errors import MydockerError, Origin, Problem, SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import prepare, run
@@ -23,8 +23,8 @@ from mydocker.specs.load.profiles import select, why_none
 if TYPE_CHECKING:
     import argparse
 
-    from mydocker.cli.common.project_options import LoadedCases
     from mydocker.cli.manual.page import Group
+    from mydocker.cli.project.options import LoadedCases
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.case import CaseSpec
 

@@ -38,7 +38,6 @@ _BUILD = (
     "build the image with another tool, such as 'buildah build -t oci-archive:app.tar .', and read it with "
     "'mydocker load -i app.tar'"
 )
-_COMPOSE = "'mydocker up compose.yaml' runs the services of a Compose file, 'mydocker config' prints it in normal form"
 _LIMITS = "set limits when the container starts, with the options --memory, --cpus and --pids-limit of 'mydocker run'"
 _CLUSTER = "mydocker runs containers on this machine only: 'mydocker up' runs those of a spec file"
 _NO_DAEMON = "there is no daemon to configure or to watch: 'mydocker doctor' shows what this host can do"
@@ -49,7 +48,6 @@ INSTEAD = {
     **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
     **dict.fromkeys(("build", "buildx", "builder", "bake", "farm"), _BUILD),
-    "down": _COMPOSE,
     "update": _LIMITS,
     "search": "search on the web page of the registry, such as https://hub.docker.com",
     **dict.fromkeys(("swarm", "node", "service", "stack"), _CLUSTER),

@@ -37,6 +37,7 @@ COMMANDS = {
                 "[OPTIONS] [FILE...|SERVICE...]",
                 "Run the services of a Compose file, or the containers of spec files",
             ),
+            ("down", "[OPTIONS]", "Stop and remove the services of a Compose file"),
             ("compose", "[OPTIONS] COMMAND [ARG...]", "Run a command with the options that Compose has before it"),
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
             ("record", "[-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]", "Run a container, and write the spec of a test"),

@@ -114,8 +114,7 @@ def launch(
         run.enter_any(connections)
         with Stack() as container:
             container.enter_any(_orphans(plan))
-            cgroups = _cgroups(plan)
-            container.enter_any(cgroups)
+            cgroups = _cgroups(plan, container)
             streams = _streams(plan, container, companion)
             started = _start(plan, container, streams, duty, view_receiver, connections, cgroups.fds if cgroups else ())
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
@@ -154,12 +153,13 @@ def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connectio
     return Connections(plan, take_down_later=cleanup_process.take_down_later, forget_later=cleanup_process.forget_later)
 
 
-def _cgroups(plan: LaunchPlan) -> Cgroups | None:
+def _cgroups(plan: LaunchPlan, container: Stack) -> Cgroups | None:
+    """Its cgroups, which CONTAINER removes at the end; None: it has none."""
     if not plan.cgroups:
         return None
     from mydocker.runtime.cgroup.cgroup import Cgroups
 
-    return Cgroups(plan.cgroups, run_dir=plan.run_dir)
+    return container.enter(Cgroups(plan.cgroups, run_dir=plan.run_dir))
 
 
 def _streams(plan: LaunchPlan, container: Stack, companion: Companion | None) -> StreamPipes | Terminal:

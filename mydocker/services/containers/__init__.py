@@ -36,7 +36,7 @@ class ContainerConfig(Record):
     labels: Mapping[str, str] = {}  # those of the image, too
     ports: tuple[str, ...] = ()  # what the image and the spec expose, such as 80/tcp
     auto_remove: bool = False  # remove it when it has ended
-    owner: str = ""  # the program that it ends with, as owner.py names it, and is removed with
+    owner: str = ""  # the program that it ends with, as services/owned/owner.py names it, and is removed with
 
     @property
     def short_id(self) -> str:

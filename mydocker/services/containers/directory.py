@@ -24,7 +24,7 @@ from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import flock, remove_tree
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import ALIVE, CREATED, EXITED, Container, ContainerConfig, ContainerState
-from mydocker.services.containers.owner import has_ended
+from mydocker.services.owned.owner import has_ended
 from mydocker.specs.model import as_json
 
 if TYPE_CHECKING:

@@ -23,16 +23,16 @@ from mydocker.image.store import remove_tree
 from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received
 from mydocker.runtime.launch import plan_launch, run
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
 from mydocker.runtime.launch.supervise import Companion
 from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, control, directory
 from mydocker.services.containers.log_files import LogFiles
 from mydocker.services.containers.output import INPUT_LIMIT, Attached, KeptPipes, KeptTerminal, Output
-from mydocker.services.containers.owner import is_over
 from mydocker.services.containers.requests import answer
 from mydocker.services.containers.waiting import Waiting
+from mydocker.services.kept_view import KeptView
+from mydocker.services.owned.owner import is_over
 from mydocker.services.restarts import Restarts
 from mydocker.specs.model.parts import Logging
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import StoredImage
     from mydocker.image.store import Store
+    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.launch.supervise import Watch
     from mydocker.runtime.plan import LaunchPlan
@@ -115,35 +116,6 @@ def _keep(
     os._exit(0)
 
 
-class KeptView(ViewReceiver):
-    """The descriptors of the container that runs, for as long as it does."""
-
-    def __init__(self, plan: LaunchPlan) -> None:
-        super().__init__(lambda view: None)
-        self.kinds += tuple(kind for kind in plan.separate_namespaces if kind not in self.kinds)
-        self.view: ContainerView | None = None
-
-    def take(self, plan: LaunchPlan) -> None:
-        """The child has sent them."""
-        for root, scratch, process, begun, *namespaces in received(self.receiver):
-            separate = dict(zip(self.kinds, namespaces, strict=True))
-            for kind in separate.keys() - {*plan.separate_namespaces}:
-                os.close(separate.pop(kind))
-            self.view = ContainerView(
-                root=root, scratch=scratch, process=process, begun=begun, namespaces=separate, plan=plan
-            )
-
-    def use(self, plan: LaunchPlan, outcome: Outcome) -> None:
-        self.close_view()
-
-    def close_view(self) -> None:
-        """Release the container's mounts and namespaces."""
-        view, self.view = self.view, None
-        if view:
-            for descriptor in (view.root, view.scratch, view.process, view.begun, *view.namespaces.values()):
-                os.close(descriptor)
-
-
 class Keeper(Companion):
     """Keeps one container, from its start until it is not started again."""
 
@@ -188,7 +160,7 @@ class Keeper(Companion):
         with CleanupProcess() as cleanup_process:
             while self._run(cleanup_process):
                 pass
-        self._end(is_left=owner >= 0 and is_over(owner))
+        self._end(lock, remove=self.config.auto_remove or (owner >= 0 and is_over(owner)))
 
     def _run(self, cleanup_process: CleanupProcess) -> bool:
         """One start, to its end; whether there is to be another one."""
@@ -253,11 +225,14 @@ class Keeper(Companion):
         self._forget(owner)
         self.stop(None, None)
 
-    def _end(self, *, is_left: bool) -> None:
-        """It has ended for good: everybody hears of it."""
+    def _end(self, lock: int, *, remove: bool) -> None:
+        """It has ended for good: everybody hears of it. LOCK is released before that: who hears of it may remove the
+        container, or start it again; unless it is to REMOVE the container itself."""
         status = CREATED if self.state.status == CREATED else EXITED
         self.state = self.state.replace(status=status, keeper=0)
         self._write_state()
+        if not remove:
+            os.close(lock)
         answer = json.dumps(self._described()).encode()
         for number in self.waiters:
             self._send(number, answer)
@@ -268,7 +243,7 @@ class Keeper(Companion):
                 for frame in each.waiting:
                     each.connection.send(frame)
                 each.connection.send(control.ENDED + answer)
-        if self.config.auto_remove or is_left:
+        if remove:
             directory.remove(self.store, directory.read(self.directory))
         self._close_ready()
 

@@ -25,7 +25,7 @@ from mydocker.reference import Digest, Platform
 from mydocker.runtime.launch import get_image, new_id
 from mydocker.services.containers import Container, ContainerConfig, directory
 from mydocker.services.containers.keeper import READY, fork_keeper
-from mydocker.services.containers.owner import open_owner
+from mydocker.services.owned.owner import open_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ def create(
     owner: str = "",
     progress: Callable[[Step], None] | None = None,
 ) -> tuple[Container, StoredImage | None]:
-    """Put a container for SPEC on disk, pulling its image if necessary. If it has an OWNER, as owner.py names it, it
+    """Put a container for SPEC on disk, pulling its image if necessary. If it has an OWNER, as services/owned/owner.py names it, it
     ends with that, and is removed then. Raises MydockerError: UsageError if its name is in use."""
     if spec.name and directory.holder_of(store, spec.name):
         directory.take_name(store, spec.name, "")  # says whose name it is

@@ -30,7 +30,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _without_places(value: object) -> object:
     """VALUE with nothing in it of where it was written."""
     if isinstance(value, Record):
-        kept = {name: getattr(value, name) for name in value.fields if name not in ("origin", "line", "column")}
+        kept = {
+            name: getattr(value, name) for name in value.fields if name not in ("origin", "line", "column", "service")
+        }
         if "volumes" in kept:  # parents are mounted first, whatever their order here
             kept["volumes"] = tuple(sorted(kept["volumes"], key=lambda mount: mount.target))
         return type(value).__name__, {name: _without_places(each) for name, each in kept.items()}

@@ -39,8 +39,8 @@ def _containers(mydocker: Command) -> dict[str, str]:
 
 
 def _remove(mydocker: Command) -> None:
-    for name in _containers(mydocker):
-        assert mydocker("rm", "--force", name).code == 0
+    assert mydocker("down", "-p", "p", "-t", "0", cwd="/").code == 0
+    assert _containers(mydocker) == {}
 
 
 def _read_until(process: subprocess.Popen[bytes], *ends: bytes) -> list[bytes]:
@@ -193,6 +193,26 @@ def test_which_files_and_services_are_meant(alpine: Command, shop: pathlib.Path)
     assert alpine("up", "own.yaml", cwd=shop).stdout == b"own\n"
     done = alpine("up", "-d", "own.yaml", cwd=shop)
     assert (done.code, b"--detach is for services" in done.stderr) == (125, True)
+
+
+def test_down_stops_in_the_opposite_order_and_leaves_nothing(alpine: Command, shop: pathlib.Path) -> None:
+    """But for a named volume, unless -v is set."""
+    script = 'trap "echo $0 >> /srv/order; exit" TERM; echo ready; while :; do sleep 0.1; done'
+    more = ", volumes: ['data:/srv']"
+    command = [_service(script, more).replace("]", f", {name}]", 1) for name in ("web", "db")]
+    _write(shop, web=command[0].replace("}", ", depends_on: [db]}"), db=command[1])
+    with (shop / "compose.yaml").open("a") as file:
+        file.write("volumes: {data: }\n")
+    assert alpine("up", "-d", "--wait", cwd=shop).code == 0
+    assert sorted(_containers(alpine)) == ["p-db-1", "p-web-1"]
+    assert alpine("down", cwd=shop) == Result(b"", b"", 0)
+    assert _containers(alpine) == {}
+    [order] = (alpine.store / "volumes").glob("p_data/data/order")
+    assert order.read_text() == "web\ndb\n"
+    assert alpine("down", "-v", cwd=shop) == Result(b"", b"", 0)
+    assert not order.exists()
+    done = alpine("down", cwd=shop.parent)
+    assert (done.code, b"name the project with -p" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

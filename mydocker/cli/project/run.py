@@ -6,7 +6,7 @@ import os
 
 from mydocker.cli.commands.run import progress
 from mydocker.cli.common import say
-from mydocker.cli.common.service_output import ServiceOutput
+from mydocker.cli.project.output import ServiceOutput
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
@@ -18,8 +18,8 @@ from mydocker.services.project.run import ProjectRun, UpOptions, check_exit_code
 if TYPE_CHECKING:
     import argparse
 
-    from mydocker.cli.common.project_options import LoadedCases
     from mydocker.cli.common.result_file import ResultFile
+    from mydocker.cli.project.options import LoadedCases
     from mydocker.services.project import Instance
     from mydocker.services.project.running import RunningInstance
 
