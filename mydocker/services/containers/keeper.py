@@ -171,8 +171,8 @@ class Keeper(Companion):
             return False
         facts = {name: getattr(outcome, name) for name in ("timed_out", "oom_killed", "cpu", "max_rss")}
         facts |= {"exit_code": outcome.status, "signal": outcome.signal or 0}
-        error = outcome.killed_by or self.state.error
-        self.state = self.state.replace(finished=time.time(), pid=0, addresses={}, ports=(), error=error, **facts)
+        why = outcome.killed_by or self.state.error
+        self.state = self.state.replace(finished=time.time(), pid=0, addresses={}, ports=(), error=why, **facts)
         if self.state.stopped or outcome.stopped:
             return False
         pause = self.restarts.pause(status=outcome.status, seconds=outcome.wall)

@@ -57,7 +57,7 @@ def create(
     owner: str = "",
     progress: Callable[[Step], None] | None = None,
 ) -> tuple[Container, StoredImage | None]:
-    """Put a container for SPEC on disk, pulling its image if necessary. If it has an OWNER, as services/owned/owner.py names it, it
+    """Put a container for SPEC on disk, pulling its image if necessary. With an OWNER (services/owned/owner.py), it
     ends with that, and is removed then. Raises MydockerError: UsageError if its name is in use."""
     if spec.name and directory.holder_of(store, spec.name):
         directory.take_name(store, spec.name, "")  # says whose name it is

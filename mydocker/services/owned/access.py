@@ -8,7 +8,7 @@ from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.copy import session as copy
 from mydocker.runtime.enter import session
-from mydocker.services.containers import look
+from mydocker.services.containers import look, trees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,11 +57,11 @@ def _read_from(text: bytes) -> None:
 
 def copy_in(container_id: str, source: str, path: str) -> None:
     """Copy SOURCE of the host to PATH of the container. Raises LaunchError, HostError."""
-    with look.tree(Store.open(os.environ), container_id, environ=os.environ) as tree:
+    with trees.tree(Store.open(os.environ), container_id, environ=os.environ) as tree:
         copy.copy_in(tree, source, path, follow=False, keep_owner=False)
 
 
 def copy_out(container_id: str, path: str, target: str) -> None:
     """Copy PATH of the container to TARGET of the host. Raises LaunchError, HostError."""
-    with look.tree(Store.open(os.environ), container_id, environ=os.environ) as tree:
+    with trees.tree(Store.open(os.environ), container_id, environ=os.environ) as tree:
         copy.copy_out(tree, path, target, follow=False, keep_owner=False)
