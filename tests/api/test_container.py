@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import pathlib
+import pwd
 import re
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, assert_type
 
 import pytest
-from lab.command import Command
+from lab.command import Command, python_of
 from lab.processes import sleeping
 
 import mydocker
@@ -464,3 +465,57 @@ def test_types(tmp_path: pathlib.Path) -> None:
     assert re.findall(r"^program\.py:(\d+): error: (.*?)\s+\[", done.stdout, re.MULTILINE) == [
         ("7", 'Unexpected keyword argument "pots" for "start"; did you mean "ports"?')
     ], done.stdout
+
+
+ORDINARY = """
+import urllib.request, mydocker
+server = "mkdir /srv/www; echo fine > /srv/www/index.html; exec httpd -f -p 8080 -h /srv/www"
+with mydocker.start("alpine", "sh", "-c", server, ports=[8080], healthcheck={"test": "true"}) as web:
+    web.wait_for(port=8080, http=8080, health=True, timeout=10)
+    host, port = web.endpoint(8080)
+    print(urllib.request.urlopen(f"http://{host}:{port}/").read().decode(), end="")
+    print(web.exec("sh", "-c", "id -u; touch /srv/new", check=True).stdout, end="")
+    web.copy_out("/srv/www/index.html", "out")
+    web.restart()
+    print(web.exec("ls", "/srv").stdout.split(), open("out").read(), end="")
+    try:
+        web.endpoint(9)
+    except mydocker.LaunchError as error:
+        print(error.hint)
+    else:
+        print([web.address, web._state().addresses, web._state().ports, web.status])
+print(web.status)
+"""
+
+
+@pytest.mark.rootless
+def test_an_ordinary_user(second_user: Command, user: pwd.struct_passwd) -> None:
+    site = second_user.program.parent / "site"
+    environment = {**second_user.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    python = python_of(user)
+    if site.exists():
+        environment["PYTHONPATH"] = str(site)
+    else:
+        python = sys.executable
+    done = subprocess.run(
+        [*second_user.prefix, python, "-c", ORDINARY],
+        cwd=second_user.directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["fine", "0", "['new', 'www'] fine", "start it with ports=[9]", "removed"]
+    assert left(second_user) == []
+
+
+def test_no_line_is_missed_or_repeated_where_following_begins() -> None:
+    script = "echo 1; echo 2; read x < /srv/go; echo $x"
+    with mydocker.start("alpine", "sh", "-c", script, pre_start=[["mkfifo", "/srv/go"]]) as container:
+        container.wait_for(log="2")
+        lines, none = container.follow(tail=1), container.follow(tail=0)
+        assert next(lines) == "2"
+        container.exec("sh", "-c", "echo 3 > /srv/go")
+        assert [[*lines], container.logs(tail=2)] == [["3"], "2\n3\n"]
+        assert [*none] == []  # it begins where it is first asked
