@@ -116,15 +116,17 @@ def new_id(draw: Callable[[int], bytes] = os.urandom) -> str:
 
 
 def _network(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, str, str]:
-    """SPEC with the network mode that it gets on HOST, and the fields `no_network` and `joined` of its plan."""
+    """SPEC with the network mode that it gets on HOST, and the fields `no_network` and `joined` of its plan.
+    In the network of another container, it has the host name of that, as with Docker."""
     if spec.network_mode == DEFAULT_MODE:
         from mydocker.runtime.network.choose import settle
 
         return (*settle(spec, host), "")
     if spec.network_mode.startswith(JOINING_MODES):
-        from mydocker.runtime.network.other import find
+        from mydocker.runtime.network.other import find, hostname_of
 
-        return spec, "", find(containers, spec.network_mode.partition(":")[2])
+        joined = find(containers, spec.network_mode.partition(":")[2])
+        return spec.replace(hostname=hostname_of(joined)) if "uts" in spec.namespaces else spec, "", joined
     return spec, "", ""
 
 

@@ -105,7 +105,8 @@ def launch(
         duty = cleanup_process.watch(plan.run_dir, has_init="pid" not in plan.namespaces)
         signals = run.enter(Signals())
         run.enter(duty)
-        run.enter(RunDirectory(plan.run_dir, image=plan.image_digest, name=plan.name))
+        hostname = plan.hostname if plan.hostname != plan.container_id[:12] else None
+        run.enter(RunDirectory(plan.run_dir, image=plan.image_digest, name=plan.name, hostname=hostname))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
         connections = _connections(plan, cleanup_process)

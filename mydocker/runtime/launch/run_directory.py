@@ -4,7 +4,8 @@
                                   resolv.conf, and root/, where the new root is mounted
     scratch/                      overlay's upper and work directories, unless in memory
     image                         a dangling link: the digest of the image's manifest
-    process, name                 dangling links: the number of its first process, and its name, if it has one
+    process, name, hostname       dangling links: the number of its first process, its name, if it has one, and its
+                                  host name, if that is not its ID
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
     hosts                         its /etc/hosts, if it is in a network with names: other runs write theirs into it
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
 class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
-    def __init__(self, path: str, *, image: str | None = None, name: str | None = None) -> None:
-        """IMAGE is the digest of the image's manifest, NAME the container's name."""
+    def __init__(
+        self, path: str, *, image: str | None = None, name: str | None = None, hostname: str | None = None
+    ) -> None:
+        """IMAGE is the digest of the image's manifest, NAME the container's name, and HOSTNAME its host name."""
         self.path = path
-        self.image = image
-        self.name = name
+        # that of an image, so that no other process removes its layers, see in_use.py
+        self.links = {"image": image, "name": name, "hostname": hostname}
         self.lock = -1
 
     def __enter__(self) -> RunDirectory:
@@ -75,25 +78,26 @@ class RunDirectory:
                 os.close(lock)
         os.mkdir("memory", 0o755, dir_fd=self.lock)
         os.mkdir("scratch", 0o755, dir_fd=self.lock)
-        if self.image:
-            # so that no other process removes its layers, see in_use.py
-            os.symlink(self.image, "image", dir_fd=self.lock)
-        if self.name:
-            os.symlink(self.name, "name", dir_fd=self.lock)
+        for name, target in self.links.items():
+            if target:
+                os.symlink(target, name, dir_fd=self.lock)
 
 
 def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str = "") -> None:
     """Write the files of /etc that PLAN's container gets, but for hosts where other runs change that. LEASES are those
     of its networks; RESOLVER serves it in place of the host's."""
     if plan.joined:
-        from mydocker.runtime.network.other import read_hosts
+        from mydocker.runtime.network.other import read_etc
 
-        _write(plan, "memory/hosts", read_hosts(plan.joined) or _hosts(plan))
+        _write(plan, "memory/hosts", read_etc(plan.joined, "hosts") or _hosts(plan))
     elif not plan.has_names:
         _write(plan, "memory/hosts", plan.network_hosts(leases) if leases else _hosts(plan))
     _write(plan, "memory/hostname", f"{plan.hostname}\n")
-    resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
-    if plan.networks or plan.joined:
+    resolvers, lines = "", plan.resolver_lines
+    if plan.joined:
+        resolvers = read_etc(plan.joined, "resolv.conf")
+    resolvers = resolvers or _host_file("/etc/resolv.conf")
+    if plan.networks:
         from mydocker.runtime.network import resolvers as servers
 
         has_ipv6 = any(lease.address6 for lease in leases)

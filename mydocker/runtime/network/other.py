@@ -1,7 +1,7 @@
 """The network of another container, for those that join it: `--network container:NAME`, `network_mode: service:NAME`.
 
 A run's directory says by dangling links which container it is of: `process` has the number of its first process, `name`
-its name. They count while the directory is locked (run_directory.py).
+its name, `hostname` its host name. They count while the directory is locked (run_directory.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mydocker.errors import LaunchError, UsageError
 from mydocker.image.store import is_held
 from mydocker.kernel.beneath import UnreadableFileError, open_regular
 
-_LIMIT = 1 << 20  # characters of another container's /etc/hosts
+_LIMIT = 1 << 20  # characters of a file of another container's /etc
 
 
 def find(containers: str, text: str) -> str:
@@ -45,14 +45,19 @@ def open_network(run_dir: str) -> int:
     return descriptor
 
 
-def read_hosts(run_dir: str) -> str:
-    """/etc/hosts of the container with RUN_DIR, as its programs see it; empty if it cannot be read."""
+def hostname_of(run_dir: str) -> str:
+    """The host name of the container with RUN_DIR."""
+    return _link(run_dir, "hostname") or os.path.basename(run_dir)
+
+
+def read_etc(run_dir: str, name: str) -> str:
+    """The file /etc/NAME of the container with RUN_DIR, as its programs see it; empty if it cannot be read."""
     try:
         root = os.open(f"/proc/{int(_link(run_dir, 'process'))}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except (OSError, ValueError):
         return ""
     try:
-        with open(open_regular(root, "/etc/hosts"), encoding="utf-8", errors="surrogateescape") as file:
+        with open(open_regular(root, f"/etc/{name}"), encoding="utf-8", errors="surrogateescape") as file:
             return file.read(_LIMIT)
     except (OSError, UnreadableFileError):  # what is there is the container's own affair
         return ""

@@ -166,9 +166,8 @@ def _names(run_dir: str, aliases: tuple[str, ...]) -> tuple[str, ...]:
     found = [*aliases]
     with suppress(OSError):
         found.append(os.readlink(f"{run_dir}/name"))
-    with suppress(OSError), open(f"{run_dir}/hostname", encoding="utf-8", errors="surrogateescape") as file:
-        found.append(file.read().strip())
-    return tuple(dict.fromkeys(name for name in (*found, os.path.basename(run_dir)) if name and " " not in name))
+    found += [other.hostname_of(run_dir), os.path.basename(run_dir)]
+    return tuple(dict.fromkeys(name for name in found if name and " " not in name))
 
 
 def _leave(lease: Lease, run_dir: str) -> None:

@@ -27,7 +27,8 @@ def net(host: Host) -> Host:
 
 
 def test_a_container_joins_and_leaves(net: Host) -> None:
-    with net.container("--name", "server", "--network", "web") as server, net.container("--network", "db") as client:
+    words = ("--name", "server", "-h", "box", "--network", "web")
+    with net.container(*words) as server, net.container("--network", "db") as client:
         assert not _reaches(client, server.address, seconds=1)
         words = ("--ip", "10.217.0.77", "--ip6", "fd00:217::77", "--alias", "api", "db", "server")
         assert net.command("network", "connect", *words) == Result(b"", b"", 0)
@@ -36,7 +37,7 @@ def test_a_container_joins_and_leaves(net: Host) -> None:
             assert _reaches(client, address, seconds=20)
             assert _reaches(server, client.address, seconds=20)
         assert _inspect(net, "db")["server"]["IPv4Address"] == "10.217.0.77/24"
-        assert {"api", "server"} <= _hosts(client)["10.217.0.77"] == _hosts(server)["10.217.0.77"]
+        assert {"api", "server", "box"} <= _hosts(client)["10.217.0.77"] == _hosts(server)["10.217.0.77"]
         assert client.address in _hosts(server)
         assert _reaches(server, OUTSIDE, seconds=20)  # by the network that it was in before
         assert net.command("network", "disconnect", "db", "server") == Result(b"", b"", 0)
