@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pathlib
 import random
@@ -14,7 +15,8 @@ from contextlib import ExitStack
 
 import pytest
 from lab.command import Command
-from lab.networks import OUTSIDE, Container, Host, Site, children
+from lab.machines import ask, listen
+from lab.networks import ADDRESS, OUTSIDE, Container, Host, Site, children
 from lab.processes import mentioning, within
 
 from mydocker.runtime.network import lifecycle
@@ -90,6 +92,26 @@ def test_all_killed_at_once(site: Site, mark: str) -> None:
     container.process.communicate(timeout=60)
     assert within(SOON, lambda: mentioning(mark) == [] and listening(host) == [])
     assert host.command("run", "-p", "8080:80", "alpine", "true").code == 0
+    assert_nothing_left(host, mark)
+
+
+def test_a_port_that_another_container_has_by_now(site: Site, mark: str) -> None:
+    """Of a container that was killed with all its helpers, only what is its own is removed, however late."""
+    host = site.host
+    first = host.container("-p", "8080:80", "-p", f"{ADDRESS}:8081:81", script=f"echo ready; exec sleep {mark}")
+    [run_dir] = (host.command.store / "containers").iterdir()
+    lock = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_SH)  # so nobody takes it for dead
+    kill(first.process.pid, *children(first.process.pid))
+    first.process.communicate(timeout=60)
+    assert within(SOON, lambda: mentioning(mark) == [] and listening(host) == [])
+    with host.container("-p", "8080:80", "-p", f"{ADDRESS}:8081:81") as second:
+        os.close(lock)
+        assert host.command("run", "alpine", "true").code == 0
+        assert not run_dir.exists() and host.leases() == [second.address]
+        for port in (80, 81):
+            with listen(second, port) as server:
+                assert ask(site.outside, ADDRESS, 8000 + port, server) == OUTSIDE
     assert_nothing_left(host, mark)
 
 
