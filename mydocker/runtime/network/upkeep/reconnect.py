@@ -16,13 +16,13 @@ from mydocker.kernel import netlink
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.network import DEFAULT, Lease, Network, bridge, leases, names, networks, other
-from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line
+from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line, restore_firewall
 from mydocker.runtime.network.upkeep.release import take_down_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mydocker.kernel.netlink import Channel
+    from mydocker.kernel.netlink import Channel, Link
 
 _GONE = "-"  # in place of the line of a network that the container has left
 
@@ -61,7 +61,7 @@ def _joined(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> Leas
         lease = _listed_lease(held.directory, network, run_dir, endpoint)
         try:
             pid = int(os.readlink(f"{run_dir}/process"))
-            bridge.attach(lease, bridge=link, pid=pid, is_published=False)
+            _attach(lease, link, pid, held)
             with _inside(run_dir) as channel:
                 bridge.configure_more(channel, lease, bridge.number_in_container(lease))
                 _route(channel, run_dir)
@@ -71,6 +71,15 @@ def _joined(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> Leas
             _leave(lease, run_dir)
             raise (_refused(container, error) if isinstance(error, OSError) else error) from None
     return lease
+
+
+def _attach(lease: Lease, link: Link, pid: int, held: networks.Held) -> None:
+    try:
+        bridge.attach(lease, bridge=link, pid=pid)
+    except FileNotFoundError:  # somebody has emptied the firewall
+        kernel.lock(held.lock)
+        restore_firewall(held)
+        bridge.attach(lease, bridge=link, pid=pid)
 
 
 def _listed_lease(directory: str, network: Network, run_dir: str, endpoint: Endpoint) -> Lease:

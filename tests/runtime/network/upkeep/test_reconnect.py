@@ -70,6 +70,25 @@ def test_a_network_that_was_joined_is_left_when_mydocker_is_killed(net: Host) ->
         net.wait_until_clean()
 
 
+def test_a_network_whose_firewall_was_emptied_is_joined(net: Host) -> None:
+    """All of it is there again, for those who were in that network before as well."""
+    with net.container("--network", "web", "--name", "one") as one, net.container("--network", "db", "-p", "80") as two:
+        net.run("nft", "flush", "ruleset")
+        assert net.command("network", "connect", "db", "one") == Result(b"", b"", 0)
+        [address] = one.addresses("eth1")
+        assert _reaches(two, address, seconds=20) and _reaches(two, OUTSIDE, seconds=20)
+        rules = net.run("nft", "list", "ruleset")
+        for element in (f". {address}", f". {two.address}", f": {two.address} . 80"):
+            assert element in rules
+        assert net.command("network", "disconnect", "db", "one") == Result(b"", b"", 0)
+        net.run("nft", "flush", "ruleset")
+        assert net.command("network", "connect", "db", "one").code == 0
+        net.run("nft", "flush", "ruleset")
+        assert net.command("network", "disconnect", "db", "one") == Result(b"", b"", 0)
+    net.wait_until_clean()
+    assert net.leases() == []
+
+
 def test_the_first_way_out_is_the_default_route(net: Host) -> None:
     with net.container("--network", "closed", "--name", "one") as one:
         assert not _reaches(one, OUTSIDE, seconds=1)
