@@ -62,7 +62,7 @@ def _bring_up_anew(channel: Channel, directory: str, network: Network, left: Lin
 
 
 _HINTS = {
-    errno.EPERM: "a network needs CAP_NET_ADMIN; --network host and none do not",
+    errno.EPERM: "a network needs CAP_NET_ADMIN over the host's network; --network host and none do not",
     errno.EOPNOTSUPP: "the kernel lacks bridges: load the modules bridge and veth (modprobe bridge veth)",
 }
 

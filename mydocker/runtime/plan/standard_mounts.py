@@ -138,7 +138,7 @@ def _sys(spec: ContainerSpec, host: Host, cgroups: tuple[Cgroup, ...]) -> tuple[
     """A user namespace may mount a new sysfs only for a network namespace that it owns (user_namespaces(7))."""
     locked = HARDENED | (0 if spec.privileged else READ_ONLY)
     sysfs: Operation = Filesystem(target="/sys", fstype="sysfs", attributes=locked)
-    if host.rootless and "net" not in spec.namespaces:
+    if "net" not in spec.namespaces and (host.rootless or not host.owns_network):
         sysfs = Bind(target="/sys", source="/sys", attributes=locked, recursive=True, follow=False)
     if "cgroup" not in spec.namespaces:
         return (sysfs,)
