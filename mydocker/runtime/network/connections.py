@@ -116,6 +116,8 @@ class Connections:
         try:
             self.take_down_later(held.directory, held.network.interface)
             link, network = self.bring_up(held)
+            if network.interface != held.network.interface:
+                self.take_down_later(held.directory, network.interface)
             self.bridges.append(link)
             lease = leases.take(
                 held.directory,

@@ -12,11 +12,12 @@ import signal
 import subprocess
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from lab.command import Command
 from lab.machines import ask, listen
-from lab.networks import ADDRESS, OUTSIDE, Container, Host, Site, children
+from lab.networks import ADDRESS, OUTSIDE, READY, Container, Host, Site, children
 from lab.processes import mentioning, within
 
 from mydocker.runtime.network import lifecycle
@@ -236,6 +237,50 @@ def test_two_stores_that_were_made_apart(host: Host, tmp_path: pathlib.Path) -> 
         assert one.address.split(".")[1] != two.address.split(".")[1]
         assert reaches_outside(one) and reaches_outside(two)
     host.wait_until_clean()
+
+
+@pytest.mark.parametrize("is_copy", [False, True])
+def test_two_stores_with_one_path(site: Site, tmp_path: pathlib.Path, is_copy: bool) -> None:
+    """Of two mount namespaces, so that their default networks have one bridge, or of a store and its copy. Each has a
+    bridge of its own in the end, and leaves that of the other alone."""
+    host, path = site.host, "/var/lib/mydocker"
+    subprocess.run(["cp", "-a", host.command.store, tmp_path / "other"], check=True)
+    host.do(f"mkdir -p {path}; mount --bind {host.command.store} {path}")
+    command = replace(host.command, environment={**host.command.environment, "MYDOCKER_ROOT": path})
+    if is_copy:
+        assert command("run", "alpine", "true").code == 0
+        host.wait_until_clean()
+        subprocess.run(["cp", "-a", host.command.store / "networks", tmp_path / "other"], check=True)
+    enter = ["unshare", "--mount", "sh", "-euc", f'mount --bind {tmp_path}/other {path}; exec "$@"', "sh"]
+    other = replace(command, prefix=[*command.prefix, *enter])
+    script = ("alpine", "sh", "-c", READY)
+    with Container(command, *script) as first:
+        with Container(other, *script) as second:
+            bridges = [name for name in host.traces()["links"] if name == "mydocker0" or name.startswith("md-")]
+            assert len(bridges) == 2 and first.address.split(".")[1] != second.address.split(".")[1]
+            for each in (first, second):
+                assert reaches_outside(each)
+            with Container(other, *script) as third:
+                assert third.address.split(".")[1] == second.address.split(".")[1]
+                assert reaches_outside(third)
+            assert command("run", "alpine", "true").code == 0
+            assert b"ok       strays" in other("doctor").stdout
+        assert within(SOON, lambda: len(host.traces()["links"]) == 2)
+        assert reaches_outside(first)
+        assert other("run", "alpine", "ping", "-c", "1", "-w", "20", OUTSIDE).code == 0
+    host.wait_until_clean()
+
+
+def test_a_bridge_of_another_store_in_the_way(site: Site, tmp_path: pathlib.Path) -> None:
+    """While containers are in the network, its bridge cannot have another name."""
+    host = site.host
+    with host.container() as first:
+        [bridge, _] = sorted(host.traces()["links"], key=len)
+        host.run("ip", "link", "set", bridge, "alias", f"1:1 {tmp_path}/networks/bridge")
+        done = host.command("run", "alpine", "true")
+        assert done.code == 125 and b"is that of another store\nhint: " in done.stderr
+        assert reaches_outside(first)
+    host.run("ip", "link", "del", bridge)
 
 
 class Other:
