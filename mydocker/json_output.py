@@ -11,13 +11,13 @@ import json
 from mydocker.errors import readable
 
 
-def dump(value: object, *, indent: int | None = None) -> str:
-    """VALUE as JSON, on one line unless INDENT is set.
+def dump(value: object, *, indent: int | None = None, compact: bool = False) -> str:
+    """VALUE as JSON, on one line unless INDENT is set; COMPACT: without blanks, as Go writes it.
 
     Python has a byte that is not UTF-8 as a lone surrogate (PEP 383), which RFC 8259 calls unpredictable: here it is
     the text `\\xff`.
     """
-    text = json.dumps(_readable(value), indent=indent)
+    text = json.dumps(_readable(value), indent=indent, separators=(",", ":") if compact else None)
     return text.replace("##", "\\u0023\\u0023").replace("\x7f", "\\u007f")
 
 

@@ -9,6 +9,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.background import Services
 from mydocker.services.case import Case, JudgedCase, cases_of
+from mydocker.services.restarts import Restarts
 from mydocker.services.schedule import Schedule
 from mydocker.verdict.finding import PASSED, Finding
 
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.case import CaseSpec
-
-# seconds: as Docker waits (docker container run, "Restart policies")
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 60.0
-LONG = 10.0  # a run that took longer is followed by the first pause again
 
 
 class SpecRun(Record):
@@ -65,7 +61,7 @@ class ContainerSequence:
         self.cases = cases_of(specs)
         self.prepare, self.run, self.environ = prepare, run, environ
         self.schedule = Schedule(self.cases)
-        restarted = [case for case in self.cases if self.schedule.is_service(case) and case.spec.restart]
+        restarted = [case for case in self.cases if self.schedule.is_service(case) and case.spec.container.restart]
         if restarted:
             why = "restart is not supported where others need a container while it runs"
             raise SpecError(Problem(origin=case.spec.origin, message=why) for case in restarted)
@@ -125,17 +121,16 @@ class ContainerSequence:
 def _run_until_enough(
     spec: CaseSpec, prepare: Callable[[ContainerSpec], LaunchPlan], run: Callable[[LaunchPlan], Outcome]
 ) -> SpecRun:
-    """The last of the runs that the key `restart` of SPEC allows, each in a new container. Between them is time, as
-    for Docker: more after each that was short."""
-    pause, left = FIRST_PAUSE, spec.restart
+    """The last of the runs that the restart policy of SPEC allows, each in a new container."""
+    restarts = Restarts(spec.container.restart)
     while True:
         result = _run_once(spec.container, prepare, run)
-        if not result.status or not left or result.outcome is None or result.was_stopped:
+        if result.outcome is None or result.was_stopped:
             return result
-        left -= 1
-        pause = FIRST_PAUSE if result.outcome.wall > LONG else pause
+        pause = restarts.pause(status=result.status, seconds=result.outcome.wall)
+        if pause is None:
+            return result
         time.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
 
 
 def _run_once(

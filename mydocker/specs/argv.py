@@ -13,6 +13,7 @@ from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.fields import (
     ATTACH,
     CIDFILE,
+    DETACH,
     DRY_RUN,
     FIELDS,
     FROZEN,
@@ -42,6 +43,8 @@ class RunRequest(Record):
 
     spec: ContainerSpec
     dry_run: bool = False
+    detach: bool = False  # run in the background
+    remove: bool = False  # then, remove the container when it has ended
     keep: bool = False
     frozen: bool = False
     offline: bool = False
@@ -77,12 +80,15 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
         values["command"] = tuple(rest)
     for _key, message in contradictions(values):
         raise UsageError(message, hint=_HINT)
+    _check_restart(values, options)
     attach = _attached(options)
     if attach and "stdout" not in attach and values.get("tty"):
         raise UsageError("with --tty all output is stdout, which --attach leaves out", hint=_HINT)
     return RunRequest(
         spec=assemble(values, origin=Origin(file="command line")),
         dry_run=_is_on(DRY_RUN, options),
+        detach=_is_on(DETACH, options),
+        remove=_is_on(REMOVE, options),
         keep=_is_on(KEEP, options),
         frozen=_is_on(FROZEN, options),
         offline=_is_on(OFFLINE, options),
@@ -91,6 +97,13 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
         attach=attach,
         doubts=tuple(message for _key, message in doubts(values)),
     )
+
+
+def _check_restart(values: Mapping[str, Any], options: list[_Option]) -> None:
+    """Refuse what is about a single run, if there may be several. Docker refuses --rm."""
+    for switch in (REMOVE, KEEP, CIDFILE) if values.get("restart") else ():
+        if _last(switch, options) not in (None, "") and (switch.metavar or _is_on(switch, options)):
+            raise UsageError(f"--restart and {switch.flags[0]} exclude each other", hint=_HINT)
 
 
 def parse_flags(argv: list[str]) -> list[tuple[Field, str]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.parts import Aliases, NetworkAttachment
+    from mydocker.specs.model.parts import Aliases, Logging, NetworkAttachment
 
 
 def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
@@ -37,6 +37,7 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
         aliases=_shared_names(values.get("aliases"), network_mode),
         ports=values.get("ports", ()) if network_mode != "host" else (),  # see `doubts`
         security_opt=_security(values.get("security_opt")),
+        logging=_logging(values.get("logging")),
     )
 
 
@@ -46,7 +47,7 @@ _OF_A_NETWORK = ("ports", "publish_all", "expose")
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
-    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt"),
+    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt", "logging"),
 )
 
 
@@ -63,6 +64,11 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _isolation_contradictions(values)
     yield from _limit_contradictions(values)
     yield from _mount_contradictions(values)
+    if values.get("logging"):
+        from mydocker.specs.values.log_driver import contradiction
+
+        if message := contradiction(values["logging"]):
+            yield "logging", message
     if values.get("expect") and not values.get("expand"):
         yield from _path_contradictions(values["expect"])
 
@@ -204,6 +210,14 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
     from mydocker.specs.security.options import combine
 
     return combine(options)
+
+
+def _logging(parts: Iterable[dict[str, Any]] | None) -> Logging | None:
+    if not parts:
+        return None
+    from mydocker.specs.values.log_driver import combine
+
+    return combine(parts)
 
 
 def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str, tuple[NetworkAttachment, ...]]:

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Reference
     from mydocker.specs.model import Security, User
-    from mydocker.specs.model.parts import Dependency, Healthcheck, NetworkAttachment, Port
+    from mydocker.specs.model.parts import (
+        Dependency,
+        Healthcheck,
+        Logging,
+        NetworkAttachment,
+        Port,
+        RestartPolicy,
+    )
     from mydocker.specs.values import Scope
 
 
@@ -376,8 +383,40 @@ def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
     return format_healthcheck(check)
 
 
-def written_restart(count: int) -> str:
-    return "on-failure" if count < 0 else f"on-failure:{count}"
+def log_driver(text: str, scope: Scope) -> dict[str, Any]:
+    from mydocker.specs.values.log_driver import parse_driver
+
+    return parse_driver(text, scope)
+
+
+def log_option(text: str, scope: Scope) -> dict[str, Any]:
+    from mydocker.specs.values.log_driver import parse_option
+
+    return parse_option(text, scope)
+
+
+def written_logging(logging: Logging) -> dict[str, Any]:
+    from mydocker.specs.values.log_driver import format_logging
+
+    return format_logging(logging)
+
+
+def restart(text: str, scope: Scope) -> RestartPolicy | None:
+    from mydocker.specs.values.restart import parse_restart
+
+    return parse_restart(text)
+
+
+def written_restart(policy: RestartPolicy) -> Any:
+    from mydocker.specs.values.restart import format_restart
+
+    return format_restart(policy)
+
+
+def docker_restart(policy: RestartPolicy) -> list[str]:
+    from mydocker.specs.values.restart import docker_word
+
+    return [docker_word(policy) or policy.name]
 
 
 def written_matrix(variables: Mapping[str, str]) -> dict[str, list[str]]:

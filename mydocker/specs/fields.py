@@ -874,14 +874,41 @@ FIELDS = (
         help="Take part only with one of these profiles, see --profile",
     ),
     Field(
+        name="logging",
+        key="logging",
+        flags=("--log-driver",),
+        metavar="DRIVER",
+        choices=("json-file", "local", "none"),
+        yaml_type="logging",
+        parse=field_types.log_driver,
+        normal=field_types.written_logging,
+        merge="append",
+        group="flow",
+        help="What becomes of the output of a container in the background: json-file, local or none",
+    ),
+    Field(
+        name="logging",
+        key="logging",
+        flags=("--log-opt",),
+        metavar="NAME=VALUE",
+        yaml_type="logging",
+        parse=field_types.log_option,
+        normal=field_types.written_logging,
+        merge="append",
+        group="flow",
+        help="Option of the log driver: max-size=SIZE of a file, max-file=NUMBER of files that are kept",
+    ),
+    Field(
         name="restart",
         key="restart",
+        flags=("--restart",),
         metavar="POLICY",
         yaml_type="flow",
-        parse=values.any_text,
+        parse=field_types.restart,
         normal=field_types.written_restart,
+        docker=field_types.docker_restart,
         group="flow",
-        help="Whether `up` runs it again: no, or on-failure[:N]",
+        help="Whether it is started again when it has ended: no, on-failure[:N], always or unless-stopped",
     ),
     Field(
         name="expect",
@@ -936,7 +963,10 @@ FIELDS = (
 
 DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do nothing")
 HELP = Switch(flags=("--help",), common=True, help="Print this text")
-REMOVE = Switch(flags=("--rm",), common=True, help="Accepted for compatibility: a run leaves nothing behind")
+REMOVE = Switch(
+    flags=("--rm",), common=True, help="With -d, remove the container when it has ended; else every run does that"
+)
+DETACH = Switch(flags=("-d", "--detach"), common=True, help="Run in the background, and print the container's ID")
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
 ATTACH = Switch(
     flags=("-a", "--attach"), metavar="STREAM", help="Attach only these: stdin, stdout, stderr (repeatable)"
@@ -945,4 +975,4 @@ CIDFILE = Switch(flags=("--cidfile",), metavar="FILE", help="Write the container
 FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock names, and no other")
 OFFLINE = Switch(flags=("--offline",), help="Contact no registry: an image that is not in the store is an error")
 KEEP = Switch(flags=("--keep",), common=True, help="Keep what the container writes: see mydocker diff, mydocker prune")
-SWITCHES = (REMOVE, KEEP, RESULT, CIDFILE, ATTACH, FROZEN, OFFLINE, DRY_RUN, HELP)
+SWITCHES = (DETACH, REMOVE, KEEP, RESULT, CIDFILE, ATTACH, FROZEN, OFFLINE, DRY_RUN, HELP)

@@ -114,11 +114,12 @@ depends_on: {"no: v": {condition: service_healthy, required: false}}
 healthcheck: {test: [CMD, a, $$b], interval: 1m, timeout: 1.5s, start_period: 5s, retries: 3}
 profiles: [p]
 restart: on-failure:3
+logging: {driver: local, options: {max-size: 10m, max-file: 3}}
 tags: [t]
 skip: yes
 retries: 2
 ---
-restart: on-failure
+restart: {condition: any, max_attempts: 3, delay: 1.5s}
 healthcheck: {disable: true}
 matrix: {A: [1, no], B: ["x$V"]}
 environment: {A: $A, B: $B}

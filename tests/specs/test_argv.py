@@ -184,7 +184,6 @@ def test_refusals(line: str, message: str) -> None:
         ("-d alpine", "systemd-run"),
         ("--detach alpine", "systemd-run"),
         ("--health-cmd true alpine", "healthcheck"),
-        ("--restart always alpine", "on-failure:N"),
         ("--secret x alpine", "secrets"),
         ("--cpu-shares 2 alpine", "--help"),
     ],

@@ -1,4 +1,4 @@
-"""`mydocker inspect IMAGE...`: images, as JSON with the keys of `docker image inspect`."""
+"""`mydocker inspect NAME...`: containers and images, as JSON with the keys of `docker inspect`."""
 
 from __future__ import annotations
 
@@ -8,35 +8,61 @@ from typing import Any
 
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
+from mydocker.errors import ImageNotFoundError, LaunchError
 from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
 from mydocker.reference import Platform
+from mydocker.services.containers import Container, described
+from mydocker.services.containers.find import Foreground, as_container, find
 
 
 def inspect_command(argv: list[str]) -> int:
-    """Print an array with an object for each image that ARGV names; 0."""
+    """Print an array with an object for each container or image that ARGV names; 0."""
     options = parser().parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
-    found = [
-        image
-        for name in options.images
-        for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known)
-    ]
-    show_json([_described(store, image) for image in found])
+    found: list[dict[str, Any]] = []
+    for name in options.names:
+        container = _container(store, name) if options.type != "image" and not platform else None
+        if container:
+            found.append(described.document(container))
+        elif options.type == "container":
+            raise ImageNotFoundError(f"no such container: {name}", hint="see 'mydocker ps -a'")
+        else:
+            images = catalog.find(store, name, environ=os.environ, platform=platform, known=known)
+            found += [_described(store, image) for image in images]
+    if options.format is None:
+        show_json(found)
+    else:
+        from mydocker.cli.output.go_template import render_all
+
+        print(render_all(options.format, found), end="")
     return 0
+
+
+def _container(store: Store, name: str) -> Container | None:
+    try:
+        container = find(store, name)
+    except LaunchError:
+        return None
+    return as_container(container) if isinstance(container, Foreground) else container
 
 
 def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "inspect",
-        text="The keys are those of 'docker image inspect'.",
-        exits=(("0", "printed"), ("1", "an image does not exist")),
-        examples=(("mydocker inspect alpine | jq '.[].Config.Env'", "print the environment of an image"),),
+        text="The keys are those of 'docker inspect'.",
+        exits=(("0", "printed"), ("1", "there is no such container or image")),
+        examples=(
+            ("mydocker inspect alpine | jq '.[].Config.Env'", "print the environment of an image"),
+            ("mydocker inspect -f '{{.State.Status}}' web", "print the state of a container"),
+        ),
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name, or the beginning of an ID")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="a name, or the beginning of an ID")
+    parser.add_argument("--type", choices=("container", "image"), help="only one of these")
+    parser.add_argument("-f", "--format", metavar="FORMAT", help="a template of Go's, filled in for each")
     parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
     return parser
 

@@ -37,14 +37,22 @@ def run_command(argv: list[str]) -> int:
     for doubt in request.doubts:
         say(f"warning: {doubt}")
     spec = _supplied(request) if request.frozen or request.offline else request.spec
+    if request.detach and not request.dry_run:
+        from mydocker.cli.containers.detached import run_detached
+
+        return run_detached(request.replace(spec=spec))
     if request.dry_run:
         from mydocker.cli.common.show_plan import show
 
         show(_prepare(request, spec))
         return 0
     runner = _keeping(spec) if request.keep else run
+    if spec.name:
+        runner = _reserving(spec.name, runner)
     if request.cidfile:
         runner = _naming(request.cidfile, runner)
+    if spec.restart:
+        runner = _restarting(request, spec, runner)
     outcome = runner(_prepare(request, spec)) if request.result is None else _run_on_record(request, spec, runner)
     name_memory_kill(outcome)
     return outcome.status
@@ -66,6 +74,17 @@ def _prepare(request: RunRequest, spec: ContainerSpec) -> LaunchPlan:
     return plan.replace(attach=request.attach) if request.attach else plan
 
 
+def _reserving(name: str, runner: Callable[[LaunchPlan], Outcome]) -> Callable[[LaunchPlan], Outcome]:
+    """RUNNER, changed so that no other container has NAME meanwhile. It raises UsageError if one has."""
+    from mydocker.cli.containers.reserved_name import reserved
+
+    def run_named(plan: LaunchPlan) -> Outcome:
+        with reserved(name, plan.container_id):
+            return runner(plan)
+
+    return run_named
+
+
 def _naming(path: str, runner: Callable[[LaunchPlan], Outcome]) -> Callable[[LaunchPlan], Outcome]:
     """RUNNER, changed to write the container's ID to the file at PATH first."""
     from mydocker.cli.common.id_file import write_id
@@ -75,6 +94,28 @@ def _naming(path: str, runner: Callable[[LaunchPlan], Outcome]) -> Callable[[Lau
         return runner(plan)
 
     return run_named
+
+
+def _restarting(
+    request: RunRequest, spec: ContainerSpec, runner: Callable[[LaunchPlan], Outcome]
+) -> Callable[[LaunchPlan], Outcome]:
+    """RUNNER, changed to run a new container by the restart policy of SPEC, until a signal ends mydocker."""
+    from time import sleep
+
+    from mydocker.services.restarts import Restarts
+
+    def run_again(plan: LaunchPlan) -> Outcome:
+        restarts = Restarts(spec.restart)
+        outcome = runner(plan)
+        while not outcome.stopped:
+            pause = restarts.pause(status=outcome.status, seconds=outcome.wall)
+            if pause is None:
+                break
+            sleep(pause)
+            outcome = runner(_prepare(request, spec))
+        return outcome
+
+    return run_again
 
 
 def _keeping(spec: ContainerSpec) -> Callable[[LaunchPlan], Outcome]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-RENAMED = {"info": "doctor"}
+RENAMED = {"info": "doctor", "ls": "ps", "list": "ps"}
+_SAME = """
+    attach cp create diff exec inspect kill logs pause port prune rename restart rm run start stats stop top unpause wait
+""".split()
 GROUPS = {  # `docker image ls` and the like: the command of mydocker that does it
     "image": {
         "history": "history",
@@ -18,20 +21,16 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
         "save": "save",
         "tag": "tag",
     },
-    "container": {"diff": "diff", "port": "port", "prune": "prune", "run": "run"},
+    "container": {
+        **{name: name for name in _SAME},
+        "ls": "ps",
+        "list": "ps",
+        "ps": "ps",
+        "remove": "rm",
+    },
     "system": {"df": "df", "info": "doctor", "prune": "prune"},
 }
 
-_LIST = "a container ends with the mydocker that runs it: 'pgrep -af mydocker' lists these"
-_LOGS = "a container's output is that of the mydocker that runs it: redirect it, as in 'mydocker run IMAGE > log'"
-_EXEC = (
-    "run several commands in one container with 'mydocker run IMAGE sh -c ...', or in a spec "
-    "file with pre_start or expect.exec"
-)
-_START = "'mydocker run' starts a new container each time; run it in the background with & or systemd-run"
-_STOP = "end the mydocker that runs the container, with Ctrl-C or kill: it passes the signal on"
-_REMOVE = "a container leaves nothing behind; 'mydocker prune' removes what --keep has kept"
-_LOOK = "the processes of a container are processes of this host: ps, top and systemd-cgtop show them"
 _COPY = "mount a directory to exchange files with a container, as in 'mydocker run -v \"$PWD/out:/out\" IMAGE ...'"
 _BUILD = (
     "build the image with another tool, such as 'buildah build -t oci-archive:app.tar .', and read it with "
@@ -45,21 +44,11 @@ _POD = "'mydocker up' runs several containers that find each other by name, with
 _INDEX = "'skopeo inspect --raw docker://IMAGE' shows the index of an image, 'mydocker lock' writes down its digests"
 
 INSTEAD = {
-    **dict.fromkeys(("ps", "ls", "list", "container"), _LIST),
-    **dict.fromkeys(("logs", "attach"), _LOGS),
-    "exec": _EXEC,
-    **dict.fromkeys(("start", "create", "restart", "init"), _START),
-    **dict.fromkeys(("stop", "kill"), _STOP),
-    **dict.fromkeys(("pause", "unpause"), "end the container, and run a new one later with 'mydocker run'"),
-    "wait": "'mydocker run' waits for its container, and exits with the exit code of its command",
-    "rm": _REMOVE,
-    **dict.fromkeys(("top", "stats"), _LOOK),
-    **dict.fromkeys(("cp", "mount", "unmount", "umount"), _COPY),
+    **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
     "export": "'mydocker save -o FILE IMAGE' writes an image to an archive",
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
     **dict.fromkeys(("build", "buildx", "builder", "bake", "commit", "farm"), _BUILD),
     **dict.fromkeys(("compose", "down"), _COMPOSE),
-    "rename": "name a container when it starts, with 'mydocker run --name NAME'",
     "update": _LIMITS,
     "search": "search on the web page of the registry, such as https://hub.docker.com",
     **dict.fromkeys(("swarm", "node", "service", "stack"), _CLUSTER),

@@ -35,6 +35,23 @@ COMMANDS = {
             ("up", "[OPTIONS] FILE...", "Run the containers of spec files, one after the other"),
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
             ("record", "[-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]", "Run a container, and write the spec of a test"),
+            ("ps", "[OPTIONS]", "List containers"),
+            ("logs", "[OPTIONS] CONTAINER", "Print what a container in the background has written"),
+            ("create", "[OPTIONS] IMAGE [COMMAND [ARG...]]", "Create a container, and do not start it yet"),
+            ("start", "[OPTIONS] CONTAINER...", "Start containers that have ended, or were created"),
+            ("stop", "[OPTIONS] CONTAINER...", "Stop containers"),
+            ("restart", "[OPTIONS] CONTAINER...", "Stop containers, and start them again"),
+            ("kill", "[OPTIONS] CONTAINER...", "Send a signal to containers"),
+            ("rm", "[OPTIONS] CONTAINER...", "Remove containers"),
+            ("wait", "CONTAINER...", "Wait for the end of containers, and print their exit codes"),
+            ("attach", "[OPTIONS] CONTAINER", "See what a container writes, and type into it"),
+            ("rename", "CONTAINER NAME", "Give a container another name"),
+            ("exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Run a command in a running container"),
+            ("cp", "[OPTIONS] SOURCE TARGET", "Copy files out of a container, or into it"),
+            ("top", "CONTAINER [PS-OPTION...]", "List the processes of a running container"),
+            ("stats", "[OPTIONS] [CONTAINER...]", "Show what running containers use"),
+            ("pause", "CONTAINER...", "Stop all processes of running containers for a while"),
+            ("unpause", "CONTAINER...", "Let paused containers go on"),
             ("port", "CONTAINER [PORT]", "Print where the ports of a running container are published"),
             ("diff", "[OPTIONS] [ID]", "Print what a kept container changed, or list those that are kept"),
         ),
@@ -51,7 +68,7 @@ COMMANDS = {
             ("pull", "[OPTIONS] [IMAGE...]", "Pull images from their registries"),
             ("push", "[OPTIONS] IMAGE...", "Push images to their registries"),
             ("images", "[OPTIONS] [NAME]", "List the images in the store"),
-            ("inspect", "[OPTIONS] IMAGE...", "Describe images in the store, as JSON"),
+            ("inspect", "[OPTIONS] NAME...", "Describe containers and images, as JSON"),
             ("history", "[OPTIONS] IMAGE", "Show how an image was built, the last step first"),
             ("tag", "[OPTIONS] IMAGE NAME", "Give an image another name"),
             ("rmi", "[OPTIONS] IMAGE...", "Remove images from the store"),
@@ -73,4 +90,4 @@ COMMANDS = {
     )
 }
 NAMES = (*COMMANDS, "help", "version")  # these two are in the overview as flags
-RUNNING = ("run", "up", "record")  # their exit codes are those of what they run
+RUNNING = ("run", "up", "record", "exec", "start", "attach", "create")  # their exit codes are those of what they run

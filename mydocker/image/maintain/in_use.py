@@ -29,10 +29,11 @@ def of_names(store: Store, *, but: Collection[str] = ()) -> Usage:
 
 
 def of_containers(store: Store) -> Usage:
-    """What the containers that run need: their images may have lost all names meanwhile."""
+    """What the containers that run need, and those in the background, which may be started again: their images may have
+    lost all names meanwhile."""
     blobs, layers = set(), set()
-    for name in _listed(store.containers):
-        manifest = _image_of(f"{store.containers}/{name}")
+    running = {_image_of(f"{store.containers}/{name}") for name in _listed(store.containers)}
+    for manifest in running | {_image_at(f"{store.background}/{name}") for name in _listed(store.background)}:
         config = _config_of(store, manifest) if manifest else None
         blobs |= {digest for digest in (manifest, config) if digest}
         layers |= set(_diff_ids(store, config)) if config else set()
@@ -45,9 +46,17 @@ def both(one: Usage, other: Usage) -> Usage:
 
 def _image_of(directory: str) -> Digest | None:
     """The manifest of the container in DIRECTORY, unless that container has ended; see run_directory.py."""
+    manifest = _image_at(directory)
     try:
-        manifest = Digest.parse(os.readlink(f"{directory}/image"))
-        return manifest if is_held(directory) else None
+        return manifest if manifest and is_held(directory) else None
+    except OSError:
+        return None
+
+
+def _image_at(directory: str) -> Digest | None:
+    """The manifest that the link `image` in DIRECTORY names."""
+    try:
+        return Digest.parse(os.readlink(f"{directory}/image"))
     except (OSError, UsageError):
         return None
 

@@ -9,6 +9,7 @@
       refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `Ref`)
       incoming/                       what is being written, see staging.py
       containers/<id>/                one running container each, the runtime's
+      background/<id>/                one container each that stays until it is removed, see services/containers
       kept/<id>/                      what a failed test has left, the runtime's
       networks/<name>/                a network, and who has addresses in it, the runtime's
       seccomp/<key>                   compiled system call filters, the runtime's
@@ -69,6 +70,7 @@ class Store:
         self.ids = _caller_ids()
         self._suffix = f"-{self.ids.key}" if self.ids else ""
         self.containers = f"{root}/containers"
+        self.background = f"{root}/background"
         self.incoming = f"{root}/incoming"
         self.layers = f"{root}/layers"
         self.blobs = f"{root}/blobs/sha256"

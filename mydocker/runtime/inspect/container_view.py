@@ -98,7 +98,7 @@ class ViewReceiver:
         self.dismissed = dismissed
         receiver, sender = socket.socketpair()
         self.senders.append(sender)
-        self.kinds += tuple(kind for kind in _separate_kinds(plan) if kind not in self.kinds)
+        self.kinds += tuple(kind for kind in separate_kinds(plan) if kind not in self.kinds)
         parent = os.getpid()
         self.watcher = os.fork()
         if self.watcher == 0:
@@ -113,7 +113,7 @@ class ViewReceiver:
     ) -> None:
         self._close_senders()
         self.receiver.close()
-        for descriptors in _received(receiver):
+        for descriptors in received(receiver):
             view = self._view(plan, descriptors)
             if plan.rootless:
                 enter_namespace(view.namespaces["user"])
@@ -136,7 +136,7 @@ class ViewReceiver:
         """In the parent: receive the descriptors, inspect, and close them, which releases the container's mounts."""
         self._dismiss()
         self._close_senders()
-        for descriptors in _received(self.receiver):
+        for descriptors in received(self.receiver):
             try:
                 self.look(self._view(plan, descriptors).replace(outcome=outcome))
             finally:
@@ -148,7 +148,7 @@ class ViewReceiver:
 
         root, scratch, process, begun, *namespaces = descriptors
         separate = {
-            kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in _separate_kinds(plan)
+            kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in separate_kinds(plan)
         }
         view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=separate, plan=plan)
         return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
@@ -182,11 +182,13 @@ class ViewSender(Record):
         return other_end
 
 
-def _separate_kinds(plan: LaunchPlan) -> tuple[str, ...]:
-    return ("user", *plan.namespaces) if plan.rootless else plan.namespaces
+def separate_kinds(plan: LaunchPlan) -> tuple[str, ...]:
+    """The kinds of namespaces that a container of PLAN does not share with the host; the user namespace is first."""
+    joined = ("net",) if plan.joined and "net" not in plan.namespaces else ()
+    return (*(("user",) if plan.rootless else ()), *plan.namespaces, *joined)
 
 
-def _received(channel: socket.socket) -> Iterator[tuple[int, ...]]:
+def received(channel: socket.socket) -> Iterator[tuple[int, ...]]:
     """What the child has sent; nothing, if it ended before."""
     _, ancillary, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(_MOST * struct.calcsize("i")))
     for _, _, raw in ancillary:

@@ -140,8 +140,9 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
     cgroup_fds = cgroup.open_cgroups(plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
-    for kind in plan.namespaces:
-        enter_namespace(view.namespaces[kind])
+    for kind in view.namespaces:
+        if kind != "user":  # this process is in that one already
+            enter_namespace(view.namespaces[kind])
     pid = _fork()
     if pid == 0:
         _become(plan, program, root=view.root, outputs=writers, cgroup_fds=cgroup_fds)

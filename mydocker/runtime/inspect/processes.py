@@ -50,6 +50,40 @@ def list_processes(process: int, namespaces: Mapping[str, int]) -> list[Process]
     return [described for pid in _pids(link, namespace) if (described := _describe(pid))]
 
 
+def all_pids(process: int, namespaces: Mapping[str, int]) -> list[int]:
+    """The numbers of all processes of the container, mydocker's init and those of namespaces inside its own included,
+    whatever they are. Raises ProcessLookupError if it has ended."""
+    first = pid_of(process)
+    if first is None:
+        raise ProcessLookupError
+    found = {first}
+    kind = next((name for name in ("pid", "mount") if name in namespaces), None)
+    if kind:
+        link = {"pid": "ns/pid", "mount": "ns/mnt"}[kind]
+        found |= set(_pids(link, os.readlink(f"/proc/self/fd/{namespaces[kind]}")))
+    children: dict[int, list[int]] = {}
+    for pid, parent, _ in running():
+        children.setdefault(parent, []).append(pid)
+    pending = [*found]
+    while pending:
+        new = [pid for pid in children.get(pending.pop(), ()) if pid not in found]
+        found.update(new)
+        pending += new
+    return sorted(found)
+
+
+def running() -> Iterator[tuple[int, int, int]]:
+    """The number of each process of this machine, that of its parent, and its start time (proc_pid_stat(5))."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            yield int(name), int(fields[1]), int(fields[19])
+
+
 def _pids(link: str, target: str) -> Iterator[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.inspect.container_view import ViewReceiver
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.launch.supervise import Companion
     from mydocker.runtime.plan.host import Host
     from mydocker.specs.model import ContainerSpec
 
@@ -79,8 +80,12 @@ def plan_launch(
     environ: Mapping[str, str],
     lend_program: bool = False,
     inspect_only: bool = False,
+    container_id: str = "",
+    scratch: str = "",
 ) -> LaunchPlan:
-    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`, `inspect_only`: see `plan`."""
+    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`, `inspect_only`: see `plan`.
+    CONTAINER_ID and SCRATCH, a directory for what it writes, are those of a container that is started again and again.
+    """
     if image and spec.expand:
         from mydocker.runtime.plan.expand_variables import expanded
 
@@ -90,7 +95,7 @@ def plan_launch(
     if host.store_read_only:
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
-    container_id = new_id()
+    container_id = container_id or new_id()
     spec, no_network, joined = _network(spec, host, containers)
     planned = plan(
         spec,
@@ -103,6 +108,8 @@ def plan_launch(
         lend_program=lend_program,
         inspect_only=inspect_only,
     )
+    if scratch:
+        planned = planned.replace(scratch=scratch, root=planned.root.lasting())
     return planned.replace(no_network=no_network, joined=joined) if no_network or joined else planned
 
 
@@ -161,12 +168,19 @@ def run(
     view_receiver: ViewReceiver | None = None,
     cleanup_process: CleanupProcess | None = None,
     ended: Callable[[], None] | None = None,
+    companion: Companion | None = None,
 ) -> Outcome:
     """Launch PLAN and wait for its end, after removing what killed runs have left. See `launch`."""
     sweep(plan.containers)
+
+    def run_once() -> Outcome:
+        return launch(
+            plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended, companion=companion
+        )
+
     if not plan.volumes:
-        return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
+        return run_once()
     from mydocker.runtime.volume.store import Held
 
     with Held(plan.volumes):
-        return launch(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
+        return run_once()

@@ -185,6 +185,10 @@ class _Duty:
         from mydocker.runtime.launch.run_directory import reclaim
 
         if self.pidfd >= 0:
+            if os.path.exists(f"{self.run_dir}/frozen"):
+                from mydocker.runtime.cgroup.freezer import end
+
+                end(self.run_dir)
             if not self.has_init:
                 send(self.pidfd, signal.SIGKILL)
             ended = select.poll()

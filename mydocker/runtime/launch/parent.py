@@ -16,7 +16,7 @@ from mydocker.kernel.signals import Signals, send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.child import ChildFds, Started, child_main
 from mydocker.runtime.launch.cleanup_process import CleanupProcess, RunWatch
-from mydocker.runtime.launch.run_directory import RunDirectory
+from mydocker.runtime.launch.run_directory import RunDirectory, record_plan
 from mydocker.runtime.seccomp import program
 from mydocker.runtime.streams import StreamPipes
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.inspect.container_view import ViewReceiver
     from mydocker.runtime.launch.orphans import Orphans
     from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.launch.supervise import Companion
     from mydocker.runtime.network.connections import Connections
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
@@ -92,11 +93,12 @@ def launch(
     view_receiver: ViewReceiver | None = None,
     cleanup_process: CleanupProcess | None = None,
     ended: Callable[[], None] | None = None,
+    companion: Companion | None = None,
 ) -> Outcome:
     """Run PLAN to its end, which leaves nothing behind. The caller has one thread only.
 
     VIEW_RECEIVER inspects the container before it is taken down. CLEANUP_PROCESS is one that the caller already has.
-    ENDED is called when the container has ended and has been inspected, and before it is removed.
+    ENDED is called when it has ended and has been inspected, and before it is removed. COMPANION takes part meanwhile.
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
@@ -106,7 +108,8 @@ def launch(
         signals = run.enter(Signals())
         run.enter(duty)
         hostname = plan.hostname if plan.hostname != plan.container_id[:12] else None
-        run.enter(RunDirectory(plan.run_dir, image=plan.image_digest, name=plan.name, hostname=hostname))
+        links = {"image": plan.image_digest, "name": plan.name, "hostname": hostname}
+        run.enter(RunDirectory(plan.run_dir, links=links, scratch=plan.scratch))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
         connections = _connections(plan, cleanup_process)
@@ -115,18 +118,22 @@ def launch(
             container.enter_any(_orphans(plan))
             cgroups = _cgroups(plan)
             container.enter_any(cgroups)
-            streams = _streams(plan)
-            container.enter(streams)
+            streams = _streams(plan, container, companion)
             started = _start(plan, container, streams, duty, view_receiver, connections, cgroups.fds if cgroups else ())
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
-            outcome = watch(plan, started, signals=signals, streams=streams)
+            begun = _recorder(plan, started)
+            outcome = watch(plan, started, signals=signals, streams=streams, companion=companion, begun=begun)
             outcome = _explained(cgroups.counted(outcome) if cgroups else outcome, connections)
         if view_receiver:
             view_receiver.use(plan, outcome)
         if ended:
             ended()
         return outcome
+
+
+def _recorder(plan: LaunchPlan, started: Started) -> Callable[[], None]:
+    return lambda: record_plan(plan, started.pid)
 
 
 def _orphans(plan: LaunchPlan) -> Orphans | None:
@@ -157,12 +164,19 @@ def _cgroups(plan: LaunchPlan) -> Cgroups | None:
     return Cgroups(plan.cgroups, run_dir=plan.run_dir)
 
 
-def _streams(plan: LaunchPlan) -> StreamPipes | Terminal:
-    if not plan.tty:
-        return StreamPipes(plan)
-    from mydocker.runtime.streams.terminal import Terminal
+def _streams(plan: LaunchPlan, container: Stack, companion: Companion | None) -> StreamPipes | Terminal:
+    """The standard streams, which CONTAINER leaves at the end."""
+    streams: StreamPipes | Terminal
+    if companion:
+        streams = companion.streams(plan)
+    elif plan.tty:
+        from mydocker.runtime.streams.terminal import Terminal
 
-    return Terminal(forward_input=plan.stdin_open)
+        streams = Terminal(forward_input=plan.stdin_open)
+    else:
+        streams = StreamPipes(plan)
+    container.enter(streams)
+    return streams
 
 
 def _start(

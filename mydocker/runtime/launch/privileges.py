@@ -41,6 +41,7 @@ def drop_privileges(plan: LaunchPlan, identity: Identity, syscall_filter: bytes,
     take_identity(identity, groups=has_groups)
     _set_capabilities(granted, meanwhile=SYS_ADMIN if keep else 0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, death_signal)  # changing the user has cleared it
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # and set this as fs.suid_dumpable says (prctl(2))
     if plan.no_new_privileges:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     if plan.seccomp:

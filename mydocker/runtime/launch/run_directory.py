@@ -2,10 +2,13 @@
 
     memory/                       in the run's own mount namespace a tmpfs, which holds the new /etc/hosts, hostname and
                                   resolv.conf, and root/, where the new root is mounted
-    scratch/                      overlay's upper and work directories, unless in memory
+    scratch/                      overlay's upper and work directories, unless in memory; or a link to where these are
+                                  kept from start to start
     image                         a dangling link: the digest of the image's manifest
     process, name, hostname       dangling links: the number of its first process, its name, if it has one, and its
                                   host name, if that is not its ID
+    frozen                        while it is paused: the cgroup that it is frozen by, see freezer.py
+    plan                          once its command has begun: what it is made by, for those that look into it
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
     hosts                         its /etc/hosts, if it is in a network with names: other runs write theirs into it
@@ -26,22 +29,24 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.plan import LOCALHOST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
 
+PLAN = "plan"  # a file of the directory
+
+
 class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
-    def __init__(
-        self, path: str, *, image: str | None = None, name: str | None = None, hostname: str | None = None
-    ) -> None:
-        """IMAGE is the digest of the image's manifest, NAME the container's name, and HOSTNAME its host name."""
+    def __init__(self, path: str, *, links: Mapping[str, str | None] = {}, scratch: str = "") -> None:
+        """LINKS are the targets of those that say what is known before the start; SCRATCH is a directory for what it
+        writes that stays, if there is one."""
         self.path = path
-        # that of an image, so that no other process removes its layers, see in_use.py
-        self.links = {"image": image, "name": name, "hostname": hostname}
+        self.links = links
+        self.scratch = scratch
         self.lock = -1
 
     def __enter__(self) -> RunDirectory:
@@ -77,8 +82,14 @@ class RunDirectory:
             else:
                 os.close(lock)
         os.mkdir("memory", 0o755, dir_fd=self.lock)
-        os.mkdir("scratch", 0o755, dir_fd=self.lock)
-        for name, target in self.links.items():
+        if self.scratch:
+            os.symlink(self.scratch, "scratch", dir_fd=self.lock)
+        else:
+            os.mkdir("scratch", 0o755, dir_fd=self.lock)
+        for (
+            name,
+            target,
+        ) in self.links.items():  # that of the image keeps others from removing its layers, see in_use.py
             if target:
                 os.symlink(target, name, dir_fd=self.lock)
 
@@ -106,6 +117,34 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str =
         kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[key] for key in lines]]
         resolvers = "".join([lines.pop("search", ""), *kept, *lines.values()])
     _write(plan, "memory/resolv.conf", resolvers)
+
+
+def record_plan(plan: LaunchPlan, pid: int) -> None:
+    """The command has begun: write down PLAN, and the number and the start time of PID, its first process, for other
+    processes of mydocker (running_plan.py). Contents of files and of the input may be secret, and nobody needs them.
+
+    As Python's own literals: JSON is not on the warm path. Where there is no room, nothing looks into the container.
+    """
+    operations = tuple(each.replace(content="") if "content" in each.fields else each for each in plan.operations)
+    text = f"{pid} {start_time(pid)}\n{plan.replace(operations=operations, stdin=None)!r}\n"
+    try:
+        file = os.open(f"{plan.run_dir}/{PLAN}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, text.encode(errors="surrogateescape"))
+        finally:
+            os.close(file)
+    except OSError:
+        pass
+
+
+def start_time(pid: int) -> int:
+    """When PID began, in ticks since the boot: with its number, what distinguishes it from every other process
+    (proc_pid_stat(5), the 20th field after the name, which may hold anything). OSError if there is none."""
+    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(file)
 
 
 def _hosts(plan: LaunchPlan) -> str:

@@ -19,7 +19,7 @@ from mydocker.kernel.signals import STOPPING, Signals, is_heeded, send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.runtime.streams import StreamPipes
-from mydocker.runtime.streams.relay import Streams
+from mydocker.runtime.streams.relay import Relay, Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,16 +33,57 @@ DRAIN_TIME = 1.0  # seconds in which the caller takes the rest of what a contain
 INIT_END = 2.0  # seconds in which an outer init kills everything, and ends
 
 
-def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: StreamPipes | Terminal) -> Outcome:
+class Companion:
+    """Who keeps a container in the background takes part in the loop that watches it: what is asked of it, in this
+    order. None of it may wait."""
+
+    def streams(self, plan: LaunchPlan) -> StreamPipes | Terminal:
+        """The container's standard streams, before it is cloned."""
+        raise NotImplementedError
+
+    def relay(self, streams: StreamPipes | Terminal) -> Relay:
+        """What carries what goes through them."""
+        raise NotImplementedError
+
+    def join(self, watched: Watch) -> None:
+        """The loop of WATCHED is about to begin; it calls what is registered there with `on`."""
+        raise NotImplementedError
+
+    def begun(self) -> None:
+        """The command has been executed."""
+        raise NotImplementedError
+
+    def due(self) -> float | None:
+        """When `mind_the_time` is to be called at the latest, by time.monotonic(); it may be called earlier."""
+        raise NotImplementedError
+
+    def mind_the_time(self) -> None:
+        """Do what is due."""
+        raise NotImplementedError
+
+
+def watch(
+    plan: LaunchPlan,
+    started: Started,
+    *,
+    signals: Signals,
+    streams: StreamPipes | Terminal,
+    companion: Companion | None = None,
+    begun: Callable[[], None] | None = None,
+) -> Outcome:
     """Wait for the end of the container that has been STARTED by PLAN, and for everything that it wrote to be passed
-    on.
+    on, to COMPANION if there is one. BEGUN is called when its command has been executed, and has not ended since.
 
     Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr did not take all
     of it. In each case the container has ended.
     """
-    relay = Streams(streams) if isinstance(streams, StreamPipes) else streams
-    watched = Watch(plan, started, signals=signals, relay=relay)
+    relay = companion.relay(streams) if companion else _relay(streams)
+    terminal = None if isinstance(streams, StreamPipes) else streams
+    watched = Watch(plan, started, signals=signals, relay=relay, terminal=terminal, companion=companion)
+    watched.record, watched.run_dir = begun, plan.run_dir if begun else ""
     try:
+        if companion:
+            companion.join(watched)
         outcome = watched.until_end()
     finally:
         watched.kill()  # nothing to kill, unless an error in mydocker ends the watch
@@ -52,14 +93,29 @@ def watch(plan: LaunchPlan, started: Started, *, signals: Signals, streams: Stre
     return outcome
 
 
+def _relay(streams: StreamPipes | Terminal) -> Relay:
+    return Streams(streams) if isinstance(streams, StreamPipes) else streams
+
+
 class Watch:
     """One container from its clone to its end."""
 
-    def __init__(self, plan: LaunchPlan, started: Started, *, signals: Signals, relay: Streams | Terminal) -> None:
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        started: Started,
+        *,
+        signals: Signals,
+        relay: Relay,
+        terminal: Terminal | None,
+        companion: Companion | None = None,
+    ) -> None:
         self.pid, self.pidfd = started.pid, started.pidfd
         self.report, self.lifeline = started.report, started.lifeline
-        self.signals, self.relay = signals, relay
-        self.terminal = None if isinstance(relay, Streams) else relay
+        self.signals, self.relay, self.companion = signals, relay, companion
+        self.terminal = terminal
+        self.record: Callable[[], None] | None = None  # called once the command has begun
+        self.run_dir = ""  # of the container, if that is what is watched
         self.stop_signal, self.grace = plan.stop_signal, plan.grace
         self.began = time.monotonic()
         self.deadline = self.began + plan.timeout if plan.timeout is not None else None
@@ -79,11 +135,11 @@ class Watch:
 
         Raises what went wrong if its command never started.
         """
-        self._on(self.pidfd, self._end)
-        self._on(self.report, self._read_report)
-        self._on(self.signals.descriptor, self._pass_on)
+        self.on(self.pidfd, self._end)
+        self.on(self.report, self._read_report)
+        self.on(self.signals.descriptor, self._pass_on)
         if self.terminal:
-            self._on(self.terminal.parent_end.fileno(), self._join_terminal)
+            self.on(self.terminal.parent_end.fileno(), self._join_terminal)
         self._mind_the_streams()
         while self.outcome is None or self.carrying:
             for descriptor, events in self.poll.poll(self._poll_timeout()):
@@ -107,6 +163,10 @@ class Watch:
         a process of the container's, it is killed the next time: then what it watched is killed as orphans
         (orphans.py).
         """
+        if self.run_dir and os.path.exists(f"{self.run_dir}/frozen"):
+            from mydocker.runtime.cgroup.freezer import end
+
+            end(self.run_dir)
         if self.lifeline and not self.lifeline.closed:
             self.lifeline.close()
             self.kill_at = time.monotonic() + INIT_END
@@ -114,24 +174,29 @@ class Watch:
             send(self.pidfd, signal.SIGKILL)
         self.leave_at = self.leave_at or time.monotonic() + DRAIN_TIME
 
-    def _on(self, descriptor: int, action: Callable[[], None]) -> None:
+    def on(self, descriptor: int, action: Callable[[], None]) -> None:
+        """Call ACTION whenever DESCRIPTOR is readable."""
         self.actions[descriptor] = action
         self.poll.register(descriptor, select.POLLIN)
 
-    def _forget(self, descriptor: int) -> None:
+    def forget(self, descriptor: int) -> None:
+        """The opposite of `on`, before DESCRIPTOR is closed."""
         self.poll.unregister(descriptor)
         del self.actions[descriptor]
 
     def _poll_timeout(self) -> float | None:
         """Milliseconds until something is due."""
-        due = [at for at in (self.deadline, self.kill_at, self.leave_at) if at is not None]
+        asked = self.companion.due() if self.companion else None
+        due = [at for at in (self.deadline, self.kill_at, self.leave_at, asked) if at is not None]
         return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
 
     def _mind_the_time(self) -> None:
         now = time.monotonic()
+        if self.companion:
+            self.companion.mind_the_time()
         if self.deadline is not None and now >= self.deadline:
             self.deadline, self.timed_out = None, True
-            self._stop()
+            self.stop()
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
             self.kill()
@@ -155,12 +220,14 @@ class Watch:
             self.poll.register(descriptor, events)
         self.carrying = waits
 
-    def _stop(self) -> None:
-        """Send the stop signal; wait for the grace period only if the command has begun and handles that signal."""
+    def stop(self, number: int | None = None, grace: float | None = None) -> None:
+        """Send the stop signal, or signal NUMBER, and kill the container after GRACE seconds, by default those of the
+        plan; wait for that time only if the command has begun and handles the signal."""
+        number = number or self.stop_signal
         # before it is sent: while the command wakes up, its masks say nothing
-        handled = self.report not in self.actions and self._heeds(self.stop_signal)
-        send(self.pidfd, self.stop_signal)
-        self._expect_end(self.grace if handled else 0.0)
+        handled = self.report not in self.actions and self._heeds(number)
+        send(self.pidfd, number)
+        self._expect_end((self.grace if grace is None else grace) if handled else 0.0)
 
     def _end_if_unheeded(self) -> None:
         """The user types Ctrl-C again and again: where the command ignores that, it ends the container."""
@@ -180,7 +247,11 @@ class Watch:
         text = os.read(self.report, REPORT_LIMIT)
         self.failure = (self.failure + text)[:REPORT_LIMIT]
         if not text:
-            self._forget(self.report)
+            self.forget(self.report)
+            if self.record and not self.failure and self.pidfd in self.actions:
+                self.record()
+            if self.companion and not self.failure:
+                self.companion.begun()
 
     def _pass_on(self) -> None:
         number = self.signals.take()
@@ -194,7 +265,7 @@ class Watch:
             self.interrupted = self.interrupted or number == signal.SIGINT
             self.stopped = self.stopped or number in STOPPING
             if number == signal.SIGTERM:  # stopping mydocker stops the container
-                self._stop()
+                self.stop()
                 return
             if number == signal.SIGHUP and _is_cut_off():
                 self._expect_end()
@@ -204,12 +275,12 @@ class Watch:
 
     def _join_terminal(self) -> None:
         assert self.terminal is not None
-        self._forget(self.terminal.parent_end.fileno())
+        self.forget(self.terminal.parent_end.fileno())
         self.terminal.receive()
 
     def _end(self) -> None:
         status, cpu, max_rss = kernel.wait(self.pid)
-        self._forget(self.pidfd)
+        self.forget(self.pidfd)
         if self.report in self.actions:
             self._read_report()
         # it may have come in the same round as the end

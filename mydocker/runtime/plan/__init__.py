@@ -58,6 +58,7 @@ class LaunchPlan(Record):
     store: str  # its directory: the run may be elsewhere, if the store is read-only
     containers: str  # the directory of run directories, which a run sweeps
     run_dir: str
+    scratch: str = ""  # a directory where what it writes stays from start to start; empty: in the run directory
     namespaces: tuple[str, ...]
     rootless: IdMap | None  # the ids of a separate user namespace; None for root
     hostname: str

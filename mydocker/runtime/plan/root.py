@@ -19,6 +19,10 @@ class Root(Record):
         """Mount it, and return the path at which it is mounted."""
         raise NotImplementedError
 
+    def lasting(self) -> Root:
+        """The same, if what the container writes stays for its next start."""
+        return self
+
 
 class LayeredRoot(Root):
     """Directories of the host, lowest first, under the container's writable layer.
@@ -27,23 +31,29 @@ class LayeredRoot(Root):
     is inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones that a user
     namespace may set. `keep_mode`: the root has the mode and owner of the topmost directory; else it is 0755 and
     root's, whatever a layer says of `./`: one packed in a directory of mktemp(1) would not be readable to other users.
+    `stays`: the writable layer is there again at the next start.
     """
 
     lowerdirs: tuple[str, ...]
     keep_mode: bool = False
     in_memory: bool = False
     user_xattrs: bool = False
+    stays: bool = False
+
+    def lasting(self) -> LayeredRoot:
+        return self.replace(stays=not self.in_memory)
 
     def mount(self, run_dir: str) -> str:
         scratch = f"{run_dir}/scratch"
         if self.in_memory:
             mount_memory(scratch)
-        os.mkdir(f"{scratch}/upper")
-        os.mkdir(f"{scratch}/work")
+        os.makedirs(f"{scratch}/upper", exist_ok=self.stays)
+        os.makedirs(f"{scratch}/work", exist_ok=self.stays)
         if self.keep_mode:
             copy_ownership(self.lowerdirs[-1], f"{scratch}/upper")
         root = _root_directory(run_dir)
-        mount_overlay(self.lowerdirs, scratch, root, overlay_options(user_xattrs=self.user_xattrs))
+        options = overlay_options(user_xattrs=self.user_xattrs, stays=self.stays)
+        mount_overlay(self.lowerdirs, scratch, root, options)
         return root
 
 
@@ -73,7 +83,9 @@ def _root_directory(run_dir: str) -> str:
     return f"{run_dir}/{ROOT}"
 
 
-def overlay_options(*, user_xattrs: bool) -> str:
-    """Options of every overlay: no sync of a throw-away layer, no redirects that a layer could have forged, and no
-    index: with one, a file changes under names that the upper directory lacks (overlayfs.rst, "index")."""
-    return f"{',userxattr' if user_xattrs else ',redirect_dir=nofollow,metacopy=off'},index=off,volatile"
+def overlay_options(*, user_xattrs: bool, stays: bool = False) -> str:
+    """Options of every overlay: no sync of a throw-away layer, unless it STAYS, no redirects that a layer could have
+    forged, and no index: with one, a file changes under names that the upper directory lacks (overlayfs.rst, "index").
+    """
+    marks = ",userxattr" if user_xattrs else ",redirect_dir=nofollow,metacopy=off"
+    return f"{marks},index=off{'' if stays else ',volatile'}"

@@ -24,6 +24,8 @@ from mydocker.runtime.streams.relay import HANG_UPS, Flow, Relay, is_controlling
 
 _TIOCSPTLCK = 0x40045431  # ioctl_tty(2)
 _TIOCGPTN = 0x80045430
+_TIOCGPTPEER = 0x5441
+_PTMX = os.makedev(5, 2)  # linux: devices.txt
 _CONSOLE = "/dev/console"
 _INTERRUPT = b"\x03"  # Ctrl-C
 _INSISTING = 3  # presses in a row
@@ -49,6 +51,37 @@ def take_new_terminal(*, owner: int, channel: int) -> None:
     with socket.socket(fileno=channel) as out:
         socket.send_fds(out, [b"t"], [master])
     os.close(master)
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for descriptor in (0, 1, 2):
+        os.dup2(slave, descriptor)
+
+
+def open_terminal(root: int, *, owner: int, channels: tuple[int, ...]) -> int:
+    """In a container that runs already: make a terminal in its devpts, and send the master side over the sockets
+    CHANNELS; a descriptor of the other side, for `take_terminal`.
+
+    Programs of the container may have replaced what is in /dev: nothing there is opened but the device itself, and the
+    other side by no name.
+    """
+    try:
+        master = kernel.open_inside(root, "/dev/ptmx", os.O_RDWR | os.O_NOCTTY)
+        if os.fstat(master).st_rdev != _PTMX:
+            raise OSError(errno.ENXIO, "it is not the device")
+        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        message = f"cannot make a terminal from the container's /dev/ptmx: {error.strerror}"
+        raise LaunchError(message, hint="leave out -t") from None
+    os.fchown(slave, owner, -1)
+    for number in channels:
+        with socket.socket(fileno=number) as out:
+            socket.send_fds(out, [b"t"], [master])
+    os.close(master)
+    return slave
+
+
+def take_terminal(slave: int) -> None:
+    """Make SLAVE the controlling terminal of this process, the leader of a session, and descriptors 0 to 2."""
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     for descriptor in (0, 1, 2):
         os.dup2(slave, descriptor)

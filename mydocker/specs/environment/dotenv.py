@@ -11,19 +11,20 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.environment.interpolate import interpolate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Lookup = Callable[[str], str | None]
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'", "$": "$$"}  # "$$" survives interpolation
 
 
-def parse_dotenv(text: str, *, origin: str, lookup: Lookup) -> dict[str, str]:
-    """Parse TEXT into variables. Values may use those of LOOKUP, then those further up in TEXT.
+def parse_dotenv(text: str, *, origin: str, lookup: Lookup, before: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Parse TEXT into variables, in addition to those BEFORE it. Values may use those of LOOKUP, then those further up
+    in TEXT, then those before.
 
     Raises UsageError, its message beginning with ORIGIN and a line number.
     """
-    values: dict[str, str] = {}
+    values: dict[str, str] = dict(before or {})
     lines = text.replace("\r\n", "\n").split("\n")
     at = 0
     while at < len(lines):

@@ -35,11 +35,14 @@ def read_docker_file(path: str, *, environ: Mapping[str, str], bare: str | None 
     return values
 
 
-def read_compose_file(path: str, *, lookup: Callable[[str], str | None]) -> dict[str, str]:
-    """Compose's `env_file` and `.env`. LOOKUP returns the value of a variable that the file uses. Raises UsageError."""
+def read_compose_file(
+    path: str, *, lookup: Callable[[str], str | None], before: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Compose's `env_file` and `.env`, over the variables of files BEFORE it. LOOKUP returns the value of a variable
+    that the file uses. Raises UsageError."""
     from mydocker.specs.environment.dotenv import parse_dotenv
 
-    return parse_dotenv(read_text(path), origin=f"env file {path}", lookup=lookup)
+    return parse_dotenv(read_text(path), origin=f"env file {path}", lookup=lookup, before=before)
 
 
 def read_text(path: str) -> str:

@@ -7,10 +7,13 @@ extends it, by the merge rules of the table of fields and of Compose's "Merge".
 
 from __future__ import annotations
 
+import os
+
 from mydocker.errors import UsageError
+from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.fields import FIELDS
-from mydocker.specs.load.files import CHAIN_LIMIT, file_of
+from mydocker.specs.load.files import CHAIN_LIMIT, file_of, scope_of
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 
@@ -56,19 +59,61 @@ def read_extends(node: Node, reader: Reader) -> Extension | None:
     return Extension(name=texts.get("service", ""), file=texts.get("file"), node=node)
 
 
-def read_include(node: Node, reader: Reader) -> tuple[tuple[str, Node], ...]:
-    """The paths of `include`, each with its node: paths, or mappings with one or more paths."""
-    found: list[tuple[str, Node]] = []
-    for item in node.items if isinstance(node, Sequence) else (node,):
-        paths: Node | None = item
-        if isinstance(item, Mapping):
-            paths = reader.members(item, ("path",), unsupported=("env_file", "project_directory")).get("path")
-            if paths is None:
-                reader.refuse(item, "expected a path")
-                continue
-        assert paths is not None
-        found += [(reader.text(each), each) for each in (paths.items if isinstance(paths, Sequence) else (paths,))]
-    return tuple(found)
+class Include(Record):
+    """An entry of `include`: paths with their nodes, `directory` and `env_files` as they were written."""
+
+    paths: tuple[tuple[str, Node], ...]
+    directory: str = ""
+    env_files: tuple[str, ...] = ()
+
+
+def read_include(node: Node, reader: Reader) -> tuple[Include, ...]:
+    """The entries of `include`: paths, or mappings with one or more paths."""
+    found = (_include(item, reader) for item in (node.items if isinstance(node, Sequence) else (node,)))
+    return tuple(each for each in found if each)
+
+
+def _include(item: Node, reader: Reader) -> Include | None:
+    if not isinstance(item, Mapping):
+        return Include(paths=((reader.text(item), item),))
+    members = reader.members(item, ("path", "project_directory", "env_file"))
+    if "path" not in members:
+        reader.refuse(item, "expected a path")
+        return None
+    return Include(
+        paths=tuple((reader.text(each), each) for each in _each(members["path"])),
+        directory=reader.text(members["project_directory"]) if "project_directory" in members else "",
+        env_files=tuple(reader.text(each) for each in _each(members["env_file"])) if "env_file" in members else (),
+    )
+
+
+def _each(node: Node) -> tuple[Node, ...]:
+    return node.items if isinstance(node, Sequence) else (node,)
+
+
+def open_included(include: Include, paths: tuple[tuple[str, Node], ...], reader: Reader) -> LoadedFile | None:
+    """Open those PATHS of INCLUDE that lie over each other; None if that cannot be done, which has been recorded."""
+    [(written, node), *others] = paths
+    file = file_of(reader)
+    if file is None or not (others or include.directory or include.env_files):
+        return open_named(written, node, reader)
+    (path, shown), *over = [file.resolve(text) for text, _ in paths]
+    directory = absolute(file.resolve(include.directory)[0]) if include.directory else os.path.dirname(absolute(path))
+    env_files = [file.resolve(each)[0] for each in include.env_files]
+    try:
+        scope = scope_of(path, reader.scope.environ, directory=directory, env_files=env_files)
+        return file.loaded.open(path, shown, environ=reader.scope.environ, over=tuple(over), scope=scope)
+    except UsageError as error:
+        reader.refuse(
+            node,
+            error.message if error.message.startswith(("env file", *file_names(over))) else f"{shown}: {error.message}",
+        )
+        return None
+
+
+def file_names(paths: list[tuple[str, str]]) -> tuple[str, ...]:
+    """The names in messages of PATHS."""
+    return tuple(shown for _, shown in paths)
 
 
 def find_base(

@@ -16,39 +16,49 @@ from mydocker.specs.environment.files import read_compose_file, why_unreadable
 from mydocker.specs.formats.structure_test.keys import MARK
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, problem_at
 from mydocker.specs.nodes.reader import OpenFile, Reader
-from mydocker.specs.nodes.yaml import SIZE_LIMIT, parse_documents
+from mydocker.specs.nodes.yaml import MERGE_TAGS, SIZE_LIMIT, parse_documents
 from mydocker.specs.values import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Mapping as Variables
 
+    from mydocker.errors import Origin
     from mydocker.specs.model.parts import Dependency
+
+    Paths = tuple[tuple[str, str], ...]  # a path, and its name in messages
 
 CHAIN_LIMIT = 64  # containers that extend each other in turn, and files that include each other
 
 
 class LoadedFile(OpenFile):
-    """One file: its documents, each with its reader; `shown` is the file's name in messages."""
+    """One file: its documents, each with its reader; `shown` is the file's name in messages.
 
-    def __init__(self, path: str, shown: str, loaded: LoadedFiles, environ: Variables[str, str]) -> None:
-        """Raises UsageError if it cannot be read at all."""
+    It may be several Compose files, one over the other: then `path` and `shown` are those of the first.
+    """
+
+    def __init__(self, path: str, shown: str, loaded: LoadedFiles, scope: Scope, over: Paths = ()) -> None:
+        """OVER: the path and the name of each further file. Raises UsageError if one cannot be read at all."""
         super().__init__(loaded.paths, loaded.cache)
-        self.path, self.shown, self.loaded = path, shown, loaded
+        self.path, self.shown, self.loaded, self.scope = path, shown, loaded, scope
+        self.order = (shown, *(each for _, each in over))
         self.problems: list[Problem] = []
-        raw, self.scope = _read(path), scope_of(path, environ)
         reader = Reader(scope=self.scope, problems=self.problems, file=self)
         if path.endswith(".container"):
-            self.documents = _unit(raw, path, reader)
+            self.documents = _unit(_read(path), path, reader)
+        elif over:
+            self.documents = _merged([(_read(path), ""), *((_read_over(*each), each[1]) for each in over)], reader)
         else:
-            self.documents = _documents(raw, reader, loaded.image)
+            self.documents = _documents(_read(path), reader, loaded.image)
         if not self.documents and not self.problems:
             self.problems.append(problem_at(1, 1, "there is no container in this file"))
 
     def resolve(self, written: str) -> tuple[str, str]:
         """(path, name in messages) of a file that this one names."""
-        directory = "" if self.path == "-" else os.path.dirname(self.path)
-        return os.path.join(directory, written), os.path.normpath(os.path.join(os.path.dirname(self.shown), written))
+        directory, above = "" if self.path == "-" else os.path.dirname(self.path), os.path.dirname(self.shown)
+        if absolute(directory) != self.scope.directory:
+            directory = above = self.scope.directory
+        return os.path.join(directory, written), os.path.normpath(os.path.join(above, written))
 
     @functools.cached_property
     def names(self) -> dict[str, tuple[Node, Reader]]:
@@ -77,7 +87,11 @@ class LoadedFile(OpenFile):
 
     def _in_order(self, problems: list[Problem]) -> list[Problem]:
         found = (problem.replace(origin=problem.origin.within(self.shown)) for problem in problems)
-        return list(dict.fromkeys(sorted(found, key=lambda problem: (problem.origin.line, problem.origin.column))))
+        return list(dict.fromkeys(sorted(found, key=lambda problem: self._place(problem.origin))))
+
+    def _place(self, origin: Origin) -> tuple[int, int, int]:
+        file = self.order.index(origin.file) if origin.file in self.order else 0
+        return file, origin.line, origin.column
 
 
 def file_of(reader: Reader) -> LoadedFile | None:
@@ -102,11 +116,14 @@ class LoadedFiles:
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
         self.found: list[LoadedFile | Problem] = []  # in the order of opening; a problem: why one cannot be read
 
-    def open(self, path: str, shown: str, *, environ: Variables[str, str]) -> LoadedFile:
-        """The file at PATH. Raises UsageError if it cannot be read."""
-        key = key_of(path)
+    def open(
+        self, path: str, shown: str, *, environ: Variables[str, str], over: Paths = (), scope: Scope | None = None
+    ) -> LoadedFile:
+        """The file at PATH, under those of OVER. SCOPE is, by default, that of its directory with ENVIRON. Raises
+        UsageError if it cannot be read."""
+        key = "\0".join((key_of(path), *(key_of(each) for each, _ in over)))
         if key not in self.files:
-            self.files[key] = LoadedFile(path, shown, self, environ)
+            self.files[key] = LoadedFile(path, shown, self, scope or scope_of(path, environ), over)
             self.found.append(self.files[key])
         return self.files[key]
 
@@ -146,14 +163,23 @@ def _read(path: str) -> bytes:
         raise UsageError(f"cannot read it: {why_unreadable(error)}") from None
 
 
-def scope_of(path: str, environ: Variables[str, str]) -> Scope:
-    """The scope of a file: paths are relative to its directory, whose `.env` sets defaults for the environment, as in
-    Compose."""
-    directory = current_directory() if path == "-" else os.path.dirname(absolute(path))
-    env_file = os.path.join(directory, ".env")
-    if not directory or not os.path.isfile(env_file):
-        return Scope(directory=directory, environ=environ)
-    return Scope(directory=directory, environ={**read_compose_file(env_file, lookup=environ.get), **environ})
+def _read_over(path: str, shown: str) -> bytes:
+    try:
+        return _read(path)
+    except UsageError as error:
+        raise UsageError(f"{shown}: {error.message}", hint=error.hint) from None
+
+
+def scope_of(path: str, environ: Variables[str, str], *, directory: str = "", env_files: Iterable[str] = ()) -> Scope:
+    """The scope of a file: paths are relative to DIRECTORY, by default its own. ENV_FILES, by default the `.env` of the
+    directory, set defaults for the environment, as in Compose."""
+    directory = directory or (current_directory() if path == "-" else os.path.dirname(absolute(path)))
+    default = os.path.join(directory, ".env")
+    files = [*env_files] or ([default] if directory and os.path.isfile(default) else [])
+    found: dict[str, str] = {}
+    for file in files:
+        found = read_compose_file(file, lookup=environ.get, before=found)
+    return Scope(directory=directory, environ={**found, **environ} if files else environ)
 
 
 def _unit(raw: bytes, path: str, reader: Reader) -> list[tuple[Node, Reader]]:
@@ -166,7 +192,42 @@ def _unit(raw: bytes, path: str, reader: Reader) -> list[tuple[Node, Reader]]:
 def _documents(raw: bytes, reader: Reader, image: str | None) -> list[tuple[Node, Reader]]:
     documents, problems = parse_documents(raw)
     reader.problems.extend(problems)
+    if any(tag.encode() in raw for tag in MERGE_TAGS):
+        documents = [_without_tags(document, reader) for document in documents]
     return [each for document in documents for each in _translated(document, reader, image)]
+
+
+def _without_tags(document: Node, reader: Reader) -> Node:
+    """DOCUMENT without what it resets, if it is of a Compose file: no other one may have these tags."""
+    from mydocker.specs.formats.compose.merge import tagged, without_tags
+
+    if isinstance(document, Mapping) and any(key.text == "services" for key, _ in document.entries):
+        return without_tags(document)
+    for node in tagged(document):
+        reader.refuse(node, f"tag {node.tag!r} is for Compose files")
+    return document
+
+
+def _merged(files: list[tuple[bytes, str]], reader: Reader) -> list[tuple[Node, Reader]]:
+    """The documents of Compose FILES, text and name of each, one over the other."""
+    from mydocker.specs.formats.compose.merge import merge_files
+
+    documents: list[Mapping] = []
+    for raw, name in files:
+        found, problems = parse_documents(raw, file=name)
+        reader.problems.extend(problems)
+        for document in found:
+            if isinstance(document, Mapping):
+                documents.append(document)
+            else:
+                reader.refuse(document, "expected keys and values, such as 'services:'")
+    if reader.problems or not documents:
+        return []
+    whole = merge_files(documents, reader)
+    if any(key.text in ("services", "include") for key, _ in whole.entries):
+        return _translated(whole, reader, None)
+    reader.refuse(whole, "there are no services: only Compose files can lie over each other")
+    return []
 
 
 def _translated(document: Node, reader: Reader, image: str | None) -> list[tuple[Node, Reader]]:
@@ -181,5 +242,7 @@ def _translated(document: Node, reader: Reader, image: str | None) -> list[tuple
     if "services" in marks:
         from mydocker.specs.formats.compose import services
 
+        if reader.file is not None:
+            reader.file.is_compose = True
         return [*services.documents(document, reader)]
     return [(document, reader)]

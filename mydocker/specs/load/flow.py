@@ -15,6 +15,7 @@ from mydocker.specs.model.dependencies import read_depends_on
 from mydocker.specs.model.healthcheck import read_healthcheck
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import arguments_of
+from mydocker.specs.values.restart import read_restart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 RETRIES_LIMIT = 100
 _OF_HOOKS = ("user", "privileged", "working_dir", "environment", "per_replica")  # other keys of Compose's hooks
-_RESTARTS_LIMIT = 999_999
 COMBINATIONS_LIMIT = 1000
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
@@ -100,24 +100,6 @@ def _profile(text: str, scope: Scope) -> str:
     return text
 
 
-def _restart(node: Node, reader: Reader) -> int:
-    count: int = reader.value(node, _restarts)
-    return count
-
-
-def _restarts(text: str, scope: Scope) -> int:
-    """How often, -1 for without end."""
-    policy, colon, count = text.partition(":")
-    if policy in ("always", "unless-stopped"):
-        raise UsageError(f"restart {text!r} would never end", hint="expected no or on-failure[:N]")
-    if text in ("no", "false"):
-        return 0
-    times = whole_number(count, _RESTARTS_LIMIT) if colon else 0
-    if policy != "on-failure" or times is None:
-        raise UsageError(f"restart {text!r}: expected no or on-failure[:N]")
-    return times or -1
-
-
 def _matrix(node: Node, reader: Reader) -> dict[str, str]:
     """`combinations` has reported any problem with it, and each spec has its own variables."""
     return {name: value for name, value in reader.scope.environ.items() if name in _names(node)}
@@ -160,7 +142,7 @@ _READERS: dict[str, Callable[[Node, Reader], Any]] = {
     "healthcheck": read_healthcheck,
     "pre_start": _pre_start,
     "profiles": _profiles,
-    "restart": _restart,
+    "restart": read_restart,
     "extends": read_extends,
     "include": read_include,
 }

@@ -12,7 +12,7 @@ from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
-from mydocker.specs.load.extend import find_base, merge, open_named, placed, read_include
+from mydocker.specs.load.extend import find_base, merge, open_included, placed, read_include
 from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_network
@@ -20,17 +20,19 @@ from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links, unknown_names
-from mydocker.specs.model.parts import Dependency
+from mydocker.specs.model.parts import Dependency, Service
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import Reader, unknown_key
 from mydocker.specs.values import Scope
+from mydocker.specs.values.project import project_name
 
 if TYPE_CHECKING:
     import collections.abc
     from typing import Any
 
+    from mydocker.specs.load.project_files import ProjectFiles
     from mydocker.specs.model import ContainerSpec
 
 _ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key, the first
@@ -67,6 +69,33 @@ def load_files(
         if key_of(path) in loaded_paths or key_of(path) not in loaded.included:
             specs += _load(path, environ, loaded)
         loaded_paths.add(key_of(path))
+    return _checked(specs, loaded, warn)
+
+
+def load_project(
+    project: ProjectFiles,
+    *,
+    image: str | None = None,
+    warn: collections.abc.Callable[[str], None] | None = None,
+) -> list[CaseSpec]:
+    """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`."""
+    loaded = LoadedFiles(project.paths, image=image)
+    first, *over = ((path, STDIN if path == "-" else path) for path in project.paths)
+    specs: list[CaseSpec] = []
+    try:
+        file = loaded.open(*first, environ=project.scope.environ, over=tuple(over), scope=project.scope)
+    except UsageError as error:
+        loaded.found.append(Problem(origin=Origin(file="" if over else first[1]), message=error.message))
+    else:
+        loaded.is_in(file)
+        specs = share_network(_of_file(file), file, file.scope)
+    return _checked(specs, loaded, warn)
+
+
+def _checked(
+    specs: list[CaseSpec], loaded: LoadedFiles, warn: collections.abc.Callable[[str], None] | None
+) -> list[CaseSpec]:
+    """SPECS of LOADED files. Raises SpecError with what is wrong in these, and with each other."""
     if warn:
         for doubt in loaded.doubts:
             warn(f"warning: {doubt}")
@@ -178,12 +207,13 @@ def _included(document: Mapping, reader: Reader, *, depth: int) -> list[CaseSpec
     if depth >= CHAIN_LIMIT:
         reader.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
         return found
-    for written, mention in read_include(node, reader):
-        file = open_named(written, mention, reader)
-        if file and not file.loaded.is_in(file):
-            specs = _of_file(file, depth=depth + 1)
-            _refuse_conflicts(specs, here.taken, mention, reader)
-            found += specs
+    for include in read_include(node, reader):
+        for paths in [include.paths] if here.is_compose else [(each,) for each in include.paths]:
+            file = open_included(include, paths, reader) if paths else None
+            if file and not file.loaded.is_in(file):
+                specs = _of_file(file, depth=depth + 1)
+                _refuse_conflicts(specs, here.taken, paths[0][1], reader)
+                found += specs
     return found
 
 
@@ -218,7 +248,17 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
     if file is not None:
         file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
-    return CaseSpec(container=assemble(values, origin=Origin(file=shown, line=document.line)), **part)
+    container = assemble(values, origin=Origin(file=document.origin.within(shown).file, line=document.line))
+    return CaseSpec(container=container, service=_service(container.name or "", file), **part)
+
+
+def _service(name: str, file: LoadedFile | None) -> Service | None:
+    """What the container called NAME is in the project of its FILE; None if that is of mydocker's own form."""
+    if file is None:
+        return None
+    if file.path.endswith(".container"):
+        return Service(name=name, project=project_name(file.scope), container_name=name)
+    return file.services.get(name)
 
 
 def _depend_on_service(values: dict[str, Any], node: Node) -> None:

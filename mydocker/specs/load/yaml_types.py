@@ -238,6 +238,12 @@ def _flow(node: Node, field: Field, reader: Reader) -> Any:
     return read_flow(node, field, reader)
 
 
+def _logging(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
+    from mydocker.specs.values.log_driver import read_logging
+
+    return read_logging(node, reader)
+
+
 def _networks(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     from mydocker.specs.load.networks import read_networks
 
@@ -276,6 +282,7 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "one_or_more": _one_or_more,
     "flow": _flow,
     "ports": _ports,
+    "logging": _logging,
     "networks": _networks,
     "exposed": _exposed,
 }

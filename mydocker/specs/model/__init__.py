@@ -14,7 +14,7 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.specs.model.parts import Aliases, Healthcheck, NetworkAttachment, Port
+    from mydocker.specs.model.parts import Aliases, Healthcheck, Logging, NetworkAttachment, Port, RestartPolicy
     from mydocker.specs.security.seccomp import Profile
 
 STDIN = "<stdin>"  # what a file is called that comes through standard input
@@ -176,6 +176,8 @@ class ContainerSpec(Record):
     tty: bool = False
     stdin_open: bool = False
     healthcheck: Healthcheck | None = None
+    logging: Logging | None = None  # of a container in the background; None: the default
+    restart: RestartPolicy | None = None  # whether it is started again when it has ended; None: no
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mydocker.errors import Origin
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.parts import Dependency
+    from mydocker.specs.model.parts import Dependency, Service
 
 
 class CaseSpec(Record):
@@ -21,8 +21,8 @@ class CaseSpec(Record):
 
     container: ContainerSpec
     depends_on: tuple[Dependency, ...] = ()
+    service: Service | None = None  # of a Compose file or a Quadlet; None: of a file of mydocker's own form
     profiles: tuple[str, ...] = ()  # takes part if one of these is active; (): always
-    restart: int = 0  # how often `up` runs it again after a failure; -1: without end
     expect: Expect | None = None  # what `mydocker test` checks
     tags: tuple[str, ...] = ()
     skip: str | None = None  # why a batch does not run it

@@ -47,6 +47,45 @@ class Healthcheck(Record):
         return other.replace(**{name: value for name, value in self.as_dict().items() if value not in (None, ())})
 
 
+class RestartPolicy(Record):
+    """When a container that has ended is started again: `always`, `unless-stopped` or `on-failure`; at most `attempts`
+    times, 0 for without end.
+
+    `delay` is the pause before each start in seconds, None for Docker's, which grow. A run of `window` seconds or more
+    was a success, after which attempts and pauses count anew; None: of ten seconds, and attempts never do.
+    """
+
+    name: str
+    attempts: int = 0
+    delay: float | None = None
+    window: float | None = None
+
+
+class Logging(Record):
+    """What becomes of the output of a container in the background: the `driver` is json-file, local or none.
+
+    A log file is followed by a new one at `max_size` bytes, and the newest `max_file` files are kept; None is the
+    driver's default.
+    """
+
+    driver: str = "json-file"
+    max_size: int | None = None
+    max_file: int | None = None
+
+
+class Service(Record):
+    """That a container is the service `name` of a project, which may have several `replicas` of it.
+
+    `attach`: whether `up` shows its output.
+    """
+
+    name: str
+    project: str
+    container_name: str | None = None  # None: PROJECT-SERVICE-NUMBER
+    replicas: int = 1
+    attach: bool = True
+
+
 class Aliases(Record):
     """Where containers share the host's network: the names of one container, its `own`, and those of all of them."""
 

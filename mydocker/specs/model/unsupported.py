@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
 # other keys of Compose
 _KEYS = """
-    annotations attach blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
+    annotations blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
     cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules external_links gpus isolation
-    links logging mem_reservation mem_swappiness models oom_kill_disable post_start pre_stop
+    links mem_reservation mem_swappiness models oom_kill_disable post_start pre_stop
     provider runtime pull_refresh_after storage_opt use_api_socket volumes_from
 """
-_OF_COMPOSE = "deploy scale version"  # what makes sense in a Compose file alone
+_OF_COMPOSE = "attach deploy scale version"  # what makes sense in a Compose file alone
 
 # flags of `docker run` and `podman run` that would have a meaning here
 _FLAGS = """
-    -c -d -q --annotation --blkio-weight --cgroup-parent
-    --cpu-period --cpu-quota --cpu-shares --cpuset-mems --detach
+    -c -q --annotation --blkio-weight --cgroup-parent
+    --cpu-period --cpu-quota --cpu-shares --cpuset-mems
     --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
     --device-write-iops --gpus --health-cmd
     --health-interval --health-retries --health-start-period --health-timeout --isolation
-    --kernel-memory --link --log-driver --log-opt --memory-reservation
+    --kernel-memory --link --memory-reservation
     --memory-swappiness --no-healthcheck --oom-kill-disable
-    --quiet --restart --runtime
+    --quiet --runtime
     --sig-proxy --storage-opt
     --volume-driver --volumes-from
     --cpu-rt-period --cpu-rt-runtime --disable-content-trust --health-start-interval --link-local-ip --use-api-socket
@@ -47,12 +47,9 @@ COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
 IMAGE_MAKERS = ("build", "provider")  # in place of an image
 UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
 
-_BACKGROUND = "a container ends with mydocker: run that in the background, with & or systemd-run"
 _HEALTH = "a spec file has healthcheck, for those that wait until it is healthy"
 INSTEAD = {  # of flags that are not supported: what to do instead
-    **dict.fromkeys(("-d", "--detach"), _BACKGROUND),
     **{flag: _HEALTH for flag in UNSUPPORTED_FLAGS if flag.startswith("--health-")},
-    "--restart": "'mydocker up' does it, with restart: on-failure:N in a spec file",
     "--secret": "a spec file has secrets",
 }
 
@@ -61,7 +58,6 @@ INSTEAD_OF_KEYS = {  # of keys that are not supported: what to do instead
     "develop": "leave it out; only 'docker compose watch' uses it",
     "external_links": "leave it out; containers of one network know each other by name",
     "links": "leave it out; services know each other by name, and depends_on says which starts first",
-    "logging": "leave it out; a container's output is that of mydocker, which can be redirected",
     "volumes_from": "list the volumes again, or share them with extends or a YAML anchor",
 }
 

@@ -11,19 +11,30 @@ from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 _NULLS = ("", "~", "null", "Null", "NULL")  # YAML 1.2, section 10.2.1.1
 
 
 class Node(Record):
-    """Where a node begins: line and column, from 1."""
+    """Where a node begins: line and column, from 1, in the `file` that has this name in messages.
+
+    `tag` is `!reset` or `!override`, as written in a Compose file that lies over another one.
+    """
 
     line: int
     column: int
+    file: str = ""  # empty: the one that is being read
+    tag: str = ""
 
     @property
     def origin(self) -> Origin:
-        return Origin(line=self.line, column=self.column)
+        return Origin(file=self.file, line=self.line, column=self.column)
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """The fields that say where it is, for a node in its place."""
+        return {"line": self.line, "column": self.column, "file": self.file}
 
     def problem(self, message: str, hint: str | None = None) -> Problem:
         return Problem(origin=self.origin, message=message, hint=hint)
@@ -64,14 +75,19 @@ def is_null(node: Node) -> bool:
 
 def text_at(node: Node, text: str) -> Scalar:
     """TEXT as it is, at the position of NODE: a dollar sign in it begins no variable."""
-    return Scalar(line=node.line, column=node.column, text=text.replace("$", "$$"), plain=False)
+    return Scalar(**node.position, text=text.replace("$", "$$"), plain=False)
+
+
+def null_at(node: Node) -> Scalar:
+    """Null at the position of NODE."""
+    return Scalar(**node.position, text="", plain=True)
 
 
 def list_at(node: Node, items: Iterable[Node]) -> Sequence:
-    return Sequence(line=node.line, column=node.column, items=tuple(items))
+    return Sequence(**node.position, items=tuple(items))
 
 
 def mapping_at(node: Node, entries: dict[str, Node]) -> Mapping:
     """A mapping at the position of NODE; each key has the position of its value."""
-    pairs = tuple((Scalar(line=v.line, column=v.column, text=key, plain=True), v) for key, v in entries.items())
-    return Mapping(line=node.line, column=node.column, entries=pairs)
+    pairs = tuple((Scalar(**v.position, text=key, plain=True), v) for key, v in entries.items())
+    return Mapping(**node.position, entries=pairs)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from mydocker.specs.model.parts import NetworkAttachment
+    from mydocker.specs.model.parts import NetworkAttachment, Service
     from mydocker.specs.values import Scope
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -32,6 +32,8 @@ class OpenFile:
     def __init__(self, paths: list[str], cache: dict[str, object]) -> None:
         self.warnings: list[Problem] = []
         self.paths, self.cache = paths, cache
+        self.is_compose = False
+        self.services: dict[str, Service] = {}  # by the names of its containers, if they are services of a project
         self.default_network: NetworkAttachment | None = None  # of containers that name none, if the file declares it
 
 

@@ -24,6 +24,7 @@ COPY_LIMIT = 100_000  # nodes that the aliases of a file may stand for, nested o
 _CORE = "tag:yaml.org,2002:"
 _TAGS = frozenset((None, "!", *(_CORE + x for x in ("str", "int", "float", "bool", "null", "seq", "map"))))
 _MERGE = "<<"
+MERGE_TAGS = ("!reset", "!override")  # of Compose files
 _MARKS = re.compile("^\ufeff+", re.MULTILINE)
 _BLANKS = " \t"
 _ENDS = "\0\r\n\x85\u2028\u2029"  # what ends a line, for the scanner
@@ -77,9 +78,10 @@ class _StopError(Exception):
         self.problem = problem
 
 
-def parse_documents(raw: bytes) -> tuple[list[Node], list[Problem]]:
-    """The documents of a stream, without the empty ones, and the problems that they have as YAML."""
-    composer = _Composer()
+def parse_documents(raw: bytes, *, file: str = "") -> tuple[list[Node], list[Problem]]:
+    """The documents of a stream, without the empty ones, and the problems that they have as YAML. FILE is where their
+    nodes are, if not in the file that is being read."""
+    composer = _Composer(file)
     documents: list[Node] = []
     try:
         for document in composer.documents(_decode(raw)):
@@ -94,7 +96,7 @@ def parse_documents(raw: bytes) -> tuple[list[Node], list[Problem]]:
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # its scanner lets chr() and int() fail
         line, column = composer.position
         composer.problems.append(problem_at(line, column, f"not YAML after this: {error}"))
-    return documents, composer.problems
+    return documents, [problem.replace(origin=problem.origin.within(file)) for problem in composer.problems]
 
 
 def _words(error: yaml.MarkedYAMLError) -> str:
@@ -142,8 +144,9 @@ class _Composer:
     with all aliases replaced.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: str) -> None:
         self.problems: list[Problem] = []
+        self.place = {"file": file} if file else {}
         self.position = (1, 1)
         self._anchors: dict[str, _Anchored | None] = {}  # None: the node is not complete yet
         self._elsewhere: dict[str, int] = {}  # anchors of the documents before: the last one that has it, from 1
@@ -184,11 +187,15 @@ class _Composer:
 
     def _whole(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, *, depth: int) -> Node:
         line, column = self.position
+        place: dict[str, Any] = {"line": line, "column": column, **self.place}
+        if event.tag in MERGE_TAGS:
+            place["tag"] = event.tag
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(line=line, column=column, text=self._text(event), plain=event.implicit[0])
+            plain = event.implicit[0] or ("tag" in place and not event.style)
+            return Scalar(**place, text=self._text(event), plain=plain)
         if isinstance(event, yaml.SequenceStartEvent):
-            return Sequence(line=line, column=column, items=tuple(self._items(depth=depth + 1)))
-        return Mapping(line=line, column=column, entries=self._entries(depth=depth + 1))
+            return Sequence(**place, items=tuple(self._items(depth=depth + 1)))
+        return Mapping(**place, entries=self._entries(depth=depth + 1))
 
     def _count(self, nodes: int, *, depth: int) -> None:
         self._nodes += nodes
@@ -243,7 +250,7 @@ class _Composer:
             entries.setdefault(key.text, (key, value))
 
     def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
-        if event.tag not in _TAGS:
+        if event.tag not in _TAGS and event.tag not in MERGE_TAGS:
             self.problems.append(problem_at(self.position[0], self.position[1], f"tag {event.tag!r} is not supported"))
 
     def _text(self, event: yaml.ScalarEvent) -> str:

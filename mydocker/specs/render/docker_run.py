@@ -16,6 +16,8 @@ from mydocker.specs.fields import FIELDS, Field
 from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import LOOPBACK, NetworkDefinition
+from mydocker.specs.values.log_driver import format_options
+from mydocker.specs.values.restart import docker_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,12 +25,12 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Location
     from mydocker.specs.model import Mount, Security
-    from mydocker.specs.model.parts import Healthcheck, NetworkAttachment
+    from mydocker.specs.model.parts import Healthcheck, Logging, NetworkAttachment
 
 _ROWS = {row.name: row for row in FIELDS if row.key == row.name}
 _APART = (
     *("origin", "aliases", "image", "rootfs", "entrypoint", "command", "network_mode", "networks"),
-    *("namespaces", "volumes", "security_opt", "healthcheck"),
+    *("namespaces", "volumes", "security_opt", "healthcheck", "logging"),
 )
 MOST_NAMES = 10  # of other containers, in each line
 _ROOTFS = "rootfs"  # the image that the note about a directory makes
@@ -62,7 +64,7 @@ def docker_line(
     """The line, quoted for a shell, and notes on what it lacks, also of the fields LACKS, which are no container's.
     `shares_names`: "$@" adds the names that it shares with others; the first line of /etc/hosts that has a name counts,
     so they are after its own."""
-    options: list[str] = ["--rm"]
+    options: list[str] = [] if spec.restart else ["--rm"]  # which exclude each other
     notes: list[str] = []
     for name in ContainerSpec.fields:
         value = _hosts(spec, shares_names=shares_names) if name == "extra_hosts" else getattr(spec, name)
@@ -78,6 +80,7 @@ def docker_line(
             options += _option(flag, _written(row, _accepted(name, value, notes)))
     notes += [_missing(row) for row in lacks]
     options += _healthcheck(spec.healthcheck, notes) if spec.healthcheck else []
+    options += _logging(spec.logging) if spec.logging else []
     options += _namespaces(spec, notes)
     for mount in spec.volumes:
         options += _mount(mount, notes)
@@ -166,6 +169,8 @@ def _accepted(name: str, value: Any, notes: list[str]) -> Any:
         refused = [key for key in value if key.startswith("kernel.") and key not in _SYSCTLS]
         notes += [f"sysctl {key}: docker run does not let it be set" for key in refused]
         return {key: setting for key, setting in value.items() if key not in refused}
+    if name == "restart" and not docker_word(value):
+        notes.append("restart: docker run has no delay, no window, and attempts for on-failure alone")
     return value
 
 
@@ -270,6 +275,10 @@ def _healthcheck(healthcheck: Healthcheck, notes: list[str]) -> list[str]:
     if healthcheck.retries is not None:
         options += ["--health-retries", str(healthcheck.retries)]
     return options
+
+
+def _logging(logging: Logging) -> list[str]:
+    return ["--log-driver", logging.driver, *_option("--log-opt", format_options(logging))]
 
 
 def _tmpfs_options(mount: TmpfsMount) -> Iterable[str]:

@@ -14,7 +14,7 @@ from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
-from mydocker.specs.values import network, network_definition, port
+from mydocker.specs.values import log_driver, network, network_definition, port, restart
 from mydocker.specs.values.ulimit import NUMBERS
 
 if TYPE_CHECKING:
@@ -151,6 +151,11 @@ def _ports() -> Schema:
     return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
 
 
+def _included() -> Schema:
+    paths = _one_or_more(_SCALAR)
+    return closed({"path": paths, "project_directory": _SCALAR, "env_file": paths}, needs=("path",))
+
+
 def _networks() -> Schema:
     pool = closed(dict.fromkeys(network_definition.POOL, _SCALAR), needs=("subnet",))
     ipam = closed({"driver": _SCALAR, "config": {"type": "array", "items": pool}})
@@ -182,6 +187,7 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "one_or_more": _one_or_more(_SCALAR),
     "ports": _ports(),
     "exposed": _LIST,
+    "logging": closed({"driver": _SCALAR, "options": closed(dict.fromkeys(log_driver.OPTIONS, _SCALAR))}),
     "networks": _networks(),
 }
 _COMMAND = _one_or_more(_SCALAR)
@@ -196,9 +202,9 @@ _FLOW: dict[str, Schema] = {  # by key
     "healthcheck": closed({**dict.fromkeys(healthcheck.KEYS, _SCALAR), "test": _one_or_more(_SCALAR)}),
     "pre_start": {"type": "array", "items": {"anyOf": [_COMMAND, closed({"command": _COMMAND}, needs=("command",))]}},
     "extends": {"anyOf": [_SCALAR, closed(dict.fromkeys(extend.KEYS, _SCALAR))]},
-    "include": _one_or_more({"anyOf": [_SCALAR, closed({"path": _one_or_more(_SCALAR)}, needs=("path",))]}),
+    "include": _one_or_more({"anyOf": [_SCALAR, _included()]}),
     "profiles": _LIST,
-    "restart": _SCALAR,
+    "restart": {"anyOf": [_SCALAR, closed(dict.fromkeys(restart.KEYS, _SCALAR))]},
     "tags": _one_or_more(_SCALAR),
     "skip": _SCALAR,
     "retries": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": flow.RETRIES_LIMIT}, {"type": "string"}]},

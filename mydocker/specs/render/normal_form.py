@@ -1,7 +1,7 @@
 """A CaseSpec as plain data, in the normal form: variables replaced, defaults left out, long forms.
 
 The result is for a YAML or JSON writer: text, numbers, true and false, lists and mappings. Reading it again returns
-the same CaseSpec.
+the same CaseSpec, but for the project that a service belongs to.
 """
 
 from __future__ import annotations

@@ -63,8 +63,9 @@ def _must_take(docker: dockerd.Docker, printed: bytes) -> list[list[str]]:
     assert lines
     newer = any(note in text for note in NEWER)
     for line in lines:
-        assert line[:2] == ["run", "--rm"]
-        done = docker("create", *line[2:])
+        assert line[0] == "run"
+        assert (line[1] == "--rm") != ("--restart" in line)  # of which Docker takes one
+        done = docker("create", *line[2 if line[1] == "--rm" else 1 :])
         if newer:
             assert any(message in done.stderr for message in REFUSALS), (line, done)
             continue
@@ -140,7 +141,10 @@ def test_what_a_command_line_can_say(docker: dockerd.Docker, here: Command, word
         ("image: alpine\nvolumes: [{type: volume, target: '/a,b'}]", ""),
         ("image: oci-archive:x.tar:1", "image: skopeo copy"),
         ("rootfs: '/srv/a b'\ncommand: sh", "rootfs"),
-        ("image: alpine\nrestart: on-failure\nprofiles: []\ntags: [a]\nretries: 1", "restart"),
+        ("image: alpine\nrestart: on-failure:2\nprofiles: []\ntags: [a]\nretries: 1", "retries"),
+        ("image: alpine\nrestart: unless-stopped", ""),
+        ("image: alpine\nlogging: {driver: json-file, options: {max-size: 1m, max-file: 2}}", ""),
+        ("image: alpine\nrestart: {condition: any, delay: 5s}", "restart: docker run has no delay"),
         ("image: alpine\nmatrix: {A: ['$$(x)', \"'\"]}\ncommand: [echo, '${A}']", "matrix"),
     ],
 )  # fmt: skip

@@ -87,3 +87,32 @@ def test_a_store_of_somebody_else_is_an_error_of_one_line(second_user: Command, 
     assert result.code == 125
     assert b"Traceback" not in result.stderr
     assert result.stderr.startswith(b"mydocker: ")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("policy", "runs", "code"), [("no", 1, 1), ("on-failure:1", 2, 1), ("on-failure", 3, 0), ("always", 4, 7)]
+)
+def test_a_run_is_restarted_by_its_policy(
+    alpine: Command, tmp_path: pathlib.Path, policy: str, runs: int, code: int
+) -> None:
+    """The third run succeeds; the fourth one waits for its end."""
+    script = (
+        "trap 'exit 7' TERM; echo x | tee -a /srv/count; n=$(wc -l < /srv/count); "
+        "test $n -lt 4 || while :; do sleep 0.05; done; test $n = 3"
+    )
+    process = alpine.start("run", "--restart", policy, "-v", f"{tmp_path}:/srv", "alpine", "sh", "-c", script)
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(runs)] == [b"x\n"] * runs
+    if policy == "always":
+        process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == code
+    assert (tmp_path / "count").read_text() == "x\n" * runs
+
+
+@pytest.mark.parametrize("option", ["--rm", "--rm=true", "--keep", "--cidfile=id"])
+def test_what_is_about_one_run_excludes_restarts(mydocker: Command, option: str) -> None:
+    done = mydocker("run", "--restart", "always", option, "alpine")
+    assert (done.code, option.partition("=")[0] in done.stderr.decode()) == (125, True)
+    assert "exclude each other" in done.stderr.decode()

@@ -123,6 +123,22 @@ def test_restart(alpine: Command, tmp_path: pathlib.Path, policy: str, runs: int
 
 
 @root
+@pytest.mark.parametrize("policy", ["always", "unless-stopped", "{condition: any, delay: 0s}"])
+def test_a_container_that_always_runs_is_started_again_until_it_is_stopped(
+    alpine: Command, tmp_path: pathlib.Path, policy: str
+) -> None:
+    """Also after a success; nothing after it is run."""
+    script = 'trap "exit 3" TERM; echo run; test -e /srv/second && while :; do sleep 0.05; done; touch /srv/second'
+    text = f"image: alpine\nrestart: {policy}\nvolumes: ['.:/srv']\ncommand: [sh, -c, '{script}']\n---\n" + THREE
+    process = alpine.start("up", _write(tmp_path, text), cwd=tmp_path)
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == [b"run\n"] * 2
+    process.terminate()
+    stdout, _ = process.communicate(timeout=30)
+    assert (stdout, process.returncode) == (b"", 3)
+
+
+@root
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_is_asked_to_end_does_not_go_on(alpine: Command, tmp_path: pathlib.Path, number: int) -> None:
     """Neither with the next try, nor with the next container."""

@@ -11,7 +11,7 @@ from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model import BindMount, ContainerSpec, VolumeMount
 from mydocker.specs.model.case import CaseSpec
-from mydocker.specs.model.parts import NetworkAttachment, NetworkDefinition, Port
+from mydocker.specs.model.parts import Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy, Service
 
 DEFINED = NetworkDefinition()
 DEFAULT = NetworkAttachment(name="myapp_default", aliases=("web",), definition=DEFINED)
@@ -188,6 +188,50 @@ def test_limits_may_stand_under_deploy() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("scale: 2", {"replicas": 2}),
+        ("deploy: {replicas: 0}", {"replicas": 0}),
+        ("scale: 3\n    deploy: {replicas: 3, mode: replicated}", {"replicas": 3}),
+        ("container_name: front", {"container_name": "front"}),
+        ("attach: no", {"attach": False}),
+    ],
+)
+def test_what_a_service_is_in_its_project(text: str, expected: dict[str, object]) -> None:
+    (spec,) = load(f"name: shop\nservices:\n  web:\n    image: alpine\n    {text}\n")
+    assert spec.service == Service(name="web", project="shop").replace(**expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("restart: always", RestartPolicy(name="always")),
+        ("restart: always\n    deploy: {restart_policy: {condition: none}}", None),
+        (
+            "deploy: {restart_policy: {condition: on-failure, max_attempts: 3, delay: 5s}}",
+            RestartPolicy(name="on-failure", attempts=3, delay=5.0),
+        ),
+    ],
+)
+def test_when_a_service_is_restarted(text: str, expected: RestartPolicy | None) -> None:
+    assert service(text).restart == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{driver: local}", Logging(driver="local")),
+        ("{options: {max-size: 10m, max-file: '3'}}", Logging(max_size=10 << 20, max_file=3)),
+        ("{driver: json-file, options: {max-size: '-1', max-file: 2}}", Logging(max_file=2)),
+        ("{driver: none, options: }", Logging(driver="none")),
+    ],
+)
+def test_what_becomes_of_the_output(text: str, expected: Logging) -> None:
+    assert service(f"logging: {text}").logging == expected
+
+
+@pytest.mark.parametrize(
     "text", ["expose: [80]", "scale: 1", "attach: true", "networks: {default: }", "build: "]
 )  # fmt: skip
 def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
@@ -330,8 +374,20 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
           "which starts first",
           "2:32: volumes_from is not supported yet: list the volumes again, or share them with extends or a YAML "
           "anchor"]),
-        ("services:\n  web: {image: a, scale: 2, attach: false}",
-         ["2:19: scale: only 1 is supported", "2:29: attach: only true is supported"]),
+        ("services:\n  web: {image: a, scale: x, attach: maybe}",
+         ["2:26: 'x': expected a number of containers, at most 1000", "2:37: expected true or false, not 'maybe'"]),
+        ("services:\n  web: {image: a, scale: 2, deploy: {replicas: 3}}",
+         ["2:26: scale and deploy.replicas differ: set one of them, or both to one number"]),
+        ("services:\n  web: {image: a, scale: 2, container_name: one}",
+         ["2:45: container_name is for one container, and there are 2"]),
+        ("services:\n  web: {image: a, logging: {driver: syslog, options: {tag: x, max-file: 0}}}",
+         ["2:37: log driver 'syslog' is not supported (use json-file, local or none)",
+          "2:55: log option 'tag' is not supported (use max-size or max-file)",
+          "2:73: max-file '0': expected a number from 1 to 10000"]),
+        ("services:\n  web: {image: a, logging: {driver: none, options: {max-size: 1m}}}",
+         ["2:19: the log driver none takes no options"]),
+        ("services:\n  web: {image: a, deploy: {mode: global, restart_policy: {condition: often}}}",
+         ["2:34: deploy.mode: only replicated is supported", "2:70: 'often': expected none, on-failure or any"]),
         ("services:\n  web: {image: a, expose: '80'}", ["2:27: expected a list of ports"]),
         ("services:\n  web: {image: a, expose: [80-x]}", ["2:28: 'x': expected a port, a number from 1 to 65535"]),
         ("services:\n  web: {image: a, expose: [80/x]}", ["2:28: protocol 'x': expected tcp, udp"]),
@@ -367,11 +423,9 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["2:27: sctp ports are not supported yet (expected tcp or udp)", "2:55: mode 'x': expected host or ingress"]),
         ("services:\n  web: {image: a, imag: b, comand: x}",
          ["2:19: unknown key 'imag'; did you mean 'image'?", "2:28: unknown key 'comand'; did you mean 'command'?"]),
-        ("services:\n  web: {image: a, cpu_shares: 5, logging: {driver: none}}",
-         ["2:19: cpu_shares is not supported yet", "2:34: logging is not supported yet: "
-          "leave it out; a container's output is that of mydocker, which can be redirected"]),
+        ("services:\n  web: {image: a, cpu_shares: 5}", ["2:19: cpu_shares is not supported yet"]),
         ("services:\n  web: {image: a, deploy: {replicas: 2, placement: {}, resources: {reservations: {}}}}",
-         ["2:28: deploy.replicas is not supported", "2:41: deploy.placement is not supported",
+         ["2:41: deploy.placement is not supported",
           "2:68: deploy.resources.reservations is not supported"]),
         ("services:\n  web: {image: a, deploy: {resources: {limits: {cpu: 1}}}}",
          ["2:49: unknown key 'cpu'; did you mean 'cpus'?"]),

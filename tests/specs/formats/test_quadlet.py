@@ -18,7 +18,7 @@ from mydocker.specs.load.load import load_files
 from mydocker.specs.model import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links
-from mydocker.specs.model.parts import Healthcheck, NetworkAttachment, NetworkDefinition, Port
+from mydocker.specs.model.parts import Healthcheck, Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy
 from mydocker.specs.nodes.unit_file import parse_unit, split_words
 
 ENVIRON = {"HOME": "/home/me", "V": "v w"}
@@ -110,6 +110,9 @@ def container(text: str, more: str = "", name: str = "web.container") -> Contain
          (BindMount(source="/a", target="/tmp", read_only=True), TmpfsMount(target="/var/tmp"),
           TmpfsMount(target="/run"))),
         ("ReadOnly=true\nReadOnlyTmpfs=0", "read_only", True),
+        ("LogDriver=json-file\nLogOpt=max-size=1m\nLogOpt=max-file=2", "logging",
+         Logging(max_size=1 << 20, max_file=2)),
+        ("PodmanArgs=--log-driver none", "logging", Logging(driver="none")),
         ("AddDevice=-/dev/nonesuch", "devices", ()),
         ("HealthCmd=curl -f x\nHealthInterval=2m\nHealthRetries=5\nHealthStartPeriod=1m\nHealthTimeout=20s",
          "healthcheck",
@@ -185,8 +188,11 @@ def test_a_root_directory_and_environment_files(here: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "field", "value"),
     [
-        ("Restart=no", "restart", 0),
-        ("Restart=on-failure", "restart", -1),
+        ("Restart=no", "restart", None),
+        ("Restart=on-failure", "restart", RestartPolicy(name="on-failure")),
+        ("Restart=always", "restart", RestartPolicy(name="always")),
+        ("Restart=always\nRestartSec=1min 5s", "restart", RestartPolicy(name="always", delay=65.0)),
+        ("RestartSec=5", "restart", None),
         ("RuntimeMaxSec=5min 20s", "timeout", 320.0),
         ("RuntimeMaxSec=1.5", "timeout", 1.5),
         ("RuntimeMaxSec=infinity", "timeout", None),
@@ -357,8 +363,8 @@ def test_an_apparmor_profile_is_one_of_security_opt() -> None:
          ["4:16: duration '٥': expected a number of seconds, or a duration such as 90s, 1m30s or 1.5h"]),
         ("[Container]\nImage=a\n[Unit]\nStartLimitBurst=3\nStartLimitIntervalSec=5\n[Service]\nRestartSec=5\n"
          "Restart=on-failure",
-         [f"{place}: {key} is not supported: a container that failed is run again after the pauses that Docker makes"
-          for place, key in (("4:1", "StartLimitBurst"), ("5:1", "StartLimitIntervalSec"), ("7:1", "RestartSec"))]),
+         [f"{place}: {key} is not supported: a container that failed is run again after RestartSec, or the pauses that "
+          "Docker makes" for place, key in (("4:1", "StartLimitBurst"), ("5:1", "StartLimitIntervalSec"))]),
         ("[Container]\nImage=a\n[Service]\nCPUQuota=50\nRuntimeMaxSec=٥\nTimeoutStopSec=x",
          ["4:10: '50': expected a percentage, such as 50%", "5:15: '٥': expected a time such as 90 or 5min 20s",
           "6:16: 'x': expected a time such as 90 or 5min 20s"]),
@@ -375,8 +381,8 @@ def test_what_is_not_supported_is_known_by_its_name(text: str, expected: list[st
 @pytest.mark.parametrize(
     ("inside", "service", "field", "value"),
     [
-        ("", "RestartSec=5\nStartLimitBurst=3", "restart", 0),
-        ("", "RestartSec=5\nRestart=no", "restart", 0),
+        ("", "RestartSec=5\nStartLimitBurst=3", "restart", None),
+        ("", "RestartSec=5\nRestart=no", "restart", None),
         ("", "TimeoutStopSec=5", "stop_grace_period", 5.0),
         ("", "TimeoutStopSec=90", "stop_grace_period", 10.0),
         ("StopTimeout=30", "TimeoutStopSec=20", "stop_grace_period", 20.0),
@@ -451,7 +457,8 @@ def test_units_that_are_to_run_keep_their_order(
                                                                   "4:1: none cannot be combined with other networks"]),
         ("[Container]\nImage=a\nTimezone=Nowhere/At\nLogDriver=journald",
          ["3:10: this machine has no time zone 'Nowhere/At'",
-          "4:1: LogDriver is not supported: output goes where mydocker's goes, as with passthrough"]),
+          "4:11: log driver 'journald' is not supported (use json-file, local or none)"]),
+        ("[Container]\nImage=a\nLogOpt=tag=x", ["3:8: log option 'tag' is not supported (use max-size or max-file)"]),
         ("[Container]\nImage=a\nTimezone=../../../etc/shadow",
          ["3:10: this machine has no time zone '../../../etc/shadow'"]),
         ("[Container]\nImage=x.image", ["2:7: x.image: units of images are not supported: name the image"]),
@@ -477,8 +484,8 @@ def test_units_that_are_to_run_keep_their_order(
          ["3:12: unknown flag: --nonesuch (see 'mydocker run --help')"]),
         ("[Container]\nImage=a\nPodmanArgs=x", ["3:12: 'x' is not a flag"]),
         ("[Container]\nImage=a\nPodmanArgs=--dry-run", ["3:12: --dry-run does not describe a container"]),
-        ("[Container]\nImage=a\n[Service]\nRestart=always\nExecStartPre=x\nRuntimeMaxSec=5 x\nCPUQuota=x",
-         ["4:9: restart 'always' would never end (expected no or on-failure[:N])",
+        ("[Container]\nImage=a\n[Service]\nRestart=on-abort\nExecStartPre=x\nRuntimeMaxSec=5 x\nCPUQuota=x",
+         ["4:9: Restart=on-abort is not supported: expected no, on-failure, always",
           "5:1: ExecStartPre is not supported: there is no systemd to see to it", "6:15: '5 x': 'x' is no unit of time",
           "7:10: 'x': expected a percentage, such as 50%"]),
         ("[Container]\nImage=a\n[Unit]\nPartOf=db.container\nRequires=no.container\nConditionPathExists=/x\nWants=x.service",

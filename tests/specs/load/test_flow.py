@@ -11,7 +11,7 @@ from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import active_profiles, select
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links
-from mydocker.specs.model.parts import Healthcheck
+from mydocker.specs.model.parts import Healthcheck, RestartPolicy
 
 
 def _load(directory: pathlib.Path, *texts: str) -> list[CaseSpec]:
@@ -77,10 +77,22 @@ def test_how_long_is_waited_unless_said(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "count"), [("no", 0), ("on-failure", -1), ("on-failure:3", 3), ("on-failure:0", -1)]
+    ("policy", "expected"),
+    [
+        *((text, None) for text in ("no", "'no'", "false", "''", "null", "{condition: none}")),
+        *((text, RestartPolicy(name=text)) for text in ("always", "unless-stopped", "on-failure")),
+        ("on-failure:3", RestartPolicy(name="on-failure", attempts=3)),
+        ("on-failure:0", RestartPolicy(name="on-failure")),
+        ("{condition: any}", RestartPolicy(name="always")),
+        ("{max_attempts: 2}", RestartPolicy(name="always", attempts=2)),
+        (
+            "{condition: on-failure, max_attempts: 3, delay: 5s, window: 1m}",
+            RestartPolicy(name="on-failure", attempts=3, delay=5.0, window=60.0),
+        ),
+    ],
 )
-def test_restart(tmp_path: pathlib.Path, policy: str, count: int) -> None:
-    assert _load(tmp_path, f"image: x\nrestart: {policy}\n")[0].restart == count
+def test_restart(tmp_path: pathlib.Path, policy: str, expected: RestartPolicy | None) -> None:
+    assert _load(tmp_path, f"image: x\nrestart: {policy}\n")[0].container.restart == expected
 
 
 @pytest.mark.parametrize(
@@ -96,9 +108,12 @@ def test_restart(tmp_path: pathlib.Path, policy: str, count: int) -> None:
         ("healthcheck: {interval: soon}", "1.yaml:2:25: duration 'soon'"),
         ("healthcheck: {retries: many}", "1.yaml:2:24: 'many': expected a number of retries"),
         ("healthcheck: {intervall: 1s}", "1.yaml:2:15: unknown key 'intervall'; did you mean 'interval'?"),
-        ("restart: always", "1.yaml:2:10: restart 'always' would never end (expected no or on-failure[:N])"),
-        ("restart: unless-stopped", "1.yaml:2:10: restart 'unless-stopped' would never end"),
-        ("restart: on-failure:x", "1.yaml:2:10: restart 'on-failure:x': expected no or on-failure[:N]"),
+        ("restart: always:3", "1.yaml:2:10: restart 'always:3': only on-failure takes a number of attempts"),
+        ("restart: {condition: sometimes}", "1.yaml:2:22: 'sometimes': expected none, on-failure or any"),
+        ("restart: {condition: any, max_attempts: x}", "1.yaml:2:41: 'x': expected a number of attempts"),
+        ("restart: {condition: any, delay: soon}", "1.yaml:2:34: duration 'soon'"),
+        ("restart: {attempts: 1}", "1.yaml:2:11: unknown key 'attempts'; did you mean 'max_attempts'?"),
+        ("restart: on-failure:x", "1.yaml:2:10: restart 'on-failure:x': expected no, always, unless-stopped or on-"),
         ("restart: on-fail", "1.yaml:2:10: restart 'on-fail': expected no"),
         ("profiles: debug", "1.yaml:2:11: expected a list of profiles"),
         ("profiles: ['a b']", "1.yaml:2:12: profile 'a b'"),

@@ -10,7 +10,7 @@ from mydocker.errors import MydockerError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.compose.nodes import entries_of, members_of
 from mydocker.specs.model.unsupported import nearest
-from mydocker.specs.nodes.node import Node, Scalar, is_null
+from mydocker.specs.nodes.node import Mapping, Node, is_null
 from mydocker.specs.nodes.reader import unknown_key
 from mydocker.specs.values.quantity import parse_cpus, parse_memory, parse_processes
 
@@ -28,23 +28,25 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "mem_limit": parse_memory,
     "pids_limit": parse_processes,
 }
-_FOR_CLUSTERS = ("labels", "update_config", "rollback_config", "restart_policy", "placement", "endpoint_mode")
-_SINGLE = {"replicas": ("1",), "mode": ("replicated",)}  # what is true anyway
+_FOR_CLUSTERS = ("labels", "update_config", "rollback_config", "placement", "endpoint_mode")
 _RESOURCES = ("limits", "reservations")
 
 
 def deployed(node: Node, service: Entries, reader: Reader) -> Entries:
-    """The limits of the `deploy` at NODE, by keys of spec files. SERVICE holds the other keys of the service."""
+    """The limits and the restart policy of the `deploy` at NODE, by keys of spec files. SERVICE holds the other keys of
+    the service."""
     found: Entries = {}
     for key, value in entries_of(node, reader):
         if key.text == "resources":
             found |= _limits(value, service, reader)
-        elif key.text in _SINGLE and (is_null(value) or _is_set(value, _SINGLE[key.text], reader)):
-            continue
-        elif key.text in (*_SINGLE, *_FOR_CLUSTERS):
+        elif key.text == "restart_policy":
+            found["restart"] = value
+        elif key.text == "mode" and not is_null(value) and reader.text(value) not in ("replicated", ""):
+            reader.refuse(value, "deploy.mode: only replicated is supported")
+        elif key.text in _FOR_CLUSTERS:
             reader.refuse(key, f"deploy.{key.text} is not supported")
-        else:
-            known = ("resources", *_SINGLE, *_FOR_CLUSTERS)
+        elif key.text not in ("mode", "replicas"):
+            known = ("resources", "restart_policy", "mode", "replicas", *_FOR_CLUSTERS)
             reader.refuse(key, unknown_key(key.text, nearest(key.text, known)))
     return found
 
@@ -78,5 +80,7 @@ def _agree(key: str, one: Node, other: Node, reader: Reader) -> bool:
     return bool(quiet.problems) or values[0] == values[1]
 
 
-def _is_set(node: Node, words: tuple[str, ...], reader: Reader) -> bool:
-    return isinstance(node, Scalar) and reader.text(node) in words
+def replicas_of(node: Node | None) -> Node | None:
+    """The number of containers in the `deploy` at NODE, if it has one."""
+    entries = node.entries if isinstance(node, Mapping) else ()
+    return next((value for key, value in entries if key.text == "replicas" and not is_null(value)), None)

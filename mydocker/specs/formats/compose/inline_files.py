@@ -68,7 +68,7 @@ def _granted(kind: str, item: Node, known: Definitions, reader: Reader) -> Node 
     definition = known.get(name)
     if definition is None:
         return None
-    key = Scalar(line=source.line, column=source.column, text="source", plain=True)
+    key = Scalar(**source.position, text="source", plain=True)
     own = tuple(entry for entry in entries if entry[0].text in _GRANT[1:])
     content = tuple(entry for entry in definition.entries if entry[0].text in SOURCES)
-    return Mapping(line=item.line, column=item.column, entries=((key, text_at(source, name)), *own, *content))
+    return Mapping(**item.position, entries=((key, text_at(source, name)), *own, *content))

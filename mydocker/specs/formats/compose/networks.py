@@ -64,7 +64,7 @@ def _declared(key: Scalar, node: Node, project: str, reader: Reader) -> Declared
         texts = {each.text: reader.text(value) for each, value in entries_of(members["external"][1], reader)}
         name = name or texts.get("name", "")
         members["external"] = (older, text_at(older, "true"))
-    create = Mapping(line=node.line, column=node.column, entries=tuple(members.values()))
+    create = Mapping(**node.position, entries=tuple(members.values()))
     read_definition(create, reader)
     is_on = {each for each in ("external", "internal") if each in members and _is_on(members[each][1], reader)}
     stored = name or (key.text if "external" in is_on else f"{project}_{key.text}")
@@ -97,7 +97,7 @@ def network_entries(
     else:
         entries = [_entry(key, value, networks, reader) for key, value in attached]
         key = key_at(node or name, "networks")
-        yield key, Mapping(line=key.line, column=key.column, entries=tuple(filter(None, entries)))
+        yield key, Mapping(**key.position, entries=tuple(filter(None, entries)))
     yield key_at(name, "aliases"), list_at(name, aliases)
 
 
@@ -149,5 +149,5 @@ def _entry(key: Scalar, node: Node, networks: dict[str, DeclaredNetwork], reader
     if not (is_null(node) or isinstance(node, Mapping)):
         return key.replace(text=network.name), node  # which the loader refuses
     own = entries_of(node, reader)
-    entry = Mapping(line=node.line, column=node.column, entries=(*own, *create))
+    entry = Mapping(**node.position, entries=(*own, *create))
     return key.replace(text=network.name), entry if entry.entries else node

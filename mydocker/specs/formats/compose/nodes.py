@@ -44,4 +44,4 @@ def members_of(node: Node, known: Iterable[str], reader: Reader, *, unsupported:
 
 def key_at(node: Node, text: str) -> Scalar:
     """The key TEXT at the position of NODE."""
-    return Scalar(line=node.line, column=node.column, text=text, plain=True)
+    return Scalar(**node.position, text=text, plain=True)

@@ -8,15 +8,19 @@ the Compose specification (compose-spec, "Services", "Volumes", "Version and nam
 
 from __future__ import annotations
 
+from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs import values
-from mydocker.specs.formats.compose.deploy import deployed
+from mydocker.specs.formats.compose.deploy import deployed, replicas_of
 from mydocker.specs.formats.compose.inline_files import definitions, granted
 from mydocker.specs.formats.compose.networks import DeclaredNetwork, declared_networks, network_entries
 from mydocker.specs.formats.compose.nodes import entries_of, key_at, members_of
+from mydocker.specs.model.parts import Service
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.mounts.volume import is_path
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, text_at
+from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values.project import LETTERS, VARIABLE, is_valid, project_name
 
 if TYPE_CHECKING:
@@ -28,13 +32,15 @@ if TYPE_CHECKING:
     Entries = dict[str, Node]
 
 _TOP = ("name", "version", "include", "services", "volumes", "networks", "configs", "secrets")
+REPLICAS_LIMIT = 1000
 _SERVICE_LETTERS = LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
-_SINGLE = {"scale": "1", "attach": "true"}  # keys that may have only the value that is true anyway
+_OF_SERVICE = ("attach", "container_name", "scale")  # keys that are about the service in its project
 
 
 class _Project(Record):
     """What a service may refer to: volumes, configs and secrets, by their names at the top of the file."""
 
+    name: str
     volumes: dict[str, str | None]  # declared name -> stored name; None: it could not be read
     files: dict[str, Definitions]  # of configs, of secrets
     networks: dict[str, DeclaredNetwork]
@@ -52,10 +58,10 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
     networks = declared_networks(top.get("networks"), name, inner)
     volumes = dict(_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner))
     files = {kind: definitions(entries_of(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
-    project = _Project(volumes=volumes, files=files, networks=networks)
+    project = _Project(name=name, volumes=volumes, files=files, networks=networks)
     if "include" in top:
         key = key_at(top["include"], "include")
-        yield Mapping(line=key.line, column=key.column, entries=((key, top["include"]),)), inner
+        yield Mapping(**key.position, entries=((key, top["include"]),)), inner
     _refuse_same_names(services, inner)
     for key, service in services:
         if not _SERVICE_LETTERS.issuperset(key.text):
@@ -81,31 +87,52 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
     """The document of the service NAME. What the loader is to refuse keeps its key, and so its position."""
     entries: list[tuple[Scalar, Node]] = [(key_at(name, "name"), text_at(name, name.text))]
     members = {key.text: node for key, node in service.entries if not is_null(node)}
+    deploy = deployed(members["deploy"], members, reader) if "deploy" in members else {}
+    entries += [(key_at(value, own_key), value) for own_key, value in deploy.items() if not is_null(value)]
     for key, node in service.entries:
-        if is_null(node):
+        if is_null(node) or key.text == "deploy" or (key.text == "restart" and "restart" in deploy):
             continue
-        if key.text == "deploy":
-            entries += [(key_at(value, own_key), value) for own_key, value in deployed(node, members, reader).items()]
-        elif key.text == "volumes":
+        if key.text == "volumes":
             entries.append((key, _mounts(node, project, reader)))
         elif key.text in project.files:
             entries.append((key, granted(key.text, node, project.files[key.text], reader)))
-        elif key.text != "networks" and not _holds_anyway(key, node, reader):
+        elif key.text not in ("networks", *_OF_SERVICE):
             entries.append((key, node))
+    if reader.file is not None:
+        reader.file.services[name.text] = _service(name, members, project.name, reader)
     entries += network_entries(name, members, project.networks, reader)
-    return Mapping(line=name.line, column=name.column, entries=tuple(entries))
+    return Mapping(**name.position, entries=tuple(entries))
 
 
-def _holds_anyway(key: Scalar, node: Node, reader: Reader) -> bool:
-    """Whether KEY only states a default, or has been refused. The loader reads all other keys."""
-    if key.text in _SINGLE:
-        if not isinstance(node, Scalar) or reader.text(node) != _SINGLE[key.text]:
-            reader.refuse(key, f"{key.text}: only {_SINGLE[key.text]} is supported")
-    elif key.text == "container_name":
-        reader.value(node, values.name)
-    else:
-        return False
-    return True
+def _service(name: Scalar, members: Entries, project: str, reader: Reader) -> Service:
+    """What the service NAME is in its project, by its own keys and those of `deploy`."""
+    counts = {}
+    if "scale" in members:
+        counts["scale"] = reader.value(members["scale"], _count)
+    if (replicas := replicas_of(members.get("deploy"))) is not None:
+        counts["deploy.replicas"] = reader.value(replicas, _count)
+    if len(set(counts.values())) > 1:
+        reader.refuse(members["scale"], "scale and deploy.replicas differ: set one of them, or both to one number")
+    replicas_number = next(iter(counts.values()), 1)
+    container_name = reader.value(members["container_name"], values.name) if "container_name" in members else None
+    if container_name and replicas_number is not None and replicas_number > 1:
+        reader.refuse(
+            members["container_name"], f"container_name is for one container, and there are {replicas_number}"
+        )
+    return Service(
+        name=name.text,
+        project=project,
+        container_name=container_name,
+        replicas=1 if replicas_number is None else replicas_number,
+        attach="attach" not in members or bool(reader.value(members["attach"], switch)),
+    )
+
+
+def _count(text: str, scope: values.Scope) -> int:
+    count = whole_number(text, REPLICAS_LIMIT)
+    if count is None:
+        raise UsageError(f"{text!r}: expected a number of containers, at most {REPLICAS_LIMIT}")
+    return count
 
 
 def _project_name(node: Node | None, reader: Reader) -> str:

@@ -16,7 +16,7 @@ from mydocker.specs.formats.quadlet.systemd import (
     LEAST,
     dependencies,
     install_section,
-    refuse_restarts,
+    restarts,
     service_section,
     unit_section,
 )
@@ -46,7 +46,7 @@ _OFF = ("EnvironmentHost", "HttpProxy", "SecurityLabelNested")  # accepted when 
 _NO_EQUAL = """
     Annotation CgroupsMode ContainersConfModule GIDMap GlobalArgs HealthLogDestination
     HealthMaxLogCount HealthMaxLogSize HealthOnFailure HealthStartupCmd HealthStartupInterval HealthStartupRetries
-    HealthStartupSuccess HealthStartupTimeout LogOpt Mask Pod
+    HealthStartupSuccess HealthStartupTimeout Mask Pod
     RemapGid RemapUid RemapUidSize RemapUsers Retry RetryDelay Secret SecurityLabelFileType SubGIDMap SubUIDMap UIDMap
 """
 CONTAINER = frozenset((*_ROWS, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL.split()))
@@ -77,7 +77,7 @@ def document(raw: bytes, path: str, reader: Reader) -> Mapping | None:
         for key in sorted(keys, key=lambda key: key == "PodmanArgs"):  # Podman puts these flags after all others
             if read and keys[key] and not key.startswith("X-"):
                 entries += [(keys[key][-1], entry) for entry in read(key, keys[key], context)]
-    refuse_restarts(sections, context)
+    entries += restarts(sections, context)
     return Mapping(line=1, column=1, entries=tuple(_joined(entries, top)))
 
 
@@ -124,7 +124,9 @@ def _joined(entries: list[tuple[Setting | None, Entry]], top: Node) -> Iterator[
         yield Scalar(line=node.line, column=node.column, text=key, plain=True), value
 
 
-_LISTED = frozenset(row.key for row in FIELDS if row.repeatable and row.flags and row.key != "networks")
+_LISTED = frozenset(
+    row.key for row in FIELDS if row.repeatable and row.flags and row.key not in ("networks", "logging")
+)
 
 
 def _container(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:

@@ -54,6 +54,7 @@ _RESTARTS = """
     RestartSec RestartSteps RestartMaxDelaySec RestartMode RestartPreventExitStatus RestartForceExitStatus
     StartLimitInterval StartLimitIntervalSec StartLimitBurst StartLimitAction
 """
+_POLICIES = ("no", "on-failure", "always")  # of Restart
 _PODMANS_GRACE = 10.0  # seconds, podman-stop(1)
 _PERCENT_LIMIT = 10**7
 
@@ -121,9 +122,7 @@ def install_section(key: str, settings: list[Setting], context: Context) -> Iter
 def service_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
     """What systemd would do with the process, as far as mydocker can: limits, time limits, restarts."""
     last = settings[-1]
-    if key == "Restart":
-        yield "restart", text_at(last.value, last.text)
-    elif key == "RuntimeMaxSec":
+    if key == "RuntimeMaxSec":
         if last.text != "infinity":
             yield "timeout", text_at(last.value, time_span(last, context))
     elif key in _TIMES_TO_STOP:
@@ -133,7 +132,7 @@ def service_section(key: str, settings: list[Setting], context: Context) -> Iter
             yield _LIMITS[key], text_at(last.value, resolve(last, context))
     elif key == "CPUQuota":
         yield from _cpus(last, context)
-    elif key not in _SERVICE_IDLE.split() and key not in _RESTARTS.split():
+    elif key != "Restart" and key not in _SERVICE_IDLE.split() and key not in _RESTARTS.split():
         context.reader.refuse(last.key, f"{key} is not supported: there is no systemd to see to it")
 
 
@@ -152,15 +151,22 @@ def _time_to_stop(setting: Setting, context: Context) -> Iterator[Entry]:
         yield "stop_grace_period", text_at(setting.value, seconds)
 
 
-def refuse_restarts(sections: dict[str, Settings], context: Context) -> None:
-    """Refuse settings of when systemd would restart a service, unless it never would."""
-    restart = sections.get("Service", {}).get("Restart")
+def restarts(sections: dict[str, Settings], context: Context) -> Iterator[tuple[Setting | None, Entry]]:
+    """When systemd would restart the service, if it ever would; settings that change how often it tries are refused."""
+    service = sections.get("Service", {})
+    restart = service.get("Restart")
     if not restart or restart[-1].text == "no":
         return
+    last, pauses = restart[-1], service.get("RestartSec", [])
+    if last.text not in _POLICIES:
+        context.reader.refuse(last.value, f"Restart={last.text} is not supported: expected {', '.join(_POLICIES)}")
+        return
+    policy = {"condition": last.text} | ({"delay": time_span(pauses[-1], context)} if pauses else {})
+    yield last, ("restart", data_at(last.value, policy))
     for section in ("Unit", "Service"):
         for key, settings in sections.get(section, {}).items():
-            if key in _RESTARTS.split() and settings:
-                why = "a container that failed is run again after the pauses that Docker makes"
+            if key != "RestartSec" and key in _RESTARTS.split() and settings:
+                why = "a container that failed is run again after RestartSec, or the pauses that Docker makes"
                 context.reader.refuse(settings[-1].key, f"{key} is not supported: {why}")
 
 

@@ -187,12 +187,20 @@ def _timezone(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 
 def _log_driver(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """Only passing output through is supported."""
-    if not resolve(settings[-1], context).startswith("passthrough"):
-        context.reader.refuse(
-            settings[-1].key, "LogDriver is not supported: output goes where mydocker's goes, as with passthrough"
-        )
-    yield from ()
+    """With passthrough, output goes where mydocker's goes, as it does without a driver in the foreground."""
+    driver = resolve(settings[-1], context)
+    if not driver.startswith("passthrough"):
+        yield "logging", data_at(settings[-1].value, {"driver": driver})
+
+
+def _log_options(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    for each in settings:
+        yield "logging", _log_option(each, resolve(each, context))
+
+
+def _log_option(setting: Setting, text: str) -> Node:
+    name, _, value = text.partition("=")
+    return data_at(setting.value, {"options": {name: value}})
 
 
 def _auto_update(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -248,6 +256,9 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
             elif field.key == "networks":
                 value = context.reader.attempt(each.value, partial(field.parse, text, context.reader.scope))
                 yield from [network_of_flag(each, value)] if value else ()
+            elif field.key == "logging":
+                is_driver = "--log-driver" in field.flags
+                yield "logging", data_at(each.value, {"driver": text}) if is_driver else _log_option(each, text)
             elif field.key == "namespaces":
                 context.reader.refuse(each.value, f"{field.flags[0]} is not a flag of podman run")
             else:
@@ -273,6 +284,7 @@ SPECIAL: dict[str, Callable[[list[Setting], Context], Iterator[Entry]]] = {
     "PublishPort": _ports,
     "Timezone": _timezone,
     "LogDriver": _log_driver,
+    "LogOpt": _log_options,
     "NoNewPrivileges": _security("no-new-privileges"),
     "SeccompProfile": _security("seccomp={}"),
     "SecurityLabelDisable": _security("label=disable"),

@@ -1,0 +1,114 @@
+"""`mydocker ps`: the containers that run, and those in the background that have ended."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.common.table import show, show_json
+from mydocker.errors import UsageError
+from mydocker.image.store import Store
+from mydocker.services.containers import Container, described, directory
+from mydocker.services.containers.find import as_container, foreground
+
+HEADINGS = {
+    "ID": "CONTAINER ID",
+    "Image": "IMAGE",
+    "Command": "COMMAND",
+    "RunningFor": "CREATED",
+    "Status": "STATUS",
+    "Ports": "PORTS",
+    "Names": "NAMES",
+}
+_FILTERS = ("ancestor", "exited", "health", "id", "label", "name", "network", "status")
+
+
+def ps_command(argv: list[str]) -> int:
+    """Print the containers, the newest first; 0."""
+    options = parser().parse_args(argv)
+    store = Store.open(os.environ)
+    wanted = _filters(options.filter)
+    everything = [*directory.listed(store), *map(as_container, foreground(store))]
+    everything.sort(key=lambda container: container.config.created, reverse=True)
+    if not options.all and options.last is None and not options.latest and "status" not in wanted:
+        everything = [container for container in everything if container.is_alive]
+    found = [container for container in everything if _matches(container, wanted)]
+    if options.latest or options.last is not None:
+        found = found[: 1 if options.latest else options.last]
+    _show(found, options.format, quiet=options.quiet, trunc=not options.no_trunc)
+    return 0
+
+
+def _show(found: list[Container], form: str, *, quiet: bool, trunc: bool) -> None:
+    rows = [described.row(container, trunc=trunc) for container in found]
+    if quiet:
+        for row in rows:
+            print(row["ID"])
+    elif form == "json":
+        show_json(rows)
+    elif form == "table":
+        show([*HEADINGS.values()], [[row[key] for key in HEADINGS] for row in rows])
+    else:
+        from mydocker.cli.output.go_template import render_all
+
+        print(render_all(form, rows, headings=HEADINGS), end="")
+
+
+def _filters(texts: list[str]) -> dict[str, list[str]]:
+    """The values of each filter. Raises UsageError for one that there is not."""
+    wanted: dict[str, list[str]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or key not in _FILTERS:
+            raise UsageError(f"invalid filter {text!r}: expected {', '.join(f'{name}=VALUE' for name in _FILTERS)}")
+        wanted.setdefault(key, []).append(value)
+    return wanted
+
+
+def _matches(container: Container, wanted: dict[str, list[str]]) -> bool:
+    """Whether CONTAINER has one of the values of each filter, and all of the labels."""
+    return all(
+        (all if key == "label" else any)(_has(container, key, value) for value in values)
+        for key, values in wanted.items()
+    )
+
+
+def _has(container: Container, key: str, value: str) -> bool:
+    config, state = container.config, container.state
+    if key == "label":
+        name, equals, text = value.partition("=")
+        return name in config.labels and (not equals or config.labels[name] == text)
+    facts: dict[str, Any] = {
+        "id": config.id.startswith(value),
+        "name": value.removeprefix("/") in config.name,
+        "status": state.status == value,
+        "health": (state.health or "none") == value,
+        "exited": state.status == "exited" and str(state.exit_code) == value,
+        "ancestor": value in (config.image, config.image.partition(":")[0], config.image_digest),
+        "network": value in state.addresses or config.spec.network_mode == value,
+    }
+    return bool(facts[key])
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "ps",
+        text="Containers that another mydocker runs in the foreground are listed, too.",
+        examples=(
+            ("mydocker ps -a", "list those that have ended, too"),
+            ("mydocker rm $(mydocker ps -aq --filter status=exited)", "remove all that have ended"),
+            ("mydocker ps --format '{{.Names}}: {{.Status}}'", "print what a template says"),
+        ),
+    )
+    parser.add_argument("-a", "--all", action="store_true", help="also those that have ended, or never started")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print IDs only")
+    parser.add_argument(
+        "-f", "--filter", action="append", default=[], metavar="FILTER", help="such as status=exited (repeatable)"
+    )
+    parser.add_argument("-n", "--last", type=int, metavar="N", help="the last N that were created, in any state")
+    parser.add_argument("-l", "--latest", action="store_true", help="the last one that was created, in any state")
+    parser.add_argument("--no-trunc", action="store_true", help="do not shorten IDs and commands")
+    parser.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
+    return parser

@@ -1,0 +1,37 @@
+"""`mydocker restart CONTAINER...`."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.containers import EXITS, for_each
+from mydocker.runtime.launch import open_store
+from mydocker.services.containers import start, stop
+from mydocker.services.containers.find import find_kept
+from mydocker.specs.values.signal import parse_signal
+
+
+def restart_command(argv: list[str]) -> int:
+    """Stop and start the containers that ARGV names, and print their names; 1 if one could not be."""
+    options = parser().parse_args(argv)
+    number = parse_signal(options.signal) if options.signal else None
+    store = open_store(os.environ)
+
+    def again(name: str) -> None:
+        container = find_kept(store, name)
+        stop.stop(container, number=number, timeout=options.timeout)
+        start.start(container, store=store, environ=os.environ)
+
+    return for_each(options.containers, again)
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser("restart", exits=EXITS, examples=(("mydocker restart web", "stop it, and start it again"),))
+    parser.add_argument("containers", nargs="+", metavar="CONTAINER", help="a name or an ID")
+    parser.add_argument(
+        "-t", "--timeout", "--time", type=float, metavar="N", help="seconds until it is killed; -1: never"
+    )
+    parser.add_argument("-s", "--signal", metavar="SIGNAL", help="send this signal in place of its stop signal")
+    return parser

@@ -1,0 +1,26 @@
+"""What the commands on containers share."""
+
+from __future__ import annotations
+
+from mydocker.cli.common import complain
+from mydocker.errors import MydockerError
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+FAILED = 1  # the exit code of these commands, as with Docker
+EXITS = (("0", "done for all"), ("1", "not for all: the messages say why"), ("2", "wrong usage"))
+
+
+def for_each(names: Iterable[str], action: Callable[[str], str | None]) -> int:
+    """Call ACTION with each of NAMES and print what it returns, by default the name; the exit code. An error is
+    printed, and the others go on."""
+    status = 0
+    for name in names:
+        try:
+            print(action(name) or name, flush=True)
+        except MydockerError as error:
+            complain(error)
+            status = FAILED
+    return status

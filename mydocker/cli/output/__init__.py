@@ -1,0 +1,1 @@
+"""Other forms of what commands print than a table or JSON."""

@@ -1,0 +1,1 @@
+"""Commands that run in a container besides its own, started from outside of it: `mydocker exec`."""

@@ -1,0 +1,206 @@
+"""A ContainerView of a container that another process of mydocker runs.
+
+Its run directory says by a process number and a start time which process is its first, and by which plan it was made.
+A pidfd is opened first and compared with that, and checked once more when everything is open: what was opened is of
+the container, or nothing is returned, whatever process has the number by now. Namespaces come from /proc/PID/ns, the
+root from the mount namespace itself, in a process that enters it: never from /proc/PID/root, which a program of the
+image can change. A user namespace is the one below this process's own, not one that a program has made since.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from mydocker import kernel
+from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError, UsageError
+from mydocker.image.store import is_held
+from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.process_title import ENTERING, retitle
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.inspect.container_view import ContainerView, separate_kinds
+from mydocker.runtime.inspect.ownership import by_archive
+from mydocker.runtime.inspect.processes import running
+from mydocker.runtime.inspect.running_plan import Running, read
+from mydocker.runtime.launch.run_directory import start_time
+from mydocker.runtime.network.other import find
+from mydocker.runtime.plan.root import LayeredRoot, MemoryRoot
+
+if TYPE_CHECKING:
+    from mydocker.runtime.plan import LaunchPlan
+
+_NS_GET_PARENT = 0xB702  # ioctl_ns(2)
+_REPORT = 1 << 12  # bytes
+
+
+class NotRunningError(LaunchError):
+    """A container that does not run, or not yet, or no longer."""
+
+    exit_code = 1  # docker's, of commands on a container that does not run
+
+
+def find_running(containers: str, text: str) -> str:
+    """The run directory, below directory CONTAINERS, of the container that runs and is called TEXT, by its name or the
+    beginning of its ID. NotRunningError if there is none, UsageError if there are several."""
+    try:
+        return find(containers, text)
+    except UsageError:
+        raise
+    except LaunchError as error:
+        raise NotRunningError(error.message, hint=error.hint) from None
+
+
+@contextmanager
+def open_running(run_dir: str) -> Iterator[ContainerView]:
+    """A view of the container that runs with run directory RUN_DIR; its descriptors live as long as the context.
+
+    Raises NotRunningError, and HostError where this user may not look into it.
+    """
+    found = read(run_dir) if is_held(run_dir) else None
+    if found is None:
+        raise _not_running(run_dir)
+    with ExitStack() as opened:
+        try:
+            view = _open(found, opened)
+        except (FileNotFoundError, ProcessLookupError):
+            raise _not_running(run_dir) from None
+        except PermissionError as error:
+            hint = "mydocker must be root, or the user whose container it is"
+            raise HostError(f"this user may not look into the container: {error.strerror}", hint=hint) from None
+        yield view
+
+
+def _not_running(run_dir: str) -> NotRunningError:
+    return NotRunningError(f"container {os.path.basename(run_dir)} is not running")
+
+
+def _open(found: Running, opened: ExitStack) -> ContainerView:
+    """Raises ProcessLookupError or FileNotFoundError if it has ended."""
+    plan = found.plan
+    process = _keep(opened, os.pidfd_open(found.pid))
+    if start_time(found.pid) != found.start_time:
+        raise ProcessLookupError
+    has_init = "pid" not in plan.namespaces
+    leader, pid = (process, found.pid) if not has_init else _open_child(found.pid, opened)
+    kinds = separate_kinds(plan)
+    try:
+        namespaces = {kind: _open_namespace(pid, kind, opened) for kind in kinds}
+    except PermissionError:  # an init of mydocker's, into which only root may look
+        leader, pid = _open_child(found.pid, opened)
+        namespaces = {kind: _open_namespace(pid, kind, opened) for kind in kinds}
+    if "user" in namespaces:
+        namespaces["user"] = _topmost(namespaces["user"], opened, below_holder=bool(plan.networks))
+    root = _keep(opened, _open_root(plan, namespaces))
+    scratch = _keep(opened, os.open(f"{plan.run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    begun, other_end = os.pipe()
+    os.close(other_end)  # the command has been executed: before that, there is no plan
+    _keep(opened, begun)
+    if has_ended(process) or has_ended(leader):
+        raise ProcessLookupError
+    view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=namespaces, plan=plan)
+    return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
+
+
+def has_ended(process: int) -> bool:
+    """Whether the process of pidfd PROCESS has ended (pidfd_open(2))."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def check_scratch(plan: LaunchPlan) -> None:
+    """Raise LaunchError if what the container of PLAN writes can't be told apart from outside, while it runs."""
+    in_memory = isinstance(plan.root, MemoryRoot) or (isinstance(plan.root, LayeredRoot) and plan.root.in_memory)
+    if in_memory:
+        hint = "'mydocker run --keep' keeps it at the end"
+        raise LaunchError("what this container writes is in its memory, which only its own mydocker sees", hint=hint)
+
+
+def _keep(opened: ExitStack, descriptor: int) -> int:
+    opened.callback(os.close, descriptor)
+    return descriptor
+
+
+def _open_child(parent: int, opened: ExitStack) -> tuple[int, int]:
+    """The first child of process PARENT, mydocker's init: the command. A pidfd, and its number."""
+    children = sorted((began, pid) for pid, above, began in running() if above == parent)
+    if not children:
+        raise ProcessLookupError
+    _, pid = children[0]
+    return _keep(opened, os.pidfd_open(pid)), pid
+
+
+def _open_namespace(pid: int, kind: str, opened: ExitStack) -> int:
+    link = f"/proc/{pid}/ns/{'mnt' if kind == 'mount' else kind}"
+    return _keep(opened, os.open(link, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _topmost(namespace: int, opened: ExitStack, *, below_holder: bool) -> int:
+    """The user namespace above NAMESPACE, or itself, that is directly below this process's own, or below that of the
+    holder of an ordinary user's networks, which is."""
+    own = os.stat("/proc/self/ns/user")
+    chain = [namespace]
+    while True:
+        try:
+            above = _keep(opened, fcntl.ioctl(chain[-1], _NS_GET_PARENT))
+        except PermissionError:  # this process is in none of those above it
+            raise PermissionError(1, "it belongs to another user namespace") from None
+        if os.path.samestat(os.fstat(above), own):
+            break
+        chain.append(above)
+    if below_holder and len(chain) < 2:
+        raise ProcessLookupError
+    return chain[-2] if below_holder else chain[-1]
+
+
+def _open_root(plan: LaunchPlan, namespaces: dict[str, int]) -> int:
+    """The root of the container: that of its mount namespace (setns(2)), or the directory that PLAN names."""
+    if "mount" not in namespaces:
+        return os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return fetch(namespaces, lambda: os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
+def fetch(namespaces: dict[str, int], action: Callable[[], int]) -> int:
+    """The descriptor that ACTION opens in a process in the user and mount NAMESPACES. OSError, MydockerError."""
+    receiver, sender = socket.socketpair()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        receiver.close()
+        _send(sender, namespaces, action, parent)
+    sender.close()
+    with receiver:
+        message, descriptors, _, _ = socket.recv_fds(receiver, _REPORT, 1)
+    os.waitpid(pid, 0)
+    if descriptors:
+        os.set_inheritable(descriptors[0], False)
+        return descriptors[0]
+    if not message:
+        raise HostError("a helper process of mydocker was killed before it reported a result")
+    number, _, error = message.partition(b"\n")
+    if number.isdigit():
+        raise OSError(int(number), os.strerror(int(number)))
+    raise ErrorReport.decode(error).as_error(HostError, LaunchError)
+
+
+def _send(sender: socket.socket, namespaces: dict[str, int], action: Callable[[], int], parent: int) -> None:
+    """In the helper, which no process of the container sees: it is not in its pid namespace, and cannot be dumped."""
+    try:
+        try:
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+            retitle(ENTERING)
+            for kind in ("user", "mount"):
+                if kind in namespaces:
+                    enter_namespace(namespaces[kind])
+            kernel.die_with_parent(parent)
+            socket.send_fds(sender, [b"+"], [action()])
+        except OSError as error:
+            sender.send(f"{error.errno or 5}\n".encode())
+        except MydockerError as error:
+            sender.send(b"!\n" + ErrorReport.of(error).encode()[: _REPORT - 2])
+    finally:
+        os._exit(0)

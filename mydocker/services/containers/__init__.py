@@ -1,0 +1,82 @@
+"""Containers that outlive the command that started them: what is known of one, as values.
+
+Each has a keeper (keeper.py), a directory in the store (directory.py), and is driven through the keeper's socket
+(control.py).
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mydocker.specs.model import ContainerSpec
+
+CREATED, RUNNING, PAUSED, RESTARTING, EXITED = "created", "running", "paused", "restarting", "exited"
+ALIVE = (RUNNING, PAUSED, RESTARTING)  # a keeper is there
+PROJECT, SERVICE, NUMBER = (
+    "com.docker.compose.project",
+    "com.docker.compose.service",
+    "com.docker.compose.container-number",
+)  # labels of the containers of a Compose file
+
+
+class ContainerConfig(Record):
+    """What a container is. `created` is in seconds since 1970; `image` is what its creator has called the image, and
+    `image_digest` that of the manifest, empty with a rootfs."""
+
+    id: str
+    name: str
+    created: float
+    spec: ContainerSpec
+    image: str
+    image_digest: str = ""
+    command: tuple[str, ...] = ()  # with the entrypoint, for people
+    labels: Mapping[str, str] = {}  # those of the image, too
+    ports: tuple[str, ...] = ()  # what the image and the spec expose, such as 80/tcp
+    auto_remove: bool = False  # remove it when it has ended
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve digits, which its directories are called by."""
+        return self.id[:12]
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.name or self.short_id
+
+
+class ContainerState(Record):
+    """What has become of it. Times are in seconds since 1970, 0: never."""
+
+    status: str = CREATED
+    pid: int = 0  # of its first process, seen from the host; 0: none
+    keeper: int = 0  # the pid of its keeper
+    started: float = 0.0
+    finished: float = 0.0
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""  # why it did not start, or what went wrong
+    restarts: int = 0
+    stopped: bool = False  # somebody has stopped it: unless-stopped does not start it again
+    health: str = ""  # starting, healthy or unhealthy; empty without a healthcheck
+    failing: int = 0  # healthchecks in a row
+    health_output: str = ""  # of the last one
+    addresses: dict[str, str] = {}  # by network
+    ports: tuple[str, ...] = ()  # published, as [HOST_IP:]PORT:TARGET/PROTOCOL
+    lost: int = 0  # bytes of output that could not be written to the log
+
+
+class Container(Record):
+    """A container in the store: its directory, and what is known of it now."""
+
+    directory: str
+    config: ContainerConfig
+    state: ContainerState
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has a keeper: it runs, is paused, or is about to be started again."""
+        return self.state.status in ALIVE

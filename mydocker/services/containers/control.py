@@ -1,0 +1,113 @@
+"""The keeper's socket: a request is one message of JSON, `{"do": …}`, and so is its answer.
+
+The socket keeps the boundaries of messages (SOCK_SEQPACKET, unix(7)). After `attach`, the messages are frames: the
+first byte says what the rest is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from contextlib import suppress
+
+from mydocker.errors import HostError, LaunchError
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+NAME = "control"
+STDIN, STDOUT, STDERR, RESIZE, ENDED = b"\0", b"\1", b"\2", b"\3", b"\4"  # the first byte of a frame
+FRAME = 1 << 15  # bytes of output in a frame
+_MESSAGE = 1 << 16
+_DESCRIPTORS = 16
+
+
+def listen(directory: str) -> socket.socket:
+    """The socket of the keeper of the container in DIRECTORY, in place of one that was left behind. Raises OSError."""
+    with suppress(FileNotFoundError):
+        os.unlink(f"{directory}/{NAME}")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:  # a path in the socket's address has 107 bytes at most (unix(7))
+        listener.bind(f"/proc/self/fd/{descriptor}/{NAME}")
+        listener.listen(16)
+    finally:
+        os.close(descriptor)
+    return listener
+
+
+def connect(directory: str) -> socket.socket:
+    """A connection to the keeper of the container in DIRECTORY. Raises LaunchError if it has none."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            connection.connect(f"/proc/self/fd/{descriptor}/{NAME}")
+        finally:
+            os.close(descriptor)
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        raise LaunchError("the container is not running") from None
+    except OSError as error:
+        connection.close()
+        raise HostError(f"cannot reach the keeper of the container: {error.strerror}") from None
+    return connection
+
+
+def ask(directory: str, do: str, **words: Any) -> dict[str, Any]:
+    """The answer of the keeper of the container in DIRECTORY; raises LaunchError if there is none, or it refuses."""
+    with connect(directory) as connection:
+        return request(connection, do, **words)
+
+
+def request(connection: socket.socket, do: str, **words: Any) -> dict[str, Any]:
+    """The same, over CONNECTION, which stays open."""
+    try:
+        connection.send(json.dumps({"do": do, **words}).encode())
+        return checked(connection.recv(_MESSAGE))
+    except (BrokenPipeError, ConnectionResetError):
+        raise LaunchError("the container has ended, and its keeper with it") from None
+
+
+def attach(directory: str) -> socket.socket:
+    """A connection that gets what the container in DIRECTORY writes from now on. Raises as `ask` does."""
+    connection = connect(directory)
+    try:
+        request(connection, "attach")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def checked(raw: bytes) -> dict[str, Any]:
+    """The answer in RAW. Raises LaunchError if it is a refusal, or none."""
+    try:
+        answer = json.loads(raw)
+    except ValueError:
+        raise LaunchError("the container has ended, and its keeper with it") from None
+    if "refused" in answer:
+        raise LaunchError(answer["refused"], hint=answer.get("hint") or None)
+    return dict(answer)
+
+
+def receive_descriptors(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """An answer that comes with descriptors, which the caller closes."""
+    raw, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    try:
+        return checked(raw), descriptors
+    except LaunchError:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
+
+
+def events(connection: socket.socket) -> Iterator[dict[str, Any]]:
+    """The states of the container, the present one first, each time that it changes; to the end of its keeper."""
+    request(connection, "events")
+    with suppress(ConnectionResetError):
+        while raw := connection.recv(_MESSAGE):
+            yield json.loads(raw)

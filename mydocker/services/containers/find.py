@@ -1,0 +1,119 @@
+"""Which container is meant: by name, by an ID or the beginning of one. Containers in the background, and those that a
+`mydocker run` in the foreground runs."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.errors import LaunchError, UsageError
+from mydocker.image.store import is_held
+from mydocker.number import is_whole_number
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.services.containers import RUNNING, Container, ContainerConfig, ContainerState, directory
+from mydocker.specs.model import ContainerSpec
+
+if TYPE_CHECKING:
+    from mydocker.image.store import Store
+
+
+class Foreground(Record):
+    """A container that a command runs in the foreground, as its run directory describes it."""
+
+    run_dir: str
+    id: str  # its first twelve digits
+    name: str
+    pid: int
+    image_digest: str
+    started: float
+
+
+def find(store: Store, text: str) -> Container | Foreground:
+    """The container that TEXT means. Raises LaunchError if there is none, UsageError if there are several."""
+    if not text:
+        raise UsageError("a container's name is empty")
+    everything: list[Container | Foreground] = [*directory.listed(store), *foreground(store)]
+    return _chosen(text, everything)
+
+
+def find_kept(store: Store, text: str) -> Container:
+    """The same, for what only a container in the background can do."""
+    found = find(store, text)
+    if isinstance(found, Foreground):
+        raise LaunchError(
+            f"container {text} runs in the foreground of another command",
+            hint="start it with 'mydocker run -d' for this",
+        )
+    return found
+
+
+def _chosen(text: str, everything: list[Container | Foreground]) -> Container | Foreground:
+    found = [each for each in everything if name_of(each) == text or id_of(each) == text]
+    found = found or [each for each in everything if id_of(each)[:12].startswith(text[:12])]
+    if not found:
+        raise LaunchError(f"no such container: {text}", hint="see 'mydocker ps -a'")
+    if len(found) > 1:
+        ids = ", ".join(sorted(id_of(each)[:12] for each in found))
+        raise UsageError(f"several containers are called {text}", hint=f"use an ID: {ids}")
+    return found[0]
+
+
+def name_of(container: Container | Foreground) -> str:
+    return container.name if isinstance(container, Foreground) else container.config.name
+
+
+def id_of(container: Container | Foreground) -> str:
+    return container.id if isinstance(container, Foreground) else container.config.id
+
+
+def foreground(store: Store) -> list[Foreground]:
+    """The containers that commands run in the foreground now."""
+    found = []
+    for name in _names(store.containers):
+        path = f"{store.containers}/{name}"
+        if os.path.exists(f"{directory.base(store)}/{name}") or not is_held(path):
+            continue
+        pid = _link(path, "process")
+        try:
+            started = os.stat(path).st_mtime
+        except OSError:
+            continue
+        if is_whole_number(pid):
+            found.append(
+                Foreground(
+                    run_dir=path,
+                    id=name,
+                    name=_link(path, "name"),
+                    pid=int(pid),
+                    image_digest=_link(path, "image"),
+                    started=started,
+                )
+            )
+    return found
+
+
+def as_container(found: Foreground) -> Container:
+    """What is known of a container in the foreground, in the form of one in the background."""
+    config = ContainerConfig(
+        id=found.id,
+        name=found.name,
+        created=found.started,
+        spec=ContainerSpec(name=found.name or None),
+        image=found.image_digest,
+        image_digest=found.image_digest,
+    )
+    state = ContainerState(status=RUNNING, pid=found.pid, started=found.started)
+    return Container(directory=found.run_dir, config=config, state=state)
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []
+
+
+def _link(path: str, name: str) -> str:
+    try:
+        return os.readlink(f"{path}/{name}")
+    except OSError:
+        return ""

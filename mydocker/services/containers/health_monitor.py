@@ -1,0 +1,66 @@
+"""The health of a container in the background: its test, run for as long as it runs.
+
+As Docker does it (Dockerfile reference, HEALTHCHECK): failures within `start_period` do not count, one success makes it
+healthy, and `retries` failures in a row make it unhealthy. Only, as in a batch, the first tests come sooner and more
+often, because somebody may wait: until it is healthy, or the start period is over.
+"""
+
+from __future__ import annotations
+
+import time
+
+from mydocker.errors import LaunchError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.inspect.exec import Exec
+from mydocker.services.health import HEALTHY, SHORTEST, STARTING, UNHEALTHY, describe
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mydocker.runtime.inspect.container_view import ContainerView
+    from mydocker.specs.model.parts import Healthcheck
+
+
+class HealthMonitor:
+    """The tests of one start of a container. `due` is when the next one is to be run, by time.monotonic()."""
+
+    def __init__(self, check: Healthcheck) -> None:
+        self.check = check
+        self.began = self.due = time.monotonic()
+        self.health, self.failing, self.output = STARTING, 0, ""
+        self.counted = self.began + (check.start_period or 0.0)  # when a failure was counted last
+        self.test: Exec | None = None
+
+    def run_test(self, view: ContainerView) -> Exec | None:
+        """Run the test; None if it cannot be."""
+        self.due = float("inf")
+        kind, *words = self.check.test
+        argv = (*words,) if kind == "CMD" else ("/bin/sh", "-c", *words)
+        try:
+            self.test = Exec(view, argv, timeout=self.check.timeout or 0)
+        except LaunchError as error:
+            self.take({"problem": error.message})
+        return self.test
+
+    def take(self, facts: dict[str, Any]) -> None:
+        """What came of a test."""
+        self.test = None
+        now = time.monotonic()
+        self.output = describe(facts, timeout=self.check.timeout or 0) if facts.get("exit_code") != 0 else ""
+        interval, retries = self.check.interval or 0.0, self.check.retries or 1
+        if facts.get("exit_code") == 0:
+            self.health, self.failing = HEALTHY, 0
+            self.due = now + interval
+            return
+        if self.health != STARTING or now >= self.counted + interval:
+            self.failing, self.counted = self.failing + 1, now
+        if self.failing >= retries:
+            self.health = UNHEALTHY
+        pause = min(interval, self.check.start_interval or interval, max(SHORTEST, (now - self.began) / 10))
+        self.due = now + (pause if self.health == STARTING else interval)
+
+    def close(self) -> None:
+        """End a test that still runs."""
+        if self.test:
+            self.test.close()
+            self.test = None

@@ -1,0 +1,488 @@
+"""The keeper: the process that a container in the background has for itself. It starts the container as `mydocker run`
+does, writes down what becomes of it, relays its output, runs its healthcheck and starts it again.
+
+mydocker ── fork ──> (ends) ── fork ──> the keeper ── clone ──> the container
+
+It sleeps while nothing happens. What it is asked over its socket (control.py) it does in the loop that watches the
+container.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import socket
+import sys
+import time
+from contextlib import suppress
+
+from mydocker import kernel
+from mydocker.errors import ErrorReport, LaunchError, MydockerError
+from mydocker.image.store import remove_tree
+from mydocker.kernel.process_title import retitle
+from mydocker.kernel.signals import send, signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received, separate_kinds
+from mydocker.runtime.launch import plan_launch, run
+from mydocker.runtime.launch.cleanup_process import CleanupProcess
+from mydocker.runtime.launch.supervise import Companion
+from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, control, directory
+from mydocker.services.containers.log_files import LogFiles
+from mydocker.services.containers.output import INPUT_LIMIT, Attached, KeptPipes, KeptTerminal, Output
+from mydocker.services.containers.requests import answer
+from mydocker.services.containers.waiting import Waiting
+from mydocker.services.restarts import Restarts
+from mydocker.specs.model.parts import Logging
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
+
+    from mydocker.image.model import StoredImage
+    from mydocker.image.store import Store
+    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.launch.supervise import Watch
+    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.streams import StreamPipes
+    from mydocker.runtime.streams.relay import Relay
+    from mydocker.runtime.streams.terminal import Terminal
+    from mydocker.services.containers import Container
+    from mydocker.services.containers.health_monitor import HealthMonitor
+
+READY = b"ready"
+_KEPT = ("upper", "work")  # of the scratch directory, from start to start
+_MESSAGE = 1 << 16
+
+
+def fork_keeper(
+    store: Store,
+    container: Container,
+    image: StoredImage | None,
+    *,
+    environ: Mapping[str, str],
+    attached: socket.socket | None = None,
+) -> int:
+    """Fork the keeper of CONTAINER, which starts it on IMAGE; the read end of a pipe: READY comes once the command has
+    been executed, an ErrorReport if it will not be, and nothing if the keeper was killed. ATTACHED is the keeper's end
+    of a connection that is attached from the beginning.
+
+    The caller has one thread.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                _keep(store, container, image, environ=environ, writer=writer, attached=attached)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    return reader
+
+
+def _keep(
+    store: Store,
+    container: Container,
+    image: StoredImage | None,
+    *,
+    environ: Mapping[str, str],
+    writer: int,
+    attached: socket.socket | None,
+) -> NoReturn:
+    gc.freeze()  # what it shares with its parent is never garbage, and a collection would copy every page of it
+    sys.stdout = sys.stderr = None
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    kernel.close_all_but((0, 1, 2, writer, *([attached.fileno()] if attached else [])))
+    os.chdir("/")
+    os.umask(0o022)
+    retitle(f"mydocker-keeper {container.config.title}")
+    try:
+        keeper = Keeper(store, container, image, environ=environ, ready=writer)
+        keeper.keep(attached)
+    except BaseException as error:
+        with suppress(OSError):
+            os.write(writer, ErrorReport.of(error, doing="keep the container").encode())
+    os._exit(0)
+
+
+class KeptView(ViewReceiver):
+    """The descriptors of the container that runs, for as long as it does."""
+
+    def __init__(self, plan: LaunchPlan) -> None:
+        super().__init__(lambda view: None)
+        self.kinds += tuple(kind for kind in separate_kinds(plan) if kind not in self.kinds)
+        self.view: ContainerView | None = None
+
+    def take(self, plan: LaunchPlan) -> None:
+        """The child has sent them."""
+        for root, scratch, process, begun, *namespaces in received(self.receiver):
+            kinds = separate_kinds(plan)
+            separate = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in kinds}
+            for kind, each in zip(self.kinds, namespaces, strict=True):
+                if kind not in kinds:
+                    os.close(each)
+            self.view = ContainerView(
+                root=root, scratch=scratch, process=process, begun=begun, namespaces=separate, plan=plan
+            )
+
+    def use(self, plan: LaunchPlan, outcome: Outcome) -> None:
+        self.close_view()
+
+    def close_view(self) -> None:
+        """Release the container's mounts and namespaces."""
+        view, self.view = self.view, None
+        if view:
+            for descriptor in (view.root, view.scratch, view.process, view.begun, *view.namespaces.values()):
+                os.close(descriptor)
+
+
+class Keeper(Companion):
+    """Keeps one container, from its start until it is not started again."""
+
+    def __init__(
+        self,
+        store: Store,
+        container: Container,
+        image: StoredImage | None,
+        *,
+        environ: Mapping[str, str],
+        ready: int = -1,
+    ) -> None:
+        """READY is the pipe of whoever waits for the start."""
+        self.store, self.directory, self.config, self.image = store, container.directory, container.config, image
+        self.environ, self.ready = environ, ready
+        self.state = container.state.replace(keeper=os.getpid(), stopped=False, restarts=0, error="")
+        self.log = LogFiles(f"{self.directory}/logs", self.config.spec.logging or Logging())
+        self.attached: dict[int, Attached] = {}
+        self.connections: dict[int, socket.socket] = {}
+        self.waiters: list[int] = []  # connections that wait for the end
+        self.followers: list[int] = []  # connections that follow each change
+        self.actions: dict[int, Callable[[], None]] = {}
+        self.loop: Watch | Waiting | None = None
+        self.output: Output | None = None
+        self.views: KeptView | None = None
+        self.plan: LaunchPlan | None = None
+        self.monitor: HealthMonitor | None = None
+        self.restarts = Restarts(self.config.spec.restart)
+
+    def keep(self, attached: socket.socket | None = None) -> None:
+        """Start it, and again, until it has ended for good."""
+        lock = directory.lock_keeper(self.directory)
+        if lock is None:
+            raise LaunchError(f"container {self.config.title} is running already")
+        self.listener = control.listen(self.directory)
+        self._on(self.listener.fileno(), self._accept)
+        if attached:
+            self._admit(attached)
+            self.attached[attached.fileno()] = Attached(attached)
+        with CleanupProcess() as cleanup_process:
+            while self._run(cleanup_process):
+                pass
+        self._end()
+
+    def _run(self, cleanup_process: CleanupProcess) -> bool:
+        """One start, to its end; whether there is to be another one."""
+        try:
+            outcome = self._start(cleanup_process)
+        except MydockerError as error:
+            self._failed(error)
+            return False
+        self.state = self.state.replace(
+            finished=time.time(), exit_code=outcome.status, oom_killed=outcome.oom_killed, pid=0, addresses={}, ports=()
+        )
+        if outcome.killed_by:
+            self.state = self.state.replace(error=outcome.killed_by)
+        if self.state.stopped or outcome.stopped:
+            return False
+        pause = self.restarts.pause(status=outcome.status, seconds=outcome.wall)
+        if pause is None:
+            return False
+        self._tell(status=RESTARTING, health="")
+        return self._wait(pause)
+
+    def _start(self, cleanup_process: CleanupProcess) -> Outcome:
+        scratch = f"{self.directory}/scratch"
+        for name in os.listdir(scratch):
+            if name not in _KEPT:
+                remove_tree.remove(f"{scratch}/{name}")
+        self.plan = plan_launch(
+            self.config.spec,
+            self.image,
+            store=self.store,
+            environ=self.environ,
+            container_id=self.config.id,
+            scratch=scratch,
+        )
+        self.views = KeptView(self.plan)
+        with self.views:
+            try:
+                return run(self.plan, view_receiver=self.views, cleanup_process=cleanup_process, companion=self)
+            finally:
+                self._stop_watching()
+
+    def _stop_watching(self) -> None:
+        """The start is over: what belongs to it goes."""
+        if self.monitor:
+            self.monitor.close()
+            self.monitor = None
+        if self.views:
+            self.views.close_view()
+        self.loop = self.output = None
+        self.log.end()
+
+    def _failed(self, error: MydockerError) -> None:
+        """The container could not be started."""
+        status = CREATED if not self.state.started else EXITED
+        self.state = self.state.replace(
+            exit_code=error.exit_code, error=error.message, finished=time.time(), pid=0, status=status
+        )
+        if self.ready >= 0:
+            os.write(self.ready, ErrorReport.of(error).encode())
+            self._close_ready()
+
+    def _end(self) -> None:
+        """It has ended for good: everybody hears of it."""
+        if self.state.status != CREATED:
+            self.state = self.state.replace(status=EXITED)
+        self.state = self.state.replace(keeper=0, health="" if not self.state.health else self.state.health)
+        self._write_state()
+        answer = json.dumps(self._described()).encode()
+        for number in self.waiters:
+            self._send(number, answer)
+        for each in self.attached.values():
+            with suppress(OSError):
+                each.connection.setblocking(True)
+                each.connection.settimeout(5)
+                for frame in each.waiting:
+                    each.connection.send(frame)
+                each.connection.send(control.ENDED + answer)
+        if self.config.auto_remove:
+            directory.remove(self.store, directory.read(self.directory))
+        self._close_ready()
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait for the next start; False if it is not wanted any more."""
+        self.loop = Waiting(self.actions, until=time.monotonic() + seconds)
+        goes_on = self.loop.wait()
+        self.loop = None
+        if goes_on:
+            self.state = self.state.replace(restarts=self.state.restarts + 1)
+        return goes_on
+
+    # the companion of a start
+
+    def streams(self, plan: LaunchPlan) -> StreamPipes | Terminal:
+        return KeptTerminal(forward_input=False) if plan.tty else KeptPipes(plan)
+
+    def relay(self, streams: StreamPipes | Terminal) -> Relay:
+        self.output = Output(streams, self.log, self.attached)
+        return self.output
+
+    def join(self, watched: Watch) -> None:
+        self.loop = watched
+        for descriptor, action in self.actions.items():
+            watched.on(descriptor, action)
+        assert self.views
+        watched.on(self.views.receiver.fileno(), self._take_view)
+
+    def _take_view(self) -> None:
+        assert self.views and self.plan and self.loop
+        self.loop.forget(self.views.receiver.fileno())
+        self.views.take(self.plan)
+
+    def begun(self) -> None:
+        assert self.plan and self.loop and not isinstance(self.loop, Waiting)
+        addresses, ports = _connections(self.plan)
+        self._begin_healthchecks()
+        self._tell(
+            status=RUNNING,
+            pid=self.loop.pid,
+            started=time.time(),
+            addresses=addresses,
+            ports=ports,
+            error="",
+            health=self.monitor.health if self.monitor else "",
+            failing=0,
+        )
+        if self.ready >= 0:
+            with suppress(OSError):  # whoever waited has gone
+                os.write(self.ready, READY)
+            self._close_ready()
+
+    def _close_ready(self) -> None:
+        if self.ready >= 0:
+            os.close(self.ready)
+            self.ready = -1
+
+    def _begin_healthchecks(self) -> None:
+        from mydocker.services.health import complete
+
+        try:
+            check = complete(self.config.spec.healthcheck, self.image.config.healthcheck if self.image else {})
+        except LaunchError:  # it has none
+            return
+        from mydocker.services.containers.health_monitor import HealthMonitor
+
+        self.monitor = HealthMonitor(check)
+
+    def due(self) -> float | None:
+        return self.monitor.due if self.monitor and self.monitor.due != float("inf") else None
+
+    def mind_the_time(self) -> None:
+        monitor, view = self.monitor, self.views.view if self.views else None
+        if not monitor or not view or not self.loop or time.monotonic() < monitor.due or self.state.status == PAUSED:
+            return
+        before = monitor.health
+        test = monitor.run_test(view)
+        if test:
+            self.loop.on(test.descriptor, self._take_test)
+        elif before != monitor.health:
+            self._tell_health()
+
+    def _take_test(self) -> None:
+        assert self.monitor and self.monitor.test and self.loop
+        test, descriptor = self.monitor.test, self.monitor.test.descriptor
+        self.loop.forget(descriptor)
+        facts = test.take()
+        if facts is None:
+            self.loop.on(descriptor, self._take_test)
+            return
+        self.monitor.take(facts)
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        assert self.monitor
+        monitor = self.monitor
+        found = (monitor.health, monitor.failing, monitor.output)
+        if found != (self.state.health, self.state.failing, self.state.health_output):
+            self._tell(health=monitor.health, failing=monitor.failing, health_output=monitor.output)
+
+    # what it is asked
+
+    def _on(self, descriptor: int, action: Callable[[], None]) -> None:
+        self.actions[descriptor] = action
+        if self.loop:
+            self.loop.on(descriptor, action)
+
+    def _forget(self, descriptor: int) -> None:
+        del self.actions[descriptor]
+        if self.loop:
+            self.loop.forget(descriptor)
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # it has gone already
+            self._admit(self.listener.accept()[0])
+
+    def _admit(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        number = connection.fileno()
+        self.connections[number] = connection
+        self._on(number, lambda: self._hear(number))
+
+    def _hear(self, number: int) -> None:
+        try:
+            raw = self.connections[number].recv(_MESSAGE)
+        except BlockingIOError:
+            return
+        except OSError:
+            raw = b""
+        if not raw:
+            self._leave(number)
+        elif number in self.attached:
+            self._take_frame(raw)
+        else:
+            self._answer(number, raw)
+
+    def _leave(self, number: int) -> None:
+        self._forget(number)
+        connection = self.connections.pop(number)
+        attached = self.attached.pop(number, None)
+        for listed in (self.waiters, self.followers):
+            with suppress(ValueError):
+                listed.remove(number)
+        if attached:
+            os.close(attached.sink)
+        connection.close()
+
+    def _take_frame(self, raw: bytes) -> None:
+        if raw[:1] == control.STDIN and self.output and len(self.output.input) < INPUT_LIMIT:
+            self.output.give(raw[1:])
+        elif raw[:1] == control.RESIZE and self.output and self.output.terminal:
+            import fcntl
+            import termios
+
+            with suppress(OSError):
+                fcntl.ioctl(self.output.terminal.master, termios.TIOCSWINSZ, raw[1:9])
+
+    def _answer(self, number: int, raw: bytes) -> None:
+        try:
+            answer(self, number, json.loads(raw))
+        except MydockerError as error:
+            self._send(number, json.dumps({"refused": error.message, "hint": error.hint}).encode())
+        except (ValueError, TypeError, KeyError, AttributeError):
+            self._send(number, json.dumps({"refused": "the request is malformed"}).encode())
+
+    def _send(self, number: int, message: bytes, descriptors: tuple[int, ...] = ()) -> None:
+        connection = self.connections.get(number)
+        if connection:
+            with suppress(OSError):
+                socket.send_fds(connection, [message], descriptors)
+
+    @property
+    def view(self) -> ContainerView | None:
+        """Of the container, while it runs."""
+        return self.views.view if self.views else None
+
+    def reply(self, number: int, descriptors: tuple[int, ...] = (), **words: Any) -> None:
+        """Answer the request that came over connection NUMBER."""
+        self._send(number, json.dumps({"ok": True, **words}).encode(), descriptors)
+
+    def _tell(self, **changes: Any) -> None:
+        """The state has changed: on disk, and for those who follow."""
+        self.state = self.state.replace(lost=self.log.lost, **changes)
+        self._write_state()
+        message = json.dumps(self._described()).encode()
+        for number in [*self.followers]:
+            self._send(number, message)
+
+    def _described(self) -> dict[str, Any]:
+        return {"ok": True, **self.state.as_dict()}
+
+    def _write_state(self) -> None:
+        with suppress(OSError):
+            directory.write_state(self.directory, self.state)
+
+    def stop(self, number: int | None, grace: float | None) -> None:
+        """End the container with signal NUMBER, and do not start it again."""
+        self._tell(stopped=True)
+        if isinstance(self.loop, Waiting):
+            self.loop.cancel()
+        elif self.loop:
+            self.loop.stop(number, grace)
+
+    def kill(self, number: int) -> None:
+        """Send the container signal NUMBER."""
+        if isinstance(self.loop, Waiting):
+            raise LaunchError(f"container {self.config.title} is not running")
+        if number in (signal.SIGKILL, self.plan.stop_signal if self.plan else signal.SIGTERM):
+            self._tell(stopped=True)
+        if self.loop and number == signal.SIGKILL:
+            self.loop.kill()
+        elif self.loop:
+            send(self.loop.pidfd, number)
+
+
+def _connections(plan: LaunchPlan) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The addresses that the container of PLAN has by network, and its published ports as text."""
+    if not plan.networks:
+        return {}, ()
+    from mydocker.runtime.network.connections import listed
+    from mydocker.runtime.network.published_ports import written
+
+    leases, ports = listed(plan.run_dir)
+    return {lease.network.name: lease.address for lease in leases}, tuple(map(written, ports))

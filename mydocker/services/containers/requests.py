@@ -1,0 +1,100 @@
+"""What a keeper is asked over its socket, a function each; the words are those of control.py."""
+
+from __future__ import annotations
+
+from mydocker.errors import LaunchError
+from mydocker.kernel.signals import signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.containers.output import Attached
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+    from typing import Any, Protocol
+
+    from mydocker.runtime.inspect.container_view import ContainerView
+    from mydocker.services.containers import ContainerConfig, ContainerState
+
+    class Keeper(Protocol):
+        """What of a keeper the requests need."""
+
+        state: ContainerState
+        config: ContainerConfig
+        connections: dict[int, socket.socket]
+        attached: dict[int, Attached]
+        waiters: list[int]
+        followers: list[int]
+
+        @property
+        def view(self) -> ContainerView | None:
+            """Of the container, while it runs."""
+
+        def reply(self, number: int, descriptors: tuple[int, ...] = (), **words: Any) -> None:
+            """Answer the request that came over connection NUMBER."""
+
+        def stop(self, number: int | None, grace: float | None) -> None:
+            """End the container with signal NUMBER, and do not start it again."""
+
+        def kill(self, number: int) -> None:
+            """Send the container signal NUMBER."""
+
+
+def answer(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    """Answer the request WORDS, which has come over connection NUMBER. Raises LaunchError if it is refused."""
+    action = _ACTIONS.get(words["do"])
+    if action is None:
+        raise LaunchError(f"the keeper of the container does not know {words['do']!r}", hint="restart the container")
+    action(keeper, number, words)
+
+
+def _status(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    keeper.reply(number, **keeper.state.as_dict())
+
+
+def _stop(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    """Answered at the end of the container."""
+    keeper.waiters.append(number)
+    grace = words.get("timeout")
+    keeper.stop(words.get("signal"), float(grace) if grace is not None else None)
+
+
+def _kill(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    keeper.kill(int(words.get("signal", signal.SIGKILL)))
+    keeper.reply(number)
+
+
+def _wait(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    keeper.waiters.append(number)
+
+
+def _events(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    keeper.reply(number)
+    keeper.followers.append(number)
+    keeper.reply(number, **keeper.state.as_dict())
+
+
+def _attach(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    tty = keeper.config.spec.tty
+    keeper.reply(number, tty=tty, stdin=keeper.config.spec.stdin_open)
+    keeper.attached[number] = Attached(keeper.connections[number])
+
+
+def _view(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    """The descriptors of the container: root, scratch, process, begun, and its namespaces in the order of `kinds`."""
+    view = keeper.view
+    if not view:
+        raise LaunchError(f"container {keeper.config.title} is not running")
+    kinds = [*view.namespaces]
+    descriptors = (view.root, view.scratch, view.process, view.begun, *(view.namespaces[kind] for kind in kinds))
+    keeper.reply(number, descriptors, kinds=kinds)
+
+
+_ACTIONS: dict[str, Callable[[Keeper, int, Mapping[str, Any]], None]] = {
+    "status": _status,
+    "stop": _stop,
+    "kill": _kill,
+    "wait": _wait,
+    "events": _events,
+    "attach": _attach,
+    "view": _view,
+}

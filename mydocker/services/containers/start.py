@@ -1,0 +1,157 @@
+"""Creating a container that stays, and starting it."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+
+from mydocker.errors import (
+    REPORT_LIMIT,
+    CommandNotExecutableError,
+    CommandNotFoundError,
+    ErrorReport,
+    HostError,
+    ImageNotFoundError,
+    LaunchError,
+    NetworkError,
+    StoreError,
+    UsageError,
+)
+from mydocker.image.resolve import resolve
+from mydocker.record import TYPE_CHECKING
+from mydocker.reference import Digest, Platform
+from mydocker.runtime.launch import get_image, new_id
+from mydocker.services.containers import Container, ContainerConfig, directory
+from mydocker.services.containers.keeper import READY, fork_keeper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mydocker.image.model import StoredImage
+    from mydocker.image.model.progress import Step
+    from mydocker.image.store import Store
+    from mydocker.specs.model import ContainerSpec
+
+_LONGEST = 3600.0  # seconds that a start may take: `pre_start` may be long
+_ERRORS = (
+    LaunchError,
+    CommandNotExecutableError,
+    CommandNotFoundError,
+    HostError,
+    StoreError,
+    UsageError,
+    NetworkError,
+)
+
+
+def create(
+    spec: ContainerSpec,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    labels: Mapping[str, str] = {},
+    auto_remove: bool = False,
+    progress: Callable[[Step], None] | None = None,
+) -> tuple[Container, StoredImage | None]:
+    """Put a container for SPEC on disk, pulling its image if necessary. Raises MydockerError: UsageError if its name is
+    in use."""
+    if spec.name and directory.holder_of(store, spec.name):
+        directory.take_name(store, spec.name, "")  # says whose name it is
+    image = get_image(spec, store=store, environ=environ, progress=progress)
+    config = ContainerConfig(
+        id=new_id(),
+        name=spec.name or "",
+        created=time.time(),
+        spec=spec,
+        image=_called(spec),
+        image_digest=str(image.manifest) if image else "",
+        command=_command(spec, image),
+        labels={**(image.config.labels if image else {}), **spec.labels, **labels},
+        ports=tuple(sorted({*spec.expose, *(image.config.exposed_ports if image else ())})),
+        auto_remove=auto_remove,
+    )
+    return directory.create(store, config), image
+
+
+def _called(spec: ContainerSpec) -> str:
+    return spec.image.familiar if spec.image else str(spec.rootfs)
+
+
+def _command(spec: ContainerSpec, image: StoredImage | None) -> tuple[str, ...]:
+    config = image.config if image else None
+    entrypoint = spec.entrypoint if spec.entrypoint is not None else config.entrypoint if config else ()
+    command = spec.command
+    if command is None:
+        command = config.cmd if config and spec.entrypoint is None else ()
+    return (*entrypoint, *command)
+
+
+def image_of(container: Container, *, store: Store, environ: Mapping[str, str]) -> StoredImage | None:
+    """The image that the container was made of, whatever its name means by now. Raises ImageNotFoundError."""
+    config, spec = container.config, container.config.spec
+    if not spec.image:
+        return None
+    pinned = spec.image.replace(digest=Digest.parse(config.image_digest))
+    platform = spec.platform or Platform.host()
+    image = store.find(pinned, platform) or store.find(spec.image, platform)
+    if image and str(image.manifest) == config.image_digest:
+        return image
+    try:
+        return resolve(pinned, platform=platform, policy="missing", store=store, environ=environ)
+    except ImageNotFoundError as error:
+        raise ImageNotFoundError(f"the image of container {config.title} is gone: {error.message}") from None
+
+
+def start(
+    container: Container,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    image: StoredImage | None = None,
+    attach: bool = False,
+) -> socket.socket | None:
+    """Start CONTAINER, unless it runs; return once its command has been executed. IMAGE is its image, if the caller has
+    it. With ATTACH, a connection that gets all its output from the beginning (control.py).
+
+    The caller has one thread. Raises MydockerError: why it did not start, with the exit code of `run`.
+    """
+    with directory.changing(container.directory):
+        if directory.has_keeper(container.directory):
+            return None
+        image = image or image_of(container, store=store, environ=environ)
+        ours = theirs = None
+        if attach:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        reader = fork_keeper(store, container, image, environ=environ, attached=theirs)
+        if theirs:
+            theirs.close()
+        try:
+            _await_start(reader)
+        except BaseException:
+            if ours:
+                ours.close()
+            raise
+        finally:
+            os.close(reader)
+        return ours
+
+
+def _await_start(reader: int) -> None:
+    raw = b""
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    until = time.monotonic() + _LONGEST
+    while raw != READY:
+        if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            raise LaunchError("the container has not started within an hour")
+        more = os.read(reader, REPORT_LIMIT)
+        if not more:
+            break
+        raw += more
+    if raw == READY:
+        return
+    if not raw:
+        raise HostError("the keeper of the container was killed before the container started")
+    raise ErrorReport.decode(raw).as_error(*_ERRORS)

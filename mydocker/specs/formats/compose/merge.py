@@ -1,0 +1,226 @@
+"""Several Compose files become one: a later one lies over those before it, as `docker compose -f a -f b` has it.
+
+The rules are those of the Compose specification ("Merge"): mappings are merged, lists joined, and everything else is
+replaced; of lists whose entries have an identity, an entry replaces that of the same identity. Every node keeps the
+file, line and column that it comes from.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, null_at, text_at
+from mydocker.specs.values.port import read_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from collections.abc import Sequence as Series
+
+    from mydocker.specs.nodes.reader import Reader
+
+    Path = tuple[str, ...]
+
+RESET, OVERRIDE = "!reset", "!override"
+_PAIRS = ("annotations", "environment", "labels", "sysctls")  # mappings, or lists of NAME=VALUE
+_OF_OTHERS = (("networks", "labels"), ("volumes", "labels"), ("networks", "driver_opts"), ("volumes", "driver_opts"))
+_LISTS = (
+    "dns",
+    "dns_opt",
+    "dns_search",
+    "env_file",
+    "tmpfs",
+    "extra_hosts",
+    "label_file",
+)  # or one entry, or a mapping
+_REPLACED = (("command",), ("entrypoint",), ("healthcheck", "test"))
+_DEFAULTS = {"configs": "/", "secrets": "/run/secrets/"}  # where a file is without a target
+_SAME_TARGET = ("volumes", "devices", *_DEFAULTS)
+
+
+def merge_files(documents: Series[Mapping], reader: Reader) -> Mapping:
+    """DOCUMENTS, each over those before it. READER records what cannot be merged."""
+    whole = reduce(lambda under, over: _mappings(under, over, (), reader), documents)
+    return _settled(whole)
+
+
+def tagged(node: Node) -> Iterator[Node]:
+    """The nodes that have one of the two tags."""
+    if node.tag:
+        yield node
+    if isinstance(node, Mapping):
+        for _, value in node.entries:
+            yield from tagged(value)
+    for item in node.items if isinstance(node, Sequence) else ():
+        yield from tagged(item)
+
+
+def without_tags(node: Node) -> Node:
+    """NODE without what is to be reset, and without other tags."""
+    if isinstance(node, Mapping):
+        return _settled(node)
+    if isinstance(node, Sequence):
+        return node.replace(items=tuple(without_tags(item) for item in node.items if item.tag != RESET), tag="")
+    return node.replace(tag="") if node.tag else node
+
+
+def _settled(node: Mapping) -> Mapping:
+    kept = tuple((key, without_tags(value)) for key, value in node.entries if value.tag != RESET)
+    return node.replace(entries=kept, tag="")
+
+
+def _over(under: Node, over: Node, path: Path, reader: Reader) -> Node:
+    """OVER, merged over UNDER, which is at PATH."""
+    if over.tag in (RESET, OVERRIDE):
+        return over
+    if is_null(over):
+        return under
+    if is_null(under) or under.tag == RESET:
+        return over
+    inner = path[2:] if path[:1] == ("services",) else ()
+    if inner in _REPLACED:
+        return over
+    if under.tag:
+        under = under.replace(tag="")
+    key = inner[0] if len(inner) == 1 else ""
+    if key in _PAIRS or (path[:1] + path[2:] in _OF_OTHERS and len(path) > 2):
+        under, over = _as_pairs(under, reader), _as_pairs(over, reader)
+    elif key in _LISTS:
+        under, over = _as_list(under, reader), _as_list(over, reader)
+    elif key in ("networks", "depends_on"):
+        under, over = _by_name(key, under, reader), _by_name(key, over, reader)
+    elif _is_another_thing(under, over, inner, reader):
+        return over
+    return _merged(under, over, path, reader)
+
+
+def _merged(under: Node, over: Node, path: Path, reader: Reader) -> Node:
+    if isinstance(under, Mapping) and isinstance(over, Mapping):
+        return _mappings(under, over, path, reader)
+    if isinstance(under, Sequence) and isinstance(over, Sequence):
+        items = (*under.items, *over.items)
+        return list_at(under, _unique(items, path[2] if len(path) == 3 and path[0] == "services" else "", reader))
+    if type(under) is not type(over):
+        where = under.origin.within(getattr(reader.file, "shown", ""))
+        reader.refuse(over, f"{'.'.join(path)} is {_kind(over)}, and lies over {_kind(under)} at {where}")
+    return over
+
+
+def _mappings(under: Mapping, over: Mapping, path: Path, reader: Reader) -> Mapping:
+    entries = {key.text: (key, value) for key, value in under.entries}
+    for key, value in over.entries:
+        if key.text in entries:
+            first, below = entries[key.text]
+            entries[key.text] = (first, _over(below, value, (*path, key.text), reader))
+        else:
+            entries[key.text] = (key, value)
+    return under.replace(entries=tuple(entries.values()))
+
+
+def _unique(items: tuple[Node, ...], key: str, reader: Reader) -> list[Node]:
+    """ITEMS, of which a later one takes the place of one with the same identity."""
+    found: dict[object, Node] = {}
+    for number, item in enumerate(items):
+        identity = _identity(item, key, reader.replace(problems=[], file=None))
+        found[number if identity is None else identity] = item
+    return [*found.values()]
+
+
+def _identity(item: Node, key: str, reader: Reader) -> object:
+    """What distinguishes an entry of the list KEY of a service; None: nothing, all are kept."""
+    if key == "ports":
+        ports = read_ports(list_at(item, [item]), reader)
+        return None if reader.problems else ports
+    if key in _SAME_TARGET:
+        return _target(item, key, reader)
+    text = reader.text(item) if isinstance(item, Scalar) else None
+    if key == "tmpfs" and text:
+        return text.partition(":")[0]
+    return text
+
+
+def _target(item: Node, key: str, reader: Reader) -> str | None:
+    members = {name.text: value for name, value in item.entries} if isinstance(item, Mapping) else {}
+    if isinstance(target := members.get("target"), Scalar):
+        text = reader.text(target)
+        return text if text.startswith("/") else _DEFAULTS.get(key, "") + text
+    source = members.get("source", item)
+    if not isinstance(source, Scalar):
+        return None
+    text = reader.text(source)
+    if key in _DEFAULTS:
+        return _DEFAULTS[key] + text
+    first, colon, rest = text.partition(":")
+    return (rest.partition(":")[0] if colon else first).rstrip("/") or "/"
+
+
+def _as_pairs(node: Node, reader: Reader) -> Node:
+    """A mapping of names to values, also of a list of NAME=VALUE."""
+    if not isinstance(node, Sequence):
+        return node
+    entries = []
+    for item in node.items:
+        text = _text(item, reader)
+        if text is None:
+            return node
+        name, equals, value = text.partition("=")
+        entries.append((text_at(item, name).replace(text=name), text_at(item, value) if equals else null_at(item)))
+    return Mapping(**node.position, entries=tuple({key.text: (key, value) for key, value in entries}.values()))
+
+
+def _as_list(node: Node, reader: Reader) -> Node:
+    """A list, also of one entry, or of a mapping of names to values."""
+    if isinstance(node, Scalar):
+        return list_at(node, [node])
+    if not isinstance(node, Mapping) or any(key.text in ("path", "target") for key, _ in node.entries):
+        return list_at(node, [node]) if isinstance(node, Mapping) else node
+    items = []
+    for key, value in node.entries:
+        for each in value.items if isinstance(value, Sequence) else (value,):
+            items.append(text_at(each, f"{key.text}={_text(each, reader) or ''}"))
+    return list_at(node, items)
+
+
+def _by_name(key: str, node: Node, reader: Reader) -> Node:
+    """A mapping of names, also of a list of them."""
+    if not isinstance(node, Sequence):
+        return node
+    entries: list[tuple[Scalar, Node]] = []
+    for item in node.items:
+        name = _text(item, reader)
+        if name is None:
+            return node
+        condition = mapping_at(item, {"condition": text_at(item, "service_started")})
+        entries.append((text_at(item, name).replace(text=name), condition if key == "depends_on" else null_at(item)))
+    return Mapping(**node.position, entries=tuple(entries))
+
+
+def _is_another_thing(under: Node, over: Node, inner: Path, reader: Reader) -> bool:
+    """Whether OVER has nothing of UNDER: a limit in another form, and the options of another log driver."""
+    if inner[:1] == ("ulimits",):
+        return type(under) is not type(over)
+    return inner == ("logging",) and _drivers_differ(under, over, reader)
+
+
+def _drivers_differ(under: Node, over: Node, reader: Reader) -> bool:
+    drivers = [
+        _text(value, reader)
+        for node in (under, over)
+        for key, value in (node.entries if isinstance(node, Mapping) else ())
+        if key.text == "driver"
+    ]
+    return len(set(drivers)) > 1
+
+
+def _text(node: Node, reader: Reader) -> str | None:
+    """The text of a scalar, its variables replaced; None for another node, which the loader refuses."""
+    if not isinstance(node, Scalar) or node.is_null:
+        return None
+    before = len(reader.problems)
+    text = reader.text(node)
+    return text if len(reader.problems) == before else None
+
+
+def _kind(node: Node) -> str:
+    kinds: dict[type[Node], str] = {Sequence: "a list", Mapping: "a mapping"}
+    return kinds.get(type(node), "text")

@@ -1,0 +1,50 @@
+/* Process 1 of a container: stops the first process of mydocker's that appears next to it, takes what it holds with
+   /take-over WORD..., prints "caught", and lets it go on: `catch WORD...`. Prints "missed" for a process that is a
+   command already, and waits for the next. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int is_mydocker(int pid)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
+    int fd = open(path, O_RDONLY);
+    if (fd >= 0) {
+        read(fd, line, sizeof line - 1);
+        close(fd);
+    }
+    return !strncmp(line, "mydocker", 8) || strstr(line, "python");
+}
+
+int main(int argc, char **argv)
+{
+    int next = 2;
+    argv[0] = "/take-over";
+    puts("up");
+    fflush(stdout);
+    for (;;) {
+        if (kill(next, SIGSTOP))
+            continue;
+        int found = is_mydocker(next);
+        if (found && !fork()) {
+            execv("/take-over", argv);
+            _exit(1);
+        }
+        if (found)
+            wait(NULL);
+        puts(found ? "caught" : "missed");
+        fflush(stdout);
+        kill(next, SIGCONT);
+        if (found)
+            for (;;)
+                pause();
+        while (!kill(next, 0))
+            ;
+        next++;
+    }
+}

@@ -1,0 +1,183 @@
+"""Compose files over each other: what is merged, joined and replaced, and where each value comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mydocker.errors import SpecError
+from mydocker.specs.load.load import load_project
+from mydocker.specs.load.project_files import ProjectFiles, ProjectOptions, find_project
+from mydocker.specs.model.case import CaseSpec
+from mydocker.specs.model.parts import Logging
+from mydocker.specs.render.normal_form import normal_form
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def _write(**files: str) -> None:
+    """Files by their names, in which `__` stands for a slash."""
+    for name, text in files.items():
+        path = Path(name.replace("__", "/")).with_suffix(".yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def _project(*paths: str, **environ: str) -> ProjectFiles:
+    found = find_project(ProjectOptions(files=tuple(f"{path}.yaml" for path in paths)), environ)
+    assert found
+    return found
+
+
+def _merged(base: str, over: str, **environ: str) -> list[CaseSpec]:
+    _write(base=base, over=over)
+    return load_project(_project("base", "over", **environ))
+
+
+def _web(base: str, over: str, **environ: str) -> dict[str, Any]:
+    """The service that two lists of keys make, in the normal form."""
+    top = "\nnetworks: {a: , b: }\nvolumes: {d: , e: }\n"
+    [case] = _merged(f"services: {{web: {{image: x, {base}}}}}{top}", f"services: {{web: {{{over}}}}}", **environ)
+    return normal_form(case)
+
+
+@pytest.mark.parametrize(
+    ("base", "over", "key", "expected"),
+    [
+        ("init: true", "init: false", "init", None),
+        ("command: [a, b]", "command: [c]", "command", ["c"]),
+        ("entrypoint: a b", "entrypoint: [c]", "entrypoint", ["c"]),
+        ("healthcheck: {test: [CMD, a, b], retries: 3}", "healthcheck: {test: [CMD, c]}", "healthcheck",
+         {"test": ["CMD", "c"], "retries": 3}),
+        ("environment: {A: 1, B: 2}", "environment: [B=3, C=4]", "environment", {"A": "1", "B": "3", "C": "4"}),
+        ("environment: [A=1, B=2]", "environment: {B: $X}", "environment", {"A": "1", "B": "$5"}),
+        ("environment: [A=$X]", "environment: [B=$$Y]", "environment", {"A": "$5", "B": "$Y"}),
+        ("labels: [a=1]", "labels: {a: 2, b: 3}", "labels", {"a": "2", "b": "3"}),
+        ("cap_add: [CHOWN]", "cap_add: [CHOWN, KILL]", "cap_add", ["CHOWN", "KILL"]),
+        ("dns: 1.1.1.1", "dns: [2.2.2.2]", "dns", ["1.1.1.1", "2.2.2.2"]),
+        ("extra_hosts: ['a:1.1.1.1']", "extra_hosts: {b: 2.2.2.2}", "extra_hosts", ["a=1.1.1.1", "b=2.2.2.2"]),
+        ("ports: ['80:80', '81:81']", "ports: [{target: 80, published: 80}, '82:82']", "ports",
+         [{"target": n, "published": n} for n in (80, 81, 82)]),
+        ("volumes: ['d:/x', 'd:/y']", "volumes: ['e:/x:ro']", "volumes",
+         [{"type": "volume", "source": "shop_e", "target": "/x", "read_only": True},
+          {"type": "volume", "source": "shop_d", "target": "/y"}]),
+        ("tmpfs: /t", "tmpfs: ['/t:size=1m']", "volumes",
+         [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": str(1 << 20)}}]),
+        ("ulimits: {nproc: 5, nofile: {soft: 1, hard: 2}}", "ulimits: {nofile: 9}", "ulimits",
+         {"nproc": {"soft": 5, "hard": 5}, "nofile": {"soft": 9, "hard": 9}}),
+        ("logging: {driver: local, options: {max-size: 1m}}", "logging: {options: {max-file: 2}}", "logging",
+         {"driver": "local", "options": {"max-size": "1m", "max-file": "2"}}),
+        ("logging: {driver: local, options: {max-size: 1m}}", "logging: {driver: json-file}", "logging",
+         {"driver": "json-file"}),
+        ("environment: {A: 1}", "environment: ", "environment", {"A": "1"}),
+        ("environment: {A: 1}", "environment: !reset null", "environment", None),
+        ("environment: {A: 1, B: 2}", "environment: {A: !reset null}", "environment", {"B": "2"}),
+        ("environment: {A: 1, B: 2}", "environment: !override {C: 3}", "environment", {"C": "3"}),
+        ("ports: ['80:80']", "ports: !reset []", "ports", None),
+        ("ports: ['80:80']", "ports: !override ['81:81']", "ports", [{"target": 81, "published": 81}]),
+    ],
+)  # fmt: skip
+def test_a_key_of_a_service(base: str, over: str, key: str, expected: object) -> None:
+    assert _web(base, over, X="$5").get(key) == expected
+
+
+def test_networks_and_dependencies_are_merged_by_name() -> None:
+    found = _web("networks: [a]", "networks: {b: {aliases: [w]}}")["networks"]
+    assert {name: sorted(each["aliases"]) for name, each in found.items()} == {
+        "shop_a": ["web"],
+        "shop_b": ["w", "web"],
+    }
+    services = "services: {web: {image: x, depends_on: [db]}, db: {image: x}, cache: {image: x}}"
+    over = "services: {web: {depends_on: {cache: {condition: service_completed_successfully}}}}"
+    web = _merged(services, over)[0]
+    assert {each.name: each.condition for each in web.depends_on} == {
+        "db": "service_started",
+        "cache": "service_completed_successfully",
+    }
+
+
+def test_services_and_the_top_of_a_file_are_added() -> None:
+    found = _merged(
+        "name: a\nservices: {web: {image: x, volumes: ['d:/d']}}\nvolumes: {d: }",
+        "name: b\nservices: {db: {image: y, logging: {driver: local}}, web: {deploy: {replicas: 2}}}\n"
+        "volumes: {d: {name: own}}\n",
+    )
+    assert [(case.name, case.service and case.service.replicas) for case in found] == [("web", 2), ("db", 1)]
+    assert {case.service.project for case in found if case.service} == {"b"}
+    assert normal_form(found[0])["volumes"] == [{"type": "volume", "source": "own", "target": "/d"}]
+    assert found[1].container.logging == Logging(driver="local")
+
+
+def test_every_mistake_names_the_file_that_it_is_in() -> None:
+    _write(
+        base="services:\n  web: {image: x, cpus: many}\n  db: {image: y}\n",
+        over="services:\n  web: {imag: x, ports: [x]}\n  db:\n    environment: text\n    depends_on: [gone]\n",
+        sub__third="services:\n  web: {volumes: ['d:/x'], image: [a]}\n",
+    )
+    with pytest.raises(SpecError) as caught:
+        load_project(_project("base", "over", "sub/third"))
+    assert [line.partition(" (")[0] for line in caught.value.problems] == [
+        "base.yaml:2:25: 'many': expected a number of processors, such as 0.5 or 2",
+        "over.yaml:2:9: unknown key 'imag'; did you mean 'image'?",
+        "over.yaml:2:26: 'x': expected a port, a number from 1 to 65535",
+        "over.yaml:4:18: expected a mapping, or a list of NAME=VALUE",
+        "over.yaml:5:18: there is no container called 'gone'",
+        "sub/third.yaml:2:18: volume 'd' is not declared under volumes at the top of the file, or ./ before it for a "
+        "directory",
+        "sub/third.yaml:2:36: expected text, not a list",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        (("base", "gone"), "gone.yaml: cannot read it: no such file or directory"),
+        (("gone", "base"), "cannot read it: no such file or directory"),
+        (("base", "bad"), "bad.yaml:1:2: not YAML"),
+        (("own", "own2"), "own.yaml:1:1: there are no services: only Compose files can lie over each other"),
+    ],
+)
+def test_files_that_cannot_lie_over_each_other(files: tuple[str, ...], problem: str) -> None:
+    _write(base="services: {web: {image: x}}", bad="[", own="image: x", own2="image: y")
+    with pytest.raises(SpecError) as caught:
+        load_project(_project(*files))
+    assert problem in str(caught.value)
+
+
+def test_tags_are_for_compose_files() -> None:
+    _write(one="services: {web: {image: x, init: !reset true, environment: !override {A: 1}}}", own="image: !reset x")
+    [case] = load_project(_project("one"))
+    assert (case.container.init, case.container.environment) == (False, {"A": "1"})
+    with pytest.raises(SpecError, match=r"own.yaml:1:8: tag '!reset' is for Compose files"):
+        load_project(_project("own"))
+
+
+def test_relative_paths_of_all_files_are_those_of_the_first(here: Path) -> None:
+    _write(base="services: {web: {image: x}}", sub__over="services: {web: {volumes: ['./d:/d']}}")
+    [case] = load_project(_project("base", "sub/over"))
+    assert normal_form(case)["volumes"] == [{"type": "bind", "source": f"{here}/d", "target": "/d"}]
+
+
+def test_include_merges_the_paths_of_one_entry(here: Path) -> None:
+    Path("vars").write_text("TAG=3\n")
+    _write(
+        main="include: [{path: [sub/a.yaml, sub/b.yaml], project_directory: other, env_file: vars}]\n"
+        "services: {web: {image: x}}\n",
+        sub__a="services: {db: {image: 'y:$TAG', volumes: ['./d:/d']}}",
+        sub__b="services: {db: {init: true}}",
+    )
+    db, web = load_project(_project("main"))
+    assert (db.name, web.name, db.container.init) == ("db", "web", True)
+    assert normal_form(db)["image"].endswith("y:3")
+    assert normal_form(db)["volumes"] == [{"type": "bind", "source": f"{here}/other/d", "target": "/d"}]
+    _write(sub__b="services: {db: {init: maybe}}")
+    with pytest.raises(SpecError, match=r"^sub/b.yaml:1:23: expected true or false, not 'maybe'$"):
+        load_project(_project("main"))
