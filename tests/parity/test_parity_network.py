@@ -242,6 +242,34 @@ def test_an_address_that_is_refused(networked: Networked, name: str) -> None:
         assert (done.stdout, done.code) == (b"", 125), done
 
 
+FORMATS = {  # words after `network` -> what is printed of network NAME with a container SERVER in it
+    "a field": ("inspect -f {{.Name}} NAME", "NAME"),
+    "a nested field": ("inspect --format {{with~index~.IPAM.Config~0}}{{.Subnet}}{{end}} NAME", "10.217.0.0/24"),
+    "a range": ("inspect -f {{range~.IPAM.Config}}{{.Gateway}}{{end}} NAME", "10.217.0.1"),
+    "containers": ("inspect -f {{range~.Containers}}{{.Name}}:{{.IPv4Address}}{{end}} NAME", "SERVER:10.217.0.9/24"),
+    "a label": ("inspect -f {{.Labels.a}} NAME", "b"),
+    "JSON": ("inspect -f {{json~.Labels}} NAME", '{"a":"b"}'),
+    "two networks": ("inspect -f {{.Driver}} NAME NAME", "bridge\nbridge"),
+    "names": ("ls --filter name=NAME --format {{.Name}}:{{.Driver}}", "NAME:bridge"),
+    "names by a label": ("ls -f name=NAME -f label=a=b --format {{.Name}}", "NAME"),
+    "none": ("ls -q -f name=NAME -f label=a=c", ""),
+    "a table": ("ls -f name=NAME --format table~{{.Name}}", "NAME"),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats(networked: Networked, name: str) -> None:
+    words, expected = FORMATS[name]
+    with networked.network("--subnet", "10.217.0.0/24", "--label", "a=b") as network:
+        with networked.server("--network", network, "--ip", "10.217.0.9") as server:
+            done = networked.command(
+                "network", *(word.replace("~", " ") for word in words.replace("NAME", network).split())
+            )
+        printed = done.stdout.decode().strip().splitlines()
+        expected = expected.replace("NAME", network).replace("SERVER", server.name)
+        assert ("\n".join(printed[-1:] if name == "a table" else printed), done.code) == (expected, 0), done
+
+
 def test_networks_of_the_user(networked: Networked) -> None:
     """What the commands print, and with which code they end."""
     name = f"net-{uuid.uuid4().hex[:8]}"
