@@ -23,7 +23,7 @@ from mydocker.image.store import remove_tree
 from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received, separate_kinds
+from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received
 from mydocker.runtime.launch import plan_launch, run
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
 from mydocker.runtime.launch.supervise import Companion
@@ -115,13 +115,13 @@ class KeptView(ViewReceiver):
 
     def __init__(self, plan: LaunchPlan) -> None:
         super().__init__(lambda view: None)
-        self.kinds += tuple(kind for kind in separate_kinds(plan) if kind not in self.kinds)
+        self.kinds += tuple(kind for kind in plan.separate_namespaces if kind not in self.kinds)
         self.view: ContainerView | None = None
 
     def take(self, plan: LaunchPlan) -> None:
         """The child has sent them."""
         for root, scratch, process, begun, *namespaces in received(self.receiver):
-            kinds = separate_kinds(plan)
+            kinds = plan.separate_namespaces
             separate = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in kinds}
             for kind, each in zip(self.kinds, namespaces, strict=True):
                 if kind not in kinds:
@@ -183,7 +183,7 @@ class Keeper(Companion):
         with CleanupProcess() as cleanup_process:
             while self._run(cleanup_process):
                 pass
-        self._end()
+        self._end(lock)
 
     def _run(self, cleanup_process: CleanupProcess) -> bool:
         """One start, to its end; whether there is to be another one."""
@@ -245,12 +245,15 @@ class Keeper(Companion):
             os.write(self.ready, ErrorReport.of(error).encode())
             self._close_ready()
 
-    def _end(self) -> None:
-        """It has ended for good: everybody hears of it."""
+    def _end(self, lock: int) -> None:
+        """It has ended for good: everybody hears of it. LOCK is released before that: who hears of it may remove the
+        container, or start it again."""
         if self.state.status != CREATED:
             self.state = self.state.replace(status=EXITED)
         self.state = self.state.replace(keeper=0, health="" if not self.state.health else self.state.health)
         self._write_state()
+        if not self.config.auto_remove:
+            os.close(lock)
         answer = json.dumps(self._described()).encode()
         for number in self.waiters:
             self._send(number, answer)
@@ -464,6 +467,11 @@ class Keeper(Companion):
             self.loop.cancel()
         elif self.loop:
             self.loop.stop(number, grace)
+
+    def set_paused(self, paused: bool) -> None:
+        """The container has been paused, or goes on."""
+        if self.loop and not isinstance(self.loop, Waiting):
+            self._tell(status=PAUSED if paused else RUNNING)
 
     def kill(self, number: int) -> None:
         """Send the container signal NUMBER."""

@@ -22,7 +22,7 @@ REFUSED = (0, 1, 125, 126, 127)
 
 
 class Attack:
-    """Runs an image that has been pushed for it, beside a canary directory that nothing may touch."""
+    """Runs an image that has been pushed for it, next to a canary directory that nothing may touch."""
 
     def __init__(self, mydocker: Command, registry: Registry, canary: pathlib.Path, name: str) -> None:
         self.mydocker, self.registry, self.canary = replace(mydocker, forks=True), registry, canary

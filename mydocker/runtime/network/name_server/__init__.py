@@ -1,0 +1,58 @@
+"""The name server of a container whose networks have names: at 127.0.0.11, for programs that ask DNS themselves.
+
+    programs in the container ── sockets in its network namespace ──> the process ──> the host's name servers
+
+The child makes the sockets before its command runs, so no question comes too early, and sends them to the process
+(process.py), which answers from the container's /etc/hosts: both always agree. It forwards everything else, from the
+host's network, so a name server on the host's loopback can be used as it is. The servers that `--dns` sets are the
+container's own choice, and are asked from its network.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.kernel import port_rewrite, sockets
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network import NAME_SERVER, NAME_SERVER_PORT
+
+if TYPE_CHECKING:
+    from mydocker.runtime.plan import LaunchPlan
+
+FORWARDING = "forwarding"  # in the run directory: a file that is empty while the container has no way to the outside
+SOCKETS = 2  # the descriptors that are always sent: of UDP and TCP
+_DNS_PORT = 53
+
+
+def send_sockets(plan: LaunchPlan, channel: int) -> None:
+    """In the child, once it has its interfaces: make the sockets, and send them through CHANNEL, which is closed. With
+    `--dns`, the container's namespaces follow, a user namespace first. Raises OSError."""
+    kinds = [*(["user"] if plan.rootless else []), "net"] if plan.dns else []
+    opened = []
+    try:
+        for kind in (sockets.DATAGRAM, sockets.STREAM):
+            opened.append(sockets.bind_to_loopback(kind, NAME_SERVER, NAME_SERVER_PORT))
+        port_rewrite.load(NAME_SERVER, _DNS_PORT, NAME_SERVER_PORT)
+        opened += [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            sockets.send_descriptors(channel, opened)
+        except BrokenPipeError:  # the process was killed: nobody serves, and the names are in /etc/hosts as well
+            pass
+    finally:
+        for descriptor in (*opened, channel):
+            os.close(descriptor)
+
+
+def set_forwarding(run_dir: str, *, allowed: bool, new: bool = False) -> None:
+    """Whether the name server of the container with RUN_DIR forwards questions to the host's: not for one that has no
+    way to the outside, which could send data by them (CVE-2024-29018). With `new`, the file is made."""
+    flags = os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if new else 0)
+    try:
+        descriptor = os.open(f"{run_dir}/{FORWARDING}", flags, 0o600)
+    except FileNotFoundError:  # it has none, or has ended
+        return
+    try:
+        if allowed:
+            os.write(descriptor, b"1")
+    finally:
+        os.close(descriptor)
