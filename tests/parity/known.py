@@ -152,6 +152,7 @@ KNOWN: dict[str, dict[str, str]] = {
         **{f"test_a_setting_of_the_other_containers_network[{words}]": "without a word" for words in OF_THE_OTHER},
         **{f"test_an_address_that_is_refused[{case}]": "126" for case in ADDRESSES},
         "test_networks_of_the_user": "the name instead of the ID",
+        **{f"test_formats[{case}]": "other keys" for case in ("a nested field", "a range", "containers")},
         **{f"test_a_port_in_use[{case}]": "126" for case in PORTS},
         "test_a_port_of_another_container": "126",
         "test_port[all addresses]": "IPv4 only",

@@ -260,7 +260,8 @@ FORMATS = {  # words after `network` -> what is printed of network NAME with a c
 @pytest.mark.parametrize("name", FORMATS)
 def test_formats(networked: Networked, name: str) -> None:
     words, expected = FORMATS[name]
-    with networked.network("--subnet", "10.217.0.0/24", "--label", "a=b") as network:
+    words_of_network = ("--subnet", "10.217.0.0/24", "--gateway", "10.217.0.1", "--label", "a=b")
+    with networked.network(*words_of_network) as network:
         with networked.server("--network", network, "--ip", "10.217.0.9") as server:
             done = networked.command(
                 "network", *(word.replace("~", " ") for word in words.replace("NAME", network).split())
