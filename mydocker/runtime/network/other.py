@@ -45,6 +45,15 @@ def open_network(run_dir: str) -> int:
     return descriptor
 
 
+def write_name(run_dir: str, name: str) -> None:
+    """The container with RUN_DIR is called NAME from now on, if it runs."""
+    try:
+        os.symlink(name, f"{run_dir}/.name")
+        os.rename(f"{run_dir}/.name", f"{run_dir}/name")
+    except FileNotFoundError:
+        pass
+
+
 def read_hosts(run_dir: str) -> str:
     """/etc/hosts of the container with RUN_DIR, as its programs see it; empty if it cannot be read."""
     try:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 CREATED, RUNNING, PAUSED, RESTARTING, EXITED = "created", "running", "paused", "restarting", "exited"
+DEAD = "dead"  # it can only be removed: its files are damaged
+STATUSES = (CREATED, RUNNING, PAUSED, RESTARTING, EXITED, DEAD)
 ALIVE = (RUNNING, PAUSED, RESTARTING)  # a keeper is there
 PROJECT, SERVICE, NUMBER = (
     "com.docker.compose.project",
@@ -36,6 +38,7 @@ class ContainerConfig(Record):
     labels: Mapping[str, str] = {}  # those of the image, too
     ports: tuple[str, ...] = ()  # what the image and the spec expose, such as 80/tcp
     auto_remove: bool = False  # remove it when it has ended
+    stdin_once: bool = False  # its input ends with that of the first who is attached
 
     @property
     def short_id(self) -> str:

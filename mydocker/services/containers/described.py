@@ -7,7 +7,7 @@ import time
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, Container
+from mydocker.services.containers import CREATED, DEAD, EXITED, PAUSED, RESTARTING, Container
 from mydocker.services.containers.log_files import timestamp
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def row(container: Container, *, trunc: bool = True) -> dict[str, str]:
         command = command[: _COMMAND - 1] + "…"
     return {
         "ID": config.short_id if trunc else config.id,
-        "Image": config.image,
+        "Image": printable(config.image),
         "Command": f'"{command}"',
         "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(config.created)),
         "RunningFor": f"{ago(time.time() - config.created)} ago",
@@ -37,10 +37,10 @@ def row(container: Container, *, trunc: bool = True) -> dict[str, str]:
         "State": state.status,
         "Ports": ports(container),
         "Names": config.title,
-        "Labels": ",".join(f"{key}={value}" for key, value in sorted(config.labels.items())),
+        "Labels": printable(",".join(f"{key}={value}" for key, value in sorted(config.labels.items()))),
         "Networks": ",".join(state.addresses) or config.spec.network_mode,
         "Size": "",
-        "Mounts": ",".join(_mounted(mount) for mount in config.spec.volumes),
+        "Mounts": printable(",".join(_mounted(mount) for mount in config.spec.volumes)),
         "LocalVolumes": str(sum(type(mount).__name__ == "VolumeMount" for mount in config.spec.volumes)),
     }
 
@@ -67,6 +67,8 @@ def status(state: ContainerState) -> str:
     """The state in words."""
     if state.status == CREATED:
         return "Created"
+    if state.status == DEAD:
+        return "Dead"
     if state.status == EXITED:
         since = f" {ago(time.time() - state.finished)} ago" if state.finished else ""
         return f"Exited ({state.exit_code}){since}"
@@ -140,11 +142,11 @@ def document(container: Container) -> dict[str, Any]:
 def _state(state: ContainerState) -> dict[str, Any]:
     described: dict[str, Any] = {
         "Status": state.status,
-        "Running": state.status not in (CREATED, EXITED),
+        "Running": state.status not in (CREATED, EXITED, DEAD),
         "Paused": state.status == PAUSED,
         "Restarting": state.status == RESTARTING,
         "OOMKilled": state.oom_killed,
-        "Dead": False,
+        "Dead": state.status == DEAD,
         "Pid": state.pid,
         "ExitCode": state.exit_code,
         "Error": state.error,

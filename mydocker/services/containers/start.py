@@ -53,12 +53,13 @@ def create(
     environ: Mapping[str, str],
     labels: Mapping[str, str] = {},
     auto_remove: bool = False,
+    stdin_once: bool = False,
     progress: Callable[[Step], None] | None = None,
 ) -> tuple[Container, StoredImage | None]:
     """Put a container for SPEC on disk, pulling its image if necessary. Raises MydockerError: UsageError if its name is
     in use."""
-    if spec.name and directory.holder_of(store, spec.name):
-        directory.take_name(store, spec.name, "")  # says whose name it is
+    if spec.name:
+        directory.refuse_held(store, spec.name)  # before an image is pulled
     image = get_image(spec, store=store, environ=environ, progress=progress)
     config = ContainerConfig(
         id=new_id(),
@@ -71,6 +72,7 @@ def create(
         labels={**(image.config.labels if image else {}), **spec.labels, **labels},
         ports=tuple(sorted({*spec.expose, *(image.config.exposed_ports if image else ())})),
         auto_remove=auto_remove,
+        stdin_once=stdin_once and spec.stdin_open,
     )
     return directory.create(store, config), image
 
@@ -118,24 +120,43 @@ def start(
     The caller has one thread. Raises MydockerError: why it did not start, with the exit code of `run`.
     """
     with directory.changing(container.directory):
-        if directory.has_keeper(container.directory):
-            return None
-        image = image or image_of(container, store=store, environ=environ)
-        ours = theirs = None
-        if attach:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        reader = fork_keeper(store, container, image, environ=environ, attached=theirs)
-        if theirs:
-            theirs.close()
-        try:
-            _await_start(reader)
-        except BaseException:
-            if ours:
-                ours.close()
-            raise
-        finally:
-            os.close(reader)
-        return ours
+        return _start(container, store=store, environ=environ, image=image, attach=attach)
+
+
+def restart(container: Container, *, store: Store, environ: Mapping[str, str], stop: Callable[[], None]) -> None:
+    """End CONTAINER with STOP, and start it; nobody else starts or removes it in between. Raises as `start` does."""
+    with directory.changing(container.directory):
+        stop()
+        _start(container, store=store, environ=environ)
+
+
+def _start(
+    container: Container,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    image: StoredImage | None = None,
+    attach: bool = False,
+) -> socket.socket | None:
+    if directory.has_keeper(container.directory):
+        return None
+    container = directory.read(container.directory)  # it may have been renamed
+    image = image or image_of(container, store=store, environ=environ)
+    ours = theirs = None
+    if attach:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader = fork_keeper(store, container, image, environ=environ, attached=theirs)
+    if theirs:
+        theirs.close()
+    try:
+        _await_start(reader)
+    except BaseException:
+        if ours:
+            ours.close()
+        raise
+    finally:
+        os.close(reader)
+    return ours
 
 
 def _await_start(reader: int) -> None:

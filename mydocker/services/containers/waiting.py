@@ -8,18 +8,19 @@ import time
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+
+LONGEST = 86400.0  # seconds that one call may wait: poll(2) takes milliseconds as an int
 
 
 class Waiting:
     """Until a moment by time.monotonic(), what is registered is served."""
 
-    def __init__(self, actions: Mapping[int, Callable[[], None]], *, until: float) -> None:
+    def __init__(self, *, until: float) -> None:
         self.until, self.cancelled = until, False
         self.actions: dict[int, Callable[[], None]] = {}
         self.poll = select.poll()
-        for descriptor, action in actions.items():
-            self.on(descriptor, action)
 
     def on(self, descriptor: int, action: Callable[[], None]) -> None:
         """Call ACTION whenever DESCRIPTOR is readable."""
@@ -38,7 +39,7 @@ class Waiting:
     def wait(self) -> bool:
         """Serve; whether the moment has come, and nobody has cancelled it."""
         while not self.cancelled and (left := self.until - time.monotonic()) > 0:
-            for descriptor, _ in self.poll.poll(left * 1000 + 1):
+            for descriptor, _ in self.poll.poll(min(left, LONGEST) * 1000 + 1):
                 if descriptor in self.actions:
                     self.actions[descriptor]()
         return not self.cancelled
