@@ -20,6 +20,7 @@ from mydocker.errors import (
     UsageError,
 )
 from mydocker.image.resolve import resolve
+from mydocker.image.store import catalog
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform
 from mydocker.runtime.launch import get_image, new_id
@@ -95,11 +96,11 @@ def image_of(container: Container, *, store: Store, environ: Mapping[str, str]) 
     config, spec = container.config, container.config.spec
     if not spec.image:
         return None
-    pinned = spec.image.replace(digest=Digest.parse(config.image_digest))
-    platform = spec.platform or Platform.host()
-    image = store.find(pinned, platform) or store.find(spec.image, platform)
-    if image and str(image.manifest) == config.image_digest:
+    manifest = Digest.parse(config.image_digest)
+    image = catalog.of_manifest(store, spec.image, manifest)
+    if image:
         return image
+    pinned, platform = spec.image.replace(digest=manifest), spec.platform or Platform.host()
     try:
         return resolve(pinned, platform=platform, policy="missing", store=store, environ=environ)
     except ImageNotFoundError as error:
