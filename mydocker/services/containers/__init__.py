@@ -56,6 +56,8 @@ class ContainerState(Record):
 
     status: str = CREATED
     pid: int = 0  # of its first process, seen from the host; 0: none
+    process_start: int = 0  # when that began, in ticks since the boot; 0 if it is not to be killed by that number
+    boot: str = ""  # the kernel's name for that boot
     keeper: int = 0  # the pid of its keeper
     started: float = 0.0
     finished: float = 0.0

@@ -165,5 +165,5 @@ class Connections:
             self.answer(number, json.loads(raw))
         except MydockerError as error:
             self.send(number, json.dumps({"refused": error.message, "hint": error.hint}).encode())
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             self.send(number, json.dumps({"refused": "the request is malformed"}).encode())

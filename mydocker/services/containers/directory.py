@@ -23,7 +23,9 @@ from contextlib import contextmanager, suppress
 from mydocker import kernel
 from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import flock, remove_tree
+from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.launch.run_directory import start_time
 from mydocker.services.containers import (
     ALIVE,
     DEAD,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 STATE_SIZE = 1 << 14
 KILLED = 137
 _TEXT_LIMITS = (1024, 256, 64, 0)  # letters of each text in a state: the first that fits
+_DAMAGED = "remove it with 'mydocker rm -f'"
 _TORN = 5  # times that a state is read which is being written meanwhile
 _CONFIG = "config.json"
 
@@ -155,17 +158,53 @@ def read(path: str) -> Container:
             config = as_json.loads(file.read(), ContainerConfig, known=_known())
         state = _read_state(path)
     except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+        raise StoreError(f"cannot read {path}: {error.strerror}", hint=_DAMAGED) from None
     except ValueError as error:
-        raise StoreError(f"cannot read {path}: {error}", hint="remove it with 'mydocker rm -f'") from None
+        raise StoreError(f"cannot read {path}: {error}", hint=_DAMAGED) from None
     if state.status in ALIVE and not has_keeper(path):
         state = _read_state(path)  # it may have ended in an orderly way meanwhile
     if state.status in ALIVE and not has_keeper(path):
+        _end_orphan(state)
         state = state.replace(status=EXITED, exit_code=KILLED, error="its keeper was killed", **_NOTHING)
     return Container(directory=path, config=config, state=state)
 
 
-_NOTHING: dict[str, Any] = {"pid": 0, "keeper": 0, "addresses": {}, "ports": (), "health": "", "failing": 0}
+def identity(pid: int, *, by_init: bool) -> dict[str, Any]:
+    """The fields of a state that say which process is the container's first, PID; BY_INIT: one of mydocker's, which
+    ends when its keeper does, after all others."""
+    try:
+        return {"pid": pid, "process_start": 0 if by_init else start_time(pid), "boot": _boot()}
+    except OSError:  # it has just ended
+        return {"pid": pid, "process_start": 0, "boot": ""}
+
+
+def _boot() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _end_orphan(state: ContainerState) -> None:
+    """Kill the container whose keeper was killed: the cleanup process does that, unless it was killed as well."""
+    with suppress(OSError):
+        if not state.process_start or state.boot != _boot():
+            return
+        pidfd = os.pidfd_open(state.pid)
+        try:
+            if start_time(state.pid) == state.process_start:
+                send(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)
+
+
+_NOTHING: dict[str, Any] = {
+    "pid": 0,
+    "process_start": 0,
+    "keeper": 0,
+    "addresses": {},
+    "ports": (),
+    "health": "",
+    "failing": 0,
+}
 
 
 def _read_state(path: str) -> ContainerState:

@@ -300,7 +300,9 @@ class Keeper(Companion):
         self._begin_healthchecks()
         self._tell(
             status=RUNNING,
-            pid=self.loop.pid,
+            **directory.identity(self.loop.pid, by_init=self.loop.lifeline is not None),
+            exit_code=0,
+            oom_killed=False,
             started=time.time(),
             addresses=addresses,
             ports=ports,

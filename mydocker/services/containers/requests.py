@@ -51,14 +51,21 @@ def _stop(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
     """Answered once more at the end of the container."""
     grace, signal_number = words.get("timeout"), words.get("signal")
     seconds = float(grace) if grace is not None else None
-    keeper.stop(int(signal_number) if signal_number else None, seconds, keep=bool(words.get("keep")))
+    keeper.stop(_signal(signal_number) if signal_number else None, seconds, keep=bool(words.get("keep")))
     keeper.reply(number)
     keeper.connections.waiters.append(number)
 
 
 def _kill(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    keeper.kill(int(words.get("signal", signal.SIGKILL)))
+    keeper.kill(_signal(words.get("signal", signal.SIGKILL)))
     keeper.reply(number)
+
+
+def _signal(number: Any) -> int:
+    """Raises ValueError if NUMBER is none of a signal."""
+    if int(number) not in signal.valid_signals():
+        raise ValueError(number)
+    return int(number)
 
 
 def _wait(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
