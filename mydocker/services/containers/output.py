@@ -225,6 +225,7 @@ class Output(Relay):
         self.input = b""
         if self.terminal:
             self.left = {}
+            self._close_peer()  # a hang-up is the end of what it wrote
             return
         self._close_sink()
         self.left = {descriptor: kernel.bytes_waiting(descriptor) for descriptor in self.sources}
