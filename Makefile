@@ -1,5 +1,5 @@
 # What is run while mydocker is changed; see CONTRIBUTING.md. `make` alone lists the targets.
-.PHONY: help install unit root parity lint format docs
+.PHONY: help install unit pythons root parity lint format docs
 
 PYTHON ?= .venv/bin/python
 BIN = $(dir $(PYTHON))
@@ -14,6 +14,9 @@ install: ## make the environment, editable
 
 unit: ## tests that need no root, no server and no other user: under a minute
 	$(BIN)pytest -q -m unit
+
+pythons: ## the same on every other Python that mydocker supports and this machine has, from PATH or pyenv
+	.ci/pythons
 
 root: ## all tests, as root
 	$(SUDO) env CI=true $(BIN)pytest -q

@@ -49,6 +49,11 @@ class IdMap(Record):
 
         return f"{binascii.crc32(repr((self.users, self.groups)).encode()):08x}"
 
+    def is_same(self, other: IdMap) -> bool:
+        """Whether OTHER maps the same ids, however they are cut into extents: the kernel cuts what spans several of an
+        outer namespace."""
+        return [*map(_merged, (self.users, self.groups))] == [*map(_merged, (other.users, other.groups))]
+
     def has_group(self, group: int) -> bool:
         """Whether GROUP, a number inside, is mapped."""
         return any(0 <= group - extent.inside < extent.count for extent in self.groups)
@@ -320,6 +325,17 @@ def _through(outer: tuple[Extent, ...], extents: tuple[Extent, ...]) -> tuple[Ex
             found.append(Extent(inside=extent.inside + done, outside=each.inside + offset, count=count))
             done += count
     return tuple(found)
+
+
+def _merged(extents: tuple[Extent, ...]) -> list[tuple[int, int, int]]:
+    found: list[tuple[int, int, int]] = []
+    for each in sorted(extents, key=lambda extent: extent.inside):
+        inside, outside, count = found[-1] if found else (0, 0, 0)
+        if found and (inside + count, outside + count) == (each.inside, each.outside):
+            found[-1] = inside, outside, count + each.count
+        else:
+            found.append((each.inside, each.outside, each.count))
+    return found
 
 
 def _name(user: int) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import stat
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,9 +23,6 @@ from lab.registry import Registry, serve
 from lab.same_copy import complaint
 from lab.sharing import enter_mount_namespace, turn, workers
 
-if TYPE_CHECKING:
-    from xdist.workermanage import WorkerController
-
 # no test fails because the machine is busy
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -32,24 +30,16 @@ settings.load_profile("unhurried")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Unless options say otherwise, workers share the tests; a test that carries `xdist_group` stays with its group."""
+    """Unless options say otherwise, workers share the tests. Each file is run by one worker, in its order: what the
+    tests of a file share is made once. The order of the files is that of `pytest_collection_modifyitems`."""
     option = config.option
-    if _is_worker(config):  # a worker reads the command line alone
-        option.loadgroup = config.workerinput["loadgroup"]  # type: ignore[attr-defined]  # pytest-xdist sets it
-        return
-    if not config.pluginmanager.hasplugin("xdist") or option.dist != "no":
+    if _is_worker(config) or not config.pluginmanager.hasplugin("xdist") or option.dist != "no":
         return
     few = option.keyword or option.usepdb or option.collectonly or getattr(option, "lf", False)
     if option.numprocesses is None and not few:
         option.numprocesses = workers(config.args)
     if option.numprocesses:
-        option.dist = "loadgroup"
-
-
-@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is none
-def pytest_configure_node(node: WorkerController) -> None:
-    """What pytest-xdist's worker NODE is to know besides its command line."""
-    node.workerinput["loadgroup"] = node.config.option.dist == "loadgroup"
+        option.dist, option.loadscopereorder = "loadfile", False
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,16 +60,33 @@ _LONG = ("parity", "growth", "test_make")  # parts of paths: what takes another 
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """An ordinary user cannot run the tests marked `root`; they are skipped, which CI does not allow. `unit` is what
     needs nothing of the machine."""
+    is_long = {
+        path: any(word in str(path.relative_to(ROOT)) for word in _LONG) for path in {item.path for item in items}
+    }
     for item in items:
         markers = {marker.name for marker in item.iter_markers()}
         if os.geteuid() != 0 and "root" in markers:
             item.add_marker(pytest.mark.skip(reason="needs root"))
-        is_long = any(word in str(item.path.relative_to(ROOT)) for word in _LONG)
-        if not is_long and not markers & _NOT_UNIT and not _MACHINE & {*getattr(item, "fixturenames", ())}:
+        if not is_long[item.path] and not markers & _NOT_UNIT and not _MACHINE & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.unit)
+    if _is_worker(config):
+        _put_long_files_first(items)
+
+
+def _put_long_files_first(items: list[pytest.Item]) -> None:
+    """So that no worker begins with a long file when the others have nothing left to do: files whose tests may take
+    longest, then those with most tests that use the machine."""
+    limits: dict[pathlib.Path, float] = {}
+    heavy: dict[pathlib.Path, int] = {}
+    for item in items:
+        usual = float(item.config.getini("timeout"))
+        limit = max((marker.args[0] for marker in item.iter_markers("timeout")), default=usual)
+        limits[item.path] = max(limits.get(item.path, 0), limit)
+        heavy[item.path] = heavy.get(item.path, 0) + (item.get_closest_marker("unit") is None)
+    items.sort(key=lambda item: (-limits[item.path], -heavy[item.path]))  # it keeps the order within a file
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # the time limit of a test begins after this
@@ -121,6 +128,24 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with serve(tmp_path_factory.mktemp("registry")) as running:
         running.push(busybox.alpine(), "library/alpine")
         yield running
+
+
+@pytest.fixture(scope="session")
+def directory_numbers() -> Counter[str]:
+    """How many directories there are for tests of a name."""
+    return Counter()
+
+
+@pytest.fixture
+def tmp_path(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, directory_numbers: Counter[str]
+) -> pathlib.Path:
+    """As pytest's own, which looks at the directories of all earlier tests each time: there are thousands."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    path = tmp_path_factory.getbasetemp() / f"{name}{directory_numbers[name]}"
+    path.mkdir(mode=0o700)
+    directory_numbers[name] += 1
+    return path
 
 
 @pytest.fixture
@@ -172,7 +197,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A static program that makes the system call it is told to."""
+    """A static program that makes the system call that its arguments name."""
     source = pathlib.Path(__file__).parent / "lab" / "ask-kernel.c"
     directory = tmp_path_factory.mktemp("ask")
     subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", directory / "ask", source], check=True)
@@ -214,21 +239,31 @@ def user_program(user_directory: Callable[[], pathlib.Path], user: pwd.struct_pa
     return readable_copy(user_directory(), python=python_of(user))
 
 
-@pytest.fixture
-def second_user(
+@pytest.fixture(scope="session")
+def make_second_user(
     user: pwd.struct_passwd,
     user_directory: Callable[[], pathlib.Path],
     user_program: pathlib.Path,
     registry: Registry,
-) -> Command:
+) -> Callable[[], Command]:
+    """Makes commands as an ordinary user runs them, each with an empty store of their own."""
+
+    def make() -> Command:
+        directory = user_directory()
+        ready = command(directory, registry=registry.address)
+        if os.geteuid() != 0:
+            return ready
+        for path in directory.rglob("*"):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        return as_user(ready, user, program=user_program)
+
+    return make
+
+
+@pytest.fixture
+def second_user(make_second_user: Callable[[], Command]) -> Command:
     """The command as an ordinary user runs it, with an empty store of their own."""
-    directory = user_directory()
-    ready = command(directory, registry=registry.address)
-    if os.geteuid() != 0:
-        return ready
-    for path in directory.rglob("*"):
-        os.chown(path, user.pw_uid, user.pw_gid)
-    return as_user(ready, user, program=user_program)
+    return make_second_user()
 
 
 @pytest.fixture(scope="session")

@@ -230,7 +230,7 @@ def _words(process: pathlib.Path) -> list[str]:
 
 
 @root
-def test_modules_beside_the_program_are_not_taken_for_the_standard_library(tmp_path: pathlib.Path) -> None:
+def test_modules_next_to_the_program_do_not_hide_the_standard_library(tmp_path: pathlib.Path) -> None:
     (tmp_path / "pickle.py").write_text("raise SystemExit('the wrong one')")
     (tmp_path / "x.py").write_text("import mydocker, sys\nprint(mydocker.run('alpine', 'echo', 'fine').stdout)\n")
     program = "import sys, pickle; sys.path.insert(0, '.'); import x"
@@ -239,7 +239,7 @@ def test_modules_beside_the_program_are_not_taken_for_the_standard_library(tmp_p
 
 
 @root
-def test_the_worker_is_told_apart_from_any_child(alpine: Command) -> None:
+def test_the_worker_is_distinguished_from_other_children(alpine: Command) -> None:
     """Nothing of it is left for the program to wait for, and no descriptor is open that was not before."""
     gc.collect()  # of what other tests have left open
     before = os.listdir("/proc/self/fd")
@@ -345,7 +345,7 @@ MISTAKES: list[tuple[Callable[[Any], object], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("call", "kind", "message"), MISTAKES)
-def test_a_mistake_is_told_before_anything_runs(
+def test_a_mistake_is_reported_before_anything_runs(
     call: Callable[[Any], object],
     kind: type[Exception],
     message: str,

@@ -28,7 +28,7 @@ from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, UNSUPPORTED_FLAGS, UNSUPPORTED_KEYS
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("docs")]  # one world
+pytestmark = pytest.mark.root
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 

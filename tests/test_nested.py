@@ -18,7 +18,6 @@ from lab.registry import Registry
 from test_stages import EXPLORER, STAGES
 
 pytestmark = [pytest.mark.root, pytest.mark.nested, pytest.mark.timeout(600)]
-pytestmark += [pytest.mark.xdist_group("nested")]  # one image of this project, built once
 
 Nested = Callable[..., Result]
 IMAGE = "mydocker"

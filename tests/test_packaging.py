@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,8 +15,9 @@ from typing import Any
 
 import pytest
 import yaml
-from lab import busybox
+from lab import busybox, packages
 from lab.command import Command, Result, command
+from lab.packages import MADE, tracked
 from lab.places import ROOT
 from lab.registry import Registry
 
@@ -27,37 +27,14 @@ HOME = "https://github.com/mydocker/mydocker"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 UNPACKED = f"mydocker-{__version__}"
 NOT_SHIPPED = {".gitignore"}
-MADE = re.compile(r"PKG-INFO|setup\.cfg|mydocker\.egg-info/.*")  # by setuptools
-
-
-def _tracked() -> set[str]:
-    """The files of the repository; of an archive of it, the files that are there."""
-    if not (ROOT / ".git").exists():
-        names = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file()}
-        return {
-            name for name in names if not MADE.fullmatch(name) and "__pycache__" not in name and name[:5] != ".venv"
-        }
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return {name for name in listed.split("\0") if name and (ROOT / name).exists()}
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pathlib.Path]:
     """Builds `sdist` or `wheel` of a copy of the repository, as pip and build do, but for the network."""
     source = tmp_path_factory.mktemp("source")
-    for name in _tracked():
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, source / name, follow_symlinks=False)
-
-    def build(kind: str) -> pathlib.Path:
-        place = tmp_path_factory.mktemp(kind)
-        code = f"import sys; from setuptools.build_meta import build_{kind}; print(build_{kind}(sys.argv[1]))"
-        words = [sys.executable, "-c", code, str(place)]
-        done = subprocess.run(words, cwd=source, capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return place / done.stdout.splitlines()[-1]
-
-    return build
+    packages.copy(tracked(), source)
+    return lambda kind: packages.build(kind, source, tmp_path_factory.mktemp(kind))
 
 
 def test_the_archive_of_sources_is_the_repository_and_its_tests_run(
@@ -66,7 +43,7 @@ def test_the_archive_of_sources_is_the_repository_and_its_tests_run(
     with tarfile.open(built("sdist")) as archive:
         archive.extractall(tmp_path, filter="data")
         names = {member.name.removeprefix(f"{UNPACKED}/") for member in archive.getmembers() if member.isfile()}
-    assert {name for name in names if not MADE.fullmatch(name)} == _tracked() - NOT_SHIPPED
+    assert {name for name in names if not MADE.fullmatch(name)} == tracked() - NOT_SHIPPED
     words = [
         sys.executable,
         "-m",
@@ -87,10 +64,17 @@ def test_the_wheel_has_the_package_and_the_manual_page_and_nothing_else(built: C
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
         page = wheel.read(f"mydocker-{__version__}.data/data/share/man/man1/mydocker.1")
         metadata = wheel.read(f"mydocker-{__version__}.dist-info/METADATA").decode()
-    package = {name for name in _tracked() if name.startswith("mydocker/")}
+    package = {name for name in tracked() if name.startswith("mydocker/")}
     assert names == package | {f"mydocker-{__version__}.data/data/share/man/man1/mydocker.1"}
     assert page == (ROOT / "docs" / "mydocker.1").read_bytes()
     assert "Author: The mydocker authors" in metadata and f"Project-URL: Homepage, {HOME}\n" in metadata
+
+
+def test_an_editable_install_is_a_path_and_no_import_hook(built: Callable[[str], pathlib.Path]) -> None:
+    """A hook is imported by each start of this environment's Python, which it makes take twice as long."""
+    with zipfile.ZipFile(built("editable")) as wheel:
+        [added] = [name for name in wheel.namelist() if ".dist-info/" not in name]
+        assert added.endswith(".pth") and os.path.isdir(wheel.read(added).rstrip(b"\n"))
 
 
 def test_addresses_are_of_the_project() -> None:

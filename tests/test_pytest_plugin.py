@@ -173,7 +173,7 @@ def test_a_session_that_ends_takes_its_containers_along(
         time.sleep(0.01)
 
 
-def test_all_mistakes_of_a_file_are_told_when_it_is_collected(tmp_path: pathlib.Path) -> None:
+def test_all_mistakes_of_a_file_are_reported_when_it_is_collected(tmp_path: pathlib.Path) -> None:
     (tmp_path / "x.smoke.yaml").write_text("imge: alpine\ntimeout: x\n")
     text, code = _pytest(tmp_path)
     assert code == 2

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 INET, IPV4, BRIDGE, IPV6 = 1, 2, 7, 10  # families, linux/netfilter.h
 
-_SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
-_BATCH_BEGIN, _BATCH_END = 16, 17
+SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
+BATCH_BEGIN, BATCH_END = 16, 17
 _GETCHAIN, _NEWSETELEM, _DELSETELEM = 4, 12, 14
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _LIST_ELEMENT = 1, 2, 3, 1
 _ELEMENT_KEY, _ELEMENT_DATA, _DATA_VALUE = 1, 2, 1
@@ -114,7 +114,7 @@ def _parts(elements: Iterable[Element]) -> Iterator[list[Element]]:
 def forwarding_chains() -> list[Chain]:
     """All chains that what is forwarded passes, of all tables."""
     with Channel(NETFILTER) as channel:
-        entries = channel.dump(Request(kind=_SUBSYSTEM << 8 | _GETCHAIN, payload=_header(0, 0)))
+        entries = channel.dump(Request(kind=SUBSYSTEM << 8 | _GETCHAIN, payload=header(0, 0)))
     found = []
     for entry in entries:
         chain = attributes(entry[4:])
@@ -132,10 +132,10 @@ def _name(raw: bytes) -> str:
 
 def _change(kind: int, flags: int, elements: Iterable[Element]) -> None:
     """One transaction, as the kernel takes changes of rules only in batches."""
-    begin = Request(kind=_BATCH_BEGIN, payload=_header(0, _SUBSYSTEM), acknowledged=False)
-    end = Request(kind=_BATCH_END, payload=_header(0, _SUBSYSTEM), acknowledged=False)
+    begin = Request(kind=BATCH_BEGIN, payload=header(0, SUBSYSTEM), acknowledged=False)
+    end = Request(kind=BATCH_END, payload=header(0, SUBSYSTEM), acknowledged=False)
     changes = [
-        Request(kind=_SUBSYSTEM << 8 | kind, flags=flags, payload=_payload(element), about=element.table)
+        Request(kind=SUBSYSTEM << 8 | kind, flags=flags, payload=_payload(element), about=element.table)
         for element in elements
     ]
     if changes:
@@ -144,17 +144,18 @@ def _change(kind: int, flags: int, elements: Iterable[Element]) -> None:
 
 
 def _payload(element: Element) -> bytes:
-    value = attribute(_ELEMENT_DATA | NESTED, _data(element.value)) if element.value else b""
-    content = attribute(_ELEMENT_KEY | NESTED, _data(element.key)) + value
+    value = attribute(_ELEMENT_DATA | NESTED, data(element.value)) if element.value else b""
+    content = attribute(_ELEMENT_KEY | NESTED, data(element.key)) + value
     listed = attribute(_LIST_ELEMENTS | NESTED, attribute(_LIST_ELEMENT | NESTED, content))
     named = attribute(_LIST_TABLE, text(element.table)) + attribute(_LIST_SET, text(element.set))
-    return _header(element.family, 0) + named + listed
+    return header(element.family, 0) + named + listed
 
 
-def _data(value: bytes) -> bytes:
+def data(value: bytes) -> bytes:
+    """The attribute of a value, as keys, elements and registers have it."""
     return attribute(_DATA_VALUE, value)
 
 
-def _header(family: int, resource: int) -> bytes:
+def header(family: int, resource: int) -> bytes:
     """struct nfgenmsg."""
     return bytes((family, 0)) + resource.to_bytes(2, "big")

@@ -65,7 +65,7 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _limit_contradictions(values)
     yield from _mount_contradictions(values)
     if values.get("logging"):
-        from mydocker.specs.values.log_driver import contradiction
+        from mydocker.specs.model.log_driver import contradiction
 
         if message := contradiction(values["logging"]):
             yield "logging", message
@@ -125,9 +125,9 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
 
 def _network_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if any(values.get(key) for key in _NETWORK) and not _is_plain(values):
-        from mydocker.specs import attachments
+        from mydocker.specs import network_mode
 
-        yield from attachments.contradictions(values)
+        yield from network_mode.contradictions(values)
     namespaces, mode = values.get("namespaces"), _network(values)[0]
     if namespaces is not None and (mode != "default" or values.get("network_mode")):
         usual = mode in PRIVATE_MODES
@@ -168,7 +168,7 @@ def _sysctl_contradictions(sysctls: Mapping[str, str], own: tuple[str, ...], mod
     for name in sysctls:
         namespace = namespace_of(name)
         if namespace == "net":
-            if "net" in own or mode == "default":  # see runtime/network/choose.py
+            if "net" in own or mode == "default":  # see runtime/network/default_mode.py
                 continue
             yield "sysctls", f"{name} needs a network of the container's own, such as network_mode 'none'"
         elif namespace not in own:
@@ -215,7 +215,7 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
 def _logging(parts: Iterable[dict[str, Any]] | None) -> Logging | None:
     if not parts:
         return None
-    from mydocker.specs.values.log_driver import combine
+    from mydocker.specs.model.log_driver import combine
 
     return combine(parts)
 
@@ -244,7 +244,7 @@ def _network(values: Mapping[str, Any]) -> tuple[str, tuple[NetworkAttachment, .
         return values["networks"][0], ()
     if not any(values.get(key) for key in _NETWORK):
         return "default", ()
-    from mydocker.specs.attachments import attach
+    from mydocker.specs.network_mode import attach
 
     return attach(values)
 

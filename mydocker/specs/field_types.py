@@ -364,7 +364,9 @@ def written_security(security: Security) -> list[str]:
 
 def written_dependencies(dependencies: tuple[Dependency, ...]) -> dict[str, Any]:
     return {
-        each.name: {"condition": each.condition} | ({} if each.required else {"required": False})
+        each.name: {"condition": each.condition}
+        | ({} if each.required else {"required": False})
+        | ({"restart": True} if each.restart else {})
         for each in dependencies
     }
 
@@ -384,37 +386,37 @@ def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
 
 
 def log_driver(text: str, scope: Scope) -> dict[str, Any]:
-    from mydocker.specs.values.log_driver import parse_driver
+    from mydocker.specs.model.log_driver import parse_driver
 
     return parse_driver(text, scope)
 
 
 def log_option(text: str, scope: Scope) -> dict[str, Any]:
-    from mydocker.specs.values.log_driver import parse_option
+    from mydocker.specs.model.log_driver import parse_option
 
     return parse_option(text, scope)
 
 
 def written_logging(logging: Logging) -> dict[str, Any]:
-    from mydocker.specs.values.log_driver import format_logging
+    from mydocker.specs.model.log_driver import format_logging
 
     return format_logging(logging)
 
 
 def restart(text: str, scope: Scope) -> RestartPolicy | None:
-    from mydocker.specs.values.restart import parse_restart
+    from mydocker.specs.model.restart import parse_restart
 
     return parse_restart(text)
 
 
 def written_restart(policy: RestartPolicy) -> Any:
-    from mydocker.specs.values.restart import format_restart
+    from mydocker.specs.model.restart import format_restart
 
     return format_restart(policy)
 
 
 def docker_restart(policy: RestartPolicy) -> list[str]:
-    from mydocker.specs.values.restart import docker_word
+    from mydocker.specs.model.restart import docker_word
 
     return [docker_word(policy) or policy.name]
 

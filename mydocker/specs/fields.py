@@ -272,7 +272,7 @@ FIELDS = (
         normal=field_types.written_duration,
         not_docker="put `timeout` before docker run, and remove the container afterwards",
         group="process",
-        help="Stop the container after this time, such as 90s or 1m30s; exit code 124",
+        help="Stop the container after this time, such as 90s; exit code 124",
     ),
     Field(
         name="stop_signal",
@@ -963,9 +963,7 @@ FIELDS = (
 
 DRY_RUN = Switch(flags=("--dry-run",), help="Print what would be done, and do nothing")
 HELP = Switch(flags=("--help",), common=True, help="Print this text")
-REMOVE = Switch(
-    flags=("--rm",), common=True, help="With -d, remove the container when it has ended; else every run does that"
-)
+REMOVE = Switch(flags=("--rm",), common=True, help="Remove the container at its end, as every run without -d")
 DETACH = Switch(flags=("-d", "--detach"), common=True, help="Run in the background, and print the container's ID")
 RESULT = Switch(flags=("--result",), metavar="FILE", help="Write how it ended to FILE, as a line of JSON")
 ATTACH = Switch(

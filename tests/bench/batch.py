@@ -1,4 +1,4 @@
-"""How long a hundred containers take, as a batch of mydocker, beside as many runs of the runtimes that are installed.
+"""How long a hundred containers take, as a batch of mydocker, next to as many runs of the runtimes that are installed.
 
     sudo .venv/bin/python tests/bench/batch.py [-n ROUNDS] [--containers N] [--with-docker]
 

@@ -1,4 +1,4 @@
-"""What a private network and a published port cost, beside Docker and Podman with their default networks.
+"""What a private network and a published port cost, next to Docker and Podman with their default networks.
 
     sudo .venv/bin/python tests/bench/network.py [-n RUNS] [--with-docker]
 

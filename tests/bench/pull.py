@@ -1,4 +1,4 @@
-"""How long a pull takes, beside Podman's and Docker's: a large image from a registry on this machine.
+"""How long a pull takes, next to Podman's and Docker's: a large image from a registry on this machine.
 
     sudo .venv/bin/python tests/bench/pull.py [-n RUNS] [--megabytes SIZE] [--files COUNT]
 

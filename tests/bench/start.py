@@ -1,4 +1,4 @@
-"""How long a container takes from start to end, beside Python itself and the runtimes that are installed.
+"""How long a container takes from start to end, next to Python itself and the runtimes that are installed.
 
     sudo .venv/bin/python tests/bench/start.py [-n RUNS] [--with-docker]
 

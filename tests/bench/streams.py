@@ -1,4 +1,4 @@
-"""How fast 1 GB goes through a container's standard output and input, beside `cat` between two pipes.
+"""How fast 1 GB goes through a container's standard output and input, next to `cat` between two pipes.
 
     sudo .venv/bin/python tests/bench/streams.py [-n RUNS] [--with-docker]
 

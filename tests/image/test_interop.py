@@ -1,4 +1,4 @@
-"""Images carried by other programs and back, and the tree that a container has in the end beside what umoci unpacks.
+"""Images carried by other programs and back, and the container's tree in the end, compared with what umoci unpacks.
 
 What we save they read, and what they write we read: docker, skopeo and umoci always; podman and buildah where they are
 installed, so where they are not there is no test of them rather than one that is skipped.
@@ -23,7 +23,7 @@ from lab.command import Command, command
 from lab.oci import DIR, OPAQUE, WHITEOUT, Dir, File, Hardlink, Link, layer
 from lab.trees import Tree
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("interop")]  # one daemon, and one image
+pytestmark = pytest.mark.root
 
 NAME = "docker.io/test/carried:7"
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw+ep, linux/capability.h

@@ -329,9 +329,9 @@ def connect(hub: Hub, tmp_path: pathlib.Path) -> Iterator[Open]:
 
 
 def _send(target: UploadSession) -> list[int]:
-    told: list[int] = []
-    target.send(BLOB, lambda: iter([DATA[:300_000], DATA[300_000:]]), told.append)
-    return told
+    reported: list[int] = []
+    target.send(BLOB, lambda: iter([DATA[:300_000], DATA[300_000:]]), reported.append)
+    return reported
 
 
 def test_one_token_is_asked_for_all_that_a_push_takes(hub: Hub, connect: Open) -> None:
@@ -454,7 +454,7 @@ def test_what_is_refused_for_ever_is_an_error(status: int, hub: Hub, connect: Op
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_who_may_not_push_is_told_to_log_in(status: int, hub: Hub, connect: Open) -> None:
+def test_a_refused_push_hints_at_login(status: int, hub: Hub, connect: Open) -> None:
     hub.answer("registry", "/uploads/", lab.refusal(status, "DENIED", "not yours"))
     with pytest.raises(RegistryError, match=f"team/app:latest: registry {hub.address} does not take it") as caught:
         _send(connect())

@@ -72,7 +72,7 @@ def daemon(directory: pathlib.Path) -> Iterator[Docker]:
 
 
 def build(docker: Docker, directory: pathlib.Path, tag: str) -> None:
-    """Build the Dockerfile as it is, as TAG. Where there is no BuildKit, the older builder is told to stop early."""
+    """Build the Dockerfile as it is, as TAG. Where there is no BuildKit, the older builder has to stop early."""
     _make_base(docker, directory)
     arguments = ("build", "--quiet", "--network", "host", "--tag", tag)
     done = docker(*arguments, ROOT)

@@ -110,7 +110,7 @@ security_opt: ["seccomp=profile.json", no-new-privileges, "apparmor=x", "label=l
 security_opt: [seccomp=unconfined]
 ---
 name: other
-depends_on: {"no: v": {condition: service_healthy, required: false}}
+depends_on: {"no: v": {condition: service_healthy, required: false, restart: true}}
 healthcheck: {test: [CMD, a, $$b], interval: 1m, timeout: 1.5s, start_period: 5s, retries: 3}
 profiles: [p]
 restart: on-failure:3

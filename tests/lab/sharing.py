@@ -33,7 +33,7 @@ def enter_mount_namespace() -> None:
 
 @contextmanager
 def turn(directory: pathlib.Path, *, alone: bool) -> Iterator[None]:
-    """For the length of the `with`, no test that is ALONE runs beside this one; if this one is, no other at all.
+    """For the length of the `with`, no test that is ALONE runs at the same time; if this one is, no other at all.
 
     Every test passes the gate, and one that is to be alone keeps it closed until the others have ended: it cannot
     starve. No child inherits these locks (fcntl(2)).

@@ -71,7 +71,8 @@ def _images() -> dict[str, oci.Image]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A difference that is known is expected, strictly: when it is gone, its line must go too."""
-    here = [item for item in items if item.path.parent == pathlib.Path(__file__).parent]
+    folder = pathlib.Path(__file__).parent
+    here = [item for item in items if item.path.parent == folder]
     for item in here:
         for table, strict in ((KNOWN, True), (DEPENDS, False)):
             if reason := table.get(NAME, {}).get(item.name):
@@ -97,7 +98,7 @@ def peer(registry: Registry) -> Iterator[Peer]:
 
 
 def _mydocker(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
-    yield Peer("mydocker", command(directory, registry=registry.address), registry.address)
+    yield Peer("mydocker", command(directory, registry=registry.address, forks=True), registry.address)
 
 
 def _docker(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:

@@ -62,7 +62,7 @@ LISTED = [
 MOUNT_POINTS = "the places that something is mounted on are listed as well"
 MOUNTED = [
     "a volume",
-    "a volume beside a new file",
+    "a volume next to a new file",
     "a file",
     "a volume below a link",
     "a tmpfs",
@@ -150,9 +150,9 @@ DEPENDS: dict[str, dict[str, str]] = {
         "test_privileged_with_the_hosts_dev_opens_its_devices": CAPABILITIES,
         "test_masked[/proc/interrupts]": "not before Docker 28",
         "test_exit_code_of_other_images[text is not executable]": "1 or 255, by the version of runc",
-        "test_privileged_has_no_walls[/proc/sys]": CAPABILITIES,
-        "test_privileged_has_no_walls[/proc/keys]": CAPABILITIES,
-        "test_privileged_has_no_walls[/sys/firmware]": CAPABILITIES,
+        "test_privileged_has_no_masked_paths[/proc/sys]": CAPABILITIES,
+        "test_privileged_has_no_masked_paths[/proc/keys]": CAPABILITIES,
+        "test_privileged_has_no_masked_paths[/sys/firmware]": CAPABILITIES,
         "test_privileged_may_write_to_sysfs": CAPABILITIES,
         "test_capabilities[--cap-add ALL]": CAPABILITIES,
         "test_capabilities[--cap-add ALL --cap-drop cap_mknod]": CAPABILITIES,

@@ -64,11 +64,11 @@ class Peer:
             words[1:1] = ["--name", name]
             done = self.command(*words)
         assert done.code == 0, done
-        told = self.command("diff", name)
-        assert told.code == 0, told
+        listed = self.command("diff", name)
+        assert listed.code == 0, listed
         if self.name != "mydocker":
             self.command("rm", name)
-        lines = told.stdout.decode(errors="backslashreplace").splitlines()
+        lines = listed.stdout.decode(errors="backslashreplace").splitlines()
         if self.name == "podman":  # makes files for its mounts in there
             lines = [line for line in lines if line != "C /etc"]
         return sorted(lines, key=lambda line: line[2:].encode())

@@ -154,7 +154,7 @@ def test_diff(peer: Peer, change_file: pathlib.Path, name: str) -> None:
 # options, that make mount points, and what the container does -> what has changed then
 MOUNTED: dict[str, tuple[tuple[str, ...], str, list[str]]] = {
     "a volume": (("-v", "/usr:/new/mount:ro"), "true", []),
-    "a volume beside a new file": (("-v", "/usr:/new/mount:ro"), "touch /new/x", ["A /new", "A /new/x"]),
+    "a volume next to a new file": (("-v", "/usr:/new/mount:ro"), "touch /new/x", ["A /new", "A /new/x"]),
     "a file": (("-v", "/etc/passwd:/new/file:ro"), "true", []),
     "a volume below a link": (("-v", "/usr:/var/run/x/y:ro"), "true", []),
     "a tmpfs": (("--tmpfs", "/opt/t/u"), "touch /opt/t/u/x", []),

@@ -188,7 +188,7 @@ def test_nothing_else_is_mounted(mounts: Mounts) -> None:
 
 
 @pytest.mark.parametrize("target", ["/proc/sys", "/proc/keys", "/sys/firmware"])
-def test_privileged_has_no_walls(privileged: Mounts, mounts: Mounts, target: str) -> None:
+def test_privileged_has_no_masked_paths(privileged: Mounts, mounts: Mounts, target: str) -> None:
     assert target in mounts and target not in privileged
 
 

@@ -25,7 +25,7 @@ HEALTHY = "healthcheck: {test: [CMD, test, -e, /tmp/up], interval: 1s}"
 SICK = "healthcheck: {test: [CMD-SHELL, 'echo sick; exit 3'], interval: 1s}"
 SHORT = "healthcheck: {test: [CMD, 'false'], interval: 100ms, retries: 1}"
 
-# (a key beside it, what holds, what does not, about what the report complains, what came instead)
+# (another key, what holds, what does not, about what the report complains, what came instead)
 BOTH_WAYS = [
     (HEALTHY, "health: healthy", "health: unhealthy", "health", "healthy"),
     (SHORT, "health: unhealthy", "health: healthy", "health", "unhealthy: exit code 1"),

@@ -26,7 +26,7 @@ command: [sh, -c, 'mkdir /w; echo Welcome > /w/index.html; {1}exec httpd -f -p 1
 expect: {{within: {2}, {3}}}
 """
 HTTP = "http: {{'http://localhost/{}': {{{}}}}}"
-UP = HTTP.format("", "status: 200")  # beside what is true as long as the server is not up
+UP = HTTP.format("", "status: 200")  # together with what is true as long as the server is not up
 GOOD, BAD = "30s", "2s"  # the time that is needed, and a time that is over soon
 
 # (what holds, what does not, about what the report complains, what came instead)

@@ -156,7 +156,6 @@ def test_help_wins_over_what_is_missing(line: str) -> None:
         ("--cpus 0.001 alpine", "expected at least 0.01"),
         ("--cpuset-cpus 3-1 alpine", "expected numbers of processors"),
         ("--pids-limit -2 alpine", "expected a number of processes"),
-        ("-d alpine", "-d is not supported yet"),
         ("--tty=maybe alpine", "invalid argument 'maybe' for -t, --tty: expected true or false"),
         ("--rm=maybe alpine", "invalid argument 'maybe' for --rm"),
         ("--dry-run=maybe alpine", "invalid argument 'maybe' for --dry-run"),
@@ -181,8 +180,6 @@ def test_refusals(line: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("line", "instead"),
     [
-        ("-d alpine", "systemd-run"),
-        ("--detach alpine", "systemd-run"),
         ("--health-cmd true alpine", "healthcheck"),
         ("--secret x alpine", "secrets"),
         ("--cpu-shares 2 alpine", "--help"),

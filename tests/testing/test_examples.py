@@ -86,16 +86,16 @@ def test_the_examples_pass_for_an_ordinary_user_among_mounts(second_user: Comman
 
 @root
 @pytest.mark.rootless
-def test_an_ordinary_user_may_write_beside_mounts(second_user: Command, places: list[pathlib.Path]) -> None:
-    """What is mounted is there to be read; what lies beside it can be written to, and the machine stays as it is."""
+def test_an_ordinary_user_may_write_next_to_mounts(second_user: Command, places: list[pathlib.Path]) -> None:
+    """What is mounted is there to be read; what lies next to it can be written to, and the machine stays as it is."""
     command = _among_mounts(second_user, places)
-    beside = "/run/x /tmp/x /var/x /var/lib/x /var/lib/dpkg/x /home/x /usr/x /usr/share/x /usr/bin/x /etc/x /etc/apt/x"
+    written = "/run/x /tmp/x /var/x /var/lib/x /var/lib/dpkg/x /home/x /usr/x /usr/share/x /usr/bin/x /etc/x /etc/apt/x"
     shown = " ".join(f"{place}/file" for place in places[2:-1])
-    script = f"touch {beside} && echo x >> /etc/passwd && rm /etc/fstab && cat {shown}; ls /run /tmp"
+    script = f"touch {written} && echo x >> /etc/passwd && rm /etc/fstab && cat {shown}; ls /run /tmp"
     done = command("run", "--rootfs", "/", "sh", "-c", script)
     expected = "mounted\n" * len(places[2:-1]) + "/run:\nx\n\n/tmp:\nx\n"
     assert (done.stdout.decode(), done.stderr, done.code) == (expected, b"", 0)
-    assert not any(os.path.exists(path) for path in beside.split()) and os.path.exists("/etc/fstab")
+    assert not any(os.path.exists(path) for path in written.split()) and os.path.exists("/etc/fstab")
     refused = command("run", "--rootfs", "/", "touch", f"{places[2]}/x")
     assert refused.code == 1 and b"Read-only file system" in refused.stderr
     closed = command("run", "--rootfs", "/", "ls", str(places[-1]))
@@ -104,7 +104,7 @@ def test_an_ordinary_user_may_write_beside_mounts(second_user: Command, places: 
 
 @root
 @pytest.mark.rootless
-def test_changes_beside_mounts_are_found(second_user: Command, places: list[pathlib.Path]) -> None:
+def test_changes_next_to_mounts_are_found(second_user: Command, places: list[pathlib.Path]) -> None:
     (second_user.directory / "x.smoke.yaml").write_text(
         "rootfs: /\n"
         "command: [sh, -c, 'touch /var/new /var/lib/new /etc/new /tmp/new /usr/new; rm /etc/passwd']\n"

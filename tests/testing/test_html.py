@@ -153,7 +153,7 @@ def _look(page: pathlib.Path, picture: pathlib.Path, *, dark: bool) -> list[list
 
 @pytest.mark.root
 def test_the_report_in_a_browser(mydocker: Command, tmp_path: pathlib.Path, record_property: Any) -> None:
-    """Read from the pixels: light and dark, the verdict's colour, expected and actual beside each other."""
+    """Read from the pixels: light and dark, the verdict's colour, expected and actual next to each other."""
     page, data = tmp_path / "report.html", tmp_path / "report.json"
     reports = ("--report", f"html={page}", "--report", f"json={data}")
     done = mydocker("test", "-j", "2", "examples", "examples/failures.yaml", *reports, cwd=ROOT)
@@ -174,9 +174,9 @@ def test_the_report_in_a_browser(mydocker: Command, tmp_path: pathlib.Path, reco
         assert seen[0][0] == seen[-1][0] == colours["page"]
         head = {colour for row in seen[:200] for colour in row}
         assert {colours["failed"], colours["passed"]} <= head
-        beside = [row for row in seen if colours["good"] in row and colours["bad"] in row]
-        assert len(beside) > 50
-        assert all(row.index(colours["good"]) < row.index(colours["bad"]) for row in beside)
+        pairs = [row for row in seen if colours["good"] in row and colours["bad"] in row]
+        assert len(pairs) > 50
+        assert all(row.index(colours["good"]) < row.index(colours["bad"]) for row in pairs)
         lane = [row for row in seen[200:420] if {colours["failed"], colours["passed"]} <= set(row)]
         assert lane, "no lane of the time line has passed and failed cases"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.commands import NEGATIVE
-from mydocker.cli.common import complain, say
+from mydocker.cli.common import complain
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
+from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import Problem, SpecError, UsageError
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.load.load import load_files
 from mydocker.testing.cases.collect import files_of
 from mydocker.testing.report.workflow import error_command
 
@@ -24,7 +24,7 @@ def check_command(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     problems: tuple[Problem, ...] = ()
     try:
-        load_files(_files(options.paths), environ=os.environ, image=options.image, warn=say)
+        load_cases(options, _files(options.paths), image=options.image)
     except SpecError as error:
         problems = error.values
         if options.format == "text":
@@ -70,7 +70,8 @@ def parser() -> Parser:
             ("mydocker check --format github tests", "annotate the lines of a pull request, in a job of GitHub"),
         ),
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a spec file, a folder, or - for standard input")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="a spec file, a folder, or - for standard input")
+    add_project(parser)
     parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
     parser.add_argument(
         "--format", choices=("text", "json", "github"), default="text", help="github: annotations for a job of GitHub"

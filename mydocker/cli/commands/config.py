@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 
-from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
+from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import UsageError
-from mydocker.specs.load.load import load_files
 from mydocker.specs.nodes.yaml import escape, write_documents
 from mydocker.specs.render.normal_form import normal_form
 
@@ -16,7 +14,8 @@ from mydocker.specs.render.normal_form import normal_form
 def config_command(argv: list[str]) -> int:
     """Print a document for each container that the files of ARGV describe; 0."""
     options = parser().parse_args(argv)
-    specs = load_files(options.files, environ=os.environ, image=options.image, warn=say)
+    loaded = load_cases(options, options.files, image=options.image)
+    specs = [case for case in loaded.cases if not loaded.names or case.name in loaded.names]
     documents = [normal_form(spec) for spec in specs]
     as_json = json.dumps([escape(document) for document in documents], indent=2, ensure_ascii=False)
     try:
@@ -38,7 +37,8 @@ def parser() -> Parser:
             ("mydocker config --format json app.yaml", "read a spec in a script"),
         ),
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a spec file; - is standard input")
+    add_project(parser)
     parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
     parser.add_argument("--format", choices=("yaml", "json"), default="yaml", help="json: a list of the documents")
     return parser

@@ -9,7 +9,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.image.store import Store
 from mydocker.runtime.copy import session
-from mydocker.runtime.inspect.running_container import find_running, open_running
+from mydocker.services.containers import trees
 
 
 def cp_command(argv: list[str]) -> int:
@@ -20,8 +20,7 @@ def cp_command(argv: list[str]) -> int:
         which = "one of both must be" if not container else "only one of both may be"
         raise UsageError(f"{which} a path in a container: CONTAINER:PATH")
     name = container or other_container or ""
-    with open_running(find_running(Store.open(os.environ).containers, name)) as view:
-        tree = session.tree_of(view)
+    with trees.tree(Store.open(os.environ), name, environ=os.environ) as tree:
         if container:
             _copy_out(tree, path, options.target, follow=options.follow_link, keep_owner=options.archive)
         else:
@@ -62,7 +61,7 @@ def parser() -> Parser:
         "standard output or input. What is copied belongs to root in the container, and to you on the host.",
         exits=(
             ("0", "copied"),
-            ("1", "the container is not running"),
+            ("1", "the container does not exist"),
             ("2", "wrong usage"),
             ("125", "it cannot be copied"),
         ),

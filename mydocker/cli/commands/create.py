@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mydocker.cli.commands.run import working_directory
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.containers.detached import create_only
@@ -12,7 +13,7 @@ def create_command(argv: list[str]) -> int:
     if argv in (["--help"], ["-h"]):
         parser().print_help()
         return 0
-    return create_only(argv, warn=say)
+    return create_only(argv, cwd=working_directory(), warn=say)
 
 
 def parser() -> Parser:

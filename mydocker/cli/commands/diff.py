@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show, show_json
 from mydocker.errors import StoreError, printable
 from mydocker.image.store import Store
+from mydocker.runtime.copy import written
 from mydocker.runtime.inspect import kept_container
 from mydocker.runtime.inspect.kept_container import Kept
+from mydocker.runtime.inspect.running_container import NotRunningError
+from mydocker.services.containers import trees
 
 HEADINGS = ("ID", "NAME", "SPEC", "KEPT", "CHANGES")
 
@@ -21,14 +25,12 @@ def diff_command(argv: list[str]) -> int:
     1 if there is none.
     """
     options = parser().parse_args(argv)
-    root = Store.open(os.environ).root
+    store = Store.open(os.environ)
+    root = store.root
     if options.id is None:
         _list(kept_container.listed(root), as_json=options.format == "json")
         return 0
-    container = kept_container.find(root, options.id)
-    if container.problem:
-        raise StoreError(container.problem, hint=f"what it wrote is in {container.path}")
-    changes = container.changes
+    changes = _changes(store, options.id)
     if options.format == "json":
         show_json([{"kind": kind, "path": path} for kind, path in changes])
     for kind, path in changes if options.format == "table" else ():
@@ -36,20 +38,35 @@ def diff_command(argv: list[str]) -> int:
     return 0
 
 
+def _changes(store: Store, text: str) -> Sequence[tuple[str, str]]:
+    """Those of the container that TEXT means: one in the background, or one that runs; else one that is kept."""
+    try:
+        with trees.view(store, text, environ=os.environ) as view:
+            return written.changes(view)
+    except NotRunningError:
+        container = kept_container.find(store.root, text)
+    if container.problem:
+        raise StoreError(container.problem, hint=f"what it wrote is in {container.path}")
+    return container.changes
+
+
 def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "diff",
-        text="'mydocker run --keep' and 'mydocker test --on-failure keep' keep containers. "
+        text="'mydocker run --keep' and 'mydocker test --on-failure keep' keep containers after their end. "
         "A is added, C changed, D deleted.",
         exits=(("0", "printed"), ("1", "there is no such container")),
         examples=(
             ("mydocker run --keep alpine touch /new", "keep what a container wrote"),
             ("mydocker diff", "list what is kept"),
             ("mydocker diff 3f2a", "print the changes of one"),
+            ("mydocker diff web", "print what container web has changed up to now"),
         ),
     )
-    parser.add_argument("id", nargs="?", metavar="ID", help="the beginning of its id; without one, list all")
+    parser.add_argument(
+        "id", nargs="?", metavar="CONTAINER", help="its name or ID; without one, list those that are kept"
+    )
     add_format(parser)
     return parser
 

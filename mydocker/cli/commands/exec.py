@@ -8,9 +8,8 @@ import os
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.image.store import Store
-from mydocker.runtime.cgroup.freezer import is_frozen
 from mydocker.runtime.enter import session
-from mydocker.runtime.inspect.running_container import NotRunningError, find_running, open_running
+from mydocker.services.containers import look
 from mydocker.specs.environment.files import read_docker_file
 from mydocker.specs.values import Scope, variable
 from mydocker.specs.values.user import parse_user
@@ -32,10 +31,7 @@ def exec_command(argv: list[str]) -> int:
         environment |= read_docker_file(path, environ=os.environ)
     for text in options.env:
         environment |= variable(text, Scope(directory="", environ=os.environ))
-    run_dir = find_running(Store.open(os.environ).containers, options.container)
-    if is_frozen(run_dir):
-        raise NotRunningError(f"container {options.container} is paused", hint="'mydocker unpause' lets it go on")
-    with open_running(run_dir) as view:
+    with look.running(Store.open(os.environ), options.container, paused=False) as view:
         plan = session.plan_command(
             view.plan,
             tuple(command),

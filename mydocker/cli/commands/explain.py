@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.commands.run import progress, working_directory
-from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
+from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import UsageError
 from mydocker.specs.argv import parse_run
-from mydocker.specs.load.load import load_files
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.render.docker_run import docker_lines
 
@@ -27,7 +26,8 @@ def explain_command(argv: list[str]) -> int:
     else:
         options = parser().parse_args(argv)
         shell = options.shell
-        cases = load_files(options.files, environ=os.environ, warn=say)
+        loaded = load_cases(options, options.files)
+        cases = [case for case in loaded.cases if not loaded.names or case.name in loaded.names]
     if shell:
         _print_script(cases, lend_program=by_line)
         return 0
@@ -47,7 +47,8 @@ def parser() -> Parser:
         ),
     )
     parser.add_argument("--shell", action="store_true", help="print a shell script that does what mydocker would do")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file, or - for standard input; or: run ...")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a spec file, or - for standard input; or: run ...")
+    add_project(parser)
     return parser
 
 

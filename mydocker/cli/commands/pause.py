@@ -6,24 +6,16 @@ import os
 
 from mydocker.cli.common.parser import Parser
 from mydocker.image.store import Store
-from mydocker.runtime.cgroup.freezer import freeze
-from mydocker.runtime.inspect.processes import all_pids
-from mydocker.runtime.inspect.running_container import find_running, open_running
+from mydocker.services.containers import look
 
 
 def pause_command(argv: list[str]) -> int:
     """Pause the containers that ARGV names, and print these names; 0."""
     options = parser().parse_args(argv)
     for name in options.containers:
-        pause(Store.open(os.environ).containers, name)
+        look.pause(Store.open(os.environ), name)
         print(name)
     return 0
-
-
-def pause(containers: str, name: str) -> None:
-    """Pause the running container NAME."""
-    with open_running(find_running(containers, name)) as view:
-        freeze(view.plan, lambda: all_pids(view.process, view.namespaces))
 
 
 def parser() -> Parser:

@@ -8,7 +8,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import LaunchError, UsageError
 from mydocker.image.store import Store
 from mydocker.number import is_whole_number
-from mydocker.runtime.network import other
+from mydocker.runtime.network import joined_container
 from mydocker.runtime.network.connections import listed
 
 
@@ -16,7 +16,7 @@ def port_command(argv: list[str]) -> int:
     """Print what is published of the container that ARGV names, all of it or one port; 0."""
     options = parser().parse_args(argv)
     wanted = _port(options.port) if options.port else None
-    ports = listed(other.find(Store.open(os.environ).containers, options.container))[1]
+    ports = listed(joined_container.find(Store.open(os.environ).containers, options.container))[1]
     if wanted:
         ports = tuple(port for port in ports if (port.target, port.protocol) == wanted)
         if not ports:

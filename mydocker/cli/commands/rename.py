@@ -7,7 +7,7 @@ import os
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import Store
-from mydocker.runtime.network.other import write_name
+from mydocker.runtime.network.joined_container import write_name
 from mydocker.services.containers import directory
 from mydocker.services.containers.find import find_kept
 from mydocker.specs.values import Scope, name

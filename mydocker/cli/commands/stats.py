@@ -13,11 +13,12 @@ from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show
 from mydocker.cli.output.go_template import render_all
 from mydocker.errors import LaunchError
-from mydocker.image.store import Store, is_held
+from mydocker.image.store import Store
 from mydocker.json_output import dump
 from mydocker.runtime.inspect.container_view import ContainerView
-from mydocker.runtime.inspect.running_container import find_running, open_running
+from mydocker.runtime.inspect.running_container import open_running
 from mydocker.runtime.inspect.usage import Usage, usage
+from mydocker.services.containers import look
 
 HEADINGS = {
     "ID": "CONTAINER ID",
@@ -36,12 +37,13 @@ _CLEAR = "\x1b[H\x1b[J"
 def stats_command(argv: list[str]) -> int:
     """Print what the containers of ARGV use, again and again until they have ended; 0."""
     options = parser().parse_args(argv)
-    containers = Store.open(os.environ).containers
+    store = Store.open(os.environ)
     before: dict[str, Usage] = {}
     first = True
     while True:
         with ExitStack() as opened:
-            views = dict(_views(containers, options.containers if first else [*before] or options.containers, opened))
+            paths = _directories(store, options.containers) if first or not options.containers else [*before]
+            views = dict(_views(paths, opened, strict=first and bool(options.containers)))
             if first:
                 before = dict(_looks(views))
                 time.sleep(_INTERVAL)
@@ -54,16 +56,20 @@ def stats_command(argv: list[str]) -> int:
         time.sleep(_INTERVAL)
 
 
-def _views(containers: str, names: list[str], opened: ExitStack) -> Iterator[tuple[str, ContainerView]]:
-    """The views of the containers called NAMES, or of all, by their run directories."""
-    for name in names or sorted(os.listdir(containers)):
-        path = name if name.startswith("/") else f"{containers}/{name}" if not names else find_running(containers, name)
+def _views(paths: list[str], opened: ExitStack, *, strict: bool) -> Iterator[tuple[str, ContainerView]]:
+    """The views of the containers with run directories PATHS, by these; `strict`: one that does not run is an error."""
+    for path in paths:
         try:
-            if names or is_held(path):
-                yield path, opened.enter_context(open_running(path))
+            yield path, opened.enter_context(open_running(path))
         except LaunchError:  # it has not begun, or has just ended
-            if names and not name.startswith("/"):
+            if strict:
                 raise
+
+
+def _directories(store: Store, names: list[str]) -> list[str]:
+    if names:
+        return [look.run_directory(store, look.find_any(store, name)) for name in names]
+    return [f"{store.containers}/{name}" for name in sorted(os.listdir(store.containers))]
 
 
 def _looks(views: dict[str, ContainerView]) -> Iterator[tuple[str, Usage]]:

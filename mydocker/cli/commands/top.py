@@ -10,7 +10,7 @@ from mydocker.cli.common.table import show
 from mydocker.errors import UsageError
 from mydocker.image.store import Store
 from mydocker.runtime.inspect.processes import all_pids
-from mydocker.runtime.inspect.running_container import find_running, open_running
+from mydocker.services.containers import look
 
 _PID = "PID"
 
@@ -20,7 +20,7 @@ def top_command(argv: list[str]) -> int:
     name, options = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("", argv)
     if not name:
         parser().parse_args(argv)
-    with open_running(find_running(Store.open(os.environ).containers, name)) as view:
+    with look.running(Store.open(os.environ), name) as view:
         lines = programs.run("ps", *(options or ["-ef"])).decode(errors="surrogateescape").splitlines()
         pids = {str(pid) for pid in all_pids(view.process, view.namespaces)}
     headings = lines[0].split() if lines else []

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.parser import Parser
-from mydocker.errors import LaunchError
 from mydocker.image.store import Store
-from mydocker.runtime.cgroup.freezer import thaw
-from mydocker.runtime.inspect.running_container import find_running
+from mydocker.services.containers import look
 
 
 def unpause_command(argv: list[str]) -> int:
     """Let the containers that ARGV names go on, and print these names; 0."""
     options = parser().parse_args(argv)
     for name in options.containers:
-        if not thaw(find_running(Store.open(os.environ).containers, name)):
-            raise LaunchError(f"container {name} is not paused")
+        look.unpause(Store.open(os.environ), name)
         print(name)
     return 0
 

@@ -1,4 +1,4 @@
-"""`mydocker up FILE...`: the containers of spec files, in order."""
+"""`mydocker up [FILE...|SERVICE...]`: the containers of spec files in order, or the services of a project together."""
 
 from __future__ import annotations
 
@@ -10,37 +10,43 @@ from mydocker.cli.common import complain, name_memory_kill, say
 from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.result_file import ResultFile
-from mydocker.errors import MydockerError, Origin, Problem, SpecError
+from mydocker.cli.project.options import add_project, load_cases
+from mydocker.cli.project.run import planned, run_project
+from mydocker.errors import MydockerError, Origin, Problem, SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import prepare, run
 from mydocker.runtime.plan import LaunchPlan
+from mydocker.services.project.plan import is_project
 from mydocker.services.sequence import ContainerSequence, SpecRun
-from mydocker.specs.load.load import load_files
-from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files, select, why_none
+from mydocker.specs.load.profiles import select, why_none
 
 if TYPE_CHECKING:
+    import argparse
+
     from mydocker.cli.manual.page import Group
+    from mydocker.cli.project.options import LoadedCases
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.case import CaseSpec
 
 
 def up_command(argv: list[str]) -> int:
-    """Run every document of the files that ARGV names; the exit code of the first that failed, or 0."""
+    """Run the services of the project that ARGV means, or every document of its files; then, the exit code of the first
+    that failed, or 0."""
     options = parser().parse_args(argv)
     results = ResultFile(options.result) if options.result is not None else None
     try:
-        specs = supplied_cases(
-            _load(options.files, options.profile, image=options.image),
-            frozen=options.frozen,
-            offline=options.offline,
-            lock_file=options.lock_file,
-        )
+        loaded = _load(options)
+        if is_project(loaded.cases):
+            if options.dry_run:
+                return _show([each.spec for each in planned(options, loaded)])
+            return run_project(options, loaded, results)
+        specs = _sequence(options, loaded)
     except MydockerError as error:
         if results:
             results.add(error=error)
         raise
     if options.dry_run:
-        return _show(specs)
+        return _show([spec.container for spec in specs])
     return _run(specs, keep_going=options.keep_going, results=results)
 
 
@@ -54,31 +60,75 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "up",
-        text="FILE may be a Compose file or a .container file of Quadlet, too.",
-        exits=(("0", "all succeeded"), ("125", "mydocker itself failed"), ("other", "that of the first that failed")),
+        text="Services of Compose files and of Quadlet's .container files run together, in the foreground until all "
+        "have ended or Ctrl-C stops them, and then nothing of them is left. The containers of other spec files run one "
+        "after the other.",
+        exits=(
+            ("0", "all succeeded; services have ended"),
+            ("125", "mydocker itself failed"),
+            ("other", "that of the first that failed; of a service, see --exit-code-from"),
+        ),
         examples=(
+            ("mydocker up", "run the services of compose.yaml"),
+            ("mydocker up -d web", "start a service, and those that it needs, in the background"),
+            ("mydocker up --exit-code-from tests", "run services until one has ended, for its exit code"),
             ("mydocker up app.yaml", "run the containers of a file"),
-            ("mydocker up --profile debug compose.yaml", "run the services of a Compose file"),
             ("mydocker up --dry-run app.yaml", "print what would be done"),
         ),
         more=_keys,
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a spec file; - is standard input")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="a spec file, - is standard input; or a service of the Compose file"
+    )
+    add_project(parser)
+    _add_services(parser)
     parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
     parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
-    parser.add_profiles()
     add_supply(parser)
     parser.add_argument("--result", metavar="FILE", help="write how each ended to FILE, as a line of JSON")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done, and do nothing")
     return parser
 
 
-def _load(files: list[str], profiles: list[str], *, image: str | None) -> list[CaseSpec]:
-    loaded = load_files(files, environ=os.environ, image=image, warn=say)
-    active = active_profiles(profiles, os.environ) | profiles_of_env_files(files, os.environ)
-    specs = select(loaded, active)
+_SERVICES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("-d", "--detach"), "leave the services running in the background"),
+    (("--wait",), "wait until the services are healthy, and leave them running"),
+    (("--no-deps",), "do not start what the services depend on"),
+    (("--no-log-prefix",), "print lines without the name of the container"),
+    (("--abort-on-container-exit",), "stop all services when one has ended, and exit with its code"),
+    (("--abort-on-container-failure",), "stop all services when one has failed, and exit with its code"),
+    (("--force-recreate",), "create containers anew that are there and have not changed"),
+    (("--remove-orphans",), "remove containers of services that the file no longer has"),
+)
+
+
+def _add_services(parser: Parser) -> None:
+    for flags, text in _SERVICES:
+        parser.add_argument(*flags, action="store_true", help=text)
+    parser.add_argument(
+        "--exit-code-from", default="", metavar="SERVICE", help="the same, and exit with the code of this service"
+    )
+    parser.add_argument(
+        "--scale", action="append", default=[], metavar="SERVICE=NUMBER", help="run so many containers of a service"
+    )
+
+
+def _load(options: argparse.Namespace) -> LoadedCases:
+    loaded = load_cases(options, options.files, image=options.image)
+    cases = supplied_cases(loaded.cases, frozen=options.frozen, offline=options.offline, lock_file=options.lock_file)
+    return loaded.replace(cases=tuple(cases))
+
+
+def _sequence(options: argparse.Namespace, loaded: LoadedCases) -> list[CaseSpec]:
+    """The containers of LOADED that take part, one after the other. Raises UsageError for an option of services."""
+    flags = [flags[-1] for flags, _ in _SERVICES if getattr(options, flags[-1][2:].replace("-", "_"))]
+    flags += ["--exit-code-from"] * bool(options.exit_code_from) + ["--scale"] * bool(options.scale)
+    if flags:
+        raise UsageError(f"{flags[0]} is for services, of Compose files and Quadlets, and {loaded.shown} has others")
+    specs = select(loaded.cases, loaded.active)
     if not specs:
-        raise SpecError([Problem(origin=Origin(file=", ".join(files)), message=why_none(loaded, active))])
+        problem = Problem(origin=Origin(file=loaded.shown), message=why_none(loaded.cases, loaded.active))
+        raise SpecError([problem])
     return specs
 
 
@@ -121,9 +171,9 @@ def _summary(result: SpecRun) -> str:
     return f"{name}: {how} ({outcome.wall:.2f} s)"
 
 
-def _show(specs: list[CaseSpec]) -> int:
+def _show(specs: list[ContainerSpec]) -> int:
     from mydocker.cli.common.show_plan import show
 
     for spec in specs:
-        show(_prepare(spec.container))
+        show(_prepare(spec))
     return 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 RENAMED = {"info": "doctor", "ls": "ps", "list": "ps"}
-_SAME = """
-    attach cp create diff exec inspect kill logs pause port prune rename restart rm run start stats stop top unpause wait
-""".split()
+_SAME = (
+    "attach", "commit", "cp", "create", "diff", "exec", "export", "inspect", "kill", "logs", "pause",
+    "port", "prune", "rename", "restart", "rm", "run", "start", "stats", "stop", "top", "unpause",
+    "wait",
+)  # fmt: skip
 GROUPS = {  # `docker image ls` and the like: the command of mydocker that does it
     "image": {
         "history": "history",
@@ -36,7 +38,6 @@ _BUILD = (
     "build the image with another tool, such as 'buildah build -t oci-archive:app.tar .', and read it with "
     "'mydocker load -i app.tar'"
 )
-_COMPOSE = "'mydocker up compose.yaml' runs the services of a Compose file, 'mydocker config' prints it in normal form"
 _LIMITS = "set limits when the container starts, with the options --memory, --cpus and --pids-limit of 'mydocker run'"
 _CLUSTER = "mydocker runs containers on this machine only: 'mydocker up' runs those of a spec file"
 _NO_DAEMON = "there is no daemon to configure or to watch: 'mydocker doctor' shows what this host can do"
@@ -45,10 +46,8 @@ _INDEX = "'skopeo inspect --raw docker://IMAGE' shows the index of an image, 'my
 
 INSTEAD = {
     **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
-    "export": "'mydocker save -o FILE IMAGE' writes an image to an archive",
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
-    **dict.fromkeys(("build", "buildx", "builder", "bake", "commit", "farm"), _BUILD),
-    **dict.fromkeys(("compose", "down"), _COMPOSE),
+    **dict.fromkeys(("build", "buildx", "builder", "bake", "farm"), _BUILD),
     "update": _LIMITS,
     "search": "search on the web page of the registry, such as https://hub.docker.com",
     **dict.fromkeys(("swarm", "node", "service", "stack"), _CLUSTER),

@@ -33,9 +33,9 @@ def run_detached(request: RunRequest) -> int:
     return 0
 
 
-def create_only(argv: list[str], *, warn: Callable[[str], None]) -> int:
-    """Create the container that ARGV describes, as options of `run`, and print its ID; 0."""
-    request = parse_run(argv, environ=os.environ, cwd=_working_directory())
+def create_only(argv: list[str], *, cwd: str, warn: Callable[[str], None]) -> int:
+    """Create the container that ARGV describes, as options of `run` in directory CWD, and print its ID; 0."""
+    request = parse_run(argv, environ=os.environ, cwd=cwd)
     for doubt in request.doubts:
         warn(f"warning: {doubt}")
     _, container, _ = _create(request, stdin_once=True)
@@ -67,9 +67,3 @@ def _create(request: RunRequest, *, stdin_once: bool = False) -> tuple[Store, Co
 
         write_id(request.cidfile, container.config.id)
     return store, container, image
-
-
-def _working_directory() -> str:
-    from mydocker.cli.commands.run import working_directory
-
-    return working_directory()

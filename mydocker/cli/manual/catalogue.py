@@ -32,7 +32,13 @@ COMMANDS = {
         ),
         *_rows(
             "containers",
-            ("up", "[OPTIONS] FILE...", "Run the containers of spec files, one after the other"),
+            (
+                "up",
+                "[OPTIONS] [FILE...|SERVICE...]",
+                "Run the services of a Compose file, or the containers of spec files",
+            ),
+            ("down", "[OPTIONS]", "Stop and remove the services of a Compose file"),
+            ("compose", "[OPTIONS] COMMAND [ARG...]", "Run a command with the options that Compose has before it"),
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
             ("record", "[-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]", "Run a container, and write the spec of a test"),
             ("ps", "[OPTIONS]", "List containers"),
@@ -53,13 +59,15 @@ COMMANDS = {
             ("pause", "CONTAINER...", "Stop all processes of running containers for a while"),
             ("unpause", "CONTAINER...", "Let paused containers go on"),
             ("port", "CONTAINER [PORT]", "Print where the ports of a running container are published"),
-            ("diff", "[OPTIONS] [ID]", "Print what a kept container changed, or list those that are kept"),
+            ("diff", "[OPTIONS] [CONTAINER]", "Print what a container changed, or list those that are kept"),
+            ("commit", "[OPTIONS] CONTAINER NAME", "Make an image of what a container changed"),
+            ("export", "[OPTIONS] CONTAINER", "Write all files of a container to an archive"),
         ),
         *_rows(
             "spec files",
-            ("check", "[OPTIONS] PATH...", "Validate spec files, and run nothing"),
-            ("config", "[OPTIONS] FILE...", "Print spec files in their normal form"),
-            ("explain", "[--shell] FILE... | run ...", "Print the equivalent docker run line, or a shell script"),
+            ("check", "[OPTIONS] [PATH...]", "Validate spec files, and run nothing"),
+            ("config", "[OPTIONS] [FILE...]", "Print spec files in their normal form"),
+            ("explain", "[OPTIONS] [FILE...] | run ...", "Print the equivalent docker run line, or a shell script"),
             ("lock", "[OPTIONS] PATH...", "Write the digests of the images of spec files to a lock file"),
             ("schema", "[OPTIONS]", "Print the JSON Schema of spec files, for editors"),
         ),
@@ -90,4 +98,5 @@ COMMANDS = {
     )
 }
 NAMES = (*COMMANDS, "help", "version")  # these two are in the overview as flags
-RUNNING = ("run", "up", "record", "exec", "start", "attach", "create")  # their exit codes are those of what they run
+# whose exit codes are those of what they run
+RUNNING = ("run", "up", "compose", "record", "exec", "start", "attach", "create")

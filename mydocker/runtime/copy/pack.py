@@ -47,7 +47,7 @@ class Packer:
     def add(self, top: int, name: str) -> None:
         """Add the file or directory open at O_PATH descriptor TOP as NAME, "." for what is in a directory."""
         if not stat.S_ISDIR(os.fstat(top).st_mode):
-            self._add_entry(top, name)
+            self.add_entry(top, name)
             return
         pending = [""]
         while pending:
@@ -57,7 +57,7 @@ class Packer:
                 continue
             try:
                 path = f"{name}/{inside}" if inside else name
-                self._add_entry(directory, path)
+                self.add_entry(directory, path)
                 if kernel.file_system(directory)[0] not in KERNEL_FILE_SYSTEMS:
                     pending += self._add_files(directory, inside, name)
             finally:
@@ -81,7 +81,7 @@ class Packer:
                 if stat.S_ISDIR(os.fstat(entry).st_mode):
                     below.append(f"{above}{each}")
                 else:
-                    self._add_entry(entry, f"{name}/{above}{each}")
+                    self.add_entry(entry, f"{name}/{above}{each}")
             finally:
                 os.close(entry)
         return reversed(below)
@@ -92,13 +92,18 @@ class Packer:
         resolve = kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_XDEV
         return kernel.open_inside(directory, name, _ENTRY, resolve=resolve)
 
+    def add_empty(self, name: str) -> None:
+        """Add an empty file NAME."""
+        self.tar.addfile(tarfile.TarInfo(name))
+
     def _add_mount_point(self, directory: int, name: str, path: str) -> None:
         info = tarfile.TarInfo(path)
         is_directory = stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
         info.type, info.mode = (tarfile.DIRTYPE, 0o755) if is_directory else (tarfile.REGTYPE, 0o644)
         self.tar.addfile(info)
 
-    def _add_entry(self, entry: int, name: str) -> None:
+    def add_entry(self, entry: int, name: str) -> None:
+        """Add what is open at O_PATH descriptor ENTRY as NAME, of a directory itself alone."""
         status = os.fstat(entry)
         info = tarfile.TarInfo(name)
         info.mode, info.uid, info.gid = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid

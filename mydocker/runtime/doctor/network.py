@@ -10,7 +10,7 @@ from mydocker.kernel import netlink
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.doctor import probes
 from mydocker.runtime.network import DEFAULT, Network, Subnet, firewall
-from mydocker.runtime.network.choose import NET_ADMIN, TUN, refusal
+from mydocker.runtime.network.default_mode import NET_ADMIN, TUN, refusal
 from mydocker.runtime.network.networks import load
 
 if TYPE_CHECKING:

@@ -98,7 +98,7 @@ class ViewReceiver:
         self.dismissed = dismissed
         receiver, sender = socket.socketpair()
         self.senders.append(sender)
-        self.kinds += tuple(kind for kind in separate_kinds(plan) if kind not in self.kinds)
+        self.kinds += tuple(kind for kind in plan.separate_namespaces if kind not in self.kinds)
         parent = os.getpid()
         self.watcher = os.fork()
         if self.watcher == 0:
@@ -148,7 +148,7 @@ class ViewReceiver:
 
         root, scratch, process, begun, *namespaces = descriptors
         separate = {
-            kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in separate_kinds(plan)
+            kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in plan.separate_namespaces
         }
         view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=separate, plan=plan)
         return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
@@ -180,12 +180,6 @@ class ViewSender(Record):
         for descriptor in (scratch, process, begun, *namespaces):
             os.close(descriptor)
         return other_end
-
-
-def separate_kinds(plan: LaunchPlan) -> tuple[str, ...]:
-    """The kinds of namespaces that a container of PLAN does not share with the host; the user namespace is first."""
-    joined = ("net",) if plan.joined and "net" not in plan.namespaces else ()
-    return (*(("user",) if plan.rootless else ()), *plan.namespaces, *joined)
 
 
 def received(channel: socket.socket) -> Iterator[tuple[int, ...]]:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_NOBODY = 65534
+
+
 class Problem(Record):
     """The message of a helper that has no result: the reason."""
 
@@ -30,3 +33,16 @@ def settle(parent: int, kept: Iterable[int]) -> None:
     kernel.close_all_but((0, 1, 2, *kept))
     kernel.die_with_parent(parent)
     reset()
+
+
+def drop_privileges() -> None:
+    """Keep no capability, and root's user only where there is no other."""
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    if os.geteuid() == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        except OSError:  # a user namespace with one id, or a container without CAP_SETUID
+            pass
+    kernel.set_capabilities(0)

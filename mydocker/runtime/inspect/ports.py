@@ -13,12 +13,14 @@ import sys
 from mydocker.errors import is_limit_of_host
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.processes import list_processes, pid_of
+from mydocker.runtime.network import NAME_SERVER, NAME_SERVER_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 _WAITING = {"tcp": "0A", "udp": "07"}  # TCP_LISTEN; of a UDP socket that is not connected, TCP_CLOSE
+_NAME_SERVER = (NAME_SERVER, NAME_SERVER_PORT)  # mydocker's
 _TABLE_LIMIT = 8 << 20  # bytes
 
 
@@ -34,7 +36,7 @@ def listening(process: int, namespaces: Mapping[str, int]) -> dict[str, list[str
     sockets: dict[str, list[str]] = {}
     for protocol in PROTOCOLS:
         for address, port, inode in _table(pid, protocol):
-            if held is None or inode in held:
+            if (held is None and (address, port) != _NAME_SERVER) or (held and inode in held):
                 addresses = sockets.setdefault(f"{protocol}:{port}", [])
                 addresses += [address] if address not in addresses else []
     return sockets

@@ -17,18 +17,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from mydocker import kernel
-from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError, UsageError
+from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError
 from mydocker.image.store import is_held
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.container_view import ContainerView, separate_kinds
+from mydocker.runtime.inspect.container_view import ContainerView
 from mydocker.runtime.inspect.ownership import by_archive
 from mydocker.runtime.inspect.processes import running
 from mydocker.runtime.inspect.running_plan import Running, read
 from mydocker.runtime.launch.run_directory import start_time
-from mydocker.runtime.network.other import find
-from mydocker.runtime.plan.root import LayeredRoot, MemoryRoot
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
@@ -41,17 +39,6 @@ class NotRunningError(LaunchError):
     """A container that does not run, or not yet, or no longer."""
 
     exit_code = 1  # docker's, of commands on a container that does not run
-
-
-def find_running(containers: str, text: str) -> str:
-    """The run directory, below directory CONTAINERS, of the container that runs and is called TEXT, by its name or the
-    beginning of its ID. NotRunningError if there is none, UsageError if there are several."""
-    try:
-        return find(containers, text)
-    except UsageError:
-        raise
-    except LaunchError as error:
-        raise NotRunningError(error.message, hint=error.hint) from None
 
 
 @contextmanager
@@ -86,7 +73,7 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
         raise ProcessLookupError
     has_init = "pid" not in plan.namespaces
     leader, pid = (process, found.pid) if not has_init else _open_child(found.pid, opened)
-    kinds = separate_kinds(plan)
+    kinds = plan.separate_namespaces
     try:
         namespaces = {kind: _open_namespace(pid, kind, opened) for kind in kinds}
     except PermissionError:  # an init of mydocker's, into which only root may look
@@ -110,14 +97,6 @@ def has_ended(process: int) -> bool:
     poll = select.poll()
     poll.register(process, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def check_scratch(plan: LaunchPlan) -> None:
-    """Raise LaunchError if what the container of PLAN writes can't be told apart from outside, while it runs."""
-    in_memory = isinstance(plan.root, MemoryRoot) or (isinstance(plan.root, LayeredRoot) and plan.root.in_memory)
-    if in_memory:
-        hint = "'mydocker run --keep' keeps it at the end"
-        raise LaunchError("what this container writes is in its memory, which only its own mydocker sees", hint=hint)
 
 
 def _keep(opened: ExitStack, descriptor: int) -> int:

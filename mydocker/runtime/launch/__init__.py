@@ -125,13 +125,14 @@ def new_id(draw: Callable[[int], bytes] = os.urandom) -> str:
 def _network(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, str, str]:
     """SPEC with the network mode that it gets on HOST, and the fields `no_network` and `joined` of its plan."""
     if spec.network_mode == DEFAULT_MODE:
-        from mydocker.runtime.network.choose import settle
+        from mydocker.runtime.network.default_mode import settle
 
         return (*settle(spec, host), "")
     if spec.network_mode.startswith(JOINING_MODES):
-        from mydocker.runtime.network.other import find
+        from mydocker.runtime.network.joined_container import find, shares_network
 
-        return spec, "", find(containers, spec.network_mode.partition(":")[2])
+        other = find(containers, spec.network_mode.partition(":")[2])
+        return (spec.replace(network_mode="host"), "", "") if shares_network(other) else (spec, "", other)
     return spec, "", ""
 
 

@@ -47,6 +47,7 @@ class ChildFds(Record):
     leases: tuple[Lease, ...] = ()  # of its networks
     resolver: str = ""  # a name server for it, in place of the host's
     network: int | None = None  # the network namespace to enter, of another container
+    name_server: int | None = None  # where the sockets of its name server are sent
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -57,7 +58,8 @@ class ChildFds(Record):
     def after_start(self) -> tuple[int, ...]:
         """Those that it still needs once it may begin, besides the standard ones."""
         channels = self.view_sender.channels if self.view_sender else ()
-        others = (each for each in (*self.streams, self.terminal, self.network) if each is not None and each >= 0)
+        single = (self.terminal, self.network, self.name_server)
+        others = (each for each in (*self.streams, *single) if each is not None and each >= 0)
         return (self.report, *self.cgroups, *channels, *others)
 
 
@@ -166,8 +168,8 @@ def _open_attributes(plan: LaunchPlan) -> int:
 
 def _map_single_id(plan: LaunchPlan, fds: ChildFds) -> None:
     """A process may map its own id itself; the parent has mapped those of more than one, and, in a network, that too
-    (rootless/connections.py)."""
-    if plan.rootless and plan.rootless.is_single and not fds.leases:
+    (rootless/connections.py). The user namespace of another container has its ids."""
+    if plan.rootless and plan.rootless.is_single and not fds.leases and not plan.joined:
         from mydocker import idmap
 
         idmap.assign_own(plan.rootless)
@@ -274,6 +276,10 @@ def _name_and_connect(plan: LaunchPlan, fds: ChildFds) -> None:
 
         bridge.configure(fds.leases)
         _open_network(plan)
+        if fds.name_server is not None:
+            from mydocker.runtime.network import name_server
+
+            name_server.send_sockets(plan, fds.name_server)
     elif fds.network is not None:
         from mydocker.kernel.enter import enter_namespace
 

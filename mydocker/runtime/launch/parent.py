@@ -114,8 +114,7 @@ def launch(
         run.enter_any(connections)
         with Stack() as container:
             container.enter_any(_orphans(plan))
-            cgroups = _cgroups(plan)
-            container.enter_any(cgroups)
+            cgroups = _cgroups(plan, container)
             streams = _streams(plan, container, companion)
             started = _start(plan, container, streams, duty, view_receiver, connections, cgroups.fds if cgroups else ())
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
@@ -154,12 +153,13 @@ def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connectio
     return Connections(plan, take_down_later=cleanup_process.take_down_later, forget_later=cleanup_process.forget_later)
 
 
-def _cgroups(plan: LaunchPlan) -> Cgroups | None:
+def _cgroups(plan: LaunchPlan, container: Stack) -> Cgroups | None:
+    """Its cgroups, which CONTAINER removes at the end; None: it has none."""
     if not plan.cgroups:
         return None
     from mydocker.runtime.cgroup.cgroup import Cgroups
 
-    return Cgroups(plan.cgroups, run_dir=plan.run_dir)
+    return container.enter(Cgroups(plan.cgroups, run_dir=plan.run_dir))
 
 
 def _streams(plan: LaunchPlan, container: Stack, companion: Companion | None) -> StreamPipes | Terminal:
@@ -203,6 +203,7 @@ def _start(
         leases=connections.leases if connections else (),
         resolver=connections.resolver if connections else "",
         network=_other_network(plan, child_ends),
+        name_server=connections.name_server.child_end if connections and connections.name_server else None,
     )
     pid, pidfd = _clone(plan, fds, connections)
     container.close_later(pidfd)
@@ -242,12 +243,11 @@ def prepare_isolation(plan: LaunchPlan) -> bytes:
 
 
 def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
-    """The network namespace of the container whose network PLAN's shares, if there is one."""
-    if not plan.joined:
+    """The network namespace of the container whose network PLAN's shares, if there is one. An ordinary user's begins in
+    it (rootless/joined.py)."""
+    if not plan.joined or plan.rootless:
         return None
-    if plan.rootless:
-        raise HostError("only root can join the network of another container")
-    from mydocker.runtime.network.other import open_network
+    from mydocker.runtime.network.joined_container import open_network
 
     return child_ends.close_later(open_network(plan.joined))
 
@@ -257,6 +257,10 @@ def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> 
     try:
         if connections and (cloned := connections.clone(_namespaces(plan), lambda: child_main(plan, fds))):
             return cloned
+        if plan.joined and plan.rootless:
+            from mydocker.runtime.network.rootless.joined import clone_joined
+
+            return clone_joined(plan.joined, plan.rootless, _namespaces(plan), lambda: child_main(plan, fds))
         pid, pidfd = kernel.clone(_namespaces(plan))
     except OSError as error:
         raise _refused(plan, error) from None
@@ -271,11 +275,13 @@ def _let_begin(plan: LaunchPlan, pid: int, start: int, connections: Connections 
     os.symlink(str(pid), f"{plan.run_dir}/process")
     if connections:
         connections.attach(pid)
-    if plan.rootless and not plan.rootless.is_single and not connections:
+    if plan.rootless and not plan.rootless.is_single and not connections and not plan.joined:
         from mydocker import idmap
 
         idmap.assign(pid, plan.rootless)
     os.write(start, b"1")  # no broken pipe, as long as this process has its other end open as well
+    if connections and connections.name_server:
+        connections.name_server.start()  # while the child is at work
 
 
 def _explained(outcome: Outcome, connections: Connections | None) -> Outcome:
@@ -294,7 +300,8 @@ def _explained(outcome: Outcome, connections: Connections | None) -> Outcome:
 def _namespaces(plan: LaunchPlan) -> int:
     """Those to enter at once. A new cgroup namespace has this process's cgroups as its root: the child joins its own
     first."""
-    flags = sum(FLAGS[name] for name in plan.namespaces) | (kernel.CLONE_NEWUSER if plan.rootless else 0)
+    is_new_user = plan.rootless and not plan.joined
+    flags = sum(FLAGS[name] for name in plan.namespaces) | (kernel.CLONE_NEWUSER if is_new_user else 0)
     return flags & ~kernel.CLONE_NEWCGROUP if plan.cgroups else flags
 
 

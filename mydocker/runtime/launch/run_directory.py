@@ -10,7 +10,8 @@
     plan                          once its command has begun: what it is made by, for those that look into it
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
-    hosts                         its /etc/hosts, if it is in a network with names: other runs write theirs into it
+    hosts, forwarding             if it is in a network with names: its /etc/hosts, into which other runs write theirs,
+                                  and whether its name server asks others (network/name_server)
 
 The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: a process
 that gets it exclusively knows that the run is gone, and removes the directory: the cleanup process of a run that was
@@ -96,23 +97,33 @@ class RunDirectory:
 def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str = "") -> None:
     """Write the files of /etc that PLAN's container gets, but for hosts where other runs change that. LEASES are those
     of its networks; RESOLVER serves it in place of the host's."""
+    _write(plan, "memory/hostname", f"{plan.hostname}\n")
     if plan.joined:
-        from mydocker.runtime.network.other import read_hosts
+        from mydocker.runtime.network.joined_container import read_etc
 
-        _write(plan, "memory/hosts", read_hosts(plan.joined) or _hosts(plan))
+        _write(plan, "memory/hosts", read_etc(plan.joined, "hosts") or _hosts(plan))
+        if text := read_etc(plan.joined, "resolv.conf"):
+            _write(plan, "memory/resolv.conf", text)
+            return
     elif not plan.has_names:
         _write(plan, "memory/hosts", plan.network_hosts(leases) if leases else _hosts(plan))
-    _write(plan, "memory/hostname", f"{plan.hostname}\n")
-    resolvers, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
-    if plan.networks or plan.joined:
-        from mydocker.runtime.network import resolvers as servers
+    _write(plan, "memory/resolv.conf", _resolvers(plan, resolver))
 
-        has_ipv6 = any(lease.address6 for lease in leases)
-        resolvers = servers.reachable(resolvers, ipv6=has_ipv6, resolver=resolver)
+
+def _resolvers(plan: LaunchPlan, resolver: str) -> str:
+    text, lines = _host_file("/etc/resolv.conf"), plan.resolver_lines
+    if (plan.networks or plan.joined) and not plan.has_names:
+        from mydocker.runtime.network import resolvers
+
+        text = resolvers.reachable(text, resolver=resolver)
     if lines:
-        kept = [f"{line}\n" for line in resolvers.splitlines() if line.split()[:1] not in [[key] for key in lines]]
-        resolvers = "".join([lines.pop("search", ""), *kept, *lines.values()])
-    _write(plan, "memory/resolv.conf", resolvers)
+        kept = [f"{line}\n" for line in text.splitlines() if line.split()[:1] not in [[key] for key in lines]]
+        text = "".join([lines.pop("search", ""), *kept, *lines.values()])
+    if plan.has_names:
+        from mydocker.runtime.network import resolvers
+
+        text = resolvers.served(text)
+    return text
 
 
 def record_plan(plan: LaunchPlan, pid: int) -> None:

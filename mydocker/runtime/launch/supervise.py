@@ -164,10 +164,7 @@ class Watch:
         a process of the container's, it is killed the next time: then what it watched is killed as orphans
         (orphans.py).
         """
-        if self.run_dir and os.path.exists(f"{self.run_dir}/frozen"):
-            from mydocker.runtime.cgroup.freezer import end
-
-            end(self.run_dir)
+        self._thaw()
         if self.lifeline and not self.lifeline.closed:
             self.lifeline.close()
             self.kill_at = time.monotonic() + INIT_END
@@ -224,11 +221,19 @@ class Watch:
     def stop(self, number: int | None = None, grace: float | None = None) -> None:
         """Send the stop signal, or signal NUMBER, and kill the container after GRACE seconds, by default those of the
         plan; wait for that time only if the command has begun and handles the signal."""
+        self._thaw()
         number = number or self.stop_signal
         # before it is sent: while the command wakes up, its masks say nothing
         handled = self.report not in self.actions and self._heeds(number)
         send(self.pidfd, number)
         self._expect_end((self.grace if grace is None else grace) if handled else 0.0)
+
+    def _thaw(self) -> None:
+        """Let a paused container go on: it could neither be stopped nor killed."""
+        if self.run_dir and os.path.exists(f"{self.run_dir}/frozen"):
+            from mydocker.runtime.cgroup.freezer import end
+
+            end(self.run_dir)
 
     def _end_if_unheeded(self) -> None:
         """The user types Ctrl-C again and again: where the command ignores that, it ends the container."""

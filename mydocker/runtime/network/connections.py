@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mydocker.kernel.netlink import Link
+    from mydocker.runtime.network.name_server import NameServer
     from mydocker.runtime.network.port_relay import Reservation
     from mydocker.runtime.network.port_relay.process import PortRelay
     from mydocker.runtime.plan import LaunchPlan
@@ -54,6 +55,7 @@ class Connections:
         self.bridges: list[Link] = []
         self.ports: tuple[PublishedPort, ...] = ()
         self._relay: PortRelay | None = None
+        self.name_server: NameServer | None = None  # if the networks have names
 
     def __enter__(self) -> Connections:
         reservation: Reservation | None = None
@@ -62,9 +64,7 @@ class Connections:
             for index in range(len(self.plan.networks)):
                 self._join(index)
             if self.plan.has_names:
-                from mydocker.runtime.network import names
-
-                names.introduce(self.plan, self.leases, lambda run_dir: listed(run_dir)[0])
+                self._introduce()
             if reservation:
                 self._publish(reservation)
         except BaseException:
@@ -73,6 +73,15 @@ class Connections:
             self.__exit__()
             raise
         return self
+
+    def _introduce(self) -> None:
+        """Let the container and others know each other's names."""
+        from mydocker.runtime.network import name_server, names
+
+        names.introduce(self.plan, self.leases, lambda run_dir: listed(run_dir)[0])
+        allowed = any(not lease.network.internal for lease in self.leases)
+        name_server.set_forwarding(self.plan.run_dir, allowed=allowed, new=True)
+        self.name_server = name_server.NameServer(self.plan)
 
     def _reserve(self) -> Reservation | None:
         """Bind the host's ports before anything else: one that is in use is an error before the container starts."""
@@ -197,6 +206,8 @@ class Connections:
         """Give everything back. The interfaces go with the container's network namespace."""
         if self._relay:
             self._relay.close()
+        if self.name_server:
+            self.name_server.close()
         for lease in (*self.leases, *self._joined_later()):
             self.give_back(lease)
 

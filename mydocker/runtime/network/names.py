@@ -14,7 +14,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, leases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
@@ -36,34 +36,33 @@ def introduce(plan: LaunchPlan, joined: tuple[Lease, ...], listed: Callable[[str
         if lease.network.name == DEFAULT:
             continue
         others = _others(lease, plan.run_dir)
-        _change(plan.run_dir, add=_lines_of(others, lease, listed))
+        _change(plan.run_dir, add=[*_lines_for(lease), *_lines_of(others, lease, listed)])
         for run_dir in others:
-            _change(run_dir, add=[_line(lease)])
+            _change(run_dir, add=_lines_for(lease))
 
 
 def join(lease: Lease, run_dir: str, listed: Callable[[str], Iterable[Lease]]) -> None:
     """Make the container with RUN_DIR, which runs, and the others in the network of LEASE known to each other."""
     others = _others(lease, run_dir)
-    _change(run_dir, add=[_line(lease), *_lines_of(others, lease, listed)])
+    _change(run_dir, add=[*_lines_for(lease), *_lines_of(others, lease, listed)])
     for each in others:
-        _change(each, add=[_line(lease)])
+        _change(each, add=_lines_for(lease))
 
 
 def leave(lease: Lease, run_dir: str, listed: Callable[[str], Iterable[Lease]]) -> None:
     """Remove what `join` has written into the file of the container with RUN_DIR; the others' is for `withdraw`."""
-    for line in (_line(lease), *_lines_of(_others(lease, run_dir), lease, listed)):
-        _change(run_dir, remove=line)
+    _change(run_dir, remove=[*_lines_for(lease), *_lines_of(_others(lease, run_dir), lease, listed)])
 
 
 def _lines_of(run_dirs: list[str], lease: Lease, listed: Callable[[str], Iterable[Lease]]) -> list[str]:
     known = [each for run_dir in run_dirs for each in listed(run_dir) if each.directory == lease.directory]
-    return [*map(_line, known)]
+    return [line for each in known for line in _lines_for(each)]
 
 
 def withdraw(lease: Lease, run_dir: str) -> None:
-    """Remove the line of LEASE from the files of the others."""
+    """Remove the lines of LEASE from the files of the others."""
     for other in _others(lease, run_dir):
-        _change(other, remove=_line(lease))
+        _change(other, remove=_lines_for(lease))
 
 
 def _others(lease: Lease, run_dir: str) -> list[str]:
@@ -71,12 +70,13 @@ def _others(lease: Lease, run_dir: str) -> list[str]:
     return [owner for _, owner in leases.live(lease.directory) if owner != run_dir]
 
 
-def _line(lease: Lease) -> str:
-    """The line of a container that has no names is empty."""
-    return f"{lease.address}\t{' '.join(lease.aliases)}\n" if lease.aliases else ""
+def _lines_for(lease: Lease) -> list[str]:
+    """A line for each address; none for a container that has no names."""
+    names = " ".join(lease.aliases)
+    return [f"{address}\t{names}\n" for address in (lease.address, lease.address6) if address and names]
 
 
-def _change(run_dir: str, *, add: Iterable[str] = (), remove: str = "") -> None:
+def _change(run_dir: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
     """Change the lines of the file in RUN_DIR; nothing if it is not there."""
     try:
         lock = os.open(f"{run_dir}/{LOCKED}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -90,8 +90,8 @@ def _change(run_dir: str, *, add: Iterable[str] = (), remove: str = "") -> None:
         return
     try:
         before = os.read(file, _LIMIT)
-        lines = [line for line in _lines(before) if line != remove]
-        lines += [line for line in add if line and line not in lines]
+        lines = [line for line in _lines(before) if line not in remove]
+        lines += [line for line in add if line not in lines]
         after = "".join(lines).encode("utf-8", "surrogateescape")
         if after != before and len(before) < _LIMIT:
             os.pwrite(file, after, 0)

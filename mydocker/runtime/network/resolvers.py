@@ -1,12 +1,15 @@
-"""Name servers for a container with a network of its own: those of the host, as far as they can be reached from there.
+"""/etc/resolv.conf of a container with a network of its own.
 
-A server on the host's loopback cannot, so it is replaced by those that it asks itself, where systemd-resolved says
-them; what is left without one takes public servers, as Docker does (docs.docker.com, "DNS services").
+In a network with names it leads to the container's own name server (name_server/). In the default network it has the
+servers of the host, as far as a container reaches them, by IPv4. One on the host's loopback it does not reach, so that
+is replaced by those that it asks itself, where systemd-resolved says them; what is left without one takes public
+servers, as Docker does (docs.docker.com, "DNS services").
 """
 
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network import NAME_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,8 +18,8 @@ UPSTREAM = "/run/systemd/resolve/resolv.conf"
 PUBLIC = ("8.8.8.8", "8.8.4.4")
 
 
-def reachable(text: str, *, ipv6: bool, resolver: str = "") -> str:
-    """TEXT, the host's resolv.conf, with servers that a container can reach; it reaches IPv6 ones with `ipv6`.
+def reachable(text: str, *, resolver: str = "") -> str:
+    """TEXT, the host's resolv.conf, with servers that a container can reach.
 
     RESOLVER replaces them all: pasta answers for the host's resolver under one address, and passes on what comes from
     there as if it came from that (pasta(1), --dns-forward).
@@ -26,10 +29,25 @@ def reachable(text: str, *, ipv6: bool, resolver: str = "") -> str:
         return "".join([*(line for line in lines if not _server(line)), *_lines((resolver,))])
     if any(_is_local(line) for line in lines):
         lines = [*_upstream(), *(line for line in lines if not _server(line))] if _upstream() else lines
-    lines = [line for line in lines if not _is_local(line) and _is_routed(line, ipv6=ipv6)]
+    lines = [line for line in lines if not _is_local(line) and ":" not in _server(line)]
     if any(_server(line) for line in lines):
         return "".join(lines)
     return "".join([*lines, *_lines(PUBLIC)])
+
+
+def served(text: str) -> str:
+    """TEXT, a resolv.conf, for a container that has a name server of its own (name_server/). A name without a dot is
+    asked for as it is first, `ndots:0`, as with Docker, unless TEXT sets that."""
+    lines = [f"{line}\n" for line in text.splitlines()]
+    options = [word for line in lines if _keyword(line) == "options" for word in line.split()[1:]]
+    if not any(word.startswith("ndots:") for word in options):
+        options.append("ndots:0")
+    kept = [line for line in lines if _keyword(line) not in ("nameserver", "options")]
+    return "".join([*_lines((NAME_SERVER,)), *kept, f"options {' '.join(options)}\n"])
+
+
+def _keyword(line: str) -> str:
+    return (line.split() or [""])[0]
 
 
 def _lines(servers: Iterable[str]) -> list[str]:
@@ -53,10 +71,3 @@ def _server(line: str) -> str:
 def _is_local(line: str) -> bool:
     server = _server(line)
     return server.startswith("127.") or server in ("::1", "0.0.0.0", "::")
-
-
-def _is_routed(line: str, *, ipv6: bool) -> bool:
-    """Whether there is a way to the server of LINE: not by IPv6 without it, nor to one of a link of the host's, whose
-    interface its address names (RFC 4007, section 11)."""
-    server = _server(line)
-    return ":" not in server or (ipv6 and "%" not in server)

@@ -108,6 +108,11 @@ class LaunchPlan(Record):
         return ",".join(each.name for each in self.networks) or ("none" if "net" in self.namespaces else "host")
 
     @property
+    def separate_namespaces(self) -> tuple[str, ...]:
+        """The namespaces that it does not share with the host: new ones, and the network of another container."""
+        return (*(["user"] if self.rootless else []), *self.namespaces, *(["net"] if self.joined else []))
+
+    @property
     def resolver_lines(self) -> dict[str, str]:
         """Lines of /etc/resolv.conf by the keyword of the host's lines that they replace, in Docker's order."""
         search = () if self.dns_search == (".",) else self.dns_search
@@ -115,7 +120,7 @@ class LaunchPlan(Record):
         lines = {}
         if self.dns_search:  # `domain` is an older keyword for the same (resolv.conf(5))
             lines = {"search": f"search {' '.join(search)}\n" if search else "", "domain": ""}
-        if self.dns:
+        if self.dns and not self.has_names:  # else they are those that its name server asks
             lines["nameserver"] = "".join(f"nameserver {address}\n" for address in self.dns)
         return lines | ({"options": f"options {' '.join(options)}\n"} if options else {})
 
@@ -128,7 +133,8 @@ class LaunchPlan(Record):
         """/etc/hosts in the networks of LEASES, without the names of others there."""
         gateway = leases[0].network.subnet.gateway
         lines = [f"{gateway if address == HOST_GATEWAY else address}\t{name}\n" for name, address in self.extra_hosts]
-        return LOCALHOST + "".join([*lines, *(f"{lease.address}\t{self.host_names}\n" for lease in leases)])
+        addresses = [address for lease in leases for address in (lease.address, lease.address6) if address]
+        return LOCALHOST + "".join([*lines, *(f"{address}\t{self.host_names}\n" for address in addresses)])
 
     @property
     def host_names(self) -> str:

@@ -19,7 +19,7 @@ from mydocker.runtime.plan.operations import (
     ReadOnly,
     Symlink,
 )
-from mydocker.specs.model import BRIDGE
+from mydocker.specs.model import BRIDGE, JOINING_MODES
 
 if TYPE_CHECKING:
     from mydocker.runtime.cgroup.hierarchy import Cgroup
@@ -64,11 +64,11 @@ def standard_mounts(
         *late,
         *_devices(spec),
         *_etc(spec, run_dir),
-        *_walls(spec),
+        *_masked_paths(spec),
     )
 
 
-def _walls(spec: ContainerSpec) -> tuple[Operation, ...]:
+def _masked_paths(spec: ContainerSpec) -> tuple[Operation, ...]:
     """The operations that hide or protect the kernel's own files; none for a privileged container."""
     if spec.privileged or not spec.security_opt.masked_paths:
         return ()
@@ -135,10 +135,11 @@ def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
 
 
 def _sys(spec: ContainerSpec, host: Host, cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
-    """A user namespace may mount a new sysfs only for a network namespace that it owns (user_namespaces(7))."""
+    """A user namespace may mount a new sysfs only for a network namespace that it owns (user_namespaces(7)), as is that
+    of another container, whose user namespace is shared (joined.py)."""
     locked = HARDENED | (0 if spec.privileged else READ_ONLY)
     sysfs: Operation = Filesystem(target="/sys", fstype="sysfs", attributes=locked)
-    if host.rootless and "net" not in spec.namespaces:
+    if host.rootless and "net" not in spec.namespaces and not spec.network_mode.startswith(JOINING_MODES):
         sysfs = Bind(target="/sys", source="/sys", attributes=locked, recursive=True, follow=False)
     if "cgroup" not in spec.namespaces:
         return (sysfs,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import time
 from contextlib import suppress
 
 from mydocker.errors import MydockerError
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.launch.supervise import Watch
     from mydocker.services.containers.output import Output
-    from mydocker.services.containers.waiting import Waiting
 
 _MESSAGE = 1 << 16
+_LONGEST = 86400.0  # seconds that one call may wait: poll(2) takes milliseconds as an int
 
 
 class Connections:
@@ -167,3 +168,34 @@ class Connections:
             self.send(number, json.dumps({"refused": error.message, "hint": error.hint}).encode())
         except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             self.send(number, json.dumps({"refused": "the request is malformed"}).encode())
+
+
+class Waiting:
+    """The loop of a keeper between two starts of its container. Until a moment by time.monotonic(), what is registered is served."""
+
+    def __init__(self, *, until: float) -> None:
+        self.until, self.cancelled = until, False
+        self.actions: dict[int, Callable[[], None]] = {}
+        self.poll = select.poll()
+
+    def on(self, descriptor: int, action: Callable[[], None]) -> None:
+        """Call ACTION whenever DESCRIPTOR is readable."""
+        self.actions[descriptor] = action
+        self.poll.register(descriptor, select.POLLIN)
+
+    def forget(self, descriptor: int) -> None:
+        """The opposite of `on`, before DESCRIPTOR is closed."""
+        del self.actions[descriptor]
+        self.poll.unregister(descriptor)
+
+    def cancel(self) -> None:
+        """Wait no longer."""
+        self.cancelled = True
+
+    def wait(self) -> bool:
+        """Serve; whether the moment has come, and nobody has cancelled it."""
+        while not self.cancelled and (left := self.until - time.monotonic()) > 0:
+            for descriptor, _ in self.poll.poll(min(left, _LONGEST) * 1000 + 1):
+                if descriptor in self.actions:
+                    self.actions[descriptor]()
+        return not self.cancelled

@@ -30,8 +30,6 @@ from mydocker.services.containers import (
     ALIVE,
     DEAD,
     EXITED,
-    PAUSED,
-    RUNNING,
     Container,
     ContainerConfig,
     ContainerState,
@@ -259,7 +257,7 @@ def listed(store: Store) -> list[Container]:
         if container.config.auto_remove and container.state.status == EXITED:
             _remove_ended(store, container)
         else:
-            found.append(container.replace(state=_paused(store, container)))
+            found.append(container)
     return sorted(found, key=lambda container: container.config.created)
 
 
@@ -268,12 +266,6 @@ def _remove_ended(store: Store, container: Container) -> None:
     with suppress(StoreError, BlockingIOError), changing(container.directory, wait=False):
         if not has_keeper(container.directory):
             remove(store, container)
-
-
-def _paused(store: Store, container: Container) -> ContainerState:
-    state = container.state
-    is_paused = state.status == RUNNING and os.path.exists(f"{store.containers}/{container.config.short_id}/frozen")
-    return state.replace(status=PAUSED) if is_paused else state
 
 
 def _dead(store: Store, path: str, error: StoreError) -> Container:

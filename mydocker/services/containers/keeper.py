@@ -23,17 +23,15 @@ from mydocker.image.store import remove_tree
 from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.cgroup.freezer import is_frozen
-from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received, separate_kinds
+from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received
 from mydocker.runtime.launch import plan_launch, run
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
 from mydocker.runtime.launch.supervise import Companion
-from mydocker.services.containers import CREATED, EXITED, RESTARTING, RUNNING, directory
-from mydocker.services.containers.connections import Connections
+from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, directory
+from mydocker.services.containers.connections import Connections, Waiting
 from mydocker.services.containers.log_files import LogFiles
 from mydocker.services.containers.output import KeptPipes, KeptTerminal, Output
 from mydocker.services.containers.requests import answer
-from mydocker.services.containers.waiting import Waiting
 from mydocker.services.restarts import Restarts
 from mydocker.specs.model.parts import Logging
 
@@ -54,7 +52,6 @@ if TYPE_CHECKING:
 
 READY = b"ready"
 _KEPT = ("upper", "work")  # of the scratch directory, from start to start
-_PAUSED = 1.0  # seconds until a container that is paused may go on, and its health be tested
 
 
 def fork_keeper(
@@ -117,13 +114,13 @@ class KeptView(ViewReceiver):
 
     def __init__(self, plan: LaunchPlan) -> None:
         super().__init__(lambda view: None)
-        self.kinds += tuple(kind for kind in separate_kinds(plan) if kind not in self.kinds)
+        self.kinds += tuple(kind for kind in plan.separate_namespaces if kind not in self.kinds)
         self.view: ContainerView | None = None
 
     def take(self, plan: LaunchPlan) -> None:
         """The child has sent them."""
         for root, scratch, process, begun, *namespaces in received(self.receiver):
-            kinds = separate_kinds(plan)
+            kinds = plan.separate_namespaces
             separate = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in kinds}
             for kind, each in zip(self.kinds, namespaces, strict=True):
                 if kind not in kinds:
@@ -331,15 +328,13 @@ class Keeper(Companion):
         self.monitor = HealthMonitor(check)
 
     def due(self) -> float | None:
-        ready = self.monitor and self.views and self.views.view
-        return self.monitor.due if ready and self.monitor and self.monitor.due != float("inf") else None
+        if not self.monitor or not self.view or self.state.status == PAUSED or self.monitor.due == float("inf"):
+            return None
+        return self.monitor.due
 
     def mind_the_time(self) -> None:
         monitor, view = self.monitor, self.views.view if self.views else None
-        if not monitor or not view or not self.loop or time.monotonic() < monitor.due:
-            return
-        if is_frozen(view.plan.run_dir):
-            monitor.due = time.monotonic() + _PAUSED
+        if not monitor or not view or not self.loop or time.monotonic() < monitor.due or self.state.status == PAUSED:
             return
         before = monitor.health
         test = monitor.run_test(view)
@@ -400,6 +395,11 @@ class Keeper(Companion):
             self.loop.cancel()
         elif self.loop:
             self.loop.stop(number, grace)
+
+    def set_paused(self, paused: bool) -> None:
+        """The container has been paused, or goes on."""
+        if self.loop and not isinstance(self.loop, Waiting):
+            self._tell(status=PAUSED if paused else RUNNING)
 
     def kill(self, number: int) -> None:
         """Send the container signal NUMBER."""

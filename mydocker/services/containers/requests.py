@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         def stop(self, number: int | None, grace: float | None, *, keep: bool) -> None:
             """End the container with signal NUMBER, and do not start it again; KEEP one that is to be removed."""
 
+        def set_paused(self, paused: bool) -> None:
+            """The container has been paused, or goes on."""
+
         def kill(self, number: int) -> None:
             """Send the container signal NUMBER."""
 
@@ -74,6 +77,12 @@ def _wait(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
     keeper.connections.waiters.append(number)
 
 
+def _paused(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    """The container has been paused, or unpaused, by the sender."""
+    keeper.set_paused(bool(words.get("paused")))
+    keeper.reply(number)
+
+
 def _events(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
     keeper.reply(number)
     keeper.connections.followers.append(number)
@@ -101,6 +110,7 @@ _ACTIONS: dict[str, Callable[[Keeper, int, Mapping[str, Any]], None]] = {
     "stop": _stop,
     "kill": _kill,
     "wait": _wait,
+    "paused": _paused,
     "events": _events,
     "attach": _attach,
     "view": _view,

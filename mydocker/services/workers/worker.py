@@ -24,7 +24,7 @@ from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver
 from mydocker.runtime.launch import get_image, open_store, plan_launch, run
-from mydocker.runtime.network.choose import with_own_network
+from mydocker.runtime.network.default_mode import with_own_network
 from mydocker.services.workers.messages import (
     ContainerEnded,
     Failed,

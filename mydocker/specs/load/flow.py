@@ -13,9 +13,9 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.extend import read_extends, read_include
 from mydocker.specs.model.dependencies import read_depends_on
 from mydocker.specs.model.healthcheck import read_healthcheck
+from mydocker.specs.model.restart import read_restart
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import arguments_of
-from mydocker.specs.values.restart import read_restart
 
 if TYPE_CHECKING:
     from collections.abc import Callable

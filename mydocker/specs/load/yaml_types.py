@@ -239,7 +239,7 @@ def _flow(node: Node, field: Field, reader: Reader) -> Any:
 
 
 def _logging(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
-    from mydocker.specs.values.log_driver import read_logging
+    from mydocker.specs.model.log_driver import read_logging
 
     return read_logging(node, reader)
 

@@ -49,14 +49,14 @@ def _long(key: Scalar, node: Node, reader: Reader) -> Dependency:
         reader.refuse(node, f"expected a mapping with a condition: {', '.join(CONDITIONS)}")
         return _dependency(key, key.text)
     members = reader.members(node, KEYS)
-    if "restart" in members and reader.value(members["restart"], switch):
-        reader.refuse(members["restart"], "restart: nothing is ever restarted because of another container")
-    return _dependency(
+    dependency = _dependency(
         key,
         key.text,
         condition=reader.value(members["condition"], _condition) if "condition" in members else STARTED,
         required=reader.value(members["required"], switch) if "required" in members else True,
     )
+    is_restarted = "restart" in members and reader.value(members["restart"], switch)
+    return dependency.replace(restart=True) if is_restarted else dependency
 
 
 def _condition(text: str, scope: Scope) -> str:

@@ -17,7 +17,8 @@ LOOPBACK = "127.0.0.1"
 
 
 class Dependency(Record):
-    """On the container called `name`. Unless it is `required`, a container of that name may be missing.
+    """On the container called `name`. Unless it is `required`, a container of that name may be missing. With `restart`,
+    a container is made anew when the one that it depends on is.
 
     `origin` is where it is written, without a file where that is the file of the container itself.
     """
@@ -25,6 +26,7 @@ class Dependency(Record):
     name: str
     condition: str = STARTED
     required: bool = True
+    restart: bool = False
     origin: Origin
 
 

@@ -15,9 +15,9 @@ from mydocker.specs.field_types import docker_network, docker_networks, plain
 from mydocker.specs.fields import FIELDS, Field
 from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
+from mydocker.specs.model.log_driver import format_options
 from mydocker.specs.model.parts import LOOPBACK, NetworkDefinition
-from mydocker.specs.values.log_driver import format_options
-from mydocker.specs.values.restart import docker_word
+from mydocker.specs.model.restart import docker_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

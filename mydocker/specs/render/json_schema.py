@@ -9,12 +9,12 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.load import extend, flow, inline_files
-from mydocker.specs.model import NAMESPACES, healthcheck
+from mydocker.specs.model import NAMESPACES, healthcheck, log_driver, restart
 from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
-from mydocker.specs.values import log_driver, network, network_definition, port, restart
+from mydocker.specs.values import network, network_definition, port
 from mydocker.specs.values.ulimit import NUMBERS
 
 if TYPE_CHECKING:

@@ -30,7 +30,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _without_places(value: object) -> object:
     """VALUE with nothing in it of where it was written."""
     if isinstance(value, Record):
-        kept = {name: getattr(value, name) for name in value.fields if name not in ("origin", "line", "column")}
+        kept = {
+            name: getattr(value, name) for name in value.fields if name not in ("origin", "line", "column", "service")
+        }
         if "volumes" in kept:  # parents are mounted first, whatever their order here
             kept["volumes"] = tuple(sorted(kept["volumes"], key=lambda mount: mount.target))
         return type(value).__name__, {name: _without_places(each) for name, each in kept.items()}
@@ -94,7 +96,7 @@ def test_files_of_other_people_mean_the_same(here: Path) -> None:
 
 
 def test_it_prints_yaml_or_json(tmp_path: Path) -> None:
-    mydocker: Command = command(tmp_path)
+    mydocker: Command = command(tmp_path, forks=True)
     (tmp_path / "a.yaml").write_text("image: alpine\nenvironment: {A: no, B: $$x}\ntty: false\nmem_limit: 65536k\n")
     done = mydocker("config", "a.yaml", cwd=tmp_path)
     expected = b"image: alpine:latest\nenvironment:\n  A: 'no'\n  B: $$x\nmem_limit: 64m\n"
@@ -136,7 +138,7 @@ def test_where_a_secret_comes_from_is_printed_and_not_the_secret(
     here: Path, form: str, kind: str, source: str, grant: str, printed: dict[str, str]
 ) -> None:
     """Docker Compose prints the reference, too. What it leads to is found again when what was printed is read."""
-    mydocker = command(here)
+    mydocker = command(here, forks=True)
     environ = {"TOKEN": "hush-hush", "NAME": "TOKEN"}
     (here / "token").write_text("hush-hush")
     (here / "spec.yaml").write_text(form.replace("KIND", kind).replace("SOURCE", source).replace("GRANT", grant))

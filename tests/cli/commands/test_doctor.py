@@ -23,9 +23,9 @@ WITHOUT_SYS_ADMIN = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_ad
 def _findings(doctor: Command, *, code: int = 0, **more: Any) -> dict[str, dict[str, Any]]:
     done = doctor("doctor", "--format", "json", **more)
     assert (done.stderr, done.code) == (b"", code), done
-    told = json.loads(done.stdout)
-    assert told["can_run"] == (code == 0)
-    return {finding["name"]: finding for finding in told["findings"]}
+    report = json.loads(done.stdout)
+    assert report["can_run"] == (code == 0)
+    return {finding["name"]: finding for finding in report["findings"]}
 
 
 def _states(findings: dict[str, dict[str, Any]], *names: str) -> list[str]:

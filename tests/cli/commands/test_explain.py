@@ -103,8 +103,8 @@ def test_no_member_of_a_mount_is_dropped(kind: type[Mount], given: dict[str, obj
     """Each changes the line, or adds a note."""
     assert set(kind.fields) <= {*OTHERS, *given}
     variants = _variants(kind, given)
-    told = [docker_run.docker_line(ContainerSpec(rootfs="/r", volumes=(mount,))) for mount in variants]
-    assert len({(line, *notes) for line, notes in told}) == len(variants)
+    lines = [docker_run.docker_line(ContainerSpec(rootfs="/r", volumes=(mount,))) for mount in variants]
+    assert len({(line, *notes) for line, notes in lines}) == len(variants)
 
 
 def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:

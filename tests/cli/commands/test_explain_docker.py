@@ -14,7 +14,7 @@ from lab import dockerd
 from lab.command import Command, command
 from lab.places import ROOT
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("explain docker")]  # one daemon
+pytestmark = pytest.mark.root
 
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".yaml", ".container"))
 NEWER = [f"{verb} Docker {version} or later" for verb in ("take", "takes") for version in (25, 26, 28)]

@@ -38,7 +38,7 @@ def _left(pid: int) -> list[str]:
     return [name for name in [*os.listdir("/sys/class/net"), *tables] if f"mdsh{pid}-" in name]
 
 
-def by_hand(alpine: Command, *words: str, input: bytes = b"") -> Result:
+def from_script(alpine: Command, *words: str, input: bytes = b"") -> Result:
     """What `run WORDS` does, done by the script; nothing that it made is there in the end."""
     before = sorted(os.listdir(alpine.store))
     explained = alpine("explain", "--shell", "run", *words)
@@ -81,7 +81,7 @@ def test_the_script_makes_the_same_container(alpine: Command, tmp_path: pathlib.
     words = [*options.replace("HERE", str(tmp_path)).split(), "-h", "same"]
     words = words if "uts" not in options else words[:-2]
     ours = alpine("run", *words, "alpine", "sh", "-c", LOOK, input=b"fed\n")
-    theirs = by_hand(alpine, *words, "alpine", "sh", "-c", LOOK, input=b"fed\n")
+    theirs = from_script(alpine, *words, "alpine", "sh", "-c", LOOK, input=b"fed\n")
     pid = b"--pid" in options.encode()
     assert _comparable(theirs, numbered=not pid) == _comparable(ours, numbered=not pid)
     assert ours.code == 7
@@ -104,11 +104,11 @@ def _comparable(result: Result, *, numbered: bool) -> tuple[list[str], bytes, in
     ],
 )
 def test_exit_codes(alpine: Command, command: list[str], code: int) -> None:
-    assert by_hand(alpine, "alpine", *command).code == code
+    assert from_script(alpine, "alpine", *command).code == code
 
 
 def test_a_value_cannot_end_the_inner_script(alpine: Command) -> None:
-    done = by_hand(alpine, "-e", "A=1\nEND_OF_INNER_SCRIPT\necho escaped", "alpine", "sh", "-c", "echo ${#A}")
+    done = from_script(alpine, "-e", "A=1\nEND_OF_INNER_SCRIPT\necho escaped", "alpine", "sh", "-c", "echo ${#A}")
     assert done == Result(b"34\n", b"", 0)
 
 
@@ -122,7 +122,7 @@ def test_the_machines_own_tree(alpine: Command, tmp_path: pathlib.Path) -> None:
 
 
 def test_an_unknown_user(alpine: Command) -> None:
-    done = by_hand(alpine, "-u", "nonesuch", "alpine", "true")
+    done = from_script(alpine, "-u", "nonesuch", "alpine", "true")
     assert (done.code, done.stderr) == (125, b"unable to find user nonesuch in the image\n")
 
 
@@ -130,18 +130,18 @@ def test_an_unknown_user(alpine: Command) -> None:
 def test_an_id_out_of_range(mydocker: Command, registry: Registry, number: str) -> None:
     """CVE-2024-40635: never root by accident."""
     accounts = f"app:x:{number}:5::/:/bin/sh\n"
-    registry.push(busybox.alpine(layer({"etc/passwd": accounts.encode()})), "by-hand/ids")
-    assert mydocker("run", "-u", "app", "by-hand/ids", "id").code == 125
-    done = by_hand(mydocker, "-u", "app", "by-hand/ids", "id")
+    registry.push(busybox.alpine(layer({"etc/passwd": accounts.encode()})), "from-script/ids")
+    assert mydocker("run", "-u", "app", "from-script/ids", "id").code == 125
+    done = from_script(mydocker, "-u", "app", "from-script/ids", "id")
     assert done == Result(b"", b"an id of the image is out of range\n", 125)
 
 
 @pytest.mark.parametrize("name", ["etc", "proc", "dev"])
 def test_a_link_out_of_the_image(mydocker: Command, registry: Registry, tmp_path: pathlib.Path, name: str) -> None:
-    registry.push(busybox.alpine(layer({name: WHITEOUT}), layer({name: Link(str(tmp_path))})), f"by-hand/{name}")
-    assert mydocker("pull", f"by-hand/{name}").code == 0
+    registry.push(busybox.alpine(layer({name: WHITEOUT}), layer({name: Link(str(tmp_path))})), f"from-script/{name}")
+    assert mydocker("pull", f"from-script/{name}").code == 0
     before = sorted(os.listdir(tmp_path))
-    done = by_hand(mydocker, f"by-hand/{name}", "true")
+    done = from_script(mydocker, f"from-script/{name}", "true")
     assert done.code == 125 and b"a link leads out of the image" in done.stderr
     assert sorted(os.listdir(tmp_path)) == before
 
@@ -239,7 +239,7 @@ def connectable(alpine: Command) -> Command:
 def test_its_networks(connectable: Command, options: str) -> None:
     """Interfaces, routes and names; the gateway answers. A network that is internal has no way out."""
     words = [*options.split(), "-h", "same", "alpine", "sh", "-c", CONNECTED]
-    ours, theirs = connectable("run", *words), by_hand(connectable, *words)
+    ours, theirs = connectable("run", *words), from_script(connectable, *words)
     assert _without_numbers(theirs) == _without_numbers(ours)
     has_way_out = options != "--network inside"
     assert (b"default via" in ours.stdout, ours.code) == (has_way_out, 0 if has_way_out else 1)
@@ -247,7 +247,7 @@ def test_its_networks(connectable: Command, options: str) -> None:
 
 def test_the_hosts_network(alpine: Command) -> None:
     own = os.readlink("/proc/self/ns/net").encode() + b"\n"
-    assert by_hand(alpine, "--network", "host", "alpine", "readlink", "/proc/self/ns/net") == Result(own, b"", 0)
+    assert from_script(alpine, "--network", "host", "alpine", "readlink", "/proc/self/ns/net") == Result(own, b"", 0)
 
 
 def test_the_network_of_another_container(alpine: Command) -> None:
@@ -255,13 +255,13 @@ def test_the_network_of_another_container(alpine: Command) -> None:
     with other:
         assert other.stdout and other.stdout.readline() == b"up\n"
         words = ["--network", "container:other", "alpine", "sh", "-c", "ip -o address; cat /etc/hosts /etc/resolv.conf"]
-        assert by_hand(alpine, *words) == alpine("run", *words)
+        assert from_script(alpine, *words) == alpine("run", *words)
         other.terminate()
 
 
 def test_an_address_that_is_set(connectable: Command) -> None:
     words = ["--network", "fixed", "--ip", "10.77.5.9", "--mac-address", "02:00:00:00:00:07", "alpine", "ip", "address"]
-    done = by_hand(connectable, *words)
+    done = from_script(connectable, *words)
     assert b"10.77.5.9/24" in done.stdout and b"02:00:00:00:00:07" in done.stdout and done.code == 0
 
 

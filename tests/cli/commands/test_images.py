@@ -166,7 +166,7 @@ def test_a_new_name_must_not_look_like_an_id(mydocker: Command, app: str, name: 
 
 
 def test_a_digest_means_the_same_to_every_command(mydocker: Command, registry: Registry, app: str) -> None:
-    """Whichever repository it was pulled from, and with whatever tag beside it."""
+    """Whichever repository it was pulled from, and with any other tag."""
     assert mydocker("pull", "-q", app).code == 0
     digest = _json(mydocker("inspect", app))[0]["Digest"]
     for name in (f"{app}@{digest}", f"{app}:other@{digest}", f"{registry.address}/mirror@{digest}"):

@@ -194,7 +194,7 @@ def test_offline_asks_nobody(alpine: Command, registry: Registry, moving: str, t
 def test_fetched_ahead_everything_runs_offline(registry: Registry, moving: str, tmp_path: pathlib.Path) -> None:
     """What CI does: pull what is locked, then run with no network at all."""
     (tmp_path / "x.yaml").write_text(SPEC.format(moving))
-    ready = command(tmp_path / "a", registry=registry.address)
+    ready = command(tmp_path / "a", registry=registry.address, forks=True)
     assert ready("lock", "x.yaml", cwd=tmp_path).code == 0
     assert ready("up", "--frozen", "--offline", "x.yaml", cwd=tmp_path).code == 125
     assert ready("pull", "-q", "--frozen", cwd=tmp_path).code == 0

@@ -315,7 +315,7 @@ def test_a_file_of_somebody_else_is_warned_of(second_user: Command, registry: Re
 def test_logout_from_a_helper_that_is_not_installed(
     helped: Command, closed: Registry, config: dict[str, object], code: int, said: str
 ) -> None:
-    """What it has is still there, so nobody is told that they were not logged in."""
+    """What it has is still there, so no message says that nobody was logged in."""
     _config(helped).parent.mkdir()
     _config(helped).write_text(json.dumps(config).replace("REGISTRY", closed.address))
     done = helped("logout", closed.address)

@@ -213,7 +213,7 @@ def test_exit_codes_that_vary_are_all_allowed() -> None:
     assert remarks == ["exit_code: it was one of 0, 2"]
 
 
-def test_very_many_changes_are_told_by_their_directories() -> None:
+def test_very_many_changes_are_listed_by_directory() -> None:
     paths = [f"/usr/lib/{number}/x" for number in range(50)] + ["/opt/y", "/new"]
     expect, remarks = recorded([_finding(paths)] * 3)
     assert expect["changes"] == {"only": ["/new", "/opt/**", "/usr/lib/**"]}

@@ -174,7 +174,7 @@ def test_profiles(alpine: Command, tmp_path: pathlib.Path) -> None:
 
 
 @root
-def test_a_variable_that_nobody_sets_is_told_of(alpine: Command, tmp_path: pathlib.Path) -> None:
+def test_an_unset_variable_is_warned_of(alpine: Command, tmp_path: pathlib.Path) -> None:
     """As Compose does; and one of another file, which has it from a matrix there."""
     (tmp_path / "base.yaml").write_text("{image: alpine, command: [echo, 'b$V'], matrix: {V: [1]}}\n")
     text = "image: alpine\ncommand: [echo, 'a${TAG}$TAG', '${U:-}']\n---\nextends: {file: base.yaml}\n"
@@ -363,7 +363,8 @@ def test_a_file_may_ask_for_a_terminal_where_there_is_none(alpine: Command, tmp_
     separator = "\n" if "COMMAND\n" in form and "services" not in form else ", "
     keys = separator.join(["tty: true", "stdin_open: true", f"command: {command!r}"])
     done = _up(alpine, tmp_path, form.replace("COMMAND", keys))
-    assert (done.stdout, done.code) == (b"terminal\r\n", 0), done
+    shown = b"one-1  | terminal\n" if "services" in form else b"terminal\r\n"
+    assert (done.stdout, done.code) == (shown, 0), done
     assert alpine("run", "-it", "alpine", "true").code == 125
 
 

@@ -288,10 +288,10 @@ def test_a_large_summary_is_cut() -> None:
 
 
 @root
-def test_the_variables_that_a_case_used_are_named_beside_the_command(alpine: Command, tmp_path: pathlib.Path) -> None:
+def test_the_variables_that_a_case_used_are_named_next_to_the_command(alpine: Command, tmp_path: pathlib.Path) -> None:
     """By name only, and only those of the environment: a value may be a secret."""
-    (tmp_path / ".env").write_text("BESIDE=1\n")
-    words = "$USED ${ALSO:-x} ${UNSET:-y} $$ESCAPED $$(true) $BESIDE $V"
+    (tmp_path / ".env").write_text("NEARBY=1\n")
+    words = "$USED ${ALSO:-x} ${UNSET:-y} $$ESCAPED $$(true) $NEARBY $V"
     text = f"name: one\nimage: alpine\nmatrix: {{V: [1]}}\ncommand: [sh, -c, 'exit 1', '{words}']\n"
     (tmp_path / "x.smoke.yaml").write_text(f"{text}---\n{SIMPLE.format('two', 'exit 1 $OTHER')}")
     environment = dict.fromkeys(("USED", "ALSO", "ESCAPED", "V", "OTHER"), "very-secret")

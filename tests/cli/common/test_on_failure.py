@@ -90,10 +90,10 @@ def test_what_a_failed_container_changed(layered: Command, tmp_path: pathlib.Pat
     assert (done.code, os.listdir(layered.store / "containers")) == (1, [])
     assert layered("diff", found) == Result(CHANGES.encode(), b"", 0)
     assert layered("diff", found[:4]).stdout == CHANGES.encode()
-    told = json.loads(layered("diff", found, "--format", "json").stdout)
-    assert [f"{change['kind']} {change['path']}\n" for change in told] == CHANGES.splitlines(keepends=True)
+    changes = json.loads(layered("diff", found, "--format", "json").stdout)
+    assert [f"{change['kind']} {change['path']}\n" for change in changes] == CHANGES.splitlines(keepends=True)
     [listed] = json.loads(layered("diff", "--format", "json").stdout)
-    assert (listed["id"], listed["title"], listed["changes"]) == (found, "it fails", len(told))
+    assert (listed["id"], listed["title"], listed["changes"]) == (found, "it fails", len(changes))
     table = layered("diff").stdout.decode().splitlines()
     assert len(table) == 2 and table[1].startswith(f"{found}   it fails   ")
 
@@ -120,7 +120,7 @@ def test_what_cannot_be_kept_is_said(mydocker: Command, tmp_path: pathlib.Path) 
 
 @root
 def test_what_is_being_kept_is_not_pruned(mydocker: Command) -> None:
-    """Its directory is locked until it is complete; the one beside it is of a run that was killed."""
+    """Its directory is locked until it is complete; the other one is of a run that was killed."""
     for name in (".0123456789ab", ".0123456789cd"):
         (mydocker.store / "kept" / name).mkdir(parents=True)
     held = os.open(mydocker.store / "kept" / ".0123456789ab", os.O_RDONLY)
@@ -360,7 +360,7 @@ def test_a_shell_needs_somebody_to_type(mydocker: Command, tmp_path: pathlib.Pat
 
 
 @root
-def test_shuffled_runs_are_told_in_the_order_of_the_file(alpine: Command, tmp_path: pathlib.Path) -> None:
+def test_shuffled_runs_are_reported_in_the_order_of_the_file(alpine: Command, tmp_path: pathlib.Path) -> None:
     case = "name: n{0}\nimage: alpine\ncommand: [sh, -c, 'echo {0} >> /srv/ran']\nvolumes: ['.:/srv']\n"
     (tmp_path / "x.smoke.yaml").write_text("---\n".join(case.format(number) for number in range(8)))
 

@@ -68,11 +68,24 @@ def test_output_is_exact_in_the_log_and_for_those_attached(kept: Command, tmp_pa
     """A megabyte of any bytes on each stream, for two at once of whom one is slow."""
     data = os.urandom(65536)
     (tmp_path / "random").write_bytes(data)
-    arguments = ("--name", "exact", "-v", f"{tmp_path}:/data:ro", "alpine", "sh", "-c", f"sleep 3; {SCRIPT}")
+    arguments = (
+        "--name",
+        "exact",
+        "-v",
+        f"{tmp_path}:/data:ro",
+        "alpine",
+        "sh",
+        "-c",
+        f"while [ ! -e /data/go ]; do sleep 0.1; done; {SCRIPT}",
+    )
     assert kept("create", *arguments).code == 0
     first = kept.start("start", "-a", "exact")
     assert within(20, lambda: kept("inspect", "-f", "{{.State.Status}}", "exact").stdout == b"running\n")
     slow = kept.start("attach", "--no-stdin", "exact")
+    files = pathlib.Path(f"/proc/{slow.pid}/fd")
+    assert within(20, lambda: any("socket:" in os.readlink(link) for link in files.iterdir()))
+    time.sleep(1)  # until it is attached
+    (tmp_path / "go").touch()
     with ThreadPoolExecutor(2) as readers:
         quick = readers.submit(first.communicate, timeout=90)
         late = readers.submit(lambda: time.sleep(6) or slow.communicate(timeout=90))

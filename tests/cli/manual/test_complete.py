@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import pytest
 from lab.command import Command, Result
 
+from mydocker.cli.common.docker_commands import GROUPS
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.manual.complete import KINDS, complete
 from mydocker.cli.manual.pages import all_pages
@@ -35,7 +36,7 @@ def _words(*line: str) -> list[str]:
         (("im",), ["images", "image"], ""),
         (("--v",), ["--version"], ""),
         (("image", "p"), ["prune", "pull", "push"], ""),
-        (("container", ""), ["diff", "port", "prune", "run"], ""),
+        (("container", ""), [*GROUPS["container"]], ""),
         (("help", "expl"), ["explain"], ""),
         (("volume", "r"), ["rm"], ""),
         (("volume", "rm", ""), ["data"], ""),

@@ -462,7 +462,7 @@ def test_a_docker_archive_may_link_to_layers_and_not_out(mydocker: Command, tmp_
 
 
 @pytest.mark.root
-def test_what_is_no_image_is_told_apart(mydocker: Command, tmp_path: pathlib.Path) -> None:
+def test_an_archive_without_an_image_is_recognized(mydocker: Command, tmp_path: pathlib.Path) -> None:
     tree = tmp_path / "tree"
     for name in ("bin/sh", "etc/passwd", "text"):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)

@@ -249,7 +249,7 @@ def test_a_name_that_means_two_images(mydocker: Command, tmp_path: pathlib.Path)
 
 @root
 def test_one_name_for_several_platforms_is_one_image(mydocker: Command, tmp_path: pathlib.Path) -> None:
-    """The specification allows that beside an index of its own."""
+    """The specification allows that next to the layout's own index."""
     own, other = image(b"1"), image(b"2", architecture="riscv64")
     entries = [(each, {**named("a"), "platform": dict(each.platform)}) for each in (other, own)]
     path = layout(tmp_path / "layout", *entries)

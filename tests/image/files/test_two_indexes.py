@@ -201,14 +201,14 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "referrers": (REFERRERS, entry(REFERRERS)),
 }
 
-HERE = [beside for name, (_, beside) in OTHERS.items() if name in ("xml", "json", "artifact", "signature")]
+HERE = [descriptor for name, (_, descriptor) in OTHERS.items() if name in ("xml", "json", "artifact", "signature")]
 
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("other", OTHERS)
 def test_what_is_no_image_is_passed_over(other: str, first: bool, tmp_path: pathlib.Path) -> None:
-    data, beside = OTHERS[other]
-    entries = [beside, entry(ONE)] if first else [entry(ONE), beside]
+    data, descriptor = OTHERS[other]
+    entries = [descriptor, entry(ONE)] if first else [entry(ONE), descriptor]
     path = write(tmp_path / "x", ONE, data, index={"schemaVersion": 2, "manifests": entries})
     with guess(str(path)) as layout:
         assert layout.names() == [f"@{int(first)}"]
@@ -218,7 +218,7 @@ def test_what_is_no_image_is_passed_over(other: str, first: bool, tmp_path: path
 
 @pytest.mark.root
 def test_load_and_push_pass_over_it_as_well(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
-    entries = [beside for _, beside in OTHERS.values()]
+    entries = [descriptor for _, descriptor in OTHERS.values()]
     index = {"schemaVersion": 2, "manifests": [*entries[:3], entry(ONE, "v1"), *entries[3:], entry(TWO, "v2")]}
     path = write(tmp_path / "x", ONE, TWO, *(data for data, _ in OTHERS.values()), index=index)
     loaded = mydocker("load", "-q", "-i", str(path))

@@ -458,7 +458,7 @@ def test_one_that_is_killed(unpacker: Unpacker, tmp_path: pathlib.Path, which: i
 
 
 def test_one_that_is_killed_while_it_tells_what_is_hidden(tmp_path: pathlib.Path) -> None:
-    """What it has told by then is not taken for more than it is."""
+    """What it has reported by then counts as no more than that."""
     archive = layer({f"{'d' * 200}/{'n' * 200}{number}": WHITEOUT for number in range(3000)})  # no pipe has room for it
     for started in _unpacker(tmp_path, archive):
         assert within(10, lambda: sum(map(_is_confined, _descendants())) == 2)

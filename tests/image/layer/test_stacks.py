@@ -1,4 +1,4 @@
-"""Random stacks of layers, as a container sees them, beside a model of what the specification says."""
+"""Random stacks of layers, as a container sees them, compared with a model of what the specification says."""
 
 from __future__ import annotations
 

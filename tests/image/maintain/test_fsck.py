@@ -185,7 +185,7 @@ def test_what_does_not_belong_there_stops_nobody(pulled: Command, registry: Regi
 @root
 @pytest.mark.parametrize("kind", ["file", "directory", "FIFO"])
 @pytest.mark.parametrize("what", ["layers/*", "blobs/sha256/*", "skeletons/*", "refs/*/*/*/*/linux-amd64"])
-def test_something_else_in_the_place_of_ours_is_healed(pulled: Command, what: str, kind: str) -> None:
+def test_something_else_in_place_of_a_stored_file_is_healed(pulled: Command, what: str, kind: str) -> None:
     before = _listed(pulled)
     for path in sorted(pulled.store.glob(what)):
         remove_tree.remove(str(path))
@@ -499,7 +499,7 @@ def test_what_was_asked_for_by_digest_is_no_garbage(pulled: Command, registry: R
 
 
 @root
-def test_prune_beside_a_running_container_and_a_pull(mydocker: Command) -> None:
+def test_prune_during_a_run_and_a_pull(mydocker: Command) -> None:
     running = mydocker.start("run", "-i", "--network", "none", "alpine", "sh", "-c", "echo up; cat; ls /bin/sh")
     assert running.stdin and running.stdout
     assert running.stdout.readline() == b"up\n"
@@ -523,7 +523,7 @@ def test_prune_beside_a_running_container_and_a_pull(mydocker: Command) -> None:
 
 
 @root
-def test_names_come_and_go_beside_pulls(pulled: Command) -> None:
+def test_names_come_and_go_during_pulls(pulled: Command) -> None:
     """Pulls of what is present, `tag` and `rmi` at once: nobody fails, and what stays is whole."""
     for _ in range(5):
         pulls = [pulled.start("pull", "-q", "fsck/one") for _ in range(3)]

@@ -225,7 +225,7 @@ def test_a_store_of_somebody_else_is_refused(
 ) -> None:
     names = {"above": tmp_path / "above", "store": tmp_path / "above" / "store", "disk": tmp_path / "disk"}
     names["store"].mkdir(parents=True)
-    mydocker = command(tmp_path, registry=registry.address, store=names["store"])
+    mydocker = command(tmp_path, registry=registry.address, store=names["store"], forks=True)
     subprocess.run(["sh", "-ec", script.format(**names)], check=True)
     done = mydocker(*words)
     assert (done.stdout, done.code) == (b"", 125)

@@ -1,4 +1,4 @@
-"""The table of owners that an archive has, beside what tar made of it as root."""
+"""The table of owners that an archive has, compared with what tar made of it as root."""
 
 from __future__ import annotations
 

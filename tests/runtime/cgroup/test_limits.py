@@ -1,4 +1,4 @@
-"""Limits: what the kernel holds a container to, how running out of memory is told, and what is left behind."""
+"""Limits: what the kernel holds a container to, how running out of memory is reported, and what is left behind."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ ONLY = {
     "a new directory": ("mkdir /srv/new", "/srv/new"),
     "a new directory with content": ("mkdir /srv/new; touch /srv/new/x", "/srv/new/x"),
     "below what is mounted": ("touch /mnt/x; mkdir /new; rmdir /new", ""),
-    "beside what is mounted": ("touch /etc/other", "/etc/other"),
+    "next to what is mounted": ("touch /etc/other", "/etc/other"),
     "the mode of what mydocker also made": ("chmod 700 /etc", "/etc"),
 }
 

@@ -97,7 +97,7 @@ def _cleanup_process(process: subprocess.Popen[bytes]) -> int:
     return found
 
 
-def test_what_lives_is_left_to_its_janitor(alpine: Command, marker: str) -> None:
+def test_a_living_container_is_left_to_its_cleanup_process(alpine: Command, marker: str) -> None:
     """Its mydocker is dead, and its cleanup process slow: nobody else takes its directory for one left behind."""
     script = f"echo ready; exec su -s /bin/sh nobody -c 'sleep 7{marker}; true'"
     process = alpine.start("run", "alpine", "sh", "-c", script)
@@ -118,7 +118,7 @@ def test_what_lives_is_left_to_its_janitor(alpine: Command, marker: str) -> None
     assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
 
 
-def test_a_janitor_that_was_killed_costs_nothing(alpine: Command) -> None:
+def test_a_killed_cleanup_process_leaves_nothing_behind(alpine: Command) -> None:
     process = alpine.start("run", "-i", "alpine", "sh", "-c", "echo ready; read line; exit 7")
     assert process.stdout and process.stdout.readline() == b"ready\n"
     os.kill(_cleanup_process(process), signal.SIGKILL)

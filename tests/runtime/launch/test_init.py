@@ -131,7 +131,7 @@ DAEMONS = [
 ]
 
 
-def _kill_the_warden(mydocker: Command, mark: str, words: Sequence[str], daemon: str, *, all_of_us: bool) -> None:
+def _kill_outer_init(mydocker: Command, mark: str, words: Sequence[str], daemon: str, *, all_of_us: bool) -> None:
     """The command tells who the outer init is: its parent, in the host's pid namespace."""
     script = f"{daemon}echo $PPID; sleep 9{{m}}; true".replace("{m}", mark)
     process = mydocker.start(*words, "sh", "-c", script)
@@ -151,10 +151,10 @@ def _kill_the_warden(mydocker: Command, mark: str, words: Sequence[str], daemon:
 @pytest.mark.parametrize("daemon", DAEMONS)
 @pytest.mark.parametrize("all_of_us", [False, True], ids=["the outer init", "the outer init and mydocker"])
 @pytest.mark.parametrize("run", [HOST_PID, CHROOT], ids=["host-pid", "chroot"])
-def test_no_process_is_left_when_the_warden_is_killed(
+def test_no_process_is_left_when_outer_init_is_killed(
     alpine: Command, marker: str, run: Sequence[str], daemon: str, all_of_us: bool
 ) -> None:
-    _kill_the_warden(alpine, marker, run, daemon, all_of_us=all_of_us)
+    _kill_outer_init(alpine, marker, run, daemon, all_of_us=all_of_us)
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
@@ -162,11 +162,11 @@ def test_nor_where_there_is_no_cgroup(alpine: Command, marker: str, daemon: str)
     """The host's cgroups are read-only there, as inside another container: orphans are adopted."""
     script = 'for c in /sys/fs/cgroup/* /sys/fs/cgroup; do mount -o bind,ro $c $c; done; exec "$@"'
     lesser = replace(alpine, prefix=("unshare", "-m", "sh", "-c", script, "sh"))
-    _kill_the_warden(lesser, marker, HOST_PID, daemon, all_of_us=False)
+    _kill_outer_init(lesser, marker, HOST_PID, daemon, all_of_us=False)
 
 
 @pytest.mark.parametrize("options", [(), ("-m", "64m")])
-def test_a_stopped_warden_keeps_nobody_waiting(alpine: Command, marker: str, options: Sequence[str]) -> None:
+def test_a_stopped_outer_init_does_not_block(alpine: Command, marker: str, options: Sequence[str]) -> None:
     """By a process of the container's, which may signal whoever has the same user."""
     limits = ("--timeout", "1s", "--stop-timeout", "0", *options)
     script = f"sleep 7{marker} & kill -STOP $PPID; sleep 8{marker}"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.rootless
     "daemon", ["sleep 7{m} &", "setsid sleep 7{m} &", "(setsid sh -c 'setsid sleep 7{m} & sleep 8{m}' &) ;"]
 )
 @pytest.mark.parametrize("end", ["KILL", "STOP"])
-def test_no_process_is_left_without_a_warden(second_user: Command, daemon: str, end: str) -> None:
+def test_no_process_is_left_without_outer_init(second_user: Command, daemon: str, end: str) -> None:
     """The command does away with it; mydocker adopts the orphans."""
     mark = f"{time.monotonic_ns() % 10**8:08}"
     script = f"{daemon} kill -{end} $PPID; sleep 9{{m}}".replace("{m}", mark)

@@ -202,7 +202,7 @@ def test_a_healthcheck_shows_nothing_of_the_command_line(hostile: Command, tmp_p
 
 @pytest.mark.parametrize("orphaned", [True, False])
 def test_a_helper_keeps_nobody_waiting(orphaned: bool) -> None:
-    """One whose parent was killed before it could ask to be told has closed what others wait for, and ends."""
+    """One whose parent was killed before it could ask for a signal has closed what others wait for, and ends."""
     reader, writer = os.pipe()
     others, kept = os.pipe()
     parent = 1 if orphaned else os.getpid()

@@ -191,7 +191,7 @@ def test_keep_id(second_user: Command, user: pwd.struct_passwd, has_ranges: bool
     assert (shared / "x").stat().st_uid == user.pw_uid
 
 
-def test_keep_id_has_a_root_beside(second_user: Command, user: pwd.struct_passwd, ranges: int) -> None:
+def test_keep_id_has_a_root_as_well(second_user: Command, user: pwd.struct_passwd, ranges: int) -> None:
     script = "id -u; stat -c %u:%g /etc/shadow; grep CapEff /proc/1/status"
     shown = _sh(second_user, script, "--userns", "keep-id", "-u", "0")
     assert shown == f"0\n{user.pw_uid}:42\nCapEff:\t00000000a80425fb\n"

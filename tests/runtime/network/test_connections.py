@@ -36,7 +36,6 @@ def _networks(mydocker: Command) -> Iterator[None]:
         (("name=one,driver-opt=com.docker.network.endpoint.ifname=wan0",), "via 10.222.1.1 dev wan0"),
     ],
 )
-@pytest.mark.xdist_group("subnets of the test's own")
 def test_the_default_route(mydocker: Command, options: tuple[str, ...], route: str) -> None:
     words = [word for option in options for word in ("--network", option)]
     with _networks(mydocker):

@@ -48,14 +48,17 @@ def networks(host: Host) -> str:
 def test_they_come_and_go(host: Host) -> None:
     with host.container("--network", "one", "--name", "db", "--network-alias", "base") as db:
         ids = [id_of(db)]
-        alone = [*LOCAL, f"10.99.0.2 {ids[0]}"]
+        alone = [*LOCAL, f"10.99.0.2 {ids[0]}", f"10.99.0.2 base db {ids[0]}"]
         assert hosts(db) == alone
         with host.container("--network", "one", "--name", "web", "-h", "www") as web:
             ids.append(run_id(web))
             assert hosts(db) == [*alone, f"10.99.0.3 web www {ids[1]}"]
-            assert hosts(web) == [*LOCAL, "10.99.0.3 www", f"10.99.0.2 base db {ids[0]}"]
+            own = f"10.99.0.3 web www {ids[1]}"
+            assert hosts(web) == [*LOCAL, "10.99.0.3 www", own, f"10.99.0.2 base db {ids[0]}"]
             for name in ("base", "db", ids[0]):
-                assert web.sh(f"ping -c 1 -w 20 {name} | head -1") == f"PING {name} (10.99.0.2): 56 data bytes\n"
+                for container in (db, web):
+                    line = container.sh(f"ping -c 1 -w 20 {name} | head -1")
+                    assert line == f"PING {name} (10.99.0.2): 56 data bytes\n"
         wait_for(lambda: hosts(db) == alone)
 
 
@@ -68,10 +71,12 @@ def test_each_network_has_its_own(host: Host) -> None:
         two = enter(host.container("--network", "two", "--name", "b"))
         alone = enter(host.container("--network", "bridge", "--name", "c"))
         both = enter(host.container("--network", "one", "--network", "two", "--name", "d"))
-        assert hosts(one)[3:] == [f"10.99.0.3 d {id_of(both)}"]
-        assert hosts(two)[3:] == [f"10.99.1.3 d {id_of(both)}"]
+        ids = {name: id_of(each) for name, each in (("a", one), ("b", two), ("d", both))}
+        assert hosts(one)[3:] == [f"10.99.0.2 a {ids['a']}", f"10.99.0.3 d {ids['d']}"]
+        assert hosts(two)[3:] == [f"10.99.1.2 b {ids['b']}", f"10.99.1.3 d {ids['d']}"]
         assert hosts(alone)[3:] == []
-        assert hosts(both)[4:] == [f"10.99.0.2 a {id_of(one)}", f"10.99.1.2 b {id_of(two)}"]
+        own = [f"{address} d {ids['d']}" for address in ("10.99.0.3", "10.99.1.3")]
+        assert sorted(hosts(both)[4:]) == sorted([*own, f"10.99.0.2 a {ids['a']}", f"10.99.1.2 b {ids['b']}"])
 
 
 @pytest.mark.usefixtures("networks")
@@ -99,7 +104,7 @@ def test_a_container_that_keeps_the_lock_of_its_file(host: Host) -> None:
         with host.container("--network", "one", "--name", "second") as second:
             assert hosts(first)[-1].startswith("10.99.0.3 second ")
             assert second.end() == (b"", b"")
-        assert len(hosts(first)) == 3
+        assert len(hosts(first)) == 4
 
 
 @pytest.mark.usefixtures("networks")
@@ -107,7 +112,7 @@ def test_a_file_that_has_grown_without_end(host: Host) -> None:
     with host.container("--network", "one") as first:
         first.sh("head -c 3000000 /dev/zero | tr '\\0' x > /etc/hosts")
         with host.container("--network", "one", "--name", "second") as second:
-            assert len(hosts(second)) == 4
+            assert len(hosts(second)) == 5
         assert first.sh("wc -c < /etc/hosts") == "3000000\n"
 
 
@@ -176,7 +181,7 @@ def test_a_file_of_the_users(host: Host, tmp_path: pathlib.Path) -> None:
         first = stack.enter_context(host.container("--network", "one", "-v", f"{own}:/etc/hosts"))
         second = stack.enter_context(host.container("--network", "one", "--name", "second"))
         assert hosts(first) == ["10.9.9.9 mine"]
-        assert hosts(second)[3:] == [f"10.99.0.2 {id_of(first)}"]
+        assert hosts(second)[4:] == [f"10.99.0.2 {id_of(first)}"]
     assert own.read_bytes() == b"10.9.9.9 mine\n"
 
 

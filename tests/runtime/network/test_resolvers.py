@@ -65,9 +65,25 @@ def test_those_of_the_user(host: Host) -> None:
     assert lines(host, "nameserver 192.0.2.9\nsearch old\n", "--dns-search", ".") == ["nameserver 192.0.2.9"]
 
 
-def test_a_network_with_ipv6_keeps_those_servers(host: Host) -> None:
-    """All but one that is on a link of the host's."""
+@pytest.mark.parametrize(
+    ("own", "options", "expected"),
+    [
+        (STUB, (), ["search corp.example", "options edns0 trust-ad ndots:0"]),
+        ("nameserver fe80::1%eth0\nnameserver 192.0.2.9\n", (), ["options ndots:0"]),
+        ("", (), ["options ndots:0"]),
+        ("options ndots:2 rotate\n options attempts:1", (), ["options ndots:2 rotate attempts:1"]),
+        ("options ndots:2\n", ("--dns-option", "ndots:5"), ["options ndots:5"]),
+        ("options ndots:2\n", ("--dns-option", "rotate"), ["options rotate ndots:0"]),
+        (
+            STUB,
+            ("--dns", "192.0.2.7", "--dns-search", "x.example"),
+            ["search x.example", "options edns0 trust-ad ndots:0"],
+        ),
+        (STUB, ("--dns-search", "."), ["options edns0 trust-ad ndots:0"]),
+    ],
+)
+def test_a_network_with_names_has_its_own(host: Host, own: str, options: tuple[str, ...], expected: list[str]) -> None:
+    """With IPv6 or without; the servers of the host, or of `--dns`, are those that it asks."""
     assert host.command("network", "create", "--ipv6", "six").code == 0
-    own = "nameserver 2001:db8::9\nnameserver fe80::1%eth0\nnameserver 192.0.2.9\n"
-    assert lines(host, own, "--network", "six") == ["nameserver 2001:db8::9", "nameserver 192.0.2.9"]
-    assert lines(host, own) == ["nameserver 192.0.2.9"]
+    assert lines(host, own, "--network", "six", *options) == ["nameserver 127.0.0.11", *expected]
+    assert "nameserver 127.0.0.11" not in lines(host, own, *options)

@@ -298,7 +298,7 @@ def test_a_volume_opens_no_device_files(alpine: Command, option: tuple[str, str]
 
 
 def test_submounts_come_along_or_not(alpine: Command) -> None:
-    """The host's /dev has file systems below it; a bind shows them unless told not to."""
+    """The host's /dev has file systems below it; a bind shows them unless an option says not to."""
     below = "test -e /mnt/pts/ptmx && echo there || echo not"
     assert _sh(alpine, below, "--mount", "type=bind,src=/dev,dst=/mnt") == "there\n"
     assert _sh(alpine, below, "-v", "/dev:/mnt:private") == "there\n"
@@ -307,7 +307,7 @@ def test_submounts_come_along_or_not(alpine: Command) -> None:
 
 
 def test_kills_while_a_volume_is_filled(mydocker: Command, registry: Registry, store: pathlib.Path) -> None:
-    """kill -9 at fifteen moments of it: what the volume holds in the end is whole, and nothing lies beside it."""
+    """kill -9 at fifteen moments of it: what the volume holds in the end is whole, and nothing is left next to it."""
     many = {f"srv/d/{number}": f"{number}\n".encode() for number in range(2000)}
     registry.push(image(layer({"srv/d": DIR, **many})), "library/many")
     _sh(mydocker, "true", name="many")

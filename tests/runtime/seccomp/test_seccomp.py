@@ -355,12 +355,12 @@ def test_without_sys_admin_it_takes_no_new_privileges(alpine: Command, user: str
 
 
 @root
-@pytest.mark.parametrize(("options", "walls"), [((), True), (("--security-opt", "systempaths=unconfined"), False)])
-def test_system_paths(alpine: Command, options: tuple[str, ...], walls: bool) -> None:
+@pytest.mark.parametrize(("options", "masked"), [((), True), (("--security-opt", "systempaths=unconfined"), False)])
+def test_system_paths(alpine: Command, options: tuple[str, ...], masked: bool) -> None:
     done = alpine("run", *options, "alpine", "cat", "/proc/self/mountinfo")
     targets = {line.split()[4] for line in done.stdout.decode().splitlines()}
-    assert ("/proc/sys" in targets) == walls
-    assert any(target.startswith(("/proc/", "/sys/firmware")) for target in targets) == walls
+    assert ("/proc/sys" in targets) == masked
+    assert any(target.startswith(("/proc/", "/sys/firmware")) for target in targets) == masked
 
 
 @root

@@ -158,12 +158,12 @@ def test_a_dollar_that_begins_no_variable(text: str, value: str) -> None:
     assert interpolate(text, VARIABLES.get, bare_dollar=True) == value
 
 
-def test_who_asks_is_told_of_what_nobody_sets() -> None:
-    told: list[str] = []
-    interpolate("$V ${E} ${U:-d} ${U-} ${V:-$N} ${U+x} $$W", VARIABLES.get, unset=told.append)
-    assert told == []
-    interpolate("$U ${W} ${E:-$X}", VARIABLES.get, unset=told.append)
-    assert told == ["U", "W", "X"]
+def test_unset_variables_are_reported_to_the_caller() -> None:
+    unset: list[str] = []
+    interpolate("$V ${E} ${U:-d} ${U-} ${V:-$N} ${U+x} $$W", VARIABLES.get, unset=unset.append)
+    assert unset == []
+    interpolate("$U ${W} ${E:-$X}", VARIABLES.get, unset=unset.append)
+    assert unset == ["U", "W", "X"]
 
 
 @pytest.mark.parametrize(

@@ -462,7 +462,7 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
                                                   "a letter or digit first"]),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
-def test_what_has_no_equal_is_named_at_its_place(text: str, expected: list[str]) -> None:
+def test_what_is_not_supported_is_reported_with_its_place(text: str, expected: list[str]) -> None:
     with pytest.raises(SpecError) as caught:
         load(text)
     assert [line.removeprefix("compose.yaml:") for line in caught.value.problems] == expected

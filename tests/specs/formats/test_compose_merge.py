@@ -120,7 +120,7 @@ def test_every_mistake_names_the_file_that_it_is_in() -> None:
     _write(
         base="services:\n  web: {image: x, cpus: many}\n  db: {image: y}\n",
         over="services:\n  web: {imag: x, ports: [x]}\n  db:\n    environment: text\n    depends_on: [gone]\n",
-        sub__third="services:\n  web: {volumes: ['d:/x'], image: [a]}\n",
+        sub__third="services:\n  web: {volumes: ['data:/x'], image: [a]}\n",
     )
     with pytest.raises(SpecError) as caught:
         load_project(_project("base", "over", "sub/third"))
@@ -129,10 +129,11 @@ def test_every_mistake_names_the_file_that_it_is_in() -> None:
         "over.yaml:2:9: unknown key 'imag'; did you mean 'image'?",
         "over.yaml:2:26: 'x': expected a port, a number from 1 to 65535",
         "over.yaml:4:18: expected a mapping, or a list of NAME=VALUE",
+        "sub/third.yaml:2:19: volume 'data' is not declared under volumes at the top of the file, or ./ before it for "
+        "a directory",
+        "sub/third.yaml:2:38: services.web.image is a list, and lies over text at base.yaml:2:16",
+        "sub/third.yaml:2:38: expected text, not a list",
         "over.yaml:5:18: there is no container called 'gone'",
-        "sub/third.yaml:2:18: volume 'd' is not declared under volumes at the top of the file, or ./ before it for a "
-        "directory",
-        "sub/third.yaml:2:36: expected text, not a list",
     ]
 
 

@@ -168,7 +168,7 @@ def test_each_setting_has_its_equal(here: Path, text: str, field: str, value: ob
     assert getattr(container(text, "[Service]\nEnvironment=LEVEL=3"), field) == value
 
 
-def test_walls_are_moved_by_single_settings(here: Path) -> None:
+def test_single_settings_change_the_isolation(here: Path) -> None:
     (here / "s.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
     security = container(
         f"NoNewPrivileges=true\nSeccompProfile={here}/s.json\nSecurityLabelType=spc_t\nSecurityLabelLevel=s0:c1\nUnmask=ALL"
@@ -502,7 +502,7 @@ def test_units_that_are_to_run_keep_their_order(
         ("[Container]\nImage=a\nExec=a\0", ["3:1: a NUL character cannot be part of any value"]),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
-def test_what_has_no_equal_is_named_at_its_place(text: str, expected: list[str]) -> None:
+def test_what_is_not_supported_is_reported_with_its_place(text: str, expected: list[str]) -> None:
     Path("odd.volume").write_text("[Volume]\nDriver=x\n")
     with pytest.raises(SpecError) as caught:
         load(text)

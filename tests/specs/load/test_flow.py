@@ -1,4 +1,4 @@
-"""What a spec says about when it runs, beside others: dependencies, health, profiles, restarts."""
+"""What a spec says about when it runs, among others: dependencies, health, profiles, restarts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_what_a_healthcheck_does_not_say_is_the_others() -> None:
     assert Healthcheck(test=("NONE",)).over(image).test == ("NONE",)
 
 
-def test_a_name_that_nobody_has_is_told_beside_other_mistakes(tmp_path: pathlib.Path) -> None:
+def test_an_unknown_name_is_reported_with_other_mistakes(tmp_path: pathlib.Path) -> None:
     """Whether they are in the same container or in another; what cannot be read has its name all the same."""
     web, db = _spec("web", "depends_on: [db, dc], comand: x"), _spec("db", "imag: y")
     found = _problems(tmp_path, "---\n".join([web, db, _spec("app", "depends_on: [webb, db]")]))
@@ -124,7 +124,7 @@ def test_restart(tmp_path: pathlib.Path, policy: str, expected: RestartPolicy | 
             "depends_on: {db: {condition: healthy}}",
             "1.yaml:2:30: 'healthy': expected service_started, service_healthy, ",
         ),
-        ("depends_on: {db: {condition: service_started, restart: true}}", "1.yaml:2:56: restart: nothing is ever"),
+        ("depends_on: {db: {condition: service_started, restart: x}}", "1.yaml:2:56: expected true or false, not 'x'"),
         ("name: a\ndepends_on: [a]", "1.yaml:3:14: a circle: a -> a"),
     ],
 )

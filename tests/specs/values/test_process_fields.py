@@ -1,4 +1,4 @@
-"""Keys and flags of a container's process: both doors give one value, and mistakes are told with their place."""
+"""Keys and flags of a container's process: both doors give one value, and mistakes are reported with their place."""
 
 from __future__ import annotations
 

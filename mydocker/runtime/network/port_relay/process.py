@@ -18,7 +18,7 @@ from mydocker import kernel
 from mydocker.errors import ErrorReport, HostError, LaunchError, refused_by_host
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.helper_process import settle
+from mydocker.runtime.inspect.helper_process import drop_privileges, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mydocker.runtime.network.port_relay.tcp import Tcp
 
 _TITLE = "mydocker-ports"
-_NOBODY = 65534
 _TICK = 1.0  # seconds between looks at what no event reports
 _LAST_WORDS = 0.5  # seconds, for what the container has sent before it ended
 _PATIENCE = 2.0  # seconds, for its end
@@ -129,7 +128,7 @@ def _prepare(parent: int, listeners: Sequence[Listener], address: str, namespace
     for namespace in namespaces:
         enter_namespace(namespace)
         os.close(namespace)
-    _drop_privileges()
+    drop_privileges()
     kernel.die_with_parent(parent)  # only now: new credentials clear it
     return relay
 
@@ -141,17 +140,6 @@ def _raise_limit() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most
-
-
-def _drop_privileges() -> None:
-    """Keep no capability, and root's user only where there is no other."""
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    if os.geteuid() == 0:
-        with suppress(OSError):  # a user namespace with one id, or a container without CAP_SETUID
-            os.setgroups([])
-            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    kernel.set_capabilities(0)
 
 
 class _Relay:

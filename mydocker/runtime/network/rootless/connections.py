@@ -26,7 +26,12 @@ class RootlessConnections(Connections):
     """Context manager: as Connections. The bridges go with the holder, a moment after the last container."""
 
     def __init__(self, plan: LaunchPlan) -> None:
-        super().__init__(plan, take_down_later=lambda directory, interface: None, forget_later=lambda line: None)
+        self.used: dict[str, None] = {}  # the directories of networks
+        super().__init__(
+            plan,
+            take_down_later=lambda directory, interface: self.used.update({directory: None}),
+            forget_later=lambda line: None,
+        )
         os.makedirs(plan.networks_dir, mode=0o700, exist_ok=True)
         self.holder = enter_or_start(plan.networks_dir, idmap.of_caller())
         self.resolver = self.holder.resolver
@@ -34,8 +39,8 @@ class RootlessConnections(Connections):
     def __exit__(self, *_: object) -> None:
         try:
             super().__exit__()
-            for lease in self.leases:
-                lifecycle.remove_transient(lease.directory)
+            for directory in self.used:
+                lifecycle.remove_transient(directory)
         finally:
             self.holder.close()
 

@@ -9,7 +9,7 @@ import gc
 import os
 
 from mydocker import idmap, kernel
-from mydocker.errors import ErrorReport, HostError, LaunchError, NetworkError
+from mydocker.errors import ErrorReport, HostError, LaunchError, NetworkError, StoreError, UsageError
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mydocker.idmap import IdMap
     from mydocker.runtime.network.rootless import Holder
 
-_DONE, _FAILED, _REFUSED = b"+", b"-", b"!"  # the first byte of a report: a result, an ErrorReport, an error number
+DONE, FAILED, REFUSED = b"+", b"-", b"!"  # the first byte of a report: a result, an ErrorReport, an error number
 _KILLED = "a helper process of mydocker was killed before it reported a result"
 
 
@@ -46,10 +46,10 @@ def _run(holder: Holder, function: Callable[[], bytes | None], parent: int, writ
             enter_namespace(holder.user)
             enter_namespace(holder.network)
             kernel.die_with_parent(parent)  # only now: new credentials clear it
-            report = _DONE + (function() or b"")
+            report = DONE + (function() or b"")
         except BaseException as error:
-            report = _FAILED + ErrorReport.of(error).encode()
-        _write(writer, report)
+            report = FAILED + ErrorReport.of(error).encode()
+        write_report(writer, report)
     finally:
         os._exit(0)
 
@@ -69,11 +69,18 @@ def clone_inside(
     clone(2) fails, else as `run_inside`; then there is no child.
     """
     ids = idmap.inside(holder.ids, ids)
+    return clone_by_helper(lambda pipe, parent: _clone(holder, namespaces, child, ids, then, parent, pipe))
+
+
+def clone_by_helper(clone: Callable[[tuple[int, int], int], NoReturn]) -> tuple[int, int]:
+    """(pid, pidfd) of a child of this process that a helper process makes, in which CLONE is called: with a pipe, to
+    which it writes the child's pid, a line, and then a report, and with the pid of this process. Raises as
+    `clone_inside`."""
     reader, writer = os.pipe()
     parent = os.getpid()
     helper = os.fork()
     if helper == 0:
-        _clone(holder, namespaces, child, ids, then, parent, (reader, writer))
+        clone((reader, writer), parent)
     os.close(writer)
     whole = _read(reader)
     os.waitpid(helper, 0)
@@ -104,7 +111,7 @@ def _clone(
 ) -> NoReturn:
     """In the helper: its parent becomes that of the process it clones."""
     reader, writer = pipe
-    report = _FAILED
+    report = FAILED
     try:
         try:
             enter_namespace(holder.user)
@@ -112,7 +119,7 @@ def _clone(
             try:
                 pid, pidfd = kernel.clone(namespaces | kernel.CLONE_NEWUSER | kernel.CLONE_PARENT)
             except OSError as error:
-                os.write(writer, _REFUSED + str(error.errno).encode())
+                os.write(writer, REFUSED + str(error.errno).encode())
                 os._exit(0)
             if pid == 0:
                 os.close(reader)
@@ -126,10 +133,10 @@ def _clone(
             enter_namespace(holder.network)
             if then:
                 then(pid)
-            report = _DONE
+            report = DONE
         except BaseException as error:
-            report = _FAILED + ErrorReport.of(error).encode()
-        _write(writer, report)
+            report = FAILED + ErrorReport.of(error).encode()
+        write_report(writer, report)
     finally:
         os._exit(0)
 
@@ -140,18 +147,19 @@ def _read(reader: int) -> bytes:
         return file.read()
 
 
-def _write(writer: int, report: bytes) -> None:
+def write_report(writer: int, report: bytes) -> None:
+    """In a helper: all of REPORT, however long that is."""
     with open(writer, "wb", closefd=False) as file:
         file.write(report)
 
 
 def _result(report: bytes) -> bytes:
     kind, content = report[:1], report[1:]
-    if kind == _DONE:
+    if kind == DONE:
         return content
-    if kind == _REFUSED:
+    if kind == REFUSED:
         number = int(content)
         raise OSError(number, os.strerror(number))
-    if kind == _FAILED and content:
-        raise ErrorReport.decode(content).as_error(HostError, LaunchError, NetworkError)
+    if kind == FAILED and content:
+        raise ErrorReport.decode(content).as_error(HostError, LaunchError, NetworkError, UsageError, StoreError)
     raise HostError(_KILLED)

@@ -15,12 +15,22 @@ from mydocker.errors import HostError, LaunchError, NetworkError, hint_for
 from mydocker.kernel import netlink
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.network import DEFAULT, Lease, Network, bridge, leases, names, networks, other
+from mydocker.runtime.network import (
+    DEFAULT,
+    Lease,
+    Network,
+    bridge,
+    joined_container,
+    leases,
+    name_server,
+    names,
+    networks,
+)
 from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line
 from mydocker.runtime.network.upkeep.release import take_down_idle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mydocker.kernel.netlink import Channel
 
@@ -35,24 +45,42 @@ class Endpoint(Record):
     aliases: tuple[str, ...] = ()
 
 
-def connect(directory: str, containers: str, name: str, container: str, endpoint: Endpoint) -> Lease:
+def connect(directory: str, containers: str, name: str, container: str, endpoint: Endpoint) -> None:
     """Let CONTAINER, whose run directory is below CONTAINERS, join the network NAME of directory DIRECTORY.
 
     Raises LaunchError, UsageError if there is no such container, NetworkError if it cannot join, HostError.
     """
     run_dir = _private(containers, container)
     network = networks.load(directory, name)
+    _where_bridges_are(directory, lambda: _connect(directory, network, run_dir, endpoint))
+
+
+def _connect(directory: str, network: Network, run_dir: str, endpoint: Endpoint) -> None:
     try:
         with _kept(run_dir):
-            lease = _joined(directory, network.name, run_dir, endpoint)
+            _join(directory, network.name, run_dir, endpoint)
     except BaseException:
         take_down_idle(f"{directory}/{network.name}", network.interface)
         raise
-    return lease
 
 
-def _joined(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> Lease:
-    """A lease, and an interface that has its addresses."""
+def _where_bridges_are(directory: str, act: Callable[[], None]) -> None:
+    """Do ACT in the host's network, or in that of the holder of an ordinary user's networks, which are in DIRECTORY."""
+    if os.geteuid() == 0:
+        act()
+        return
+    from mydocker.runtime.network import rootless
+    from mydocker.runtime.network.rootless.inside import run_inside
+
+    holder = rootless.find(directory)
+    if holder is None:
+        raise HostError("the process that holds the networks of this user has ended", hint="start the container again")
+    with holder:
+        run_inside(holder, act)
+
+
+def _join(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> None:
+    """Take a lease, and give the container an interface that has its addresses."""
     container = os.path.basename(run_dir)
     with networks.Held(directory, name) as held:
         if any(lease.directory == held.directory for lease in listed(run_dir)[0]):
@@ -70,7 +98,6 @@ def _joined(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> Leas
         except BaseException as error:
             _leave(lease, run_dir)
             raise (_refused(container, error) if isinstance(error, OSError) else error) from None
-    return lease
 
 
 def _listed_lease(directory: str, network: Network, run_dir: str, endpoint: Endpoint) -> Lease:
@@ -140,6 +167,10 @@ def disconnect(directory: str, containers: str, name: str, container: str) -> No
             f"container {container} cannot leave network {name}: its ports are published there",
             hint="end it, and start it in another network",
         )
+    _where_bridges_are(directory, lambda: _disconnect(lease, run_dir))
+
+
+def _disconnect(lease: Lease, run_dir: str) -> None:
     if lease.network.name != DEFAULT:
         names.leave(lease, run_dir, lambda path: listed(path)[0])
     _leave(lease, run_dir)
@@ -150,9 +181,7 @@ def disconnect(directory: str, containers: str, name: str, container: str) -> No
 
 def _private(containers: str, container: str) -> str:
     """The run directory of CONTAINER, which is in a network."""
-    run_dir = other.find(containers, container)
-    if os.geteuid() != 0:
-        raise HostError("only root can change the networks of a container that runs")
+    run_dir = joined_container.find(containers, container)
     if not listed(run_dir)[0]:
         raise NetworkError(
             f"container {container} is in no network, but uses the host's, another container's, or none",
@@ -189,7 +218,7 @@ def _inside(run_dir: str) -> Iterator[Channel]:
     namespace before anything is sent."""
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        target = other.open_network(run_dir)
+        target = joined_container.open_network(run_dir)
         try:
             enter_namespace(target)
             try:
@@ -206,15 +235,15 @@ def _inside(run_dir: str) -> Iterator[Channel]:
 
 def _route(channel: Channel, run_dir: str) -> None:
     """Give the container behind CHANNEL default routes, unless it has some: by the first network with a way out."""
-    for lease in listed(run_dir)[0]:
-        network = _loaded(lease)
-        if network and not network.internal:
-            try:
-                for route in bridge.default_routes(lease.replace(network=network), bridge.number_in_container(lease)):
-                    channel.send(route)
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENODEV):  # the latter: the container has removed it
-                    raise
+    outward = [(lease, network) for lease in listed(run_dir)[0] if (network := _loaded(lease)) and not network.internal]
+    name_server.set_forwarding(run_dir, allowed=bool(outward))
+    for lease, network in outward:
+        try:
+            for route in bridge.default_routes(lease.replace(network=network), bridge.number_in_container(lease)):
+                channel.send(route)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENODEV):  # the latter: the container has removed it
+                raise
 
 
 def _loaded(lease: Lease) -> Network | None:

@@ -7,10 +7,12 @@ import pathlib
 import pwd
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
-from lab.command import await_end_of_processes, granted
+from lab.command import Command, await_end_of_processes, granted
 from lab.machines import Machine, link, mounted
+from lab.networks import Host
 
 from mydocker import idmap, kernel
 
@@ -75,3 +77,20 @@ def as_user(user: pwd.struct_passwd) -> Callable[[Callable[[], None]], None]:
         idmap.perform(None, become_and_act, limit=90)
 
     return perform
+
+
+@pytest.fixture
+def owned(second_user: Command, user: pwd.struct_passwd, ids: bool, tun: None) -> Iterator[Host]:
+    """A host on which `command` is the user's, with an image, and with its own /etc/resolv.conf. Nothing of the user's
+    is left a moment after the end."""
+    assert second_user("pull", "-q", "alpine").code == 0
+    with Host(second_user) as host, Machine() as machine:
+        link(host, machine, "uplink", ones=("192.168.77.1/24",), others=(f"{OUTSIDE}/24",))
+        host.run("ip", "route", "add", "default", "via", OUTSIDE)
+        host.command = replace(second_user, prefix=(*host.enter, *second_user.prefix))
+        own = second_user.directory / "resolv.conf"
+        own.write_text("nameserver 127.0.0.1\n")
+        own.chmod(0o644)
+        host.do(f"mount --bind {own} /etc/resolv.conf")
+        yield host
+        assert not await_end_of_processes(user)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mydocker.errors import HostError
-from mydocker.runtime.network.choose import settle
+from mydocker.runtime.network.default_mode import settle
 from mydocker.runtime.plan.host import Host
 from mydocker.specs.model import NAMESPACES, ContainerSpec
 from mydocker.specs.model.parts import NetworkAttachment

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 
+from mydocker import idmap
 from mydocker.errors import LaunchError, UsageError
 from mydocker.image.store import is_held
 from mydocker.kernel.beneath import UnreadableFileError, open_regular
+from mydocker.record import TYPE_CHECKING
 
-_LIMIT = 1 << 20  # characters of another container's /etc/hosts
+if TYPE_CHECKING:
+    from mydocker.idmap import IdMap
+
+_LIMIT = 1 << 20  # characters of a file of another container's
 
 
 def find(containers: str, text: str) -> str:
@@ -54,14 +59,42 @@ def write_name(run_dir: str, name: str) -> None:
         pass
 
 
-def read_hosts(run_dir: str) -> str:
-    """/etc/hosts of the container with RUN_DIR, as its programs see it; empty if it cannot be read."""
+def shares_network(run_dir: str) -> bool:
+    """Whether the container with RUN_DIR has the network of the caller, the host's."""
+    try:
+        theirs = os.stat(f"/proc/{int(_link(run_dir, 'process'))}/ns/net")
+    except (OSError, ValueError):  # it has ended, which is for `open_network` to say
+        return False
+    return os.path.samestat(theirs, os.stat("/proc/self/ns/net"))
+
+
+def open_users(run_dir: str, ids: IdMap) -> int:
+    """A descriptor of the user namespace of an ordinary user's container with RUN_DIR: its network belongs to that, so
+    whoever joins the network has to be in it. LaunchError if the ids there are not IDS, or if it has ended."""
+    container = os.path.basename(run_dir)
+    try:
+        process = int(_link(run_dir, "process"))
+        descriptor = os.open(f"/proc/{process}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        found = idmap.of_process(process)
+    except (OSError, ValueError):
+        raise LaunchError(f"container {container} has ended, and its network with it") from None
+    if not found.is_same(ids):
+        os.close(descriptor)
+        raise LaunchError(
+            f"container {container} has other user and group IDs, so its network cannot be joined",
+            hint="start both with the same --userns",
+        )
+    return descriptor
+
+
+def read_etc(run_dir: str, name: str) -> str:
+    """File NAME of /etc in the container with RUN_DIR, as its programs see it; empty if it cannot be read."""
     try:
         root = os.open(f"/proc/{int(_link(run_dir, 'process'))}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except (OSError, ValueError):
         return ""
     try:
-        with open(open_regular(root, "/etc/hosts"), encoding="utf-8", errors="surrogateescape") as file:
+        with open(open_regular(root, f"/etc/{name}"), encoding="utf-8", errors="surrogateescape") as file:
             return file.read(_LIMIT)
     except (OSError, UnreadableFileError):  # what is there is the container's own affair
         return ""

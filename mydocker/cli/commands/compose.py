@@ -1,0 +1,62 @@
+"""`mydocker compose [OPTIONS] COMMAND ...`: the commands of mydocker, with the options that Compose has before them."""
+
+from __future__ import annotations
+
+from mydocker.cli.commands import command_module
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.manual.catalogue import COMMANDS
+from mydocker.cli.project.options import add_project
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.model.unsupported import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_VALUES = ("-f", "--file", "-p", "--project-name", "--project-directory", "--env-file", "--profile")
+
+
+def compose_command(argv: list[str]) -> int:
+    """`mydocker compose -f x up -d` is `mydocker up -f x -d`; the exit code of that."""
+    before, words = _split(argv)
+    if not words or words[0] in ("-h", "--help"):
+        parser().parse_args(["--help"])
+    name, *rest = words
+    if name == "version":
+        before = []
+    elif name not in COMMANDS or name in ("compose", "run"):
+        near = nearest(name, COMMANDS)
+        message = f"'compose {name}' is not a mydocker command"
+        raise UsageError(message + (f"; did you mean {near!r}?" if near else ""), hint="see 'mydocker --help'")
+    command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
+    return command([*before, *rest])
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The options before the command, and the command with what follows it."""
+    at = 0
+    while at < len(argv) and argv[at].startswith("-") and argv[at] not in ("-h", "--help"):
+        flag = argv[at].partition("=")[0]
+        is_joined = not flag.startswith("--") and flag[:2] in _VALUES and len(argv[at]) > 2
+        if flag not in _VALUES and not is_joined:
+            raise UsageError(f"unknown option: {flag}", hint="see 'mydocker compose --help'")
+        at += 1 if "=" in argv[at] or is_joined else 2
+    if at > len(argv):
+        raise UsageError(f"option {argv[-1]} needs a value", hint="see 'mydocker compose --help'")
+    return argv[:at], argv[at:]
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "compose",
+        text="The options may come before the command, as with docker compose, or after it.",
+        examples=(
+            ("mydocker compose up -d", "the same as mydocker up -d"),
+            ("mydocker compose -f base.yaml -f test.yaml config", "print what two files are together"),
+        ),
+    )
+    add_project(parser)
+    parser.add_argument("command", metavar="COMMAND", help="a command, such as up or config")
+    parser.add_argument("words", nargs="*", metavar="ARG", help="its options and arguments")
+    return parser

@@ -1,0 +1,1 @@
+"""What the commands that concern the services of a project share: up, down, compose, check, config and explain."""

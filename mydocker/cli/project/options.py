@@ -1,0 +1,91 @@
+"""The options that say which Compose files there are, the same for up, check, config and explain."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.common import say
+from mydocker.errors import UsageError
+from mydocker.paths import usable
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.load.load import load_files, load_project
+from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files
+from mydocker.specs.load.project_files import DEFAULT_FILES, ProjectOptions, find_project
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mydocker.cli.common.parser import Parser
+    from mydocker.specs.model.case import CaseSpec
+
+_SUFFIXES = (".yaml", ".yml", ".json", ".container")
+
+
+class LoadedCases(Record):
+    """What the files have: `cases`, the profiles that are `active`, and `names`, the words that are services. `shown`:
+    the files, for messages."""
+
+    cases: tuple[CaseSpec, ...]
+    active: frozenset[str]
+    names: tuple[str, ...] = ()
+    shown: str = ""
+
+
+def add_project(parser: Parser) -> None:
+    """The options of `docker compose` that come before its command."""
+    parser.add_argument(
+        "-f",
+        "--file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Compose file; further ones lie over it (default: compose.yaml here or above)",
+    )
+    parser.add_argument("-p", "--project-name", default="", metavar="NAME", help="the name of the project")
+    parser.add_argument(
+        "--project-directory", default="", metavar="DIR", help="where relative paths in the files begin"
+    )
+    parser.add_argument(
+        "--env-file", action="append", default=[], metavar="FILE", help="read variables from FILE, and not from .env"
+    )
+    parser.add_profiles()
+
+
+def project_options(options: argparse.Namespace) -> ProjectOptions:
+    return ProjectOptions(
+        files=tuple(options.file),
+        directory=options.project_directory,
+        name=options.project_name,
+        env_files=tuple(options.env_file),
+        profiles=tuple(options.profile),
+    )
+
+
+def load_cases(options: argparse.Namespace, words: list[str], *, image: str | None = None) -> LoadedCases:
+    """The containers of a command line: of the files WORDS, or of a project, of which WORDS are services.
+
+    Words are files if one of them is, or looks like one, and there is no -f. Raises UsageError if there are no words
+    and no Compose file, SpecError.
+    """
+    chosen = project_options(options)
+    if words and not chosen.files and any(_is_file(word) for word in words):
+        environ = {**os.environ, **({"COMPOSE_PROJECT_NAME": chosen.name} if chosen.name else {})}
+        if chosen.directory or chosen.env_files:
+            raise UsageError("--project-directory and --env-file are for Compose files that are named with -f")
+        active = active_profiles(chosen.profiles, environ) | profiles_of_env_files(words, environ)
+        cases = load_files(words, environ=environ, image=image, warn=say)
+        return LoadedCases(cases=tuple(cases), active=active, shown=", ".join(words))
+    project = find_project(chosen, os.environ)
+    if project is None:
+        if words:  # which are no files, and no services either
+            return LoadedCases(cases=tuple(load_files(words, environ=os.environ, image=image)), active=frozenset())
+        raise UsageError(
+            f"no Compose file in this directory or above it: {', '.join(DEFAULT_FILES)}",
+            hint="name one, or a spec file",
+        )
+    cases = load_project(project, image=image, warn=say)
+    return LoadedCases(cases=tuple(cases), active=project.profiles, names=tuple(words), shown=", ".join(project.paths))
+
+
+def _is_file(word: str) -> bool:
+    return word == "-" or "/" in word or word.endswith(_SUFFIXES) or os.path.isfile(usable(word))

@@ -1,0 +1,85 @@
+"""`mydocker up` of the services of Compose files and Quadlets."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.commands.run import progress
+from mydocker.cli.common import say
+from mydocker.cli.project.output import ServiceOutput
+from mydocker.errors import UsageError
+from mydocker.number import whole_number
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.launch import open_store
+from mydocker.runtime.launch.outcome import Outcome
+from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of
+from mydocker.services.project.run import ProjectRun, UpOptions, check_exit_code_from
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mydocker.cli.common.result_file import ResultFile
+    from mydocker.cli.project.options import LoadedCases
+    from mydocker.services.project import Instance
+    from mydocker.services.project.running import RunningInstance
+
+
+def planned(options: argparse.Namespace, loaded: LoadedCases) -> list[Instance]:
+    """The containers of the project that LOADED has, in the order of their start. Raises UsageError, SpecError."""
+    project = project_of(loaded.cases, active=loaded.active)
+    cases = chosen(project, loaded.names, with_dependencies=not options.no_deps)
+    return instances(project, cases, scale=dict(_scale(text) for text in options.scale))
+
+
+def run_project(options: argparse.Namespace, loaded: LoadedCases, results: ResultFile | None) -> int:
+    """Start the services of LOADED, and follow them unless they are to go on alone; the exit code of `up`."""
+    found = planned(options, loaded)
+    chosen_options = UpOptions(
+        detach=options.detach or options.wait,
+        wait=options.wait,
+        abort_on_exit=options.abort_on_container_exit or bool(options.exit_code_from),
+        abort_on_failure=options.abort_on_container_failure,
+        exit_code_from=options.exit_code_from,
+        force_recreate=options.force_recreate,
+        remove_orphans=options.remove_orphans,
+    )
+    if chosen_options.detach and (chosen_options.abort_on_exit or chosen_options.abort_on_failure):
+        raise UsageError(
+            "--detach and --wait leave the containers running: they exclude --abort-on-… and --exit-code-from"
+        )
+    check_exit_code_from(chosen_options, found)
+    run = ProjectRun(
+        service_of(loaded.cases[0]).project,
+        found,
+        store=open_store(os.environ),
+        environ=os.environ,
+        options=chosen_options,
+        show=ServiceOutput(found, prefix=not options.no_log_prefix).show,
+        say=say,
+        progress=progress(),
+    )
+    try:
+        return run.up(service_of(case).name for case in loaded.cases)
+    finally:
+        for each in run.running if results else ():
+            if results and each.ended:
+                results.add(spec=each.instance.spec, outcome=_outcome(each))
+
+
+def _outcome(each: RunningInstance) -> Outcome:
+    state = each.state
+    return Outcome(
+        exit_code=state.exit_code,
+        oom_killed=state.oom_killed,
+        stopped=each.stopping,
+        wall=max(0.0, state.finished - state.started),
+        ports=state.ports,
+    )
+
+
+def _scale(text: str) -> tuple[str, int]:
+    name, equals, number = text.partition("=")
+    count = whole_number(number, SCALE_LIMIT)
+    if not name or not equals or count is None:
+        raise UsageError(f"--scale {text!r}: expected SERVICE=NUMBER", hint=f"the number is at most {SCALE_LIMIT}")
+    return name, count

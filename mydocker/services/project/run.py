@@ -1,0 +1,330 @@
+"""`mydocker up` of a project: its containers are created, started in their order as soon as what they depend on is
+there, followed, and stopped in the opposite order.
+
+Each is a container with a keeper (services/containers), so it goes on where `up` does not wait for it. Nothing here
+prints: lines and news go to the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from contextlib import suppress
+
+from mydocker.errors import LaunchError, UsageError
+from mydocker.kernel.signals import signal
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.services.containers import NUMBER, PROJECT, SERVICE, control, directory, start
+from mydocker.services.project.running import RunningInstance
+from mydocker.specs.model.parts import COMPLETED, STARTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from mydocker.image.model.progress import Step
+    from mydocker.image.store import Store
+    from mydocker.services.containers import Container
+    from mydocker.services.project import Instance
+    from mydocker.services.project.running import Show
+    from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.parts import Dependency
+
+FAILED = 1
+
+
+class UpOptions(Record):
+    """How `up` goes on: `detach` leaves the containers running; `wait` until they are healthy, too. In the foreground,
+    the end of one ends all with `abort_on_exit`, or if it has failed, with `abort_on_failure`; the exit code is that of
+    the service `exit_code_from`."""
+
+    detach: bool = False
+    wait: bool = False
+    abort_on_exit: bool = False
+    abort_on_failure: bool = False
+    exit_code_from: str = ""
+    force_recreate: bool = False
+    remove_orphans: bool = False
+
+
+class ProjectRun:
+    """The run of INSTANCES of the project NAME, in their order. SHOW gets the lines that they write, SAY news."""
+
+    def __init__(
+        self,
+        name: str,
+        instances: Sequence[Instance],
+        *,
+        store: Store,
+        environ: Mapping[str, str],
+        options: UpOptions,
+        show: Show,
+        say: Callable[[str], None],
+        progress: Callable[[Step], None] | None = None,
+    ) -> None:
+        self.name, self.instances, self.options = name, instances, options
+        self.store, self.environ, self.progress = store, environ, progress
+        self.show, self.say = show, say
+        self.running: list[RunningInstance] = []
+        self.stopping = False
+        self.first: RunningInstance | None = None  # whose end ended all
+        self.interrupts = 0
+
+    def up(self, services: Iterable[str]) -> int:
+        """Start all, and with `detach` return then; else follow them to their end. SERVICES: the names of all services
+        of the project, others are left over from before. The exit code; raises MydockerError for what cannot start."""
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        before = {number: signal.signal(number, lambda *_: self._interrupt(writer)) for number in _SIGNALS}
+        try:
+            self._create({*services})
+            self._loop(reader)
+            return self._status()
+        except BaseException:
+            if not self.options.detach:
+                self._stop_all(reader)
+            raise
+        finally:
+            if not self.options.detach:
+                self._remove()
+            for each in self.running:
+                each.close()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(reader)
+            os.close(writer)
+
+    def _interrupt(self, writer: int) -> None:
+        self.interrupts += 1
+        with suppress(OSError):
+            os.write(writer, b"!")
+
+    # creating
+
+    def _create(self, services: set[str]) -> None:
+        there = {each.config.name: each for each in self._of_project()}
+        wanted = {instance.name for instance in self.instances}
+        scaled = {instance.service for instance in self.instances}
+        for container in there.values():
+            service = container.config.labels.get(SERVICE, "")
+            if container.config.name not in wanted and service in scaled:
+                self._take_away(container)
+            elif service not in services:
+                self._orphan(container)
+        recreated: set[str] = set()
+        for instance in self.instances:
+            old = there.get(instance.name)
+            follows = any(each.restart and each.name in recreated for each in instance.depends_on)
+            if old and not follows and not self.options.force_recreate and _is_same(old, instance):
+                self.running.append(RunningInstance(instance, old, is_new=False))
+                continue
+            if old:
+                recreated.add(instance.service)
+                self._take_away(old)
+            self.running.append(RunningInstance(instance, self._created(instance), is_new=True))
+
+    def _created(self, instance: Instance) -> Container:
+        container, _ = start.create(
+            instance.spec,
+            store=self.store,
+            environ=self.environ,
+            labels=instance.labels,
+            progress=self.progress,
+        )
+        return container
+
+    def _of_project(self) -> list[Container]:
+        return [each for each in directory.listed(self.store) if each.config.labels.get(PROJECT) == self.name]
+
+    def _orphan(self, container: Container) -> None:
+        if self.options.remove_orphans:
+            self._take_away(container)
+        else:
+            hint = "--remove-orphans removes it"
+            self.say(f"warning: container {container.config.name} is of no service of project {self.name}: {hint}")
+
+    def _take_away(self, container: Container) -> None:
+        """Stop and remove one that was there."""
+        if container.is_alive:
+            with suppress(LaunchError):
+                control.ask(container.directory, "stop")
+        directory.remove(self.store, directory.read(container.directory))
+
+    # following
+
+    def _loop(self, interrupts: int) -> None:
+        while True:
+            self._start_ready()
+            if self.options.detach and self._is_there():
+                return
+            if all(each.is_over or not each.begun for each in self.running) and not self._waiting():
+                return
+            self._take_news(interrupts)
+
+    def _take_news(self, interrupts: int) -> None:
+        poll = select.poll()
+        poll.register(interrupts, select.POLLIN)
+        actions: dict[int, Callable[[], None]] = {}
+        for each in self.running:
+            if each.output:
+                actions[each.output.fileno()] = lambda each=each: each.take_output(self.show)  # type: ignore[misc]
+            if each.states:
+                actions[each.states.fileno()] = each.take_state
+        for descriptor in actions:
+            poll.register(descriptor, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        ended = [each for each in self.running if each.is_over]
+        for descriptor in ready & actions.keys():
+            actions[descriptor]()
+        if interrupts in ready:
+            os.read(interrupts, 64)
+            self._interrupted()
+        for each in self.running:
+            if each.is_over and each not in ended:
+                self._has_ended(each)
+        if self.stopping:
+            self._stop_some()
+
+    def _has_ended(self, each: RunningInstance) -> None:
+        if not self.options.detach:
+            self.say(f"{each.instance.title} exited with code {each.state.exit_code}")
+        options = self.options
+        aborts = options.abort_on_exit or (options.abort_on_failure and each.failed)
+        if aborts and not self.stopping:
+            self.first = each
+            self.stopping = True
+
+    def _interrupted(self) -> None:
+        if self.options.detach:
+            raise KeyboardInterrupt
+        if self.interrupts > 1:
+            self._kill_all()
+        elif not self.stopping:
+            self.say("stopping; press Ctrl-C again to kill")
+        self.stopping = True
+
+    def _kill_all(self) -> None:
+        for each in self.running:
+            if each.begun and not each.ended:
+                each.kill()
+
+    def _waiting(self) -> list[RunningInstance]:
+        """Those that are still to start."""
+        return [] if self.stopping else [each for each in self.running if not each.begun]
+
+    def _start_ready(self) -> None:
+        started = True
+        while started and not self.stopping:
+            started = False
+            for each in self._waiting():
+                if self._may_start(each.instance):
+                    self._start(each)
+                    started = True
+
+    def _start(self, each: RunningInstance) -> None:
+        follows = not self.options.detach and each.instance.attach
+        connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
+        each.follow(connection)
+        if connection is None and follows and not each.ended:
+            each.attach()
+
+    def _may_start(self, instance: Instance) -> bool:
+        """Raises LaunchError if it can never start."""
+        return all(self._is_met(instance, dependency) for dependency in instance.depends_on)
+
+    def _is_met(self, instance: Instance, dependency: Dependency) -> bool:
+        others = [each for each in self.running if each.instance.service == dependency.name]
+        for each in others:
+            if why := _hopeless(each, dependency.condition):
+                if not dependency.required:
+                    continue
+                raise LaunchError(f"{instance.service} cannot start: {each.instance.title}, which it needs, {why}")
+            if not _reached(each, dependency.condition):
+                return False
+        return True
+
+    def _is_there(self) -> bool:
+        """Whether all have started, and with `wait` are healthy or have ended well. Raises LaunchError if one fails."""
+        if self._waiting():
+            return False
+        if not self.options.wait:
+            return True
+        for each in self.running:
+            if each.failed:
+                raise LaunchError(f"{each.instance.title} exited with code {each.state.exit_code}")
+            if each.state.health == "unhealthy":
+                raise LaunchError(f"{each.instance.title} is unhealthy: {each.state.health_output or 'no output'}")
+        return all(each.ended or (each.is_up and each.state.health in ("", "healthy")) for each in self.running)
+
+    # ending
+
+    def _stop_some(self) -> None:
+        """Stop those that no other container needs that still runs."""
+        alive = [each for each in self.running if each.begun and not each.ended]
+        needed = {dependency.name for each in alive for dependency in each.instance.depends_on}
+        for each in alive:
+            if not each.stopping and each.instance.service not in needed:
+                each.stop()
+
+    def _stop_all(self, interrupts: int) -> None:
+        self.stopping = True
+        self._stop_some()
+        while any(each.begun and not each.is_over for each in self.running):
+            self._take_news(interrupts)
+
+    def _remove(self) -> None:
+        """Nothing is left of what this run has created."""
+        for each in reversed(self.running):
+            if each.is_new:
+                with suppress(LaunchError):
+                    directory.remove(self.store, directory.read(each.container.directory))
+
+    def _status(self) -> int:
+        if self.options.exit_code_from:
+            service = self.options.exit_code_from
+            own = [each for each in self.running if each.instance.service == service and each.begun]
+            return own[0].state.exit_code if own else FAILED
+        return self.first.state.exit_code if self.first else 0
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def check_exit_code_from(options: UpOptions, instances: Sequence[Instance]) -> None:
+    """Raise UsageError if the exit code is to be that of a service that does not run."""
+    if options.exit_code_from and options.exit_code_from not in {each.service for each in instances}:
+        raise UsageError(f"--exit-code-from: no such service: {options.exit_code_from}")
+
+
+def _reached(each: RunningInstance, condition: str) -> bool:
+    if condition == COMPLETED:
+        return each.ended and not each.failed
+    if condition == STARTED:
+        return each.begun
+    return each.is_up and each.state.health == "healthy"
+
+
+def _hopeless(each: RunningInstance, condition: str) -> str:
+    """Why CONDITION can never be met any more, as the end of a sentence; empty if it can."""
+    code = each.state.exit_code
+    if condition == COMPLETED:
+        return f"exited with code {code}" if each.failed else ""
+    if condition == STARTED:
+        return ""
+    if each.ended:
+        return f"exited with code {code} before it was healthy"
+    if each.state.health == "unhealthy":
+        return f"is unhealthy ({each.state.health_output or 'no output'})"
+    return "has no healthcheck" if each.is_up and not each.state.health else ""
+
+
+def _is_same(container: Container, instance: Instance) -> bool:
+    """Whether CONTAINER is what INSTANCE says, and so need not be made anew."""
+    config = container.config
+    own = {name: config.labels.get(name) for name in (PROJECT, SERVICE, NUMBER)}
+    return own == dict(instance.labels) and _described(config.spec) == _described(instance.spec)
+
+
+def _described(spec: ContainerSpec) -> str:
+    from mydocker.errors import Origin
+    from mydocker.specs.model import as_json
+
+    return as_json.dumps(spec.replace(origin=Origin()))

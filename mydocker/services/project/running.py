@@ -1,0 +1,144 @@
+"""One container of a project while `up` is there: its keeper's messages become lines of output, and its state."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import suppress
+
+from mydocker.errors import LaunchError
+from mydocker.kernel.signals import signal
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.containers import EXITED, RUNNING, Container, ContainerState, control, directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mydocker.services.project import Instance
+
+    Show = Callable[[Instance, bool, bytes], None]  # a line, with its end, and whether it is of stderr
+
+_MESSAGE = 1 << 16
+_LINE_LIMIT = 1 << 16  # bytes without an end of line that are shown as one
+_STREAMS = {control.STDOUT: False, control.STDERR: True}
+
+
+class RunningInstance:
+    """The container of INSTANCE, created; `output` is the connection that gets what it writes, `states` that of its
+    changes."""
+
+    def __init__(self, instance: Instance, container: Container, *, is_new: bool) -> None:
+        self.instance, self.container, self.is_new = instance, container, is_new
+        self.state = container.state
+        self.output: socket.socket | None = None
+        self.states: socket.socket | None = None
+        self.begun = self.ended = self.stopping = False
+        self._rest: dict[bool, bytes] = {}
+        self._requests: list[socket.socket] = []
+
+    def follow(self, output: socket.socket | None) -> None:
+        """It has started, or was there. OUTPUT: the connection for its output, if the caller has one."""
+        self.begun, self.output = True, output
+        try:
+            self.states = control.connect(self.container.directory)
+            control.request(self.states, "events")
+        except LaunchError:  # it has ended already
+            self.close_states()
+            self.end()
+
+    def attach(self) -> None:
+        """Get its output from now on, of one that was there."""
+        with suppress(LaunchError):
+            self.output = control.connect(self.container.directory)
+            control.request(self.output, "attach")
+
+    def take_state(self) -> None:
+        """A change has come."""
+        assert self.states
+        raw = b""
+        with suppress(ConnectionResetError):
+            raw = self.states.recv(_MESSAGE)
+        if raw:
+            found = json.loads(raw)
+            known = {name: value for name, value in found.items() if name in ContainerState.fields}
+            self.state = ContainerState(**known)
+        else:
+            self.close_states()
+            self.end()
+
+    def end(self) -> None:
+        """It has ended for good."""
+        self.ended = True
+        self.state = directory.read(self.container.directory).state
+
+    def close_states(self) -> None:
+        if self.states:
+            self.states.close()
+            self.states = None
+
+    def take_output(self, show: Show) -> None:
+        """A frame has come; SHOW gets the lines that are complete."""
+        assert self.output
+        raw = b""
+        with suppress(ConnectionResetError):
+            raw = self.output.recv(_MESSAGE)
+        if raw[:1] in _STREAMS:
+            self._lines(_STREAMS[raw[:1]], raw[1:], show)
+        elif not raw or raw[:1] == control.ENDED:
+            self.close_output(show)
+
+    def close_output(self, show: Show) -> None:
+        """No more comes; a line without an end is shown as one."""
+        for is_error, rest in self._rest.items():
+            if rest:
+                show(self.instance, is_error, rest + b"\n")
+        self._rest.clear()
+        if self.output:
+            self.output.close()
+            self.output = None
+
+    def _lines(self, is_error: bool, data: bytes, show: Show) -> None:
+        lines = (self._rest.pop(is_error, b"") + data).split(b"\n")
+        rest = lines.pop()
+        if len(rest) > _LINE_LIMIT:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            show(self.instance, is_error, line.removesuffix(b"\r") + b"\n")
+        if rest:
+            self._rest[is_error] = rest
+
+    def stop(self) -> None:
+        """Ask it to end, and do not wait."""
+        self._ask("stop")
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._ask("stop", signal=int(signal.SIGKILL), timeout=0)
+
+    def _ask(self, do: str, **words: int) -> None:
+        self.stopping = True
+        with suppress(LaunchError, OSError):
+            connection = control.connect(self.container.directory)
+            self._requests.append(connection)  # whose answer comes at the end, and is not needed
+            connection.send(json.dumps({"do": do, **words}).encode())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and all of its output is here."""
+        return self.ended and self.output is None
+
+    @property
+    def is_up(self) -> bool:
+        return self.begun and not self.ended and self.state.status == RUNNING
+
+    @property
+    def failed(self) -> bool:
+        return self.ended and (self.state.exit_code != 0 or self.state.status != EXITED)
+
+    def close(self) -> None:
+        """Release the connections."""
+        for connection in (self.output, self.states, *self._requests):
+            if connection:
+                connection.close()
+        self.output = self.states = None
+        self._requests.clear()

@@ -1,0 +1,241 @@
+"""`mydocker up` of the services of a Compose file: together, followed, stopped, or left in the background."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+from lab.command import Command, Result
+
+pytestmark = pytest.mark.root
+
+WAIT = 'trap "echo bye; exit 3" TERM; echo ready; while :; do sleep 0.1; done'
+SLEEPER = f"{{image: alpine, network_mode: none, command: [sh, -c, {json.dumps(WAIT)}]}}"
+
+
+def _service(script: str, more: str = "") -> str:
+    escaped = json.dumps(script).replace("$", "$$")
+    return f"{{image: alpine, network_mode: none, command: [sh, -c, {escaped}]{more}}}"
+
+
+def _write(directory: pathlib.Path, name: str = "compose.yaml", **services: str) -> None:
+    lines = [f"  {service}: {text}\n" for service, text in services.items()]
+    (directory / name).write_text(f"name: p\nservices:\n{''.join(lines)}")
+
+
+@pytest.fixture
+def shop(alpine: Command, tmp_path: pathlib.Path) -> pathlib.Path:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    return folder
+
+
+def _containers(mydocker: Command) -> dict[str, str]:
+    """The names of the containers in the background, and their IDs."""
+    names = mydocker.store / "background" / "names"
+    return {path.name: str(path.readlink()) for path in names.iterdir() if path.is_symlink()} if names.is_dir() else {}
+
+
+def _remove(mydocker: Command) -> None:
+    assert mydocker("down", "-p", "p", "-t", "0", cwd="/").code == 0
+    assert _containers(mydocker) == {}
+
+
+def _read_until(process: subprocess.Popen[bytes], *ends: bytes) -> list[bytes]:
+    """The lines of stdout until each of ENDS has ended one."""
+    assert process.stdout
+    lines: list[bytes] = []
+    while not all(any(line.endswith(end) for line in lines) for end in ends):
+        line = process.stdout.readline()
+        assert line, lines
+        lines.append(line.removesuffix(b"\n"))
+    return lines
+
+
+def test_services_run_together_in_their_order(alpine: Command, shop: pathlib.Path) -> None:
+    _write(
+        shop,
+        web=_service("echo web; echo wrong >&2", ", depends_on: {init: {condition: service_completed_successfully}}"),
+        longer=_service("printf 'no end'", ", depends_on: [web]"),
+        init=_service("sleep 0.3; echo init"),
+    )
+    done = alpine("up", cwd=shop)
+    assert done.stdout.splitlines()[0] == b"init-1    | init"
+    assert sorted(done.stdout.splitlines()[1:]) == [b"longer-1  | no end", b"web-1     | web"]
+    assert b"web-1     | wrong" in done.stderr.splitlines()
+    assert (done.code, _containers(alpine)) == (0, {})
+
+
+def test_ctrl_c_stops_all_in_the_opposite_order(alpine: Command, shop: pathlib.Path) -> None:
+    needs = SLEEPER.removesuffix("}") + ", depends_on: [db]}"
+    _write(shop, web=needs, db=SLEEPER)
+    process = alpine.start("up", cwd=shop)
+    _read_until(process, b"web-1  | ready", b"db-1   | ready")
+    process.send_signal(2)
+    stdout, stderr = process.communicate(timeout=60)
+    assert stdout.splitlines() == [b"web-1  | bye", b"db-1   | bye"]
+    assert b"web-1 exited with code 3\ndb-1 exited with code 3\n" in stderr
+    assert (process.returncode, _containers(alpine)) == (0, {})
+
+
+def test_a_second_ctrl_c_kills(alpine: Command, shop: pathlib.Path) -> None:
+    deaf = 'trap "echo deaf" TERM; echo ready; while :; do sleep 0.1; done'
+    _write(shop, web=_service(deaf, ", stop_grace_period: 1h"))
+    process = alpine.start("up", cwd=shop)
+    _read_until(process, b"ready")
+    process.send_signal(2)
+    _read_until(process, b"deaf")
+    process.send_signal(2)
+    _, stderr = process.communicate(timeout=60)
+    assert b"web-1 exited with code 137" in stderr
+    assert (process.returncode, _containers(alpine)) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ((), 0),
+        (("--abort-on-container-exit",), 5),
+        (("--abort-on-container-failure",), 5),
+        (("--exit-code-from", "wait"), 3),
+        (("--exit-code-from", "ends"), 5),
+        (("ends",), 0),
+        (("--no-deps", "ends"), 0),
+    ],
+)
+def test_the_exit_code(alpine: Command, shop: pathlib.Path, options: tuple[str, ...], code: int) -> None:
+    script = WAIT if "--exit-code-from" in options or "--abort" in "".join(options) else "echo ready"
+    _write(shop, ends=_service("sleep 1; exit 5"), wait=_service(script))
+    done = alpine("up", *options, cwd=shop)
+    assert (done.code, _containers(alpine)) == (code, {}), done
+
+
+def test_a_service_that_fails_stops_those_that_wait_for_it(alpine: Command, shop: pathlib.Path) -> None:
+    _write(
+        shop,
+        web=_service("echo web", ", depends_on: {init: {condition: service_completed_successfully}}"),
+        init=_service("exit 4"),
+        other=SLEEPER,
+    )
+    done = alpine("up", cwd=shop)
+    assert b"mydocker: web cannot start: init-1, which it needs, exited with code 4" in done.stderr
+    assert (b"web" in done.stdout, done.code, _containers(alpine)) == (False, 125, {})
+
+
+def test_a_service_starts_when_another_one_is_healthy(alpine: Command, shop: pathlib.Path) -> None:
+    check = ", healthcheck: {test: test -e /ready, interval: 1s, start_interval: 100ms, start_period: 1m}"
+    _write(
+        shop,
+        web=_service("echo web", ", depends_on: {db: {condition: service_healthy}}"),
+        db=_service("sleep 0.5; echo healthy; touch /ready; sleep 1000", check),
+    )
+    done = alpine("up", "--exit-code-from", "web", cwd=shop)
+    assert (done.stdout.splitlines(), done.code) == ([b"db-1   | healthy", b"web-1  | web"], 0), done
+
+
+def test_in_the_background(alpine: Command, shop: pathlib.Path) -> None:
+    """What is there and has not changed stays; what has changed is made anew; less replicas are fewer containers."""
+    _write(shop, web=SLEEPER, db=SLEEPER)
+    try:
+        assert alpine("up", "-d", "--scale", "web=2", cwd=shop) == Result(b"", b"", 0)
+        before = _containers(alpine)
+        assert sorted(before) == ["p-db-1", "p-web-1", "p-web-2"]
+        assert alpine("up", "-d", cwd=shop) == Result(b"", b"", 0)
+        assert _containers(alpine) == {name: before[name] for name in ("p-db-1", "p-web-1")}
+        _write(shop, web=SLEEPER.replace("image", "init: true, image"), db=SLEEPER)
+        assert alpine("compose", "-f", "compose.yaml", "up", "--detach", cwd=shop).code == 0
+        changed = _containers(alpine)
+        assert (changed["p-db-1"] == before["p-db-1"], changed["p-web-1"] == before["p-web-1"]) == (True, False)
+        _write(shop, web=SLEEPER.replace("image", "init: true, image"))
+        done = alpine("up", "-d", cwd=shop)
+        assert b"p-db-1 is of no service of project p" in done.stderr
+        assert alpine("up", "-d", "--remove-orphans", cwd=shop) == Result(b"", b"", 0)
+        assert _containers(alpine) == {"p-web-1": changed["p-web-1"]}
+        assert alpine("up", "-d", "--force-recreate", cwd=shop).code == 0
+        assert _containers(alpine)["p-web-1"] != changed["p-web-1"]
+    finally:
+        _remove(alpine)
+
+
+@pytest.mark.parametrize(
+    ("script", "check", "code"),
+    [("sleep 1000", "true", 0), ("sleep 1000", "echo bad; false", 125), ("exit 7", "true", 125), ("exit 0", "true", 0)],
+)
+def test_waiting_for_health(alpine: Command, shop: pathlib.Path, script: str, check: str, code: int) -> None:
+    more = f", healthcheck: {{test: '{check}', interval: 200ms, retries: 1}}"
+    _write(shop, web=_service(script, more))
+    try:
+        done = alpine("up", "--wait", cwd=shop)
+        assert done.code == code, done
+    finally:
+        _remove(alpine)
+
+
+def test_restarts_belong_to_the_service(alpine: Command, shop: pathlib.Path) -> None:
+    """The files of a container stay from start to start."""
+    script = "echo x >> /count; echo run $(wc -l < /count); test $(wc -l < /count) = 3"
+    _write(shop, web=_service(script, ", restart: on-failure"))
+    done = alpine("up", cwd=shop)
+    assert (done.stdout, done.code) == (b"web-1  | run 1\nweb-1  | run 2\nweb-1  | run 3\n", 0), done
+
+
+def test_which_files_and_services_are_meant(alpine: Command, shop: pathlib.Path) -> None:
+    _write(shop, web=_service("echo web"), db=_service("echo db", ", attach: false"))
+    _write(shop, "compose.override.yaml", web="{command: [echo, over]}")
+    (shop / "below").mkdir()
+    assert alpine("up", cwd=shop / "below").stdout == b"web-1  | over\n"
+    assert alpine("up", "--no-log-prefix", "web", cwd=shop).stdout == b"over\n"
+    assert alpine("up", "compose.yaml", cwd=shop).stdout == b"web-1  | web\n"
+    assert alpine("compose", "-p", "other", "--file=compose.yaml", "up", cwd=shop).stdout == b"web-1  | web\n"
+    (shop / "own.yaml").write_text("image: alpine\nnetwork_mode: none\ncommand: [echo, own]\n")
+    assert alpine("up", "own.yaml", cwd=shop).stdout == b"own\n"
+    done = alpine("up", "-d", "own.yaml", cwd=shop)
+    assert (done.code, b"--detach is for services" in done.stderr) == (125, True)
+
+
+def test_down_stops_in_the_opposite_order_and_leaves_nothing(alpine: Command, shop: pathlib.Path) -> None:
+    """But for a named volume, unless -v is set."""
+    script = 'trap "echo $0 >> /srv/order; exit" TERM; echo ready; while :; do sleep 0.1; done'
+    more = ", volumes: ['data:/srv']"
+    command = [_service(script, more).replace("]", f", {name}]", 1) for name in ("web", "db")]
+    _write(shop, web=command[0].replace("}", ", depends_on: [db]}"), db=command[1])
+    with (shop / "compose.yaml").open("a") as file:
+        file.write("volumes: {data: }\n")
+    assert alpine("up", "-d", "--wait", cwd=shop).code == 0
+    assert sorted(_containers(alpine)) == ["p-db-1", "p-web-1"]
+    assert alpine("down", cwd=shop) == Result(b"", b"", 0)
+    assert _containers(alpine) == {}
+    [order] = (alpine.store / "volumes").glob("p_data/data/order")
+    assert order.read_text() == "web\ndb\n"
+    assert alpine("down", "-v", cwd=shop) == Result(b"", b"", 0)
+    assert not order.exists()
+    done = alpine("down", cwd=shop.parent)
+    assert (done.code, b"name the project with -p" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("up", "nope"), b"no such service: nope"),
+        (("up", "--exit-code-from", "nope"), b"--exit-code-from: no such service: nope"),
+        (("up", "-d", "--exit-code-from", "web"), b"leave the containers running"),
+        (("up", "--scale", "web"), b"--scale 'web': expected SERVICE=NUMBER"),
+        (("up", "-f", "gone.yaml"), b"gone.yaml: cannot read it"),
+        (("compose", "-x", "up"), b"unknown option: -x"),
+        (("compose", "-f"), b"option -f needs a value"),
+        (("compose", "upp"), b"'compose upp' is not a mydocker command; did you mean 'up'?"),
+    ],
+)
+def test_wrong_usage(alpine: Command, shop: pathlib.Path, words: tuple[str, ...], message: bytes) -> None:
+    _write(shop, web=_service("true"))
+    done = alpine(*words, cwd=shop)
+    assert (message in done.stderr, done.code) == (True, 125), done
+
+
+def test_without_a_compose_file(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    done = mydocker("up", cwd=tmp_path)
+    assert (done.code, b"no Compose file in this directory or above it: compose.yaml, " in done.stderr) == (125, True)
+    for command in ("check", "config", "explain"):
+        assert mydocker(command, cwd=tmp_path).code == 2
