@@ -171,7 +171,8 @@ class Connections:
 
 
 class Waiting:
-    """The loop of a keeper between two starts of its container. Until a moment by time.monotonic(), what is registered is served."""
+    """The loop of a keeper between two starts of its container: until a moment by time.monotonic(), it serves what is
+    registered."""
 
     def __init__(self, *, until: float) -> None:
         self.until, self.cancelled = until, False
