@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import Any
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import show, show_json
+from mydocker.cli.common.table import show
 from mydocker.errors import UsageError
 from mydocker.image.store import Store
 from mydocker.services.containers import STATUSES, Container, ContainerConfig, described, directory
@@ -46,8 +47,9 @@ def _show(found: list[Container], form: str, *, quiet: bool, trunc: bool) -> Non
     if quiet:
         for row in rows:
             print(row["ID"])
-    elif form == "json":
-        show_json(rows)
+    elif form == "json":  # an object on each line, as with Docker
+        for row in rows:
+            print(json.dumps(row))
     elif form == "table":
         show([*HEADINGS.values()], [[row[key] for key in HEADINGS] for row in rows])
     else:
