@@ -24,6 +24,7 @@ END_OF_STDIN = b"\5"
 FRAME = 1 << 15  # bytes of output in a frame
 _MESSAGE = 1 << 16
 _DESCRIPTORS = 16
+_AT_THE_END = ("stop", "wait")  # requests that are answered at the end of the container
 PATIENCE = 20.0  # seconds that a keeper has for an answer: it never waits for anything
 
 
@@ -83,7 +84,7 @@ def ask(directory: str, do: str, **words: Any) -> dict[str, Any]:
 def request(connection: socket.socket, do: str, **words: Any) -> dict[str, Any]:
     """The same, over CONNECTION, which stays open. Raises SilentKeeperError if nothing comes."""
     try:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(PATIENCE if do not in _AT_THE_END or "acknowledge" in words else None)
         connection.send(json.dumps({"do": do, **words}).encode())
         answer = checked(connection.recv(_MESSAGE))
         connection.settimeout(None)
@@ -95,9 +96,9 @@ def request(connection: socket.socket, do: str, **words: Any) -> dict[str, Any]:
 
 
 def ask_for_end(directory: str, do: str, **words: Any) -> dict[str, Any]:
-    """The same as `ask`, for a request that is answered twice: at once, and at the end of the container."""
+    """The same as `ask`, for a request that is answered at the end of the container; here, also at once."""
     with connect(directory) as connection:
-        request(connection, do, **words)
+        request(connection, do, acknowledge=True, **words)
         try:
             return checked(connection.recv(_MESSAGE))
         except ConnectionResetError:

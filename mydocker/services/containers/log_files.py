@@ -13,6 +13,7 @@ import os
 import time
 from contextlib import suppress
 
+from mydocker.number import is_whole_number
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ def _existing(path: str) -> list[str]:
     except FileNotFoundError:
         return []
     numbers = (each[len(name) + 1 :] for each in names if each.startswith(f"{name}."))
-    older = [f"{path}.{number}" for number in sorted(int(each) for each in numbers if each.isdecimal())]
+    older = [f"{path}.{number}" for number in sorted(int(each) for each in numbers if is_whole_number(each))]
     return [path, *older] if name in names else older
 
 

@@ -51,11 +51,16 @@ def _status(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
 
 
 def _stop(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    """Answered once more at the end of the container."""
+    """Answered at the end of the container, and also at once if that is asked for."""
     grace, signal_number = words.get("timeout"), words.get("signal")
     seconds = float(grace) if grace is not None else None
     keeper.stop(_signal(signal_number) if signal_number else None, seconds, keep=bool(words.get("keep")))
-    keeper.reply(number)
+    _answer_later(keeper, number, words)
+
+
+def _answer_later(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    if words.get("acknowledge"):
+        keeper.reply(number)
     keeper.connections.waiters.append(number)
 
 
@@ -72,9 +77,8 @@ def _signal(number: Any) -> int:
 
 
 def _wait(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    """Answered once more at the end of the container."""
-    keeper.reply(number)
-    keeper.connections.waiters.append(number)
+    """Answered at the end of the container, and also at once if that is asked for."""
+    _answer_later(keeper, number, words)
 
 
 def _paused(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:

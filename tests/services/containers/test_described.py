@@ -129,8 +129,10 @@ DOCKER: dict[str, Any] = {
 }  # fmt: skip
 
 FULL = """
-    -d --name web -u 1:2 -w /w -e A=b --entrypoint /e -v /tmp:/a:ro -v data:/b --tmpfs /t -p 8080:80 -p 127.0.0.1::53/udp
-    --restart on-failure:3 --cap-add NET_ADMIN --cap-drop ALL --dns 1.1.1.1 --add-host a:1.2.3.4 --init --read-only -m 64m
+    -d --name web -u 1:2 -w /w -e A=b --entrypoint /e -v /tmp:/a:ro -v data:/b --tmpfs /t -p 8080:80
+    -p 127.0.0.1::53/udp
+    --restart on-failure:3 --cap-add NET_ADMIN --cap-drop ALL --dns 1.1.1.1 --add-host a:1.2.3.4 --init --read-only
+    -m 64m
     --cpus 1.5 --pids-limit 9 --shm-size 1m --log-opt max-size=1m --ulimit nofile=9:10 --sysctl net.core.somaxconn=9
     alpine cmd
 """
@@ -209,7 +211,9 @@ def test_times(text: str, expected: str) -> None:
     assert instant(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "x", "2024-13-01", "2024-02-30T00:00:00Z", "10", "1h30m", "-5m", "1e9", "9" * 30, "9" * 15 + "h"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "2024-13-01", "2024-02-30T00:00:00Z", "10", "1h30m", "-5m", "1e9", "9" * 30, "9" * 15 + "h"]
+)
 def test_times_that_are_none_and_durations(text: str) -> None:
     if text in ("10", "1h30m"):
         assert instant(text) < instant("0s")
