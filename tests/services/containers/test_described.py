@@ -51,7 +51,7 @@ def test_how_long_ago(seconds: float, text: str) -> None:
     assert described.ago(seconds) == text
 
 
-NOW = time.time()
+NOW = 2e9
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,8 @@ NOW = time.time()
         (ContainerState(status="restarting", exit_code=1, finished=NOW - 3 * HOUR), "Restarting (1) 3 hours ago"),
     ],
 )
-def test_states_in_words(state: ContainerState, text: str) -> None:
+def test_states_in_words(state: ContainerState, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(described.time, "time", lambda: NOW)
     assert described.status(state) == text
 
 
