@@ -220,11 +220,11 @@ class Watch:
 
     def stop(self, number: int | None = None, grace: float | None = None) -> None:
         """Send the stop signal, or signal NUMBER, and kill the container after GRACE seconds, by default those of the
-        plan; wait for that time only if the command has begun and handles the signal."""
+        plan; wait for that time only if the command has begun and handles the signal, or if it is without end."""
         self._thaw()
         number = number or self.stop_signal
         # before it is sent: while the command wakes up, its masks say nothing
-        handled = self.report not in self.actions and self._heeds(number)
+        handled = grace == float("inf") or (self.report not in self.actions and self._heeds(number))
         send(self.pidfd, number)
         self._expect_end((self.grace if grace is None else grace) if handled else 0.0)
 

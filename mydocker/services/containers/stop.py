@@ -39,7 +39,7 @@ def stop(
         return
     if not directory.has_keeper(container.directory):
         return
-    grace = timeout if timeout is None or timeout >= 0 else 1e9
+    grace = timeout if timeout is None or timeout >= 0 else float("inf")
     try:
         control.ask_for_end(container.directory, "stop", signal=number, timeout=grace, keep=keep)
     except LaunchError:
