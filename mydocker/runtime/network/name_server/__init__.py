@@ -15,13 +15,11 @@ import os
 from mydocker.kernel import port_rewrite, sockets
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import NAME_SERVER, NAME_SERVER_PORT
+from mydocker.runtime.network import FORWARDING, NAME_SERVER, NAME_SERVER_PORT
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
 
-FORWARDING = "forwarding"  # in the run directory: a file that is empty while the container has no way to the outside
-SOCKETS = 2  # the descriptors that are always sent: of UDP and TCP
 _DNS_PORT = 53
 
 

@@ -15,7 +15,7 @@ from mydocker import kernel
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.helper_process import drop_privileges, settle
-from mydocker.runtime.network.name_server import FORWARDING, SOCKETS
+from mydocker.runtime.network import FORWARDING, NAME_SERVER_SOCKETS
 from mydocker.runtime.network.names import HOSTS
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ def _prepare(parent: int, plan: LaunchPlan, channel: int) -> _Server | None:
 
     retitle(TITLE)
     received = _received(channel)
-    if len(received) < SOCKETS:
+    if len(received) < NAME_SERVER_SOCKETS:
         return None
-    server = _Server(plan, received[:SOCKETS])
+    server = _Server(plan, received[:NAME_SERVER_SOCKETS])
     if plan.dns:
         from mydocker.kernel.enter import enter_namespace
 
-        for namespace in received[SOCKETS:]:
+        for namespace in received[NAME_SERVER_SOCKETS:]:
             enter_namespace(namespace)
             os.close(namespace)
     drop_privileges()
@@ -88,7 +88,7 @@ def _received(channel: int) -> list[int]:
     import _socket as socket
 
     pipe = socket.socket(fileno=channel)
-    _, control, _, _ = pipe.recvmsg(1, socket.CMSG_SPACE(4 * (SOCKETS + 2)), socket.MSG_CMSG_CLOEXEC)
+    _, control, _, _ = pipe.recvmsg(1, socket.CMSG_SPACE(4 * (NAME_SERVER_SOCKETS + 2)), socket.MSG_CMSG_CLOEXEC)
     pipe.close()
     found = b"".join(content for level, kind, content in control if (level, kind) == (1, socket.SCM_RIGHTS))
     return [*memoryview(found).cast("i")]
