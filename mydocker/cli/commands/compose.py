@@ -39,7 +39,9 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
         flag = argv[at].partition("=")[0]
         is_joined = not flag.startswith("--") and flag[:2] in _VALUES and len(argv[at]) > 2
         if flag not in _VALUES and not is_joined:
-            raise UsageError(f"unknown option: {flag}", hint="see 'mydocker compose --help'")
+            near = nearest(flag, [*(each for each in _VALUES if each.startswith("--")), "--help"])
+            meant = f"; did you mean {near!r}?" if near else ""
+            raise UsageError(f"unknown option: {flag}{meant}", hint="see 'mydocker compose --help'")
         at += 1 if "=" in argv[at] or is_joined else 2
     if at > len(argv):
         raise UsageError(f"option {argv[-1]} needs a value", hint="see 'mydocker compose --help'")
