@@ -239,21 +239,31 @@ def user_program(user_directory: Callable[[], pathlib.Path], user: pwd.struct_pa
     return readable_copy(user_directory(), python=python_of(user))
 
 
-@pytest.fixture
-def second_user(
+@pytest.fixture(scope="session")
+def make_second_user(
     user: pwd.struct_passwd,
     user_directory: Callable[[], pathlib.Path],
     user_program: pathlib.Path,
     registry: Registry,
-) -> Command:
+) -> Callable[[], Command]:
+    """Makes commands as an ordinary user runs them, each with an empty store of their own."""
+
+    def make() -> Command:
+        directory = user_directory()
+        ready = command(directory, registry=registry.address)
+        if os.geteuid() != 0:
+            return ready
+        for path in directory.rglob("*"):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        return as_user(ready, user, program=user_program)
+
+    return make
+
+
+@pytest.fixture
+def second_user(make_second_user: Callable[[], Command]) -> Command:
     """The command as an ordinary user runs it, with an empty store of their own."""
-    directory = user_directory()
-    ready = command(directory, registry=registry.address)
-    if os.geteuid() != 0:
-        return ready
-    for path in directory.rglob("*"):
-        os.chown(path, user.pw_uid, user.pw_gid)
-    return as_user(ready, user, program=user_program)
+    return make_second_user()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""DNS for tests, by its own code: questions, what replies say, and a server that answers as it is told to."""
+"""DNS for tests, by its own code: questions, what replies say, and a server that answers as a test sets it."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ class ContainerConfig(Record):
     labels: Mapping[str, str] = {}  # those of the image, too
     ports: tuple[str, ...] = ()  # what the image and the spec expose, such as 80/tcp
     auto_remove: bool = False  # remove it when it has ended
+    owner: str = ""  # the program that it ends with, as services/owned/owner.py names it, and is removed with
 
     @property
     def short_id(self) -> str:
@@ -57,6 +58,10 @@ class ContainerState(Record):
     started: float = 0.0
     finished: float = 0.0
     exit_code: int = 0
+    signal: int = 0  # that has ended it; exit_code is 128+n then
+    timed_out: bool = False
+    cpu: float = 0.0  # seconds, of the last run
+    max_rss: int = 0  # bytes
     oom_killed: bool = False
     error: str = ""  # why it did not start, or what went wrong
     restarts: int = 0

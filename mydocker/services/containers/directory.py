@@ -23,7 +23,8 @@ from mydocker import kernel
 from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import flock, remove_tree
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.containers import ALIVE, EXITED, Container, ContainerConfig, ContainerState
+from mydocker.services.containers import ALIVE, CREATED, EXITED, Container, ContainerConfig, ContainerState
+from mydocker.services.owned.owner import has_ended
 from mydocker.specs.model import as_json
 
 if TYPE_CHECKING:
@@ -128,16 +129,24 @@ def _known() -> dict[str, type]:
 
 def listed(store: Store) -> list[Container]:
     """All that are there, the oldest first; those that were to be removed at their end, and were killed with their
-    keepers, are removed now."""
+    keepers, and those whose owner is gone, are removed now."""
     found = []
     for name in _names(base(store)):
         with suppress(StoreError):
             container = read(f"{base(store)}/{name}")
-            if container.config.auto_remove and container.state.status == EXITED:
+            if _is_left(container):
                 remove(store, container)
             else:
                 found.append(container)
     return sorted(found, key=lambda container: container.config.created)
+
+
+def _is_left(container: Container) -> bool:
+    """Whether it is over, and nobody is to find it any more."""
+    config, status = container.config, container.state.status
+    if config.owner and status in (CREATED, EXITED):
+        return has_ended(config.owner)
+    return config.auto_remove and status == EXITED
 
 
 def _names(path: str) -> list[str]:

@@ -23,7 +23,6 @@ from mydocker.image.store import remove_tree
 from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received
 from mydocker.runtime.launch import plan_launch, run
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
 from mydocker.runtime.launch.supervise import Companion
@@ -32,6 +31,8 @@ from mydocker.services.containers.log_files import LogFiles
 from mydocker.services.containers.output import INPUT_LIMIT, Attached, KeptPipes, KeptTerminal, Output
 from mydocker.services.containers.requests import answer
 from mydocker.services.containers.waiting import Waiting
+from mydocker.services.kept_view import KeptView
+from mydocker.services.owned.owner import is_over
 from mydocker.services.restarts import Restarts
 from mydocker.specs.model.parts import Logging
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import StoredImage
     from mydocker.image.store import Store
+    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.launch.supervise import Watch
     from mydocker.runtime.plan import LaunchPlan
@@ -62,10 +64,12 @@ def fork_keeper(
     *,
     environ: Mapping[str, str],
     attached: socket.socket | None = None,
+    owner: int = -1,
 ) -> int:
     """Fork the keeper of CONTAINER, which starts it on IMAGE; the read end of a pipe: READY comes once the command has
     been executed, an ErrorReport if it will not be, and nothing if the keeper was killed. ATTACHED is the keeper's end
-    of a connection that is attached from the beginning.
+    of a connection that is attached from the beginning. OWNER is a pidfd: the container ends, and is removed, when that
+    process has ended.
 
     The caller has one thread.
     """
@@ -75,7 +79,7 @@ def fork_keeper(
         try:
             os.setsid()
             if os.fork() == 0:
-                _keep(store, container, image, environ=environ, writer=writer, attached=attached)
+                _keep(store, container, image, environ=environ, writer=writer, attached=attached, owner=owner)
         finally:
             os._exit(0)
     os.close(writer)
@@ -91,54 +95,25 @@ def _keep(
     environ: Mapping[str, str],
     writer: int,
     attached: socket.socket | None,
+    owner: int,
 ) -> NoReturn:
     gc.freeze()  # what it shares with its parent is never garbage, and a collection would copy every page of it
     sys.stdout = sys.stderr = None
     null = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    kernel.close_all_but((0, 1, 2, writer, *([attached.fileno()] if attached else [])))
+    others = (owner, attached.fileno() if attached else -1)
+    kernel.close_all_but((0, 1, 2, writer, *(each for each in others if each >= 0)))
     os.chdir("/")
     os.umask(0o022)
     retitle(f"mydocker-keeper {container.config.title}")
     try:
         keeper = Keeper(store, container, image, environ=environ, ready=writer)
-        keeper.keep(attached)
+        keeper.keep(attached, owner)
     except BaseException as error:
         with suppress(OSError):
             os.write(writer, ErrorReport.of(error, doing="keep the container").encode())
     os._exit(0)
-
-
-class KeptView(ViewReceiver):
-    """The descriptors of the container that runs, for as long as it does."""
-
-    def __init__(self, plan: LaunchPlan) -> None:
-        super().__init__(lambda view: None)
-        self.kinds += tuple(kind for kind in plan.separate_namespaces if kind not in self.kinds)
-        self.view: ContainerView | None = None
-
-    def take(self, plan: LaunchPlan) -> None:
-        """The child has sent them."""
-        for root, scratch, process, begun, *namespaces in received(self.receiver):
-            kinds = plan.separate_namespaces
-            separate = {kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in kinds}
-            for kind, each in zip(self.kinds, namespaces, strict=True):
-                if kind not in kinds:
-                    os.close(each)
-            self.view = ContainerView(
-                root=root, scratch=scratch, process=process, begun=begun, namespaces=separate, plan=plan
-            )
-
-    def use(self, plan: LaunchPlan, outcome: Outcome) -> None:
-        self.close_view()
-
-    def close_view(self) -> None:
-        """Release the container's mounts and namespaces."""
-        view, self.view = self.view, None
-        if view:
-            for descriptor in (view.root, view.scratch, view.process, view.begun, *view.namespaces.values()):
-                os.close(descriptor)
 
 
 class Keeper(Companion):
@@ -170,7 +145,7 @@ class Keeper(Companion):
         self.monitor: HealthMonitor | None = None
         self.restarts = Restarts(self.config.spec.restart)
 
-    def keep(self, attached: socket.socket | None = None) -> None:
+    def keep(self, attached: socket.socket | None = None, owner: int = -1) -> None:
         """Start it, and again, until it has ended for good."""
         lock = directory.lock_keeper(self.directory)
         if lock is None:
@@ -180,10 +155,12 @@ class Keeper(Companion):
         if attached:
             self._admit(attached)
             self.attached[attached.fileno()] = Attached(attached)
+        if owner >= 0:
+            self._on(owner, lambda: self._lose(owner))  # readable at its end
         with CleanupProcess() as cleanup_process:
             while self._run(cleanup_process):
                 pass
-        self._end(lock)
+        self._end(lock, remove=self.config.auto_remove or (owner >= 0 and is_over(owner)))
 
     def _run(self, cleanup_process: CleanupProcess) -> bool:
         """One start, to its end; whether there is to be another one."""
@@ -192,11 +169,10 @@ class Keeper(Companion):
         except MydockerError as error:
             self._failed(error)
             return False
-        self.state = self.state.replace(
-            finished=time.time(), exit_code=outcome.status, oom_killed=outcome.oom_killed, pid=0, addresses={}, ports=()
-        )
-        if outcome.killed_by:
-            self.state = self.state.replace(error=outcome.killed_by)
+        facts = {name: getattr(outcome, name) for name in ("timed_out", "oom_killed", "cpu", "max_rss")}
+        facts |= {"exit_code": outcome.status, "signal": outcome.signal or 0}
+        why = outcome.killed_by or self.state.error
+        self.state = self.state.replace(finished=time.time(), pid=0, addresses={}, ports=(), error=why, **facts)
         if self.state.stopped or outcome.stopped:
             return False
         pause = self.restarts.pause(status=outcome.status, seconds=outcome.wall)
@@ -245,14 +221,17 @@ class Keeper(Companion):
             os.write(self.ready, ErrorReport.of(error).encode())
             self._close_ready()
 
-    def _end(self, lock: int) -> None:
+    def _lose(self, owner: int) -> None:
+        self._forget(owner)
+        self.stop(None, None)
+
+    def _end(self, lock: int, *, remove: bool) -> None:
         """It has ended for good: everybody hears of it. LOCK is released before that: who hears of it may remove the
-        container, or start it again."""
-        if self.state.status != CREATED:
-            self.state = self.state.replace(status=EXITED)
-        self.state = self.state.replace(keeper=0, health="" if not self.state.health else self.state.health)
+        container, or start it again; unless it is to REMOVE the container itself."""
+        status = CREATED if self.state.status == CREATED else EXITED
+        self.state = self.state.replace(status=status, keeper=0)
         self._write_state()
-        if not self.config.auto_remove:
+        if not remove:
             os.close(lock)
         answer = json.dumps(self._described()).encode()
         for number in self.waiters:
@@ -264,7 +243,7 @@ class Keeper(Companion):
                 for frame in each.waiting:
                     each.connection.send(frame)
                 each.connection.send(control.ENDED + answer)
-        if self.config.auto_remove:
+        if remove:
             directory.remove(self.store, directory.read(self.directory))
         self._close_ready()
 

@@ -127,15 +127,18 @@ def read_log(
 ) -> Iterator[LogEntry]:
     """The entries of the log in DIRECTORY, the oldest first; the last TAIL of them, if that is set. With FOLLOW, those
     that come, until there is no more and it returns false."""
-    paths = _existing(directory)
+    *older, last = _existing(directory)
+    end = 0  # bytes of the last file that have been read before it is followed
     if tail is not None:
-        yield from map_entries(_last_lines(paths, tail))
+        with suppress(FileNotFoundError):
+            end = os.stat(last).st_size
+        yield from map_entries(_last_lines([*older, last], tail, end=end))
     else:
-        for path in paths:
+        for path in older if follow else (*older, last):
             with suppress(FileNotFoundError), open(path, "rb") as file:
                 yield from map_entries(file)
     if follow:
-        yield from _followed(f"{directory}/{NAME}", follow)
+        yield from _followed(last, follow, start=end)
 
 
 def map_entries(lines: Iterator[bytes]) -> Iterator[LogEntry]:
@@ -157,19 +160,20 @@ def _existing(directory: str) -> list[str]:
     return [*reversed(older), path]
 
 
-def _last_lines(paths: list[str], count: int) -> Iterator[bytes]:
-    """The last COUNT lines of the files together, read from their ends."""
+def _last_lines(paths: list[str], count: int, *, end: int) -> Iterator[bytes]:
+    """The last COUNT lines of the files together, read from their ends; that of the last file is at END."""
     found: list[bytes] = []
     for path in reversed(paths):
         if len(found) >= count:
             break
         with suppress(FileNotFoundError), open(path, "rb") as file:
-            found = [*_tail(file.fileno(), count - len(found)), *found]
+            size = end if path == paths[-1] else os.fstat(file.fileno()).st_size
+            found = [*_tail(file.fileno(), count - len(found), size), *found]
     yield from found
 
 
-def _tail(descriptor: int, count: int) -> list[bytes]:
-    at, raw = os.fstat(descriptor).st_size, b""
+def _tail(descriptor: int, count: int, at: int) -> list[bytes]:
+    raw = b""
     while at > 0 and raw.count(b"\n") <= count:
         size = min(_BLOCK, at)
         at -= size
@@ -178,18 +182,17 @@ def _tail(descriptor: int, count: int) -> list[bytes]:
     return lines[-count:] if count else []
 
 
-def _followed(path: str, goes_on: Callable[[], bool]) -> Iterator[LogEntry]:
-    """The entries that are added to the file PATH, and to the one that takes its place."""
+def _followed(path: str, goes_on: Callable[[], bool], *, start: int) -> Iterator[LogEntry]:
+    """The entries of the file PATH from START on, those that are added to it, and to the one that takes its place."""
     descriptor, rest = -1, b""
-    at_end = True  # what is there has been read already
     try:
         while True:
             last = not goes_on()  # before it is read: what it wrote at its end is there then
             if descriptor < 0:
                 with suppress(FileNotFoundError):
                     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                    os.lseek(descriptor, 0, os.SEEK_END if at_end else os.SEEK_SET)
-                at_end = False
+                    os.lseek(descriptor, start, os.SEEK_SET)
+                start = 0
             data = os.read(descriptor, _BLOCK) if descriptor >= 0 else b""
             if data:
                 lines = (rest + data).split(b"\n")

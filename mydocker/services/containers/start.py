@@ -25,6 +25,7 @@ from mydocker.reference import Digest, Platform
 from mydocker.runtime.launch import get_image, new_id
 from mydocker.services.containers import Container, ContainerConfig, directory
 from mydocker.services.containers.keeper import READY, fork_keeper
+from mydocker.services.owned.owner import open_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,10 +54,11 @@ def create(
     environ: Mapping[str, str],
     labels: Mapping[str, str] = {},
     auto_remove: bool = False,
+    owner: str = "",
     progress: Callable[[Step], None] | None = None,
 ) -> tuple[Container, StoredImage | None]:
-    """Put a container for SPEC on disk, pulling its image if necessary. Raises MydockerError: UsageError if its name is
-    in use."""
+    """Put a container for SPEC on disk, pulling its image if necessary. With an OWNER (services/owned/owner.py), it
+    ends with that, and is removed then. Raises MydockerError: UsageError if its name is in use."""
     if spec.name and directory.holder_of(store, spec.name):
         directory.take_name(store, spec.name, "")  # says whose name it is
     image = get_image(spec, store=store, environ=environ, progress=progress)
@@ -71,6 +73,7 @@ def create(
         labels={**(image.config.labels if image else {}), **spec.labels, **labels},
         ports=tuple(sorted({*spec.expose, *(image.config.exposed_ports if image else ())})),
         auto_remove=auto_remove,
+        owner=owner,
     )
     return directory.create(store, config), image
 
@@ -121,10 +124,13 @@ def start(
         if directory.has_keeper(container.directory):
             return None
         image = image or image_of(container, store=store, environ=environ)
+        watched = open_owner(container.config.owner) if container.config.owner else -1
         ours = theirs = None
         if attach:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        reader = fork_keeper(store, container, image, environ=environ, attached=theirs)
+        reader = fork_keeper(store, container, image, environ=environ, attached=theirs, owner=watched)
+        if watched >= 0:
+            os.close(watched)
         if theirs:
             theirs.close()
         try:

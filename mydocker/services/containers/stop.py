@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from mydocker.errors import LaunchError, MydockerError, UsageError
 from mydocker.image.store import is_held
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mydocker.image.store import Store
 
 _GRACE = 10.0  # seconds
+_LETTING_GO = 5.0  # seconds between the last answer of a keeper and its end
 
 
 def stop(container: Container | Foreground, *, number: int | None = None, timeout: float | None = None) -> None:
@@ -33,8 +35,20 @@ def stop(container: Container | Foreground, *, number: int | None = None, timeou
     try:
         control.ask(container.directory, "stop", signal=number, timeout=grace)
     except LaunchError:
-        if directory.has_keeper(container.directory):
+        if not _has_let_go(container.directory):
             raise
+    _has_let_go(container.directory)
+
+
+def _has_let_go(path: str) -> bool:
+    """Whether the container in PATH has no keeper any more: one that has answered, or closed its socket, is about to
+    end, but the kernel closes what it has open in an order of its own."""
+    until = time.monotonic() + _LETTING_GO
+    while directory.has_keeper(path):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def _stop_foreground(container: Foreground, number: int, timeout: float) -> None:

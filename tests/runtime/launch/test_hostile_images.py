@@ -7,12 +7,12 @@ import os
 import pathlib
 import pwd
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 from lab.busybox import alpine as image
-from lab.command import Command, Result
+from lab.command import Command, Result, command
 from lab.oci import DIR, CharDevice, Entry, Fifo, File, Image, Link, Program, layer
 from lab.registry import Registry
 
@@ -46,13 +46,26 @@ def _state(top: pathlib.Path) -> list[tuple[str, int, int, bytes]]:
     return found
 
 
-@pytest.fixture(params=["mydocker", "second_user"], ids=["root", "ordinary user"])
+@pytest.fixture(scope="module")
+def commands(
+    registry: Registry, tmp_path_factory: pytest.TempPathFactory, make_second_user: Callable[[], Command]
+) -> dict[str, Command]:
+    """Each with a store for all attacks, so that only the first one unpacks the layer that their images stand on."""
+    of_root = command(tmp_path_factory.mktemp("hostile"), registry=registry.address)
+    return {"root": of_root, "ordinary user": make_second_user()}
+
+
+@pytest.fixture(params=["root", "ordinary user"])
 def attack(
-    registry: Registry, tmp_path: pathlib.Path, user: pwd.struct_passwd, request: pytest.FixtureRequest
+    commands: dict[str, Command],
+    registry: Registry,
+    tmp_path: pathlib.Path,
+    user: pwd.struct_passwd,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Attack]:
     """By root, and by another user, whose store and whose canary are their own."""
-    mydocker: Command = request.getfixturevalue(request.param)
-    ordinary = request.param == "second_user"
+    mydocker = commands[request.param]
+    ordinary = request.param == "ordinary user"
     top = request.getfixturevalue("user_directory")() if ordinary else tmp_path
     canary = top / "canary"
     canary.mkdir()
@@ -202,8 +215,8 @@ def test_our_interpreter_cannot_be_rewritten(attack: Attack) -> None:
     interpreter = pathlib.Path(os.path.realpath(sys.executable))
     before = hashlib.sha256(interpreter.read_bytes()).digest()
     attack.push(image(layer({"self": Link("/proc/self/exe")})))
-    for command in (["/proc/self/exe"], ["/self"], ["sh", "-c", "for x in /proc/[0-9]*/exe; do echo x > $x; done"]):
-        assert attack.run(*command).code in REFUSED
+    for words in (["/proc/self/exe"], ["/self"], ["sh", "-c", "for x in /proc/[0-9]*/exe; do echo x > $x; done"]):
+        assert attack.run(*words).code in REFUSED
     assert hashlib.sha256(interpreter.read_bytes()).digest() == before
 
 
