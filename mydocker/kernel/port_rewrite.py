@@ -46,8 +46,12 @@ def load(address: str, port: int, substitute: int) -> None:
     rules = [
         _rule(*each) for each in _rules(address_bytes(address), port.to_bytes(2, "big"), substitute.to_bytes(2, "big"))
     ]
+    chains = _chain("questions", _LAST), _chain("replies", _FIRST)
+    changes = [
+        each.replace(acknowledged=False) for each in (table, *chains, *rules[:-1])
+    ]  # an error is reported anyway
     with Channel(NETFILTER) as channel:
-        channel.send(begin, table, _chain("questions", _LAST), _chain("replies", _FIRST), *rules, end)
+        channel.send(begin, *changes, rules[-1], end)
 
 
 def _rules(address: bytes, asked: bytes, served: bytes) -> Iterator[tuple[str, bytes]]:

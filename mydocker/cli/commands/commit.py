@@ -13,7 +13,7 @@ from mydocker.image.rebuild.commit import Committed, Remarks, parse_change
 from mydocker.image.store import Store, catalog
 from mydocker.reference import Digest, Platform, Reference
 from mydocker.runtime.copy.written import write_layer
-from mydocker.services.containers import look
+from mydocker.services.containers import trees
 
 
 def commit_command(argv: list[str]) -> int:
@@ -26,7 +26,7 @@ def commit_command(argv: list[str]) -> int:
     store = Store.open(os.environ)
     store.prepare()
     with (
-        look.view(store, options.container, environ=os.environ) as view,
+        trees.view(store, options.container, environ=os.environ) as view,
         tempfile.TemporaryFile(dir=store.incoming) as file,
     ):
         if not view.plan.image_digest:

@@ -9,7 +9,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.image.store import Store
 from mydocker.runtime.copy import session
-from mydocker.services.containers import look
+from mydocker.services.containers import trees
 
 
 def cp_command(argv: list[str]) -> int:
@@ -20,7 +20,7 @@ def cp_command(argv: list[str]) -> int:
         which = "one of both must be" if not container else "only one of both may be"
         raise UsageError(f"{which} a path in a container: CONTAINER:PATH")
     name = container or other_container or ""
-    with look.tree(Store.open(os.environ), name, environ=os.environ) as tree:
+    with trees.tree(Store.open(os.environ), name, environ=os.environ) as tree:
         if container:
             _copy_out(tree, path, options.target, follow=options.follow_link, keep_owner=options.archive)
         else:

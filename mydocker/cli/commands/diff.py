@@ -14,7 +14,7 @@ from mydocker.runtime.copy import written
 from mydocker.runtime.inspect import kept_container
 from mydocker.runtime.inspect.kept_container import Kept
 from mydocker.runtime.inspect.running_container import NotRunningError
-from mydocker.services.containers import look
+from mydocker.services.containers import trees
 
 HEADINGS = ("ID", "NAME", "SPEC", "KEPT", "CHANGES")
 
@@ -41,7 +41,7 @@ def diff_command(argv: list[str]) -> int:
 def _changes(store: Store, text: str) -> Sequence[tuple[str, str]]:
     """Those of the container that TEXT means: one in the background, or one that runs; else one that is kept."""
     try:
-        with look.view(store, text, environ=os.environ) as view:
+        with trees.view(store, text, environ=os.environ) as view:
             return written.changes(view)
     except NotRunningError:
         container = kept_container.find(store.root, text)

@@ -9,7 +9,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
 from mydocker.image.store import Store
 from mydocker.runtime.copy import session
-from mydocker.services.containers import look
+from mydocker.services.containers import trees
 
 
 def export_command(argv: list[str]) -> int:
@@ -17,7 +17,7 @@ def export_command(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     if options.output == "-" and sys.stdout.isatty():
         raise UsageError("an archive is not written to a terminal", hint="name a file with -o, or redirect the output")
-    with look.tree(Store.open(os.environ), options.container, environ=os.environ) as tree:
+    with trees.tree(Store.open(os.environ), options.container, environ=os.environ) as tree:
         if options.output == "-":
             session.export(tree, sys.stdout.buffer)
             return 0

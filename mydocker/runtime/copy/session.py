@@ -34,6 +34,7 @@ def tree_of(view: ContainerView) -> Tree:
     """That of a container that runs."""
 
     def enter() -> int:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         if "user" in view.namespaces:
             enter_namespace(view.namespaces["user"])
         return view.root
@@ -192,7 +193,6 @@ def _help(
     code = 1
     try:
         os.umask(0)
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         root = tree.enter()
         kernel.die_with_parent(parent)
         with open(end, "rb" if reads else "wb") as stream:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mydocker.kernel.netlink import Link
-    from mydocker.runtime.network.name_server.process import NameServer
+    from mydocker.runtime.network.name_server import NameServer
     from mydocker.runtime.network.port_relay import Reservation
     from mydocker.runtime.network.port_relay.process import PortRelay
     from mydocker.runtime.plan import LaunchPlan
@@ -77,12 +77,11 @@ class Connections:
     def _introduce(self) -> None:
         """Let the container and others know each other's names."""
         from mydocker.runtime.network import name_server, names
-        from mydocker.runtime.network.name_server.process import NameServer
 
         names.introduce(self.plan, self.leases, lambda run_dir: listed(run_dir)[0])
         allowed = any(not lease.network.internal for lease in self.leases)
         name_server.set_forwarding(self.plan.run_dir, allowed=allowed, new=True)
-        self.name_server = NameServer(self.plan)
+        self.name_server = name_server.NameServer(self.plan)
 
     def _reserve(self) -> Reservation | None:
         """Bind the host's ports before anything else: one that is in use is an error before the container starts."""

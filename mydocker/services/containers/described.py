@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from mydocker.services.containers import ContainerState
+    from mydocker.services.containers import ContainerConfig, ContainerState
 
 NEVER = "0001-01-01T00:00:00Z"  # as Go writes a time that is not set
 _UNITS = ((8760, "year"), (720, "month"), (168, "week"), (24, "day"))  # in hours
@@ -117,23 +117,28 @@ def document(container: Container) -> dict[str, Any]:
             "Labels": dict(config.labels),
             "ExposedPorts": {port: {} for port in config.ports},
         },
-        "HostConfig": {
-            "NetworkMode": spec.network_mode,
-            "AutoRemove": config.auto_remove,
-            "RestartPolicy": {
-                "Name": spec.restart.name if spec.restart else "no",
-                "MaximumRetryCount": spec.restart.attempts if spec.restart else 0,
-            },
-            "Privileged": spec.privileged,
-            "ReadonlyRootfs": spec.read_only,
-            "Memory": spec.mem_limit or 0,
-            "LogConfig": {"Type": spec.logging.driver if spec.logging else "json-file"},
-        },
+        "HostConfig": _host_config(config),
         "NetworkSettings": {
             "Ports": _published(container),
             "IPAddress": state.addresses.get("bridge", ""),
             "Networks": {name: {"IPAddress": address} for name, address in state.addresses.items()},
         },
+    }
+
+
+def _host_config(config: ContainerConfig) -> dict[str, Any]:
+    spec = config.spec
+    return {
+        "NetworkMode": spec.network_mode,
+        "AutoRemove": config.auto_remove,
+        "RestartPolicy": {
+            "Name": spec.restart.name if spec.restart else "no",
+            "MaximumRetryCount": spec.restart.attempts if spec.restart else 0,
+        },
+        "Privileged": spec.privileged,
+        "ReadonlyRootfs": spec.read_only,
+        "Memory": spec.mem_limit or 0,
+        "LogConfig": {"Type": spec.logging.driver if spec.logging else "json-file"},
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,8 +25,7 @@ def working(mydocker: Command, name: str, *options: str) -> Iterator[None]:
         assert within(30, lambda: mydocker("exec", name, "true").code == 0)
         yield
     finally:
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.communicate(timeout=60)
 
 
@@ -96,10 +94,10 @@ def test_a_live_table_ends_with_its_containers(alpine: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("top", "none-such"), 1, b"no container none-such runs"),
-        (("stats", "--no-stream", "none-such"), 1, b"no container none-such runs"),
-        (("pause", "none-such"), 1, b"no container none-such runs"),
-        (("unpause", "none-such"), 1, b"no container none-such runs"),
+        (("top", "none-such"), 1, b"no such container: none-such"),
+        (("stats", "--no-stream", "none-such"), 1, b"no such container: none-such"),
+        (("pause", "none-such"), 1, b"no such container: none-such"),
+        (("unpause", "none-such"), 1, b"no such container: none-such"),
         (("top",), 2, b"CONTAINER"),
         (("pause",), 2, b"CONTAINER"),
     ],

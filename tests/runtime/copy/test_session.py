@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pathlib
-import signal
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ def running(mydocker: Command, name: str, *options: str, script: str = "true") -
         assert process.stdout and process.stdout.readline() == b"up\n", process.stderr and process.stderr.read()
         yield
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.communicate(timeout=60)
 
 

@@ -66,8 +66,7 @@ def running(
             lines.append(line)
         yield lines
     finally:
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.communicate(timeout=60)
 
 
@@ -128,7 +127,7 @@ def test_streams_and_environment_of_an_ordinary_user(second_user: Command) -> No
         (("-d", "codes", "nonesuch"), 127, "executable file not found"),
         (("--privileged", "codes", "true"), 125, "--privileged is not supported"),
         (("codes",), 125, "no command"),
-        (("nonesuch-container", "true"), 1, "no container nonesuch-container runs"),
+        (("nonesuch-container", "true"), 1, "no such container: nonesuch-container"),
         (("-it", "codes", "true"), 125, "the input device is not a TTY"),
     ],
 )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -117,15 +115,14 @@ def _running(mydocker: Command, name: str, script: str, *options: str) -> Iterat
         assert line.startswith(b"ready"), line
         yield process
     finally:
-        for _ in range(2):
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.05)
+        process.terminate()
         process.communicate(timeout=60)
 
 
 def _run_dir(mydocker: Command, name: str) -> str:
-    found = [str(path.parent) for path in (mydocker.store / "containers").glob("*/name") if os.readlink(path) == name]
-    [run_dir] = found
+    top = mydocker.store / "containers"
+    paths = [f"{top}/{each}" for each in os.listdir(top)]
+    [run_dir] = [path for path in paths if os.path.lexists(f"{path}/name") and os.readlink(f"{path}/name") == name]
     assert within(20, lambda: read(run_dir) is not None)
     return run_dir
 
@@ -188,8 +185,7 @@ def test_a_plan_has_no_contents_of_files(alpine: Command, tmp_path: pathlib.Path
             path = pathlib.Path(_run_dir(alpine, "hidden")) / "plan"
             assert "xyzzy" not in path.read_text() and path.stat().st_mode & 0o777 == 0o600
         finally:
-            process.send_signal(signal.SIGINT)
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.communicate(timeout=60)
 
 

@@ -13,15 +13,53 @@ from __future__ import annotations
 import os
 
 from mydocker.kernel import port_rewrite, sockets
+from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import NAME_SERVER, NAME_SERVER_PORT
+from mydocker.runtime.network import FORWARDING, NAME_SERVER, NAME_SERVER_PORT
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
 
-FORWARDING = "forwarding"  # in the run directory: a file that is empty while the container has no way to the outside
-SOCKETS = 2  # the descriptors that are always sent: of UDP and TCP
 _DNS_PORT = 53
+
+
+class NameServer:
+    """The process for the container of PLAN, and before that the pair of sockets by which it gets those of the child.
+    `child_end` is the child's."""
+
+    def __init__(self, plan: LaunchPlan) -> None:
+        self._plan = plan
+        self.child_end, self._end = sockets.pair()
+        self.pid = self._pidfd = self._lifeline = -1
+
+    def start(self) -> None:
+        """Start the process, while the child is at work. Raises OSError."""
+        from mydocker.runtime.network.name_server import process
+
+        try:
+            self.pid, self._pidfd, self._lifeline = process.start(self._plan, self._end)
+        finally:
+            self._close_pair()
+
+    def close(self) -> None:
+        """End it, at once: it owes nobody anything. Nothing if it has not been started."""
+        self._close_pair()
+        if self._pidfd < 0:
+            return
+        send(self._pidfd, signal.SIGKILL)
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            os.waitpid(self.pid, 0)
+        except ChildProcessError:  # the caller ignores SIGCHLD, so the kernel has reaped it (wait(2))
+            pass
+        for descriptor in (self._pidfd, self._lifeline):
+            os.close(descriptor)
+        self._pidfd = self._lifeline = -1
+
+    def _close_pair(self) -> None:
+        for descriptor in (self.child_end, self._end):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.child_end = self._end = -1
 
 
 def send_sockets(plan: LaunchPlan, channel: int) -> None:

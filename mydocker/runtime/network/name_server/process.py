@@ -12,11 +12,10 @@ import os
 from time import monotonic
 
 from mydocker import kernel
-from mydocker.kernel import sockets
-from mydocker.kernel.signals import send, signal
+from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.helper_process import drop_privileges, settle
-from mydocker.runtime.network.name_server import FORWARDING, SOCKETS
+from mydocker.runtime.network import FORWARDING, NAME_SERVER_SOCKETS
 from mydocker.runtime.network.names import HOSTS
 
 if TYPE_CHECKING:
@@ -30,59 +29,34 @@ TITLE = "mydocker-names"
 _SPARE = 32  # descriptors for all but queries
 
 
-class NameServer:
-    """The process for the container of PLAN, and before that the pair of sockets by which it gets those of the child.
-    `child_end` is the child's."""
+def start(plan: LaunchPlan, channel: int) -> tuple[int, int, int]:
+    """Start the process for the container of PLAN, which gets its sockets by CHANNEL: its pid, its pidfd, and the
+    descriptor that it ends with. Raises OSError."""
+    waiting, lifeline = os.pipe()
+    parent = os.getpid()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is for it
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_server(plan, channel, parent, waiting)
+        return pid, os.pidfd_open(pid), lifeline
+    except OSError:
+        os.close(lifeline)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(waiting)
 
-    def __init__(self, plan: LaunchPlan) -> None:
-        self._plan = plan
-        self.child_end, self._end = sockets.pair()
-        self._pidfd = self.pid = self._lifeline = -1
 
-    def start(self) -> None:
-        """Start the process: the child has been cloned. Raises OSError."""
-        waiting, self._lifeline = os.pipe()
-        parent = os.getpid()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is for it
-        try:
-            self.pid = os.fork()
-            if self.pid == 0:
-                self._be_server(parent, waiting)
-            self._pidfd = os.pidfd_open(self.pid)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            os.close(waiting)
-            self._close_pair()
-
-    def close(self) -> None:
-        """End it, at once: it owes nobody anything. Nothing if it has not been started."""
-        self._close_pair()
-        if self._pidfd >= 0:
-            send(self._pidfd, signal.SIGKILL)
-            try:  # noqa: SIM105  # contextlib is not on the warm path
-                os.waitpid(self.pid, 0)
-            except ChildProcessError:  # the caller ignores SIGCHLD, so the kernel has reaped it (wait(2))
-                pass
-        for descriptor in (self._pidfd, self._lifeline):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._pidfd = self._lifeline = -1
-
-    def _close_pair(self) -> None:
-        for descriptor in (self.child_end, self._end):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self.child_end = self._end = -1
-
-    def _be_server(self, parent: int, lifeline: int) -> NoReturn:
-        gc.freeze()  # or the caller's garbage might close a descriptor that has a new owner here
-        try:
-            settle(parent, (lifeline, self._end))
-            server = _prepare(parent, self._plan, self._end)
-            if server:
-                server.serve(lifeline)
-        finally:
-            os._exit(0)
+def _be_server(plan: LaunchPlan, channel: int, parent: int, lifeline: int) -> NoReturn:
+    gc.freeze()  # or the caller's garbage might close a descriptor that has a new owner here
+    try:
+        settle(parent, (lifeline, channel))
+        server = _prepare(parent, plan, channel)
+        if server:
+            server.serve(lifeline)
+    finally:
+        os._exit(0)
 
 
 def _prepare(parent: int, plan: LaunchPlan, channel: int) -> _Server | None:
@@ -95,13 +69,13 @@ def _prepare(parent: int, plan: LaunchPlan, channel: int) -> _Server | None:
 
     retitle(TITLE)
     received = _received(channel)
-    if len(received) < SOCKETS:
+    if len(received) < NAME_SERVER_SOCKETS:
         return None
-    server = _Server(plan, received[:SOCKETS])
+    server = _Server(plan, received[:NAME_SERVER_SOCKETS])
     if plan.dns:
         from mydocker.kernel.enter import enter_namespace
 
-        for namespace in received[SOCKETS:]:
+        for namespace in received[NAME_SERVER_SOCKETS:]:
             enter_namespace(namespace)
             os.close(namespace)
     drop_privileges()
@@ -114,7 +88,7 @@ def _received(channel: int) -> list[int]:
     import _socket as socket
 
     pipe = socket.socket(fileno=channel)
-    _, control, _, _ = pipe.recvmsg(1, socket.CMSG_SPACE(4 * (SOCKETS + 2)), socket.MSG_CMSG_CLOEXEC)
+    _, control, _, _ = pipe.recvmsg(1, socket.CMSG_SPACE(4 * (NAME_SERVER_SOCKETS + 2)), socket.MSG_CMSG_CLOEXEC)
     pipe.close()
     found = b"".join(content for level, kind, content in control if (level, kind) == (1, socket.SCM_RIGHTS))
     return [*memoryview(found).cast("i")]

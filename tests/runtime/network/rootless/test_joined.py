@@ -47,7 +47,7 @@ def test_other_networks(owned: Host, network: str) -> None:
 
 
 def test_that_of_one_that_has_the_host_s(owned: Host) -> None:
-    words = ("run", "--network", "host", "--name", "one", "alpine", "sh", "-c", "echo ready; read line")
+    words = ("run", "-i", "--network", "host", "--name", "one", "alpine", "sh", "-c", "echo ready; read line")
     with owned.command.start(*words) as process:
         assert process.stdout and process.stdout.readline() == b"ready\n"
         net, _, *interfaces = _seen(owned.command)
@@ -56,7 +56,7 @@ def test_that_of_one_that_has_the_host_s(owned: Host) -> None:
 
 
 def _seen(command: Command) -> list[str]:
-    script = "for kind in net user; do readlink /proc/self/ns/$kind; done; ls /sys/class/net"
+    script = "for kind in net user; do readlink /proc/self/ns/$kind; done; cut -s -d: -f1 /proc/net/dev"
     done = command("run", "--network", "container:one", "alpine", "sh", "-euc", script)
     assert done.code == 0, done
     return done.stdout.decode().split()

@@ -1,0 +1,86 @@
+"""What containers have written and what their trees are, while they run and after: with no keeper, a container's
+writable layer is still in its directory.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+from mydocker import idmap, kernel
+from mydocker.errors import LaunchError
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.copy.session import Tree, tree_of
+from mydocker.runtime.inspect.container_view import ContainerView
+from mydocker.runtime.inspect.running_container import open_running
+from mydocker.runtime.launch import plan_launch
+from mydocker.runtime.plan.operations import mount_overlay
+from mydocker.runtime.plan.root import LayeredRoot, overlay_options
+from mydocker.services.containers import Container, directory, look, start
+from mydocker.services.containers.find import Foreground
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mydocker.image.store import Store
+    from mydocker.runtime.plan import LaunchPlan
+
+
+@contextmanager
+def tree(store: Store, text: str, *, environ: Mapping[str, str]) -> Iterator[Tree]:
+    """The tree of the container that TEXT means, whether it runs or not. Raises LaunchError, ImageError."""
+    found = look.find_any(store, text)
+    if isinstance(found, Foreground) or (found.is_alive and found.state.pid):
+        with open_running(look.run_directory(store, found)) as view:
+            yield tree_of(view)
+        return
+    with directory.changing(found.directory):  # while it is mounted here, nobody starts it
+        if directory.has_keeper(found.directory):
+            raise LaunchError(f"container {text} is being started", hint="try it again")
+        plan = plan_of(found, store=store, environ=environ)
+        yield Tree(enter=lambda: _mounted(plan, f"{found.directory}/scratch"))
+
+
+@contextmanager
+def view(store: Store, text: str, *, environ: Mapping[str, str]) -> Iterator[ContainerView]:
+    """A view of the container that TEXT means, of which only what it wrote is known if it does not run."""
+    found = look.find_any(store, text)
+    if isinstance(found, Foreground) or (found.is_alive and found.state.pid):
+        with open_running(look.run_directory(store, found)) as running_view:
+            yield running_view
+        return
+    plan = plan_of(found, store=store, environ=environ)
+    scratch = os.open(f"{found.directory}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield ContainerView(root=-1, scratch=scratch, process=-1, begun=-1, namespaces={}, plan=plan)
+    finally:
+        os.close(scratch)
+
+
+def plan_of(container: Container, *, store: Store, environ: Mapping[str, str]) -> LaunchPlan:
+    """The plan by which CONTAINER, which does not run, would start again."""
+    return plan_launch(
+        container.config.spec,
+        start.image_of(container, store=store, environ=environ),
+        store=store,
+        environ=environ,
+        container_id=container.config.id,
+        scratch=f"{container.directory}/scratch",
+    )
+
+
+def _mounted(plan: LaunchPlan, scratch: str) -> int:
+    """In a helper process: the root of the container of PLAN as it would be at its next start, but for its volumes;
+    mounted in namespaces of this process alone."""
+    if not isinstance(plan.root, LayeredRoot) or plan.root.in_memory:
+        raise LaunchError("what this container wrote was in memory, and is gone")
+    if plan.rootless:
+        idmap.enter(plan.rootless)
+    kernel.unshare(kernel.CLONE_NEWNS)
+    kernel.set_propagation("/", kernel.MS_REC | kernel.MS_PRIVATE)
+    for name in ("upper", "work"):
+        os.makedirs(f"{scratch}/{name}", exist_ok=True)
+    options = overlay_options(user_xattrs=plan.root.user_xattrs, stays=True)
+    place = "/tmp" if os.path.isdir("/tmp") else "/"  # in this mount namespace alone
+    mount_overlay(plan.root.lowerdirs, scratch, place, options)
+    return os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
