@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mydocker.api import load, pull, run, run_async, test
+    from mydocker.api import Container, load, pull, run, run_async, start, test
     from mydocker.errors import (
         ArgumentTypeError,
         CommandNotExecutableError,
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
         StoreError,
         UnknownArgumentError,
         UsageError,
+        WaitError,
     )
+    from mydocker.pytest_plugin import fixture
     from mydocker.results import (
         BatchError,
         BatchResult,
@@ -45,6 +47,7 @@ __all__ = [
     "CaseResult",
     "CommandNotExecutableError",
     "CommandNotFoundError",
+    "Container",
     "ContainerError",
     "ContainerSpec",
     "HostError",
@@ -60,10 +63,13 @@ __all__ = [
     "StoreError",
     "UnknownArgumentError",
     "UsageError",
+    "WaitError",
+    "fixture",
     "load",
     "pull",
     "run",
     "run_async",
+    "start",
     "test",
 ]
 
@@ -85,6 +91,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'mydocker' has no attribute {name!r}")
     others = "mydocker.errors" if name.endswith("Error") else "mydocker.api"
     module = "mydocker.results" if name in _RESULTS else others
+    module = "mydocker.pytest_plugin" if name == "fixture" else module
     value: object = getattr(__import__(module, fromlist=["api"]), name)
     globals()[name] = value
     return value

@@ -151,6 +151,15 @@ class LaunchError(MydockerError):
     """A container that could not be set up."""
 
 
+class WaitError(MydockerError):
+    """What was waited for has not come about: in time, or because the container has ended. `log` is the end of what it
+    had written by then."""
+
+    def __init__(self, message: str, *, hint: str | None = None, log: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.log = log
+
+
 class CommandNotFoundError(LaunchError):
     """The container's command does not exist in its image."""
 

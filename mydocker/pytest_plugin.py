@@ -1,4 +1,5 @@
-"""The pytest plugin: `*.smoke.yaml` files are collected as tests, and tests get the fixture `container`.
+"""The pytest plugin: `*.smoke.yaml` files are collected as tests, and tests get the fixtures `container` and
+`mydocker_start`; `fixture` makes others.
 
 pytest loads this in every project of an environment that has mydocker, so it imports nothing of mydocker before it is
 needed. `-p no:mydocker` turns it off.
@@ -10,8 +11,9 @@ import os
 import pathlib
 import shlex
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
 
 import pytest
 
@@ -19,9 +21,15 @@ import mydocker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from mydocker.api.container import Awaited
+    from mydocker.api.keys import LastingKeys
     from mydocker.services.case import Case, JudgedCase
 
 SUFFIXES = (".smoke.yaml", ".smoke.yml")  # those of testing/cases/collect.py, which other projects need not import
+Scope = Literal["session", "package", "module", "class", "function"]
+_SHOWN = 100  # last lines of a container's log in the report of a test that failed
 _OWN_MARKS = frozenset(("filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"))
 
 
@@ -146,3 +154,90 @@ def container(request: pytest.FixtureRequest) -> Iterator[Callable[..., mydocker
         return outcome
 
     yield run
+
+
+class _Running:
+    """A container that runs for the fixture called NAME."""
+
+    def __init__(self, name: str, title: str, container: mydocker.Container) -> None:
+        self.name, self.title, self.container = name, title, container
+
+    def log(self) -> str:
+        try:
+            return _harmless(self.container.logs(tail=_SHOWN))
+        except mydocker.MydockerError as error:  # the test has removed it
+            return _harmless(str(error))
+
+
+_RUNNING = pytest.StashKey[list[_Running]]()  # of this session, in the order of their starts
+
+
+@contextmanager
+def _started(
+    request: pytest.FixtureRequest, image: str | mydocker.ContainerSpec | None, words: tuple[Any, ...], keys: Any
+) -> Iterator[mydocker.Container]:
+    """A container for the fixture that REQUEST is for; its log is in the report of each test that uses it and fails."""
+    title = str(image.origin) if isinstance(image, mydocker.ContainerSpec) else _called(image, words, keys)
+    with mydocker.start(image, *words, **keys) as container:
+        running = _Running(request.fixturename or "", title, container)
+        everything = request.config.stash.setdefault(_RUNNING, [])
+        everything.append(running)
+        try:
+            yield container
+        finally:
+            everything.remove(running)
+
+
+@pytest.fixture
+def mydocker_start(request: pytest.FixtureRequest) -> Iterator[Callable[..., mydocker.Container]]:
+    """`mydocker_start(image, *command, **keys)` starts a container as `mydocker.start` does; it ends with the test.
+
+    If the test fails, the report shows the end of its log.
+    """
+    with ExitStack() as stack:
+
+        def start(
+            image: str | mydocker.ContainerSpec | None = None, *words: Any, **keys: Unpack[LastingKeys]
+        ) -> mydocker.Container:
+            return stack.enter_context(_started(request, image, words, keys))
+
+        yield start
+
+
+def fixture(
+    image: str | mydocker.ContainerSpec | None = None,
+    *words: Any,
+    scope: Scope = "function",
+    autouse: bool = False,
+    wait_for: Awaited | None = None,
+    **keys: Unpack[LastingKeys],
+) -> object:
+    """A pytest fixture: a container that lives as long as SCOPE says, as `mydocker.Container`.
+
+        database = mydocker.fixture("postgres:17", scope="session", ports=[5432], wait_for={"port": 5432})
+
+    The fixture has the name that it is assigned to, in a test module or conftest.py. IMAGE, WORDS and KEYS are those of
+    `mydocker.start`, WAIT_FOR are the arguments of `Container.wait_for`. With pytest-xdist each worker has a container
+    of its own, so `name` is best left out. If a test that uses it fails, the report shows the end of its log.
+    """
+
+    @pytest.fixture(scope=scope, autouse=autouse)
+    def started(request: pytest.FixtureRequest) -> Iterator[mydocker.Container]:
+        with _started(request, image, words, keys) as container:
+            if wait_for:
+                container.wait_for(**wait_for)
+            yield container
+
+    return started
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    """What the containers of a test that failed have written is part of its report."""
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()
+    if not report.failed or report.when == "teardown":
+        return
+    for running in item.config.stash.get(_RUNNING, []):
+        if running.name in getattr(item, "fixturenames", ()) and (text := running.log()):
+            report.sections.append((f"Captured log of {running.title} {report.when}", text))

@@ -71,6 +71,7 @@ _MSG_DONTWAIT = 0x40
 _MSG_NOSIGNAL = 0x4000
 _SIOCSIFFLAGS = 0x8914
 _FIONREAD = 0x541B
+_NS_GET_USERNS = 0xB701  # linux/nsfs.h
 _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
 _IFF_UP = 1
 _LOCK_SH, _LOCK_EX, _LOCK_NB = 1, 2, 4
@@ -318,6 +319,24 @@ def file_system(where: str | int) -> tuple[int, bool]:
     name, argument = ("fstatfs", where) if isinstance(where, int) else ("statfs", os.fsencode(where))
     _call(name, argument, buffer, target=str(where))
     return int(buffer[0]), bool(buffer[10] & os.ST_RDONLY)
+
+
+def has_power_over(namespace: str) -> bool:
+    """Whether capabilities count in NAMESPACE, such as `/proc/self/ns/net`: it is owned by the caller's user namespace,
+    or by one below that (ioctl_ns(2), NS_GET_USERNS). True where the kernel does not say."""
+    try:
+        descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        os.close(_call("ioctl", descriptor, UnsignedLong(_NS_GET_USERNS)))
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def bytes_waiting(pipe: int) -> int:

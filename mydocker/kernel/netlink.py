@@ -30,7 +30,7 @@ _NEWLINK, _DELLINK, _GETLINK, _SETLINK, _NEWADDR, _NEWROUTE = 16, 17, 18, 19, 20
 _IFF_UP = 0x1
 _LINK_ADDRESS, _LINK_NAME, _LINK_MTU, _LINK_MASTER, _LINK_INFO, _LINK_NET_NS_PID = 1, 3, 4, 10, 18, 19
 _LINK_PEER, _LINK_AF_SPEC = 5, 26
-_LINK_ALIAS, _ALIAS_LIMIT = 20, 255  # bytes, IFALIASZ - 1 (linux/if.h)
+_LINK_ALIAS, ALIAS_LIMIT = 20, 255  # bytes, IFALIASZ - 1 (linux/if.h)
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _BRIDGE_PORT_MODE = 4  # IFLA_BRPORT_MODE: hairpin
 _VETH_PEER = 1
@@ -265,7 +265,7 @@ def delete_link(name: str) -> Request:
 
 def set_alias(index: int, alias: str, *, name: str) -> Request:
     """Let the interface with INDEX carry the text ALIAS; one that is too long is left out."""
-    more = attribute(_LINK_ALIAS, text(alias)) if len(os.fsencode(alias)) <= _ALIAS_LIMIT else b""
+    more = attribute(_LINK_ALIAS, text(alias)) if len(os.fsencode(alias)) <= ALIAS_LIMIT else b""
     return Request(kind=_SETLINK, payload=_link_header(index=index) + more, about=name)
 
 

@@ -78,7 +78,7 @@ address, mac = address_bytes, mac_bytes
 
 def add_elements(elements: Iterable[Element]) -> None:
     """Add ELEMENTS, all or none. EEXIST if a map has a key already, with another value."""
-    _change(_NEWSETELEM, CREATE, elements)
+    _send([_request(_NEWSETELEM, CREATE, element) for element in elements])
 
 
 def replace_elements(elements: Iterable[Element]) -> None:
@@ -88,19 +88,27 @@ def replace_elements(elements: Iterable[Element]) -> None:
             add_elements(some)
         except FileExistsError:
             for element in some:
-                delete_elements([element])
+                delete_elements([element.replace(value=b"")])  # whatever it has
                 add_elements([element])
 
 
 def delete_elements(elements: Iterable[Element]) -> None:
-    """Delete ELEMENTS. Those that are not there any more, or whose table has gone, are passed over."""
+    """Delete ELEMENTS. Those that are not there any more, or whose table has gone, are passed over; so are those of
+    maps whose key has another value by now."""
     for some in _parts(elements):
         try:  # together: the kernel takes milliseconds for each transaction
-            _change(_DELSETELEM, 0, some)
-        except FileNotFoundError:
+            _delete(some)
+        except (FileNotFoundError, FileExistsError):
             if len(some) > 1:
                 for element in some:
                     delete_elements([element])
+
+
+def _delete(elements: list[Element]) -> None:
+    """In one transaction. The kernel looks at the key alone when it deletes, but does not add a key that has another
+    value: so what is in a map is added first, which changes nothing where it is there."""
+    additions = [_request(_NEWSETELEM, CREATE, element) for element in elements if element.value]
+    _send([*additions, *(_request(_DELSETELEM, 0, element.replace(value=b"")) for element in elements)])
 
 
 def _parts(elements: Iterable[Element]) -> Iterator[list[Element]]:
@@ -130,14 +138,14 @@ def _name(raw: bytes) -> str:
     return raw.rstrip(b"\0").decode()
 
 
-def _change(kind: int, flags: int, elements: Iterable[Element]) -> None:
+def _request(kind: int, flags: int, element: Element) -> Request:
+    return Request(kind=SUBSYSTEM << 8 | kind, flags=flags, payload=_payload(element), about=element.table)
+
+
+def _send(changes: list[Request]) -> None:
     """One transaction, as the kernel takes changes of rules only in batches."""
     begin = Request(kind=BATCH_BEGIN, payload=header(0, SUBSYSTEM), acknowledged=False)
     end = Request(kind=BATCH_END, payload=header(0, SUBSYSTEM), acknowledged=False)
-    changes = [
-        Request(kind=SUBSYSTEM << 8 | kind, flags=flags, payload=_payload(element), about=element.table)
-        for element in elements
-    ]
     if changes:
         with Channel(NETFILTER) as channel:
             channel.send(begin, *changes, end)

@@ -95,7 +95,7 @@ def _running(contestant: Contestant, server: str) -> Iterator[None]:
 
 
 def _traffic(name: str, contestant: Contestant, address: str, *, server: str) -> None:
-    with _running(contestant, server), _inside_of_docker(name):
+    with _running(contestant, server), _inside_of_docker(name, contestant):
         _wait(address)
         gigabyte = _seconds(lambda: _fetch_all(address))
         in_turn = _seconds(lambda: [_fetch(address, "/small") for _ in range(IN_TURN)])
@@ -105,14 +105,15 @@ def _traffic(name: str, contestant: Contestant, address: str, *, server: str) ->
 
 
 @contextlib.contextmanager
-def _inside_of_docker(name: str) -> Iterator[None]:
+def _inside_of_docker(name: str, contestant: Contestant) -> Iterator[None]:
     """In the network namespace of Docker's daemon, where the ports of its containers are."""
     if name != DOCKER:
         yield
         return
     libc = ctypes.CDLL(None, use_errno=True)
     own = os.open("/proc/self/ns/net", os.O_RDONLY)
-    [daemon] = [each for each in pathlib.Path("/proc").glob("[0-9]*") if _is_daemon(each)]
+    place = contestant.argv[contestant.argv.index("--host") + 1]
+    [daemon] = [each for each in pathlib.Path("/proc").glob("[0-9]*") if _is_daemon(each, place)]
     other = os.open(daemon / "ns/net", os.O_RDONLY)
     libc.setns(other, 0)
     try:
@@ -122,9 +123,10 @@ def _inside_of_docker(name: str) -> Iterator[None]:
         libc.setns(own, 0)
 
 
-def _is_daemon(process: pathlib.Path) -> bool:
+def _is_daemon(process: pathlib.Path, place: str) -> bool:
+    """Whether PROCESS is the Docker daemon that is reached at PLACE; others may have theirs."""
     try:
-        return (process / "comm").read_text() == "dockerd\n"
+        return (process / "comm").read_text() == "dockerd\n" and place in (process / "cmdline").read_text().split("\0")
     except OSError:
         return False
 

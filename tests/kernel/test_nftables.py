@@ -90,6 +90,15 @@ def test_an_element_is_replaced(place: Machine) -> None:
     assert place.run("nft", "list", "ruleset").count("tcp . ") == 3
 
 
+def test_an_element_that_has_another_value_is_not_deleted(place: Machine) -> None:
+    """It is somebody else's by now; the others go all the same, and so do those that are there no more."""
+    nftables.add_elements([forward(7, "10.88.0.2", 7), forward(8080, "10.88.0.3", 80), member("md0123456789abc")])
+    old = [forward(number, "10.88.0.2", 80) for number in (6, 8080)]
+    nftables.delete_elements([*old, forward(7, "10.88.0.2", 7), member("md0123456789abc")])
+    rules = place.run("nft", "list", "ruleset")
+    assert rules.count("elements = ") == 1 and "elements = { tcp . 8080 : 10.88.0.3 . 80 }" in rules
+
+
 def test_many_elements(place: Machine) -> None:
     """Whatever the number: what the kernel answers fits into a socket. One that is not there keeps no other."""
     elements = [forward(number, "10.0.0.1", number) for number in range(1, 1001)]

@@ -1,6 +1,7 @@
 """A Docker daemon of the tests' own, and this project's Dockerfile built with it from Debian packages alone.
 
-The daemon lives in a mount namespace and in directories of its own, has no bridge and changes no firewall rule.
+The daemon lives in a mount namespace and in directories of its own. It has no bridge and changes no firewall rule,
+unless it is on a host of its own, see lab.networks.
 """
 
 from __future__ import annotations
@@ -52,12 +53,18 @@ class Docker:
 
 
 @contextmanager
-def daemon(directory: pathlib.Path) -> Iterator[Docker]:
-    """A running daemon. The path of DIRECTORY is short: a socket's has at most 107 bytes (unix(7))."""
+def daemon(directory: pathlib.Path, *, enter: Sequence[str] = ()) -> Iterator[Docker]:
+    """A running daemon. The path of DIRECTORY is short: a socket's has at most 107 bytes (unix(7)).
+
+    ENTER: words before the program by which it enters a host with a network and mounts of its own; there it has a
+    bridge.
+    """
     docker = Docker(directory / "socket")
-    argv = ["setpriv", "--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private", "dockerd"]
+    place = enter or ("unshare", "--mount", "--propagation", "private")
+    argv = ["setpriv", "--pdeathsig", "TERM", *place, "dockerd"]
     argv += ["--data-root", directory / "data", "--exec-root", directory / "exec", "--pidfile", directory / "pid"]
-    argv += ["--host", f"unix://{docker.socket}", "--bridge", "none", "--iptables=false", "--ip6tables=false"]
+    argv += ["--host", f"unix://{docker.socket}"]
+    argv += [] if enter else ["--bridge", "none", "--iptables=false", "--ip6tables=false"]
     with (directory / "log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as process:
         try:
             until = time.monotonic() + _PATIENCE

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 
 from mydocker.kernel.enter import enter_namespace
 
+TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
+
 
 class Machine:
     """Context manager: a network namespace, with its loopback up, that ends with the `with`."""
@@ -97,3 +99,45 @@ def send_datagram(place: Machine, address: str, port: int, data: bytes) -> str:
         except OSError as error:
             return os.strerror(error.errno or 0)
     return ""
+
+
+def listen(place: Machine, port: int, kind: socket.SocketKind = TCP) -> socket.socket:
+    """A socket on PLACE that listens on PORT for IPv4."""
+    with place.inside():
+        server = socket.socket(socket.AF_INET, kind)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.settimeout(30)
+    server.bind(("", port))
+    if kind == TCP:
+        server.listen(100)
+    return server
+
+
+def ask(place: Machine, address: str, port: int, server: socket.socket) -> str:
+    """The peer whom SERVER, in a container, sees when PLACE asks ADDRESS, which gets its answer."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with place.inside():
+        client = socket.socket(family, server.type)
+    client.settimeout(30)
+    with client:
+        client.connect((address, port))
+        client.send(b"question")
+        if server.type == UDP:
+            data, peer = server.recvfrom(100)
+            server.sendto(b"answer", peer)
+        else:
+            connection, peer = server.accept()
+            connection.settimeout(30)
+            with connection:
+                data = connection.recv(100)
+                connection.send(b"answer")
+        assert (data, client.recv(100)) == (b"question", b"answer")
+    return str(peer[0])
+
+
+def refused(place: Machine, address: str, port: int) -> bool:
+    """Whether nothing takes a connection of PLACE to ADDRESS."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with place.inside(), socket.socket(family, TCP) as client:
+        client.settimeout(30)
+        return client.connect_ex((address, port)) != 0

@@ -20,7 +20,7 @@ from lab.processes import wait_for
 
 ADDRESS, ADDRESS6 = "192.0.2.1", "2001:db8::1"  # the host's
 OUTSIDE, OUTSIDE6 = "192.0.2.9", "2001:db8::9"
-_READY = "echo ready; trap exit TERM; while :; do sleep 1000 & wait; done"
+READY = "echo ready; trap exit TERM; while :; do sleep 1000 & wait; done"
 
 
 class Host(Machine):
@@ -42,7 +42,7 @@ class Host(Machine):
         done = subprocess.run([*self.enter, "sh", "-euc", script], check=True, stdout=subprocess.PIPE, text=True)
         return done.stdout
 
-    def container(self, *options: str, image: str = "alpine", script: str = _READY) -> Container:
+    def container(self, *options: str, image: str = "alpine", script: str = READY) -> Container:
         """A running container; SCRIPT prints `ready` and goes on."""
         return Container(self.command, *options, image, "sh", "-c", script)
 

@@ -10,14 +10,18 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 from known import DEPENDS, KNOWN
 from lab import busybox, dockerd, oci, stacks
 from lab.command import PATH, Command, command, registries_conf
+from lab.networks import Host, made_site
 from lab.processes import mentioning, within
 from lab.registry import Registry
+from networked import MTU, SERVERS, Networked
 from peer import Peer
 
 NAME = os.environ.get("RUNTIME", "mydocker")
@@ -103,14 +107,25 @@ def _mydocker(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
 
 def _docker(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
     with dockerd.daemon(directory) as running:
-        environment = {"PATH": PATH, "HOME": str(directory), "DOCKER_HOST": f"unix://{running.socket}"}
-        yield Peer("docker", Command(_program("docker"), environment, directory), registry.address)
+        yield Peer("docker", _docker_command(directory, running), registry.address)
+
+
+def _docker_command(directory: pathlib.Path, daemon: dockerd.Docker) -> Command:
+    environment = {"PATH": PATH, "HOME": str(directory), "DOCKER_HOST": f"unix://{daemon.socket}"}
+    return Command(_program("docker"), environment, directory)
 
 
 def _podman(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
-    files = {"CONTAINERS_CONF": CONTAINERS_CONF, "CONTAINERS_REGISTRIES_CONF": registries_conf(registry.address)}
+    with _podman_command(directory, registries_conf(registry.address)) as podman:
+        yield Peer("podman", podman, registry.address)
+
+
+@contextmanager
+def _podman_command(directory: pathlib.Path, registries: str, *, prefix: Sequence[str] = ()) -> Iterator[Command]:
+    """Podman with its storage in DIRECTORY, entered by the words of PREFIX."""
+    conf = f'{CONTAINERS_CONF}[network]\nnetwork_config_dir = "{directory}/networks"\n'
     environment = {"PATH": PATH, "HOME": str(directory)}
-    for name, text in files.items():
+    for name, text in {"CONTAINERS_CONF": conf, "CONTAINERS_REGISTRIES_CONF": registries}.items():
         (directory / name).write_text(text)
         environment[name] = str(directory / name)
     places = {"--root": "root", "--runroot": "run", "--tmpdir": "tmp"}
@@ -118,14 +133,52 @@ def _podman(directory: pathlib.Path, registry: Registry) -> Iterator[Peer]:
     wrapper = directory / "podman"
     wrapper.write_text(f'#!/bin/sh\nexec {" ".join(words)} "$@"\n')
     wrapper.chmod(0o755)
-    podman = Command(wrapper, environment, directory)
+    podman = Command(wrapper, environment, directory, prefix)
     try:
-        yield Peer("podman", podman, registry.address)
+        yield podman
     finally:
         podman("rm", "--all", "--force", "--time", "0")
         within(30, lambda: not mentioning(str(directory)))  # one that cleans up mounts it again
         for mounted in ("root/overlay", "root/overlay-containers"):
-            subprocess.run(["umount", "--lazy", directory / mounted], stderr=subprocess.DEVNULL)
+            subprocess.run([*prefix, "umount", "--lazy", directory / mounted], stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def networked(alpine: Command) -> Iterator[Networked]:
+    """The command on a host of its own, with an image that has no other source than a file."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="parity-"))
+    try:
+        archive = directory / "alpine.tar"
+        assert alpine("save", "--output", str(archive), "alpine").code == 0
+        (directory / "resolv.conf").write_text(SERVERS)
+        with made_site(alpine) as site, ExitStack() as stack:
+            site.host.do(f"mount --bind {directory}/resolv.conf /etc/resolv.conf; ip link set uplink mtu {MTU}")
+            site.outside.run("ip", "link", "set", "eth0", "mtu", str(MTU))
+            on_host = {"mydocker": _mydocker_there, "docker": _docker_there, "podman": _podman_there}[NAME]
+            ready = stack.enter_context(on_host(directory, site.host))
+            done = ready("load", "--input", str(archive))
+            assert done.code == 0, done
+            yield Networked(NAME, ready, site, directory / "resolv.conf")
+    finally:
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def _mydocker_there(directory: pathlib.Path, host: Host) -> Iterator[Command]:
+    yield replace(command(directory), prefix=host.enter)
+
+
+@contextmanager
+def _docker_there(directory: pathlib.Path, host: Host) -> Iterator[Command]:
+    with dockerd.daemon(directory, enter=host.enter) as running:
+        yield _docker_command(directory, running)
+
+
+@contextmanager
+def _podman_there(directory: pathlib.Path, host: Host) -> Iterator[Command]:
+    host.do("mkdir -p /var/lib/cni; mount -t tmpfs none /var/lib/cni")  # the addresses that the plugins gave out
+    with _podman_command(directory, "", prefix=host.enter) as podman:
+        yield podman
 
 
 def _program(name: str) -> pathlib.Path:

@@ -69,6 +69,11 @@ MOUNTED = [
     "an unused working directory",
 ]
 
+OF_THE_OTHER = ("-h box", "-p 80", "-P", "--expose 80")
+ADDRESSES = ("an address of another network", "the gateway's", "an address in use")
+PORTS = ("all addresses", "one address", "loopback", "UDP")
+CLIENTS = ("the host's loopback", "the host", "another machine")
+
 KNOWN: dict[str, dict[str, str]] = {
     "mydocker": {
         "test_a_harmless_node_of_its_own_opens": "the root is nodev, for want of a device cgroup on all hosts",
@@ -85,6 +90,12 @@ KNOWN: dict[str, dict[str, str]] = {
         "test_no_device_opens_on_the_root": "a device cgroup does that",
         "test_the_container_knows_its_own_name": "only with a network",
         "test_the_root_directory": "/.dockerenv",
+        "test_network[the largest packet]": "1500, unless the daemon's --mtu says otherwise",
+        "test_name_servers[--dns on loopback]": "a warning",
+        "test_a_network[--internal]": "a default route that leads nowhere",
+        "test_an_address_of_the_default_network": "another address, without a word",
+        "test_a_setting_of_the_other_containers_network[--ip 10.1.2.3]": "without a word",
+        "test_a_port_that_is_none[80:0]": "without a word",
     },
     "podman": {
         **{f"test_system_calls[-{call}]": LENIENT for call in LENIENTLY},
@@ -132,6 +143,21 @@ KNOWN: dict[str, dict[str, str]] = {
         "test_an_empty_value[--dns-option]": "not without a network",
         "test_an_empty_value[--attach]": "a mistake",
         "test_the_file_for_the_id": "in other words",
+        "test_network[the largest packet]": "1500",
+        "test_network[no IPv6]": "addresses of the link",
+        "test_network[names]": "the container's own name as well",
+        "test_network[--domainname]": "no such option",
+        "test_name_servers[--dns-search]": "the host's domains as well",
+        "test_the_network_of_another_container": "a host name of its own",
+        **{f"test_a_setting_of_the_other_containers_network[{words}]": "without a word" for words in OF_THE_OTHER},
+        **{f"test_an_address_that_is_refused[{case}]": "126" for case in ADDRESSES},
+        "test_networks_of_the_user": "the name instead of the ID",
+        **{f"test_formats[{case}]": "other keys" for case in ("a nested field", "a range", "containers")},
+        **{f"test_a_port_in_use[{case}]": "126" for case in PORTS},
+        "test_a_port_of_another_container": "126",
+        "test_port[all addresses]": "IPv4 only",
+        "test_port[all that is exposed]": "IPv4 only",
+        **{f"test_who_is_seen[{client} by IPv6-{kind}]": "nobody" for client in CLIENTS for kind in ("TCP", "UDP")},
         **{f"test_diff[{case}]": UPPER for case in LISTED},
         **{f"test_diff_of_mount_points[{case}]": MOUNT_POINTS for case in [*MOUNTED, "a working directory"]},
     },
@@ -139,6 +165,7 @@ KNOWN: dict[str, dict[str, str]] = {
 
 OLD_DOCKER = "not before Docker 23"
 CAPABILITIES = "runc cannot set capabilities that it does not know or that this machine lacks"
+WITHOUT_FILTER = "answers come from another address where bridges are not filtered (br_netfilter)"
 EARLY = "Podman 4.3 forwards signals only some time after the command runs; what comes before that is lost"
 DEPENDS: dict[str, dict[str, str]] = {
     "docker": {
@@ -160,6 +187,9 @@ DEPENDS: dict[str, dict[str, str]] = {
         "test_capabilities[--privileged -u nobody]": CAPABILITIES,
         "test_filter[--privileged]": CAPABILITIES,
         "test_system_calls[--privileged-unshare 0]": CAPABILITIES,
+        **{f"test_port[all {what}]": "[::] is ::: before Docker 27" for what in ("addresses", "that is exposed")},
+        "test_who_is_seen[another container-UDP]": WITHOUT_FILTER,
+        "test_who_is_seen[the container itself-UDP]": WITHOUT_FILTER,
     },
     "podman": {
         "test_process[a cgroup namespace]": "none on cgroup v1",
@@ -167,6 +197,9 @@ DEPENDS: dict[str, dict[str, str]] = {
         "test_exit_code_of_other_images[text is not executable]": "1 or 255, by the version of runc",
         "test_seen[--ulimit]": CAPABILITIES,
         "test_seen[--ulimit once]": CAPABILITIES,
+        "test_network[--add-host host-gateway]": "not before Podman 4.7",
+        "test_a_network[the largest packet]": "not before Podman 4.8",
+        "test_names_of_a_network": "not without the plugin dnsname, or netavark and aardvark-dns",
         "test_signals_are_forwarded[HUP]": "it ends podman, unless the container is faster",
         **{f"test_signals_are_forwarded[{name}]": EARLY for name in ("TERM", "INT", "USR1")},
     },

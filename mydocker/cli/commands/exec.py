@@ -44,7 +44,7 @@ def exec_command(argv: list[str]) -> int:
         if options.detach:
             session.execute_detached(view, plan)
             return 0
-        return session.execute(view, plan)
+        return session.execute(view, plan).status
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str]]:

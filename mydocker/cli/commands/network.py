@@ -12,7 +12,7 @@ from mydocker.cli.common import complain, say
 from mydocker.cli.common.confirm import confirmed
 from mydocker.cli.common.network_filter import add_filter, matching
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import add_format, show, show_json
+from mydocker.cli.common.table import show, show_json
 from mydocker.errors import LaunchError, NetworkError, StoreError, UsageError
 from mydocker.image.store import Store
 from mydocker.runtime.network import DEFAULT, Network, Subnet, leases, lifecycle, networks
@@ -22,6 +22,7 @@ from mydocker.runtime.network.upkeep.members import Member, members
 
 DRIVER = "bridge"
 _SHORT = 12  # digits of an ID in a table
+_HEADINGS = {"ID": "NETWORK ID", "CreatedAt": "CREATED AT"}
 _CREATE_INSTEAD = {
     "--aux-address": "use --ip-range to keep addresses from containers",
     **dict.fromkeys(("--config-from", "--config-only"), "name all options of the network"),
@@ -68,15 +69,17 @@ def parser() -> Parser:
             ("mydocker network create web", "create a network with a free subnet"),
             ("mydocker network create --internal --subnet 10.90.0.0/24 db", "create one without access to the outside"),
             ("mydocker network inspect web", "show its addresses and its containers"),
+            ("mydocker network ls --format '{{.Name}}'", "print what a template says"),
         ),
     )
     _add_create(parser)
     listing = parser.add_command("ls", _list, "[OPTIONS]", "List the networks", aliases=("list",))
     listing.add_argument("-q", "--quiet", action="store_true", help="print IDs only")
     listing.add_argument("--no-trunc", action="store_true", help="print whole IDs")
-    add_filter(listing, ("name", "id", "driver", "label", "type"))
-    add_format(listing)
-    inspect = parser.add_command("inspect", _inspect, "NETWORK...", "Describe networks, as JSON")
+    add_filter(listing, ("name", "id", "driver", "label", "type"), "-f")
+    listing.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
+    inspect = parser.add_command("inspect", _inspect, "[OPTIONS] NETWORK...", "Describe networks, as JSON")
+    inspect.add_argument("-f", "--format", metavar="FORMAT", help="a template of Go's, filled in for each")
     remove = parser.add_command("rm", _remove, "[OPTIONS] NETWORK...", "Remove networks", aliases=("remove",))
     remove.add_argument("-f", "--force", action="store_true", help="ignore networks that do not exist")
     for each in (inspect, remove):
@@ -182,6 +185,10 @@ def _list(options: argparse.Namespace) -> int:
             print(_shown_id(network, options))
     elif options.format == "json":
         show_json([_plain(network, options.networks) for network in found])
+    elif options.format != "table":
+        from mydocker.cli.output.go_template import render_all
+
+        print(render_all(options.format, [_row(each, options) for each in found], headings=_HEADINGS), end="")
     else:
         rows = [
             (_shown_id(each, options), each.name, DRIVER, _subnets(each), str(_count(options.networks, each)))
@@ -189,6 +196,22 @@ def _list(options: argparse.Namespace) -> int:
         ]
         show(("NETWORK ID", "NAME", "DRIVER", "SUBNET", "CONTAINERS"), rows)
     return 0
+
+
+def _row(network: Network, options: argparse.Namespace) -> dict[str, str]:
+    """With the fields of a template of `docker network ls`."""
+    return {
+        "ID": _shown_id(network, options),
+        "Name": network.name,
+        "Driver": DRIVER,
+        "Scope": "local",
+        "IPv4": "true",
+        "IPv6": str(network.subnet6 is not None).lower(),
+        "Internal": str(network.internal).lower(),
+        "Labels": ",".join(f"{key}={value}" for key, value in network.labels.items()),
+        "CreatedAt": network.created,
+        "Subnet": _subnets(network),
+    }
 
 
 def _known(directory: str) -> list[Network]:
@@ -228,7 +251,13 @@ def _inspect(options: argparse.Namespace) -> int:
             found.append(networks.load(options.networks, name))
         except NetworkError as error:
             missing.append(error)
-    show_json([_described(network, members(f"{options.networks}/{network.name}", network)) for network in found])
+    described = [_described(network, members(f"{options.networks}/{network.name}", network)) for network in found]
+    if options.format is None:
+        show_json(described)
+    else:
+        from mydocker.cli.output.go_template import render_all
+
+        print(render_all(options.format, described), end="")
     for each in missing:
         complain(each)
     return NEGATIVE if missing else 0

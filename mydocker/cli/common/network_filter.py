@@ -12,11 +12,11 @@ from mydocker.specs.model.unsupported import nearest
 _TYPES = {"custom": False, "builtin": True}
 
 
-def add_filter(parser: argparse.ArgumentParser, keys: Sequence[str]) -> None:
-    """The option, for KEYS of label, name, id, driver and type."""
+def add_filter(parser: argparse.ArgumentParser, keys: Sequence[str], *flags: str) -> None:
+    """The option, for KEYS of label, name, id, driver and type; FLAGS are other spellings."""
     parser.set_defaults(filter_keys=keys)
     text = f"only those that match: {', '.join(keys)}; may be repeated"
-    parser.add_argument("--filter", action="append", default=[], metavar="KEY=VALUE", help=text)
+    parser.add_argument(*flags, "--filter", action="append", default=[], metavar="KEY=VALUE", help=text)
 
 
 def matching(networks: Sequence[Network], options: argparse.Namespace) -> list[Network]:

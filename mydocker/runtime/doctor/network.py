@@ -38,6 +38,8 @@ def _remedy(host: Host) -> str:
         missing.append(None if os.access(TUN, os.R_OK | os.W_OK) else f"sudo modprobe tun && sudo chmod 666 {TUN}")
     elif not host.capabilities & NET_ADMIN:
         missing.append(_IN_A_CONTAINER)
+    elif not host.owns_network:
+        missing.append("create a network namespace together with the user namespace")
     return "; ".join(filter(None, missing)) or _MODULES
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from mydocker.runtime.inspect.container_view import ContainerView
+    from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model import User
 
@@ -71,9 +72,9 @@ def plan_command(
     )
 
 
-def execute(view: ContainerView, plan: LaunchPlan) -> int:
+def execute(view: ContainerView, plan: LaunchPlan) -> Outcome:
     """Execute the command of PLAN, which `plan_command` has made, in the container of VIEW, joined with the standard
-    streams; its exit code, 128+n for signal n.
+    streams; how it ended.
 
     Raises LaunchError with its own exit code if the command never started. The caller has one thread only.
     """
@@ -86,7 +87,7 @@ def execute(view: ContainerView, plan: LaunchPlan) -> int:
         channels = () if isinstance(streams, StreamPipes) else (streams.child_end.fileno(),)
         started = _start(view, plan, stack, ends=ends, outputs=outputs, channels=channels)
         streams.close_child_ends()
-        return watch(plan, started, signals=signals, streams=streams).status
+        return watch(plan, started, signals=signals, streams=streams)
 
 
 def execute_detached(view: ContainerView, plan: LaunchPlan) -> None:

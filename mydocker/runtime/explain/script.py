@@ -145,15 +145,20 @@ def _outlasting(plan: LaunchPlan) -> list[str]:
 
 
 def _etc(plan: LaunchPlan) -> Iterator[str]:
-    if plan.networks or plan.joined:
+    if plan.networks:
         yield networks.RESOLVERS
     yield from networks.hosts(plan) if plan.networks else _hosts(plan)
     if plan.joined:
         yield "# A link would lead to the host's"
         yield f"etc=/proc/$(readlink {shlex.quote(plan.joined)}/process)/root/etc"
-        yield '[ -L "$etc" ] || [ -L "$etc/hosts" ] || [ ! -f "$etc/hosts" ] || cat "$etc/hosts" > "$run/memory/hosts"'
+        yield 'joined() { [ ! -L "$etc" ] && [ ! -L "$etc/$1" ] && [ -f "$etc/$1" ] && cat "$etc/$1"; }'
+        yield '! joined hosts > "$run/memory/other" || cat "$run/memory/other" > "$run/memory/hosts"'
     yield f'echo {shlex.quote(plan.hostname)} > "$run/memory/hostname"'
-    source = "resolvers" if plan.networks or plan.joined else "cat /etc/resolv.conf 2>/dev/null"
+    source = "cat /etc/resolv.conf 2>/dev/null"
+    if plan.joined:
+        source = f"{{ joined resolv.conf || {source}; }}"
+    elif plan.networks:
+        source = "resolvers"
     if lines := plan.resolver_lines:
         kept = f"{source} | grep -vE '^[[:space:]]*({'|'.join(lines)})([[:space:]]|$)' || :"
         search, more = shlex.quote(lines.pop("search", "")), shlex.quote("".join(lines.values()))

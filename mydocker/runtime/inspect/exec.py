@@ -140,8 +140,8 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
     cgroup_fds = cgroup.open_cgroups(plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
-    for kind in view.namespaces:
-        if kind != "user":  # this process is in that one already
+    for kind in sorted(view.namespaces, key=lambda kind: kind != "user"):  # it gives the right to enter the others
+        if kind != "user" or not _is_own(view.namespaces[kind]):
             enter_namespace(view.namespaces[kind])
     pid = _fork()
     if pid == 0:
@@ -149,6 +149,12 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
     for writer in writers:
         os.close(writer)
     return _wait(pid, tuple(reader for reader, _ in pipes), terms)
+
+
+def _is_own(namespace: int) -> bool:
+    """Whether this process is in user NAMESPACE already, as a watcher is and a keeper is not: setns(2) enters none
+    twice."""
+    return os.path.samestat(os.fstat(namespace), os.stat("/proc/self/ns/user"))
 
 
 def _fork() -> int:

@@ -123,15 +123,17 @@ def new_id(draw: Callable[[int], bytes] = os.urandom) -> str:
 
 
 def _network(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, str, str]:
-    """SPEC with the network mode that it gets on HOST, and the fields `no_network` and `joined` of its plan."""
+    """SPEC with the network mode that it gets on HOST, and the fields `no_network` and `joined` of its plan.
+    In the network of another container, it has the host name of that, as with Docker."""
     if spec.network_mode == DEFAULT_MODE:
         from mydocker.runtime.network.default_mode import settle
 
         return (*settle(spec, host), "")
     if spec.network_mode.startswith(JOINING_MODES):
-        from mydocker.runtime.network.joined_container import find, shares_network
+        from mydocker.runtime.network.joined_container import find, hostname_of, shares_network
 
         other = find(containers, spec.network_mode.partition(":")[2])
+        spec = spec.replace(hostname=hostname_of(other)) if "uts" in spec.namespaces else spec
         return (spec.replace(network_mode="host"), "", "") if shares_network(other) else (spec, "", other)
     return spec, "", ""
 

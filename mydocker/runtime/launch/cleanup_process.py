@@ -33,7 +33,7 @@ class CleanupProcess:
     fork(2)."""
 
     def __init__(self) -> None:
-        self.networks: set[str] = set()  # the directories of those that were used
+        self.networks: set[tuple[str, str]] = set()  # the directories of those that were used
 
     def __enter__(self) -> CleanupProcess:
         waiting, self.lifeline = os.pipe()
@@ -58,8 +58,8 @@ class CleanupProcess:
 
     def take_down_later(self, network: str, interface: str) -> None:
         """A run uses the network on disk in directory NETWORK: take bridge INTERFACE down a moment after the end."""
-        if network not in self.networks:
-            self.networks.add(network)
+        if (network, interface) not in self.networks:
+            self.networks.add((network, interface))
             self.send_line(f"{_NETWORK}{os.fsencode(network).hex()} {interface}")
 
     def forget_later(self, line: str) -> None:

@@ -107,7 +107,9 @@ def launch(
         duty = cleanup_process.watch(plan.run_dir, has_init="pid" not in plan.namespaces)
         signals = run.enter(Signals())
         run.enter(duty)
-        run.enter(RunDirectory(plan.run_dir, image=plan.image_digest, name=plan.name, scratch=plan.scratch))
+        hostname = plan.hostname if plan.hostname != plan.container_id[:12] else None
+        links = {"image": plan.image_digest, "name": plan.name, "hostname": hostname}
+        run.enter(RunDirectory(plan.run_dir, links=links, scratch=plan.scratch))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
         connections = _connections(plan, cleanup_process)

@@ -5,7 +5,8 @@
     scratch/                      overlay's upper and work directories, unless in memory; or a link to where these are
                                   kept from start to start
     image                         a dangling link: the digest of the image's manifest
-    process, name                 dangling links: the number of its first process, and its name, if it has one
+    process, name, hostname       dangling links: the number of its first process, its name, if it has one, and its
+                                  host name, if that is not its ID
     frozen                        while it is paused: the cgroup that it is frozen by, see freezer.py
     plan                          once its command has begun: what it is made by, for those that look into it
     cgroups                       the directories of its cgroups, if it has limits
@@ -29,7 +30,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.plan import LOCALHOST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
@@ -41,12 +42,11 @@ PLAN = "plan"  # a file of the directory
 class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
-    def __init__(self, path: str, *, image: str | None = None, name: str | None = None, scratch: str = "") -> None:
-        """IMAGE is the digest of the image's manifest, NAME the container's name, SCRATCH a directory for what it
+    def __init__(self, path: str, *, links: Mapping[str, str | None] = {}, scratch: str = "") -> None:
+        """LINKS are the targets of those that say what is known before the start; SCRATCH is a directory for what it
         writes that stays, if there is one."""
         self.path = path
-        self.image = image
-        self.name = name
+        self.links = links
         self.scratch = scratch
         self.lock = -1
 
@@ -87,11 +87,12 @@ class RunDirectory:
             os.symlink(self.scratch, "scratch", dir_fd=self.lock)
         else:
             os.mkdir("scratch", 0o755, dir_fd=self.lock)
-        if self.image:
-            # so that no other process removes its layers, see in_use.py
-            os.symlink(self.image, "image", dir_fd=self.lock)
-        if self.name:
-            os.symlink(self.name, "name", dir_fd=self.lock)
+        for (
+            name,
+            target,
+        ) in self.links.items():  # that of the image keeps others from removing its layers, see in_use.py
+            if target:
+                os.symlink(target, name, dir_fd=self.lock)
 
 
 def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str = "") -> None:

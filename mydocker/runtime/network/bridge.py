@@ -2,6 +2,8 @@
 
 It exists while containers use the network: whoever comes first brings it up, and it is taken down a moment after the
 last one has left. Both happen under an exclusive lock of the network's directory; an interface that is up is complete.
+It carries an alias that says whose it is: stores of several mount namespaces may have networks with the same path and
+the same bridge.
 """
 
 from __future__ import annotations
@@ -36,13 +38,13 @@ def ensure_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Net
         with netlink.Channel() as channel:
             while True:
                 link = netlink.get_link(channel, network.interface)
-                if link and link.is_up:
+                if link and link.is_up and is_of(link, directory):
                     return link, network
                 kernel.lock(lock)
                 network = networks.load(os.path.dirname(directory), network.name)  # others had the lock meanwhile
                 link = netlink.get_link(channel, network.interface)
-                if not (link and link.is_up):
-                    network = _bring_up_anew(channel, directory, network, link)
+                if not (link and link.is_up and is_of(link, directory)):
+                    network = _bring_up_anew(channel, directory, network)
                 kernel.lock(lock, shared=True)  # the many that wait join side by side; it may be down again by then
     except OSError as error:
         about = f" ({error.filename})" if error.filename else ""
@@ -50,19 +52,54 @@ def ensure_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Net
         raise HostError(f"cannot bring up network {network.name}{about}: {error.strerror}", hint=hint) from None
 
 
-def _bring_up_anew(channel: Channel, directory: str, network: Network, left: Link | None) -> Network:
-    """Bring up NETWORK, which may get another subnet by that; LEFT is a bridge that somebody has left who was killed
-    meanwhile."""
-    if left:
-        channel.send(netlink.delete_link(network.interface))
+def is_of(link: Link, directory: str) -> bool:
+    """Whether LINK is the bridge of the network on disk in DIRECTORY; if that is gone, of one that was there."""
+    mark, path = _parsed(link.alias)
+    try:
+        return not (mark or path) or (mark == _mark(directory) if mark else path == directory)
+    except FileNotFoundError:
+        return path == directory
+
+
+def directory_of(link: Link) -> str:
+    """The directory of the network whose bridge LINK is, as its own store calls that; empty if it is unknown."""
+    return _parsed(link.alias)[1]
+
+
+def _alias(directory: str) -> str:
+    mark = _mark(directory)
+    whole = f"{mark} {directory}"
+    return whole if len(os.fsencode(whole)) <= netlink.ALIAS_LIMIT else mark
+
+
+def _parsed(alias: str) -> tuple[str, str]:
+    """The mark and the directory of an ALIAS, as far as it has them."""
+    if alias.startswith("/"):  # as versions before have written it
+        return "", alias
+    mark, _, path = alias.partition(" ")
+    return mark, path
+
+
+def _mark(directory: str) -> str:
+    status = os.stat(directory)
+    return f"{status.st_dev:x}:{status.st_ino:x}"
+
+
+def _bring_up_anew(channel: Channel, directory: str, network: Network) -> Network:
+    """Bring up NETWORK, which may get another subnet by that, and another bridge."""
     with _HostLock():
+        link = netlink.get_link(channel, network.interface)
+        if link and link.is_up:  # of another store
+            network = _with_another_bridge(directory, network)
+        elif link:  # somebody has left it who was killed meanwhile
+            channel.send(netlink.delete_link(network.interface))
         network = _with_free_subnet(directory, network)
         _bring_up(channel, directory, network)
         return network
 
 
 _HINTS = {
-    errno.EPERM: "a network needs CAP_NET_ADMIN; --network host and none do not",
+    errno.EPERM: "a network needs CAP_NET_ADMIN over the host's network; --network host and none do not",
     errno.EOPNOTSUPP: "the kernel lacks bridges: load the modules bridge and veth (modprobe bridge veth)",
 }
 
@@ -81,6 +118,17 @@ class _HostLock:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._lock)
+
+
+def _with_another_bridge(directory: str, network: Network) -> Network:
+    if leases.live(directory):
+        raise HostError(
+            f"cannot bring up network {network.name}: bridge {network.interface} is that of another store",
+            hint="wait until the containers of this network, or of that, have ended",
+        )
+    from mydocker.runtime.network.lifecycle import rename_bridge
+
+    return rename_bridge(os.path.dirname(directory), network)
 
 
 def _with_free_subnet(directory: str, network: Network) -> Network:
@@ -115,7 +163,7 @@ def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
         _allow_forwarding6()
     firewall.load(network, directory=directory)
     changes = [netlink.forgo_link_local(link.index, name=name)] if not network.subnet6 else []
-    changes.append(netlink.set_alias(link.index, directory, name=name))  # see strays.py
+    changes.append(netlink.set_alias(link.index, _alias(directory), name=name))
     changes.append(netlink.add_address(link.index, subnet.gateway, prefix=subnet.prefix))
     if network.subnet6:
         changes.append(netlink.add_address(link.index, network.subnet6.gateway, prefix=network.subnet6.prefix))
@@ -258,12 +306,16 @@ def default_routes(lease: Lease, number: int) -> list[Request]:
     return routes
 
 
-def take_down(interface: str) -> None:
-    """Remove bridge INTERFACE of a network and its firewall, if they are there. Raises HostError, OSError.
+def take_down(directory: str, interface: str) -> None:
+    """Remove bridge INTERFACE of the network on disk in DIRECTORY and its firewall, if they are there; nothing if it is
+    another store's by now, and used. Raises HostError, OSError.
 
     The caller has the exclusive lock of the network. The bridge goes first: one that is up has a firewall.
     """
     with netlink.Channel() as channel:
+        link = netlink.get_link(channel, interface)
+        if link and not is_of(link, directory) and _has_ports(channel, link):
+            return
         try:
             channel.send(netlink.delete_link(interface))
         except OSError as error:
@@ -272,12 +324,16 @@ def take_down(interface: str) -> None:
     firewall.remove(interface)
 
 
-def take_down_if_up(network: Network) -> None:
-    """`take_down`, if this host has the bridge of NETWORK. Raises HostError."""
+def _has_ports(channel: Channel, bridge: Link) -> bool:
+    return any(link.master == bridge.index for link in netlink.list_links(channel))
+
+
+def take_down_if_up(directory: str, network: Network) -> None:
+    """`take_down`, if this host has the bridge of NETWORK, on disk in DIRECTORY. Raises HostError."""
     try:
         with netlink.Channel() as channel:
             is_there = netlink.get_link(channel, network.interface) is not None
         if is_there:
-            take_down(network.interface)
+            take_down(directory, network.interface)
     except OSError as error:
         raise HostError(f"cannot take down network {network.name}: {error.strerror}", hint=hint_for(error)) from None

@@ -125,6 +125,8 @@ class Connections:
         try:
             self.take_down_later(held.directory, held.network.interface)
             link, network = self.bring_up(held)
+            if network.interface != held.network.interface:
+                self.take_down_later(held.directory, network.interface)
             self.bridges.append(link)
             lease = leases.take(
                 held.directory,
@@ -246,17 +248,21 @@ def _forward(lease: Lease, ports: tuple[PublishedPort, ...]) -> None:
 
 
 def _restore_firewall(lease: Lease) -> None:
-    """Load the firewall of LEASE's network again, with all that its containers have there: somebody has emptied the
-    host's, as it is done where nftables is restarted."""
     networks, name = os.path.split(lease.directory)
     with Held(networks, name, exclusive=True) as held:
-        firewall.load(held.network, directory=held.directory)
-        for owner in {owner for _, owner in leases.live(held.directory)}:
-            found, ports = listed(owner)
-            for index, each in enumerate(found):
-                if each.network.interface == held.network.interface:
-                    nftables.add_elements(firewall.members(each))
-                    _forward(each, ports if index == 0 else ())
+        restore_firewall(held)
+
+
+def restore_firewall(held: Held) -> None:
+    """Load the firewall of the network of HELD again, with all that its containers have there: somebody has emptied the
+    host's, as it is done where nftables is restarted. The caller has the exclusive lock of the network."""
+    firewall.load(held.network, directory=held.directory)
+    for owner in {owner for _, owner in leases.live(held.directory)}:
+        found, ports = listed(owner)
+        for index, each in enumerate(found):
+            if each.network.interface == held.network.interface:
+                nftables.add_elements(firewall.members(each))
+                _forward(each, ports if index == 0 else ())
 
 
 def give_back(lease: Lease, ports: tuple[PublishedPort, ...], run_dir: str, *, forget: bool = True) -> None:

@@ -62,6 +62,8 @@ def refusal(host: Host) -> str:
             return f"an ordinary user needs {TUN}, which is missing or closed to this one"
     elif not host.capabilities & NET_ADMIN:
         return "CAP_NET_ADMIN is missing"
+    elif not host.owns_network:
+        return "root's user namespace does not own the host's network"
     return "" if _is_installed("nft") else "the program nft is not installed (package nftables)"
 
 

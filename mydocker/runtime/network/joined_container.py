@@ -1,7 +1,7 @@
 """The network of another container, for those that join it: `--network container:NAME`, `network_mode: service:NAME`.
 
 A run's directory says by dangling links which container it is of: `process` has the number of its first process, `name`
-its name. They count while the directory is locked (run_directory.py).
+its name, `hostname` its host name. They count while the directory is locked (run_directory.py).
 """
 
 from __future__ import annotations
@@ -48,6 +48,20 @@ def open_network(run_dir: str) -> int:
         os.close(descriptor)
         raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and its network with it")
     return descriptor
+
+
+def hostname_of(run_dir: str) -> str:
+    """The host name of the container with RUN_DIR."""
+    return _link(run_dir, "hostname") or os.path.basename(run_dir)
+
+
+def write_name(run_dir: str, name: str) -> None:
+    """The container with RUN_DIR is called NAME from now on, if it runs."""
+    try:
+        os.symlink(name, f"{run_dir}/.name")
+        os.rename(f"{run_dir}/.name", f"{run_dir}/name")
+    except FileNotFoundError:
+        pass
 
 
 def shares_network(run_dir: str) -> bool:

@@ -143,8 +143,16 @@ def renumber(networks: str, network: Network, *, taken: Iterable[str]) -> Networ
     """
     others = [text for other in intact(networks) if other.name != network.name for text in _texts(other)]
     subnet = free_subnet([*taken, *others], default=network.name == DEFAULT)
-    changed = network.replace(subnet=subnet)
-    directory = f"{networks}/{network.name}"
+    return _republish(networks, network.replace(subnet=subnet))
+
+
+def rename_bridge(networks: str, network: Network) -> Network:
+    """NETWORK of directory NETWORKS with another bridge, published in its place; the rest as with `renumber`."""
+    return _republish(networks, network.replace(interface=interface_of(os.urandom(32).hex())))
+
+
+def _republish(networks: str, changed: Network) -> Network:
+    directory = f"{networks}/{changed.name}"
     try:
         _write(f"{directory}/network.json.new", changed)
         os.rename(f"{directory}/network.json.new", f"{directory}/network.json")
@@ -154,8 +162,9 @@ def renumber(networks: str, network: Network, *, taken: Iterable[str]) -> Networ
     return changed
 
 
-def remove(networks: str, name: str, *, down: Callable[[Network], object] | None = None) -> None:
-    """Remove network NAME of directory NETWORKS, also a damaged one. DOWN takes down what the kernel has of it.
+def remove(networks: str, name: str, *, down: Callable[[str, Network], object] | None = None) -> None:
+    """Remove network NAME of directory NETWORKS, also a damaged one. DOWN takes down what the kernel has of it, by
+    its directory and the network.
 
     NetworkError if there is none, a container uses it, or it is the default one, which would come back.
     """
@@ -172,7 +181,7 @@ def remove(networks: str, name: str, *, down: Callable[[Network], object] | None
                 ids = ", ".join(sorted({os.path.basename(owner) for _, owner in users}))
                 raise NetworkError(f"network {name} is in use", hint=f"by containers {ids}")
             if network and down:
-                down(network)
+                down(directory, network)
             doomed = f"{networks}/{_REMOVED}{os.urandom(8).hex()}"
             os.rename(directory, doomed)
             remove_tree.remove(doomed)
@@ -180,7 +189,7 @@ def remove(networks: str, name: str, *, down: Callable[[Network], object] | None
             os.close(lock)
 
 
-def remove_transient(directory: str, *, down: Callable[[Network], object] | None = None) -> None:
+def remove_transient(directory: str, *, down: Callable[[str, Network], object] | None = None) -> None:
     """Remove the network on disk in DIRECTORY, if it was made because a file defines it, and no container uses it; DOWN
     as in `remove`."""
     networks, name = os.path.split(directory)

@@ -22,6 +22,7 @@ class Host(Record):
     store_read_only: bool
     ids: IdMap | None  # those of an ordinary user's containers; None for root
     shared_ipc: tuple[str, ...]  # where the host shows its shared memory and message queues
+    owns_network: bool = True  # its capabilities count in the network namespace: not in a user namespace below that
 
     @property
     def rootless(self) -> bool:
@@ -41,6 +42,7 @@ def inspect_host(store: str, *, ids: IdMap | None) -> Host:
         store_read_only=read_only,
         ids=ids,
         shared_ipc=tuple(path for path in ("/dev/shm", "/dev/mqueue") if os.path.isdir(path)),
+        owns_network=kernel.has_power_over("/proc/self/ns/net"),
     )
 
 

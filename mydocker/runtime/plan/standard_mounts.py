@@ -139,7 +139,8 @@ def _sys(spec: ContainerSpec, host: Host, cgroups: tuple[Cgroup, ...]) -> tuple[
     of another container, whose user namespace is shared (joined.py)."""
     locked = HARDENED | (0 if spec.privileged else READ_ONLY)
     sysfs: Operation = Filesystem(target="/sys", fstype="sysfs", attributes=locked)
-    if host.rootless and "net" not in spec.namespaces and not spec.network_mode.startswith(JOINING_MODES):
+    is_of_another = spec.network_mode.startswith(JOINING_MODES)
+    if "net" not in spec.namespaces and not is_of_another and (host.rootless or not host.owns_network):
         sysfs = Bind(target="/sys", source="/sys", attributes=locked, recursive=True, follow=False)
     if "cgroup" not in spec.namespaces:
         return (sysfs,)

@@ -73,13 +73,18 @@ def receive(process: Interpreter) -> Any:
         reply = _read(process)
         return pickle.loads(reply) if reply else None
     except BaseException:
-        _end(process)
+        end(process)
         raise
     finally:
-        with suppress(ChildProcessError):  # the program waits for all its children elsewhere
-            os.waitpid(process.pid, 0)
-        os.close(process.result)
-        os.close(process.pidfd)
+        release(process)
+
+
+def release(process: Interpreter) -> None:
+    """PROCESS has ended, or is about to: leave nothing of it, but for its stdout and stderr."""
+    with suppress(ChildProcessError):  # the program waits for all its children elsewhere
+        os.waitpid(process.pid, 0)
+    os.close(process.result)
+    os.close(process.pidfd)
 
 
 def _read(process: Interpreter) -> bytes:
@@ -90,11 +95,12 @@ def _read(process: Interpreter) -> bytes:
     return b"".join(parts)
 
 
-def _end(process: Interpreter) -> None:
+def end(process: Interpreter, number: int = signal.SIGINT) -> None:
+    """Send PROCESS signal NUMBER, and kill it when its result has come or it takes too long."""
     ended = select.poll()
     ended.register(process.pidfd, select.POLLIN)
     try:
-        send(process.pidfd, signal.SIGINT)
+        send(process.pidfd, number)
         os.set_blocking(process.result, True)
         while os.read(process.result, _CHUNK):
             pass

@@ -115,10 +115,13 @@ def _unknown_names(loaded: LoadedFiles, faulty: set[Origin]) -> list[Problem]:
 
 
 def load_values(
-    values: collections.abc.Mapping[str, object], *, environ: collections.abc.Mapping[str, str]
+    values: collections.abc.Mapping[str, object],
+    *,
+    environ: collections.abc.Mapping[str, str],
+    lasting: collections.abc.Collection[str] = (),
 ) -> ContainerSpec:
     """The container that a Python program describes by keys of a spec file. Paths are relative to the current
-    directory.
+    directory. LASTING: keys among those of files that make sense for one container as well.
 
     Raises SpecError with all problems, each at its key.
     """
@@ -127,7 +130,7 @@ def load_values(
     reader = Reader(scope=Scope(directory=current_directory(), environ=environ), problems=problems)
     keys = {key.text: key for key, _ in document.entries}
     for name in keys:
-        if name in _ROWS and _ROWS[name].group in ("flow", "verdict"):
+        if name in _ROWS and _ROWS[name].group in ("flow", "verdict") and name not in lasting:
             reader.refuse(keys[name], "is for files, where several containers belong together")
     spec = _container(document, keys, reader, "a program")
     if spec is None or problems:

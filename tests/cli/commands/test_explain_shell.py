@@ -251,10 +251,12 @@ def test_the_hosts_network(alpine: Command) -> None:
 
 
 def test_the_network_of_another_container(alpine: Command) -> None:
-    other = alpine.start("run", "--name", "other", "alpine", "sh", "-c", "echo up; exec sleep 60")
+    settings = ("--name", "other", "-h", "box", "--dns", "10.1.2.3")
+    other = alpine.start("run", *settings, "alpine", "sh", "-c", "echo up; exec sleep 60")
     with other:
         assert other.stdout and other.stdout.readline() == b"up\n"
-        words = ["--network", "container:other", "alpine", "sh", "-c", "ip -o address; cat /etc/hosts /etc/resolv.conf"]
+        script = "hostname; ip -o address; cat /etc/hosts /etc/resolv.conf"
+        words = ["--network", "container:other", "alpine", "sh", "-c", script]
         assert from_script(alpine, *words) == alpine("run", *words)
         other.terminate()
 

@@ -133,6 +133,24 @@ def test_ls_filters(box: Command, filters: list[str], expected: list[str]) -> No
     assert [each["name"] for each in found] == expected
 
 
+def test_formats(box: Command) -> None:
+    """Templates as Docker's commands take them; parity's tests have more of them."""
+    names = box("network", "ls", "--format", "{{.Name}}").stdout
+    assert names.splitlines() == [line.split()[1] for line in box("network", "ls").stdout.splitlines()[1:]] != []
+    table = box("network", "ls", "--format", "table {{.ID}}\t{{.Name}}", "--no-trunc").stdout.splitlines()
+    assert table[0].split() == [b"NETWORK", b"ID", b"NAME"]
+    assert [line.split() for line in table[1:]] == [
+        [each["id"].encode(), each["name"].encode()]
+        for each in json.loads(box("network", "ls", "--format", "json").stdout)
+    ]
+    for action, format, message in (
+        ("ls", "{{.Nonesuch}}", b"there is no field Nonesuch"),
+        ("ls", "{{.Name", b"has no end"),
+    ):
+        done = box("network", action, "--format", format)
+        assert (done.stdout, done.code) == (b"", 2) and message in done.stderr, done
+
+
 def test_ids_stand_for_names(box: Command) -> None:
     web, db = _inspect(box, "web")["Id"], _inspect(box, "db")["Id"]
     assert _inspect(box, web[:12])["Name"] == "web" and _inspect(box, db)["Name"] == "db"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from lab.command import Command
+from lab.command import Command, Result
 
 pytestmark = pytest.mark.root
 
@@ -66,6 +66,17 @@ def test_it_has_the_other_s_addresses_names_and_loopback(mydocker: Command, tmp_
             assert refused.code == 125 and b"exclude each other" in refused.stderr
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("network", ["bridge", "none"])
+def test_it_has_the_other_s_host_name_and_name_servers(mydocker: Command, network: str) -> None:
+    words = ("run", "-i", "--network", network, "--name", "one", "-h", "box", "--dns", "10.1.2.3", "--rootfs", "/")
+    with mydocker.start(*words, "sh", "-c", "echo up; read line") as process:
+        assert process.stdout and process.stdout.readline() == b"up\n"
+        script = 'hostname; echo "$HOSTNAME"; cat /etc/hostname; grep -c 10.1.2.3 /etc/resolv.conf'
+        done = mydocker("run", "--network", "container:one", "--rootfs", "/", "sh", "-c", script)
+        assert done == Result(b"box\nbox\nbox\n1\n", b"", 0)
+        process.communicate(b"\n", timeout=60)
 
 
 def test_of_two_with_a_name_none_is_chosen(mydocker: Command) -> None:

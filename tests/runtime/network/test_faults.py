@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pathlib
 import random
@@ -11,10 +12,12 @@ import signal
 import subprocess
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from lab.command import Command
-from lab.networks import OUTSIDE, Container, Host, Site, children
+from lab.machines import ask, listen
+from lab.networks import ADDRESS, OUTSIDE, READY, Container, Host, Site, children
 from lab.processes import mentioning, within
 
 from mydocker.runtime.network import lifecycle
@@ -90,6 +93,26 @@ def test_all_killed_at_once(site: Site, mark: str) -> None:
     container.process.communicate(timeout=60)
     assert within(SOON, lambda: mentioning(mark) == [] and listening(host) == [])
     assert host.command("run", "-p", "8080:80", "alpine", "true").code == 0
+    assert_nothing_left(host, mark)
+
+
+def test_a_port_that_another_container_has_by_now(site: Site, mark: str) -> None:
+    """Of a container that was killed with all its helpers, only what is its own is removed, however late."""
+    host = site.host
+    first = host.container("-p", "8080:80", "-p", f"{ADDRESS}:8081:81", script=f"echo ready; exec sleep {mark}")
+    [run_dir] = (host.command.store / "containers").iterdir()
+    lock = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_SH)  # so nobody takes it for dead
+    kill(first.process.pid, *children(first.process.pid))
+    first.process.communicate(timeout=60)
+    assert within(SOON, lambda: mentioning(mark) == [] and listening(host) == [])
+    with host.container("-p", "8080:80", "-p", f"{ADDRESS}:8081:81") as second:
+        os.close(lock)
+        assert host.command("run", "alpine", "true").code == 0
+        assert not run_dir.exists() and host.leases() == [second.address]
+        for port in (80, 81):
+            with listen(second, port) as server:
+                assert ask(site.outside, ADDRESS, 8000 + port, server) == OUTSIDE
     assert_nothing_left(host, mark)
 
 
@@ -214,6 +237,50 @@ def test_two_stores_that_were_made_apart(host: Host, tmp_path: pathlib.Path) -> 
         assert one.address.split(".")[1] != two.address.split(".")[1]
         assert reaches_outside(one) and reaches_outside(two)
     host.wait_until_clean()
+
+
+@pytest.mark.parametrize("is_copy", [False, True])
+def test_two_stores_with_one_path(site: Site, tmp_path: pathlib.Path, is_copy: bool) -> None:
+    """Of two mount namespaces, so that their default networks have one bridge, or of a store and its copy. Each has a
+    bridge of its own in the end, and leaves that of the other alone."""
+    host, path = site.host, "/var/lib/mydocker"
+    subprocess.run(["cp", "-a", host.command.store, tmp_path / "other"], check=True)
+    host.do(f"mkdir -p {path}; mount --bind {host.command.store} {path}")
+    command = replace(host.command, environment={**host.command.environment, "MYDOCKER_ROOT": path})
+    if is_copy:
+        assert command("run", "alpine", "true").code == 0
+        host.wait_until_clean()
+        subprocess.run(["cp", "-a", host.command.store / "networks", tmp_path / "other"], check=True)
+    enter = ["unshare", "--mount", "sh", "-euc", f'mount --bind {tmp_path}/other {path}; exec "$@"', "sh"]
+    other = replace(command, prefix=[*command.prefix, *enter])
+    script = ("alpine", "sh", "-c", READY)
+    with Container(command, *script) as first:
+        with Container(other, *script) as second:
+            bridges = [name for name in host.traces()["links"] if name == "mydocker0" or name.startswith("md-")]
+            assert len(bridges) == 2 and first.address.split(".")[1] != second.address.split(".")[1]
+            for each in (first, second):
+                assert reaches_outside(each)
+            with Container(other, *script) as third:
+                assert third.address.split(".")[1] == second.address.split(".")[1]
+                assert reaches_outside(third)
+            assert command("run", "alpine", "true").code == 0
+            assert b"ok       strays" in other("doctor").stdout
+        assert within(SOON, lambda: len(host.traces()["links"]) == 2)
+        assert reaches_outside(first)
+        assert other("run", "alpine", "ping", "-c", "1", "-w", "20", OUTSIDE).code == 0
+    host.wait_until_clean()
+
+
+def test_a_bridge_of_another_store_in_the_way(site: Site, tmp_path: pathlib.Path) -> None:
+    """While containers are in the network, its bridge cannot have another name."""
+    host = site.host
+    with host.container() as first:
+        [bridge, _] = sorted(host.traces()["links"], key=len)
+        host.run("ip", "link", "set", bridge, "alias", f"1:1 {tmp_path}/networks/bridge")
+        done = host.command("run", "alpine", "true")
+        assert done.code == 125 and b"is that of another store\nhint: " in done.stderr
+        assert reaches_outside(first)
+    host.wait_until_clean()  # nobody uses it any more, whosever it is
 
 
 class Other:

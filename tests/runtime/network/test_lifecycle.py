@@ -148,7 +148,7 @@ def test_a_network_is_removed_with_all_of_it(tmp_path: pathlib.Path) -> None:
     lifecycle.create(str(tmp_path), "web", taken=list)
     (tmp_path / "web" / "leases" / "10.89.0.2").symlink_to(tmp_path / "gone")
     down: list[str] = []
-    lifecycle.remove(str(tmp_path), "web", down=lambda network: down.append(network.name))
+    lifecycle.remove(str(tmp_path), "web", down=lambda _, network: down.append(network.name))
     assert (os.listdir(tmp_path), down) == ([], ["web"])
     with pytest.raises(NetworkError, match="there is no network web"):
         lifecycle.remove(str(tmp_path), "web")
@@ -162,7 +162,7 @@ def test_a_network_in_use_stays(tmp_path: pathlib.Path) -> None:
     fcntl.flock(lock, fcntl.LOCK_SH)
     leases.take(str(tmp_path / "web"), made, str(run_dir), container_id="0123456789ab" * 4, index=0)
     with pytest.raises(NetworkError, match="network web is in use") as caught:
-        lifecycle.remove(str(tmp_path), "web", down=lambda _: pytest.fail("it is used"))
+        lifecycle.remove(str(tmp_path), "web", down=lambda *_: pytest.fail("it is used"))
     assert caught.value.hint == "by containers 0123456789ab"
     os.close(lock)
     lifecycle.remove(str(tmp_path), "web")

@@ -26,13 +26,13 @@ from mydocker.runtime.network import (
     names,
     networks,
 )
-from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line
+from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line, restore_firewall
 from mydocker.runtime.network.upkeep.release import take_down_idle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mydocker.kernel.netlink import Channel
+    from mydocker.kernel.netlink import Channel, Link
 
 _GONE = "-"  # in place of the line of a network that the container has left
 
@@ -89,7 +89,7 @@ def _join(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> None:
         lease = _listed_lease(held.directory, network, run_dir, endpoint)
         try:
             pid = int(os.readlink(f"{run_dir}/process"))
-            bridge.attach(lease, bridge=link, pid=pid, is_published=False)
+            _attach(lease, link, pid, held)
             with _inside(run_dir) as channel:
                 bridge.configure_more(channel, lease, bridge.number_in_container(lease))
                 _route(channel, run_dir)
@@ -98,6 +98,15 @@ def _join(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> None:
         except BaseException as error:
             _leave(lease, run_dir)
             raise (_refused(container, error) if isinstance(error, OSError) else error) from None
+
+
+def _attach(lease: Lease, link: Link, pid: int, held: networks.Held) -> None:
+    try:
+        bridge.attach(lease, bridge=link, pid=pid)
+    except FileNotFoundError:  # somebody has emptied the firewall
+        kernel.lock(held.lock)
+        restore_firewall(held)
+        bridge.attach(lease, bridge=link, pid=pid)
 
 
 def _listed_lease(directory: str, network: Network, run_dir: str, endpoint: Endpoint) -> Lease:
@@ -195,9 +204,8 @@ def _names(run_dir: str, aliases: tuple[str, ...]) -> tuple[str, ...]:
     found = [*aliases]
     with suppress(OSError):
         found.append(os.readlink(f"{run_dir}/name"))
-    with suppress(OSError), open(f"{run_dir}/hostname", encoding="utf-8", errors="surrogateescape") as file:
-        found.append(file.read().strip())
-    return tuple(dict.fromkeys(name for name in (*found, os.path.basename(run_dir)) if name and " " not in name))
+    found += [joined_container.hostname_of(run_dir), os.path.basename(run_dir)]
+    return tuple(dict.fromkeys(name for name in found if name and " " not in name))
 
 
 def _leave(lease: Lease, run_dir: str) -> None:

@@ -41,7 +41,7 @@ def take_down_idle(directory: str, interface: str) -> None:
     goes with it, if a file defines it. What cannot be removed is a stray that `doctor` lists."""
     try:
         if _is_ownerless(directory, interface):
-            bridge.take_down(interface)
+            bridge.take_down(directory, interface)
         else:
             lifecycle.remove_transient(directory, down=bridge.take_down_if_up)
     except (MydockerError, OSError):
@@ -57,7 +57,7 @@ def _is_ownerless(directory: str, interface: str) -> bool:
                 return True
             leases.remove_stale(directory)
             if not leases.live(directory):
-                bridge.take_down(interface)
+                bridge.take_down(directory, interface)
             return False
     except NetworkError:
         return True

@@ -15,10 +15,13 @@ from contextlib import suppress
 from mydocker.errors import HostError, MydockerError
 from mydocker.kernel import netlink
 from mydocker.programs import run
-from mydocker.record import Record
-from mydocker.runtime.network import firewall, leases, networks
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.network import bridge, firewall, leases, networks
 from mydocker.runtime.network.lifecycle import MAIN_INTERFACE, PREFIX, sweep
 from mydocker.runtime.network.upkeep.release import take_down_idle
+
+if TYPE_CHECKING:
+    from mydocker.kernel.netlink import Link
 
 _SETTLED = 1.5  # seconds, more than those that a bridge is kept for the next container, or that a start takes
 
@@ -93,13 +96,22 @@ def _candidates(directory: str) -> dict[tuple[str, str, int], Stray]:
         return found
     used = {link.master for link in links}
     for link in links:
-        if link.kind == "bridge" and _is_own_name(link.name) and link.index not in used and not _is_used(link.alias):
-            found["bridge", link.name, link.index] = Stray(kind="bridge", name=link.name, directory=link.alias)
+        directory_of_it = _directory_of(link)
+        is_own = link.kind == "bridge" and _is_own_name(link.name)
+        if is_own and link.index not in used and not _is_used(directory_of_it):
+            found["bridge", link.name, link.index] = Stray(kind="bridge", name=link.name, directory=directory_of_it)
     names = {link.name for link in links}
     for interface in _firewalls():
         if interface not in names:
             found["firewall", interface, 0] = Stray(kind="firewall", name=interface)
     return found
+
+
+def _directory_of(link: Link) -> str:
+    """The directory of the network whose bridge LINK is; empty if it is unknown, or of another mount namespace, where
+    the same path is of another directory."""
+    directory = bridge.directory_of(link)
+    return directory if bridge.is_of(link, directory) else ""
 
 
 def _is_own_name(interface: str) -> bool:

@@ -27,7 +27,8 @@ def net(host: Host) -> Host:
 
 
 def test_a_container_joins_and_leaves(net: Host) -> None:
-    with net.container("--name", "server", "--network", "web") as server, net.container("--network", "db") as client:
+    words = ("--name", "server", "-h", "box", "--network", "web")
+    with net.container(*words) as server, net.container("--network", "db") as client:
         assert not _reaches(client, server.address, seconds=1)
         words = ("--ip", "10.217.0.77", "--ip6", "fd00:217::77", "--alias", "api", "db", "server")
         assert net.command("network", "connect", *words) == Result(b"", b"", 0)
@@ -36,7 +37,7 @@ def test_a_container_joins_and_leaves(net: Host) -> None:
             assert _reaches(client, address, seconds=20)
             assert _reaches(server, client.address, seconds=20)
         assert _inspect(net, "db")["server"]["IPv4Address"] == "10.217.0.77/24"
-        assert {"api", "server"} <= _hosts(client)["10.217.0.77"] == _hosts(server)["10.217.0.77"]
+        assert {"api", "server", "box"} <= _hosts(client)["10.217.0.77"] == _hosts(server)["10.217.0.77"]
         assert client.address in _hosts(server)
         assert _reaches(server, OUTSIDE, seconds=20)  # by the network that it was in before
         assert net.command("network", "disconnect", "db", "server") == Result(b"", b"", 0)
@@ -67,6 +68,25 @@ def test_a_network_that_was_joined_is_left_when_mydocker_is_killed(net: Host) ->
         server.process.kill()
         wait_for(lambda: net.leases() == [])
         net.wait_until_clean()
+
+
+def test_a_network_whose_firewall_was_emptied_is_joined(net: Host) -> None:
+    """All of it is there again, for those who were in that network before as well."""
+    with net.container("--network", "web", "--name", "one") as one, net.container("--network", "db", "-p", "80") as two:
+        net.run("nft", "flush", "ruleset")
+        assert net.command("network", "connect", "db", "one") == Result(b"", b"", 0)
+        [address] = one.addresses("eth1")
+        assert _reaches(two, address, seconds=20) and _reaches(two, OUTSIDE, seconds=20)
+        rules = net.run("nft", "list", "ruleset")
+        for element in (f". {address}", f". {two.address}", f": {two.address} . 80"):
+            assert element in rules
+        assert net.command("network", "disconnect", "db", "one") == Result(b"", b"", 0)
+        net.run("nft", "flush", "ruleset")
+        assert net.command("network", "connect", "db", "one").code == 0
+        net.run("nft", "flush", "ruleset")
+        assert net.command("network", "disconnect", "db", "one") == Result(b"", b"", 0)
+    net.wait_until_clean()
+    assert net.leases() == []
 
 
 def test_the_first_way_out_is_the_default_route(net: Host) -> None:

@@ -5,6 +5,8 @@
     assert outcome.stdout == "hello\\n"
     mydocker.run("alpine:3.20", ["sh", "-c", "exit 3"], check=True)      # raises mydocker.ContainerError
     mydocker.test("smoke", check=True)
+    with mydocker.start("nginx", ports=[80]) as web:                      # container.py
+        web.wait_for(port=80)
 
 Safe in programs with threads and in event loops' executors: a container is started by a separate process. What goes
 wrong on mydocker's side is raised as a child of MydockerError, as errors.py lists them; what the command does is in
@@ -15,106 +17,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypedDict, Unpack, overload
+from collections.abc import Iterable, Mapping
+from typing import Literal, Unpack, overload
 
 from mydocker import errors
-from mydocker.arguments import (
-    check_encoding,
-    command_of,
-    decoded,
-    input_of,
-    of_type,
-    path_of,
-    paths_of,
-    values_of,
-)
-from mydocker.errors import HostError, MydockerError, SpecError, UnknownArgumentError, UsageError
+from mydocker.api.container import Container, start
+from mydocker.api.keys import Duration, Input, Keys, Path, Word, spec_of
+from mydocker.arguments import check_encoding, decoded, input_of, of_type, path_of, paths_of
+from mydocker.errors import HostError, MydockerError, UsageError
 from mydocker.results import BatchResult, BytesOutcome, CaseFailure, CaseResult, Image, Outcome
 from mydocker.services.case import JudgedCase
-from mydocker.specs.load.load import load_files, load_values
+from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.model import ContainerSpec
 from mydocker.specs.values.duration import parse_duration
 from mydocker.testing.batch.run_one import run_one
 from mydocker.verdict.finding import Finding
 
-Path = str | os.PathLike[str]
-Word = str | os.PathLike[str]
-Input = str | bytes | bytearray | memoryview
-Words = str | Sequence[str]  # a text is split as a shell would split it
-Pairs = Mapping[str, Any] | Sequence[str]  # NAME to value, or NAME=VALUE
-Size = str | int  # such as "64m", or bytes
-Duration = str | float  # such as "1m30s", or seconds
-
-
-class Keys(TypedDict, total=False):
-    """The keys of a spec file, with the same meaning. None means that the key is not set; `$` is a plain letter."""
-
-    name: str | None
-    rootfs: Path | None
-    platform: str | None
-    pull_policy: str | None
-    label_file: str | Sequence[str] | None
-    labels: Pairs | None
-    entrypoint: Words | None
-    command: Words | None
-    args: Words | None
-    env_file: Path | Sequence[Path] | None
-    environment: Pairs | None
-    expand: bool | None
-    user: str | int | None
-    group_add: Sequence[str | int] | None
-    umask: str | None
-    working_dir: str | None
-    timeout: Duration | None
-    stop_signal: str | int | None
-    stop_grace_period: Duration | None
-    tty: bool | None
-    stdin_open: bool | None
-    stdin: str | None
-    init: bool | None
-    volumes: Sequence[str | Mapping[str, Any]] | None
-    tmpfs: str | Sequence[str] | None
-    configs: Sequence[Mapping[str, Any]] | None
-    secrets: Sequence[Mapping[str, Any]] | None
-    read_only: bool | None
-    shm_size: Size | None
-    devices: Sequence[str | Mapping[str, str]] | None
-    inject: Sequence[Path] | None
-    hostname: str | None
-    domainname: str | None
-    namespaces: Sequence[str] | Mapping[str, str] | None
-    userns_mode: str | None
-    network_mode: str | None
-    networks: Sequence[str] | Mapping[str, Mapping[str, Any] | None] | None
-    aliases: Sequence[str] | None
-    ip: str | None
-    ip6: str | None
-    mac_address: str | None
-    ports: Sequence[str | int | Mapping[str, Any]] | None
-    publish_all: bool | None
-    expose: Sequence[str | int] | None
-    extra_hosts: Pairs | None
-    dns: str | Sequence[str] | None
-    dns_search: str | Sequence[str] | None
-    dns_opt: str | Sequence[str] | None
-    pid: str | None
-    ipc: str | None
-    cgroup: str | None
-    uts: str | None
-    security_opt: Sequence[str] | None
-    cap_add: Sequence[str] | None
-    cap_drop: Sequence[str] | None
-    privileged: bool | None
-    sysctls: Pairs | None
-    ulimits: Mapping[str, Any] | Sequence[str] | None
-    mem_limit: Size | None
-    memswap_limit: Size | None
-    cpus: str | float | None
-    cpuset: str | None
-    pids_limit: int | None
-    oom_score_adj: int | None
+__all__ = ["Container", "Keys", "load", "pull", "run", "run_async", "start", "test"]
 
 
 @overload
@@ -272,7 +192,7 @@ class _Run:
         of_type("capture", capture, bool)
         of_type("check", check, bool)
         check_encoding(encoding, errors, text=text)
-        self.spec = _spec(image, words, keys)
+        self.spec = spec_of(image, words, keys)
         if input is not None:
             if self.spec.stdin is not None or self.spec.stdin_open:
                 raise UsageError("input: the standard input is set twice", hint="leave out stdin and stdin_open")
@@ -351,25 +271,6 @@ def load(*paths: Path) -> list[ContainerSpec]:
     """The containers that spec files describe, in order. Raises SpecError with all mistakes of all files, each as
     `file:line:column: message`, in `problems`."""
     return [case.container for case in load_files([path_of(path) for path in paths], environ=os.environ)]
-
-
-def _spec(
-    image: str | ContainerSpec | None, words: tuple[Word | Iterable[Word], ...], keys: Mapping[str, object]
-) -> ContainerSpec:
-    command = command_of(words)
-    if isinstance(image, ContainerSpec):
-        if command or keys:
-            raise UsageError("a loaded spec is complete: pass no command and no keys", hint="see spec.replace()")
-        return image
-    of_type("image", image, str, ContainerSpec, type(None))
-    if command is not None and keys.get("command") is not None:
-        raise UsageError("the command is set twice")
-    try:
-        return load_values(values_of({"image": image, "command": command, **keys}), environ=os.environ)
-    except SpecError as error:
-        if any(f"{name}: unknown key '{name}'" in problem for name in keys for problem in error.problems):
-            raise UnknownArgumentError(error.values) from None
-        raise
 
 
 def _case_result(result: JudgedCase) -> CaseResult:
