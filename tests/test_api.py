@@ -273,7 +273,9 @@ def test_a_word_that_is_none(words: Any) -> None:
 
 
 @root
-@pytest.mark.parametrize("input", ["text\n", b"text\n", b"\0\xff\n" * 100_000, ""])
+@pytest.mark.parametrize(
+    "input", ["text\n", b"text\n", b"\0\xff\n" * 100_000, ""], ids=["text", "bytes", "many bytes", "nothing"]
+)
 def test_input_and_outputs_as_bytes(input: str | bytes) -> None:
     outcome = mydocker.run("alpine", ["sh", "-c", "tee /dev/stderr"], input=input, text=False)
     raw = input.encode() if isinstance(input, str) else input
