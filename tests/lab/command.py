@@ -184,9 +184,10 @@ def await_end_of_processes(user: pwd.struct_passwd) -> bool:
 
 
 def _has_processes(user: int) -> bool:
+    """As usermod(8) finds them: also those that are not dumpable, whose directories in /proc are root's (proc(5))."""
     for name in os.listdir("/proc"):
         with suppress(OSError):  # it has just ended
-            if name.isdecimal() and os.stat(f"/proc/{name}").st_uid == user:
+            if name.isdecimal() and f"\nUid:\t{user}\t" in pathlib.Path(f"/proc/{name}/status").read_text():
                 return True
     return False
 

@@ -73,8 +73,12 @@ def _stored_names(kind: str) -> list[str]:
         from mydocker.runtime.network import networks
 
         return networks.names(f"{store.root}/networks")
-    if kind == "kept":
+    if kind == "container":
         from mydocker.runtime.inspect import kept_container
+        from mydocker.services.containers import directory
+        from mydocker.services.containers.find import as_container, foreground
 
-        return [each.id for each in kept_container.listed(store.root)]
+        containers = [*directory.listed(store), *map(as_container, foreground(store))]
+        kept = [each.id for each in kept_container.listed(store.root)]
+        return [*(each.config.title for each in containers), *kept]
     return []

@@ -39,7 +39,9 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
         flag = argv[at].partition("=")[0]
         is_joined = not flag.startswith("--") and flag[:2] in _VALUES and len(argv[at]) > 2
         if flag not in _VALUES and not is_joined:
-            raise UsageError(f"unknown option: {flag}", hint="see 'mydocker compose --help'")
+            near = nearest(flag, (*_VALUES, "--help"))
+            message = f"unknown option: {flag}" + (f"; did you mean {near!r}?" if near else "")
+            raise UsageError(message, hint="see 'mydocker compose --help'")
         at += 1 if "=" in argv[at] or is_joined else 2
     if at > len(argv):
         raise UsageError(f"option {argv[-1]} needs a value", hint="see 'mydocker compose --help'")
@@ -52,7 +54,7 @@ def parser() -> Parser:
         "compose",
         text="The options may come before the command, as with docker compose, or after it.",
         examples=(
-            ("mydocker compose up -d", "the same as mydocker up -d"),
+            ("mydocker compose -p shop up", "the same as mydocker up -p shop"),
             ("mydocker compose -f base.yaml -f test.yaml config", "print what two files are together"),
         ),
     )

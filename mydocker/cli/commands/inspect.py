@@ -9,9 +9,10 @@ from typing import Any
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
 from mydocker.errors import ImageNotFoundError, LaunchError
+from mydocker.image.model import ImageConfig
 from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
-from mydocker.reference import Platform
+from mydocker.reference import Digest, Platform
 from mydocker.services.containers import Container, described
 from mydocker.services.containers.find import Foreground, as_container, find
 
@@ -26,7 +27,7 @@ def inspect_command(argv: list[str]) -> int:
     for name in options.names:
         container = _container(store, name) if options.type != "image" and not platform else None
         if container:
-            found.append(described.document(container))
+            found.append(described.document(container, _image(store, container)))
         elif options.type == "container":
             raise ImageNotFoundError(f"no such container: {name}", hint="see 'mydocker ps -a'")
         else:
@@ -47,6 +48,15 @@ def _container(store: Store, name: str) -> Container | None:
     except LaunchError:
         return None
     return as_container(container) if isinstance(container, Foreground) else container
+
+
+def _image(store: Store, container: Container) -> ImageConfig | None:
+    """What the image of CONTAINER says, if it is in the store."""
+    config = container.config
+    if not config.spec.image or not config.image_digest:
+        return None
+    image = catalog.of_manifest(store, config.spec.image, Digest.parse(config.image_digest))
+    return image.config if image else None
 
 
 def parser() -> Parser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import LaunchError, UsageError
@@ -11,7 +12,7 @@ from mydocker.image.store import Store
 from mydocker.number import is_whole_number
 from mydocker.services.containers import directory
 from mydocker.services.containers.find import find_kept
-from mydocker.services.containers.log_files import LogEntry, read_log
+from mydocker.services.containers.log_files import LogEntry, read_log, timestamp
 from mydocker.services.containers.log_times import instant
 
 
@@ -26,20 +27,28 @@ def logs_command(argv: list[str]) -> int:
         raise LaunchError(f"container {container.config.title} has no log: its log driver is none")
 
     def goes_on() -> bool:
-        return directory.has_keeper(container.directory)
+        return directory.has_keeper(container.directory) and (not until or timestamp(time.time_ns()) <= until)
 
+    printer = _Printer(timestamps=options.timestamps)
     for entry in read_log(f"{container.directory}/logs", tail=tail, follow=goes_on if options.follow else None):
-        if until and entry.time > until:
-            break
-        if entry.time >= since:
-            _print(entry, timestamps=options.timestamps)
+        if since <= entry.time and (not until or entry.time <= until):
+            printer.print(entry)
     return 0
 
 
-def _print(entry: LogEntry, *, timestamps: bool) -> None:
-    stream = sys.stderr if entry.stream == "stderr" else sys.stdout
-    stream.buffer.write(entry.time.encode() + b" " + entry.text if timestamps else entry.text)
-    stream.buffer.flush()
+class _Printer:
+    """Prints entries, and with TIMESTAMPS the time of each line, not of each part of one."""
+
+    def __init__(self, *, timestamps: bool) -> None:
+        self.timestamps = timestamps
+        self.inside = {"stdout": False, "stderr": False}  # a line
+
+    def print(self, entry: LogEntry) -> None:
+        stamp = f"{entry.time} " if self.timestamps and not self.inside[entry.stream] else ""
+        self.inside[entry.stream] = not entry.text.endswith(b"\n")
+        stream = sys.stderr if entry.stream == "stderr" else sys.stdout
+        stream.buffer.write(stamp.encode() + entry.text)
+        stream.buffer.flush()
 
 
 def _tail(text: str) -> int | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from typing import Any
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import show, show_json
+from mydocker.cli.common.table import show
 from mydocker.errors import UsageError
 from mydocker.image.store import Store
-from mydocker.services.containers import Container, described, directory
+from mydocker.services.containers import STATUSES, Container, ContainerConfig, described, directory
 from mydocker.services.containers.find import as_container, foreground
 
 HEADINGS = {
@@ -21,7 +23,7 @@ HEADINGS = {
     "Ports": "PORTS",
     "Names": "NAMES",
 }
-_FILTERS = ("ancestor", "exited", "health", "id", "label", "name", "network", "status")
+_FILTERS = ("ancestor", "exited", "health", "id", "label", "name", "network", "status", "volume")
 
 
 def ps_command(argv: list[str]) -> int:
@@ -34,7 +36,7 @@ def ps_command(argv: list[str]) -> int:
     if not options.all and options.last is None and not options.latest and "status" not in wanted:
         everything = [container for container in everything if container.is_alive]
     found = [container for container in everything if _matches(container, wanted)]
-    if options.latest or options.last is not None:
+    if options.latest or (options.last is not None and options.last >= 0):
         found = found[: 1 if options.latest else options.last]
     _show(found, options.format, quiet=options.quiet, trunc=not options.no_trunc)
     return 0
@@ -45,8 +47,9 @@ def _show(found: list[Container], form: str, *, quiet: bool, trunc: bool) -> Non
     if quiet:
         for row in rows:
             print(row["ID"])
-    elif form == "json":
-        show_json(rows)
+    elif form == "json":  # an object on each line, as with Docker
+        for row in rows:
+            print(json.dumps(row))
     elif form == "table":
         show([*HEADINGS.values()], [[row[key] for key in HEADINGS] for row in rows])
     else:
@@ -62,6 +65,8 @@ def _filters(texts: list[str]) -> dict[str, list[str]]:
         key, equals, value = text.partition("=")
         if not equals or key not in _FILTERS:
             raise UsageError(f"invalid filter {text!r}: expected {', '.join(f'{name}=VALUE' for name in _FILTERS)}")
+        if key == "status" and value not in STATUSES:
+            raise UsageError(f"invalid filter {text!r}: expected one of {', '.join(STATUSES)}")
         wanted.setdefault(key, []).append(value)
     return wanted
 
@@ -81,14 +86,29 @@ def _has(container: Container, key: str, value: str) -> bool:
         return name in config.labels and (not equals or config.labels[name] == text)
     facts: dict[str, Any] = {
         "id": config.id.startswith(value),
-        "name": value.removeprefix("/") in config.name,
+        "name": _names(value, config.title),
         "status": state.status == value,
         "health": (state.health or "none") == value,
         "exited": state.status == "exited" and str(state.exit_code) == value,
-        "ancestor": value in (config.image, config.image.partition(":")[0], config.image_digest),
+        "ancestor": _is_of(config, value),
+        "volume": any(value in (getattr(each, "volume", ""), each.target) for each in config.spec.volumes),
         "network": value in state.addresses or config.spec.network_mode == value,
     }
     return bool(facts[key])
+
+
+def _names(pattern: str, title: str) -> bool:
+    """Whether PATTERN, a regular expression as Docker has them, is found in a container's name."""
+    try:
+        return any(re.search(pattern, name) for name in (title, f"/{title}"))
+    except re.error as error:
+        raise UsageError(f"invalid filter 'name={pattern}': {error}") from None
+
+
+def _is_of(config: ContainerConfig, image: str) -> bool:
+    repository = re.sub(r"(@[^@]*|:[^:/@]*)$", "", config.image)
+    digest = config.image_digest
+    return image in (config.image, repository, digest) or bool(image and digest.partition(":")[2].startswith(image))
 
 
 def parser() -> Parser:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.parser import Parser
+from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import Store
+from mydocker.runtime.network.joined_container import write_name
 from mydocker.services.containers import directory
 from mydocker.services.containers.find import find_kept
 from mydocker.specs.values import Scope, name
@@ -19,10 +21,16 @@ def rename_command(argv: list[str]) -> int:
     container = find_kept(store, options.container)
     with directory.changing(container.directory):
         config = directory.read(container.directory).config
-        directory.take_name(store, new, config.id)
-        directory.write_config(container.directory, config.replace(name=new, spec=config.spec.replace(name=new)))
-        if config.name and config.name != new:
-            directory.drop_name(store, config.name, config.id)
+        if new == config.name:
+            raise UsageError(f"container {config.title} has this name already")
+        try:
+            directory.take_name(store, new, config.id)
+            directory.write_config(container.directory, config.replace(name=new, spec=config.spec.replace(name=new)))
+        except OSError as error:
+            directory.drop_name(store, new, config.id)
+            raise StoreError(f"cannot rename {config.title}: {error.strerror}", hint=hint_for(error)) from None
+        directory.drop_name(store, config.name, config.id)
+        write_name(f"{store.containers}/{config.short_id}", new)
     return 0
 
 

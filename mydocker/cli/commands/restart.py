@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.containers import EXITS, for_each
@@ -20,8 +21,8 @@ def restart_command(argv: list[str]) -> int:
 
     def again(name: str) -> None:
         container = find_kept(store, name)
-        stop.stop(container, number=number, timeout=options.timeout)
-        start.start(container, store=store, environ=os.environ)
+        end = partial(stop.stop, container, number=number, timeout=options.timeout, keep=True)
+        start.restart(container, store=store, environ=os.environ, stop=end)
 
     return for_each(options.containers, again)
 

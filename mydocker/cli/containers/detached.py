@@ -38,12 +38,12 @@ def create_only(argv: list[str], *, cwd: str, warn: Callable[[str], None]) -> in
     request = parse_run(argv, environ=os.environ, cwd=cwd)
     for doubt in request.doubts:
         warn(f"warning: {doubt}")
-    _, container, _ = _create(request)
+    _, container, _ = _create(request, stdin_once=True)
     print(container.config.id)
     return 0
 
 
-def _create(request: RunRequest) -> tuple[Store, Container, StoredImage | None]:
+def _create(request: RunRequest, *, stdin_once: bool = False) -> tuple[Store, Container, StoredImage | None]:
     if request.keep or request.result is not None:
         option = "--keep" if request.keep else "--result"
         raise UsageError(f"{option} is for a run in the foreground", hint="'mydocker inspect' has the result")
@@ -55,7 +55,12 @@ def _create(request: RunRequest) -> tuple[Store, Container, StoredImage | None]:
         refuse_existing(request.cidfile)
     store = open_store(os.environ)
     container, image = start.create(
-        request.spec, store=store, environ=os.environ, auto_remove=request.remove, progress=warnings_alone
+        request.spec,
+        store=store,
+        environ=os.environ,
+        auto_remove=request.remove,
+        stdin_once=stdin_once,
+        progress=warnings_alone,
     )
     if request.cidfile:
         from mydocker.cli.common.id_file import write_id

@@ -34,7 +34,7 @@ COMMANDS = {
             "containers",
             (
                 "up",
-                "[OPTIONS] [FILE...|SERVICE...]",
+                "[OPTIONS] [FILE...]",
                 "Run the services of a Compose file, or the containers of spec files",
             ),
             ("down", "[OPTIONS]", "Stop and remove the services of a Compose file"),

@@ -26,7 +26,7 @@ KINDS = {
     "IMAGE": "image",
     "VOLUME": "volume",
     "NETWORK": "network",
-    "ID": "kept",
+    "CONTAINER": "container",
 }
 FILES = ("file", "directory", "spec")
 _POSITIONS = {

@@ -167,6 +167,18 @@ def of_id(store: Store, name: Reference) -> StoredImage | None:
     return next((store.find(each.entries[0].reference, each.platform) for each in found), None)
 
 
+def of_manifest(store: Store, name: Reference, manifest: Digest) -> StoredImage | None:
+    """The image with MANIFEST, whether it has a name or not, called NAME; None unless all of it is here."""
+    try:
+        parsed = parse_manifest(read(store.blob_path(manifest)))
+        if not isinstance(parsed, Manifest):
+            return None
+        config, diff_ids = parse_config(read(store.blob_path(parsed.config.digest)))
+        return store.image(name, manifest, config, diff_ids)
+    except (OSError, ValueError, ImageError):
+        return None
+
+
 def _by_id(known: list[NamedImage], text: str) -> list[NamedImage]:
     digits = _hex(text)
     found = [image for image in known if digits and image.ref.config.hex.startswith(digits)]

@@ -41,16 +41,20 @@ class HttpResponse(Record):
 class PendingRequest:
     """One pending request. `descriptor` is readable when there is news; `take` then returns the facts, once whole."""
 
-    def __init__(self, request: Request, *, network: int | None, ports: Mapping[int, int]) -> None:
-        """NETWORK is a descriptor of the container's network namespace, None where that is the host's. PORTS, of the
-        host to the container, translate those of URLs."""
+    def __init__(
+        self, request: Request, *, network: int | None, ports: Mapping[int, int], user: int | None = None
+    ) -> None:
+        """NETWORK is a descriptor of the container's network namespace, None where that is the host's; USER one of its
+        user namespace, unless it has none or this process is in it. PORTS, of the host to the container, translate
+        those of URLs."""
         self.request = request
         self.descriptor, writer = os.pipe()
         self.raw = b""
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            _work(request, network, ports, writer, parent)
+            entered = tuple(each for each in (user, network) if each is not None)
+            _work(request, entered, ports, writer, parent)
         os.close(writer)
 
     def take(self) -> dict[str, Any] | None:
@@ -74,21 +78,21 @@ class PendingRequest:
             self.pid = 0
 
 
-def _work(request: Request, network: int | None, ports: Mapping[int, int], writer: int, parent: int) -> NoReturn:
+def _work(request: Request, entered: tuple[int, ...], ports: Mapping[int, int], writer: int, parent: int) -> NoReturn:
     try:
-        settle(parent, (writer,) if network is None else (writer, network))  # SIGALRM now ends it, wherever it is
+        settle(parent, (writer, *entered))  # SIGALRM now ends it, wherever it is
         signal.setitimer(signal.ITIMER_REAL, request.timeout)
-        response = _enter_and_request(request, network, ports)
+        response = _enter_and_request(request, entered, ports)
         signal.setitimer(signal.ITIMER_REAL, 0)  # the response came in time, whenever the parent reads it
         send(writer, response)
     finally:
         os._exit(0)
 
 
-def _enter_and_request(request: Request, network: int | None, ports: Mapping[int, int]) -> HttpResponse | Problem:
-    if network is not None:
+def _enter_and_request(request: Request, entered: tuple[int, ...], ports: Mapping[int, int]) -> HttpResponse | Problem:
+    for namespace in entered:
         try:
-            enter_namespace(network)
+            enter_namespace(namespace)
         except OSError as error:
             return Problem(problem=f"its network cannot be entered: {error.strerror}")
     return _follow(request, ports)

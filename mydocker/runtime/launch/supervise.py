@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 DRAIN_TIME = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
+_LONGEST_POLL = 86400.0  # seconds: poll(2) takes milliseconds as an int
 INIT_END = 2.0  # seconds in which an outer init kills everything, and ends
 
 
@@ -185,7 +186,7 @@ class Watch:
         """Milliseconds until something is due."""
         asked = self.companion.due() if self.companion else None
         due = [at for at in (self.deadline, self.kill_at, self.leave_at, asked) if at is not None]
-        return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
+        return min(max(0.0, min(due) - time.monotonic()), _LONGEST_POLL) * 1000 + 1 if due else None
 
     def _mind_the_time(self) -> None:
         now = time.monotonic()
@@ -219,11 +220,11 @@ class Watch:
 
     def stop(self, number: int | None = None, grace: float | None = None) -> None:
         """Send the stop signal, or signal NUMBER, and kill the container after GRACE seconds, by default those of the
-        plan; wait for that time only if the command has begun and handles the signal."""
+        plan; wait for that time only if the command has begun and handles the signal, or if it is without end."""
         self._thaw()
         number = number or self.stop_signal
         # before it is sent: while the command wakes up, its masks say nothing
-        handled = self.report not in self.actions and self._heeds(number)
+        handled = grace == float("inf") or (self.report not in self.actions and self._heeds(number))
         send(self.pidfd, number)
         self._expect_end((self.grace if grace is None else grace) if handled else 0.0)
 
@@ -241,7 +242,10 @@ class Watch:
 
     def _expect_end(self, grace: float | None = None) -> None:
         """Give it GRACE seconds to end by itself; None: as the plan says."""
-        self.kill_at = self.kill_at or time.monotonic() + (self.grace if grace is None else grace)
+        if self.lifeline and self.lifeline.closed:  # the outer init is ending everything
+            return
+        kill_at = time.monotonic() + (self.grace if grace is None else grace)
+        self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
 
     def _heeds(self, number: int) -> bool:
         """Whether the command can be sent signal NUMBER: without a separate pid namespace, any process can."""

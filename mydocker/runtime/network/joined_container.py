@@ -55,6 +55,15 @@ def hostname_of(run_dir: str) -> str:
     return _link(run_dir, "hostname") or os.path.basename(run_dir)
 
 
+def write_name(run_dir: str, name: str) -> None:
+    """The container with RUN_DIR is called NAME from now on, if it runs."""
+    try:
+        os.symlink(name, f"{run_dir}/.name")
+        os.rename(f"{run_dir}/.name", f"{run_dir}/name")
+    except FileNotFoundError:
+        pass
+
+
 def shares_network(run_dir: str) -> bool:
     """Whether the container with RUN_DIR has the network of the caller, the host's."""
     try:

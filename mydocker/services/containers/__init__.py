@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 CREATED, RUNNING, PAUSED, RESTARTING, EXITED = "created", "running", "paused", "restarting", "exited"
+DEAD = "dead"  # it can only be removed: its files are damaged
+STATUSES = (CREATED, RUNNING, PAUSED, RESTARTING, EXITED, DEAD)
 ALIVE = (RUNNING, PAUSED, RESTARTING)  # a keeper is there
 PROJECT, SERVICE, NUMBER = (
     "com.docker.compose.project",
@@ -37,6 +39,7 @@ class ContainerConfig(Record):
     ports: tuple[str, ...] = ()  # what the image and the spec expose, such as 80/tcp
     auto_remove: bool = False  # remove it when it has ended
     owner: str = ""  # the program that it ends with, as services/owned/owner.py names it, and is removed with
+    stdin_once: bool = False  # its input ends with that of the first who is attached
 
     @property
     def short_id(self) -> str:
@@ -54,6 +57,8 @@ class ContainerState(Record):
 
     status: str = CREATED
     pid: int = 0  # of its first process, seen from the host; 0: none
+    process_start: int = 0  # when that began, in ticks since the boot; 0 if it is not to be killed by that number
+    boot: str = ""  # the kernel's name for that boot
     keeper: int = 0  # the pid of its keeper
     started: float = 0.0
     finished: float = 0.0

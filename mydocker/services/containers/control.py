@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 NAME = "control"
 STDIN, STDOUT, STDERR, RESIZE, ENDED = b"\0", b"\1", b"\2", b"\3", b"\4"  # the first byte of a frame
+END_OF_STDIN = b"\5"
 FRAME = 1 << 15  # bytes of output in a frame
 _MESSAGE = 1 << 16
 _DESCRIPTORS = 16
+_AT_THE_END = ("stop", "wait")  # requests that are answered at the end of the container
+PATIENCE = 20.0  # seconds that a keeper has for an answer: it never waits for anything
 
 
 def listen(directory: str) -> socket.socket:
@@ -42,19 +45,34 @@ def listen(directory: str) -> socket.socket:
 def connect(directory: str) -> socket.socket:
     """A connection to the keeper of the container in DIRECTORY. Raises LaunchError if it has none."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.settimeout(PATIENCE)  # of connect(2) too, as long as the backlog is full
     try:
         descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             connection.connect(f"/proc/self/fd/{descriptor}/{NAME}")
         finally:
             os.close(descriptor)
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         connection.close()
         raise LaunchError("the container is not running") from None
+    except (TimeoutError, BlockingIOError):
+        connection.close()
+        raise _silent() from None
     except OSError as error:
         connection.close()
         raise HostError(f"cannot reach the keeper of the container: {error.strerror}") from None
     return connection
+
+
+class SilentKeeperError(HostError):
+    """A keeper that does not answer."""
+
+
+def _silent() -> SilentKeeperError:
+    return SilentKeeperError(
+        f"the keeper of the container does not answer within {PATIENCE:.0f} s",
+        hint="it may have been stopped (kill -CONT its process); 'mydocker rm -f' ends it, and the container",
+    )
 
 
 def ask(directory: str, do: str, **words: Any) -> dict[str, Any]:
@@ -64,12 +82,31 @@ def ask(directory: str, do: str, **words: Any) -> dict[str, Any]:
 
 
 def request(connection: socket.socket, do: str, **words: Any) -> dict[str, Any]:
-    """The same, over CONNECTION, which stays open."""
+    """The same, over CONNECTION, which stays open. Raises SilentKeeperError if nothing comes."""
     try:
+        connection.settimeout(PATIENCE if do not in _AT_THE_END or "acknowledge" in words else None)
         connection.send(json.dumps({"do": do, **words}).encode())
-        return checked(connection.recv(_MESSAGE))
+        answer = checked(connection.recv(_MESSAGE))
+        connection.settimeout(None)
+    except TimeoutError:
+        raise _silent() from None
     except (BrokenPipeError, ConnectionResetError):
-        raise LaunchError("the container has ended, and its keeper with it") from None
+        raise _ended() from None
+    return answer
+
+
+def ask_for_end(directory: str, do: str, **words: Any) -> dict[str, Any]:
+    """The same as `ask`, for a request that is answered at the end of the container; here, also at once."""
+    with connect(directory) as connection:
+        request(connection, do, acknowledge=True, **words)
+        try:
+            return checked(connection.recv(_MESSAGE))
+        except ConnectionResetError:
+            raise _ended() from None
+
+
+def _ended() -> LaunchError:
+    return LaunchError("the container has ended, and its keeper with it")
 
 
 def attach(directory: str) -> socket.socket:
@@ -88,7 +125,7 @@ def checked(raw: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(raw)
     except ValueError:
-        raise LaunchError("the container has ended, and its keeper with it") from None
+        raise _ended() from None
     if "refused" in answer:
         raise LaunchError(answer["refused"], hint=answer.get("hint") or None)
     return dict(answer)

@@ -7,17 +7,22 @@ import time
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, Container
+from mydocker.services.containers import CREATED, DEAD, EXITED, PAUSED, RESTARTING, Container
 from mydocker.services.containers.log_files import timestamp
+from mydocker.services.health import HEALTHY
+from mydocker.specs.model.parts import Logging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from mydocker.image.model import ImageConfig
     from mydocker.services.containers import ContainerConfig, ContainerState
+    from mydocker.specs.model.parts import Port
 
 NEVER = "0001-01-01T00:00:00Z"  # as Go writes a time that is not set
 _UNITS = ((8760, "year"), (720, "month"), (168, "week"), (24, "day"))  # in hours
+_SHM_SIZE = 64 << 20  # bytes, unless it is set
 _COMMAND = 20  # letters
 
 
@@ -29,7 +34,7 @@ def row(container: Container, *, trunc: bool = True) -> dict[str, str]:
         command = command[: _COMMAND - 1] + "…"
     return {
         "ID": config.short_id if trunc else config.id,
-        "Image": config.image,
+        "Image": printable(config.image),
         "Command": f'"{command}"',
         "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(config.created)),
         "RunningFor": f"{ago(time.time() - config.created)} ago",
@@ -37,10 +42,10 @@ def row(container: Container, *, trunc: bool = True) -> dict[str, str]:
         "State": state.status,
         "Ports": ports(container),
         "Names": config.title,
-        "Labels": ",".join(f"{key}={value}" for key, value in sorted(config.labels.items())),
+        "Labels": printable(",".join(f"{key}={value}" for key, value in sorted(config.labels.items()))),
         "Networks": ",".join(state.addresses) or config.spec.network_mode,
         "Size": "",
-        "Mounts": ",".join(_mounted(mount) for mount in config.spec.volumes),
+        "Mounts": printable(",".join(_mounted(mount) for mount in config.spec.volumes)),
         "LocalVolumes": str(sum(type(mount).__name__ == "VolumeMount" for mount in config.spec.volumes)),
     }
 
@@ -67,6 +72,8 @@ def status(state: ContainerState) -> str:
     """The state in words."""
     if state.status == CREATED:
         return "Created"
+    if state.status == DEAD:
+        return "Dead"
     if state.status == EXITED:
         since = f" {ago(time.time() - state.finished)} ago" if state.finished else ""
         return f"Exited ({state.exit_code}){since}"
@@ -89,8 +96,9 @@ def ports(container: Container) -> str:
     return ", ".join(shown)
 
 
-def document(container: Container) -> dict[str, Any]:
-    """What `docker inspect` prints of a container, as far as there is such a thing here."""
+def document(container: Container, image: ImageConfig | None = None) -> dict[str, Any]:
+    """What `docker inspect` prints of a container of IMAGE, as far as there is such a thing here; the types are
+    Docker's."""
     config, state, spec = container.config, container.state, container.config.spec
     command = [*config.command]
     return {
@@ -103,20 +111,9 @@ def document(container: Container) -> dict[str, Any]:
         "LogPath": f"{container.directory}/logs/container.log",
         "Name": f"/{config.title}",
         "RestartCount": state.restarts,
+        "Platform": "linux",
         "Mounts": [_mount(mount) for mount in spec.volumes],
-        "Config": {
-            "Hostname": spec.hostname or config.short_id,
-            "User": _user(spec.user),
-            "Tty": spec.tty,
-            "OpenStdin": spec.stdin_open,
-            "Env": [f"{key}={value}" for key, value in spec.environment.items()],
-            "Cmd": [*spec.command] if spec.command is not None else None,
-            "Image": config.image,
-            "WorkingDir": spec.working_dir or "",
-            "Entrypoint": [*spec.entrypoint] if spec.entrypoint is not None else None,
-            "Labels": dict(config.labels),
-            "ExposedPorts": {port: {} for port in config.ports},
-        },
+        "Config": _config(config, image),
         "HostConfig": _host_config(config),
         "NetworkSettings": {
             "Ports": _published(container),
@@ -126,30 +123,89 @@ def document(container: Container) -> dict[str, Any]:
     }
 
 
-def _host_config(config: ContainerConfig) -> dict[str, Any]:
+def _config(config: ContainerConfig, image: ImageConfig | None) -> dict[str, Any]:
+    """With what the image says where the container says nothing."""
     spec = config.spec
+    names = {*spec.environment}
+    inherited = [each for each in (image.env if image else ()) if each.partition("=")[0] not in names]
+    cmd = spec.command if spec.command is not None or spec.entrypoint is not None or not image else image.cmd
+    entrypoint = spec.entrypoint if spec.entrypoint is not None or not image else image.entrypoint
     return {
+        "Hostname": spec.hostname or config.short_id,
+        "Domainname": spec.domainname or "",
+        "User": _user(spec.user) or (image.user if image else ""),
+        "Tty": spec.tty,
+        "OpenStdin": spec.stdin_open,
+        "StdinOnce": config.stdin_once,
+        "Env": [*inherited, *(f"{key}={value}" for key, value in spec.environment.items())],
+        "Cmd": [*cmd] if cmd else None,
+        "Image": config.image,
+        "WorkingDir": spec.working_dir or (image.working_dir if image else ""),
+        "Entrypoint": [*entrypoint] if entrypoint else None,
+        "Labels": dict(config.labels),
+        "ExposedPorts": {port: {} for port in config.ports},
+    }
+
+
+def _host_config(config: ContainerConfig) -> dict[str, Any]:
+    spec, logging = config.spec, config.spec.logging or Logging()
+    options = {"max-size": logging.max_size, "max-file": logging.max_file}
+    return {
+        "Binds": [_bind(mount) for mount in spec.volumes if _type(mount) in ("bind", "volume")] or None,
         "NetworkMode": spec.network_mode,
+        "PortBindings": _bindings(spec.ports),
+        "PublishAllPorts": spec.publish_all,
         "AutoRemove": config.auto_remove,
         "RestartPolicy": {
             "Name": spec.restart.name if spec.restart else "no",
             "MaximumRetryCount": spec.restart.attempts if spec.restart else 0,
         },
+        "CapAdd": [*spec.cap_add] or None,
+        "CapDrop": [*spec.cap_drop] or None,
+        "Dns": [*spec.dns],
+        "DnsOptions": [*spec.dns_opt],
+        "DnsSearch": [*spec.dns_search],
+        "ExtraHosts": [f"{name}:{address}" for name, address in spec.extra_hosts] or None,
+        "Init": spec.init,
         "Privileged": spec.privileged,
         "ReadonlyRootfs": spec.read_only,
         "Memory": spec.mem_limit or 0,
-        "LogConfig": {"Type": spec.logging.driver if spec.logging else "json-file"},
+        "MemorySwap": spec.memswap_limit or 0,
+        "NanoCpus": round((spec.cpus or 0) * 1e9),
+        "CpusetCpus": ",".join(map(str, spec.cpuset or ())),
+        "PidsLimit": spec.pids_limit,
+        "OomScoreAdj": spec.oom_score_adj or 0,
+        "ShmSize": spec.shm_size or _SHM_SIZE,
+        "Sysctls": dict(spec.sysctls),
+        "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in spec.ulimits.items()],
+        "LogConfig": {
+            "Type": logging.driver,
+            "Config": {name: str(value) for name, value in options.items() if value is not None},
+        },
     }
+
+
+def _bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
+    """As they were asked for, not as they were chosen."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        bound = {"HostIp": port.host_ip, "HostPort": str(port.published or "")}
+        found.setdefault(f"{port.target}/{port.protocol}", []).append(bound)
+    return found
+
+
+def _bind(mount: Any) -> str:
+    return f"{_mounted(mount)}:{mount.target}{':ro' if mount.read_only else ''}"
 
 
 def _state(state: ContainerState) -> dict[str, Any]:
     described: dict[str, Any] = {
         "Status": state.status,
-        "Running": state.status not in (CREATED, EXITED),
+        "Running": state.status not in (CREATED, EXITED, DEAD),
         "Paused": state.status == PAUSED,
         "Restarting": state.status == RESTARTING,
         "OOMKilled": state.oom_killed,
-        "Dead": False,
+        "Dead": state.status == DEAD,
         "Pid": state.pid,
         "ExitCode": state.exit_code,
         "Error": state.error,
@@ -157,10 +213,11 @@ def _state(state: ContainerState) -> dict[str, Any]:
         "FinishedAt": _time(state.finished),
     }
     if state.health:
+        last = {"ExitCode": int(bool(state.failing)), "Output": state.health_output}
         described["Health"] = {
             "Status": state.health,
             "FailingStreak": state.failing,
-            "Log": [{"Output": state.health_output}] if state.health_output else [],
+            "Log": [last] if state.failing or state.health == HEALTHY else [],
         }
     return described
 
@@ -175,19 +232,30 @@ def _user(user: Any) -> str:
     return f"{user.user}" if user.group is None else f"{user.user}:{user.group}"
 
 
+def _type(mount: Any) -> str:
+    return {"BindMount": "bind", "VolumeMount": "volume", "TmpfsMount": "tmpfs"}.get(type(mount).__name__, "bind")
+
+
 def _mount(mount: Any) -> Mapping[str, Any]:
-    kind = {"BindMount": "bind", "VolumeMount": "volume", "TmpfsMount": "tmpfs"}.get(type(mount).__name__, "bind")
-    described = {"Type": kind, "Destination": mount.target, "RW": not mount.read_only}
-    if kind == "volume":
-        described["Name"] = mount.volume or ""
-    described["Source"] = getattr(mount, "source", "") or ""
-    return described
+    kind = _type(mount)
+    described = {
+        "Type": kind,
+        "Source": getattr(mount, "source", "") or "",
+        "Destination": mount.target,
+        "Mode": "ro" if mount.read_only else "",
+        "RW": not mount.read_only,
+        "Propagation": getattr(mount, "propagation", "") or "",
+    }
+    return {**described, "Name": mount.volume or ""} if kind == "volume" else described
 
 
 def _published(container: Container) -> dict[str, Any]:
+    """The ports that are open on the host now; an address that is none stands for all, as in IPv6 too."""
     found: dict[str, Any] = dict.fromkeys(container.config.ports)
     for text in container.state.ports:
         place, _, target = text.rpartition(":")
         host, _, number = place.rpartition(":")
-        found[target] = [{"HostIp": host.strip("[]") or "0.0.0.0", "HostPort": number}]
+        addresses = [host.strip("[]")] if host else ["0.0.0.0", "::"]
+        bound = [{"HostIp": address, "HostPort": number} for address in addresses]
+        found[target] = [*(found.get(target) or []), *bound]
     return found

@@ -9,8 +9,9 @@
     logs/         what it has written
     image         a dangling link: the digest of the image's manifest, which is in use
 
-names/NAME is a link to the container's ID. Locks are flock(2): none outlives its holder, so a container that seems to
-run without a keeper was killed with it.
+names/NAME is a link to the container's ID, and names/.ID is locked by a command that runs that one in the foreground.
+A directory .ID is on its way here or away, and is locked itself meanwhile. Locks are flock(2): none outlives its
+holder, so a container that seems to run without a keeper was killed with it.
 """
 
 from __future__ import annotations
@@ -22,19 +23,32 @@ from contextlib import contextmanager, suppress
 from mydocker import kernel
 from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import flock, remove_tree
+from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.containers import ALIVE, CREATED, EXITED, Container, ContainerConfig, ContainerState
+from mydocker.runtime.launch.run_directory import start_time
+from mydocker.services.containers import (
+    ALIVE,
+    CREATED,
+    DEAD,
+    EXITED,
+    Container,
+    ContainerConfig,
+    ContainerState,
+)
 from mydocker.services.owned.owner import has_ended
-from mydocker.specs.model import as_json
+from mydocker.specs.model import ContainerSpec, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from mydocker.image.store import Store
 
-STATE_SIZE = 4096
+STATE_SIZE = 1 << 14
 KILLED = 137
-_TEXT_LIMIT = 1024  # letters of each text in a state
+_TEXT_LIMITS = (1024, 256, 64, 0)  # letters of each text in a state: the first that fits
+_DAMAGED = "remove it with 'mydocker rm -f'"
+_TORN = 5  # times that a state is read which is being written meanwhile
 _CONFIG = "config.json"
 
 
@@ -45,20 +59,58 @@ def base(store: Store) -> str:
 
 def create(store: Store, config: ContainerConfig) -> Container:
     """Put a container on disk, and take its name. Raises UsageError if another one has that, StoreError."""
-    path = f"{base(store)}/{config.short_id}"
+    path, staging = f"{base(store)}/{config.short_id}", f"{base(store)}/.{config.short_id}"
     try:
         os.makedirs(f"{base(store)}/names", mode=0o700, exist_ok=True)
-        os.mkdir(path, 0o700)
-        try:
-            _fill(path, config)
-            if config.name:
-                take_name(store, config.name, config.id)
-        except BaseException:
-            remove_tree.remove(path)
-            raise
+        with _made(store, staging):
+            _fill(staging, config)
+            with _changing_names(store):
+                if config.name:
+                    _link_name(store, config.name, config.id)
+                os.rename(staging, path)
     except OSError as error:
         raise StoreError(f"cannot create {path}: {error.strerror}", hint=hint_for(error)) from None
     return read(path)
+
+
+@contextmanager
+def _made(store: Store, path: str) -> Iterator[None]:
+    """A new directory, which is gone afterwards unless it has been renamed; with those that were left behind."""
+    with _changing_names(store):
+        reclaim(store)
+        os.mkdir(path, 0o700)
+        lock = _lock_directory(path)
+    try:
+        yield
+    finally:
+        if os.path.exists(path):
+            remove_tree.remove(path)
+        if lock is not None:
+            os.close(lock)
+
+
+def reclaim(store: Store) -> None:
+    """Remove the directories that killed commands have left behind."""
+    for name in os.listdir(base(store)):
+        lock = _lock_directory(f"{base(store)}/{name}") if name.startswith(".") else None
+        if lock is not None:
+            with suppress(OSError):
+                remove_tree.remove(f"{base(store)}/{name}")
+            os.close(lock)
+
+
+def _lock_directory(path: str) -> int | None:
+    """A descriptor that holds the lock of directory PATH; None if there is no such directory, or it is locked."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        kernel.lock(descriptor, wait=False)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _fill(path: str, config: ContainerConfig) -> None:
@@ -80,15 +132,23 @@ def write_config(path: str, config: ContainerConfig) -> None:
 def write_state(path: str, state: ContainerState) -> None:
     """Write what has become of the container in PATH, over what was there. Raises OSError, but not for a full disk if
     the file is there already."""
-    fields = {name: value[:_TEXT_LIMIT] if isinstance(value, str) else value for name, value in state.as_dict().items()}
-    raw = json.dumps(fields).encode()
-    if len(raw) > STATE_SIZE:
-        raw = json.dumps(fields | {"health_output": "", "addresses": {}, "ports": []}).encode()
+    raw = _written(state)
     descriptor = os.open(f"{path}/state", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         os.pwrite(descriptor, raw.ljust(STATE_SIZE), 0)
     finally:
         os.close(descriptor)
+
+
+def _written(state: ContainerState) -> bytes:
+    """STATE as JSON that fits: the longest texts that do, and without its addresses and ports if nothing else helps."""
+    fields = state.as_dict()
+    for limit in _TEXT_LIMITS:
+        short = {name: value[:limit] if isinstance(value, str) else value for name, value in fields.items()}
+        short |= {"status": state.status, "health": state.health}
+        if len(raw := json.dumps(short).encode()) <= STATE_SIZE:
+            return raw
+    return json.dumps(short | {"addresses": {}, "ports": []}).encode()
 
 
 def read(path: str) -> Container:
@@ -98,23 +158,80 @@ def read(path: str) -> Container:
             config = as_json.loads(file.read(), ContainerConfig, known=_known())
         state = _read_state(path)
     except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+        raise StoreError(f"cannot read {path}: {error.strerror}", hint=_DAMAGED) from None
     except ValueError as error:
-        raise StoreError(f"cannot read {path}: {error}", hint="remove it with 'mydocker rm -f'") from None
+        raise StoreError(f"cannot read {path}: {error}", hint=_DAMAGED) from None
     if state.status in ALIVE and not has_keeper(path):
         state = _read_state(path)  # it may have ended in an orderly way meanwhile
     if state.status in ALIVE and not has_keeper(path):
-        state = state.replace(status=EXITED, exit_code=KILLED, pid=0, keeper=0, error="its keeper was killed")
+        _end_orphan(state)
+        state = state.replace(status=EXITED, exit_code=KILLED, error="its keeper was killed", **_NOTHING)
     return Container(directory=path, config=config, state=state)
 
 
+def identity(pid: int, *, by_init: bool) -> dict[str, Any]:
+    """The fields of a state that say which process is the container's first, PID; BY_INIT: one of mydocker's, which
+    ends when its keeper does, after all others."""
+    try:
+        return {"pid": pid, "process_start": 0 if by_init else start_time(pid), "boot": _boot()}
+    except OSError:  # it has just ended
+        return {"pid": pid, "process_start": 0, "boot": ""}
+
+
+def _boot() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _end_orphan(state: ContainerState) -> None:
+    """Kill the container whose keeper was killed: the cleanup process does that, unless it was killed as well."""
+    with suppress(OSError):
+        if not state.process_start or state.boot != _boot():
+            return
+        pidfd = os.pidfd_open(state.pid)
+        try:
+            if start_time(state.pid) == state.process_start:
+                send(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)
+
+
+_NOTHING: dict[str, Any] = {
+    "pid": 0,
+    "process_start": 0,
+    "keeper": 0,
+    "addresses": {},
+    "ports": (),
+    "health": "",
+    "failing": 0,
+}
+
+
 def _read_state(path: str) -> ContainerState:
-    with open(f"{path}/state", "rb") as file:
-        fields = json.loads(file.read(STATE_SIZE))
+    for left in reversed(range(_TORN)):
+        with open(f"{path}/state", "rb") as file:
+            raw = file.read(STATE_SIZE)
+        try:
+            return _state_in(json.loads(raw))
+        except (ValueError, RecursionError):
+            if not left:
+                raise ValueError("its state is damaged") from None
+    raise AssertionError
+
+
+def _state_in(fields: object) -> ContainerState:
+    """The state that another version of mydocker may have written: what is unknown, or of another type, is left out."""
     if not isinstance(fields, dict):
         raise ValueError("the state is damaged")
-    known = {name: value for name, value in fields.items() if name in ContainerState.fields}
-    return ContainerState(**known | {"ports": tuple(known.get("ports", ()))})
+    known = {}
+    for name in ContainerState.fields:
+        default = getattr(ContainerState, name)
+        value = fields.get(name, default)
+        value = tuple(value) if isinstance(value, list) else float(value) if type(value) is int else value
+        if type(default) is int and type(value) is float:
+            value = int(value)
+        known[name] = value if type(value) is type(default) else default
+    return ContainerState(**known)
 
 
 def _known() -> dict[str, type]:
@@ -129,16 +246,42 @@ def _known() -> dict[str, type]:
 
 def listed(store: Store) -> list[Container]:
     """All that are there, the oldest first; those that were to be removed at their end, and were killed with their
-    keepers, and those whose owner is gone, are removed now."""
+    keepers, and those whose owner is gone, are removed now. One that cannot be read is dead."""
     found = []
     for name in _names(base(store)):
-        with suppress(StoreError):
-            container = read(f"{base(store)}/{name}")
-            if _is_left(container):
-                remove(store, container)
-            else:
-                found.append(container)
+        path = f"{base(store)}/{name}"
+        try:
+            container = read(path)
+        except StoreError as error:
+            if os.path.isdir(path):
+                found.append(_dead(store, path, error))
+            continue
+        if _is_left(container):
+            _remove_ended(store, container)
+        else:
+            found.append(container)
     return sorted(found, key=lambda container: container.config.created)
+
+
+def _remove_ended(store: Store, container: Container) -> None:
+    """Unless it is being restarted."""
+    with suppress(StoreError, BlockingIOError), changing(container.directory, wait=False):
+        if not has_keeper(container.directory):
+            remove(store, container)
+
+
+def _dead(store: Store, path: str, error: StoreError) -> Container:
+    """The container in PATH, of which only its directory is known, and its name."""
+    id_, name = os.path.basename(path), ""
+    for each in _names(f"{base(store)}/names"):
+        with suppress(OSError):
+            name = each if os.readlink(f"{base(store)}/names/{each}")[:12] == id_ else name
+    with suppress(OSError):
+        config = ContainerConfig(
+            id=id_, name=name, created=os.stat(path).st_mtime, spec=ContainerSpec(name=name or None), image=""
+        )
+        return Container(directory=path, config=config, state=ContainerState(status=DEAD, error=error.message))
+    raise error  # it has just been removed
 
 
 def _is_left(container: Container) -> bool:
@@ -187,30 +330,46 @@ def lock_keeper(path: str) -> int | None:
 
 
 @contextmanager
-def changing(path: str) -> Iterator[None]:
-    """Nobody else starts, removes or renames the container in PATH meanwhile. Raises StoreError if it is gone."""
+def changing(path: str, *, wait: bool = True) -> Iterator[None]:
+    """Nobody else starts, removes or renames the container in PATH meanwhile. Raises StoreError if it is gone, and
+    BlockingIOError if somebody does it now, and this is not to WAIT."""
+    gone = StoreError(f"container {os.path.basename(path)} has been removed")
     try:
         descriptor = os.open(f"{path}/change", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            kernel.lock(descriptor)
-            if not os.path.exists(f"{path}/{_CONFIG}"):
-                raise StoreError(f"container {os.path.basename(path)} has been removed")
-            yield
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError:
-        raise StoreError(f"container {os.path.basename(path)} has been removed") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise gone from None
+    except OSError as error:
+        raise StoreError(f"cannot change {path}: {error.strerror}", hint=hint_for(error)) from None
+    try:
+        kernel.lock(descriptor, wait=wait)
+        if not _is_at(descriptor, f"{path}/change"):
+            raise gone
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    except OSError:
+        return False
 
 
 def remove(store: Store, container: Container) -> None:
     """Remove the container from the disk, and let its name go; it has no keeper. Raises StoreError."""
     config = container.config
+    gone = f"{base(store)}/.{os.path.basename(container.directory)}"
     try:
-        if config.name:
-            drop_name(store, config.name, config.id)
-        gone = f"{base(store)}/.{config.short_id}"
-        os.rename(container.directory, gone)
-        remove_tree.remove(gone)
+        lock = os.open(container.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            kernel.lock(lock)
+            os.rename(container.directory, gone)
+            if config.name:
+                drop_name(store, config.name, config.id)
+            remove_tree.remove(gone)
+        finally:
+            os.close(lock)
     except FileNotFoundError:
         pass  # somebody else was faster
     except OSError as error:
@@ -218,38 +377,79 @@ def remove(store: Store, container: Container) -> None:
 
 
 def take_name(store: Store, name: str, container_id: str) -> None:
-    """Let NAME mean the container with CONTAINER_ID. Raises UsageError if it means another one."""
-    path = f"{base(store)}/names/{name}"
+    """Let NAME mean the container with CONTAINER_ID. Raises UsageError if it means another one, OSError."""
     with _changing_names(store):
-        holder = holder_of(store, name)
-        if holder and holder != container_id:
-            raise UsageError(
-                f"the name {name!r} is in use by container {holder[:12]}",
-                hint=f"remove that one (mydocker rm {name}), rename it, or choose another name",
-            )
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-        os.symlink(container_id, path)
+        _link_name(store, name, container_id)
+
+
+def _link_name(store: Store, name: str, container_id: str) -> None:
+    path = f"{base(store)}/names/{name}"
+    refuse_held(store, name, but=container_id)
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    os.symlink(container_id, path)
+
+
+def refuse_held(store: Store, name: str, *, but: str = "") -> None:
+    """Raise UsageError if a container has NAME, other than the one with the ID BUT."""
+    holder = holder_of(store, name)
+    if holder and holder != but:
+        raise UsageError(
+            f"the name {name!r} is in use by container {holder[:12]}",
+            hint=f"remove that one (mydocker rm {name}), rename it, or choose another name",
+        )
+
+
+@contextmanager
+def reserving(store: Store, name: str, container_id: str) -> Iterator[None]:
+    """For the length of the `with`, NAME means the container with CONTAINER_ID, which has no directory here. Raises
+    UsageError if another one has it, OSError."""
+    os.makedirs(f"{base(store)}/names", mode=0o700, exist_ok=True)
+    hold = f"{base(store)}/names/.{container_id[:12]}"
+    with _changing_names(store):
+        descriptor = flock.acquire(hold)
+        assert descriptor is not None
+        try:
+            _link_name(store, name, container_id)
+        except BaseException:
+            flock.release(descriptor, hold)
+            raise
+    try:
+        yield
+    finally:
+        drop_name(store, name, container_id)
+        with suppress(OSError):
+            flock.release(descriptor, hold)
 
 
 def drop_name(store: Store, name: str, container_id: str) -> None:
     """NAME means nothing any more, if it means the container with CONTAINER_ID."""
     path = f"{base(store)}/names/{name}"
-    with _changing_names(store), suppress(OSError):
-        if os.readlink(path) == container_id:
+    with suppress(OSError), _changing_names(store):
+        if os.readlink(path)[:12] == container_id[:12]:
             os.unlink(path)
 
 
 def holder_of(store: Store, name: str) -> str:
     """The ID of the container that has NAME: one in the background, or one that runs; empty if none has."""
-    from mydocker.image.store import is_held
-
     try:
         container_id = os.readlink(f"{base(store)}/names/{name}")
     except OSError:
         return ""
-    kept = os.path.exists(f"{base(store)}/{container_id[:12]}/{_CONFIG}")
-    return container_id if kept or is_held(f"{store.containers}/{container_id[:12]}") else ""
+    kept = os.path.isdir(f"{base(store)}/{container_id[:12]}")
+    return container_id if kept or _is_locked(f"{base(store)}/names/.{container_id[:12]}") else ""
+
+
+def _is_locked(path: str) -> bool:
+    """Whether somebody holds the lock file PATH; one whose holder was killed is removed."""
+    try:
+        descriptor = flock.acquire(path, wait=False) if os.path.lexists(path) else None
+    except OSError:
+        return False
+    if descriptor is None:
+        return os.path.lexists(path)
+    flock.release(descriptor, path)
+    return False
 
 
 @contextmanager

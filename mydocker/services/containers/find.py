@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mydocker.image.store import Store
 
 
+_SHORT = 12  # digits of an ID
+
+
 class Foreground(Record):
     """A container that a command runs in the foreground, as its run directory describes it."""
 
@@ -47,14 +50,20 @@ def find_kept(store: Store, text: str) -> Container:
 
 
 def _chosen(text: str, everything: list[Container | Foreground]) -> Container | Foreground:
-    found = [each for each in everything if name_of(each) == text or id_of(each) == text]
-    found = found or [each for each in everything if id_of(each)[:12].startswith(text[:12])]
+    name = text.removeprefix("/")  # as docker inspect writes names
+    found = [each for each in everything if name_of(each) == name or id_of(each) == text]
+    found = found or [each for each in everything if _begins(id_of(each), text)]
     if not found:
         raise LaunchError(f"no such container: {text}", hint="see 'mydocker ps -a'")
     if len(found) > 1:
         ids = ", ".join(sorted(id_of(each)[:12] for each in found))
         raise UsageError(f"several containers are called {text}", hint=f"use an ID: {ids}")
     return found[0]
+
+
+def _begins(container_id: str, text: str) -> bool:
+    """Whether TEXT is the beginning of CONTAINER_ID, of which maybe only that is known."""
+    return container_id.startswith(text) or (len(container_id) == _SHORT and text.startswith(container_id))
 
 
 def name_of(container: Container | Foreground) -> str:

@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 
 from mydocker import kernel
-from mydocker.errors import ErrorReport, LaunchError, MydockerError
+from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError
 from mydocker.image.store import remove_tree
 from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import send, signal
@@ -26,18 +26,18 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import plan_launch, run
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
 from mydocker.runtime.launch.supervise import Companion
-from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, control, directory
+from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, directory
+from mydocker.services.containers.connections import Connections, Waiting
 from mydocker.services.containers.log_files import LogFiles
-from mydocker.services.containers.output import INPUT_LIMIT, Attached, KeptPipes, KeptTerminal, Output
+from mydocker.services.containers.output import KeptPipes, KeptTerminal, Output
 from mydocker.services.containers.requests import answer
-from mydocker.services.containers.waiting import Waiting
 from mydocker.services.kept_view import KeptView
 from mydocker.services.owned.owner import is_over
 from mydocker.services.restarts import Restarts
 from mydocker.specs.model.parts import Logging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any, NoReturn
 
     from mydocker.image.model import StoredImage
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
 READY = b"ready"
 _KEPT = ("upper", "work")  # of the scratch directory, from start to start
-_MESSAGE = 1 << 16
 
 
 def fork_keeper(
@@ -133,13 +132,12 @@ class Keeper(Companion):
         self.environ, self.ready = environ, ready
         self.state = container.state.replace(keeper=os.getpid(), stopped=False, restarts=0, error="")
         self.log = LogFiles(f"{self.directory}/logs", self.config.spec.logging or Logging())
-        self.attached: dict[int, Attached] = {}
-        self.connections: dict[int, socket.socket] = {}
-        self.waiters: list[int] = []  # connections that wait for the end
-        self.followers: list[int] = []  # connections that follow each change
-        self.actions: dict[int, Callable[[], None]] = {}
+        self.connections = Connections(
+            lambda number, words: answer(self, number, words), stdin_once=self.config.stdin_once
+        )
         self.loop: Watch | Waiting | None = None
-        self.output: Output | None = None
+        self.is_kept = False  # though it is to be removed at its end
+        self.report = b""  # why it did not start
         self.views: KeptView | None = None
         self.plan: LaunchPlan | None = None
         self.monitor: HealthMonitor | None = None
@@ -150,23 +148,24 @@ class Keeper(Companion):
         lock = directory.lock_keeper(self.directory)
         if lock is None:
             raise LaunchError(f"container {self.config.title} is running already")
-        self.listener = control.listen(self.directory)
-        self._on(self.listener.fileno(), self._accept)
-        if attached:
-            self._admit(attached)
-            self.attached[attached.fileno()] = Attached(attached)
-        if owner >= 0:
-            self._on(owner, lambda: self._lose(owner))  # readable at its end
-        with CleanupProcess() as cleanup_process:
-            while self._run(cleanup_process):
-                pass
+        try:
+            self.connections.listen(self.directory)
+            if attached:
+                self.connections.attach(self.connections.admit(attached))
+            if owner >= 0:
+                self.connections.on(owner, lambda: self._lose(owner))  # readable at its end
+            with CleanupProcess() as cleanup_process:
+                while self._run(cleanup_process):
+                    pass
+        except Exception as error:
+            self._failed(error)
         self._end(lock, remove=self.config.auto_remove or (owner >= 0 and is_over(owner)))
 
     def _run(self, cleanup_process: CleanupProcess) -> bool:
         """One start, to its end; whether there is to be another one."""
         try:
             outcome = self._start(cleanup_process)
-        except MydockerError as error:
+        except (MydockerError, OSError) as error:
             self._failed(error)
             return False
         facts = {name: getattr(outcome, name) for name in ("timed_out", "oom_killed", "cpu", "max_rss")}
@@ -208,50 +207,46 @@ class Keeper(Companion):
             self.monitor = None
         if self.views:
             self.views.close_view()
-        self.loop = self.output = None
+        self.loop = None
+        self.connections.part()
         self.log.end()
 
-    def _failed(self, error: MydockerError) -> None:
+    def _failed(self, error: Exception) -> None:
         """The container could not be started."""
+        report = ErrorReport.of(error, doing="keep the container")
+        shown = error if isinstance(error, MydockerError) else report.as_error(HostError)
         status = CREATED if not self.state.started else EXITED
         self.state = self.state.replace(
-            exit_code=error.exit_code, error=error.message, finished=time.time(), pid=0, status=status
+            exit_code=shown.exit_code, error=shown.message, finished=time.time(), pid=0, status=status
         )
-        if self.ready >= 0:
-            os.write(self.ready, ErrorReport.of(error).encode())
-            self._close_ready()
+        self.report = report.encode()
 
     def _lose(self, owner: int) -> None:
-        self._forget(owner)
-        self.stop(None, None)
+        self.connections.forget(owner)
+        self.stop(None, None, keep=False)
 
     def _end(self, lock: int, *, remove: bool) -> None:
-        """It has ended for good: everybody hears of it. LOCK is released before that: who hears of it may remove the
-        container, or start it again; unless it is to REMOVE the container itself."""
-        status = CREATED if self.state.status == CREATED else EXITED
-        self.state = self.state.replace(status=status, keeper=0)
+        """It has ended for good: first that is on disk, and the keeper's place free; then everybody hears of it. With
+        REMOVE, nothing of it stays."""
+        if self.state.status != CREATED:
+            self.state = self.state.replace(status=EXITED)
+        self.state = self.state.replace(keeper=0, lost=self.log.lost)
         self._write_state()
-        if not remove:
-            os.close(lock)
-        answer = json.dumps(self._described()).encode()
-        for number in self.waiters:
-            self._send(number, answer)
-        for each in self.attached.values():
-            with suppress(OSError):
-                each.connection.setblocking(True)
-                each.connection.settimeout(5)
-                for frame in each.waiting:
-                    each.connection.send(frame)
-                each.connection.send(control.ENDED + answer)
-        if remove:
-            directory.remove(self.store, directory.read(self.directory))
-        self._close_ready()
+        if remove and not self.is_kept:
+            with suppress(MydockerError):
+                directory.remove(self.store, directory.read(self.directory))
+        self.connections.close_listener()
+        os.close(lock)
+        self._close_ready(self.report)
+        self.connections.finish(json.dumps(self._described()).encode())
 
     def _wait(self, seconds: float) -> bool:
         """Wait for the next start; False if it is not wanted any more."""
-        self.loop = Waiting(self.actions, until=time.monotonic() + seconds)
+        self.loop = Waiting(until=time.monotonic() + seconds)
+        self.connections.join(self.loop)
         goes_on = self.loop.wait()
         self.loop = None
+        self.connections.part()
         if goes_on:
             self.state = self.state.replace(restarts=self.state.restarts + 1)
         return goes_on
@@ -262,13 +257,13 @@ class Keeper(Companion):
         return KeptTerminal(forward_input=False) if plan.tty else KeptPipes(plan)
 
     def relay(self, streams: StreamPipes | Terminal) -> Relay:
-        self.output = Output(streams, self.log, self.attached)
-        return self.output
+        output = self.connections.output = Output(streams, self.log, self.connections.attached)
+        output.on_room = self.connections.resume
+        return output
 
     def join(self, watched: Watch) -> None:
         self.loop = watched
-        for descriptor, action in self.actions.items():
-            watched.on(descriptor, action)
+        self.connections.join(watched)
         assert self.views
         watched.on(self.views.receiver.fileno(), self._take_view)
 
@@ -283,7 +278,9 @@ class Keeper(Companion):
         self._begin_healthchecks()
         self._tell(
             status=RUNNING,
-            pid=self.loop.pid,
+            **directory.identity(self.loop.pid, by_init=self.loop.lifeline is not None),
+            exit_code=0,
+            oom_killed=False,
             started=time.time(),
             addresses=addresses,
             ports=ports,
@@ -291,13 +288,12 @@ class Keeper(Companion):
             health=self.monitor.health if self.monitor else "",
             failing=0,
         )
+        self._close_ready(READY)
+
+    def _close_ready(self, message: bytes) -> None:
         if self.ready >= 0:
             with suppress(OSError):  # whoever waited has gone
-                os.write(self.ready, READY)
-            self._close_ready()
-
-    def _close_ready(self) -> None:
-        if self.ready >= 0:
+                os.write(self.ready, message)
             os.close(self.ready)
             self.ready = -1
 
@@ -313,7 +309,9 @@ class Keeper(Companion):
         self.monitor = HealthMonitor(check)
 
     def due(self) -> float | None:
-        return self.monitor.due if self.monitor and self.monitor.due != float("inf") else None
+        if not self.monitor or not self.view or self.state.status == PAUSED or self.monitor.due == float("inf"):
+            return None
+        return self.monitor.due
 
     def mind_the_time(self) -> None:
         monitor, view = self.monitor, self.views.view if self.views else None
@@ -346,75 +344,6 @@ class Keeper(Companion):
 
     # what it is asked
 
-    def _on(self, descriptor: int, action: Callable[[], None]) -> None:
-        self.actions[descriptor] = action
-        if self.loop:
-            self.loop.on(descriptor, action)
-
-    def _forget(self, descriptor: int) -> None:
-        del self.actions[descriptor]
-        if self.loop:
-            self.loop.forget(descriptor)
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # it has gone already
-            self._admit(self.listener.accept()[0])
-
-    def _admit(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        number = connection.fileno()
-        self.connections[number] = connection
-        self._on(number, lambda: self._hear(number))
-
-    def _hear(self, number: int) -> None:
-        try:
-            raw = self.connections[number].recv(_MESSAGE)
-        except BlockingIOError:
-            return
-        except OSError:
-            raw = b""
-        if not raw:
-            self._leave(number)
-        elif number in self.attached:
-            self._take_frame(raw)
-        else:
-            self._answer(number, raw)
-
-    def _leave(self, number: int) -> None:
-        self._forget(number)
-        connection = self.connections.pop(number)
-        attached = self.attached.pop(number, None)
-        for listed in (self.waiters, self.followers):
-            with suppress(ValueError):
-                listed.remove(number)
-        if attached:
-            os.close(attached.sink)
-        connection.close()
-
-    def _take_frame(self, raw: bytes) -> None:
-        if raw[:1] == control.STDIN and self.output and len(self.output.input) < INPUT_LIMIT:
-            self.output.give(raw[1:])
-        elif raw[:1] == control.RESIZE and self.output and self.output.terminal:
-            import fcntl
-            import termios
-
-            with suppress(OSError):
-                fcntl.ioctl(self.output.terminal.master, termios.TIOCSWINSZ, raw[1:9])
-
-    def _answer(self, number: int, raw: bytes) -> None:
-        try:
-            answer(self, number, json.loads(raw))
-        except MydockerError as error:
-            self._send(number, json.dumps({"refused": error.message, "hint": error.hint}).encode())
-        except (ValueError, TypeError, KeyError, AttributeError):
-            self._send(number, json.dumps({"refused": "the request is malformed"}).encode())
-
-    def _send(self, number: int, message: bytes, descriptors: tuple[int, ...] = ()) -> None:
-        connection = self.connections.get(number)
-        if connection:
-            with suppress(OSError):
-                socket.send_fds(connection, [message], descriptors)
-
     @property
     def view(self) -> ContainerView | None:
         """Of the container, while it runs."""
@@ -422,15 +351,15 @@ class Keeper(Companion):
 
     def reply(self, number: int, descriptors: tuple[int, ...] = (), **words: Any) -> None:
         """Answer the request that came over connection NUMBER."""
-        self._send(number, json.dumps({"ok": True, **words}).encode(), descriptors)
+        self.connections.send(number, json.dumps({"ok": True, **words}).encode(), descriptors)
 
     def _tell(self, **changes: Any) -> None:
         """The state has changed: on disk, and for those who follow."""
         self.state = self.state.replace(lost=self.log.lost, **changes)
         self._write_state()
         message = json.dumps(self._described()).encode()
-        for number in [*self.followers]:
-            self._send(number, message)
+        for number in self.connections.followers:
+            self.connections.send(number, message)
 
     def _described(self) -> dict[str, Any]:
         return {"ok": True, **self.state.as_dict()}
@@ -439,8 +368,9 @@ class Keeper(Companion):
         with suppress(OSError):
             directory.write_state(self.directory, self.state)
 
-    def stop(self, number: int | None, grace: float | None) -> None:
-        """End the container with signal NUMBER, and do not start it again."""
+    def stop(self, number: int | None, grace: float | None, *, keep: bool) -> None:
+        """End the container with signal NUMBER, and do not start it again; KEEP one that is to be removed."""
+        self.is_kept = self.is_kept or keep
         self._tell(stopped=True)
         if isinstance(self.loop, Waiting):
             self.loop.cancel()

@@ -13,6 +13,7 @@ import os
 import time
 from contextlib import suppress
 
+from mydocker.number import is_whole_number
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import Logging
 
 PART = 16 << 10
+_STREAMS = ("stdout", "stderr")
 _LOCAL = (20_000_000, 5)  # bytes of a file, and files, of Docker's driver local
 NAME = "container.log"
 _BLOCK = 1 << 16
 _POLL = 0.1  # seconds
+_TRIES = 50  # to read the files while they are renamed
 
 
 class LogFiles:
@@ -53,14 +56,12 @@ class LogFiles:
         if rest:
             self.rest[stream] = rest
         parts = [line[at : at + PART] for line in whole for at in range(0, len(line), PART)]
-        if parts:
-            self._write(b"".join(_entry(part, stream, stamp) for part in parts))
+        self._write_all([_entry(part, stream, stamp) for part in parts])
 
     def end(self) -> None:
         """The container has ended: lines without an end are written as they are."""
         stamp = timestamp(time.time_ns())
-        for stream, rest in self.rest.items():
-            self._write(_entry(rest, stream, stamp))
+        self._write_all([_entry(rest, stream, stamp) for stream, rest in self.rest.items()])
         self.rest.clear()
         self.close()
 
@@ -68,6 +69,16 @@ class LogFiles:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+    def _write_all(self, entries: list[bytes]) -> None:
+        """As few writes as the size of a file allows."""
+        while entries:
+            count, size = 1, self.size + len(entries[0])
+            while count < len(entries) and (not self.max_size or size + len(entries[count]) <= self.max_size):
+                size += len(entries[count])
+                count += 1
+            self._write(b"".join(entries[:count]))
+            entries = entries[count:]
 
     def _write(self, raw: bytes) -> None:
         try:
@@ -90,17 +101,20 @@ class LogFiles:
             self.close()
             self._rotate()
         if self.descriptor < 0:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self.descriptor = os.open(self.path, flags, 0o600)
             self.size = os.fstat(self.descriptor).st_size
+            self.broken = bool(self.size) and os.pread(self.descriptor, 1, self.size - 1) != b"\n"
 
     def _rotate(self) -> None:
-        most = self.max_file
-        with suppress(FileNotFoundError):
-            os.unlink(self.path if most == 1 else f"{self.path}.{most - 1}")
-        for number in range(most - 2, -1, -1):
-            with suppress(FileNotFoundError):
-                os.rename(f"{self.path}.{number}" if number else self.path, f"{self.path}.{number + 1}")
+        count = 1  # of older files, and the one that moves among them
+        while count < self.max_file and os.path.exists(f"{self.path}.{count}"):
+            count += 1
+        if count == self.max_file:
+            os.unlink(f"{self.path}.{count - 1}" if count > 1 else self.path)
+            count -= 1
+        for number in range(count - 1, -1, -1):
+            os.rename(f"{self.path}.{number}" if number else self.path, f"{self.path}.{number + 1}")
 
 
 def timestamp(nanoseconds: int) -> str:
@@ -127,18 +141,15 @@ def read_log(
 ) -> Iterator[LogEntry]:
     """The entries of the log in DIRECTORY, the oldest first; the last TAIL of them, if that is set. With FOLLOW, those
     that come, until there is no more and it returns false."""
-    *older, last = _existing(directory)
-    end = 0  # bytes of the last file that have been read before it is followed
-    if tail is not None:
-        with suppress(FileNotFoundError):
-            end = os.stat(last).st_size
-        yield from map_entries(_last_lines([*older, last], tail, end=end))
-    else:
-        for path in older if follow else (*older, last):
-            with suppress(FileNotFoundError), open(path, "rb") as file:
-                yield from map_entries(file)
-    if follow:
-        yield from _followed(last, follow, start=end)
+    with _LogReader(f"{directory}/{NAME}") as reader:
+        if tail is not None:
+            reader.seek(tail)
+        while True:
+            last = not follow or not follow()  # before it is read: what it wrote at its end is there then
+            yield from map_entries(reader.lines())
+            if last:
+                return
+            time.sleep(_POLL)
 
 
 def map_entries(lines: Iterator[bytes]) -> Iterator[LogEntry]:
@@ -147,71 +158,119 @@ def map_entries(lines: Iterator[bytes]) -> Iterator[LogEntry]:
         with suppress(ValueError, KeyError, TypeError, AttributeError):
             entry = json.loads(line)
             text = entry["log"].encode(errors="surrogateescape")
-            yield LogEntry(stream=entry["stream"], text=text, time=entry["time"])
+            if entry["stream"] in _STREAMS and isinstance(entry["time"], str):
+                yield LogEntry(stream=entry["stream"], text=text, time=entry["time"])
 
 
-def _existing(directory: str) -> list[str]:
-    """The files of the log, the oldest first."""
-    path = f"{directory}/{NAME}"
-    number, older = 1, []
-    while os.path.exists(f"{path}.{number}"):
-        older.append(f"{path}.{number}")
-        number += 1
-    return [*reversed(older), path]
+class _LogReader:
+    """Reads the files of the log at PATH one after the other, while they are rotated. Each file is known by its inode:
+    its number changes."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.descriptor, self.rest = path, -1, b""
+
+    def __enter__(self) -> _LogReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def lines(self) -> Iterator[bytes]:
+        """The whole lines that are there now, and have not been read."""
+        while self.descriptor >= 0 or self._open_next():
+            newer = self._open_newer()  # first: nothing is added to this one afterwards
+            while data := os.read(self.descriptor, _BLOCK):
+                *lines, self.rest = (self.rest + data).split(b"\n")
+                yield from lines
+            if newer < 0:
+                return
+            self._close()
+            self.descriptor = newer
+
+    def seek(self, count: int) -> None:
+        """Go to the last COUNT lines of all files."""
+        for path in _existing(self.path):  # the newest first
+            if not self._open(path):
+                continue
+            at, found = _line_from_end(self.descriptor, count)
+            count -= found
+            if not count:
+                os.lseek(self.descriptor, at, os.SEEK_SET)
+                return
+            self._close()
+
+    def _open_next(self) -> bool:
+        """Open the oldest file; whether there is one."""
+        return any(self._open(path) for path in reversed(_existing(self.path)))
+
+    def _open(self, path: str) -> bool:
+        self.descriptor = _opened(path)
+        return self.descriptor >= 0
+
+    def _open_newer(self) -> int:
+        """A descriptor of the file after the one that is open; -1 if that is the newest."""
+        own = os.fstat(self.descriptor)
+        for _ in range(_TRIES):
+            paths = _existing(self.path)
+            at = next((number for number, path in enumerate(paths) if _is_file(own, path)), None)
+            if at == 0:
+                return -1
+            if at is None and os.fstat(self.descriptor).st_nlink:  # they are rotated now
+                time.sleep(_POLL / 10)
+                continue
+            newer = paths[-1 if at is None else at - 1] if paths else ""  # without a name, it is older than all
+            descriptor = _opened(newer) if newer else -1
+            if at is None or (descriptor >= 0 and _is_file(own, paths[at])):
+                return descriptor
+            if descriptor >= 0:
+                os.close(descriptor)
+        return -1
+
+    def _close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.descriptor, self.rest = -1, b""
 
 
-def _last_lines(paths: list[str], count: int, *, end: int) -> Iterator[bytes]:
-    """The last COUNT lines of the files together, read from their ends; that of the last file is at END."""
-    found: list[bytes] = []
-    for path in reversed(paths):
-        if len(found) >= count:
-            break
-        with suppress(FileNotFoundError), open(path, "rb") as file:
-            size = end if path == paths[-1] else os.fstat(file.fileno()).st_size
-            found = [*_tail(file.fileno(), count - len(found), size), *found]
-    yield from found
+def _opened(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return -1
 
 
-def _tail(descriptor: int, count: int, at: int) -> list[bytes]:
-    raw = b""
-    while at > 0 and raw.count(b"\n") <= count:
+def _is_file(state: os.stat_result, path: str) -> bool:
+    try:
+        return os.path.samestat(state, os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _existing(path: str) -> list[str]:
+    """The files of the log, the newest first."""
+    directory, name = os.path.split(path)
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    numbers = (each[len(name) + 1 :] for each in names if each.startswith(f"{name}."))
+    older = [f"{path}.{number}" for number in sorted(int(each) for each in numbers if is_whole_number(each))]
+    return [path, *older] if name in names else older
+
+
+def _line_from_end(descriptor: int, count: int) -> tuple[int, int]:
+    """Where the last COUNT lines of a file begin, and how many there are."""
+    at = end = os.fstat(descriptor).st_size
+    if not count or not end:
+        return end, 0
+    found = 0 if os.pread(descriptor, 1, end - 1) == b"\n" else 1  # a line that is written now, or was cut off
+    while at > 0:
         size = min(_BLOCK, at)
         at -= size
-        raw = os.pread(descriptor, size, at) + raw
-    lines = raw.splitlines(keepends=True)
-    return lines[-count:] if count else []
-
-
-def _followed(path: str, goes_on: Callable[[], bool], *, start: int) -> Iterator[LogEntry]:
-    """The entries of the file PATH from START on, those that are added to it, and to the one that takes its place."""
-    descriptor, rest = -1, b""
-    try:
-        while True:
-            last = not goes_on()  # before it is read: what it wrote at its end is there then
-            if descriptor < 0:
-                with suppress(FileNotFoundError):
-                    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                    os.lseek(descriptor, start, os.SEEK_SET)
-                start = 0
-            data = os.read(descriptor, _BLOCK) if descriptor >= 0 else b""
-            if data:
-                lines = (rest + data).split(b"\n")
-                rest = lines.pop()
-                yield from map_entries(iter(lines))
-            elif descriptor >= 0 and _is_replaced(descriptor, path):
-                os.close(descriptor)
-                descriptor = -1
-            elif last:
-                return
-            else:
-                time.sleep(_POLL)
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-def _is_replaced(descriptor: int, path: str) -> bool:
-    try:
-        return not os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return True
+        raw = os.pread(descriptor, size, at)
+        line = len(raw)
+        while (line := raw.rfind(b"\n", 0, line)) >= 0:
+            found += 1
+            if found > count:
+                return at + line + 1, count
+    return 0, found

@@ -19,10 +19,13 @@ from mydocker.runtime.streams.terminal import Terminal
 from mydocker.services.containers.control import FRAME, STDERR, STDOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.services.containers.log_files import LogFiles
 
 _CHUNK = 1 << 16
+_TIOCGPTPEER = 0x5441  # ioctl_tty(2)
 INPUT_LIMIT = 1 << 16  # bytes of input that wait for the container; then no more is taken
 
 
@@ -46,6 +49,15 @@ class KeptTerminal(Terminal):
             os.set_blocking(self.master, False)
 
 
+def _open_peer(master: int) -> int:
+    import fcntl
+
+    try:
+        return fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # it is gone already
+        return NULL
+
+
 class Attached:
     """One who is attached over CONNECTION: the frames that it has not taken yet."""
 
@@ -66,8 +78,11 @@ class Attached:
                 del self.waiting[0]
 
     def close(self) -> None:
-        os.close(self.sink)
-        self.connection.close()
+        """Send no more; the connection itself is its owner's."""
+        self.waiting.clear()
+        if self.sink != NULL:
+            os.close(self.sink)
+            self.sink = NULL
 
 
 class Output(Relay):
@@ -76,10 +91,12 @@ class Output(Relay):
     def __init__(self, streams: StreamPipes | Terminal, log: LogFiles, attached: dict[int, Attached]) -> None:
         super().__init__()
         self.terminal: KeptTerminal | None = None
+        self.peer = NULL  # the other side of the terminal: while it is open, that never seems to be closed
         self.log, self.attached = log, attached
         self.sources: dict[int, bytes] = {}
         self.sink = NULL
-        self.input = b""
+        self.input, self.input_ends = b"", False
+        self.on_room: Callable[[], None] = lambda: None  # called when some of the input has been taken
         self.left: dict[int, int] | None = None  # once it has ended: bytes of each pipe that it had written
         if isinstance(streams, KeptTerminal):
             self.terminal = streams
@@ -91,12 +108,14 @@ class Output(Relay):
 
     @property
     def _blocked(self) -> list[Attached]:
-        return [each for each in self.attached.values() if each.waiting]
+        """Those who hold the container up; once it has ended, they can take what they want when they want."""
+        return [] if self.left is not None else [each for each in self.attached.values() if each.waiting]
 
     def waits(self) -> dict[int, int]:
         if self.terminal and self.terminal.master >= 0 and self.terminal.master not in self.sources:
             self.sources[self.terminal.master] = STDOUT
             self.sink = self.terminal.master
+            self.peer = _open_peer(self.terminal.master)
         blocked = self._blocked
         events = dict.fromkeys((each.sink for each in blocked), select.POLLOUT)
         if not blocked:
@@ -111,7 +130,7 @@ class Output(Relay):
                 try:
                     each.flush()
                 except OSError:
-                    self.attached.pop(key).waiting.clear()  # its connection is closed when it is found to have ended
+                    self.attached.pop(key).close()  # its connection is closed when it is found to have ended
         if descriptor == self.sink and events & (select.POLLOUT | select.POLLERR) and self.input:
             self._write()
         if descriptor in self.sources and events & (select.POLLIN | select.POLLHUP | select.POLLERR):
@@ -147,12 +166,28 @@ class Output(Relay):
                 for at in range(0, len(data), FRAME):
                     each.add(stream + data[at : at + FRAME])
             except OSError:
-                self.attached.pop(key).waiting.clear()
+                self.attached.pop(key).close()
 
     def give(self, data: bytes) -> None:
         """DATA is input for the container, which takes it when it can."""
-        if self.sink != NULL:
+        if self.sink != NULL and not self.input_ends:
             self.input += data
+
+    def give_end(self) -> None:
+        """There is no more input; a terminal stays as it is."""
+        if not self.terminal:
+            self.input_ends = True
+            if not self.input:
+                self._close_sink()
+
+    def resize(self, size: bytes) -> None:
+        """Give the terminal, if there is one, SIZE: a struct winsize (ioctl_tty(2))."""
+        if self.terminal and self.terminal.master >= 0:
+            import fcntl
+            import termios
+
+            with suppress(OSError):
+                fcntl.ioctl(self.terminal.master, termios.TIOCSWINSZ, size)
 
     def _write(self) -> None:
         try:
@@ -163,6 +198,9 @@ class Output(Relay):
             self.input = b""
             if not self.terminal:
                 self._close_sink()
+        if self.input_ends and not self.input:
+            self._close_sink()
+        self.on_room()
 
     def _close_sink(self) -> None:
         if self.sink != NULL and stat.S_ISFIFO(os.fstat(self.sink).st_mode):
@@ -175,12 +213,19 @@ class Output(Relay):
             os.close(descriptor)
         elif self.sink == descriptor:
             self.sink, self.input = NULL, b""
+            self._close_peer()
             self.terminal.hang_up()
+
+    def _close_peer(self) -> None:
+        if self.peer != NULL:
+            os.close(self.peer)
+            self.peer = NULL
 
     def end_input(self) -> None:
         self.input = b""
         if self.terminal:
             self.left = {}
+            self._close_peer()  # a hang-up is the end of what it wrote
             return
         self._close_sink()
         self.left = {descriptor: kernel.bytes_waiting(descriptor) for descriptor in self.sources}
@@ -189,8 +234,7 @@ class Output(Relay):
                 self._close(descriptor)
 
     def hang_up(self) -> None:
-        for each in self._blocked:
-            each.waiting.clear()
+        self._close_peer()
         if not self.terminal:
             self._close_sink()
         for descriptor in [*self.sources]:

@@ -5,25 +5,21 @@ from __future__ import annotations
 from mydocker.errors import LaunchError
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.containers.output import Attached
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
     from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.services.containers import ContainerConfig, ContainerState
+    from mydocker.services.containers.connections import Connections
 
     class Keeper(Protocol):
         """What of a keeper the requests need."""
 
         state: ContainerState
         config: ContainerConfig
-        connections: dict[int, socket.socket]
-        attached: dict[int, Attached]
-        waiters: list[int]
-        followers: list[int]
+        connections: Connections
 
         @property
         def view(self) -> ContainerView | None:
@@ -32,8 +28,8 @@ if TYPE_CHECKING:
         def reply(self, number: int, descriptors: tuple[int, ...] = (), **words: Any) -> None:
             """Answer the request that came over connection NUMBER."""
 
-        def stop(self, number: int | None, grace: float | None) -> None:
-            """End the container with signal NUMBER, and do not start it again."""
+        def stop(self, number: int | None, grace: float | None, *, keep: bool) -> None:
+            """End the container with signal NUMBER, and do not start it again; KEEP one that is to be removed."""
 
         def set_paused(self, paused: bool) -> None:
             """The container has been paused, or goes on."""
@@ -55,19 +51,34 @@ def _status(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
 
 
 def _stop(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    """Answered at the end of the container."""
-    keeper.waiters.append(number)
-    grace = words.get("timeout")
-    keeper.stop(words.get("signal"), float(grace) if grace is not None else None)
+    """Answered at the end of the container, and also at once if that is asked for."""
+    grace, signal_number = words.get("timeout"), words.get("signal")
+    seconds = float(grace) if grace is not None else None
+    keeper.stop(_signal(signal_number) if signal_number else None, seconds, keep=bool(words.get("keep")))
+    _answer_later(keeper, number, words)
+
+
+def _answer_later(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    if words.get("acknowledge"):
+        keeper.reply(number)
+    keeper.connections.waiters.append(number)
 
 
 def _kill(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    keeper.kill(int(words.get("signal", signal.SIGKILL)))
+    keeper.kill(_signal(words.get("signal", signal.SIGKILL)))
     keeper.reply(number)
 
 
+def _signal(number: Any) -> int:
+    """Raises ValueError if NUMBER is none of a signal."""
+    if int(number) not in signal.valid_signals():
+        raise ValueError(number)
+    return int(number)
+
+
 def _wait(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    keeper.waiters.append(number)
+    """Answered at the end of the container, and also at once if that is asked for."""
+    _answer_later(keeper, number, words)
 
 
 def _paused(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
@@ -78,14 +89,14 @@ def _paused(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
 
 def _events(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
     keeper.reply(number)
-    keeper.followers.append(number)
+    keeper.connections.followers.append(number)
     keeper.reply(number, **keeper.state.as_dict())
 
 
 def _attach(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
     tty = keeper.config.spec.tty
     keeper.reply(number, tty=tty, stdin=keeper.config.spec.stdin_open)
-    keeper.attached[number] = Attached(keeper.connections[number])
+    keeper.connections.attach(number)
 
 
 def _view(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:

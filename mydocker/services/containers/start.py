@@ -20,6 +20,7 @@ from mydocker.errors import (
     UsageError,
 )
 from mydocker.image.resolve import resolve
+from mydocker.image.store import catalog
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform
 from mydocker.runtime.launch import get_image, new_id
@@ -55,12 +56,13 @@ def create(
     labels: Mapping[str, str] = {},
     auto_remove: bool = False,
     owner: str = "",
+    stdin_once: bool = False,
     progress: Callable[[Step], None] | None = None,
 ) -> tuple[Container, StoredImage | None]:
     """Put a container for SPEC on disk, pulling its image if necessary. With an OWNER (services/owned/owner.py), it
     ends with that, and is removed then. Raises MydockerError: UsageError if its name is in use."""
-    if spec.name and directory.holder_of(store, spec.name):
-        directory.take_name(store, spec.name, "")  # says whose name it is
+    if spec.name:
+        directory.refuse_held(store, spec.name)  # before an image is pulled
     image = get_image(spec, store=store, environ=environ, progress=progress)
     config = ContainerConfig(
         id=new_id(),
@@ -74,6 +76,7 @@ def create(
         ports=tuple(sorted({*spec.expose, *(image.config.exposed_ports if image else ())})),
         auto_remove=auto_remove,
         owner=owner,
+        stdin_once=stdin_once and spec.stdin_open,
     )
     return directory.create(store, config), image
 
@@ -96,11 +99,11 @@ def image_of(container: Container, *, store: Store, environ: Mapping[str, str]) 
     config, spec = container.config, container.config.spec
     if not spec.image:
         return None
-    pinned = spec.image.replace(digest=Digest.parse(config.image_digest))
-    platform = spec.platform or Platform.host()
-    image = store.find(pinned, platform) or store.find(spec.image, platform)
-    if image and str(image.manifest) == config.image_digest:
+    manifest = Digest.parse(config.image_digest)
+    image = catalog.of_manifest(store, spec.image, manifest)
+    if image:
         return image
+    pinned, platform = spec.image.replace(digest=manifest), spec.platform or Platform.host()
     try:
         return resolve(pinned, platform=platform, policy="missing", store=store, environ=environ)
     except ImageNotFoundError as error:
@@ -121,27 +124,46 @@ def start(
     The caller has one thread. Raises MydockerError: why it did not start, with the exit code of `run`.
     """
     with directory.changing(container.directory):
-        if directory.has_keeper(container.directory):
-            return None
-        image = image or image_of(container, store=store, environ=environ)
-        watched = open_owner(container.config.owner) if container.config.owner else -1
-        ours = theirs = None
-        if attach:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        reader = fork_keeper(store, container, image, environ=environ, attached=theirs, owner=watched)
-        if watched >= 0:
-            os.close(watched)
-        if theirs:
-            theirs.close()
-        try:
-            _await_start(reader)
-        except BaseException:
-            if ours:
-                ours.close()
-            raise
-        finally:
-            os.close(reader)
-        return ours
+        return _start(container, store=store, environ=environ, image=image, attach=attach)
+
+
+def restart(container: Container, *, store: Store, environ: Mapping[str, str], stop: Callable[[], None]) -> None:
+    """End CONTAINER with STOP, and start it; nobody else starts or removes it in between. Raises as `start` does."""
+    with directory.changing(container.directory):
+        stop()
+        _start(container, store=store, environ=environ)
+
+
+def _start(
+    container: Container,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    image: StoredImage | None = None,
+    attach: bool = False,
+) -> socket.socket | None:
+    if directory.has_keeper(container.directory):
+        return None
+    container = directory.read(container.directory)  # it may have been renamed
+    image = image or image_of(container, store=store, environ=environ)
+    watched = open_owner(container.config.owner) if container.config.owner else -1
+    ours = theirs = None
+    if attach:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader = fork_keeper(store, container, image, environ=environ, attached=theirs, owner=watched)
+    if watched >= 0:
+        os.close(watched)
+    if theirs:
+        theirs.close()
+    try:
+        _await_start(reader)
+    except BaseException:
+        if ours:
+            ours.close()
+        raise
+    finally:
+        os.close(reader)
+    return ours
 
 
 def _await_start(reader: int) -> None:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import select
 import time
+from contextlib import suppress
 
-from mydocker.errors import LaunchError, MydockerError, UsageError
+from mydocker.errors import LaunchError, MydockerError, StoreError, UsageError
 from mydocker.image.store import is_held
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
@@ -20,35 +21,39 @@ if TYPE_CHECKING:
     from mydocker.image.store import Store
 
 _GRACE = 10.0  # seconds
-_LETTING_GO = 5.0  # seconds between the last answer of a keeper and its end
+_TRIES = 5  # to remove what others start again
 
 
-def stop(container: Container | Foreground, *, number: int | None = None, timeout: float | None = None) -> None:
+def stop(
+    container: Container | Foreground,
+    *,
+    number: int | None = None,
+    timeout: float | None = None,
+    keep: bool = False,
+) -> None:
     """Send signal NUMBER, by default the container's stop signal, and kill it after TIMEOUT seconds, by default its
-    own; -1: never. It is not started again. Nothing happens to one that has ended. Returns at its end."""
+    own; less than 0: never. It is not started again, and with KEEP not removed at its end. Nothing happens to one that
+    has ended. Returns at its end."""
     if isinstance(container, Foreground):
         _stop_foreground(container, number or signal.SIGTERM, _GRACE if timeout is None else timeout)
         return
     if not directory.has_keeper(container.directory):
         return
-    grace = timeout if timeout is None or timeout >= 0 else 1e9
+    grace = timeout if timeout is None or timeout >= 0 else float("inf")
     try:
-        control.ask(container.directory, "stop", signal=number, timeout=grace)
+        control.ask_for_end(container.directory, "stop", signal=number, timeout=grace, keep=keep)
     except LaunchError:
-        if not _has_let_go(container.directory):
-            raise
-    _has_let_go(container.directory)
+        _await_end(container)
 
 
-def _has_let_go(path: str) -> bool:
-    """Whether the container in PATH has no keeper any more: one that has answered, or closed its socket, is about to
-    end, but the kernel closes what it has open in an order of its own."""
-    until = time.monotonic() + _LETTING_GO
-    while directory.has_keeper(path):
+def _await_end(container: Container) -> None:
+    """A keeper that has ended lets go of its lock a moment before, or after, its socket. Raises LaunchError if it is
+    still there."""
+    until = time.monotonic() + control.PATIENCE
+    while directory.has_keeper(container.directory):
         if time.monotonic() > until:
-            return False
-        time.sleep(0.005)
-    return True
+            raise LaunchError(f"container {container.config.title} is still running")
+        time.sleep(0.01)
 
 
 def _stop_foreground(container: Foreground, number: int, timeout: float) -> None:
@@ -77,10 +82,16 @@ def kill(container: Container | Foreground, number: int) -> None:
 def wait(container: Container) -> int:
     """Wait until the container has ended, and is not to be started again; its exit code."""
     try:
-        answer: dict[str, Any] = control.ask(container.directory, "wait")
+        answer: dict[str, Any] = control.ask_for_end(container.directory, "wait")
         return int(answer["exit_code"])
     except LaunchError:
+        _await_end(container)
+    try:
         return directory.read(container.directory).state.exit_code
+    except StoreError:
+        if os.path.exists(container.directory):
+            raise
+        return container.state.exit_code if not container.is_alive else directory.KILLED
 
 
 def remove(store: Store, container: Container | Foreground, *, force: bool = False) -> None:
@@ -91,18 +102,44 @@ def remove(store: Store, container: Container | Foreground, *, force: bool = Fal
             raise UsageError(_running(name_of(container) or container.id), hint="stop it first, or add --force")
         _stop_foreground(container, signal.SIGKILL, -1)
         return
-    if directory.has_keeper(container.directory):
-        if not force:
-            raise UsageError(_running(container.config.title), hint="stop it first, or add --force")
-        stop(container, number=signal.SIGKILL, timeout=0)
+    for _ in range(_TRIES):
+        if directory.has_keeper(container.directory):
+            if not force:
+                raise UsageError(_running(container.config.title), hint="stop it first, or add --force")
+            _end(container)
+        try:
+            with directory.changing(container.directory):
+                if not directory.has_keeper(container.directory):
+                    directory.remove(store, container)
+                    return
+        except MydockerError:
+            if os.path.exists(container.directory):
+                raise
+            return
+    raise LaunchError(f"container {container.config.title} is started again and again")
+
+
+def _end(container: Container) -> None:
+    """Kill it, with its keeper if that does not answer: the cleanup process does the rest."""
     try:
-        with directory.changing(container.directory):
-            if directory.has_keeper(container.directory):
-                raise LaunchError(f"container {container.config.title} has been started meanwhile")
-            directory.remove(store, container)
-    except MydockerError:
-        if os.path.exists(container.directory):
-            raise
+        stop(container, number=signal.SIGKILL, timeout=0)
+    except control.SilentKeeperError:
+        with suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(container.state.keeper)
+            if directory.has_keeper(container.directory) and is_keeper(container.state.keeper):
+                send(pidfd, signal.SIGKILL)
+                _has_ended(pidfd, control.PATIENCE)
+            os.close(pidfd)
+        _await_end(container)
+
+
+def is_keeper(pid: int) -> bool:
+    """Whether process PID calls itself a keeper."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().startswith(b"mydocker-keeper")
+    except OSError:
+        return False
 
 
 def _running(title: str) -> str:

@@ -138,7 +138,9 @@ class _Wait:
         for url in [*self.urls]:
             left = min(_RESPONSE, max(0.1, self.until - time.monotonic()))
             request = Request(url=url, timeout=left, verify=False)
-            pending = PendingRequest(request, network=self.view.namespaces.get("net"), ports={})
+            network = self.view.namespaces.get("net")
+            user = self.view.namespaces.get("user") if network is not None else None
+            pending = PendingRequest(request, network=network, user=user, ports={})
             while (facts := pending.take()) is None:
                 pass
             if facts.get("status", _FAILURE) < _FAILURE:

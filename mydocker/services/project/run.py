@@ -14,7 +14,7 @@ from contextlib import suppress
 from mydocker.errors import LaunchError, UsageError
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.services.containers import NUMBER, PROJECT, SERVICE, control, directory, start
+from mydocker.services.containers import NUMBER, PROJECT, SERVICE, directory, start, stop
 from mydocker.services.project.running import RunningInstance
 from mydocker.specs.model.parts import COMPLETED, STARTED
 
@@ -144,8 +144,7 @@ class ProjectRun:
     def _take_away(self, container: Container) -> None:
         """Stop and remove one that was there."""
         if container.is_alive:
-            with suppress(LaunchError):
-                control.ask(container.directory, "stop")
+            stop.stop(container)
         directory.remove(self.store, directory.read(container.directory))
 
     # following

@@ -45,7 +45,9 @@ def docker_lines(cases: Iterable[CaseSpec]) -> Iterator[str]:
     names."""
     shared: tuple[str, ...] = ()
     for case in cases:
-        spec = case.container
+        spec, service = case.container, case.service
+        if service and service.container_name:
+            spec = spec.replace(name=service.container_name)
         names = spec.aliases.known if spec.aliases and spec.network_mode == "host" else ()
         are_many = len(names) > MOST_NAMES
         if are_many and names is not shared:
@@ -54,6 +56,8 @@ def docker_lines(cases: Iterable[CaseSpec]) -> Iterator[str]:
             yield '# the names that the containers below share, as "$@"'
             yield shlex.join(["set", "--", *hosts])
         line, notes = docker_line(spec, shares_names=are_many, lacks=_of_case(case))
+        if service and service.replicas != 1:
+            notes.append(f"scale: {service.replicas} containers, each by a line with another --name")
         yield line
         yield from (f"# {note}" for note in notes)
 

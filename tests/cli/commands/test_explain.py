@@ -118,4 +118,14 @@ def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path:
 
 def test_everything_of_a_container_is_an_option_of_docker_or_a_note() -> None:
     """Nothing that a container has is dropped without a word, nor what its case has."""
-    assert {*docker_run._APART, *docker_run._ROWS} == {*ContainerSpec.fields, *CaseSpec.fields} - {"container"}
+    fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service"}
+    assert {*docker_run._APART, *docker_run._ROWS} == fields
+
+
+def test_what_a_service_is_in_its_project(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services: {web: {image: a, scale: 2, network_mode: none}, db: {image: b, container_name: store}}")
+    assert main(["explain", "-f", str(file)]) == 0
+    web, note, db, *_ = capsys.readouterr().out.splitlines()
+    assert note == "# scale: 2 containers, each by a line with another --name"
+    assert ("--name web" in web, "--name store" in db) == (True, True)

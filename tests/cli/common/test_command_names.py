@@ -93,7 +93,6 @@ def test_refusals(line: str, message: str) -> None:
     [
         ("build .", "mydocker load -i app.tar"),
         ("image build .", "mydocker load -i app.tar"),
-        ("compose up", "mydocker up compose.yaml"),
         ("system events", "mydocker doctor"),
     ],
 )

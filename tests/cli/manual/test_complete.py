@@ -18,7 +18,7 @@ from mydocker.cli.manual.shells import SCRIPTS
 from mydocker.specs.fields import FIELDS
 from mydocker.testing.report.formats import FORMATS
 
-NAMES = {"image": ["alpine:3.20", "team/app:1"], "volume": ["data"], "kept": ["0123456789ab"]}
+NAMES = {"image": ["alpine:3.20", "team/app:1"], "volume": ["data"], "container": ["0123456789ab"]}
 
 
 def _names(kind: str) -> Iterable[str]:

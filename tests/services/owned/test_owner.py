@@ -39,7 +39,7 @@ def test_another_process_with_its_number() -> None:
 
 
 def test_a_process_of_another_namespace() -> None:
-    """Its number means nothing here: nobody says that it has ended."""
+    """Its number means nothing here: it does not count as ended."""
     pid, began, namespace = name_process(os.getpid()).split()
     text = f"{pid} {began} {int(namespace) + 1}"
     assert not has_ended(text)

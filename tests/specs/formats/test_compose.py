@@ -481,8 +481,9 @@ def test_a_compose_file_runs(alpine: Command, here: Path) -> None:
         "    stop_signal: KILL\n"
         "volumes: {notes: }\n"
     )
-    done = alpine("up", "compose.yaml", cwd=here)
-    assert (done.stdout, done.code) == (b"the env file\nwritten\n0\n", 0), done
-    assert b"second: exit code 0" in done.stderr
+    done = alpine("up", "--exit-code-from", "second", "compose.yaml", cwd=here)
+    lines = (b"the env file", b"written", b"0")
+    assert (done.stdout, done.code) == (b"".join(b"second-1  | " + line + b"\n" for line in lines), 0), done
+    assert b"second-1 exited with code 0" in done.stderr
     assert b"docker run" in alpine("explain", "compose.yaml", cwd=here).stdout
     assert b"myapp_notes" in alpine("volume", "ls", cwd=here).stdout

@@ -601,7 +601,8 @@ def test_a_unit_runs_is_tested_explained_and_printed(alpine: Command, here: Path
         "[Install]\nWantedBy=default.target\n"
     )
     done = alpine("up", "hello.container", cwd=here)
-    assert (done.stdout, done.stderr, done.code) == (b"hello from hello\n", b"", 0)
+    expected = (b"hello  | hello from hello\n", b"hello exited with code 0\n", 0)
+    assert (done.stdout, done.stderr, done.code) == expected
     assert alpine("test", "hello.container", cwd=here).code == 0
     assert alpine("check", "hello.container", cwd=here).code == 0
     assert b"'echo $WHO from hello'" in alpine("explain", "hello.container", cwd=here).stdout
@@ -622,13 +623,13 @@ def test_units_that_need_each_other(alpine: Command, here: Path) -> None:
         f"Image=alpine\nVolume={here}:/data\nExec=sh -c 'until [ -e /data/up ]; do sleep 0.05; done; echo answers'\n"
     )
     Path("log.container").write_text("[Container]\nImage=alpine\n")
-    done = alpine("up", "web.container", "db.container", cwd=here)
-    assert (done.stdout, done.code) == (b"answers\n", 0), done
+    done = alpine("up", "--abort-on-container-exit", "web.container", "db.container", cwd=here)
+    assert (done.stdout, done.code) == (b"web   | answers\n", 0), done
     done = alpine("up", "web.container", cwd=here)
     assert done.code == 125 and b"web.container:2:10: there is no container called 'base'" in done.stderr
 
 
 @pytest.mark.root
 def test_the_example_runs(mydocker: Command) -> None:
-    done = mydocker("up", "examples/hello.container", cwd=ROOT)
-    assert (done.stdout, done.stderr, done.code) == (b"hello from hello\n", b"", 0)
+    done = mydocker("up", "--no-log-prefix", "examples/hello.container", cwd=ROOT)
+    assert (done.stdout, done.stderr, done.code) == (b"hello from hello\n", b"hello exited with code 0\n", 0)

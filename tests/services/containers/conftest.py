@@ -1,0 +1,32 @@
+"""Containers in the background, which are gone after each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from lab.command import Command
+
+
+@pytest.fixture
+def kept(alpine: Command) -> Iterator[Command]:
+    """The installed command, with a store that has the image alpine, and no containers before and after."""
+    plain = replace(alpine, forks=False)
+    yield plain
+    remove_all(plain)
+
+
+@pytest.fixture
+def kept_by_user(second_user: Command) -> Iterator[Command]:
+    """The same for an ordinary user, whose store is empty."""
+    yield second_user
+    remove_all(second_user)
+
+
+def remove_all(mydocker: Command) -> None:
+    ids = mydocker("ps", "-aq").stdout.decode().split()
+    if ids:
+        removed = mydocker("rm", "-f", *ids, timeout=100)
+        assert removed.code == 0, removed
+    assert mydocker("ps", "-aq").stdout == b""
