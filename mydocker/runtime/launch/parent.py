@@ -107,9 +107,7 @@ def launch(
         duty = cleanup_process.watch(plan.run_dir, has_init="pid" not in plan.namespaces)
         signals = run.enter(Signals())
         run.enter(duty)
-        hostname = plan.hostname if plan.hostname != plan.container_id[:12] else None
-        links = {"image": plan.image_digest, "name": plan.name, "hostname": hostname}
-        run.enter(RunDirectory(plan.run_dir, links=links, scratch=plan.scratch))
+        run.enter(RunDirectory(plan.run_dir, links=_links(plan), scratch=plan.scratch))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
         connections = _connections(plan, cleanup_process)
@@ -129,6 +127,12 @@ def launch(
         if ended:
             ended()
         return outcome
+
+
+def _links(plan: LaunchPlan) -> dict[str, str | None]:
+    """What the run directory says from the beginning, see run_directory.py."""
+    hostname = plan.hostname if plan.hostname != plan.container_id[:12] else None
+    return {"image": plan.image_digest, "name": plan.name, "hostname": hostname}
 
 
 def _recorder(plan: LaunchPlan, started: Started) -> Callable[[], None]:
