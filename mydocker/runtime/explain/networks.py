@@ -17,7 +17,7 @@ from mydocker.runtime.network.networks import load
 from mydocker.runtime.network.resolvers import PUBLIC, UPSTREAM
 from mydocker.runtime.network.subnets import parse_subnet
 from mydocker.runtime.plan import LOCALHOST
-from mydocker.specs.model import HOST_GATEWAY
+from mydocker.specs.model import BRIDGE, HOST_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,4 +206,12 @@ def hosts(plan: LaunchPlan) -> Iterator[str]:
         written = '"$host_gateway"' if address == HOST_GATEWAY else shlex.quote(address)
         yield f"    printf '%s\\t%s\\n' {written} {shlex.quote(name)}"
     yield f"    for address in $addresses; do printf '%s\\t%s\\n' \"$address\" {shlex.quote(plan.host_names)}; done"
+    if plan.has_names:
+        yield "    ("
+        yield "        set -- $addresses"
+        for number, attachment in enumerate(plan.networks, 1):
+            if attachment.name != BRIDGE and attachment.aliases:
+                names = shlex.quote(" ".join(attachment.aliases))
+                yield f"        printf '%s\\t%s\\n' \"${{{number}}}\" {names}"
+        yield "    )"
     yield f'}} > "$run/{HOSTS if plan.has_names else "memory/hosts"}"'
