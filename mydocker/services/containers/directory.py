@@ -383,10 +383,12 @@ def take_name(store: Store, name: str, container_id: str) -> None:
 
 
 def _link_name(store: Store, name: str, container_id: str) -> None:
+    """Take NAME, and remove those that commands have left that were killed. The caller has locked the names."""
     path = f"{base(store)}/names/{name}"
     refuse_held(store, name, but=container_id)
-    with suppress(FileNotFoundError):
-        os.unlink(path)
+    for each in _names(f"{base(store)}/names"):
+        if each == name or not holder_of(store, each):
+            os.unlink(f"{base(store)}/names/{each}")
     os.symlink(container_id, path)
 
 

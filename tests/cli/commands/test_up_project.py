@@ -33,9 +33,9 @@ def shop(alpine: Command, tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def _containers(mydocker: Command) -> dict[str, str]:
-    """The names of the containers in the background, and their IDs."""
+    """The names of the containers of the project, and their IDs."""
     names = mydocker.store / "background" / "names"
-    return {path.name: str(path.readlink()) for path in names.iterdir() if path.is_symlink()} if names.is_dir() else {}
+    return {path.name: str(path.readlink()) for path in names.glob("p-*") if path.is_symlink()}
 
 
 def _remove(mydocker: Command) -> None:

@@ -216,3 +216,12 @@ def test_a_damaged_one_keeps_its_name(opened: Store) -> None:
     assert directory.holder_of(opened, "web") == ID
     directory.remove(opened, found)
     assert directory.holder_of(opened, "web") == "" and not os.path.lexists(f"{directory.base(opened)}/names/web")
+
+
+def test_names_of_killed_commands_go_with_the_next_one_that_is_taken(opened: Store) -> None:
+    put(opened)
+    names = pathlib.Path(opened.background, "names")
+    (names / "gone").symlink_to(OTHER)
+    (names / f".{OTHER[:12]}").touch()
+    directory.take_name(opened, "new", ID)
+    assert sorted(path.name for path in names.iterdir()) == [".lock", "new", "web"]
