@@ -121,6 +121,10 @@ def _stand_by(waiting: int) -> NoReturn:
                 duty = _Duty(message)
                 if message:  # the next run begins, which takes longer
                     _forget(left)
+        if duty.run_dir:  # mydocker was killed: its words in the list of processes are for a container that is no more
+            from mydocker.kernel.process_title import retitle
+
+            retitle("mydocker-cleanup")
         networks += duty.clean_up()
         if networks and not os.fork():  # nobody waits for that: mydocker may have ended
             _forget(left)

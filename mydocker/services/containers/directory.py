@@ -61,7 +61,7 @@ def create(store: Store, config: ContainerConfig) -> Container:
     """Put a container on disk, and take its name. Raises UsageError if another one has that, StoreError."""
     path, staging = f"{base(store)}/{config.short_id}", f"{base(store)}/.{config.short_id}"
     try:
-        os.makedirs(f"{base(store)}/names", mode=0o700, exist_ok=True)
+        _make_private(store)
         with _made(store, staging):
             _fill(staging, config)
             with _changing_names(store):
@@ -376,6 +376,12 @@ def remove(store: Store, container: Container) -> None:
         raise StoreError(f"cannot remove container {config.title}: {error.strerror}", hint=hint_for(error)) from None
 
 
+def _make_private(store: Store) -> None:
+    """Make the directories of all containers, and of their names. Raises OSError."""
+    for path in (base(store), f"{base(store)}/names"):
+        os.makedirs(path, mode=0o700, exist_ok=True)  # the mode is for the last one alone
+
+
 def take_name(store: Store, name: str, container_id: str) -> None:
     """Let NAME mean the container with CONTAINER_ID. Raises UsageError if it means another one, OSError."""
     with _changing_names(store):
@@ -406,7 +412,7 @@ def refuse_held(store: Store, name: str, *, but: str = "") -> None:
 def reserving(store: Store, name: str, container_id: str) -> Iterator[None]:
     """For the length of the `with`, NAME means the container with CONTAINER_ID, which has no directory here. Raises
     UsageError if another one has it, OSError."""
-    os.makedirs(f"{base(store)}/names", mode=0o700, exist_ok=True)
+    _make_private(store)
     hold = f"{base(store)}/names/.{container_id[:12]}"
     with _changing_names(store):
         descriptor = flock.acquire(hold)
