@@ -199,6 +199,8 @@ def reclaim(path: str, *, wait: bool = True) -> list[tuple[str, str]]:
         return networks
     try:
         kernel.lock(lock, wait=wait)
+        if not os.fstat(lock).st_nlink:  # another process was faster, and PATH may be the directory of a new run by now
+            return networks
         if os.path.exists(f"{path}/cgroups"):
             from mydocker.runtime.cgroup.cgroup import remove_listed
 
