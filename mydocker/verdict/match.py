@@ -62,8 +62,12 @@ def _has_elements(want: tuple[Matcher, ...], value: Any, *, lines: bool = True) 
     elements = as_list(value, lines=lines)
     trouble: InapplicableError | None = None
     candidates: list[list[int]] = []
+    known: dict[str, list[int]] = {}  # of matchers that are wanted several times
     for matcher in want:
-        mine: list[int] = []
+        if (same := known.get(repr(matcher))) is not None:
+            candidates.append(same)
+            continue
+        mine = known[repr(matcher)] = []
         for number, element in enumerate(elements):
             try:
                 mine += [number] if holds(matcher, element) else []
