@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -82,8 +83,7 @@ def test_output_is_exact_in_the_log_and_for_those_attached(kept: Command, tmp_pa
     first = kept.start("start", "-a", "exact")
     assert within(20, lambda: kept("inspect", "-f", "{{.State.Status}}", "exact").stdout == b"running\n")
     slow = kept.start("attach", "--no-stdin", "exact")
-    files = pathlib.Path(f"/proc/{slow.pid}/fd")
-    assert within(20, lambda: any("socket:" in os.readlink(link) for link in files.iterdir()))
+    assert within(20, lambda: _has_socket(slow.pid))
     time.sleep(1)  # until it is attached
     (tmp_path / "go").touch()
     with ThreadPoolExecutor(2) as readers:
@@ -93,6 +93,14 @@ def test_output_is_exact_in_the_log_and_for_those_attached(kept: Command, tmp_pa
     assert first.returncode == slow.returncode == 4 and kept("wait", "exact").stdout == b"4\n"
     logged = kept("logs", "exact")
     assert logged.stdout == logged.stderr == data * 16
+
+
+def _has_socket(pid: int) -> bool:
+    for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has just been closed
+            if "socket:" in os.readlink(link):
+                return True
+    return False
 
 
 @root
