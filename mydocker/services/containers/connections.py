@@ -75,12 +75,12 @@ class Connections:
         self.on(number, lambda: self._hear(number))
         return number
 
-    def send(self, number: int, message: bytes, descriptors: tuple[int, ...] = ()) -> None:
+    def send(self, number: int, message: bytes) -> None:
         """Send MESSAGE, if somebody is there to take it now."""
         connection = self.open.get(number)
         if connection:
             with suppress(OSError):
-                socket.send_fds(connection, [message], descriptors)
+                connection.send(message)
 
     def finish(self, answer: bytes) -> None:
         """The container has ended for good, as ANSWER says: everybody hears of it, and gets what it has written,

@@ -15,7 +15,6 @@ from mydocker.errors import HostError, LaunchError
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 NAME = "control"
@@ -23,7 +22,6 @@ STDIN, STDOUT, STDERR, RESIZE, ENDED = b"\0", b"\1", b"\2", b"\3", b"\4"  # the 
 END_OF_STDIN = b"\5"
 FRAME = 1 << 15  # bytes of output in a frame
 _MESSAGE = 1 << 16
-_DESCRIPTORS = 16
 _AT_THE_END = ("stop", "wait")  # requests that are answered at the end of the container
 PATIENCE = 20.0  # seconds that a keeper has for an answer: it never waits for anything
 
@@ -129,22 +127,3 @@ def checked(raw: bytes) -> dict[str, Any]:
     if "refused" in answer:
         raise LaunchError(answer["refused"], hint=answer.get("hint") or None)
     return dict(answer)
-
-
-def receive_descriptors(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """An answer that comes with descriptors, which the caller closes."""
-    raw, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-    try:
-        return checked(raw), descriptors
-    except LaunchError:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        raise
-
-
-def events(connection: socket.socket) -> Iterator[dict[str, Any]]:
-    """The states of the container, the present one first, each time that it changes; to the end of its keeper."""
-    request(connection, "events")
-    with suppress(ConnectionResetError):
-        while raw := connection.recv(_MESSAGE):
-            yield json.loads(raw)

@@ -52,14 +52,9 @@ _TORN = 5  # times that a state is read which is being written meanwhile
 _CONFIG = "config.json"
 
 
-def base(store: Store) -> str:
-    """The directory of all of them."""
-    return store.background
-
-
 def create(store: Store, config: ContainerConfig) -> Container:
     """Put a container on disk, and take its name. Raises UsageError if another one has that, StoreError."""
-    path, staging = f"{base(store)}/{config.short_id}", f"{base(store)}/.{config.short_id}"
+    path, staging = f"{store.background}/{config.short_id}", f"{store.background}/.{config.short_id}"
     try:
         _make_private(store)
         with _made(store, staging):
@@ -91,11 +86,11 @@ def _made(store: Store, path: str) -> Iterator[None]:
 
 def reclaim(store: Store) -> None:
     """Remove the directories that killed commands have left behind."""
-    for name in os.listdir(base(store)):
-        lock = _lock_directory(f"{base(store)}/{name}") if name.startswith(".") else None
+    for name in os.listdir(store.background):
+        lock = _lock_directory(f"{store.background}/{name}") if name.startswith(".") else None
         if lock is not None:
             with suppress(OSError):
-                remove_tree.remove(f"{base(store)}/{name}")
+                remove_tree.remove(f"{store.background}/{name}")
             os.close(lock)
 
 
@@ -248,8 +243,8 @@ def listed(store: Store) -> list[Container]:
     """All that are there, the oldest first; those that were to be removed at their end, and were killed with their
     keepers, and those whose owner is gone, are removed now. One that cannot be read is dead."""
     found = []
-    for name in _names(base(store)):
-        path = f"{base(store)}/{name}"
+    for name in _names(store.background):
+        path = f"{store.background}/{name}"
         try:
             container = read(path)
         except StoreError as error:
@@ -273,9 +268,9 @@ def _remove_ended(store: Store, container: Container) -> None:
 def _dead(store: Store, path: str, error: StoreError) -> Container:
     """The container in PATH, of which only its directory is known, and its name."""
     id_, name = os.path.basename(path), ""
-    for each in _names(f"{base(store)}/names"):
+    for each in _names(f"{store.background}/names"):
         with suppress(OSError):
-            name = each if os.readlink(f"{base(store)}/names/{each}")[:12] == id_ else name
+            name = each if os.readlink(f"{store.background}/names/{each}")[:12] == id_ else name
     with suppress(OSError):
         config = ContainerConfig(
             id=id_, name=name, created=os.stat(path).st_mtime, spec=ContainerSpec(name=name or None), image=""
@@ -359,7 +354,7 @@ def _is_at(descriptor: int, path: str) -> bool:
 def remove(store: Store, container: Container) -> None:
     """Remove the container from the disk, and let its name go; it has no keeper. Raises StoreError."""
     config = container.config
-    gone = f"{base(store)}/.{os.path.basename(container.directory)}"
+    gone = f"{store.background}/.{os.path.basename(container.directory)}"
     try:
         lock = os.open(container.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -378,7 +373,7 @@ def remove(store: Store, container: Container) -> None:
 
 def _make_private(store: Store) -> None:
     """Make the directories of all containers, and of their names. Raises OSError."""
-    for path in (base(store), f"{base(store)}/names"):
+    for path in (store.background, f"{store.background}/names"):
         os.makedirs(path, mode=0o700, exist_ok=True)  # the mode is for the last one alone
 
 
@@ -390,11 +385,11 @@ def take_name(store: Store, name: str, container_id: str) -> None:
 
 def _link_name(store: Store, name: str, container_id: str) -> None:
     """Take NAME, and remove those that commands have left that were killed. The caller has locked the names."""
-    path = f"{base(store)}/names/{name}"
+    path = f"{store.background}/names/{name}"
     refuse_held(store, name, but=container_id)
-    for each in _names(f"{base(store)}/names"):
+    for each in _names(f"{store.background}/names"):
         if each == name or not holder_of(store, each):
-            os.unlink(f"{base(store)}/names/{each}")
+            os.unlink(f"{store.background}/names/{each}")
     os.symlink(container_id, path)
 
 
@@ -413,7 +408,7 @@ def reserving(store: Store, name: str, container_id: str) -> Iterator[None]:
     """For the length of the `with`, NAME means the container with CONTAINER_ID, which has no directory here. Raises
     UsageError if another one has it, OSError."""
     _make_private(store)
-    hold = f"{base(store)}/names/.{container_id[:12]}"
+    hold = f"{store.background}/names/.{container_id[:12]}"
     with _changing_names(store):
         descriptor = flock.acquire(hold)
         assert descriptor is not None
@@ -432,7 +427,7 @@ def reserving(store: Store, name: str, container_id: str) -> Iterator[None]:
 
 def drop_name(store: Store, name: str, container_id: str) -> None:
     """NAME means nothing any more, if it means the container with CONTAINER_ID."""
-    path = f"{base(store)}/names/{name}"
+    path = f"{store.background}/names/{name}"
     with suppress(OSError), _changing_names(store):
         if os.readlink(path)[:12] == container_id[:12]:
             os.unlink(path)
@@ -441,11 +436,11 @@ def drop_name(store: Store, name: str, container_id: str) -> None:
 def holder_of(store: Store, name: str) -> str:
     """The ID of the container that has NAME: one in the background, or one that runs; empty if none has."""
     try:
-        container_id = os.readlink(f"{base(store)}/names/{name}")
+        container_id = os.readlink(f"{store.background}/names/{name}")
     except OSError:
         return ""
-    kept = os.path.isdir(f"{base(store)}/{container_id[:12]}")
-    return container_id if kept or _is_locked(f"{base(store)}/names/.{container_id[:12]}") else ""
+    kept = os.path.isdir(f"{store.background}/{container_id[:12]}")
+    return container_id if kept or _is_locked(f"{store.background}/names/.{container_id[:12]}") else ""
 
 
 def _is_locked(path: str) -> bool:
@@ -462,7 +457,7 @@ def _is_locked(path: str) -> bool:
 
 @contextmanager
 def _changing_names(store: Store) -> Iterator[None]:
-    descriptor = flock.acquire(f"{base(store)}/names/.lock")
+    descriptor = flock.acquire(f"{store.background}/names/.lock")
     assert descriptor is not None
     try:
         yield

@@ -79,7 +79,7 @@ def foreground(store: Store) -> list[Foreground]:
     found = []
     for name in _names(store.containers):
         path = f"{store.containers}/{name}"
-        if os.path.exists(f"{directory.base(store)}/{name}") or not is_held(path):
+        if os.path.exists(f"{store.background}/{name}") or not is_held(path):
             continue
         pid = _link(path, "process")
         try:

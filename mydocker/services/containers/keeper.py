@@ -314,7 +314,7 @@ class Keeper(Companion):
         return self.monitor.due
 
     def mind_the_time(self) -> None:
-        monitor, view = self.monitor, self.views.view if self.views else None
+        monitor, view = self.monitor, self.view
         if not monitor or not view or not self.loop or time.monotonic() < monitor.due or self.state.status == PAUSED:
             return
         before = monitor.health
@@ -349,9 +349,9 @@ class Keeper(Companion):
         """Of the container, while it runs."""
         return self.views.view if self.views else None
 
-    def reply(self, number: int, descriptors: tuple[int, ...] = (), **words: Any) -> None:
+    def reply(self, number: int, **words: Any) -> None:
         """Answer the request that came over connection NUMBER."""
-        self.connections.send(number, json.dumps({"ok": True, **words}).encode(), descriptors)
+        self.connections.send(number, json.dumps({"ok": True, **words}).encode())
 
     def _tell(self, **changes: Any) -> None:
         """The state has changed: on disk, and for those who follow."""

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
-    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.services.containers import ContainerConfig, ContainerState
     from mydocker.services.containers.connections import Connections
 
@@ -21,11 +20,7 @@ if TYPE_CHECKING:
         config: ContainerConfig
         connections: Connections
 
-        @property
-        def view(self) -> ContainerView | None:
-            """Of the container, while it runs."""
-
-        def reply(self, number: int, descriptors: tuple[int, ...] = (), **words: Any) -> None:
+        def reply(self, number: int, **words: Any) -> None:
             """Answer the request that came over connection NUMBER."""
 
         def stop(self, number: int | None, grace: float | None, *, keep: bool) -> None:
@@ -99,16 +94,6 @@ def _attach(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
     keeper.connections.attach(number)
 
 
-def _view(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    """The descriptors of the container: root, scratch, process, begun, and its namespaces in the order of `kinds`."""
-    view = keeper.view
-    if not view:
-        raise LaunchError(f"container {keeper.config.title} is not running")
-    kinds = [*view.namespaces]
-    descriptors = (view.root, view.scratch, view.process, view.begun, *(view.namespaces[kind] for kind in kinds))
-    keeper.reply(number, descriptors, kinds=kinds)
-
-
 _ACTIONS: dict[str, Callable[[Keeper, int, Mapping[str, Any]], None]] = {
     "status": _status,
     "stop": _stop,
@@ -117,5 +102,4 @@ _ACTIONS: dict[str, Callable[[Keeper, int, Mapping[str, Any]], None]] = {
     "paused": _paused,
     "events": _events,
     "attach": _attach,
-    "view": _view,
 }

@@ -161,7 +161,7 @@ def test_one_to_be_removed_is_removed_when_it_is_found_dead(opened: Store) -> No
 
 def test_what_killed_commands_have_left_behind_goes(opened: Store) -> None:
     put(opened)
-    left = pathlib.Path(directory.base(opened), f".{OTHER[:12]}")
+    left = pathlib.Path(opened.background, f".{OTHER[:12]}")
     (left / "scratch").mkdir(parents=True)
     held = directory._lock_directory(str(left))
     put(opened, id_="1" * 64, name="one")
@@ -215,7 +215,7 @@ def test_a_damaged_one_keeps_its_name(opened: Store) -> None:
     assert (found.state.status, found.config.name, found.is_alive) == ("dead", "web", False)
     assert directory.holder_of(opened, "web") == ID
     directory.remove(opened, found)
-    assert directory.holder_of(opened, "web") == "" and not os.path.lexists(f"{directory.base(opened)}/names/web")
+    assert directory.holder_of(opened, "web") == "" and not os.path.lexists(f"{opened.background}/names/web")
 
 
 def test_names_of_killed_commands_go_with_the_next_one_that_is_taken(opened: Store) -> None:
