@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from mydocker import kernel
 from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError
 from mydocker.image.store import is_held
 from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.container_view import ContainerView
@@ -90,13 +90,6 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
         raise ProcessLookupError
     view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=namespaces, plan=plan)
     return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
-
-
-def has_ended(process: int) -> bool:
-    """Whether the process of pidfd PROCESS has ended (pidfd_open(2))."""
-    poll = select.poll()
-    poll.register(process, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _keep(opened: ExitStack, descriptor: int) -> int:

@@ -43,8 +43,8 @@ class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
     def __init__(self, path: str, *, links: Mapping[str, str | None] = {}, scratch: str = "") -> None:
-        """LINKS are the targets of those that say what is known before the start; SCRATCH is a directory for what it
-        writes that stays, if there is one."""
+        """LINKS are the targets of those that say what is known before the start: that of the image keeps others from
+        removing its layers, see in_use.py. SCRATCH is a directory for what it writes that stays, if there is one."""
         self.path = path
         self.links = links
         self.scratch = scratch
@@ -87,10 +87,7 @@ class RunDirectory:
             os.symlink(self.scratch, "scratch", dir_fd=self.lock)
         else:
             os.mkdir("scratch", 0o755, dir_fd=self.lock)
-        for (
-            name,
-            target,
-        ) in self.links.items():  # that of the image keeps others from removing its layers, see in_use.py
+        for name, target in self.links.items():
             if target:
                 os.symlink(target, name, dir_fd=self.lock)
 

@@ -13,6 +13,7 @@ from mydocker.errors import LaunchError, UsageError
 from mydocker.image.store import is_held
 from mydocker.kernel.beneath import UnreadableFileError, open_regular
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.launch.running import read_link, running
 
 if TYPE_CHECKING:
     from mydocker.idmap import IdMap
@@ -23,10 +24,10 @@ _LIMIT = 1 << 20  # characters of a file of another container's
 def find(containers: str, text: str) -> str:
     """The run directory of the container that runs, below directory CONTAINERS, and has TEXT as its name, or an ID that
     begins with it. Raises LaunchError if there is none, UsageError if there are several."""
-    running = [path for name in _names(containers) if is_held(path := f"{containers}/{name}")]
-    found = [path for path in running if _link(path, "name") == text]
+    paths = running(containers)
+    found = [path for path in paths if read_link(path, "name") == text]
     # the directory has the first 12 digits of an ID
-    found = found or [path for path in running if text and os.path.basename(path).startswith(text[:12])]
+    found = found or [path for path in paths if text and os.path.basename(path).startswith(text[:12])]
     if not found:
         raise LaunchError(
             f"no container {text} runs",
@@ -41,7 +42,7 @@ def find(containers: str, text: str) -> str:
 def open_network(run_dir: str) -> int:
     """A descriptor of the network namespace of the container with RUN_DIR. Raises LaunchError if it has ended."""
     try:
-        descriptor = os.open(f"/proc/{int(_link(run_dir, 'process'))}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(f"/proc/{int(read_link(run_dir, 'process'))}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError):
         raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and its network with it") from None
     if not is_held(run_dir):
@@ -52,7 +53,7 @@ def open_network(run_dir: str) -> int:
 
 def hostname_of(run_dir: str) -> str:
     """The host name of the container with RUN_DIR."""
-    return _link(run_dir, "hostname") or os.path.basename(run_dir)
+    return read_link(run_dir, "hostname") or os.path.basename(run_dir)
 
 
 def write_name(run_dir: str, name: str) -> None:
@@ -67,7 +68,7 @@ def write_name(run_dir: str, name: str) -> None:
 def shares_network(run_dir: str) -> bool:
     """Whether the container with RUN_DIR has the network of the caller, the host's."""
     try:
-        theirs = os.stat(f"/proc/{int(_link(run_dir, 'process'))}/ns/net")
+        theirs = os.stat(f"/proc/{int(read_link(run_dir, 'process'))}/ns/net")
     except (OSError, ValueError):  # it has ended, which is for `open_network` to say
         return False
     return os.path.samestat(theirs, os.stat("/proc/self/ns/net"))
@@ -78,7 +79,7 @@ def open_users(run_dir: str, ids: IdMap) -> int:
     whoever joins the network has to be in it. LaunchError if the ids there are not IDS, or if it has ended."""
     container = os.path.basename(run_dir)
     try:
-        process = int(_link(run_dir, "process"))
+        process = int(read_link(run_dir, "process"))
         descriptor = os.open(f"/proc/{process}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         found = idmap.of_process(process)
     except (OSError, ValueError):
@@ -95,7 +96,7 @@ def open_users(run_dir: str, ids: IdMap) -> int:
 def read_etc(run_dir: str, name: str) -> str:
     """File NAME of /etc in the container with RUN_DIR, as its programs see it; empty if it cannot be read."""
     try:
-        root = os.open(f"/proc/{int(_link(run_dir, 'process'))}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = os.open(f"/proc/{int(read_link(run_dir, 'process'))}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except (OSError, ValueError):
         return ""
     try:
@@ -105,17 +106,3 @@ def read_etc(run_dir: str, name: str) -> str:
         return ""
     finally:
         os.close(root)
-
-
-def _names(containers: str) -> list[str]:
-    try:
-        return os.listdir(containers)
-    except FileNotFoundError:
-        return []
-
-
-def _link(run_dir: str, name: str) -> str:
-    try:
-        return os.readlink(f"{run_dir}/{name}")
-    except OSError:
-        return ""

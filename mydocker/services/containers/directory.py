@@ -35,7 +35,7 @@ from mydocker.services.containers import (
     ContainerConfig,
     ContainerState,
 )
-from mydocker.services.owned.owner import has_ended
+from mydocker.services.owned.owner import is_gone
 from mydocker.specs.model import ContainerSpec, as_json
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _is_left(container: Container) -> bool:
     """Whether it is over, and nobody is to find it any more."""
     config, status = container.config, container.state.status
     if config.owner and status in (CREATED, EXITED):
-        return has_ended(config.owner)
+        return is_gone(config.owner)
     return config.auto_remove and status == EXITED
 
 

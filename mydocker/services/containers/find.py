@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import LaunchError, UsageError
-from mydocker.image.store import is_held
 from mydocker.number import is_whole_number
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.launch.running import read_link, running
 from mydocker.services.containers import RUNNING, Container, ContainerConfig, ContainerState, directory
 from mydocker.specs.model import ContainerSpec
 
@@ -77,11 +77,10 @@ def id_of(container: Container | Foreground) -> str:
 def foreground(store: Store) -> list[Foreground]:
     """The containers that commands run in the foreground now."""
     found = []
-    for name in _names(store.containers):
-        path = f"{store.containers}/{name}"
-        if os.path.exists(f"{store.background}/{name}") or not is_held(path):
+    for path in running(store.containers):
+        name, pid = os.path.basename(path), read_link(path, "process")
+        if os.path.exists(f"{store.background}/{name}"):
             continue
-        pid = _link(path, "process")
         try:
             started = os.stat(path).st_mtime
         except OSError:
@@ -91,9 +90,9 @@ def foreground(store: Store) -> list[Foreground]:
                 Foreground(
                     run_dir=path,
                     id=name,
-                    name=_link(path, "name"),
+                    name=read_link(path, "name"),
                     pid=int(pid),
-                    image_digest=_link(path, "image"),
+                    image_digest=read_link(path, "image"),
                     started=started,
                 )
             )
@@ -112,17 +111,3 @@ def as_container(found: Foreground) -> Container:
     )
     state = ContainerState(status=RUNNING, pid=found.pid, started=found.started)
     return Container(directory=found.run_dir, config=config, state=state)
-
-
-def _names(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except FileNotFoundError:
-        return []
-
-
-def _link(path: str, name: str) -> str:
-    try:
-        return os.readlink(f"{path}/{name}")
-    except OSError:
-        return ""

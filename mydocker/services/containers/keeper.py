@@ -20,6 +20,7 @@ from contextlib import suppress
 from mydocker import kernel
 from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError
 from mydocker.image.store import remove_tree
+from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
@@ -32,7 +33,6 @@ from mydocker.services.containers.log_files import LogFiles
 from mydocker.services.containers.output import KeptPipes, KeptTerminal, Output
 from mydocker.services.containers.requests import answer
 from mydocker.services.kept_view import KeptView
-from mydocker.services.owned.owner import is_over
 from mydocker.services.restarts import Restarts
 from mydocker.specs.model.parts import Logging
 
@@ -159,7 +159,7 @@ class Keeper(Companion):
                     pass
         except Exception as error:
             self._failed(error)
-        self._end(lock, remove=self.config.auto_remove or (owner >= 0 and is_over(owner)))
+        self._end(lock, remove=self.config.auto_remove or (owner >= 0 and has_ended(owner)))
 
     def _run(self, cleanup_process: CleanupProcess) -> bool:
         """One start, to its end; whether there is to be another one."""

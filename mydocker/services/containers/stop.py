@@ -4,12 +4,12 @@ signals to their first process."""
 from __future__ import annotations
 
 import os
-import select
 import time
 from contextlib import suppress
 
 from mydocker.errors import LaunchError, MydockerError, StoreError, UsageError
 from mydocker.image.store import is_held
+from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import Container, control, directory
@@ -60,9 +60,9 @@ def _stop_foreground(container: Foreground, number: int, timeout: float) -> None
     pidfd = _pidfd(container)
     try:
         send(pidfd, number)
-        if timeout >= 0 and not _has_ended(pidfd, timeout):
+        if timeout >= 0 and not has_ended(pidfd, timeout):
             send(pidfd, signal.SIGKILL)
-        _has_ended(pidfd, None)
+        has_ended(pidfd, None)
     finally:
         os.close(pidfd)
 
@@ -128,7 +128,7 @@ def _end(container: Container) -> None:
             pidfd = os.pidfd_open(container.state.keeper)
             if directory.has_keeper(container.directory) and is_keeper(container.state.keeper):
                 send(pidfd, signal.SIGKILL)
-                _has_ended(pidfd, control.PATIENCE)
+                has_ended(pidfd, control.PATIENCE)
             os.close(pidfd)
         _await_end(container)
 
@@ -155,9 +155,3 @@ def _pidfd(container: Foreground) -> int:
         os.close(pidfd)
         raise LaunchError(f"container {container.name or container.id} is not running")
     return pidfd
-
-
-def _has_ended(pidfd: int, timeout: float | None) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(None if timeout is None else timeout * 1000))

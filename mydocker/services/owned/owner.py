@@ -8,9 +8,9 @@ child of the owner inherits that.
 from __future__ import annotations
 
 import os
-import select
 
 from mydocker.errors import LaunchError
+from mydocker.kernel.pidfd import has_ended
 from mydocker.runtime.launch.run_directory import start_time
 
 
@@ -29,7 +29,7 @@ def open_owner(text: str) -> int:
     except OSError:
         raise _ended() from None
     try:
-        if start_time(pid) == began and not is_over(pidfd):
+        if start_time(pid) == began and not has_ended(pidfd):
             return pidfd
     except OSError:
         pass
@@ -37,7 +37,7 @@ def open_owner(text: str) -> int:
     raise _ended()
 
 
-def has_ended(text: str) -> bool:
+def is_gone(text: str) -> bool:
     """Whether the owner that TEXT names has ended; false if that cannot be known here."""
     pid, began, namespace = map(int, text.split())
     if namespace != _namespace():
@@ -46,13 +46,6 @@ def has_ended(text: str) -> bool:
         return start_time(pid) != began
     except OSError:
         return True
-
-
-def is_over(pidfd: int) -> bool:
-    """Whether the process of PIDFD has ended."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _namespace() -> int:

@@ -11,10 +11,11 @@ import time
 from contextlib import ExitStack
 
 from mydocker.errors import LaunchError, UsageError, WaitError
+from mydocker.kernel.pidfd import has_ended
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.http import PendingRequest
 from mydocker.runtime.inspect.ports import listening
-from mydocker.runtime.inspect.running_container import has_ended, open_running
+from mydocker.runtime.inspect.running_container import open_running
 from mydocker.services.containers import RUNNING, directory
 from mydocker.services.containers.log_files import LogEntry, read_log
 from mydocker.services.health import HEALTHY, UNHEALTHY
