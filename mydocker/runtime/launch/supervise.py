@@ -73,15 +73,15 @@ def watch(
     begun: Callable[[], None] | None = None,
 ) -> Outcome:
     """Wait for the end of the container that has been STARTED by PLAN, and for everything that it wrote to be passed
-    on, to COMPANION if there is one. BEGUN is called when its command has been executed, and has not ended since.
+    on, to COMPANION if there is one. BEGUN is called when its command has been executed, and has not ended since; None:
+    what is watched is another command in that container.
 
     Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr did not take all
     of it. In each case the container has ended.
     """
     relay = companion.relay(streams) if companion else _relay(streams)
     terminal = None if isinstance(streams, StreamPipes) else streams
-    watched = Watch(plan, started, signals=signals, relay=relay, terminal=terminal, companion=companion)
-    watched.record, watched.run_dir = begun, plan.run_dir if begun else ""
+    watched = Watch(plan, started, signals=signals, relay=relay, terminal=terminal, companion=companion, begun=begun)
     try:
         if companion:
             companion.join(watched)
@@ -110,13 +110,13 @@ class Watch:
         relay: Relay,
         terminal: Terminal | None,
         companion: Companion | None = None,
+        begun: Callable[[], None] | None = None,
     ) -> None:
         self.pid, self.pidfd = started.pid, started.pidfd
         self.report, self.lifeline = started.report, started.lifeline
         self.signals, self.relay, self.companion = signals, relay, companion
         self.terminal = terminal
-        self.record: Callable[[], None] | None = None  # called once the command has begun
-        self.run_dir = ""  # of the container, if that is what is watched
+        self.on_begun, self.run_dir = begun, plan.run_dir
         self.stop_signal, self.grace = plan.stop_signal, plan.grace
         self.began = time.monotonic()
         self.deadline = self.began + plan.timeout if plan.timeout is not None else None
@@ -230,7 +230,7 @@ class Watch:
 
     def _thaw(self) -> None:
         """Let a paused container go on: it could neither be stopped nor killed."""
-        if self.run_dir and os.path.exists(f"{self.run_dir}/frozen"):
+        if self.on_begun and not self.outcome and os.path.exists(f"{self.run_dir}/frozen"):
             from mydocker.runtime.cgroup.freezer import end
 
             end(self.run_dir)
@@ -257,8 +257,8 @@ class Watch:
         self.failure = (self.failure + text)[:REPORT_LIMIT]
         if not text:
             self.forget(self.report)
-            if self.record and not self.failure and self.pidfd in self.actions:
-                self.record()
+            if self.on_begun and not self.failure and self.pidfd in self.actions:
+                self.on_begun()
             if self.companion and not self.failure:
                 self.companion.begun()
 
