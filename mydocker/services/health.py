@@ -52,6 +52,13 @@ def _of_image(raw: Mapping[str, Any]) -> Healthcheck:
     return Healthcheck(test=tuple(words), retries=numbers["retries"] or None, **seconds)
 
 
+def run_test(check: Healthcheck, view: ContainerView) -> Exec:
+    """Run the test of CHECK in the container of VIEW. Raises LaunchError if it cannot be."""
+    kind, *words = check.test
+    argv = (*words,) if kind == "CMD" else ("/bin/sh", "-c", *words)
+    return Exec(view, argv, timeout=check.timeout or 0)
+
+
 class Health:
     """The state of one container's health, as facts for those who wait; `run_test` when `due` has come, then `take`."""
 
@@ -63,9 +70,7 @@ class Health:
     def run_test(self, view: ContainerView) -> Exec:
         """Run the test. Raises LaunchError if it cannot be."""
         self.due = float("inf")
-        kind, *words = self.check.test
-        argv = (*words,) if kind == "CMD" else ("/bin/sh", "-c", *words)
-        return Exec(view, argv, timeout=self.check.timeout or 0)
+        return run_test(self.check, view)
 
     def give_up(self, why: str) -> None:
         """No test can be run."""

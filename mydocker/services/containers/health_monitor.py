@@ -11,13 +11,13 @@ import time
 
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.inspect.exec import Exec
-from mydocker.services.health import HEALTHY, SHORTEST, STARTING, UNHEALTHY, describe
+from mydocker.services.health import HEALTHY, SHORTEST, STARTING, UNHEALTHY, describe, run_test
 
 if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.runtime.inspect.container_view import ContainerView
+    from mydocker.runtime.inspect.exec import Exec
     from mydocker.specs.model.parts import Healthcheck
 
 
@@ -34,10 +34,8 @@ class HealthMonitor:
     def run_test(self, view: ContainerView) -> Exec | None:
         """Run the test; None if it cannot be."""
         self.due = float("inf")
-        kind, *words = self.check.test
-        argv = (*words,) if kind == "CMD" else ("/bin/sh", "-c", *words)
         try:
-            self.test = Exec(view, argv, timeout=self.check.timeout or 0)
+            self.test = run_test(self.check, view)
         except LaunchError as error:
             self.take({"problem": error.message})
         return self.test
