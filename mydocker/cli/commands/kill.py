@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.containers import EXITS, for_each
+from mydocker.cli.containers import EXITS, add_containers, for_each
 from mydocker.image.store import Store
 from mydocker.services.containers import stop
 from mydocker.services.containers.find import find
@@ -31,6 +31,6 @@ def parser() -> Parser:
             ("mydocker kill -s HUP web", "send it SIGHUP"),
         ),
     )
-    parser.add_argument("containers", nargs="+", metavar="CONTAINER", help="a name or an ID")
+    add_containers(parser)
     parser.add_argument("-s", "--signal", default="KILL", metavar="SIGNAL", help="send this signal (default: KILL)")
     return parser

@@ -6,7 +6,7 @@ import os
 from functools import partial
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.containers import EXITS, for_each
+from mydocker.cli.containers import EXITS, add_containers, add_stop, for_each
 from mydocker.runtime.launch import open_store
 from mydocker.services.containers import start, stop
 from mydocker.services.containers.find import find_kept
@@ -30,9 +30,6 @@ def restart_command(argv: list[str]) -> int:
 def parser() -> Parser:
     """What the command line may have."""
     parser = Parser("restart", exits=EXITS, examples=(("mydocker restart web", "stop it, and start it again"),))
-    parser.add_argument("containers", nargs="+", metavar="CONTAINER", help="a name or an ID")
-    parser.add_argument(
-        "-t", "--timeout", "--time", type=float, metavar="N", help="seconds until it is killed; -1: never"
-    )
-    parser.add_argument("-s", "--signal", metavar="SIGNAL", help="send this signal in place of its stop signal")
+    add_containers(parser)
+    add_stop(parser)
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.containers import EXITS, for_each
+from mydocker.cli.containers import EXITS, add_containers, for_each
 from mydocker.errors import LaunchError
 from mydocker.image.store import Store
 from mydocker.services.containers import stop
@@ -38,7 +38,7 @@ def parser() -> Parser:
         examples=(("mydocker rm web", "remove a container that has ended"), ("mydocker rm -f web", "end it first")),
         instead={"-l": "links are not supported: 'mydocker network disconnect' takes a container out of a network"},
     )
-    parser.add_argument("containers", nargs="+", metavar="CONTAINER", help="a name or an ID")
+    add_containers(parser)
     parser.add_argument("-f", "--force", action="store_true", help="kill those that run, ignore what does not exist")
     parser.add_argument("-v", "--volumes", action="store_true", help="accepted: volumes without a name go anyway")
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.containers import EXITS, for_each
+from mydocker.cli.containers import EXITS, add_containers, for_each
 from mydocker.errors import UsageError
 from mydocker.runtime.launch import open_store
 from mydocker.services.containers import control, start
@@ -42,7 +42,7 @@ def parser() -> Parser:
         exits=EXITS,
         examples=(("mydocker start web", "start it again"), ("mydocker start -a job", "and print what it writes")),
     )
-    parser.add_argument("containers", nargs="+", metavar="CONTAINER", help="a name or an ID")
+    add_containers(parser)
     parser.add_argument("-a", "--attach", action="store_true", help="print its output until it ends, pass on signals")
     parser.add_argument("-i", "--interactive", action="store_true", help="pass on standard input as well")
     return parser

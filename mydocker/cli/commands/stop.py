@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.containers import EXITS, for_each
+from mydocker.cli.containers import EXITS, add_containers, add_stop, for_each
 from mydocker.image.store import Store
 from mydocker.services.containers import stop
 from mydocker.services.containers.find import find
@@ -33,9 +33,6 @@ def parser() -> Parser:
             ("mydocker stop -t 1 web", "kill it after 1 s"),
         ),
     )
-    parser.add_argument("containers", nargs="+", metavar="CONTAINER", help="a name or an ID")
-    parser.add_argument(
-        "-t", "--timeout", "--time", type=float, metavar="N", help="seconds until it is killed; -1: never"
-    )
-    parser.add_argument("-s", "--signal", metavar="SIGNAL", help="send this signal in place of its stop signal")
+    add_containers(parser)
+    add_stop(parser)
     return parser

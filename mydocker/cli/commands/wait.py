@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.containers import EXITS, for_each
+from mydocker.cli.containers import EXITS, add_containers, for_each
 from mydocker.image.store import Store
 from mydocker.services.containers import stop
 from mydocker.services.containers.find import find_kept
@@ -21,5 +21,5 @@ def wait_command(argv: list[str]) -> int:
 def parser() -> Parser:
     """What the command line may have."""
     parser = Parser("wait", exits=EXITS, examples=(("mydocker wait job", "print its exit code when it has ended"),))
-    parser.add_argument("containers", nargs="+", metavar="CONTAINER", help="a name or an ID")
+    add_containers(parser)
     return parser
