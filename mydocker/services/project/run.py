@@ -15,6 +15,7 @@ from mydocker.errors import LaunchError, UsageError
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE, directory, start, stop
+from mydocker.services.owned.owner import name_process
 from mydocker.services.project.running import RunningInstance
 from mydocker.specs.model.parts import COMPLETED, STARTED
 
@@ -127,6 +128,7 @@ class ProjectRun:
             store=self.store,
             environ=self.environ,
             labels=instance.labels,
+            owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
             progress=self.progress,
         )
         return container

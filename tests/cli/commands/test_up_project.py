@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
 
 import pytest
 from lab.command import Command, Result
+from lab.processes import within
 
 pytestmark = pytest.mark.root
 
@@ -91,6 +93,21 @@ def test_a_second_ctrl_c_kills(alpine: Command, shop: pathlib.Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert b"web-1 exited with code 137" in stderr
     assert (process.returncode, _containers(alpine)) == (0, {})
+
+
+def test_killed_it_leaves_nothing(alpine: Command, shop: pathlib.Path) -> None:
+    _write(shop, web=SLEEPER, db=SLEEPER)
+    process = alpine.start("up", cwd=shop)
+    _read_until(process, b"web-1  | ready", b"db-1   | ready")
+    process.kill()
+    process.communicate(timeout=60)
+    assert within(60, lambda: _containers(alpine) == {} == _running(alpine))
+
+
+def _running(mydocker: Command) -> dict[str, str]:
+    """The run directories of the project's containers, and their names."""
+    links = (mydocker.store / "containers").glob("*/name")
+    return {link.parent.name: name for link in links if (name := os.readlink(link)).startswith("p-")}
 
 
 @pytest.mark.parametrize(
