@@ -49,7 +49,7 @@ def _run(holder: Holder, function: Callable[[], bytes | None], parent: int, writ
             report = DONE + (function() or b"")
         except BaseException as error:
             report = FAILED + ErrorReport.of(error).encode()
-        write_report(writer, report)
+        _write_report(writer, report)
     finally:
         os._exit(0)
 
@@ -69,18 +69,35 @@ def clone_inside(
     clone(2) fails, else as `run_inside`; then there is no child.
     """
     ids = idmap.inside(holder.ids, ids)
-    return clone_by_helper(lambda pipe, parent: _clone(holder, namespaces, child, ids, then, parent, pipe))
+
+    def begin() -> None:
+        holder.close()  # the lock is its parent's
+        child()
+
+    def connect(pid: int) -> None:
+        idmap.write(pid, ids)
+        enter_namespace(holder.network)
+        if then:
+            then(pid)
+
+    flags = namespaces | kernel.CLONE_NEWUSER
+    return clone_by_helper(flags, begin, enter=lambda: enter_namespace(holder.user), then=connect)
 
 
-def clone_by_helper(clone: Callable[[tuple[int, int], int], NoReturn]) -> tuple[int, int]:
-    """(pid, pidfd) of a child of this process that a helper process makes, in which CLONE is called: with a pipe, to
-    which it writes the child's pid, a line, and then a report, and with the pid of this process. Raises as
-    `clone_inside`."""
+def clone_by_helper(
+    flags: int,
+    child: Callable[[], object],
+    *,
+    enter: Callable[[], None],
+    then: Callable[[int], None] | None = None,
+) -> tuple[int, int]:
+    """(pid, pidfd) of a child of this process that a helper process makes, with FLAGS, once it has called ENTER; the
+    child calls CHILD, and the helper THEN, with the child's pid. Raises as `clone_inside`."""
     reader, writer = os.pipe()
     parent = os.getpid()
     helper = os.fork()
     if helper == 0:
-        clone((reader, writer), parent)
+        _clone(flags, child, enter, then, parent, (reader, writer))
     os.close(writer)
     whole = _read(reader)
     os.waitpid(helper, 0)
@@ -101,10 +118,9 @@ def clone_by_helper(clone: Callable[[tuple[int, int], int], NoReturn]) -> tuple[
 
 
 def _clone(
-    holder: Holder,
-    namespaces: int,
+    flags: int,
     child: Callable[[], object],
-    ids: IdMap,
+    enter: Callable[[], None],
     then: Callable[[int], None] | None,
     parent: int,
     pipe: tuple[int, int],
@@ -114,29 +130,26 @@ def _clone(
     report = FAILED
     try:
         try:
-            enter_namespace(holder.user)
-            kernel.die_with_parent(parent)
+            enter()
+            kernel.die_with_parent(parent)  # only now: new credentials clear it
             try:
-                pid, pidfd = kernel.clone(namespaces | kernel.CLONE_NEWUSER | kernel.CLONE_PARENT)
+                pid, pidfd = kernel.clone(flags | kernel.CLONE_PARENT)
             except OSError as error:
                 os.write(writer, REFUSED + str(error.errno).encode())
                 os._exit(0)
             if pid == 0:
                 os.close(reader)
                 os.close(writer)
-                holder.close()  # the lock is its parent's
                 child()
                 os._exit(0)
             os.close(pidfd)
             os.write(writer, f"{pid}\n".encode())
-            idmap.write(pid, ids)
-            enter_namespace(holder.network)
             if then:
                 then(pid)
             report = DONE
         except BaseException as error:
             report = FAILED + ErrorReport.of(error).encode()
-        write_report(writer, report)
+        _write_report(writer, report)
     finally:
         os._exit(0)
 
@@ -147,7 +160,7 @@ def _read(reader: int) -> bytes:
         return file.read()
 
 
-def write_report(writer: int, report: bytes) -> None:
+def _write_report(writer: int, report: bytes) -> None:
     """In a helper: all of REPORT, however long that is."""
     with open(writer, "wb", closefd=False) as file:
         file.write(report)
