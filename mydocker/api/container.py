@@ -259,9 +259,7 @@ class Container:
         TIMEOUT."""
         seconds = None if timeout is None else _seconds("timeout", timeout)
         try:
-            with control.connect(self._read().directory) as connection:
-                connection.settimeout(seconds)
-                control.request(connection, "wait")
+            control.ask_for_end(self._read().directory, "wait", within=seconds)
         except TimeoutError:
             raise WaitError(f"container {self.name} has not ended after {seconds:g} s") from None
         except LaunchError:  # it has ended

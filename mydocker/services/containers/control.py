@@ -22,7 +22,6 @@ STDIN, STDOUT, STDERR, RESIZE, ENDED = b"\0", b"\1", b"\2", b"\3", b"\4"  # the 
 END_OF_STDIN = b"\5"
 FRAME = 1 << 15  # bytes of output in a frame
 _MESSAGE = 1 << 16
-_AT_THE_END = ("stop", "wait")  # requests that are answered at the end of the container
 PATIENCE = 20.0  # seconds that a keeper has for an answer: it never waits for anything
 
 
@@ -82,7 +81,7 @@ def ask(directory: str, do: str, **words: Any) -> dict[str, Any]:
 def request(connection: socket.socket, do: str, **words: Any) -> dict[str, Any]:
     """The same, over CONNECTION, which stays open. Raises SilentKeeperError if nothing comes."""
     try:
-        connection.settimeout(PATIENCE if do not in _AT_THE_END or "acknowledge" in words else None)
+        connection.settimeout(PATIENCE)
         connection.send(json.dumps({"do": do, **words}).encode())
         answer = checked(connection.recv(_MESSAGE))
         connection.settimeout(None)
@@ -93,10 +92,12 @@ def request(connection: socket.socket, do: str, **words: Any) -> dict[str, Any]:
     return answer
 
 
-def ask_for_end(directory: str, do: str, **words: Any) -> dict[str, Any]:
-    """The same as `ask`, for a request that is answered at the end of the container; here, also at once."""
+def ask_for_end(directory: str, do: str, *, within: float | None = None, **words: Any) -> dict[str, Any]:
+    """The same as `ask`, for a request that is answered at once and again at the end of the container. Raises
+    TimeoutError if that has not come WITHIN seconds."""
     with connect(directory) as connection:
-        request(connection, do, acknowledge=True, **words)
+        request(connection, do, **words)
+        connection.settimeout(within)
         try:
             return checked(connection.recv(_MESSAGE))
         except ConnectionResetError:

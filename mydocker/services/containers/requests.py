@@ -46,16 +46,16 @@ def _status(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
 
 
 def _stop(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    """Answered at the end of the container, and also at once if that is asked for."""
+    """Answered at once, and at the end of the container."""
     grace, signal_number = words.get("timeout"), words.get("signal")
     seconds = float(grace) if grace is not None else None
     keeper.stop(_signal(signal_number) if signal_number else None, seconds, keep=bool(words.get("keep")))
-    _answer_later(keeper, number, words)
+    _wait(keeper, number, words)
 
 
-def _answer_later(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    if words.get("acknowledge"):
-        keeper.reply(number)
+def _wait(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
+    """Answered at once, and at the end of the container."""
+    keeper.reply(number)
     keeper.connections.waiters.append(number)
 
 
@@ -69,11 +69,6 @@ def _signal(number: Any) -> int:
     if int(number) not in signal.valid_signals():
         raise ValueError(number)
     return int(number)
-
-
-def _wait(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
-    """Answered at the end of the container, and also at once if that is asked for."""
-    _answer_later(keeper, number, words)
 
 
 def _paused(keeper: Keeper, number: int, words: Mapping[str, Any]) -> None:
