@@ -57,8 +57,10 @@ def is_of(link: Link, directory: str) -> bool:
     mark, path = _parsed(link.alias)
     try:
         return not (mark or path) or (mark == _mark(directory) if mark else path == directory)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return path == directory
+    except PermissionError:  # another user's
+        return False
 
 
 def directory_of(link: Link) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mydocker.errors import HostError, MydockerError
-from mydocker.kernel import netlink
+from mydocker.kernel import has_power_over, netlink
 from mydocker.programs import run
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.network import bridge, firewall, leases, networks
@@ -87,7 +87,7 @@ def _candidates(directory: str) -> dict[tuple[str, str, int], Stray]:
             found["address", f"{name} {address}", 0] = Stray(
                 kind="address", name=address, directory=f"{directory}/{name}"
             )
-    if os.geteuid() != 0:  # an ordinary user's are in a network namespace that ends with them
+    if os.geteuid() != 0 or not has_power_over("/proc/self/ns/net"):  # a user's own end with their network namespace
         return found
     try:
         with netlink.Channel() as channel:

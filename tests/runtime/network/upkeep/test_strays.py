@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from lab.command import Command
@@ -101,6 +102,17 @@ def test_strays_of_another_store_are_left_to_it(mydocker: Command, left: str, tm
     assert left.encode() not in mydocker("prune", env=other).stdout and _is_there(left)
     done = mydocker("doctor", env=other)
     assert f"bridge {left} of network web".encode() in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("unshare", "--user", "--map-root-user"), ()], ids=["root of a user namespace", "user"]
+)
+def test_who_cannot_remove_those_of_the_host_does_not_look_at_them(
+    left: str, second_user: Command, words: tuple[str, ...]
+) -> None:
+    doctor = replace(second_user, prefix=[*second_user.prefix, *words])
+    findings = json.loads(doctor("doctor", "--format", "json").stdout)["findings"]
+    assert [each["state"] for each in findings if each["name"] == "strays"] == ["ok"]
 
 
 def test_what_is_used_is_no_stray(mydocker: Command) -> None:
