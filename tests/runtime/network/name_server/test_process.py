@@ -12,8 +12,8 @@ import time
 import pytest
 from lab import dns
 from lab.networks import Container, Host
-from lab.processes import wait_for
 
+from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.signals import STOPPING
 
 pytestmark = pytest.mark.root
@@ -100,8 +100,10 @@ def test_it_is_killed(lan: Host) -> None:
         lan.container("--network", "lan", "--name", "db") as db,
         lan.container("--network", "lan", "--name", "web") as web,
     ):
-        os.kill(web.helpers[TITLE], signal.SIGKILL)
-        wait_for(lambda: TITLE not in web.helpers)
+        pidfd = os.pidfd_open(web.helpers[TITLE])
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert has_ended(pidfd, 10)  # its sockets are closed by then
+        os.close(pidfd)
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             with pytest.raises(ConnectionRefusedError), dns.Client(web.inside).socket(kind) as sock:
                 sock.send(dns.question("db"))
