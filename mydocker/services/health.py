@@ -1,7 +1,8 @@
 """Health: a container's healthcheck, run until it succeeds, or until Docker would report the container as unhealthy.
 
 Docker runs it once in each `interval`, by default half a minute; who waits needs the result earlier. So it runs sooner
-and more often, and counts as failed only when `retries` intervals after the `start_period` are over.
+and more often, and counts as failed only when `retries` intervals after the `start_period` are over. A success that
+comes before Docker would have looked counts once it has lasted: see Steadiness.
 """
 
 from __future__ import annotations
@@ -59,12 +60,39 @@ def run_test(check: Healthcheck, view: ContainerView) -> Exec:
     return Exec(view, argv, timeout=check.timeout or 0)
 
 
+class Steadiness:
+    """Whether a success of a test counts, by time.monotonic().
+
+    Docker runs the first test `start_interval` after the start, or `interval` without a `start_period`, and believes
+    it. Earlier, the server that answers may be one that only sets up a database, and ends again before the real one
+    begins: the images of PostgreSQL, MySQL and MariaDB do that at their first start. So an earlier success counts once
+    the tests have succeeded for as long again as it took until the first of them did.
+    """
+
+    def __init__(self, check: Healthcheck, began: float) -> None:
+        """BEGAN: when the container did. CHECK is complete."""
+        first = check.start_interval if check.start_period else check.interval
+        self.began, self.first_test = began, began + (first or 0.0)
+        self.since: float | None = None  # when the first success in a row came
+
+    def fail(self) -> None:
+        """A test has failed."""
+        self.since = None
+
+    def counts_at(self, now: float) -> float:
+        """When the success that has come NOW counts: now, or later, if no test fails until then."""
+        if self.since is None:
+            self.since = now
+        return max(now, min(self.first_test, 2 * self.since - self.began)) if now < self.first_test else now
+
+
 class Health:
     """The state of one container's health, as facts for those who wait; `run_test` when `due` has come, then `take`."""
 
     def __init__(self, check: Healthcheck) -> None:
         self.check = check
         self.began = self.due = time.monotonic()
+        self.steadiness = Steadiness(check, self.began)
         self.facts: dict[str, Any] = {"health": STARTING}
 
     def run_test(self, view: ContainerView) -> Exec:
@@ -82,13 +110,18 @@ class Health:
         elapsed = now - self.began
         assert self.check.interval is not None and self.check.retries and self.check.start_interval is not None
         limit = (self.check.start_period or 0) + self.check.interval * self.check.retries
+        pause = min(self.check.interval, self.check.start_interval, max(SHORTEST, elapsed / 10))
         if facts.get("exit_code") == 0:
-            self.facts = {"health": HEALTHY}
+            counts = self.steadiness.counts_at(now)
+            if counts <= now:
+                self.facts = {"health": HEALTHY}
+            else:
+                self.due = min(now + pause, counts)
             return
+        self.steadiness.fail()
         state = UNHEALTHY if elapsed >= limit else STARTING
         self.facts = {"health": state, "health said": describe(facts, timeout=self.check.timeout or 0)}
         if state == STARTING:
-            pause = min(self.check.interval, self.check.start_interval, max(SHORTEST, elapsed / 10))
             self.due = min(now + pause, self.began + limit)
 
 

@@ -2,7 +2,8 @@
 
 As Docker does it (Dockerfile reference, HEALTHCHECK): failures within `start_period` do not count, one success makes it
 healthy, and `retries` failures in a row make it unhealthy. Only, as in a batch, the first tests come sooner and more
-often, because somebody may wait: until it is healthy, or the start period is over.
+often, because somebody may wait: until it is healthy, or the start period is over. A success that comes sooner has to
+last (services/health.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.health import HEALTHY, SHORTEST, STARTING, UNHEALTHY, describe, run_test
+from mydocker.services.health import HEALTHY, SHORTEST, STARTING, UNHEALTHY, Steadiness, describe, run_test
 
 if TYPE_CHECKING:
     from typing import Any
@@ -29,6 +30,7 @@ class HealthMonitor:
         self.began = self.due = time.monotonic()
         self.health, self.failing, self.output = STARTING, 0, ""
         self.counted = self.began + (check.start_period or 0.0)  # when a failure was counted last
+        self.steadiness = Steadiness(check, self.began)
         self.test: Exec | None = None
 
     def run_test(self, view: ContainerView) -> Exec | None:
@@ -46,15 +48,18 @@ class HealthMonitor:
         now = time.monotonic()
         self.output = describe(facts, timeout=self.check.timeout or 0) if facts.get("exit_code") != 0 else ""
         interval, retries = self.check.interval or 0.0, self.check.retries or 1
+        pause = min(interval, self.check.start_interval or interval, max(SHORTEST, (now - self.began) / 10))
         if facts.get("exit_code") == 0:
-            self.health, self.failing = HEALTHY, 0
-            self.due = now + interval
+            counts = now if self.health != STARTING else self.steadiness.counts_at(now)
+            if counts <= now:
+                self.health, self.failing = HEALTHY, 0
+            self.due = now + interval if self.health == HEALTHY else min(now + pause, counts)
             return
+        self.steadiness.fail()
         if self.health != STARTING or now >= self.counted + interval:
             self.failing, self.counted = self.failing + 1, now
         if self.failing >= retries:
             self.health = UNHEALTHY
-        pause = min(interval, self.check.start_interval or interval, max(SHORTEST, (now - self.began) / 10))
         self.due = now + (pause if self.health == STARTING else interval)
 
     def close(self) -> None:
