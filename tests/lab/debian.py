@@ -27,7 +27,8 @@ PACKAGES = (
 ).split()
 # what no test needs, and is most of the size; and what packages make when they are configured: images make their own
 _UNUSED = (
-    "usr/share/doc usr/share/man usr/share/locale usr/share/javascript usr/share/i18n usr/share/perl usr/bin/promtool usr/bin/aria_* usr/bin/myisam*"
+    "usr/share/doc usr/share/man usr/share/locale usr/share/javascript usr/share/i18n usr/share/perl"
+    " usr/bin/promtool usr/bin/aria_* usr/bin/myisam*"
     " usr/lib/postgresql/*/lib/llvmjit* usr/lib/postgresql/*/lib/bitcode usr/lib/*/libLLVM* usr/lib/*/libz3*"
     " var/lib/mysql/* var/lib/postgresql/* etc/postgresql/* var/cache/* var/lib/dpkg/info"
 )
@@ -93,13 +94,16 @@ SERVERS = {
         files={
             "etc/php/8.2/fpm/pool.d/www.conf": b"[www]\nuser = www-data\ngroup = www-data\nlisten = 9000\n"
             b"clear_env = no\npm = static\npm.max_children = 2\naccess.log = /proc/self/fd/2\n",
-            "etc/php/8.2/fpm/php-fpm.conf": b"[global]\nerror_log = /proc/self/fd/2\ninclude = pool.d/*.conf\n",
+            "etc/php/8.2/fpm/php-fpm.conf": b"[global]\nerror_log = /proc/self/fd/2\ninclude = /etc/php/8.2/fpm/pool.d/*.conf\n",
+            "var/www/uploads": Entry(type=b"5", mode=0o755, uid=33, gid=33),
         },
         working_dir="/var/www/html",
         stop_signal="SIGQUIT",
         exposed_ports=["9000/tcp"],
     ),
-    "opensmtpd:latest": Server(["smtpd", "-F", "-f", "/etc/smtpd.conf"], exposed_ports=["25/tcp"]),
+    "opensmtpd:latest": Server(
+        ["smtpd", "-F"], files={"var/spool/smtpd": Entry(type=b"5", mode=0o711)}, exposed_ports=["25/tcp"]
+    ),
     "dovecot:latest": Server(
         ["dovecot", "-F"], files={"srv/mail": Entry(type=b"5", mode=0o1777)}, exposed_ports=["143/tcp", "24/tcp"]
     ),

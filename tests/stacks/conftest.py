@@ -36,13 +36,13 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return directory / "layout"
 
 
-@pytest.fixture(scope="session", params=["root", "user"])
+@pytest.fixture(scope="session", params=["as root", "rootless"])
 def loaded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, layout: pathlib.Path
 ) -> Iterator[Command]:
     """The command of root and of an ordinary user, with the images in their store."""
     with ExitStack() as stack:
-        if request.param == "root":
+        if request.param == "as root":
             ready = command(tmp_path_factory.mktemp("root"))
         else:
             user: pwd.struct_passwd = request.getfixturevalue("user")

@@ -11,7 +11,7 @@ from mydocker.errors import NetworkError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store
 from mydocker.runtime.network import lifecycle
-from mydocker.runtime.network.bridge import take_down_if_up
+from mydocker.runtime.network.rootless.connections import take_down_if_up
 from mydocker.runtime.volume import store as volumes
 from mydocker.services.containers import SERVICE
 from mydocker.services.project.down import containers_of, in_order, take_down

@@ -324,7 +324,7 @@ def _remove(options: argparse.Namespace) -> int:
 
 
 def _remove_one(directory: str, name: str) -> None:
-    from mydocker.runtime.network.bridge import take_down_if_up
+    from mydocker.runtime.network.rootless.connections import take_down_if_up
 
     lifecycle.remove(directory, name, down=take_down_if_up)
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class RootlessConnections(Connections):
-    """Context manager: as Connections. The bridges go with the holder, a moment after the last container."""
+    """Context manager: as Connections. The bridges go with the holder, a moment after the last container; those that a
+    file defines go at once, as the next network may have the same subnet."""
 
     def __init__(self, plan: LaunchPlan) -> None:
         self.used: dict[str, None] = {}  # the directories of networks
@@ -40,7 +41,7 @@ class RootlessConnections(Connections):
         try:
             super().__exit__()
             for directory in self.used:
-                lifecycle.remove_transient(directory)
+                lifecycle.remove_transient(directory, down=self.take_down)
         finally:
             self.holder.close()
 
@@ -68,8 +69,23 @@ class RootlessConnections(Connections):
     def attach(self, pid: int) -> None:
         """Nothing is left to do: see `clone`."""
 
+    def take_down(self, directory: str, network: Network) -> None:
+        """Take down the bridge of NETWORK, on disk in DIRECTORY, if there is one. Raises HostError."""
+        run_inside(self.holder, lambda: bridge.take_down_if_up(directory, network))
+
     def give_back(self, lease: Lease) -> None:
         run_inside(self.holder, lambda: give_back(lease, self.ports, self.plan.run_dir))
+
+
+def take_down_if_up(directory: str, network: Network) -> None:
+    """Take down the bridge of NETWORK, on disk in DIRECTORY, on this host or among the user's own networks, if there is
+    one. Raises HostError."""
+    holder = find(os.path.dirname(directory))
+    if holder is None:
+        bridge.take_down_if_up(directory, network)
+        return
+    with holder:
+        run_inside(holder, lambda: bridge.take_down_if_up(directory, network))
 
 
 def release(found: Sequence[Lease], ports: tuple[PublishedPort, ...], run_dir: str) -> None:

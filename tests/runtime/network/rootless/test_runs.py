@@ -47,6 +47,26 @@ def test_names_and_a_published_port(mydocker: Command, user: pwd.struct_passwd, 
     assert mydocker("network", "rm", "lan").code == 0
 
 
+FILE = """\
+services: {web: {image: alpine, command: "true"}}
+networks: {default: {ipam: {config: [{subnet: 10.203.0.0/24}]}}}
+"""
+
+
+def test_a_subnet_is_free_again_at_once(
+    mydocker: Command, user: pwd.struct_passwd, other: Machine, tun: None
+) -> None:
+    """Its bridge goes with the network, not with the process that holds the user's namespaces, a second later."""
+    (mydocker.directory / "compose.yaml").write_text(FILE)
+    for _ in range(2):
+        done = mydocker("up")
+        assert (done.stdout, done.code) == (b"", 0), done
+        assert mydocker("network", "create", "--subnet", "10.203.0.0/24", "lan").code == 0
+        assert mydocker("run", "--network", "lan", "alpine", "true").code == 0
+        assert mydocker("network", "rm", "lan").code == 0
+    assert not await_end_of_processes(user)
+
+
 def test_without_the_device_it_shares_the_host_s(second_user: Command) -> None:
     done = second_user("run", "--dry-run", "alpine", "true")
     assert b'"network": "host"' in done.stdout and b"an ordinary user needs /dev/net/tun" in done.stdout
