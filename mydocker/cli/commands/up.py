@@ -106,6 +106,9 @@ def _add_services(parser: Parser) -> None:
     for flags, text in _SERVICES:
         parser.add_argument(*flags, action="store_true", help=text)
     parser.add_argument(
+        "--wait-timeout", metavar="DURATION", help="with --wait: fail if the services are not healthy after this time"
+    )
+    parser.add_argument(
         "--exit-code-from", default="", metavar="SERVICE", help="the same, and exit with the code of this service"
     )
     parser.add_argument(
@@ -123,6 +126,7 @@ def _sequence(options: argparse.Namespace, loaded: LoadedCases) -> list[CaseSpec
     """The containers of LOADED that take part, one after the other. Raises UsageError for an option of services."""
     flags = [flags[-1] for flags, _ in _SERVICES if getattr(options, flags[-1][2:].replace("-", "_"))]
     flags += ["--exit-code-from"] * bool(options.exit_code_from) + ["--scale"] * bool(options.scale)
+    flags += ["--wait-timeout"] * bool(options.wait_timeout)
     if flags:
         raise UsageError(f"{flags[0]} is for services, of Compose files and Quadlets, and {loaded.shown} has others")
     specs = select(loaded.cases, loaded.active)

@@ -14,6 +14,7 @@ from mydocker.runtime.launch import open_store
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of
 from mydocker.services.project.run import ProjectRun, UpOptions, check_exit_code_from
+from mydocker.specs.values.duration import parse_duration
 
 if TYPE_CHECKING:
     import argparse
@@ -37,6 +38,7 @@ def run_project(options: argparse.Namespace, loaded: LoadedCases, results: Resul
     chosen_options = UpOptions(
         detach=options.detach or options.wait,
         wait=options.wait,
+        wait_timeout=_wait_timeout(options),
         abort_on_exit=options.abort_on_container_exit or bool(options.exit_code_from),
         abort_on_failure=options.abort_on_container_failure,
         exit_code_from=options.exit_code_from,
@@ -75,6 +77,14 @@ def _outcome(each: RunningInstance) -> Outcome:
         wall=max(0.0, state.finished - state.started),
         ports=state.ports,
     )
+
+
+def _wait_timeout(options: argparse.Namespace) -> float | None:
+    if options.wait_timeout is None:
+        return None
+    if not options.wait:
+        raise UsageError("--wait-timeout goes with --wait")
+    return parse_duration(options.wait_timeout)
 
 
 def _scale(text: str) -> tuple[str, int]:

@@ -213,11 +213,11 @@ def _state(state: ContainerState) -> dict[str, Any]:
         "FinishedAt": _time(state.finished),
     }
     if state.health:
-        last = {"ExitCode": int(bool(state.failing)), "Output": state.health_output}
+        last = {"ExitCode": int(bool(state.health_output)), "Output": state.health_output}
         described["Health"] = {
             "Status": state.health,
             "FailingStreak": state.failing,
-            "Log": [last] if state.failing or state.health == HEALTHY else [],
+            "Log": [last] if state.health_output or state.health == HEALTHY else [],
         }
     return described
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from contextlib import suppress
 
 from mydocker.errors import LaunchError, UsageError
@@ -20,7 +21,7 @@ from mydocker.services.project.running import RunningInstance
 from mydocker.specs.model.parts import COMPLETED, STARTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mydocker.image.model.progress import Step
     from mydocker.image.store import Store
@@ -34,12 +35,14 @@ FAILED = 1
 
 
 class UpOptions(Record):
-    """How `up` goes on: `detach` leaves the containers running; `wait` until they are healthy, too. In the foreground,
+    """How `up` goes on: `detach` leaves the containers running; `wait` until they are healthy, too, for at most
+    `wait_timeout` seconds, if that is set. In the foreground,
     the end of one ends all with `abort_on_exit`, or if it has failed, with `abort_on_failure`; the exit code is that of
     the service `exit_code_from`."""
 
     detach: bool = False
     wait: bool = False
+    wait_timeout: float | None = None
     abort_on_exit: bool = False
     abort_on_failure: bool = False
     exit_code_from: str = ""
@@ -152,15 +155,32 @@ class ProjectRun:
     # following
 
     def _loop(self, interrupts: int) -> None:
+        limit = self.options.wait_timeout
+        until = None if limit is None else time.monotonic() + limit
         while True:
             self._start_ready()
             if self.options.detach and self._is_there():
                 return
             if all(each.is_over or not each.begun for each in self.running) and not self._waiting():
                 return
-            self._take_news(interrupts)
+            if until is not None and time.monotonic() >= until:
+                raise LaunchError(f"not all services are there within {limit:g} s: {'; '.join(self._missing())}")
+            self._take_news(interrupts, until)
 
-    def _take_news(self, interrupts: int) -> None:
+    def _missing(self) -> Iterator[str]:
+        """What those that are not there yet wait for."""
+        for each in self.running:
+            if each.ended or _is_well(each):
+                continue
+            why = "has not started"
+            if each.begun and each.is_up:
+                why = f"is {each.state.health} ({each.state.health_output or 'no output'})"
+            elif each.begun:
+                why = f"is {each.state.status} (exit code {each.state.exit_code})"
+            yield f"{each.instance.title} {why}"
+
+    def _take_news(self, interrupts: int, until: float | None = None) -> None:
+        """Wait for news, no longer than UNTIL by time.monotonic(), and take them."""
         poll = select.poll()
         poll.register(interrupts, select.POLLIN)
         actions: dict[int, Callable[[], None]] = {}
@@ -171,7 +191,7 @@ class ProjectRun:
                 actions[each.states.fileno()] = each.take_state
         for descriptor in actions:
             poll.register(descriptor, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poll.poll()}
+        ready = {descriptor for descriptor, _ in poll.poll(remaining(until))}
         ended = [each for each in self.running if each.is_over]
         for descriptor in ready & actions.keys():
             actions[descriptor]()
@@ -253,7 +273,7 @@ class ProjectRun:
                 raise LaunchError(f"{each.instance.title} exited with code {each.state.exit_code}")
             if each.state.health == "unhealthy":
                 raise LaunchError(f"{each.instance.title} is unhealthy: {each.state.health_output or 'no output'}")
-        return all(each.ended or (each.is_up and each.state.health in ("", "healthy")) for each in self.running)
+        return all(each.ended or _is_well(each) for each in self.running)
 
     # ending
 
@@ -293,6 +313,16 @@ def check_exit_code_from(options: UpOptions, instances: Sequence[Instance]) -> N
     """Raise UsageError if the exit code is to be that of a service that does not run."""
     if options.exit_code_from and options.exit_code_from not in {each.service for each in instances}:
         raise UsageError(f"--exit-code-from: no such service: {options.exit_code_from}")
+
+
+def remaining(until: float | None) -> float | None:
+    """Milliseconds until that, by time.monotonic(), as poll(2) takes them."""
+    return None if until is None else max(0.0, until - time.monotonic()) * 1000
+
+
+def _is_well(each: RunningInstance) -> bool:
+    """Whether it runs, and is healthy, if it has a healthcheck."""
+    return each.is_up and each.state.health in ("", "healthy")
 
 
 def _reached(each: RunningInstance, condition: str) -> bool:

@@ -141,6 +141,34 @@ def test_a_service_that_fails_stops_those_that_wait_for_it(alpine: Command, shop
     assert (b"web" in done.stdout, done.code, _containers(alpine)) == (False, 125, {})
 
 
+def test_a_success_that_comes_early_has_to_last(alpine: Command, shop: pathlib.Path) -> None:
+    """As with images of databases, whose first start has a server that only sets things up."""
+    script = "sleep 0.3; touch /ready; sleep 0.2; rm /ready; sleep 1; touch /ready /real; sleep 1000"
+    check = ", init: true, healthcheck: {test: test -e /ready, interval: 10s, start_period: 1m}"
+    _write(shop, db=_service(script, check))
+    assert alpine("up", "--wait", cwd=shop).code == 0
+    assert alpine("exec", "p-db-1", "test", "-e", "/real").code == 0
+    _remove(alpine)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("exit 5", "db-1 is restarting (exit code 5)"),
+        ("sleep 1000", "db-1 is starting (exit code 1: not yet); web-1 has not started"),
+    ],
+)
+def test_the_time_to_wait_is_limited(alpine: Command, shop: pathlib.Path, script: str, why: str) -> None:
+    more = ", init: true, restart: always, healthcheck: {test: 'echo not yet; exit 1', interval: 5s}"
+    _write(shop, db=_service(script, more), web=_service("true", ", depends_on: {db: {condition: service_healthy}}"))
+    done = alpine("up", "--wait", "--wait-timeout", "1s", cwd=shop)
+    assert b"not all services are there within 1 s: " in done.stderr and why.encode() in done.stderr
+    assert (done.code, sorted(_containers(alpine))) == (125, ["p-db-1", "p-web-1"])
+    health = json.loads(alpine("inspect", "p-db-1").stdout)[0]["State"].get("Health")
+    assert script == "exit 5" or health["Log"] == [{"ExitCode": 1, "Output": "exit code 1: not yet"}]
+    _remove(alpine)
+
+
 def test_a_service_starts_when_another_one_is_healthy(alpine: Command, shop: pathlib.Path) -> None:
     check = ", healthcheck: {test: test -e /ready, interval: 1s, start_interval: 100ms, start_period: 1m}"
     _write(
@@ -222,6 +250,7 @@ def test_down_stops_in_the_opposite_order_and_leaves_nothing(alpine: Command, sh
         file.write("volumes: {data: }\n")
     assert alpine("up", "-d", "--wait", cwd=shop).code == 0
     assert sorted(_containers(alpine)) == ["p-db-1", "p-web-1"]
+    assert within(60, lambda: all(alpine("logs", each).stdout == b"ready\n" for each in _containers(alpine)))
     assert alpine("down", cwd=shop) == Result(b"", b"", 0)
     assert _containers(alpine) == {}
     [order] = (alpine.store / "volumes").glob("p_data/data/order")

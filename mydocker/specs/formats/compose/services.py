@@ -151,7 +151,11 @@ def _volume(key: Scalar, node: Node, project: str, reader: Reader) -> tuple[str,
         reader.refuse(node, "expected a mapping")
         return key.text, None
     before = len(reader.problems)
-    members = members_of(node, ("name", "external", "driver"), reader, unsupported=("driver_opts", "labels"))
+    members = members_of(node, ("name", "external", "driver", "labels"), reader, unsupported=("driver_opts",))
+    if "labels" in members:
+        labels = members.pop("labels")  # a volume keeps none
+        if not isinstance(labels, Mapping | Sequence):
+            reader.refuse(labels, "expected a mapping, or a list of NAME=VALUE")
     texts = {name: reader.text(value) for name, value in members.items()}
     if texts.get("driver", "local") != "local":
         reader.refuse(members["driver"], f"volume driver {texts['driver']!r} is not supported: expected local")
