@@ -89,7 +89,19 @@ def test_the_examples_pass_for_an_ordinary_user_among_mounts(second_user: Comman
 def test_an_ordinary_user_may_write_next_to_mounts(second_user: Command, places: list[pathlib.Path]) -> None:
     """What is mounted is there to be read; what lies next to it can be written to, and the machine stays as it is."""
     command = _among_mounts(second_user, places)
-    directories = "/run /tmp /var /var/lib /var/lib/dpkg /home /usr /usr/share /usr/bin /etc /etc/apt".split()
+    directories = [
+        "/run",
+        "/tmp",
+        "/var",
+        "/var/lib",
+        "/var/lib/dpkg",
+        "/home",
+        "/usr",
+        "/usr/share",
+        "/usr/bin",
+        "/etc",
+        "/etc/apt",
+    ]
     written = " ".join(f"{directory}/new-here" for directory in directories)
     shown = " ".join(f"{place}/file" for place in places[2:-1])
     script = f"touch {written} && echo x >> /etc/passwd && rm /etc/fstab && cat {shown}; ls /run /tmp"
