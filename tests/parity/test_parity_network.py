@@ -206,7 +206,12 @@ CHOSEN = {  # network, options -> script, what it prints
         "1",
     ),
     "the largest packet": ("-o com.docker.network.driver.mtu=1300", "", "cat /sys/class/net/eth0/mtu", "1300"),
-    "--internal": ("--internal", "", f"ip route | grep -c default; ping -c 1 -w 1 -W 1 {OUTSIDE} >&- 2>&-; echo $?", "0\n1"),
+    "--internal": (
+        "--internal",
+        "",
+        f"ip route | grep -c default; ping -c 1 -w 1 -W 1 {OUTSIDE} >&- 2>&-; echo $?",
+        "0\n1",
+    ),
     "--ip6": (
         "--ipv6 --subnet fd00:217::/64",
         "--ip6 fd00:217::9",
