@@ -31,9 +31,11 @@ class Schedule:
     their needs do.
     """
 
-    def __init__(self, cases: Sequence[Case], *, skipped: Mapping[int, str] | None = None) -> None:
-        """SKIPPED: the reason why a case is not to run, by its number."""
-        self.skipped = skipped or {}
+    def __init__(
+        self, cases: Sequence[Case], *, skipped: Mapping[int, str] = {}, refused: Mapping[int, str] = {}
+    ) -> None:
+        """SKIPPED: the reason why a case is not to run, by its number; REFUSED: why it cannot."""
+        self.skipped, self.refused = skipped, refused
         self.waiting = {case.number: (case, 1) for case in cases}
         self.results: dict[int, JudgedCase] = {}
         self.seen: dict[int, Mapping[str, Any]] = {}  # of those that run: the facts of their watchers
@@ -51,7 +53,9 @@ class Schedule:
         self.unfinished = {number: len(users) for number, users in self.users.items()}
         # those that may never begin; of a thousand cases that are independent of each other, none is considered twice
         self.doubtful = dict.fromkeys(
-            case.number for case in cases if case.number in self.skipped or case.needs or self.is_service(case)
+            case.number
+            for case in cases
+            if case.number in (*self.skipped, *self.refused) or case.needs or self.is_service(case)
         )
         self.parked: dict[int, list[int]] = {}  # case -> those that wait for its end before they are reconsidered
         self.ranks = {case.number: rank for rank, case in enumerate(cases)}
@@ -183,6 +187,8 @@ class Schedule:
         """(verdict, reason) of a case that cannot begin any more."""
         if case.number in self.skipped:
             return SKIPPED, self.skipped[case.number]
+        if case.number in self.refused:
+            return ERROR, self.refused[case.number]
         for need, number in self.needs[case.number]:
             if need.required and self._state(need, number) is False:
                 result = self.results.get(number)

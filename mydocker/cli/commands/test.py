@@ -25,6 +25,7 @@ from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.values.duration import parse_duration
 from mydocker.testing.batch.batch import INTERRUPTED, Batch, Limits, exit_code
 from mydocker.testing.cases.collect import collect, with_variables
+from mydocker.testing.cases.project import find_running
 from mydocker.testing.cases.select import Memory, by_name, by_tags
 from mydocker.testing.report.formats import FORMATS, Report, Reports, parse_target
 from mydocker.testing.report.text import closing_lines, styled_lines
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
     from typing import IO
+
+    from mydocker.testing.cases.project import RunningProject
 
 NO_TESTS = 5
 _COUNT_LIMIT = 9999
@@ -67,8 +70,10 @@ def test_command(argv: list[str]) -> int:
             options = parser().parse_args(_with_seed(argv))
             on_failure.check(options.on_failure)
             limits = _limits(options)
-            memory = Memory(f"{Store.open(os.environ).root}/failed.json")
-            cases = _cases(options, memory)
+            store = Store.open(os.environ)
+            memory = Memory(f"{store.root}/failed.json")
+            project = find_running(store, options.project) if options.project is not None else None
+            cases = _cases(options, memory, project)
             reports = Reports(_open_reports(options.report, files))
         except (UsageError, SpecError) as error:
             complain(error)
@@ -79,7 +84,8 @@ def test_command(argv: list[str]) -> int:
             return NO_TESTS
         if options.list:
             return _list(cases)
-        return _run(cases, limits, reports, memory, options, began=began)
+        refused = project.wait_for(cases, limits.timeout) if project else {}
+        return _run(cases, limits, reports, memory, options, refused, began=began)
 
 
 def parser() -> Parser:
@@ -88,6 +94,11 @@ def parser() -> Parser:
     parser = Parser("test", text=text, exits=_EXITS, examples=_EXAMPLES)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help=_PATHS)
+    add(
+        "--project",
+        metavar="NAME",
+        help="the cases reach the services of this project, which 'mydocker up -d' has started",
+    )
     add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
     add(
         "--image",
@@ -161,17 +172,24 @@ def _limits(options: argparse.Namespace) -> Limits:
     )
 
 
-def _cases(options: argparse.Namespace, memory: Memory) -> list[Case]:
+def _cases(options: argparse.Namespace, memory: Memory, project: RunningProject | None) -> list[Case]:
     """The cases that are selected and what they need, numbered anew."""
-    profiles = active_profiles(options.profile, os.environ)
-    cases = collect(options.paths, environ=os.environ, image=options.image, profiles=profiles, warn=say)
+    cases = collect(
+        options.paths,
+        environ=os.environ,
+        image=options.image,
+        profiles=active_profiles(options.profile, os.environ),
+        services=project.containers if project else (),
+        warn=say,
+    )
     if options.k is not None:
         cases = by_name(cases, options.k)
     if options.tags is not None:
         cases = by_tags(cases, options.tags)
     if options.last_failed:
         cases = memory.select(cases)
-    return with_variables(_supplied(with_needed(cases), options), os.environ)
+    cases = with_variables(_supplied(with_needed(cases), options), os.environ)
+    return [project.join(case) for case in cases] if project else cases
 
 
 def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
@@ -241,10 +259,11 @@ def _run(
     reports: Reports,
     memory: Memory,
     options: argparse.Namespace,
+    refused: dict[int, str],
     *,
     began: float,
 ) -> int:
-    """BEGAN: when the command did; the summary has the time since then."""
+    """REFUSED: why a case cannot run, by its number. BEGAN: when the command did; the summary has the time since then."""
     screen = Screen(
         taken=any(report.path == "-" and report.format != "github" for report in reports.good), environ=os.environ
     )
@@ -254,7 +273,7 @@ def _run(
         cases = random.Random(options.shuffle).sample(cases, len(cases))
         say(f"mydocker: run in the order of --shuffle={options.shuffle}")
     follow = screen.follow if screen.live else None
-    batch = Batch(cases, limits=limits, environ=os.environ, follow=follow, warn=screen.warn)
+    batch = Batch(cases, limits=limits, environ=os.environ, refused=refused, follow=follow, warn=screen.warn)
     results: list[JudgedCase] = []
     try:
         for result in _in_order(_reported(_all_results(batch, cases), reports)):

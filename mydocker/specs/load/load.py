@@ -19,7 +19,7 @@ from mydocker.specs.load.network_aliases import share_network
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
 from mydocker.specs.model.case import CaseSpec
-from mydocker.specs.model.dependencies import links, unknown_names
+from mydocker.specs.model.dependencies import links, unknown_names, with_project
 from mydocker.specs.model.parts import Dependency, Service
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS, nearest
 from mydocker.specs.nodes.from_python import document_of
@@ -55,11 +55,13 @@ def load_files(
     *,
     environ: collections.abc.Mapping[str, str],
     image: str | None = None,
+    services: collections.abc.Collection[str] = (),
     warn: collections.abc.Callable[[str], None] | None = None,
 ) -> list[CaseSpec]:
     """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
 
-    IMAGE is the default for containers that name none, such as those of container-structure-test. WARN is called with
+    IMAGE is the default for containers that name none, such as those of container-structure-test. SERVICES are those of
+    a project that is up, on which they may depend. WARN is called with
     a line for each value that is valid and probably a mistake.
     """
     loaded = LoadedFiles(paths, image=image)
@@ -69,7 +71,7 @@ def load_files(
         if key_of(path) in loaded_paths or key_of(path) not in loaded.included:
             specs += _load(path, environ, loaded)
         loaded_paths.add(key_of(path))
-    return _checked(specs, loaded, warn)
+    return _checked(specs, loaded, warn, services)
 
 
 def load_project(
@@ -93,7 +95,10 @@ def load_project(
 
 
 def _checked(
-    specs: list[CaseSpec], loaded: LoadedFiles, warn: collections.abc.Callable[[str], None] | None
+    specs: list[CaseSpec],
+    loaded: LoadedFiles,
+    warn: collections.abc.Callable[[str], None] | None,
+    services: collections.abc.Collection[str] = (),
 ) -> list[CaseSpec]:
     """SPECS of LOADED files. Raises SpecError with what is wrong in these, and with each other."""
     if warn:
@@ -101,15 +106,18 @@ def _checked(
             warn(f"warning: {doubt}")
     problems = [*loaded.mistakes]
     if problems:
-        raise SpecError([*problems, *_unknown_names(loaded, {problem.origin for problem in problems})])
-    links(specs)  # raises for problems in dependencies
+        raise SpecError([*problems, *_unknown_names(loaded, {problem.origin for problem in problems}, services)])
+    specs = with_project(specs, services)
+    links(specs, others=services)  # raises for problems in dependencies
     return specs
 
 
-def _unknown_names(loaded: LoadedFiles, faulty: set[Origin]) -> list[Problem]:
-    """A problem for each dependency on a name that no file has, except at FAULTY origins, which have another
+def _unknown_names(
+    loaded: LoadedFiles, faulty: set[Origin], services: collections.abc.Collection[str]
+) -> list[Problem]:
+    """A problem for each dependency on a name that no file has, and is none of SERVICES, except at FAULTY origins, which have another
     problem."""
-    names = {name for file in loaded.files.values() for name in file.names}
+    names = {name for file in loaded.files.values() for name in file.names}.union(services)
     unknown = dict.fromkeys(unknown_names(loaded.dependencies, names))
     return [problem for problem in unknown if problem.origin not in faulty]
 

@@ -21,6 +21,7 @@ class CaseSpec(Record):
 
     container: ContainerSpec
     depends_on: tuple[Dependency, ...] = ()
+    on_project: tuple[Dependency, ...] = ()  # those on services of a project that is up already
     service: Service | None = None  # of a Compose file or a Quadlet; None: of a file of mydocker's own form
     profiles: tuple[str, ...] = ()  # takes part if one of these is active; (): always
     expect: Expect | None = None  # what `mydocker test` checks

@@ -65,15 +65,17 @@ def _condition(text: str, scope: Scope) -> str:
     return text
 
 
-def links(specs: collections.abc.Sequence[CaseSpec]) -> list[tuple[Link, ...]]:
-    """For each of SPECS, the specs that it depends on.
+def links(
+    specs: collections.abc.Sequence[CaseSpec], *, others: collections.abc.Collection[str] = ()
+) -> list[tuple[Link, ...]]:
+    """For each of SPECS, the specs that it depends on. OTHERS are names that may have been meant, too.
 
     Raises SpecError with each unknown name, with a circle, and with a chain that is too long.
     """
     problems: list[Problem] = []
     found = []
     named = _by_name(specs) if any(spec.depends_on for spec in specs) else {}
-    names = {name for file, name in named if not file}
+    names = {name for file, name in named if not file}.union(others)
     for spec in specs:
         own = []
         for dependency in spec.depends_on:
@@ -91,6 +93,20 @@ def links(specs: collections.abc.Sequence[CaseSpec]) -> list[tuple[Link, ...]]:
     problems = problems or [*_endless(specs, found)]
     if problems:
         raise SpecError(problems)
+    return found
+
+
+def with_project(
+    specs: collections.abc.Sequence[CaseSpec], services: collections.abc.Collection[str]
+) -> list[CaseSpec]:
+    """SPECS, whose dependencies on SERVICES of a project that is up are kept apart; a container of the same name that
+    is among SPECS comes first."""
+    names = {spec.name for spec in specs}
+    found = []
+    for spec in specs:
+        outside = tuple(each for each in spec.depends_on if each.name in services and each.name not in names)
+        inside = tuple(each for each in spec.depends_on if each not in outside)
+        found.append(spec.replace(depends_on=inside, on_project=outside) if outside else spec)
     return found
 
 

@@ -17,7 +17,7 @@ from mydocker.specs.load.profiles import profiles_of_env_files, reduce, take_par
 from mydocker.specs.nodes.yaml import SIZE_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from mydocker.specs.model.case import CaseSpec
 
@@ -34,18 +34,19 @@ def collect(
     environ: Mapping[str, str],
     image: str | None = None,
     profiles: frozenset[str] = frozenset(),
+    services: Collection[str] = (),
     warn: Callable[[str], None] | None = None,
 ) -> list[Case]:
     """The cases of PATHS: files, addresses (services/address.py), folders, patterns.
 
     Specs with a profile take part if it is one of PROFILES or of the `.env` in its directory, or if their line is
-    named. WARN: see `load_files`. Raises SpecError with all mistakes in any file, UsageError for a path that leads to
+    named. SERVICES and WARN: see `load_files`. Raises SpecError with all mistakes in any file, UsageError for a path that leads to
     nothing.
     """
     by_file: dict[str, list[Address]] = {}
     for address in (found for path in paths for found in _files(path, structure=image is not None)):
         by_file.setdefault(address.file, []).append(address)
-    specs = load_files(list(by_file), environ=environ, image=image, warn=warn)
+    specs = load_files(list(by_file), environ=environ, image=image, services=services, warn=warn)
     named = _named(specs, by_file)
     active = profiles | profiles_of_env_files(by_file, environ)
     taking = [take_part(spec, active) or name for spec, name in zip(specs, named, strict=True)]

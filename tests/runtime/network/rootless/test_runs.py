@@ -53,9 +53,7 @@ networks: {default: {ipam: {config: [{subnet: 10.203.0.0/24}]}}}
 """
 
 
-def test_a_subnet_is_free_again_at_once(
-    mydocker: Command, user: pwd.struct_passwd, other: Machine, tun: None
-) -> None:
+def test_a_subnet_is_free_again_at_once(mydocker: Command, user: pwd.struct_passwd, other: Machine, tun: None) -> None:
     """Its bridge goes with the network, not with the process that holds the user's namespaces, a second later."""
     (mydocker.directory / "compose.yaml").write_text(FILE)
     for _ in range(2):
