@@ -11,9 +11,11 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lab import oci
 from lab.busybox import ARCHITECTURE
@@ -21,10 +23,10 @@ from lab.oci import DIR, Entry, Link, Program
 from lab.places import TESTS
 
 PACKAGES = (
-    "postgresql nginx-light redis-server redis-tools mariadb-server mariadb-client php-cli php-fpm php-mysql opensmtpd"
-    " dovecot-imapd dovecot-lmtpd prometheus prometheus-node-exporter memcached python3-minimal python3-psycopg2"
-    " python3-redis curl ca-certificates"
-).split()
+    "postgresql,nginx-light,redis-server,redis-tools,mariadb-server,mariadb-client,php-cli,php-fpm,php-mysql,opensmtpd,"
+    "dovecot-imapd,dovecot-lmtpd,prometheus,prometheus-node-exporter,memcached,python3-minimal,python3-psycopg2,"
+    "python3-redis,curl,ca-certificates"
+)
 # what no test needs, and is most of the size; and what packages make when they are configured: images make their own
 _UNUSED = (
     "usr/share/doc usr/share/man usr/share/locale usr/share/javascript usr/share/i18n usr/share/perl"
@@ -83,6 +85,7 @@ SERVERS = {
         files={
             "etc/nginx/nginx.conf": b"user www-data;\nevents {}\nhttp {\n  access_log /var/log/nginx/access.log;\n"
             b"  include mime.types;\n  include conf.d/*.conf;\n}\n",
+            "etc/nginx/conf.d/default.conf": b"server {\n  listen 80;\n  root /var/www/html;\n}\n",
             "var/log/nginx/access.log": Link("/dev/stdout"),
             "var/log/nginx/error.log": Link("/dev/stderr"),
         },
@@ -94,7 +97,8 @@ SERVERS = {
         files={
             "etc/php/8.2/fpm/pool.d/www.conf": b"[www]\nuser = www-data\ngroup = www-data\nlisten = 9000\n"
             b"clear_env = no\npm = static\npm.max_children = 2\naccess.log = /proc/self/fd/2\n",
-            "etc/php/8.2/fpm/php-fpm.conf": b"[global]\nerror_log = /proc/self/fd/2\ninclude = /etc/php/8.2/fpm/pool.d/*.conf\n",
+            "etc/php/8.2/fpm/php-fpm.conf": b"[global]\nerror_log = /proc/self/fd/2\n"
+            b"include = /etc/php/8.2/fpm/pool.d/*.conf\n",
             "var/www/uploads": Entry(type=b"5", mode=0o755, uid=33, gid=33),
         },
         working_dir="/var/www/html",
@@ -126,7 +130,7 @@ SERVERS = {
 
 def build_base(target: pathlib.Path) -> None:
     """Write the file system that has all packages, a tar, to TARGET."""
-    options = ["--variant=minbase", f"--include={','.join(PACKAGES)}", '--aptopt=APT::Install-Recommends "false"']
+    options = ["--variant=minbase", f"--include={PACKAGES}", '--aptopt=APT::Install-Recommends "false"']
     options += [f'--customize-hook=cd "$1" && rm -rf {_UNUSED}', "--format=tar", "--quiet"]
     subprocess.run(["mmdebstrap", *options, _codename(), target], check=True, capture_output=True)
 
@@ -137,7 +141,7 @@ def write_layout(base: pathlib.Path, directory: pathlib.Path) -> None:
     blobs.mkdir(parents=True)
     with base.open("rb") as file:
         lowest = hashlib.file_digest(file, "sha256").hexdigest()
-    os.link(base, blobs / lowest)
+    link(base, blobs / lowest)
     manifests = []
     for name, server in SERVERS.items():
         upper = oci.layer(_files(server))
@@ -154,12 +158,20 @@ def write_layout(base: pathlib.Path, directory: pathlib.Path) -> None:
     (directory / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
 
 
+def link(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Give SOURCE one more name, or copy it where that is on another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def _files(server: Server) -> dict[str, bytes | Entry]:
     script = {_ENTRYPOINT: Program((_SCRIPTS / server.script).read_bytes())} if server.script else {}
     return {"usr/local": DIR, **script, **server.files}
 
 
-def _settings(server: Server, digests: Sequence[str]) -> dict[str, object]:
+def _settings(server: Server, digests: Sequence[str]) -> dict[str, Any]:
     return {
         "cmd": server.cmd,
         "entrypoint": ["docker-entrypoint.sh"] if server.script else server.entrypoint or None,
@@ -175,5 +187,6 @@ def _settings(server: Server, digests: Sequence[str]) -> dict[str, object]:
 
 def _codename() -> str:
     """This machine's release, which its apt trusts."""
+    name: str
     [name] = re.findall("^VERSION_CODENAME=(.*)$", pathlib.Path("/etc/os-release").read_text(), re.MULTILINE)
     return name

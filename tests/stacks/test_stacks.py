@@ -1,6 +1,7 @@
 """Stacks as people write them, of real servers: healthy, reached, restarted, kept, and gone.
 
-The servers are Debian's, see lab.debian. It takes a minute to get them, so the tests are a step of their own in .ci/run.
+The servers are Debian's, see lab.debian. It takes a minute to get them, so these tests are a step of their own in
+.ci/run.
 """
 
 from __future__ import annotations
@@ -12,27 +13,30 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from lab.compose import Stack
 from lab.processes import within
 
 pytestmark = [pytest.mark.root, pytest.mark.stacks]
 
-Make = Callable[..., "object"]
+Make = Callable[..., Stack]
 
 
-def _end(stack) -> None:
+def _end(stack: Stack) -> None:
     stack("down", "-v")
     assert within(20, lambda: not stack.leftovers()), stack.leftovers()
 
 
-def test_postgresql_an_app_and_nginx(stack) -> None:
+def test_postgresql_an_app_and_nginx(stack: Make) -> None:
     shop = stack("shop")
     shop("up", "-d", "--wait")
     db, web = shop.container("db"), shop.container("web")
     assert [shop.fetch(web, 80, "/a") for _ in range(2)] == ["visit 1 of /a\n", "visit 2 of /a\n"]
     query = ["psql", "-U", "shop", "-d", "shop", "-tAc", "SELECT count(*) FROM visits WHERE path = '/a'"]
-    assert shop("exec", db, *query) == "2\n"
-    assert "migrated" in shop("logs", shop.container("migrate"))
+    assert shop("compose", "exec", "-T", "db", *query) == "2\n"
+    assert shop("compose", "logs", "migrate") == "migrate-1  | migrated\n"
     assert '"GET /a HTTP/1.1" 200' in shop("logs", web)
+    assert sorted(shop("compose", "ps", "--services").split()) == ["app", "db", "web"]
+    assert shop("compose", "port", "web", "80").split()[0] == f"127.0.0.1:{shop.port(web, 80)}"
     for name in (db, web):
         shop.kill(name)
     assert shop.eventually(lambda: bool(shop.fetch(web, 80, "/b"))), shop.story()
@@ -46,7 +50,7 @@ def test_postgresql_an_app_and_nginx(stack) -> None:
     _end(shop)
 
 
-def test_redis_and_workers(stack) -> None:
+def test_redis_and_workers(stack: Make) -> None:
     jobs = stack("jobs")
     if jobs.is_users:  # who can limit nothing with cgroup v1
         (jobs.folder / "compose.override.yml").write_text("services: {worker: {deploy: {resources: !reset null}}}\n")
@@ -69,7 +73,7 @@ def test_redis_and_workers(stack) -> None:
     _end(jobs)
 
 
-def test_mariadb_php_and_nginx(stack) -> None:
+def test_mariadb_php_and_nginx(stack: Make) -> None:
     blog = stack("blog")
     blog("up", "-d", "--wait")
     web, db = blog.container("web"), blog.container("db")
@@ -87,7 +91,7 @@ def test_mariadb_php_and_nginx(stack) -> None:
     _end(blog)
 
 
-def test_mail_from_smtp_to_imap(stack) -> None:
+def test_mail_from_smtp_to_imap(stack: Make) -> None:
     mail = stack("mail", "post-office")
     mail("up", "-d", "--wait")
     smtp, imap = mail.container("smtp"), mail.container("imap")
@@ -116,7 +120,7 @@ def test_mail_from_smtp_to_imap(stack) -> None:
     _end(mail)
 
 
-def test_prometheus_and_a_node_exporter(stack) -> None:
+def test_prometheus_and_a_node_exporter(stack: Make) -> None:
     monitoring = stack("monitoring")
     monitoring.host.do("mount --make-shared /")  # as systemd makes it
     monitoring("up", "-d", "--wait")

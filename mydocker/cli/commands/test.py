@@ -263,7 +263,8 @@ def _run(
     *,
     began: float,
 ) -> int:
-    """REFUSED: why a case cannot run, by its number. BEGAN: when the command did; the summary has the time since then."""
+    """REFUSED: why a case cannot run, by its number. BEGAN: when the command did; the summary has the time since
+    then."""
     screen = Screen(
         taken=any(report.path == "-" and report.format != "github" for report in reports.good), environ=os.environ
     )

@@ -115,8 +115,8 @@ def _checked(
 def _unknown_names(
     loaded: LoadedFiles, faulty: set[Origin], services: collections.abc.Collection[str]
 ) -> list[Problem]:
-    """A problem for each dependency on a name that no file has, and is none of SERVICES, except at FAULTY origins, which have another
-    problem."""
+    """A problem for each dependency on a name that no file has, and is none of SERVICES, except at FAULTY origins,
+    which have another problem."""
     names = {name for file in loaded.files.values() for name in file.names}.union(services)
     unknown = dict.fromkeys(unknown_names(loaded.dependencies, names))
     return [problem for problem in unknown if problem.origin not in faulty]

@@ -66,8 +66,9 @@ class Batch:
         follow: Callable[[int, int, list[str], list[str]], None] | None = None,
         warn: Callable[[str], None] = lambda words: None,
     ) -> None:
-        """REFUSED: why a case cannot run, by its number. FOLLOW is called with how many are done, how many there are, the titles of those that run, and what is
-        pulled for them; WARN with each warning of a pull, as often as there is one."""
+        """REFUSED: why a case cannot run, by its number. FOLLOW is called with how many are done, how many there are,
+        the titles of those that run, and what is pulled for them; WARN with each warning of a pull, as often as there
+        is one."""
         skipped = {case.number: case.spec.skip for case in cases if case.spec.skip}
         self.schedule = Schedule(cases, skipped=skipped, refused=refused)
         self.total, self.follow, self.warn = len(cases), follow, warn

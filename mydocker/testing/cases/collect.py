@@ -40,8 +40,8 @@ def collect(
     """The cases of PATHS: files, addresses (services/address.py), folders, patterns.
 
     Specs with a profile take part if it is one of PROFILES or of the `.env` in its directory, or if their line is
-    named. SERVICES and WARN: see `load_files`. Raises SpecError with all mistakes in any file, UsageError for a path that leads to
-    nothing.
+    named. SERVICES and WARN: see `load_files`. Raises SpecError with all mistakes in any file, UsageError for a path
+    that leads to nothing.
     """
     by_file: dict[str, list[Address]] = {}
     for address in (found for path in paths for found in _files(path, structure=image is not None)):
