@@ -105,11 +105,8 @@ def parser() -> Parser:
         metavar="IMAGE",
         help="the image of containers whose files name none, such as container-structure-test's",
     )
-    add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
-    add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
-    parser.add_profiles()
+    _add_choice(parser)
     add_supply(parser)
-    add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
     add("--maxfail", type=_count, metavar="N", help="begin no more after N have failed")
     add("-x", dest="maxfail", action="store_const", const=1, help="begin no more after the first has failed")
     add("-q", "--quiet", action="store_true", help="show only what did not pass, and the summary")
@@ -131,6 +128,14 @@ def parser() -> Parser:
         help=f"write a report ({', '.join(FORMATS)}) to FILE, - for standard output; may be repeated",
     )
     return parser
+
+
+def _add_choice(parser: Parser) -> None:
+    add = parser.add_argument
+    add("-k", metavar="EXPR", help="only those whose file or name has these words: 'web and not slow'")
+    add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
+    add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
+    parser.add_profiles()
 
 
 def _count(text: str) -> int:
