@@ -51,9 +51,9 @@ def test_names_are_given_once() -> None:
 
 
 def test_every_attribute_of_a_container_and_of_its_case_has_its_row() -> None:
-    """But for `service`, which comes from the format of its file."""
+    """But for `service`, which comes from the format of its file, and `on_project`, which is a part of `depends_on`."""
     fields = {*ContainerSpec.fields, *CaseSpec.fields}
-    assert fields == {"container", "service", *(field.name for field in FIELDS)}
+    assert fields == {"container", "service", "on_project", *(field.name for field in FIELDS)}
 
 
 def test_what_a_flag_sets_is_of_the_container() -> None:

@@ -232,7 +232,9 @@ def test_what_becomes_of_the_output(text: str, expected: Logging) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["expose: [80]", "scale: 1", "attach: true", "networks: {default: }", "build: "]
+    "text",
+    ["expose: [80]", "scale: 1", "attach: true", "networks: {default: }", "build: ", "build: .", "develop: {watch: []}",
+     "links: []", "deploy: {placement: {}, update_config: {}, rollback_config: {}, endpoint_mode: vip, labels: {}}"],
 )  # fmt: skip
 def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
     spec = service(text)
@@ -327,6 +329,44 @@ def test_a_service_in_the_network_of_another_one_starts_after_it() -> None:
     assert (specs[0].container.network_mode, "net" in specs[0].container.namespaces) == ("service:db", False)
 
 
+LINKED = """\
+services:
+  web: {{image: a, links: [db, 'cache:redis', 'db:data'], {}}}
+  db: {{image: a}}
+  cache: {{image: a}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "needs"),
+    [
+        ("tty: true", {"db": "service_started", "cache": "service_started"}),
+        ("depends_on: ", {"db": "service_started", "cache": "service_started"}),
+        ("depends_on: [cache]", {"cache": "service_started", "db": "service_started"}),
+        ("depends_on: {db: {condition: service_healthy}}", {"db": "service_healthy", "cache": "service_started"}),
+    ],
+)
+def test_links_are_dependencies_and_further_names(more: str, needs: dict[str, str]) -> None:
+    web, db, cache = load(LINKED.format(more))
+    assert {each.name: each.condition for each in web.depends_on} == needs
+    assert [each.container.networks[0].aliases for each in (web, db, cache)] == [
+        ("web",),
+        ("db", "data"),
+        ("cache", "redis"),
+    ]
+
+
+def test_what_is_reserved_has_no_effect() -> None:
+    said: list[str] = []
+    text = "services:\n  web: {image: a, deploy: {resources: {reservations: {cpus: '1', memory: 1g}}}}"
+    Path("compose.yaml").write_text(text)
+    load_files(["compose.yaml"], environ={}, warn=said.append)
+    assert said == [
+        f"warning: compose.yaml:2:40: deploy.resources.reservations.{name} has no effect: nothing is reserved"
+        for name in ("cpus", "memory")
+    ]
+
+
 def test_networks_are_merged_by_their_names() -> None:
     spec, base, other = load(
         "services:\n  web: {extends: base, networks: {b: {aliases: [z]}}}\n"
@@ -361,7 +401,10 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("services:\n  web: {image: a, build: .}", [f"2:19: build is not supported yet: {BUILD}"]),
+        ("services:\n  web: {build: .}", [f"2:9: build is not supported yet: {BUILD}"]),
+        ("services:\n  web: {image: a, links: db}", ["2:26: expected a list of services, or of SERVICE:ALIAS"]),
+        ("services:\n  web: {image: a, links: [bd, 'x:y']}\n  db: {image: a}",
+         ["2:27: there is no container called 'bd'", "2:31: there is no container called 'x'"]),
         ("services:\n  web: {image: a, networks: [front]}",
          ["2:30: network 'front' is not declared under networks at the top of the file"]),
         ("services:\n  a: {image: a, container_name: x}\n  b: {image: a, container_name: x}\n"
@@ -369,10 +412,8 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          "  f: {image: a, container_name: 'x'}",
          ["3:33: container_name 'x' is also that of service 'a'",
           "7:33: container_name 'x' is also that of service 'a'"]),
-        ("services:\n  web: {image: a, links: [db], volumes_from: [db]}",
-         ["2:19: links is not supported yet: leave it out; services know each other by name, and depends_on says "
-          "which starts first",
-          "2:32: volumes_from is not supported yet: list the volumes again, or share them with extends or a YAML "
+        ("services:\n  web: {image: a, volumes_from: [db]}",
+         ["2:19: volumes_from is not supported yet: list the volumes again, or share them with extends or a YAML "
           "anchor"]),
         ("services:\n  web: {image: a, scale: x, attach: maybe}",
          ["2:26: 'x': expected a number of containers, at most 1000", "2:37: expected true or false, not 'maybe'"]),
@@ -424,9 +465,8 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
         ("services:\n  web: {image: a, imag: b, comand: x}",
          ["2:19: unknown key 'imag'; did you mean 'image'?", "2:28: unknown key 'comand'; did you mean 'command'?"]),
         ("services:\n  web: {image: a, cpu_shares: 5}", ["2:19: cpu_shares is not supported yet"]),
-        ("services:\n  web: {image: a, deploy: {replicas: 2, placement: {}, resources: {reservations: {}}}}",
-         ["2:41: deploy.placement is not supported",
-          "2:68: deploy.resources.reservations is not supported"]),
+        ("services:\n  web: {image: a, deploy: {resources: {reservations: {devices: [], cpu: 1}}}}",
+         ["2:55: devices is not supported yet", "2:68: unknown key 'cpu'; did you mean 'cpus'?"]),
         ("services:\n  web: {image: a, deploy: {resources: {limits: {cpu: 1}}}}",
          ["2:49: unknown key 'cpu'; did you mean 'cpus'?"]),
         ("services:\n  web: {image: a, volumes: ['dat:/x', {type: volume, source: no, target: /y}]}\nvolumes: {data: }",

@@ -28,7 +28,9 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "mem_limit": parse_memory,
     "pids_limit": parse_processes,
 }
+# without effect, as with `docker compose up`
 _FOR_CLUSTERS = ("labels", "update_config", "rollback_config", "placement", "endpoint_mode")
+_RESERVED = ("cpus", "memory", "pids")
 _RESOURCES = ("limits", "reservations")
 
 
@@ -43,9 +45,7 @@ def deployed(node: Node, service: Entries, reader: Reader) -> Entries:
             found["restart"] = value
         elif key.text == "mode" and not is_null(value) and reader.text(value) not in ("replicated", ""):
             reader.refuse(value, "deploy.mode: only replicated is supported")
-        elif key.text in _FOR_CLUSTERS:
-            reader.refuse(key, f"deploy.{key.text} is not supported")
-        elif key.text not in ("mode", "replicas"):
+        elif key.text not in ("mode", "replicas", *_FOR_CLUSTERS):
             known = ("resources", "restart_policy", "mode", "replicas", *_FOR_CLUSTERS)
             reader.refuse(key, unknown_key(key.text, nearest(key.text, known)))
     return found
@@ -63,8 +63,11 @@ def _limits(node: Node, service: Entries, reader: Reader) -> Entries:
                     )
                     reader.refuse(limit, message)
                 found[own_key] = limit
-        elif key.text in _RESOURCES:
-            reader.refuse(key, f"deploy.resources.{key.text} is not supported")
+        elif key.text == "reservations":
+            for name in members_of(value, _RESERVED, reader, unsupported=("devices", "generic_resources")):
+                if reader.file is not None:
+                    message = f"deploy.resources.reservations.{name} has no effect: nothing is reserved"
+                    reader.file.warnings.append(key.problem(message))
         else:
             reader.refuse(key, unknown_key(key.text, nearest(key.text, _RESOURCES)))
     return found

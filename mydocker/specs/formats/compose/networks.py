@@ -16,6 +16,7 @@ from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values.network_definition import KEYS, read_definition
 
 if TYPE_CHECKING:
+    import collections.abc
     from collections.abc import Iterator
 
     from mydocker.specs.nodes.reader import Reader
@@ -77,9 +78,15 @@ def _is_on(node: Node, reader: Reader) -> bool:
 
 
 def network_entries(
-    name: Scalar, service: Entries, networks: dict[str, DeclaredNetwork], reader: Reader
+    name: Scalar,
+    service: Entries,
+    networks: dict[str, DeclaredNetwork],
+    reader: Reader,
+    *,
+    more_aliases: collections.abc.Sequence[Node] = (),
 ) -> Iterator[tuple[Scalar, Node]]:
-    """The entries `networks` and `aliases` of the document of the service NAME; none if it sets its network itself."""
+    """The entries `networks` and `aliases` of the document of the service NAME; none if it sets its network itself.
+    MORE_ALIASES: other names for it."""
     node = service.get("networks")
     if "network_mode" in service:
         if node is not None:
@@ -87,7 +94,7 @@ def network_entries(
         return
     if _has_own_network(service.get("namespaces")):
         return
-    aliases: list[Node] = [text_at(name, name.text)]
+    aliases: list[Node] = [text_at(name, name.text), *more_aliases]
     if isinstance(container_name := service.get("container_name"), Scalar):
         aliases.append(container_name)
     default = key_at(node or name, DEFAULT)

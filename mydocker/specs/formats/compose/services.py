@@ -14,6 +14,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs import values
 from mydocker.specs.formats.compose.deploy import deployed, replicas_of
 from mydocker.specs.formats.compose.inline_files import definitions, granted
+from mydocker.specs.formats.compose.links import link_aliases, with_links
 from mydocker.specs.formats.compose.networks import DeclaredNetwork, declared_networks, network_entries
 from mydocker.specs.formats.compose.nodes import entries_of, key_at, members_of
 from mydocker.specs.model.parts import Service
@@ -44,6 +45,7 @@ class _Project(Record):
     volumes: dict[str, str | None]  # declared name -> stored name; None: it could not be read
     files: dict[str, Definitions]  # of configs, of secrets
     networks: dict[str, DeclaredNetwork]
+    links: dict[str, list[Node]]  # service -> names that others have for it
 
 
 def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]]:
@@ -58,7 +60,7 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
     networks = declared_networks(top.get("networks"), name, inner)
     volumes = dict(_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner))
     files = {kind: definitions(entries_of(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
-    project = _Project(name=name, volumes=volumes, files=files, networks=networks)
+    project = _Project(name=name, volumes=volumes, files=files, networks=networks, links=link_aliases(services, inner))
     if "include" in top:
         key = key_at(top["include"], "include")
         yield Mapping(**key.position, entries=((key, top["include"]),)), inner
@@ -96,12 +98,21 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
             entries.append((key, _mounts(node, project, reader)))
         elif key.text in project.files:
             entries.append((key, granted(key.text, node, project.files[key.text], reader)))
-        elif key.text not in ("networks", *_OF_SERVICE):
+        elif key.text not in ("networks", "depends_on", "links", *_OF_SERVICE, *_unused(members)):
             entries.append((key, node))
+    if (depends_on := with_links(members, reader)) is not None:
+        key = next(each for each, _ in service.entries if each.text in ("depends_on", "links"))
+        entries.append((key.replace(text="depends_on"), depends_on))
     if reader.file is not None:
         reader.file.services[name.text] = _service(name, members, project.name, reader)
-    entries += network_entries(name, members, project.networks, reader)
+    aliases = project.links.get(name.text, ())
+    entries += network_entries(name, members, project.networks, reader, more_aliases=aliases)
     return Mapping(**name.position, entries=tuple(entries))
+
+
+def _unused(members: Entries) -> tuple[str, ...]:
+    """Keys of the service with MEMBERS that are for other commands: `watch`, and `build` if it has an image."""
+    return ("develop", "build") if "image" in members else ("develop",)
 
 
 def _service(name: Scalar, members: Entries, project: str, reader: Reader) -> Service:
