@@ -14,7 +14,7 @@ from lab.command import Command
 import mydocker
 
 as_root = pytest.mark.parametrize("loaded", ["as root"], indirect=True, scope="session")  # which this process is
-pytestmark = [pytest.mark.root, pytest.mark.stacks, as_root]
+pytestmark = [pytest.mark.root, pytest.mark.stacks, pytest.mark.timeout(600), as_root]  # the first one makes the images
 
 NETWORK = "lan"
 

@@ -16,7 +16,7 @@ import pytest
 from lab.compose import Stack
 from lab.processes import within
 
-pytestmark = [pytest.mark.root, pytest.mark.stacks]
+pytestmark = [pytest.mark.root, pytest.mark.stacks, pytest.mark.timeout(600)]  # the first one makes the images
 
 Make = Callable[..., Stack]
 
