@@ -22,8 +22,10 @@ from mydocker.specs.model import VolumeMount
 from mydocker.specs.values.duration import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mydocker.image.store import Store
-    from mydocker.services.project import Project
+    from mydocker.specs.model import ContainerSpec
 
 
 def down_command(argv: list[str]) -> int:
@@ -36,7 +38,9 @@ def down_command(argv: list[str]) -> int:
     if files is None:
         if not wanted.name:
             raise UsageError("no Compose file in this directory or above it", hint="name the project with -p")
-        take_down(store, in_order(containers_of(store, wanted.name), ()), timeout=timeout)
+        found = containers_of(store, wanted.name)
+        take_down(store, in_order(found, ()), timeout=timeout)
+        _remove_rest(store, wanted.name, [each.config.spec for each in found], volumes_too=options.volumes)
         return 0
     project = project_of(load_project(files), active=frozenset("*"))
     services = [service_of(case).name for case in chosen(project)]
@@ -44,15 +48,20 @@ def down_command(argv: list[str]) -> int:
     if not options.remove_orphans:
         groups = [group for group in groups if group[0].config.labels.get(SERVICE) in services]
     take_down(store, groups, timeout=timeout)
-    _remove_networks(store, project)
-    if options.volumes:
-        _remove_volumes(store, project)
+    _remove_rest(store, project.name, [case.container for case in project.services], volumes_too=options.volumes)
     return 0
 
 
-def _remove_networks(store: Store, project: Project) -> None:
+def _remove_rest(store: Store, project: str, specs: Sequence[ContainerSpec], *, volumes_too: bool) -> None:
+    """The networks, and with VOLUMES_TOO the volumes, that are of PROJECT, which has the containers SPECS."""
+    _remove_networks(store, specs)
+    if volumes_too:
+        _remove_volumes(store, project, specs)
+
+
+def _remove_networks(store: Store, specs: Sequence[ContainerSpec]) -> None:
     """Those that the project's files declare, if nothing else is in them."""
-    attachments = [each for case in project.services for each in case.container.networks]
+    attachments = [each for spec in specs for each in spec.networks]
     own = {each.name for each in attachments if each.definition and not each.definition.external}
     for name in sorted(own):
         if os.path.isdir(f"{store.root}/networks/{name}"):
@@ -62,12 +71,12 @@ def _remove_networks(store: Store, project: Project) -> None:
                 say(f"warning: {error.message}")
 
 
-def _remove_volumes(store: Store, project: Project) -> None:
+def _remove_volumes(store: Store, project: str, specs: Sequence[ContainerSpec]) -> None:
     """Those that have the project's name before theirs: others are shared."""
-    mounts = (mount for case in project.services for mount in case.container.volumes)
+    mounts = (mount for spec in specs for mount in spec.volumes)
     names = {mount.volume for mount in mounts if isinstance(mount, VolumeMount) and mount.volume}
     for name in sorted(names):
-        is_own = name.startswith(f"{project.name}_") and volumes.find(f"{store.root}/volumes", name)
+        is_own = name.startswith(f"{project}_") and volumes.find(f"{store.root}/volumes", name)
         if is_own and not volumes.remove(f"{store.root}/volumes", name):
             say(f"warning: volume {name} is in use")
 

@@ -136,6 +136,7 @@ class Connections:
                 index=index,
                 address=attachment.address or None,
                 address6=attachment.address6 or None,
+                earlier=attachment.earlier,
                 mac=attachment.mac or None,
                 aliases=attachment.aliases,
             )

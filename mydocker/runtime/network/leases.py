@@ -39,19 +39,21 @@ def take(
     index: int,
     address: str | None = None,
     address6: str | None = None,
+    earlier: str = "",
     mac: str | None = None,
     aliases: tuple[str, ...] = (),
 ) -> Lease:
     """Take an address of NETWORK, on disk in DIRECTORY, for the container with RUN_DIR, which holds the lock of that.
 
-    ADDRESS if set, else the next one that is free; ADDRESS6 if set, else the one that follows from the IPv4 address.
+    ADDRESS if set, else EARLIER, which the container had before, or else the next one that is free; ADDRESS6 if set,
+    else the one that follows from the IPv4 address.
     INDEX is the number of this network among the container's. Raises NetworkError if an address is in use or none is
     left, UsageError if no container can have it.
     """
     if not 0 <= index < len(_INDEXES):
         raise UsageError(f"a container can be in {len(_INDEXES)} networks at most")
     try:
-        address, address6 = _take(directory, network, run_dir, address, address6)
+        address, address6 = _take(directory, network, run_dir, address, address6, earlier)
     except OSError as error:
         raise _refused(directory, network, error) from None
     return Lease(
@@ -125,10 +127,19 @@ def stale(directory: str) -> list[str]:
         os.close(leases)
 
 
+def _take_if_free(directory: str, network: Network, run_dir: str, address: str) -> bool:
+    """Take ADDRESS, if a container of NETWORK can have it, and none has it; whether that is so."""
+    try:
+        _check(network, address)
+    except UsageError:  # the network has other addresses by now
+        return False
+    return _link(directory, run_dir, address)
+
+
 def _take(
-    directory: str, network: Network, run_dir: str, address: str | None, address6: str | None
+    directory: str, network: Network, run_dir: str, address: str | None, address6: str | None, earlier: str
 ) -> tuple[str, str | None]:
-    """Both addresses, or none: those that are set, and the next free one for IPv4 otherwise."""
+    """Both addresses, or none: those that are set, and for IPv4 otherwise EARLIER, or else the next free one."""
     if address is not None:
         _check(network, address)
     if address6 is not None:
@@ -136,6 +147,8 @@ def _take(
         _take_chosen(directory, network, run_dir, address6)
     try:
         if address is None:
+            if earlier and _take_if_free(directory, network, run_dir, earlier):
+                return earlier, address6
             return _take_next(directory, network, run_dir), address6
         _take_chosen(directory, network, run_dir, address)
     except NetworkError:

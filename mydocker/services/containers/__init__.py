@@ -75,6 +75,7 @@ class ContainerState(Record):
     failing: int = 0  # healthchecks in a row
     health_output: str = ""  # of the last one
     addresses: dict[str, str] = {}  # by network
+    last_addresses: dict[str, str] = {}  # those of the last run, which it gets again if they are free
     ports: tuple[str, ...] = ()  # published, as [HOST_IP:]PORT:TARGET/PROTOCOL
     lost: int = 0  # bytes of output that could not be written to the log
 

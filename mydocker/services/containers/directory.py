@@ -143,7 +143,7 @@ def _written(state: ContainerState) -> bytes:
         short |= {"status": state.status, "health": state.health}
         if len(raw := json.dumps(short).encode()) <= STATE_SIZE:
             return raw
-    return json.dumps(short | {"addresses": {}, "ports": []}).encode()
+    return json.dumps(short | {"addresses": {}, "last_addresses": {}, "ports": []}).encode()
 
 
 def read(path: str) -> Container:

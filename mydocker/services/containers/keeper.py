@@ -29,6 +29,7 @@ from mydocker.runtime.launch.cleanup_process import CleanupProcess
 from mydocker.runtime.launch.supervise import Companion
 from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, directory
 from mydocker.services.containers.connections import Connections, Waiting
+from mydocker.services.containers.earlier_addresses import with_earlier_addresses
 from mydocker.services.containers.log_files import LogFiles
 from mydocker.services.containers.output import KeptPipes, KeptTerminal, Output
 from mydocker.services.containers.requests import answer
@@ -185,7 +186,7 @@ class Keeper(Companion):
         for name in os.listdir(scratch):
             if name not in _KEPT:
                 remove_tree.remove(f"{scratch}/{name}")
-        self.plan = plan_launch(
+        plan = plan_launch(
             self.config.spec,
             self.image,
             store=self.store,
@@ -193,6 +194,7 @@ class Keeper(Companion):
             container_id=self.config.id,
             scratch=scratch,
         )
+        self.plan = with_earlier_addresses(plan, self.state.last_addresses)
         self.views = KeptView(self.plan)
         with self.views:
             try:
@@ -283,6 +285,7 @@ class Keeper(Companion):
             oom_killed=False,
             started=time.time(),
             addresses=addresses,
+            last_addresses=addresses,
             ports=ports,
             error="",
             health=self.monitor.health if self.monitor else "",

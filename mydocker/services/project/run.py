@@ -124,9 +124,10 @@ class ProjectRun:
             if old:
                 recreated.add(instance.service)
                 self._take_away(old)
-            self.running.append(RunningInstance(instance, self._created(instance), is_new=True))
+            self.running.append(RunningInstance(instance, self._created(instance, old), is_new=True))
 
-    def _created(self, instance: Instance) -> Container:
+    def _created(self, instance: Instance, old: Container | None) -> Container:
+        """A new container of INSTANCE, which gets the addresses of the OLD one that it replaces, if they are free."""
         container, _ = start.create(
             instance.spec,
             store=self.store,
@@ -135,6 +136,9 @@ class ProjectRun:
             owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
             progress=self.progress,
         )
+        if old and old.state.last_addresses:
+            state = container.state.replace(last_addresses=old.state.last_addresses)
+            directory.write_state(container.directory, state)
         return container
 
     def _of_project(self) -> list[Container]:

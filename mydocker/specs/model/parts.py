@@ -136,6 +136,7 @@ class NetworkAttachment(Record):
     aliases: tuple[str, ...] = ()  # by which the others in the network find it
     address: str = ""
     address6: str = ""
+    earlier: str = ""  # the IPv4 address that it had when it ran before: it gets that again, if it is free
     mac: str = ""  # aa:bb:cc:dd:ee:ff
     interface: str = ""  # the name in the container; empty: eth0, eth1, …
     priority: int = 0  # the highest is connected first; `networks` of a spec are in this order

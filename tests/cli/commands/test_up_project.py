@@ -14,6 +14,7 @@ from lab.processes import within
 pytestmark = pytest.mark.root
 
 WAIT = 'trap "echo bye; exit 3" TERM; echo ready; while :; do sleep 0.1; done'
+SLEEP = "sleep 1000"
 SLEEPER = f"{{image: alpine, network_mode: none, command: [sh, -c, {json.dumps(WAIT)}]}}"
 
 
@@ -139,6 +140,36 @@ def test_a_service_that_fails_stops_those_that_wait_for_it(alpine: Command, shop
     done = alpine("up", cwd=shop)
     assert b"mydocker: web cannot start: init-1, which it needs, exited with code 4" in done.stderr
     assert (b"web" in done.stdout, done.code, _containers(alpine)) == (False, 125, {})
+
+
+def test_without_its_file_a_project_goes_with_its_volumes(alpine: Command, shop: pathlib.Path) -> None:
+    _write(shop, db=f"{{image: alpine, init: true, command: {SLEEP}, volumes: ['data:/srv']}}")
+    with (shop / "compose.yaml").open("a") as file:
+        file.write("volumes: {data: }\n")
+    assert alpine("up", "-d", cwd=shop).code == 0
+    assert alpine("down", "-p", "p", "-t", "0", cwd="/").code == 0
+    assert (alpine.store / "volumes" / "p_data").exists() and not (alpine.store / "networks" / "p_default").exists()
+    assert alpine("up", "-d", cwd=shop).code == 0
+    assert alpine("down", "-p", "p", "-t", "0", "-v", cwd="/").code == 0
+    assert not (alpine.store / "volumes" / "p_data").exists()
+
+
+def _address(mydocker: Command, name: str) -> str:
+    [found] = json.loads(mydocker("inspect", name).stdout)
+    return str(found["NetworkSettings"]["Networks"]["p_default"]["IPAddress"])
+
+
+def test_a_container_keeps_its_address(alpine: Command, shop: pathlib.Path) -> None:
+    """From start to start, and so does the one that replaces it: others may have looked it up once."""
+    _write(shop, **dict.fromkeys(("one", "two", "three"), f"{{image: alpine, init: true, command: {SLEEP}}}"))
+    assert alpine("up", "-d", cwd=shop).code == 0
+    before = _address(alpine, "p-one-1")
+    assert alpine("restart", "-t", "0", "p-one-1").code == 0
+    assert _address(alpine, "p-one-1") == before
+    assert alpine("up", "-d", "--force-recreate", "--no-deps", "one", cwd=shop).code == 0
+    assert _address(alpine, "p-one-1") == before
+    assert len({_address(alpine, f"p-{name}-1") for name in ("one", "two", "three")}) == 3
+    _remove(alpine)
 
 
 def test_a_success_that_comes_early_has_to_last(alpine: Command, shop: pathlib.Path) -> None:

@@ -416,3 +416,14 @@ def _script(tmp_path: pathlib.Path, code: str, *, prefix: list[str] | None = Non
     (tmp_path / "containers").mkdir(exist_ok=True)
     words = [sys.executable, "-P", "-c", PRELUDE + code, str(tmp_path / "networks/web"), str(tmp_path / "containers")]
     return subprocess.Popen([*(prefix or []), *words], stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def test_an_earlier_address_is_taken_if_it_is_free(tmp_path: pathlib.Path, make: Make, owners: Owners) -> None:
+    network = make("10.90.0.0/24", "10.90.0.1")
+    assert _take(tmp_path, network, owners.new("a")).address == "10.90.0.2"
+    assert _take(tmp_path, network, owners.new("b"), earlier="10.90.0.77").address == "10.90.0.77"
+    taken, gateway, outside, malformed = "10.90.0.77", "10.90.0.1", "10.91.0.5", "x"
+    for number, earlier in enumerate((taken, gateway, outside, malformed)):
+        assert _take(tmp_path, network, owners.new(f"c{number}"), earlier=earlier).address == f"10.90.0.{3 + number}"
+    chosen = _take(tmp_path, network, owners.new("d"), earlier="10.90.0.99", address="10.90.0.100")
+    assert chosen.address == "10.90.0.100"
