@@ -56,20 +56,24 @@ def load_files(
     environ: collections.abc.Mapping[str, str],
     image: str | None = None,
     warn: collections.abc.Callable[[str], None] | None = None,
+    ignored: collections.abc.Collection[str] = (),
+    alone: bool = False,
 ) -> list[CaseSpec]:
     """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
 
     IMAGE is the default for containers that name none, such as those of container-structure-test. WARN is called with
-    a line for each value that is valid and probably a mistake.
+    a line for each value that is valid and probably a mistake. IGNORED: keys that are passed over, with a warning,
+    where they would be refused. ALONE: the files alone are judged, and what is wrong with what is around them, such as
+    variables and other files, is a warning; what is returned may be incomplete.
     """
-    loaded = LoadedFiles(paths, image=image)
+    loaded = LoadedFiles(paths, image=image, ignored=ignored)
     specs: list[CaseSpec] = []
     loaded_paths: set[str] = set()
     for path in paths:  # a file that is named twice counts twice, one that another has included does not
         if key_of(path) in loaded_paths or key_of(path) not in loaded.included:
             specs += _load(path, environ, loaded)
         loaded_paths.add(key_of(path))
-    return _checked(specs, loaded, warn)
+    return _checked(specs, loaded, warn, alone=alone)
 
 
 def load_project(
@@ -77,9 +81,11 @@ def load_project(
     *,
     image: str | None = None,
     warn: collections.abc.Callable[[str], None] | None = None,
+    ignored: collections.abc.Collection[str] = (),
+    alone: bool = False,
 ) -> list[CaseSpec]:
     """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`."""
-    loaded = LoadedFiles(project.paths, image=image)
+    loaded = LoadedFiles(project.paths, image=image, ignored=ignored)
     first, *over = ((path, STDIN if path == "-" else path) for path in project.paths)
     specs: list[CaseSpec] = []
     try:
@@ -89,19 +95,27 @@ def load_project(
     else:
         loaded.is_in(file)
         specs = share_network(_of_file(file), file, file.scope)
-    return _checked(specs, loaded, warn)
+    return _checked(specs, loaded, warn, alone=alone)
 
 
 def _checked(
-    specs: list[CaseSpec], loaded: LoadedFiles, warn: collections.abc.Callable[[str], None] | None
+    specs: list[CaseSpec],
+    loaded: LoadedFiles,
+    warn: collections.abc.Callable[[str], None] | None,
+    *,
+    alone: bool,
 ) -> list[CaseSpec]:
     """SPECS of LOADED files. Raises SpecError with what is wrong in these, and with each other."""
-    if warn:
-        for doubt in loaded.doubts:
-            warn(f"warning: {doubt}")
     problems = [*loaded.mistakes]
+    outside = [each for each in problems if each.outside and alone]
+    for doubt in [*loaded.doubts, *outside] if warn else ():
+        warn(f"warning: {doubt}")
     if problems:
-        raise SpecError([*problems, *_unknown_names(loaded, {problem.origin for problem in problems})])
+        unknown = _unknown_names(loaded, {problem.origin for problem in problems})
+        left = [each for each in problems if each not in outside] + ([] if loaded.lacks_files else unknown)
+        if left:
+            raise SpecError(left)
+        return specs
     links(specs)  # raises for problems in dependencies
     return specs
 
@@ -213,6 +227,7 @@ def _included(document: Mapping, reader: Reader, *, depth: int) -> list[CaseSpec
     for include in read_include(node, reader):
         for paths in [include.paths] if here.is_compose else [(each,) for each in include.paths]:
             file = open_included(include, paths, reader) if paths else None
+            here.loaded.lacks_files |= file is None
             if file and not file.loaded.is_in(file):
                 specs = _of_file(file, depth=depth + 1)
                 _refuse_conflicts(specs, here.taken, paths[0][1], reader)
@@ -291,12 +306,15 @@ def _values(document: Mapping, reader: Reader) -> dict[str, Any]:
     for key, node in document.entries:
         if key.text.startswith(("x-", "x_")) or key.text == "include":
             continue
+        before = len(reader.problems)
         if key.text not in _ROWS:
             _refuse_key(key, reader, values)
+            reader.passes_over(key.text, before)
         elif not (isinstance(node, Scalar) and node.is_null):
-            before, field = len(reader.problems), _ROWS[key.text]
+            field = _ROWS[key.text]
             value = YAML_TYPES[field.yaml_type](node, field, reader)
-            values[key.text] = value if len(reader.problems) == before else None
+            if not reader.passes_over(key.text, before):
+                values[key.text] = value if len(reader.problems) == before else None
     return values
 
 
