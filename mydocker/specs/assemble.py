@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.parts import Aliases, Logging, NetworkAttachment
+    from mydocker.specs.model.parts import Aliases, BlockLimits, Logging, NetworkAttachment
 
 
 def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
@@ -38,6 +38,7 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
         ports=values.get("ports", ()) if network_mode != "host" else (),  # see `doubts`
         security_opt=_security(values.get("security_opt")),
         logging=_logging(values.get("logging")),
+        blkio_config=_block_limits(values.get("blkio_config")),
     )
 
 
@@ -47,7 +48,7 @@ _OF_A_NETWORK = ("ports", "publish_all", "expose")
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
-    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt", "logging"),
+    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt", "logging", "blkio_config"),
 )
 
 
@@ -117,8 +118,6 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
     if "uts" not in own:  # sethostname(2) and setdomainname(2) would rename the machine
         names = {"hostname": "host name", "domainname": "domain name"}
         yield from ((key, f"a {names[key]} of its own needs the uts namespace") for key in names if values.get(key))
-    if values.get("privileged") and values.get("cap_drop"):
-        yield "cap_drop", "privileged grants every capability, and cap_drop drops some"
     if values.get("sysctls"):
         yield from _sysctl_contradictions(values["sysctls"], own, mode)
 
@@ -148,11 +147,17 @@ def _is_apart(mode: str) -> bool:
 
 
 def doubts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is valid and probably a mistake, as (key, message).
+    """What is valid and probably a mistake, as (key, message). As with Docker, a privileged container has every
+    capability, and cgroup v2 knows nothing of two settings of memory.
 
     Like Docker, the host's network discards published ports: there each port has its own number, on the addresses that
     its program chooses.
     """
+    if values.get("privileged") and values.get("cap_drop"):
+        yield "cap_drop", "cap_drop has no effect: privileged grants every capability"
+    for key in ("mem_swappiness", "oom_kill_disable"):
+        if values.get(key):
+            yield key, f"{key} has an effect with cgroup v1 only"
     if values.get("ports") and _isolation(values)[1] == "host":
         from mydocker.specs.values.port import elsewhere
 
@@ -183,6 +188,11 @@ def _is_own(namespaces: Any, name: str, *, default: bool) -> bool:
 def _limit_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Docker's rules: a limit on memory and swap together is a second number, next to the limit on memory."""
     memory, both = values.get("mem_limit"), values.get("memswap_limit")
+    if (values.get("mem_reservation") or 0) > (memory or float("inf")):
+        yield "mem_reservation", "the reservation of memory is more than the limit on memory"
+    for key in ("cpu_quota", "cpu_period"):
+        if values.get("cpus") and values.get(key):
+            yield key, f"cpus and {key} exclude each other: cpus sets both"
     if both is None:
         return
     if "mem_limit" not in values:
@@ -210,6 +220,14 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
     from mydocker.specs.security.options import combine
 
     return combine(options)
+
+
+def _block_limits(parts: Iterable[dict[str, Any]] | None) -> BlockLimits | None:
+    if not parts:
+        return None
+    from mydocker.specs.values.block_io import combine
+
+    return combine(parts)
 
 
 def _logging(parts: Iterable[dict[str, Any]] | None) -> Logging | None:

@@ -12,12 +12,13 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from mydocker.reference import Reference
     from mydocker.specs.model import Security, User
     from mydocker.specs.model.parts import (
+        BlockLimits,
         Dependency,
         Healthcheck,
         Logging,
@@ -63,6 +64,47 @@ def cpuset(text: str, scope: Scope) -> tuple[int, ...] | None:
     from mydocker.specs.values.quantity import parse_cpuset
 
     return parse_cpuset(text)
+
+
+def shares(text: str, scope: Scope) -> int | None:
+    from mydocker.specs.values.quantity import parse_shares
+
+    return parse_shares(text)
+
+
+def period(text: str, scope: Scope) -> int | None:
+    from mydocker.specs.values.quantity import parse_period
+
+    return parse_period(text)
+
+
+def quota(text: str, scope: Scope) -> int | None:
+    from mydocker.specs.values.quantity import parse_quota
+
+    return parse_quota(text)
+
+
+def swappiness(text: str, scope: Scope) -> int | None:
+    from mydocker.specs.values.quantity import parse_swappiness
+
+    return parse_swappiness(text)
+
+
+def block_weight(text: str, scope: Scope) -> dict[str, Any]:
+    from mydocker.specs.values.block_io import parse_weight
+
+    return parse_weight(text)
+
+
+def block_limit(key: str) -> Callable[[str, Scope], dict[str, Any]]:
+    """The parser of DEVICE:NUMBER for the KEY of `blkio_config`."""
+
+    def parse(text: str, scope: Scope) -> dict[str, Any]:
+        from mydocker.specs.values.block_io import parse_of_device
+
+        return parse_of_device(key, text)
+
+    return parse
 
 
 def processes(text: str, scope: Scope) -> int | None:
@@ -383,6 +425,12 @@ def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
     from mydocker.specs.model.healthcheck import format_healthcheck
 
     return format_healthcheck(check)
+
+
+def written_block_limits(limits: BlockLimits) -> dict[str, Any]:
+    from mydocker.specs.values.block_io import format_block_limits
+
+    return format_block_limits(limits)
 
 
 def log_driver(text: str, scope: Scope) -> dict[str, Any]:

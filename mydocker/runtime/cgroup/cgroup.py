@@ -16,6 +16,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mydocker.runtime.cgroup.controllers import Setting
     from mydocker.runtime.cgroup.hierarchy import Cgroup
     from mydocker.runtime.launch.outcome import Outcome
 
@@ -109,10 +110,16 @@ def _make(cgroup: Cgroup) -> None:
             _write(f"{parent}/cgroup.subtree_control", " ".join(f"+{name}" for name in cgroup.enable))
         os.mkdir(cgroup.path, 0o755)
         for setting in cgroup.settings:
-            if not (setting.optional and not os.path.exists(f"{cgroup.path}/{setting.file}")):
-                _write(f"{cgroup.path}/{setting.file}", setting.value)
+            _apply(cgroup.path, setting)
     except OSError as error:
         raise _refused(cgroup, error) from None
+
+
+def _apply(path: str, setting: Setting) -> None:
+    if setting.other_file and os.path.exists(f"{path}/{setting.other_file}"):
+        _write(f"{path}/{setting.other_file}", setting.other_value)
+    elif not (setting.optional and not os.path.exists(f"{path}/{setting.file}")):
+        _write(f"{path}/{setting.file}", setting.value)
 
 
 def _refused(cgroup: Cgroup, error: OSError) -> HostError:

@@ -47,7 +47,7 @@ def choose(demanded: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[
     hierarchies = find_hierarchies()
     by_hierarchy: dict[Hierarchy, list[Demand]] = {}
     for demand in demanded:
-        having = [x for x in hierarchies if demand.controller in x.controllers]
+        having = [x for x in hierarchies if demand.name(x.version) in x.controllers]
         if not having:
             raise _missing(demand, hierarchies)
         by_hierarchy.setdefault(having[0], []).append(demand)

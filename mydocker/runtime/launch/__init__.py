@@ -62,13 +62,19 @@ def get_image(
     """The image that SPEC names, pulled if necessary; None if SPEC has a `rootfs` instead."""
     if not spec.image:
         return None
+    policy, age = spec.pull_policy, None
+    if policy not in ("missing", "always", "never"):
+        from mydocker.specs.values.duration import pull_interval
+
+        policy, age = "missing", pull_interval(policy)
     return resolve(
         spec.image,
         platform=spec.platform or Platform.host(),
-        policy=spec.pull_policy,
+        policy=policy,
         store=store,
         environ=environ,
         progress=progress,
+        age=age,
     )
 
 

@@ -244,6 +244,12 @@ def _logging(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     return read_logging(node, reader)
 
 
+def _block_limits(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
+    from mydocker.specs.values.block_io import read_block_limits
+
+    return read_block_limits(node, reader)
+
+
 def _networks(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     from mydocker.specs.load.networks import read_networks
 
@@ -284,5 +290,6 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "ports": _ports,
     "logging": _logging,
     "networks": _networks,
+    "block_limits": _block_limits,
     "exposed": _exposed,
 }

@@ -14,7 +14,15 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.specs.model.parts import Aliases, Healthcheck, Logging, NetworkAttachment, Port, RestartPolicy
+    from mydocker.specs.model.parts import (
+        Aliases,
+        BlockLimits,
+        Healthcheck,
+        Logging,
+        NetworkAttachment,
+        Port,
+        RestartPolicy,
+    )
     from mydocker.specs.security.seccomp import Profile
 
 STDIN = "<stdin>"  # what a file is called that comes through standard input
@@ -30,6 +38,12 @@ HOST_GATEWAY = "host-gateway"  # in place of an address: that by which the conta
 CONNECTED_MODES = (BRIDGE, "networks")
 PRIVATE_MODES = (*CONNECTED_MODES, "none")
 JOINING_MODES = ("container:", "service:")
+
+
+_OTHER_LIMITS = (
+    *("mem_reservation", "mem_swappiness", "oom_kill_disable"),
+    *("cpu_shares", "cpu_period", "cpu_quota", "blkio_config"),
+)
 
 
 class User(Record):
@@ -126,7 +140,7 @@ class ContainerSpec(Record):
     image: Reference | None = None
     rootfs: str | None = None  # absolute directory of the host; "/" is the machine's own tree, copy-on-write
     platform: Platform | None = None
-    pull_policy: str = "missing"  # missing, always, never
+    pull_policy: str = "missing"  # missing, always, never; daily, weekly or every_DURATION: when it is older
     labels: Mapping[str, str] = {}
     entrypoint: tuple[str, ...] | None = None  # None: the image's; (): none
     command: tuple[str, ...] | None = None  # None: the image's CMD; (): none
@@ -166,9 +180,16 @@ class ContainerSpec(Record):
     security_opt: Security = Security()
     mem_limit: int | None = None  # bytes
     memswap_limit: int | None = None  # bytes of memory and swap together; -1: no limit; None: twice the memory
+    mem_reservation: int | None = None  # bytes that stay with the container when memory is short
+    mem_swappiness: int | None = None  # 0 to 100: how readily it is swapped out; with cgroup v1 only
+    oom_kill_disable: bool = False  # whether it waits for memory and is not killed; with cgroup v1 only
     cpus: float | None = None
+    cpu_shares: int | None = None  # its share of processor time next to others; 1024 is usual
+    cpu_period: int | None = None  # microseconds
+    cpu_quota: int | None = None  # microseconds of processor time in each period
     cpuset: tuple[int, ...] | None = None  # numbers of processors
     pids_limit: int | None = None
+    blkio_config: BlockLimits | None = None
     oom_score_adj: int | None = None  # None: as mydocker's own
     timeout: float | None = None  # seconds
     stop_signal: int | None = None  # None: the image's, else TERM
@@ -199,4 +220,6 @@ class ContainerSpec(Record):
     @property
     def limited(self) -> bool:
         """Whether the container needs cgroups of its own."""
-        return bool(self.mem_limit or self.memswap_limit or self.cpus or self.cpuset or self.pids_limit)
+        if self.mem_limit or self.memswap_limit or self.cpus or self.cpuset or self.pids_limit:
+            return True
+        return any(getattr(self, name) not in (None, False) for name in _OTHER_LIMITS)

@@ -16,6 +16,18 @@ STARTED, HEALTHY, COMPLETED = CONDITIONS = (
 LOOPBACK = "127.0.0.1"
 
 
+class BlockLimits(Record):
+    """Limits on reading and writing of block devices: a weight from 10 to 1000 among others, and pairs of a device's
+    path and its weight, bytes a second, or times a second."""
+
+    weight: int | None = None
+    weight_device: tuple[tuple[str, int], ...] = ()
+    read_bps: tuple[tuple[str, int], ...] = ()
+    write_bps: tuple[tuple[str, int], ...] = ()
+    read_iops: tuple[tuple[str, int], ...] = ()
+    write_iops: tuple[tuple[str, int], ...] = ()
+
+
 class Dependency(Record):
     """On the container called `name`. Unless it is `required`, a container of that name may be missing. With `restart`,
     a container is made anew when the one that it depends on is.

@@ -18,6 +18,7 @@ from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.log_driver import format_options
 from mydocker.specs.model.parts import LOOPBACK, NetworkDefinition
 from mydocker.specs.model.restart import docker_word
+from mydocker.specs.values.block_io import format_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _ROWS = {row.name: row for row in FIELDS if row.key == row.name}
 _APART = (
     *("origin", "aliases", "image", "rootfs", "entrypoint", "command", "network_mode", "networks"),
-    *("namespaces", "volumes", "security_opt", "healthcheck", "logging"),
+    *("namespaces", "volumes", "security_opt", "healthcheck", "logging", "blkio_config"),
 )
 MOST_NAMES = 10  # of other containers, in each line
 _ROOTFS = "rootfs"  # the image that the note about a directory makes
@@ -85,6 +86,7 @@ def docker_line(
     notes += [_missing(row) for row in lacks]
     options += _healthcheck(spec.healthcheck, notes) if spec.healthcheck else []
     options += _logging(spec.logging) if spec.logging else []
+    options += format_flags(spec.blkio_config) if spec.blkio_config else []
     options += _namespaces(spec, notes)
     for mount in spec.volumes:
         options += _mount(mount, notes)

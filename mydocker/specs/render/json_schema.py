@@ -14,7 +14,7 @@ from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
-from mydocker.specs.values import network, network_definition, port
+from mydocker.specs.values import block_io, network, network_definition, port
 from mydocker.specs.values.ulimit import NUMBERS
 
 if TYPE_CHECKING:
@@ -167,6 +167,12 @@ def _networks() -> Schema:
     return {"anyOf": [_LIST, named]}
 
 
+def _block_limits() -> Schema:
+    weight, rate = (closed({"path": _SCALAR, name: _SCALAR}, needs=("path", name)) for name in ("weight", "rate"))
+    entries = {key: weight if key == "weight_device" else rate for key in block_io.KEYS[1:]}
+    return closed({"weight": _SCALAR, **{key: _one_or_more(entry) for key, entry in entries.items()}})
+
+
 YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "text": _SCALAR,
     "title": _SCALAR,
@@ -189,6 +195,7 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "exposed": _LIST,
     "logging": closed({"driver": _SCALAR, "options": closed(dict.fromkeys(log_driver.OPTIONS, _SCALAR))}),
     "networks": _networks(),
+    "block_limits": _block_limits(),
 }
 _COMMAND = _one_or_more(_SCALAR)
 _CONDITION = {"condition": {"enum": [*CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}

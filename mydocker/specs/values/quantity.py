@@ -12,6 +12,8 @@ from mydocker.specs.values.size import parse_size
 MEMORY_LEAST = 6 * 2**20  # Docker's rule: with less, a container dies before it starts
 CPUS_LEAST = 0.01  # the kernel takes no quota below a millisecond in its period of a tenth of a second
 UNLIMITED = -1
+SHARES = (2, 262_144)  # runc's and Docker's limits
+PERIODS = (1_000, 1_000_000)  # the kernel's: "CFS Bandwidth Control"
 OOM_SCORE_LIMIT = 1000  # include/uapi/linux/oom.h
 
 _DIGITS = frozenset("0123456789")
@@ -43,6 +45,42 @@ def parse_cpus(text: str) -> float | None:
     if 0 < count < CPUS_LEAST:
         raise UsageError(f"{text!r} processors are too few: expected at least {CPUS_LEAST}")
     return count or None
+
+
+def parse_shares(text: str) -> int | None:
+    """A share of processor time, from 2 to 262144; None for 0."""
+    low, high = SHARES
+    count = whole_number(text, high)
+    if count is None or 0 < count < low:
+        raise UsageError(f"{text!r}: expected a share of processor time from {low} to {high}, such as 1024")
+    return count or None
+
+
+def parse_period(text: str) -> int | None:
+    """Microseconds, from 1000 to 1000000; None for 0."""
+    low, high = PERIODS
+    period = whole_number(text, high)
+    if period is None or 0 < period < low:
+        raise UsageError(f"{text!r}: expected microseconds from {low} to {high}")
+    return period or None
+
+
+def parse_quota(text: str) -> int | None:
+    """Microseconds of each period, at least 1000; None for 0 and -1, which are no limit."""
+    if text == "-1":
+        return None
+    quota = whole_number(text, 2**44)
+    if quota is None or 0 < quota < PERIODS[0]:
+        raise UsageError(f"{text!r}: expected microseconds of processor time, at least {PERIODS[0]}, or -1")
+    return quota or None
+
+
+def parse_swappiness(text: str) -> int | None:
+    """From 0 to 100; None for -1."""
+    number = None if text == "-1" else whole_number(text, 100)
+    if number is None and text != "-1":
+        raise UsageError(f"{text!r}: expected a number from 0 to 100, or -1")
+    return number
 
 
 def parse_processes(text: str) -> int | None:
