@@ -32,6 +32,7 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
         environment={**values.get("env_file", {}), **values.get("environment", {})},
         volumes=tuple(mount for key in _MOUNTS for mount in values.get(key, ())),
         namespaces=namespaces,
+        joined_namespaces={key: values[key] for key in _SHARED if isinstance(values.get(key), str)},
         network_mode=network_mode,
         networks=networks,
         aliases=_shared_names(values.get("aliases"), network_mode),
@@ -111,7 +112,7 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
     yield from _network_contradictions(values)
     namespaces = values.get("namespaces")
     for key in _SHARED:
-        switch = values.get(key)
+        switch = None if values.get(key) is None else values[key] is True
         if namespaces is not None and switch is not None and _is_own(namespaces, key, default=switch) != switch:
             yield key, f"{key} contradicts namespaces"
     own, mode, _networks = _isolation(values)
@@ -246,7 +247,7 @@ def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str, tuple[N
     """
     namespaces, (mode, networks) = values.get("namespaces"), _network(values)
     if namespaces is None or isinstance(namespaces, dict):
-        switches = {name: values[name] for name in _SHARED if values.get(name) is not None}
+        switches = {name: values[name] is True for name in _SHARED if values.get(name) is not None}
         choice = {name: name != "net" or mode in PRIVATE_MODES for name in NAMESPACES} | switches | (namespaces or {})
         chosen = tuple(name for name in NAMESPACES if choice[name])
     else:

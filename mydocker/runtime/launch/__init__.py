@@ -103,6 +103,7 @@ def plan_launch(
         host = inspect_host(containers, ids=store.ids)
     container_id = container_id or new_id()
     spec, no_network, joined = _network(spec, host, containers)
+    spec = _join(spec, containers, rootless=host.rootless, network=joined)
     planned = plan(
         spec,
         image,
@@ -142,6 +143,16 @@ def _network(spec: ContainerSpec, host: Host, containers: str) -> tuple[Containe
         spec = spec.replace(hostname=hostname_of(other)) if "uts" in spec.namespaces else spec
         return (spec.replace(network_mode="host"), "", "") if shares_network(other) else (spec, "", other)
     return spec, "", ""
+
+
+def _join(spec: ContainerSpec, containers: str, *, rootless: bool, network: str) -> ContainerSpec:
+    """SPEC, with the run directories of the containers whose namespaces it shares. NETWORK is that of the one whose
+    network it shares. Raises LaunchError if one does not run."""
+    if not spec.joined_namespaces:
+        return spec
+    from mydocker.runtime.launch.joined_namespaces import find_joined
+
+    return spec.replace(joined_namespaces=find_joined(spec, containers, rootless=rootless, network=network))
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:

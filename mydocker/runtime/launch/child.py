@@ -47,6 +47,7 @@ class ChildFds(Record):
     leases: tuple[Lease, ...] = ()  # of its networks
     resolver: str = ""  # a name server for it, in place of the host's
     network: int | None = None  # the network namespace to enter, of another container
+    ipc: int | None = None  # the IPC namespace to enter, in the same way
     name_server: int | None = None  # where the sockets of its name server are sent
 
     @property
@@ -58,7 +59,7 @@ class ChildFds(Record):
     def after_start(self) -> tuple[int, ...]:
         """Those that it still needs once it may begin, besides the standard ones."""
         channels = self.view_sender.channels if self.view_sender else ()
-        single = (self.terminal, self.network, self.name_server)
+        single = (self.terminal, self.network, self.ipc, self.name_server)
         others = (each for each in (*self.streams, *single) if each is not None and each >= 0)
         return (self.report, *self.cgroups, *channels, *others)
 
@@ -267,6 +268,11 @@ def _join_cgroups(plan: LaunchPlan, cgroup_fds: tuple[int, ...]) -> None:
 
 
 def _name_and_connect(plan: LaunchPlan, fds: ChildFds) -> None:
+    if fds.ipc is not None:
+        from mydocker.kernel.enter import enter_namespace
+
+        enter_namespace(fds.ipc)
+        os.close(fds.ipc)
     if "uts" in plan.namespaces:
         kernel.sethostname(plan.hostname)
         if plan.domainname:

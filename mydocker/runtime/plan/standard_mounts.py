@@ -77,7 +77,7 @@ def _masked_paths(spec: ContainerSpec) -> tuple[Operation, ...]:
 
 def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     """A user namespace may mount a new proc only for a pid namespace that it owns (user_namespaces(7))."""
-    if host.rootless and "pid" not in spec.namespaces:
+    if host.rootless and "pid" not in spec.namespaces and "pid" not in spec.joined_namespaces:
         return (Bind(target="/proc", source="/proc", attributes=0, recursive=True, follow=False),)
     return (Filesystem(target="/proc", fstype="proc", attributes=HARDENED),)
 
@@ -125,6 +125,13 @@ def _devices(spec: ContainerSpec) -> tuple[Operation, ...]:
 
 
 def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
+    if "ipc" in spec.joined_namespaces:
+        from mydocker.runtime.plan.shared_memory import SharedMemory
+
+        return (
+            SharedMemory(target="/dev/shm", run_dir=spec.joined_namespaces["ipc"]),
+            Filesystem(target="/dev/mqueue", fstype="mqueue", attributes=HARDENED),
+        )
     if "ipc" not in spec.namespaces:
         return tuple(Bind(target=path, source=path, attributes=HARDENED, recursive=True) for path in host.shared_ipc)
     shared = (("mode", "1777"), ("size", str(spec.shm_size or "64m")))

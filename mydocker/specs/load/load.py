@@ -250,8 +250,9 @@ def _refuse_conflicts(specs: list[CaseSpec], taken: dict[str, str], node: Node, 
 def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> CaseSpec | None:
     before = len(reader.problems)
     values = _complete(document, reader)
-    if (values.get("network_mode") or "").startswith("service:"):
-        _depend_on_service(values, keys.get("network_mode", document))
+    for key in ("network_mode", "pid", "ipc"):
+        if isinstance(value := values.get(key), str) and value.startswith("service:"):
+            _depend_on_service(values, value.removeprefix("service:"), keys.get(key, document))
     file = file_of(reader)
     if file is not None:
         file.loaded.dependencies += (
@@ -279,9 +280,9 @@ def _service(name: str, file: LoadedFile | None) -> Service | None:
     return file.services.get(name)
 
 
-def _depend_on_service(values: dict[str, Any], node: Node) -> None:
-    """A container that joins the network of another one starts after it, as in Compose."""
-    name, others = values["network_mode"].removeprefix("service:"), values.get("depends_on") or ()
+def _depend_on_service(values: dict[str, Any], name: str, node: Node) -> None:
+    """A container that needs the one called NAME, such as its network, starts after it, as in Compose."""
+    others = values.get("depends_on") or ()
     if name not in [each.name for each in others]:
         values["depends_on"] = (*others, Dependency(name=name, origin=node.origin))
 

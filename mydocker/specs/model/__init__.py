@@ -161,6 +161,7 @@ class ContainerSpec(Record):
     devices: tuple[Device, ...] = ()
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
+    joined_namespaces: Mapping[str, str] = {}  # pid, ipc -> container:NAME or service:NAME, which it shares that with
     userns_mode: str = "host"  # host: unchanged; keep-id: the caller has the same ids inside the container
     network_mode: str = "default"  # see CONNECTED_MODES, PRIVATE_MODES and JOINING_MODES
     networks: tuple[NetworkAttachment, ...] = ()  # (): with bridge, that network without any options

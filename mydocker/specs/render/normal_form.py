@@ -54,13 +54,14 @@ def _process(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _isolation(spec: ContainerSpec) -> dict[str, Any]:
+    joined = dict(spec.joined_namespaces)
     usual = tuple(name for name in NAMESPACES if name != "net" or spec.network_mode in PRIVATE_MODES)
-    if spec.namespaces == usual:
-        return {}
+    if spec.namespaces == tuple(name for name in usual if name not in joined):
+        return joined
     if spec.network_mode in ("none", "host"):  # which follow from a list
-        return {"namespaces": [*spec.namespaces]}
-    shared = [name for name in usual if name not in spec.namespaces]
-    return {"namespaces": dict.fromkeys(shared, "host")}
+        return {"namespaces": [*spec.namespaces], **joined}
+    shared = [name for name in usual if name not in spec.namespaces and name not in joined]
+    return {"namespaces": dict.fromkeys(shared, "host"), **joined}
 
 
 def _networks(spec: ContainerSpec) -> dict[str, Any]:

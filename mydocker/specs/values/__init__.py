@@ -212,8 +212,19 @@ def umask(text: str, scope: Scope) -> int:
 def shared_or_not(text: str, scope: Scope) -> bool:
     """Whether a namespace is the container's own: `private`, or empty text, rather than `host`."""
     if text.startswith(("container:", "service:", "ns:")):
-        raise UsageError(f"{text!r} is not supported yet", hint="use host or private")
+        raise UsageError(f"{text!r} is not supported", hint="use host or private")
     return _one_of(text or "private", ("host", "private")) == "private"
+
+
+def shared_with(text: str, scope: Scope) -> bool | str:
+    """The same, or container:NAME or service:NAME, whose namespace it shares. `shareable` is private: every container
+    lets others in."""
+    kind, colon, other = text.partition(":")
+    if colon and kind in ("container", "service"):
+        if not other.strip() or not other.isprintable():
+            raise UsageError(f"{text!r}: expected {kind}:NAME")
+        return text
+    return shared_or_not("private" if text == "shareable" else text, scope)
 
 
 def _one_of(text: str, choices: Iterable[str]) -> str:

@@ -1,0 +1,62 @@
+"""The pid and IPC namespaces of another container, for those that share them: `--pid container:NAME`, `ipc: service:NAME`.
+
+A process enters a pid namespace with its children only (setns(2)), so the child is cloned from there. The other
+container's end is that of all processes in its pid namespace (pid_namespaces(7)).
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+from mydocker.errors import LaunchError
+from mydocker.kernel.enter import enter_namespace
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network.joined_container import find, open_namespace, shares
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mydocker.specs.model import ContainerSpec
+
+__all__ = ["clone_in_pid_namespace", "find_joined", "open_namespace"]
+
+
+def find_joined(spec: ContainerSpec, containers: str, *, rootless: bool, network: str) -> dict[str, str]:
+    """Namespace to the run directory of the container that SPEC shares it with; one that has the host's is left out.
+
+    NETWORK is the run directory of the container whose network it shares. An ordinary user's container has to be in the
+    user namespace that owns the others, so there it must be that container for all. Raises LaunchError.
+    """
+    found = {}
+    for kind, mode in spec.joined_namespaces.items():
+        run_dir = find(containers, mode.partition(":")[2])
+        if rootless and run_dir != network:
+            raise LaunchError(
+                f"an ordinary user's container shares {kind} with another one only together with its network",
+                hint=f"add --network {mode}, in a file network_mode, or run as root",
+            )
+        if not shares(run_dir, kind):
+            found[kind] = run_dir
+    return found
+
+
+def clone_in_pid_namespace(run_dir: str, namespaces: int, child: Callable[[], object]) -> tuple[int, int]:
+    """As kernel.clone, but in the pid namespace of the container with RUN_DIR: (pid, pidfd) of a child, which calls
+    CHILD. Raises LaunchError if that one has ended."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        other = open_namespace(run_dir, "pid")
+        try:
+            enter_namespace(other)
+        finally:
+            os.close(other)
+        try:
+            pid, pidfd = kernel.clone(namespaces)
+            if pid == 0:
+                child()
+        finally:
+            enter_namespace(own)
+        return pid, pidfd
+    finally:
+        os.close(own)
