@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from mydocker import kernel
 from mydocker.runtime.plan.devices import ChosenDevice, HostDevices
+from mydocker.runtime.plan.filesystem_mount import MountedFilesystem
 from mydocker.runtime.plan.machine_tree import EmptyPart
 from mydocker.runtime.plan.operations import (
     Bind,
@@ -27,6 +28,7 @@ from mydocker.runtime.plan.operations import (
     ReadOnly,
     Symlink,
 )
+from mydocker.runtime.plan.shared_memory import SharedMemory
 from mydocker.runtime.plan.sysctls import Parameter
 from mydocker.runtime.plan.volume_mounts import INLINE_FILE, Fill, InlineFile, Keep, Seal, Tmpfs, VolumeBind
 
@@ -238,6 +240,11 @@ def _inline_file(step: InlineFile, quote: Word) -> list[str]:
     ]
 
 
+def _mounted(step: MountedFilesystem, quote: Word) -> list[str]:
+    words = ",".join([*step.options, "nodev"])
+    return [f'dir {quote(step.target)}; at {quote(step.target)}', f'mount -t {step.fstype} -o {quote(words)} {quote(step.device)} "$t"']
+
+
 def _parameter(step: Parameter, quote: Word) -> list[str]:
     return [f'at {quote(step.target)}; printf %s {quote(step.value)} > "$t"']
 
@@ -262,5 +269,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a subclass comes 
     Fill: _fill,
     Tmpfs: _tmpfs,
     Directory: lambda step, quote: [f"dir {quote(step.target)}"],
+    SharedMemory: lambda step, quote: [f"# {step.target} is that of the container at {step.run_dir}, by open_tree(2)"],
+    MountedFilesystem: _mounted,
     Seal: lambda step, quote: [f"at {quote(step.target)}; restrict ro"],
 }

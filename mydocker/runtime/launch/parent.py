@@ -210,6 +210,7 @@ def _start(
         resolver=connections.resolver if connections else "",
         network=_other_network(plan, child_ends),
         ipc=_other_ipc(plan, child_ends),
+        host_network=_host_network(plan, child_ends),
         name_server=connections.name_server.child_end if connections and connections.name_server else None,
     )
     pid, pidfd = _clone(plan, fds, connections)
@@ -257,6 +258,13 @@ def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
     from mydocker.runtime.network.joined_container import open_network
 
     return child_ends.close_later(open_network(plan.joined))
+
+
+def _host_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
+    """This process's network, if an operation of PLAN needs it."""
+    if not any(operation.of_host for operation in plan.operations):
+        return None
+    return child_ends.close_later(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
 
 
 def _other_ipc(plan: LaunchPlan, child_ends: Stack) -> int | None:

@@ -33,11 +33,11 @@ class SharedMemory(Operation):
         finally:
             os.close(own)
             os.close(other)
-        return _Copy(target=self.target, tree=tree)
+        return CopiedTree(target=self.target, tree=tree)
 
 
-class _Copy(Operation):
-    """The detached mount TREE, attached."""
+class CopiedTree(Operation):
+    """The detached mount `tree`, attached."""
 
     tree: int
 

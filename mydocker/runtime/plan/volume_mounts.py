@@ -25,7 +25,7 @@ from mydocker.runtime.plan.operations import (
 )
 from mydocker.runtime.plan.root import overlay_options
 from mydocker.runtime.volume.fill import fill
-from mydocker.specs.model import BindMount, FileMount, Mount, TmpfsMount, VolumeMount
+from mydocker.specs.model import BindMount, FileMount, FilesystemMount, Mount, TmpfsMount, VolumeMount
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
@@ -178,6 +178,8 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
                 late += _binds(mount, host, run_dir=run_dir, number=number, devices=spec.privileged)
             case TmpfsMount():
                 late.append(_tmpfs(mount))
+            case FilesystemMount():
+                late.append(_filesystem(mount))
             case FileMount():
                 late.append(_file(mount, at=f"{run_dir}/file-{number}"))
             case VolumeMount(volume=None):
@@ -246,6 +248,18 @@ def _bind(mount: BindMount, attributes: int) -> Operation:
         attributes=attributes,
         recursive=mount.recursive,
         propagation=propagation,
+    )
+
+
+def _filesystem(mount: FilesystemMount) -> Operation:
+    from mydocker.runtime.plan.filesystem_mount import MountedFilesystem
+
+    return MountedFilesystem(
+        target=mount.target,
+        fstype=mount.fstype,
+        device=mount.device,
+        options=mount.options,
+        attributes=_attributes(mount),
     )
 
 

@@ -90,6 +90,14 @@ class TmpfsMount(Mount):
     setuid: bool = False
 
 
+class FilesystemMount(Mount):
+    """A file system of type `fstype`, such as nfs, of `device`, with `options` as in mount(8)."""
+
+    fstype: str
+    device: str
+    options: tuple[str, ...] = ()
+
+
 class FileMount(Mount):
     """A file that has this content, by this owner.
 

@@ -13,7 +13,7 @@ from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.field_types import docker_network, docker_networks, plain
 from mydocker.specs.fields import FIELDS, Field
-from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
+from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, FilesystemMount, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.log_driver import format_options
 from mydocker.specs.model.parts import LOOPBACK, NetworkDefinition
@@ -213,6 +213,10 @@ def _mount(mount: Mount, notes: list[str]) -> list[str]:
             if isinstance(mount, BindMount):
                 return _bind(mount, notes)
             return _volume(mount, notes)
+        case FilesystemMount():
+            words = {"type": mount.fstype, "device": mount.device, "o": ",".join(mount.options)}
+            options = [f"volume-opt={name}={word}" for name, word in words.items() if word]
+            return _long(mount, "volume", None, ["volume-driver=local", *options])
         case TmpfsMount():
             return _tmpfs(mount, notes)
         case _:

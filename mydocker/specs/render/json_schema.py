@@ -11,7 +11,7 @@ from mydocker.specs.fields import FIELDS
 from mydocker.specs.load import extend, flow, inline_files
 from mydocker.specs.model import NAMESPACES, healthcheck, log_driver, restart
 from mydocker.specs.model.parts import CONDITIONS
-from mydocker.specs.mounts import mapping
+from mydocker.specs.mounts import driver_options, mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
 from mydocker.specs.values import block_io, network, network_definition, port
@@ -115,7 +115,9 @@ def _env_file() -> Schema:
 
 
 def _volumes() -> Schema:
-    own = {kind: {"anyOf": [closed(dict.fromkeys(mapping.PARTS[kind], _SCALAR)), {"type": "null"}]} for kind in TYPES}
+    members = {kind: dict.fromkeys(mapping.PARTS[kind], _SCALAR) for kind in TYPES}
+    members["volume"]["driver_opts"] = closed(dict.fromkeys(driver_options.KEYS, _SCALAR))
+    own = {kind: {"anyOf": [closed(members[kind]), {"type": "null"}]} for kind in TYPES}
     words = {"type": {"enum": [*TYPES]}, **dict.fromkeys(("source", "target", "consistency"), _SCALAR)}
     entry = closed({**words, "read_only": _SWITCH, **own}, needs=("type", "target"))
     return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}

@@ -16,6 +16,7 @@ from mydocker.specs.model import (
     BindMount,
     ContainerSpec,
     FileMount,
+    FilesystemMount,
     TmpfsMount,
     VolumeMount,
 )
@@ -101,6 +102,9 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
         return "volumes", {"type": "bind", "source": mount.source, **data, **({"bind": own} if own else {})}
     if isinstance(mount, VolumeMount):
         return _volume(mount, data)
+    if isinstance(mount, FilesystemMount):
+        options = {"type": mount.fstype, "device": mount.device} | ({"o": ",".join(mount.options)} if mount.options else {})
+        return "volumes", {"type": "volume", **data, "volume": {"driver_opts": options}}
     assert isinstance(mount, TmpfsMount)
     return _tmpfs(mount, data)
 
