@@ -353,8 +353,31 @@ def written_records(records: tuple[Any, ...]) -> list[dict[str, Any]]:
     ]
 
 
+def written_devices(devices: tuple[Any, ...]) -> list[Any]:
+    """A mapping for a device of the host, and the name of one that CDI describes."""
+    return [getattr(device, "name", "") or written_records((device,))[0] for device in devices]
+
+
 def docker_devices(devices: tuple[Any, ...]) -> list[str]:
-    return [f"{device.source}:{device.target}" for device in devices]
+    return [getattr(device, "name", "") or f"{device.source}:{device.target}" for device in devices]
+
+
+def gpus(text: str, scope: Scope) -> Any:
+    from mydocker.specs.values.gpus import parse_gpus
+
+    return parse_gpus(text, scope)
+
+
+def written_gpus(requests: tuple[Any, ...]) -> list[Any]:
+    from mydocker.specs.values.gpus import format_gpus
+
+    return format_gpus(requests)
+
+
+def docker_gpus(requests: tuple[Any, ...]) -> list[str]:
+    from mydocker.specs.values.gpus import docker_words
+
+    return docker_words(requests)
 
 
 def written_ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:

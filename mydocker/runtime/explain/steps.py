@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable
 
 from mydocker import kernel
+from mydocker.runtime.plan.cdi_hook import Hook
 from mydocker.runtime.plan.devices import ChosenDevice, HostDevices
 from mydocker.runtime.plan.filesystem_mount import MountedFilesystem
 from mydocker.runtime.plan.machine_tree import EmptyPart
@@ -269,6 +270,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a subclass comes 
     Fill: _fill,
     Tmpfs: _tmpfs,
     Directory: lambda step, quote: [f"dir {quote(step.target)}"],
+    Hook: lambda step, quote: [f"# {step.path} of a CDI file is executed here, with the container's state as its input"],
     SharedMemory: lambda step, quote: [f"# {step.target} is that of the container at {step.run_dir}, by open_tree(2)"],
     MountedFilesystem: _mounted,
     Seal: lambda step, quote: [f"at {quote(step.target)}; restrict ro"],

@@ -13,7 +13,7 @@ from mydocker.runtime.launch.parent import launch
 from mydocker.runtime.launch.run_directory import sweep
 from mydocker.runtime.plan import DEFAULT_PATH, LaunchPlan, plan
 from mydocker.runtime.plan.host import inspect_host
-from mydocker.specs.model import DEFAULT_MODE, JOINING_MODES
+from mydocker.specs.model import DEFAULT_MODE, JOINING_MODES, CdiDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.launch.supervise import Companion
     from mydocker.runtime.plan.host import Host
+    from mydocker.runtime.plan.operations import Operation
     from mydocker.specs.model import ContainerSpec
 
 
@@ -104,6 +105,11 @@ def plan_launch(
     container_id = container_id or new_id()
     spec, no_network, joined = _network(spec, host, containers)
     spec = _join(spec, containers, rootless=host.rootless, network=joined)
+    hooks: tuple[Operation, ...] = ()
+    if spec.gpus or spec.runtime or any(isinstance(device, CdiDevice) for device in spec.devices):
+        from mydocker.runtime.plan.cdi import with_devices
+
+        spec, hooks = with_devices(spec, image.config.env if image else ())
     planned = plan(
         spec,
         image,
@@ -115,6 +121,8 @@ def plan_launch(
         lend_program=lend_program,
         inspect_only=inspect_only,
     )
+    if hooks:
+        planned = planned.replace(operations=(*planned.operations, *hooks))
     if scratch:
         planned = planned.replace(scratch=scratch, root=planned.root.lasting())
     return planned.replace(no_network=no_network, joined=joined) if no_network or joined else planned

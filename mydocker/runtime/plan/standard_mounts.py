@@ -19,7 +19,7 @@ from mydocker.runtime.plan.operations import (
     ReadOnly,
     Symlink,
 )
-from mydocker.specs.model import BRIDGE, JOINING_MODES
+from mydocker.specs.model import BRIDGE, JOINING_MODES, Device
 
 if TYPE_CHECKING:
     from mydocker.runtime.cgroup.hierarchy import Cgroup
@@ -121,7 +121,8 @@ def _devices(spec: ContainerSpec) -> tuple[Operation, ...]:
         return ()
     from mydocker.runtime.plan.devices import ChosenDevice
 
-    return tuple(ChosenDevice(target=device.target, source=device.source) for device in spec.devices)
+    chosen = (device for device in spec.devices if isinstance(device, Device))  # CDI's have become such by now
+    return tuple(ChosenDevice(target=device.target, source=device.source) for device in chosen)
 
 
 def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:

@@ -244,6 +244,12 @@ def _logging(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     return read_logging(node, reader)
 
 
+def _gpus(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
+    from mydocker.specs.values.gpus import read_gpus
+
+    return read_gpus(node, reader)
+
+
 def _block_limits(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     from mydocker.specs.values.block_io import read_block_limits
 
@@ -291,5 +297,6 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "logging": _logging,
     "networks": _networks,
     "block_limits": _block_limits,
+    "gpus": _gpus,
     "exposed": _exposed,
 }

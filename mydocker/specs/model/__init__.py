@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import (
         Aliases,
         BlockLimits,
+        DeviceRequest,
         Healthcheck,
         Logging,
         NetworkAttachment,
@@ -121,6 +122,12 @@ class Device(Record):
     target: str
 
 
+class CdiDevice(Record):
+    """A device that a CDI file of the host describes: vendor.com/class=name."""
+
+    name: str
+
+
 class SelinuxLabel(Record):
     """The parts of an SELinux context; what is unset is as in Docker's policy, without a level."""
 
@@ -166,7 +173,9 @@ class ContainerSpec(Record):
     volumes: tuple[Mount, ...] = ()  # in their order on the command line or in the file
     read_only: bool = False  # the root; mounts in it are as they are
     shm_size: int | None = None  # bytes of /dev/shm
-    devices: tuple[Device, ...] = ()
+    devices: tuple[Device | CdiDevice, ...] = ()
+    gpus: tuple[DeviceRequest, ...] = ()
+    runtime: str = ""  # nvidia: the GPUs that NVIDIA_VISIBLE_DEVICES lists
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
     joined_namespaces: Mapping[str, str] = {}  # pid, ipc -> container:NAME or service:NAME, which it shares that with

@@ -28,6 +28,15 @@ class BlockLimits(Record):
     write_iops: tuple[tuple[str, int], ...] = ()
 
 
+class DeviceRequest(Record):
+    """Devices that the host's CDI files describe, of `kind`, such as nvidia.com/gpu: those called `ids`, or `count` of
+    them, -1 for all. Without a kind, the IDs have it themselves: vendor.com/class=name."""
+
+    kind: str
+    count: int = 0
+    ids: tuple[str, ...] = ()
+
+
 class Dependency(Record):
     """On the container called `name`. Unless it is `required`, a container of that name may be missing. With `restart`,
     a container is made anew when the one that it depends on is.

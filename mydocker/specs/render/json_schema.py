@@ -14,7 +14,7 @@ from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import driver_options, mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
-from mydocker.specs.values import block_io, network, network_definition, port
+from mydocker.specs.values import block_io, gpus, network, network_definition, port
 from mydocker.specs.values.ulimit import NUMBERS
 
 if TYPE_CHECKING:
@@ -169,6 +169,12 @@ def _networks() -> Schema:
     return {"anyOf": [_LIST, named]}
 
 
+def _gpus() -> Schema:
+    several = ("device_ids", "capabilities")
+    entry = closed({key: {"type": ["array", "object"]} if key in (*several, "options") else _SCALAR for key in gpus.KEYS})
+    return {"anyOf": [_SCALAR, {"type": "array", "items": entry}]}
+
+
 def _block_limits() -> Schema:
     weight, rate = (closed({"path": _SCALAR, name: _SCALAR}, needs=("path", name)) for name in ("weight", "rate"))
     entries = {key: weight if key == "weight_device" else rate for key in block_io.KEYS[1:]}
@@ -198,6 +204,7 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "logging": closed({"driver": _SCALAR, "options": closed(dict.fromkeys(log_driver.OPTIONS, _SCALAR))}),
     "networks": _networks(),
     "block_limits": _block_limits(),
+    "gpus": _gpus(),
 }
 _COMMAND = _one_or_more(_SCALAR)
 _CONDITION = {"condition": {"enum": [*CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}

@@ -107,6 +107,13 @@ def pull_policy(text: str, scope: Scope) -> str:
     return _one_of(text or "missing", ("missing", "always", "never"))
 
 
+def runtime(text: str, scope: Scope) -> str:
+    """The runtimes that change nothing but the devices."""
+    if text not in ("", "runc", "io.containerd.runc.v2", "nvidia"):
+        raise UsageError(f"runtime {text!r} is not supported: expected runc or nvidia")
+    return "nvidia" if text == "nvidia" else ""
+
+
 def network_word(text: str, scope: Scope) -> str:
     """A word of `--network`: bridge, none, host, default, the NAME of a network, or container:NAME. Empty text is
     unset, as for Docker."""

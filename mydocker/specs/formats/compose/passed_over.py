@@ -17,7 +17,7 @@ _NO_EFFECT = {
     "cpu_percent": "cpu_percent is for Windows, and has no effect here",
     "develop": "develop is for 'docker compose watch', and has no effect here",
 }
-_DEFAULTS = {"isolation": ("default",), "runtime": ("runc", "io.containerd.runc.v2")}
+_DEFAULTS = {"isolation": ("default",)}
 
 
 def is_passed_over(key: Scalar, node: Node, reader: Reader) -> bool:
