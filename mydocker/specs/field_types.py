@@ -138,6 +138,20 @@ def mount(text: str, scope: Scope) -> Any:
     return parse_mount(text, scope)
 
 
+def volumes_from(text: str, scope: Scope) -> Any:
+    from mydocker.specs.mounts.volume import parse_volumes_from
+
+    return parse_volumes_from(text)
+
+
+def written_volumes_from(sources: tuple[Any, ...]) -> list[str]:
+    return [f"{each.container}{':ro' if each.read_only else ''}" for each in sources]
+
+
+def docker_volumes_from(sources: tuple[Any, ...]) -> list[str]:
+    return [word.removeprefix("container:") for word in written_volumes_from(sources)]
+
+
 def tmpfs(text: str, scope: Scope) -> Any:
     from mydocker.specs.mounts.tmpfs import parse_tmpfs
 

@@ -373,6 +373,9 @@ def _mounts(
     spec: ContainerSpec, config: ImageConfig | None, host: Host, *, run_dir: str, volumes: str
 ) -> MountPlan | None:
     """The container's own mounts, if it has any: most have none, and need not wait for the module."""
+    if spec.volumes_from:
+        names = ", ".join(each.container.partition(":")[2] for each in spec.volumes_from)
+        raise LaunchError(f"volumes of {names}: only 'run', 'create' and 'up' can look them up")
     if not spec.volumes and not spec.read_only:
         return None
     from mydocker.runtime.plan.volume_mounts import plan_mounts

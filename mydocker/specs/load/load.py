@@ -16,6 +16,7 @@ from mydocker.specs.load.extend import find_base, merge, open_included, placed, 
 from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_network
+from mydocker.specs.load.shared_volumes import share_volumes
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
 from mydocker.specs.model.case import CaseSpec
@@ -94,7 +95,7 @@ def load_project(
         loaded.found.append(Problem(origin=Origin(file="" if over else first[1]), message=error.message))
     else:
         loaded.is_in(file)
-        specs = share_network(_of_file(file), file, file.scope)
+        specs = _together(file)
     return _checked(specs, loaded, warn, alone=alone)
 
 
@@ -167,7 +168,12 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedF
         loaded.found.append(Problem(origin=Origin(file=shown), message=error.message))
         return []
     loaded.is_in(file)
-    return share_network(_of_file(file), file, file.scope)
+    return _together(file)
+
+
+def _together(file: LoadedFile) -> list[CaseSpec]:
+    """The containers of FILE, with what they have in common."""
+    return share_volumes(share_network(_of_file(file), file, file.scope), file.scope)
 
 
 def _of_file(file: LoadedFile, *, depth: int = 0) -> list[CaseSpec]:
@@ -253,6 +259,9 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
     for key in ("network_mode", "pid", "ipc"):
         if isinstance(value := values.get(key), str) and value.startswith("service:"):
             _depend_on_service(values, value.removeprefix("service:"), keys.get(key, document))
+    for source in values.get("volumes_from") or ():
+        if source and source.container.startswith("service:"):
+            _depend_on_service(values, source.container.removeprefix("service:"), keys.get("volumes_from", document))
     file = file_of(reader)
     if file is not None:
         file.loaded.dependencies += (

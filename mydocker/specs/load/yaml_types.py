@@ -128,6 +128,19 @@ def _volumes(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     )
 
 
+def _volumes_from(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
+    """A name alone is that of another container of the file."""
+    if not isinstance(node, Sequence):
+        return _list(node, field, reader)
+    return tuple(reader.value(item, _volume_source) for item in node.items)
+
+
+def _volume_source(text: str, scope: values.Scope) -> Any:
+    from mydocker.specs.mounts.volume import parse_volumes_from
+
+    return parse_volumes_from(text if text.startswith(("container:", "service:")) else f"service:{text}")
+
+
 def _tmpfs(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     """One, or a list."""
     items = node.items if isinstance(node, Sequence) else (node,)
@@ -285,6 +298,7 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "env_files": _env_files,
     "volumes": _volumes,
     "tmpfs": _tmpfs,
+    "volumes_from": _volumes_from,
     "inline_files": _inline_files,
     "devices": _devices,
     "namespaces": _namespaces,

@@ -115,6 +115,17 @@ class FileMount(Mount):
     gid: int = 0
 
 
+class VolumesFrom(Record):
+    """The volumes of another container: `service:NAME`, of the same file, or `container:NAME`."""
+
+    container: str
+    read_only: bool = False
+
+    def of(self, mount: Mount) -> Mount:
+        """MOUNT as this container has it."""
+        return mount.replace(read_only=True) if self.read_only else mount
+
+
 class Device(Record):
     """The device file `source` of the host, or all in that directory, at `target`; both are absolute paths."""
 
@@ -171,6 +182,7 @@ class ContainerSpec(Record):
     hostname: str | None = None
     domainname: str | None = None
     volumes: tuple[Mount, ...] = ()  # in their order on the command line or in the file
+    volumes_from: tuple[VolumesFrom, ...] = ()  # containers whose volumes it has, too
     read_only: bool = False  # the root; mounts in it are as they are
     shm_size: int | None = None  # bytes of /dev/shm
     devices: tuple[Device | CdiDevice, ...] = ()

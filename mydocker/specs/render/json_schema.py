@@ -192,6 +192,7 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "env_files": _env_file(),
     "volumes": _volumes(),
     "tmpfs": _one_or_more(_SCALAR),
+    "volumes_from": _LIST,
     "inline_files": {"type": "array", "items": closed(dict.fromkeys(inline_files.KEYS, _SCALAR)) | _one_source()},
     "devices": _devices(),
     "namespaces": _namespaces(),
