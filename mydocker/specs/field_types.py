@@ -458,6 +458,16 @@ def written_commands(commands: tuple[tuple[str, ...], ...]) -> list[list[str]]:
     return [[*words] for words in commands]
 
 
+def written_hooks(hooks: tuple[Any, ...]) -> list[dict[str, Any]]:
+    found = []
+    for hook in hooks:
+        user = {"user": written_user(hook.user)} if hook.user else {}
+        own = {"environment": dict(hook.environment)} if hook.environment else {}
+        directory = {"working_dir": hook.working_dir} if hook.working_dir else {}
+        found.append({"command": [*hook.command], **user, **directory, **own})
+    return found
+
+
 def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
     from mydocker.specs.model.healthcheck import format_healthcheck
 

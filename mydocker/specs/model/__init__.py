@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         BlockLimits,
         DeviceRequest,
         Healthcheck,
+        Hook,
         Logging,
         NetworkAttachment,
         Port,
@@ -175,6 +176,8 @@ class ContainerSpec(Record):
     group_add: tuple[str | int, ...] = ()  # supplementary groups in addition to the user's own
     expand: bool = False  # whether the image's variables are replaced in `environment` and `command`
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to completion in the container before the main one
+    post_start: tuple[Hook, ...] = ()  # commands that `up` executes in it once it has started
+    pre_stop: tuple[Hook, ...] = ()  # those before it is stopped
     umask: int = 0o022
     stdin: str | None = None  # text fed to the command
     init: bool = False

@@ -181,6 +181,13 @@ def _block_limits() -> Schema:
     return closed({"weight": _SCALAR, **{key: _one_or_more(entry) for key, entry in entries.items()}})
 
 
+def _hooks() -> Schema:
+    command = _one_or_more(_SCALAR)
+    own = {"user": _SCALAR, "privileged": _SWITCH, "working_dir": _SCALAR, "environment": {"anyOf": [_NAMED, _LIST]}}
+    entry = closed({"command": command, **own}, needs=("command",))
+    return {"type": "array", "items": {"anyOf": [command, entry]}}
+
+
 YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "text": _SCALAR,
     "title": _SCALAR,
@@ -218,6 +225,7 @@ _FLOW: dict[str, Schema] = {  # by key
     },
     "healthcheck": closed({**dict.fromkeys(healthcheck.KEYS, _SCALAR), "test": _one_or_more(_SCALAR)}),
     "pre_start": {"type": "array", "items": {"anyOf": [_COMMAND, closed({"command": _COMMAND}, needs=("command",))]}},
+    **dict.fromkeys(("post_start", "pre_stop"), _hooks()),
     "extends": {"anyOf": [_SCALAR, closed(dict.fromkeys(extend.KEYS, _SCALAR))]},
     "include": _one_or_more({"anyOf": [_SCALAR, _included()]}),
     "profiles": _LIST,
