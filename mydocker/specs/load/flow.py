@@ -140,8 +140,10 @@ def _profiles(node: Node, reader: Reader) -> tuple[str, ...]:
 
 
 def _profile(text: str, scope: Scope) -> str:
-    """A name, as Compose's schema defines it."""
-    if not text or text[0] not in _NAME or not _NAME.union("-.").issuperset(text):
+    """A name, as Compose's schema defines it; an empty one is that of no profile."""
+    if not text:
+        return ""
+    if text[0] not in _NAME or not _NAME.union("-.").issuperset(text):
         raise UsageError(f"profile {text!r}: expected letters, digits, _ . and -")
     return text
 

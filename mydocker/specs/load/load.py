@@ -204,7 +204,12 @@ def _containers(document: Node, reader: Reader, shown: str, *, depth: int) -> li
 
 
 def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
-    """Whether DOCUMENT is of another format and misspells the key that marks it; records that as its only problem."""
+    """Whether DOCUMENT is of another format and misspells the key that marks it, or is of Compose's first format, which
+    has none; records that as its only problem."""
+    if document.entries and all(_is_service(node) and key.text not in _ROWS for key, node in document.entries):
+        message = "a file of Compose's first format: put the services below a key 'services', and volumes and networks"
+        reader.refuse(document.entries[0][0], f"{message} beside it")
+        return True
     for key, node in document.entries:
         if key.text in _ROWS or key.text.startswith(("x-", "x_")):
             continue
@@ -218,6 +223,10 @@ def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
             reader.refuse(key, f"{key.text} is of container-structure-test, whose files begin with schemaVersion")
             return True
     return False
+
+
+def _is_service(node: Node) -> bool:
+    return isinstance(node, Mapping) and any(key.text in ("image", "build") for key, _ in node.entries)
 
 
 def _included(document: Mapping, reader: Reader, *, depth: int) -> list[CaseSpec]:

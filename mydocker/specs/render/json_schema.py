@@ -159,7 +159,9 @@ def _included() -> Schema:
 
 
 def _networks() -> Schema:
-    pool = closed(dict.fromkeys(network_definition.POOL, _SCALAR), needs=("subnet",))
+    pool = closed(
+        {**dict.fromkeys(network_definition.POOL, _SCALAR), network_definition.RESERVED: _NAMED}, needs=("subnet",)
+    )
     ipam = closed({"driver": _SCALAR, "config": {"type": "array", "items": pool}})
     pairs = {"anyOf": [_NAMED, _LIST]}
     switches = dict.fromkeys((*network.SWITCHES, "attachable", "enable_ipv4"), _SWITCH)
@@ -209,7 +211,7 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "one_or_more": _one_or_more(_SCALAR),
     "ports": _ports(),
     "exposed": _LIST,
-    "logging": closed({"driver": _SCALAR, "options": closed(dict.fromkeys(log_driver.OPTIONS, _SCALAR))}),
+    "logging": closed({"driver": _SCALAR, "options": closed(dict.fromkeys((*log_driver.OPTIONS, *log_driver.NO_EFFECT), _SCALAR))}),
     "networks": _networks(),
     "block_limits": _block_limits(),
     "gpus": _gpus(),

@@ -15,6 +15,7 @@ from mydocker.specs import values
 from mydocker.specs.formats.compose.deploy import deployed, replicas_of
 from mydocker.specs.formats.compose.inline_files import definitions, granted
 from mydocker.specs.formats.compose.links import aliases_of, links_of, needing, read_external_links, refuse_nameless
+from mydocker.specs.formats.compose.merge import without_repeats
 from mydocker.specs.formats.compose.networks import DeclaredNetwork, declared_networks, network_entries
 from mydocker.specs.formats.compose.nodes import entries_of, key_at, members_of
 from mydocker.specs.formats.compose.passed_over import is_passed_over
@@ -38,6 +39,7 @@ _TOP = ("name", "version", "include", "services", "volumes", "networks", "config
 REPLICAS_LIMIT = 1000
 _SERVICE_LETTERS = LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
 _OF_SERVICE = ("attach", "container_name", "scale")  # keys that are about the service in its project
+_UNIQUE = ("volumes", "tmpfs", "configs", "secrets", "ports", "devices")  # whose entries have an identity
 _HERE = ("deploy", "links", "external_links")  # keys that become others
 _IGNORE = "x-mydocker"
 
@@ -131,6 +133,8 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
         before = len(reader.problems)
         if is_passed_over(key, node, reader):
             continue
+        if key.text in _UNIQUE:
+            node = without_repeats(node, key.text, reader)
         if key.text == "volumes":
             entries.append((key, mounts(node, project.volumes, reader)))
         elif key.text in project.files:
