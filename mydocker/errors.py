@@ -70,8 +70,8 @@ class Origin(Record):
 
 
 class Problem(Record):
-    """Something wrong with a spec, and where; `hint` is what to do about it. `outside`: it is wrong only because of what
-    is around the file, such as variables that are not set."""
+    """Something wrong with a spec, and where; `hint` is what to do about it. `outside`: only because of what is around
+    the file, such as variables that are not set."""
 
     message: str
     origin: Origin = Origin()

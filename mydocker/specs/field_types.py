@@ -302,6 +302,11 @@ def written_image(image: Reference) -> str:
     return f"{where.transport}:{where.path}" + (f":{where.selector}" if where.selector else "")
 
 
+def docker_pull(policy: str) -> list[str]:
+    """Docker's client has no policy by age."""
+    return [policy if policy in ("missing", "always", "never") else "always"]
+
+
 def written_user(user: User) -> str:
     return str(user.user) if user.group is None else f"{user.user}:{user.group}"
 

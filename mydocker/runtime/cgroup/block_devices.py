@@ -1,4 +1,4 @@
-"""Limits on block devices as the kernel takes them: a weight, and rates for each device by its numbers (kernel documentation
+"""Limits on block devices as the kernel takes them: weights, and rates for a device by its number (kernel documentation
 "Control Group v2", "IO", and "cgroup-v1", "Block IO Controller")."""
 
 from __future__ import annotations

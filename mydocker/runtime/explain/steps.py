@@ -243,7 +243,10 @@ def _inline_file(step: InlineFile, quote: Word) -> list[str]:
 
 def _mounted(step: MountedFilesystem, quote: Word) -> list[str]:
     words = ",".join([*step.options, "nodev"])
-    return [f'dir {quote(step.target)}; at {quote(step.target)}', f'mount -t {step.fstype} -o {quote(words)} {quote(step.device)} "$t"']
+    return [
+        f"dir {quote(step.target)}; at {quote(step.target)}",
+        f'mount -t {step.fstype} -o {quote(words)} {quote(step.device)} "$t"',
+    ]
 
 
 def _parameter(step: Parameter, quote: Word) -> list[str]:
@@ -270,7 +273,9 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a subclass comes 
     Fill: _fill,
     Tmpfs: _tmpfs,
     Directory: lambda step, quote: [f"dir {quote(step.target)}"],
-    Hook: lambda step, quote: [f"# {step.path} of a CDI file is executed here, with the container's state as its input"],
+    Hook: lambda step, quote: [
+        f"# {step.path} of a CDI file is executed here, with the container's state as its input"
+    ],
     SharedMemory: lambda step, quote: [f"# {step.target} is that of the container at {step.run_dir}, by open_tree(2)"],
     MountedFilesystem: _mounted,
     Seal: lambda step, quote: [f"at {quote(step.target)}; restrict ro"],

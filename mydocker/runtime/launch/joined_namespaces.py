@@ -1,4 +1,4 @@
-"""The pid and IPC namespaces of another container, for those that share them: `--pid container:NAME`, `ipc: service:NAME`.
+"""The pid and IPC namespaces of another container, which one shares with it: `--pid container:A`, `ipc: service:A`.
 
 A process enters a pid namespace with its children only (setns(2)), so the child is cloned from there. The other
 container's end is that of all processes in its pid namespace (pid_namespaces(7)).

@@ -284,8 +284,10 @@ def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> 
         if plan.joined and plan.rootless:
             from mydocker.runtime.network.rootless.joined import clone_joined
 
-            pid = "pid" in plan.joined_namespaces
-            return clone_joined(plan.joined, plan.rootless, _namespaces(plan), lambda: child_main(plan, fds), pid=pid)
+            shares = "pid" in plan.joined_namespaces
+            return clone_joined(
+                plan.joined, plan.rootless, _namespaces(plan), lambda: child_main(plan, fds), pid=shares
+            )
         if "pid" in plan.joined_namespaces:
             from mydocker.runtime.launch.joined_namespaces import clone_in_pid_namespace
 

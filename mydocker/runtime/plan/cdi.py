@@ -1,5 +1,5 @@
-"""Devices by the files of the host that describe them, as the Container Device Interface specification has it ("CDI JSON
-specification", SPEC.md): device files, mounts, variables and hooks, for a device such as vendor.com/class=name.
+"""Devices by the files of the host that describe them, as the Container Device Interface specification has it (SPEC.md,
+"CDI JSON Specification"): device files, mounts, variables and hooks, for a device such as vendor.com/class=name.
 
 Files are those of /etc/cdi and /var/run/cdi; one of the latter overrides the former. They are the administrator's.
 """
@@ -132,7 +132,9 @@ def _read(path: str) -> CdiFile:
     whole = _plain(documents[0])
     try:
         devices = {str(device["name"]): dict(device.get("containerEdits") or {}) for device in whole["devices"]}
-        return CdiFile(path=path, kind=str(whole["kind"]), devices=devices, edits=dict(whole.get("containerEdits") or {}))
+        return CdiFile(
+            path=path, kind=str(whole["kind"]), devices=devices, edits=dict(whole.get("containerEdits") or {})
+        )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise LaunchError(f"{path} is no CDI file: expected kind, and devices with names") from None
 
@@ -157,7 +159,7 @@ def _edited(spec: ContainerSpec, edits: dict[str, Any]) -> ContainerSpec:
     taken = {mount.target for mount in spec.volumes}
     return spec.replace(
         environment={**spec.environment, **variables},
-        devices=tuple({device.target: device for device in (*spec.devices, *devices)}.values()),
+        devices=tuple({each.target: each for each in (*spec.devices, *devices) if isinstance(each, Device)}.values()),
         volumes=(*spec.volumes, *(mount for mount in mounts if mount.target not in taken)),
         group_add=(*spec.group_add, *groups),
     )

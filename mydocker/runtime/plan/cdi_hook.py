@@ -1,4 +1,4 @@
-"""A hook of a CDI file, executed as OCI's `createContainer` hooks are (runtime-spec, config.md, "POSIX-platform Hooks"):
+"""A hook of a CDI file, executed as OCI's `createContainer` hooks (runtime-spec, config.md, "POSIX-platform Hooks"):
 among the container's mounts, before its root becomes the root. It reads the container's state from its stdin."""
 
 from __future__ import annotations

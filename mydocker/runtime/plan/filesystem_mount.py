@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 
-
 from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.kernel.beneath import make_target
@@ -52,7 +51,9 @@ class MountedFilesystem(Operation):
             tree = kernel.new_filesystem(self.fstype, options, attributes=attributes, source=self.device)
         except OSError as error:
             why = "unknown to this kernel" if error.errno == errno.ENODEV else error.strerror
-            raise LaunchError(f"cannot mount {self.device} at {self.target}: {self.fstype}: {why}", hint=_HINT) from None
+            raise LaunchError(
+                f"cannot mount {self.device} at {self.target}: {self.fstype}: {why}", hint=_HINT
+            ) from None
         return PreparedTree(target=self.target, tree=tree)
 
 

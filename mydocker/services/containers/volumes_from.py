@@ -21,7 +21,9 @@ def with_volumes(spec: ContainerSpec, store: Store) -> ContainerSpec:
         for mount in find_kept(store, name).config.spec.volumes:
             if isinstance(mount, VolumeMount) and not mount.volume:
                 hint = "give the volume a name"
-                raise LaunchError(f"the volume at {mount.target} of container {name} has no name, and is its own", hint=hint)
+                raise LaunchError(
+                    f"the volume at {mount.target} of container {name} has no name, and is its own", hint=hint
+                )
             if isinstance(mount, BindMount | VolumeMount):
                 found[mount.target] = each.of(mount)
     own = {mount.target for mount in spec.volumes}

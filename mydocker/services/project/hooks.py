@@ -1,5 +1,5 @@
-"""The commands of `post_start` and `pre_stop` of a service: executed in its container once that has started, and before it
-is stopped. Compose, "Services top-level elements", post_start and pre_stop.
+"""The commands of `post_start` and `pre_stop` of a service: executed in its container when that has started, and before
+it is stopped. Compose, "Services top-level elements", post_start and pre_stop.
 
 They are those of a container's own start by `up`, and of its stop by `up` and `down`: not of a restart by its policy.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mydocker.image.store import Store
     from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.services.containers import Container
-    from mydocker.specs.model.parts import Hook
+    from mydocker.specs.model import Hook
 
 _LONGEST = 86400.0  # seconds
 _OUTPUT_LIMIT = 1 << 20  # bytes of each command that are shown

@@ -13,10 +13,10 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 from mydocker.specs.load.extend import read_extends, read_include
+from mydocker.specs.model import Hook
 from mydocker.specs.model.dependencies import read_depends_on
 from mydocker.specs.model.healthcheck import read_healthcheck
 from mydocker.specs.model.restart import read_restart
-from mydocker.specs.model.parts import Hook
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null
 from mydocker.specs.nodes.reader import arguments_of, switch
 from mydocker.specs.values.user import parse_user

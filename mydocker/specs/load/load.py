@@ -109,8 +109,9 @@ def _checked(
     """SPECS of LOADED files. Raises SpecError with what is wrong in these, and with each other."""
     problems = [*loaded.mistakes]
     outside = [each for each in problems if each.outside and alone]
-    for doubt in [*loaded.doubts, *outside] if warn else ():
-        warn(f"warning: {doubt}")
+    if warn:
+        for doubt in [*loaded.doubts, *outside]:
+            warn(f"warning: {doubt}")
     if problems:
         unknown = _unknown_names(loaded, {problem.origin for problem in problems})
         left = [each for each in problems if each not in outside] + ([] if loaded.lacks_files else unknown)

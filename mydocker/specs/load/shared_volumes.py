@@ -27,7 +27,10 @@ def share_volumes(specs: Sequence[CaseSpec], scope: Scope) -> list[CaseSpec]:
     if not sources:
         return [*specs]
     project = project_name(scope)
-    named = [_with_names(spec, spec.service.project if spec.service else project) if spec.name in sources else spec for spec in specs]
+    named = [
+        _with_names(spec, spec.service.project if spec.service else project) if spec.name in sources else spec
+        for spec in specs
+    ]
     by_name = {spec.name: spec.container for spec in named if spec.name}
     return [spec.replace(container=_shared(spec.container, by_name, ())) for spec in named]
 
@@ -37,7 +40,11 @@ def _other(name: str) -> str:
 
 
 def _with_names(spec: CaseSpec, project: str) -> CaseSpec:
-    return spec.replace(container=spec.container.replace(volumes=tuple(_named(mount, f"{project}_{spec.name}") for mount in spec.container.volumes)))
+    return spec.replace(
+        container=spec.container.replace(
+            volumes=tuple(_named(mount, f"{project}_{spec.name}") for mount in spec.container.volumes)
+        )
+    )
 
 
 def _named(mount: Mount, prefix: str) -> Mount:
@@ -55,7 +62,9 @@ def _shared(spec: ContainerSpec, by_name: dict[str, ContainerSpec], chain: tuple
         name = _other(each.container)
         if name in by_name and name not in chain:
             other = _shared(by_name[name], by_name, (*chain, name))
-            found |= {mount.target: each.of(mount) for mount in other.volumes if isinstance(mount, BindMount | VolumeMount)}
+            found |= {
+                mount.target: each.of(mount) for mount in other.volumes if isinstance(mount, BindMount | VolumeMount)
+            }
     own = {mount.target for mount in spec.volumes}
     inherited = tuple(mount for target, mount in found.items() if target not in own)
     left = tuple(each for each in spec.volumes_from if not _other(each.container))

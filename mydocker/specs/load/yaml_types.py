@@ -129,8 +129,8 @@ def _volumes(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
 
 
 def _volumes_from(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
-    """A name alone is that of another container of the file."""
-    if not isinstance(node, Sequence):
+    """In a file, a name alone is that of another container there."""
+    if not isinstance(node, Sequence) or reader.file is None:
         return _list(node, field, reader)
     return tuple(reader.value(item, _volume_source) for item in node.items)
 
@@ -289,6 +289,8 @@ def _ports(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
 
 YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "text": _text,
+    "pull_policy": _text,
+    "shared_namespace": _text,
     "title": _title,
     "boolean": _boolean,
     "words": _words,

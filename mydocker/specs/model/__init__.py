@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         BlockLimits,
         DeviceRequest,
         Healthcheck,
-        Hook,
         Logging,
         NetworkAttachment,
         Port,
@@ -53,6 +52,15 @@ class User(Record):
 
     user: str | int
     group: str | int | None = None
+
+
+class Hook(Record):
+    """A command that is executed in the container beside its own; None is the container's own user, or directory."""
+
+    command: tuple[str, ...]
+    user: User | None = None
+    working_dir: str | None = None
+    environment: Mapping[str, str] = {}
 
 
 class Mount(Record):

@@ -8,8 +8,6 @@ from mydocker.record import TYPE_CHECKING, Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.specs.model import User
-
 STARTED, HEALTHY, COMPLETED = CONDITIONS = (
     "service_started",
     "service_healthy",
@@ -37,15 +35,6 @@ class DeviceRequest(Record):
     kind: str
     count: int = 0
     ids: tuple[str, ...] = ()
-
-
-class Hook(Record):
-    """A command that is executed in the container beside its own; None is the container's own user, or directory."""
-
-    command: tuple[str, ...]
-    user: User | None = None
-    working_dir: str | None = None
-    environment: Mapping[str, str] = {}
 
 
 class Dependency(Record):

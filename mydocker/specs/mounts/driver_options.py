@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model import BindMount, FilesystemMount, TmpfsMount
+from mydocker.specs.model import BindMount, FilesystemMount
 from mydocker.specs.mounts.tmpfs import parse_tmpfs
 from mydocker.specs.mounts.volume import clean_target
 

@@ -105,6 +105,10 @@ def _key(row: Field) -> Schema:
     return {"description": row.help, "anyOf": [holds, {"type": "null"}]}
 
 
+def _words_or(pattern: str, *words: str) -> Schema:
+    return {"anyOf": [{"enum": [*words]}, {"type": "string", "pattern": pattern}, {"$ref": "#/$defs/variable"}]}
+
+
 def _one_or_more(inner: Schema) -> Schema:
     return {"anyOf": [inner, {"type": "array", "items": inner}]}
 
@@ -173,7 +177,9 @@ def _networks() -> Schema:
 
 def _gpus() -> Schema:
     several = ("device_ids", "capabilities")
-    entry = closed({key: {"type": ["array", "object"]} if key in (*several, "options") else _SCALAR for key in gpus.KEYS})
+    entry = closed(
+        {key: {"type": ["array", "object"]} if key in (*several, "options") else _SCALAR for key in gpus.KEYS}
+    )
     return {"anyOf": [_SCALAR, {"type": "array", "items": entry}]}
 
 
@@ -192,6 +198,8 @@ def _hooks() -> Schema:
 
 YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "text": _SCALAR,
+    "pull_policy": _words_or("^every_", "missing", "always", "never", "if_not_present", "daily", "weekly", ""),
+    "shared_namespace": _words_or("^(container|service):.", "host", "private", "shareable", ""),
     "title": _SCALAR,
     "boolean": _SWITCH,
     "words": _one_or_more(_SCALAR),
@@ -211,7 +219,9 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "one_or_more": _one_or_more(_SCALAR),
     "ports": _ports(),
     "exposed": _LIST,
-    "logging": closed({"driver": _SCALAR, "options": closed(dict.fromkeys((*log_driver.OPTIONS, *log_driver.NO_EFFECT), _SCALAR))}),
+    "logging": closed(
+        {"driver": _SCALAR, "options": closed(dict.fromkeys((*log_driver.OPTIONS, *log_driver.NO_EFFECT), _SCALAR))}
+    ),
     "networks": _networks(),
     "block_limits": _block_limits(),
     "gpus": _gpus(),

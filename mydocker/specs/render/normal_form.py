@@ -103,7 +103,9 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
     if isinstance(mount, VolumeMount):
         return _volume(mount, data)
     if isinstance(mount, FilesystemMount):
-        options = {"type": mount.fstype, "device": mount.device} | ({"o": ",".join(mount.options)} if mount.options else {})
+        options = {"type": mount.fstype, "device": mount.device} | (
+            {"o": ",".join(mount.options)} if mount.options else {}
+        )
         return "volumes", {"type": "volume", **data, "volume": {"driver_opts": options}}
     assert isinstance(mount, TmpfsMount)
     return _tmpfs(mount, data)

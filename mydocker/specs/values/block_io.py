@@ -1,5 +1,5 @@
-"""Limits on reading and writing of disks: Docker's `--blkio-weight`, `--device-read-bps` and the like, and `blkio_config`
-of Compose. Each notation gives a part, a mapping of some fields; `combine` makes the BlockLimits of all parts."""
+"""Limits on reading and writing of disks: Docker's `--blkio-weight`, `--device-read-bps` and the like, and Compose's
+`blkio_config`. Each notation gives a part, a mapping of some fields; `combine` makes the BlockLimits of all parts."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def _of_device(key: str, path: str, text: str) -> Part:
         return {key: ((path, _weight(text)),)}
     number = parse_size(text) if key.endswith("_bps") else whole_number(text, _RATE_LIMIT)
     if not number:
-        raise UsageError(f"{text!r}: expected a rate of more than 0 {'bytes' if key.endswith('_bps') else 'times'} a second")
+        unit = "bytes" if key.endswith("_bps") else "times"
+        raise UsageError(f"{text!r}: expected a rate of more than 0 {unit} a second")
     return {RATES[key]: ((path, number),)}
 
 

@@ -48,7 +48,8 @@ def pull_interval(policy: str) -> float:
     try:
         total += parse_duration(rest) if rest or not total else 0.0
     except UsageError:
-        raise UsageError(f"pull policy {policy!r}: expected every_ and a duration, such as every_12h or every_2d") from None
+        message = f"pull policy {policy!r}: expected every_ and a duration, such as every_12h or every_2d"
+        raise UsageError(message) from None
     if not 0 < total <= _LIMIT:
         raise UsageError(f"pull policy {policy!r}: expected a duration of more than 0, and of a hundred years at most")
     return total

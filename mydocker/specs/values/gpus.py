@@ -1,5 +1,5 @@
-"""Devices that CDI files of the host describe: `--gpus`, `gpus` and `deploy.resources.reservations.devices` of Compose, and
-names such as vendor.com/class=name among `devices`.
+"""Devices that CDI files of the host describe: `--gpus`, and in files `gpus`, `deploy.resources.reservations.devices`,
+and names such as vendor.com/class=name among `devices`.
 
 The words are those of Docker's client (opts/gpus.go) and of the Container Device Interface specification.
 """

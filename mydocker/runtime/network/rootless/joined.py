@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def clone_joined(
     run_dir: str, ids: IdMap, namespaces: int, child: Callable[[], object], *, pid: bool = False
 ) -> tuple[int, int]:
-    """As kernel.clone, but in the user and network namespaces of the container with RUN_DIR, whose ids are IDS, and with
-    PID in its pid namespace: (pid, pidfd) of a child of this process, which calls CHILD.
+    """As kernel.clone, but in the user and network namespaces of the container with RUN_DIR, whose ids are IDS, and in
+    its pid namespace if PID is true: (pid, pidfd) of a child of this process, which calls CHILD.
 
     Raises LaunchError if that one has ended, or has other ids, and OSError, HostError as `clone_inside`.
     """

@@ -90,7 +90,9 @@ def _added(node: Node, names: dict[str, Scalar]) -> Node:
     """The value of `depends_on`, in either form, with those of NAMES that it lacks."""
     if isinstance(node, Sequence):
         there = {item.text for item in node.items if isinstance(item, Scalar)}
-        return node.replace(items=(*node.items, *(text_at(at, name) for name, at in names.items() if name not in there)))
+        return node.replace(
+            items=(*node.items, *(text_at(at, name) for name, at in names.items() if name not in there))
+        )
     assert isinstance(node, Mapping)
     there = {key.text for key, _ in node.entries}
     added = (

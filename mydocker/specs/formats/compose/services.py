@@ -66,9 +66,7 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
     if not services and (isinstance(top["services"], Mapping) or is_null(top["services"])):
         reader.refuse(top["services"], "there is no service in this file")
     networks = declared_networks(top.get("networks"), name, inner)
-    volumes = {
-        key.text: declared_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner)
-    }
+    volumes = {key.text: declared_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner)}
     files = {kind: definitions(entries_of(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
     project = _Project(name=name, volumes=volumes, files=files, networks=networks, **_links(services, inner))
     if "include" in top:
