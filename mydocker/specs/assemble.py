@@ -226,7 +226,7 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
 def _block_limits(parts: Iterable[dict[str, Any]] | None) -> BlockLimits | None:
     if not parts:
         return None
-    from mydocker.specs.values.block_io import combine
+    from mydocker.specs.devices.block_io import combine
 
     return combine(parts)
 

@@ -42,81 +42,26 @@ def grace(text: str, scope: Scope) -> float:
     return parse_duration(text)
 
 
-def memory(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_memory
+def quantity(kind: str) -> Callable[[str, Scope], Any]:
+    """The parser of KIND in values/quantity.py."""
 
-    return parse_memory(text)
+    def parse(text: str, scope: Scope) -> Any:
+        from mydocker.specs.values import quantity
 
-
-def swap(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_swap
-
-    return parse_swap(text)
-
-
-def cpus(text: str, scope: Scope) -> float | None:
-    from mydocker.specs.values.quantity import parse_cpus
-
-    return parse_cpus(text)
-
-
-def cpuset(text: str, scope: Scope) -> tuple[int, ...] | None:
-    from mydocker.specs.values.quantity import parse_cpuset
-
-    return parse_cpuset(text)
-
-
-def shares(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_shares
-
-    return parse_shares(text)
-
-
-def period(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_period
-
-    return parse_period(text)
-
-
-def quota(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_quota
-
-    return parse_quota(text)
-
-
-def swappiness(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_swappiness
-
-    return parse_swappiness(text)
-
-
-def block_weight(text: str, scope: Scope) -> dict[str, Any]:
-    from mydocker.specs.values.block_io import parse_weight
-
-    return parse_weight(text)
-
-
-def block_limit(key: str) -> Callable[[str, Scope], dict[str, Any]]:
-    """The parser of DEVICE:NUMBER for the KEY of `blkio_config`."""
-
-    def parse(text: str, scope: Scope) -> dict[str, Any]:
-        from mydocker.specs.values.block_io import parse_of_device
-
-        return parse_of_device(key, text)
+        return quantity.PARSERS[kind](text)
 
     return parse
 
 
-def processes(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_processes
+def block_limit(key: str) -> Callable[[str, Scope], dict[str, Any]]:
+    """The parser of a number, or of DEVICE:NUMBER, for the KEY of `blkio_config`."""
 
-    return parse_processes(text)
+    def parse(text: str, scope: Scope) -> dict[str, Any]:
+        from mydocker.specs.devices.block_io import parse_of_device, parse_weight
 
+        return parse_weight(text) if key == "weight" else parse_of_device(key, text)
 
-def oom_score_adj(text: str, scope: Scope) -> int:
-    from mydocker.specs.values.quantity import parse_oom_score_adj
-
-    return parse_oom_score_adj(text)
+    return parse
 
 
 def user(text: str, scope: Scope) -> User | None:
@@ -302,6 +247,16 @@ def written_image(image: Reference) -> str:
     return f"{where.transport}:{where.path}" + (f":{where.selector}" if where.selector else "")
 
 
+def pull_policy(text: str, scope: Scope) -> str:
+    """Those of `values.pull_policy`, and those by age."""
+    if text in ("daily", "weekly") or text.startswith("every_"):
+        from mydocker.specs.values.duration import pull_interval
+
+        pull_interval(text)
+        return text
+    return values.pull_policy(text, scope)
+
+
 def docker_pull(policy: str) -> list[str]:
     """Docker's client has no policy by age."""
     return [policy if policy in ("missing", "always", "never") else "always"]
@@ -382,19 +337,19 @@ def docker_devices(devices: tuple[Any, ...]) -> list[str]:
 
 
 def gpus(text: str, scope: Scope) -> Any:
-    from mydocker.specs.values.gpus import parse_gpus
+    from mydocker.specs.devices.gpus import parse_gpus
 
     return parse_gpus(text, scope)
 
 
 def written_gpus(requests: tuple[Any, ...]) -> list[Any]:
-    from mydocker.specs.values.gpus import format_gpus
+    from mydocker.specs.devices.gpus import format_gpus
 
     return format_gpus(requests)
 
 
 def docker_gpus(requests: tuple[Any, ...]) -> list[str]:
-    from mydocker.specs.values.gpus import docker_words
+    from mydocker.specs.devices.gpus import docker_words
 
     return docker_words(requests)
 
@@ -480,7 +435,7 @@ def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
 
 
 def written_block_limits(limits: BlockLimits) -> dict[str, Any]:
-    from mydocker.specs.values.block_io import format_block_limits
+    from mydocker.specs.devices.block_io import format_block_limits
 
     return format_block_limits(limits)
 

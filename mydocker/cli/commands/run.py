@@ -72,7 +72,7 @@ def _prepare(request: RunRequest, spec: ContainerSpec) -> LaunchPlan:
         refuse_existing(request.cidfile)
     if spec.volumes_from:
         from mydocker.runtime.launch import open_store
-        from mydocker.services.containers.volumes_from import with_volumes
+        from mydocker.services.volumes_from import with_volumes
 
         spec = with_volumes(spec, open_store(os.environ))
     plan = prepare(spec, environ=os.environ, progress=progress(), lend_program=True)

@@ -8,7 +8,7 @@ import stat
 
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.cgroup.controllers import Demand, Setting
+from mydocker.runtime.cgroup.demand import Demand, Setting
 
 if TYPE_CHECKING:
     from mydocker.specs.model.parts import BlockLimits

@@ -16,7 +16,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mydocker.runtime.cgroup.controllers import Setting
+    from mydocker.runtime.cgroup.demand import Setting
     from mydocker.runtime.cgroup.hierarchy import Cgroup
     from mydocker.runtime.launch.outcome import Outcome
 
@@ -93,7 +93,7 @@ def remove(paths: Iterable[str]) -> None:
     deadline = time.monotonic() + KILL_TIME
     for path in paths:
         while not _removed(path) and time.monotonic() < deadline:
-            _kill(path)
+            kill(path)
             time.sleep(0.005)
 
 
@@ -153,7 +153,8 @@ def _removed(path: str) -> bool:
     return True
 
 
-def _kill(path: str) -> None:
+def kill(path: str) -> None:
+    """Kill the processes in the cgroup at PATH."""
     try:
         _write(f"{path}/cgroup.kill", "1")  # Linux 5.14, v2: all at once, whatever they fork meanwhile
         return

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import LaunchError
-from mydocker.record import TYPE_CHECKING, Record
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.cgroup.demand import Demand, Setting
 from mydocker.specs.values.quantity import SHARES, UNLIMITED
 
 if TYPE_CHECKING:
@@ -18,32 +19,6 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 PERIOD = 100_000  # microseconds, in which a quota of processor time is counted; the kernel's default
-
-
-class Setting(Record):
-    """VALUE to be written to FILE of a cgroup, or OTHER_VALUE to OTHER_FILE where the kernel has that instead; an
-    `optional` one is passed over where it has neither."""
-
-    file: str
-    value: str
-    optional: bool = False
-    other_file: str = ""
-    other_value: str = ""
-
-
-class Demand(Record):
-    """The settings of one controller in either version, and the limit's name for messages. `controller_v1` is its name
-    in the older version, if that is another one."""
-
-    controller: str
-    controller_v1: str = ""
-    limit: str
-    v1: tuple[Setting, ...]
-    v2: tuple[Setting, ...]
-
-    def name(self, version: int) -> str:
-        """What the controller is called in a hierarchy of VERSION."""
-        return (version == 1 and self.controller_v1) or self.controller
 
 
 def demands(spec: ContainerSpec) -> tuple[Demand, ...]:

@@ -11,7 +11,7 @@ import os
 from mydocker.errors import HostError
 from mydocker.kernel.mountinfo import mounts
 from mydocker.record import Record
-from mydocker.runtime.cgroup.controllers import Demand, Setting
+from mydocker.runtime.cgroup.demand import Demand, Setting
 
 HOLDING = frozenset(("freezer", "pids", "name=systemd", "perf_event", "net_cls"))  # of v1, where a child needs nothing
 SCOPE = "systemd-run --scope -p Delegate=yes -- mydocker …"

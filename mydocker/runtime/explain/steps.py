@@ -12,9 +12,9 @@ import shlex
 from collections.abc import Callable
 
 from mydocker import kernel
-from mydocker.runtime.plan.cdi_hook import Hook
+from mydocker.runtime.cdi.hook import Hook
+from mydocker.runtime.join.shared_memory import SharedMemory
 from mydocker.runtime.plan.devices import ChosenDevice, HostDevices
-from mydocker.runtime.plan.filesystem_mount import MountedFilesystem
 from mydocker.runtime.plan.machine_tree import EmptyPart
 from mydocker.runtime.plan.operations import (
     Bind,
@@ -29,9 +29,9 @@ from mydocker.runtime.plan.operations import (
     ReadOnly,
     Symlink,
 )
-from mydocker.runtime.plan.shared_memory import SharedMemory
 from mydocker.runtime.plan.sysctls import Parameter
 from mydocker.runtime.plan.volume_mounts import INLINE_FILE, Fill, InlineFile, Keep, Seal, Tmpfs, VolumeBind
+from mydocker.runtime.volume.filesystem import MountedFilesystem
 
 FLAGS = {
     kernel.ATTR_RDONLY: "ro",

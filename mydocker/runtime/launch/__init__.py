@@ -17,6 +17,7 @@ from mydocker.specs.model import DEFAULT_MODE, JOINING_MODES, CdiDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from mydocker.image.model import StoredImage
     from mydocker.image.model.progress import Step
@@ -90,9 +91,8 @@ def plan_launch(
     container_id: str = "",
     scratch: str = "",
 ) -> LaunchPlan:
-    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`, `inspect_only`: see `plan`.
-    CONTAINER_ID and SCRATCH, a directory for what it writes, are those of a container that is started again and again.
-    """
+    """Plan the launch of SPEC on IMAGE, of `get_image`. `lend_program`, `inspect_only`: see `plan`. CONTAINER_ID and
+    SCRATCH, a directory for what it writes, are those of a container that is started again and again."""
     if image and spec.expand:
         from mydocker.runtime.plan.expand_variables import expanded
 
@@ -105,11 +105,7 @@ def plan_launch(
     container_id = container_id or new_id()
     spec, no_network, joined = _network(spec, host, containers)
     spec = _join(spec, containers, rootless=host.rootless, network=joined)
-    hooks: tuple[Operation, ...] = ()
-    if spec.gpus or spec.runtime or any(isinstance(device, CdiDevice) for device in spec.devices):
-        from mydocker.runtime.plan.cdi import with_devices
-
-        spec, hooks = with_devices(spec, image.config.env if image else ())
+    spec, hooks = _with_devices(spec, image)
     planned = plan(
         spec,
         image,
@@ -121,11 +117,21 @@ def plan_launch(
         lend_program=lend_program,
         inspect_only=inspect_only,
     )
+    changes: dict[str, Any] = {"no_network": no_network, "joined": joined} if no_network or joined else {}
     if hooks:
-        planned = planned.replace(operations=(*planned.operations, *hooks))
+        changes["operations"] = (*planned.operations, *hooks)
     if scratch:
-        planned = planned.replace(scratch=scratch, root=planned.root.lasting())
-    return planned.replace(no_network=no_network, joined=joined) if no_network or joined else planned
+        changes |= {"scratch": scratch, "root": planned.root.lasting()}
+    return planned.replace(**changes) if changes else planned
+
+
+def _with_devices(spec: ContainerSpec, image: StoredImage | None) -> tuple[ContainerSpec, tuple[Operation, ...]]:
+    """SPEC, with what the devices that it names by CDI need, and their hooks."""
+    if not (spec.gpus or spec.runtime or any(isinstance(device, CdiDevice) for device in spec.devices)):
+        return spec, ()
+    from mydocker.runtime.cdi.devices import with_devices
+
+    return with_devices(spec, image.config.env if image else ())
 
 
 def new_id(draw: Callable[[int], bytes] = os.urandom) -> str:
@@ -158,7 +164,7 @@ def _join(spec: ContainerSpec, containers: str, *, rootless: bool, network: str)
     network it shares. Raises LaunchError if one does not run."""
     if not spec.joined_namespaces:
         return spec
-    from mydocker.runtime.launch.joined_namespaces import find_joined
+    from mydocker.runtime.join.namespaces import find_joined
 
     return spec.replace(joined_namespaces=find_joined(spec, containers, rootless=rootless, network=network))
 

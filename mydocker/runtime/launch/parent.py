@@ -208,9 +208,7 @@ def _start(
         view_sender=view_receiver.sender() if view_receiver else None,
         leases=connections.leases if connections else (),
         resolver=connections.resolver if connections else "",
-        network=_other_network(plan, child_ends),
-        ipc=_other_ipc(plan, child_ends),
-        host_network=_host_network(plan, child_ends),
+        **_other_namespaces(plan, child_ends),
         name_server=connections.name_server.child_end if connections and connections.name_server else None,
     )
     pid, pidfd = _clone(plan, fds, connections)
@@ -250,6 +248,15 @@ def prepare_isolation(plan: LaunchPlan) -> bytes:
     return program(plan.seccomp, store=Store(plan.store))
 
 
+def _other_namespaces(plan: LaunchPlan, child_ends: Stack) -> dict[str, int | None]:
+    """The descriptors of namespaces that the child enters, or leaves for a moment."""
+    return {
+        "network": _other_network(plan, child_ends),
+        "ipc": _other_ipc(plan, child_ends),
+        "host_network": _host_network(plan, child_ends),
+    }
+
+
 def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
     """The network namespace of the container whose network PLAN's shares, if there is one. An ordinary user's begins in
     it (rootless/joined.py)."""
@@ -271,7 +278,7 @@ def _other_ipc(plan: LaunchPlan, child_ends: Stack) -> int | None:
     """The IPC namespace of the container that PLAN's shares it with, if there is one."""
     if "ipc" not in plan.joined_namespaces:
         return None
-    from mydocker.runtime.launch.joined_namespaces import open_namespace
+    from mydocker.runtime.join.namespaces import open_namespace
 
     return child_ends.close_later(open_namespace(plan.joined_namespaces["ipc"], "ipc"))
 
@@ -289,13 +296,16 @@ def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> 
                 plan.joined, plan.rootless, _namespaces(plan), lambda: child_main(plan, fds), pid=shares
             )
         if "pid" in plan.joined_namespaces:
-            from mydocker.runtime.launch.joined_namespaces import clone_in_pid_namespace
+            from mydocker.runtime.join.namespaces import in_pid_namespace
 
-            directory = plan.joined_namespaces["pid"]
-            return clone_in_pid_namespace(directory, _namespaces(plan), lambda: child_main(plan, fds))
-        pid, pidfd = kernel.clone(_namespaces(plan))
+            return in_pid_namespace(plan.joined_namespaces["pid"], lambda: _clone_child(plan, fds))
+        return _clone_child(plan, fds)
     except OSError as error:
         raise _refused(plan, error) from None
+
+
+def _clone_child(plan: LaunchPlan, fds: ChildFds) -> tuple[int, int]:
+    pid, pidfd = kernel.clone(_namespaces(plan))
     if pid == 0:
         child_main(plan, fds)
     return pid, pidfd

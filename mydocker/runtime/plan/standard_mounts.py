@@ -127,7 +127,7 @@ def _devices(spec: ContainerSpec) -> tuple[Operation, ...]:
 
 def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     if "ipc" in spec.joined_namespaces:
-        from mydocker.runtime.plan.shared_memory import SharedMemory
+        from mydocker.runtime.join.shared_memory import SharedMemory
 
         return (
             SharedMemory(target="/dev/shm", run_dir=spec.joined_namespaces["ipc"]),

@@ -252,7 +252,7 @@ def _bind(mount: BindMount, attributes: int) -> Operation:
 
 
 def _filesystem(mount: FilesystemMount) -> Operation:
-    from mydocker.runtime.plan.filesystem_mount import MountedFilesystem
+    from mydocker.runtime.volume.filesystem import MountedFilesystem
 
     return MountedFilesystem(
         target=mount.target,

@@ -62,7 +62,7 @@ def create(
     """Put a container for SPEC on disk, pulling its image if necessary. With an OWNER (services/owned/owner.py), it
     ends with that, and is removed then. Raises MydockerError: UsageError if its name is in use."""
     if spec.volumes_from:
-        from mydocker.services.containers.volumes_from import with_volumes
+        from mydocker.services.volumes_from import with_volumes
 
         spec = with_volumes(spec, store)
     if spec.name:

@@ -208,8 +208,8 @@ def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
     """Whether DOCUMENT is of another format and misspells the key that marks it, or is of Compose's first format, which
     has none; records that as its only problem."""
     if document.entries and all(_is_service(node) and key.text not in _ROWS for key, node in document.entries):
-        message = "a file of Compose's first format: put the services below a key 'services', and volumes and networks"
-        reader.refuse(document.entries[0][0], f"{message} beside it")
+        message = "a file of Compose's first format: put its services below a key 'services', and volumes at the top"
+        reader.refuse(document.entries[0][0], message)
         return True
     for key, node in document.entries:
         if key.text in _ROWS or key.text.startswith(("x-", "x_")):

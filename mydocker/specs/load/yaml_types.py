@@ -258,13 +258,13 @@ def _logging(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
 
 
 def _gpus(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
-    from mydocker.specs.values.gpus import read_gpus
+    from mydocker.specs.devices.gpus import read_gpus
 
     return read_gpus(node, reader)
 
 
 def _block_limits(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
-    from mydocker.specs.values.block_io import read_block_limits
+    from mydocker.specs.devices.block_io import read_block_limits
 
     return read_block_limits(node, reader)
 

@@ -55,7 +55,7 @@ class User(Record):
 
 
 class Hook(Record):
-    """A command that is executed in the container beside its own; None is the container's own user, or directory."""
+    """A command that is executed in the container alongside its own; None is the container's own user, or directory."""
 
     command: tuple[str, ...]
     user: User | None = None

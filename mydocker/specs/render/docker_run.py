@@ -11,6 +11,7 @@ import shlex
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.devices.block_io import format_flags
 from mydocker.specs.field_types import docker_network, docker_networks, plain
 from mydocker.specs.fields import FIELDS, Field
 from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, FilesystemMount, TmpfsMount, VolumeMount
@@ -18,7 +19,6 @@ from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.log_driver import format_options
 from mydocker.specs.model.parts import LOOPBACK, NetworkDefinition
 from mydocker.specs.model.restart import docker_word
-from mydocker.specs.values.block_io import format_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

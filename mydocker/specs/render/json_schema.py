@@ -7,6 +7,7 @@ a text with a dollar sign may be anything. The loader checks what depends on sev
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.devices import block_io, gpus
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.load import extend, flow, inline_files
 from mydocker.specs.model import NAMESPACES, healthcheck, log_driver, restart
@@ -14,7 +15,7 @@ from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import driver_options, mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
-from mydocker.specs.values import block_io, gpus, network, network_definition, port
+from mydocker.specs.values import network, network_definition, port
 from mydocker.specs.values.ulimit import NUMBERS
 
 if TYPE_CHECKING:

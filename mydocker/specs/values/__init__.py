@@ -97,11 +97,6 @@ def _below_home(text: str, scope: Scope) -> str:
 
 def pull_policy(text: str, scope: Scope) -> str:
     text = "missing" if text == "if_not_present" else text  # Compose's other name for it
-    if text in ("daily", "weekly") or text.startswith("every_"):
-        from mydocker.specs.values.duration import pull_interval
-
-        pull_interval(text)
-        return text
     if text in ("build", "newer"):
         raise UsageError(f"pull policy {text!r} is not supported yet", hint="use missing, always or never")
     return _one_of(text or "missing", ("missing", "always", "never"))

@@ -6,9 +6,9 @@ import os
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.devices.gpus import is_qualified
 from mydocker.specs.model import CdiDevice, Device
 from mydocker.specs.mounts.volume import clean_target
-from mydocker.specs.values.gpus import is_qualified
 
 if TYPE_CHECKING:
     from mydocker.specs.values import Scope

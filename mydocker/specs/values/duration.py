@@ -6,6 +6,7 @@ The notation of Compose ("Specifying durations") and Go's time.ParseDuration, wi
 from __future__ import annotations
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 _NUMBER = frozenset("0123456789.")
 _DAY = 86400.0
 _POLICIES = {"daily": _DAY, "weekly": 7 * _DAY}
+_LONG_LIMIT = 100 * 366  # of weeks, and of days
 _LONG_UNITS = {"w": 7 * _DAY, "d": _DAY}
 _LIMIT = 100 * 366 * 86400.0  # a hundred years: more is a slip, and overflows a timer
 
@@ -43,8 +45,9 @@ def pull_interval(policy: str) -> float:
     total, rest = 0.0, policy.removeprefix("every_")
     for unit, seconds in _LONG_UNITS.items():
         number, letter, after = rest.partition(unit)
-        if letter and number.isdecimal() and number.isascii():
-            total, rest = total + int(number) * seconds, after
+        count = whole_number(number, _LONG_LIMIT) if letter else None
+        if count is not None:
+            total, rest = total + count * seconds, after
     try:
         total += parse_duration(rest) if rest or not total else 0.0
     except UsageError:

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
+from mydocker.record import TYPE_CHECKING
 from mydocker.specs.values.size import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 MEMORY_LEAST = 6 * 2**20  # Docker's rule: with less, a container dies before it starts
 CPUS_LEAST = 0.01  # the kernel takes no quota below a millisecond in its period of a tenth of a second
@@ -112,3 +117,17 @@ def parse_cpuset(text: str) -> tuple[int, ...] | None:
             raise UsageError(f"{text!r}: expected numbers of processors, such as 0,2 or 0-3")
         found |= set(range(begin, end + 1))
     return tuple(sorted(found)) or None
+
+
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "memory": parse_memory,
+    "swap": parse_swap,
+    "cpus": parse_cpus,
+    "cpuset": parse_cpuset,
+    "processes": parse_processes,
+    "oom_score_adj": parse_oom_score_adj,
+    "shares": parse_shares,
+    "period": parse_period,
+    "quota": parse_quota,
+    "swappiness": parse_swappiness,
+}

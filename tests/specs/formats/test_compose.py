@@ -453,8 +453,7 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
         ("services:\n  web: {image: a, pid: 'service:', ipc: 'service:x'}",
          ["2:24: 'service:': expected service:NAME", "2:36: there is no container called 'x'"]),
         ("db: {image: a}\nweb: {build: .}",
-         ["1:1: a file of Compose's first format: put the services below a key 'services', and volumes and networks "
-          "beside it"]),
+         ["1:1: a file of Compose's first format: put its services below a key 'services', and volumes at the top"]),
         ("services:\n  web: {image: a, deploy: {resources: {limits: {cpu: 1}}}}",
          ["2:49: unknown key 'cpu'; did you mean 'cpus'?"]),
         ("services:\n  web: {image: a, volumes: ['dat:/x', {type: volume, source: no, target: /y}]}\nvolumes: {data: }",

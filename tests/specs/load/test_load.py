@@ -321,7 +321,7 @@ def test_waiting_for_what_has_no_healthcheck_is_a_mistake_at_its_place(without: 
         ("services:\n  web: {build: .}\n", [f"2:9: build is not supported yet: {BUILD}"]),
         ("services:\n  web: {build: {context: .}, comand: x}\n",
          [f"2:9: build is not supported yet: {BUILD}", "2:30: unknown key 'comand'; did you mean 'command'?"]),
-        ("services:\n  web: {provider: {type: x}}\n", 
+        ("services:\n  web: {provider: {type: x}}\n",
          ["2:9: provider is not supported yet: start what it provides by other means, and leave the service out"]),
         ("services:\n  web: {imag: a}\n", ["2:9: unknown key 'imag'; did you mean 'image'?"]),
         ("servces: {web: {image: a}}\n", ["1:1: unknown key 'servces'; did you mean 'services'?"]),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from mydocker.specs.model import ContainerSpec
 
-__all__ = ["clone_in_pid_namespace", "find_joined", "open_namespace"]
+__all__ = ["find_joined", "in_pid_namespace", "open_namespace"]
 
 
 def find_joined(spec: ContainerSpec, containers: str, *, rootless: bool, network: str) -> dict[str, str]:
@@ -41,9 +40,9 @@ def find_joined(spec: ContainerSpec, containers: str, *, rootless: bool, network
     return found
 
 
-def clone_in_pid_namespace(run_dir: str, namespaces: int, child: Callable[[], object]) -> tuple[int, int]:
-    """As kernel.clone, but in the pid namespace of the container with RUN_DIR: (pid, pidfd) of a child, which calls
-    CHILD. Raises LaunchError if that one has ended."""
+def in_pid_namespace(run_dir: str, clone: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """What CLONE returns, which clones a child in the pid namespace of the container with RUN_DIR. Raises LaunchError
+    if that one has ended."""
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
         other = open_namespace(run_dir, "pid")
@@ -52,11 +51,8 @@ def clone_in_pid_namespace(run_dir: str, namespaces: int, child: Callable[[], ob
         finally:
             os.close(other)
         try:
-            pid, pidfd = kernel.clone(namespaces)
-            if pid == 0:
-                child()
+            return clone()
         finally:
             enter_namespace(own)
-        return pid, pidfd
     finally:
         os.close(own)

@@ -10,11 +10,11 @@ import os
 
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.plan.cdi_hook import Hook
+from mydocker.runtime.cdi.hook import Hook
+from mydocker.specs.devices.gpus import ALL
 from mydocker.specs.model import BindMount, CdiDevice, Device
 from mydocker.specs.nodes.node import Mapping, Scalar, Sequence
 from mydocker.specs.nodes.yaml import parse_documents
-from mydocker.specs.values.gpus import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
