@@ -103,8 +103,7 @@ def plan_launch(
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
     container_id = container_id or new_id()
-    spec, no_network, joined = _network(spec, host, containers)
-    spec = _join(spec, containers, rootless=host.rootless, network=joined)
+    spec, changes = _settled(spec, host, containers)
     spec, hooks = _with_devices(spec, image)
     planned = plan(
         spec,
@@ -117,12 +116,18 @@ def plan_launch(
         lend_program=lend_program,
         inspect_only=inspect_only,
     )
-    changes: dict[str, Any] = {"no_network": no_network, "joined": joined} if no_network or joined else {}
     if hooks:
         changes["operations"] = (*planned.operations, *hooks)
     if scratch:
         changes |= {"scratch": scratch, "root": planned.root.lasting()}
     return planned.replace(**changes) if changes else planned
+
+
+def _settled(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, dict[str, Any]]:
+    """SPEC with what it gets on HOST, and of the containers that run; and the fields of its plan that say so."""
+    spec, no_network, joined = _network(spec, host, containers)
+    spec = _join(spec, containers, rootless=host.rootless, network=joined)
+    return spec, {"no_network": no_network, "joined": joined} if no_network or joined else {}
 
 
 def _with_devices(spec: ContainerSpec, image: StoredImage | None) -> tuple[ContainerSpec, tuple[Operation, ...]]:
