@@ -428,6 +428,17 @@ def written_hooks(hooks: tuple[Any, ...]) -> list[dict[str, Any]]:
     return found
 
 
+def health_member(name: str) -> Callable[[str, Scope], dict[str, Any]]:
+    """What reads the value of a flag for one member of a healthcheck."""
+
+    def parse(text: str, scope: Scope) -> dict[str, Any]:
+        from mydocker.specs.model.healthcheck import parse_member
+
+        return parse_member(name, text, scope)
+
+    return parse
+
+
 def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
     from mydocker.specs.model.healthcheck import format_healthcheck
 

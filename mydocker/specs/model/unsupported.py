@@ -19,10 +19,9 @@ _OF_COMPOSE = "attach deploy scale version"  # what makes sense in a Compose fil
 
 # flags of `docker run` and `podman run` that would have a meaning here
 _FLAGS = """
-    -q --annotation --cgroup-parent --cpuset-mems --detach-keys --device-cgroup-rule --health-cmd --health-interval
-    --health-retries --health-start-period --health-timeout --isolation --kernel-memory --link --no-healthcheck
+    -q --annotation --cgroup-parent --cpuset-mems --detach-keys --device-cgroup-rule --isolation --kernel-memory --link
     --quiet --sig-proxy --storage-opt --volume-driver
-    --cpu-rt-period --cpu-rt-runtime --disable-content-trust --health-start-interval --link-local-ip --use-api-socket
+    --cpu-rt-period --cpu-rt-runtime --disable-content-trust --link-local-ip --use-api-socket
     --arch --authfile --cert-dir --cgroup-conf --cgroups --chrootdirs --conmon-pidfile --creds
     --decryption-key --env-host --env-merge --gidmap --group-entry --health-log-destination --health-max-log-count
     --health-max-log-size --health-on-failure --health-startup-cmd --health-startup-interval --health-startup-retries
@@ -38,9 +37,7 @@ COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
 IMAGE_MAKERS = ("build", "provider")  # in place of an image
 UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
 
-_HEALTH = "a spec file has healthcheck, for those that wait until it is healthy"
 INSTEAD = {  # of flags that are not supported: what to do instead
-    **{flag: _HEALTH for flag in UNSUPPORTED_FLAGS if flag.startswith("--health-")},
     "--secret": "a spec file has secrets",
 }
 
