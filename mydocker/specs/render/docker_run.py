@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ROWS = {row.name: row for row in FIELDS if row.key == row.name}
 _APART = (
     *("origin", "aliases", "image", "rootfs", "entrypoint", "command", "network_mode", "networks"),
-    *("namespaces", "volumes", "security_opt", "healthcheck", "logging", "blkio_config"),
+    *("namespaces", "joined_namespaces", "volumes", "security_opt", "healthcheck", "logging", "blkio_config"),
 )
 MOST_NAMES = 10  # of other containers, in each line
 _ROOTFS = "rootfs"  # the image that the note about a directory makes
@@ -198,7 +198,11 @@ def _option(flag: str, written: Any) -> list[str]:
 def _namespaces(spec: ContainerSpec, notes: list[str]) -> Iterable[str]:
     flags = {"pid": "--pid", "ipc": "--ipc", "uts": "--uts", "cgroup": "--cgroupns"}
     for name in NAMESPACES:
-        if name not in spec.namespaces and name in flags:
+        if other := spec.joined_namespaces.get(name):
+            yield from (flags[name], other)
+            if other.startswith("service:"):
+                notes.append(f"{name}: {other} is the container of another line, container:NAME")
+        elif name not in spec.namespaces and name in flags:
             yield from (flags[name], "host")
     if "mount" not in spec.namespaces:
         notes.append("namespaces: Docker always makes a mount namespace")
