@@ -11,7 +11,9 @@ import os
 from mydocker.errors import LaunchError
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.launch.running import read_link
 from mydocker.runtime.network.joined_container import find, open_namespace, shares
+from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +39,21 @@ def find_joined(spec: ContainerSpec, containers: str, *, rootless: bool, network
             )
         if not shares(run_dir, kind):
             found[kind] = run_dir
+            if kind == "pid" and not rootless:
+                _refuse_tracers(run_dir)
     return found
+
+
+def _refuse_tracers(run_dir: str) -> None:
+    """Refuse the pid namespace of a container with RUN_DIR that may trace processes: until it executes its command, the
+    child there is one of mydocker's, with all that the host grants. With SYS_ADMIN as well, it is no prison anyway."""
+    with open(f"/proc/{int(read_link(run_dir, 'process'))}/status") as file:
+        bounding = next(int(line.split()[1], 16) for line in file if line.startswith("CapBnd:"))
+    if bounding & mask("SYS_PTRACE") and not bounding & mask("SYS_ADMIN"):
+        raise LaunchError(
+            f"the pid namespace of container {os.path.basename(run_dir)} cannot be shared: that one has SYS_PTRACE",
+            hint="it could take over mydocker, which starts the command in there",
+        )
 
 
 def in_pid_namespace(run_dir: str, clone: Callable[[], tuple[int, int]]) -> tuple[int, int]:

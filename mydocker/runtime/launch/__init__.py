@@ -116,8 +116,7 @@ def plan_launch(
         lend_program=lend_program,
         inspect_only=inspect_only,
     )
-    if hooks:
-        changes["operations"] = (*planned.operations, *hooks)
+    changes |= {"operations": (*planned.operations, *hooks)} if hooks else {}
     if scratch:
         changes |= {"scratch": scratch, "root": planned.root.lasting()}
     return planned.replace(**changes) if changes else planned

@@ -78,13 +78,16 @@ def test_what_runs_is_joined_by_name_and_what_does_not_is_named(alpine: Command)
     done = alpine("run", *options, "alpine", "sh", "-c", script)
     assert (done.code, done.stdout) == (0, b"sleep 60 \n"), done
     assert alpine("exec", "base", "ls", "/dev/shm").stdout == b"here\n"
+    traced = ("-d", "--name", "traced", "--network", "none", "--cap-add", "SYS_PTRACE")
+    assert alpine("run", *traced, "alpine", "sleep", "60").code == 0
     for words, why in (
+        (("--pid", "container:traced"), b"cannot be shared: that one has SYS_PTRACE"),
         (("--pid", "container:nobody"), b"no container nobody runs"),
         (("--volumes-from", "nobody"), b"no such container: nobody"),
     ):
         refused = alpine("run", *words, "alpine", "true")
         assert refused.code == 125 and why in refused.stderr, refused
-    assert alpine("rm", "-f", "base").code == 0
+    assert alpine("rm", "-f", "base", "traced").code == 0
 
 
 def test_hooks(alpine: Command, shop: pathlib.Path) -> None:
