@@ -102,9 +102,14 @@ def test_hooks(alpine: Command, shop: pathlib.Path) -> None:
     )
     assert lines.index(b"web-1  | 7") < lines.index(b"job-1  | job") < lines.index(b"web-1  | ends")
     (shop / "out").mkdir()
-    hooks = ", network_mode: none, volumes: ['./out:/out'], pre_stop: [[touch, /out/stopped], [false]]"
+    hooks = ", network_mode: none, volumes: ['./out:/out'], post_start: [[echo, up]]"
+    hooks += ", pre_stop: [[touch, /out/stopped], [false]]"
     _write(shop, web=_service(WAIT, hooks))
     assert alpine("up", "-d", cwd=shop).code == 0
+    assert alpine("compose", "stop", cwd=shop).code == 0 and (shop / "out" / "stopped").exists()
+    (shop / "out" / "stopped").unlink()
+    started = alpine("compose", "start", cwd=shop)
+    assert started.code == 0 and started.stdout.endswith(b"up\n"), started
     down = alpine("down", cwd=shop)
     assert down.code == 0 and b"p-web-1: pre_stop: false: exited with code 1" in down.stderr, down
     assert (shop / "out" / "stopped").exists()
