@@ -54,6 +54,7 @@ class Keys(TypedDict, total=False):
     read_only: bool | None
     shm_size: Size | None
     devices: Sequence[str | Mapping[str, str]] | None
+    device_cgroup_rules: Sequence[str] | None
     gpus: str | Sequence[Mapping[str, Any]] | None
     runtime: str | None
     inject: Sequence[Path] | None

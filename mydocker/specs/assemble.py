@@ -160,6 +160,8 @@ def doubts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     if values.get("privileged") and values.get("cap_drop"):
         yield "cap_drop", "cap_drop has no effect: privileged grants every capability"
+    if values.get("device_cgroup_rules"):
+        yield "device_cgroup_rules", "device_cgroup_rules are about devices that are there when the container starts"
     for key in ("mem_swappiness", "oom_kill_disable"):
         if values.get(key):
             yield key, f"{key} has an effect with cgroup v1 only"

@@ -336,6 +336,12 @@ def docker_devices(devices: tuple[Any, ...]) -> list[str]:
     return [getattr(device, "name", "") or f"{device.source}:{device.target}" for device in devices]
 
 
+def device_rule(text: str, scope: Scope) -> Any:
+    from mydocker.specs.devices.rules import parse_rule
+
+    return parse_rule(text)
+
+
 def gpus(text: str, scope: Scope) -> Any:
     from mydocker.specs.devices.gpus import parse_gpus
 
@@ -419,13 +425,11 @@ def written_commands(commands: tuple[tuple[str, ...], ...]) -> list[list[str]]:
 
 
 def written_hooks(hooks: tuple[Any, ...]) -> list[dict[str, Any]]:
-    found = []
-    for hook in hooks:
-        user = {"user": written_user(hook.user)} if hook.user else {}
-        own = {"environment": dict(hook.environment)} if hook.environment else {}
-        directory = {"working_dir": hook.working_dir} if hook.working_dir else {}
-        found.append({"command": [*hook.command], **user, **directory, **own})
-    return found
+    return [
+        {"command": [*hook.command], **({"user": written_user(hook.user)} if hook.user else {})}
+        | {key: value for key in ("working_dir", "environment") if (value := getattr(hook, key))}
+        for hook in hooks
+    ]
 
 
 def health_member(name: str) -> Callable[[str, Scope], dict[str, Any]]:

@@ -446,6 +446,17 @@ FIELDS: tuple[Field, ...] = (
         help="Add a device of the host; its mode decides who may read and write it. VENDOR/CLASS=NAME: by a CDI file",
     ),
     Field(
+        name="device_cgroup_rules",
+        key="device_cgroup_rules",
+        flags=("--device-cgroup-rule",),
+        metavar="RULE",
+        yaml_type="list",
+        parse=field_types.device_rule,
+        merge="append",
+        group="files",
+        help="Where the host's /dev, or a directory in it, is mounted, let these devices be opened: 'c 189:* rmw'",
+    ),
+    Field(
         name="gpus",
         key="gpus",
         flags=("--gpus",),

@@ -66,6 +66,7 @@ read_only: true
 devices: ["/dev/null:/dev/nix", vendor.com/class=name]
 gpus: [{driver: nvidia, device_ids: ["0", "1"], capabilities: [gpu]}, {driver: amd, count: 2}, {count: all}]
 runtime: nvidia
+device_cgroup_rules: ["c 189:* rmw", "a *:7 rw"]
 inject: [/bin/sh]
 ---
 network_mode: none

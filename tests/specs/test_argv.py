@@ -157,6 +157,7 @@ def test_help_wins_over_what_is_missing(line: str) -> None:
         ("--runtime kata alpine", "runtime 'kata' is not supported: expected runc or nvidia"),
         ("--volumes-from :ro alpine", "volumes from ':ro': expected CONTAINER, CONTAINER:ro or CONTAINER:rw"),
         ("--pid container: alpine", "'container:': expected container:NAME"),
+        ("--device-cgroup-rule 'x 1:3 rw' alpine", "expected KIND MAJOR:MINOR PERMISSIONS, such as 'c 189:* rmw'"),
         ("--uts container:x alpine", "'container:x' is not supported"),
         (
             "-m 5m alpine",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from mydocker import kernel
 from mydocker.runtime.cdi.hook import Hook
 from mydocker.runtime.join.shared_memory import SharedMemory
-from mydocker.runtime.plan.devices import ChosenDevice, HostDevices
+from mydocker.runtime.plan.devices import ChosenDevice, HostDevices, MatchingDevices
 from mydocker.runtime.plan.machine_tree import EmptyPart
 from mydocker.runtime.plan.operations import (
     Bind,
@@ -265,6 +265,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a subclass comes 
     Mask: lambda step, quote: [f"hide {quote(step.target)}"],
     ReadOnly: lambda step, quote: [f"lock {quote(step.target)}"],
     DeviceNode: lambda step, quote: [f"device {quote(step.target)} {step.number[0]:x}:{step.number[1]:x}"],
+    MatchingDevices: lambda step, quote: [f"# the devices of {step.source} that the rules are about are bound there"],
     HostDevices: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     ChosenDevice: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     Parameter: _parameter,

@@ -176,6 +176,7 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
         match mount:
             case BindMount():
                 late += _binds(mount, host, run_dir=run_dir, number=number, devices=spec.privileged)
+                late += _opened(mount, spec)
             case TmpfsMount():
                 late.append(_tmpfs(mount))
             case FilesystemMount():
@@ -234,6 +235,15 @@ def _binds(mount: BindMount, host: Host, *, run_dir: str, number: int, devices: 
     else:
         opened = [Bind(target=f"{shown}/{name}", source=f"/dev/{name}", follow=False) for name in DEVICES]
     return [_bind(mount, attributes), *opened]
+
+
+def _opened(mount: BindMount, spec: ContainerSpec) -> list[Operation]:
+    """The devices of a directory of the host's /dev that the rules of SPEC open."""
+    if not spec.device_cgroup_rules or spec.privileged or not f"{mount.source}/".startswith("/dev/"):
+        return []
+    from mydocker.runtime.plan.devices import MatchingDevices
+
+    return [MatchingDevices(target=mount.target, source=mount.source, rules=spec.device_cgroup_rules)]
 
 
 def _bind(mount: BindMount, attributes: int) -> Operation:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Aliases,
         BlockLimits,
         DeviceRequest,
+        DeviceRule,
         Healthcheck,
         Logging,
         NetworkAttachment,
@@ -197,6 +198,7 @@ class ContainerSpec(Record):
     read_only: bool = False  # the root; mounts in it are as they are
     shm_size: int | None = None  # bytes of /dev/shm
     devices: tuple[Device | CdiDevice, ...] = ()
+    device_cgroup_rules: tuple[DeviceRule, ...] = ()  # which devices open in mounts of the host's /dev
     gpus: tuple[DeviceRequest, ...] = ()
     runtime: str = ""  # nvidia: the GPUs that NVIDIA_VISIBLE_DEVICES lists
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path

@@ -28,6 +28,24 @@ class BlockLimits(Record):
     write_iops: tuple[tuple[str, int], ...] = ()
 
 
+class DeviceRule(Record):
+    """Devices that may be opened where the host's /dev is mounted: `kind` c (character), b (block) or a (both), and
+    numbers, of which None is any."""
+
+    kind: str
+    major: int | None = None
+    minor: int | None = None
+
+    def __str__(self) -> str:
+        """The rule in the kernel's notation."""
+        major, minor = ("*" if number is None else str(number) for number in (self.major, self.minor))
+        return f"{self.kind} {major}:{minor} rwm"
+
+    def matches(self, kind: str, major: int, minor: int) -> bool:
+        """Whether it is about the device of these."""
+        return self.kind in ("a", kind) and self.major in (None, major) and self.minor in (None, minor)
+
+
 class DeviceRequest(Record):
     """Devices that the host's CDI files describe, of `kind`, such as nvidia.com/gpu: those called `ids`, or `count` of
     them, -1 for all. Without a kind, the IDs have it themselves: vendor.com/class=name."""

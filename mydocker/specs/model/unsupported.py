@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 # other keys of Compose
 _KEYS = """
     annotations build cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop
-    device_cgroup_rules external_links isolation links models provider pull_refresh_after storage_opt use_api_socket
+    external_links isolation links models provider pull_refresh_after storage_opt use_api_socket
 """
 _OF_COMPOSE = "attach deploy scale version"  # what makes sense in a Compose file alone
 
 # flags of `docker run` and `podman run` that would have a meaning here
 _FLAGS = """
-    -q --annotation --cgroup-parent --cpuset-mems --detach-keys --device-cgroup-rule --isolation --kernel-memory --link
+    -q --annotation --cgroup-parent --cpuset-mems --detach-keys --isolation --kernel-memory --link
     --quiet --sig-proxy --storage-opt --volume-driver
     --cpu-rt-period --cpu-rt-runtime --disable-content-trust --link-local-ip --use-api-socket
     --arch --authfile --cert-dir --cgroup-conf --cgroups --chrootdirs --conmon-pidfile --creds
@@ -46,7 +46,6 @@ INSTEAD_OF_KEYS = {  # of keys that are not supported: what to do instead
     "cgroup_parent": "start mydocker in that cgroup, such as by systemd-run --slice",
     "credential_spec": "leave it out; it is for Windows",
     "develop": "leave it out; only 'docker compose watch' uses it",
-    "device_cgroup_rules": "name the devices in devices",
     "external_links": "leave it out; containers of one network know each other by name",
     "links": "leave it out; services know each other by name, and depends_on says which starts first",
     "models": "run the model in a service of its own",

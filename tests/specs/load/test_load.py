@@ -188,6 +188,10 @@ def test_json_is_yaml() -> None:
         ("image: a\nenv: {}", ["2:1: unknown key 'env'; did you mean 'environment'?"]),
         ("image: a\nqqqqq: 1", ["2:1: unknown key 'qqqqq'"]),
         ("image: a\npost_start: x", ["2:13: expected a list of commands"]),
+        ("image: a\ndevice_cgroup_rules: [c 1:3 r, 'c 1:y rw', a 1 rw]",
+         ["2:23: device rule 'c 1:3 r': permissions 'r' cannot be enforced: the device's own mode decides (write rw or "
+          "rwm)", "2:32: device rule 'c 1:y rw': 'y' is neither a number nor *",
+          "2:44: device rule 'a 1 rw': expected KIND MAJOR:MINOR PERMISSIONS, such as 'c 189:* rmw'"]),
         ("image: a\nimage: b", ["2:1: duplicate key 'image', first on line 1"]),
         ("name: x", ["1:1: no image: one of image and rootfs is needed"]),
         ("image: a\nrootfs: /", ["2:1: image and rootfs exclude each other"]),
