@@ -95,8 +95,6 @@ def _mount_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]
     twice = {target for _, target in mounts if target in seen or seen.add(target)}  # type: ignore[func-returns-value]
     for target in sorted(twice):
         yield last[target], f"two volumes have the target {target!r}"
-    if "shm_size" in values and "ipc" not in _isolation(values)[0]:
-        yield "shm_size", "a /dev/shm of its own needs the ipc namespace"
 
 
 def _process_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -160,6 +158,8 @@ def doubts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     if values.get("privileged") and values.get("cap_drop"):
         yield "cap_drop", "cap_drop has no effect: privileged grants every capability"
+    if values.get("shm_size") and "ipc" not in _isolation(values)[0]:
+        yield "shm_size", "shm_size has no effect: /dev/shm is shared, as is the IPC namespace"
     if values.get("device_cgroup_rules"):
         yield "device_cgroup_rules", "device_cgroup_rules are about devices that are there when the container starts"
     for key in ("mem_swappiness", "oom_kill_disable"):

@@ -16,7 +16,7 @@ from mydocker.specs.load.extend import find_base, merge, open_included, placed, 
 from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_network
-from mydocker.specs.load.shared_volumes import share_volumes
+from mydocker.specs.load.shared_volumes import nothing_to_share, share_volumes
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
 from mydocker.specs.model.case import CaseSpec
@@ -174,7 +174,9 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedF
 
 def _together(file: LoadedFile) -> list[CaseSpec]:
     """The containers of FILE, with what they have in common."""
-    return share_volumes(share_network(_of_file(file), file, file.scope), file.scope)
+    specs = share_network(_of_file(file), file, file.scope)
+    file.warnings += nothing_to_share(specs)
+    return share_volumes(specs, file.scope)
 
 
 def _of_file(file: LoadedFile, *, depth: int = 0) -> list[CaseSpec]:

@@ -6,12 +6,13 @@ A volume without a name gets one, that of the project and of the container that 
 
 from __future__ import annotations
 
+from mydocker.errors import Problem
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model import BindMount, VolumeMount
 from mydocker.specs.values.project import project_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mydocker.specs.model import ContainerSpec, Mount
     from mydocker.specs.model.case import CaseSpec
@@ -33,6 +34,17 @@ def share_volumes(specs: Sequence[CaseSpec], scope: Scope) -> list[CaseSpec]:
     ]
     by_name = {spec.name: spec.container for spec in named if spec.name}
     return [spec.replace(container=_shared(spec.container, by_name, ())) for spec in named]
+
+
+def nothing_to_share(specs: Sequence[CaseSpec]) -> Iterator[Problem]:
+    """A warning for each `volumes_from` of SPECS that names a container without volumes: Docker would share those that
+    its image declares, which nobody knows yet."""
+    without = {spec.name for spec in specs if not spec.container.volumes and not spec.container.volumes_from}
+    for spec in specs:
+        for each in spec.container.volumes_from:
+            if (name := _other(each.container)) in without:
+                message = f"volumes_from: {name!r} has no volumes; those that its image may declare are not shared"
+                yield Problem(origin=spec.origin.replace(file=""), message=message)
 
 
 def _other(name: str) -> str:

@@ -9,6 +9,7 @@ from lab.command import Command
 
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
+from mydocker.specs.load.profiles import take_part
 from mydocker.specs.model import BindMount, ContainerSpec, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy, Service
@@ -515,3 +516,65 @@ def test_a_compose_file_runs(alpine: Command, here: Path) -> None:
     assert b"second-1 exited with code 0" in done.stderr
     assert b"docker run" in alpine("explain", "compose.yaml", cwd=here).stdout
     assert b"myapp_notes" in alpine("volume", "ls", cwd=here).stdout
+
+
+def test_what_has_no_effect_is_named() -> None:
+    Path("compose.yaml").write_text(
+        "services:\n"
+        "  a: {image: a, privileged: true, cap_drop: [ALL], ipc: host, shm_size: 1m, mem_swappiness: 5, develop: {},\n"
+        "      annotations: {x: y}, cpu_count: 2, isolation: default, deploy: {mode: global, placement: {},\n"
+        "      labels: {}, resources: {reservations: {cpus: 1}}}, logging: {options: {tag: x}},\n"
+        "      external_links: [redis_1], volumes_from: [b]}\n"
+        "  b: {image: b}\n"
+        "networks: {n: {ipam: {config: [{subnet: 10.4.0.0/24, aux_addresses: {x: 10.4.0.5}}]}}}\n"
+        "volumes: {v: {labels: {a: b}}}\n"
+    )
+    said: list[str] = []
+    load_files(["compose.yaml"], environ={}, warn=said.append)
+    assert [line.removeprefix("warning: compose.yaml:") for line in said] == [
+        "2: volumes_from: 'b' has no volumes; those that its image may declare are not shared",
+        "2:35: cap_drop has no effect: privileged grants every capability",
+        "2:63: shm_size has no effect: /dev/shm is shared, as is the IPC namespace",
+        "2:77: mem_swappiness has an effect with cgroup v1 only",
+        "2:96: develop is for 'docker compose watch', and has no effect here",
+        "3:7: annotations are for other runtimes, and have no effect here",
+        "3:28: cpu_count is for Windows, and has no effect here",
+        "3:77: deploy.mode global is for clusters, and has no effect here",
+        "3:85: deploy.placement is for clusters, and has no effect here",
+        "4:7: deploy.labels is for clusters, and has no effect here",
+        "4:52: deploy.resources.reservations.cpus is for clusters, and has no effect here",
+        "4:78: log option 'tag' has no effect here",
+        "5:24: container 'redis_1' is known by this name if it is in one of the service's networks",
+        "7:69: aux_addresses are not kept free: a container without an address of its own may get one",
+        "8:23: labels of volumes are not kept",
+    ]
+
+
+def test_of_equal_entries_the_last_one_counts() -> None:
+    spec = service(
+        "volumes: ['./a:/x', './b:/x', 'v:/y', {type: volume, source: v, target: /y, read_only: true}]\n"
+        "    tmpfs: [/t, '/t:size=1m']\n    ports: ['80:80', '80:80/tcp']\n    devices: ['/dev/a:/d', '/dev/b:/d']",
+        "volumes: {v: }",
+    )
+    assert [(mount.target, mount.read_only) for mount in spec.volumes] == [("/x", False), ("/y", True), ("/t", False)]
+    assert (len(spec.ports), [device.source for device in spec.devices]) == (1, ["/dev/b"])
+
+
+def test_links_are_dependencies_and_names() -> None:
+    web, db, job = load(
+        "services:\n  web: {image: a, links: [db, 'db:store', 'job:work'], depends_on: {db: {condition: "
+        "service_healthy}}}\n  db: {image: b}\n  job: {image: c, links: ['db:store']}\n"
+    )
+    assert [(each.name, each.condition) for each in web.depends_on] == [
+        ("db", "service_healthy"),
+        ("job", "service_started"),
+    ]
+    assert [each.name for each in job.depends_on] == ["db"]
+    assert (db.container.aliases.own, job.container.aliases.own) == (("db", "store"), ("job", "work"))
+
+
+def test_an_empty_profile_is_active_where_no_other_is() -> None:
+    a, b, c = load("services:\n  a: {image: a, profiles: ['', x]}\n  b: {image: b, profiles: [x]}\n  c: {image: c}\n")
+    assert [take_part(each, frozenset()) for each in (a, b, c)] == [True, False, True]
+    assert [take_part(each, frozenset("x")) for each in (a, b, c)] == [True, True, True]
+    assert [take_part(each, frozenset("y")) for each in (a, b, c)] == [False, False, True]
