@@ -129,7 +129,9 @@ def _of_driver(own: dict[str, Node], common: dict[str, Any], reader: Reader) -> 
     options = {key.text: reader.text(value) for key, value in node.entries}
     if len(reader.problems) > before or not common["target"]:
         return None
-    found: Mount | None = reader.attempt(node, lambda: driver_mount(options, **common, scope=reader.scope))
+    unset = reader.file.unset if reader.file else ()
+    place = next((value for _, value in node.entries if value.origin in unset), node)
+    found: Mount | None = reader.attempt(place, lambda: driver_mount(options, **common, scope=reader.scope))
     return found
 
 
