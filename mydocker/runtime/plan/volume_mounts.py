@@ -189,6 +189,9 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
                 late.append(Bind(target=mount.target, source=directory, attributes=_attributes(mount)))
             case VolumeMount():
                 path = f"{volumes}/{mount.volume}"
+                if mount.external and not os.path.isdir(path):
+                    hint = f"mydocker volume create {mount.volume}"
+                    raise LaunchError(f"the external volume {mount.volume} does not exist", hint=hint)
                 paths.append(path)
                 if mount.copy and not mount.subpath and spec.rootfs != "/":  # the machine's own tree is no image
                     early.append(Fill(target=mount.target, path=path))

@@ -87,6 +87,7 @@ class VolumeMount(Mount):
     copy: bool = True  # copy the image's files at the target into an empty volume
     copy_on_write: bool = False
     subpath: str = ""  # the path in the volume to mount
+    external: bool = False  # whether it must be there already
 
 
 class TmpfsMount(Mount):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PARTS = {  # of the member that has the type's name; members that are supported, and members without effect
     "bind": ("propagation", "create_host_path", "selinux", "recursive"),
-    "volume": ("nocopy", "subpath", "driver_opts"),
+    "volume": ("nocopy", "subpath", "driver_opts", "external"),
     "tmpfs": ("size", "mode"),
 }
 
@@ -111,6 +111,7 @@ def _volume(
         **common,
         volume=name,
         copy=not _word(own, "nocopy", reader, _is_true),
+        external=bool(_word(own, "external", reader, _is_true)),
         subpath=_word(own, "subpath", reader, lambda word: parse_subpath(word, name)) or "",
     )
 

@@ -109,13 +109,15 @@ class Reader(Record):
         unsupported: Iterable[str] = (),
         unknown: Callable[[str, tuple[str, ...]], str] | None = None,
     ) -> dict[str, Node]:
-        """The entries of a small mapping with fixed keys, except those that are null.
+        """The entries of a small mapping with fixed keys, except those that are null, and extensions (`x-…`).
 
         Unknown keys are refused, with the message that UNKNOWN makes of the key and the known ones, and so are the
         format's keys that are UNSUPPORTED.
         """
         names, others, found = tuple(known), tuple(unsupported), {}
         for key, value in node.entries:
+            if key.text.startswith("x-"):
+                continue
             if key.text in others:
                 self.refuse(key, f"{key.text} is not supported yet")
             elif key.text not in names:

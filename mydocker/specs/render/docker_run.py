@@ -240,6 +240,8 @@ def _bind(mount: BindMount, notes: list[str]) -> list[str]:
 
 def _volume(mount: VolumeMount, notes: list[str]) -> list[str]:
     name = mount.volume
+    if mount.external:
+        notes.append(f"volume {mount.target}: docker volume inspect {name}, for it must be there")
     if mount.subpath:
         notes.append(f"volume {mount.target}: volume-subpath takes Docker 26 or later")
     if mount.subpath or ":" in mount.target or (not name and (mount.read_only or not mount.copy)):

@@ -124,6 +124,7 @@ def _volume(mount: VolumeMount, data: dict[str, Any]) -> tuple[str, Any]:
         return "volumes", f"{mount.volume}:{mount.target}:O{'' if mount.copy else ',nocopy'}"
     own: dict[str, Any] = {} if mount.copy else {"nocopy": True}
     own |= {"subpath": mount.subpath} if mount.subpath else {}
+    own |= {"external": True} if mount.external else {}
     source = {"source": mount.volume} if mount.volume else {}
     return "volumes", {"type": "volume", **source, **data, **({"volume": own} if own else {})}
 

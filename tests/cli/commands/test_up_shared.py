@@ -150,6 +150,18 @@ def test_what_a_volume_mounts(alpine: Command, shop: pathlib.Path) -> None:
     assert refused.code == 125 and b"cannot mount :/x at /n: nosuchfs: unknown to this kernel" in refused.stderr
 
 
+def test_an_external_volume_must_be_there(alpine: Command, shop: pathlib.Path) -> None:
+    _write(
+        shop,
+        web=_service("echo hi > /v/x; cat /v/x", ", network_mode: none, volumes: ['v:/v:rw']"),
+        top="volumes: {v: {external: true, name: outer}}\n",
+    )
+    refused = alpine("up", cwd=shop)
+    assert refused.code == 125 and b"the external volume outer does not exist" in refused.stderr, refused
+    assert alpine("volume", "create", "outer").code == 0
+    assert alpine("up", cwd=shop).stdout == b"web-1  | hi\n"
+
+
 def test_check_judges_the_file_alone_and_up_what_is_around_it(alpine: Command, shop: pathlib.Path) -> None:
     text = (
         "services:\n"

@@ -10,7 +10,7 @@ from lab.command import Command
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.load.profiles import take_part
-from mydocker.specs.model import BindMount, ContainerSpec, VolumeMount
+from mydocker.specs.model import BindMount, ContainerSpec, FilesystemMount, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy, Service
 
@@ -98,7 +98,15 @@ def test_services_know_each_other_by_name(text: str, hosts: list[tuple[str, str]
         ("volumes: {data: {}}", "data:/x:ro", VolumeMount(volume="myapp_data", target="/x", read_only=True)),
         ("volumes: {data: {driver: local}}\nname: p", "data:/x", VolumeMount(volume="p_data", target="/x")),
         ("volumes: {data: {name: '${N}'}}", "${V}:/x", VolumeMount(volume="mine", target="/x")),
-        ("volumes: {data: {external: true}}", "data:/x", VolumeMount(volume="data", target="/x")),
+        ("volumes: {data: {external: true}}", "data:/x", VolumeMount(volume="data", target="/x", external=True)),
+        ("volumes: {data: {external: {name: mine}}}", "{type: volume, source: data, target: /x, volume: {subpath: y}}",
+         VolumeMount(volume="mine", target="/x", subpath="y", external=True)),
+        ("volumes: {data: {driver_opts: {type: nfs, device: ':/d', o: 'addr=a,ro'}}}", "data:/x:z",
+         FilesystemMount(target="/x", read_only=True, fstype="nfs", device=":/d", options=("addr=a",))),
+        ("volumes: {data: {driver_opts: {o: rbind, device: /d}}}", "data:/x:ro",
+         BindMount(source="/d", target="/x", read_only=True)),
+        ("volumes: {data: {driver_opts: {type: tmpfs, device: tmpfs, o: 'size=1m,noexec'}}}", "data:/x",
+         TmpfsMount(target="/x", size=1 << 20, setuid=True)),
         ("volumes: {data: }", "{type: volume, source: data, target: /x, volume: {nocopy: true}}",
          VolumeMount(volume="myapp_data", target="/x", copy=False)),
         ("volumes: {data: }", "/x", VolumeMount(target="/x")),
@@ -451,6 +459,10 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["3:28: driver_opts of type 'nfs' need a device",
           "3:68: device 'w' is not an absolute path (${PWD} is the current directory)",
           "3:110: driver_opts 'size' is not supported: expected type, o, device"]),
+        ("services:\n  web: {image: a, volumes: ['v:/v:bad', 'w:/w:O']}\n"
+         "volumes: {v: {external: true}, w: {driver_opts: {o: bind, device: /d}}}",
+         ["2:29: volume 'v:/v:bad': unknown option 'bad'",
+          "2:41: option 'O' is not for 'w', which is external or has driver_opts"]),
         ("services:\n  web: {image: a, pid: 'service:', ipc: 'service:x'}",
          ["2:24: 'service:': expected service:NAME", "2:36: there is no container called 'x'"]),
         ("db: {image: a}\nweb: {build: .}",

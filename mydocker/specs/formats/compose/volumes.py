@@ -6,10 +6,12 @@ A volume is stored under the name of the project and its own. One whose `driver_
 
 from __future__ import annotations
 
+from functools import partial
+
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.compose.nodes import key_at, members_of
 from mydocker.specs.model.unsupported import nearest
-from mydocker.specs.mounts.volume import is_path
+from mydocker.specs.mounts.volume import is_path, parse_volume
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, text_at
 
 if TYPE_CHECKING:
@@ -19,10 +21,11 @@ _KEYS = ("name", "external", "driver", "driver_opts", "labels")
 
 
 class DeclaredVolume(Record):
-    """A volume at the top of the file: the name that it is stored under, and the options of its driver."""
+    """A volume at the top of the file: the name that it is stored under, and members of the long form for each mount of
+    it: the options of its driver, and whether it is external."""
 
     name: str
-    options: Mapping | None = None
+    members: tuple[tuple[str, Node], ...] = ()
 
 
 def declared_volume(key: Scalar, node: Node, project: str, reader: Reader) -> DeclaredVolume | None:
@@ -51,7 +54,10 @@ def declared_volume(key: Scalar, node: Node, project: str, reader: Reader) -> De
     if len(reader.problems) > before:
         return None
     name = stored or (key.text if external else own.name)
-    return DeclaredVolume(name=name, options=options if isinstance(options, Mapping) and options.entries else None)
+    found: list[tuple[str, Node]] = [("external", text_at(members["external"], "true"))] if external else []
+    if isinstance(options, Mapping) and options.entries:
+        found.append(("driver_opts", options))
+    return DeclaredVolume(name=name, members=tuple(found))
 
 
 def _external(node: Node | None, reader: Reader) -> tuple[bool, str]:
@@ -80,7 +86,7 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
         volume = _named(source, reader.text(source), volumes, reader)
         kept = text_at(source, volume.name)
         entries = tuple((key, kept if value is source else value) for key, value in item.entries)
-        return _with_options(item.replace(entries=entries), volume)
+        return _with_members(item.replace(entries=entries), volume)
     if not isinstance(item, Scalar) or item.is_null:
         return item
     before = len(reader.problems)
@@ -91,9 +97,13 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
     if not colon or is_path(name):
         return text_at(item, text)
     volume = _named(item, name, volumes, reader)
-    if volume.options:
-        return _with_options(_long(item, rest, volume.name), volume)
-    return text_at(item, f"{volume.name}:{rest}")
+    short = f"{volume.name}:{rest}"
+    mount = reader.attempt(item, partial(parse_volume, short, reader.scope)) if volume.members else None
+    if mount is None:
+        return text_at(item, short)
+    if mount.copy_on_write:
+        reader.refuse(item, f"option 'O' is not for {name!r}, which is external or has driver_opts")
+    return _with_members(_long(item, rest, volume.name), volume)
 
 
 def _long(item: Node, rest: str, name: str) -> Mapping:
@@ -111,12 +121,13 @@ def _long(item: Node, rest: str, name: str) -> Mapping:
     return mapping_at(item, members)
 
 
-def _with_options(item: Mapping, volume: DeclaredVolume) -> Mapping:
-    if volume.options is None:
+def _with_members(item: Mapping, volume: DeclaredVolume) -> Mapping:
+    if not volume.members:
         return item
     found = next((value for key, value in item.entries if key.text == "volume"), None)
     inner = found.entries if isinstance(found, Mapping) else ()
-    own = Mapping(**item.position, entries=(*inner, (key_at(item, "driver_opts"), volume.options)))
+    added = tuple((key_at(item, name), node) for name, node in volume.members)
+    own = Mapping(**item.position, entries=(*inner, *added))
     others = tuple(entry for entry in item.entries if entry[0].text != "volume")
     return item.replace(entries=(*others, (key_at(item, "volume"), own)))
 
