@@ -188,10 +188,7 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
                 early.append(Keep(target=mount.target, place=directory))
                 late.append(Bind(target=mount.target, source=directory, attributes=_attributes(mount)))
             case VolumeMount():
-                path = f"{volumes}/{mount.volume}"
-                if mount.external and not os.path.isdir(path):
-                    hint = f"mydocker volume create {mount.volume}"
-                    raise LaunchError(f"the external volume {mount.volume} does not exist", hint=hint)
+                path = _place(mount, volumes)
                 paths.append(path)
                 if mount.copy and not mount.subpath and spec.rootfs != "/":  # the machine's own tree is no image
                     early.append(Fill(target=mount.target, path=path))
@@ -262,6 +259,15 @@ def _bind(mount: BindMount, attributes: int) -> Operation:
         recursive=mount.recursive,
         propagation=propagation,
     )
+
+
+def _place(mount: VolumeMount, volumes: str) -> str:
+    """The directory of a named volume, below VOLUMES. Raises LaunchError for an external one that is not there."""
+    path = f"{volumes}/{mount.volume}"
+    if mount.external and not os.path.isdir(path):
+        hint = f"mydocker volume create {mount.volume}"
+        raise LaunchError(f"the external volume {mount.volume} does not exist", hint=hint)
+    return path
 
 
 def _filesystem(mount: FilesystemMount) -> Operation:
