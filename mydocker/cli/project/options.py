@@ -65,6 +65,7 @@ def project_options(options: argparse.Namespace) -> ProjectOptions:
         name=options.project_name,
         env_files=tuple(options.env_file),
         profiles=tuple(options.profile),
+        ignored=tuple(key.strip() for keys in options.ignore for key in keys.split(",")),
     )
 
 
@@ -77,13 +78,12 @@ def load_cases(
     if there are no words and no Compose file, SpecError.
     """
     chosen = project_options(options)
-    ignored = [key.strip() for keys in options.ignore for key in keys.split(",")]
     if words and not chosen.files and any(_is_file(word) for word in words):
         environ = {**os.environ, **({"COMPOSE_PROJECT_NAME": chosen.name} if chosen.name else {})}
         if chosen.directory or chosen.env_files:
             raise UsageError("--project-directory and --env-file are for Compose files that are named with -f")
         active = active_profiles(chosen.profiles, environ) | profiles_of_env_files(words, environ)
-        cases = load_files(words, environ=environ, image=image, warn=say, ignored=ignored, alone=alone)
+        cases = load_files(words, environ=environ, image=image, warn=say, ignored=chosen.ignored, alone=alone)
         return LoadedCases(cases=tuple(cases), active=active, shown=", ".join(words))
     project = find_project(chosen, os.environ)
     if project is None:
@@ -93,7 +93,7 @@ def load_cases(
             f"no Compose file in this directory or above it: {', '.join(DEFAULT_FILES)}",
             hint="name one, or a spec file",
         )
-    cases = load_project(project, image=image, warn=say, ignored=ignored, alone=alone)
+    cases = load_project(project, image=image, warn=say, alone=alone)
     return LoadedCases(cases=tuple(cases), active=project.profiles, names=tuple(words), shown=", ".join(project.paths))
 
 

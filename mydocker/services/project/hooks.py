@@ -53,12 +53,13 @@ def run_hooks(
             raise LaunchError(f"{container.config.title}: {kind}: {shlex.join(hook.command)}: {why}")
 
 
-def before_stop(container: Container, *, store: Store, say: Callable[[str], None]) -> None:
-    """Execute `pre_stop` in CONTAINER, if it runs. What fails is a warning: it is stopped all the same."""
+def before_stop(container: Container, *, store: Store, say: Callable[[str], None], interrupts: int = -1) -> None:
+    """Execute `pre_stop` in CONTAINER, if it runs; INTERRUPTS as in `run_hooks`. What fails is a warning: it is stopped
+    all the same."""
     if not container.config.spec.pre_stop:
         return
     try:
-        run_hooks(container, "pre_stop", store=store)
+        run_hooks(container, "pre_stop", store=store, interrupts=interrupts)
     except MydockerError as error:
         say(f"warning: {error.message}")
 

@@ -246,7 +246,8 @@ class ProjectRun:
         if container.config.spec.pre_stop:
             from mydocker.services.project.hooks import before_stop
 
-            before_stop(directory.read(container.directory), store=self.store, say=self.say)
+            container = directory.read(container.directory)
+            before_stop(container, store=self.store, say=self.say, interrupts=self.interrupted)
 
     def _may_start(self, instance: Instance) -> bool:
         """Raises LaunchError if it can never start."""

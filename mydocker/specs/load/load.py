@@ -82,11 +82,10 @@ def load_project(
     *,
     image: str | None = None,
     warn: collections.abc.Callable[[str], None] | None = None,
-    ignored: collections.abc.Collection[str] = (),
     alone: bool = False,
 ) -> list[CaseSpec]:
     """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`."""
-    loaded = LoadedFiles(project.paths, image=image, ignored=ignored)
+    loaded = LoadedFiles(project.paths, image=image, ignored=project.ignored)
     first, *over = ((path, STDIN if path == "-" else path) for path in project.paths)
     specs: list[CaseSpec] = []
     try:

@@ -201,5 +201,7 @@ def test_keys_are_passed_over_by_name(alpine: Command, shop: pathlib.Path) -> No
     assert b"warning: compose.yaml:2:60: ignored: storage_opt is not supported yet" in done.stderr
     (shop / "compose.yaml").write_text(f"{text}x-mydocker: {{ignore: [storage_opt]}}\n")
     done = alpine("check", cwd=shop)
+    assert alpine("down", cwd=shop).code == 125
+    assert alpine("down", "--ignore", "logging", cwd=shop).code == 0
     assert done.code == 1 and b"ignored: storage_opt" in done.stderr and b"log driver 'syslog' is not" in done.stderr
     assert alpine("check", "--ignore", "logging", cwd=shop).code == 0
