@@ -161,3 +161,5 @@ def test_a_container_gets_them(alpine: Command) -> None:
         assert failed.code == 125 and b"the hook /bin/sh of a CDI file has failed with code 4" in failed.stderr
     finally:
         file.unlink()
+        if not [*directory.iterdir()]:
+            directory.rmdir()
