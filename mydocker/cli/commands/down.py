@@ -39,7 +39,7 @@ def down_command(argv: list[str]) -> int:
         if not wanted.name:
             raise UsageError("no Compose file in this directory or above it", hint="name the project with -p")
         found = containers_of(store, wanted.name)
-        take_down(store, in_order(found, ()), timeout=timeout)
+        take_down(store, in_order(found, ()), say=say, timeout=timeout)
         _remove_rest(store, wanted.name, [each.config.spec for each in found], volumes_too=options.volumes)
         return 0
     project = project_of(load_project(files), active=frozenset("*"))
@@ -47,7 +47,7 @@ def down_command(argv: list[str]) -> int:
     groups = in_order(containers_of(store, project.name), services)
     if not options.remove_orphans:
         groups = [group for group in groups if group[0].config.labels.get(SERVICE) in services]
-    take_down(store, groups, timeout=timeout)
+    take_down(store, groups, say=say, timeout=timeout)
     _remove_rest(store, project.name, [case.container for case in project.services], volumes_too=options.volumes)
     return 0
 

@@ -8,6 +8,8 @@ from mydocker.specs.model import BRIDGE
 from mydocker.specs.model.parts import NetworkAttachment, Port
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mydocker.image.model import ImageConfig
     from mydocker.specs.model import ContainerSpec
 
@@ -46,3 +48,13 @@ def _exposed(text: str) -> tuple[int, str] | None:
     if not is_whole_number(number) or not 0 < int(number) < 1 << 16 or protocol not in ("", "tcp", "udp"):
         return None
     return int(number), protocol or "tcp"
+
+
+def with_earlier_addresses(
+    networks: tuple[NetworkAttachment, ...], addresses: Mapping[str, str]
+) -> tuple[NetworkAttachment, ...]:
+    """NETWORKS with the ADDRESSES, by network, of a container when it ran before: it gets them again, if they are free.
+
+    Programs keep the address of a name: nginx, for one, looks up those of its upstreams when it starts, and never again.
+    """
+    return tuple(each.replace(earlier=addresses.get(each.name, "")) for each in networks)

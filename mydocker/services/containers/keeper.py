@@ -27,9 +27,9 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import plan_launch, run
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
 from mydocker.runtime.launch.supervise import Companion
+from mydocker.runtime.plan.networks import with_earlier_addresses
 from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, directory
 from mydocker.services.containers.connections import Connections, Waiting
-from mydocker.services.containers.earlier_addresses import with_earlier_addresses
 from mydocker.services.containers.log_files import LogFiles
 from mydocker.services.containers.output import KeptPipes, KeptTerminal, Output
 from mydocker.services.containers.requests import answer
@@ -194,7 +194,8 @@ class Keeper(Companion):
             container_id=self.config.id,
             scratch=scratch,
         )
-        self.plan = with_earlier_addresses(plan, self.state.last_addresses)
+        networks = with_earlier_addresses(plan.networks, self.state.last_addresses)
+        self.plan = plan.replace(networks=networks)
         self.views = KeptView(self.plan)
         with self.views:
             try:

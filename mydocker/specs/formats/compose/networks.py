@@ -16,8 +16,7 @@ from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values.network_definition import KEYS, read_definition
 
 if TYPE_CHECKING:
-    import collections.abc
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mydocker.specs.nodes.reader import Reader
 
@@ -83,10 +82,10 @@ def network_entries(
     networks: dict[str, DeclaredNetwork],
     reader: Reader,
     *,
-    more_aliases: collections.abc.Sequence[Node] = (),
+    aliases: Iterable[Node] = (),
 ) -> Iterator[tuple[Scalar, Node]]:
     """The entries `networks` and `aliases` of the document of the service NAME; none if it sets its network itself.
-    MORE_ALIASES: other names for it."""
+    ALIASES are further names of it."""
     node = service.get("networks")
     if "network_mode" in service:
         if node is not None:
@@ -94,18 +93,19 @@ def network_entries(
         return
     if _has_own_network(service.get("namespaces")):
         return
-    aliases: list[Node] = [text_at(name, name.text), *more_aliases]
+    names: list[Node] = [text_at(name, name.text)]
     if isinstance(container_name := service.get("container_name"), Scalar):
-        aliases.append(container_name)
+        names.append(container_name)
+    names += aliases
     default = key_at(node or name, DEFAULT)
     attached = _attached(node, reader) or [(default, text_at(default, "").replace(plain=True))]
     if (own := _implicit(attached, networks[DEFAULT])) is not None:
-        aliases += own
+        names += own
     else:
         entries = [_entry(key, value, networks, reader) for key, value in attached]
         key = key_at(node or name, "networks")
         yield key, Mapping(**key.position, entries=tuple(filter(None, entries)))
-    yield key_at(name, "aliases"), list_at(name, aliases)
+    yield key_at(name, "aliases"), list_at(name, names)
 
 
 def _has_own_network(namespaces: Node | None) -> bool:
