@@ -55,6 +55,6 @@ def with_earlier_addresses(
 ) -> tuple[NetworkAttachment, ...]:
     """NETWORKS with the ADDRESSES, by network, of a container when it ran before: it gets them again, if they are free.
 
-    Programs keep the address of a name: nginx, for one, looks up those of its upstreams when it starts, and never again.
+    Programs keep the address of a name: nginx, for one, looks up those of its upstreams once, when it starts.
     """
     return tuple(each.replace(earlier=addresses.get(each.name, "")) for each in networks)
