@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import time
+from contextlib import suppress
 
+from mydocker import kernel
 from mydocker.errors import HostError, hint_for
+from mydocker.kernel.signals import signal
 from mydocker.number import is_whole_number
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, BinaryIO
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHOWN = 2000  # bytes of a program's complaint that an error repeats
+_PATIENCE = 10.0  # seconds in which a program that is followed ends after SIGINT
+_EVERY_STATUS = tuple(range(-64, 256))
+_LINE_LIMIT = 1 << 16  # bytes without an end of line that are passed on as one
 
 _PACKAGES = {  # Debian's names; other distributions mostly agree
+    "buildah": "buildah",
     "ip": "iproute2",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
@@ -75,6 +85,83 @@ def run(
         raise _not_run(program, error) from error
     output: bytes = done.stdout
     return output
+
+
+def follow(
+    program: str,
+    *arguments: str,
+    environment: Mapping[str, str],
+    path: str,
+    output: Callable[[bytes], None],
+    stdin: int | None = None,
+    directory: str | None = None,
+) -> int:
+    """Run PROGRAM of PATH to its end with exactly ENVIRONMENT, in DIRECTORY; its exit code, -N for signal N. OUTPUT
+    gets each line of its stdout and stderr as it comes, without the end of the line. It reads the descriptor STDIN, by
+    default nothing.
+
+    Whatever is raised meanwhile, such as KeyboardInterrupt, ends PROGRAM and what it has started before it goes on:
+    by SIGINT, and after ten seconds, or another interrupt, by SIGKILL. It gets SIGINT as well when this process ends.
+    Raises HostError if it cannot be executed.
+    """
+    import threading
+
+    threads = {*threading.enumerate()}
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    with open(reader, "rb") as lines:
+        with (
+            open(writer, "wb") as end,
+            open(os.devnull if stdin is None else stdin, "rb", closefd=stdin is None) as own,
+        ):
+            words = {"_in": own, "_out": end, "_err": end, "_env": {**environment}, "_cwd": directory}
+            process = _started(find(program, path=path), arguments, words)
+        try:
+            for line in _lines_of(lines):
+                output(line)
+        except BaseException:
+            _interrupt(process, lines)
+            raise
+    process.wait()
+    for thread in {*threading.enumerate()} - threads:  # a timer of sh's, which has just been cancelled
+        thread.join()
+    status: int = process.exit_code
+    return status
+
+
+def _started(program: str, arguments: tuple[str, ...], words: dict[str, Any]) -> Any:
+    """The process of PROGRAM, in a process group of its own, with the options WORDS of `sh`."""
+    import sh
+
+    command = sh.Command(program).bake(_tty_out=False, _return_cmd=True, _bg=True, _bg_exc=False, _new_group=True)
+    try:
+        return command(*arguments, **words, _ok_code=_EVERY_STATUS, _preexec_fn=_end_with_parent)
+    except sh.ForkException as error:  # the error of execve(2), as the text of a traceback
+        raise _not_run(program, _error_in(str(error))) from None
+
+
+def _end_with_parent() -> None:
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _lines_of(stream: BinaryIO) -> Iterator[bytes]:
+    while line := stream.readline(_LINE_LIMIT):
+        yield line.rstrip(b"\r\n")
+
+
+def _interrupt(process: Any, output: BinaryIO) -> None:
+    """End PROCESS and its group, whose end is that of its OUTPUT."""
+    try:
+        process.signal_group(signal.SIGINT)
+        deadline = time.monotonic() + _PATIENCE
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([output], [], [], left)[0] and not os.read(output.fileno(), _LINE_LIMIT):
+                break
+    except (KeyboardInterrupt, ProcessLookupError):
+        pass
+    finally:
+        with suppress(ProcessLookupError):
+            process.signal_group(signal.SIGKILL)
+        process.wait()
 
 
 def run_together(commands: list[tuple[str, ...]]) -> None:

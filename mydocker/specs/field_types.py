@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Reference
     from mydocker.specs.model import Security, User
+    from mydocker.specs.model.build import Build
     from mydocker.specs.model.parts import (
         Dependency,
         Healthcheck,
@@ -369,6 +370,12 @@ def written_dependencies(dependencies: tuple[Dependency, ...]) -> dict[str, Any]
         | ({"restart": True} if each.restart else {})
         for each in dependencies
     }
+
+
+def written_build(build: Build) -> dict[str, Any]:
+    from mydocker.specs.model.build import written
+
+    return written(build)
 
 
 def written_aliases(aliases: Any) -> list[str]:

@@ -22,6 +22,10 @@ def compose_command(argv: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         parser().parse_args(["--help"])
     name, *rest = words
+    if name == "build":
+        from mydocker.cli.project.build import build_services
+
+        return build_services([*before, *rest])
     if name == "version":
         before = []
     elif name not in COMMANDS or name in ("compose", "run"):
@@ -55,6 +59,7 @@ def parser() -> Parser:
         text="The options may come before the command, as with docker compose, or after it.",
         examples=(
             ("mydocker compose -p shop up", "the same as mydocker up -p shop"),
+            ("mydocker compose build web", "build the image of a service"),
             ("mydocker compose -f base.yaml -f test.yaml config", "print what two files are together"),
         ),
     )

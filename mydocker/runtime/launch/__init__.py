@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import StoreError
+from mydocker.errors import HostError, StoreError
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store, check_private
 from mydocker.record import TYPE_CHECKING
@@ -62,6 +62,11 @@ def get_image(
     """The image that SPEC names, pulled if necessary; None if SPEC has a `rootfs` instead."""
     if not spec.image:
         return None
+    if spec.platform and spec.platform.os != "linux":
+        raise HostError(
+            f"platform {spec.platform}: containers here are for linux",
+            hint="WebAssembly needs a runtime such as wasmedge, which mydocker does not call",
+        )
     return resolve(
         spec.image,
         platform=spec.platform or Platform.host(),

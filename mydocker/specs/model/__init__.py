@@ -126,7 +126,7 @@ class ContainerSpec(Record):
     image: Reference | None = None
     rootfs: str | None = None  # absolute directory of the host; "/" is the machine's own tree, copy-on-write
     platform: Platform | None = None
-    pull_policy: str = "missing"  # missing, always, never
+    pull_policy: str = "missing"  # missing, always, never; build: that of a CaseSpec with `build`
     labels: Mapping[str, str] = {}
     entrypoint: tuple[str, ...] | None = None  # None: the image's; (): none
     command: tuple[str, ...] | None = None  # None: the image's CMD; (): none

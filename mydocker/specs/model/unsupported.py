@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # other keys of Compose
 _KEYS = """
-    annotations blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
+    annotations blkio_config cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
     cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules external_links gpus isolation
     links mem_reservation mem_swappiness models oom_kill_disable post_start pre_stop
     provider runtime pull_refresh_after storage_opt use_api_socket volumes_from
@@ -44,7 +44,7 @@ _FLAGS = """
 
 UNSUPPORTED_KEYS = frozenset(_KEYS.split())
 COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
-IMAGE_MAKERS = ("build", "provider")  # in place of an image
+IMAGE_MAKERS = ("provider",)  # in place of an image
 UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
 
 _HEALTH = "a spec file has healthcheck, for those that wait until it is healthy"
@@ -54,7 +54,6 @@ INSTEAD = {  # of flags that are not supported: what to do instead
 }
 
 INSTEAD_OF_KEYS = {  # of keys that are not supported: what to do instead
-    "build": "build the image first, for example with docker build or buildah, and set image to its name",
     "develop": "leave it out; only 'docker compose watch' uses it",
     "external_links": "leave it out; containers of one network know each other by name",
     "links": "leave it out; services know each other by name, and depends_on says which starts first",

@@ -169,6 +169,8 @@ def _accepted(name: str, value: Any, notes: list[str]) -> Any:
     if name == "name" and not re.fullmatch("[a-zA-Z0-9][a-zA-Z0-9_.-]+", value):  # RestrictedNamePattern
         notes.append(f"name {shlex.quote(value)}: docker run takes two or more letters, digits, _ . and -")
         return ()
+    if name == "pull_policy" and value == "build":
+        return ()
     if name == "sysctls":
         refused = [key for key in value if key.startswith("kernel.") and key not in _SYSCTLS]
         notes += [f"sysctl {key}: docker run does not let it be set" for key in refused]

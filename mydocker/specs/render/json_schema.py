@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.fields import FIELDS
-from mydocker.specs.load import extend, flow, inline_files
+from mydocker.specs.load import build, extend, flow, inline_files
 from mydocker.specs.model import NAMESPACES, healthcheck, log_driver, restart
 from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import mapping
@@ -167,10 +167,21 @@ def _networks() -> Schema:
     return {"anyOf": [_LIST, named]}
 
 
+def _build() -> Schema:
+    """A context, or a mapping; its parts are as those of other keys."""
+    kinds = {"text": _SCALAR, "boolean": _SWITCH, "list": _LIST, "hosts": _hosts(), "ulimits": _ulimits()}
+    kinds["pairs"] = {"anyOf": [_NAMED, _LIST]}
+    parts = {name: kinds[kind] for name, (kind, _) in build.KEYS.items()}
+    parts["secrets"] = {"type": "array", "items": closed(dict.fromkeys(build.SECRET_KEYS, _SCALAR))}
+    parts["ssh"] = {"anyOf": [_SCALAR, _NAMED, _LIST]}
+    return {"anyOf": [_SCALAR, closed(parts)]}
+
+
 YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "text": _SCALAR,
     "title": _SCALAR,
     "boolean": _SWITCH,
+    "build": _build(),
     "words": _one_or_more(_SCALAR),
     "list": _LIST,
     "pairs": {"anyOf": [_NAMED, _LIST]},

@@ -12,6 +12,7 @@ from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs import values
+from mydocker.specs.formats.compose.build import built, is_for_another_system
 from mydocker.specs.formats.compose.deploy import deployed, replicas_of
 from mydocker.specs.formats.compose.inline_files import definitions, granted
 from mydocker.specs.formats.compose.networks import DeclaredNetwork, declared_networks, network_entries
@@ -92,6 +93,10 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
     for key, node in service.entries:
         if is_null(node) or key.text == "deploy" or (key.text == "restart" and "restart" in deploy):
             continue
+        if key.text == "runtime" and is_for_another_system(service):
+            continue
+        if key.text == "build":
+            node = built(node, project.files["secrets"], reader)
         if key.text == "volumes":
             entries.append((key, _mounts(node, project, reader)))
         elif key.text in project.files:
