@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHOWN = 2000  # bytes of a program's complaint that an error repeats
 _PATIENCE = 10.0  # seconds in which a program that is followed ends after SIGINT
+_SHORT_PATIENCE = 2.0  # seconds for the reaction to the end of what it has started
+_PAUSE = 0.01  # seconds between two looks at it
 _EVERY_STATUS = tuple(range(-64, 256))
 _LINE_LIMIT = 1 << 16  # bytes without an end of line that are passed on as one
 
@@ -149,19 +151,53 @@ def _lines_of(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _interrupt(process: Any, output: BinaryIO) -> None:
-    """End PROCESS and its group, whose end is that of its OUTPUT."""
+    """End PROCESS and its group, whose OUTPUT is not needed any more.
+
+    What it has started is interrupted first: a builder that sees its container end removes what belongs to it, and one
+    that ends itself may leave the container running, as Podman does.
+    """
     try:
-        process.signal_group(signal.SIGINT)
-        deadline = time.monotonic() + _PATIENCE
-        while (left := deadline - time.monotonic()) > 0:
-            if select.select([output], [], [], left)[0] and not os.read(output.fileno(), _LINE_LIMIT):
-                break
+        if leaves := _leaves(process.pgid):
+            for each in leaves:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGINT)
+            _await_end(process, output, _SHORT_PATIENCE)
+        os.killpg(process.pgid, signal.SIGINT)
+        _await_end(process, output, _PATIENCE)
     except (KeyboardInterrupt, ProcessLookupError):
         pass
     finally:
         with suppress(ProcessLookupError):
-            process.signal_group(signal.SIGKILL)
+            os.killpg(process.pgid, signal.SIGKILL)
         process.wait()
+
+
+def _await_end(process: Any, output: BinaryIO, seconds: float) -> None:
+    """Wait until the group of PROCESS has ended, at most so many SECONDS, and take its OUTPUT, so that it can go on."""
+    deadline = time.monotonic() + seconds
+    while _group_is_alive(process) and time.monotonic() < deadline:
+        if not select.select([output], [], [], _PAUSE)[0] or not os.read(output.fileno(), _LINE_LIMIT):
+            time.sleep(_PAUSE)
+
+
+def _leaves(group: int) -> list[int]:
+    """The processes of GROUP, other than its first, that have no children in it (proc(5), stat)."""
+    parents: dict[int, int] = {}
+    for name in filter(is_whole_number, os.listdir("/proc")):
+        with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+            _, parent, its_group, *_ = file.read().rpartition(b")")[2].split()
+            if int(its_group) == group:
+                parents[int(name)] = int(parent)
+    return [each for each in parents if each != group and each not in parents.values()]
+
+
+def _group_is_alive(process: Any) -> bool:
+    process.is_alive()  # which takes the status of one that has ended
+    try:
+        os.killpg(process.pgid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def run_together(commands: list[tuple[str, ...]]) -> None:

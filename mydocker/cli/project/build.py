@@ -74,6 +74,14 @@ def with_images(options: argparse.Namespace, every: Sequence[CaseSpec], cases: S
     return [case for case in cases if case not in missing]
 
 
+def with_tested_images(cases: Sequence[CaseSpec], *, offline: bool) -> list[CaseSpec]:
+    """CASES of a batch, with the images that are built in the store."""
+    from mydocker.services.project.images import ImageMaker, ImageOptions
+
+    wanted, store = ImageOptions(offline=offline), open_store(os.environ)
+    return ImageMaker(cases, wanted, store=store, environ=os.environ, say=say, progress=progress()).with_images(cases)
+
+
 def build_services(argv: list[str]) -> int:
     """`mydocker compose build [SERVICE...]`: build the images of services; 0."""
     from mydocker.services.project.images import ImageMaker, ImageOptions

@@ -144,7 +144,7 @@ class ImageMaker:
         wanted = own or Platform.host()
         if listed and wanted not in listed and case.build:
             message = f"platforms does not have {wanted}, for which the container is"
-            raise SpecError([Problem(origin=case.build.origin.within(case.origin.file), message=message)])
+            raise SpecError([Problem(origin=case.build.origin, message=message)])
         return (own or (wanted if listed else None),)
 
     def _with_services(self, build: Build, within: tuple[str, ...]) -> Build:

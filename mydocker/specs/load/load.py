@@ -254,6 +254,8 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
     if file is not None:
         file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
+    if build := part.get("build"):
+        part["build"] = build.replace(origin=build.origin.within(shown))
     container = assemble(values, origin=Origin(file=document.origin.within(shown).file, line=document.line))
     return CaseSpec(container=container, service=_service(container.name or "", file), **part)
 
