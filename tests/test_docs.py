@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -121,7 +122,7 @@ def _each(language: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("block", [_param(block) for block in _of(language)])
 
 
-def _param(block: Block) -> ParameterSet:
+def _param(block: Block) -> Any:
     """BLOCK as a parameter; those of the page on builds need a builder."""
     needs_builder = block.file.name == "build.md"
     return pytest.param(block, id=block.id, marks=[_NO_BUILDER] if needs_builder and not BUILDERS else [])
