@@ -74,12 +74,17 @@ def with_images(options: argparse.Namespace, every: Sequence[CaseSpec], cases: S
     return [case for case in cases if case not in missing]
 
 
-def with_tested_images(cases: Sequence[CaseSpec], *, offline: bool) -> list[CaseSpec]:
-    """CASES of a batch, with the images that are built in the store."""
+def with_missing_images(
+    cases: Sequence[CaseSpec], every: Sequence[CaseSpec], *, offline: bool = False
+) -> list[CaseSpec]:
+    """CASES, with the images that are built in the store, for a command without options about this. EVERY: all cases
+    of the files."""
+    if not any(case.build for case in cases):
+        return [*cases]
     from mydocker.services.project.images import ImageMaker, ImageOptions
 
     wanted, store = ImageOptions(offline=offline), open_store(os.environ)
-    return ImageMaker(cases, wanted, store=store, environ=os.environ, say=say, progress=progress()).with_images(cases)
+    return ImageMaker(every, wanted, store=store, environ=os.environ, say=say, progress=progress()).with_images(cases)
 
 
 def build_services(argv: list[str]) -> int:

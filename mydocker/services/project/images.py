@@ -11,7 +11,8 @@ from mydocker.image.resolve import resolve
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform
 from mydocker.runtime.build.image import build_image
-from mydocker.specs.model.build import SERVICE, default_name, name_in_builder
+from mydocker.services.project.plan import is_only_built
+from mydocker.specs.model.build import SERVICE, name_in_builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +97,7 @@ class ImageMaker:
         if not case.build or not container.image:
             return case
         if self.options.never:
-            if self._is_unnamed(case) and not self._here(case):
+            if is_only_built(case) and not self._here(case):
                 message = f"image {container.image.familiar} is not in the store, and is not built with --no-build"
                 raise ImageNotFoundError(message, hint="'mydocker compose build' builds it")
             if container.pull_policy != BUILD:
@@ -111,7 +112,7 @@ class ImageMaker:
         if self.options.always or policy == BUILD:
             return True
         here = self._here(case)
-        if policy == "never" or self._is_unnamed(case) or (here and policy != "always"):
+        if policy == "never" or is_only_built(case) or (here and policy != "always"):
             return not here
         try:
             resolve(
@@ -130,11 +131,6 @@ class ImageMaker:
     def _here(self, case: CaseSpec) -> StoredImage | None:
         container = case.container
         return self.store.find(container.image, container.platform or Platform.host()) if container.image else None
-
-    def _is_unnamed(self, case: CaseSpec) -> bool:
-        """Whether the image has the name that it gets where `image` is not set."""
-        service = case.service
-        return bool(service and case.container.image == default_name(service.project, service.name))
 
     def _platforms(self, case: CaseSpec) -> tuple[Platform | None, ...]:
         """The platforms to build for; None is the builder's own."""

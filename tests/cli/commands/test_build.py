@@ -57,8 +57,8 @@ def test_an_image_is_built_and_is_there(builder: str, builds: Command, context: 
     assert image["Id"] == (context / "id").read_text()
     assert image["Config"]["Labels"]["a"] == "b" and image["Config"]["Healthcheck"]["Test"] == ["CMD-SHELL", "true"]
 
-    first = builds("build", "-q", "--target", "first", "-t", "first", "-t", "x/first:1", *options[:4], path, cwd=context,
-                   env={"WORD": "yes"})  # fmt: skip
+    names = ("--target", "first", "-t", "first", "-t", "x/first:1")
+    first = builds("build", "-q", *names, *options[:4], path, env={"WORD": "yes"})
     assert first.stderr == b"" and first.stdout.startswith(b"sha256:")
     assert builds("run", "x/first:1", "cat", "/word").stdout == b"yes\n"
     assert _incoming(builds) == []
