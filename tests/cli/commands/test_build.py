@@ -7,14 +7,16 @@ import io
 import json
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import socket
 import tarfile
+from collections.abc import Callable
 
 import pytest
 from lab.builder import BUILDERS, working_containers
-from lab.command import Command
+from lab.command import Command, granted
 from lab.processes import sleeping, wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not BUILDERS, reason="needs buildah")]
@@ -220,6 +222,40 @@ def test_an_interrupt_ends_the_builder(
         assert builds("build", "-q", _write(context, SCRATCH)).code == 0
         assert _incoming(builds) == []
     wait_for(lambda: working_containers(builds.environment) == [])
+
+
+def test_it_builds_in_a_container_too(builds: Command, context: pathlib.Path) -> None:
+    """On an overlay, and without cgroups: with the driver vfs and the isolation chroot."""
+    _write(context, f"{SCRATCH}RUN echo inner > /file\nCMD read x < /file; echo $x\n")
+    script = (
+        f"{builds.program} build -q --builder buildah -t inner /context && {builds.program} run --network none inner"
+    )
+    words = (
+        "--privileged",
+        "--rootfs",
+        "/",
+        "--network",
+        "none",
+        "-v",
+        f"{context}:/context",
+        "-e",
+        "MYDOCKER_ROOT=/srv/x",
+    )
+    done = builds("run", *words, "sh", "-c", f"{script}; exit $?")
+    assert done.code == 0 and done.stdout.splitlines()[-1] == b"inner", done
+
+
+def test_an_ordinary_user_builds(
+    second_user: Command, user: pwd.struct_passwd, user_directory: Callable[[], pathlib.Path]
+) -> None:
+    context = user_directory()
+    shutil.copy("/bin/busybox", context)
+    path = _write(context, f"{SCRATCH}RUN echo mine > /file\nCMD read x < /file; echo $x\n")
+    with granted(user, 700000):
+        done = second_user("build", "-q", "--builder", "buildah", "-t", "mine", path)
+        assert done.code == 0 and done.stderr == b"", done
+        assert second_user("run", "--network", "none", "mine").stdout == b"mine\n"
+        assert _incoming(second_user) == []
 
 
 def test_docker_builds_with_its_plugin_alone(builds: Command, context: pathlib.Path, tmp_path: pathlib.Path) -> None:
