@@ -62,11 +62,7 @@ def get_image(
     """The image that SPEC names, pulled if necessary; None if SPEC has a `rootfs` instead."""
     if not spec.image:
         return None
-    if spec.platform and spec.platform.os != "linux":
-        raise HostError(
-            f"platform {spec.platform}: containers here are for linux",
-            hint="WebAssembly needs a runtime such as wasmedge, which mydocker does not call",
-        )
+    refuse_other_system(spec)
     return resolve(
         spec.image,
         platform=spec.platform or Platform.host(),
@@ -75,6 +71,15 @@ def get_image(
         environ=environ,
         progress=progress,
     )
+
+
+def refuse_other_system(spec: ContainerSpec) -> None:
+    """Raise HostError if SPEC is for a platform that is not Linux: a file may have one, and nothing can run it."""
+    if spec.platform and spec.platform.os != "linux":
+        raise HostError(
+            f"platform {spec.platform}: containers here are for linux",
+            hint="WebAssembly needs a runtime such as wasmedge, which mydocker does not call",
+        )
 
 
 def plan_launch(

@@ -11,6 +11,7 @@ from mydocker.image.resolve import resolve
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform
 from mydocker.runtime.build.image import build_image
+from mydocker.runtime.launch import refuse_other_system
 from mydocker.services.project.plan import is_only_built
 from mydocker.specs.model.build import SERVICE, name_in_builder
 
@@ -96,6 +97,7 @@ class ImageMaker:
         container = case.container
         if not case.build or not container.image:
             return case
+        refuse_other_system(container)
         if self.options.never:
             if is_only_built(case) and not self._here(case):
                 message = f"image {container.image.familiar} is not in the store, and is not built with --no-build"

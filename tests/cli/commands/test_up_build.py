@@ -163,12 +163,23 @@ def test_a_batch_of_tests_builds_what_it_lacks(fresh: Command, shop: pathlib.Pat
 
 def test_a_platform_of_another_system_is_an_error_when_it_starts(fresh: Command, shop: pathlib.Path) -> None:
     (shop / "compose.yaml").write_text(
-        "services:\n  one: {image: alpine, platform: wasi/wasm, runtime: io.containerd.wasmedge.v1}\n"
+        "services:\n  one: {build: web, platform: wasi/wasm, runtime: io.containerd.wasmedge.v1}\n"
     )
     assert fresh("check", cwd=shop).code == 0
     done = fresh("up", cwd=shop)
     assert done.code == 125 and b"platform wasi/wasm: containers here are for linux" in done.stderr
-    assert b"wasmedge" in done.stderr
+    assert b"wasmedge" in done.stderr and b"building" not in done.stderr
+
+
+def test_no_registry_is_asked_for_what_is_built(fresh: Command, registry: Registry, shop: pathlib.Path) -> None:
+    before = len(registry.requests())
+    locked = fresh("lock", "--lock-file", "-", "compose.yaml", cwd=shop)
+    assert locked.code == 0 and b"sha256" not in locked.stdout, locked
+    (shop / "mydocker.lock").write_bytes(locked.stdout)
+    for option in ("--offline", "--frozen"):
+        done = fresh("up", option, "web", cwd=shop)
+        assert done.code == 0 and b"web-1  |" in done.stdout, done
+    assert len(registry.requests()) == before
 
 
 def test_the_example_greets(fresh: Command) -> None:
