@@ -137,7 +137,7 @@ FIELDS: tuple[Field, ...] = (
         parse=values.pull_policy,
         quadlet="Pull",
         group="what to run",
-        help="Pull the image: missing, always or never; build, in a file: build it each time",
+        help="Pull the image: missing, always or never",
     ),
     Field(
         name="labels",

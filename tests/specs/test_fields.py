@@ -21,7 +21,7 @@ from mydocker.specs.model.case import CaseSpec
 BY_PLACE = {"image", "command", "args"}
 IN_FILES = {"expect", "tags", "skip", "retries", "matrix"}  # what only a file can say
 IN_FILES |= {"extends", "include", "depends_on", "healthcheck", "profiles", "pre_start", "network_mode"}
-IN_FILES |= {"configs", "secrets"}
+IN_FILES |= {"build", "configs", "secrets"}
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)

@@ -360,7 +360,7 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("services:\n  web: {image: a, build: {secrets: [no]}}", ["2:36: 'no' is not declared under secrets at the "
+        ("services:\n  web: {image: a, build: {secrets: [no]}}", ["2:37: 'no' is not declared under secrets at the "
                                                                   "top of the file"]),
         ("services:\n  web: {image: a, networks: [front]}",
          ["2:30: network 'front' is not declared under networks at the top of the file"]),

@@ -351,9 +351,10 @@ def test_waiting_for_what_has_no_healthcheck_is_a_mistake_at_its_place(without: 
         ("image: a\nmounts: [x]\n", ["2:1: unknown key 'mounts'; did you mean 'volumes'?"]),
         ("image: a\nscrpt: x\n", ["2:1: unknown key 'scrpt'"]),
         ("image: a\npull_refresh_after: 1d\n", ["2:1: pull_refresh_after is not supported yet"]),
+        ("image: a\npull_policy: build\n", ["2:1: build is for a container of a file, with the key build"]),
         *((f"image: a\npull_policy: {word}\n",
            [f"2:14: pull policy '{word}' is not supported yet (use missing, always or never)"])
-          for word in ("build", "daily", "weekly", "every_12h", "newer")),
+          for word in ("daily", "weekly", "every_12h", "newer")),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
 def test_a_mistake_is_one_error_in_the_right_words(text: str, expected: list[str]) -> None:
