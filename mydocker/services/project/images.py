@@ -7,11 +7,10 @@ there is pulled if the file gives it a name, and built if that fails; `pull_poli
 from __future__ import annotations
 
 from mydocker.errors import ImageError, ImageNotFoundError, Problem, SpecError
-from mydocker.image.resolve import resolve
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform
 from mydocker.runtime.build.image import build_image
-from mydocker.runtime.launch import refuse_other_system
+from mydocker.runtime.launch import get_image, refuse_other_system
 from mydocker.services.project.plan import is_only_built
 from mydocker.specs.model.build import SERVICE, name_in_builder
 
@@ -114,17 +113,10 @@ class ImageMaker:
         if self.options.always or policy == BUILD:
             return True
         here = self._here(case)
-        if policy == "never" or is_only_built(case) or (here and policy != "always"):
+        if policy == "never" or is_only_built(case) or (here and policy == "missing"):
             return not here
         try:
-            resolve(
-                image,
-                platform=case.container.platform or Platform.host(),
-                policy=policy,
-                store=self.store,
-                environ=self.environ,
-                progress=self.progress,
-            )
+            get_image(case.container, store=self.store, environ=self.environ, progress=self.progress)
             return False
         except ImageError as error:
             self.say(f"image {image.familiar} cannot be pulled ({error.message})")

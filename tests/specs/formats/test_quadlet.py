@@ -458,7 +458,7 @@ def test_units_that_are_to_run_keep_their_order(
         ("[Container]\nImage=a\nTimezone=Nowhere/At\nLogDriver=journald",
          ["3:10: this machine has no time zone 'Nowhere/At'",
           "4:11: log driver 'journald' is not supported (use json-file, local or none)"]),
-        ("[Container]\nImage=a\nLogOpt=tag=x", ["3:8: log option 'tag' is not supported (use max-size or max-file)"]),
+        ("[Container]\nImage=a\nLogOpt=tga=x", ["3:8: log option 'tga' is not supported (use max-size or max-file)"]),
         ("[Container]\nImage=a\nTimezone=../../../etc/shadow",
          ["3:10: this machine has no time zone '../../../etc/shadow'"]),
         ("[Container]\nImage=x.image", ["2:7: x.image: units of images are not supported: name the image"]),
