@@ -17,16 +17,7 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Reference
     from mydocker.specs.model import Security, User
-    from mydocker.specs.model.build import Build
-    from mydocker.specs.model.parts import (
-        BlockLimits,
-        Dependency,
-        Healthcheck,
-        Logging,
-        NetworkAttachment,
-        Port,
-        RestartPolicy,
-    )
+    from mydocker.specs.model.parts import Dependency, Healthcheck, Logging, NetworkAttachment, Port, RestartPolicy
     from mydocker.specs.values import Scope
 
 
@@ -260,9 +251,7 @@ def pull_policy(text: str, scope: Scope) -> str:
 
 def docker_pull(policy: str) -> list[str]:
     """Docker's client has no policy by age, and builds nothing."""
-    if policy == "build":
-        return []
-    return [policy if policy in ("missing", "always", "never") else "always"]
+    return [] if policy == "build" else [policy if policy in ("missing", "always", "never") else "always"]
 
 
 def written_user(user: User) -> str:
@@ -419,7 +408,7 @@ def written_dependencies(dependencies: tuple[Dependency, ...]) -> dict[str, Any]
     }
 
 
-def written_build(build: Build) -> dict[str, Any]:
+def written_build(build: Any) -> dict[str, Any]:
     from mydocker.specs.model.build import written
 
     return written(build)
@@ -458,7 +447,7 @@ def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
     return format_healthcheck(check)
 
 
-def written_block_limits(limits: BlockLimits) -> dict[str, Any]:
+def written_block_limits(limits: Any) -> dict[str, Any]:
     from mydocker.specs.devices.block_io import format_block_limits
 
     return format_block_limits(limits)
