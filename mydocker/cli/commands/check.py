@@ -24,7 +24,7 @@ def check_command(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     problems: tuple[Problem, ...] = ()
     try:
-        load_cases(options, _files(options.paths), image=options.image)
+        load_cases(options, _files(options.paths), image=options.image, only_check=True)
     except SpecError as error:
         problems = error.values
         if options.format == "text":

@@ -8,6 +8,7 @@ from mydocker.cli.common import say
 from mydocker.errors import UsageError
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.formats.quadlet.unit_files import KINDS
 from mydocker.specs.load.load import load_files, load_project
 from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files
 from mydocker.specs.load.project_files import DEFAULT_FILES, ProjectOptions, find_project
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mydocker.cli.common.parser import Parser
     from mydocker.specs.model.case import CaseSpec
 
-_SUFFIXES = (".yaml", ".yml", ".json", ".container")
+_SUFFIXES = (".yaml", ".yml", ".json", *KINDS)
 
 
 class LoadedCases(Record):
@@ -61,8 +62,11 @@ def project_options(options: argparse.Namespace) -> ProjectOptions:
     )
 
 
-def load_cases(options: argparse.Namespace, words: list[str], *, image: str | None = None) -> LoadedCases:
-    """The containers of a command line: of the files WORDS, or of a project, of which WORDS are services.
+def load_cases(
+    options: argparse.Namespace, words: list[str], *, image: str | None = None, only_check: bool = False
+) -> LoadedCases:
+    """The containers of a command line: of the files WORDS, or of a project, of which WORDS are services. With
+    ONLY_CHECK, a Quadlet may name what this machine lacks.
 
     Words are files if one of them is, or looks like one, and there is no -f. Raises UsageError if there are no words
     and no Compose file, SpecError.
@@ -73,7 +77,7 @@ def load_cases(options: argparse.Namespace, words: list[str], *, image: str | No
         if chosen.directory or chosen.env_files:
             raise UsageError("--project-directory and --env-file are for Compose files that are named with -f")
         active = active_profiles(chosen.profiles, environ) | profiles_of_env_files(words, environ)
-        cases = load_files(words, environ=environ, image=image, warn=say)
+        cases = load_files(words, environ=environ, image=image, warn=say, only_check=only_check)
         return LoadedCases(cases=tuple(cases), active=active, shown=", ".join(words))
     project = find_project(chosen, os.environ)
     if project is None:

@@ -70,9 +70,18 @@ def standard_mounts(
 
 def _masked_paths(spec: ContainerSpec) -> tuple[Operation, ...]:
     """The operations that hide or protect the kernel's own files; none for a privileged container."""
+    own = tuple(Mask(target=path) for path in spec.security_opt.mask)
     if spec.privileged or not spec.security_opt.masked_paths:
-        return ()
-    return (*(Mask(target=path) for path in MASKED), *(ReadOnly(target=path) for path in READ_ONLY_PATHS))
+        return own
+    masked, read_only = MASKED, READ_ONLY_PATHS
+    if patterns := spec.security_opt.unmask:
+        from fnmatch import fnmatchcase
+
+        masked, read_only = (
+            tuple(path for path in paths if not any(fnmatchcase(path, each) for each in patterns))
+            for paths in (MASKED, READ_ONLY_PATHS)
+        )
+    return (*(Mask(target=path) for path in masked), *(ReadOnly(target=path) for path in read_only), *own)
 
 
 def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:

@@ -116,6 +116,8 @@ class Security(Record):
     apparmor: str | None = None  # a profile's name; None: none
     label: SelinuxLabel | None = None
     masked_paths: bool = True  # whether parts of /proc and /sys are hidden or read-only
+    mask: tuple[str, ...] = ()  # further absolute paths that are hidden
+    unmask: tuple[str, ...] = ()  # those of the usual ones that are not, as patterns
 
 
 class ContainerSpec(Record):
@@ -147,7 +149,11 @@ class ContainerSpec(Record):
     devices: tuple[Device, ...] = ()
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
-    userns_mode: str = "host"  # host: unchanged; keep-id: the caller has the same ids inside the container
+    userns_mode: str = "host"  # see values/userns.py; host: unchanged
+    uidmap: tuple[str, ...] = ()  # CONTAINER:HOST:COUNT each, of a user namespace of its own
+    gidmap: tuple[str, ...] = ()
+    subuidname: str | None = None  # whose ranges of /etc/subuid it has
+    subgidname: str | None = None
     network_mode: str = "default"  # see CONNECTED_MODES, PRIVATE_MODES and JOINING_MODES
     networks: tuple[NetworkAttachment, ...] = ()  # (): with bridge, that network without any options
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address), or (name, HOST_GATEWAY)

@@ -193,10 +193,6 @@ def namespaces(text: str, scope: Scope) -> tuple[str, ...]:
     return tuple(x for x in NAMESPACES if x in chosen)
 
 
-def userns_mode(text: str, scope: Scope) -> str:
-    return _one_of(text or "host", ("host", "keep-id"))
-
-
 def umask(text: str, scope: Scope) -> int:
     """An octal number, as the shell's umask prints it."""
     if not text or len(text) > 4 or not frozenset("01234567").issuperset(text) or int(text, 8) > 0o777:
