@@ -12,7 +12,7 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of
+from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of, that_may_start
 from mydocker.services.project.run import ProjectRun, UpOptions, check_exit_code_from
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mydocker.cli.project.options import LoadedCases
     from mydocker.services.project import Instance
     from mydocker.services.project.running import RunningInstance
+    from mydocker.specs.model.conditions import Condition
 
 
 def planned(options: argparse.Namespace, loaded: LoadedCases) -> list[Instance]:
@@ -33,7 +34,7 @@ def planned(options: argparse.Namespace, loaded: LoadedCases) -> list[Instance]:
 
 def run_project(options: argparse.Namespace, loaded: LoadedCases, results: ResultFile | None) -> int:
     """Start the services of LOADED, and follow them unless they are to go on alone; the exit code of `up`."""
-    found = planned(options, loaded)
+    found = that_may_start(planned(options, loaded), os.environ, _skip)
     chosen_options = UpOptions(
         detach=options.detach or options.wait,
         wait=options.wait,
@@ -64,6 +65,10 @@ def run_project(options: argparse.Namespace, loaded: LoadedCases, results: Resul
         for each in run.running if results else ():
             if results and each.ended:
                 results.add(spec=each.instance.spec, outcome=_outcome(each))
+
+
+def _skip(instance: Instance, condition: Condition) -> None:
+    say(f"{instance.title} is skipped: {condition} does not hold")
 
 
 def _outcome(each: RunningInstance) -> Outcome:

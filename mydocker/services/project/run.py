@@ -128,6 +128,7 @@ class ProjectRun:
             store=self.store,
             environ=self.environ,
             labels=instance.labels,
+            host_commands=instance.host_commands,
             owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
             progress=self.progress,
         )
@@ -154,6 +155,7 @@ class ProjectRun:
     def _loop(self, interrupts: int) -> None:
         while True:
             self._start_ready()
+            self._stop_pods()
             if self.options.detach and self._is_there():
                 return
             if all(each.is_over or not each.begun for each in self.running) and not self._waiting():
@@ -184,7 +186,19 @@ class ProjectRun:
         if self.stopping:
             self._stop_some()
 
+    def _stop_pods(self) -> None:
+        """A pod ends with the last container in it, where somebody waits for all to end."""
+        for pod in self.running if not self.options.detach else ():
+            if not pod.instance.is_pod or not pod.begun or pod.ended or pod.stopping:
+                continue
+            name = pod.instance.service
+            members = [each for each in self.running if name in {on.name for on in each.instance.depends_on}]
+            if members and all(each.is_over for each in members):
+                pod.stop()
+
     def _has_ended(self, each: RunningInstance) -> None:
+        if each.instance.is_pod:
+            return
         if not self.options.detach:
             self.say(f"{each.instance.title} exited with code {each.state.exit_code}")
         options = self.options
@@ -321,6 +335,8 @@ def _is_same(container: Container, instance: Instance) -> bool:
     """Whether CONTAINER is what INSTANCE says, and so need not be made anew."""
     config = container.config
     own = {name: config.labels.get(name) for name in (PROJECT, SERVICE, NUMBER)}
+    if config.host_commands != instance.host_commands:
+        return False
     return own == dict(instance.labels) and _described(config.spec) == _described(instance.spec)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-SYSTEM = "/var/lib/containers/storage"
+_SYSTEM = "/var/lib/containers/storage"
 _LIMIT = 64 << 20
 _HINT = "podman secret create NAME FILE makes one"
 
@@ -41,10 +41,37 @@ def read_secret(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _storage(environ: Mapping[str, str]) -> str:
+    """Where Podman stores what it has: as storage.conf says (containers-storage.conf(5)), else the default."""
+    configs = _configs(environ)
+    for path in configs:
+        root = _graph_root(path)
+        if root:
+            return root
     if os.geteuid() == 0:
-        return SYSTEM
+        return _SYSTEM
     share = paths.xdg(environ, "XDG_DATA_HOME") or f"{paths.home(environ)}/.local/share"
     return f"{share}/containers/storage"
+
+
+def _configs(environ: Mapping[str, str]) -> list[str]:
+    if own := environ.get("CONTAINERS_STORAGE_CONF"):
+        return [own]
+    if os.geteuid() == 0:
+        return ["/etc/containers/storage.conf", "/usr/share/containers/storage.conf"]
+    config = paths.xdg(environ, "XDG_CONFIG_HOME") or f"{paths.home(environ)}/.config"
+    return [f"{config}/containers/storage.conf"]
+
+
+def _graph_root(path: str) -> str:
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            storage = tomllib.load(file).get("storage")
+    except (OSError, ValueError):  # which Podman reports
+        return ""
+    root = storage.get("graphroot") if isinstance(storage, dict) else None
+    return root if isinstance(root, str) else ""
 
 
 def _read(path: str, name: str) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.formats.quadlet import container_file, images, networks, pod_file, unit_files, volumes
+from mydocker.specs.formats.quadlet import container_file, pod_file, unit_files
 from mydocker.specs.formats.quadlet.context import Context
+from mydocker.specs.formats.quadlet.resources import images, networks, volumes
 from mydocker.specs.formats.quadlet.service_environment import service_variables
 from mydocker.specs.formats.quadlet.specifiers import unset_variables
 from mydocker.specs.formats.quadlet.systemd import conditions, install_section, unit_section
@@ -77,7 +78,9 @@ def _context(path: str, sections: dict[str, Settings], reader: Reader) -> Contex
     own = sections[unit_files.SECTIONS[kind]]
     name = unit_files.service_name(path, last(own, "ServiceName"))
     default = last(sections.get("Install", {}), "DefaultInstance")
-    if name.endswith("@") and not default and kind == CONTAINER:
+    if name.endswith("@") and not default and kind == CONTAINER and reader.file is not None and reader.file.only_check:
+        default = "INSTANCE"
+    elif name.endswith("@") and not default and kind == CONTAINER:
         hint = f"run {name}INSTANCE{kind}, or set DefaultInstance"
         reader.refuse(_TOP, f"{os.path.basename(path)} is a template: {hint}")
     unit = unit_of(path, name, default if "@" in name else "", {**reader.scope.environ})

@@ -9,13 +9,13 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet.context import Context, neighbour_of, once, refuse_keys, resolve, resolve_words
 from mydocker.specs.formats.quadlet.entries import joined
-from mydocker.specs.formats.quadlet.networks import networks
+from mydocker.specs.formats.quadlet.resources.networks import networks
 from mydocker.specs.formats.quadlet.remap import REMAP, remap
 from mydocker.specs.formats.quadlet.service import restarts
 from mydocker.specs.formats.quadlet.systemd import dependencies, need
 from mydocker.specs.formats.quadlet.unit_files import POD, last
 from mydocker.specs.formats.quadlet.units import container_of, pod_name
-from mydocker.specs.formats.quadlet.volumes import volumes
+from mydocker.specs.formats.quadlet.resources.volumes import volumes
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
 

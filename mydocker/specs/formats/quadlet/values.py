@@ -13,12 +13,12 @@ from functools import partial
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
-from mydocker.specs.formats.quadlet.images import image
-from mydocker.specs.formats.quadlet.networks import network_of_flag, networks
+from mydocker.specs.formats.quadlet.resources.images import image
+from mydocker.specs.formats.quadlet.resources.networks import network_of_flag, networks
 from mydocker.specs.formats.quadlet.pod_file import pod
 from mydocker.specs.formats.quadlet.remap import REMAP, remap
-from mydocker.specs.formats.quadlet.secrets import secrets
-from mydocker.specs.formats.quadlet.volumes import mount, mounts, volumes
+from mydocker.specs.formats.quadlet.resources.secrets import secrets
+from mydocker.specs.formats.quadlet.resources.volumes import mount, mounts, volumes
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
 from mydocker.specs.nodes.unit_file import Setting

@@ -101,7 +101,7 @@ def read_image(context: Context) -> ImageUnit:
         return ImageUnit(name="unknown")
     _refuse_untrusted(context)
     if settings.get("AllTags") and boolean(settings["AllTags"][-1], context):
-        context.reader.refuse(settings["AllTags"][-1].key, "AllTags is not supported: a container has one image")
+        context.warn(settings["AllTags"][-1].key, "AllTags has no effect: a container has one image, which is pulled")
     policy = last(settings, "Policy")
     if policy and policy not in _POLICIES:
         context.reader.refuse(settings["Policy"][-1].value, f"{policy!r}: expected {', '.join(_POLICIES)}")

@@ -1,0 +1,162 @@
+"""Quadlets that run: pods, the commands of [Service], conditions, secrets of Podman, and units that others need."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from lab.command import Command
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def write(directory: Path, **units: str) -> None:
+    """NAME_KIND="…" is the unit NAME.KIND."""
+    for name, text in units.items():
+        stem, _, kind = name.rpartition("_")
+        (directory / f"{stem}.{kind}").write_text(text)
+
+
+def test_the_containers_of_a_pod_have_one_network(alpine: Command, here: Path) -> None:
+    write(
+        here,
+        shop_pod="[Pod]\nPodName=shop\nNetwork=none\nHostName=pod-host\n[Service]\nRestart=always\n",
+        web_container="[Container]\nImage=alpine\nPod=shop.pod\nExec=sh -c 'echo answered | nc -l -p 80'\n",
+        ask_container="[Container]\nImage=alpine\nPod=shop.pod\n"
+        "Exec=sh -c 'until nc 127.0.0.1 80; do sleep 0.05; done; hostname'\n",
+        late_container="[Container]\nImage=alpine\nPod=shop.pod\nStartWithPod=no\nExec=echo never\n",
+    )
+    for file in ("shop.pod", "web.container"):  # each starts the pod, and that its containers
+        done = alpine("up", file, cwd=here)
+        assert sorted(done.stdout.splitlines()) == [b"ask  | answered", b"ask  | pod-host"], done
+        assert done.code == 0
+        assert b"infra" not in done.stdout + done.stderr
+    assert alpine("ps", "-aq").stdout == b""
+
+
+def test_commands_of_the_host_go_with_a_start(alpine: Command, here: Path) -> None:
+    write(
+        here,
+        job_container="[Container]\nImage=alpine\nExec=sh -c 'until [ -e /d/begun ]; do sleep 0.05; done; exit 3'\n"
+        f"Volume={here}:/d\n[Service]\nEnvironment=WORD='a b'\nExecStartPre=-false\n"
+        f'ExecStartPre=/bin/sh -c "echo pre ${{WORD}} $$WORD >> {here}/log"\n'
+        f"ExecStartPost=touch {here}/begun\n"
+        f'ExecStopPost=/bin/sh -c "echo after $$EXIT_STATUS >> {here}/log"\n',
+    )
+    done = alpine("up", "job.container", cwd=here)
+    assert b"job exited with code 3" in done.stderr, done
+    assert (here / "log").read_text() == "pre a b a b\nafter 3\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ExecStartPre=/bin/sh -c 'echo sorry; exit 7'", b"ExecStartPre=/bin/sh -c echo sorry; exit 7: exit code 7: sorry"),
+        ("ExecStartPre=/nonexistent/x", b"ExecStartPre=/nonexistent/x: no such file or directory"),
+        ("TimeoutStartSec=200ms\nExecStartPre=sleep 60", b"ExecStartPre=sleep 60: not finished after 0.2 s"),
+    ],
+)
+def test_a_command_before_the_start_that_fails_keeps_the_container_from_it(
+    alpine: Command, here: Path, line: str, message: bytes
+) -> None:
+    write(here, job_container=f"[Container]\nImage=alpine\nExec=echo never\n[Service]\n{line}\n")
+    done = alpine("up", "job.container", cwd=here)
+    assert done.code == 125 and message in done.stderr and done.stdout == b"", done
+
+
+def test_conditions_skip_a_unit_and_asserts_fail(alpine: Command, here: Path) -> None:
+    text = "[Container]\nImage=alpine\nExec=echo ran\n[Unit]\n"
+    write(here, a_container=f"{text}ConditionPathExists=/nonexistent\n", b_container=f"{text}After=a.service\n")
+    done = alpine("up", "a.container", "b.container", cwd=here)
+    assert (done.stdout, done.code) == (b"b  | ran\n", 0), done
+    assert b"a is skipped: ConditionPathExists=/nonexistent does not hold" in done.stderr
+    write(here, a_container=f"{text}AssertPathExists=!/etc\n")
+    done = alpine("up", "a.container", cwd=here)
+    assert done.code == 125 and b"a cannot start: AssertPathExists=!/etc does not hold" in done.stderr
+
+
+def test_what_a_unit_requires_is_started_with_it(alpine: Command, here: Path) -> None:
+    write(
+        here,
+        first_container=f"[Container]\nImage=alpine\nVolume={here}:/d\nExec=touch /d/done\n[Service]\nType=oneshot\n",
+        second_container="[Unit]\nRequires=first.service\nAfter=first.service\n[Container]\nImage=alpine\n"
+        f"Volume={here}:/d\nExec=ls /d/done\n",
+    )
+    done = alpine("up", "second.container", cwd=here)
+    assert (done.stdout, done.code) == (b"second  | /d/done\n", 0), done
+
+
+def test_instances_of_a_template_are_containers_of_their_own(alpine: Command, here: Path) -> None:
+    write(here, **{"x@_container": "[Container]\nImage=alpine\nExec=echo %p-%i $WORD\n"})
+    (here / "x@two.container").symlink_to("x@.container")
+    (here / "x@.container.d").mkdir()
+    (here / "x@.container.d/10.conf").write_text("[Container]\nEnvironment=WORD=all\nExec=sh -c 'echo %i $$WORD'\n")
+    (here / "x@two.container.d").mkdir()
+    (here / "x@two.container.d/10.conf").write_text("[Container]\nEnvironment=WORD=own\nExec=sh -c 'echo %i $$WORD'\n")
+    done = alpine("up", "--no-log-prefix", "x@one.container", "x@two.container", cwd=here)
+    assert sorted(done.stdout.splitlines()) == [b"one all", b"two own"], done
+
+
+def test_an_unhealthy_container_is_killed_and_restarted(alpine: Command, here: Path) -> None:
+    write(
+        here,
+        sick_container=f"[Container]\nImage=alpine\nVolume={here}:/d\nExec=sh -c 'echo run >> /d/log; exec sleep 60'\n"
+        "HealthCmd=false\nHealthInterval=200ms\nHealthRetries=1\nHealthStartPeriod=0s\nHealthOnFailure=kill\n"
+        "[Service]\nRestart=always\nRestartSec=10ms\nStartLimitBurst=2\nStartLimitIntervalSec=1h\n",
+    )
+    done = alpine("up", "sick.container", cwd=here)
+    assert b"sick exited with code 137" in done.stderr, done
+    assert (here / "log").read_text() == "run\nrun\n"
+
+
+def test_a_secret_of_podman_is_a_file_or_a_variable(alpine: Command, here: Path) -> None:
+    """Podman itself makes it, in a store of its own."""
+    with tempfile.TemporaryDirectory() as run:  # whose path must be short
+        config = here / "storage.conf"
+        config.write_text(f'[storage]\ndriver="vfs"\ngraphroot="{here}/storage"\nrunroot="{run}"\n')
+        env = {"CONTAINERS_STORAGE_CONF": str(config)}
+        made = subprocess.run(
+            ["podman", "secret", "create", "word", "-"],
+            input=b"open sesame",
+            capture_output=True,
+            check=False,
+            env={**os.environ, **env},
+        )
+    assert made.returncode == 0, made.stderr
+    write(
+        here,
+        job_container="[Container]\nImage=alpine\nSecret=word,uid=5,mode=0400\nSecret=word,type=env,target=WORD\n"
+        "Exec=sh -c 'cat /run/secrets/word; stat -c \" %%u %%a\" /run/secrets/word; echo $$WORD'\n",
+    )
+    done = alpine("up", "--no-log-prefix", "job.container", cwd=here, env=env)
+    assert done.stdout == b"open sesame 5 400\nopen sesame\n", done
+    printed = alpine("config", "job.container", cwd=here, env=env)
+    assert b"podman: word" in printed.stdout
+    done = alpine("up", "job.container", cwd=here)
+    assert done.code == 125 and b"job.container:3:8: there is no secret 'word'" in done.stderr
+
+
+def test_a_pod_stays_in_the_background_with_its_containers(alpine: Command, here: Path) -> None:
+    write(
+        here,
+        shop_pod="[Pod]\nPodName=shop\nNetwork=none\n",
+        web_container="[Container]\nImage=alpine\nPod=shop.pod\nExec=sleep 60\nStopSignal=KILL\n",
+    )
+    assert alpine("up", "-d", "web.container", cwd=here).code == 0
+    listed = alpine("ps", "--format", "json").stdout
+    names = {json.loads(line)["Names"] for line in listed.splitlines()} if listed else set()
+    assert names == {"shop-infra", "web"}, listed
+    began = time.monotonic()
+    assert alpine("down", "-p", here.name.lower(), cwd=here).code == 0
+    assert alpine("ps", "-aq").stdout == b"" and time.monotonic() - began < 8
+    assert os.listdir(here)
