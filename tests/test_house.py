@@ -229,7 +229,7 @@ def test_each_outside_thing_has_one_door(library: str) -> None:
 
 def test_files_are_short_and_say_what_they_are() -> None:
     lines = {_name(module): len(_text(module).splitlines()) for module in MODULES}
-    longest = {"mydocker/specs/fields.py": 1000}  # one table is one thing to read
+    longest = {"mydocker/specs/fields.py": 1500}  # one table is one thing to read
     assert {name: count for name, count in lines.items() if count > longest.get(name, 500)} == {}
     trees = {_name(module): _nodes(module)[0] for module in MODULES}
     assert [

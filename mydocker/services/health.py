@@ -24,6 +24,12 @@ STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 STANDARD = Healthcheck(interval=30.0, timeout=30.0, start_period=0.0, start_interval=5.0, retries=3)
 SHORTEST = 0.1  # seconds between two tests; a tenth of the time that it has taken so far, from that on
 _NANO = 1e-9
+_TIMES = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start_period": "StartPeriod",
+    "start_interval": "StartInterval",
+}
 
 
 def complete(configured: Healthcheck | None, image: Mapping[str, Any]) -> Healthcheck:
@@ -39,17 +45,22 @@ def complete(configured: Healthcheck | None, image: Mapping[str, Any]) -> Health
 def _of_image(raw: Mapping[str, Any]) -> Healthcheck:
     """An image's own (Docker image specification 1.2, "Healthcheck"): untrusted; times are nanoseconds."""
     words = raw.get("Test") or []
-    times = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
-    times["start_interval"] = "StartInterval"
-    numbers = {name: raw.get(key) or 0 for name, key in (*times.items(), ("retries", "Retries"))}
+    numbers = {name: raw.get(key) or 0 for name, key in (*_TIMES.items(), ("retries", "Retries"))}
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise LaunchError("the image's Healthcheck is malformed: Test is no list of words")
     if words and (words[0] not in KINDS or len(words) < {"NONE": 1}.get(words[0], 2)):
         raise LaunchError(f"the image's Healthcheck is malformed: Test is {words!r:.80}")
     if not all(isinstance(number, int) and 0 <= number < 2**63 for number in numbers.values()):
         raise LaunchError("the image's Healthcheck is malformed: a number is none")
-    seconds: dict[str, Any] = {name: numbers[name] * _NANO or None for name in times}
+    seconds: dict[str, Any] = {name: numbers[name] * _NANO or None for name in _TIMES}
     return Healthcheck(test=tuple(words), retries=numbers["retries"] or None, **seconds)
+
+
+def as_of_image(check: Healthcheck | None, image: Mapping[str, Any]) -> dict[str, Any]:
+    """CHECK over the image's `Healthcheck`, in its form; empty if there is none."""
+    own = {key: round((getattr(check, name) or 0) / _NANO) for name, key in _TIMES.items()} if check else {}
+    own |= {"Test": [*check.test], "Retries": check.retries} if check else {}
+    return {**image, **{key: value for key, value in own.items() if value}}
 
 
 def run_test(check: Healthcheck, view: ContainerView) -> Exec:

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 STREAMS = ("stdin", "stdout", "stderr")
 _HINT = "see 'mydocker run --help'"
-_ROWS: dict[str, Field | Switch] = {flag: row for row in (*FIELDS, *SWITCHES) for flag in row.flags}
+_ROWS: dict[str, Field | Switch] = {
+    **{flag: row for row in FIELDS for flag in row.flags},
+    **{flag: row for row in SWITCHES for flag in row.flags},
+}
 
 
 class RunRequest(Record):
@@ -224,7 +227,7 @@ def _values(options: list[_Option], scope: Scope) -> dict[str, Any]:
             value = (*values.get(row.key, ()), value)
         elif row.merge == "extend":
             value = (*values.get(row.key, ()), *value)
-        elif row.merge == "update":
+        elif row.merge in ("update", "members"):
             value = {**values.get(row.key, {}), **value}
         values[row.key] = value
     return values

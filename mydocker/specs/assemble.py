@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.parts import Aliases, Logging, NetworkAttachment
+    from mydocker.specs.model.parts import Aliases, Healthcheck, Logging, NetworkAttachment
 
 
 def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
@@ -38,6 +38,7 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
         ports=values.get("ports", ()) if network_mode != "host" else (),  # see `doubts`
         security_opt=_security(values.get("security_opt")),
         logging=_logging(values.get("logging")),
+        healthcheck=_healthcheck(values.get("healthcheck")),
     )
 
 
@@ -47,7 +48,7 @@ _OF_A_NETWORK = ("ports", "publish_all", "expose")
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
-    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt", "logging"),
+    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt", "logging", "healthcheck"),
 )
 
 
@@ -69,6 +70,9 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
         if message := contradiction(values["logging"]):
             yield "logging", message
+    health = values.get("healthcheck")
+    if isinstance(health, dict) and health.get("disable") and len(health) > 1:
+        yield "healthcheck", "--no-healthcheck and --health-* exclude each other"
     if values.get("expect") and not values.get("expand"):
         yield from _path_contradictions(values["expect"])
 
@@ -218,6 +222,15 @@ def _logging(parts: Iterable[dict[str, Any]] | None) -> Logging | None:
     from mydocker.specs.model.log_driver import combine
 
     return combine(parts)
+
+
+def _healthcheck(value: Any) -> Healthcheck | None:
+    """VALUE as a file has it, or the members that flags set."""
+    if not isinstance(value, dict):
+        return value  # type: ignore[no-any-return]  # it is read by its own reader
+    from mydocker.specs.model.healthcheck import of_members
+
+    return of_members(value)
 
 
 def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str, tuple[NetworkAttachment, ...]]:

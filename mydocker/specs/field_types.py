@@ -12,7 +12,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from mydocker.reference import Reference
@@ -391,6 +391,17 @@ def written_aliases(aliases: Any) -> list[str]:
 
 def written_commands(commands: tuple[tuple[str, ...], ...]) -> list[list[str]]:
     return [[*words] for words in commands]
+
+
+def health_member(name: str) -> Callable[[str, Scope], dict[str, Any]]:
+    """What reads the value of a flag for one member of a healthcheck."""
+
+    def parse(text: str, scope: Scope) -> dict[str, Any]:
+        from mydocker.specs.model.healthcheck import parse_member
+
+        return parse_member(name, text, scope)
+
+    return parse
 
 
 def written_healthcheck(check: Healthcheck) -> dict[str, Any]:

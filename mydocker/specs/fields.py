@@ -40,7 +40,8 @@ class Field(Record):
     docker_flag: str = ""  # if it is not the long one of `flags`
     not_docker: str = ""
     quadlet: str = ""
-    merge: str = "replace"  # a second value: replace, append (tuples), extend (the same; each word is several), update
+    # a second value: replace, append (tuples), extend (the same; each word is several), update; members: flags set some
+    merge: str = "replace"
     group: str
     common: bool = False  # whether the short help has it
     help: str
@@ -61,7 +62,7 @@ class Field(Record):
 
     @property
     def repeatable(self) -> bool:
-        return self.merge != "replace"
+        return self.merge not in ("replace", "members")
 
 
 class Switch(Record):
@@ -73,7 +74,7 @@ class Switch(Record):
     help: str
 
 
-FIELDS = (
+FIELDS: tuple[Field, ...] = (
     Field(
         name="name",
         key="name",
@@ -898,6 +899,34 @@ FIELDS = (
         normal=field_types.written_healthcheck,
         group="flow",
         help="A command in the container that reports whether it is healthy, for those that depend on it",
+    ),
+    *(
+        Field(
+            name="healthcheck",
+            key="healthcheck",
+            flags=(flag,),
+            metavar=metavar,
+            yaml_type="flow",
+            parse=field_types.health_member(member),
+            normal=field_types.written_healthcheck,
+            merge="members",
+            group="flow",
+            help=f"{help}; none: the image's",
+        )
+        for flag, metavar, member, help in (
+            (
+                "--health-cmd",
+                "COMMAND",
+                "test",
+                "A command for the shell that says whether the container is healthy",
+            ),
+            ("--health-interval", "DURATION", "interval", "Time between two healthchecks"),
+            ("--health-timeout", "DURATION", "timeout", "Time that a healthcheck may take"),
+            ("--health-retries", "NUMBER", "retries", "Failures in a row that make it unhealthy"),
+            ("--health-start-period", "DURATION", "start_period", "Time to start, in which failures do not count"),
+            ("--health-start-interval", "DURATION", "start_interval", "Time between two healthchecks meanwhile"),
+            ("--no-healthcheck", "", "disable", "Run no healthcheck, not the image's either"),
+        )
     ),
     Field(
         name="pre_start",

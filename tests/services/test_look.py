@@ -75,6 +75,27 @@ def _all_of_it(mydocker: Command, directory: pathlib.Path, name: str) -> None:
 
 
 @root
+def test_an_image_made_of_a_container_runs_as_it_does(mydocker: Command) -> None:
+    options = (
+        *("-e", "A=1", "-u", "3:4", "-w", "/srv", "--label", "x=y", "--stop-signal", "INT", "--expose", "80"),
+        *("-v", "/data", "--health-cmd", "test -e /new", "--health-interval", "2s", "--network", "none"),
+    )
+    started = mydocker("run", "-d", "--name", "set", *options, "--entrypoint", "/bin/sh", "alpine", "-c", "sleep 3600")
+    assert started.code == 0, started
+    assert mydocker("commit", "-c", "LABEL z=1", "set", "team/set").code == 0
+    assert mydocker("rm", "-f", "set").code == 0
+    config = json.loads(mydocker("inspect", "team/set").stdout)[0]["Config"]
+    assert config["Env"][-1] == "A=1" and config["Env"][0].startswith("PATH=")
+    assert (config["User"], config["WorkingDir"], config["StopSignal"]) == ("3:4", "/srv", "SIGINT")
+    assert config["Labels"] == {"x": "y", "z": "1"}
+    assert (config["Entrypoint"], config["Cmd"]) == (["/bin/sh"], ["-c", "sleep 3600"])
+    assert (config["ExposedPorts"], config["Volumes"]) == ({"80/tcp": {}}, {"/data": {}})
+    assert config["Healthcheck"] == {"Test": ["CMD-SHELL", "test -e /new"], "Interval": 2_000_000_000}
+    done = mydocker("run", "team/set", "-c", "echo $A; pwd; id -u; id -g")
+    assert done.stdout == b"1\n/srv\n3\n4\n", done
+
+
+@root
 def test_of_root_s(alpine: Command, tmp_path: pathlib.Path) -> None:
     _all_of_it(alpine, tmp_path, "looked-into")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mydocker.reference import Platform, Reference
 from mydocker.specs.argv import RunRequest, parse_run
 from mydocker.specs.fields import FIELDS, SWITCHES
 from mydocker.specs.model import NAMESPACES, BindMount, ContainerSpec, User
+from mydocker.specs.model.parts import Healthcheck
 from mydocker.specs.model.unsupported import UNSUPPORTED_FLAGS
 
 ENVIRON = {"B": "from here", "HOME": "/home/me"}
@@ -168,6 +170,10 @@ def test_help_wins_over_what_is_missing(line: str) -> None:
         ("--namespaces pid --hostname x alpine", "needs the uts namespace"),
         ("--rootfs / --platform linux/arm64 ls", "platform is for an image"),
         ("-v /a:/x -v /b:/x/ alpine", "two volumes have the target '/x'"),
+        ("--no-healthcheck --health-cmd x alpine", "--no-healthcheck and --health-* exclude each other"),
+        ("--health-interval x alpine", "invalid argument 'x' for --health-interval"),
+        ("--health-interval=-1s alpine", "for --health-interval"),
+        ("--health-retries many alpine", "expected a number of retries"),
     ],
 )
 def test_refusals(line: str, message: str) -> None:
@@ -178,9 +184,28 @@ def test_refusals(line: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "check"),
+    [
+        ("--health-cmd 'test -e /x' alpine", Healthcheck(test=("CMD-SHELL", "test -e /x"))),
+        ("--health-cmd= alpine", Healthcheck()),
+        ("--health-interval 2s --health-timeout=500ms alpine", Healthcheck(interval=2.0, timeout=0.5)),
+        ("--health-retries 5 --health-retries 7 alpine", Healthcheck(retries=7)),
+        (
+            "--health-start-period 1m --health-start-interval 0 alpine",
+            Healthcheck(start_period=60.0, start_interval=None),
+        ),
+        ("--no-healthcheck alpine", Healthcheck(test=("NONE",))),
+        ("--no-healthcheck=false --health-cmd x alpine", Healthcheck(test=("CMD-SHELL", "x"))),
+        ("alpine", None),
+    ],
+)
+def test_a_healthcheck(line: str, check: Healthcheck | None) -> None:
+    assert run(*shlex.split(line)).spec.healthcheck == check
+
+
+@pytest.mark.parametrize(
     ("line", "instead"),
     [
-        ("--health-cmd true alpine", "healthcheck"),
         ("--secret x alpine", "secrets"),
         ("--cpu-shares 2 alpine", "--help"),
     ],

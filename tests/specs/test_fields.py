@@ -27,21 +27,23 @@ IN_FILES |= {"configs", "secrets"}
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)
 def test_a_row_has_a_key_and_a_way_to_say_it(field: Field) -> None:
     assert field.key
-    assert bool(field.flags) != (field.key in BY_PLACE | IN_FILES)
+    assert bool(field.flags) != (field.key in BY_PLACE | IN_FILES) or field.key == "healthcheck"
     assert (field.name in ContainerSpec.fields) != (field.name in CaseSpec.fields)
     assert field.is_of_case == (field.name in CaseSpec.fields)
     assert field.yaml_type in YAML_TYPES
-    assert field.merge in ("replace", "append", "extend", "update")
-    assert bool(field.metavar) != (field.yaml_type == "boolean")
+    assert field.merge in ("replace", "append", "extend", "update", "members")
+    assert bool(field.metavar) != (field.yaml_type == "boolean" or field.flags == ("--no-healthcheck",))
     assert field.help and not field.help.endswith(".")
 
 
 def test_names_are_given_once() -> None:
-    """But for notations: rows of one key stand together, fill one attribute and come from one word in YAML."""
+    """But for notations and members: rows of one key stand together, fill one attribute and come from one word in
+    YAML."""
     keys = [field.key for field in FIELDS]
     for one, next_one in zip(FIELDS, FIELDS[1:], strict=False):
         if one.key == next_one.key:
-            assert (one.name, one.yaml_type, one.merge) == (next_one.name, next_one.yaml_type, "append")
+            assert (one.name, one.yaml_type) == (next_one.name, next_one.yaml_type)
+            assert next_one.merge in ("append", "members") and one.merge in (next_one.merge, "replace")
             keys.remove(one.key)
     flags = [flag for row in (*FIELDS, *SWITCHES) for flag in row.flags]
     assert len(set(keys)) == len(keys)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import LaunchError, UsageError
@@ -13,7 +15,8 @@ from mydocker.image.rebuild.commit import Committed, Remarks, parse_change
 from mydocker.image.store import Store, catalog
 from mydocker.reference import Digest, Platform, Reference
 from mydocker.runtime.copy.written import write_layer
-from mydocker.services.containers import trees
+from mydocker.services.containers import described, look, start, trees
+from mydocker.services.containers.find import Foreground
 
 
 def commit_command(argv: list[str]) -> int:
@@ -33,7 +36,10 @@ def commit_command(argv: list[str]) -> int:
             raise LaunchError(f"container {options.container} has no image: it runs on a directory")
         write_layer(view, file.fileno())
         remarks = Remarks(
-            author=options.author, message=options.message, created_by=shlex.join(view.plan.argv), changes=changes
+            author=options.author,
+            message=options.message,
+            created_by=shlex.join(view.plan.argv),
+            changes=(_settings(store, options.container), *changes),
         )
         source = Committed(store, Digest.parse(view.plan.image_digest), file.fileno(), remarks)
         pull(name, platform=Platform.host(), store=store, environ=os.environ, source=source)
@@ -41,12 +47,22 @@ def commit_command(argv: list[str]) -> int:
     return 0
 
 
+def _settings(store: Store, text: str) -> Callable[[dict[str, Any]], None]:
+    """What gives an image the settings of the container that TEXT means: those of its image, and what it was started
+    with. Of one in the foreground, only its image's are known."""
+    container = look.find_any(store, text)
+    if isinstance(container, Foreground):
+        return lambda config: None
+    image = start.image_of(container, store=store, environ=os.environ)
+    return lambda config: config.update(described.image_settings(container, image.config if image else None))
+
+
 def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "commit",
         text="The layer has what 'mydocker diff' lists; what is in volumes stays there. The image has the settings of "
-        "the container's image, changed by --change.",
+        "the container, changed by --change; of a foreground run, those of its image.",
         exits=(("0", "done"), ("1", "the container does not exist"), ("2", "wrong usage")),
         examples=(
             ("mydocker commit web team/web:patched", "make an image of what container web has become"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mydocker.cli.commands import command_module
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.manual.catalogue import COMMANDS
+from mydocker.cli.project.commands import COMMANDS as PROJECT_COMMANDS
 from mydocker.cli.project.options import add_project
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
@@ -17,15 +18,18 @@ _VALUES = ("-f", "--file", "-p", "--project-name", "--project-directory", "--env
 
 
 def compose_command(argv: list[str]) -> int:
-    """`mydocker compose -f x up -d` is `mydocker up -f x -d`; the exit code of that."""
+    """`mydocker compose -f x up -d` is `mydocker up -f x -d`, and `mydocker compose stop web` is `mydocker stop` of the
+    containers of a service; the exit code of that."""
     before, words = _split(argv)
     if not words or words[0] in ("-h", "--help"):
         parser().parse_args(["--help"])
     name, *rest = words
     if name == "version":
         before = []
-    elif name not in COMMANDS or name in ("compose", "run"):
-        near = nearest(name, COMMANDS)
+    elif name in PROJECT_COMMANDS:
+        return PROJECT_COMMANDS[name](before, rest)
+    elif name not in COMMANDS or name == "compose":
+        near = nearest(name, {*COMMANDS, *PROJECT_COMMANDS})
         message = f"'compose {name}' is not a mydocker command"
         raise UsageError(message + (f"; did you mean {near!r}?" if near else ""), hint="see 'mydocker --help'")
     command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
@@ -52,9 +56,11 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "compose",
-        text="The options may come before the command, as with docker compose, or after it.",
+        text="The options may come before the command, as with docker compose, or after it. Commands on containers "
+        f"take the names of services: {', '.join(PROJECT_COMMANDS)}.",
         examples=(
             ("mydocker compose -p shop up", "the same as mydocker up -p shop"),
+            ("mydocker compose logs -f web", "print what service web has written, and what it writes"),
             ("mydocker compose -f base.yaml -f test.yaml config", "print what two files are together"),
         ),
     )

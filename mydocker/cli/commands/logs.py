@@ -19,7 +19,7 @@ from mydocker.services.containers.log_times import instant
 def logs_command(argv: list[str]) -> int:
     """Print the log of the container that ARGV names, each line on the stream that it was written to; 0."""
     options = parser().parse_args(argv)
-    tail = _tail(options.tail)
+    tail = parse_tail(options.tail)
     since, until = (instant(text) if text else "" for text in (options.since, options.until))
     container = find_kept(Store.open(os.environ), options.container)
     logging = container.config.spec.logging
@@ -51,7 +51,8 @@ class _Printer:
         stream.buffer.flush()
 
 
-def _tail(text: str) -> int | None:
+def parse_tail(text: str) -> int | None:
+    """The value of `--tail`; None: all. Raises UsageError."""
     if text == "all":
         return None
     if not is_whole_number(text):
@@ -72,9 +73,14 @@ def parser() -> Parser:
         ),
     )
     parser.add_argument("container", metavar="CONTAINER", help="a name or an ID")
+    add_log_options(parser)
+    return parser
+
+
+def add_log_options(parser: Parser) -> None:
+    """Which entries of a log are printed, and how."""
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the container has ended")
     parser.add_argument("-t", "--timestamps", action="store_true", help="print when each line was written")
     parser.add_argument("-n", "--tail", default="all", metavar="N", help="the last N lines (default: all)")
     parser.add_argument("--since", metavar="TIME", help="from then on: a time, or a duration before now such as 10m")
     parser.add_argument("--until", metavar="TIME", help="up to then")
-    return parser

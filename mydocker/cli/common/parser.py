@@ -22,6 +22,14 @@ _ALL = "all"  # the word after --help that selects the full text
 Pairs = tuple[tuple[str, str], ...]
 
 
+class _Formatter(argparse.HelpFormatter):
+    """One that does not ask how wide the terminal is, for which it imports a tenth of a command's start: the help is
+    `Parser.page`."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that raises UsageError where it would print and exit, and that takes no abbreviated options.
 
@@ -42,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         more: Callable[[], tuple[Group, ...]] | None = None,
         instead: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(prog=f"mydocker {command}", allow_abbrev=False, add_help=False)
+        super().__init__(prog=f"mydocker {command}", allow_abbrev=False, add_help=False, formatter_class=_Formatter)
         self.command, self.text, self.exits, self.examples, self.more = command, text, exits, examples, more
         self.summary = summary or COMMANDS[command].summary
         self.usage_lines = (usage,) if summary else COMMANDS[command].usage

@@ -8,28 +8,28 @@ import sys
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mydocker.services.project import Instance
+    from collections.abc import Mapping
 
 _COLORS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # as Compose gives them: cyan first
 
 
 class ServiceOutput:
-    """Writes the lines of INSTANCES: what they write to stdout to mydocker's stdout, and likewise stderr."""
+    """Writes the lines of containers: what they write to stdout to mydocker's stdout, and likewise stderr. TITLES: what
+    the lines begin with, by the names of the containers."""
 
-    def __init__(self, instances: Sequence[Instance], *, prefix: bool = True) -> None:
-        width = max((len(each.title) for each in instances), default=0)
-        self.prefixes = {each.name: f"{each.title:<{width}}  | " if prefix else "" for each in instances}
-        self.colors = {each.name: _COLORS[at % len(_COLORS)] for at, each in enumerate(instances)}
+    def __init__(self, titles: Mapping[str, str], *, prefix: bool = True, color: bool = True) -> None:
+        width = max(map(len, titles.values()), default=0)
+        self.prefixes = {name: f"{title:<{width}}  | " if prefix else "" for name, title in titles.items()}
+        self.colors = {name: _COLORS[at % len(_COLORS)] for at, name in enumerate(titles)}
+        self.color = color and not os.environ.get("NO_COLOR")
 
-    def show(self, instance: Instance, is_error: bool, line: bytes) -> None:
-        """Write LINE of INSTANCE. Raises OSError if nobody reads it."""
+    def show(self, name: str, is_error: bool, line: bytes) -> None:
+        """Write LINE of the container called NAME. Raises OSError if nobody reads it."""
         stream = sys.stderr if is_error else sys.stdout
         if stream is None:
             return
-        prefix = self.prefixes[instance.name]
-        if prefix and stream.isatty() and not os.environ.get("NO_COLOR"):
-            prefix = f"\033[{self.colors[instance.name]}m{prefix}\033[0m"
+        prefix = self.prefixes[name]
+        if prefix and self.color and stream.isatty():
+            prefix = f"\033[{self.colors[name]}m{prefix}\033[0m"
         stream.buffer.write(prefix.encode() + line)
         stream.buffer.flush()

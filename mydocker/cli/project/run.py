@@ -49,13 +49,14 @@ def run_project(options: argparse.Namespace, loaded: LoadedCases, results: Resul
             "--detach and --wait leave the containers running: they exclude --abort-on-… and --exit-code-from"
         )
     check_exit_code_from(chosen_options, found)
+    output = ServiceOutput({each.name: each.title for each in found}, prefix=not options.no_log_prefix)
     run = ProjectRun(
         service_of(loaded.cases[0]).project,
         found,
         store=open_store(os.environ),
         environ=os.environ,
         options=chosen_options,
-        show=ServiceOutput(found, prefix=not options.no_log_prefix).show,
+        show=lambda instance, is_error, line: output.show(instance.name, is_error, line),
         say=say,
         progress=progress(),
     )

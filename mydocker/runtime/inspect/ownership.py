@@ -10,12 +10,11 @@ import os
 
 from mydocker import kernel
 from mydocker.errors import ImageError, is_limit_of_host
-from mydocker.image.tar.entries import Owner
-from mydocker.image.tar.owners import owners
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.plan.root import LayeredRoot
 
 if TYPE_CHECKING:
+    from mydocker.image.tar.entries import Owner
     from mydocker.runtime.plan import LaunchPlan
 
 _INSIDE = kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS
@@ -65,6 +64,8 @@ class Ownership:
 
     def _table(self, layer: str) -> dict[bytes, Owner]:
         if layer not in self._tables:
+            from mydocker.image.tar.owners import owners  # most views need none
+
             try:
                 self._tables[layer] = owners(f"{self._tarsplits}/{os.path.basename(layer)}")
             except (OSError, ImageError):  # an older store, or a damaged one, which `fsck` reports

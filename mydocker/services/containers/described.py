@@ -9,8 +9,10 @@ from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import CREATED, DEAD, EXITED, PAUSED, RESTARTING, Container
 from mydocker.services.containers.log_files import timestamp
-from mydocker.services.health import HEALTHY
+from mydocker.services.health import HEALTHY, as_of_image
+from mydocker.specs.model import VolumeMount
 from mydocker.specs.model.parts import Logging
+from mydocker.specs.values.signal import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,12 +20,17 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import ImageConfig
     from mydocker.services.containers import ContainerConfig, ContainerState
+    from mydocker.specs.model import Mount
     from mydocker.specs.model.parts import Port
 
 NEVER = "0001-01-01T00:00:00Z"  # as Go writes a time that is not set
 _UNITS = ((8760, "year"), (720, "month"), (168, "week"), (24, "day"))  # in hours
 _SHM_SIZE = 64 << 20  # bytes, unless it is set
 _COMMAND = 20  # letters
+_OF_IMAGES = (
+    *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"),
+    "Healthcheck",
+)
 
 
 def row(container: Container, *, trunc: bool = True) -> dict[str, str]:
@@ -123,6 +130,12 @@ def document(container: Container, image: ImageConfig | None = None) -> dict[str
     }
 
 
+def image_settings(container: Container, image: ImageConfig | None) -> dict[str, Any]:
+    """The `config` of an image that runs as CONTAINER of IMAGE does (OCI image-spec config.md)."""
+    found = _config(container.config, image)
+    return {key: found[key] for key in _OF_IMAGES if found[key]}
+
+
 def _config(config: ContainerConfig, image: ImageConfig | None) -> dict[str, Any]:
     """With what the image says where the container says nothing."""
     spec = config.spec
@@ -144,7 +157,15 @@ def _config(config: ContainerConfig, image: ImageConfig | None) -> dict[str, Any
         "Entrypoint": [*entrypoint] if entrypoint else None,
         "Labels": dict(config.labels),
         "ExposedPorts": {port: {} for port in config.ports},
+        "Volumes": {path: {} for path in (*(image.volumes if image else ()), *_anonymous(spec.volumes))} or None,
+        "StopSignal": name_of(spec.stop_signal) if spec.stop_signal else image.stop_signal if image else "",
+        "Healthcheck": as_of_image(spec.healthcheck, image.healthcheck if image else {}) or None,
     }
+
+
+def _anonymous(mounts: tuple[Mount, ...]) -> list[str]:
+    """Where the volumes without a name are."""
+    return [mount.target for mount in mounts if isinstance(mount, VolumeMount) and not mount.volume]
 
 
 def _host_config(config: ContainerConfig) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 
 from mydocker.errors import LaunchError
@@ -54,5 +53,9 @@ def _ask(container: Container, timeout: float | None) -> socket.socket | None:
         connection = control.connect(container.directory)
     except LaunchError:
         return None
-    connection.send(json.dumps({"do": "stop", "timeout": timeout}).encode())
+    try:
+        control.request(connection, "stop", timeout=timeout)
+    except LaunchError:
+        connection.close()
+        return None
     return connection

@@ -36,7 +36,7 @@ FAILED = 1
 class UpOptions(Record):
     """How `up` goes on: `detach` leaves the containers running; `wait` until they are healthy, too. In the foreground,
     the end of one ends all with `abort_on_exit`, or if it has failed, with `abort_on_failure`; the exit code is that of
-    the service `exit_code_from`."""
+    the service `exit_code_from`. With `detach`, what `needed_by` depends on is there as it needs it."""
 
     detach: bool = False
     wait: bool = False
@@ -45,6 +45,7 @@ class UpOptions(Record):
     exit_code_from: str = ""
     force_recreate: bool = False
     remove_orphans: bool = False
+    needed_by: Instance | None = None
 
 
 class ProjectRun:
@@ -258,7 +259,7 @@ class ProjectRun:
 
     def _is_there(self) -> bool:
         """Whether all have started, and with `wait` are healthy or have ended well. Raises LaunchError if one fails."""
-        if self._waiting():
+        if self._waiting() or (self.options.needed_by and not self._may_start(self.options.needed_by)):
             return False
         if not self.options.wait:
             return True

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Values = dict[str, Any]
 
 KEYS = ("service", "file")
-_RULES = {field.key: field.merge for field in FIELDS}
+_RULES = {field.key: field.merge for field in reversed(FIELDS)}  # of rows with one key, the first
 _OWN = ("name", "aliases", "matrix", "include")  # keys that are not inherited from a base
 _REPLACED = ("command", "args", "entrypoint")  # tuples that are one thing
 _BY = {  # what identifies an entry of a list

@@ -11,6 +11,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.parts import Healthcheck
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 from mydocker.specs.nodes.reader import switch
+from mydocker.specs.values import boolean
 from mydocker.specs.values.duration import format_duration, parse_duration
 
 if TYPE_CHECKING:
@@ -76,6 +77,22 @@ def _retries(text: str, scope: Scope) -> int | None:
     if count is None:
         raise UsageError(f"{text!r}: expected a number of retries, at most {RETRIES_LIMIT}")
     return count or None
+
+
+def parse_member(name: str, text: str, scope: Scope) -> dict[str, Any]:
+    """The members that a flag of `docker run` sets: the one that has NAME, to TEXT."""
+    if name == "test":
+        return {"test": ("CMD-SHELL", text) if text else ()}
+    if name == "disable":
+        return {"disable": boolean(text, scope)}
+    return {name: _retries(text, scope) if name == "retries" else _duration(text, scope)}
+
+
+def of_members(members: dict[str, Any]) -> Healthcheck:
+    """The healthcheck of what flags set."""
+    if members.get("disable"):
+        return Healthcheck(test=("NONE",))
+    return Healthcheck(**{name: value for name, value in members.items() if name != "disable"})
 
 
 def format_healthcheck(check: Healthcheck) -> dict[str, Any]:

@@ -24,14 +24,13 @@ _FLAGS = """
     -c -q --annotation --blkio-weight --cgroup-parent
     --cpu-period --cpu-quota --cpu-shares --cpuset-mems
     --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
-    --device-write-iops --gpus --health-cmd
-    --health-interval --health-retries --health-start-period --health-timeout --isolation
+    --device-write-iops --gpus --isolation
     --kernel-memory --link --memory-reservation
-    --memory-swappiness --no-healthcheck --oom-kill-disable
+    --memory-swappiness --oom-kill-disable
     --quiet --runtime
     --sig-proxy --storage-opt
     --volume-driver --volumes-from
-    --cpu-rt-period --cpu-rt-runtime --disable-content-trust --health-start-interval --link-local-ip --use-api-socket
+    --cpu-rt-period --cpu-rt-runtime --disable-content-trust --link-local-ip --use-api-socket
     --arch --authfile --blkio-weight-device --cert-dir --cgroup-conf --cgroups --chrootdirs --conmon-pidfile --creds
     --decryption-key --env-host --env-merge --group-entry --health-log-destination --health-max-log-count
     --health-max-log-size --health-on-failure --health-startup-cmd --health-startup-interval --health-startup-retries
@@ -47,9 +46,7 @@ COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
 IMAGE_MAKERS = ("build", "provider")  # in place of an image
 UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
 
-_HEALTH = "a spec file has healthcheck, for those that wait until it is healthy"
 INSTEAD = {  # of flags that are not supported: what to do instead
-    **{flag: _HEALTH for flag in UNSUPPORTED_FLAGS if flag.startswith("--health-")},
     "--secret": "a spec file has secrets",
 }
 

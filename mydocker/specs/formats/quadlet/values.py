@@ -223,15 +223,23 @@ def _read_only(settings: list[Setting], context: Context) -> Iterator[Entry]:
 def _health(settings: list[Setting], context: Context) -> Iterator[Entry]:
     """A command for the shell, a list of words in JSON, or none (podman-run(1), --health-cmd)."""
     key, text = settings[-1].key.text, resolve(settings[-1], context)
-    if key != "HealthCmd":
-        member: dict[str, Any] = {_HEALTH[key]: text}
-    elif text == "none":
-        member = {"disable": True}
-    else:
-        listed = _json_words(text) if text.startswith("[") else []
-        kinds = ("CMD", "CMD-SHELL", "NONE")
-        member = {"test": (listed if listed[0] in kinds else ["CMD", *listed]) if listed else text}
+    member = _health_test(text) if key == "HealthCmd" else {_HEALTH[key]: text}
     yield "healthcheck", data_at(settings[-1].value, member)
+
+
+def _health_test(text: str) -> dict[str, Any]:
+    if text == "none":
+        return {"disable": True}
+    listed = _json_words(text) if text.startswith("[") else []
+    kinds = ("CMD", "CMD-SHELL", "NONE")
+    return {"test": (listed if listed[0] in kinds else ["CMD", *listed]) if listed else text}
+
+
+def _health_flag(flag: str, text: str) -> dict[str, Any]:
+    """What a flag of `podman run` sets."""
+    if flag == "--no-healthcheck":
+        return {"disable": _true(text)}
+    return _health_test(text) if flag == "--health-cmd" else {flag.removeprefix("--health-").replace("-", "_"): text}
 
 
 def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -253,6 +261,8 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
             elif field.key == "logging":
                 is_driver = "--log-driver" in field.flags
                 yield "logging", data_at(each.value, {"driver": text}) if is_driver else _log_option(each, text)
+            elif field.key == "healthcheck":
+                yield "healthcheck", data_at(each.value, _health_flag(field.flags[0], text))
             elif field.key == "namespaces":
                 context.reader.refuse(each.value, f"{field.flags[0]} is not a flag of podman run")
             else:

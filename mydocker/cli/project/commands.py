@@ -1,0 +1,232 @@
+"""The commands of Compose on the containers of a project: `mydocker compose stop [SERVICE...]`.
+
+Each takes the options BEFORE the command, which say which project is meant, and what comes after it. What they do to a
+container, the command of the same name does; the names of services become those of containers.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mydocker.cli.commands import command_module
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.common.table import show
+from mydocker.cli.project.members import Members, is_terminal, members, options_first, split
+from mydocker.image.store import Store
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.containers import PROJECT, RUNNING, directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mydocker.services.containers import Container
+
+    Command = Callable[[list[str], list[str]], int]
+
+
+def _members(before: list[str]) -> Members:
+    return members(before, Store.open(os.environ))
+
+
+def _call(name: str, argv: list[str]) -> int:
+    command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
+    return command(argv)
+
+
+def _parser(name: str) -> Parser:
+    parser: Callable[[], Parser] = command_module(name).parser  # type: ignore[attr-defined]  # each command has one
+    return parser()
+
+
+def on_each(name: str, is_meant: Callable[[Container], bool], *, backwards: bool = False) -> Command:
+    """The command NAME on the containers of services for which IS_MEANT is true, those that need others first if
+    BACKWARDS."""
+
+    def run(before: list[str], argv: list[str]) -> int:
+        options, services = split(_parser(name), argv)
+        if "-h" in options or "--help" in options:
+            return _call(name, ["--help"])
+        found = [each.config.title for each in _members(before).of(services) if is_meant(each)]
+        return _call(name, [*options, *(reversed(found) if backwards else found)]) if found else 0
+
+    return run
+
+
+def on_one(name: str) -> Command:
+    """The command NAME on the container of the service that is its first word."""
+
+    def run(before: list[str], argv: list[str]) -> int:
+        options, [service, *words] = _options_first(name, argv)
+        index, options = _take(options, "--index")
+        container = _members(before).one(service, int(index) if index else None)
+        return _call(name, [*options, container.config.title, *words])
+
+    return run
+
+
+def _options_first(name: str, argv: list[str]) -> tuple[list[str], list[str]]:
+    """The options of command NAME in ARGV, and those of Compose; then the service, and what follows it."""
+    parser = _parser(name)
+    parser.add_argument("--index", metavar="NUMBER", help="the container of this number of the service")
+    parser.add_argument("-T", "--no-tty", action="store_true", help="no terminal, also if there is one")
+    return options_first(parser, argv)
+
+
+def _take(options: list[str], flag: str) -> tuple[str, list[str]]:
+    """The value of FLAG in OPTIONS, and the others."""
+    for at, word in enumerate(options):
+        if word == flag:
+            return options[at + 1], options[:at] + options[at + 2 :]
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2], options[:at] + options[at + 1 :]
+    return "", options
+
+
+def _exec(before: list[str], argv: list[str]) -> int:
+    """With a terminal if there is one, unless -T is set, as Compose has it."""
+    options, [service, *words] = _options_first("exec", argv)
+    index, options = _take(options, "--index")
+    own = [word for word in options if word not in ("-T", "--no-tty")]
+    interactive = [] if "-d" in own or "--detach" in own else ["-it" if own == options and is_terminal() else "-i"]
+    container = _members(before).one(service, int(index) if index else None)
+    return _call("exec", [*interactive, *own, container.config.title, *words])
+
+
+def _rm(before: list[str], argv: list[str]) -> int:
+    """Those that have ended; with --stop, the others too."""
+    parser = Parser(
+        "compose rm", usage="[OPTIONS] [SERVICE...]", summary="Remove containers of services that have ended"
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="accepted: nobody is asked")
+    parser.add_argument("-s", "--stop", action="store_true", help="stop those that run first")
+    parser.add_argument("-v", "--volumes", action="store_true", help="accepted: volumes without a name go anyway")
+    parser.add_argument("services", nargs="*", metavar="SERVICE", help="a service of the Compose file")
+    options = parser.parse_args(argv)
+    found = _members(before).of(options.services)
+    status = 0
+    if options.stop and (alive := [each.config.title for each in found if each.is_alive]):
+        status = _call("stop", alive[::-1])
+    gone = [each.config.title for each in found if options.stop or not each.is_alive]
+    return _call("rm", gone[::-1]) or status if gone else status
+
+
+def _port(before: list[str], argv: list[str]) -> int:
+    parser = Parser("compose port", usage="SERVICE PORT", summary="Print where a port of a service is published")
+    parser.add_argument("--index", type=int, metavar="NUMBER", help="of this container of the service (default: first)")
+    parser.add_argument("--protocol", default="tcp", choices=("tcp", "udp"), help="tcp or udp")
+    parser.add_argument("service", metavar="SERVICE", help="a service of the Compose file")
+    parser.add_argument("port", metavar="PORT", help="the port in the container")
+    options = parser.parse_args(argv)
+    container = _members(before).one(options.service, options.index)
+    return _call("port", [container.config.title, f"{options.port.partition('/')[0]}/{options.protocol}"])
+
+
+def _cp(before: list[str], argv: list[str]) -> int:
+    """A word SERVICE:PATH means a path in the container of that service."""
+    options, words = split(_parser("cp"), argv)
+    if {"-h", "--help"} & {*options}:
+        return _call("cp", ["--help"])
+    found = _members(before)
+    return _call("cp", [*options, *(_with_container(word, found) for word in words)])
+
+
+def _with_container(word: str, found: Members) -> str:
+    service, colon, path = word.partition(":")
+    return f"{found.one(service).config.title}:{path}" if colon and service in found.services else word
+
+
+def _pull(before: list[str], argv: list[str]) -> int:
+    options, services = split(_parser("pull"), argv)
+    if {"-h", "--help"} & {*options}:
+        return _call("pull", ["--help"])
+    found = _members(before)
+    found.of(services)
+    cases = found.project.services if found.project else ()
+    wanted = [
+        case.container.image for case in cases if case.service and (not services or case.service.name in services)
+    ]
+    images = dict.fromkeys(str(image) for image in wanted if image)
+    return max([_call("pull", [*options, image]) for image in images], default=0)
+
+
+def _ls(before: list[str], argv: list[str]) -> int:
+    """The projects that have containers, whichever files are here."""
+    parser = Parser("compose ls", usage="[-a] [-q]", summary="List the projects that have containers")
+    parser.add_argument("-a", "--all", action="store_true", help="also those of which none runs")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print names only")
+    options = parser.parse_args(argv)
+    projects: dict[str, list[str]] = {}
+    for each in directory.listed(Store.open(os.environ)):
+        if PROJECT in each.config.labels:
+            projects.setdefault(each.config.labels[PROJECT], []).append(each.state.status)
+    shown = {name: states for name, states in sorted(projects.items()) if options.all or RUNNING in states}
+    if options.quiet:
+        print(*shown, sep="\n", end="\n" if shown else "")
+        return 0
+    counts = [", ".join(f"{state}({states.count(state)})" for state in sorted({*states})) for states in shown.values()]
+    show(["NAME", "STATUS"], [[name, count] for name, count in zip(shown, counts, strict=True)])
+    return 0
+
+
+def _top(before: list[str], argv: list[str]) -> int:
+    if {"-h", "--help"} & {*argv}:
+        return _call("top", ["--help"])
+    for each in filter(_is_alive, _members(before).of(argv)):
+        print(each.config.title, flush=True)
+        _call("top", [each.config.title])
+    return 0
+
+
+def _services_of(before: list[str], argv: list[str]) -> int:
+    from mydocker.cli.project.list import list_containers
+
+    return list_containers(lambda: _members(before), argv)
+
+
+def _logs(before: list[str], argv: list[str]) -> int:
+    from mydocker.cli.project.logs import show_logs
+
+    return show_logs(lambda: _members(before), argv)
+
+
+def _run(before: list[str], argv: list[str]) -> int:
+    from mydocker.cli.project.one_off import run_once
+
+    return run_once(before, argv)
+
+
+def _is_any(container: Container) -> bool:
+    return True
+
+
+def _is_alive(container: Container) -> bool:
+    return container.is_alive
+
+
+def _is_idle(container: Container) -> bool:
+    return not container.is_alive
+
+
+COMMANDS: dict[str, Command] = {
+    "attach": on_one("attach"),
+    "commit": on_one("commit"),
+    "cp": _cp,
+    "exec": _exec,
+    "export": on_one("export"),
+    "kill": on_each("kill", _is_alive, backwards=True),
+    "logs": _logs,
+    "ls": _ls,
+    "pause": on_each("pause", _is_alive, backwards=True),
+    "port": _port,
+    "ps": _services_of,
+    "pull": _pull,
+    "restart": on_each("restart", _is_any),
+    "rm": _rm,
+    "run": _run,
+    "start": on_each("start", _is_idle),
+    "stats": on_each("stats", _is_alive),
+    "stop": on_each("stop", _is_any, backwards=True),
+    "top": _top,
+    "unpause": on_each("unpause", _is_alive),
+    "wait": on_each("wait", _is_any),
+}

@@ -1,0 +1,189 @@
+"""`mydocker compose …` on the containers of a project that is up."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import pty
+import subprocess
+
+import pytest
+from lab.command import Command
+from lab.processes import within
+
+from mydocker.cli.project.commands import COMMANDS
+
+pytestmark = pytest.mark.root
+
+FILE = """
+name: p
+services:
+  web:
+    image: alpine
+    command: [sh, -c, 'echo web; while :; do sleep 0.1; done']
+    environment: {A: "1", B: "2"}
+    depends_on: {db: {condition: service_healthy}}
+    ports: ["80"]
+    scale: 2
+  db:
+    image: alpine
+    command: [sh, -c, 'echo db; sleep 0.3; touch /srv/ok; echo end >&2; exec sleep 1000']
+    healthcheck: {test: test -e /srv/ok, interval: 100ms}
+  tool:
+    image: alpine
+    profiles: [tools]
+    command: [sh, -c, 'echo "$$0 $$A $$# $$(pwd) $$(id -u)"', zero, one]
+    entrypoint: []
+    environment: {A: "1"}
+    depends_on: {db: {condition: service_healthy}}
+"""
+
+
+@pytest.fixture
+def shop(alpine: Command, tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "compose.yaml").write_text(FILE)
+    return tmp_path
+
+
+def _compose(alpine: Command, shop: pathlib.Path, *words: str, code: int = 0) -> list[str]:
+    """The lines that it prints."""
+    done = alpine("compose", *words, cwd=shop)
+    assert done.code == code, done
+    return done.stdout.decode().splitlines()
+
+
+def _states(alpine: Command, shop: pathlib.Path) -> dict[str, str]:
+    rows = map(json.loads, _compose(alpine, shop, "ps", "-a", "--format", "json"))
+    return {row["Name"]: row["State"] for row in rows}
+
+
+def test_a_project_from_up_to_down(alpine: Command, shop: pathlib.Path) -> None:
+    _compose(alpine, shop, "up", "-d", "--wait")
+    try:
+        _listed(alpine, shop)
+        _logged(alpine, shop)
+        _executed(alpine, shop)
+        _stopped_and_started(alpine, shop)
+    finally:
+        _compose(alpine, shop, "down", "-t", "0")
+    assert _compose(alpine, shop, "ps", "-aq") == [] and "p" not in _compose(alpine, shop, "ls", "-aq")
+
+
+def _listed(alpine: Command, shop: pathlib.Path) -> None:
+    heading, *rows = _compose(alpine, shop, "ps")
+    assert heading.split() == ["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"]
+    assert [row.split()[0] for row in rows] == ["p-db-1", "p-web-1", "p-web-2"] and "(healthy)" in rows[0]
+    assert len(_compose(alpine, shop, "ps", "-q", "web")) == 2
+    assert _compose(alpine, shop, "ps", "--services") == ["db", "web"]
+    assert _compose(alpine, shop, "ps", "--status", "exited", "--format", "{{.Service}}") == []
+    assert _compose(alpine, shop, "-p", "p", "ps", "--format", "{{.Service}}", "db") == ["db"]
+    assert any(row.split() == ["p", "running(3)"] for row in _compose(alpine, shop, "ls"))
+    [place] = [line for line in _compose(alpine, shop, "port", "--index", "2", "web", "80") if line.startswith("0.")]
+    assert place == alpine("port", "p-web-2", "80").stdout.decode().splitlines()[0]
+    assert any("sleep 1000" in line for line in _compose(alpine, shop, "top", "db"))
+    assert "p-db-1" in _compose(alpine, shop, "stats", "--no-stream", "db")[1]
+
+
+def _logged(alpine: Command, shop: pathlib.Path) -> None:
+    done = alpine("compose", "logs", cwd=shop)
+    assert sorted(done.stdout.splitlines()) == [b"db-1   | db", b"web-1  | web", b"web-2  | web"]
+    assert done.stdout.startswith(b"db-1") and done.stderr == b"db-1   | end\n"
+    assert _compose(alpine, shop, "logs", "--no-log-prefix", "-n", "1", "web") == ["web", "web"]
+    [line] = _compose(alpine, shop, "logs", "-t", "--no-log-prefix", "db")
+    assert line.endswith("Z db") and line.startswith("20")
+    following = alpine.start("compose", "logs", "-f", "web", cwd=shop)
+    assert following.stdout and following.stdout.readline().endswith(b"| web\n")
+    _compose(alpine, shop, "stop", "-t", "0", "web")
+    rest, _ = following.communicate(timeout=30)
+    assert rest.endswith(b"| web\n") and following.returncode == 0
+    _compose(alpine, shop, "start", "web")
+
+
+def _executed(alpine: Command, shop: pathlib.Path) -> None:
+    assert _compose(alpine, shop, "exec", "-T", "-e", "C=3", "web", "sh", "-c", "echo $A$B$C; exit 4", code=4) == [
+        "123"
+    ]
+    assert _compose(alpine, shop, "exec", "--index=2", "-w", "/srv", "web", "sh", "-c", "touch two; pwd") == ["/srv"]
+    assert alpine("exec", "p-web-2", "ls", "/srv").stdout == b"two\n"
+    (shop / "given").write_text("given")
+    _compose(alpine, shop, "cp", "given", "db:/srv/given")
+    _compose(alpine, shop, "cp", "db:/srv/given", "back")
+    assert (shop / "back").read_text() == "given"
+    assert _compose(alpine, shop, "run", "--rm", "tool") == ["zero 1 1 / 0"]
+    words = ("-e", "A=7", "-u", "5", "-w", "/srv", "tool", "sh", "-c", "echo $A $(id -u) $(pwd); exit 3")
+    assert _compose(alpine, shop, "run", "--no-deps", *words, code=3) == ["7 5 /srv"]
+    asked = alpine("compose", "run", "-T", "tool", "cat", cwd=shop, input=b"typed")
+    assert asked.stdout == b"typed"
+    assert [name for name in _states(alpine, shop) if "run" in name] == []
+
+
+def _stopped_and_started(alpine: Command, shop: pathlib.Path) -> None:
+    assert _compose(alpine, shop, "stop", "-t", "0", "web") == ["p-web-2", "p-web-1"]
+    assert _states(alpine, shop) == {"p-db-1": "running", "p-web-1": "exited", "p-web-2": "exited"}
+    assert _compose(alpine, shop, "kill", "web") == []
+    assert _compose(alpine, shop, "start") == ["p-web-1", "p-web-2"]
+    assert _compose(alpine, shop, "restart", "-t", "0") == ["p-db-1", "p-web-1", "p-web-2"]
+    assert _compose(alpine, shop, "kill", "-s", "KILL", "web") == ["p-web-2", "p-web-1"]
+    assert within(20, lambda: set(_states(alpine, shop).values()) == {"running", "exited"})
+    assert _compose(alpine, shop, "rm", "-f") == ["p-web-2", "p-web-1"]
+    assert _compose(alpine, shop, "rm", "--stop", "-f", "db")[-1:] == ["p-db-1"]
+    assert _states(alpine, shop) == {}
+
+
+def test_what_a_command_needs_is_started_and_awaited(alpine: Command, shop: pathlib.Path) -> None:
+    assert _compose(alpine, shop, "run", "tool", "echo", "done") == ["done"]
+    assert _compose(alpine, shop, "ps", "--format", "{{.Name}} {{.Health}}") == ["p-db-1 healthy"]
+    [name] = _compose(alpine, shop, "run", "-d", "--name", "once", "tool")
+    assert name == "once" and alpine("wait", "once").stdout == b"0\n"
+    assert alpine("logs", "once").stdout == b"zero 1 1 / 0\n"
+    _compose(alpine, shop, "down", "-t", "0")
+    assert _compose(alpine, shop, "ps", "-aq") == []
+
+
+def test_a_terminal_if_there_is_one(alpine: Command, shop: pathlib.Path) -> None:
+    _compose(alpine, shop, "up", "-d", "db")
+    main, terminal = pty.openpty()
+    shell = "[ -t 0 ] && echo terminal || echo none"
+    for words in (("exec", "db"), ("run", "--no-deps", "tool")):
+        for option, expected in (((), b"terminal"), (("-T",), b"none")):
+            argv = alpine.argv("compose", words[0], *option, *words[1:], "sh", "-c", shell)
+            with subprocess.Popen(argv, env=alpine.environment, cwd=shop, stdin=terminal, stdout=terminal) as process:
+                assert process.wait(60) == 0
+            assert os.read(main, 100).strip() == expected, (words, option)
+    os.close(main)
+    os.close(terminal)
+    _compose(alpine, shop, "down", "-t", "0")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("stop", "nope"), 125, b"no such service: nope"),
+        (("exec", "nope", "true"), 125, b"no such service: nope"),
+        (("exec", "web", "true"), 125, b"service web has no container"),
+        (("exec",), 125, b"no service"),
+        (("run",), 125, b"no service"),
+        (("run", "nope"), 125, b"no such service: nope"),
+        (("run", "-p", "x", "web"), 125, b"invalid argument 'x' for -p"),
+        (("logs", "-n", "x"), 125, b"invalid value 'x' for --tail"),
+        (("port", "web"), 125, b"PORT"),
+        (("pss",), 125, b"did you mean 'ps'?"),
+        (("-f", "gone.yaml", "ps"), 125, b"gone.yaml: cannot read it"),
+    ],
+)
+def test_wrong_usage(alpine: Command, shop: pathlib.Path, words: tuple[str, ...], code: int, message: bytes) -> None:
+    done = alpine("compose", *words, cwd=shop)
+    assert (message in done.stderr, done.code) == (True, code), done
+
+
+@pytest.mark.parametrize("command", [*COMMANDS])
+def test_help_needs_no_project(alpine: Command, tmp_path: pathlib.Path, command: str) -> None:
+    done = alpine("compose", command, "--help", cwd=tmp_path)
+    assert done.code == 0 and command in done.stdout.decode().splitlines()[0], done
+
+
+def test_a_project_that_has_no_containers(alpine: Command, shop: pathlib.Path) -> None:
+    for command in ("stop", "start", "restart", "kill", "rm", "pause", "logs", "top"):
+        assert alpine("compose", command, cwd=shop).code == 0
+    assert alpine("compose", "-p", "nothing", "ps", "-q", cwd="/").stdout == b""
