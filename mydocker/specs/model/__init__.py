@@ -53,6 +53,7 @@ class BindMount(Mount):
     propagation: str = "rprivate"
     recursive: bool = True  # with what is mounted below
     copy_on_write: bool = False  # the container may write; the host's files do not change
+    idmap: str | None = None  # whose owners are mapped: `uids=…;gids=…`, or empty by the container's user namespace
 
 
 class VolumeMount(Mount):
@@ -61,6 +62,7 @@ class VolumeMount(Mount):
     volume: str | None = None
     copy: bool = True  # copy the image's files at the target into an empty volume
     copy_on_write: bool = False
+    idmap: str | None = None  # as of a BindMount
     subpath: str = ""  # the path in the volume to mount
 
 

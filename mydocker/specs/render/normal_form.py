@@ -95,6 +95,8 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
     if isinstance(mount, BindMount):
         if mount.copy_on_write:
             return "volumes", f"{mount.source}:{mount.target}:O"
+        if mount.idmap is not None:
+            return "volumes", _idmapped(mount, mount.source)
         own = {} if mount.propagation == "rprivate" else {"propagation": mount.propagation}
         own |= {} if mount.recursive else {"recursive": "disabled"}
         return "volumes", {"type": "bind", "source": mount.source, **data, **({"bind": own} if own else {})}
@@ -102,6 +104,12 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
         return _volume(mount, data)
     assert isinstance(mount, TmpfsMount)
     return _tmpfs(mount, data)
+
+
+def _idmapped(mount: BindMount | VolumeMount, source: str) -> str:
+    """The short form, which alone has idmap."""
+    options = [f"idmap={mount.idmap}" if mount.idmap else "idmap", *(["ro"] if mount.read_only else [])]
+    return f"{source}:{mount.target}:{','.join(options)}"
 
 
 def _file(mount: FileMount) -> tuple[str, Any]:
@@ -115,6 +123,8 @@ def _file(mount: FileMount) -> tuple[str, Any]:
 def _volume(mount: VolumeMount, data: dict[str, Any]) -> tuple[str, Any]:
     if mount.copy_on_write:
         return "volumes", f"{mount.volume}:{mount.target}:O{'' if mount.copy else ',nocopy'}"
+    if mount.idmap is not None:
+        return "volumes", _idmapped(mount, mount.volume or "")
     own: dict[str, Any] = {} if mount.copy else {"nocopy": True}
     own |= {"subpath": mount.subpath} if mount.subpath else {}
     source = {"source": mount.volume} if mount.volume else {}

@@ -9,6 +9,7 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mydocker.idmap import IdMap
     from mydocker.specs.values import Scope
 
 _LIMIT = 2**32 - 2
@@ -50,3 +51,32 @@ def id_mapping(text: str, scope: Scope) -> str:
     if not _MAPPING.match(text):
         raise UsageError(f"id mapping {text!r}: expected CONTAINER:HOST:COUNT, such as 0:100000:65536")
     return text
+
+
+def parse_idmap(text: str) -> str:
+    """`uids=A-B-N#…;gids=…` of an idmapped mount (podman-run(1), --volume), as it is; empty text is the map of the
+    container. Raises UsageError."""
+    if text:
+        mount_mapping(text)
+    return text
+
+
+def mount_mapping(text: str) -> IdMap:
+    """The map: N ids of the file system from A on appear as those from B on. The ids that are not named have none, and
+    without `gids` these are those of `uids`."""
+    from mydocker.idmap import Extent, IdMap
+
+    found: dict[str, tuple[Extent, ...]] = {}
+    for part in text.split(";"):
+        name, _, ranges = part.partition("=")
+        numbers = [word.split("-") for word in ranges.split("#")]
+        if name not in ("uids", "gids") or name in found or not all(len(each) == 3 for each in numbers):
+            raise UsageError(f"idmap {text!r}: expected uids=A-B-N;gids=A-B-N, such as uids=0-1000-1;gids=0-1000-1")
+        if ranges.startswith("@"):
+            raise UsageError(f"idmap {text!r}: '@' is not supported: write the numbers of the host")
+        triples = [[whole_number(word, _LIMIT) for word in each] for each in numbers]
+        if any(number is None for each in triples for number in each):
+            raise UsageError(f"idmap {text!r}: expected numbers")
+        found[name] = tuple(Extent(inside=a, outside=b, count=n) for a, b, n in triples)  # type: ignore[arg-type]
+    users = found.get("uids") or found["gids"]
+    return IdMap(users=users, groups=found.get("gids") or users)

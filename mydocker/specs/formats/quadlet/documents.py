@@ -93,8 +93,18 @@ def _context(path: str, sections: dict[str, Settings], reader: Reader) -> Contex
 
 def _without_unset(context: Context) -> Context:
     """CONTEXT without the settings that use variables which nobody sets here, of a unit that is only checked."""
+    own = unit_files.SECTIONS[unit_files.kind_of(context.unit.path)]
+    found = _known_settings(context.settings, context)
+    service = {key: each for key, each in context.sections.get("Service", {}).items() if key.startswith("Exec")}
+    sections = {**context.sections, own: found}
+    if service:
+        sections["Service"] = {**context.sections["Service"], **_known_settings(service, context)}
+    return context.replace(settings=found, sections=sections)
+
+
+def _known_settings(keys: Settings, context: Context) -> Settings:
     found: Settings = {}
-    for key, settings in context.settings.items():
+    for key, settings in keys.items():
         found[key] = []
         for each in settings:
             names = unset_variables(each.value.text, context.unit.variables)
@@ -104,8 +114,7 @@ def _without_unset(context: Context) -> Context:
                     continue
                 each = each.replace(value=each.value.replace(text="unknown"))
             found[key].append(each)
-    own = unit_files.SECTIONS[unit_files.kind_of(context.unit.path)]
-    return context.replace(settings=found, sections={**context.sections, own: found})
+    return found
 
 
 def _other_sections(settings: list[Setting], context: Context) -> Entries:

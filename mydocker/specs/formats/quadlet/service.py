@@ -107,6 +107,9 @@ def restarts(context: Context) -> Iterator[tuple[Setting | None, Entry]]:
     if not restart or restart[-1].text == "no":
         return
     setting, pauses = restart[-1], service.get("RestartSec", [])
+    if setting.text == "unless-stopped":
+        context.warn(setting.value, "Restart=unless-stopped is none of systemd's, which ignores it: did you mean always?")
+        return
     if setting.text in _NEVER:
         context.warn(setting.value, f"Restart={setting.text} never restarts a container: its process ends by itself")
         return

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Entry = tuple[str, Node]
 
 _ZONES = "/usr/share/zoneinfo"
+# what the image declares as volumes is gone with the container, whatever it is (podman-run(1), --image-volume)
+_IDLE_FLAGS = ("--image-volume=ignore", "--image-volume=anonymous", "--image-volume=bind")
 _PROXIES = ("http", "https", "ftp", "no")
 _WRITABLE = ("/run", "/tmp", "/var/tmp")  # with ReadOnlyTmpfs, in addition to /dev and /dev/shm
 _HEALTH = {
@@ -230,6 +232,9 @@ def _health(settings: list[Setting], context: Context) -> Iterator[Entry]:
 def _health_test(text: str) -> dict[str, Any]:
     if text == "none":
         return {"disable": True}
+    if text.startswith(("CMD-SHELL ", "CMD ")):  # the words of a list, in one text
+        kind, _, rest = text.partition(" ")
+        return {"test": [kind, rest.strip()] if kind == "CMD-SHELL" else [kind, *rest.split()]}
     listed = _json_words(text) if text.startswith("[") else []
     kinds = ("CMD", "CMD-SHELL", "NONE")
     return {"test": (listed if listed[0] in kinds else ["CMD", *listed]) if listed else text}
@@ -247,12 +252,18 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
     from mydocker.specs.argv import parse_flags
 
     for each in settings:
-        flags = resolve_words(each, context)
+        flags = [word for word in resolve_words(each, context) if word not in _IDLE_FLAGS]
         for field, text in context.reader.attempt(each.value, partial(parse_flags, flags)) or ():
             if field.key == "volumes" and "--mount" in field.flags:
                 yield from mount(each, text, context)
             elif field.key == "entrypoint":
                 yield "entrypoint", _program(each, text, context)
+            elif field.key == "env_file" and context.only_check and not os.path.exists(
+                values.path(text, context.reader.scope)
+            ):
+                context.lack(each.value, f"cannot read {text}: no such file or directory")
+            elif field.key in ("cap_add", "cap_drop"):
+                yield from ((field.key, text_at(each.value, word)) for word in text.split(","))
             elif field.key == "env_file":
                 yield "env_file", data_at(each.value, {"path": text, "format": "raw"})
             elif field.key == "networks":
