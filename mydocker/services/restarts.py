@@ -45,7 +45,7 @@ class Restarts:
         return pause
 
     def _is_within_limit(self, policy: RestartPolicy) -> bool:
-        """Whether one more start is allowed, by the rule of systemd's ratelimit_below: an interval begins with the first
+        """Whether one more start is allowed, by systemd's rule (ratelimit_below): an interval begins with the first
         start after the one before."""
         if not policy.burst:
             return True

@@ -49,7 +49,9 @@ def run_project(options: argparse.Namespace, loaded: LoadedCases, results: Resul
             "--detach and --wait leave the containers running: they exclude --abort-on-… and --exit-code-from"
         )
     check_exit_code_from(chosen_options, found)
-    output = ServiceOutput({each.name: each.title for each in found if not each.is_pod}, prefix=not options.no_log_prefix)
+    output = ServiceOutput(
+        {each.name: each.title for each in found if not each.is_pod}, prefix=not options.no_log_prefix
+    )
     run = ProjectRun(
         service_of(loaded.cases[0]).project,
         found,

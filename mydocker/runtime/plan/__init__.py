@@ -303,7 +303,9 @@ def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str)
 
 def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
     if spec.uidmap or spec.gidmap or spec.subuidname or spec.subgidname:
-        raise LaunchError("id mappings of a container's own are not supported", hint="use userns_mode, or leave them out")
+        raise LaunchError(
+            "id mappings of a container's own are not supported", hint="use userns_mode, or leave them out"
+        )
     if spec.userns_mode == "host":
         return host.ids
     if not _keeps_id(spec):
@@ -312,27 +314,30 @@ def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
         raise LaunchError("keep-id is for ordinary users", hint="leave it out: root's ids are the same inside already")
     from mydocker.idmap import keep_id
 
-    caller = _kept_user(spec, host)
-    return keep_id(host.ids, user=caller.user, group=caller.group)
+    user, group = _kept(spec, host)
+    return keep_id(host.ids, user=user, group=group)
 
 
 def _keeps_id(spec: ContainerSpec) -> bool:
     return spec.userns_mode.startswith("keep-id")
 
 
-def _kept_user(spec: ContainerSpec, host: Host) -> User:
-    """Who the caller is inside."""
+def _kept(spec: ContainerSpec, host: Host) -> tuple[int, int]:
+    """The user and the group that the caller is inside."""
     if spec.userns_mode == "keep-id":
-        return User(user=host.uid, group=host.gid)
+        return host.uid, host.gid
     from mydocker.specs.values.userns import kept_ids
 
     user, group = kept_ids(spec.userns_mode)
-    return User(user=host.uid if user is None else user, group=host.gid if group is None else group)
+    return host.uid if user is None else user, host.gid if group is None else group
 
 
 def _caller_as_user(spec: ContainerSpec, host: Host) -> User | None:
     """With keep-id the command runs as the caller, whatever user the image names (podman-run(1), --userns)."""
-    return _kept_user(spec, host) if _keeps_id(spec) else None
+    if not _keeps_id(spec):
+        return None
+    user, group = _kept(spec, host)
+    return User(user=user, group=group)
 
 
 def _seccomp(spec: ContainerSpec, granted: int) -> SyscallFilter | None:
@@ -428,7 +433,7 @@ def _operations(
         *tree,
         MissingLink(target="/etc/mtab", to="/proc/mounts"),
         *(DeclaredVolume(target=path) for path in _declared(config)),
-        *(_accounts(spec, host, working_dir) if _keeps_id(spec) else ()),
+        *(_accounts(spec, host, working_dir) if spec.userns_mode == "keep-id" else ()),
         *(mounts.early if mounts else ()),
         *standard_mounts(spec, host, run_dir=run_dir, late=mounts.late if mounts else (), cgroups=cgroups),
         *(HostProgram(target=path, replace_existing=True) for path in spec.inject),

@@ -87,7 +87,7 @@ class Bind(Operation):
     def apply(self, root: int) -> None:
         tree = self.clone()
         if self.ids:
-            from mydocker.runtime.plan.idmapped import map_ids
+            from mydocker.runtime.volume.idmapped import map_ids
 
             map_ids(tree, self.ids, source=self.source, recursive=self.recursive)
         status = os.fstat(tree)

@@ -199,7 +199,10 @@ class Keeper(Companion):
 
         environ = {**self.environ, **hooks.environment}
         if kind == "after":
-            environ |= {"EXIT_STATUS": str(self.state.exit_code), "EXIT_CODE": "killed" if self.state.signal else "exited"}
+            environ |= {
+                "EXIT_STATUS": str(self.state.exit_code),
+                "EXIT_CODE": "killed" if self.state.signal else "exited",
+            }
         try:
             run_commands(commands, key=_KEYS[kind], environ=environ, timeout=hooks.timeout)
         except LaunchError as error:

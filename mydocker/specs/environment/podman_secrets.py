@@ -35,7 +35,7 @@ def read_secret(name: str, environ: Mapping[str, str]) -> str:
     folder = (secret.get("driverOptions") or {}).get("path") or f"{directory}/filedriver"
     data = _read(f"{folder}/secretsdata.json", name).get(number)
     try:
-        return os.fsdecode(base64.b64decode(data, validate=True))
+        return os.fsdecode(base64.b64decode(str(data), validate=True))
     except (TypeError, ValueError):
         raise UsageError(f"secret {name!r} is damaged in {folder}/secretsdata.json") from None
 

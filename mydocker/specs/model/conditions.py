@@ -1,4 +1,4 @@
-"""Conditions: what must hold on this machine for a service to be started (systemd.unit(5), "Conditions and Asserts")."""
+"""Conditions: what must hold on a machine for a service to be started (systemd.unit(5), "Conditions and Asserts")."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import grp
 import os
 import pwd
 
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+_LIMIT = 2**32 - 2  # of a group's number
 _MACHINES = {"x86_64": "x86-64", "aarch64": "arm64", "i686": "x86", "armv7l": "arm"}  # uname's, and systemd's
 
 
@@ -81,7 +83,8 @@ def _is_user(text: str) -> bool:
 def _is_in_group(text: str) -> bool:
     numbers = {os.getegid(), *os.getgroups()}
     try:
-        return (int(text) if text.isdecimal() else grp.getgrnam(text).gr_gid) in numbers
+        number = whole_number(text, _LIMIT)
+        return (grp.getgrnam(text).gr_gid if number is None else number) in numbers
     except KeyError:
         return False
 

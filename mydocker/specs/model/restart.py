@@ -99,4 +99,11 @@ def _time(text: str, scope: Scope) -> float:
     return parse_duration(text)
 
 
-_PARSERS = {"condition": _condition, "max_attempts": _attempts, "delay": _time, "window": _time, "burst": _attempts, "interval": _time}
+_PARSERS = {
+    "condition": _condition,
+    "max_attempts": _attempts,
+    "delay": _time,
+    "window": _time,
+    "burst": _attempts,
+    "interval": _time,
+}

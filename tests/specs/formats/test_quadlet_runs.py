@@ -61,7 +61,10 @@ def test_commands_of_the_host_go_with_a_start(alpine: Command, here: Path) -> No
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("ExecStartPre=/bin/sh -c 'echo sorry; exit 7'", b"ExecStartPre=/bin/sh -c echo sorry; exit 7: exit code 7: sorry"),
+        (
+            "ExecStartPre=/bin/sh -c 'echo sorry; exit 7'",
+            b"ExecStartPre=/bin/sh -c echo sorry; exit 7: exit code 7: sorry",
+        ),
         ("ExecStartPre=/nonexistent/x", b"ExecStartPre=/nonexistent/x: no such file or directory"),
         ("TimeoutStartSec=200ms\nExecStartPre=sleep 60", b"ExecStartPre=sleep 60: not finished after 0.2 s"),
     ],
@@ -160,3 +163,84 @@ def test_a_pod_stays_in_the_background_with_its_containers(alpine: Command, here
     assert alpine("down", "-p", here.name.lower(), cwd=here).code == 0
     assert alpine("ps", "-aq").stdout == b"" and time.monotonic() - began < 8
     assert os.listdir(here)
+
+
+def test_a_volume_with_mapped_owners(alpine: Command, here: Path) -> None:
+    (here / "tree").mkdir()
+    (here / "tree/file").touch()
+    (here / "tree/other").touch()
+    os.chown(here / "tree/file", 1000, 1001)
+    write(
+        here,
+        job_container="[Container]\nImage=alpine\nVolume=./tree:/d:idmap=uids=0-7-1#1000-5-1;gids=0-7-1#1001-6-1\n"
+        "Volume=own:/own:idmap=uids=0-7-1\nVolume=./tree:/plain:idmap\n"
+        "Exec=sh -c 'stat -c \"%%u:%%g\" /d/file /d/other /own /plain/file; touch /d/new'\nUser=7:7\n",
+    )
+    done = alpine("up", "--no-log-prefix", "job.container", cwd=here)
+    assert done.stdout == b"5:6\n7:7\n7:7\n1000:1001\n", done
+    made = (here / "tree/new").stat()
+    assert (made.st_uid, made.st_gid) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("UserNS=auto", b"userns_mode auto is not supported\nhint: use host or keep-id"),
+        ("UIDMap=0:100000:10", b"id mappings of a container's own are not supported\nhint: use userns_mode"),
+        ("Volume=/proc/self:/x:idmap=uids=0-1-1", b"/proc/self cannot be mounted with idmap: its file system has no"),
+    ],
+)
+def test_what_cannot_be_mapped_is_an_error_at_the_start(alpine: Command, here: Path, line: str, message: bytes) -> None:
+    write(here, job_container=f"[Container]\nImage=alpine\nExec=true\n{line}\n")
+    assert alpine("check", "job.container", cwd=here).code == 0
+    done = alpine("up", "job.container", cwd=here)
+    assert done.code == 125 and message in done.stderr, done
+
+
+def test_paths_are_masked_and_unmasked_one_by_one(alpine: Command, here: Path) -> None:
+    write(
+        here,
+        job_container="[Container]\nImage=alpine\nMask=/etc/alpine-release:/home\nUnmask=/proc/sys:/proc/tim*\n"
+        'Exec=sh -c \'wc -c < /etc/alpine-release; ls -a /home | wc -l; grep -c " /proc/sys " /proc/mounts; '
+        'grep -c " /proc/bus " /proc/mounts\'\n',
+    )
+    done = alpine("up", "--no-log-prefix", "job.container", cwd=here)
+    assert done.stdout.split() == [b"0", b"2", b"0", b"1"], done
+
+
+def test_an_image_and_a_build_by_their_units(alpine: Command, here: Path) -> None:
+    write(
+        here,
+        base_image="[Image]\nImage=alpine\nPolicy=never\n",
+        made_build="[Build]\nImageTag=localhost/never-built:1\nSetWorkingDirectory=unit\n",
+        a_container="[Container]\nImage=base.image\nExec=echo ran\n",
+        b_container="[Container]\nImage=made.build\nExec=echo ran\n",
+    )
+    assert alpine("check", "a.container", "b.container", "made.build", "base.image", cwd=here).code == 0
+    assert alpine("up", "a.container", cwd=here).stdout == b"a  | ran\n"
+    done = alpine("up", "b.container", cwd=here)
+    assert done.code == 125 and b"localhost/never-built:1" in done.stderr, done
+
+
+def test_a_check_names_what_the_machine_lacks_and_a_run_refuses_it(alpine: Command, here: Path) -> None:
+    write(
+        here,
+        job_container="[Unit]\nRequires=elsewhere.service data.mount\n[Container]\nImage=alpine\nExec=echo ${WORD}\n"
+        f"EnvironmentFile={here}/own.env\nSecret=none\n[Service]\nEnvironmentFile={here}/no.env\n",
+    )
+    done = alpine("check", "job.container", cwd=here)
+    assert done.code == 0
+    assert [line.partition(" job.container:")[2] for line in done.stderr.decode().splitlines()] == [
+        "2:10: Requires=elsewhere.service: there is no such Quadlet here, so it is not started",
+        "2:10: Requires=data.mount: there is no such Quadlet here, so it is not started",
+        "5:6: variable WORD is not set, so Exec is not checked",
+        f"6:17: cannot read {here}/own.env: no such file or directory",
+        "7:8: there is no secret 'none'",
+        f"9:17: cannot read {here}/no.env: no such file or directory",
+    ], done.stderr
+    done = alpine("up", "job.container", cwd=here)
+    assert done.code == 125 and b"no.env" in done.stderr and b"variable WORD is not set" in done.stderr
+    (here / "own.env").write_text("A=1\n")
+    (here / "no.env").write_text("# comment\nWORD='from the' \"file\" \nOTHER=x\n")
+    write(here, job_container=(here / "job.container").read_text().replace("Secret=none\n", ""))
+    assert alpine("up", "job.container", cwd=here).stdout == b"job  | from the file\n"

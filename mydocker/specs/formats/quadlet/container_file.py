@@ -1,5 +1,5 @@
-"""Quadlet's `.container` files (podman-systemd.unit(5), "Container units [Container]"), as a document of a spec file, to
-run without systemd and Podman.
+"""Quadlet's `.container` files (podman-systemd.unit(5), "Container units [Container]"), as a document of a spec file,
+to run without systemd and Podman.
 
 Every setting has an equivalent key, or has no effect here, or is refused where it is written. The tables list which;
 values.py translates those that are more than a plain word.
@@ -30,15 +30,17 @@ if TYPE_CHECKING:
 _ROWS = {row.quadlet: row for row in FIELDS if row.quadlet}
 _SPLIT = ("AddCapability", "DropCapability", "Environment", "Label", "Sysctl")  # several in one setting
 # for other programs than the container's: systemd's start-up messages and reloading, Podman's logs, pulls and hooks
-_IDLE = """
-    Annotation HealthLogDestination HealthMaxLogCount HealthMaxLogSize Notify ReloadCmd ReloadSignal Retry RetryDelay
-    SecurityLabelFileType ServiceName StartWithPod
-""".split()
+_IDLE_WORDS = """
+    Annotation HealthLogDestination HealthMaxLogCount HealthMaxLogSize Notify ReloadCmd ReloadSignal Retry
+    RetryDelay SecurityLabelFileType ServiceName StartWithPod
+"""
+_IDLE = frozenset(_IDLE_WORDS.split())
 _OFF = ("SecurityLabelNested",)  # accepted when they are switched off
-_NO_EQUAL = """
-    ContainersConfModule GlobalArgs HealthStartupCmd HealthStartupInterval HealthStartupRetries HealthStartupSuccess
-    HealthStartupTimeout
-""".split()
+_NO_EQUAL_WORDS = """
+    ContainersConfModule GlobalArgs HealthStartupCmd HealthStartupInterval HealthStartupRetries
+    HealthStartupSuccess HealthStartupTimeout
+"""
+_NO_EQUAL = frozenset(_NO_EQUAL_WORDS.split())
 CONTAINER = frozenset((*_ROWS, *_IDLE, *_OFF, *SPECIAL, *_NO_EQUAL))
 
 
@@ -50,7 +52,9 @@ def document(context: Context, entries: Entries) -> Mapping:
     found += entries
     if context.settings.get("ReloadCmd") and context.settings.get("ReloadSignal"):
         context.reader.refuse(context.settings["ReloadSignal"][-1].key, "ReloadCmd and ReloadSignal exclude each other")
-    for key in sorted(context.settings, key=lambda key: key == "PodmanArgs"):  # Podman puts these flags after all others
+    for key in sorted(
+        context.settings, key=lambda key: key == "PodmanArgs"
+    ):  # Podman puts these flags after all others
         settings = context.settings[key]
         if settings and not key.startswith("X-"):
             found += [(settings[-1], entry) for entry in _container(key, settings, context)]

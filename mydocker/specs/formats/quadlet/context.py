@@ -43,7 +43,7 @@ class Context(Record):
     """The unit, the reader of its file, and its `settings`, those of the section of its kind; `sections` are all.
 
     `service_environment` are the variables that [Service] sets. `lacks_variables`: a file with some of them cannot be
-    read here.
+    read here. `file` is the file's name in messages, empty for the one that is being read.
     """
 
     unit: Unit
@@ -52,18 +52,12 @@ class Context(Record):
     sections: Mapping[str, Settings]
     service_environment: Mapping[str, str] = {}
     lacks_variables: bool = False
+    file: str = ""
 
     @property
     def top(self) -> Scalar:
         """Where the file begins."""
-        return Scalar(line=1, column=1, file=self.settings_file, text="", plain=False)
-
-    @property
-    def settings_file(self) -> str:
-        """The file's name in messages; empty for the one that is being read."""
-        nodes = [setting.key for keys in self.sections.values() for each in keys.values() for setting in each]
-        names = [node.file for node in nodes if not node.file.endswith(".conf")]
-        return names[0] if names else ""
+        return Scalar(line=1, column=1, file=self.file, text="", plain=False)
 
     @property
     def directory(self) -> str:
@@ -165,7 +159,8 @@ def neighbour_of(setting: Setting, name: str, context: Context) -> Context | Non
     service = unit_files.service_name(path, unit_files.last(own, "ServiceName"))
     unit = unit_of(path, service, context.unit.instance if unit_files.stem(path).endswith("@") else "")
     unit = unit.replace(variables=context.unit.variables)
-    return Context(unit=unit, reader=context.reader, settings=own, sections=sections)
+    file = unit_files.shown(unit_files.file_of_unit(path))
+    return Context(unit=unit, reader=context.reader, settings=own, sections=sections, file=file)
 
 
 def default_name(context: Context) -> str:

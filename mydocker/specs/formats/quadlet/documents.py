@@ -12,10 +12,10 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet import container_file, pod_file, unit_files
 from mydocker.specs.formats.quadlet.context import Context
 from mydocker.specs.formats.quadlet.resources import images, networks, volumes
+from mydocker.specs.formats.quadlet.service import host_commands, service_section
 from mydocker.specs.formats.quadlet.service_environment import service_variables
 from mydocker.specs.formats.quadlet.specifiers import unset_variables
 from mydocker.specs.formats.quadlet.systemd import conditions, install_section, unit_section
-from mydocker.specs.formats.quadlet.service import host_commands, service_section
 from mydocker.specs.formats.quadlet.unit_files import BUILD, CONTAINER, IMAGE, NETWORK, POD, VOLUME, last
 from mydocker.specs.formats.quadlet.units import unit_of
 from mydocker.specs.model.parts import Service

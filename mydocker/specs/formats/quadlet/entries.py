@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     Found = tuple[Setting | None, Node]
 
 _LISTED = frozenset(
-    row.key for row in FIELDS if row.repeatable and (row.flags or row.key == "secrets") and row.key not in ("networks", "logging")
+    row.key
+    for row in FIELDS
+    if row.repeatable and (row.flags or row.key == "secrets") and row.key not in ("networks", "logging")
 )
 
 

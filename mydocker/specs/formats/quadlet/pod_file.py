@@ -9,13 +9,13 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet.context import Context, neighbour_of, once, refuse_keys, resolve, resolve_words
 from mydocker.specs.formats.quadlet.entries import joined
-from mydocker.specs.formats.quadlet.resources.networks import networks
 from mydocker.specs.formats.quadlet.remap import REMAP, remap
+from mydocker.specs.formats.quadlet.resources.networks import networks
+from mydocker.specs.formats.quadlet.resources.volumes import volumes
 from mydocker.specs.formats.quadlet.service import restarts
 from mydocker.specs.formats.quadlet.systemd import dependencies, need
 from mydocker.specs.formats.quadlet.unit_files import POD, last
 from mydocker.specs.formats.quadlet.units import container_of, pod_name
-from mydocker.specs.formats.quadlet.resources.volumes import volumes
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
 
@@ -52,9 +52,8 @@ _LABEL = "io.podman.pod"  # the pod that a container is in, or holds the network
 def document(context: Context, entries: Entries) -> Mapping:
     """The document of the pod of CONTEXT; ENTRIES are those of the sections for systemd. Its containers take part."""
     refuse_keys(context, idle=_IDLE, known=_KNOWN, read=_READ)
-    if policy := last(context.settings, "ExitPolicy"):
-        if policy not in ("stop", "continue"):
-            context.reader.refuse(context.settings["ExitPolicy"][-1].value, f"{policy!r}: expected stop or continue")
+    if (policy := last(context.settings, "ExitPolicy")) and policy not in ("stop", "continue"):
+        context.reader.refuse(context.settings["ExitPolicy"][-1].value, f"{policy!r}: expected stop or continue")
     top = context.top
     name = container_of(context.unit.path, context.settings, context.unit)
     label = f"{_LABEL}={pod_name(context.unit.path, context.settings, context.unit)}"
@@ -76,7 +75,9 @@ def _entries(context: Context) -> Iterator[tuple[Setting, Entry]]:
         if key == "Network":
             yield from ((each, entry) for each in settings for entry in networks([each], context))
         elif key == "Label":
-            yield from ((each, ("labels", text_at(each.value, w))) for each in settings for w in resolve_words(each, context))
+            yield from (
+                (each, ("labels", text_at(each.value, w))) for each in settings for w in resolve_words(each, context)
+            )
         elif key in _OF_NETWORK:
             yield from ((each, (_OF_NETWORK[key], text_at(each.value, resolve(each, context)))) for each in settings)
 

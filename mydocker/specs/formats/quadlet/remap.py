@@ -34,14 +34,16 @@ def remap(settings: list[Setting], context: Context) -> Iterator[Entry]:
     if mode == "no":
         return
     if mode not in ("manual", "auto", "keep-id"):
-        context.reader.refuse(settings[-1].value, f"RemapUsers={mode} is not supported: expected auto, keep-id or manual")
+        context.reader.refuse(
+            settings[-1].value, f"RemapUsers={mode} is not supported: expected auto, keep-id or manual"
+        )
     elif mode != "manual":
         yield "userns_mode", text_at(settings[-1].value, _userns(mode, others))
 
 
 def _userns(mode: str, others: Settings) -> str:
-    names = (("RemapUid", "uidmapping"), ("RemapGid", "gidmapping"), ("RemapUidSize", "size"))
+    names = {"RemapUid": "uidmapping", "RemapGid": "gidmapping", "RemapUidSize": "size"}
     if mode == "keep-id":
-        names = (("RemapUid", "uid"), ("RemapGid", "gid"))
-    options = [f"{name}={each.text}" for key, name in names for each in others.get(key, ())]
+        names = {"RemapUid": "uid", "RemapGid": "gid"}
+    options = [f"{name}={each.text}" for key, name in names.items() for each in others.get(key, ())]
     return ":".join(filter(None, (mode, ",".join(options))))

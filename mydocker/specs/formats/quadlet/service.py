@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
     Entry = tuple[str, Node]
 
-_IDLE = """
+_IDLE_WORDS = """
     BusName Delegate Environment EnvironmentFile ExecReload GuessMainPID KillMode KillSignal LogLevelMax
-    ManagedOOMSwap ManagedOOMMemoryPressure MemoryAccounting CPUAccounting IOAccounting TasksAccounting NotifyAccess
-    OOMPolicy PassEnvironment PIDFile RemainAfterExit RestartKillSignal SendSIGHUP SendSIGKILL Slice StandardError
-    StandardInput StandardOutput SyslogFacility SyslogIdentifier SyslogLevel TTYPath TimeoutAbortSec TimeoutStartSec
-    TimeoutStopFailureMode TimeoutStartFailureMode Type UMask WatchdogSec WorkingDirectory
-    Restart RestartSec StartLimitInterval StartLimitIntervalSec StartLimitBurst StartLimitAction
-    ExecStartPre ExecStartPost ExecStopPost
-""".split()
+    ManagedOOMSwap ManagedOOMMemoryPressure MemoryAccounting CPUAccounting IOAccounting TasksAccounting
+    NotifyAccess OOMPolicy PassEnvironment PIDFile RemainAfterExit RestartKillSignal SendSIGHUP SendSIGKILL Slice
+    StandardError StandardInput StandardOutput SyslogFacility SyslogIdentifier SyslogLevel TTYPath TimeoutAbortSec
+    TimeoutStartSec TimeoutStopFailureMode TimeoutStartFailureMode Type UMask WatchdogSec WorkingDirectory Restart
+    RestartSec StartLimitInterval StartLimitIntervalSec StartLimitBurst StartLimitAction ExecStartPre ExecStartPost
+    ExecStopPost
+"""
+_IDLE = frozenset(_IDLE_WORDS.split())
 _REFUSED = {
     **dict.fromkeys(("ExecStart", "ExecStop", "ExecCondition"), "there is no systemd to execute it"),
     **dict.fromkeys(("User", "Group", "DynamicUser"), "run mydocker as that user, or set User in [Container]"),
@@ -108,7 +109,9 @@ def restarts(context: Context) -> Iterator[tuple[Setting | None, Entry]]:
         return
     setting, pauses = restart[-1], service.get("RestartSec", [])
     if setting.text == "unless-stopped":
-        context.warn(setting.value, "Restart=unless-stopped is none of systemd's, which ignores it: did you mean always?")
+        context.warn(
+            setting.value, "Restart=unless-stopped is none of systemd's, which ignores it: did you mean always?"
+        )
         return
     if setting.text in _NEVER:
         context.warn(setting.value, f"Restart={setting.text} never restarts a container: its process ends by itself")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from functools import partial
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
@@ -28,8 +29,7 @@ def service_variables(context: Context) -> tuple[dict[str, str], bool]:
     lacks = False
     service = context.sections.get("Service", {})
     for setting in service.get("Environment", ()):
-        text = setting.value.text
-        for word in context.reader.attempt(setting.value, lambda text=text: split_words(text)) or []:
+        for word in context.reader.attempt(setting.value, partial(split_words, setting.value.text)) or []:
             name, _, value = _expanded(setting, word, context).partition("=")
             found[name] = value
     for setting in service.get("EnvironmentFile", ()):
@@ -100,7 +100,7 @@ def _value(text: str, at: int) -> tuple[str, int]:
             at, bare = at + 1, len(found)
         elif letter == quote:
             quote, bare = "", len(found)
-        elif not quote and letter in "\"'" :
+        elif not quote and letter in "\"'":
             quote = letter
         elif found or quote or letter not in " \t":
             found += letter

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     Entry = tuple[str, Node]
 
 # settings that concern only units of other kinds, or how systemd itself is used
-_IDLE = """
-    AllowIsolate Before CollectMode DefaultDependencies Description Documentation IgnoreOnIsolate JobRunningTimeoutSec
-    JobTimeoutSec OnFailureJobMode OnSuccessJobMode RebootArgument RefuseManualStart RefuseManualStop
-    RequiresMountsFor SourcePath StartLimitAction StartLimitBurst StartLimitInterval StartLimitIntervalSec
-    StopWhenUnneeded SuccessAction FailureAction SurviveFinalKillSignal WantsMountsFor
-""".split()
+_IDLE_WORDS = """
+    AllowIsolate Before CollectMode DefaultDependencies Description Documentation IgnoreOnIsolate
+    JobRunningTimeoutSec JobTimeoutSec OnFailureJobMode OnSuccessJobMode RebootArgument RefuseManualStart
+    RefuseManualStop RequiresMountsFor SourcePath StartLimitAction StartLimitBurst StartLimitInterval
+    StartLimitIntervalSec StopWhenUnneeded SuccessAction FailureAction SurviveFinalKillSignal WantsMountsFor
+"""
+_IDLE = frozenset(_IDLE_WORDS.split())
 _ON = {"Requires": True, "BindsTo": True, "Requisite": True, "Upholds": False, "Wants": False, "After": False}
 _STARTING = ("Requires", "BindsTo", "Upholds", "Wants")  # which start the other unit as well
 _TOGETHER = ("PartOf", "PropagatesStopTo", "StopPropagatedFrom", "PropagatesReloadTo", "ReloadPropagatedFrom")
@@ -90,7 +91,9 @@ def unit_section(key: str, settings: list[Setting], context: Context) -> Iterato
             if unit is None and kind_of(word):
                 context.reader.refuse(setting.value, f"cannot read {word}: no such file or directory")
             elif unit is not None and key in _ELSEWHERE:
-                context.reader.refuse(setting.key, f"{key} of {word} is not supported: there is no systemd to see to it")
+                context.reader.refuse(
+                    setting.key, f"{key} of {word} is not supported: there is no systemd to see to it"
+                )
     elif _condition_kind(key) is not None:
         if _condition_kind(key) not in KINDS:
             context.reader.refuse(settings[-1].key, f"{key} is not supported: expected one of {', '.join(KINDS)}")

@@ -13,10 +13,10 @@ from functools import partial
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
-from mydocker.specs.formats.quadlet.resources.images import image
-from mydocker.specs.formats.quadlet.resources.networks import network_of_flag, networks
 from mydocker.specs.formats.quadlet.pod_file import pod
 from mydocker.specs.formats.quadlet.remap import REMAP, remap
+from mydocker.specs.formats.quadlet.resources.images import image
+from mydocker.specs.formats.quadlet.resources.networks import network_of_flag, networks
 from mydocker.specs.formats.quadlet.resources.secrets import secrets
 from mydocker.specs.formats.quadlet.resources.volumes import mount, mounts, volumes
 from mydocker.specs.nodes.from_python import data_at
@@ -182,8 +182,8 @@ def _timezone(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 
 def _log_driver(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """With passthrough, output goes where mydocker's goes, as it does without a driver in the foreground: under systemd,
-    into the journal, as with journald."""
+    """With passthrough, output goes where mydocker's goes, as it does without a driver in the foreground; under systemd
+    that is the journal, as with journald."""
     driver = resolve(settings[-1], context)
     if not driver.startswith("passthrough") and driver != "journald":
         yield "logging", data_at(settings[-1].value, {"driver": driver})
@@ -258,8 +258,10 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
                 yield from mount(each, text, context)
             elif field.key == "entrypoint":
                 yield "entrypoint", _program(each, text, context)
-            elif field.key == "env_file" and context.only_check and not os.path.exists(
-                values.path(text, context.reader.scope)
+            elif (
+                field.key == "env_file"
+                and context.only_check
+                and not os.path.exists(values.path(text, context.reader.scope))
             ):
                 context.lack(each.value, f"cannot read {text}: no such file or directory")
             elif field.key in ("cap_add", "cap_drop"):

@@ -6,14 +6,24 @@ See podman-systemd.unit(5), "Image=", "Image units [Image]" and "Build units [Bu
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.formats.quadlet.context import Context, boolean, neighbour_of, once, refuse_keys, resolve, resolve_words
+from mydocker.specs.formats.quadlet.context import (
+    Context,
+    boolean,
+    neighbour_of,
+    once,
+    refuse_keys,
+    resolve,
+    resolve_words,
+)
 from mydocker.specs.formats.quadlet.unit_files import BUILD, IMAGE, last
 from mydocker.specs.nodes.node import text_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.unit_file import Setting
@@ -25,7 +35,14 @@ _IMAGE_IDLE = ("Retry", "RetryDelay", "ServiceName")
 _IMAGE_KNOWN = ("AuthFile", "CertDir", "ContainersConfModule", "Creds", "DecryptionKey", "GlobalArgs", "PodmanArgs")
 _BUILD_LISTS = {"BuildArg": "arguments", "Environment": "environment", "Label": "labels", "Annotation": "annotations"}
 _BUILD_LISTS |= {"DNS": "dns", "DNSOption": "dns_options", "DNSSearch": "dns_search"}
-_BUILD_PLAIN = {"AuthFile": "auth_file", "File": "file", "Target": "target", "Pull": "pull", "IgnoreFile": "ignore_file", "Network": "network"}
+_BUILD_PLAIN = {
+    "AuthFile": "auth_file",
+    "File": "file",
+    "Target": "target",
+    "Pull": "pull",
+    "IgnoreFile": "ignore_file",
+    "Network": "network",
+}
 _BUILD_READ = (
     *(*_BUILD_LISTS, *_BUILD_PLAIN, "Arch", "ForceRM", "GroupAdd", "ImageTag", "OS", "Secret", "SetWorkingDirectory"),
     *("TLSVerify", "Variant", "Volume"),
@@ -77,7 +94,7 @@ def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
     name = resolve(setting, context)
     if name.endswith(IMAGE):
         other = neighbour_of(setting, name, context)
-        unit = once(other, "image", lambda: read_image(other)) if other else ImageUnit(name="unknown")
+        unit = once(other, "image", partial(read_image, other)) if other else ImageUnit(name="unknown")
         yield "image", text_at(setting.value, unit.name)
         if unit.platform and not context.settings.get("Platform"):
             yield "platform", text_at(setting.value, unit.platform)
@@ -85,7 +102,7 @@ def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
             yield "pull_policy", text_at(setting.value, unit.policy)
     elif name.endswith(BUILD):
         other = neighbour_of(setting, name, context)
-        tags = once(other, "build", lambda: read_build(other)).tags if other else ("unknown",)
+        tags = once(other, "build", partial(read_build, other)).tags if other else ("unknown",)
         yield "image", text_at(setting.value, tags[0])
         yield "pull_policy", text_at(setting.value, "never")  # the image is built here, or it is not there
     else:
@@ -137,8 +154,10 @@ def read_build(context: Context) -> BuildUnit:
     directory = _build_directory(context)
     if not last(settings, "File") and not directory:
         refuse(context.top, "neither SetWorkingDirectory nor File in [Build]: one of them is needed")
-    lists = {name: _words(key, context) for key, name in _BUILD_LISTS.items()}
-    plain = {name: resolve(settings[key][-1], context) for key, name in _BUILD_PLAIN.items() if settings.get(key)}
+    lists: dict[str, Any] = {name: _words(key, context) for key, name in _BUILD_LISTS.items()}
+    plain: dict[str, Any] = {
+        name: resolve(settings[key][-1], context) for key, name in _BUILD_PLAIN.items() if settings.get(key)
+    }
     file = plain.get("file", "")
     if file and not directory and not file.startswith("/") and not _is_address(file):
         refuse(settings["File"][-1].value, f"{file!r}: a relative path needs SetWorkingDirectory")

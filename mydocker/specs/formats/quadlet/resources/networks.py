@@ -6,7 +6,16 @@ See podman-systemd.unit(5), "Network=" and "Network units [Network]", and podman
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.formats.quadlet.context import Context, boolean, default_name, neighbour_of, once, refuse_keys, resolve, resolve_words
+from mydocker.specs.formats.quadlet.context import (
+    Context,
+    boolean,
+    default_name,
+    neighbour_of,
+    once,
+    refuse_keys,
+    resolve,
+    resolve_words,
+)
 from mydocker.specs.formats.quadlet.unit_files import CONTAINER, NETWORK, last, stem
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at

@@ -1,6 +1,8 @@
-"""Secrets of Quadlet files: `Secret=`, which names one that `podman secret create` has made (podman-run(1), --secret)."""
+"""Secrets of Quadlet files: `Secret=` names one that `podman secret create` has made (podman-run(1), --secret)."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.environment.podman_secrets import read_secret
@@ -36,7 +38,7 @@ def secrets(settings: list[Setting], context: Context) -> Iterator[Entry]:
         elif {*options} - {"target"}:
             context.reader.refuse(each.value, f"{next(key for key in options if key != 'target')} is for type=mount")
         else:
-            value = context.reader.attempt(each.value, lambda: read_secret(name, context.reader.scope.environ))
+            value = context.reader.attempt(each.value, partial(read_secret, name, context.reader.scope.environ))
             yield "environment", text_at(each.value, f"{options.get('target', name)}={value or ''}")
 
 

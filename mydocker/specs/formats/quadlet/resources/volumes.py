@@ -1,7 +1,7 @@
 """Volumes of Quadlet files: `Volume=` and `Mount=`, whose source may be a unit `NAME.volume`.
 
-See podman-systemd.unit(5), "Volume=", "Mount=" and "Volume units [Volume]". A volume is a directory that mydocker keeps;
-one that has a `Device` is what mount(8) would make of it: that directory (Type=bind or Options=bind), or memory
+See podman-systemd.unit(5), "Volume=", "Mount=" and "Volume units [Volume]". A volume is a directory that mydocker
+keeps; one that has a `Device` is what mount(8) would make of it: that directory (Type=bind or Options=bind), or memory
 (Type=tmpfs).
 """
 
@@ -10,7 +10,16 @@ from __future__ import annotations
 import os
 
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.formats.quadlet.context import Context, boolean, default_name, neighbour_of, once, refuse_keys, resolve, resolve_words
+from mydocker.specs.formats.quadlet.context import (
+    Context,
+    boolean,
+    default_name,
+    neighbour_of,
+    once,
+    refuse_keys,
+    resolve,
+    resolve_words,
+)
 from mydocker.specs.formats.quadlet.unit_files import VOLUME, last, stem
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
