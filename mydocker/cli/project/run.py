@@ -29,7 +29,10 @@ def planned(options: argparse.Namespace, loaded: LoadedCases) -> list[Instance]:
     """The containers of the project that LOADED has, in the order of their start. Raises UsageError, SpecError."""
     project = project_of(loaded.cases, active=loaded.active)
     cases = chosen(project, loaded.names, with_dependencies=not options.no_deps)
-    return instances(project, cases, scale=dict(_scale(text) for text in options.scale))
+    found = instances(project, cases, scale=dict(_scale(text) for text in options.scale))
+    if options.no_restart:
+        return [each.replace(spec=each.spec.replace(restart=None)) for each in found]
+    return found
 
 
 def run_project(options: argparse.Namespace, loaded: LoadedCases, results: ResultFile | None) -> int:

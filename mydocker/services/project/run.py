@@ -15,6 +15,7 @@ from mydocker.errors import LaunchError, UsageError
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE, directory, start, stop
+from mydocker.services.notify import ServiceManager
 from mydocker.services.owned.owner import name_process
 from mydocker.services.project.running import RunningInstance
 from mydocker.specs.model.parts import COMPLETED, STARTED
@@ -70,6 +71,7 @@ class ProjectRun:
         self.stopping = False
         self.first: RunningInstance | None = None  # whose end ended all
         self.interrupts = 0
+        self.manager = ServiceManager({} if options.detach else environ)
 
     def up(self, services: Iterable[str]) -> int:
         """Start all, and with `detach` return then; else follow them to their end. SERVICES: the names of all services
@@ -161,6 +163,7 @@ class ProjectRun:
                 return
             if all(each.is_over or not each.begun for each in self.running) and not self._waiting():
                 return
+            self._tell_manager()
             self._take_news(interrupts)
 
     def _take_news(self, interrupts: int) -> None:
@@ -174,7 +177,7 @@ class ProjectRun:
                 actions[each.states.fileno()] = each.take_state
         for descriptor in actions:
             poll.register(descriptor, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poll.poll()}
+        ready = {descriptor for descriptor, _ in poll.poll(self.manager.milliseconds)}
         ended = [each for each in self.running if each.is_over]
         for descriptor in ready & actions.keys():
             actions[descriptor]()
@@ -185,6 +188,7 @@ class ProjectRun:
             if each.is_over and each not in ended:
                 self._has_ended(each)
         if self.stopping:
+            self.manager.stopping()
             self._stop_some()
 
     def _stop_pods(self) -> None:
@@ -196,6 +200,18 @@ class ProjectRun:
             members = [each for each in self.running if name in {on.name for on in each.instance.depends_on}]
             if members and all(each.is_over for each in members):
                 pod.stop()
+
+    def _tell_manager(self) -> None:
+        """It is ready when all have started, and those with a healthcheck are healthy. One that is unhealthy does not
+        count as alive: its watchdog is to restart it."""
+        if not self._waiting() and all(
+            each.ended or (each.is_up and each.state.health in ("", "healthy")) for each in self.running
+        ):
+            self.manager.ready(f"{len(self.running)} running")
+        if all(each.state.health != "unhealthy" or each.ended for each in self.running):
+            self.manager.live()
+        else:
+            self.manager.put_off()
 
     def _has_ended(self, each: RunningInstance) -> None:
         if each.instance.is_pod:
