@@ -21,7 +21,7 @@ _LIMIT = 2**62
 
 
 class ServiceManager:
-    """The service manager, by the variables ENVIRON of this process; `is_ready` once it has heard so."""
+    """The service manager, by the variables ENVIRON of this process; `is_ready` once that has been reported."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.address = environ.get("NOTIFY_SOCKET", "")

@@ -476,7 +476,6 @@ FIELDS: tuple[Field, ...] = (
         key="userns_mode",
         flags=("--userns",),
         metavar="MODE",
-        choices=("host", "keep-id", "auto", "nomap"),
         parse=field_types.userns_mode,
         not_docker="podman run has --userns keep-id",
         quadlet="UserNS",

@@ -213,7 +213,7 @@ def _install(units: Units, options: argparse.Namespace) -> None:
     paths = {os.path.join(directory, name): text for name, text in units.items()}
     for path in paths:
         if os.path.lexists(path) and not _is_own(path):
-            raise UsageError(
+            raise HostError(
                 f"{path} is there already, and not by 'mydocker unit'", hint="remove it, or use --directory"
             )
     try:

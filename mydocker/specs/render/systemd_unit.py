@@ -59,7 +59,7 @@ def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
     lines += [
         f"TimeoutStartSec={'infinity' if unit.is_job else _SECONDS_TO_START}",
         f"TimeoutStopSec={unit.grace + _SECONDS_TO_STOP:g}",
-        # mydocker is told to stop, and stops what is in the containers by their own signals; what is left is killed
+        # the signal is for mydocker, which stops the containers by their own signals; what is left is killed
         "KillMode=mixed",
         "SuccessExitStatus=143",
         "Delegate=yes",
