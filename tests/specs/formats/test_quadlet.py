@@ -713,3 +713,9 @@ def test_units_that_need_each_other(alpine: Command, here: Path) -> None:
 def test_the_example_runs(mydocker: Command) -> None:
     done = mydocker("up", "--no-log-prefix", "examples/hello.container", cwd=ROOT)
     assert (done.stdout, done.stderr, done.code) == (b"hello from hello\n", b"hello exited with code 0\n", 0)
+
+
+@pytest.mark.root
+def test_the_example_of_a_pod_runs(mydocker: Command) -> None:
+    done = mydocker("up", "--no-log-prefix", "examples/shop.pod", cwd=ROOT)
+    assert (done.stdout, done.code) == (b"open at nine\n", 0), done

@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,29 @@ def test_a_check_names_what_the_machine_lacks_and_a_run_refuses_it(alpine: Comma
     (here / "no.env").write_text("# comment\nWORD='from the' \"file\" \nOTHER=x\n")
     write(here, job_container=(here / "job.container").read_text().replace("Secret=none\n", ""))
     assert alpine("up", "job.container", cwd=here).stdout == b"job  | from the file\n"
+
+
+@pytest.mark.root
+def test_a_pod_of_an_ordinary_user(second_user: Command, user_directory: Callable[[], Path]) -> None:
+    here = user_directory()
+    write(
+        here,
+        shop_pod="[Pod]\nPodName=shop\nNetwork=none\nHostName=pod-host\n",
+        web_container="[Container]\nImage=alpine\nPod=shop.pod\nExec=sh -c 'echo answered | nc -l -p 80'\n",
+        ask_container="[Container]\nImage=alpine\nPod=shop.pod\n"
+        "Exec=sh -c 'until nc 127.0.0.1 80 2> /dev/null; do sleep 0.05; done; hostname'\n",
+        own_container="[Container]\nImage=alpine\nUserNS=keep-id:uid=1234,gid=1235\nVolume=./tree:/d\n"
+        "Exec=sh -c 'id -u; id -g; touch /d/made'\n",
+    )
+    (here / "tree").mkdir()
+    owner = here.stat()
+    os.chown(here / "tree", owner.st_uid, owner.st_gid)
+    done = second_user("up", "shop.pod", cwd=here)
+    assert sorted(done.stdout.splitlines()) == [b"ask  | answered", b"ask  | pod-host"], done
+    done = second_user("up", "--no-log-prefix", "own.container", cwd=here)
+    assert done.stdout == b"1234\n1235\n", done
+    made = (here / "tree/made").stat()
+    assert (made.st_uid, made.st_gid) == (owner.st_uid, owner.st_gid)
+    write(here, own_container="[Container]\nImage=alpine\nVolume=./tree:/d:idmap\nExec=true\n")
+    done = second_user("up", "own.container", cwd=here)
+    assert done.code == 125 and b"volume /d: idmap is for root" in done.stderr

@@ -57,7 +57,7 @@ def document(context: Context, entries: Entries) -> Mapping:
     top = context.top
     name = container_of(context.unit.path, context.settings, context.unit)
     label = f"{_LABEL}={pod_name(context.unit.path, context.settings, context.unit)}"
-    fixed: dict[str, object] = {"name": name, "rootfs": "/", "entrypoint": _PAUSE, "command": [], "init": True}
+    fixed: dict[str, object] = {"name": name, "rootfs": "/", "entrypoint": _PAUSE, "command": []}
     found: Entries = [(None, (key, data_at(top, value))) for key, value in fixed.items()]
     found.append((None, ("labels", text_at(top, label))))
     found += dependencies(context)
