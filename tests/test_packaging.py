@@ -168,6 +168,23 @@ def test_the_inputs_of_the_action_are_data(world: Command, inputs: dict[str, str
 
 
 @pytest.mark.root
+def test_parts_of_the_action_and_of_gitlab(world: Command) -> None:
+    template = yaml.safe_load((ROOT / "docs" / "mydocker.gitlab-ci.yml").read_text())
+    merge = "\n".join(template[".mydocker-report"]["script"])
+    reports = world.directory / "parts"
+    codes = {_run_step(world, shard=f"{number}/2", report="parts").code for number in (1, 2)}
+    assert codes == {0, 1} and {"part-1-of-2.jsonl", "part-2-of-2.jsonl"} < {path.name for path in reports.iterdir()}
+    done = world("-euc", merge.replace("part-*", "parts/part-*"))
+    assert done.code == 1 and b"1 passed, 1 failed" in done.stdout, done
+    job = template[".mydocker"]
+    for number in (1, 2):
+        words = {"MYDOCKER_ARGS": f"--shard auto --report jsonl=part-{number}.jsonl", "MYDOCKER_PATHS": "tests"}
+        world("-euc", "\n".join(job["script"]), env={**words, "CI_NODE_INDEX": str(number), "CI_NODE_TOTAL": "2"})
+    assert [*world.directory.glob(job["artifacts"]["paths"][0])] != []
+    assert b"1 passed, 1 failed" in world("-uc", merge).stdout
+
+
+@pytest.mark.root
 def test_the_job_of_gitlab(world: Command) -> None:
     job = yaml.safe_load((ROOT / "docs" / "mydocker.gitlab-ci.yml").read_text())[".mydocker"]
     assert job["artifacts"]["reports"] == {"junit": "report.xml"}

@@ -32,6 +32,16 @@ class Need(Record):
     required: bool = True
 
 
+class Place(Record):
+    """Where a case is in a batch that several machines may share: `number`, from 0, `of` so many, in the batch with the
+    digest `batch`; `part`, K/N, is who runs it."""
+
+    number: int
+    of: int
+    batch: str
+    part: str
+
+
 class Case(Record):
     """`number` is its index in the batch, from 0; `file` and `line` are where its spec begins."""
 
@@ -44,6 +54,7 @@ class Case(Record):
     partner: Case | None = None  # the first that needs this one while it runs
     variables: tuple[str, ...] = ()  # names of those of the environment that its spec uses
     ordinal: int = 0  # which it is of those in its file that have its name, or have none
+    place: Place | None = None
 
     @property
     def path(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pathlib
 import pwd
@@ -154,12 +155,12 @@ def ordinary_user() -> Iterator[pwd.struct_passwd]:
     """A user made for the length of the `with`, with a home and no subordinate ids; see `granted`."""
     name = f"mydocker-{os.getpid()}"
     no_ids = ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"]
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", *no_ids, name], check=True)
+    _change_users("useradd", "--create-home", "--shell", "/bin/sh", *no_ids, name)
     try:
         yield pwd.getpwnam(name)
         await_end_of_processes(pwd.getpwnam(name))
     finally:
-        subprocess.run(["userdel", "--remove", name], check=True, stderr=subprocess.DEVNULL)
+        _change_users("userdel", "--remove", name)
 
 
 @contextmanager
@@ -169,12 +170,20 @@ def granted(user: pwd.struct_passwd, first: int, count: int = 65536) -> Iterator
         pathlib.Path(file).touch()
     ids = f"{first}-{first + count - 1}"
     await_end_of_processes(user)
-    subprocess.run(["usermod", "--add-subuids", ids, "--add-subgids", ids, user.pw_name], check=True)
+    _change_users("usermod", "--add-subuids", ids, "--add-subgids", ids, user.pw_name)
     try:
         yield
     finally:
         await_end_of_processes(user)
-        subprocess.run(["usermod", "--del-subuids", ids, "--del-subgids", ids, user.pw_name], check=True)
+        _change_users("usermod", "--del-subuids", ids, "--del-subgids", ids, user.pw_name)
+
+
+def _change_users(*words: str) -> None:
+    """Call a program of shadow-utils: one at a time, as it does not wait for another one's lock."""
+    with pathlib.Path(tempfile.gettempdir(), "mydocker-tests.users").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 0, (words, done.stderr)
 
 
 def await_end_of_processes(user: pwd.struct_passwd) -> bool:

@@ -162,6 +162,9 @@ def test_ports_without_a_network_of_its_own(networked: Networked, network: str) 
     assert (done.stdout, done.code) == (b"started\n", 0), done
 
 
+IMPATIENT = ("--dns-option", "timeout:1", "--dns-option", "attempts:1")  # nobody answers for other names here
+
+
 def test_names_of_a_network(networked: Networked) -> None:
     """By name and alias, not by those of other networks."""
     with ExitStack() as stack:
@@ -171,13 +174,13 @@ def test_names_of_a_network(networked: Networked) -> None:
             for name in ("first-one", "db"):
                 script = f"ping -c 1 -w 20 {name} | head -1"
                 assert f"({address})" in networked.sh(script, "--network", network), name
-            done = networked.run("--network", other, argv=("ping", "-c", "1", "-w", "5", "first-one"))
+            done = networked.run("--network", other, *IMPATIENT, argv=("ping", "-c", "1", "-w", "5", "first-one"))
             assert done.code == 1 and b"bad address" in done.stderr
 
 
 def test_the_default_network_has_no_names(networked: Networked) -> None:
     with networked.server(name="second-one"):
-        done = networked.run(argv=("ping", "-c", "1", "-w", "5", "second-one"))
+        done = networked.run(*IMPATIENT, argv=("ping", "-c", "1", "-w", "5", "second-one"))
         assert done.code == 1 and b"bad address" in done.stderr
 
 
@@ -203,7 +206,12 @@ CHOSEN = {  # network, options -> script, what it prints
         "1",
     ),
     "the largest packet": ("-o com.docker.network.driver.mtu=1300", "", "cat /sys/class/net/eth0/mtu", "1300"),
-    "--internal": ("--internal", "", f"ip route | grep -c default; ping -c 1 -w 1 {OUTSIDE} >&- 2>&-; echo $?", "0\n1"),
+    "--internal": (
+        "--internal",
+        "",
+        f"ip route | grep -c default; ping -c 1 -w 1 -W 1 {OUTSIDE} >&- 2>&-; echo $?",
+        "0\n1",
+    ),
     "--ip6": (
         "--ipv6 --subnet fd00:217::/64",
         "--ip6 fd00:217::9",

@@ -89,11 +89,24 @@ def test_the_examples_pass_for_an_ordinary_user_among_mounts(second_user: Comman
 def test_an_ordinary_user_may_write_next_to_mounts(second_user: Command, places: list[pathlib.Path]) -> None:
     """What is mounted is there to be read; what lies next to it can be written to, and the machine stays as it is."""
     command = _among_mounts(second_user, places)
-    written = "/run/x /tmp/x /var/x /var/lib/x /var/lib/dpkg/x /home/x /usr/x /usr/share/x /usr/bin/x /etc/x /etc/apt/x"
+    directories = [
+        "/run",
+        "/tmp",
+        "/var",
+        "/var/lib",
+        "/var/lib/dpkg",
+        "/home",
+        "/usr",
+        "/usr/share",
+        "/usr/bin",
+        "/etc",
+        "/etc/apt",
+    ]
+    written = " ".join(f"{directory}/new-here" for directory in directories)
     shown = " ".join(f"{place}/file" for place in places[2:-1])
     script = f"touch {written} && echo x >> /etc/passwd && rm /etc/fstab && cat {shown}; ls /run /tmp"
     done = command("run", "--rootfs", "/", "sh", "-c", script)
-    expected = "mounted\n" * len(places[2:-1]) + "/run:\nx\n\n/tmp:\nx\n"
+    expected = "mounted\n" * len(places[2:-1]) + "/run:\nnew-here\n\n/tmp:\nnew-here\n"
     assert (done.stdout.decode(), done.stderr, done.code) == (expected, b"", 0)
     assert not any(os.path.exists(path) for path in written.split()) and os.path.exists("/etc/fstab")
     refused = command("run", "--rootfs", "/", "touch", f"{places[2]}/x")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
-import sys
 import time
 from contextlib import ExitStack
 
@@ -13,11 +11,11 @@ from mydocker.cli.common import complain, on_failure, say
 from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.live_report import Screen
 from mydocker.cli.common.parser import Parser
+from mydocker.cli.output.reports import EXITS, UNWRITTEN, add_report, open_reports
 from mydocker.errors import MydockerError, SpecError, UsageError, printable, refused_by_host
 from mydocker.image.lock_file import NAME
 from mydocker.image.store import Store
 from mydocker.number import whole_number
-from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case, JudgedCase
 from mydocker.services.schedule import with_needed
@@ -26,14 +24,15 @@ from mydocker.specs.values.duration import parse_duration
 from mydocker.testing.batch.batch import INTERRUPTED, Batch, Limits, exit_code
 from mydocker.testing.cases.collect import collect, with_variables
 from mydocker.testing.cases.select import Memory, by_name, by_tags
-from mydocker.testing.report.formats import FORMATS, Report, Reports, parse_target
+from mydocker.testing.parts.line import heading
+from mydocker.testing.parts.part import WHOLE, digest, divide, parse_part
+from mydocker.testing.report.formats import Reports
 from mydocker.testing.report.text import closing_lines, styled_lines
 from mydocker.verdict.finding import ERROR, FAILED
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from typing import IO
 
 NO_TESTS = 5
 _COUNT_LIMIT = 9999
@@ -42,19 +41,11 @@ _PATHS = (
     "a spec file, FILE:LINE for one spec of it, FILE:LINE[NAME=VALUE] for one of its matrix, a folder, a pattern, or - "
     "for standard input"
 )
-UNWRITTEN = 3  # where nothing failed but a report
-_EXITS = (
-    ("0", "all passed"),
-    ("1", "some failed"),
-    ("2", "wrong usage, or a mistake in a spec file"),
-    ("3", "some could not be judged, or a report not be written"),
-    ("5", "there is nothing to test"),
-    ("130", "interrupted"),
-)
 _EXAMPLES = (
     ("mydocker test tests", "run the *.smoke.yaml files below a folder"),
     ("mydocker test -k 'web and not slow' -x tests", "run some, and stop after the first failure"),
     ("mydocker test --report junit=report.xml tests", "write a report for a CI service"),
+    ("mydocker test --shard 2/4 --report jsonl=2.jsonl tests", "run a part of them, see 'mydocker report'"),
     ("mydocker test --image IMAGE cst.yaml", "run a file of container-structure-test"),
 )
 
@@ -68,12 +59,16 @@ def test_command(argv: list[str]) -> int:
             on_failure.check(options.on_failure)
             limits = _limits(options)
             memory = Memory(f"{Store.open(os.environ).root}/failed.json")
-            cases = _cases(options, memory)
-            reports = Reports(_open_reports(options.report, files))
+            part = parse_part(options.shard, os.environ) if options.shard else WHOLE
+            whole = _cases(options, memory)
+            cases = divide(whole, part)
+            reports = Reports(open_reports(options.report, files))
         except (UsageError, SpecError) as error:
             complain(error)
             return USAGE
-        if not cases:
+        if options.shard and whole:
+            reports.begin(heading(whole, part=str(part), batch=digest(whole)))
+        if not whole:
             reports.finish([], seconds=time.monotonic() - began)
             complain(MydockerError("there is nothing to test", hint="a folder's tests are its *.smoke.yaml files"))
             return NO_TESTS
@@ -85,7 +80,7 @@ def test_command(argv: list[str]) -> int:
 def parser() -> Parser:
     """What the command line may have."""
     text = "'expect' in a spec lists what must be true of its container."
-    parser = Parser("test", text=text, exits=_EXITS, examples=_EXAMPLES)
+    parser = Parser("test", text=text, exits=EXITS, examples=_EXAMPLES)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help=_PATHS)
     add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
@@ -112,13 +107,8 @@ def parser() -> Parser:
     add("--publish", action="store_true", help="publish ports on the host, which cases with the same ones cannot share")
     add("--shuffle", metavar="[=SEED]", type=_seed, help="run in another order; with =SEED in the same one again")
     add("--timeout", metavar="DURATION", help="end the whole batch after this time")
-    add(
-        "--report",
-        action="append",
-        default=[],
-        metavar="FORMAT=FILE",
-        help=f"write a report ({', '.join(FORMATS)}) to FILE, - for standard output; may be repeated",
-    )
+    add("--shard", metavar="K/N", help="run part K of N; auto: the part that the CI service or the cluster says")
+    add_report(parser)
     return parser
 
 
@@ -187,46 +177,6 @@ def _supplied(cases: list[Case], options: argparse.Namespace) -> list[Case]:
     ]
 
 
-def _open_reports(words: list[str], files: ExitStack) -> list[Report]:
-    """Opened before anything runs, so that a wrong path costs no time. They are UTF-8, whatever a terminal has."""
-    targets = [(word, *parse_target(word)) for word in words]
-    for word, _, path in targets:
-        if path == "-" and sys.stdout is None:
-            raise UsageError(f"cannot write the report {word}: standard output is closed")
-        if path != "-":
-            usable(path)
-    reports: list[Report] = []
-    made: list[str] = []
-    for _, format, path in targets:
-        is_new = path != "-" and not os.path.lexists(path)
-        try:
-            # not yet emptied: another one may turn out to be wrong
-            file = _opened(path)
-        except OSError as error:
-            for each in made:
-                os.unlink(each)
-            raise UsageError(f"cannot write the report {path}: {error.strerror}") from None
-        made += [path] if is_new else []
-        reports.append(Report(format, files.enter_context(file), path=path))
-    for report in reports:
-        added_to = report.path == "-" or stream(report.path) is not None or _is_summary(report.path)
-        if stat.S_ISREG(os.fstat(report.file.fileno()).st_mode) and not added_to:
-            report.file.truncate(0)
-    return reports
-
-
-def _opened(path: str) -> IO[str]:
-    descriptor = sys.stdout.fileno() if path == "-" else stream(path)
-    target, mode = (path, "a") if descriptor is None else (descriptor, "w")
-    return open(target, mode, encoding="utf-8", errors="backslashreplace", closefd=descriptor is None)
-
-
-def _is_summary(path: str) -> bool:
-    """Whether PATH is the summary of a step of a GitHub job, to which each of its commands may add."""
-    summary = os.environ.get("GITHUB_STEP_SUMMARY", "")
-    return bool(summary) and os.path.realpath(path) == os.path.realpath(summary)
-
-
 def _list(cases: list[Case]) -> int:
     """A line for each case: the words that choose it, its name and its tags."""
     for case in cases:
@@ -266,7 +216,8 @@ def _run(
     finally:
         screen.erase()
     seconds = time.monotonic() - began
-    memory.keep(results)
+    if not options.shard:  # `mydocker report` keeps those of all parts
+        memory.keep(results)
     reports.finish(results, seconds=seconds)
     screen.show(closing_lines(results, seconds=seconds, durations=options.durations))
     troubles = [*reports.troubles, *filter(None, [screen.trouble])]

@@ -40,6 +40,7 @@ COMMANDS = {
             ("down", "[OPTIONS]", "Stop and remove the services of a Compose file"),
             ("compose", "[OPTIONS] COMMAND [ARG...]", "Run a command with the options that Compose has before it"),
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
+            ("report", "[OPTIONS] FILE...", "Put the results of the parts of a batch together"),
             ("record", "[-o FILE] [OPTIONS] IMAGE [COMMAND [ARG...]]", "Run a container, and write the spec of a test"),
             ("ps", "[OPTIONS]", "List containers"),
             ("logs", "[OPTIONS] CONTAINER", "Print what a container in the background has written"),

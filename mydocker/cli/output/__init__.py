@@ -1,1 +1,1 @@
-"""Other forms of what commands print than a table or JSON."""
+"""What commands print and write other than a table or JSON: templates, and the reports of a batch."""

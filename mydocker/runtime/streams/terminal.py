@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import termios
@@ -29,6 +30,7 @@ _PTMX = os.makedev(5, 2)  # linux: devices.txt
 _CONSOLE = "/dev/console"
 _INTERRUPT = b"\x03"  # Ctrl-C
 _INSISTING = 3  # presses in a row
+_HELD = 1 << 18  # bytes, more than what is written can be ahead of what is read (drivers/tty/tty_buffer.c: 64 KiB)
 
 
 def take_new_terminal(*, owner: int, channel: int) -> None:
@@ -181,8 +183,15 @@ class Terminal(Relay):
         self.flows.remove(flow)
 
     def end_input(self) -> None:
-        """Carry only what the container wrote, up to its end."""
+        """Carry only what has been written by now: a process that goes on may have the terminal open."""
         self.flows = [flow for flow in self.flows if flow.source == self.master]
+        for flow in self.flows:
+            flow.left = _HELD
+
+    def waits(self) -> dict[int, int]:
+        """After the command's end, no longer for what may still be written."""
+        self.flows = [flow for flow in self.flows if flow.left is None or flow.waiting or _is_readable(flow)]
+        return super().waits()
 
     def is_interrupted_in_vain(self, pid: int) -> bool:
         """Whether the user types nothing but Ctrl-C, and it would be for process PID."""
@@ -199,6 +208,14 @@ class Terminal(Relay):
         if self.master >= 0:
             os.close(self.master)
             self.master = -1
+
+
+def _is_readable(flow: Flow) -> bool:
+    """Whether there is more to read, or the end, and not yet as much as a terminal can hold. Polling a terminal waits
+    for what is on its way through the kernel (n_tty_poll in drivers/tty/n_tty.c)."""
+    source = select.poll()
+    source.register(flow.source, select.POLLIN)
+    return bool(flow.left and source.poll(0))
 
 
 class _Typed(Flow):

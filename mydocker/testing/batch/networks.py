@@ -27,6 +27,7 @@ def specs_apart(cases: Sequence[Case]) -> dict[int, CaseSpec]:
 def _groups(cases: Sequence[Case]) -> dict[int, int]:
     """The group of each case by their numbers: the lowest number among those that it needs, or that need it."""
     group = {case.number: case.number for case in cases}
+    numbers = {case.key: case.number for case in cases}  # what a case needs was numbered before some were chosen
 
     def first(number: int) -> int:
         while group[number] != number:
@@ -35,7 +36,7 @@ def _groups(cases: Sequence[Case]) -> dict[int, int]:
 
     for case in cases:
         for need in case.needs:
-            one, other = sorted((first(case.number), first(need.case.number)))
+            one, other = sorted((first(case.number), first(numbers[need.case.key])))
             group[other] = one
     return {number: first(number) for number in group}
 

@@ -11,14 +11,15 @@ from mydocker.errors import Origin, UsageError
 from mydocker.json_output import dump
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import JudgedCase
+from mydocker.testing.parts.line import as_line
 from mydocker.testing.report.as_json import as_data, counts
 from mydocker.testing.report.text import closing_lines, lines_of
 from mydocker.testing.report.workflow import error_command
 from mydocker.verdict.finding import ERROR, FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import IO
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import IO, Any
 
 
 def text(results: Sequence[JudgedCase], *, seconds: float) -> str:
@@ -93,10 +94,18 @@ class Report:
     def __init__(self, format: str, file: IO[str], *, path: str) -> None:
         self.format, self.file, self.path = format, file, path
 
+    def begin(self, heading: Mapping[str, Any]) -> None:
+        """HEADING says what is to come."""
+        if self.format == "jsonl":
+            self._write_line(heading)
+
     def add(self, result: JudgedCase) -> None:
         if self.format == "jsonl":
-            self.file.write(dump(as_data(result)) + "\n")
-            self.file.flush()
+            self._write_line(as_line(result))
+
+    def _write_line(self, data: Mapping[str, Any]) -> None:
+        self.file.write(dump(data) + "\n")
+        self.file.flush()
 
     def finish(self, results: Sequence[JudgedCase], *, seconds: float) -> None:
         """RESULTS are in the order of their cases."""
@@ -112,6 +121,9 @@ class Reports:
     def __init__(self, reports: Sequence[Report]) -> None:
         self.good = [*reports]
         self.troubles: list[str] = []
+
+    def begin(self, heading: Mapping[str, Any]) -> None:
+        self._each(lambda report: report.begin(heading))
 
     def add(self, result: JudgedCase) -> None:
         self._each(lambda report: report.add(result))

@@ -151,12 +151,23 @@ def test_a_terminal(alpine: Command, options: tuple[str, ...]) -> None:
         assert within(
             20, lambda: at.type(b"stty size\n") is None and bool(at.until(rb"(20 50|33 77)\r\n")[1] == b"20 50")
         )
-        at.type(b"trap 'echo stopped' INT; sleep 30 & wait\n")
+        at.type(b"trap 'echo stopped' INT; sleep 600 & wait\n")
         time.sleep(0.1)
         at.type(b"\x03")
         at.until(rb"\^C")
         at.type(b"exit 5\n")
-        assert process.wait(30) == 5
+        assert process.wait(30) == 5  # though the sleep has the terminal open
+
+
+@root
+def test_all_that_a_terminal_gets_is_shown(alpine: Command) -> None:
+    with running(alpine, name="tty-whole"), screen() as at:
+        script = "sleep 600 & seq 20000; printf end"
+        process = start_at(at, alpine, "exec", "-t", "tty-whole", "sh", "-c", script)
+        shown = at.until(rb"end$")
+        assert process.wait(30) == 0
+    lines = shown.string.replace(b"\r", b"").splitlines()
+    assert lines == [*(b"%d" % number for number in range(1, 20001)), b"end"]
 
 
 @root

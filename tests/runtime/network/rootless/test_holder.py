@@ -152,9 +152,9 @@ def _listening(machine: Machine, port: int, address: str = "0.0.0.0") -> Iterato
         yield server
 
 
-def _connect(using: Holder, port: int, address: str = "192.168.77.2") -> None:
-    """Connect from inside; OSError as HostError."""
-    run_inside(using, lambda: socket.create_connection((address, port), timeout=20).close())
+def _connect(using: Holder, port: int, address: str = "192.168.77.2", *, seconds: float = 20) -> None:
+    """Connect from inside within SECONDS; OSError as HostError."""
+    run_inside(using, lambda: socket.create_connection((address, port), timeout=seconds).close())
 
 
 @pytest.fixture(params=attachment.PROGRAMS)
@@ -186,7 +186,7 @@ def test_the_loopback_of_the_host_is_not_reached(
             gateway = {"pasta": "192.168.77.2", "slirp4netns": "10.0.2.2"}[program]
             where = {"gateway": gateway, "resolver": started.resolver}.get(address, address)
             with pytest.raises(HostError):
-                _connect(started, 7777, where)
+                _connect(started, 7777, where, seconds=2)
 
     with socket.create_server(("127.0.0.1", 7777)) as server:
         as_user(attempt)

@@ -98,4 +98,4 @@ def test_the_holder_was_killed(net: Host) -> None:
 
 
 def _reaches(container: Container, address: str, *, seconds: int) -> bool:
-    return container.succeeds("busybox", "ping", "-c", "1", "-w", str(seconds), address)
+    return container.succeeds("busybox", "ping", "-c", "1", "-w", str(seconds), "-W", str(seconds), address)

@@ -189,4 +189,4 @@ def _hosts(container: Container) -> dict[str, set[str]]:
 def _reaches(container: Container, address: str, *, seconds: int) -> bool:
     """Whether ADDRESS answers the container within SECONDS."""
     assert container.succeeds("busybox", "ping", "-c", "1", "-w", "20", "127.0.0.1")
-    return container.succeeds("busybox", "ping", "-c", "1", "-w", str(seconds), address)
+    return container.succeeds("busybox", "ping", "-c", "1", "-w", str(seconds), "-W", str(seconds), address)

@@ -1,0 +1,98 @@
+"""`mydocker report FILE...`: the results of the parts of a batch, put together."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+from mydocker.cli.commands import USAGE
+from mydocker.cli.common import complain, say
+from mydocker.cli.common.live_report import Screen
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.output.reports import EXITS, UNWRITTEN, add_report, open_reports
+from mydocker.errors import MydockerError, UsageError
+from mydocker.image.store import Store
+from mydocker.paths import usable
+from mydocker.record import TYPE_CHECKING
+from mydocker.testing.batch.batch import exit_code
+from mydocker.testing.cases.select import Memory
+from mydocker.testing.parts.merge import Merge
+from mydocker.testing.report.formats import Reports
+from mydocker.testing.report.text import closing_lines, styled_lines
+from mydocker.verdict.finding import ERROR, FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SUFFIX = ".jsonl"
+
+
+def report_command(argv: list[str]) -> int:
+    """Print the results in the files that ARGV names, and write reports; the exit code that `test` of all would have,
+    3 if a result is missing."""
+    with ExitStack() as files:
+        try:
+            options = parser().parse_args(argv)
+            merge = Merge(lambda text: say(f"warning: {text}"))
+            for path in _paths(options.files):
+                merge.add(path, _lines(path))
+            merged = merge.finish()
+            reports = Reports(open_reports(options.report, files))
+        except UsageError as error:
+            complain(error)
+            return USAGE
+        taken = any(report.path == "-" and report.format != "github" for report in reports.good)
+        screen = Screen(taken=taken, environ=os.environ)
+        for result in merged.results:
+            reports.add(result)
+            if not options.quiet or result.verdict in (FAILED, ERROR):
+                screen.show(styled_lines(result))
+        Memory(f"{Store.open(os.environ).root}/failed.json").keep(merged.results)
+        reports.finish(merged.results, seconds=merged.seconds)
+        screen.show(closing_lines(merged.results, seconds=merged.seconds))
+    troubles = [*reports.troubles, *filter(None, [screen.trouble])]
+    for trouble in troubles:
+        complain(MydockerError(trouble))
+    return exit_code(merged.results, interrupted=False) or (UNWRITTEN if troubles else 0)
+
+
+def _paths(words: list[str]) -> Iterator[str]:
+    """The files that WORDS are, or that are in the directories that they are. Raises UsageError."""
+    for word in words:
+        try:
+            if not os.path.isdir(usable(word)):
+                yield word
+                continue
+            names = sorted(name for name in os.listdir(word) if name.endswith(_SUFFIX))
+        except OSError as error:
+            raise UsageError(f"cannot read {word}: {error.strerror}") from None
+        if not names:
+            raise UsageError(f"{word} has no files *{_SUFFIX}")
+        yield from (os.path.join(word, name) for name in names)
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    try:
+        with open(usable(path), "rb") as file:
+            yield from file
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "report",
+        text="The files are reports that 'test --shard K/N --report jsonl=FILE' has written, in any order. What no "
+        "part has reported is an error. Of a case that several parts have run, the worst result counts; of one that a "
+        "part has run again, the last.",
+        exits=EXITS,
+        examples=(
+            ("mydocker report part*.jsonl", "print the results of all parts"),
+            ("mydocker report parts/ --report junit=all.xml --report html=all.html", "write reports of the whole"),
+        ),
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a JSONL report, or a directory of them")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show only what did not pass, and the summary")
+    add_report(parser)
+    return parser

@@ -1,0 +1,143 @@
+"""The results of a batch from the JSONL reports of its parts: none is lost without an error."""
+
+from __future__ import annotations
+
+import json
+
+from mydocker.errors import UsageError
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.services.case import JudgedCase, Span
+from mydocker.testing.parts.line import PartResult, case_of, from_line
+from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+_WORSE = (PASSED, SKIPPED, ERROR, FAILED)  # from the best to the worst
+_BROKEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_MOST = 1_000_000  # cases of a batch
+
+
+class Merged(Record):
+    """A whole batch, its results in the order of the cases, and how long it took from the first begin to the last
+    end."""
+
+    results: tuple[JudgedCase, ...]
+    seconds: float
+
+
+class Merge:
+    """Takes the lines of reports, each with `add`. WARN gets what is said about lines that cannot be read."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.warn = warn
+        self.batch = ""
+        self.of = 0
+        self.listed: list[dict[str, Any]] = []
+        self.divisions: dict[int, set[int]] = {}  # by the number of parts, the parts that have said anything
+        self.found: dict[int, list[PartResult]] = {}
+
+    def add(self, path: str, lines: Iterable[bytes]) -> None:
+        """The LINES of the report in file PATH. Raises UsageError if it is of another batch, or no such report."""
+        count = 0
+        for number, raw in enumerate(lines, start=1):
+            try:
+                data = dict(json.loads(raw))
+                self._is_of_this(path, data)
+                if "cases" in data:
+                    self._head(data)
+                else:
+                    found = from_line(data)
+                    self.found.setdefault(found.place.number, []).append(found)
+                count += 1
+            except _BROKEN:
+                self.warn(f"{path}:{number}: this line is torn, or of no JSONL report: it is left out")
+        if not count:
+            self.warn(f"{path} has no results")
+
+    def _is_of_this(self, path: str, data: dict[str, Any]) -> None:
+        batch, of = str(data["batch"]), int(data["of"])
+        if not 0 < of <= _MOST:
+            raise ValueError(of)
+        if self.batch and (batch, of) != (self.batch, self.of):
+            hint = "parts of one batch have the same spec files and the same options that choose cases"
+            raise UsageError(f"{path} is of another batch than the reports before it", hint=hint)
+        self.batch, self.of = batch, of
+        number, count = str(data["part"]).split("/")
+        self.divisions.setdefault(int(count), set()).add(int(number))
+
+    def _head(self, data: dict[str, Any]) -> None:
+        if len(data["cases"]) != self.of:
+            raise ValueError(self.of)
+        self.listed = self.listed or [dict(each) for each in data["cases"]]
+
+    def finish(self) -> Merged:
+        """All results; for a case that no part has reported, an error. Raises UsageError if there is no line at all."""
+        if not self.of:
+            raise UsageError("there is no result in these files", hint="they are reports of 'test --report jsonl=FILE'")
+        chosen = {number: _chosen(found) for number, found in self.found.items()}
+        began = {key: min(each.time - each.result.began for each in group) for key, group in _runs(chosen).items()}
+        lanes = _lanes(chosen)
+        first = min((each.time for each in chosen.values() if each.result.spans), default=0.0)
+        results, end = [], first
+        for number in range(self.of):
+            if number not in chosen:
+                results.append(self._missing(number))
+                continue
+            one = chosen[number]
+            offset = began[_run(one)] - first
+            spans = tuple(_moved(span, offset, lanes[_run(one)]) for span in one.result.spans)
+            results.append(one.result.replace(spans=spans))
+            end = max(end, *(first + span.began + span.seconds for span in spans)) if spans else end
+        return Merged(results=tuple(results), seconds=end - first)
+
+    def _missing(self, number: int) -> JudgedCase:
+        """An error in place of the result of case NUMBER."""
+        parts = [f"part {number % count + 1}/{count}" for count in sorted(self.divisions) if count > 1]
+        named = {
+            "file": "",
+            "line": 0,
+            "name": f"case {number + 1} of {self.of}",
+            "ordinal": 0,
+            "matrix": {},
+            "options": [],
+            "variables": [],
+        }
+        case = case_of(self.listed[number] if self.listed else named, number)
+        reason = f"no result of it is in these files: {' or '.join(parts)} has not reported it" if parts else ""
+        return JudgedCase(case=case, verdict=ERROR, reason=reason or "no result of it is in these files", attempts=0)
+
+
+def _chosen(found: Sequence[PartResult]) -> PartResult:
+    """Of several results of one case: of two attempts of a part the later, of two parts the worse; one that has run
+    rather than one that has not."""
+    ran = [each for each in found if not each.result.unbegun] or [*found]
+    latest: dict[str, PartResult] = {}
+    for each in sorted(ran, key=lambda one: one.time):
+        latest[each.place.part] = each
+    return max(latest.values(), key=lambda each: _WORSE.index(each.result.verdict))
+
+
+def _run(one: PartResult) -> tuple[str, str]:
+    return one.place.part, one.node
+
+
+def _runs(chosen: dict[int, PartResult]) -> dict[tuple[str, str], list[PartResult]]:
+    runs: dict[tuple[str, str], list[PartResult]] = {}
+    for each in chosen.values():
+        runs.setdefault(_run(each), []).append(each)
+    return runs
+
+
+def _lanes(chosen: dict[int, PartResult]) -> dict[tuple[str, str], int]:
+    """The number of the first lane of each part and node on a time line."""
+    lanes, following = {}, 0
+    for run, group in sorted(_runs(chosen).items(), key=lambda item: (item[0][1], item[0][0])):
+        lanes[run] = following
+        following += 1 + max((span.slot for each in group for span in each.result.spans), default=0)
+    return lanes
+
+
+def _moved(span: Span, offset: float, lane: int) -> Span:
+    return span.replace(slot=span.slot + lane, began=max(0.0, span.began + offset))
