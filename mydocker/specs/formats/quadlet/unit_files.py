@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 
+from mydocker.errors import Origin, Problem
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.nodes.unit_file import Setting, parse_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from mydocker.errors import Problem
 
     Settings = dict[str, list[Setting]]
 
@@ -70,8 +69,13 @@ def read_unit(path: str, raw: bytes | None = None) -> tuple[list[Setting], list[
             raw = opened.read(SIZE_LIMIT)
     settings, problems = parse_unit(raw, file)
     for drop_in in drop_ins(path):
-        with open(drop_in, "rb") as opened:
-            more, wrong = parse_unit(opened.read(SIZE_LIMIT), shown(drop_in))
+        try:
+            with open(drop_in, "rb") as opened:
+                more, wrong = parse_unit(opened.read(SIZE_LIMIT), shown(drop_in))
+        except OSError as error:
+            origin = Origin(file=shown(drop_in), line=1, column=1)
+            problems.append(Problem(origin=origin, message=f"cannot read it: {(error.strerror or '').lower()}"))
+            continue
         settings += more
         problems += wrong
     return settings, problems
