@@ -213,7 +213,15 @@ class ProjectRun:
         else:
             self.manager.put_off()
 
+    def _stop_bound(self, ended: RunningInstance) -> None:
+        """Stop those that are bound to one that has ended."""
+        for each in self.running:
+            is_bound = any(on.bound and on.name == ended.instance.service for on in each.instance.depends_on)
+            if is_bound and each.begun and not each.ended and not each.stopping:
+                each.stop()
+
     def _has_ended(self, each: RunningInstance) -> None:
+        self._stop_bound(each)
         if each.instance.is_pod:
             return
         if not self.options.detach:

@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 class Dependency(Record):
     """On the container called `name`. Unless it is `required`, a container of that name may be missing. With `restart`,
-    a container is made anew when the one that it depends on is.
+    a container is made anew when the one that it depends on is; one that is `bound` is stopped when that has ended.
 
     `origin` is where it is written, without a file where that is the file of the container itself.
     """
@@ -29,6 +29,7 @@ class Dependency(Record):
     condition: str = STARTED
     required: bool = True
     restart: bool = False
+    bound: bool = False
     origin: Origin
 
 

@@ -271,3 +271,15 @@ def test_a_pod_of_an_ordinary_user(second_user: Command, user_directory: Callabl
     write(here, own_container="[Container]\nImage=alpine\nVolume=./tree:/d:idmap\nExec=true\n")
     done = second_user("up", "own.container", cwd=here)
     assert done.code == 125 and b"volume /d: idmap is for root" in done.stderr
+
+
+def test_a_unit_ends_with_the_one_that_it_is_bound_to(alpine: Command, here: Path) -> None:
+    write(
+        here,
+        first_container="[Container]\nImage=alpine\nExec=sh -c 'sleep 0.3; exit 5'\n",
+        second_container="[Unit]\nBindsTo=first.container\n[Container]\nImage=alpine\nExec=sleep 100\n",
+        third_container="[Unit]\nRequires=first.container\n[Container]\nImage=alpine\nExec=sh -c 'sleep 1; echo on'\n",
+    )
+    done = alpine("up", "second.container", "third.container", cwd=here)
+    assert (done.stdout, done.code) == (b"third   | on\n", 0), done
+    assert b"second exited with code 137" in done.stderr

@@ -95,6 +95,8 @@ def pod(settings: list[Setting], context: Context) -> Iterator[Entry]:
         return
     need(unit, context)
     yield "network_mode", text_at(setting.value, f"service:{unit.container}")
+    condition = {"condition": "service_started", "bound": True}
+    yield "depends_on", data_at(setting.value, {unit.container: condition})
     pod_of = pod_name(other.unit.path, other.settings, other.unit)
     yield "labels", text_at(setting.value, f"{_LABEL}={pod_of}")
     for entry in once(other, "members", lambda: [*_of_members(other)]):

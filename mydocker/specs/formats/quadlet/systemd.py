@@ -47,6 +47,7 @@ def dependencies(context: Context) -> Iterator[tuple[Setting | None, Entry]]:
     settings = context.sections.get("Unit", {})
     followers = {unit.container for _, _, unit in named("Before", settings, context) if unit}
     found: dict[str, tuple[Setting | None, bool, str]] = {}
+    bound: set[str] = set()
     for key, is_required in _ON.items():
         for setting, word, unit in named(key, settings, context):
             _know(key, setting, word, unit, context)
@@ -54,12 +55,15 @@ def dependencies(context: Context) -> Iterator[tuple[Setting | None, Entry]]:
                 continue
             if key in _STARTING:
                 need(unit, context)
+            if key == "BindsTo":
+                bound.add(unit.container)
             if key == "After" or unit.container not in followers:
                 found.setdefault(unit.container, (setting, is_required, unit.condition))
     for unit in context.units.first(context.unit.name, context.unit.path.rpartition("/")[2]):
         found.setdefault(unit.container, (None, False, unit.condition))
     for name, (asking, is_required, reached) in found.items():
-        condition = {"condition": reached, "required": is_required}
+        condition: dict[str, object] = {"condition": reached, "required": is_required}
+        condition |= {"bound": True} if name in bound else {}
         yield asking, ("depends_on", data_at(asking.value if asking else context.top, {name: condition}))
 
 
