@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import time
 from pathlib import Path
 
 import pytest
@@ -719,3 +720,18 @@ def test_the_example_runs(mydocker: Command) -> None:
 def test_the_example_of_a_pod_runs(mydocker: Command) -> None:
     done = mydocker("up", "--no-log-prefix", "examples/shop.pod", cwd=ROOT)
     assert (done.stdout, done.code) == (b"open at nine\n", 0), done
+
+
+def test_units_that_start_each_other_have_no_order_but_that_of_after() -> None:
+    Path("b.container").write_text("[Unit]\nRequires=c.service b.service\n[Container]\nImage=a\n")
+    Path("c.container").write_text("[Unit]\nRequires=b.container\n[Container]\nImage=a\n")
+    assert [case.depends_on for case in load_files(["b.container"], environ=ENVIRON)] == [(), ()]
+    Path("c.container").write_text("[Unit]\nRequires=b.container\nAfter=b.container\n[Container]\nImage=a\n")
+    assert [len(case.depends_on) for case in load_files(["b.container"], environ=ENVIRON)] == [0, 1]
+
+
+def test_a_unit_with_many_words_is_read_in_a_moment() -> None:
+    words = " ".join(f"u{number}.service" for number in range(20_000))
+    began = time.process_time()
+    assert container("", f"[Unit]\nAfter={words}")
+    assert time.process_time() - began < 5

@@ -51,13 +51,13 @@ def dependencies(context: Context) -> Iterator[tuple[Setting | None, Entry]]:
     for key, is_required in _ON.items():
         for setting, word, unit in named(key, settings, context):
             _know(key, setting, word, unit, context)
-            if not unit or not unit.container:
+            if not unit or not unit.container or unit.path == context.unit.path:
                 continue
             if key in _STARTING:
                 need(unit, context)
             if key == "BindsTo":
                 bound.add(unit.container)
-            if key == "After" or unit.container not in followers:
+            if key == "After" or (unit.container not in followers and not _is_mutual(unit, context)):
                 found.setdefault(unit.container, (setting, is_required, unit.condition))
     for unit in context.units.first(context.unit.name, context.unit.path.rpartition("/")[2]):
         found.setdefault(unit.container, (None, False, unit.condition))
@@ -65,6 +65,12 @@ def dependencies(context: Context) -> Iterator[tuple[Setting | None, Entry]]:
         condition: dict[str, object] = {"condition": reached, "required": is_required}
         condition |= {"bound": True} if name in bound else {}
         yield asking, ("depends_on", data_at(asking.value if asking else context.top, {name: condition}))
+
+
+def _is_mutual(unit: Neighbour, context: Context) -> bool:
+    """Whether UNIT refers to this one as well. Then only After makes one the first, as it does for systemd."""
+    own = context.unit
+    return not {f"{own.name}.service", own.path.rpartition("/")[2]}.isdisjoint(unit.refers)
 
 
 def _know(key: str, setting: Setting, word: str, unit: Neighbour | None, context: Context) -> None:

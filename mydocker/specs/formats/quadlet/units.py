@@ -16,7 +16,7 @@ from mydocker.specs.formats.quadlet.unit_files import CONTAINER, KINDS, POD, SER
 from mydocker.specs.nodes.unit_file import split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mydocker.specs.formats.quadlet.unit_files import Settings
 
@@ -26,7 +26,8 @@ _OFF = ("0", "no", "n", "false", "f", "off")
 
 class Neighbour(Record):
     """The unit at `path`: the name of its `service`, without the suffix, and of its `container`, which is the one that
-    holds the network if it is a pod, and empty if it is none. `before`: the units that it starts before.
+    holds the network if it is a pod, and empty if it is none. `before`: the units that it starts before; `refers`:
+    those that it needs, or starts after.
 
     `condition`: when it counts as started. `pod` is the file of its pod, and `joins` whether it starts with that.
     """
@@ -38,6 +39,7 @@ class Neighbour(Record):
     condition: str = "service_started"
     pod: str = ""
     joins: bool = False
+    refers: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -62,8 +64,9 @@ class Units:
         if not text.endswith(SERVICE_SUFFIX):
             return None
         service = text.removesuffix(SERVICE_SUFFIX)
-        found = self._by_service("", self.paths).get(service)
-        return found or self._by_service(directory, self._around(directory, service)).get(service)
+        found = self._by_service("", lambda: self.paths).get(service)
+        found = found or self._by_service(directory, lambda: unit_files.neighbours(directory)).get(service)
+        return found or self._instance(service, directory)
 
     def members(self, pod: str) -> list[Neighbour]:
         """The containers that start with the pod at the path POD: those that were named, and those next to it."""
@@ -75,22 +78,22 @@ class Units:
         """Those of the units to run that declare themselves to start before the unit FILE, which is SERVICE."""
         if self._before is None:
             self._before = {}
-            for unit in self._by_service("", self.paths).values():
+            for unit in self._by_service("", lambda: self.paths).values():
                 for word in unit.before:
                     self._before.setdefault(word, []).append(unit)
         names = dict.fromkeys((f"{service}{SERVICE_SUFFIX}", file))
         return [unit for name in names for unit in self._before.get(name, ()) if unit.container]
 
-    def _around(self, directory: str, service: str) -> list[str]:
-        """The units of DIRECTORY, and the instances of its templates that SERVICE may be."""
-        found = unit_files.neighbours(directory)
-        if "@" in service:
-            found += [os.path.join(directory, f"{service}{kind}") for kind in KINDS]
-        return found
+    def _instance(self, service: str, directory: str) -> Neighbour | None:
+        """The instance of a template in DIRECTORY that SERVICE is, if it is one without a file of its own."""
+        if "@" not in service:
+            return None
+        units = (self._neighbour(os.path.join(directory, f"{service}{kind}")) for kind in KINDS)
+        return next((unit for unit in units if unit and unit.service == service), None)
 
-    def _by_service(self, key: str, paths: Iterable[str]) -> dict[str, Neighbour]:
-        if key not in self._services or "@" in "".join(paths):
-            units = (self._neighbour(path) for path in paths)
+    def _by_service(self, key: str, paths: Callable[[], Iterable[str]]) -> dict[str, Neighbour]:
+        if key not in self._services:
+            units = (self._neighbour(path) for path in paths())
             self._services[key] = {unit.service: unit for unit in units if unit}
         return self._services[key]
 
@@ -118,7 +121,13 @@ def _read(path: str) -> Neighbour | None:
         condition=_condition(own, sections.get("Service", {})),
         pod=last(own, "Pod"),
         joins=last(own, "StartWithPod").lower() not in _OFF,
+        refers=tuple(_refers(sections.get("Unit", {}), unit)),
     )
+
+
+def _refers(settings: Settings, unit: Unit) -> Iterator[str]:
+    for key in ("Requires", "Requisite", "BindsTo", "Wants", "Upholds", "After"):
+        yield from _words(settings, key, unit)
 
 
 def container_of(path: str, own: Settings, unit: Unit) -> str:
