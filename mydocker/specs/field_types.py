@@ -239,20 +239,6 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float) else dict(value)
 
 
-def userns_mode(text: str, scope: Scope) -> str:
-    if text in ("", "host"):  # without an import on the way of every run
-        return "host"
-    from mydocker.specs.values import userns
-
-    return userns.userns_mode(text, scope)
-
-
-def id_mapping(text: str, scope: Scope) -> str:
-    from mydocker.specs.values import userns
-
-    return userns.id_mapping(text, scope)
-
-
 def written_image(image: Reference) -> str:
     if image.location is None:
         return image.familiar

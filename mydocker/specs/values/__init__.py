@@ -193,6 +193,20 @@ def namespaces(text: str, scope: Scope) -> tuple[str, ...]:
     return tuple(x for x in NAMESPACES if x in chosen)
 
 
+def userns_mode(text: str, scope: Scope) -> str:
+    if text in ("", "host"):  # without an import on the way of every run
+        return "host"
+    from mydocker.specs.values import userns
+
+    return userns.userns_mode(text, scope)
+
+
+def id_mapping(text: str, scope: Scope) -> str:
+    from mydocker.specs.values import userns
+
+    return userns.id_mapping(text, scope)
+
+
 def umask(text: str, scope: Scope) -> int:
     """An octal number, as the shell's umask prints it."""
     if not text or len(text) > 4 or not frozenset("01234567").issuperset(text) or int(text, 8) > 0o777:
