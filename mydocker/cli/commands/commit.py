@@ -6,17 +6,20 @@ import os
 import shlex
 import tempfile
 from collections.abc import Callable
-from typing import Any
 
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import LaunchError, UsageError
 from mydocker.image.pull import pull
 from mydocker.image.rebuild.commit import Committed, Remarks, parse_change
 from mydocker.image.store import Store, catalog
+from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform, Reference
 from mydocker.runtime.copy.written import write_layer
 from mydocker.services.containers import described, look, start, trees
 from mydocker.services.containers.find import Foreground
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def commit_command(argv: list[str]) -> int:

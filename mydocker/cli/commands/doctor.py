@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show_json
 from mydocker.errors import printable
 from mydocker.image.store import Store
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.doctor.checks import HostCheck, can_run, examine
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def doctor_command(argv: list[str]) -> int:

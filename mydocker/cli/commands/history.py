@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import add_format, show, show_json
@@ -13,7 +12,11 @@ from mydocker.image.model.progress import megabytes
 from mydocker.image.model.times import shown_time
 from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
+from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform
+
+if TYPE_CHECKING:
+    from typing import Any
 
 HEADINGS = ("CREATED", "SIZE", "CREATED BY", "COMMENT")
 _SHOWN = 80  # characters of a step

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
@@ -12,9 +11,13 @@ from mydocker.errors import ImageNotFoundError, LaunchError
 from mydocker.image.model import ImageConfig
 from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
+from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform
 from mydocker.services.containers import Container, described
 from mydocker.services.containers.find import Foreground, as_container, find
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def inspect_command(argv: list[str]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from typing import Any
 
 from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common import complain, say
@@ -15,10 +14,14 @@ from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show, show_json
 from mydocker.errors import LaunchError, NetworkError, StoreError, UsageError
 from mydocker.image.store import Store
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, Network, Subnet, leases, lifecycle, networks
 from mydocker.runtime.network.lifecycle import Addresses
 from mydocker.runtime.network.subnets import parse_subnet
 from mydocker.runtime.network.upkeep.members import Member, members
+
+if TYPE_CHECKING:
+    from typing import Any
 
 DRIVER = "bridge"
 _SHORT = 12  # digits of an ID in a table

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any
 
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show
 from mydocker.errors import UsageError
 from mydocker.image.store import Store
+from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import STATUSES, Container, ContainerConfig, described, directory
 from mydocker.services.containers.find import as_container, foreground
+
+if TYPE_CHECKING:
+    from typing import Any
 
 HEADINGS = {
     "ID": "CONTAINER ID",

@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
@@ -17,7 +16,11 @@ from mydocker.image.files.write import DirectoryOutput, TarOutput, save
 from mydocker.image.store import Store, catalog, remove_tree
 from mydocker.image.store.catalog import NamedImage
 from mydocker.paths import stream, usable
+from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def save_command(argv: list[str]) -> int:

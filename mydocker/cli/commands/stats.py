@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show
@@ -15,10 +14,14 @@ from mydocker.cli.output.go_template import render_all
 from mydocker.errors import LaunchError
 from mydocker.image.store import Store
 from mydocker.json_output import dump
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.container_view import ContainerView
 from mydocker.runtime.inspect.running_container import open_running
 from mydocker.runtime.inspect.usage import Usage, usage
 from mydocker.services.containers import look
+
+if TYPE_CHECKING:
+    from typing import Any
 
 HEADINGS = {
     "ID": "CONTAINER ID",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import NoReturn
 
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.errors import UsageError
@@ -13,7 +12,7 @@ from mydocker.specs.model.unsupported import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     from mydocker.cli.manual.page import Argument, Entry, Group, Page
 

@@ -16,6 +16,7 @@ from mydocker.runtime.cgroup.hierarchy import choose
 from mydocker.runtime.doctor import network, probes
 from mydocker.runtime.doctor.binfmt import handled_machines
 from mydocker.runtime.launch.run_directory import RunDirectory
+from mydocker.runtime.network.trial import attempt
 from mydocker.runtime.network.upkeep import strays
 from mydocker.runtime.plan.host import Host, inspect_host, read_setting
 from mydocker.runtime.plan.operations import COVERED
@@ -87,18 +88,18 @@ def _steps(host: Host, run_dir: str) -> Iterator[HostCheck]:
         yield _user_namespace()
         yield _ids(host.ids)
     groups = host.ids is None or not host.ids.is_single
-    why = probes.attempt(lambda: probes.namespaces(groups=groups), ids=host.ids)
+    why = attempt(lambda: probes.namespaces(groups=groups), ids=host.ids)
     hint = (_closed_to_users() if host.rootless else _closed_to_root()) if why else None
     detail = why or "mount, pid, uts, ipc, net, cgroup"
     yield HostCheck(name="namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
-    why = probes.attempt(probes.proc, ids=host.ids)
+    why = attempt(probes.proc, ids=host.ids)
     hint = COVERED if why else None
     yield HostCheck(
         name="proc", state=MISSING if why else OK, detail=why or "a separate /proc", hint=hint, essential=True
     )
     yield _overlay(host, run_dir)
     yield _pivot_root(host, run_dir)
-    why = probes.attempt(probes.loopback, ids=host.ids)
+    why = attempt(probes.loopback, ids=host.ids)
     detail = f"{why}; with --network none, lo stays down" if why else "lo is up with --network none"
     yield HostCheck(
         name="loopback", state=WEAKER if why else OK, detail=detail, hint="it takes CAP_NET_ADMIN" if why else None
@@ -108,7 +109,7 @@ def _steps(host: Host, run_dir: str) -> Iterator[HostCheck]:
 
 def _user_namespace() -> HostCheck:
     ids = idmap.of_caller(ranges=False)
-    why = probes.attempt(lambda: None, ids=ids)
+    why = attempt(lambda: None, ids=ids)
     detail = why or "an ordinary user may create them"
     hint = _closed_to_users() if why else None
     return HostCheck(name="user namespaces", state=MISSING if why else OK, detail=detail, hint=hint, essential=True)
@@ -131,7 +132,7 @@ def _closed_to_root() -> str:
 
 def _ids(ids: idmap.IdMap) -> HostCheck:
     if not ids.is_single:
-        why = probes.attempt(lambda: None, ids=ids)
+        why = attempt(lambda: None, ids=ids)
         count = sum(extent.count for extent in ids.users)
         detail = why or f"{count} users, from /etc/subuid and /etc/subgid"
         return HostCheck(name="ids", state=MISSING if why else OK, detail=detail, essential=True)
@@ -145,9 +146,7 @@ def _ids(ids: idmap.IdMap) -> HostCheck:
 
 def _overlay(host: Host, run_dir: str) -> HostCheck:
     def step(in_memory: bool) -> str | None:
-        return probes.attempt(
-            lambda: probes.overlay(run_dir, in_memory=in_memory, user_xattrs=host.rootless), ids=host.ids
-        )
+        return attempt(lambda: probes.overlay(run_dir, in_memory=in_memory, user_xattrs=host.rootless), ids=host.ids)
 
     if not host.store_on_overlay and not (why := step(False)):
         return HostCheck(name="overlay", state=OK, detail="what containers write is kept in the store", essential=True)
@@ -162,7 +161,7 @@ def _overlay(host: Host, run_dir: str) -> HostCheck:
 
 
 def _pivot_root(host: Host, run_dir: str) -> HostCheck:
-    why = probes.attempt(lambda: probes.pivot_root(run_dir), ids=host.ids)
+    why = attempt(lambda: probes.pivot_root(run_dir), ids=host.ids)
     if not why:
         return HostCheck(name="pivot_root", state=OK, detail="used")
     detail = f"{why}; the root is moved on top of the old one instead"
@@ -172,7 +171,7 @@ def _pivot_root(host: Host, run_dir: str) -> HostCheck:
 
 
 def _keyring(host: Host) -> HostCheck:
-    why = probes.attempt(kernel.join_session_keyring, ids=host.ids)
+    why = attempt(kernel.join_session_keyring, ids=host.ids)
     if not why:
         return HostCheck(name="keyring", state=OK, detail="each container has its own")
     detail, hint = (

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 
-from mydocker import kernel, programs
+from mydocker import programs
 from mydocker.errors import HostError, MydockerError
-from mydocker.kernel import netlink
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.doctor import probes
-from mydocker.runtime.network import DEFAULT, Network, Subnet, firewall
+from mydocker.runtime.network import DEFAULT, firewall, trial
 from mydocker.runtime.network.default_mode import NET_ADMIN, TUN, refusal
 from mydocker.runtime.network.networks import load
+from mydocker.runtime.network.trial import attempt
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
 
-_PROBE = Network(name=DEFAULT, id="", interface="md-doctor", subnet=Subnet(network="10.88.0.0/16", gateway="10.88.0.1"))
 _MODULES = "load the kernel modules bridge, veth and nf_tables"
 _IN_A_CONTAINER = "inside another container, start that one with --cap-add NET_ADMIN"
 
@@ -24,7 +22,7 @@ _IN_A_CONTAINER = "inside another container, start that one with --cap-add NET_A
 def default_network(host: Host, run_dir: str) -> tuple[bool, str, str | None]:
     """Whether containers get a private network on HOST; what they get, and what would help. RUN_DIR is a directory for
     temporary files."""
-    reason = refusal(host) or probes.attempt(lambda: _bring_up(run_dir), ids=host.ids)
+    reason = refusal(host) or attempt(lambda: _bring_up(run_dir), ids=host.ids)
     if not reason:
         return True, "containers get a private network (bridge) unless --network is set", None
     return False, f"containers share the host's network unless --network is set: {reason}", _remedy(host)
@@ -53,24 +51,9 @@ def _lacking(program: str) -> str | None:
 
 
 def _bring_up(run_dir: str) -> None:
-    """A bridge, an interface on it, and the firewall, in a network namespace that ends with this process."""
-    kernel.unshare(kernel.CLONE_NEWNET)
-    with netlink.Channel() as channel:
-        channel.send(netlink.add_bridge(_PROBE.interface, mac="02:42:0a:58:00:01"))
-        link = netlink.get_link(channel, _PROBE.interface)
-        if link is None:
-            raise MydockerError("the bridge is gone")
-        channel.send(
-            netlink.add_veth(
-                "md-doctor0",
-                master=link.index,
-                mtu=link.mtu,
-                peer="md-doctor1",
-                peer_mac="02:42:0a:58:00:02",
-                pid=os.getpid(),
-            )
-        )
-    firewall.load(_PROBE, directory=run_dir)
+    """What a network is made of, and the firewall, in a network namespace that ends with this process."""
+    network = trial.bring_up()
+    firewall.load(network, directory=run_dir)
 
 
 def obstacle(networks: str) -> tuple[str, str] | None:
@@ -79,7 +62,7 @@ def obstacle(networks: str) -> tuple[str, str] | None:
     try:
         subnet = load(networks, DEFAULT).subnet.network
     except MydockerError:
-        subnet = _PROBE.subnet.network
+        subnet = trial.NETWORK.subnet.network
     if _legacy_drops():
         lines = [f"sudo iptables-legacy -I FORWARD {option} {subnet} -j ACCEPT" for option in ("-s", "-d")]
         return "the chain FORWARD of iptables-legacy drops what containers send", "; ".join(lines)

@@ -7,49 +7,14 @@ from __future__ import annotations
 
 import os
 
-from mydocker import idmap, kernel
+from mydocker import kernel
 from mydocker.errors import MydockerError
-from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network.trial import attempt
 from mydocker.runtime.plan.root import LayeredRoot
 from mydocker.runtime.plan.standard_mounts import TTY_GROUP
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mydocker.idmap import IdMap
-
 _MOUNT = kernel.CLONE_NEWNS
 _OTHERS = kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET | kernel.CLONE_NEWCGROUP
-
-
-def attempt(step: Callable[[], None], *, ids: IdMap | None) -> str | None:
-    """None if STEP works, for an ordinary user as root of a user namespace with IDS; else why it does not."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        why = "it was killed"
-        try:
-            if ids is not None:
-                idmap.enter(ids)
-            step()
-            why = ""
-        except MydockerError as error:
-            why = error.message
-        except OSError as error:
-            why = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-        except BaseException as error:  # a defect of mydocker must not return into the caller's copy of the program
-            why = repr(error)
-        finally:
-            os.write(writer, why.encode(errors="replace"))
-            os._exit(0)
-    os.close(writer)
-    with open(reader, encoding="utf-8", errors="replace") as report:
-        output = report.read()
-    try:  # noqa: SIM105  # as everywhere in this room
-        os.waitpid(pid, 0)
-    except ChildProcessError:  # the caller of mydocker ignores SIGCHLD, so the kernel has reaped it (wait(2))
-        pass
-    return output or None
 
 
 def namespaces(*, groups: bool) -> None:

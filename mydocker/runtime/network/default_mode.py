@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _ROOTLESS, TUN = ("pasta", "slirp4netns"), "/dev/net/tun"
 NET_ADMIN = 1 << 12  # linux/capability.h
+BRIDGES = "/sys/module/bridge"  # missing if the kernel has none, or loads that module for the first one
 
 
 def settle(spec: ContainerSpec, host: Host) -> tuple[ContainerSpec, str]:
@@ -53,8 +54,8 @@ def _refuse_ports(spec: ContainerSpec, reason: str) -> None:
 
 
 def refusal(host: Host) -> str:
-    """Why this host cannot give a container a network of its own; empty if it can, as far as that is seen without
-    trying."""
+    """Why this host cannot give a container a network of its own; empty if it can. It is tried only if the kernel has
+    made no bridge yet."""
     if host.rootless:
         if not any(map(_is_installed, _ROOTLESS)):
             return "an ordinary user needs pasta (package passt) or slirp4netns"
@@ -64,7 +65,15 @@ def refusal(host: Host) -> str:
         return "CAP_NET_ADMIN is missing"
     elif not host.owns_network:
         return "root's user namespace does not own the host's network"
-    return "" if _is_installed("nft") else "the program nft is not installed (package nftables)"
+    if not _is_installed("nft"):
+        return "the program nft is not installed (package nftables)"
+    return "" if os.path.isdir(BRIDGES) else _tried(host)
+
+
+def _tried(host: Host) -> str:
+    from mydocker.runtime.network.trial import lacking
+
+    return lacking(host.ids)
 
 
 def _is_installed(program: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mydocker.errors import HostError
+from mydocker.kernel import netlink
+from mydocker.runtime.network import default_mode
 from mydocker.runtime.network.default_mode import settle
 from mydocker.runtime.plan.host import Host
 from mydocker.specs.model import NAMESPACES, ContainerSpec
@@ -40,3 +42,13 @@ def test_a_host_that_gives_none_keeps_its_parameters() -> None:
     with pytest.raises(HostError, match=r"net\.core\.somaxconn needs a network of the container's own"):
         settle(SPEC.replace(sysctls={"net.core.somaxconn": "1"}), POWERLESS)
     assert settle(SPEC.replace(sysctls={"net.core.somaxconn": "1"}), ABLE)[0].network_mode == "bridge"
+
+
+@pytest.mark.root
+def test_a_kernel_that_has_made_no_bridge_yet_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has none is in test_guest_modules.py."""
+    monkeypatch.setattr(default_mode, "BRIDGES", "/nonexistent")
+    assert settle(SPEC, ABLE)[0].network_mode == "bridge"
+    monkeypatch.setattr(netlink, "add_bridge", lambda name, mac: netlink.add_veth)
+    mode, reason = settle(SPEC, ABLE)[0].network_mode, settle(SPEC, ABLE)[1]
+    assert mode == "default" and reason.startswith("the kernel has no bridges, or no veth interfaces: ")
