@@ -13,13 +13,18 @@ from lab.places import ROOT
 
 from mydocker.errors import SpecError, UsageError
 from mydocker.specs.formats.quadlet import container_file
+from mydocker.specs.formats.quadlet.context import Context, neighbour_of
+from mydocker.specs.formats.quadlet.resources.images import build_data, read_build
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
+from mydocker.specs.formats.quadlet.units import Units, unit_of
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links
 from mydocker.specs.model.parts import Healthcheck, Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy
+from mydocker.specs.nodes.reader import Reader
 from mydocker.specs.nodes.unit_file import parse_unit, split_words
+from mydocker.specs.values import Scope
 
 ENVIRON = {"HOME": "/home/me", "V": "v w"}
 
@@ -735,3 +740,35 @@ def test_a_unit_with_many_words_is_read_in_a_moment() -> None:
     began = time.process_time()
     assert container("", f"[Unit]\nAfter={words}")
     assert time.process_time() - began < 5
+
+
+def test_a_build_is_read_to_the_end(here: Path) -> None:
+    (here / "Containerfile").touch()
+    (here / "app.build").write_text(
+        "[Build]\nImageTag=localhost/app:1\nImageTag=localhost/app:latest\nSetWorkingDirectory=unit\nTarget=final\n"
+        'BuildArg=A=1 "B=2 3"\nLabel=a=b\nArch=arm64\nVariant=v8\nPull=newer\nNetwork=none\n'
+        "Secret=id=key,src=key.txt\nSecret=id=word,env=WORD\n"
+    )
+    units = Units([])
+    context = Context(unit=unit_of(f"{here}/web.container", "web"), reader=reader(), settings={}, sections={})
+    assert units.find("app.build", str(here))
+    [setting] = [each for each in parse_unit(b"[Container]\nImage=app.build\n")[0] if each.key.text]
+    other = neighbour_of(setting, "app.build", context)
+    assert other is not None
+    assert build_data(read_build(other)) == {
+        "context": str(here),
+        "dockerfile": f"{here}/Containerfile",
+        "args": ["A=1", "B=2 3"],
+        "labels": ["a=b"],
+        "target": "final",
+        "tags": ["localhost/app:latest"],
+        "platforms": ["linux/arm64/v8"],
+        "network": "none",
+        "pull": True,
+        "secrets": [{"source": "key", "file": f"{here}/key.txt"}, {"source": "word", "environment": "WORD"}],
+    }
+    assert context.reader.problems == []
+
+
+def reader() -> Reader:
+    return Reader(scope=Scope(directory=os.getcwd(), environ=ENVIRON), problems=[])

@@ -9,6 +9,7 @@ import os
 from functools import partial
 
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.quadlet.context import (
     Context,
     boolean,
@@ -19,6 +20,7 @@ from mydocker.specs.formats.quadlet.context import (
     resolve_words,
 )
 from mydocker.specs.formats.quadlet.unit_files import BUILD, IMAGE, last
+from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ _BUILD_READ = (
 )
 _BUILD_IDLE = ("Retry", "RetryDelay", "ServiceName")
 _BUILD_KNOWN = ("ContainersConfModule", "GlobalArgs", "PodmanArgs")
+# attributes of a BuildUnit that a Compose file has no word for
+_NOT_OF_COMPOSE = ("annotations", "auth_file", "dns", "dns_options", "dns_search", "environment", "groups", "volumes")
 _POLICIES = ("always", "missing", "never", "newer", "ifnotpresent")
 
 
@@ -101,12 +105,57 @@ def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
         if unit.policy and not context.settings.get("Pull"):
             yield "pull_policy", text_at(setting.value, unit.policy)
     elif name.endswith(BUILD):
-        other = neighbour_of(setting, name, context)
-        tags = once(other, "build", partial(read_build, other)).tags if other else ("unknown",)
-        yield "image", text_at(setting.value, tags[0])
-        yield "pull_policy", text_at(setting.value, "never")  # the image is built here, or it is not there
+        yield from _built(setting, name, context)
     else:
         yield "image", text_at(setting.value, name)
+
+
+def _built(setting: Setting, name: str, context: Context) -> Iterator[Entry]:
+    """An image that a unit builds: here, where files can say how that is done, else before."""
+    other = neighbour_of(setting, name, context)
+    unit = once(other, "build", partial(read_build, other)) if other else BuildUnit(tags=("unknown",))
+    yield "image", text_at(setting.value, unit.tags[0])
+    if not any(row.key == "build" for row in FIELDS):
+        yield "pull_policy", text_at(setting.value, "never")  # it has been built, or it is not there
+        return
+    for key in _NOT_OF_COMPOSE:
+        if getattr(unit, key):
+            context.lack(setting.value, f"{name}: {key.replace('_', ' ')} of a build are not supported")
+    yield "build", data_at(setting.value, build_data(unit))
+
+
+def build_data(unit: BuildUnit) -> dict[str, object]:
+    """How UNIT is built, as the value of `build` in a Compose file (compose-spec, "Compose Build Specification")."""
+    file = unit.file or next((each for each in _files_of(unit.directory) if os.path.exists(each)), "")
+    secrets = [_secret_data(text, unit.directory) for text in unit.secrets]
+    found: dict[str, object] = {
+        "context": unit.directory,
+        "dockerfile": file,
+        "args": [*unit.arguments],
+        "labels": [*unit.labels],
+        "target": unit.target,
+        "tags": [*unit.tags[1:]],
+        "platforms": [unit.platform] if unit.platform else [],
+        "network": unit.network,
+        "secrets": secrets,
+    }
+    if unit.pull:
+        found["pull"] = unit.pull in ("always", "newer", "true")
+    return {key: value for key, value in found.items() if value not in ("", [])}
+
+
+def _files_of(directory: str) -> list[str]:
+    """What a builder of Podman's looks for, before it looks for a Dockerfile."""
+    return [] if _is_address(directory) else [f"{directory}/Containerfile"]
+
+
+def _secret_data(text: str, directory: str) -> dict[str, str]:
+    """`id=ID,src=FILE` or `id=ID,env=NAME` (podman-build(1), --secret)."""
+    parts = dict(part.partition("=")[::2] for part in text.split(","))
+    name = parts.get("id", text)
+    if "env" in parts:
+        return {"source": name, "environment": parts["env"]}
+    return {"source": name, "file": _beneath(parts.get("src", name), directory)}
 
 
 def read_image(context: Context) -> ImageUnit:
