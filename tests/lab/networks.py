@@ -99,6 +99,11 @@ class Container(Machine):
         found = {pathlib.Path(f"/proc/{pid}/cmdline").read_bytes(): pid for pid in children(self.process.pid)}
         return {name.rstrip(b"\0").decode(errors="replace"): pid for name, pid in found.items() if pid != self.pid}
 
+    def helper(self, title: str) -> int:
+        """The one with TITLE, once it has that."""
+        wait_for(lambda: title in self.helpers)
+        return self.helpers[title]
+
     @property
     def address(self) -> str:
         """Its IPv4 address in its first network."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import threading
 import time
@@ -20,6 +21,12 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
     return condition()
+
+
+def within_a_second(condition: Callable[[], bool]) -> bool:
+    """Whether CONDITION comes true within a second; on a busy machine, where processes wait for a processor, it may
+    take longer."""
+    return within(max(1.0, 3 * os.getloadavg()[0] / len(os.sched_getaffinity(0))), condition)
 
 
 def sleeping(mark: str) -> list[int]:

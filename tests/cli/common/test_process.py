@@ -13,7 +13,7 @@ import time
 
 import pytest
 from lab.command import Command, Result
-from lab.processes import mentioning, within
+from lab.processes import mentioning, within_a_second
 
 pytestmark = pytest.mark.root
 
@@ -141,8 +141,8 @@ def test_kill_leaves_nothing_within_a_second(alpine: Command) -> None:
     assert mentioning(marker)
     process.kill()
     process.communicate()
-    assert within(1, lambda: not mentioning(marker))
-    assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
+    assert within_a_second(lambda: not mentioning(marker))
+    assert within_a_second(lambda: os.listdir(alpine.store / "containers") == [])
 
 
 def test_many_at_once(alpine: Command) -> None:

@@ -14,7 +14,7 @@ import time
 
 import pytest
 from lab.command import Command, Result
-from lab.processes import mentioning, within
+from lab.processes import mentioning, within, within_a_second
 
 pytestmark = pytest.mark.root
 
@@ -73,8 +73,8 @@ def test_killed_whatever_the_user(alpine: Command, marker: str, user: str, count
         process.kill()
     for process in started:
         process.communicate(timeout=10)
-    assert within(1, lambda: not mentioning(marker))
-    assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
+    assert within_a_second(lambda: not mentioning(marker))
+    assert within_a_second(lambda: os.listdir(alpine.store / "containers") == [])
 
 
 def test_killed_after_the_command_became_another_user(alpine: Command, marker: str) -> None:
@@ -85,8 +85,8 @@ def test_killed_after_the_command_became_another_user(alpine: Command, marker: s
     assert within(10, lambda: bool(mentioning(f"sleep\0007{marker}")))
     process.kill()
     process.communicate(timeout=10)
-    assert within(1, lambda: not mentioning(marker))
-    assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
+    assert within_a_second(lambda: not mentioning(marker))
+    assert within_a_second(lambda: os.listdir(alpine.store / "containers") == [])
 
 
 def _cleanup_process(process: subprocess.Popen[bytes]) -> int:
@@ -114,8 +114,8 @@ def test_a_living_container_is_left_to_its_cleanup_process(alpine: Command, mark
     finally:
         os.kill(cleanup_process, signal.SIGCONT)
     process.communicate(timeout=10)
-    assert within(1, lambda: not mentioning(marker))
-    assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
+    assert within_a_second(lambda: not mentioning(marker))
+    assert within_a_second(lambda: os.listdir(alpine.store / "containers") == [])
 
 
 def test_a_killed_cleanup_process_leaves_nothing_behind(alpine: Command) -> None:
@@ -146,9 +146,9 @@ def _kill_while_starting(mydocker: Command, marker: str, options: list[str]) -> 
         time.sleep(takes * number / KILLS)
         process.kill()
         process.communicate(timeout=20)
-    assert within(1, lambda: not mentioning(marker))
-    assert within(1, lambda: os.listdir(mydocker.store / "containers") == [])
-    assert within(1, lambda: _cgroups() == cgroups)
+    assert within_a_second(lambda: not mentioning(marker))
+    assert within_a_second(lambda: os.listdir(mydocker.store / "containers") == [])
+    assert within_a_second(lambda: _cgroups() == cgroups)
 
 
 @pytest.mark.alone  # it counts the cgroups of all containers

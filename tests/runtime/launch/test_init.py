@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 from lab.command import Command, Result
-from lab.processes import mentioning, within
+from lab.processes import mentioning, within, within_a_second
 
 pytestmark = pytest.mark.root
 
@@ -115,12 +115,12 @@ def test_no_process_is_left_without_a_pid_namespace(
     script = f"{start}echo ready; {last}".replace("{m}", marker)
     process = alpine.start(run[0], *options, "-i", *run[1:], "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == b"ready\n"
-    assert within(5, lambda: len(mentioning(f"7{marker}")) > 0)
+    assert within(20, lambda: len(mentioning(f"7{marker}")) > 0)
     if end == "we are killed":
         process.kill()
     process.communicate(b"\n", timeout=20)
-    assert within(1, lambda: not mentioning(marker)), mentioning(marker)
-    assert within(1, lambda: os.listdir(alpine.store / "containers") == [])
+    assert within_a_second(lambda: not mentioning(marker)), mentioning(marker)
+    assert within_a_second(lambda: os.listdir(alpine.store / "containers") == [])
 
 
 DAEMONS = [
@@ -137,15 +137,15 @@ def _kill_outer_init(mydocker: Command, mark: str, words: Sequence[str], daemon:
     process = mydocker.start(*words, "sh", "-c", script)
     assert process.stdout
     outer_init = int(process.stdout.readline())
-    assert within(5, lambda: len(mentioning(f"7{mark}")) > 0)
+    assert within(20, lambda: len(mentioning(f"7{mark}")) > 0)
     if all_of_us:
         os.kill(process.pid, signal.SIGSTOP)  # so that it cannot see to it before it is killed itself
     os.kill(outer_init, signal.SIGKILL)
     if all_of_us:
         process.kill()
     process.communicate(timeout=20)
-    assert within(2, lambda: not mentioning(mark)), mentioning(mark)
-    assert within(1, lambda: os.listdir(mydocker.store / "containers") == [])
+    assert within_a_second(lambda: not mentioning(mark)), mentioning(mark)
+    assert within_a_second(lambda: os.listdir(mydocker.store / "containers") == [])
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
@@ -172,7 +172,7 @@ def test_a_stopped_outer_init_does_not_block(alpine: Command, marker: str, optio
     script = f"sleep 7{marker} & kill -STOP $PPID; sleep 8{marker}"
     done = alpine(HOST_PID[0], *limits, *HOST_PID[1:], "sh", "-c", script, timeout=30)
     assert done.code == 124
-    assert within(2, lambda: not mentioning(marker)), mentioning(marker)
+    assert within_a_second(lambda: not mentioning(marker)), mentioning(marker)
 
 
 def test_a_terminal_belongs_to_the_command(alpine: Command) -> None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from lab.command import Command, Result
-from lab.processes import mentioning, within
+from lab.processes import mentioning, within_a_second
 
 pytestmark = pytest.mark.rootless
 
@@ -22,7 +22,7 @@ def test_no_process_is_left_without_outer_init(second_user: Command, daemon: str
     limits = ("--timeout", "1s", "--stop-timeout", "0")
     done = second_user("run", "--pid", "host", *limits, "alpine", "sh", "-c", script)
     assert done.code == {"KILL": 137, "STOP": 124}[end], done
-    assert within(2, lambda: not mentioning(mark)), mentioning(mark)
+    assert within_a_second(lambda: not mentioning(mark)), mentioning(mark)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from lab import busybox
 from lab.command import Command, Result
 from lab.oci import DIR, Program, layer
-from lab.processes import mentioning, within
+from lab.processes import mentioning, within, within_a_second
 from lab.registry import Registry
 
 from mydocker.runtime.inspect.helper_process import settle
@@ -182,7 +182,7 @@ def test_and_is_killed_all_the_same(alpine: Command, options: tuple[str, ...]) -
     assert within(10, lambda: bool(mentioning(f"sleep\0{mark}")))
     process.kill()
     process.communicate(timeout=10)
-    assert within(2, lambda: not mentioning(mark))
+    assert within_a_second(lambda: not mentioning(mark))
 
 
 @root

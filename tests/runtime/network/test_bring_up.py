@@ -96,7 +96,7 @@ def test_a_store_that_is_removed_leaves_no_bridge(stores: list[Command]) -> None
     interface = json.loads((mydocker.store / "networks/bridge/network.json").read_text())["interface"]
     assert _is_there(interface)
     shutil.rmtree(mydocker.store)
-    assert within(5, lambda: not _is_there(interface) and interface not in _firewall())
+    assert within(20, lambda: not _is_there(interface) and interface not in _firewall())
 
 
 def _firewall() -> str:

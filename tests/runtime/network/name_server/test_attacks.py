@@ -156,7 +156,7 @@ def test_a_client_that_asks_much_and_reads_nothing(web: Container) -> None:
             for _ in range(1_000_000):
                 sock.send((len(query).to_bytes(2, "big") + query) * 100)
         assert client(web).ask_by_stream("web").data == (web.address,)
-    status = pathlib.Path(f"/proc/{web.helpers['mydocker-names']}/status").read_text()
+    status = pathlib.Path(f"/proc/{web.helper('mydocker-names')}/status").read_text()
     [resident] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")]
     assert resident < 60_000  # kB
 
@@ -215,4 +215,4 @@ def _from(machine: Machine) -> socket.socket:
 
 
 def _descriptors(container: Container) -> int:
-    return len(os.listdir(f"/proc/{container.helpers['mydocker-names']}/fd"))
+    return len(os.listdir(f"/proc/{container.helper('mydocker-names')}/fd"))

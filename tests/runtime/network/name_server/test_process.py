@@ -34,7 +34,7 @@ def _ask(container: Container, name: str) -> dns.Reply:
 def test_it_has_no_privileges_and_only_its_own_descriptors(lan: Host, words: tuple[str, ...]) -> None:
     with lan.container("--network", "lan", "--name", "web", *words) as web:
         assert _ask(web, "web").data
-        pid = web.helpers[TITLE]
+        pid = web.helper(TITLE)
         status = _status(pid)
         assert {status["CapPrm"], status["CapEff"], status["CapAmb"]} == {"0" * 16}
         assert (status["Uid"].split(), status["Groups"], status["NoNewPrivs"]) == (["65534"] * 4, "", "1")
@@ -80,17 +80,17 @@ def test_it_sleeps_while_nothing_happens(lan: Host) -> None:
         with dns.Client(web.inside).socket(socket.SOCK_STREAM):
             assert _ask(web, "web").data
         time.sleep(0.5)
-        before = _status(web.helpers[TITLE])["voluntary_ctxt_switches"]
+        before = _status(web.helper(TITLE))["voluntary_ctxt_switches"]
         time.sleep(3)
-        assert _status(web.helpers[TITLE])["voluntary_ctxt_switches"] == before
+        assert _status(web.helper(TITLE))["voluntary_ctxt_switches"] == before
         assert _ask(web, "web").data
 
 
 def test_signals_for_the_container_do_not_end_it(lan: Host) -> None:
     with lan.container("--network", "lan", "--name", "web") as web:
-        assert os.getpgid(web.helpers[TITLE]) == web.helpers[TITLE]
+        assert os.getpgid(web.helper(TITLE)) == web.helper(TITLE)
         for number in STOPPING:
-            os.kill(web.helpers[TITLE], number)
+            os.kill(web.helper(TITLE), number)
         assert _ask(web, "web").data
 
 
@@ -100,7 +100,7 @@ def test_it_is_killed(lan: Host) -> None:
         lan.container("--network", "lan", "--name", "db") as db,
         lan.container("--network", "lan", "--name", "web") as web,
     ):
-        pidfd = os.pidfd_open(web.helpers[TITLE])
+        pidfd = os.pidfd_open(web.helper(TITLE))
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         assert has_ended(pidfd, 10)  # its sockets are closed by then
         os.close(pidfd)
@@ -117,14 +117,14 @@ def test_it_is_killed(lan: Host) -> None:
 def test_it_stands_still(lan: Host) -> None:
     """It keeps no container from its end."""
     with lan.container("--network", "lan") as web:
-        os.kill(pid := web.helpers[TITLE], signal.SIGSTOP)
+        os.kill(pid := web.helper(TITLE), signal.SIGSTOP)
         assert web.end() == (b"", b"")
         assert not os.path.exists(f"/proc/{pid}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_with_mydocker(lan: Host, number: int) -> None:
-    with lan.container("--network", "lan") as web, open(os.pidfd_open(web.helpers[TITLE]), "rb") as pidfd:
+    with lan.container("--network", "lan") as web, open(os.pidfd_open(web.helper(TITLE)), "rb") as pidfd:
         os.kill(web.process.pid, number)
         assert select.select([pidfd], [], [], 60)[0]  # it has ended
     lan.wait_until_clean()

@@ -34,7 +34,7 @@ def test_names_and_a_server_on_the_host_s_loopback(owned: Host) -> None:
         assert upstream.queries == []
         for reply in (client(web).ask("a.example"), client(web).ask_by_stream("a.example")):
             assert reply.data == ("192.0.2.77",)
-        pid = web.helpers["mydocker-names"]
+        pid = web.helper("mydocker-names")
         status = dict(line.split(":\t") for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
         assert (status["CapPrm"], status["CapEff"], status["NoNewPrivs"]) == ("0" * 16, "0" * 16, "1")
         db.end()
@@ -62,7 +62,7 @@ def test_the_user_s_own_are_asked_from_the_container_s_network(owned: Host) -> N
             for reply in (client(asker).ask("a.example"), client(asker).ask_by_stream("a.example")):
                 assert reply.data == ("192.0.2.77",)
             assert {address for address, _ in upstream.peers} == {asker.address}
-            pid = asker.helpers["mydocker-names"]
+            pid = asker.helper("mydocker-names")
             for kind in ("net", "user"):
                 assert os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/{asker.pid}/ns/{kind}")
         serving.__exit__(None, None, None)

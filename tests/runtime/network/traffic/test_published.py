@@ -226,7 +226,7 @@ def test_connections_end_with_the_container(site: Site) -> None:
 
 def test_the_relay_has_no_privileges(site: Site) -> None:
     with site.host.container("-p", "7700:80") as container:
-        relay = container.helpers["mydocker-ports"]
+        relay = container.helper("mydocker-ports")
         lines = pathlib.Path(f"/proc/{relay}/status").read_text().splitlines()
         status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
         assert status["CapEff"] == status["CapPrm"] == "0" * 16
