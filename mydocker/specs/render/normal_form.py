@@ -109,6 +109,10 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
 def _idmapped(mount: BindMount | VolumeMount, source: str) -> str:
     """The short form, which alone has idmap."""
     options = [f"idmap={mount.idmap}" if mount.idmap else "idmap", *(["ro"] if mount.read_only else [])]
+    if isinstance(mount, BindMount) and mount.propagation != "rprivate":
+        options.append(mount.propagation)
+    if isinstance(mount, VolumeMount) and not mount.copy:
+        options.append("nocopy")
     return f"{source}:{mount.target}:{','.join(options)}"
 
 
