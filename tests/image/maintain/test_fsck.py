@@ -166,20 +166,22 @@ PLACES = [
 def test_what_does_not_belong_there_stops_nobody(pulled: Command, registry: Registry, kind: str) -> None:
     """Wherever it lies: pulls and prunes go on, and a repair, or they, remove it."""
     before = _listed(pulled)
-    for number, place in enumerate(PLACES):
-        path = pulled.store / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        STRAYS[kind](path)
-        for words in (["images"], [["fsck", "--repair"], ["prune"], ["prune", "--dry-run"]][number % 3]):
-            done = pulled(*words)
-            assert done.code in (0, 1) and not done.stderr, (place, done)
-        registry.push(oci.image([layer({"new": place.encode()})]), "fsck/new")
-        assert pulled("pull", "-q", "fsck/new") == Result(b"", b"", 0), place
+    for first in (["images"], ["fsck", "--repair"], ["prune"], ["prune", "--dry-run"]):
+        for place in PLACES:
+            path = pulled.store / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not os.path.lexists(path):  # one of the round before, which only a repair removes
+                STRAYS[kind](path)
+        done = pulled(*first)
+        assert done.code in (0, 1) and not done.stderr, (first, done)
+        registry.push(oci.image([layer({"new": first[-1].encode()})]), "fsck/new")
+        assert pulled("pull", "-q", "fsck/new") == Result(b"", b"", 0), first
         for words in (["rmi", "fsck/new"], ["fsck", "--repair"], ["prune"]):
             done = pulled(*words)
-            assert done.code in (0, 1) and not done.stderr, (place, done)
-        assert pulled("fsck") == Result(b"", b"", 0) and _listed(pulled) == before, place
-        assert not path.is_file() or place == "containers/x", place
+            assert done.code in (0, 1) and not done.stderr, (first, words, done)
+        assert pulled("fsck") == Result(b"", b"", 0) and _listed(pulled) == before, first
+        left = {place for place in PLACES if (pulled.store / place).is_file()}
+        assert left <= {"containers/x"}, first
 
 
 @root
