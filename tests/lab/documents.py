@@ -111,7 +111,9 @@ ipc: host
 cgroup: host
 label_file: [profile.json]
 ---
-security_opt: ["seccomp=profile.json", no-new-privileges, "apparmor=x", "label=level:s0:c1", systempaths=unconfined, "mask=/a:/b", "unmask=/c"]
+security_opt:
+  ["seccomp=profile.json", no-new-privileges, "apparmor=x", "label=level:s0:c1", systempaths=unconfined, "mask=/a:/b",
+   "unmask=/c"]
 ---
 security_opt: [seccomp=unconfined]
 ---
