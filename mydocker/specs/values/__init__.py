@@ -196,15 +196,15 @@ def namespaces(text: str, scope: Scope) -> tuple[str, ...]:
 def userns_mode(text: str, scope: Scope) -> str:
     if text in ("", "host"):  # without an import on the way of every run
         return "host"
-    from mydocker.specs.values import userns
+    from mydocker.specs.values.userns import parse_mode
 
-    return userns.userns_mode(text, scope)
+    return parse_mode(text)
 
 
 def id_mapping(text: str, scope: Scope) -> str:
-    from mydocker.specs.values import userns
+    from mydocker.specs.values.userns import parse_mapping
 
-    return userns.id_mapping(text, scope)
+    return parse_mapping(text)
 
 
 def umask(text: str, scope: Scope) -> int:

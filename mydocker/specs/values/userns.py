@@ -10,7 +10,6 @@ from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mydocker.idmap import IdMap
-    from mydocker.specs.values import Scope
 
 _LIMIT = 2**32 - 2
 _MAPPING = re.compile(r"[+ugUG]*@?[0-9]+:@?[0-9]+(:[0-9]+)?\Z")
@@ -23,7 +22,7 @@ MODES = {  # and the options of each
 }
 
 
-def userns_mode(text: str, scope: Scope) -> str:
+def parse_mode(text: str) -> str:
     """MODE[:NAME=VALUE,…], in its canonical form."""
     mode, _, rest = (text or "host").partition(":")
     if mode not in MODES:
@@ -34,7 +33,7 @@ def userns_mode(text: str, scope: Scope) -> str:
             known = f"expected {', '.join(MODES[mode])}" if MODES[mode] else f"{mode} takes none"
             raise UsageError(f"option {name!r} of {mode}: {known}")
         if name.endswith("mapping"):
-            id_mapping(value, scope)
+            parse_mapping(value)
         elif whole_number(value, _LIMIT) is None:
             raise UsageError(f"{word!r}: expected a number")
     return f"{mode}:{rest}" if rest else mode
@@ -46,7 +45,7 @@ def kept_ids(mode: str) -> tuple[int | None, int | None]:
     return tuple(int(options[name]) if name in options else None for name in ("uid", "gid"))  # type: ignore[return-value]
 
 
-def id_mapping(text: str, scope: Scope) -> str:
+def parse_mapping(text: str) -> str:
     """CONTAINER:HOST:COUNT, as it is."""
     if not _MAPPING.match(text):
         raise UsageError(f"id mapping {text!r}: expected CONTAINER:HOST:COUNT, such as 0:100000:65536")
