@@ -49,6 +49,10 @@ class UsageError(MydockerError):
     """A command line that cannot be understood."""
 
 
+class OutsideError(UsageError):
+    """What a spec takes from around it, and is not there: a variable that is not set, a file that cannot be read."""
+
+
 class Origin(Record):
     """Where something is written: a file, or a text in place of one, such as `command line`; line and column from 1."""
 
@@ -66,11 +70,13 @@ class Origin(Record):
 
 
 class Problem(Record):
-    """Something wrong with a spec, and where; `hint` is what to do about it."""
+    """Something wrong with a spec, and where; `hint` is what to do about it. `outside`: only because of what is around
+    the file, such as variables that are not set."""
 
     message: str
     origin: Origin = Origin()
     hint: str | None = None
+    outside: bool = False
 
     def __str__(self) -> str:
         """One line: `file:line:column: message (hint)`."""

@@ -47,12 +47,16 @@ class Keys(TypedDict, total=False):
     stdin: str | None
     init: bool | None
     volumes: Sequence[str | Mapping[str, Any]] | None
+    volumes_from: Sequence[str] | None
     tmpfs: str | Sequence[str] | None
     configs: Sequence[Mapping[str, Any]] | None
     secrets: Sequence[Mapping[str, Any]] | None
     read_only: bool | None
     shm_size: Size | None
     devices: Sequence[str | Mapping[str, str]] | None
+    device_cgroup_rules: Sequence[str] | None
+    gpus: str | Sequence[Mapping[str, Any]] | None
+    runtime: str | None
     inject: Sequence[Path] | None
     hostname: str | None
     domainname: str | None
@@ -87,9 +91,16 @@ class Keys(TypedDict, total=False):
     ulimits: Mapping[str, Any] | Sequence[str] | None
     mem_limit: Size | None
     memswap_limit: Size | None
+    mem_reservation: Size | None
+    mem_swappiness: int | None
+    oom_kill_disable: bool | None
     cpus: str | float | None
+    cpu_shares: int | None
+    cpu_period: int | None
+    cpu_quota: int | None
     cpuset: str | None
     pids_limit: int | None
+    blkio_config: Mapping[str, Any] | None
     oom_score_adj: int | None
 
 

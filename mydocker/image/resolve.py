@@ -23,13 +23,17 @@ def resolve(
     store: Store,
     environ: Mapping[str, str],
     progress: Callable[[Step], None] | None = None,
+    age: float | None = None,
 ) -> StoredImage:
     """The image that REFERENCE means on PLATFORM; or, as for `docker run`, the one here that has it for an ID.
 
     POLICY `missing` asks no registry if the store has it, `never` asks none at all, `always` asks and fetches what has
-    changed. What is in files is read each time. PROGRESS gets each step of a pull; perhaps from other
+    changed. AGE is for the policy `missing`: an image that was pulled more than so many seconds ago is pulled again.
+    What is in files is read each time. PROGRESS gets each step of a pull; perhaps from other
     threads, one at a time. No thread is left when this returns. Raises ImageError or one of its children, or HostError.
     """
+    if age is not None and _is_older(store, reference, platform, age):
+        policy = "always"
     here = policy != "always" and reference.location is None
     if here and (image := store.find(reference, platform) or _of_id(store, reference)):
         return image
@@ -59,6 +63,21 @@ def _alias(reference: Reference, platform: Platform, store: Store, environ: Mapp
     from mydocker.image.registry import short_names
 
     return short_names.find(reference, environ=environ)
+
+
+def _is_older(store: Store, reference: Reference, platform: Platform, age: float) -> bool:
+    """Whether what REFERENCE means was pulled more than AGE seconds ago, as far as STORE knows."""
+    import calendar
+    import time
+
+    from mydocker.image.store import read_ref
+
+    try:
+        when = read_ref(store.ref_path(reference, platform)).when
+        pulled = calendar.timegm(time.strptime(when, "%Y-%m-%dT%H:%M:%SZ"))
+    except (OSError, ValueError):
+        return False
+    return time.time() - pulled > age
 
 
 def _of_id(store: Store, reference: Reference) -> StoredImage | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.specs.model.expect import Expect
-    from mydocker.specs.model.parts import Aliases, Healthcheck, Logging, NetworkAttachment
+    from mydocker.specs.model.parts import Aliases, BlockLimits, Healthcheck, Logging, NetworkAttachment
 
 
 def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
@@ -32,12 +32,14 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
         environment={**values.get("env_file", {}), **values.get("environment", {})},
         volumes=tuple(mount for key in _MOUNTS for mount in values.get(key, ())),
         namespaces=namespaces,
+        joined_namespaces={key: values[key] for key in _SHARED if isinstance(values.get(key), str)},
         network_mode=network_mode,
         networks=networks,
         aliases=_shared_names(values.get("aliases"), network_mode),
         ports=values.get("ports", ()) if network_mode != "host" else (),  # see `doubts`
         security_opt=_security(values.get("security_opt")),
         logging=_logging(values.get("logging")),
+        blkio_config=_block_limits(values.get("blkio_config")),
         healthcheck=_healthcheck(values.get("healthcheck")),
     )
 
@@ -48,7 +50,7 @@ _OF_A_NETWORK = ("ports", "publish_all", "expose")
 _MOUNTS = ("volumes", "tmpfs", "configs", "secrets")
 _COMBINED = (
     *("entrypoint", "command", "args", "label_file", "labels", "env_file", "environment", *_MOUNTS),
-    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt", "logging", "healthcheck"),
+    *("namespaces", *_NETWORK, *_SHARED, "ports", "security_opt", "logging", "blkio_config", "healthcheck"),
 )
 
 
@@ -93,8 +95,6 @@ def _mount_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]
     twice = {target for _, target in mounts if target in seen or seen.add(target)}  # type: ignore[func-returns-value]
     for target in sorted(twice):
         yield last[target], f"two volumes have the target {target!r}"
-    if "shm_size" in values and "ipc" not in _isolation(values)[0]:
-        yield "shm_size", "a /dev/shm of its own needs the ipc namespace"
 
 
 def _process_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -114,15 +114,13 @@ def _isolation_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, 
     yield from _network_contradictions(values)
     namespaces = values.get("namespaces")
     for key in _SHARED:
-        switch = values.get(key)
+        switch = None if values.get(key) is None else values[key] is True
         if namespaces is not None and switch is not None and _is_own(namespaces, key, default=switch) != switch:
             yield key, f"{key} contradicts namespaces"
     own, mode, _networks = _isolation(values)
     if "uts" not in own:  # sethostname(2) and setdomainname(2) would rename the machine
         names = {"hostname": "host name", "domainname": "domain name"}
         yield from ((key, f"a {names[key]} of its own needs the uts namespace") for key in names if values.get(key))
-    if values.get("privileged") and values.get("cap_drop"):
-        yield "cap_drop", "privileged grants every capability, and cap_drop drops some"
     if values.get("sysctls"):
         yield from _sysctl_contradictions(values["sysctls"], own, mode)
 
@@ -152,11 +150,21 @@ def _is_apart(mode: str) -> bool:
 
 
 def doubts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is valid and probably a mistake, as (key, message).
+    """What is valid and probably a mistake, as (key, message). As with Docker, a privileged container has every
+    capability, and cgroup v2 knows nothing of two settings of memory.
 
     Like Docker, the host's network discards published ports: there each port has its own number, on the addresses that
     its program chooses.
     """
+    if values.get("privileged") and values.get("cap_drop"):
+        yield "cap_drop", "cap_drop has no effect: privileged grants every capability"
+    if values.get("shm_size") and "ipc" not in _isolation(values)[0]:
+        yield "shm_size", "shm_size has no effect: /dev/shm is shared, as is the IPC namespace"
+    if values.get("device_cgroup_rules"):
+        yield "device_cgroup_rules", "device_cgroup_rules are about devices that are there when the container starts"
+    for key in ("mem_swappiness", "oom_kill_disable"):
+        if values.get(key):
+            yield key, f"{key} has an effect with cgroup v1 only"
     if values.get("ports") and _isolation(values)[1] == "host":
         from mydocker.specs.values.port import elsewhere
 
@@ -187,6 +195,11 @@ def _is_own(namespaces: Any, name: str, *, default: bool) -> bool:
 def _limit_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Docker's rules: a limit on memory and swap together is a second number, next to the limit on memory."""
     memory, both = values.get("mem_limit"), values.get("memswap_limit")
+    if (values.get("mem_reservation") or 0) > (memory or float("inf")):
+        yield "mem_reservation", "the reservation of memory is more than the limit on memory"
+    for key in ("cpu_quota", "cpu_period"):
+        if values.get("cpus") and values.get(key):
+            yield key, f"cpus and {key} exclude each other: cpus sets both"
     if both is None:
         return
     if "mem_limit" not in values:
@@ -216,6 +229,14 @@ def _security(options: Iterable[Mapping[str, Any]] | None) -> Security:
     return combine(options)
 
 
+def _block_limits(parts: Iterable[dict[str, Any]] | None) -> BlockLimits | None:
+    if not parts:
+        return None
+    from mydocker.specs.devices.block_io import combine
+
+    return combine(parts)
+
+
 def _logging(parts: Iterable[dict[str, Any]] | None) -> Logging | None:
     if not parts:
         return None
@@ -241,7 +262,7 @@ def _isolation(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str, tuple[N
     """
     namespaces, (mode, networks) = values.get("namespaces"), _network(values)
     if namespaces is None or isinstance(namespaces, dict):
-        switches = {name: values[name] for name in _SHARED if values.get(name) is not None}
+        switches = {name: values[name] is True for name in _SHARED if values.get(name) is not None}
         choice = {name: name != "net" or mode in PRIVATE_MODES for name in NAMESPACES} | switches | (namespaces or {})
         chosen = tuple(name for name in NAMESPACES if choice[name])
     else:

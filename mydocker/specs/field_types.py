@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mydocker.reference import Reference
     from mydocker.specs.model import Security, User
     from mydocker.specs.model.parts import (
+        BlockLimits,
         Dependency,
         Healthcheck,
         Logging,
@@ -41,40 +42,26 @@ def grace(text: str, scope: Scope) -> float:
     return parse_duration(text)
 
 
-def memory(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_memory
+def quantity(kind: str) -> Callable[[str, Scope], Any]:
+    """The parser of KIND in values/quantity.py."""
 
-    return parse_memory(text)
+    def parse(text: str, scope: Scope) -> Any:
+        from mydocker.specs.values import quantity
 
+        return quantity.PARSERS[kind](text)
 
-def swap(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_swap
-
-    return parse_swap(text)
-
-
-def cpus(text: str, scope: Scope) -> float | None:
-    from mydocker.specs.values.quantity import parse_cpus
-
-    return parse_cpus(text)
+    return parse
 
 
-def cpuset(text: str, scope: Scope) -> tuple[int, ...] | None:
-    from mydocker.specs.values.quantity import parse_cpuset
+def block_limit(key: str) -> Callable[[str, Scope], dict[str, Any]]:
+    """The parser of a number, or of DEVICE:NUMBER, for the KEY of `blkio_config`."""
 
-    return parse_cpuset(text)
+    def parse(text: str, scope: Scope) -> dict[str, Any]:
+        from mydocker.specs.devices.block_io import parse_of_device, parse_weight
 
+        return parse_weight(text) if key == "weight" else parse_of_device(key, text)
 
-def processes(text: str, scope: Scope) -> int | None:
-    from mydocker.specs.values.quantity import parse_processes
-
-    return parse_processes(text)
-
-
-def oom_score_adj(text: str, scope: Scope) -> int:
-    from mydocker.specs.values.quantity import parse_oom_score_adj
-
-    return parse_oom_score_adj(text)
+    return parse
 
 
 def user(text: str, scope: Scope) -> User | None:
@@ -94,6 +81,20 @@ def mount(text: str, scope: Scope) -> Any:
     from mydocker.specs.mounts.mount import parse_mount
 
     return parse_mount(text, scope)
+
+
+def volumes_from(text: str, scope: Scope) -> Any:
+    from mydocker.specs.mounts.volume import parse_volumes_from
+
+    return parse_volumes_from(text)
+
+
+def written_volumes_from(sources: tuple[Any, ...]) -> list[str]:
+    return [f"{each.container}{':ro' if each.read_only else ''}" for each in sources]
+
+
+def docker_volumes_from(sources: tuple[Any, ...]) -> list[str]:
+    return [word.removeprefix("container:") for word in written_volumes_from(sources)]
 
 
 def tmpfs(text: str, scope: Scope) -> Any:
@@ -246,6 +247,21 @@ def written_image(image: Reference) -> str:
     return f"{where.transport}:{where.path}" + (f":{where.selector}" if where.selector else "")
 
 
+def pull_policy(text: str, scope: Scope) -> str:
+    """Those of `values.pull_policy`, and those by age."""
+    if text in ("daily", "weekly") or text.startswith("every_"):
+        from mydocker.specs.values.duration import pull_interval
+
+        pull_interval(text)
+        return text
+    return values.pull_policy(text, scope)
+
+
+def docker_pull(policy: str) -> list[str]:
+    """Docker's client has no policy by age."""
+    return [policy if policy in ("missing", "always", "never") else "always"]
+
+
 def written_user(user: User) -> str:
     return str(user.user) if user.group is None else f"{user.user}:{user.group}"
 
@@ -311,8 +327,37 @@ def written_records(records: tuple[Any, ...]) -> list[dict[str, Any]]:
     ]
 
 
+def written_devices(devices: tuple[Any, ...]) -> list[Any]:
+    """A mapping for a device of the host, and the name of one that CDI describes."""
+    return [getattr(device, "name", "") or written_records((device,))[0] for device in devices]
+
+
 def docker_devices(devices: tuple[Any, ...]) -> list[str]:
-    return [f"{device.source}:{device.target}" for device in devices]
+    return [getattr(device, "name", "") or f"{device.source}:{device.target}" for device in devices]
+
+
+def device_rule(text: str, scope: Scope) -> Any:
+    from mydocker.specs.devices.rules import parse_rule
+
+    return parse_rule(text)
+
+
+def gpus(text: str, scope: Scope) -> Any:
+    from mydocker.specs.devices.gpus import parse_gpus
+
+    return parse_gpus(text, scope)
+
+
+def written_gpus(requests: tuple[Any, ...]) -> list[Any]:
+    from mydocker.specs.devices.gpus import format_gpus
+
+    return format_gpus(requests)
+
+
+def docker_gpus(requests: tuple[Any, ...]) -> list[str]:
+    from mydocker.specs.devices.gpus import docker_words
+
+    return docker_words(requests)
 
 
 def written_ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
@@ -380,6 +425,14 @@ def written_commands(commands: tuple[tuple[str, ...], ...]) -> list[list[str]]:
     return [[*words] for words in commands]
 
 
+def written_hooks(hooks: tuple[Any, ...]) -> list[dict[str, Any]]:
+    return [
+        {"command": [*hook.command], **({"user": written_user(hook.user)} if hook.user else {})}
+        | {key: value for key in ("working_dir", "environment") if (value := getattr(hook, key))}
+        for hook in hooks
+    ]
+
+
 def health_member(name: str) -> Callable[[str, Scope], dict[str, Any]]:
     """What reads the value of a flag for one member of a healthcheck."""
 
@@ -395,6 +448,12 @@ def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
     from mydocker.specs.model.healthcheck import format_healthcheck
 
     return format_healthcheck(check)
+
+
+def written_block_limits(limits: BlockLimits) -> dict[str, Any]:
+    from mydocker.specs.devices.block_io import format_block_limits
+
+    return format_block_limits(limits)
 
 
 def log_driver(text: str, scope: Scope) -> dict[str, Any]:

@@ -35,9 +35,11 @@ Pull = Callable[..., StoredImage]
 
 @pytest.fixture
 def pull(registry: Registry, store: pathlib.Path) -> Pull:
-    def pull(name: str, *, policy: str = "missing", into: pathlib.Path = store) -> StoredImage:
+    def pull(
+        name: str, *, policy: str = "missing", into: pathlib.Path = store, age: float | None = None
+    ) -> StoredImage:
         reference = Reference.parse(f"{registry.address}/{name}")
-        return resolve(reference, platform=HOST, policy=policy, store=Store(str(into)), environ=ENVIRON)
+        return resolve(reference, platform=HOST, policy=policy, store=Store(str(into)), environ=ENVIRON, age=age)
 
     return pull
 
@@ -334,3 +336,20 @@ def test_a_store_that_cannot_be_written(registry: Registry, pull: Pull, tmp_path
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(StoreError, match="store"):
             pull("pull/nowhere", into=place)
+
+
+def test_by_age(registry: Registry, pull: Pull, store: pathlib.Path) -> None:
+    """An image is pulled again when it was last pulled longer ago: what counts is the last time, not the first."""
+    registry.push(oci.image([layer({"a": b"1"})]), "pull/age")
+    pull("pull/age")
+    refs = [path for path in (store / "refs").rglob("*") if path.is_file()]
+    before = len(registry.requests())
+    pull("pull/age", age=3600)
+    assert len(registry.requests()) == before, "it is a moment old"
+    for ref in refs:
+        ref.write_text(re.sub(r"(?m)^when \d{4}", "when 2001", ref.read_text()))
+    pull("pull/age", age=3600)
+    after = len(registry.requests())
+    assert after > before, "it was asked for, though it is here"
+    pull("pull/age", age=3600)
+    assert len(registry.requests()) == after

@@ -22,6 +22,8 @@ group_add: [audio, 5]
 umask: "027"
 expand: true
 pre_start: [[a, "b $$C"], "sh -c 'x y'", {command: [d]}]
+post_start: [[a, "b $$C"], {command: c d, user: "7:8", working_dir: /e, environment: [F=g, HOME]}]
+pre_stop: [a b]
 working_dir: /srv
 timeout: 1h1m1.5s
 stop_signal: RTMIN+3
@@ -55,6 +57,8 @@ volumes:
 - {type: bind, source: "/g:h", target: "/h:i", bind: {recursive: disabled}}
 - {type: volume, source: data, target: /j, volume: {subpath: k}}
 - {type: tmpfs, target: /l, tmpfs: {size: 1m, mode: "1755"}}
+- {type: volume, target: /p, read_only: true, volume: {driver_opts: {type: nfs, device: ":/x", o: "addr=a,soft"}}}
+volumes_from: [container:x, "container:y:ro"]
 tmpfs: [/m, "/n:size=1m,mode=700,uid=1,gid=2,nr_inodes=5,exec,suid,ro", "/o:exec"]
 configs:
 - {source: app.conf, content: "a $$b\n"}
@@ -65,7 +69,10 @@ secrets:
 - {target: sub/z, file: profile.json, mode: 0440}
 shm_size: 2g
 read_only: true
-devices: ["/dev/null:/dev/nix"]
+devices: ["/dev/null:/dev/nix", vendor.com/class=name]
+gpus: [{driver: nvidia, device_ids: ["0", "1"], capabilities: [gpu]}, {driver: amd, count: 2}, {count: all}]
+runtime: nvidia
+device_cgroup_rules: ["c 189:* rmw", "a *:7 rw"]
 inject: [/bin/sh]
 ---
 network_mode: none
@@ -81,6 +88,17 @@ memswap_limit: -1
 cpus: 0.25
 cpuset: 0-2,5
 pids_limit: 9
+mem_reservation: 32m
+mem_swappiness: 0
+oom_kill_disable: true
+cpu_shares: 512
+blkio_config: {weight: 300, weight_device: [{path: /dev/a, weight: 20}], device_read_bps: [{path: /dev/a, rate: 1m}]}
+---
+cpu_quota: 50000
+cpu_period: 20000
+pull_policy: every_2d
+pid: container:x
+ipc: container:y
 ---
 ports: [80, "8080-8081:80-81/udp", "127.0.0.1:5:6", "[::1]::7", {target: 9, published: 10}]
 ---

@@ -148,7 +148,17 @@ def test_help_wins_over_what_is_missing(line: str) -> None:
         ("-e", "flag needs an argument: 'e' in -e"),
         ("-ite", "flag needs an argument: 'e' in -ite"),
         ("--publish=80/sctp alpine", "sctp ports are not supported yet"),
-        ("--blkio-weight 300 alpine", "--blkio-weight is not supported yet"),
+        ("--cpu-rt-period 300 alpine", "--cpu-rt-period is not supported yet"),
+        ("--blkio-weight 5 alpine", "'5': expected a weight from 10 to 1000, or 0 for the kernel's"),
+        ("--device-read-bps sda:5 alpine", "device 'sda' is not an absolute path"),
+        ("--device-read-bps /dev/sda alpine", "'/dev/sda': expected DEVICE:RATE"),
+        ("--gpus x alpine", "'x': expected all, or a number of devices"),
+        ("--gpus driver=x alpine", "device driver 'x' is not supported: expected nvidia, amd or cdi"),
+        ("--runtime kata alpine", "runtime 'kata' is not supported: expected runc or nvidia"),
+        ("--volumes-from :ro alpine", "volumes from ':ro': expected CONTAINER, CONTAINER:ro or CONTAINER:rw"),
+        ("--pid container: alpine", "'container:': expected container:NAME"),
+        ("--device-cgroup-rule 'x 1:3 rw' alpine", "expected KIND MAJOR:MINOR PERMISSIONS, such as 'c 189:* rmw'"),
+        ("--uts container:x alpine", "'container:x' is not supported"),
         (
             "-m 5m alpine",
             "invalid argument '5m' for -m, --memory: a memory limit of '5m' is too small: expected at least 6m",
@@ -207,7 +217,7 @@ def test_a_healthcheck(line: str, check: Healthcheck | None) -> None:
     ("line", "instead"),
     [
         ("--secret x alpine", "secrets"),
-        ("--cpu-shares 2 alpine", "--help"),
+        ("--cpu-rt-runtime 2 alpine", "--help"),
     ],
 )
 def test_what_to_do_instead_of_a_flag_that_is_not_supported(line: str, instead: str) -> None:

@@ -21,6 +21,7 @@ from mydocker.specs.model.case import CaseSpec
 BY_PLACE = {"image", "command", "args"}
 IN_FILES = {"expect", "tags", "skip", "retries", "matrix"}  # what only a file can say
 IN_FILES |= {"extends", "include", "depends_on", "healthcheck", "profiles", "pre_start", "network_mode"}
+IN_FILES |= {"post_start", "pre_stop"}
 IN_FILES |= {"configs", "secrets"}
 
 
@@ -51,9 +52,9 @@ def test_names_are_given_once() -> None:
 
 
 def test_every_attribute_of_a_container_and_of_its_case_has_its_row() -> None:
-    """But for `service`, which comes from the format of its file."""
+    """But for `service`, which comes from the format of its file, and what the rows of `namespaces` fill as well."""
     fields = {*ContainerSpec.fields, *CaseSpec.fields}
-    assert fields == {"container", "service", *(field.name for field in FIELDS)}
+    assert fields == {"container", "service", "joined_namespaces", *(field.name for field in FIELDS)}
 
 
 def test_what_a_flag_sets_is_of_the_container() -> None:

@@ -24,7 +24,7 @@ def check_command(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     problems: tuple[Problem, ...] = ()
     try:
-        load_cases(options, _files(options.paths), image=options.image, only_check=True)
+        load_cases(options, _files(options.paths), image=options.image, alone=True)
     except SpecError as error:
         problems = error.values
         if options.format == "text":
@@ -62,7 +62,8 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "check",
-        text="Files are read as 'mydocker up' reads them; all mistakes are reported at once, as file:line:column.",
+        text="Files are read as 'mydocker up' reads them; all mistakes are reported at once, as file:line:column. What "
+        "is around a file is not judged: that a variable is not set, or another file is not there, is a warning.",
         exits=(("0", "all files are valid"), ("1", "a file has mistakes"), ("2", "wrong usage")),
         examples=(
             ("mydocker check app.yaml", "check a file"),

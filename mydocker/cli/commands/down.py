@@ -36,14 +36,14 @@ def down_command(argv: list[str]) -> int:
     if files is None:
         if not wanted.name:
             raise UsageError("no Compose file in this directory or above it", hint="name the project with -p")
-        take_down(store, in_order(containers_of(store, wanted.name), ()), timeout=timeout)
+        take_down(store, in_order(containers_of(store, wanted.name), ()), say=say, timeout=timeout)
         return 0
     project = project_of(load_project(files), active=frozenset("*"))
     services = [service_of(case).name for case in chosen(project)]
     groups = in_order(containers_of(store, project.name), services)
     if not options.remove_orphans:
         groups = [group for group in groups if group[0].config.labels.get(SERVICE) in services]
-    take_down(store, groups, timeout=timeout)
+    take_down(store, groups, say=say, timeout=timeout)
     _remove_networks(store, project)
     if options.volumes:
         _remove_volumes(store, project)

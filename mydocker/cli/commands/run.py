@@ -70,6 +70,11 @@ def _prepare(request: RunRequest, spec: ContainerSpec) -> LaunchPlan:
         from mydocker.cli.common.id_file import refuse_existing
 
         refuse_existing(request.cidfile)
+    if spec.volumes_from:
+        from mydocker.runtime.launch import open_store
+        from mydocker.services.volumes_from import with_volumes
+
+        spec = with_volumes(spec, open_store(os.environ))
     plan = prepare(spec, environ=os.environ, progress=progress(), lend_program=True)
     return plan.replace(attach=request.attach) if request.attach else plan
 

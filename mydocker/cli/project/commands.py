@@ -7,8 +7,10 @@ container, the command of the same name does; the names of services become those
 from __future__ import annotations
 
 import os
+import sys
 
 from mydocker.cli.commands import command_module
+from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show
 from mydocker.cli.project.members import Members, is_terminal, members, options_first, split
@@ -17,11 +19,15 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import PROJECT, RUNNING, directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mydocker.services.containers import Container
 
     Command = Callable[[list[str], list[str]], int]
+
+
+_ENDING = ("stop", "restart")
+_BEGINNING = ("start", "restart")
 
 
 def _members(before: list[str]) -> Members:
@@ -46,10 +52,39 @@ def on_each(name: str, is_meant: Callable[[Container], bool], *, backwards: bool
         options, services = split(_parser(name), argv)
         if "-h" in options or "--help" in options:
             return _call(name, ["--help"])
-        found = [each.config.title for each in _members(before).of(services) if is_meant(each)]
-        return _call(name, [*options, *(reversed(found) if backwards else found)]) if found else 0
+        containers = [each for each in _members(before).of(services) if is_meant(each)]
+        if name in _ENDING:
+            _prepare_end(containers)
+        found = [each.config.title for each in containers]
+        status = _call(name, [*options, *(reversed(found) if backwards else found)]) if found else 0
+        if name in _BEGINNING and not status:
+            _complete_start(containers)
+        return status
 
     return run
+
+
+def _complete_start(containers: Iterable[Container]) -> None:
+    """Execute `post_start` in those of CONTAINERS that have it. Raises LaunchError for one that fails."""
+    for each in containers:
+        if each.config.spec.post_start:
+            from mydocker.services.project.hooks import run_hooks
+
+            run_hooks(directory.read(each.directory), "post_start", store=Store.open(os.environ), show=_write)
+
+
+def _write(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.flush()
+
+
+def _prepare_end(containers: Iterable[Container]) -> None:
+    """Execute `pre_stop` in those of CONTAINERS that run and have it."""
+    for each in containers:
+        if each.config.spec.pre_stop and each.is_alive:
+            from mydocker.services.project.hooks import before_stop
+
+            before_stop(each, store=Store.open(os.environ), say=say)
 
 
 def on_one(name: str) -> Command:
@@ -105,6 +140,7 @@ def _rm(before: list[str], argv: list[str]) -> int:
     found = _members(before).of(options.services)
     status = 0
     if options.stop and (alive := [each.config.title for each in found if each.is_alive]):
+        _prepare_end(found)
         status = _call("stop", alive[::-1])
     gone = [each.config.title for each in found if options.stop or not each.is_alive]
     return _call("rm", gone[::-1]) or status if gone else status

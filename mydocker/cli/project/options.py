@@ -49,6 +49,13 @@ def add_project(parser: Parser) -> None:
     parser.add_argument(
         "--env-file", action="append", default=[], metavar="FILE", help="read variables from FILE, and not from .env"
     )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="KEY,…",
+        help="pass over these keys, with a warning, where they would be refused",
+    )
     parser.add_profiles()
 
 
@@ -59,17 +66,17 @@ def project_options(options: argparse.Namespace) -> ProjectOptions:
         name=options.project_name,
         env_files=tuple(options.env_file),
         profiles=tuple(options.profile),
+        ignored=tuple(key.strip() for keys in options.ignore for key in keys.split(",")),
     )
 
 
 def load_cases(
-    options: argparse.Namespace, words: list[str], *, image: str | None = None, only_check: bool = False
+    options: argparse.Namespace, words: list[str], *, image: str | None = None, alone: bool = False
 ) -> LoadedCases:
-    """The containers of a command line: of the files WORDS, or of a project, of which WORDS are services. With
-    ONLY_CHECK, a Quadlet may name what this machine lacks.
+    """The containers of a command line: of the files WORDS, or of a project, of which WORDS are services.
 
-    Words are files if one of them is, or looks like one, and there is no -f. Raises UsageError if there are no words
-    and no Compose file, SpecError.
+    Words are files if one of them is, or looks like one, and there is no -f. ALONE: see `load_files`. Raises UsageError
+    if there are no words and no Compose file, SpecError.
     """
     chosen = project_options(options)
     if words and not chosen.files and any(_is_file(word) for word in words):
@@ -77,7 +84,7 @@ def load_cases(
         if chosen.directory or chosen.env_files:
             raise UsageError("--project-directory and --env-file are for Compose files that are named with -f")
         active = active_profiles(chosen.profiles, environ) | profiles_of_env_files(words, environ)
-        cases = load_files(words, environ=environ, image=image, warn=say, only_check=only_check)
+        cases = load_files(words, environ=environ, image=image, warn=say, ignored=chosen.ignored, alone=alone)
         return LoadedCases(cases=tuple(cases), active=active, shown=", ".join(words))
     project = find_project(chosen, os.environ)
     if project is None:
@@ -87,7 +94,7 @@ def load_cases(
             f"no Compose file in this directory or above it: {', '.join(DEFAULT_FILES)}",
             hint="name one, or a spec file",
         )
-    cases = load_project(project, image=image, warn=say)
+    cases = load_project(project, image=image, warn=say, alone=alone)
     return LoadedCases(cases=tuple(cases), active=project.profiles, names=tuple(words), shown=", ".join(project.paths))
 
 

@@ -16,6 +16,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mydocker.runtime.cgroup.demand import Setting
     from mydocker.runtime.cgroup.hierarchy import Cgroup
     from mydocker.runtime.launch.outcome import Outcome
 
@@ -92,7 +93,7 @@ def remove(paths: Iterable[str]) -> None:
     deadline = time.monotonic() + KILL_TIME
     for path in paths:
         while not _removed(path) and time.monotonic() < deadline:
-            _kill(path)
+            kill(path)
             time.sleep(0.005)
 
 
@@ -109,10 +110,16 @@ def _make(cgroup: Cgroup) -> None:
             _write(f"{parent}/cgroup.subtree_control", " ".join(f"+{name}" for name in cgroup.enable))
         os.mkdir(cgroup.path, 0o755)
         for setting in cgroup.settings:
-            if not (setting.optional and not os.path.exists(f"{cgroup.path}/{setting.file}")):
-                _write(f"{cgroup.path}/{setting.file}", setting.value)
+            _apply(cgroup.path, setting)
     except OSError as error:
         raise _refused(cgroup, error) from None
+
+
+def _apply(path: str, setting: Setting) -> None:
+    if setting.other_file and os.path.exists(f"{path}/{setting.other_file}"):
+        _write(f"{path}/{setting.other_file}", setting.other_value)
+    elif not (setting.optional and not os.path.exists(f"{path}/{setting.file}")):
+        _write(f"{path}/{setting.file}", setting.value)
 
 
 def _refused(cgroup: Cgroup, error: OSError) -> HostError:
@@ -146,7 +153,8 @@ def _removed(path: str) -> bool:
     return True
 
 
-def _kill(path: str) -> None:
+def kill(path: str) -> None:
+    """Kill the processes in the cgroup at PATH."""
     try:
         _write(f"{path}/cgroup.kill", "1")  # Linux 5.14, v2: all at once, whatever they fork meanwhile
         return

@@ -9,30 +9,16 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import LaunchError
-from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.values.quantity import UNLIMITED
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.cgroup.demand import Demand, Setting
+from mydocker.specs.values.quantity import SHARES, UNLIMITED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mydocker.specs.model import ContainerSpec
 
 PERIOD = 100_000  # microseconds, in which a quota of processor time is counted; the kernel's default
-
-
-class Setting(Record):
-    """VALUE to be written to FILE of a cgroup; an `optional` one is passed over where the kernel has no such file."""
-
-    file: str
-    value: str
-    optional: bool = False
-
-
-class Demand(Record):
-    """The settings of one controller in either version, and the limit's name for messages."""
-
-    controller: str
-    limit: str
-    v1: tuple[Setting, ...]
-    v2: tuple[Setting, ...]
 
 
 def demands(spec: ContainerSpec) -> tuple[Demand, ...]:
@@ -44,14 +30,51 @@ def demands(spec: ContainerSpec) -> tuple[Demand, ...]:
         )
     elif spec.memswap_limit:
         raise LaunchError("a limit on memory and swap needs a limit on memory too")
+    limits += _memory_pressure(spec)
     if spec.cpus:
         limits.append(_processors(spec.cpus))
+    elif spec.cpu_quota or spec.cpu_period:
+        limits.append(_quota(spec.cpu_quota, spec.cpu_period or PERIOD))
+    if spec.cpu_shares:
+        limits.append(_shares(spec.cpu_shares))
     if spec.cpuset:
         limits.append(_processor_set(spec.cpuset))
     if spec.pids_limit:
         count = (Setting(file="pids.max", value=str(spec.pids_limit)),)
         limits.append(Demand(controller="pids", limit="processes", v1=count, v2=count))
+    if spec.blkio_config:
+        from mydocker.runtime.cgroup.block_devices import block_demand
+
+        limits.append(block_demand(spec.blkio_config))
     return tuple(limits)
+
+
+def _memory_pressure(spec: ContainerSpec) -> Iterator[Demand]:
+    """What happens when memory is short. Of these settings, v2 has the reservation alone, as memory that is protected;
+    in v1 it is what the container shrinks to (Documentation/admin-guide/cgroup-v1/memory.rst, "Soft limits")."""
+    old: list[Setting] = []
+    new: tuple[Setting, ...] = ()
+    if spec.mem_reservation:
+        old.append(Setting(file="memory.soft_limit_in_bytes", value=str(spec.mem_reservation)))
+        new = (Setting(file="memory.low", value=str(spec.mem_reservation)),)
+    if spec.mem_swappiness is not None:
+        old.append(Setting(file="memory.swappiness", value=str(spec.mem_swappiness)))
+    if spec.oom_kill_disable:
+        old.append(Setting(file="memory.oom_control", value="1"))
+    if old:
+        yield Demand(controller="memory", limit="memory", v1=tuple(old), v2=new)
+
+
+def _shares(shares: int) -> Demand:
+    """v1 counts from 2 to 262144, v2 from 1 to 10000; the ends of the two ranges are the same, as in runc."""
+    low, high = SHARES
+    weight = 1 + (shares - low) * 9999 // (high - low)
+    return Demand(
+        controller="cpu",
+        limit="the share of processor time",
+        v1=(Setting(file="cpu.shares", value=str(shares)),),
+        v2=(Setting(file="cpu.weight", value=str(weight)),),
+    )
 
 
 def _memory(memory: int, both: int, *, swap_set: bool) -> Demand:
@@ -76,15 +99,19 @@ def _processors(cpus: float) -> Demand:
     present = os.cpu_count() or 1
     if cpus > present:
         raise LaunchError(f"{cpus:g} processors are more than the {present} of this machine")
-    quota = round(cpus * PERIOD)
+    return _quota(round(cpus * PERIOD), PERIOD)
+
+
+def _quota(quota: int | None, period: int) -> Demand:
+    """Both in microseconds; no QUOTA is no limit."""
     return Demand(
         controller="cpu",
         limit="processor time",
         v1=(
-            Setting(file="cpu.cfs_period_us", value=str(PERIOD)),
-            Setting(file="cpu.cfs_quota_us", value=str(quota)),
+            Setting(file="cpu.cfs_period_us", value=str(period)),
+            Setting(file="cpu.cfs_quota_us", value=str(quota or -1)),
         ),
-        v2=(Setting(file="cpu.max", value=f"{quota} {PERIOD}"),),
+        v2=(Setting(file="cpu.max", value=f"{quota or 'max'} {period}"),),
     )
 
 

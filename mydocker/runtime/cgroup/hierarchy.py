@@ -11,7 +11,7 @@ import os
 from mydocker.errors import HostError
 from mydocker.kernel.mountinfo import mounts
 from mydocker.record import Record
-from mydocker.runtime.cgroup.controllers import Demand, Setting
+from mydocker.runtime.cgroup.demand import Demand, Setting
 
 HOLDING = frozenset(("freezer", "pids", "name=systemd", "perf_event", "net_cls"))  # of v1, where a child needs nothing
 SCOPE = "systemd-run --scope -p Delegate=yes -- mydocker …"
@@ -47,7 +47,7 @@ def choose(demanded: tuple[Demand, ...], *, name: str, rootless: bool) -> tuple[
     hierarchies = find_hierarchies()
     by_hierarchy: dict[Hierarchy, list[Demand]] = {}
     for demand in demanded:
-        having = [x for x in hierarchies if demand.controller in x.controllers]
+        having = [x for x in hierarchies if demand.name(x.version) in x.controllers]
         if not having:
             raise _missing(demand, hierarchies)
         by_hierarchy.setdefault(having[0], []).append(demand)

@@ -62,7 +62,7 @@ class _Supervisor:
 
     def __init__(self, charge: Charge, container: int, kept: tuple[int, ...]) -> None:
         self.charge, self.container, self.kept = charge, container, kept
-        self.without_namespace = "pid" not in charge.entry.plan.namespaces
+        self.without_namespace = charge.entry.plan.has_outer_init
         self.pid = 0
         self.poll = select.poll()
         self.outputs = [*charge.outputs]

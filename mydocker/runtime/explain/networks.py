@@ -193,9 +193,13 @@ def _on_disk(plan: LaunchPlan, name: str) -> Network | None:
 
 def enter(plan: LaunchPlan) -> list[str]:
     """The words that run a command in the network namespace of the container; none if it makes its own."""
-    if plan.joined:
-        return ["nsenter", f"--net=/proc/$(readlink {shlex.quote(plan.joined)}/process)/ns/net"]
-    return ["nsenter", '--net="$run/net"'] if plan.networks else []
+    joined = {"net": plan.joined} if plan.joined else {}
+    found = [
+        f"--{kind}=/proc/$(readlink {shlex.quote(other)}/process)/ns/{kind}"
+        for kind, other in (*joined.items(), *plan.joined_namespaces.items())
+    ]
+    found += ['--net="$run/net"'] if plan.networks else []
+    return ["nsenter", *found] if found else []
 
 
 def hosts(plan: LaunchPlan) -> Iterator[str]:

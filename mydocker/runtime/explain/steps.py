@@ -12,7 +12,9 @@ import shlex
 from collections.abc import Callable
 
 from mydocker import kernel
-from mydocker.runtime.plan.devices import ChosenDevice, HostDevices
+from mydocker.runtime.cdi.hook import Hook
+from mydocker.runtime.join.shared_memory import SharedMemory
+from mydocker.runtime.plan.devices import ChosenDevice, HostDevices, MatchingDevices
 from mydocker.runtime.plan.machine_tree import EmptyPart
 from mydocker.runtime.plan.operations import (
     Bind,
@@ -29,6 +31,7 @@ from mydocker.runtime.plan.operations import (
 )
 from mydocker.runtime.plan.sysctls import Parameter
 from mydocker.runtime.plan.volume_mounts import INLINE_FILE, Fill, InlineFile, Keep, Seal, Tmpfs, VolumeBind
+from mydocker.runtime.volume.filesystem import MountedFilesystem
 
 FLAGS = {
     kernel.ATTR_RDONLY: "ro",
@@ -238,6 +241,14 @@ def _inline_file(step: InlineFile, quote: Word) -> list[str]:
     ]
 
 
+def _mounted(step: MountedFilesystem, quote: Word) -> list[str]:
+    words = ",".join([*step.options, "nodev"])
+    return [
+        f"dir {quote(step.target)}; at {quote(step.target)}",
+        f'mount -t {step.fstype} -o {quote(words)} {quote(step.device)} "$t"',
+    ]
+
+
 def _parameter(step: Parameter, quote: Word) -> list[str]:
     return [f'at {quote(step.target)}; printf %s {quote(step.value)} > "$t"']
 
@@ -254,6 +265,7 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a subclass comes 
     Mask: lambda step, quote: [f"hide {quote(step.target)}"],
     ReadOnly: lambda step, quote: [f"lock {quote(step.target)}"],
     DeviceNode: lambda step, quote: [f"device {quote(step.target)} {step.number[0]:x}:{step.number[1]:x}"],
+    MatchingDevices: lambda step, quote: [f"# the devices of {step.source} that the rules are about are bound there"],
     HostDevices: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     ChosenDevice: lambda step, quote: [f"devices {quote(step.source)} {quote(step.target)}"],
     Parameter: _parameter,
@@ -262,5 +274,10 @@ _FORMS: dict[type[Operation], Callable[..., list[str]]] = {  # a subclass comes 
     Fill: _fill,
     Tmpfs: _tmpfs,
     Directory: lambda step, quote: [f"dir {quote(step.target)}"],
+    Hook: lambda step, quote: [
+        f"# {step.path} of a CDI file is executed here, with the container's state as its input"
+    ],
+    SharedMemory: lambda step, quote: [f"# {step.target} is that of the container at {step.run_dir}, by open_tree(2)"],
+    MountedFilesystem: _mounted,
     Seal: lambda step, quote: [f"at {quote(step.target)}; restrict ro"],
 }

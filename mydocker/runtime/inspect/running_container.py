@@ -71,7 +71,7 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
     process = _keep(opened, os.pidfd_open(found.pid))
     if start_time(found.pid) != found.start_time:
         raise ProcessLookupError
-    has_init = "pid" not in plan.namespaces
+    has_init = plan.has_outer_init
     leader, pid = (process, found.pid) if not has_init else _open_child(found.pid, opened)
     kinds = plan.separate_namespaces
     try:

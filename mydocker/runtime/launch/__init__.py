@@ -13,10 +13,11 @@ from mydocker.runtime.launch.parent import launch
 from mydocker.runtime.launch.run_directory import sweep
 from mydocker.runtime.plan import DEFAULT_PATH, LaunchPlan, plan
 from mydocker.runtime.plan.host import inspect_host
-from mydocker.specs.model import DEFAULT_MODE, JOINING_MODES
+from mydocker.specs.model import DEFAULT_MODE, JOINING_MODES, CdiDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from mydocker.image.model import StoredImage
     from mydocker.image.model.progress import Step
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.launch.supervise import Companion
     from mydocker.runtime.plan.host import Host
+    from mydocker.runtime.plan.operations import Operation
     from mydocker.specs.model import ContainerSpec
 
 
@@ -62,13 +64,19 @@ def get_image(
     """The image that SPEC names, pulled if necessary; None if SPEC has a `rootfs` instead."""
     if not spec.image:
         return None
+    policy, age = spec.pull_policy, None
+    if policy not in ("missing", "always", "never"):
+        from mydocker.specs.values.duration import pull_interval
+
+        policy, age = "missing", pull_interval(policy)
     return resolve(
         spec.image,
         platform=spec.platform or Platform.host(),
-        policy=spec.pull_policy,
+        policy=policy,
         store=store,
         environ=environ,
         progress=progress,
+        age=age,
     )
 
 
@@ -83,9 +91,8 @@ def plan_launch(
     container_id: str = "",
     scratch: str = "",
 ) -> LaunchPlan:
-    """Plan the launch of SPEC on IMAGE, which `get_image` has returned. `lend_program`, `inspect_only`: see `plan`.
-    CONTAINER_ID and SCRATCH, a directory for what it writes, are those of a container that is started again and again.
-    """
+    """Plan the launch of SPEC on IMAGE, of `get_image`. `lend_program`, `inspect_only`: see `plan`. CONTAINER_ID and
+    SCRATCH, a directory for what it writes, are those of a container that is started again and again."""
     if image and spec.expand:
         from mydocker.runtime.plan.expand_variables import expanded
 
@@ -96,7 +103,8 @@ def plan_launch(
         containers = _elsewhere(store, environ)
         host = inspect_host(containers, ids=store.ids)
     container_id = container_id or new_id()
-    spec, no_network, joined = _network(spec, host, containers)
+    spec, changes = _settled(spec, host, containers)
+    spec, hooks = _with_devices(spec, image)
     planned = plan(
         spec,
         image,
@@ -108,9 +116,26 @@ def plan_launch(
         lend_program=lend_program,
         inspect_only=inspect_only,
     )
+    changes |= {"operations": (*planned.operations, *hooks)} if hooks else {}
     if scratch:
-        planned = planned.replace(scratch=scratch, root=planned.root.lasting())
-    return planned.replace(no_network=no_network, joined=joined) if no_network or joined else planned
+        changes |= {"scratch": scratch, "root": planned.root.lasting()}
+    return planned.replace(**changes) if changes else planned
+
+
+def _settled(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, dict[str, Any]]:
+    """SPEC with what it gets on HOST, and of the containers that run; and the fields of its plan that say so."""
+    spec, no_network, joined = _network(spec, host, containers)
+    spec = _join(spec, containers, rootless=host.rootless, network=joined)
+    return spec, {"no_network": no_network, "joined": joined} if no_network or joined else {}
+
+
+def _with_devices(spec: ContainerSpec, image: StoredImage | None) -> tuple[ContainerSpec, tuple[Operation, ...]]:
+    """SPEC, with what the devices that it names by CDI need, and their hooks."""
+    if not (spec.gpus or spec.runtime or any(isinstance(device, CdiDevice) for device in spec.devices)):
+        return spec, ()
+    from mydocker.runtime.cdi.devices import with_devices
+
+    return with_devices(spec, image.config.env if image else ())
 
 
 def new_id(draw: Callable[[int], bytes] = os.urandom) -> str:
@@ -136,6 +161,16 @@ def _network(spec: ContainerSpec, host: Host, containers: str) -> tuple[Containe
         spec = spec.replace(hostname=hostname_of(other)) if "uts" in spec.namespaces else spec
         return (spec.replace(network_mode="host"), "", "") if shares_network(other) else (spec, "", other)
     return spec, "", ""
+
+
+def _join(spec: ContainerSpec, containers: str, *, rootless: bool, network: str) -> ContainerSpec:
+    """SPEC, with the run directories of the containers whose namespaces it shares. NETWORK is that of the one whose
+    network it shares. Raises LaunchError if one does not run."""
+    if not spec.joined_namespaces:
+        return spec
+    from mydocker.runtime.join.namespaces import find_joined
+
+    return spec.replace(joined_namespaces=find_joined(spec, containers, rootless=rootless, network=network))
 
 
 def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:

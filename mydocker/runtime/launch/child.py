@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.inspect.container_view import ViewSender
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.plan.operations import Operation
 
 NETWORK_SETTINGS = (("ip_unprivileged_port_start", b"0"), ("ping_group_range", b"0 2147483647"))
 
@@ -47,6 +48,8 @@ class ChildFds(Record):
     leases: tuple[Lease, ...] = ()  # of its networks
     resolver: str = ""  # a name server for it, in place of the host's
     network: int | None = None  # the network namespace to enter, of another container
+    ipc: int | None = None  # the IPC namespace to enter, in the same way
+    host_network: int | None = None  # for operations that need it (Operation.of_host)
     name_server: int | None = None  # where the sockets of its name server are sent
 
     @property
@@ -58,7 +61,7 @@ class ChildFds(Record):
     def after_start(self) -> tuple[int, ...]:
         """Those that it still needs once it may begin, besides the standard ones."""
         channels = self.view_sender.channels if self.view_sender else ()
-        single = (self.terminal, self.network, self.name_server)
+        single = (self.terminal, self.network, self.ipc, self.host_network, self.name_server)
         others = (each for each in (*self.streams, *single) if each is not None and each >= 0)
         return (self.report, *self.cgroups, *channels, *others)
 
@@ -267,6 +270,11 @@ def _join_cgroups(plan: LaunchPlan, cgroup_fds: tuple[int, ...]) -> None:
 
 
 def _name_and_connect(plan: LaunchPlan, fds: ChildFds) -> None:
+    if fds.ipc is not None:
+        from mydocker.kernel.enter import enter_namespace
+
+        enter_namespace(fds.ipc)
+        os.close(fds.ipc)
     if "uts" in plan.namespaces:
         kernel.sethostname(plan.hostname)
         if plan.domainname:
@@ -323,7 +331,7 @@ def leave_keyring() -> None:
 
 def _build_tree(plan: LaunchPlan, fds: ChildFds) -> int:
     """Mount the root and everything in it; a descriptor of the root."""
-    operations = [operation.ahead() for operation in plan.operations]
+    operations = [operation.ahead() for operation in plan.operations] if fds.host_network is None else _ahead(plan, fds)
     if "mount" in plan.namespaces:
         leave_propagation()
     root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
@@ -338,6 +346,21 @@ def _build_tree(plan: LaunchPlan, fds: ChildFds) -> int:
             operation_name = f"{operation.title} {operation.target}"
             raise LaunchError(f"cannot set up {operation_name}: {error.strerror}", hint=hint_for(error)) from None
     return root
+
+
+def _ahead(plan: LaunchPlan, fds: ChildFds) -> list[Operation]:
+    """What is left of the operations of PLAN, some of which begin in the host's network."""
+    from mydocker.kernel.enter import enter_namespace
+
+    assert fds.host_network is not None
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    enter_namespace(fds.host_network)
+    try:
+        return [operation.ahead() for operation in plan.operations]
+    finally:
+        enter_namespace(own)
+        os.close(own)
+        os.close(fds.host_network)
 
 
 def _has_room(plan: LaunchPlan) -> bool:

@@ -104,7 +104,7 @@ def launch(
     _occupy_standard_descriptors()
     with Stack() as run:
         cleanup_process = cleanup_process or run.enter(CleanupProcess())
-        duty = cleanup_process.watch(plan.run_dir, has_init="pid" not in plan.namespaces)
+        duty = cleanup_process.watch(plan.run_dir, has_init=plan.has_outer_init)
         signals = run.enter(Signals())
         run.enter(duty)
         run.enter(RunDirectory(plan.run_dir, links=_links(plan), scratch=plan.scratch))
@@ -140,7 +140,7 @@ def _recorder(plan: LaunchPlan, started: Started) -> Callable[[], None]:
 
 
 def _orphans(plan: LaunchPlan) -> Orphans | None:
-    if "pid" in plan.namespaces:
+    if not plan.has_outer_init:
         return None
     from mydocker.runtime.launch.orphans import Orphans
 
@@ -196,7 +196,7 @@ def _start(
     child_ends = container.enter(Stack())
     report, report_end = _pipe(container, child_ends)
     start = _pipe(child_ends, child_ends)
-    lifeline_end, lifeline = (-1, None) if "pid" in plan.namespaces else _lifeline(container, child_ends)
+    lifeline_end, lifeline = _lifeline(container, child_ends) if plan.has_outer_init else (-1, None)
     fds = ChildFds(
         report=report_end,
         start=start,
@@ -208,7 +208,7 @@ def _start(
         view_sender=view_receiver.sender() if view_receiver else None,
         leases=connections.leases if connections else (),
         resolver=connections.resolver if connections else "",
-        network=_other_network(plan, child_ends),
+        **_other_namespaces(plan, child_ends),
         name_server=connections.name_server.child_end if connections and connections.name_server else None,
     )
     pid, pidfd = _clone(plan, fds, connections)
@@ -248,6 +248,15 @@ def prepare_isolation(plan: LaunchPlan) -> bytes:
     return program(plan.seccomp, store=Store(plan.store))
 
 
+def _other_namespaces(plan: LaunchPlan, child_ends: Stack) -> dict[str, int | None]:
+    """The descriptors of namespaces that the child enters, or leaves for a moment."""
+    return {
+        "network": _other_network(plan, child_ends),
+        "ipc": _other_ipc(plan, child_ends),
+        "host_network": _host_network(plan, child_ends),
+    }
+
+
 def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
     """The network namespace of the container whose network PLAN's shares, if there is one. An ordinary user's begins in
     it (rootless/joined.py)."""
@@ -258,6 +267,22 @@ def _other_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
     return child_ends.close_later(open_network(plan.joined))
 
 
+def _host_network(plan: LaunchPlan, child_ends: Stack) -> int | None:
+    """This process's network, if an operation of PLAN needs it."""
+    if not any(operation.of_host for operation in plan.operations):
+        return None
+    return child_ends.close_later(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _other_ipc(plan: LaunchPlan, child_ends: Stack) -> int | None:
+    """The IPC namespace of the container that PLAN's shares it with, if there is one."""
+    if "ipc" not in plan.joined_namespaces:
+        return None
+    from mydocker.runtime.join.namespaces import open_namespace
+
+    return child_ends.close_later(open_namespace(plan.joined_namespaces["ipc"], "ipc"))
+
+
 def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> tuple[int, int]:
     """A child in new namespaces, which carries out PLAN: its pid and its pidfd."""
     try:
@@ -266,10 +291,21 @@ def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> 
         if plan.joined and plan.rootless:
             from mydocker.runtime.network.rootless.joined import clone_joined
 
-            return clone_joined(plan.joined, plan.rootless, _namespaces(plan), lambda: child_main(plan, fds))
-        pid, pidfd = kernel.clone(_namespaces(plan))
+            shares = "pid" in plan.joined_namespaces
+            return clone_joined(
+                plan.joined, plan.rootless, _namespaces(plan), lambda: child_main(plan, fds), pid=shares
+            )
+        if "pid" in plan.joined_namespaces:
+            from mydocker.runtime.join.namespaces import in_pid_namespace
+
+            return in_pid_namespace(plan.joined_namespaces["pid"], lambda: _clone_child(plan, fds))
+        return _clone_child(plan, fds)
     except OSError as error:
         raise _refused(plan, error) from None
+
+
+def _clone_child(plan: LaunchPlan, fds: ChildFds) -> tuple[int, int]:
+    pid, pidfd = kernel.clone(_namespaces(plan))
     if pid == 0:
         child_main(plan, fds)
     return pid, pidfd

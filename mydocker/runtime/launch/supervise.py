@@ -118,6 +118,8 @@ class Watch:
         self.terminal = terminal
         self.on_begun, self.run_dir = begun, plan.run_dir
         self.stop_signal, self.grace = plan.stop_signal, plan.grace
+        self.leaves_processes = "pid" in plan.joined_namespaces and begun is not None
+        self.cgroups = tuple(cgroup.path for cgroup in plan.cgroups)
         self.began = time.monotonic()
         self.deadline = self.began + plan.timeout if plan.timeout is not None else None
         self.kill_at: float | None = None
@@ -296,6 +298,8 @@ class Watch:
         if self.terminal and self.terminal.parent_end.fileno() in self.actions:
             self._join_terminal()
         self.relay.end_input()
+        if self.leaves_processes:
+            self._end_what_is_left()
         code = os.waitstatus_to_exitcode(status)
         self.outcome = Outcome(
             exit_code=code if code >= 0 else None,
@@ -306,6 +310,15 @@ class Watch:
             cpu=cpu,
             max_rss=max_rss,
         )
+
+    def _end_what_is_left(self) -> None:
+        """Kill what the command has left behind in the pid namespace of another container, which does not end now. What
+        no cgroup holds together is not waited for."""
+        from mydocker.runtime.cgroup.cgroup import kill
+
+        for path in self.cgroups:
+            kill(path)
+        self.leave_at = self.leave_at or time.monotonic() + DRAIN_TIME
 
 
 def _is_cut_off() -> bool:

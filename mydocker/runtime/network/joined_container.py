@@ -41,13 +41,18 @@ def find(containers: str, text: str) -> str:
 
 def open_network(run_dir: str) -> int:
     """A descriptor of the network namespace of the container with RUN_DIR. Raises LaunchError if it has ended."""
+    return open_namespace(run_dir, "net", what="its network")
+
+
+def open_namespace(run_dir: str, kind: str, *, what: str = "its namespaces") -> int:
+    """The same of its namespace KIND, as /proc/PID/ns calls it."""
     try:
-        descriptor = os.open(f"/proc/{int(read_link(run_dir, 'process'))}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(f"/proc/{int(read_link(run_dir, 'process'))}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError):
-        raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and its network with it") from None
+        raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and {what} with it") from None
     if not is_held(run_dir):
         os.close(descriptor)
-        raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and its network with it")
+        raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and {what} with it")
     return descriptor
 
 
@@ -67,11 +72,16 @@ def write_name(run_dir: str, name: str) -> None:
 
 def shares_network(run_dir: str) -> bool:
     """Whether the container with RUN_DIR has the network of the caller, the host's."""
+    return shares(run_dir, "net")
+
+
+def shares(run_dir: str, kind: str) -> bool:
+    """Whether its namespace KIND is the caller's."""
     try:
-        theirs = os.stat(f"/proc/{int(read_link(run_dir, 'process'))}/ns/net")
-    except (OSError, ValueError):  # it has ended, which is for `open_network` to say
+        theirs = os.stat(f"/proc/{int(read_link(run_dir, 'process'))}/ns/{kind}")
+    except (OSError, ValueError):  # it has ended, which is for whoever opens it to say
         return False
-    return os.path.samestat(theirs, os.stat("/proc/self/ns/net"))
+    return os.path.samestat(theirs, os.stat(f"/proc/self/ns/{kind}"))
 
 
 def open_users(run_dir: str, ids: IdMap) -> int:

@@ -88,6 +88,7 @@ class LaunchPlan(Record):
     networks: tuple[NetworkAttachment, ...] = ()  # those that it is in; (): none, or the host's
     networks_dir: str = ""  # where networks are on disk
     joined: str = ""  # the run directory of the container whose network it shares
+    joined_namespaces: Mapping[str, str] = {}  # pid, ipc -> that of the container which it shares that with
     name: str | None = None
     no_network: str = ""  # why it shares the host's network, if it would have one of its own where the host can give it
     ports: tuple[Port, ...] = ()  # to be published
@@ -110,7 +111,13 @@ class LaunchPlan(Record):
     @property
     def separate_namespaces(self) -> tuple[str, ...]:
         """The namespaces that it does not share with the host: new ones, and the network of another container."""
-        return (*(["user"] if self.rootless else []), *self.namespaces, *(["net"] if self.joined else []))
+        own = (*(["user"] if self.rootless else []), *self.namespaces, *(["net"] if self.joined else []))
+        return (*own, *self.joined_namespaces)
+
+    @property
+    def has_outer_init(self) -> bool:
+        """Whether no pid namespace but the host's ends its processes (launch/init.py)."""
+        return "pid" not in self.namespaces and "pid" not in self.joined_namespaces
 
     @property
     def resolver_lines(self) -> dict[str, str]:
@@ -200,6 +207,7 @@ def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
         "domainname": spec.domainname,
         "name": spec.name,
         "namespaces": spec.namespaces,
+        "joined_namespaces": spec.joined_namespaces,
         "loopback": "net" in spec.namespaces,
         "stdin_open": spec.stdin_open,
         "tty": spec.tty,
@@ -389,6 +397,9 @@ def _mounts(
     spec: ContainerSpec, config: ImageConfig | None, host: Host, *, run_dir: str, volumes: str
 ) -> MountPlan | None:
     """The container's own mounts, if it has any: most have none, and need not wait for the module."""
+    if spec.volumes_from:
+        names = ", ".join(each.container.partition(":")[2] for each in spec.volumes_from)
+        raise LaunchError(f"volumes of {names}: only 'run', 'create' and 'up' can look them up")
     if not spec.volumes and not spec.read_only:
         return None
     from mydocker.runtime.plan.volume_mounts import plan_mounts

@@ -8,7 +8,11 @@ import stat
 from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.kernel.beneath import make_target
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.plan.operations import Operation, attach
+
+if TYPE_CHECKING:
+    from mydocker.specs.model.parts import DeviceRule
 
 # directories and a file of /dev that a container has its own of, as in runc's HostDevices
 _OWN = ("console", "fd", "mqueue", "ptmx", "pts", "shm")
@@ -51,6 +55,19 @@ class HostDevices(Operation):
             os.close(target)
             return
         attach(tree, target)
+
+
+class MatchingDevices(HostDevices):
+    """The devices below the host's directory `source` that one of `rules` is about, bound over the target's own, which
+    do not open."""
+
+    rules: tuple[DeviceRule, ...] = ()
+
+    def _bind(self, root: int, source: str, name: str) -> None:
+        status = os.lstat(source)
+        kind, number = ("c" if stat.S_ISCHR(status.st_mode) else "b"), status.st_rdev
+        if any(rule.matches(kind, os.major(number), os.minor(number)) for rule in self.rules):
+            attach(kernel.clone_tree(source), make_target(root, self.target + name, directory=False, follow=False))
 
 
 class ChosenDevice(HostDevices):

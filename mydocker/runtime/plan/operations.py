@@ -43,6 +43,11 @@ class Operation(Record):
         """What it is, in the message of its failure."""
         return type(self).__name__.lower()
 
+    @property
+    def of_host(self) -> bool:
+        """Whether what `ahead` does is to be done in the host's network."""
+        return False
+
     def ahead(self) -> Operation:
         """Do what can only be done while this process's mounts are still the host's; the operation that is left to
         apply."""

@@ -19,7 +19,7 @@ from mydocker.runtime.plan.operations import (
     ReadOnly,
     Symlink,
 )
-from mydocker.specs.model import BRIDGE, JOINING_MODES
+from mydocker.specs.model import BRIDGE, JOINING_MODES, Device
 
 if TYPE_CHECKING:
     from mydocker.runtime.cgroup.hierarchy import Cgroup
@@ -89,7 +89,7 @@ def _still_masked(spec: ContainerSpec, paths: tuple[str, ...]) -> tuple[str, ...
 
 def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     """A user namespace may mount a new proc only for a pid namespace that it owns (user_namespaces(7))."""
-    if host.rootless and "pid" not in spec.namespaces:
+    if host.rootless and "pid" not in spec.namespaces and "pid" not in spec.joined_namespaces:
         return (Bind(target="/proc", source="/proc", attributes=0, recursive=True, follow=False),)
     return (Filesystem(target="/proc", fstype="proc", attributes=HARDENED),)
 
@@ -133,10 +133,18 @@ def _devices(spec: ContainerSpec) -> tuple[Operation, ...]:
         return ()
     from mydocker.runtime.plan.devices import ChosenDevice
 
-    return tuple(ChosenDevice(target=device.target, source=device.source) for device in spec.devices)
+    chosen = (device for device in spec.devices if isinstance(device, Device))  # CDI's have become such by now
+    return tuple(ChosenDevice(target=device.target, source=device.source) for device in chosen)
 
 
 def _ipc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
+    if "ipc" in spec.joined_namespaces:
+        from mydocker.runtime.join.shared_memory import SharedMemory
+
+        return (
+            SharedMemory(target="/dev/shm", run_dir=spec.joined_namespaces["ipc"]),
+            Filesystem(target="/dev/mqueue", fstype="mqueue", attributes=HARDENED),
+        )
     if "ipc" not in spec.namespaces:
         return tuple(Bind(target=path, source=path, attributes=HARDENED, recursive=True) for path in host.shared_ipc)
     shared = (("mode", "1777"), ("size", str(spec.shm_size or "64m")))

@@ -25,7 +25,7 @@ from mydocker.runtime.plan.operations import (
 )
 from mydocker.runtime.plan.root import overlay_options
 from mydocker.runtime.volume.fill import fill
-from mydocker.specs.model import BindMount, FileMount, Mount, TmpfsMount, VolumeMount
+from mydocker.specs.model import BindMount, FileMount, FilesystemMount, Mount, TmpfsMount, VolumeMount
 
 if TYPE_CHECKING:
     from mydocker.idmap import IdMap
@@ -177,8 +177,11 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
         match mount:
             case BindMount():
                 late += _binds(mount, host, run_dir=run_dir, number=number, devices=spec.privileged)
+                late += _opened(mount, spec)
             case TmpfsMount():
                 late.append(_tmpfs(mount))
+            case FilesystemMount():
+                late.append(_filesystem(mount))
             case FileMount():
                 late.append(_file(mount, at=f"{run_dir}/file-{number}"))
             case VolumeMount(volume=None):
@@ -186,7 +189,7 @@ def plan_mounts(spec: ContainerSpec, declared: tuple[str, ...], *, host: Host, r
                 early.append(Keep(target=mount.target, place=directory))
                 late.append(Bind(target=mount.target, source=directory, attributes=_attributes(mount)))
             case VolumeMount():
-                path = f"{volumes}/{mount.volume}"
+                path = _place(mount, volumes)
                 paths.append(path)
                 if mount.copy and not mount.subpath and spec.rootfs != "/":  # the machine's own tree is no image
                     early.append(Fill(target=mount.target, path=path))
@@ -235,6 +238,15 @@ def _binds(mount: BindMount, host: Host, *, run_dir: str, number: int, devices: 
     return [_bind(mount, attributes, host), *opened]
 
 
+def _opened(mount: BindMount, spec: ContainerSpec) -> list[Operation]:
+    """The devices of a directory of the host's /dev that the rules of SPEC open."""
+    if not spec.device_cgroup_rules or spec.privileged or not f"{mount.source}/".startswith("/dev/"):
+        return []
+    from mydocker.runtime.plan.devices import MatchingDevices
+
+    return [MatchingDevices(target=mount.target, source=mount.source, rules=spec.device_cgroup_rules)]
+
+
 def _owners(mount: BindMount | VolumeMount, host: Host) -> IdMap | None:
     """The map of an idmapped mount. Without one of its own, it is that of the container's user namespace, and root's
     containers have that of the host. LaunchError for an ordinary user, to whom the kernel grants none."""
@@ -263,6 +275,27 @@ def _bind(mount: BindMount, attributes: int, host: Host) -> Operation:
         recursive=mount.recursive,
         propagation=propagation,
         ids=_owners(mount, host),
+    )
+
+
+def _place(mount: VolumeMount, volumes: str) -> str:
+    """The directory of a named volume, below VOLUMES. Raises LaunchError for an external one that is not there."""
+    path = f"{volumes}/{mount.volume}"
+    if mount.external and not os.path.isdir(path):
+        hint = f"mydocker volume create {mount.volume}"
+        raise LaunchError(f"the external volume {mount.volume} does not exist", hint=hint)
+    return path
+
+
+def _filesystem(mount: FilesystemMount) -> Operation:
+    from mydocker.runtime.volume.filesystem import MountedFilesystem
+
+    return MountedFilesystem(
+        target=mount.target,
+        fstype=mount.fstype,
+        device=mount.device,
+        options=mount.options,
+        attributes=_attributes(mount),
     )
 
 

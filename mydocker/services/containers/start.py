@@ -63,6 +63,10 @@ def create(
 ) -> tuple[Container, StoredImage | None]:
     """Put a container for SPEC on disk, pulling its image if necessary. With an OWNER (services/owned/owner.py), it
     ends with that, and is removed then. Raises MydockerError: UsageError if its name is in use."""
+    if spec.volumes_from:
+        from mydocker.services.volumes_from import with_volumes
+
+        spec = with_volumes(spec, store)
     if spec.name:
         directory.refuse_held(store, spec.name)  # before an image is pulled
     image = get_image(spec, store=store, environ=environ, progress=progress)

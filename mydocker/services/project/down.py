@@ -7,10 +7,11 @@ from contextlib import suppress
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import PROJECT, SERVICE, control, directory, stop
+from mydocker.services.project.hooks import before_stop
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mydocker.image.store import Store
     from mydocker.services.containers import Container
@@ -33,10 +34,15 @@ def in_order(containers: Iterable[Container], services: Sequence[str]) -> list[l
     return [group for group in (others, *groups.values()) if group]
 
 
-def take_down(store: Store, groups: Iterable[Sequence[Container]], *, timeout: float | None = None) -> None:
-    """Stop and remove the containers of GROUPS, a group after the other, those of one at the same time. TIMEOUT:
-    seconds until one is killed, in place of its own."""
+def take_down(
+    store: Store, groups: Iterable[Sequence[Container]], *, say: Callable[[str], None], timeout: float | None = None
+) -> None:
+    """Stop and remove the containers of GROUPS, a group after the other, those of one at the same time, with their
+    `pre_stop` before that. TIMEOUT: seconds until one is killed, in place of its own. SAY gets warnings."""
     for group in groups:
+        for each in group:
+            if each.config.spec.pre_stop and each.is_alive:
+                before_stop(each, store=store, say=say)
         waiting = [_ask(each, timeout) for each in group]
         for connection in waiting:
             if connection:

@@ -147,9 +147,8 @@ def _of_service(project: Project, case: CaseSpec, count: int) -> Iterator[Instan
     if service.container_name and count > 1:
         message = f"service {service.name!r} has a container_name, which is for one container"
         raise UsageError(message, hint="leave out container_name, or --scale")
-    mode = case.container.network_mode
-    if mode.startswith("service:"):
-        mode = f"container:{container_name(project, mode.removeprefix('service:'))}"
+    mode = _of_container(project, case.container.network_mode)
+    joined = {key: _of_container(project, other) for key, other in case.container.joined_namespaces.items()}
     for number in range(1, count + 1):
         name = container_name(project, service.name, number)
         labels = {PROJECT: project.name, SERVICE: service.name, NUMBER: str(number)}
@@ -157,7 +156,7 @@ def _of_service(project: Project, case: CaseSpec, count: int) -> Iterator[Instan
             service=service.name,
             number=number,
             title=service.container_name or f"{service.name}-{number}",
-            spec=case.container.replace(name=name, network_mode=mode),
+            spec=case.container.replace(name=name, network_mode=mode, joined_namespaces=joined),
             labels=labels,
             depends_on=case.depends_on,
             attach=service.attach,
@@ -165,3 +164,9 @@ def _of_service(project: Project, case: CaseSpec, count: int) -> Iterator[Instan
             conditions=service.conditions,
             host_commands=service.host_commands,
         )
+
+
+def _of_container(project: Project, mode: str) -> str:
+    """MODE, with the container of a service in place of `service:NAME`."""
+    kind, _, name = mode.partition(":")
+    return f"container:{container_name(project, name)}" if kind == "service" else mode

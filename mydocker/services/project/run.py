@@ -72,11 +72,13 @@ class ProjectRun:
         self.first: RunningInstance | None = None  # whose end ended all
         self.interrupts = 0
         self.manager = ServiceManager({} if options.detach else environ)
+        self.interrupted = -1  # readable after Ctrl-C
 
     def up(self, services: Iterable[str]) -> int:
         """Start all, and with `detach` return then; else follow them to their end. SERVICES: the names of all services
         of the project, others are left over from before. The exit code; raises MydockerError for what cannot start."""
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.interrupted = reader
         before = {number: signal.signal(number, lambda *_: self._interrupt(writer)) for number in _SIGNALS}
         try:
             self._create({*services})
@@ -150,6 +152,7 @@ class ProjectRun:
     def _take_away(self, container: Container) -> None:
         """Stop and remove one that was there."""
         if container.is_alive:
+            self._before_stop(container)
             stop.stop(container)
         directory.remove(self.store, directory.read(container.directory))
 
@@ -261,10 +264,28 @@ class ProjectRun:
 
     def _start(self, each: RunningInstance) -> None:
         follows = not self.options.detach and each.instance.attach
+        was_there = directory.has_keeper(each.container.directory)
         connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
         each.follow(connection)
         if connection is None and follows and not each.ended:
             each.attach()
+        if each.container.config.spec.post_start and not was_there:
+            from mydocker.services.project.hooks import run_hooks
+
+            run_hooks(
+                directory.read(each.container.directory),
+                "post_start",
+                store=self.store,
+                show=lambda line: self.show(each.instance, False, line),
+                interrupts=self.interrupted,
+            )
+
+    def _before_stop(self, container: Container) -> None:
+        if container.config.spec.pre_stop:
+            from mydocker.services.project.hooks import before_stop
+
+            container = directory.read(container.directory)
+            before_stop(container, store=self.store, say=self.say, interrupts=self.interrupted)
 
     def _may_start(self, instance: Instance) -> bool:
         """Raises LaunchError if it can never start."""
@@ -302,6 +323,7 @@ class ProjectRun:
         needed = {dependency.name for each in alive for dependency in each.instance.depends_on}
         for each in alive:
             if not each.stopping and each.instance.service not in needed:
+                self._before_stop(each.container)
                 each.stop()
 
     def _stop_all(self, interrupts: int) -> None:

@@ -7,7 +7,7 @@ comments and variables (`dotenv.py`).
 
 from __future__ import annotations
 
-from mydocker.errors import UsageError
+from mydocker.errors import OutsideError, UsageError
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,12 +46,13 @@ def read_compose_file(
 
 
 def read_text(path: str) -> str:
-    """Read a small UTF-8 file, without its byte order mark. It may be a pipe: `--env-file <(...)`."""
+    """Read a small UTF-8 file, without its byte order mark. It may be a pipe: `--env-file <(...)`. Raises UsageError,
+    OutsideError if it cannot be read at all."""
     try:
         with open(path, "rb") as file:
             raw = file.read(SIZE_LIMIT + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise UsageError(f"env file {path!r}: {why_unreadable(error)}") from None
+        raise OutsideError(f"env file {path!r}: {why_unreadable(error)}") from None
     if len(raw) > SIZE_LIMIT:
         raise UsageError(f"env file {path!r} is larger than {SIZE_LIMIT} bytes")
     if b"\0" in raw:

@@ -6,7 +6,7 @@ A variable that is not set and has no default is empty, as for Compose, and is r
 
 from __future__ import annotations
 
-from mydocker.errors import UsageError
+from mydocker.errors import OutsideError, UsageError
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def interpolate(
 ) -> str:
     """TEXT with its variables replaced. LOOKUP returns a variable's value, or None. UNSET is called with the name of
     each variable that is empty because it is not set. With BARE_DOLLAR, a `$` before what can begin no variable is a
-    dollar sign, as in the regular expression `^a$`. Raises UsageError."""
+    dollar sign, as in the regular expression `^a$`. Raises UsageError; OutsideError for a variable that is needed."""
     if nesting > NESTING_LIMIT:
         raise UsageError(f"variables are nested more than {NESTING_LIMIT} deep")
     before, *_ = text.partition("$")
@@ -81,7 +81,7 @@ def _braced(inner: str, lookup: Lookup, unset: Report | None, nested: tuple[int,
     nesting, bare_dollar = nested
     word = interpolate(word, lookup, unset=unset, nesting=nesting + 1, bare_dollar=bare_dollar)
     if operator.endswith("?"):
-        raise UsageError(f"variable {name} is needed and not set" + (f": {word}" if word else ""))
+        raise OutsideError(f"variable {name} is needed and not set" + (f": {word}" if word else ""))
     return word
 
 

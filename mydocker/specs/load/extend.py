@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import UsageError
+from mydocker.errors import OutsideError, UsageError
 from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.fields import FIELDS
@@ -107,6 +107,7 @@ def open_included(include: Include, paths: tuple[tuple[str, Node], ...], reader:
         reader.refuse(
             node,
             error.message if error.message.startswith(("env file", *file_names(over))) else f"{shown}: {error.message}",
+            outside=isinstance(error, OutsideError),
         )
         return None
 
@@ -159,7 +160,7 @@ def open_named(written: str, node: Node, reader: Reader) -> LoadedFile | None:
     try:
         return file.loaded.open(path, shown, environ=reader.scope.environ)
     except UsageError as error:
-        reader.refuse(node, f"{shown}: {error.message}")
+        reader.refuse(node, f"{shown}: {error.message}", outside=isinstance(error, OutsideError))
         return None
 
 

@@ -9,7 +9,7 @@ import functools
 import os
 import sys
 
-from mydocker.errors import Problem, UsageError
+from mydocker.errors import OutsideError, Problem, UsageError
 from mydocker.paths import absolute, current_directory, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.environment.files import read_compose_file, why_unreadable
@@ -40,7 +40,7 @@ class LoadedFile(OpenFile):
 
     def __init__(self, path: str, shown: str, loaded: LoadedFiles, scope: Scope, over: Paths = ()) -> None:
         """OVER: the path and the name of each further file. Raises UsageError if one cannot be read at all."""
-        super().__init__(loaded.paths, loaded.cache)
+        super().__init__(loaded.paths, loaded.cache, loaded.ignored)
         self.path, self.shown, self.loaded, self.scope = path, shown, loaded, scope
         self.order = (shown, *(each for _, each in over))
         self.problems: list[Problem] = []
@@ -84,8 +84,10 @@ class LoadedFile(OpenFile):
 
     @property
     def mistakes(self) -> list[Problem]:
-        """The problems, in the order of their lines. A mistake that an alias repeats counts once."""
-        return self._in_order(self.problems)
+        """The problems, in the order of their lines. A mistake that an alias repeats counts once. What is wrong with a
+        text that a variable lacks is so because of what is around the file."""
+        unset = self.unset
+        return self._in_order([each.replace(outside=each.outside or each.origin in unset) for each in self.problems])
 
     @property
     def doubts(self) -> list[Problem]:
@@ -111,16 +113,24 @@ def file_of(reader: Reader) -> LoadedFile | None:
 class LoadedFiles:
     """The files of one load: those at PATHS and those that these name.
 
-    `image` is the default for files that name none.
+    `image` is the default for files that name none; `ignored` are keys that are passed over where they are refused.
     """
 
-    def __init__(self, paths: Iterable[str] = (), *, image: str | None = None, only_check: bool = False) -> None:
+    def __init__(
+        self,
+        paths: Iterable[str] = (),
+        *,
+        image: str | None = None,
+        ignored: Iterable[str] = (),
+        only_check: bool = False,
+    ) -> None:
         """ONLY_CHECK: nothing is to run, so this machine may lack what the files need."""
-        self.image, self.only_check = image, only_check
+        self.image, self.ignored, self.only_check = image, tuple(ignored), only_check
         self.paths = [*paths]
         self.cache: dict[str, object] = {}
         self.files: dict[str, LoadedFile] = {}
         self.included: set[str] = set()  # files whose containers have been added
+        self.lacks_files = False  # whether one that another includes cannot be read
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
         self.found: list[LoadedFile | Problem] = []  # in the order of opening; a problem: why one cannot be read
 
@@ -176,14 +186,14 @@ def _read(path: str) -> bytes:
             # no tab of JSON stands in a text, and YAML has none between words
             return raw.replace(b"\t", b" ") if path.endswith(".json") else raw
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise UsageError(f"cannot read it: {why_unreadable(error)}") from None
+        raise OutsideError(f"cannot read it: {why_unreadable(error)}") from None
 
 
 def _read_over(path: str, shown: str) -> bytes:
     try:
         return _read(path)
     except UsageError as error:
-        raise UsageError(f"{shown}: {error.message}", hint=error.hint) from None
+        raise type(error)(f"{shown}: {error.message}", hint=error.hint) from None
 
 
 def scope_of(path: str, environ: Variables[str, str], *, directory: str = "", env_files: Iterable[str] = ()) -> Scope:

@@ -6,16 +6,20 @@ The variables of a `matrix` make several specs of one document.
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs import values
 from mydocker.specs.load.extend import read_extends, read_include
+from mydocker.specs.model import Hook
 from mydocker.specs.model.dependencies import read_depends_on
 from mydocker.specs.model.healthcheck import read_healthcheck
 from mydocker.specs.model.restart import read_restart
-from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
-from mydocker.specs.nodes.reader import arguments_of
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null
+from mydocker.specs.nodes.reader import arguments_of, switch
+from mydocker.specs.values.user import parse_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +77,48 @@ def _pre_start(node: Node, reader: Reader) -> tuple[tuple[str, ...], ...]:
     return tuple(_before(item, reader) for item in node.items)
 
 
+def _hooks(node: Node, reader: Reader) -> tuple[Hook, ...]:
+    """Commands as in `pre_start`, or mappings of a command, a user, a directory and variables."""
+    if not isinstance(node, Sequence):
+        reader.refuse(node, "expected a list of commands")
+        return ()
+    return tuple(_hook(item, reader) for item in node.items)
+
+
+def _hook(node: Node, reader: Reader) -> Hook:
+    if not isinstance(node, Mapping):
+        return Hook(command=_before(node, reader))
+    members = reader.members(node, ("command", "user", "privileged", "working_dir", "environment"))
+    if "privileged" in members and reader.value(members["privileged"], switch):
+        reader.refuse(members["privileged"], "a hook gets no more rights than its container")
+    if "command" not in members:
+        reader.refuse(node, "command is missing")
+        return Hook(command=())
+    found: dict[str, Any] = {}
+    if "user" in members:
+        found["user"] = reader.value(members["user"], lambda text, scope: parse_user(text) if text else None)
+    if "working_dir" in members:
+        found["working_dir"] = reader.value(members["working_dir"], values.working_dir)
+    if "environment" in members:
+        found["environment"] = _variables(members["environment"], reader)
+    return Hook(command=_before(members["command"], reader), **found)
+
+
+def _variables(node: Node, reader: Reader) -> dict[str, str]:
+    """A mapping, or a list of NAME=VALUE; a name alone is that of the caller's variable."""
+    found: dict[str, str] = {}
+    if isinstance(node, Mapping):
+        for key, value in node.entries:
+            text = key.text if is_null(value) else f"{key.text}={reader.text(value)}"
+            found |= reader.attempt(key, partial(values.variable, text, reader.scope)) or {}
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            found |= reader.value(item, values.variable) or {}
+    else:
+        reader.refuse(node, "expected a mapping, or a list of NAME=VALUE")
+    return found
+
+
 def _before(node: Node, reader: Reader) -> tuple[str, ...]:
     if isinstance(node, Mapping):
         members = reader.members(node, ("command",), unsupported=_OF_HOOKS)
@@ -94,8 +140,10 @@ def _profiles(node: Node, reader: Reader) -> tuple[str, ...]:
 
 
 def _profile(text: str, scope: Scope) -> str:
-    """A name, as Compose's schema defines it."""
-    if not text or text[0] not in _NAME or not _NAME.union("-.").issuperset(text):
+    """A name, as Compose's schema defines it; an empty one is that of no profile."""
+    if not text:
+        return ""
+    if text[0] not in _NAME or not _NAME.union("-.").issuperset(text):
         raise UsageError(f"profile {text!r}: expected letters, digits, _ . and -")
     return text
 
@@ -141,6 +189,8 @@ _READERS: dict[str, Callable[[Node, Reader], Any]] = {
     "depends_on": read_depends_on,
     "healthcheck": read_healthcheck,
     "pre_start": _pre_start,
+    "post_start": _hooks,
+    "pre_stop": _hooks,
     "profiles": _profiles,
     "restart": read_restart,
     "extends": read_extends,

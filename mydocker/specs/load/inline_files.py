@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import UsageError
+from mydocker.errors import OutsideError, UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
@@ -103,7 +103,7 @@ def _file(text: str, scope: values.Scope) -> str:
         with open(path, "rb") as file:
             raw = file.read(SIZE_LIMIT + 1)
     except OSError as error:
-        raise UsageError(f"{path}: {why_unreadable(error)}") from None
+        raise OutsideError(f"{path}: {why_unreadable(error)}") from None
     if len(raw) > SIZE_LIMIT:
         raise UsageError(f"{path} is larger than {SIZE_LIMIT >> 10} KiB")
     return os.fsdecode(raw)
@@ -111,7 +111,7 @@ def _file(text: str, scope: values.Scope) -> str:
 
 def _variable(text: str, scope: values.Scope) -> str:
     if text not in scope.environ:
-        raise UsageError(f"variable {text} is needed and not set")
+        raise OutsideError(f"variable {text} is needed and not set")
     return scope.environ[text]
 
 

@@ -16,6 +16,7 @@ from mydocker.specs.load.extend import find_base, merge, open_included, placed, 
 from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_network
+from mydocker.specs.load.shared_volumes import nothing_to_share, share_volumes
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
 from mydocker.specs.model.case import CaseSpec
@@ -56,16 +57,18 @@ def load_files(
     environ: collections.abc.Mapping[str, str],
     image: str | None = None,
     warn: collections.abc.Callable[[str], None] | None = None,
-    only_check: bool = False,
+    ignored: collections.abc.Collection[str] = (),
+    alone: bool = False,
 ) -> list[CaseSpec]:
     """The containers of PATHS, in order, and of the units that Quadlets among them need; `-` is standard input. Raises
     SpecError with the problems of all files.
 
     IMAGE is the default for containers that name none, such as those of container-structure-test. WARN is called with
-    a line for each value that is valid and probably a mistake. With ONLY_CHECK, a Quadlet may name what this machine
-    lacks.
+    a line for each value that is valid and probably a mistake. IGNORED: keys that are passed over, with a warning,
+    where they would be refused. ALONE: the files alone are judged, and what is wrong with what is around them, such as
+    variables, other files and what this machine lacks, is a warning; what is returned may be incomplete.
     """
-    loaded = LoadedFiles(paths, image=image, only_check=only_check)
+    loaded = LoadedFiles(paths, image=image, ignored=ignored, only_check=alone)
     specs: list[CaseSpec] = []
     loaded_paths: set[str] = set()
     for path in loaded.paths:  # a file that is named twice counts twice, one that another has included does not
@@ -75,7 +78,7 @@ def load_files(
         for needed in loaded.needed:
             if all(key_of(needed) != key_of(each) for each in loaded.paths):
                 loaded.paths.append(needed)  # which this loop comes to
-    return _checked(specs, loaded, warn)
+    return _checked(specs, loaded, warn, alone=alone)
 
 
 def load_project(
@@ -83,9 +86,10 @@ def load_project(
     *,
     image: str | None = None,
     warn: collections.abc.Callable[[str], None] | None = None,
+    alone: bool = False,
 ) -> list[CaseSpec]:
     """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`."""
-    loaded = LoadedFiles(project.paths, image=image)
+    loaded = LoadedFiles(project.paths, image=image, ignored=project.ignored)
     first, *over = ((path, STDIN if path == "-" else path) for path in project.paths)
     specs: list[CaseSpec] = []
     try:
@@ -94,20 +98,29 @@ def load_project(
         loaded.found.append(Problem(origin=Origin(file="" if over else first[1]), message=error.message))
     else:
         loaded.is_in(file)
-        specs = share_network(_of_file(file), file, file.scope)
-    return _checked(specs, loaded, warn)
+        specs = _together(file)
+    return _checked(specs, loaded, warn, alone=alone)
 
 
 def _checked(
-    specs: list[CaseSpec], loaded: LoadedFiles, warn: collections.abc.Callable[[str], None] | None
+    specs: list[CaseSpec],
+    loaded: LoadedFiles,
+    warn: collections.abc.Callable[[str], None] | None,
+    *,
+    alone: bool,
 ) -> list[CaseSpec]:
     """SPECS of LOADED files. Raises SpecError with what is wrong in these, and with each other."""
-    if warn:
-        for doubt in loaded.doubts:
-            warn(f"warning: {doubt}")
     problems = [*loaded.mistakes]
+    outside = [each for each in problems if each.outside and alone]
+    if warn:
+        for doubt in [*loaded.doubts, *outside]:
+            warn(f"warning: {doubt}")
     if problems:
-        raise SpecError([*problems, *_unknown_names(loaded, {problem.origin for problem in problems})])
+        unknown = _unknown_names(loaded, {problem.origin for problem in problems})
+        left = [each for each in problems if each not in outside] + ([] if loaded.lacks_files else unknown)
+        if left:
+            raise SpecError(left)
+        return specs
     links(specs)  # raises for problems in dependencies
     return specs
 
@@ -159,7 +172,14 @@ def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedF
         loaded.found.append(Problem(origin=Origin(file=shown), message=error.message))
         return []
     loaded.is_in(file)
-    return share_network(_of_file(file), file, file.scope)
+    return _together(file)
+
+
+def _together(file: LoadedFile) -> list[CaseSpec]:
+    """The containers of FILE, with what they have in common."""
+    specs = share_network(_of_file(file), file, file.scope)
+    file.warnings += nothing_to_share(specs)
+    return share_volumes(specs, file.scope)
 
 
 def _of_file(file: LoadedFile, *, depth: int = 0) -> list[CaseSpec]:
@@ -190,7 +210,12 @@ def _containers(document: Node, reader: Reader, shown: str, *, depth: int) -> li
 
 
 def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
-    """Whether DOCUMENT is of another format and misspells the key that marks it; records that as its only problem."""
+    """Whether DOCUMENT is of another format and misspells the key that marks it, or is of Compose's first format, which
+    has none; records that as its only problem."""
+    if document.entries and all(_is_service(node) and key.text not in _ROWS for key, node in document.entries):
+        message = "a file of Compose's first format: put its services below a key 'services', and volumes at the top"
+        reader.refuse(document.entries[0][0], message)
+        return True
     for key, node in document.entries:
         if key.text in _ROWS or key.text.startswith(("x-", "x_")):
             continue
@@ -206,6 +231,10 @@ def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
     return False
 
 
+def _is_service(node: Node) -> bool:
+    return isinstance(node, Mapping) and any(key.text in ("image", "build") for key, _ in node.entries)
+
+
 def _included(document: Mapping, reader: Reader, *, depth: int) -> list[CaseSpec]:
     """The containers of the files that DOCUMENT includes, except files that have been included already."""
     node = next(node for key, node in document.entries if key.text == "include")
@@ -219,6 +248,7 @@ def _included(document: Mapping, reader: Reader, *, depth: int) -> list[CaseSpec
     for include in read_include(node, reader):
         for paths in [include.paths] if here.is_compose else [(each,) for each in include.paths]:
             file = open_included(include, paths, reader) if paths else None
+            here.loaded.lacks_files |= file is None
             if file and not file.loaded.is_in(file):
                 specs = _of_file(file, depth=depth + 1)
                 _refuse_conflicts(specs, here.taken, paths[0][1], reader)
@@ -241,8 +271,12 @@ def _refuse_conflicts(specs: list[CaseSpec], taken: dict[str, str], node: Node, 
 def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> CaseSpec | None:
     before = len(reader.problems)
     values = _complete(document, reader)
-    if (values.get("network_mode") or "").startswith("service:"):
-        _depend_on_service(values, keys.get("network_mode", document))
+    for key in ("network_mode", "pid", "ipc"):
+        if isinstance(value := values.get(key), str) and value.startswith("service:"):
+            _depend_on_service(values, value.removeprefix("service:"), keys.get(key, document))
+    for source in values.get("volumes_from") or ():
+        if source and source.container.startswith("service:"):
+            _depend_on_service(values, source.container.removeprefix("service:"), keys.get("volumes_from", document))
     file = file_of(reader)
     if file is not None:
         file.loaded.dependencies += (
@@ -270,9 +304,9 @@ def _service(name: str, file: LoadedFile | None) -> Service | None:
     return file.services.get(name)
 
 
-def _depend_on_service(values: dict[str, Any], node: Node) -> None:
-    """A container that joins the network of another one starts after it, as in Compose."""
-    name, others = values["network_mode"].removeprefix("service:"), values.get("depends_on") or ()
+def _depend_on_service(values: dict[str, Any], name: str, node: Node) -> None:
+    """A container that needs the one called NAME, such as its network, starts after it, as in Compose."""
+    others = values.get("depends_on") or ()
     if name not in [each.name for each in others]:
         values["depends_on"] = (*others, Dependency(name=name, origin=node.origin))
 
@@ -297,12 +331,15 @@ def _values(document: Mapping, reader: Reader) -> dict[str, Any]:
     for key, node in document.entries:
         if key.text.startswith(("x-", "x_")) or key.text == "include":
             continue
+        before = len(reader.problems)
         if key.text not in _ROWS:
             _refuse_key(key, reader, values)
+            reader.passes_over(key.text, before)
         elif not (isinstance(node, Scalar) and node.is_null):
-            before, field = len(reader.problems), _ROWS[key.text]
+            field = _ROWS[key.text]
             value = YAML_TYPES[field.yaml_type](node, field, reader)
-            values[key.text] = value if len(reader.problems) == before else None
+            if not reader.passes_over(key.text, before):
+                values[key.text] = value if len(reader.problems) == before else None
     return values
 
 

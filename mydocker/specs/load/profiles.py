@@ -36,6 +36,9 @@ def profiles_of_env_files(files: Iterable[str], environ: Mapping[str, str]) -> f
 
 
 def take_part(spec: CaseSpec, active: frozenset[str]) -> bool:
+    """Whether SPEC takes part with the profiles ACTIVE. As in Compose, an empty one is active where no other is."""
+    if not active and "" in spec.profiles:
+        return True
     return not spec.profiles or ALL in active or bool(active.intersection(spec.profiles))
 
 

@@ -35,6 +35,7 @@ class ProjectOptions(Record):
     name: str = ""
     env_files: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()  # keys that are passed over where they would be refused
 
     def __bool__(self) -> bool:
         """Whether anything is set."""
@@ -48,6 +49,7 @@ class ProjectFiles(Record):
     paths: tuple[str, ...]
     scope: Scope
     profiles: frozenset[str] = frozenset()
+    ignored: tuple[str, ...] = ()
 
 
 def find_project(options: ProjectOptions, environ: Mapping[str, str]) -> ProjectFiles | None:
@@ -69,7 +71,8 @@ def find_project(options: ProjectOptions, environ: Mapping[str, str]) -> Project
     first = current_directory() if paths[0] == "-" else os.path.dirname(absolute(usable(paths[0])))
     directory = start if options.directory else first
     scope = here if directory == start else scope_of(paths[0], environ, directory=directory, env_files=env_files)
-    return ProjectFiles(paths=paths, scope=scope, profiles=active_profiles(options.profiles, scope.environ))
+    profiles = active_profiles(options.profiles, scope.environ)
+    return ProjectFiles(paths=paths, scope=scope, profiles=profiles, ignored=options.ignored)
 
 
 def _of_variable(environ: Mapping[str, str]) -> tuple[str, ...]:

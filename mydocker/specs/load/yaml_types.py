@@ -128,6 +128,19 @@ def _volumes(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     )
 
 
+def _volumes_from(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
+    """In a file, a name alone is that of another container there."""
+    if not isinstance(node, Sequence) or reader.file is None:
+        return _list(node, field, reader)
+    return tuple(reader.value(item, _volume_source) for item in node.items)
+
+
+def _volume_source(text: str, scope: values.Scope) -> Any:
+    from mydocker.specs.mounts.volume import parse_volumes_from
+
+    return parse_volumes_from(text if text.startswith(("container:", "service:")) else f"service:{text}")
+
+
 def _tmpfs(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     """One, or a list."""
     items = node.items if isinstance(node, Sequence) else (node,)
@@ -244,6 +257,18 @@ def _logging(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     return read_logging(node, reader)
 
 
+def _gpus(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
+    from mydocker.specs.devices.gpus import read_gpus
+
+    return read_gpus(node, reader)
+
+
+def _block_limits(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
+    from mydocker.specs.devices.block_io import read_block_limits
+
+    return read_block_limits(node, reader)
+
+
 def _networks(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     from mydocker.specs.load.networks import read_networks
 
@@ -264,6 +289,8 @@ def _ports(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
 
 YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "text": _text,
+    "pull_policy": _text,
+    "shared_namespace": _text,
     "title": _title,
     "boolean": _boolean,
     "words": _words,
@@ -273,6 +300,7 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "env_files": _env_files,
     "volumes": _volumes,
     "tmpfs": _tmpfs,
+    "volumes_from": _volumes_from,
     "inline_files": _inline_files,
     "devices": _devices,
     "namespaces": _namespaces,
@@ -284,5 +312,7 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "ports": _ports,
     "logging": _logging,
     "networks": _networks,
+    "block_limits": _block_limits,
+    "gpus": _gpus,
     "exposed": _exposed,
 }

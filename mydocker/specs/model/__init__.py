@@ -14,7 +14,17 @@ from mydocker.reference import Platform, Reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.specs.model.parts import Aliases, Healthcheck, Logging, NetworkAttachment, Port, RestartPolicy
+    from mydocker.specs.model.parts import (
+        Aliases,
+        BlockLimits,
+        DeviceRequest,
+        DeviceRule,
+        Healthcheck,
+        Logging,
+        NetworkAttachment,
+        Port,
+        RestartPolicy,
+    )
     from mydocker.specs.security.seccomp import Profile
 
 STDIN = "<stdin>"  # what a file is called that comes through standard input
@@ -32,11 +42,26 @@ PRIVATE_MODES = (*CONNECTED_MODES, "none")
 JOINING_MODES = ("container:", "service:")
 
 
+_OTHER_LIMITS = (
+    *("mem_reservation", "mem_swappiness", "oom_kill_disable"),
+    *("cpu_shares", "cpu_period", "cpu_quota", "blkio_config"),
+)
+
+
 class User(Record):
     """Who runs the command: a name or a number each; group None means the user's own groups."""
 
     user: str | int
     group: str | int | None = None
+
+
+class Hook(Record):
+    """A command that is executed in the container alongside its own; None is the container's own user, or directory."""
+
+    command: tuple[str, ...]
+    user: User | None = None
+    working_dir: str | None = None
+    environment: Mapping[str, str] = {}
 
 
 class Mount(Record):
@@ -64,6 +89,7 @@ class VolumeMount(Mount):
     copy_on_write: bool = False
     idmap: str | None = None  # as of a BindMount
     subpath: str = ""  # the path in the volume to mount
+    external: bool = False  # whether it must be there already
 
 
 class TmpfsMount(Mount):
@@ -76,6 +102,14 @@ class TmpfsMount(Mount):
     gid: int | None = None
     executable: bool = False
     setuid: bool = False
+
+
+class FilesystemMount(Mount):
+    """A file system of type `fstype`, such as nfs, of `device`, with `options` as in mount(8)."""
+
+    fstype: str
+    device: str
+    options: tuple[str, ...] = ()
 
 
 class FileMount(Mount):
@@ -94,11 +128,28 @@ class FileMount(Mount):
     gid: int = 0
 
 
+class VolumesFrom(Record):
+    """The volumes of another container: `service:NAME`, of the same file, or `container:NAME`."""
+
+    container: str
+    read_only: bool = False
+
+    def of(self, mount: Mount) -> Mount:
+        """MOUNT as this container has it."""
+        return mount.replace(read_only=True) if self.read_only else mount
+
+
 class Device(Record):
     """The device file `source` of the host, or all in that directory, at `target`; both are absolute paths."""
 
     source: str
     target: str
+
+
+class CdiDevice(Record):
+    """A device that a CDI file of the host describes: vendor.com/class=name."""
+
+    name: str
 
 
 class SelinuxLabel(Record):
@@ -130,7 +181,7 @@ class ContainerSpec(Record):
     image: Reference | None = None
     rootfs: str | None = None  # absolute directory of the host; "/" is the machine's own tree, copy-on-write
     platform: Platform | None = None
-    pull_policy: str = "missing"  # missing, always, never
+    pull_policy: str = "missing"  # missing, always, never; daily, weekly or every_DURATION: when it is older
     labels: Mapping[str, str] = {}
     entrypoint: tuple[str, ...] | None = None  # None: the image's; (): none
     command: tuple[str, ...] | None = None  # None: the image's CMD; (): none
@@ -139,6 +190,8 @@ class ContainerSpec(Record):
     group_add: tuple[str | int, ...] = ()  # supplementary groups in addition to the user's own
     expand: bool = False  # whether the image's variables are replaced in `environment` and `command`
     pre_start: tuple[tuple[str, ...], ...] = ()  # commands that run to completion in the container before the main one
+    post_start: tuple[Hook, ...] = ()  # commands that `up` executes in it once it has started
+    pre_stop: tuple[Hook, ...] = ()  # those before it is stopped
     umask: int = 0o022
     stdin: str | None = None  # text fed to the command
     init: bool = False
@@ -146,11 +199,16 @@ class ContainerSpec(Record):
     hostname: str | None = None
     domainname: str | None = None
     volumes: tuple[Mount, ...] = ()  # in their order on the command line or in the file
+    volumes_from: tuple[VolumesFrom, ...] = ()  # containers whose volumes it has, too
     read_only: bool = False  # the root; mounts in it are as they are
     shm_size: int | None = None  # bytes of /dev/shm
-    devices: tuple[Device, ...] = ()
+    devices: tuple[Device | CdiDevice, ...] = ()
+    device_cgroup_rules: tuple[DeviceRule, ...] = ()  # which devices open in mounts of the host's /dev
+    gpus: tuple[DeviceRequest, ...] = ()
+    runtime: str = ""  # nvidia: the GPUs that NVIDIA_VISIBLE_DEVICES lists
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
+    joined_namespaces: Mapping[str, str] = {}  # pid, ipc -> container:NAME or service:NAME, which it shares that with
     userns_mode: str = "host"  # see values/userns.py; host: unchanged
     uidmap: tuple[str, ...] = ()  # CONTAINER:HOST:COUNT each, of a user namespace of its own
     gidmap: tuple[str, ...] = ()
@@ -174,9 +232,16 @@ class ContainerSpec(Record):
     security_opt: Security = Security()
     mem_limit: int | None = None  # bytes
     memswap_limit: int | None = None  # bytes of memory and swap together; -1: no limit; None: twice the memory
+    mem_reservation: int | None = None  # bytes that stay with the container when memory is short
+    mem_swappiness: int | None = None  # 0 to 100: how readily it is swapped out; with cgroup v1 only
+    oom_kill_disable: bool = False  # whether it waits for memory and is not killed; with cgroup v1 only
     cpus: float | None = None
+    cpu_shares: int | None = None  # its share of processor time next to others; 1024 is usual
+    cpu_period: int | None = None  # microseconds
+    cpu_quota: int | None = None  # microseconds of processor time in each period
     cpuset: tuple[int, ...] | None = None  # numbers of processors
     pids_limit: int | None = None
+    blkio_config: BlockLimits | None = None
     oom_score_adj: int | None = None  # None: as mydocker's own
     timeout: float | None = None  # seconds
     stop_signal: int | None = None  # None: the image's, else TERM
@@ -207,4 +272,6 @@ class ContainerSpec(Record):
     @property
     def limited(self) -> bool:
         """Whether the container needs cgroups of its own."""
-        return bool(self.mem_limit or self.memswap_limit or self.cpus or self.cpuset or self.pids_limit)
+        if self.mem_limit or self.memswap_limit or self.cpus or self.cpuset or self.pids_limit:
+            return True
+        return any(getattr(self, name) not in (None, False) for name in _OTHER_LIMITS)

@@ -42,7 +42,7 @@ def read_healthcheck(node: Node, reader: Reader) -> Healthcheck | None:
         values["test"] = _test(members["test"], reader)
     if "disable" in members and reader.value(members["disable"], switch):
         if values.get("test", ("NONE",)) != ("NONE",):
-            reader.refuse(members["disable"], "disable contradicts test")
+            reader.warn(members["disable"], "the test is not used, as the healthcheck is disabled")
         values["test"] = ("NONE",)
     return Healthcheck(**values)
 
@@ -56,8 +56,12 @@ def _test(node: Node, reader: Reader) -> tuple[str, ...]:
         reader.refuse(node, f"expected a list that begins with {' or '.join(KINDS)}")
     elif words[0] == "CMD" and len(words) < 2:
         reader.refuse(node, "CMD needs a command")
-    elif len(words) != {"NONE": 1, "CMD-SHELL": 2}.get(words[0], len(words)):
-        reader.refuse(node, f"{words[0]} takes {'one text' if words[0] == 'CMD-SHELL' else 'nothing'}")
+    elif words[0] == "CMD-SHELL" and len(words) < 2:
+        reader.refuse(node, "CMD-SHELL needs a command")
+    elif words[0] == "CMD-SHELL" and len(words) > 2:  # as Docker has it: sh -c COMMAND NAME ARGUMENT…
+        reader.warn(node, "CMD-SHELL takes one text: further ones are its arguments $0, $1, …")
+    elif words[0] == "NONE" and len(words) > 1:
+        reader.refuse(node, "NONE takes nothing")
     return words
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 DRIVERS = ("json-file", "local", "none")
 KEYS = ("driver", "options")
 OPTIONS = {"max-size": "max_size", "max-file": "max_file"}
+# of Docker's drivers json-file and local: they compress, or add to each line what only its API shows
+NO_EFFECT = ("compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size")
 FILES_LIMIT = 10_000
 _OTHER_DRIVERS = (  # of Docker and Podman
     *("awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"),
@@ -86,7 +88,9 @@ def _options(node: Node, reader: Reader) -> Part:
         return {}
     found: Part = {}
     for key, value in node.entries:
-        if not is_null(value):
+        if key.text in NO_EFFECT:
+            reader.warn(key, f"log option {key.text!r} has no effect here")
+        elif not is_null(value):
             text = f"{key.text}={reader.text(value) if key.text in OPTIONS else ''}"
             found |= (
                 reader.attempt(value if key.text in OPTIONS else key, partial(parse_option, text, reader.scope)) or {}

@@ -18,6 +18,45 @@ STARTED, HEALTHY, COMPLETED = CONDITIONS = (
 LOOPBACK = "127.0.0.1"
 
 
+class BlockLimits(Record):
+    """Limits on reading and writing of block devices: a weight from 10 to 1000 among others, and pairs of a device's
+    path and its weight, bytes a second, or times a second."""
+
+    weight: int | None = None
+    weight_device: tuple[tuple[str, int], ...] = ()
+    read_bps: tuple[tuple[str, int], ...] = ()
+    write_bps: tuple[tuple[str, int], ...] = ()
+    read_iops: tuple[tuple[str, int], ...] = ()
+    write_iops: tuple[tuple[str, int], ...] = ()
+
+
+class DeviceRule(Record):
+    """Devices that may be opened where the host's /dev is mounted: `kind` c (character), b (block) or a (both), and
+    numbers, of which None is any."""
+
+    kind: str
+    major: int | None = None
+    minor: int | None = None
+
+    def __str__(self) -> str:
+        """The rule in the kernel's notation."""
+        major, minor = ("*" if number is None else str(number) for number in (self.major, self.minor))
+        return f"{self.kind} {major}:{minor} rwm"
+
+    def matches(self, kind: str, major: int, minor: int) -> bool:
+        """Whether it is about the device of these."""
+        return self.kind in ("a", kind) and self.major in (None, major) and self.minor in (None, minor)
+
+
+class DeviceRequest(Record):
+    """Devices that the host's CDI files describe, of `kind`, such as nvidia.com/gpu: those called `ids`, or `count` of
+    them, -1 for all. Without a kind, the IDs have it themselves: vendor.com/class=name."""
+
+    kind: str
+    count: int = 0
+    ids: tuple[str, ...] = ()
+
+
 class Dependency(Record):
     """On the container called `name`. Unless it is `required`, a container of that name may be missing. With `restart`,
     a container is made anew when the one that it depends on is; one that is `bound` is stopped when that has ended.

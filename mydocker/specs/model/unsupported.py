@@ -12,26 +12,17 @@ if TYPE_CHECKING:
 
 # other keys of Compose
 _KEYS = """
-    annotations blkio_config build cgroup_parent cpu_count cpu_percent cpu_period cpu_quota
-    cpu_rt_period cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules external_links gpus isolation
-    links mem_reservation mem_swappiness models oom_kill_disable post_start pre_stop
-    provider runtime pull_refresh_after storage_opt use_api_socket volumes_from
+    annotations build cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop
+    external_links isolation links models provider pull_refresh_after storage_opt use_api_socket
 """
 _OF_COMPOSE = "attach deploy scale version"  # what makes sense in a Compose file alone
 
 # flags of `docker run` and `podman run` that would have a meaning here
 _FLAGS = """
-    -c -q --annotation --blkio-weight --cgroup-parent
-    --cpu-period --cpu-quota --cpu-shares --cpuset-mems
-    --detach-keys --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps
-    --device-write-iops --gpus --isolation
-    --kernel-memory --link --memory-reservation
-    --memory-swappiness --oom-kill-disable
-    --quiet --runtime
-    --sig-proxy --storage-opt
-    --volume-driver --volumes-from
+    -q --annotation --cgroup-parent --cpuset-mems --detach-keys --isolation --kernel-memory --link
+    --quiet --sig-proxy --storage-opt --volume-driver
     --cpu-rt-period --cpu-rt-runtime --disable-content-trust --link-local-ip --use-api-socket
-    --arch --authfile --blkio-weight-device --cert-dir --cgroup-conf --cgroups --chrootdirs --conmon-pidfile --creds
+    --arch --authfile --cert-dir --cgroup-conf --cgroups --chrootdirs --conmon-pidfile --creds
     --decryption-key --env-host --env-merge --group-entry --health-log-destination --health-max-log-count
     --health-max-log-size --health-on-failure --health-startup-cmd --health-startup-interval --health-startup-retries
     --health-startup-success --health-startup-timeout --hooks-dir --hostuser --http-proxy --image-volume --init-ctr
@@ -52,10 +43,15 @@ INSTEAD = {  # of flags that are not supported: what to do instead
 
 INSTEAD_OF_KEYS = {  # of keys that are not supported: what to do instead
     "build": "build the image first, for example with docker build or buildah, and set image to its name",
+    "cgroup_parent": "start mydocker in that cgroup, such as by systemd-run --slice",
+    "credential_spec": "leave it out; it is for Windows",
     "develop": "leave it out; only 'docker compose watch' uses it",
     "external_links": "leave it out; containers of one network know each other by name",
     "links": "leave it out; services know each other by name, and depends_on says which starts first",
-    "volumes_from": "list the volumes again, or share them with extends or a YAML anchor",
+    "models": "run the model in a service of its own",
+    "provider": "start what it provides by other means, and leave the service out",
+    "storage_opt": "a tmpfs with a size limits what is written to a directory",
+    "use_api_socket": "leave it out; there is no daemon",
 }
 
 _MANY = 100  # names, with each of which a word can still be compared

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PARTS = {  # of the member that has the type's name; members that are supported, and members without effect
     "bind": ("propagation", "create_host_path", "selinux", "recursive"),
-    "volume": ("nocopy", "subpath"),
+    "volume": ("nocopy", "subpath", "driver_opts", "external"),
     "tmpfs": ("size", "mode"),
 }
 
@@ -103,14 +103,37 @@ def _recursive(text: str) -> bool:
 
 def _volume(
     node: Node, source: Node | None, own: dict[str, Node], common: dict[str, Any], reader: Reader
-) -> VolumeMount:
+) -> Mount | None:
     name = reader.value(source, lambda text, scope: volume_name(text)) if source else None
+    if "driver_opts" in own:
+        return _of_driver(own, common, reader)
     return VolumeMount(
         **common,
         volume=name,
         copy=not _word(own, "nocopy", reader, _is_true),
+        external=bool(_word(own, "external", reader, _is_true)),
         subpath=_word(own, "subpath", reader, lambda word: parse_subpath(word, name)) or "",
     )
+
+
+def _of_driver(own: dict[str, Node], common: dict[str, Any], reader: Reader) -> Mount | None:
+    """What the driver of a volume mounts; the image's files are not copied into it."""
+    from mydocker.specs.mounts.driver_options import KEYS, driver_mount
+
+    node = own["driver_opts"]
+    if not isinstance(node, Mapping):
+        reader.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
+        return None
+    if "subpath" in own:
+        reader.refuse(own["subpath"], "a subpath is for a volume without driver_opts")
+    before = len(reader.problems)
+    options = {key.text: reader.text(value) for key, value in node.entries}
+    if len(reader.problems) > before or not common["target"]:
+        return None
+    unset = reader.file.unset if reader.file else ()
+    place = next((value for _, value in node.entries if value.origin in unset), node)
+    found: Mount | None = reader.attempt(place, lambda: driver_mount(options, **common, scope=reader.scope))
+    return found
 
 
 def _is_true(text: str) -> bool:

@@ -10,7 +10,7 @@ import os
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
-from mydocker.specs.model import BindMount, Mount, VolumeMount
+from mydocker.specs.model import BindMount, Mount, VolumeMount, VolumesFrom
 
 if TYPE_CHECKING:
     from mydocker.specs.values import Scope
@@ -68,6 +68,19 @@ def _idmap(options: list[str]) -> str | None:
     from mydocker.specs.values.userns import parse_idmap
 
     return parse_idmap(found[-1])
+
+
+def parse_volumes_from(text: str) -> VolumesFrom:
+    """`CONTAINER[:ro|rw]`, as for `docker run --volumes-from`; in a file, `container:NAME` or `service:NAME` before
+    that."""
+    kind, colon, rest = text.partition(":")
+    if not colon or kind not in ("container", "service"):
+        kind, rest = "container", text
+    name, colon, mode = rest.partition(":")
+    options = mode.split(",") if colon else []
+    if not name or any(option not in ("ro", "rw", *_NO_EFFECT) for option in options):
+        raise UsageError(f"volumes from {text!r}: expected CONTAINER, CONTAINER:ro or CONTAINER:rw")
+    return VolumesFrom(container=f"{kind}:{name}", read_only="ro" in options)
 
 
 def is_path(source: str) -> bool:

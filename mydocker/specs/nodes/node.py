@@ -36,8 +36,8 @@ class Node(Record):
         """The fields that say where it is, for a node in its place."""
         return {"line": self.line, "column": self.column, "file": self.file}
 
-    def problem(self, message: str, hint: str | None = None) -> Problem:
-        return Problem(origin=self.origin, message=message, hint=hint)
+    def problem(self, message: str, hint: str | None = None, *, outside: bool = False) -> Problem:
+        return Problem(origin=self.origin, message=message, hint=hint, outside=outside)
 
 
 class Scalar(Node):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 
-from mydocker.errors import MydockerError, Problem, UsageError
+from mydocker.errors import MydockerError, Origin, OutsideError, Problem, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.environment.interpolate import interpolate
 from mydocker.specs.model.unsupported import nearest
@@ -27,10 +27,15 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 class OpenFile:
     """The file that is read, as far as readers need it: they append to its `warnings`; `paths` are all files that are
     loaded together, and formats keep their own data about these in `cache`. LoadedFile in load/files.py adds the
-    rest."""
+    rest.
 
-    def __init__(self, paths: list[str], cache: dict[str, object]) -> None:
+    `unset` has where a variable is used that is not set; `ignored` are the keys that are passed over where they would
+    be refused."""
+
+    def __init__(self, paths: list[str], cache: dict[str, object], ignored: Iterable[str] = ()) -> None:
         self.warnings: list[Problem] = []
+        self.unset: set[Origin] = set()
+        self.ignored = {*ignored}
         self.paths, self.cache = paths, cache
         self.is_compose = self.only_check = False  # only_check: nothing is to run, so this machine may lack something
         self.needed: list[str] = []  # paths of further files that its containers need
@@ -49,15 +54,29 @@ class Reader(Record):
     file: OpenFile | None = None
     bare_dollar: bool = False
 
-    def refuse(self, node: Node, message: str) -> None:
-        self.problems.append(node.problem(message))
+    def refuse(self, node: Node, message: str, *, outside: bool = False) -> None:
+        self.problems.append(node.problem(message, outside=outside))
+
+    def warn(self, node: Node, message: str) -> None:
+        """Record that MESSAGE is valid, and probably not what was meant."""
+        if self.file is not None:
+            self.file.warnings.append(node.problem(message))
+
+    def passes_over(self, name: str, before: int) -> bool:
+        """Whether the key NAME was refused, and is to be ignored: then the problems since BEFORE, their number before
+        it was read, become warnings."""
+        if self.file is None or name not in self.file.ignored or len(self.problems) == before:
+            return False
+        refused, self.problems[before:] = self.problems[before:], []
+        self.file.warnings += (each.replace(message=f"ignored: {each.message}") for each in refused)
+        return True
 
     def attempt(self, node: Node, action: Callable[[], Any]) -> Any:
         """The result of ACTION; its error is recorded at NODE."""
         try:
             return action()
         except MydockerError as error:
-            self.problems.append(node.problem(error.message, error.hint))
+            self.problems.append(node.problem(error.message, error.hint, outside=isinstance(error, OutsideError)))
 
     def text(self, node: Node, *, expected: str = "text") -> str:
         """The text of a scalar, its variables replaced."""
@@ -68,7 +87,8 @@ class Reader(Record):
 
         def unset(name: str) -> None:
             if self.file is not None:
-                self.file.warnings.append(node.problem(f"variable {name} is not set, and so empty"))
+                self.file.unset.add(node.origin)
+            self.warn(node, f"variable {name} is not set, and so empty")
 
         lookup = self.scope.environ.get
         found: str | None = self.attempt(
@@ -90,13 +110,15 @@ class Reader(Record):
         unsupported: Iterable[str] = (),
         unknown: Callable[[str, tuple[str, ...]], str] | None = None,
     ) -> dict[str, Node]:
-        """The entries of a small mapping with fixed keys, except those that are null.
+        """The entries of a small mapping with fixed keys, except those that are null, and extensions (`x-…`).
 
         Unknown keys are refused, with the message that UNKNOWN makes of the key and the known ones, and so are the
         format's keys that are UNSUPPORTED.
         """
         names, others, found = tuple(known), tuple(unsupported), {}
         for key, value in node.entries:
+            if key.text.startswith("x-"):
+                continue
             if key.text in others:
                 self.refuse(key, f"{key.text} is not supported yet")
             elif key.text not in names:

@@ -11,9 +11,10 @@ import shlex
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.devices.block_io import format_flags
 from mydocker.specs.field_types import docker_network, docker_networks, plain
 from mydocker.specs.fields import FIELDS, Field
-from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, TmpfsMount, VolumeMount
+from mydocker.specs.model import BRIDGE, NAMESPACES, BindMount, ContainerSpec, FilesystemMount, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.log_driver import format_options
 from mydocker.specs.model.parts import LOOPBACK, NetworkDefinition
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _ROWS = {row.name: row for row in FIELDS if row.key == row.name}
 _APART = (
     *("origin", "aliases", "image", "rootfs", "entrypoint", "command", "network_mode", "networks"),
-    *("namespaces", "volumes", "security_opt", "healthcheck", "logging"),
+    *("namespaces", "joined_namespaces", "volumes", "security_opt", "healthcheck", "logging", "blkio_config"),
 )
 MOST_NAMES = 10  # of other containers, in each line
 _ROOTFS = "rootfs"  # the image that the note about a directory makes
@@ -85,6 +86,7 @@ def docker_line(
     notes += [_missing(row) for row in lacks]
     options += _healthcheck(spec.healthcheck, notes) if spec.healthcheck else []
     options += _logging(spec.logging) if spec.logging else []
+    options += format_flags(spec.blkio_config) if spec.blkio_config else []
     options += _namespaces(spec, notes)
     for mount in spec.volumes:
         options += _mount(mount, notes)
@@ -196,7 +198,11 @@ def _option(flag: str, written: Any) -> list[str]:
 def _namespaces(spec: ContainerSpec, notes: list[str]) -> Iterable[str]:
     flags = {"pid": "--pid", "ipc": "--ipc", "uts": "--uts", "cgroup": "--cgroupns"}
     for name in NAMESPACES:
-        if name not in spec.namespaces and name in flags:
+        if other := spec.joined_namespaces.get(name):
+            yield from (flags[name], other)
+            if other.startswith("service:"):
+                notes.append(f"{name}: {other} is the container of another line, container:NAME")
+        elif name not in spec.namespaces and name in flags:
             yield from (flags[name], "host")
     if "mount" not in spec.namespaces:
         notes.append("namespaces: Docker always makes a mount namespace")
@@ -211,6 +217,10 @@ def _mount(mount: Mount, notes: list[str]) -> list[str]:
             if isinstance(mount, BindMount):
                 return _bind(mount, notes)
             return _volume(mount, notes)
+        case FilesystemMount():
+            words = {"type": mount.fstype, "device": mount.device, "o": ",".join(mount.options)}
+            options = [f"volume-opt={name}={word}" for name, word in words.items() if word]
+            return _long(mount, "volume", None, ["volume-driver=local", *options])
         case TmpfsMount():
             return _tmpfs(mount, notes)
         case _:
@@ -230,6 +240,8 @@ def _bind(mount: BindMount, notes: list[str]) -> list[str]:
 
 def _volume(mount: VolumeMount, notes: list[str]) -> list[str]:
     name = mount.volume
+    if mount.external:
+        notes.append(f"volume {mount.target}: docker volume inspect {name}, for it must be there")
     if mount.subpath:
         notes.append(f"volume {mount.target}: volume-subpath takes Docker 26 or later")
     if mount.subpath or ":" in mount.target or (not name and (mount.read_only or not mount.copy)):

@@ -7,11 +7,12 @@ a text with a dollar sign may be anything. The loader checks what depends on sev
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.devices import block_io, gpus
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.load import extend, flow, inline_files
 from mydocker.specs.model import NAMESPACES, healthcheck, log_driver, restart
 from mydocker.specs.model.parts import CONDITIONS
-from mydocker.specs.mounts import mapping
+from mydocker.specs.mounts import driver_options, mapping
 from mydocker.specs.mounts.mount import TYPES
 from mydocker.specs.render.json_schema_expect import definitions, expect_schema
 from mydocker.specs.values import network, network_definition, port
@@ -105,6 +106,10 @@ def _key(row: Field) -> Schema:
     return {"description": row.help, "anyOf": [holds, {"type": "null"}]}
 
 
+def _words_or(pattern: str, *words: str) -> Schema:
+    return {"anyOf": [{"enum": [*words]}, {"type": "string", "pattern": pattern}, {"$ref": "#/$defs/variable"}]}
+
+
 def _one_or_more(inner: Schema) -> Schema:
     return {"anyOf": [inner, {"type": "array", "items": inner}]}
 
@@ -115,7 +120,9 @@ def _env_file() -> Schema:
 
 
 def _volumes() -> Schema:
-    own = {kind: {"anyOf": [closed(dict.fromkeys(mapping.PARTS[kind], _SCALAR)), {"type": "null"}]} for kind in TYPES}
+    members = {kind: dict.fromkeys(mapping.PARTS[kind], _SCALAR) for kind in TYPES}
+    members["volume"]["driver_opts"] = closed(dict.fromkeys(driver_options.KEYS, _SCALAR))
+    own = {kind: {"anyOf": [closed(members[kind]), {"type": "null"}]} for kind in TYPES}
     words = {"type": {"enum": [*TYPES]}, **dict.fromkeys(("source", "target", "consistency"), _SCALAR)}
     entry = closed({**words, "read_only": _SWITCH, **own}, needs=("type", "target"))
     return {"type": "array", "items": {"anyOf": [_SCALAR, entry]}}
@@ -157,7 +164,9 @@ def _included() -> Schema:
 
 
 def _networks() -> Schema:
-    pool = closed(dict.fromkeys(network_definition.POOL, _SCALAR), needs=("subnet",))
+    pool = closed(
+        {**dict.fromkeys(network_definition.POOL, _SCALAR), network_definition.RESERVED: _NAMED}, needs=("subnet",)
+    )
     ipam = closed({"driver": _SCALAR, "config": {"type": "array", "items": pool}})
     pairs = {"anyOf": [_NAMED, _LIST]}
     switches = dict.fromkeys((*network.SWITCHES, "attachable", "enable_ipv4"), _SWITCH)
@@ -167,8 +176,31 @@ def _networks() -> Schema:
     return {"anyOf": [_LIST, named]}
 
 
+def _gpus() -> Schema:
+    several = ("device_ids", "capabilities")
+    entry = closed(
+        {key: {"type": ["array", "object"]} if key in (*several, "options") else _SCALAR for key in gpus.KEYS}
+    )
+    return {"anyOf": [_SCALAR, {"type": "array", "items": entry}]}
+
+
+def _block_limits() -> Schema:
+    weight, rate = (closed({"path": _SCALAR, name: _SCALAR}, needs=("path", name)) for name in ("weight", "rate"))
+    entries = {key: weight if key == "weight_device" else rate for key in block_io.KEYS[1:]}
+    return closed({"weight": _SCALAR, **{key: _one_or_more(entry) for key, entry in entries.items()}})
+
+
+def _hooks() -> Schema:
+    command = _one_or_more(_SCALAR)
+    own = {"user": _SCALAR, "privileged": _SWITCH, "working_dir": _SCALAR, "environment": {"anyOf": [_NAMED, _LIST]}}
+    entry = closed({"command": command, **own}, needs=("command",))
+    return {"type": "array", "items": {"anyOf": [command, entry]}}
+
+
 YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "text": _SCALAR,
+    "pull_policy": _words_or("^every_", "missing", "always", "never", "if_not_present", "daily", "weekly", ""),
+    "shared_namespace": _words_or("^(container|service):.", "host", "private", "shareable", ""),
     "title": _SCALAR,
     "boolean": _SWITCH,
     "words": _one_or_more(_SCALAR),
@@ -178,6 +210,7 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "env_files": _env_file(),
     "volumes": _volumes(),
     "tmpfs": _one_or_more(_SCALAR),
+    "volumes_from": _LIST,
     "inline_files": {"type": "array", "items": closed(dict.fromkeys(inline_files.KEYS, _SCALAR)) | _one_source()},
     "devices": _devices(),
     "namespaces": _namespaces(),
@@ -187,8 +220,12 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "one_or_more": _one_or_more(_SCALAR),
     "ports": _ports(),
     "exposed": _LIST,
-    "logging": closed({"driver": _SCALAR, "options": closed(dict.fromkeys(log_driver.OPTIONS, _SCALAR))}),
+    "logging": closed(
+        {"driver": _SCALAR, "options": closed(dict.fromkeys((*log_driver.OPTIONS, *log_driver.NO_EFFECT), _SCALAR))}
+    ),
     "networks": _networks(),
+    "block_limits": _block_limits(),
+    "gpus": _gpus(),
 }
 _COMMAND = _one_or_more(_SCALAR)
 _CONDITION = {"condition": {"enum": [*CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH, "bound": _SWITCH}
@@ -201,6 +238,7 @@ _FLOW: dict[str, Schema] = {  # by key
     },
     "healthcheck": closed({**dict.fromkeys(healthcheck.KEYS, _SCALAR), "test": _one_or_more(_SCALAR)}),
     "pre_start": {"type": "array", "items": {"anyOf": [_COMMAND, closed({"command": _COMMAND}, needs=("command",))]}},
+    **dict.fromkeys(("post_start", "pre_stop"), _hooks()),
     "extends": {"anyOf": [_SCALAR, closed(dict.fromkeys(extend.KEYS, _SCALAR))]},
     "include": _one_or_more({"anyOf": [_SCALAR, _included()]}),
     "profiles": _LIST,

@@ -16,6 +16,7 @@ from mydocker.specs.model import (
     BindMount,
     ContainerSpec,
     FileMount,
+    FilesystemMount,
     TmpfsMount,
     VolumeMount,
 )
@@ -54,13 +55,14 @@ def _process(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _isolation(spec: ContainerSpec) -> dict[str, Any]:
+    joined = dict(spec.joined_namespaces)
     usual = tuple(name for name in NAMESPACES if name != "net" or spec.network_mode in PRIVATE_MODES)
-    if spec.namespaces == usual:
-        return {}
+    if spec.namespaces == tuple(name for name in usual if name not in joined):
+        return joined
     if spec.network_mode in ("none", "host"):  # which follow from a list
-        return {"namespaces": [*spec.namespaces]}
-    shared = [name for name in usual if name not in spec.namespaces]
-    return {"namespaces": dict.fromkeys(shared, "host")}
+        return {"namespaces": [*spec.namespaces], **joined}
+    shared = [name for name in usual if name not in spec.namespaces and name not in joined]
+    return {"namespaces": dict.fromkeys(shared, "host"), **joined}
 
 
 def _networks(spec: ContainerSpec) -> dict[str, Any]:
@@ -102,6 +104,11 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
         return "volumes", {"type": "bind", "source": mount.source, **data, **({"bind": own} if own else {})}
     if isinstance(mount, VolumeMount):
         return _volume(mount, data)
+    if isinstance(mount, FilesystemMount):
+        options = {"type": mount.fstype, "device": mount.device} | (
+            {"o": ",".join(mount.options)} if mount.options else {}
+        )
+        return "volumes", {"type": "volume", **data, "volume": {"driver_opts": options}}
     assert isinstance(mount, TmpfsMount)
     return _tmpfs(mount, data)
 
@@ -131,6 +138,7 @@ def _volume(mount: VolumeMount, data: dict[str, Any]) -> tuple[str, Any]:
         return "volumes", _idmapped(mount, mount.volume or "")
     own: dict[str, Any] = {} if mount.copy else {"nocopy": True}
     own |= {"subpath": mount.subpath} if mount.subpath else {}
+    own |= {"external": True} if mount.external else {}
     source = {"source": mount.volume} if mount.volume else {}
     return "volumes", {"type": "volume", **source, **data, **({"volume": own} if own else {})}
 

@@ -97,9 +97,16 @@ def _below_home(text: str, scope: Scope) -> str:
 
 def pull_policy(text: str, scope: Scope) -> str:
     text = "missing" if text == "if_not_present" else text  # Compose's other name for it
-    if text in ("build", "daily", "weekly", "newer") or text.startswith("every_"):
+    if text in ("build", "newer"):
         raise UsageError(f"pull policy {text!r} is not supported yet", hint="use missing, always or never")
     return _one_of(text or "missing", ("missing", "always", "never"))
+
+
+def runtime(text: str, scope: Scope) -> str:
+    """The runtimes that change nothing but the devices."""
+    if text not in ("", "runc", "io.containerd.runc.v2", "nvidia"):
+        raise UsageError(f"runtime {text!r} is not supported: expected runc or nvidia")
+    return "nvidia" if text == "nvidia" else ""
 
 
 def network_word(text: str, scope: Scope) -> str:
@@ -217,8 +224,19 @@ def umask(text: str, scope: Scope) -> int:
 def shared_or_not(text: str, scope: Scope) -> bool:
     """Whether a namespace is the container's own: `private`, or empty text, rather than `host`."""
     if text.startswith(("container:", "service:", "ns:")):
-        raise UsageError(f"{text!r} is not supported yet", hint="use host or private")
+        raise UsageError(f"{text!r} is not supported", hint="use host or private")
     return _one_of(text or "private", ("host", "private")) == "private"
+
+
+def shared_with(text: str, scope: Scope) -> bool | str:
+    """The same, or container:NAME or service:NAME, whose namespace it shares. `shareable` is private: every container
+    lets others in."""
+    kind, colon, other = text.partition(":")
+    if colon and kind in ("container", "service"):
+        if not other.strip() or not other.isprintable():
+            raise UsageError(f"{text!r}: expected {kind}:NAME")
+        return text
+    return shared_or_not("private" if text == "shareable" else text, scope)
 
 
 def _one_of(text: str, choices: Iterable[str]) -> str:

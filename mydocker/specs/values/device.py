@@ -6,7 +6,8 @@ import os
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model import Device
+from mydocker.specs.devices.gpus import is_qualified
+from mydocker.specs.model import CdiDevice, Device
 from mydocker.specs.mounts.volume import clean_target
 
 if TYPE_CHECKING:
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 _PERMISSIONS = frozenset("rwm")
 
 
-def parse_device(text: str, scope: Scope) -> Device:
-    """As `docker run` takes it: what follows the first colon is the target if it begins with a slash."""
+def parse_device(text: str, scope: Scope) -> Device | CdiDevice:
+    """As `docker run` takes it: what follows the first colon is the target if it begins with a slash. A name such as
+    vendor.com/class=name is that of a CDI device."""
+    if not text.startswith("/") and is_qualified(text):
+        return CdiDevice(name=text)
     source, _, rest = text.partition(":")
     target, _, permissions = rest.partition(":")
     if rest and not permissions and not target.startswith("/"):

@@ -6,6 +6,7 @@ The notation of Compose ("Specifying durations") and Go's time.ParseDuration, wi
 from __future__ import annotations
 
 from mydocker.errors import UsageError
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _NUMBER = frozenset("0123456789.")
+_DAY = 86400.0
+_POLICIES = {"daily": _DAY, "weekly": 7 * _DAY}
+_LONG_LIMIT = 100 * 366  # of weeks, and of days
+_LONG_UNITS = {"w": 7 * _DAY, "d": _DAY}
 _LIMIT = 100 * 366 * 86400.0  # a hundred years: more is a slip, and overflows a timer
 
 
@@ -29,6 +34,27 @@ def parse_duration(text: str) -> float:
         raise _bad(text)
     if total > _LIMIT:
         raise UsageError(f"duration {text!r} is longer than a hundred years")
+    return total
+
+
+def pull_interval(policy: str) -> float:
+    """The seconds after which an image is pulled again, of a POLICY `daily`, `weekly` or `every_DURATION`. Compose
+    takes weeks and days there, too: `every_1w2d`. Raises UsageError."""
+    if policy in _POLICIES:
+        return _POLICIES[policy]
+    total, rest = 0.0, policy.removeprefix("every_")
+    for unit, seconds in _LONG_UNITS.items():
+        number, letter, after = rest.partition(unit)
+        count = whole_number(number, _LONG_LIMIT) if letter else None
+        if count is not None:
+            total, rest = total + count * seconds, after
+    try:
+        total += parse_duration(rest) if rest or not total else 0.0
+    except UsageError:
+        message = f"pull policy {policy!r}: expected every_ and a duration, such as every_12h or every_2d"
+        raise UsageError(message) from None
+    if not 0 < total <= _LIMIT:
+        raise UsageError(f"pull policy {policy!r}: expected a duration of more than 0, and of a hundred years at most")
     return total
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DRIVERS = ("bridge", "default")
 POOL = ("subnet", "gateway", "ip_range")
+RESERVED = "aux_addresses"  # of a pool: addresses that no container gets
 KEYS = (*network.SWITCHES, "driver", "driver_opts", "ipam", "labels", "attachable", "enable_ipv4")
 
 
@@ -95,7 +96,9 @@ def _pool(node: Node, reader: Reader) -> dict[str, str]:
     if not isinstance(node, Mapping):
         reader.refuse(node, "expected a mapping with subnet")
         return {}
-    members = reader.members(node, POOL, unsupported=("aux_addresses",))
+    members = reader.members(node, (*POOL, RESERVED))
+    if (reserved := members.pop(RESERVED, None)) is not None:
+        reader.warn(reserved, f"{RESERVED} are not kept free: a container without an address of its own may get one")
     texts = {key: reader.text(value) for key, value in members.items()}
     if not texts.get("subnet"):
         reader.refuse(node, "a pool of addresses needs its subnet")

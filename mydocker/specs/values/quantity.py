@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
+from mydocker.record import TYPE_CHECKING
 from mydocker.specs.values.size import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 MEMORY_LEAST = 6 * 2**20  # Docker's rule: with less, a container dies before it starts
 CPUS_LEAST = 0.01  # the kernel takes no quota below a millisecond in its period of a tenth of a second
 UNLIMITED = -1
+SHARES = (2, 262_144)  # runc's and Docker's limits
+PERIODS = (1_000, 1_000_000)  # the kernel's: "CFS Bandwidth Control"
 OOM_SCORE_LIMIT = 1000  # include/uapi/linux/oom.h
 
 _DIGITS = frozenset("0123456789")
@@ -45,6 +52,42 @@ def parse_cpus(text: str) -> float | None:
     return count or None
 
 
+def parse_shares(text: str) -> int | None:
+    """A share of processor time, from 2 to 262144; None for 0."""
+    low, high = SHARES
+    count = whole_number(text, high)
+    if count is None or 0 < count < low:
+        raise UsageError(f"{text!r}: expected a share of processor time from {low} to {high}, such as 1024")
+    return count or None
+
+
+def parse_period(text: str) -> int | None:
+    """Microseconds, from 1000 to 1000000; None for 0."""
+    low, high = PERIODS
+    period = whole_number(text, high)
+    if period is None or 0 < period < low:
+        raise UsageError(f"{text!r}: expected microseconds from {low} to {high}")
+    return period or None
+
+
+def parse_quota(text: str) -> int | None:
+    """Microseconds of each period, at least 1000; None for 0 and -1, which are no limit."""
+    if text == "-1":
+        return None
+    quota = whole_number(text, 2**44)
+    if quota is None or 0 < quota < PERIODS[0]:
+        raise UsageError(f"{text!r}: expected microseconds of processor time, at least {PERIODS[0]}, or -1")
+    return quota or None
+
+
+def parse_swappiness(text: str) -> int | None:
+    """From 0 to 100; None for -1."""
+    number = None if text == "-1" else whole_number(text, 100)
+    if number is None and text != "-1":
+        raise UsageError(f"{text!r}: expected a number from 0 to 100, or -1")
+    return number
+
+
 def parse_processes(text: str) -> int | None:
     """A number of processes and threads; None for 0 and -1."""
     if text == "-1":
@@ -74,3 +117,17 @@ def parse_cpuset(text: str) -> tuple[int, ...] | None:
             raise UsageError(f"{text!r}: expected numbers of processors, such as 0,2 or 0-3")
         found |= set(range(begin, end + 1))
     return tuple(sorted(found)) or None
+
+
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "memory": parse_memory,
+    "swap": parse_swap,
+    "cpus": parse_cpus,
+    "cpuset": parse_cpuset,
+    "processes": parse_processes,
+    "oom_score_adj": parse_oom_score_adj,
+    "shares": parse_shares,
+    "period": parse_period,
+    "quota": parse_quota,
+    "swappiness": parse_swappiness,
+}

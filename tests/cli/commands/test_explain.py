@@ -85,6 +85,7 @@ OTHERS = {
     "copy_on_write": True,
     "copy": False,
     "subpath": "a",
+    "external": True,
     "size": 1,
     "inodes": 1,
     "mode": 0o700,

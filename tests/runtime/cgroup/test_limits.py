@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from lab.command import Command, Result
 from mydocker.errors import LaunchError
 from mydocker.runtime.cgroup.controllers import demands
 from mydocker.specs.model import ContainerSpec
+from mydocker.specs.model.parts import BlockLimits
 
 root = pytest.mark.root
 
@@ -307,3 +309,62 @@ def test_a_kill_that_no_limit_explains_is_not_explained(alpine: Command, outer: 
     done = limited("run", "-m", "16m", "--memory-swap", "16m", "alpine", "tail", "/dev/zero")
     assert done.stderr == b"mydocker: out of memory: the container needed more than its memory limit\n"
     assert limited("run", "--timeout", "300ms", "--stop-timeout", "0", "alpine", "sleep", "60").stderr == b""
+
+
+def test_what_is_written_for_shares_reservations_and_disks(tmp_path: pathlib.Path) -> None:
+    """The conversions are runc's: the ends of the ranges are the same."""
+    spec = ContainerSpec(
+        mem_reservation=9 << 20, mem_swappiness=5, oom_kill_disable=True, cpu_quota=2000, cpu_period=5000
+    )
+    assert spec.limited
+    assert _settings(spec, "v1") == {
+        "memory.soft_limit_in_bytes": "9437184",
+        "memory.swappiness": "5",
+        "memory.oom_control": "1",
+        "cpu.cfs_period_us": "5000",
+        "cpu.cfs_quota_us": "2000",
+    }
+    assert _settings(spec, "v2") == {"memory.low": "9437184", "cpu.max": "2000 5000"}
+    for shares, weight in ((2, "1"), (1024, "39"), (262_144, "10000")):
+        assert _settings(ContainerSpec(cpu_shares=shares), "v2") == {"cpu.weight": weight}
+    assert _settings(ContainerSpec(cpu_period=5000), "v2") == {"cpu.max": "max 5000"}
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(LaunchError, match=str(path)):
+            demands(ContainerSpec(blkio_config=BlockLimits(read_bps=((str(path), 5),))))
+
+
+@root
+def test_disks_by_their_numbers(tmp_path: pathlib.Path) -> None:
+    disk = tmp_path / "disk"
+    os.mknod(disk, 0o600 | stat.S_IFBLK, os.makedev(7, 3))
+    rates = {"read_bps": ((str(disk), 5),), "write_iops": ((str(disk), 6),)}
+    limits = BlockLimits(weight=10, weight_device=((str(disk), 1000),), **rates)
+    [demand] = demands(ContainerSpec(blkio_config=limits))
+    assert (demand.name(1), demand.name(2)) == ("blkio", "io")
+    assert [(each.file, each.value, each.other_file, each.other_value) for each in demand.v1] == [
+        ("blkio.weight", "10", "blkio.bfq.weight", "10"),
+        ("blkio.weight_device", "7:3 1000", "blkio.bfq.weight_device", "7:3 1000"),
+        ("blkio.throttle.read_bps_device", "7:3 5", "", ""),
+        ("blkio.throttle.write_iops_device", "7:3 6", "", ""),
+    ]
+    assert [(each.file, each.value, each.other_value) for each in demand.v2] == [
+        ("io.weight", "default 1", "10"),
+        ("io.weight", "7:3 10000", "7:3 1000"),
+        ("io.max", "7:3 rbps=5", ""),
+        ("io.max", "7:3 wiops=6", ""),
+    ]
+
+
+@root
+def test_shares_and_reservations_hold(alpine: Command) -> None:
+    script = (
+        "cat /sys/fs/cgroup/cpu.weight /sys/fs/cgroup/cpu/cpu.shares 2>/dev/null; "
+        "cat /sys/fs/cgroup/memory.low /sys/fs/cgroup/memory/memory.soft_limit_in_bytes 2>/dev/null; "
+        "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null | cut -d' ' -f1"
+    )
+    options = ("-c", "512", "--memory", "64m", "--memory-reservation", "32m", "--cpu-quota", "50000")
+    done = alpine("run", *options, "alpine", "sh", "-c", script)
+    assert done.code == 0, done
+    shares, reservation, quota = done.stdout.split()
+    assert shares in (b"512", b"20") and (reservation, quota) == (b"33554432", b"50000")
+    assert _nothing_left()

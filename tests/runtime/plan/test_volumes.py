@@ -344,3 +344,24 @@ tmpfs: [/run]
     for expected in (b"1\n", b"1\n1\n"):
         assert mydocker("up", str(tmp_path / "app.yaml")) == Result(expected, b"", 0)
     assert os.listdir(tmp_path / "share") == []
+
+
+def test_rules_open_devices_of_a_directory_of_dev(alpine: Command) -> None:
+    """By their numbers; others in there do not open, nor do they elsewhere."""
+    directory = pathlib.Path("/dev/mydocker-test")
+    directory.mkdir()
+    try:
+        (directory / "below").mkdir()
+        for name, minor in (("below/zero", 5), ("full", 7)):
+            os.mknod(directory / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        script = "for each in below/zero full; do head -c 1 /d/$each > /dev/null 2>&1; echo $?; done"
+        options = ("--network", "none", "-v", f"{directory}:/d")
+        for rules, expected in (((), b"1 1"), (("c 1:5 rmw",), b"0 1"), (("a 9:* rw", "c *:7 rw"), b"1 0")):
+            words = [word for rule in rules for word in ("--device-cgroup-rule", rule)]
+            done = alpine("run", *options, *words, "alpine", "sh", "-c", script)
+            assert done.stdout.split() == expected.split(), (rules, done)
+    finally:
+        for name in ("below/zero", "full"):
+            (directory / name).unlink(missing_ok=True)
+        (directory / "below").rmdir()
+        directory.rmdir()

@@ -9,7 +9,8 @@ from lab.command import Command
 
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model import BindMount, ContainerSpec, VolumeMount
+from mydocker.specs.load.profiles import take_part
+from mydocker.specs.model import BindMount, ContainerSpec, FilesystemMount, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy, Service
 
@@ -97,7 +98,15 @@ def test_services_know_each_other_by_name(text: str, hosts: list[tuple[str, str]
         ("volumes: {data: {}}", "data:/x:ro", VolumeMount(volume="myapp_data", target="/x", read_only=True)),
         ("volumes: {data: {driver: local}}\nname: p", "data:/x", VolumeMount(volume="p_data", target="/x")),
         ("volumes: {data: {name: '${N}'}}", "${V}:/x", VolumeMount(volume="mine", target="/x")),
-        ("volumes: {data: {external: true}}", "data:/x", VolumeMount(volume="data", target="/x")),
+        ("volumes: {data: {external: true}}", "data:/x", VolumeMount(volume="data", target="/x", external=True)),
+        ("volumes: {data: {external: {name: mine}}}", "{type: volume, source: data, target: /x, volume: {subpath: y}}",
+         VolumeMount(volume="mine", target="/x", subpath="y", external=True)),
+        ("volumes: {data: {driver_opts: {type: nfs, device: ':/d', o: 'addr=a,ro'}}}", "data:/x:z",
+         FilesystemMount(target="/x", read_only=True, fstype="nfs", device=":/d", options=("addr=a",))),
+        ("volumes: {data: {driver_opts: {o: rbind, device: /d}}}", "data:/x:ro",
+         BindMount(source="/d", target="/x", read_only=True)),
+        ("volumes: {data: {driver_opts: {type: tmpfs, device: tmpfs, o: 'size=1m,noexec'}}}", "data:/x",
+         TmpfsMount(target="/x", size=1 << 20, setuid=True)),
         ("volumes: {data: }", "{type: volume, source: data, target: /x, volume: {nocopy: true}}",
          VolumeMount(volume="myapp_data", target="/x", copy=False)),
         ("volumes: {data: }", "/x", VolumeMount(target="/x")),
@@ -370,10 +379,14 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["3:33: container_name 'x' is also that of service 'a'",
           "7:33: container_name 'x' is also that of service 'a'"]),
         ("services:\n  web: {image: a, links: [db], volumes_from: [db]}",
-         ["2:19: links is not supported yet: leave it out; services know each other by name, and depends_on says "
-          "which starts first",
-          "2:32: volumes_from is not supported yet: list the volumes again, or share them with extends or a YAML "
-          "anchor"]),
+         ["2:27: there is no service 'db'", "2:32: there is no container called 'db'"]),
+        ("services:\n  web: {image: a, links: [bd, db:x, job:x, host:y, [z]]}\n  db: {image: a, links: x}\n"
+         "  job: {image: a, external_links: [p_db_1:db]}\n  host: {image: a, network_mode: host}",
+         ["2:27: there is no service 'bd'",
+          "2:37: alias 'x' stands for 'db' in another link: use another name",
+          "2:44: 'host' has a network_mode, and so cannot have the alias 'y'",
+          "2:52: expected SERVICE or SERVICE:ALIAS, not a list", "3:25: expected a list",
+          "4:36: the alias 'db' of another project's container is not supported: use its name, 'p_db_1'"]),
         ("services:\n  web: {image: a, scale: x, attach: maybe}",
          ["2:26: 'x': expected a number of containers, at most 1000", "2:37: expected true or false, not 'maybe'"]),
         ("services:\n  web: {image: a, scale: 2, deploy: {replicas: 3}}",
@@ -382,12 +395,11 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["2:45: container_name is for one container, and there are 2"]),
         ("services:\n  web: {image: a, logging: {driver: syslog, options: {tag: x, max-file: 0}}}",
          ["2:37: log driver 'syslog' is not supported (use json-file, local or none)",
-          "2:55: log option 'tag' is not supported (use max-size or max-file)",
           "2:73: max-file '0': expected a number from 1 to 10000"]),
         ("services:\n  web: {image: a, logging: {driver: none, options: {max-size: 1m}}}",
          ["2:19: the log driver none takes no options"]),
         ("services:\n  web: {image: a, deploy: {mode: global, restart_policy: {condition: often}}}",
-         ["2:34: deploy.mode: only replicated is supported", "2:70: 'often': expected none, on-failure or any"]),
+         ["2:70: 'often': expected none, on-failure or any"]),
         ("services:\n  web: {image: a, expose: '80'}", ["2:27: expected a list of ports"]),
         ("services:\n  web: {image: a, expose: [80-x]}", ["2:28: 'x': expected a port, a number from 1 to 65535"]),
         ("services:\n  web: {image: a, expose: [80/x]}", ["2:28: protocol 'x': expected tcp, udp"]),
@@ -423,10 +435,38 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["2:27: sctp ports are not supported yet (expected tcp or udp)", "2:55: mode 'x': expected host or ingress"]),
         ("services:\n  web: {image: a, imag: b, comand: x}",
          ["2:19: unknown key 'imag'; did you mean 'image'?", "2:28: unknown key 'comand'; did you mean 'command'?"]),
-        ("services:\n  web: {image: a, cpu_shares: 5}", ["2:19: cpu_shares is not supported yet"]),
-        ("services:\n  web: {image: a, deploy: {replicas: 2, placement: {}, resources: {reservations: {}}}}",
-         ["2:41: deploy.placement is not supported",
-          "2:68: deploy.resources.reservations is not supported"]),
+        ("services:\n  web: {image: a, cpu_rt_runtime: 5, runtime: kata, isolation: hyperv}",
+         ["2:19: cpu_rt_runtime is not supported yet", "2:47: runtime 'kata' is not supported: expected runc or nvidia",
+          "2:53: isolation is not supported yet"]),
+        ("services:\n  web: {image: a, mem_reservation: 8m, deploy: {resources: {reservations: {memory: 9m}}}}",
+         ["2:84: mem_reservation and deploy.resources.reservations.memory differ: set one of them, or both to one "
+          "value"]),
+        ("services:\n  web: {image: a, mem_limit: 8m, mem_reservation: 9m, cpus: 1, cpu_quota: 5000, cpu_shares: 1}",
+         ["2:34: the reservation of memory is more than the limit on memory",
+          "2:64: cpus and cpu_quota exclude each other: cpus sets both",
+          "2:93: '1': expected a share of processor time from 2 to 262144, such as 1024"]),
+        ("services:\n  web: {image: a, post_start: [x, {user: a, privileged: true, command: y}], pre_stop: x}",
+         ["2:57: a hook gets no more rights than its container", "2:87: expected a list of commands"]),
+        ("services:\n  web: {image: a, gpus: [{driver: x}, {count: 1, device_ids: [a]}, {count: 0}]}",
+         ["2:35: device driver 'x' is not supported: expected nvidia, amd or cdi",
+          "2:47: count and device_ids exclude each other", "2:76: '0': expected all, or a number of devices"]),
+        ("services:\n  web: {image: a, blkio_config: {weight: 5, device_read_bps: [{path: sda, rate: 1}, {path: /d}]}}",
+         ["2:42: '5': expected a weight from 10 to 1000, or 0 for the kernel's",
+          "2:81: device 'sda' is not an absolute path", "2:85: path and rate are needed"]),
+        ("services:\n  web: {image: a, volumes: ['v:/v', 'w:/w', 'x:/x']}\n"
+         "volumes: {v: {driver_opts: {type: nfs, o: soft}}, w: {driver_opts: {o: 'bind', device: w}}, "
+         "x: {driver_opts: {size: 1, type: tmpfs}}}",
+         ["3:28: driver_opts of type 'nfs' need a device",
+          "3:68: device 'w' is not an absolute path (${PWD} is the current directory)",
+          "3:110: driver_opts 'size' is not supported: expected type, o, device"]),
+        ("services:\n  web: {image: a, volumes: ['v:/v:bad', 'w:/w:O']}\n"
+         "volumes: {v: {external: true}, w: {driver_opts: {o: bind, device: /d}}}",
+         ["2:29: volume 'v:/v:bad': unknown option 'bad'",
+          "2:41: option 'O' is not for 'w', which is external or has driver_opts"]),
+        ("services:\n  web: {image: a, pid: 'service:', ipc: 'service:x'}",
+         ["2:24: 'service:': expected service:NAME", "2:36: there is no container called 'x'"]),
+        ("db: {image: a}\nweb: {build: .}",
+         ["1:1: a file of Compose's first format: put its services below a key 'services', and volumes at the top"]),
         ("services:\n  web: {image: a, deploy: {resources: {limits: {cpu: 1}}}}",
          ["2:49: unknown key 'cpu'; did you mean 'cpus'?"]),
         ("services:\n  web: {image: a, volumes: ['dat:/x', {type: volume, source: no, target: /y}]}\nvolumes: {data: }",
@@ -442,12 +482,13 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["2:32: '10.0.0.1/24' is not a subnet (expected ADDRESS/BITS, such as 10.5.0.0/24)",
           "2:55: a pool of addresses needs its subnet",
           "2:76: the gateway 10.2.0.1 is not in the subnet 10.1.0.0/24",
-          "2:141: more than one subnet of a kind is not supported", "2:163: aux_addresses is not supported yet"]),
+          "2:141: more than one subnet of a kind is not supported"]),
         ("services: {web: {image: a}}\nvolumes: {d: {driver: nfs, driver_opts: {}, drivr: x}, e: 5}",
-         ["2:23: volume driver 'nfs' is not supported: expected local", "2:28: driver_opts is not supported yet",
+         ["2:23: volume driver 'nfs' is not supported: expected local",
           "2:45: unknown key 'drivr'; did you mean 'driver'?", "2:59: expected a mapping"]),
-        ("services: {web: {image: a}}\nmodels: {}\nincluded: x",
-         ["2:1: models is not supported yet", "3:1: unknown key 'included'; did you mean 'include'?"]),
+        ("services: {web: {image: a, models: [m]}}\nmodels: {m: {model: ai/m}}\nincluded: x",
+         ["1:28: models is not supported yet: run the model in a service of its own",
+          "3:1: unknown key 'included'; did you mean 'include'?"]),
         ("services: {web: {image: a, ports: ['8080:80', '127.0.0.1:443:443', x]}}",
          ["1:68: 'x': expected a port, a number from 1 to 65535"]),
         ("services: {}", ["1:11: there is no service in this file"]),
@@ -487,3 +528,65 @@ def test_a_compose_file_runs(alpine: Command, here: Path) -> None:
     assert b"second-1 exited with code 0" in done.stderr
     assert b"docker run" in alpine("explain", "compose.yaml", cwd=here).stdout
     assert b"myapp_notes" in alpine("volume", "ls", cwd=here).stdout
+
+
+def test_what_has_no_effect_is_named() -> None:
+    Path("compose.yaml").write_text(
+        "services:\n"
+        "  a: {image: a, privileged: true, cap_drop: [ALL], ipc: host, shm_size: 1m, mem_swappiness: 5, develop: {},\n"
+        "      annotations: {x: y}, cpu_count: 2, isolation: default, deploy: {mode: global, placement: {},\n"
+        "      labels: {}, resources: {reservations: {cpus: 1}}}, logging: {options: {tag: x}},\n"
+        "      external_links: [redis_1], volumes_from: [b]}\n"
+        "  b: {image: b}\n"
+        "networks: {n: {ipam: {config: [{subnet: 10.4.0.0/24, aux_addresses: {x: 10.4.0.5}}]}}}\n"
+        "volumes: {v: {labels: {a: b}}}\n"
+    )
+    said: list[str] = []
+    load_files(["compose.yaml"], environ={}, warn=said.append)
+    assert [line.removeprefix("warning: compose.yaml:") for line in said] == [
+        "2: volumes_from: 'b' has no volumes; those that its image may declare are not shared",
+        "2:35: cap_drop has no effect: privileged grants every capability",
+        "2:63: shm_size has no effect: /dev/shm is shared, as is the IPC namespace",
+        "2:77: mem_swappiness has an effect with cgroup v1 only",
+        "2:96: develop is for 'docker compose watch', and has no effect here",
+        "3:7: annotations are for other runtimes, and have no effect here",
+        "3:28: cpu_count is for Windows, and has no effect here",
+        "3:77: deploy.mode global is for clusters, and has no effect here",
+        "3:85: deploy.placement is for clusters, and has no effect here",
+        "4:7: deploy.labels is for clusters, and has no effect here",
+        "4:52: deploy.resources.reservations.cpus is for clusters, and has no effect here",
+        "4:78: log option 'tag' has no effect here",
+        "5:24: container 'redis_1' is known by this name if it is in one of the service's networks",
+        "7:69: aux_addresses are not kept free: a container without an address of its own may get one",
+        "8:23: labels of volumes are not kept",
+    ]
+
+
+def test_of_equal_entries_the_last_one_counts() -> None:
+    spec = service(
+        "volumes: ['./a:/x', './b:/x', 'v:/y', {type: volume, source: v, target: /y, read_only: true}]\n"
+        "    tmpfs: [/t, '/t:size=1m']\n    ports: ['80:80', '80:80/tcp']\n    devices: ['/dev/a:/d', '/dev/b:/d']",
+        "volumes: {v: }",
+    )
+    assert [(mount.target, mount.read_only) for mount in spec.volumes] == [("/x", False), ("/y", True), ("/t", False)]
+    assert (len(spec.ports), [device.source for device in spec.devices]) == (1, ["/dev/b"])
+
+
+def test_links_are_dependencies_and_names() -> None:
+    web, db, job = load(
+        "services:\n  web: {image: a, links: [db, 'db:store', 'job:work'], depends_on: {db: {condition: "
+        "service_healthy}}}\n  db: {image: b}\n  job: {image: c, links: ['db:store']}\n"
+    )
+    assert [(each.name, each.condition) for each in web.depends_on] == [
+        ("db", "service_healthy"),
+        ("job", "service_started"),
+    ]
+    assert [each.name for each in job.depends_on] == ["db"]
+    assert (db.container.aliases.own, job.container.aliases.own) == (("db", "store"), ("job", "work"))
+
+
+def test_an_empty_profile_is_active_where_no_other_is() -> None:
+    a, b, c = load("services:\n  a: {image: a, profiles: ['', x]}\n  b: {image: b, profiles: [x]}\n  c: {image: c}\n")
+    assert [take_part(each, frozenset()) for each in (a, b, c)] == [True, False, True]
+    assert [take_part(each, frozenset("x")) for each in (a, b, c)] == [True, True, True]
+    assert [take_part(each, frozenset("y")) for each in (a, b, c)] == [False, False, True]

@@ -530,7 +530,7 @@ def test_units_that_are_to_run_keep_their_order(
         ("[Container]\nImage=a\nTimezone=Nowhere/At\nLogDriver=k8s-file",
          ["3:10: this machine has no time zone 'Nowhere/At'",
           "4:11: log driver 'k8s-file' is not supported (use json-file, local or none)"]),
-        ("[Container]\nImage=a\nLogOpt=tag=x", ["3:8: log option 'tag' is not supported (use max-size or max-file)"]),
+        ("[Container]\nImage=a\nLogOpt=tga=x", ["3:8: log option 'tga' is not supported (use max-size or max-file)"]),
         ("[Container]\nImage=a\nTimezone=../../../etc/shadow",
          ["3:10: this machine has no time zone '../../../etc/shadow'"]),
         ("[Container]\nImage=x.image", ["2:7: cannot read x.image: no such file or directory"]),

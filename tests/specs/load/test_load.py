@@ -187,7 +187,11 @@ def test_json_is_yaml() -> None:
         ("imag: a", ["1:1: unknown key 'imag'; did you mean 'image'?"]),
         ("image: a\nenv: {}", ["2:1: unknown key 'env'; did you mean 'environment'?"]),
         ("image: a\nqqqqq: 1", ["2:1: unknown key 'qqqqq'"]),
-        ("image: a\npost_start: []", ["2:1: post_start is not supported yet"]),
+        ("image: a\npost_start: x", ["2:13: expected a list of commands"]),
+        ("image: a\ndevice_cgroup_rules: [c 1:3 r, 'c 1:y rw', a 1 rw]",
+         ["2:23: device rule 'c 1:3 r': permissions 'r' cannot be enforced: the device's own mode decides (write rw or "
+          "rwm)", "2:32: device rule 'c 1:y rw': 'y' is neither a number nor *",
+          "2:44: device rule 'a 1 rw': expected KIND MAJOR:MINOR PERMISSIONS, such as 'c 189:* rmw'"]),
         ("image: a\nimage: b", ["2:1: duplicate key 'image', first on line 1"]),
         ("name: x", ["1:1: no image: one of image and rootfs is needed"]),
         ("image: a\nrootfs: /", ["2:1: image and rootfs exclude each other"]),
@@ -321,7 +325,8 @@ def test_waiting_for_what_has_no_healthcheck_is_a_mistake_at_its_place(without: 
         ("services:\n  web: {build: .}\n", [f"2:9: build is not supported yet: {BUILD}"]),
         ("services:\n  web: {build: {context: .}, comand: x}\n",
          [f"2:9: build is not supported yet: {BUILD}", "2:30: unknown key 'comand'; did you mean 'command'?"]),
-        ("services:\n  web: {provider: {type: x}}\n", ["2:9: provider is not supported yet"]),
+        ("services:\n  web: {provider: {type: x}}\n",
+         ["2:9: provider is not supported yet: start what it provides by other means, and leave the service out"]),
         ("services:\n  web: {imag: a}\n", ["2:9: unknown key 'imag'; did you mean 'image'?"]),
         ("servces: {web: {image: a}}\n", ["1:1: unknown key 'servces'; did you mean 'services'?"]),
         ("service: {web: {image: a}}\n", ["1:1: unknown key 'service'; did you mean 'services'?"]),
@@ -355,7 +360,10 @@ def test_waiting_for_what_has_no_healthcheck_is_a_mistake_at_its_place(without: 
         ("image: a\npull_refresh_after: 1d\n", ["2:1: pull_refresh_after is not supported yet"]),
         *((f"image: a\npull_policy: {word}\n",
            [f"2:14: pull policy '{word}' is not supported yet (use missing, always or never)"])
-          for word in ("build", "daily", "weekly", "every_12h", "newer")),
+          for word in ("build", "newer")),
+        *((f"image: a\npull_policy: every_{word}\n",
+           [f"2:14: pull policy 'every_{word}': expected every_ and a duration, such as every_12h or every_2d"])
+          for word in ("", "x", "-1h", "2x", "1dx", "1.5d")),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
 def test_a_mistake_is_one_error_in_the_right_words(text: str, expected: list[str]) -> None:

@@ -178,7 +178,6 @@ def test_the_long_form(tmp_path: pathlib.Path) -> None:
          ["2:11: device permissions 'r' cannot be enforced: the device's own mode decides"
           " (write rw, or leave it out)"]),
         ("tmpfs: {a: b}", ["2:8: expected text, not a mapping"]),
-        ("namespaces: [mount]\nshm_size: 1m", ["3:1: a /dev/shm of its own needs the ipc namespace"]),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
 def test_mistakes(tmp_path: pathlib.Path, yaml: str, expected: list[str]) -> None:

@@ -72,7 +72,7 @@ def test_a_flag_and_its_key_mean_the_same(
         ("ulimits: [nofile]", "2:11: 'nofile': expected NAME=SOFT[:HARD]"),
         ("sysctls: {kernel.hostname: x}", "2:11: kernel.hostname belongs to the whole machine"),
         ("sysctls: {net.x: 1}\nnetwork_mode: host", "2:1: net.x needs a network of the container's own"),
-        ("pid: service:web", "2:6: 'service:web' is not supported yet"),
+        ("pid: service:web", "2:1: there is no container called 'web'"),
         ("pid: host\nnamespaces: [mount, pid]", "2:1: pid contradicts namespaces"),
         ("ipc: private\nnamespaces: {ipc: host}", "2:1: ipc contradicts namespaces"),
         ("uts: host\nhostname: box", "3:1: a host name of its own needs the uts namespace"),

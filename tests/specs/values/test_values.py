@@ -279,8 +279,8 @@ EMPTY = {
 }
 EMPTY |= {
     field_types.stop_signal: None,
-    field_types.cpuset: None,
-    values.pull_policy: "missing",
+    field_types.quantity("cpuset"): None,
+    field_types.pull_policy: "missing",
     values.userns_mode: "host",
 }
 

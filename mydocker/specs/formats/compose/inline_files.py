@@ -14,15 +14,10 @@ if TYPE_CHECKING:
     Definitions = dict[str, Mapping | None]
 
 SOURCES = ("file", "content", "environment")
+_SOURCES = ", ".join(SOURCES)
 _GRANT = ("source", "target", "uid", "gid", "mode")
-_ELSEWHERE = (
-    "external",
-    "name",
-    "driver",
-    "driver_opts",
-    "labels",
-    "template_driver",
-)  # members for files that an engine stores
+_ELSEWHERE = ("external", "name", "driver", "driver_opts", "template_driver")  # of files that a cluster stores
+_NO_EFFECT = ("labels",)
 
 
 def definitions(entries: tuple[tuple[Scalar, Node], ...], reader: Reader) -> Definitions:
@@ -36,9 +31,9 @@ def _definition(node: Node, reader: Reader) -> Mapping | None:
         return None
     before = len(reader.problems)
     for key, _ in node.entries:
-        if key.text in _ELSEWHERE:
-            reader.refuse(key, f"{key.text} is not supported: expected {', '.join(SOURCES)}")
-        elif key.text not in SOURCES and not key.text.startswith("x-"):
+        if key.text in _NO_EFFECT:
+            reader.warn(key, f"{key.text} has no effect here")
+        elif key.text not in (*SOURCES, *_ELSEWHERE) and not key.text.startswith("x-"):
             reader.refuse(key, unknown_key(key.text, nearest(key.text, SOURCES)))
     return node if len(reader.problems) == before else None
 
@@ -67,6 +62,9 @@ def _granted(kind: str, item: Node, known: Definitions, reader: Reader) -> Node 
         reader.refuse(source, f"{name!r} is not declared under {kind} at the top of the file{more}")
     definition = known.get(name)
     if definition is None:
+        return None
+    for other in [each.text for each, _ in definition.entries if each.text in _ELSEWHERE[:1] + _ELSEWHERE[2:]]:
+        reader.refuse(source, f"{name!r} is {other} and so of a cluster, which is not supported: expected {_SOURCES}")
         return None
     key = Scalar(**source.position, text="source", plain=True)
     own = tuple(entry for entry in entries if entry[0].text in _GRANT[1:])

@@ -126,6 +126,12 @@ def _unique(items: tuple[Node, ...], key: str, reader: Reader) -> list[Node]:
     return [*found.values()]
 
 
+def without_repeats(node: Node, key: str, reader: Reader) -> Node:
+    """The list NODE of the key KEY of a service, of which a later entry takes the place of one with the same identity,
+    as in one file so between several."""
+    return list_at(node, _unique(node.items, key, reader)) if isinstance(node, Sequence) else node
+
+
 def _identity(item: Node, key: str, reader: Reader) -> object:
     """What distinguishes an entry of the list KEY of a service; None: nothing, all are kept."""
     if key == "ports":

@@ -16,7 +16,7 @@ from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values.network_definition import KEYS, read_definition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mydocker.specs.nodes.reader import Reader
 
@@ -77,9 +77,15 @@ def _is_on(node: Node, reader: Reader) -> bool:
 
 
 def network_entries(
-    name: Scalar, service: Entries, networks: dict[str, DeclaredNetwork], reader: Reader
+    name: Scalar,
+    service: Entries,
+    networks: dict[str, DeclaredNetwork],
+    reader: Reader,
+    *,
+    aliases: Iterable[Node] = (),
 ) -> Iterator[tuple[Scalar, Node]]:
-    """The entries `networks` and `aliases` of the document of the service NAME; none if it sets its network itself."""
+    """The entries `networks` and `aliases` of the document of the service NAME; none if it sets its network itself.
+    ALIASES are further names of it."""
     node = service.get("networks")
     if "network_mode" in service:
         if node is not None:
@@ -87,18 +93,19 @@ def network_entries(
         return
     if _has_own_network(service.get("namespaces")):
         return
-    aliases: list[Node] = [text_at(name, name.text)]
+    names: list[Node] = [text_at(name, name.text)]
     if isinstance(container_name := service.get("container_name"), Scalar):
-        aliases.append(container_name)
+        names.append(container_name)
+    names += aliases
     default = key_at(node or name, DEFAULT)
     attached = _attached(node, reader) or [(default, text_at(default, "").replace(plain=True))]
     if (own := _implicit(attached, networks[DEFAULT])) is not None:
-        aliases += own
+        names += own
     else:
         entries = [_entry(key, value, networks, reader) for key, value in attached]
         key = key_at(node or name, "networks")
         yield key, Mapping(**key.position, entries=tuple(filter(None, entries)))
-    yield key_at(name, "aliases"), list_at(name, aliases)
+    yield key_at(name, "aliases"), list_at(name, names)
 
 
 def _has_own_network(namespaces: Node | None) -> bool:

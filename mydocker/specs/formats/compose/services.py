@@ -14,40 +14,50 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs import values
 from mydocker.specs.formats.compose.deploy import deployed, replicas_of
 from mydocker.specs.formats.compose.inline_files import definitions, granted
+from mydocker.specs.formats.compose.links import aliases_of, links_of, needing, read_external_links, refuse_nameless
+from mydocker.specs.formats.compose.merge import without_repeats
 from mydocker.specs.formats.compose.networks import DeclaredNetwork, declared_networks, network_entries
 from mydocker.specs.formats.compose.nodes import entries_of, key_at, members_of
+from mydocker.specs.formats.compose.passed_over import is_passed_over
+from mydocker.specs.formats.compose.volumes import DeclaredVolume, declared_volume, mounts
 from mydocker.specs.model.parts import Service
-from mydocker.specs.model.unsupported import nearest
-from mydocker.specs.mounts.volume import is_path
-from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, text_at
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, text_at
 from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values.project import LETTERS, VARIABLE, is_valid, project_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from mydocker.specs.formats.compose.inline_files import Definitions
+    from mydocker.specs.formats.compose.links import Link
     from mydocker.specs.nodes.reader import Reader
 
     Entries = dict[str, Node]
 
-_TOP = ("name", "version", "include", "services", "volumes", "networks", "configs", "secrets")
+_TOP = ("name", "version", "include", "services", "volumes", "networks", "configs", "secrets", "models")
 REPLICAS_LIMIT = 1000
 _SERVICE_LETTERS = LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
 _OF_SERVICE = ("attach", "container_name", "scale")  # keys that are about the service in its project
+_UNIQUE = ("volumes", "tmpfs", "configs", "secrets", "ports", "devices")  # whose entries have an identity
+_HERE = ("deploy", "links", "external_links")  # keys that become others
+_IGNORE = "x-mydocker"
 
 
 class _Project(Record):
     """What a service may refer to: volumes, configs and secrets, by their names at the top of the file."""
 
     name: str
-    volumes: dict[str, str | None]  # declared name -> stored name; None: it could not be read
+    volumes: dict[str, DeclaredVolume | None]  # by their names in the file; None: it could not be read
     files: dict[str, Definitions]  # of configs, of secrets
     networks: dict[str, DeclaredNetwork]
+    links: dict[str, tuple[Link, ...]] = {}  # of each service
+    aliases: dict[str, list[Node]] = {}  # of each service, that links of others give it
 
 
 def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]]:
     """A document for each service of WHOLE, with its reader, in which the project's name is a variable."""
+    _ignore_keys(whole, reader)
     top = members_of(whole, _TOP, reader)
     name = _project_name(top.get("name"), reader)
     environ = {VARIABLE: name, **reader.scope.environ}
@@ -56,9 +66,9 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
     if not services and (isinstance(top["services"], Mapping) or is_null(top["services"])):
         reader.refuse(top["services"], "there is no service in this file")
     networks = declared_networks(top.get("networks"), name, inner)
-    volumes = dict(_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner))
+    volumes = {key.text: declared_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner)}
     files = {kind: definitions(entries_of(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
-    project = _Project(name=name, volumes=volumes, files=files, networks=networks)
+    project = _Project(name=name, volumes=volumes, files=files, networks=networks, **_links(services, inner))
     if "include" in top:
         key = key_at(top["include"], "include")
         yield Mapping(**key.position, entries=((key, top["include"]),)), inner
@@ -70,6 +80,28 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
             yield _document(key, service, project, inner), inner
         else:
             inner.refuse(service, "expected keys and values, such as 'image: alpine'")
+
+
+def _ignore_keys(whole: Mapping, reader: Reader) -> None:
+    """Have the keys passed over that `x-mydocker: {ignore: […]}` lists."""
+    node = next((value for key, value in whole.entries if key.text == _IGNORE), None)
+    if not isinstance(node, Mapping) or reader.file is None:
+        return
+    members = reader.members(node, ("ignore",))
+    listed = members.get("ignore")
+    items = listed.items if isinstance(listed, Sequence) else filter(None, (listed,))
+    reader.file.ignored |= {reader.text(item, expected="the name of a key") for item in items}
+
+
+def _links(services: tuple[tuple[Scalar, Node], ...], reader: Reader) -> dict[str, Any]:
+    """The fields of a project about its links."""
+    named = {key.text: service for key, service in services if isinstance(service, Mapping)}
+    before = len(reader.problems)
+    links = {name: links_of(service, named, reader) for name, service in named.items()}
+    every = [link for each in links.values() for link in each]
+    refuse_nameless(every, named, reader)
+    aliases = aliases_of(every, reader)
+    return {} if reader.passes_over("links", before) else {"links": links, "aliases": aliases}
 
 
 def _refuse_same_names(services: tuple[tuple[Scalar, Node], ...], reader: Reader) -> None:
@@ -85,22 +117,34 @@ def _refuse_same_names(services: tuple[tuple[Scalar, Node], ...], reader: Reader
 
 def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader) -> Mapping:
     """The document of the service NAME. What the loader is to refuse keeps its key, and so its position."""
+    service = needing(service, project.links.get(name.text, ()))
+    before = len(reader.problems)
+    read_external_links(service, reader)
+    reader.passes_over("external_links", before)
     entries: list[tuple[Scalar, Node]] = [(key_at(name, "name"), text_at(name, name.text))]
     members = {key.text: node for key, node in service.entries if not is_null(node)}
     deploy = deployed(members["deploy"], members, reader) if "deploy" in members else {}
-    entries += [(key_at(value, own_key), value) for own_key, value in deploy.items() if not is_null(value)]
+    entries += [(key_at(value, own_key), value) for own_key, value in deploy.items()]
     for key, node in service.entries:
-        if is_null(node) or key.text == "deploy" or (key.text == "restart" and "restart" in deploy):
+        if is_null(node) or key.text in deploy or key.text in _HERE:
             continue
+        before = len(reader.problems)
+        if is_passed_over(key, node, reader):
+            continue
+        if key.text in _UNIQUE:
+            node = without_repeats(node, key.text, reader)
         if key.text == "volumes":
-            entries.append((key, _mounts(node, project, reader)))
+            entries.append((key, mounts(node, project.volumes, reader)))
         elif key.text in project.files:
             entries.append((key, granted(key.text, node, project.files[key.text], reader)))
         elif key.text not in ("networks", *_OF_SERVICE):
             entries.append((key, node))
+        if reader.passes_over(key.text, before):
+            entries.pop()
     if reader.file is not None:
         reader.file.services[name.text] = _service(name, members, project.name, reader)
-    entries += network_entries(name, members, project.networks, reader)
+    aliases = project.aliases.get(name.text, ())
+    entries += network_entries(name, members, project.networks, reader, aliases=aliases)
     return Mapping(**name.position, entries=tuple(entries))
 
 
@@ -141,54 +185,3 @@ def _project_name(node: Node | None, reader: Reader) -> str:
         message = f"project name {name!r}: expected small letters, digits, _ and -, a letter or digit first"
         reader.problems.append((node or key_at(Node(line=1, column=1), "")).problem(message))
     return name
-
-
-def _volume(key: Scalar, node: Node, project: str, reader: Reader) -> tuple[str, str | None]:
-    """A volume's name in this file, and the name that it is stored under."""
-    if is_null(node):
-        return key.text, f"{project}_{key.text}"
-    if not isinstance(node, Mapping):
-        reader.refuse(node, "expected a mapping")
-        return key.text, None
-    before = len(reader.problems)
-    members = members_of(node, ("name", "external", "driver"), reader, unsupported=("driver_opts", "labels"))
-    texts = {name: reader.text(value) for name, value in members.items()}
-    if texts.get("driver", "local") != "local":
-        reader.refuse(members["driver"], f"volume driver {texts['driver']!r} is not supported: expected local")
-    external = texts.get("external", "false") == "true"
-    name = texts.get("name") or (key.text if external else f"{project}_{key.text}")
-    return key.text, name if len(reader.problems) == before else None
-
-
-def _mounts(node: Node, project: _Project, reader: Reader) -> Node:
-    if not isinstance(node, Sequence):
-        return node
-    return list_at(node, [_mount(item, project, reader) for item in node.items])
-
-
-def _mount(item: Node, project: _Project, reader: Reader) -> Node:
-    """An entry of a service's `volumes`, with the stored name of the volume that it names."""
-    if isinstance(item, Mapping):
-        members = {key.text: value for key, value in item.entries}
-        kind, source = members.get("type"), members.get("source")
-        if not isinstance(kind, Scalar) or kind.text != "volume" or not isinstance(source, Scalar):
-            return item
-        kept = text_at(source, _kept(source, reader.text(source), project, reader))
-        entries = tuple((key, kept if value is source else value) for key, value in item.entries)
-        return item.replace(entries=entries)
-    if not isinstance(item, Scalar) or item.is_null:
-        return item
-    before = len(reader.problems)
-    text = reader.text(item)
-    name, colon, rest = text.partition(":")
-    if len(reader.problems) > before:
-        return text_at(item, "/unknown")  # one mistake is enough
-    return text_at(item, f"{_kept(item, name, project, reader)}:{rest}" if colon and not is_path(name) else text)
-
-
-def _kept(node: Node, name: str, project: _Project, reader: Reader) -> str:
-    if name and name not in project.volumes:
-        near = nearest(name, project.volumes)
-        more = f"; did you mean {near!r}?" if near else ", or ./ before it for a directory"
-        reader.refuse(node, f"volume {name!r} is not declared under volumes at the top of the file{more}")
-    return project.volumes.get(name) or name

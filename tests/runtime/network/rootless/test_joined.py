@@ -121,3 +121,20 @@ def test_a_healthcheck_of_root_s_is_in_that_network(alpine: Command, tmp_path_fa
     )
     done = alpine("up", str(place))
     assert done.code == 0 and b"done\n" in done.stdout, done
+
+
+def test_processes_and_shared_memory_go_with_the_network(owned: Host) -> None:
+    """An ordinary user's container is in the user namespace of one other container, which owns all that is shared."""
+    with owned.container("--name", "one") as one:
+        shared = ("--pid", "container:one", "--ipc", "container:one")
+        script = (
+            "readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc; tr '\\0' ' ' < /proc/1/cmdline; : > /dev/shm/x"
+        )
+        done = owned.command("run", "--network", "container:one", *shared, "alpine", "sh", "-euc", script)
+        assert done.code == 0, done
+        pid, ipc, command = done.stdout.decode().splitlines()
+        assert [pid, ipc] == [os.readlink(f"/proc/{one.pid}/ns/{kind}") for kind in ("pid", "ipc")]
+        assert command.startswith("sh ")
+        assert owned.command("exec", "one", "ls", "/dev/shm").stdout == b"x\n"
+        refused = owned.command("run", *shared, "alpine", "true")
+        assert refused.code == 125 and b"only together with its network" in refused.stderr

@@ -1,0 +1,1 @@
+"""Devices that the CDI files of a host describe."""

@@ -1,0 +1,1 @@
+"""What a container shares with another one that runs, besides the network."""

@@ -1,0 +1,46 @@
+"""/dev/shm of another container, for one that shares its IPC namespace: POSIX shared memory is files there."""
+
+from __future__ import annotations
+
+import os
+
+from mydocker import kernel
+from mydocker.kernel.beneath import make_target
+from mydocker.kernel.enter import enter_namespace
+from mydocker.runtime.network.joined_container import open_namespace
+from mydocker.runtime.plan.operations import HARDENED, Operation, attach
+
+
+class SharedMemory(Operation):
+    """The mount at the target in the container with `run_dir`, here too. Only who is among its mounts can copy one
+    (open_tree(2)), so this process goes there for a moment."""
+
+    run_dir: str
+
+    @property
+    def title(self) -> str:
+        return "the shared memory of another container at"
+
+    def ahead(self) -> Operation:
+        own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        other = open_namespace(self.run_dir, "mnt")
+        try:
+            enter_namespace(other)
+            try:
+                tree = kernel.clone_tree(self.target)
+            finally:
+                enter_namespace(own)
+        finally:
+            os.close(own)
+            os.close(other)
+        return CopiedTree(target=self.target, tree=tree)
+
+
+class CopiedTree(Operation):
+    """The detached mount `tree`, attached."""
+
+    tree: int
+
+    def apply(self, root: int) -> None:
+        kernel.set_attributes(self.tree, HARDENED)
+        attach(self.tree, make_target(root, self.target, directory=True, follow=False))
