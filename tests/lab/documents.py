@@ -48,8 +48,8 @@ stop_grace_period: 0
 ---
 volumes:
 - /a:/b:ro,rslave
-- /a:/p:ro,rslave,idmap=uids=0-1-1;gids=0-1-1
-- data:/q:nocopy,idmap
+- /a:/aa:ro,rslave,idmap=uids=0-1-1;gids=0-1-1
+- data:/bb:nocopy,idmap
 - ./x y:/c:O
 - data:/d:ro,nocopy
 - cache:/e:O,nocopy
