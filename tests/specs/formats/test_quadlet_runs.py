@@ -31,15 +31,16 @@ def write(directory: Path, **units: str) -> None:
 def test_the_containers_of_a_pod_have_one_network(alpine: Command, here: Path) -> None:
     write(
         here,
-        shop_pod="[Pod]\nPodName=shop\nNetwork=none\nHostName=pod-host\n[Service]\nRestart=always\n",
-        web_container="[Container]\nImage=alpine\nPod=shop.pod\nExec=sh -c 'echo answered | nc -l -p 80'\n",
+        shop_pod="[Pod]\nPodName=shop\nNetwork=none\nHostName=pod-host\nShmSize=1m\n[Service]\nRestart=always\n",
+        web_container="[Container]\nImage=alpine\nPod=shop.pod\n"
+        "Exec=sh -c 'echo answered > /dev/shm/word; nc -l -p 80 < /dev/shm/word'\n",
         ask_container="[Container]\nImage=alpine\nPod=shop.pod\n"
-        "Exec=sh -c 'until nc 127.0.0.1 80; do sleep 0.05; done; hostname'\n",
+        "Exec=sh -c 'until nc 127.0.0.1 80; do sleep 0.05; done; hostname; cat /dev/shm/word'\n",
         late_container="[Container]\nImage=alpine\nPod=shop.pod\nStartWithPod=no\nExec=echo never\n",
     )
     for file in ("shop.pod", "web.container"):  # each starts the pod, and that its containers
         done = alpine("up", file, cwd=here)
-        assert sorted(done.stdout.splitlines()) == [b"ask  | answered", b"ask  | pod-host"], done
+        assert sorted(done.stdout.splitlines()) == [b"ask  | answered", b"ask  | answered", b"ask  | pod-host"], done
         assert done.code == 0
         assert b"infra" not in done.stdout + done.stderr
     assert alpine("ps", "-aq").stdout == b""

@@ -1,5 +1,5 @@
 """Quadlet's `.pod` files (podman-systemd.unit(5), "Pod units [Pod]"): a pod is a container that does nothing but hold
-the network of those that are in it.
+the network of those that are in it, and their shared memory.
 
 It has what the pod has of a network: its networks, addresses and published ports, its host name and /etc/hosts.
 """
@@ -38,10 +38,11 @@ _OF_NETWORK = {
     "IP6": "ip6",
     "NetworkAlias": "aliases",
     "PublishPort": "ports",
+    "ShmSize": "shm_size",
     "StopTimeout": "stop_grace_period",
 }
 _OF_MEMBERS = {"UserNS": "userns_mode", "UIDMap": "uidmap", "GIDMap": "gidmap", "SubUIDMap": "subuidname"}
-_OF_MEMBERS |= {"SubGIDMap": "subgidname", "ShmSize": "shm_size"}
+_OF_MEMBERS |= {"SubGIDMap": "subgidname"}
 _READ = (*_OF_NETWORK, *_OF_MEMBERS, *REMAP, "ExitPolicy", "Label", "Network", "PodName", "Volume")
 _IDLE = ("ServiceName",)
 _KNOWN = ("ContainersConfModule", "GlobalArgs", "PodmanArgs")
@@ -99,9 +100,9 @@ def pod(settings: list[Setting], context: Context) -> Iterator[Entry]:
     yield "depends_on", data_at(setting.value, {unit.container: condition})
     pod_of = pod_name(other.unit.path, other.settings, other.unit)
     yield "labels", text_at(setting.value, f"{_LABEL}={pod_of}")
-    for entry in once(other, "members", lambda: [*_of_members(other)]):
-        if entry[0] != "shm_size" or not context.settings.get("ShmSize"):
-            yield entry
+    if not context.settings.get("ShmSize"):  # else it has a /dev/shm of its own
+        yield "ipc", text_at(setting.value, f"service:{unit.container}")
+    yield from once(other, "members", lambda: [*_of_members(other)])
 
 
 def _of_members(context: Context) -> Iterator[Entry]:
