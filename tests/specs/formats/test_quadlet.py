@@ -18,7 +18,7 @@ from mydocker.specs.formats.quadlet.resources.images import build_data, read_bui
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
 from mydocker.specs.formats.quadlet.units import Units, unit_of
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model import BindMount, ContainerSpec, SelinuxLabel, TmpfsMount, User, VolumeMount
+from mydocker.specs.model import BindMount, ContainerSpec, FilesystemMount, SelinuxLabel, TmpfsMount, User, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links
 from mydocker.specs.model.parts import Healthcheck, Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy
@@ -324,6 +324,8 @@ def test_quotes_around_a_whole_value_are_no_part_of_it(here: Path, text: str, fi
          (BindMount(source="/a", target="/b", read_only=True, idmap="uids=0-5-1"),)),
         ("Volume=bound.volume:/b:ro", "volumes", (BindMount(source="/srv", target="/b", read_only=True),)),
         ("Volume=memory.volume:/b", "volumes", (TmpfsMount(target="/b", size=5, uid=3),)),
+        ("Volume=disk.volume:/b:ro", "volumes",
+         (FilesystemMount(target="/b", read_only=True, fstype="ext4", device="/dev/vdz", options=("uid=0", "gid=5")),)),
         ("Volume=uncopied.volume:/b", "volumes", (VolumeMount(volume="systemd-uncopied", target="/b", copy=False),)),
         ("UserNS=keep-id:uid=5,gid=6", "userns_mode", "keep-id:uid=5,gid=6"),
         ("RemapUsers=keep-id\nRemapUid=5", "userns_mode", "keep-id:uid=5"),
@@ -338,6 +340,7 @@ def test_the_corners_of_the_manual(text: str, field: str, value: object) -> None
     Path("named.volume").write_text("[Volume]\nVolumeName=own\n")
     Path("bound.volume").write_text("[Volume]\nDevice=/srv\nType=none\nOptions=bind,rw\n")
     Path("memory.volume").write_text("[Volume]\nDevice=tmpfs\nType=tmpfs\nOptions=size=5\nUser=3\n")
+    Path("disk.volume").write_text("[Volume]\nDevice=/dev/vdz\nType=ext4\nOptions=rw\nUser=root\nGroup=5\n")
     Path("uncopied.volume").write_text("[Volume]\nCopy=no\nLabel=a=b\n")
     Path("db.container").write_text("[Container]\nImage=a\n")
     spec = container(text)
@@ -393,7 +396,7 @@ def test_an_apparmor_profile_is_one_of_security_opt() -> None:
          ["3:6: 'etc': expected an absolute path without '..'", "4:13: CgroupsMode=disabled is not supported"]),
         ("[Container]\nImage=bad.image\nVolume=bad.volume:/x",
          ["bad.image:1:1: no Image key specified in [Image]: expected Image=NAME",
-          "bad.volume:2:1: Type=nfs is not supported: expected Type=bind or Type=tmpfs, or mount it before"]),
+          "bad.volume:2:1: Type=nfs needs a Device"]),
         ("[Container]\nImage=bad.build",
          ["bad.build:1:1: there is no ImageTag in [Build]: expected ImageTag=NAME",
           "bad.build:1:1: neither SetWorkingDirectory nor File in [Build]: one of them is needed",
@@ -441,7 +444,7 @@ def test_an_apparmor_profile_is_one_of_security_opt() -> None:
 def test_what_is_not_supported_is_known_by_its_name(text: str, expected: list[str]) -> None:
     Path("bad.network").write_text("[Network]\nDisableDNS=true\nSubnt=x\nDriver=macvlan\n")
     Path("bad.image").write_text("[Image]\n")
-    Path("bad.volume").write_text("[Volume]\nType=nfs\nDevice=x\n")
+    Path("bad.volume").write_text("[Volume]\nType=nfs\n")
     Path("bad.build").write_text("[Build]\nImagTag=x\n")
     Path("shop.pod").write_text("[Pod]\n")
     Path("named.container").write_text("[Container]\nImage=a\n")
