@@ -19,7 +19,8 @@ WITHIN = 900  # seconds: the processor is emulated, and the rest of the tests ma
 TESTS = ["runtime/cgroup/test_guest_cgroup2.py", "runtime/cgroup/test_limits.py"]
 TESTS += ["runtime/network/test_guest_modules.py"]
 TESTS += [  # one for each thing that a container is made of and a kernel may do in its own way
-    "runtime/launch/test_namespaces.py::test_namespaces",
+    "runtime/launch/test_namespaces.py::test_namespaces[options1-shared1]",
+    "runtime/launch/test_namespaces.py::test_namespaces[options3-shared3]",
     "runtime/launch/test_namespaces.py::test_a_device_node_of_its_own_opens_nothing[rights0]",
     "runtime/launch/test_rights.py::test_privileged_masks_no_paths",
     "runtime/seccomp/test_seccomp.py::test_the_mode",

@@ -117,6 +117,7 @@ DOCKER: dict[str, Any] = {
     "Config": {
         "Hostname": str, "Domainname": str, "User": str, "Tty": bool, "OpenStdin": bool, "StdinOnce": bool, "Env": list,
         "Cmd": list, "Image": str, "WorkingDir": str, "Entrypoint": list, "Labels": dict, "ExposedPorts": dict,
+        "Volumes": dict, "StopSignal": str, "Healthcheck": dict,
     },
     "HostConfig": {
         "Binds": list, "NetworkMode": str, "PortBindings": dict, "PublishAllPorts": bool, "AutoRemove": bool,
