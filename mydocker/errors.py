@@ -149,6 +149,10 @@ def refused_by_host(error: OSError | MemoryError) -> HostError:
     return HostError(f"the host refuses: {error.strerror or error}{file}", hint=hint_for(error))
 
 
+class BuildError(MydockerError):
+    """An image whose build has failed; the builder's output has come before."""
+
+
 class NetworkError(MydockerError):
     """A network that does not exist, is in use, or cannot give a container the address that it needs."""
 

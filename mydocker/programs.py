@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import time
+from contextlib import suppress
 
+from mydocker import kernel
 from mydocker.errors import HostError, hint_for
+from mydocker.kernel.signals import signal
 from mydocker.number import is_whole_number
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, BinaryIO
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHOWN = 2000  # bytes of a program's complaint that an error repeats
+_PATIENCE = 10.0  # seconds in which a program that is followed ends after SIGINT
+_SHORT_PATIENCE = 2.0  # seconds for the reaction to the end of what it has started
+_PAUSE = 0.01  # seconds between two looks at it
+_EVERY_STATUS = tuple(range(-64, 256))
+_LINE_LIMIT = 1 << 16  # bytes without an end of line that are passed on as one
 
 _PACKAGES = {  # Debian's names; other distributions mostly agree
+    "buildah": "buildah",
     "ip": "iproute2",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
@@ -75,6 +87,117 @@ def run(
         raise _not_run(program, error) from error
     output: bytes = done.stdout
     return output
+
+
+def follow(
+    program: str,
+    *arguments: str,
+    environment: Mapping[str, str],
+    path: str,
+    output: Callable[[bytes], None],
+    stdin: int | None = None,
+    directory: str | None = None,
+) -> int:
+    """Run PROGRAM of PATH to its end with exactly ENVIRONMENT, in DIRECTORY; its exit code, -N for signal N. OUTPUT
+    gets each line of its stdout and stderr as it comes, without the end of the line. It reads the descriptor STDIN, by
+    default nothing.
+
+    Whatever is raised meanwhile, such as KeyboardInterrupt, ends PROGRAM and what it has started before it goes on:
+    by SIGINT, and after ten seconds, or another interrupt, by SIGKILL. It gets SIGINT as well when this process ends.
+    Raises HostError if it cannot be executed.
+    """
+    import threading
+
+    threads = {*threading.enumerate()}
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    with open(reader, "rb") as lines:
+        with (
+            open(writer, "wb") as end,
+            open(os.devnull if stdin is None else stdin, "rb", closefd=stdin is None) as own,
+        ):
+            words = {"_in": own, "_out": end, "_err": end, "_env": {**environment}, "_cwd": directory}
+            process = _started(find(program, path=path), arguments, words)
+        try:
+            for line in _lines_of(lines):
+                output(line)
+        except BaseException:
+            _interrupt(process, lines)
+            raise
+    process.wait()
+    for thread in {*threading.enumerate()} - threads:  # a timer of sh's, which has just been cancelled
+        thread.join()
+    status: int = process.exit_code
+    return status
+
+
+def _started(program: str, arguments: tuple[str, ...], words: dict[str, Any]) -> Any:
+    """The process of PROGRAM, in a process group of its own, with the options WORDS of `sh`."""
+    import sh
+
+    command = sh.Command(program).bake(_tty_out=False, _return_cmd=True, _bg=True, _bg_exc=False, _new_group=True)
+    try:
+        return command(*arguments, **words, _ok_code=_EVERY_STATUS, _preexec_fn=_end_with_parent)
+    except sh.ForkException as error:  # the error of execve(2), as the text of a traceback
+        raise _not_run(program, _error_in(str(error))) from None
+
+
+def _end_with_parent() -> None:
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _lines_of(stream: BinaryIO) -> Iterator[bytes]:
+    while line := stream.readline(_LINE_LIMIT):
+        yield line.rstrip(b"\r\n")
+
+
+def _interrupt(process: Any, output: BinaryIO) -> None:
+    """End PROCESS and its group, whose OUTPUT is not needed any more.
+
+    What it has started is interrupted first: a builder that sees its container end removes what belongs to it, and one
+    that ends itself may leave the container running, as Podman does.
+    """
+    try:
+        if leaves := _leaves(process.pgid):
+            for each in leaves:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGINT)
+            _await_end(process, output, _SHORT_PATIENCE)
+        os.killpg(process.pgid, signal.SIGINT)
+        _await_end(process, output, _PATIENCE)
+    except (KeyboardInterrupt, ProcessLookupError):
+        pass
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pgid, signal.SIGKILL)
+        process.wait()
+
+
+def _await_end(process: Any, output: BinaryIO, seconds: float) -> None:
+    """Wait until the group of PROCESS has ended, at most so many SECONDS, and take its OUTPUT, so that it can go on."""
+    deadline = time.monotonic() + seconds
+    while _group_is_alive(process) and time.monotonic() < deadline:
+        if not select.select([output], [], [], _PAUSE)[0] or not os.read(output.fileno(), _LINE_LIMIT):
+            time.sleep(_PAUSE)
+
+
+def _leaves(group: int) -> list[int]:
+    """The processes of GROUP, other than its first, that have no children in it (proc(5), stat)."""
+    parents: dict[int, int] = {}
+    for name in filter(is_whole_number, os.listdir("/proc")):
+        with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+            _, parent, its_group, *_ = file.read().rpartition(b")")[2].split()
+            if int(its_group) == group:
+                parents[int(name)] = int(parent)
+    return [each for each in parents if each != group and each not in parents.values()]
+
+
+def _group_is_alive(process: Any) -> bool:
+    process.is_alive()  # which takes the status of one that has ended
+    try:
+        os.killpg(process.pgid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def run_together(commands: list[tuple[str, ...]]) -> None:

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import pytest
 import yaml
 from lab import busybox
+from lab.builder import BUILDERS, storage
 from lab.command import Command, command
 from lab.markdown import Block, blocks, spans
 from lab.oci import Program, layer
@@ -62,6 +64,7 @@ mydocker pull -q alpine:3.20
 for name in alpine team/app:2; do mydocker tag alpine:3.20 $name; done
 mydocker lock tests
 """
+_NO_BUILDER = pytest.mark.skip(reason="needs buildah")
 World = Callable[[pathlib.Path], Command]
 
 
@@ -71,23 +74,26 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     registry of these tests alone, some of them pulled, and `mydocker` in PATH."""
     image = busybox.alpine(layer({name: Program(text.encode()) for name, text in PROGRAMS.items()}))
     made: dict[pathlib.Path, Command] = {}
-    with serve(tmp_path_factory.mktemp("registry-of-pages")) as registry:
+    with serve(tmp_path_factory.mktemp("registry-of-pages")) as registry, storage() as builder_store:
         for name in IMAGES.split():
             repository, _, tag = name.partition(":")
             registry.push(image, repository, tag=tag)
 
         def world(page: pathlib.Path) -> Command:
             if page not in made:
-                made[page] = _world(page, tmp_path_factory.mktemp(page.stem), registry, image.digest)
+                made[page] = _world(page, tmp_path_factory.mktemp(page.stem), registry, image.digest, builder_store)
             return made[page]
 
         yield world
 
 
-def _world(page: pathlib.Path, directory: pathlib.Path, registry: Registry, digest: str) -> Command:
+def _world(
+    page: pathlib.Path, directory: pathlib.Path, registry: Registry, digest: str, builder_store: dict[str, str]
+) -> Command:
     ready = command(directory, registry=registry.address)
     environment = {
         **ready.environment,
+        **builder_store,
         "PATH": f"{directory}/bin:{ready.program.parent}:{ready.environment['PATH']}",
         "TOKEN": "token",
         "API_TOKEN": "token",
@@ -113,7 +119,13 @@ def _of(language: str) -> list[Block]:
 
 
 def _each(language: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("block", _of(language), ids=lambda block: block.id)
+    return pytest.mark.parametrize("block", [_param(block) for block in _of(language)])
+
+
+def _param(block: Block) -> Any:
+    """BLOCK as a parameter; those of the page on builds need a builder."""
+    needs_builder = block.file.name == "build.md"
+    return pytest.param(block, id=block.id, marks=[_NO_BUILDER] if needs_builder and not BUILDERS else [])
 
 
 def test_each_block_is_run_checked_or_listed() -> None:

@@ -44,6 +44,12 @@ def _digests(reference: Reference, source: Source) -> dict[str, Digest]:
     return _named(found)
 
 
+def own_platform(source: Source, reference: Reference) -> Platform:
+    """This machine's platform, unless the image in SOURCE is for another one alone."""
+    found = digests_of(reference, source)
+    return Platform.parse(next(iter(found))) if len(found) == 1 else Platform.host()
+
+
 def chosen(digests: Mapping[str, Digest], platform: Platform) -> Digest:
     """That of DIGESTS which a pull for PLATFORM would take. ImageNotFoundError if there is none."""
     entries = [(Descriptor(media_type="", digest=digest, size=0), Platform.parse(n)) for n, digest in digests.items()]

@@ -60,6 +60,8 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "rootfs", "image and rootfs exclude each other"
     if "image" not in values and "rootfs" not in values:
         yield "", "no image: one of image and rootfs is needed"
+    if values.get("pull_policy") == "build" and "build" not in values:
+        yield "pull_policy", "build is for a container of a file, with the key build"
     if "rootfs" in values and values.get("platform") is not None:
         yield "platform", "platform is for an image, and rootfs is none"
     yield from _process_contradictions(values)

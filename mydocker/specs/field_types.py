@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 
     from mydocker.reference import Reference
     from mydocker.specs.model import Security, User
-    from mydocker.specs.model.parts import (
-        BlockLimits,
-        Dependency,
-        Healthcheck,
-        Logging,
-        NetworkAttachment,
-        Port,
-        RestartPolicy,
-    )
+    from mydocker.specs.model.parts import Dependency, Healthcheck, Logging, NetworkAttachment, Port, RestartPolicy
     from mydocker.specs.values import Scope
 
 
@@ -258,8 +250,8 @@ def pull_policy(text: str, scope: Scope) -> str:
 
 
 def docker_pull(policy: str) -> list[str]:
-    """Docker's client has no policy by age."""
-    return [policy if policy in ("missing", "always", "never") else "always"]
+    """Docker's client has no policy by age, and builds nothing."""
+    return [] if policy == "build" else [policy if policy in ("missing", "always", "never") else "always"]
 
 
 def written_user(user: User) -> str:
@@ -417,6 +409,12 @@ def written_dependencies(dependencies: tuple[Dependency, ...]) -> dict[str, Any]
     }
 
 
+def written_build(build: Any) -> dict[str, Any]:
+    from mydocker.specs.model.build import written
+
+    return written(build)
+
+
 def written_aliases(aliases: Any) -> list[str]:
     return [*aliases.own]
 
@@ -450,7 +448,7 @@ def written_healthcheck(check: Healthcheck) -> dict[str, Any]:
     return format_healthcheck(check)
 
 
-def written_block_limits(limits: BlockLimits) -> dict[str, Any]:
+def written_block_limits(limits: Any) -> dict[str, Any]:
     from mydocker.specs.devices.block_io import format_block_limits
 
     return format_block_limits(limits)

@@ -9,6 +9,34 @@ environment: {A: 22:22, B: "0644", C: $$D, E: '${V}', F: "trailing \\nlines"}
 entrypoint: a b
 command: [c, "d $$E", '']
 ---
+build: .
+pull_policy: build
+---
+build:
+  context: ctx
+  dockerfile: ../Dockerfile
+  args: {A: b, C: ''}
+  target: t
+  labels: [l=m]
+  tags: [other:1]
+  platforms: [linux/arm64]
+  no_cache: true
+  pull: false
+  cache_from: [example.org/cache]
+  cache_to: ['type=local,dest=c']
+  additional_contexts: {x: 'docker-image://y', z: dir}
+  secrets: [{source: s, file: f}]
+  ssh: [default, key=id]
+  network: none
+  extra_hosts: {h: 10.0.0.1}
+  shm_size: 64m
+  ulimits: {nofile: 5}
+  privileged: true
+  entitlements: [network.host]
+  isolation: chroot
+  provenance: mode=max
+  sbom: "true"
+---
 command: []
 ---
 entrypoint: []

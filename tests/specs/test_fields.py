@@ -22,7 +22,7 @@ BY_PLACE = {"image", "command", "args"}
 IN_FILES = {"expect", "tags", "skip", "retries", "matrix"}  # what only a file can say
 IN_FILES |= {"extends", "include", "depends_on", "healthcheck", "profiles", "pre_start", "network_mode"}
 IN_FILES |= {"post_start", "pre_stop"}
-IN_FILES |= {"configs", "secrets"}
+IN_FILES |= {"build", "configs", "secrets"}
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)

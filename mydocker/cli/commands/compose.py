@@ -60,6 +60,7 @@ def parser() -> Parser:
         f"take the names of services: {', '.join(PROJECT_COMMANDS)}.",
         examples=(
             ("mydocker compose -p shop up", "the same as mydocker up -p shop"),
+            ("mydocker compose build web", "build the image of a service"),
             ("mydocker compose logs -f web", "print what service web has written, and what it writes"),
             ("mydocker compose -f base.yaml -f test.yaml config", "print what two files are together"),
         ),

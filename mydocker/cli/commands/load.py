@@ -12,7 +12,7 @@ from mydocker.image.files.layouts import Layout
 from mydocker.image.model.digest import digest_of
 from mydocker.image.model.progress import silence
 from mydocker.image.open_source import guess
-from mydocker.image.platforms import digests_of
+from mydocker.image.platforms import own_platform
 from mydocker.image.pull import pull
 from mydocker.image.store import Store
 from mydocker.paths import absolute
@@ -36,7 +36,7 @@ def load_command(argv: list[str]) -> int:
             reference = _reference(name, options.input)
             if name.startswith("@") and len(names) > 1:
                 reference = reference.replace(tag=None, digest=_digest(source))
-            meant = platform or _own_platform(source, reference)
+            meant = platform or own_platform(source, reference)
             pull(reference, platform=meant, store=store, environ=os.environ, progress=progress, source=source)
             print(f"loaded {reference.familiar}")
     return 0
@@ -69,9 +69,3 @@ def _reference(name: str, path: str) -> Reference:
 def _digest(source: Layout) -> Digest:
     """The digest, by which alone an image is known if several have no name: none of them can have the file's name."""
     return digest_of(source.manifest("")[0])
-
-
-def _own_platform(source: Layout, reference: Reference) -> Platform:
-    """This machine's platform, unless the archive is for another one alone."""
-    found = digests_of(reference, source)
-    return Platform.parse(next(iter(found))) if len(found) == 1 else Platform.host()

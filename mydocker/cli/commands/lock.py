@@ -61,7 +61,7 @@ def parser() -> Parser:
 
 def _references(paths: list[str], image: str | None) -> set[Reference]:
     specs = load_files(list(files_of(paths)), environ=os.environ, image=image, warn=say)
-    images = [spec.container.image for spec in specs]
+    images = [spec.container.image for spec in specs if not spec.build]
     named = {image for image in images if image and needs_lock(image)}
     return {resolved(reference, environ=os.environ) for reference in named}
 

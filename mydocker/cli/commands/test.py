@@ -74,7 +74,23 @@ def test_command(argv: list[str]) -> int:
             return NO_TESTS
         if options.list:
             return _list(cases)
+        if any(case.spec.build for case in cases):
+            try:
+                cases = _built(cases, offline=options.offline)
+            except MydockerError as error:
+                complain(error)
+                reports.finish([], seconds=time.monotonic() - began)
+                return UNWRITTEN
         return _run(cases, limits, reports, memory, options, began=began)
+
+
+def _built(cases: list[Case], *, offline: bool) -> list[Case]:
+    """CASES, with the images that their files say how to build in the store. Raises MydockerError."""
+    from mydocker.cli.project.build import with_missing_images
+
+    specs = [case.spec for case in cases]
+    specs = with_missing_images(specs, specs, offline=offline)
+    return [case.replace(spec=spec) for case, spec in zip(cases, specs, strict=True)]
 
 
 def parser() -> Parser:

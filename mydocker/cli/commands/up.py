@@ -10,6 +10,7 @@ from mydocker.cli.common import complain, name_memory_kill, say
 from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.result_file import ResultFile
+from mydocker.cli.project.build import add_build, with_images, with_policy
 from mydocker.cli.project.options import add_project, load_cases
 from mydocker.cli.project.run import planned, run_project
 from mydocker.errors import MydockerError, Origin, Problem, SpecError, UsageError
@@ -72,6 +73,7 @@ def parser() -> Parser:
             ("mydocker up", "run the services of compose.yaml"),
             ("mydocker up -d web", "start a service, and those that it needs, in the background"),
             ("mydocker up --exit-code-from tests", "run services until one has ended, for its exit code"),
+            ("mydocker up --build", "build the images of the services first"),
             ("mydocker up app.yaml", "run the containers of a file"),
             ("mydocker up --dry-run app.yaml", "print what would be done"),
         ),
@@ -82,6 +84,7 @@ def parser() -> Parser:
     )
     add_project(parser)
     _add_services(parser)
+    add_build(parser)
     parser.add_argument("--keep-going", action="store_true", help="go on after a container that failed")
     parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
     add_supply(parser)
@@ -117,7 +120,7 @@ def _add_services(parser: Parser) -> None:
 def _load(options: argparse.Namespace) -> LoadedCases:
     loaded = load_cases(options, options.files, image=options.image)
     cases = supplied_cases(loaded.cases, frozen=options.frozen, offline=options.offline, lock_file=options.lock_file)
-    return loaded.replace(cases=tuple(cases))
+    return loaded.replace(cases=with_policy(cases, options.pull))
 
 
 def _sequence(options: argparse.Namespace, loaded: LoadedCases) -> list[CaseSpec]:
@@ -130,7 +133,7 @@ def _sequence(options: argparse.Namespace, loaded: LoadedCases) -> list[CaseSpec
     if not specs:
         problem = Problem(origin=Origin(file=loaded.shown), message=why_none(loaded.cases, loaded.active))
         raise SpecError([problem])
-    return specs
+    return with_images(options, loaded.cases, specs)
 
 
 def _run(specs: list[CaseSpec], *, keep_going: bool, results: ResultFile | None) -> int:

@@ -10,6 +10,7 @@ _SAME = (
 )  # fmt: skip
 GROUPS = {  # `docker image ls` and the like: the command of mydocker that does it
     "image": {
+        "build": "build",
         "history": "history",
         "inspect": "inspect",
         "load": "load",
@@ -30,14 +31,12 @@ GROUPS = {  # `docker image ls` and the like: the command of mydocker that does 
         "ps": "ps",
         "remove": "rm",
     },
+    **dict.fromkeys(("builder", "buildx"), {"build": "build"}),
     "system": {"df": "df", "info": "doctor", "prune": "prune"},
 }
 
 _COPY = "mount a directory to exchange files with a container, as in 'mydocker run -v \"$PWD/out:/out\" IMAGE ...'"
-_BUILD = (
-    "build the image with another tool, such as 'buildah build -t oci-archive:app.tar .', and read it with "
-    "'mydocker load -i app.tar'"
-)
+_BUILD = "'mydocker build' builds an image, and 'mydocker compose build' those of a Compose file"
 _LIMITS = "set limits when the container starts, with the options --memory, --cpus and --pids-limit of 'mydocker run'"
 _CLUSTER = "mydocker runs containers on this machine only: 'mydocker up' runs those of a spec file"
 _NO_DAEMON = "there is no daemon to configure or to watch: 'mydocker doctor' shows what this host can do"
@@ -47,7 +46,7 @@ _INDEX = "'skopeo inspect --raw docker://IMAGE' shows the index of an image, 'my
 INSTEAD = {
     **dict.fromkeys(("mount", "unmount", "umount"), _COPY),
     "import": "'mydocker run --rootfs DIR COMMAND' runs a directory in place of an image",
-    **dict.fromkeys(("build", "buildx", "builder", "bake", "farm"), _BUILD),
+    **dict.fromkeys(("bake", "farm"), _BUILD),
     "update": _LIMITS,
     "search": "search on the web page of the registry, such as https://hub.docker.com",
     **dict.fromkeys(("swarm", "node", "service", "stack"), _CLUSTER),

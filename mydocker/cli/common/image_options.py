@@ -47,12 +47,16 @@ def supplied(
 
 
 def supplied_cases(cases: Sequence[CaseSpec], *, frozen: bool, offline: bool, lock_file: str = NAME) -> list[CaseSpec]:
-    """The same for the containers of CASES."""
-    containers = supplied([case.container for case in cases], frozen=frozen, offline=offline, lock_file=lock_file)
-    return [case.replace(container=container) for case, container in zip(cases, containers, strict=True)]
+    """The same for the containers of CASES. No lock file has images that are built."""
+    pulled = [case for case in cases if not case.build]
+    made = [case for case in cases if case.build]
+    locked = supplied([case.container for case in pulled], frozen=frozen, offline=offline, lock_file=lock_file)
+    others = supplied([case.container for case in made], frozen=False, offline=offline)
+    found = {id(case): container for case, container in zip((*pulled, *made), (*locked, *others), strict=True)}
+    return [case.replace(container=found[id(case)]) for case in cases]
 
 
 def _offline(spec: ContainerSpec) -> str:
     if spec.pull_policy == "always":
         raise UsageError(f"{spec.origin}: it is to be pulled always, which --offline rules out")
-    return "never"
+    return "build" if spec.pull_policy == "build" else "never"

@@ -75,6 +75,7 @@ COMMANDS = {
         ),
         *_rows(
             "images",
+            ("build", "[OPTIONS] CONTEXT", "Build an image with the builder that the host has"),
             ("pull", "[OPTIONS] [IMAGE...]", "Pull images from their registries"),
             ("push", "[OPTIONS] IMAGE...", "Push images to their registries"),
             ("images", "[OPTIONS] [NAME]", "List the images in the store"),

@@ -17,6 +17,7 @@ from mydocker.cli.project.members import Members, is_terminal, members, options_
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import PROJECT, RUNNING, directory
+from mydocker.services.project.plan import is_only_built
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -171,6 +172,12 @@ def _with_container(word: str, found: Members) -> str:
     return f"{found.one(service).config.title}:{path}" if colon and service in found.services else word
 
 
+def _build(before: list[str], argv: list[str]) -> int:
+    from mydocker.cli.project.build import build_services
+
+    return build_services([*before, *argv])
+
+
 def _pull(before: list[str], argv: list[str]) -> int:
     options, services = split(_parser("pull"), argv)
     if {"-h", "--help"} & {*options}:
@@ -179,7 +186,9 @@ def _pull(before: list[str], argv: list[str]) -> int:
     found.of(services)
     cases = found.project.services if found.project else ()
     wanted = [
-        case.container.image for case in cases if case.service and (not services or case.service.name in services)
+        case.container.image
+        for case in cases
+        if case.service and (not services or case.service.name in services) and not is_only_built(case)
     ]
     images = dict.fromkeys(str(image) for image in wanted if image)
     return max([_call("pull", [*options, image]) for image in images], default=0)
@@ -245,6 +254,7 @@ def _is_idle(container: Container) -> bool:
 
 COMMANDS: dict[str, Command] = {
     "attach": on_one("attach"),
+    "build": _build,
     "commit": on_one("commit"),
     "cp": _cp,
     "exec": _exec,

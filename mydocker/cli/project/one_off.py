@@ -9,6 +9,7 @@ from mydocker.cli.commands.run import progress
 from mydocker.cli.common import name_memory_kill, say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.containers.reserved_name import reserved
+from mydocker.cli.project.build import with_missing_images
 from mydocker.cli.project.members import is_terminal, options_first
 from mydocker.cli.project.options import add_project, load_cases
 from mydocker.record import TYPE_CHECKING
@@ -48,7 +49,8 @@ def run_once(before: list[str], argv: list[str]) -> int:
     add_project(files)
     loaded = load_cases(files.parse_args(before), [])
     project = project_of(loaded.cases, active=loaded.active)
-    found = instances(project, chosen(project, [service], with_dependencies=not options.no_deps), scale={})
+    cases = chosen(project, [service], with_dependencies=not options.no_deps)
+    found = instances(project, with_missing_images(cases, loaded.cases), scale={})
     own = next(each for each in found if each.service == service)
     spec = _spec(project, own, options, command)
     others = [each for each in found if each.service != service]

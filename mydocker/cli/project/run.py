@@ -6,6 +6,7 @@ import os
 
 from mydocker.cli.commands.run import progress
 from mydocker.cli.common import say
+from mydocker.cli.project.build import with_images
 from mydocker.cli.project.output import ServiceOutput
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def planned(options: argparse.Namespace, loaded: LoadedCases) -> list[Instance]:
     """The containers of the project that LOADED has, in the order of their start. Raises UsageError, SpecError."""
     project = project_of(loaded.cases, active=loaded.active)
-    cases = chosen(project, loaded.names, with_dependencies=not options.no_deps)
+    cases = with_images(options, loaded.cases, chosen(project, loaded.names, with_dependencies=not options.no_deps))
     found = instances(project, cases, scale=dict(_scale(text) for text in options.scale))
     if options.no_restart:
         return [each.replace(spec=each.spec.replace(restart=None)) for each in found]

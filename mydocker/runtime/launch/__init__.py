@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import StoreError
+from mydocker.errors import HostError, StoreError
 from mydocker.image.resolve import resolve
 from mydocker.image.store import Store, check_private
 from mydocker.record import TYPE_CHECKING
@@ -64,8 +64,11 @@ def get_image(
     """The image that SPEC names, pulled if necessary; None if SPEC has a `rootfs` instead."""
     if not spec.image:
         return None
+    refuse_other_system(spec)
     policy, age = spec.pull_policy, None
-    if policy not in ("missing", "always", "never"):
+    if policy == "build":  # which has been done
+        policy = "missing"
+    elif policy not in ("missing", "always", "never"):
         from mydocker.specs.values.duration import pull_interval
 
         policy, age = "missing", pull_interval(policy)
@@ -78,6 +81,15 @@ def get_image(
         progress=progress,
         age=age,
     )
+
+
+def refuse_other_system(spec: ContainerSpec) -> None:
+    """Raise HostError if SPEC is for a platform that is not Linux: a file may have one, and nothing can run it."""
+    if spec.platform and spec.platform.os != "linux":
+        raise HostError(
+            f"platform {spec.platform}: containers here are for linux",
+            hint="WebAssembly needs a runtime such as wasmedge, which mydocker does not call",
+        )
 
 
 def plan_launch(

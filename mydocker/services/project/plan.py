@@ -10,6 +10,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE
 from mydocker.services.project import Instance, Project
 from mydocker.specs.load.profiles import reduce, take_part, why_none
+from mydocker.specs.model.build import default_name
 from mydocker.specs.model.conditions import unmet
 from mydocker.specs.model.dependencies import links
 from mydocker.specs.model.parts import Service
@@ -51,6 +52,16 @@ def service_of(case: CaseSpec) -> Service:
     """What CASE, which is a service, is in its project."""
     assert case.service
     return case.service
+
+
+def is_only_built(case: CaseSpec) -> bool:
+    """Whether no registry has the image of CASE: it is built each time, or has the name that it gets where `image` is
+    not set."""
+    service, container = case.service, case.container
+    if not case.build:
+        return False
+    is_unnamed = bool(service and container.image == default_name(service.project, service.name))
+    return container.pull_policy == "build" or is_unnamed
 
 
 def chosen(project: Project, names: Collection[str] = (), *, with_dependencies: bool = True) -> list[CaseSpec]:

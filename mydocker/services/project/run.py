@@ -14,6 +14,7 @@ from contextlib import suppress
 from mydocker.errors import LaunchError, UsageError
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.reference import Platform
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE, directory, start, stop
 from mydocker.services.notify import ServiceManager
 from mydocker.services.owned.owner import name_process
@@ -119,13 +120,20 @@ class ProjectRun:
         for instance in self.instances:
             old = there.get(instance.name)
             follows = any(each.restart and each.name in recreated for each in instance.depends_on)
-            if old and not follows and not self.options.force_recreate and _is_same(old, instance):
+            keeps = not follows and not self.options.force_recreate
+            if old and keeps and _is_same(old, instance) and not self._has_new_image(old):
                 self.running.append(RunningInstance(instance, old, is_new=False))
                 continue
             if old:
                 recreated.add(instance.service)
                 self._take_away(old)
             self.running.append(RunningInstance(instance, self._created(instance), is_new=True))
+
+    def _has_new_image(self, container: Container) -> bool:
+        """Whether the name of its image means another one by now, such as one that has been built anew."""
+        spec = container.config.spec
+        image = self.store.find(spec.image, spec.platform or Platform.host()) if spec.image else None
+        return image is not None and str(image.manifest) != container.config.image_digest
 
     def _created(self, instance: Instance) -> Container:
         container, _ = start.create(

@@ -219,7 +219,7 @@ def _networks(under: tuple[Any, ...], over: tuple[Any, ...]) -> tuple[Any, ...]:
 
 _SPECIAL: dict[str, Callable[[Any, Any], Any]] = {
     "networks": _networks,
-    "healthcheck": lambda under, over: over.over(under),
+    **dict.fromkeys(("build", "healthcheck"), lambda under, over: over.over(under)),
     "expect": _expect,
 }
 
@@ -230,6 +230,8 @@ def placed(values: Values, file: str) -> Values:
     if found.get("expect"):
         checks = tuple(check.replace(origin=check.origin.within(file)) for check in found["expect"].checks)
         found["expect"] = found["expect"].replace(checks=checks)
+    if found.get("build"):
+        found["build"] = found["build"].replace(origin=found["build"].origin.within(file))
     if found.get("depends_on"):
         found["depends_on"] = tuple(each.replace(origin=each.origin.within(file)) for each in found["depends_on"])
     return found

@@ -19,6 +19,7 @@ from mydocker.specs.load.network_aliases import share_network
 from mydocker.specs.load.shared_volumes import nothing_to_share, share_volumes
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
+from mydocker.specs.model.build import default_name
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links, unknown_names
 from mydocker.specs.model.parts import Dependency, Service
@@ -284,6 +285,8 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         )
         if file.loaded.image and not {"image", "rootfs"} & values.keys():
             values["image"] = reader.attempt(document, partial(Reference.parse, file.loaded.image))
+    if "build" in values and "image" not in values:
+        values["image"] = _image_of(values, file, keys.get("build", document), reader)
     for key, message in contradictions(values):
         reader.refuse(keys.get(key, document), message)
     if len(reader.problems) > before:
@@ -291,8 +294,20 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
     if file is not None:
         file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
+    if build := part.get("build"):
+        part["build"] = build.replace(origin=build.origin.within(shown))
     container = assemble(values, origin=Origin(file=document.origin.within(shown).file, line=document.line))
     return CaseSpec(container=container, service=_service(container.name or "", file), **part)
+
+
+def _image_of(values: dict[str, Any], file: LoadedFile | None, node: Node, reader: Reader) -> Reference | None:
+    """The name of an image that is built and has no `image`: PROJECT-SERVICE, as for Compose."""
+    service = _service(values.get("name") or "", file)
+    if service is None:
+        reader.refuse(node, "build needs image, the name of the image that is built")
+        return None
+    found: Reference | None = reader.attempt(node, partial(default_name, service.project, service.name))
+    return found
 
 
 def _service(name: str, file: LoadedFile | None) -> Service | None:

@@ -245,6 +245,14 @@ def _one_or_more(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     return _list(node, field, reader) if isinstance(node, Sequence) else (reader.value(node, field.parse),)
 
 
+def _build(node: Node, field: Field, reader: Reader) -> Any:
+    from mydocker.specs.load.build import read_build
+
+    return read_build(
+        node, reader, lambda kind, part, parse: YAML_TYPES[kind](part, field.replace(parse=parse), reader)
+    )
+
+
 def _flow(node: Node, field: Field, reader: Reader) -> Any:
     from mydocker.specs.load.flow import read_flow
 
@@ -308,6 +316,7 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "expect": _expect,
     "hosts": _hosts,
     "one_or_more": _one_or_more,
+    "build": _build,
     "flow": _flow,
     "ports": _ports,
     "logging": _logging,

@@ -181,7 +181,8 @@ class ContainerSpec(Record):
     image: Reference | None = None
     rootfs: str | None = None  # absolute directory of the host; "/" is the machine's own tree, copy-on-write
     platform: Platform | None = None
-    pull_policy: str = "missing"  # missing, always, never; daily, weekly or every_DURATION: when it is older
+    # missing, always, never; daily, weekly or every_DURATION: when it is older; build: that of a CaseSpec with `build`
+    pull_policy: str = "missing"
     labels: Mapping[str, str] = {}
     entrypoint: tuple[str, ...] | None = None  # None: the image's; (): none
     command: tuple[str, ...] | None = None  # None: the image's CMD; (): none

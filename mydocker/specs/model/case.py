@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from mydocker.errors import Origin
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.build import Build
     from mydocker.specs.model.expect import Expect
     from mydocker.specs.model.parts import Dependency, Service
 
@@ -20,6 +21,7 @@ class CaseSpec(Record):
     """`container` is what to run; everything else is for whoever runs it together with others, or judges it."""
 
     container: ContainerSpec
+    build: Build | None = None  # how its image is built
     depends_on: tuple[Dependency, ...] = ()
     service: Service | None = None  # of a Compose file or a Quadlet; None: of a file of mydocker's own form
     profiles: tuple[str, ...] = ()  # takes part if one of these is active; (): always

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # other keys of Compose
 _KEYS = """
-    annotations build cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop
+    annotations cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop
     external_links isolation links models provider pull_refresh_after storage_opt use_api_socket
 """
 _OF_COMPOSE = "attach deploy scale version"  # what makes sense in a Compose file alone
@@ -34,7 +34,7 @@ _FLAGS = """
 
 UNSUPPORTED_KEYS = frozenset(_KEYS.split())
 COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
-IMAGE_MAKERS = ("build", "provider")  # in place of an image
+IMAGE_MAKERS = ("provider",)  # in place of an image
 UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
 
 INSTEAD = {  # of flags that are not supported: what to do instead
@@ -42,7 +42,6 @@ INSTEAD = {  # of flags that are not supported: what to do instead
 }
 
 INSTEAD_OF_KEYS = {  # of keys that are not supported: what to do instead
-    "build": "build the image first, for example with docker build or buildah, and set image to its name",
     "cgroup_parent": "start mydocker in that cgroup, such as by systemd-run --slice",
     "credential_spec": "leave it out; it is for Windows",
     "develop": "leave it out; only 'docker compose watch' uses it",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.devices import block_io, gpus
 from mydocker.specs.fields import FIELDS
-from mydocker.specs.load import extend, flow, inline_files
+from mydocker.specs.load import build, extend, flow, inline_files
 from mydocker.specs.model import NAMESPACES, healthcheck, log_driver, restart
 from mydocker.specs.model.parts import CONDITIONS
 from mydocker.specs.mounts import driver_options, mapping
@@ -176,6 +176,16 @@ def _networks() -> Schema:
     return {"anyOf": [_LIST, named]}
 
 
+def _build() -> Schema:
+    """A context, or a mapping; its parts are as those of other keys."""
+    kinds = {"text": _SCALAR, "boolean": _SWITCH, "list": _LIST, "hosts": _hosts(), "ulimits": _ulimits()}
+    kinds["pairs"] = {"anyOf": [_NAMED, _LIST]}
+    parts = {name: kinds[kind] for name, (kind, _) in build.KEYS.items()}
+    parts["secrets"] = {"type": "array", "items": closed(dict.fromkeys(build.SECRET_KEYS, _SCALAR))}
+    parts["ssh"] = {"anyOf": [_SCALAR, _NAMED, _LIST]}
+    return {"anyOf": [_SCALAR, closed(parts)]}
+
+
 def _gpus() -> Schema:
     several = ("device_ids", "capabilities")
     entry = closed(
@@ -199,10 +209,11 @@ def _hooks() -> Schema:
 
 YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "text": _SCALAR,
-    "pull_policy": _words_or("^every_", "missing", "always", "never", "if_not_present", "daily", "weekly", ""),
+    "pull_policy": _words_or("^every_", "missing", "always", "never", "build", "if_not_present", "daily", "weekly", ""),
     "shared_namespace": _words_or("^(container|service):.", "host", "private", "shareable", ""),
     "title": _SCALAR,
     "boolean": _SWITCH,
+    "build": _build(),
     "words": _one_or_more(_SCALAR),
     "list": _LIST,
     "pairs": {"anyOf": [_NAMED, _LIST]},

@@ -48,8 +48,9 @@ def image(text: str, scope: Scope) -> Reference:
 
 
 def platform(text: str, scope: Scope) -> Platform | None:
-    """Empty text is this machine's platform, as for Docker: `--platform "$UNSET"`."""
-    return Platform.parse(text) if text else None
+    """Empty text is this machine's platform, as for Docker: `--platform "$UNSET"`. One of another system is an error
+    once the container is to start."""
+    return Platform.parse(text, of_any_system=True) if text else None
 
 
 def name(text: str, scope: Scope) -> str | None:
@@ -97,9 +98,9 @@ def _below_home(text: str, scope: Scope) -> str:
 
 def pull_policy(text: str, scope: Scope) -> str:
     text = "missing" if text == "if_not_present" else text  # Compose's other name for it
-    if text in ("build", "newer"):
+    if text == "newer":
         raise UsageError(f"pull policy {text!r} is not supported yet", hint="use missing, always or never")
-    return _one_of(text or "missing", ("missing", "always", "never"))
+    return _one_of(text or "missing", ("missing", "always", "never", "build"))
 
 
 def runtime(text: str, scope: Scope) -> str:

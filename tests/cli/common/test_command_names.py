@@ -40,6 +40,8 @@ def test_what_docker_has_leads_to_a_command_and_hides_none() -> None:
         ("--version", "version"),
         ("info --format json", "doctor --format json"),
         ("image ls -q", "images -q"),
+        ("image build -t app .", "build -t app ."),
+        ("buildx build .", "build ."),
         ("image list", "images"),
         ("image rm -f a b", "rmi -f a b"),
         ("container ls -a", "ps -a"),
@@ -91,8 +93,8 @@ def test_refusals(line: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("line", "way_out"),
     [
-        ("build .", "mydocker load -i app.tar"),
-        ("image build .", "mydocker load -i app.tar"),
+        ("bake", "mydocker compose build"),
+        ("buildx bake", "mydocker compose build"),
         ("system events", "mydocker doctor"),
     ],
 )

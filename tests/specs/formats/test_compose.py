@@ -16,7 +16,6 @@ from mydocker.specs.model.parts import Logging, NetworkAttachment, NetworkDefini
 
 DEFINED = NetworkDefinition()
 DEFAULT = NetworkAttachment(name="myapp_default", aliases=("web",), definition=DEFINED)
-BUILD = "build the image first, for example with docker build or buildah, and set image to its name"
 
 
 @pytest.fixture(autouse=True)
@@ -370,7 +369,8 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("services:\n  web: {image: a, build: .}", [f"2:19: build is not supported yet: {BUILD}"]),
+        ("services:\n  web: {image: a, build: {secrets: [no]}}", ["2:37: 'no' is not declared under secrets at the "
+                                                                  "top of the file"]),
         ("services:\n  web: {image: a, networks: [front]}",
          ["2:30: network 'front' is not declared under networks at the top of the file"]),
         ("services:\n  a: {image: a, container_name: x}\n  b: {image: a, container_name: x}\n"

@@ -20,8 +20,6 @@ from mydocker.specs.nodes.yaml import SIZE_LIMIT
 
 ENVIRON = {"V": "v", "HOME": "/home/me", "TAG": "3.20"}
 
-BUILD = "build the image first, for example with docker build or buildah, and set image to its name"
-
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -321,10 +319,10 @@ def test_waiting_for_what_has_no_healthcheck_is_a_mistake_at_its_place(without: 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("build: .\n", [f"1:1: build is not supported yet: {BUILD}"]),
-        ("services:\n  web: {build: .}\n", [f"2:9: build is not supported yet: {BUILD}"]),
+        ("build: .\n", ["1:1: build needs image, the name of the image that is built"]),
+        ("services:\n  web: {build: {contxt: .}}\n", ["2:17: unknown key 'contxt'; did you mean 'context'?"]),
         ("services:\n  web: {build: {context: .}, comand: x}\n",
-         [f"2:9: build is not supported yet: {BUILD}", "2:30: unknown key 'comand'; did you mean 'command'?"]),
+         ["2:30: unknown key 'comand'; did you mean 'command'?"]),
         ("services:\n  web: {provider: {type: x}}\n",
          ["2:9: provider is not supported yet: start what it provides by other means, and leave the service out"]),
         ("services:\n  web: {imag: a}\n", ["2:9: unknown key 'imag'; did you mean 'image'?"]),
@@ -358,9 +356,10 @@ def test_waiting_for_what_has_no_healthcheck_is_a_mistake_at_its_place(without: 
         ("image: a\nmounts: [x]\n", ["2:1: unknown key 'mounts'; did you mean 'volumes'?"]),
         ("image: a\nscrpt: x\n", ["2:1: unknown key 'scrpt'"]),
         ("image: a\npull_refresh_after: 1d\n", ["2:1: pull_refresh_after is not supported yet"]),
+        ("image: a\npull_policy: build\n", ["2:1: build is for a container of a file, with the key build"]),
         *((f"image: a\npull_policy: {word}\n",
            [f"2:14: pull policy '{word}' is not supported yet (use missing, always or never)"])
-          for word in ("build", "newer")),
+          for word in ("newer",)),
         *((f"image: a\npull_policy: every_{word}\n",
            [f"2:14: pull policy 'every_{word}': expected every_ and a duration, such as every_12h or every_2d"])
           for word in ("", "x", "-1h", "2x", "1dx", "1.5d")),

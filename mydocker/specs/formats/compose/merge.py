@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import reduce
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.formats.compose.build import PAIRS, as_mapping
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, null_at, text_at
 from mydocker.specs.values.port import read_ports
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 RESET, OVERRIDE = "!reset", "!override"
 _PAIRS = ("annotations", "environment", "labels", "sysctls")  # mappings, or lists of NAME=VALUE
 _OF_OTHERS = (("networks", "labels"), ("volumes", "labels"), ("networks", "driver_opts"), ("volumes", "driver_opts"))
+_PAIRS_OF_BUILD = tuple((key,) for key in PAIRS)
 _LISTS = (
     "dns",
     "dns_opt",
@@ -83,7 +85,13 @@ def _over(under: Node, over: Node, path: Path, reader: Reader) -> Node:
     if under.tag:
         under = under.replace(tag="")
     key = inner[0] if len(inner) == 1 else ""
-    if key in _PAIRS or (path[:1] + path[2:] in _OF_OTHERS and len(path) > 2):
+    if key == "build":
+        under, over = as_mapping(under), as_mapping(over)
+    if (
+        key in _PAIRS
+        or (inner[:1] == ("build",) and inner[1:] in _PAIRS_OF_BUILD)
+        or (path[:1] + path[2:] in _OF_OTHERS and len(path) > 2)
+    ):
         under, over = _as_pairs(under, reader), _as_pairs(over, reader)
     elif key in _LISTS:
         under, over = _as_list(under, reader), _as_list(over, reader)

@@ -12,6 +12,7 @@ from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs import values
+from mydocker.specs.formats.compose.build import built, is_for_another_system
 from mydocker.specs.formats.compose.deploy import deployed, replicas_of
 from mydocker.specs.formats.compose.inline_files import definitions, granted
 from mydocker.specs.formats.compose.links import aliases_of, links_of, needing, read_external_links, refuse_nameless
@@ -129,8 +130,10 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
         if is_null(node) or key.text in deploy or key.text in _HERE:
             continue
         before = len(reader.problems)
-        if is_passed_over(key, node, reader):
+        if is_passed_over(key, node, reader) or (key.text == "runtime" and is_for_another_system(service)):
             continue
+        if key.text == "build":
+            node = built(node, project.files["secrets"], reader)
         if key.text in _UNIQUE:
             node = without_repeats(node, key.text, reader)
         if key.text == "volumes":
