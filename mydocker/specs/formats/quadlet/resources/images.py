@@ -9,7 +9,6 @@ import os
 from functools import partial
 
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.quadlet.context import (
     Context,
     boolean,
@@ -67,7 +66,7 @@ class ImageUnit(Record):
 class BuildUnit(Record):
     """What a unit builds. Paths are absolute, unless they are addresses; `tags` are the names of the image.
 
-    Pairs are texts NAME=VALUE. This is all that a builder needs to know: nothing here builds.
+    Pairs are texts NAME=VALUE.
     """
 
     tags: tuple[str, ...]
@@ -111,13 +110,10 @@ def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 
 def _built(setting: Setting, name: str, context: Context) -> Iterator[Entry]:
-    """An image that a unit builds: here, where files can say how that is done, else before."""
+    """An image that a unit builds."""
     other = neighbour_of(setting, name, context)
     unit = once(other, "build", partial(read_build, other)) if other else BuildUnit(tags=("unknown",))
     yield "image", text_at(setting.value, unit.tags[0])
-    if not any(row.key == "build" for row in FIELDS):
-        yield "pull_policy", text_at(setting.value, "never")  # it has been built, or it is not there
-        return
     for key in _NOT_OF_COMPOSE:
         if getattr(unit, key):
             context.lack(setting.value, f"{name}: {key.replace('_', ' ')} of a build are not supported")
