@@ -416,6 +416,7 @@ def test_the_page_on_isolation_has_every_process_that_is_forked() -> None:
     elsewhere = {  # they stay in the host's namespaces, or in empty ones of their own
         "launch/cleanup_process.py",
         "network/port_relay/process.py",
+        "volume/idmapped.py",
         "network/rootless/attachment.py",
         "network/rootless/holder.py",
         "network/trial.py",

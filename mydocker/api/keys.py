@@ -62,6 +62,10 @@ class Keys(TypedDict, total=False):
     domainname: str | None
     namespaces: Sequence[str] | Mapping[str, str] | None
     userns_mode: str | None
+    uidmap: Sequence[str] | None
+    gidmap: Sequence[str] | None
+    subuidname: str | None
+    subgidname: str | None
     network_mode: str | None
     networks: Sequence[str] | Mapping[str, Mapping[str, Any] | None] | None
     aliases: Sequence[str] | None

@@ -35,6 +35,7 @@ ATTR_RDONLY = 0x01
 ATTR_NOSUID = 0x02
 ATTR_NODEV = 0x04
 ATTR_NOEXEC = 0x08
+_ATTR_IDMAP = 0x00100000
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -229,6 +230,13 @@ def clone_tree(path: str, *, directory: int = _AT_FDCWD, recursive: bool = False
 def set_attributes(tree: int, attributes: int, *, recursive: bool = False, propagation: int = 0) -> None:
     """Add ATTR_… flags to the mount of descriptor TREE, and to those below (mount_setattr(2))."""
     request = (UnsignedLong * 4)(attributes, 0, propagation, 0)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    _syscall("mount_setattr", tree, b"", flags, request, sizeof(request))
+
+
+def map_ids(tree: int, users: int, *, recursive: bool = False) -> None:
+    """Map the owners of what is in the detached mount TREE by the user namespace of descriptor USERS."""
+    request = (UnsignedLong * 4)(_ATTR_IDMAP, 0, 0, users)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     _syscall("mount_setattr", tree, b"", flags, request, sizeof(request))
 

@@ -1,7 +1,7 @@
 """Restarts: whether a container that has ended is to be started again, and after which pause.
 
 The pauses are Docker's (docker container run, "Restart policies"): 100 ms, doubled after each run up to a minute, and
-100 ms again after a run of ten seconds.
+100 ms again after a run of ten seconds. The limit of starts is systemd's (systemd.unit(5), "StartLimitIntervalSec=").
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Restarts:
 
     def __init__(self, policy: RestartPolicy | None) -> None:
         self.policy, self.count, self._pause = policy, 0, FIRST_PAUSE
+        self._time, self._began, self._starts = 0.0, 0.0, 1  # of the interval for the limit of starts
 
     def pause(self, *, status: int, seconds: float) -> float | None:
         """Seconds until the next start after a run that ended with the exit code STATUS after so many SECONDS; None if
@@ -34,8 +35,21 @@ class Restarts:
         if policy.attempts and self.count >= policy.attempts:
             return None
         self.count += 1
-        if policy.delay is not None:
-            return policy.delay
+        pause = policy.delay if policy.delay is not None else self._next_pause(policy, seconds)
+        self._time += seconds + pause
+        return pause if self._is_within_limit(policy) else None
+
+    def _next_pause(self, policy: RestartPolicy, seconds: float) -> float:
         pause = FIRST_PAUSE if seconds >= (LONG if policy.window is None else policy.window) else self._pause
         self._pause = min(pause * 2, LONGEST_PAUSE)
         return pause
+
+    def _is_within_limit(self, policy: RestartPolicy) -> bool:
+        """Whether one more start is allowed, by systemd's rule (ratelimit_below): an interval begins with the first
+        start after the one before."""
+        if not policy.burst:
+            return True
+        if self._time - self._began > policy.interval:
+            self._began, self._starts = self._time, 0
+        self._starts += 1
+        return self._starts <= policy.burst

@@ -404,6 +404,7 @@ def written_dependencies(dependencies: tuple[Dependency, ...]) -> dict[str, Any]
         each.name: {"condition": each.condition}
         | ({} if each.required else {"required": False})
         | ({"restart": True} if each.restart else {})
+        | ({"bound": True} if each.bound else {})
         for each in dependencies
     }
 

@@ -67,11 +67,17 @@ tty: true
 stdin_open: true
 privileged: true
 stop_signal: INT
-userns_mode: keep-id
+userns_mode: keep-id:uid=5,gid=6
+uidmap: ["0:100000:10", "+10:5:1"]
+gidmap: ["0:100000:10"]
+subuidname: a
+subgidname: b
 stop_grace_period: 0
 ---
 volumes:
 - /a:/b:ro,rslave
+- /a:/aa:ro,rslave,idmap=uids=0-1-1;gids=0-1-1
+- data:/bb:nocopy,idmap
 - ./x y:/c:O
 - data:/d:ro,nocopy
 - cache:/e:O,nocopy
@@ -151,13 +157,15 @@ ipc: host
 cgroup: host
 label_file: [profile.json]
 ---
-security_opt: ["seccomp=profile.json", no-new-privileges, "apparmor=x", "label=level:s0:c1", systempaths=unconfined]
+security_opt:
+  ["seccomp=profile.json", no-new-privileges, "apparmor=x", "label=level:s0:c1", systempaths=unconfined, "mask=/a:/b",
+   "unmask=/c"]
 ---
 security_opt: [seccomp=unconfined]
 ---
 name: other
-depends_on: {"no: v": {condition: service_healthy, required: false, restart: true}}
-healthcheck: {test: [CMD, a, $$b], interval: 1m, timeout: 1.5s, start_period: 5s, retries: 3}
+depends_on: {"no: v": {condition: service_healthy, required: false, restart: true, bound: true}}
+healthcheck: {test: [CMD, a, $$b], interval: 1m, timeout: 1.5s, start_period: 5s, retries: 3, on_failure: kill}
 profiles: [p]
 restart: on-failure:3
 logging: {driver: local, options: {max-size: 10m, max-file: 3}}
@@ -165,7 +173,7 @@ tags: [t]
 skip: yes
 retries: 2
 ---
-restart: {condition: any, max_attempts: 3, delay: 1.5s}
+restart: {condition: any, max_attempts: 3, delay: 1.5s, burst: 2, interval: 9s}
 healthcheck: {disable: true}
 matrix: {A: [1, no], B: ["x$V"]}
 environment: {A: $A, B: $B}

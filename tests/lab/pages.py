@@ -42,7 +42,7 @@ _FILES = {
     "app.env": "MODE=fast\n",
     "tests/first.smoke.yaml": "image: alpine\ncommand: echo a\nexpect: {stdout: a}\n",
 }
-_NAMED = re.compile(r"# (\S+\.(?:ya?ml|container|volume|conf|toml|py))\n")
+_NAMED = re.compile(r"# (\S+\.(?:ya?ml|container|pod|volume|conf|toml|py))\n")
 
 
 def name_of(block: Block) -> str:

@@ -23,7 +23,7 @@ def pull_command(argv: list[str]) -> int:
     store = Store.open(os.environ)
     with shown(options) as progress:
         for reference in references:
-            policy = "never" if options.offline else "always"
+            policy = "never" if options.offline else options.policy
             resolve(reference, platform=platform, policy=policy, store=store, environ=os.environ, progress=progress)
     return 0
 
@@ -41,6 +41,9 @@ def parser() -> Parser:
     )
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="a name, as for 'docker pull'; with --frozen: all")
     add_supply(parser)
+    parser.add_argument(
+        "--policy", choices=("always", "missing"), default="always", help="missing: only what the store does not have"
+    )
     parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
     add_progress(parser)
     return parser

@@ -97,6 +97,7 @@ _SERVICES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("-d", "--detach"), "leave the services running in the background"),
     (("--wait",), "wait until the services are healthy, and leave them running"),
     (("--no-deps",), "do not start what the services depend on"),
+    (("--no-restart",), "start no container again that has ended: whatever runs mydocker does that, such as systemd"),
     (("--no-log-prefix",), "print lines without the name of the container"),
     (("--abort-on-container-exit",), "stop all services when one has ended, and exit with its code"),
     (("--abort-on-container-failure",), "stop all services when one has failed, and exit with its code"),

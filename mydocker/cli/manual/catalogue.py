@@ -69,6 +69,7 @@ COMMANDS = {
             ("check", "[OPTIONS] [PATH...]", "Validate spec files, and run nothing"),
             ("config", "[OPTIONS] [FILE...]", "Print spec files in their normal form"),
             ("explain", "[OPTIONS] [FILE...] | run ...", "Print the equivalent docker run line, or a shell script"),
+            ("unit", "[OPTIONS] [FILE|NAME...]", "Print or install units of systemd that run containers"),
             ("lock", "[OPTIONS] PATH...", "Write the digests of the images of spec files to a lock file"),
             ("schema", "[OPTIONS]", "Print the JSON Schema of spec files, for editors"),
         ),

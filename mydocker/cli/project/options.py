@@ -8,6 +8,7 @@ from mydocker.cli.common import say
 from mydocker.errors import UsageError
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.formats.quadlet.unit_files import KINDS
 from mydocker.specs.load.load import load_files, load_project
 from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files
 from mydocker.specs.load.project_files import DEFAULT_FILES, ProjectOptions, find_project
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mydocker.cli.common.parser import Parser
     from mydocker.specs.model.case import CaseSpec
 
-_SUFFIXES = (".yaml", ".yml", ".json", ".container")
+_SUFFIXES = (".yaml", ".yml", ".json", *KINDS)
 
 
 class LoadedCases(Record):

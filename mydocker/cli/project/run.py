@@ -13,7 +13,7 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store
 from mydocker.runtime.launch.outcome import Outcome
-from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of
+from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of, that_may_start
 from mydocker.services.project.run import ProjectRun, UpOptions, check_exit_code_from
 
 if TYPE_CHECKING:
@@ -23,18 +23,22 @@ if TYPE_CHECKING:
     from mydocker.cli.project.options import LoadedCases
     from mydocker.services.project import Instance
     from mydocker.services.project.running import RunningInstance
+    from mydocker.specs.model.conditions import Condition
 
 
 def planned(options: argparse.Namespace, loaded: LoadedCases) -> list[Instance]:
     """The containers of the project that LOADED has, in the order of their start. Raises UsageError, SpecError."""
     project = project_of(loaded.cases, active=loaded.active)
     cases = with_images(options, loaded.cases, chosen(project, loaded.names, with_dependencies=not options.no_deps))
-    return instances(project, cases, scale=dict(_scale(text) for text in options.scale))
+    found = instances(project, cases, scale=dict(_scale(text) for text in options.scale))
+    if options.no_restart:
+        return [each.replace(spec=each.spec.replace(restart=None)) for each in found]
+    return found
 
 
 def run_project(options: argparse.Namespace, loaded: LoadedCases, results: ResultFile | None) -> int:
     """Start the services of LOADED, and follow them unless they are to go on alone; the exit code of `up`."""
-    found = planned(options, loaded)
+    found = that_may_start(planned(options, loaded), os.environ, _skip)
     chosen_options = UpOptions(
         detach=options.detach or options.wait,
         wait=options.wait,
@@ -49,7 +53,9 @@ def run_project(options: argparse.Namespace, loaded: LoadedCases, results: Resul
             "--detach and --wait leave the containers running: they exclude --abort-on-… and --exit-code-from"
         )
     check_exit_code_from(chosen_options, found)
-    output = ServiceOutput({each.name: each.title for each in found}, prefix=not options.no_log_prefix)
+    output = ServiceOutput(
+        {each.name: each.title for each in found if not each.is_pod}, prefix=not options.no_log_prefix
+    )
     run = ProjectRun(
         service_of(loaded.cases[0]).project,
         found,
@@ -66,6 +72,10 @@ def run_project(options: argparse.Namespace, loaded: LoadedCases, results: Resul
         for each in run.running if results else ():
             if results and each.ended:
                 results.add(spec=each.instance.spec, outcome=_outcome(each))
+
+
+def _skip(instance: Instance, condition: Condition) -> None:
+    say(f"{instance.title} is skipped: {condition} does not hold")
 
 
 def _outcome(each: RunningInstance) -> Outcome:

@@ -310,18 +310,42 @@ def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str)
 
 
 def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
-    if spec.userns_mode != "keep-id":
+    if spec.uidmap or spec.gidmap or spec.subuidname or spec.subgidname:
+        raise LaunchError(
+            "id mappings of a container's own are not supported", hint="use userns_mode, or leave them out"
+        )
+    if spec.userns_mode == "host":
         return host.ids
+    if not _keeps_id(spec):
+        raise LaunchError(f"userns_mode {spec.userns_mode} is not supported", hint="use host or keep-id")
     if host.ids is None:
         raise LaunchError("keep-id is for ordinary users", hint="leave it out: root's ids are the same inside already")
     from mydocker.idmap import keep_id
 
-    return keep_id(host.ids, user=host.uid, group=host.gid)
+    user, group = _kept(spec, host)
+    return keep_id(host.ids, user=user, group=group)
+
+
+def _keeps_id(spec: ContainerSpec) -> bool:
+    return spec.userns_mode.startswith("keep-id")
+
+
+def _kept(spec: ContainerSpec, host: Host) -> tuple[int, int]:
+    """The user and the group that the caller is inside."""
+    if spec.userns_mode == "keep-id":
+        return host.uid, host.gid
+    from mydocker.specs.values.userns import kept_ids
+
+    user, group = kept_ids(spec.userns_mode)
+    return host.uid if user is None else user, host.gid if group is None else group
 
 
 def _caller_as_user(spec: ContainerSpec, host: Host) -> User | None:
     """With keep-id the command runs as the caller, whatever user the image names (podman-run(1), --userns)."""
-    return User(user=host.uid, group=host.gid) if spec.userns_mode == "keep-id" else None
+    if not _keeps_id(spec):
+        return None
+    user, group = _kept(spec, host)
+    return User(user=user, group=group)
 
 
 def _seccomp(spec: ContainerSpec, granted: int) -> SyscallFilter | None:

@@ -15,7 +15,10 @@ import stat
 from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.kernel.beneath import make_target, open_existing, open_if_present
-from mydocker.record import Record
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from mydocker.idmap import IdMap
 
 MS_NODEV = 4
 OPTIONS_LIMIT = 4095  # mount(2) copies one page of options
@@ -84,9 +87,14 @@ class Bind(Operation):
     recursive: bool = False
     propagation: str = "private"
     follow: bool = True  # whether symlinks of the image on the way to the target are followed, inside
+    ids: IdMap | None = None  # which owners appear as which others
 
     def apply(self, root: int) -> None:
         tree = self.clone()
+        if self.ids:
+            from mydocker.runtime.volume.idmapped import map_ids
+
+            map_ids(tree, self.ids, source=self.source, recursive=self.recursive)
         status = os.fstat(tree)
         attributes = self.attributes & ~kernel.ATTR_NODEV if is_harmless(status) else self.attributes
         kernel.set_attributes(tree, attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation])

@@ -70,9 +70,21 @@ def standard_mounts(
 
 def _masked_paths(spec: ContainerSpec) -> tuple[Operation, ...]:
     """The operations that hide or protect the kernel's own files; none for a privileged container."""
+    own = tuple(Mask(target=path) for path in spec.security_opt.mask)
     if spec.privileged or not spec.security_opt.masked_paths:
-        return ()
-    return (*(Mask(target=path) for path in MASKED), *(ReadOnly(target=path) for path in READ_ONLY_PATHS))
+        return own
+    masked, read_only = _still_masked(spec, MASKED), _still_masked(spec, READ_ONLY_PATHS)
+    return (*(Mask(target=path) for path in masked), *(ReadOnly(target=path) for path in read_only), *own)
+
+
+def _still_masked(spec: ContainerSpec, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of PATHS that SPEC does not unmask."""
+    if not spec.security_opt.unmask:
+        return paths
+    from fnmatch import fnmatchcase
+
+    patterns = spec.security_opt.unmask
+    return tuple(path for path in paths if not any(fnmatchcase(path, each) for each in patterns))
 
 
 def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:

@@ -28,6 +28,7 @@ from mydocker.runtime.volume.fill import fill
 from mydocker.specs.model import BindMount, FileMount, FilesystemMount, Mount, TmpfsMount, VolumeMount
 
 if TYPE_CHECKING:
+    from mydocker.idmap import IdMap
     from mydocker.runtime.plan.host import Host
     from mydocker.specs.model import ContainerSpec
 
@@ -226,15 +227,15 @@ def _binds(mount: BindMount, host: Host, *, run_dir: str, number: int, devices: 
         return [_copy_on_write(mount, host, source=mount.source, run_dir=run_dir, number=number)]
     attributes = _attributes(mount)
     if devices and f"{mount.source}/".startswith("/dev/"):
-        return [_bind(mount, attributes & ~kernel.ATTR_NODEV)]
+        return [_bind(mount, attributes & ~kernel.ATTR_NODEV, host)]
     shown = {"/dev": mount.target, "/": f"{mount.target}/dev"}.get(mount.source)
     if shown is None:
-        return [_bind(mount, attributes)]
+        return [_bind(mount, attributes, host)]
     if devices:
         opened = [Bind(target=shown, source="/dev", attributes=attributes & ~kernel.ATTR_NODEV, recursive=True)]
     else:
         opened = [Bind(target=f"{shown}/{name}", source=f"/dev/{name}", follow=False) for name in DEVICES]
-    return [_bind(mount, attributes), *opened]
+    return [_bind(mount, attributes, host), *opened]
 
 
 def _opened(mount: BindMount, spec: ContainerSpec) -> list[Operation]:
@@ -246,7 +247,22 @@ def _opened(mount: BindMount, spec: ContainerSpec) -> list[Operation]:
     return [MatchingDevices(target=mount.target, source=mount.source, rules=spec.device_cgroup_rules)]
 
 
-def _bind(mount: BindMount, attributes: int) -> Operation:
+def _owners(mount: BindMount | VolumeMount, host: Host) -> IdMap | None:
+    """The map of an idmapped mount. Without one of its own, it is that of the container's user namespace, and root's
+    containers have that of the host. LaunchError for an ordinary user, to whom the kernel grants none."""
+    if mount.idmap is None:
+        return None
+    if host.ids is not None:
+        what = f"volume {mount.target}: idmap"
+        raise LaunchError(f"{what} is for root", hint="an ordinary user's ids are mapped already; leave it out")
+    if not mount.idmap:
+        return None
+    from mydocker.specs.values.userns import mount_mapping
+
+    return mount_mapping(mount.idmap)
+
+
+def _bind(mount: BindMount, attributes: int, host: Host) -> Operation:
     bind, propagation = Bind, mount.propagation.removeprefix("r")
     if propagation != "private":
         from mydocker.runtime.plan.propagation import Propagating
@@ -258,6 +274,7 @@ def _bind(mount: BindMount, attributes: int) -> Operation:
         attributes=attributes,
         recursive=mount.recursive,
         propagation=propagation,
+        ids=_owners(mount, host),
     )
 
 
@@ -291,7 +308,13 @@ def _named(mount: VolumeMount, host: Host, *, path: str, run_dir: str, number: i
     source = f"{path}/data"
     if mount.copy_on_write:
         return _copy_on_write(mount, host, source=source, run_dir=run_dir, number=number)
-    return VolumeBind(target=mount.target, source=source, attributes=_attributes(mount), subpath=mount.subpath)
+    return VolumeBind(
+        target=mount.target,
+        source=source,
+        attributes=_attributes(mount),
+        subpath=mount.subpath,
+        ids=_owners(mount, host),
+    )
 
 
 def _copy_on_write(mount: Mount, host: Host, *, source: str, run_dir: str, number: int) -> Operation:

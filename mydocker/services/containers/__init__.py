@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.parts import HostCommands
 
 CREATED, RUNNING, PAUSED, RESTARTING, EXITED = "created", "running", "paused", "restarting", "exited"
 DEAD = "dead"  # it can only be removed: its files are damaged
@@ -39,6 +40,7 @@ class ContainerConfig(Record):
     ports: tuple[str, ...] = ()  # what the image and the spec expose, such as 80/tcp
     auto_remove: bool = False  # remove it when it has ended
     owner: str = ""  # the program that it ends with, as services/owned/owner.py names it, and is removed with
+    host_commands: HostCommands | None = None  # executed before and after its runs
     stdin_once: bool = False  # its input ends with that of the first who is attached
 
     @property

@@ -32,6 +32,7 @@ from mydocker.services.containers.connections import Connections, Waiting
 from mydocker.services.containers.log_files import LogFiles
 from mydocker.services.containers.output import KeptPipes, KeptTerminal, Output
 from mydocker.services.containers.requests import answer
+from mydocker.services.health import UNHEALTHY
 from mydocker.services.kept_view import KeptView
 from mydocker.services.restarts import Restarts
 from mydocker.specs.model.parts import Logging
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from mydocker.services.containers.health_monitor import HealthMonitor
 
 READY = b"ready"
+_KEYS = {"before": "ExecStartPre", "begun": "ExecStartPost", "after": "ExecStopPost"}
 _KEPT = ("upper", "work")  # of the scratch directory, from start to start
 
 
@@ -142,6 +144,7 @@ class Keeper(Companion):
         self.plan: LaunchPlan | None = None
         self.monitor: HealthMonitor | None = None
         self.restarts = Restarts(self.config.spec.restart)
+        self.is_unhealthy = False  # and so its end has been ordered, by its healthcheck's on_failure
 
     def keep(self, attached: socket.socket | None = None, owner: int = -1) -> None:
         """Start it, and again, until it has ended for good."""
@@ -164,6 +167,7 @@ class Keeper(Companion):
     def _run(self, cleanup_process: CleanupProcess) -> bool:
         """One start, to its end; whether there is to be another one."""
         try:
+            self._execute("before")
             outcome = self._start(cleanup_process)
         except (MydockerError, OSError) as error:
             self._failed(error)
@@ -172,13 +176,39 @@ class Keeper(Companion):
         facts |= {"exit_code": outcome.status, "signal": outcome.signal or 0}
         why = outcome.killed_by or self.state.error
         self.state = self.state.replace(finished=time.time(), pid=0, addresses={}, ports=(), error=why, **facts)
-        if self.state.stopped or outcome.stopped:
+        self._execute("after")
+        if self.state.stopped or (outcome.stopped and not self.is_unhealthy):
             return False
         pause = self.restarts.pause(status=outcome.status, seconds=outcome.wall)
+        if self.is_unhealthy and self.monitor_action == "restart":
+            pause = 0.0
+        self.is_unhealthy = False
         if pause is None:
             return False
         self._tell(status=RESTARTING, health="")
         return self._wait(pause)
+
+    def _execute(self, kind: str) -> None:
+        """Execute the commands of the host of one KIND; after the end, one that fails changes nothing. Raises
+        LaunchError."""
+        hooks = self.config.host_commands
+        commands = getattr(hooks, kind) if hooks else ()
+        if not hooks or not commands:
+            return
+        from mydocker.services.host_commands import run_commands
+
+        environ = {**self.environ, **hooks.environment}
+        if kind == "after":
+            environ |= {
+                "EXIT_STATUS": str(self.state.exit_code),
+                "EXIT_CODE": "killed" if self.state.signal else "exited",
+            }
+        try:
+            run_commands(commands, key=_KEYS[kind], environ=environ, timeout=hooks.timeout)
+        except LaunchError as error:
+            if kind == "before":
+                raise
+            self.state = self.state.replace(error=error.message)
 
     def _start(self, cleanup_process: CleanupProcess) -> Outcome:
         scratch = f"{self.directory}/scratch"
@@ -289,6 +319,27 @@ class Keeper(Companion):
             failing=0,
         )
         self._close_ready(READY)
+        self._execute_begun()
+
+    def _execute_begun(self) -> None:
+        """Start the commands of the host for a container that runs; if one fails, it is stopped."""
+        hooks = self.config.host_commands
+        if not hooks or not hooks.begun or not self.loop:
+            return
+        from mydocker.services.host_commands import start_commands
+
+        environ = {**self.environ, **hooks.environment, "MAINPID": str(self.state.pid)}
+        reader = start_commands(hooks.begun, key=_KEYS["begun"], environ=environ, timeout=hooks.timeout)
+        self.loop.on(reader, lambda: self._take_begun(reader))
+
+    def _take_begun(self, reader: int) -> None:
+        message = os.read(reader, 1 << 16).decode("utf-8", "replace")
+        if self.loop:
+            self.loop.forget(reader)
+        os.close(reader)
+        if message:
+            self._tell(error=message)
+            self.stop(None, None, keep=True)
 
     def _close_ready(self, message: bytes) -> None:
         if self.ready >= 0:
@@ -334,6 +385,26 @@ class Keeper(Companion):
             return
         self.monitor.take(facts)
         self._tell_health()
+        self._act_on_health()
+
+    @property
+    def monitor_action(self) -> str:
+        """What is to become of the container when it is unhealthy."""
+        check = self.config.spec.healthcheck
+        return check.on_failure if check else ""
+
+    def _act_on_health(self) -> None:
+        """End an unhealthy container, as its healthcheck's `on_failure` says; its restart policy decides on the rest,
+        as systemd does when Podman has ended one (podman-run(1), --health-on-failure)."""
+        assert self.monitor
+        loop = self.loop
+        if self.monitor.health != UNHEALTHY or not self.monitor_action or not loop or isinstance(loop, Waiting):
+            return
+        self.is_unhealthy = True
+        if self.monitor_action == "kill":
+            loop.kill()
+        else:
+            loop.stop()
 
     def _tell_health(self) -> None:
         assert self.monitor

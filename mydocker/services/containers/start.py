@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mydocker.image.model.progress import Step
     from mydocker.image.store import Store
     from mydocker.specs.model import ContainerSpec
+    from mydocker.specs.model.parts import HostCommands
 
 _LONGEST = 3600.0  # seconds that a start may take: `pre_start` may be long
 _ERRORS = (
@@ -57,6 +58,7 @@ def create(
     auto_remove: bool = False,
     owner: str = "",
     stdin_once: bool = False,
+    host_commands: HostCommands | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> tuple[Container, StoredImage | None]:
     """Put a container for SPEC on disk, pulling its image if necessary. With an OWNER (services/owned/owner.py), it
@@ -81,6 +83,7 @@ def create(
         auto_remove=auto_remove,
         owner=owner,
         stdin_once=stdin_once and spec.stdin_open,
+        host_commands=host_commands,
     )
     return directory.create(store, config), image
 

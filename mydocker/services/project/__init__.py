@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.case import CaseSpec
-    from mydocker.specs.model.parts import Dependency
+    from mydocker.specs.model.conditions import Condition
+    from mydocker.specs.model.parts import Dependency, HostCommands
 
 
 class Project(Record):
@@ -23,7 +24,8 @@ class Project(Record):
 
 class Instance(Record):
     """One container of a service, the `number` of it, from 1. `spec` has the name of the container, `title` is what its
-    lines of output begin with."""
+    lines of output begin with. One that `is_pod` ends after those that depend on it; it starts if its `conditions`
+    hold."""
 
     service: str
     number: int
@@ -32,6 +34,9 @@ class Instance(Record):
     labels: Mapping[str, str]
     depends_on: tuple[Dependency, ...] = ()
     attach: bool = True
+    is_pod: bool = False
+    conditions: tuple[Condition, ...] = ()
+    host_commands: HostCommands | None = None
 
     @property
     def name(self) -> str:

@@ -5,20 +5,22 @@ Names are those of Compose v2: PROJECT-SERVICE-NUMBER, unless the file sets `con
 
 from __future__ import annotations
 
-from mydocker.errors import Origin, Problem, SpecError, UsageError
+from mydocker.errors import LaunchError, Origin, Problem, SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE
 from mydocker.services.project import Instance, Project
 from mydocker.specs.load.profiles import reduce, take_part, why_none
 from mydocker.specs.model.build import default_name
+from mydocker.specs.model.conditions import unmet
 from mydocker.specs.model.dependencies import links
 from mydocker.specs.model.parts import Service
 from mydocker.specs.model.unsupported import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from mydocker.specs.model.case import CaseSpec
+    from mydocker.specs.model.conditions import Condition
     from mydocker.specs.model.parts import Dependency
 
 SCALE_LIMIT = 1000
@@ -128,6 +130,23 @@ def instances(project: Project, cases: Sequence[CaseSpec], *, scale: Mapping[str
     ]
 
 
+def that_may_start(
+    found: Sequence[Instance], environ: Mapping[str, str], skip: Callable[[Instance, Condition], None]
+) -> list[Instance]:
+    """Those of FOUND whose conditions hold; SKIP is called with each other one, and the first that does not. Raises
+    LaunchError for an assert that does not hold."""
+    kept = []
+    for instance in found:
+        condition = unmet(instance.conditions, environ)
+        if condition is None:
+            kept.append(instance)
+        elif condition.is_assert:
+            raise LaunchError(f"{instance.title} cannot start: {condition} does not hold")
+        else:
+            skip(instance, condition)
+    return kept
+
+
 def container_name(project: Project, name: str, number: int = 1) -> str:
     """The name of container NUMBER of the service called NAME."""
     own = next((service_of(case).container_name for case in project.services if service_of(case).name == name), None)
@@ -152,6 +171,9 @@ def _of_service(project: Project, case: CaseSpec, count: int) -> Iterator[Instan
             labels=labels,
             depends_on=case.depends_on,
             attach=service.attach,
+            is_pod=service.is_pod,
+            conditions=service.conditions,
+            host_commands=service.host_commands,
         )
 
 

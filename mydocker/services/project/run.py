@@ -16,6 +16,7 @@ from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE, directory, start, stop
+from mydocker.services.notify import ServiceManager
 from mydocker.services.owned.owner import name_process
 from mydocker.services.project.running import RunningInstance
 from mydocker.specs.model.parts import COMPLETED, STARTED
@@ -71,6 +72,7 @@ class ProjectRun:
         self.stopping = False
         self.first: RunningInstance | None = None  # whose end ended all
         self.interrupts = 0
+        self.manager = ServiceManager({} if options.detach else environ)
         self.interrupted = -1  # readable after Ctrl-C
 
     def up(self, services: Iterable[str]) -> int:
@@ -139,6 +141,7 @@ class ProjectRun:
             store=self.store,
             environ=self.environ,
             labels=instance.labels,
+            host_commands=instance.host_commands,
             owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
             progress=self.progress,
         )
@@ -166,10 +169,12 @@ class ProjectRun:
     def _loop(self, interrupts: int) -> None:
         while True:
             self._start_ready()
+            self._stop_pods()
             if self.options.detach and self._is_there():
                 return
             if all(each.is_over or not each.begun for each in self.running) and not self._waiting():
                 return
+            self._tell_manager()
             self._take_news(interrupts)
 
     def _take_news(self, interrupts: int) -> None:
@@ -183,7 +188,7 @@ class ProjectRun:
                 actions[each.states.fileno()] = each.take_state
         for descriptor in actions:
             poll.register(descriptor, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poll.poll()}
+        ready = {descriptor for descriptor, _ in poll.poll(self.manager.milliseconds)}
         ended = [each for each in self.running if each.is_over]
         for descriptor in ready & actions.keys():
             actions[descriptor]()
@@ -194,9 +199,42 @@ class ProjectRun:
             if each.is_over and each not in ended:
                 self._has_ended(each)
         if self.stopping:
+            self.manager.stopping()
             self._stop_some()
 
+    def _stop_pods(self) -> None:
+        """A pod ends with the last container in it, where somebody waits for all to end."""
+        for pod in self.running if not self.options.detach else ():
+            if not pod.instance.is_pod or not pod.begun or pod.ended or pod.stopping:
+                continue
+            name = pod.instance.service
+            members = [each for each in self.running if name in {on.name for on in each.instance.depends_on}]
+            if members and all(each.is_over for each in members):
+                pod.stop()
+
+    def _tell_manager(self) -> None:
+        """It is ready when all have started, and those with a healthcheck are healthy. One that is unhealthy does not
+        count as alive: its watchdog is to restart it."""
+        if not self._waiting() and all(
+            each.ended or (each.is_up and each.state.health in ("", "healthy")) for each in self.running
+        ):
+            self.manager.ready(f"{len(self.running)} running")
+        if all(each.state.health != "unhealthy" or each.ended for each in self.running):
+            self.manager.live()
+        else:
+            self.manager.put_off()
+
+    def _stop_bound(self, ended: RunningInstance) -> None:
+        """Stop those that are bound to one that has ended."""
+        for each in self.running:
+            is_bound = any(on.bound and on.name == ended.instance.service for on in each.instance.depends_on)
+            if is_bound and each.begun and not each.ended and not each.stopping:
+                each.stop()
+
     def _has_ended(self, each: RunningInstance) -> None:
+        self._stop_bound(each)
+        if each.instance.is_pod:
+            return
         if not self.options.detach:
             self.say(f"{each.instance.title} exited with code {each.state.exit_code}")
         options = self.options
@@ -352,6 +390,8 @@ def _is_same(container: Container, instance: Instance) -> bool:
     """Whether CONTAINER is what INSTANCE says, and so need not be made anew."""
     config = container.config
     own = {name: config.labels.get(name) for name in (PROJECT, SERVICE, NUMBER)}
+    if config.host_commands != instance.host_commands:
+        return False
     return own == dict(instance.labels) and _described(config.spec) == _described(instance.spec)
 
 

@@ -13,6 +13,7 @@ from mydocker.errors import OutsideError, Problem, UsageError
 from mydocker.paths import absolute, current_directory, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.environment.files import read_compose_file, why_unreadable
+from mydocker.specs.formats.quadlet.unit_files import file_of_unit, kind_of, shown
 from mydocker.specs.formats.structure_test.keys import MARK
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, problem_at
 from mydocker.specs.nodes.reader import OpenFile, Reader
@@ -44,14 +45,20 @@ class LoadedFile(OpenFile):
         self.order = (shown, *(each for _, each in over))
         self.problems: list[Problem] = []
         reader = Reader(scope=self.scope, problems=self.problems, file=self)
-        if path.endswith(".container"):
-            self.documents = _unit(_read(path), path, reader)
+        self.only_check = loaded.only_check
+        if self.is_unit:
+            self.documents = _unit(path, reader)
         elif over:
             self.documents = _merged([(_read(path), ""), *((_read_over(*each), each[1]) for each in over)], reader)
         else:
             self.documents = _documents(_read(path), reader, loaded.image)
-        if not self.documents and not self.problems:
+        if not self.documents and not self.problems and not self.is_unit:  # one may stand for a network, and the like
             self.problems.append(problem_at(1, 1, "there is no container in this file"))
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether it is a Quadlet."""
+        return bool(kind_of(self.path))
 
     def resolve(self, written: str) -> tuple[str, str]:
         """(path, name in messages) of a file that this one names."""
@@ -109,8 +116,16 @@ class LoadedFiles:
     `image` is the default for files that name none; `ignored` are keys that are passed over where they are refused.
     """
 
-    def __init__(self, paths: Iterable[str] = (), *, image: str | None = None, ignored: Iterable[str] = ()) -> None:
-        self.image, self.ignored = image, tuple(ignored)
+    def __init__(
+        self,
+        paths: Iterable[str] = (),
+        *,
+        image: str | None = None,
+        ignored: Iterable[str] = (),
+        only_check: bool = False,
+    ) -> None:
+        """ONLY_CHECK: nothing is to run, so this machine may lack what the files need."""
+        self.image, self.ignored, self.only_check = image, tuple(ignored), only_check
         self.paths = [*paths]
         self.cache: dict[str, object] = {}
         self.files: dict[str, LoadedFile] = {}
@@ -143,13 +158,21 @@ class LoadedFiles:
             yield from [found] if isinstance(found, Problem) else found.mistakes
 
     @property
+    def needed(self) -> Iterator[str]:
+        """The paths, as messages have them, of further files that containers need."""
+        for file in self.files.values():
+            yield from map(shown, file.needed)
+
+    @property
     def doubts(self) -> Iterator[Problem]:
         for file in self.files.values():
             yield from file.doubts
 
 
 def key_of(path: str) -> str:
-    """The key that identifies a file."""
+    """The key that identifies a file. Instances of a template are several, though they may be links to one."""
+    if kind_of(path):
+        return absolute(usable(path))
     return path if path == "-" else os.path.realpath(usable(path))
 
 
@@ -185,10 +208,10 @@ def scope_of(path: str, environ: Variables[str, str], *, directory: str = "", en
     return Scope(directory=directory, environ={**found, **environ} if files else environ)
 
 
-def _unit(raw: bytes, path: str, reader: Reader) -> list[tuple[Node, Reader]]:
-    from mydocker.specs.formats.quadlet import container_file
+def _unit(path: str, reader: Reader) -> list[tuple[Node, Reader]]:
+    from mydocker.specs.formats.quadlet import documents
 
-    found = container_file.document(raw, absolute(path), reader)
+    found = documents.document(_read(file_of_unit(path)), absolute(path), reader)
     return [(found, reader)] if found else []
 
 

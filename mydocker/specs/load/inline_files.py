@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.reader import Reader
 
 SECRETS = "/run/secrets"
-SOURCES = ("file", "content", "environment")
+SOURCES = ("file", "content", "environment", "podman")
 KEYS = ("source", "target", *SOURCES, "uid", "gid", "mode")
 SIZE_LIMIT = 500 << 10  # bytes of content that is not mounted from the host; Docker's limit of a secret
 _ID_LIMIT = 2**31 - 1
@@ -115,4 +115,10 @@ def _variable(text: str, scope: values.Scope) -> str:
     return scope.environ[text]
 
 
-_READERS = {"file": _file, "content": values.any_text, "environment": _variable}
+def _podman_secret(text: str, scope: values.Scope) -> str:
+    from mydocker.specs.environment.podman_secrets import read_secret
+
+    return read_secret(text, scope.environ)
+
+
+_READERS = {"file": _file, "content": values.any_text, "environment": _variable, "podman": _podman_secret}

@@ -61,20 +61,24 @@ def load_files(
     ignored: collections.abc.Collection[str] = (),
     alone: bool = False,
 ) -> list[CaseSpec]:
-    """The containers of PATHS, in order; `-` is standard input. Raises SpecError with the problems of all files.
+    """The containers of PATHS, in order, and of the units that Quadlets among them need; `-` is standard input. Raises
+    SpecError with the problems of all files.
 
     IMAGE is the default for containers that name none, such as those of container-structure-test. WARN is called with
     a line for each value that is valid and probably a mistake. IGNORED: keys that are passed over, with a warning,
     where they would be refused. ALONE: the files alone are judged, and what is wrong with what is around them, such as
-    variables and other files, is a warning; what is returned may be incomplete.
+    variables, other files and what this machine lacks, is a warning; what is returned may be incomplete.
     """
-    loaded = LoadedFiles(paths, image=image, ignored=ignored)
+    loaded = LoadedFiles(paths, image=image, ignored=ignored, only_check=alone)
     specs: list[CaseSpec] = []
     loaded_paths: set[str] = set()
-    for path in paths:  # a file that is named twice counts twice, one that another has included does not
+    for path in loaded.paths:  # a file that is named twice counts twice, one that another has included does not
         if key_of(path) in loaded_paths or key_of(path) not in loaded.included:
             specs += _load(path, environ, loaded)
         loaded_paths.add(key_of(path))
+        for needed in loaded.needed:
+            if all(key_of(needed) != key_of(each) for each in loaded.paths):
+                loaded.paths.append(needed)  # which this loop comes to
     return _checked(specs, loaded, warn, alone=alone)
 
 
@@ -310,8 +314,8 @@ def _service(name: str, file: LoadedFile | None) -> Service | None:
     """What the container called NAME is in the project of its FILE; None if that is of mydocker's own form."""
     if file is None:
         return None
-    if file.path.endswith(".container"):
-        return Service(name=name, project=project_name(file.scope), container_name=name)
+    if file.is_unit:
+        return file.services[""].replace(name=name, project=project_name(file.scope), container_name=name)
     return file.services.get(name)
 
 

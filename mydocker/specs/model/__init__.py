@@ -78,6 +78,7 @@ class BindMount(Mount):
     propagation: str = "rprivate"
     recursive: bool = True  # with what is mounted below
     copy_on_write: bool = False  # the container may write; the host's files do not change
+    idmap: str | None = None  # whose owners are mapped: `uids=…;gids=…`, or empty by the container's user namespace
 
 
 class VolumeMount(Mount):
@@ -86,6 +87,7 @@ class VolumeMount(Mount):
     volume: str | None = None
     copy: bool = True  # copy the image's files at the target into an empty volume
     copy_on_write: bool = False
+    idmap: str | None = None  # as of a BindMount
     subpath: str = ""  # the path in the volume to mount
     external: bool = False  # whether it must be there already
 
@@ -167,6 +169,8 @@ class Security(Record):
     apparmor: str | None = None  # a profile's name; None: none
     label: SelinuxLabel | None = None
     masked_paths: bool = True  # whether parts of /proc and /sys are hidden or read-only
+    mask: tuple[str, ...] = ()  # further absolute paths that are hidden
+    unmask: tuple[str, ...] = ()  # those of the usual ones that are not, as patterns
 
 
 class ContainerSpec(Record):
@@ -206,7 +210,11 @@ class ContainerSpec(Record):
     inject: tuple[str, ...] = ()  # host programs, absolute paths, bound read-only at the same path
     namespaces: tuple[str, ...] = NAMESPACES  # those to unshare, in the order of NAMESPACES
     joined_namespaces: Mapping[str, str] = {}  # pid, ipc -> container:NAME or service:NAME, which it shares that with
-    userns_mode: str = "host"  # host: unchanged; keep-id: the caller has the same ids inside the container
+    userns_mode: str = "host"  # see values/userns.py; host: unchanged
+    uidmap: tuple[str, ...] = ()  # CONTAINER:HOST:COUNT each, of a user namespace of its own
+    gidmap: tuple[str, ...] = ()
+    subuidname: str | None = None  # whose ranges of /etc/subuid it has
+    subgidname: str | None = None
     network_mode: str = "default"  # see CONNECTED_MODES, PRIVATE_MODES and JOINING_MODES
     networks: tuple[NetworkAttachment, ...] = ()  # (): with bridge, that network without any options
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address), or (name, HOST_GATEWAY)

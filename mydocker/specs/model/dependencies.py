@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.reader import Reader
     from mydocker.specs.values import Scope
 
-KEYS = ("condition", "required", "restart")
+KEYS = ("condition", "required", "restart", "bound")
 CHAIN_LIMIT = 100  # containers in a row that wait for the next one
 
 
@@ -55,8 +55,8 @@ def _long(key: Scalar, node: Node, reader: Reader) -> Dependency:
         condition=reader.value(members["condition"], _condition) if "condition" in members else STARTED,
         required=reader.value(members["required"], switch) if "required" in members else True,
     )
-    is_restarted = "restart" in members and reader.value(members["restart"], switch)
-    return dependency.replace(restart=True) if is_restarted else dependency
+    switches = {key: True for key in ("restart", "bound") if key in members and reader.value(members[key], switch)}
+    return dependency.replace(**switches) if switches else dependency
 
 
 def _condition(text: str, scope: Scope) -> str:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 KINDS = ("NONE", "CMD", "CMD-SHELL")
 DURATIONS = ("interval", "timeout", "start_period", "start_interval")
-KEYS = ("test", *DURATIONS, "retries", "disable")
+KEYS = ("test", *DURATIONS, "retries", "disable", "on_failure")
+ACTIONS = ("none", "kill", "stop", "restart")  # podman-run(1), --health-on-failure
 RETRIES_LIMIT = 10_000
 
 
@@ -35,6 +36,8 @@ def read_healthcheck(node: Node, reader: Reader) -> Healthcheck | None:
     values = {name: reader.value(members[name], _duration) for name in DURATIONS if name in members}
     if "retries" in members:
         values["retries"] = reader.value(members["retries"], _retries)
+    if "on_failure" in members:
+        values["on_failure"] = reader.value(members["on_failure"], _action)
     if "test" in members:
         values["test"] = _test(members["test"], reader)
     if "disable" in members and reader.value(members["disable"], switch):
@@ -67,6 +70,12 @@ def _duration(text: str, scope: Scope) -> float | None:
     return parse_duration(text) or None
 
 
+def _action(text: str, scope: Scope) -> str:
+    if text not in ACTIONS:
+        raise UsageError(f"{text!r}: expected {', '.join(ACTIONS)}")
+    return text if text != "none" else ""
+
+
 def _retries(text: str, scope: Scope) -> int | None:
     count = whole_number(text, RETRIES_LIMIT)
     if count is None:
@@ -94,6 +103,6 @@ def format_healthcheck(check: Healthcheck) -> dict[str, Any]:
     """The value as a mapping for the key."""
     values = {name: value for name, value in check.as_dict().items() if value not in (None, (), "")}
     return {
-        name: [*value] if name == "test" else value if name == "retries" else format_duration(value)
+        name: [*value] if name == "test" else value if name in ("retries", "on_failure") else format_duration(value)
         for name, value in values.items()
     }

@@ -8,6 +8,8 @@ from mydocker.record import TYPE_CHECKING, Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mydocker.specs.model.conditions import Condition
+
 STARTED, HEALTHY, COMPLETED = CONDITIONS = (
     "service_started",
     "service_healthy",
@@ -57,7 +59,7 @@ class DeviceRequest(Record):
 
 class Dependency(Record):
     """On the container called `name`. Unless it is `required`, a container of that name may be missing. With `restart`,
-    a container is made anew when the one that it depends on is.
+    a container is made anew when the one that it depends on is; one that is `bound` is stopped when that has ended.
 
     `origin` is where it is written, without a file where that is the file of the container itself.
     """
@@ -66,13 +68,15 @@ class Dependency(Record):
     condition: str = STARTED
     required: bool = True
     restart: bool = False
+    bound: bool = False
     origin: Origin
 
 
 class Healthcheck(Record):
     """`test` begins with CMD, CMD-SHELL or NONE; () is the image's. Times are seconds; None is the image's.
 
-    `awaited` is where a container waits for this one to be healthy.
+    `awaited` is where a container waits for this one to be healthy. `on_failure`: what becomes of one in the background
+    that is unhealthy: none, kill, stop or restart.
     """
 
     test: tuple[str, ...] = ()
@@ -81,11 +85,12 @@ class Healthcheck(Record):
     start_period: float | None = None
     start_interval: float | None = None
     retries: int | None = None
+    on_failure: str = ""
     awaited: Origin | None = None
 
     def over(self, other: Healthcheck) -> Healthcheck:
         """This healthcheck, with the values of OTHER for what is unset."""
-        return other.replace(**{name: value for name, value in self.as_dict().items() if value not in (None, ())})
+        return other.replace(**{name: value for name, value in self.as_dict().items() if value not in (None, (), "")})
 
 
 class RestartPolicy(Record):
@@ -93,13 +98,16 @@ class RestartPolicy(Record):
     times, 0 for without end.
 
     `delay` is the pause before each start in seconds, None for Docker's, which grow. A run of `window` seconds or more
-    was a success, after which attempts and pauses count anew; None: of ten seconds, and attempts never do.
+    was a success, after which attempts and pauses count anew; None: of ten seconds, and attempts never do. `burst`
+    starts within `interval` seconds are the last ones, as for systemd; 0 for no such limit.
     """
 
     name: str
     attempts: int = 0
     delay: float | None = None
     window: float | None = None
+    burst: int = 0
+    interval: float = 0.0
 
 
 class Logging(Record):
@@ -114,10 +122,30 @@ class Logging(Record):
     max_file: int | None = None
 
 
+class HostCommand(Record):
+    """A command of the host; `may_fail`: whether its exit code matters."""
+
+    words: tuple[str, ...]
+    may_fail: bool = False
+
+
+class HostCommands(Record):
+    """What is executed on the host, by whoever runs mydocker, `before` each start of a container, when it has `begun`,
+    and `after` its end. A list ends with the first command that fails. `timeout`: seconds for each command; None for
+    any time. They have `environment` over that of mydocker."""
+
+    before: tuple[HostCommand, ...] = ()
+    begun: tuple[HostCommand, ...] = ()
+    after: tuple[HostCommand, ...] = ()
+    timeout: float | None = None
+    environment: Mapping[str, str] = {}
+
+
 class Service(Record):
     """That a container is the service `name` of a project, which may have several `replicas` of it.
 
-    `attach`: whether `up` shows its output.
+    `attach`: whether `up` shows its output. `is_pod`: it only holds the network of others, and ends after them.
+    It starts if its `conditions` hold.
     """
 
     name: str
@@ -125,6 +153,9 @@ class Service(Record):
     container_name: str | None = None  # None: PROJECT-SERVICE-NUMBER
     replicas: int = 1
     attach: bool = True
+    is_pod: bool = False
+    conditions: tuple[Condition, ...] = ()
+    host_commands: HostCommands | None = None
 
 
 class Aliases(Record):

@@ -1,5 +1,5 @@
 """Restart policies: the text of `--restart` and of the key `restart`, and its mapping, which is that of Compose's
-`deploy.restart_policy`.
+`deploy.restart_policy`, with systemd's limit of starts: `burst` of them within `interval` are the last ones.
 
 The names are Docker's (docker container run, "Restart policies"), the members of the mapping are those of the Compose
 Deploy Specification, "restart_policy".
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.reader import Reader
     from mydocker.specs.values import Scope
 
-KEYS = ("condition", "max_attempts", "delay", "window")
+KEYS = ("condition", "max_attempts", "delay", "window", "burst", "interval")
 ATTEMPTS_LIMIT = 999_999
 NAMES = ("no", "always", "unless-stopped", "on-failure")
 _CONDITIONS = {**dict.fromkeys(("none", "no"), "no"), "any": "always", **{name: name for name in NAMES[1:]}}
@@ -52,7 +52,12 @@ def read_restart(node: Node, reader: Reader) -> RestartPolicy | None:
     if len(reader.problems) > before or name == "no":
         return None
     return RestartPolicy(
-        name=name, attempts=values.get("max_attempts", 0), delay=values.get("delay"), window=values.get("window")
+        name=name,
+        attempts=values.get("max_attempts", 0),
+        delay=values.get("delay"),
+        window=values.get("window"),
+        burst=values.get("burst", 0),
+        interval=values.get("interval", 0.0),
     )
 
 
@@ -61,14 +66,16 @@ def format_restart(policy: RestartPolicy) -> str | dict[str, Any]:
     if word := docker_word(policy):
         return word
     times = {"delay": policy.delay, "window": policy.window}
-    attempts = {"max_attempts": policy.attempts} if policy.attempts else {}
+    attempts: dict[str, Any] = {"max_attempts": policy.attempts} if policy.attempts else {}
+    if policy.burst:
+        attempts |= {"burst": policy.burst, "interval": format_duration(policy.interval)}
     written = {key: format_duration(value) for key, value in times.items() if value is not None}
     return {"condition": policy.name, **attempts, **written}
 
 
 def docker_word(policy: RestartPolicy) -> str:
     """The value of Docker's `--restart`; empty if that cannot express POLICY."""
-    if policy.delay is not None or policy.window is not None:
+    if policy.delay is not None or policy.window is not None or policy.burst:
         return ""
     if not policy.attempts:
         return policy.name
@@ -92,4 +99,11 @@ def _time(text: str, scope: Scope) -> float:
     return parse_duration(text)
 
 
-_PARSERS = {"condition": _condition, "max_attempts": _attempts, "delay": _time, "window": _time}
+_PARSERS = {
+    "condition": _condition,
+    "max_attempts": _attempts,
+    "delay": _time,
+    "window": _time,
+    "burst": _attempts,
+    "interval": _time,
+}

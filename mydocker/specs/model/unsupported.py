@@ -23,13 +23,13 @@ _FLAGS = """
     --quiet --sig-proxy --storage-opt --volume-driver
     --cpu-rt-period --cpu-rt-runtime --disable-content-trust --link-local-ip --use-api-socket
     --arch --authfile --cert-dir --cgroup-conf --cgroups --chrootdirs --conmon-pidfile --creds
-    --decryption-key --env-host --env-merge --gidmap --group-entry --health-log-destination --health-max-log-count
+    --decryption-key --env-host --env-merge --group-entry --health-log-destination --health-max-log-count
     --health-max-log-size --health-on-failure --health-startup-cmd --health-startup-interval --health-startup-retries
     --health-startup-success --health-startup-timeout --hooks-dir --hostuser --http-proxy --image-volume --init-ctr
     --init-path --no-hostname --no-hosts --os --passwd --passwd-entry --personality --pidfile --pod --pod-id-file
     --preserve-fd --preserve-fds --rdt-class --read-only-tmpfs --replace --requires --retry --retry-delay --rmi
-    --sdnotify --seccomp-policy --secret --shm-size-systemd --subgidname --subuidname --systemd
-    --tls-verify --tz --uidmap --unsetenv --unsetenv-all --variant
+    --sdnotify --seccomp-policy --secret --shm-size-systemd --systemd
+    --tls-verify --tz --unsetenv --unsetenv-all --variant
 """
 
 UNSUPPORTED_KEYS = frozenset(_KEYS.split())

@@ -20,8 +20,8 @@ _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "r
 _SYNONYMS |= {"u": "chown", "nocopy": "volume-nocopy", "subpath": "volume-subpath"}  # Podman's
 _SYNONYMS |= {"size": "tmpfs-size", "mode": "tmpfs-mode"}
 _SWITCHES = ("readonly", "rw", "chown", "volume-nocopy", "bind-nonrecursive")  # their name alone is true
-_COMMON = ("type", "source", "target", "readonly", "rw", "chown", "relabel", "consistency")
-_UNSUPPORTED = ("idmap", "no-dereference", "notmpcopyup", "tmpcopyup", "volume-opt", "volume-label")
+_COMMON = ("type", "source", "target", "readonly", "rw", "chown", "relabel", "consistency", "idmap")
+_UNSUPPORTED = ("no-dereference", "notmpcopyup", "tmpcopyup", "volume-opt", "volume-label")
 _RELABEL = ("shared", "private")  # z and Z of the short form: no effect where there is no SELinux
 _OWN = {
     "bind": ("bind-propagation", "bind-nonrecursive", "bind-recursive"),
@@ -93,6 +93,8 @@ def _pairs(text: str) -> dict[str, str]:
             raise UsageError(f"unexpected key {key!r} in {field!r}")
         if key in _SWITCHES:
             value = _switch(key, value if equals else "true")
+        elif key == "idmap":
+            pass  # without a value, the container's own
         elif not equals or not value:
             raise UsageError(f"invalid field {field!r}: expected KEY=VALUE")
         if key == "relabel" and value not in _RELABEL:
@@ -136,6 +138,7 @@ def _bind(settings: dict[str, str], scope: Scope, *, target: str, read_only: boo
         read_only=read_only,
         propagation=propagation,
         recursive=recursive != "disabled" and settings.get("bind-nonrecursive") != "true",
+        idmap=_idmap(settings),
     )
 
 
@@ -151,7 +154,16 @@ def _volume(settings: dict[str, str], *, target: str, read_only: bool) -> Volume
         read_only=read_only,
         copy=settings.get("volume-nocopy") != "true",
         subpath=parse_subpath(settings.get("volume-subpath", ""), name),
+        idmap=_idmap(settings),
     )
+
+
+def _idmap(settings: dict[str, str]) -> str | None:
+    if "idmap" not in settings:
+        return None
+    from mydocker.specs.values.userns import parse_idmap
+
+    return parse_idmap(settings["idmap"])
 
 
 def parse_subpath(path: str, volume: str | None) -> str:

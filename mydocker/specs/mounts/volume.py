@@ -21,7 +21,7 @@ VOLUME_NAME_LIMIT = 255  # bytes of a directory's name
 _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 # SELinux relabelling where there is no SELinux, and Docker Desktop's consistency: no effect on Linux in Docker either
 _NO_EFFECT = ("z", "Z", "consistent", "cached", "delegated")
-_UNSUPPORTED = "U idmap copy exec noexec dev nodev suid nosuid bind rbind upperdir workdir"  # Podman's
+_UNSUPPORTED = "U copy exec noexec dev nodev suid nosuid bind rbind upperdir workdir"  # Podman's
 _FLAGS = ("ro", "rw", "O", "nocopy")
 
 
@@ -34,7 +34,8 @@ def parse_volume(text: str, scope: Scope) -> Mount:
         raise UsageError("the source of a volume is empty")
     target, _, words_after = rest.partition(":")
     options = words_after.split(",") if words_after else []
-    propagation = _check_options(text, options)
+    idmap = _idmap(options)
+    propagation = _check_options(text, [option for option in options if option.partition("=")[0] != "idmap"])
     read_only, copy_on_write = "ro" in options, "O" in options
     if is_path(source):
         if "nocopy" in options:
@@ -45,6 +46,7 @@ def parse_volume(text: str, scope: Scope) -> Mount:
             read_only=read_only,
             propagation=propagation or "rprivate",
             copy_on_write=copy_on_write,
+            idmap=idmap,
         )
     if propagation:
         raise UsageError(f"volume {text!r}: option {propagation!r} is for a path of the host")
@@ -54,7 +56,18 @@ def parse_volume(text: str, scope: Scope) -> Mount:
         read_only=read_only,
         copy="nocopy" not in options,
         copy_on_write=copy_on_write,
+        idmap=idmap,
     )
+
+
+def _idmap(options: list[str]) -> str | None:
+    """The value of the option `idmap`; None without it."""
+    found = [option.partition("=")[2] for option in options if option.partition("=")[0] == "idmap"]
+    if not found:
+        return None
+    from mydocker.specs.values.userns import parse_idmap
+
+    return parse_idmap(found[-1])
 
 
 def parse_volumes_from(text: str) -> VolumesFrom:

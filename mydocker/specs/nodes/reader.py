@@ -37,7 +37,8 @@ class OpenFile:
         self.unset: set[Origin] = set()
         self.ignored = {*ignored}
         self.paths, self.cache = paths, cache
-        self.is_compose = False
+        self.is_compose = self.only_check = False  # only_check: nothing is to run, so this machine may lack something
+        self.needed: list[str] = []  # paths of further files that its containers need
         self.services: dict[str, Service] = {}  # by the names of its containers, if they are services of a project
         self.default_network: NetworkAttachment | None = None  # of containers that name none, if the file declares it
 

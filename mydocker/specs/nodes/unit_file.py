@@ -19,7 +19,8 @@ _BLANKS = " \t\n\r"
 
 
 class Setting(Record):
-    """`KEY=VALUE` in a section. Continued lines are joined by a space, as systemd joins them."""
+    """`KEY=VALUE` in a section. Continued lines are joined by a space, as systemd joins them. The head of a section is
+    one without a key, so that a section may be empty."""
 
     section: str
     key: Scalar
@@ -33,8 +34,14 @@ class Setting(Record):
         return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def parse_unit(raw: bytes) -> tuple[list[Setting], list[Problem]]:
-    """The settings in their order, and the problems of the lines."""
+def parse_unit(raw: bytes, file: str = "") -> tuple[list[Setting], list[Problem]]:
+    """The settings in their order, and the problems of the lines. FILE: its name in messages, empty for the file that
+    is being read."""
+    settings, problems = _parse(raw, file)
+    return settings, [each.replace(origin=each.origin.within(file)) if file else each for each in problems]
+
+
+def _parse(raw: bytes, file: str) -> tuple[list[Setting], list[Problem]]:
     try:
         text = raw.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
@@ -52,12 +59,14 @@ def parse_unit(raw: bytes) -> tuple[list[Setting], list[Problem]]:
             section = stripped[1:-1]
             if not stripped.endswith("]") or not section:
                 problems.append(problem_at(begin, column, "expected a section, such as [Container]"))
+            else:
+                settings.append(_head(section, begin, column, file))
         elif "=" not in line or not line.partition("=")[0].strip():
             problems.append(problem_at(begin, column, "expected KEY=VALUE, a [SECTION] or a # comment"))
         elif not section:
             problems.append(problem_at(begin, column, "a setting before the first [SECTION]"))
         else:
-            settings.append(_setting(section, begin, line))
+            settings.append(_setting(section, begin, line, file))
     return settings, problems
 
 
@@ -81,25 +90,36 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     return found
 
 
-def _setting(section: str, number: int, line: str) -> Setting:
+def _head(section: str, number: int, column: int, file: str) -> Setting:
+    node = Scalar(line=number, column=column, file=file, text="", plain=True)
+    return Setting(section=section, key=node, value=node)
+
+
+def _setting(section: str, number: int, line: str, file: str) -> Setting:
     before, _, after = line.partition("=")
     column = len(before) - len(before.lstrip()) + 1
     at = len(before) + 2 + len(after) - len(after.lstrip())
     return Setting(
         section=section,
-        key=Scalar(line=number, column=column, text=before.strip(), plain=True),
-        value=Scalar(line=number, column=at, text=after.strip(), plain=False),
+        key=Scalar(line=number, column=column, file=file, text=before.strip(), plain=True),
+        value=Scalar(line=number, column=at, file=file, text=after.strip(), plain=False),
     )
 
 
-def split_words(text: str) -> list[str]:
-    """Words with quotes and C escapes, as systemd.syntax(7), "Quoting", has them. Raises UsageError."""
+def split_words(text: str, *, relaxed: bool = False) -> list[str]:
+    """Words with quotes and C escapes, as systemd.syntax(7), "Quoting", has them. Raises UsageError. RELAXED: a
+    backslash that begins no escape is a character, as in the sections that Podman reads."""
     words: list[str] = []
     word, quote, at = None, "", 0
     while at < len(text):
         letter = text[at]
         if letter == "\\":
-            escaped, at = _unescape(text, at + 1)
+            try:
+                escaped, at = _unescape(text, at + 1)
+            except UsageError:
+                if not relaxed or at + 1 == len(text):
+                    raise
+                escaped, at = letter, at + 1
             word = (word or "") + escaped
             continue
         at += 1

@@ -319,6 +319,8 @@ def _security(security: Security, notes: list[str]) -> Iterable[str]:
         yield from ("--security-opt", f"label={part}:{value}")
     if not security.masked_paths:
         yield from ("--security-opt", "systempaths=unconfined")
+    if security.mask or security.unmask:
+        notes.append("security_opt: docker run has no mask=PATH and unmask=PATH; podman run has")
 
 
 def _process(spec: ContainerSpec, notes: list[str]) -> tuple[list[str], list[str]]:

@@ -239,7 +239,7 @@ YAML_TYPES: dict[str, Schema] = {  # by the names of yaml_types.py
     "gpus": _gpus(),
 }
 _COMMAND = _one_or_more(_SCALAR)
-_CONDITION = {"condition": {"enum": [*CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH}
+_CONDITION = {"condition": {"enum": [*CONDITIONS]}, "required": _SWITCH, "restart": _SWITCH, "bound": _SWITCH}
 _FLOW: dict[str, Schema] = {  # by key
     "depends_on": {
         "anyOf": [

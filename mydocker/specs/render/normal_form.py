@@ -97,6 +97,8 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
     if isinstance(mount, BindMount):
         if mount.copy_on_write:
             return "volumes", f"{mount.source}:{mount.target}:O"
+        if mount.idmap is not None:
+            return "volumes", _idmapped(mount, mount.source)
         own = {} if mount.propagation == "rprivate" else {"propagation": mount.propagation}
         own |= {} if mount.recursive else {"recursive": "disabled"}
         return "volumes", {"type": "bind", "source": mount.source, **data, **({"bind": own} if own else {})}
@@ -111,6 +113,16 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
     return _tmpfs(mount, data)
 
 
+def _idmapped(mount: BindMount | VolumeMount, source: str) -> str:
+    """The short form, which alone has idmap."""
+    options = [f"idmap={mount.idmap}" if mount.idmap else "idmap", *(["ro"] if mount.read_only else [])]
+    if isinstance(mount, BindMount) and mount.propagation != "rprivate":
+        options.append(mount.propagation)
+    if isinstance(mount, VolumeMount) and not mount.copy:
+        options.append("nocopy")
+    return f"{source}:{mount.target}:{','.join(options)}"
+
+
 def _file(mount: FileMount) -> tuple[str, Any]:
     owner = {name: getattr(mount, name) for name in ("uid", "gid") if getattr(mount, name)}
     mode = {} if mount.mode == FileMount.mode else {"mode": f"{mount.mode:04o}"}
@@ -122,6 +134,8 @@ def _file(mount: FileMount) -> tuple[str, Any]:
 def _volume(mount: VolumeMount, data: dict[str, Any]) -> tuple[str, Any]:
     if mount.copy_on_write:
         return "volumes", f"{mount.volume}:{mount.target}:O{'' if mount.copy else ',nocopy'}"
+    if mount.idmap is not None:
+        return "volumes", _idmapped(mount, mount.volume or "")
     own: dict[str, Any] = {} if mount.copy else {"nocopy": True}
     own |= {"subpath": mount.subpath} if mount.subpath else {}
     own |= {"external": True} if mount.external else {}

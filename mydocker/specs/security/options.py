@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mydocker.specs.values import Scope
 
-_KNOWN = "seccomp, no-new-privileges, apparmor, label and systempaths"
+_KNOWN = "seccomp, no-new-privileges, apparmor, label, systempaths, mask and unmask"
 
 
 def parse_option(text: str, scope: Scope) -> dict[str, Any]:
@@ -38,7 +38,8 @@ def combine(options: Iterable[Mapping[str, Any]]) -> Security:
     fields: dict[str, Any] = {}
     for option in options:
         label = {**(fields.get("label") or {}), **option["label"]} if option.get("label") else option.get("label")
-        fields = {**fields, **option, **({"label": label} if "label" in option else {})}
+        paths = {name: (*fields.get(name, ()), *option[name]) for name in ("mask", "unmask") if name in option}
+        fields = {**fields, **option, **({"label": label} if "label" in option else {}), **paths}
     if fields.get("label") is not None:
         fields["label"] = SelinuxLabel(**fields["label"])
     return Security(**fields)
@@ -81,12 +82,32 @@ def _systempaths(value: str, scope: Scope) -> dict[str, Any]:
     return {"masked_paths": False}
 
 
+def _mask(value: str, scope: Scope) -> dict[str, Any]:
+    """Podman's: absolute paths, joined by colons."""
+    return {"mask": tuple(_paths(value))}
+
+
+def _unmask(value: str, scope: Scope) -> dict[str, Any]:
+    """Podman's: ALL, or absolute paths, in which `*` stands for any text, joined by colons."""
+    return {"masked_paths": False} if value.upper() == "ALL" else {"unmask": tuple(_paths(value))}
+
+
+def _paths(value: str) -> list[str]:
+    found = value.split(":")
+    for path in found:
+        if not path.startswith("/") or ".." in path.split("/"):
+            raise UsageError(f"{path!r}: expected an absolute path without '..'")
+    return found
+
+
 _PARSERS = {
     "seccomp": _seccomp,
     "no-new-privileges": _no_new_privileges,
     "apparmor": _apparmor,
     "label": _label,
     "systempaths": _systempaths,
+    "mask": _mask,
+    "unmask": _unmask,
 }
 
 
@@ -102,4 +123,8 @@ def format_options(security: Security) -> list[str]:
         options.append(f"apparmor={security.apparmor}")
     if security.label:
         options += [f"label={part}:{value}" for part, value in security.label.as_dict().items()]
+    if security.mask:
+        options.append(f"mask={':'.join(security.mask)}")
+    if security.unmask:
+        options.append(f"unmask={':'.join(security.unmask)}")
     return options if security.masked_paths else [*options, "systempaths=unconfined"]

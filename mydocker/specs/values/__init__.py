@@ -202,7 +202,17 @@ def namespaces(text: str, scope: Scope) -> tuple[str, ...]:
 
 
 def userns_mode(text: str, scope: Scope) -> str:
-    return _one_of(text or "host", ("host", "keep-id"))
+    if text in ("", "host"):  # without an import on the way of every run
+        return "host"
+    from mydocker.specs.values.userns import parse_mode
+
+    return parse_mode(text)
+
+
+def id_mapping(text: str, scope: Scope) -> str:
+    from mydocker.specs.values.userns import parse_mapping
+
+    return parse_mapping(text)
 
 
 def umask(text: str, scope: Scope) -> int:

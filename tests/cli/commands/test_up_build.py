@@ -185,3 +185,20 @@ def test_no_registry_is_asked_for_what_is_built(fresh: Command, registry: Regist
 def test_the_example_greets(fresh: Command) -> None:
     done = fresh("compose", "-f", str(EXAMPLES / "build.yaml"), "up")
     assert sorted(done.stdout.splitlines()) == [b"db-1   | hello from db", b"web-1  | hello from web"], done
+
+
+def test_a_quadlet_is_built_by_its_unit(fresh: Command, tmp_path: pathlib.Path) -> None:
+    shutil.copy("/bin/busybox", tmp_path)
+    (tmp_path / "Containerfile").write_text(
+        "FROM scratch\nARG WORD\nCOPY busybox /bin/sh\nENV WORD=$WORD\nCMD echo built $WORD\n"
+    )
+    (tmp_path / "app.build").write_text(
+        "[Build]\nImageTag=localhost/quadlet-app:1\nSetWorkingDirectory=unit\nBuildArg=WORD=here\n"
+    )
+    (tmp_path / "web.container").write_text("[Container]\nImage=app.build\nNetwork=none\n")
+    done = fresh("up", "web.container", cwd=tmp_path)
+    assert (done.stdout, done.code) == (b"web  | built here\n", 0), done
+    (tmp_path / "app.build").write_text("[Build]\nImageTag=localhost/x\nSetWorkingDirectory=unit\nVolume=/a:/b\n")
+    assert fresh("check", "web.container", cwd=tmp_path).code == 0
+    done = fresh("up", "web.container", cwd=tmp_path)
+    assert done.code == 125 and b"app.build: volumes of a build are not supported" in done.stderr, done

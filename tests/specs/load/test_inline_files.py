@@ -14,8 +14,8 @@ from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model import BindMount, FileMount, Mount
 
-KEYS = "source, target, file, content, environment, uid, gid, mode"
-NONE = "2:11: expected one of file, content, environment, which sets the content"
+KEYS = "source, target, file, content, environment, podman, uid, gid, mode"
+NONE = "2:11: expected one of file, content, environment, podman, which sets the content"
 ENVIRON = {"TOKEN": "s3cret", "V": "v"}
 VARIABLE = ("environment", "TOKEN")
 

@@ -93,7 +93,6 @@ BAD = (
     "image: a\nnetworks: {a: {alias: [x]}}",
     "image: a\nexpose: 80",
     "image: a\npid: container",
-    "image: a\nuserns_mode: auto",
     "image: a\nenvironment: 5",
     "image: a\nenvironment: {A: [b]}",
     "image: a\nenv_file: {file: x}",

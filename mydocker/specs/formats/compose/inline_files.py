@@ -4,7 +4,6 @@ file."""
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.load.inline_files import SOURCES
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, list_at, text_at
 from mydocker.specs.nodes.reader import unknown_key
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     Definitions = dict[str, Mapping | None]
 
+SOURCES = ("file", "content", "environment")
 _SOURCES = ", ".join(SOURCES)
 _GRANT = ("source", "target", "uid", "gid", "mode")
 _ELSEWHERE = ("external", "name", "driver", "driver_opts", "template_driver")  # of files that a cluster stores

@@ -6,15 +6,23 @@ import os
 import re
 
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.formats.quadlet import unit_files
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
-from mydocker.specs.formats.quadlet.units import drop_ins
-from mydocker.specs.nodes.unit_file import Setting, parse_unit, split_words
+from mydocker.specs.formats.quadlet.units import Units, unit_of
+from mydocker.specs.model.unsupported import nearest
+from mydocker.specs.nodes.node import Scalar
+from mydocker.specs.nodes.reader import unknown_key
+from mydocker.specs.nodes.unit_file import Setting, split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
+    from typing import TypeVar
 
-    from mydocker.errors import Problem
+    from mydocker.specs.formats.quadlet.unit_files import Settings
+    from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.reader import Reader
+
+    T = TypeVar("T")
 
 _BOOLEANS = {  # parse_boolean of systemd
     **dict.fromkeys(("1", "yes", "y", "true", "t", "on"), True),
@@ -32,11 +40,55 @@ _SPANS = {  # systemd.time(7), the units of its examples; seconds
 
 
 class Context(Record):
-    """The unit, the reader of its file, and the settings of [Container]."""
+    """The unit, the reader of its file, and its `settings`, those of the section of its kind; `sections` are all.
+
+    `service_environment` are the variables that [Service] sets. `lacks_variables`: a file with some of them cannot be
+    read here. `file` is the file's name in messages, empty for the one that is being read.
+    """
 
     unit: Unit
     reader: Reader
-    settings: Mapping[str, list[Setting]]
+    settings: Settings
+    sections: Mapping[str, Settings]
+    service_environment: Mapping[str, str] = {}
+    lacks_variables: bool = False
+    file: str = ""
+
+    @property
+    def top(self) -> Scalar:
+        """Where the file begins."""
+        return Scalar(line=1, column=1, file=self.file, text="", plain=False)
+
+    @property
+    def directory(self) -> str:
+        return os.path.dirname(self.unit.path)
+
+    @property
+    def units(self) -> Units:
+        """The units among the loaded files, for their references to each other."""
+        source = self.reader.file
+        if source is None:
+            return Units(())
+        units = source.cache.get("units")
+        if not isinstance(units, Units):
+            units = source.cache["units"] = Units(source.paths)
+        return units
+
+    @property
+    def only_check(self) -> bool:
+        """Whether the unit is checked, perhaps on another machine than the one that it is for."""
+        return self.reader.file is not None and self.reader.file.only_check
+
+    def warn(self, node: Node, message: str) -> None:
+        if self.reader.file is not None:
+            self.reader.file.warnings.append(node.problem(message))
+
+    def lack(self, node: Node, message: str) -> None:
+        """This machine lacks something that the unit needs: a problem, unless the unit is only checked."""
+        if self.only_check:
+            self.warn(node, message)
+        else:
+            self.reader.refuse(node, message)
 
 
 def resolve(setting: Setting, context: Context) -> str:
@@ -46,8 +98,8 @@ def resolve(setting: Setting, context: Context) -> str:
 
 def resolve_words(setting: Setting, context: Context) -> list[str]:
     """A value as words: split, and then its specifiers and variables replaced, as systemd does it."""
-    text = setting.value.text
-    found = context.reader.attempt(setting.value, lambda: split_words(text)) or []
+    text, relaxed = setting.value.text, setting.section in unit_files.SECTIONS.values()
+    found = context.reader.attempt(setting.value, lambda: split_words(text, relaxed=relaxed)) or []
     return [word for each in found for word in _resolved(setting, each, context)]
 
 
@@ -79,14 +131,50 @@ def time_span(setting: Setting, context: Context) -> str:
     return "1s"  # one mistake is enough
 
 
-def read_neighbour(setting: Setting, name: str, context: Context) -> tuple[list[Setting], list[Problem]]:
-    """The settings of the unit NAME, in the same directory."""
-    path = os.path.join(os.path.dirname(context.unit.path), name)
-    for directory in drop_ins(path):
-        context.reader.refuse(setting.value, f"{directory}: drop-ins are not supported yet")
+def refuse_keys(context: Context, *, idle: Collection[str], known: Collection[str], read: Collection[str]) -> None:
+    """Refuse the settings of CONTEXT that are neither READ nor IDLE: those KNOWN by their names, others as unknown."""
+    names = {*idle, *known, *read}
+    for key, settings in context.settings.items():
+        if settings and key not in idle and key not in read and not key.startswith("X-"):
+            message = f"{key} is not supported" if key in known else unknown_key(key, nearest(key, names))
+            context.reader.refuse(settings[-1].key, message)
+
+
+def neighbour_of(setting: Setting, name: str, context: Context) -> Context | None:
+    """The context of the unit NAME, which SETTING refers to, in the same directory or among those that were named. None
+    if it cannot be read, which is refused."""
+    found = context.units.find(name, context.directory)
+    path = found.path if found else os.path.join(context.directory, name)
     try:
-        with open(path, "rb") as file:
-            return parse_unit(file.read(1 << 20))
+        settings, problems = unit_files.read_unit(path)
     except OSError as error:
         context.reader.refuse(setting.value, f"cannot read {name}: {(error.strerror or '').lower()}")
-        return [], []
+        return None
+    context.reader.problems.extend(problems)
+    sections = unit_files.by_section(settings)
+    section = unit_files.SECTIONS[unit_files.kind_of(path)]
+    if section not in sections:
+        context.reader.refuse(setting.value, f"{name}: there is no [{section}] section")
+    own = sections.get(section, {})
+    service = unit_files.service_name(path, unit_files.last(own, "ServiceName"))
+    unit = unit_of(path, service, context.unit.instance if unit_files.stem(path).endswith("@") else "")
+    unit = unit.replace(variables=context.unit.variables)
+    file = unit_files.shown(unit_files.file_of_unit(path))
+    return Context(unit=unit, reader=context.reader, settings=own, sections=sections, file=file)
+
+
+def default_name(context: Context) -> str:
+    """What Podman calls a network or a volume whose unit sets no name."""
+    prefix, at, instance = unit_files.stem(context.unit.path).partition("@")
+    return f"systemd-{prefix}" + (f"-{instance or context.unit.instance}" if at else "")
+
+
+def once(context: Context, key: str, read: Callable[[], T]) -> T:
+    """The result of READ for the unit of CONTEXT, which is read once for all files that refer to it."""
+    source = context.reader.file
+    if source is None:
+        return read()
+    name = f"{key}\0{context.unit.path}\0{context.unit.instance}"
+    if name not in source.cache:
+        source.cache[name] = read()
+    return source.cache[name]  # type: ignore[return-value]  # what READ has returned before

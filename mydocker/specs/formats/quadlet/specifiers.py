@@ -152,6 +152,24 @@ def replace_variables(text: str, variables: Mapping[str, str]) -> list[str]:
     return ["".join(parts)]
 
 
+def unset_variables(text: str, variables: Mapping[str, str]) -> list[str]:
+    """The variables that TEXT, a command line, uses and that are not set."""
+    found: list[str] = []
+
+    class Seen(dict[str, str]):
+        def __contains__(self, name: object) -> bool:
+            return True
+
+        def __getitem__(self, name: str) -> str:
+            if name not in variables:
+                found.append(name)
+            return variables.get(name, "x")
+
+    for word in text.split():
+        replace_variables(word, Seen())
+    return found
+
+
 def _variable(name: str, variables: Mapping[str, str]) -> str:
     if name not in variables:
         raise UsageError(f"variable {name} is not set", hint="write $$ for a dollar sign")

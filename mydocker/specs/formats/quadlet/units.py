@@ -10,71 +10,92 @@ import os
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.formats.quadlet import unit_files
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand
-from mydocker.specs.nodes.unit_file import Setting, parse_unit, split_words
+from mydocker.specs.formats.quadlet.unit_files import CONTAINER, KINDS, POD, SERVICE_SUFFIX, last
+from mydocker.specs.nodes.unit_file import split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-UNIT_SUFFIX = ".container"
-SERVICE_SUFFIX = ".service"
+    from mydocker.specs.formats.quadlet.unit_files import Settings
+
 _BEFORE = (("Unit", "Before"), ("Install", "RequiredBy"), ("Install", "WantedBy"), ("Install", "UpheldBy"))
+_OFF = ("0", "no", "n", "false", "f", "off")
 
 
 class Neighbour(Record):
-    """A unit: the names of its `container` and of its `service`, without the suffix, and what it comes `before`."""
+    """The unit at `path`: the name of its `service`, without the suffix, and of its `container`, which is the one that
+    holds the network if it is a pod, and empty if it is none. `before`: the units that it starts before; `refers`:
+    those that it needs, or starts after.
 
-    container: str
+    `condition`: when it counts as started. `pod` is the file of its pod, and `joins` whether it starts with that.
+    """
+
+    path: str
     service: str
+    container: str
     before: tuple[str, ...]
+    condition: str = "service_started"
+    pod: str = ""
+    joins: bool = False
+    refers: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The suffix of its file."""
+        return unit_files.kind_of(self.path)
 
 
 class Units:
     """The units of one load: PATHS are those that were named to run."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self.paths = [os.path.abspath(path) for path in paths if path.endswith(UNIT_SUFFIX)]
+        self.paths = [os.path.abspath(path) for path in paths if unit_files.kind_of(path)]
         self._read: dict[str, Neighbour | None] = {}
         self._services: dict[str, dict[str, Neighbour]] = {}  # by directory; under "" those that were named
         self._before: dict[str, list[Neighbour]] | None = None
 
     def find(self, text: str, directory: str) -> Neighbour | None:
-        """The unit that TEXT, NAME.container or NAME.service, means in a file of DIRECTORY."""
-        stem, dot, suffix = text.rpartition(".")
-        if dot + suffix == UNIT_SUFFIX:
+        """The unit that TEXT, such as NAME.container or NAME.service, means in a file of DIRECTORY."""
+        if unit_files.kind_of(text):
             named = next((path for path in self.paths if os.path.basename(path) == text), None)
             return self._neighbour(named or os.path.join(directory, text))
-        if dot + suffix != SERVICE_SUFFIX:
+        if not text.endswith(SERVICE_SUFFIX):
             return None
-        if found := self._by_service("", self.paths).get(stem):
-            return found
-        neighbour = self._neighbour(os.path.join(directory, f"{stem}{UNIT_SUFFIX}"))
-        if neighbour and neighbour.service == stem:
-            return neighbour
-        return self._by_service(directory, self._files(directory)).get(stem)
+        service = text.removesuffix(SERVICE_SUFFIX)
+        found = self._by_service("", lambda: self.paths).get(service)
+        found = found or self._by_service(directory, lambda: unit_files.neighbours(directory)).get(service)
+        return found or self._instance(service, directory)
 
-    def first(self, service: str) -> list[Neighbour]:
-        """Those of the units to run that declare themselves to start before the unit of SERVICE."""
+    def members(self, pod: str) -> list[Neighbour]:
+        """The containers that start with the pod at the path POD: those that were named, and those next to it."""
+        paths = dict.fromkeys((*self.paths, *unit_files.neighbours(os.path.dirname(pod))))
+        found = [self._neighbour(path) for path in paths if unit_files.kind_of(path) == CONTAINER]
+        return [each for each in found if each and each.joins and each.pod == os.path.basename(pod)]
+
+    def first(self, service: str, file: str) -> list[Neighbour]:
+        """Those of the units to run that declare themselves to start before the unit FILE, which is SERVICE."""
         if self._before is None:
             self._before = {}
-            for unit in self._by_service("", self.paths).values():
+            for unit in self._by_service("", lambda: self.paths).values():
                 for word in unit.before:
                     self._before.setdefault(word, []).append(unit)
-        names = (f"{service}{SERVICE_SUFFIX}", f"{service}{UNIT_SUFFIX}")
-        return [unit for name in names for unit in self._before.get(name, ())]
+        names = dict.fromkeys((f"{service}{SERVICE_SUFFIX}", file))
+        return [unit for name in names for unit in self._before.get(name, ()) if unit.container]
 
-    def _by_service(self, key: str, paths: Iterable[str]) -> dict[str, Neighbour]:
+    def _instance(self, service: str, directory: str) -> Neighbour | None:
+        """The instance of a template in DIRECTORY that SERVICE is, if it is one without a file of its own."""
+        if "@" not in service:
+            return None
+        units = (self._neighbour(os.path.join(directory, f"{service}{kind}")) for kind in KINDS)
+        return next((unit for unit in units if unit and unit.service == service), None)
+
+    def _by_service(self, key: str, paths: Callable[[], Iterable[str]]) -> dict[str, Neighbour]:
         if key not in self._services:
-            units = (self._neighbour(path) for path in paths)
+            units = (self._neighbour(path) for path in paths())
             self._services[key] = {unit.service: unit for unit in units if unit}
         return self._services[key]
-
-    def _files(self, directory: str) -> Iterator[str]:
-        try:
-            names = sorted(os.listdir(directory))
-        except OSError:
-            return
-        yield from (os.path.join(directory, name) for name in names if name.endswith(UNIT_SUFFIX))
 
     def _neighbour(self, path: str) -> Neighbour | None:
         if path not in self._read:
@@ -84,59 +105,63 @@ class Units:
 
 def _read(path: str) -> Neighbour | None:
     try:
-        with open(path, "rb") as file:
-            settings, _ = parse_unit(file.read())
+        settings, _ = unit_files.read_unit(path)
     except OSError:
         return None
-    service = unit_name(path, last(settings, "Container", "ServiceName"))
+    sections = unit_files.by_section(settings)
+    own = sections.get(unit_files.SECTIONS[unit_files.kind_of(path)], {})
+    service = unit_files.service_name(path, last(own, "ServiceName"))
     unit = unit_of(path, service)
-    container = _expanded(last(settings, "Container", "ContainerName"), unit)
-    before = [word for section, key in _BEFORE for word in _words(settings, section, key, unit)]
-    return Neighbour(container=container or service, service=service, before=tuple(before))
+    before = [word for section, key in _BEFORE for word in _words(sections.get(section, {}), key, unit)]
+    return Neighbour(
+        path=path,
+        service=service,
+        container=container_of(path, own, unit),
+        before=tuple(before),
+        condition=_condition(own, sections.get("Service", {})),
+        pod=last(own, "Pod"),
+        joins=last(own, "StartWithPod").lower() not in _OFF,
+        refers=tuple(_refers(sections.get("Unit", {}), unit)),
+    )
 
 
-def unit_name(path: str, service_name: str) -> str:
-    """The name of the unit of the file at PATH, which may set another one."""
-    return service_name.removesuffix(SERVICE_SUFFIX) or os.path.basename(path).removesuffix(UNIT_SUFFIX)
+def _refers(settings: Settings, unit: Unit) -> Iterator[str]:
+    for key in ("Requires", "Requisite", "BindsTo", "Wants", "Upholds", "After"):
+        yield from _words(settings, key, unit)
 
 
-def drop_ins(path: str) -> list[str]:
-    """The directories whose files change the unit at PATH (podman-systemd.unit(5), "Drop-in"): of all units of its
-    kind, of those that share a prefix of its name up to a dash, of its template, and its own."""
-    directory, file_name = os.path.split(path)
-    name, suffix = os.path.splitext(file_name)
-    template, at, _ = name.partition("@")
-    dashes = [position for position, letter in enumerate(template) if letter == "-"]
-    prefixes = [name[: position + 1] for position in dashes] + ([template + at] if at else [])
-    names = dict.fromkeys([suffix[1:], *(prefix + suffix for prefix in prefixes), file_name])
-    return [f"{each}.d" for each in names if _has_drop_in(os.path.join(directory, f"{each}.d"))]
+def container_of(path: str, own: Settings, unit: Unit) -> str:
+    """The name of the container of the unit at PATH, whose own section is OWN; empty if it has none."""
+    kind = unit_files.kind_of(path)
+    if kind == CONTAINER:
+        return _expanded(last(own, "ContainerName"), unit) or unit.name
+    return f"{pod_name(path, own, unit)}-infra" if kind == POD else ""
 
 
-def _has_drop_in(directory: str) -> bool:
-    try:
-        return any(name.endswith(".conf") for name in os.listdir(directory))
-    except OSError:
-        return False
+def pod_name(path: str, own: Settings, unit: Unit) -> str:
+    """The name of the pod at PATH (podman-systemd.unit(5), "PodName=")."""
+    return _expanded(last(own, "PodName"), unit) or f"systemd-{unit_files.stem(path)}"
+
+
+def _condition(own: Settings, service: Settings) -> str:
+    """A unit of the type oneshot has started when it has ended, and one that notifies when it is healthy, then."""
+    if last(service, "Type") == "oneshot":
+        return "service_completed_successfully"
+    return "service_healthy" if last(own, "Notify") == "healthy" and last(own, "HealthCmd") else "service_started"
 
 
 def unit_of(path: str, name: str, instance: str = "", variables: dict[str, str] | None = None) -> Unit:
+    """The unit NAME of the file at PATH, as its specifiers need it."""
     prefix, _, own = name.partition("@")
     return Unit(path=path, prefix=prefix, instance=own or instance, variables=variables or {})
 
 
-def last(settings: list[Setting], section: str, key: str) -> str:
-    """The last value of KEY; an empty one if there is none."""
-    found = (each.text for each in reversed(settings) if (each.section, each.key.text) == (section, key))
-    return next(found, "")
-
-
-def _words(settings: list[Setting], section: str, key: str, unit: Unit) -> Iterator[str]:
-    for each in settings:
-        if (each.section, each.key.text) == (section, key):
-            try:
-                yield from (_expanded(word, unit) for word in split_words(each.value.text))
-            except UsageError:  # which is reported where that file itself is read
-                continue
+def _words(settings: Settings, key: str, unit: Unit) -> Iterator[str]:
+    for each in settings.get(key, ()):
+        try:
+            yield from (_expanded(word, unit) for word in split_words(each.value.text))
+        except UsageError:  # which is reported where that file itself is read
+            continue
 
 
 def _expanded(text: str, unit: Unit) -> str:

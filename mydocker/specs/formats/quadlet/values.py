@@ -12,9 +12,13 @@ from functools import partial
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
-from mydocker.specs.formats.quadlet.context import Context, boolean, read_neighbour, resolve, resolve_words
-from mydocker.specs.formats.quadlet.networks import network_of_flag, networks
-from mydocker.specs.formats.quadlet.units import last
+from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
+from mydocker.specs.formats.quadlet.pod_file import pod
+from mydocker.specs.formats.quadlet.remap import REMAP, remap
+from mydocker.specs.formats.quadlet.resources.images import image
+from mydocker.specs.formats.quadlet.resources.networks import network_of_flag, networks
+from mydocker.specs.formats.quadlet.resources.secrets import secrets
+from mydocker.specs.formats.quadlet.resources.volumes import mount, mounts, volumes
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
 from mydocker.specs.nodes.unit_file import Setting
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     Entry = tuple[str, Node]
 
 _ZONES = "/usr/share/zoneinfo"
+# what the image declares as volumes is gone with the container, whatever it is (podman-run(1), --image-volume)
+_IDLE_FLAGS = ("--image-volume=ignore", "--image-volume=anonymous", "--image-volume=bind")
+_PROXIES = ("http", "https", "ftp", "no")
 _WRITABLE = ("/run", "/tmp", "/var/tmp")  # with ReadOnlyTmpfs, in addition to /dev and /dev/shm
 _HEALTH = {
     "HealthInterval": "interval",
@@ -35,13 +42,6 @@ _HEALTH = {
     "HealthStartPeriod": "start_period",
     "HealthTimeout": "timeout",
 }
-
-
-def _image(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    name = resolve(settings[-1], context)
-    if name.endswith((".image", ".build")):
-        context.reader.refuse(settings[-1].value, f"{name}: units of images are not supported: name the image")
-    yield "image", text_at(settings[-1].value, name)
 
 
 def _rootfs(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -88,6 +88,12 @@ def _json_words(text: str) -> list[str]:
 def _env_files(settings: list[Setting], context: Context) -> Iterator[Entry]:
     for each in settings:
         for path in resolve_words(each, context):
+            optional, path = path.startswith("-"), path.removeprefix("-")
+            whole = values.path(path, context.reader.scope)
+            if not os.path.exists(whole) and (optional or context.only_check):
+                if not optional:
+                    context.lack(each.value, f"cannot read {path}: no such file or directory")
+                continue
             yield "env_file", data_at(each.value, {"path": path, "format": "raw"})
 
 
@@ -98,51 +104,6 @@ def _devices(settings: list[Setting], context: Context) -> Iterator[Entry]:
             optional, device = text.startswith("-"), text.removeprefix("-")
             if not optional or os.path.exists(device.partition(":")[0]):
                 yield "devices", text_at(each.value, device)
-
-
-def _volumes(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    for each in settings:
-        text = resolve(each, context)
-        source, colon, rest = text.partition(":")
-        if colon and source.endswith(".volume"):
-            text = f"{_volume_of_unit(each, source, context)}:{rest}"
-        yield "volumes", text_at(each.value, text)
-
-
-def _volume_of_unit(setting: Setting, name: str, context: Context) -> str:
-    """The name of the volume that the unit NAME, in the same directory, describes: its VolumeName, else from the unit's
-    name."""
-    settings, problems = read_neighbour(setting, name, context)
-    for each in settings:
-        if each.section == "Volume" and each.key.text != "VolumeName":
-            context.reader.refuse(setting.value, f"{name}:{each.key.line}: {each.key.text} is not supported")
-    if problems:
-        context.reader.refuse(setting.value, f"{name}:{problems[0].origin.line}: {problems[0].message}")
-    return last(settings, "Volume", "VolumeName") or f"systemd-{name.removesuffix('.volume')}"
-
-
-def _mounts(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    for each in settings:
-        for word in resolve_words(each, context):
-            yield from _mount(each, word, context)
-
-
-def _mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
-    """A mount in words; a source may be a unit, as in Volume (podman-systemd.unit(5), "Mount=")."""
-    from mydocker.specs.mounts.mount import parse_mount, replace_source
-    from mydocker.specs.render.normal_form import mount_data
-
-    def named(source: str) -> str:
-        return _volume_of_unit(setting, source, context) if source.endswith(".volume") else source
-
-    before = len(context.reader.problems)
-    text = context.reader.attempt(setting.value, lambda: replace_source(text, named)) or text
-    if len(context.reader.problems) > before:
-        return
-    mount = context.reader.attempt(setting.value, lambda: parse_mount(text, context.reader.scope))
-    if mount:
-        key, written = mount_data(mount)
-        yield key, data_at(setting.value, written)
 
 
 def _ports(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -162,11 +123,44 @@ def _security(option: str) -> Callable[[list[Setting], Context], Iterator[Entry]
     return read
 
 
+def _mask(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    for each in settings:
+        yield "security_opt", text_at(each.value, f"mask={resolve(each, context)}")
+
+
 def _unmask(settings: list[Setting], context: Context) -> Iterator[Entry]:
     for each in settings:
-        if resolve_words(each, context) != ["ALL"]:
-            context.reader.refuse(each.value, "Unmask of single paths is not supported: expected ALL")
-    yield "security_opt", text_at(settings[-1].value, "systempaths=unconfined")
+        for word in resolve_words(each, context):
+            yield "security_opt", text_at(each.value, f"unmask={word}")
+
+
+def _cgroups_mode(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """Whether the processes of Podman itself have a cgroup of their own, which is no matter here."""
+    mode = resolve(settings[-1], context)
+    if mode not in ("enabled", "split", "no-conmon"):
+        context.reader.refuse(settings[-1].value, f"CgroupsMode={mode} is not supported")
+    yield from ()
+
+
+def _environment_of_host(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """All variables of the caller, under those that the unit sets."""
+    if boolean(settings[-1], context):
+        own = {word.partition("=")[0] for each in context.settings.get("Environment", ()) for word in each.text.split()}
+        variables = context.reader.scope.environ
+        names = [name for name in variables if name not in own]
+        yield from (("environment", text_at(settings[-1].value, f"{name}={variables[name]}")) for name in names)
+
+
+def _proxies(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """The caller's variables for proxies (podman-run(1), --http-proxy)."""
+    if boolean(settings[-1], context):
+        variables = context.reader.scope.environ
+        names = (name for each in _PROXIES for name in (f"{each}_proxy", f"{each}_proxy".upper()) if name in variables)
+        yield from (("environment", text_at(settings[-1].value, f"{name}={variables[name]}")) for name in names)
+
+
+def _health_on_failure(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    yield "healthcheck", data_at(settings[-1].value, {"on_failure": resolve(settings[-1], context)})
 
 
 def _volatile_tmp(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -181,15 +175,17 @@ def _timezone(settings: list[Setting], context: Context) -> Iterator[Entry]:
     node, zone = settings[-1].value, resolve(settings[-1], context)
     source = os.path.realpath("/etc/localtime" if zone == "local" else f"{_ZONES}/{zone}")
     if not os.path.isfile(source) or not (zone == "local" or source.startswith(f"{os.path.realpath(_ZONES)}/")):
-        context.reader.refuse(node, f"this machine has no time zone {zone!r}")
+        context.lack(node, f"this machine has no time zone {zone!r}")
+        return
     mount = {"type": "bind", "source": source, "target": "/etc/localtime", "read_only": True}
     yield "volumes", data_at(node, mount)
 
 
 def _log_driver(settings: list[Setting], context: Context) -> Iterator[Entry]:
-    """With passthrough, output goes where mydocker's goes, as it does without a driver in the foreground."""
+    """With passthrough, output goes where mydocker's goes, as it does without a driver in the foreground; under systemd
+    that is the journal, as with journald."""
     driver = resolve(settings[-1], context)
-    if not driver.startswith("passthrough"):
+    if not driver.startswith("passthrough") and driver != "journald":
         yield "logging", data_at(settings[-1].value, {"driver": driver})
 
 
@@ -236,6 +232,9 @@ def _health(settings: list[Setting], context: Context) -> Iterator[Entry]:
 def _health_test(text: str) -> dict[str, Any]:
     if text == "none":
         return {"disable": True}
+    if text.startswith(("CMD-SHELL ", "CMD ")):  # the words of a list, in one text
+        kind, _, rest = text.partition(" ")
+        return {"test": [kind, rest.strip()] if kind == "CMD-SHELL" else [kind, *rest.split()]}
     listed = _json_words(text) if text.startswith("[") else []
     kinds = ("CMD", "CMD-SHELL", "NONE")
     return {"test": (listed if listed[0] in kinds else ["CMD", *listed]) if listed else text}
@@ -253,12 +252,20 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
     from mydocker.specs.argv import parse_flags
 
     for each in settings:
-        flags = resolve_words(each, context)
+        flags = [word for word in resolve_words(each, context) if word not in _IDLE_FLAGS]
         for field, text in context.reader.attempt(each.value, partial(parse_flags, flags)) or ():
             if field.key == "volumes" and "--mount" in field.flags:
-                yield from _mount(each, text, context)
+                yield from mount(each, text, context)
             elif field.key == "entrypoint":
                 yield "entrypoint", _program(each, text, context)
+            elif (
+                field.key == "env_file"
+                and context.only_check
+                and not os.path.exists(values.path(text, context.reader.scope))
+            ):
+                context.lack(each.value, f"cannot read {text}: no such file or directory")
+            elif field.key in ("cap_add", "cap_drop"):
+                yield from ((field.key, text_at(each.value, word)) for word in text.split(","))
             elif field.key == "env_file":
                 yield "env_file", data_at(each.value, {"path": text, "format": "raw"})
             elif field.key == "networks":
@@ -280,7 +287,7 @@ def _true(text: str) -> bool:
 
 
 SPECIAL: dict[str, Callable[[list[Setting], Context], Iterator[Entry]]] = {
-    "Image": _image,
+    "Image": image,
     "Rootfs": _rootfs,
     "User": _user,
     "Group": _group,
@@ -288,9 +295,17 @@ SPECIAL: dict[str, Callable[[list[Setting], Context], Iterator[Entry]]] = {
     "Entrypoint": _entrypoint,
     "EnvironmentFile": _env_files,
     "AddDevice": _devices,
-    "Volume": _volumes,
-    "Mount": _mounts,
+    "Volume": volumes,
+    "Mount": mounts,
     "Network": networks,
+    "Pod": pod,
+    "Secret": secrets,
+    "HealthOnFailure": _health_on_failure,
+    "EnvironmentHost": _environment_of_host,
+    "HttpProxy": _proxies,
+    "CgroupsMode": _cgroups_mode,
+    "Mask": _mask,
+    **dict.fromkeys(REMAP, remap),
     "PublishPort": _ports,
     "Timezone": _timezone,
     "LogDriver": _log_driver,

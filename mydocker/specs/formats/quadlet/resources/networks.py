@@ -6,11 +6,19 @@ See podman-systemd.unit(5), "Network=" and "Network units [Network]", and podman
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.formats.quadlet.context import Context, boolean, read_neighbour, resolve, resolve_words
-from mydocker.specs.formats.quadlet.units import UNIT_SUFFIX, last
+from mydocker.specs.formats.quadlet.context import (
+    Context,
+    boolean,
+    default_name,
+    neighbour_of,
+    once,
+    refuse_keys,
+    resolve,
+    resolve_words,
+)
+from mydocker.specs.formats.quadlet.unit_files import CONTAINER, NETWORK, last, stem
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
-from mydocker.specs.nodes.reader import unknown_key
 from mydocker.specs.values.network import format_attachment
 
 if TYPE_CHECKING:
@@ -23,7 +31,6 @@ if TYPE_CHECKING:
 
     Entry = tuple[str, Node]
 
-NETWORK_SUFFIX = ".network"
 _WITH_OPTIONS = ("bridge",)  # and units of networks
 _OPTIONS = {  # of podman run --network, as members of an entry of `networks`
     "alias": "aliases",
@@ -35,11 +42,9 @@ _OPTIONS = {  # of podman run --network, as members of an entry of `networks`
 _SWITCHES = {"Internal": "internal", "IPv6": "enable_ipv6"}
 _POOL = {"Subnet": "subnet", "Gateway": "gateway", "IPRange": "ip_range"}
 _PAIRS = {"Label": "labels", "Options": "driver_opts"}
-_IDLE = ("ServiceName",)
-_NO_EQUAL = """
-    ContainersConfModule DNS DisableDNS GlobalArgs IPAMDriver InterfaceName NetworkDeleteOnStop PodmanArgs
-"""
-_NETWORK = frozenset((*_SWITCHES, *_POOL, *_PAIRS, *_IDLE, *_NO_EQUAL.split(), "Driver", "NetworkName"))
+_IDLE = ("InterfaceName", "NetworkDeleteOnStop", "ServiceName")
+_KNOWN = ("ContainersConfModule", "DNS", "GlobalArgs", "PodmanArgs")
+_READ = (*_SWITCHES, *_POOL, *_PAIRS, "DisableDNS", "Driver", "IPAMDriver", "NetworkName")
 
 
 def networks(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -59,21 +64,26 @@ def network_of_flag(setting: Setting, value: str | NetworkAttachment) -> Entry:
 def _network(setting: Setting, text: str, context: Context) -> tuple[str, Any]:
     """The name, and the members that it has in a spec file."""
     name, colon, options = text.partition(":")
-    if name.endswith(UNIT_SUFFIX) and not colon:
+    if name.endswith(CONTAINER) and not colon:
         return f"container:{_container_of_unit(setting, name, context)}", None
-    is_unit = name.endswith(NETWORK_SUFFIX)
+    is_unit = name.endswith(NETWORK)
     if not is_unit and name not in _WITH_OPTIONS:
         return text, None
     members = _members(setting, options, context) if colon else {}
     if is_unit:
-        name, members["create"] = _network_of_unit(setting, name, context)
+        other = neighbour_of(setting, name, context)
+        if other is not None:
+            found = other
+            name, members["create"] = once(found, "network", lambda: network_of_unit(found))
     return name, members or None
 
 
 def _container_of_unit(setting: Setting, name: str, context: Context) -> str:
-    """The name of the container that the unit NAME, in the same directory, describes."""
-    settings, _ = read_neighbour(setting, name, context)
-    return last(settings, "Container", "ContainerName") or f"systemd-{name.removesuffix(UNIT_SUFFIX)}"
+    """The name of the container that the unit NAME describes."""
+    found = context.units.find(name, context.directory)
+    if found is None:
+        context.reader.refuse(setting.value, f"cannot read {name}: no such file or directory")
+    return found.container if found else stem(name)
 
 
 def _members(setting: Setting, options: str, context: Context) -> dict[str, Any]:
@@ -93,31 +103,39 @@ def _members(setting: Setting, options: str, context: Context) -> dict[str, Any]
     return found
 
 
-def _network_of_unit(setting: Setting, name: str, context: Context) -> tuple[str, dict[str, Any]]:
-    """The name of the network that the unit NAME describes (its NetworkName, else from the unit's name), and how it is
-    made."""
-    settings, problems = read_neighbour(setting, name, context)
-    if problems:
-        context.reader.refuse(setting.value, f"{name}:{problems[0].origin.line}: {problems[0].message}")
+def network_of_unit(context: Context) -> tuple[str, dict[str, Any]]:
+    """The name of the network that the unit of CONTEXT describes (its NetworkName, else from the unit's name), and how
+    it is made."""
+    refuse_keys(context, idle=_IDLE, known=_KNOWN, read=_READ)
     found: dict[str, Any] = {}
     pools: dict[str, list[str]] = {}
-    for each in (each for each in settings if each.section == "Network"):
-        key = each.key.text
-        if key in _SWITCHES:
-            found[_SWITCHES[key]] = boolean(each, context)
-        elif key in _POOL:
-            pools.setdefault(_POOL[key], []).append(resolve(each, context))
-        elif key in _PAIRS:
-            words = resolve_words(each, context) if key == "Label" else resolve(each, context).split(",")
-            found.setdefault(_PAIRS[key], []).extend(words)
-        elif key == "Driver":
-            found["driver"] = resolve(each, context)
-        elif key not in (*_IDLE, "NetworkName"):
-            why = f"{key} is not supported" if key in _NETWORK else unknown_key(key, nearest(key, _NETWORK))
-            context.reader.refuse(setting.value, f"{name}:{each.key.line}: {why}")
+    for key, settings in context.settings.items():
+        for each in settings:
+            if key in _SWITCHES:
+                found[_SWITCHES[key]] = boolean(each, context)
+            elif key in _POOL:
+                pools.setdefault(_POOL[key], []).append(resolve(each, context))
+            elif key in _PAIRS:
+                words = resolve_words(each, context) if key == "Label" else resolve(each, context).split(",")
+                found.setdefault(_PAIRS[key], []).extend(words)
+            elif key == "Driver":
+                found["driver"] = resolve(each, context)
+            elif key == "IPAMDriver" and each.text != "host-local":
+                context.reader.refuse(each.value, f"IPAMDriver={each.text} is not supported: expected host-local")
+            elif key == "DisableDNS" and boolean(each, context):
+                context.reader.refuse(each.key, "DisableDNS is not supported")
     if pools:
+        _check_pools(pools, context)
         found["ipam"] = {"config": _pools(pools)}
-    return last(settings, "Network", "NetworkName") or f"systemd-{name.removesuffix(NETWORK_SUFFIX)}", found
+    name = last(context.settings, "NetworkName")
+    return name or default_name(context), found
+
+
+def _check_pools(texts: dict[str, list[str]], context: Context) -> None:
+    """Each gateway and each range belongs to a subnet (podman-systemd.unit(5), "Gateway=", "IPRange=")."""
+    for key, name in _POOL.items():
+        if len(texts.get(name, ())) > len(texts.get("subnet", ())):
+            context.reader.refuse(context.settings[key][-1].key, f"{key} needs a Subnet: there are fewer of these")
 
 
 def _pools(texts: dict[str, list[str]]) -> list[dict[str, str]]:

@@ -1,0 +1,247 @@
+"""`mydocker unit FILE|NAME...`: print units of systemd that run containers, or install them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from mydocker.cli.common import say
+from mydocker.cli.common.parser import Parser
+from mydocker.cli.project.options import add_project, load_cases, project_options
+from mydocker.errors import HostError, UsageError
+from mydocker.image.store import Store
+from mydocker.paths import absolute, home, xdg
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.containers.find import find_kept
+from mydocker.services.project.plan import chosen, is_project, project_of, service_of
+from mydocker.specs.model.parts import COMPLETED
+from mydocker.specs.render.systemd_unit import HEAD, ServiceUnit, service_text, target_text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from mydocker.cli.project.options import LoadedCases
+    from mydocker.specs.model.case import CaseSpec
+
+    Units = dict[str, str]  # by the names of their files
+
+_SYSTEM = "/etc/systemd/system"
+
+
+def unit_command(argv: list[str]) -> int:
+    """Print the units for what ARGV names, or with --install write them; 0."""
+    options = parser().parse_args(argv)
+    units = _units(options)
+    if options.install or options.directory:
+        _install(units, options)
+        return 0
+    for name, text in units.items():
+        print(f"# {name}\n{text}" if len(units) > 1 else text, end="" if name == [*units][-1] else "\n")
+    return 0
+
+
+def parser() -> Parser:
+    """What the command line may have."""
+    parser = Parser(
+        "unit",
+        text="The services of a Compose file become a service each, and a target for all; other files become one "
+        "service, and so does a container in the background. A service is ready when its container is healthy.",
+        exits=(("0", "done"), ("125", "a unit cannot be written"), ("2", "wrong usage")),
+        examples=(
+            ("mydocker unit compose.yaml", "print a target and a service for each service"),
+            ("mydocker unit --install web.container", "write a service that runs a Quadlet"),
+            ("mydocker unit --user --install web", "write one that starts the container 'web', for your own systemd"),
+        ),
+    )
+    parser.add_argument("words", nargs="*", metavar="FILE|NAME", help="files, or a container in the background")
+    add_project(parser)
+    parser.add_argument("--user", action="store_true", help="for the systemd of a user, not that of the machine")
+    parser.add_argument("--install", action="store_true", help="write the units, and say what to do next")
+    parser.add_argument("--directory", default="", metavar="DIR", help="write them into DIR")
+    return parser
+
+
+def _units(options: argparse.Namespace) -> Units:
+    """The text of each unit. Raises UsageError, SpecError."""
+    words: list[str] = options.words
+    if len(words) == 1 and not options.file and not _is_file(words[0]):
+        return _of_container(words[0], options)
+    loaded = load_cases(options, words)
+    is_compose = not words or bool(options.file) or loaded.names or _is_compose(words)
+    if is_compose and is_project(loaded.cases):
+        return _of_project(loaded, options)
+    return _of_files(loaded, options)
+
+
+def _is_file(word: str) -> bool:
+    return "/" in word or os.path.isfile(word) or word.endswith((".yaml", ".yml", ".json"))
+
+
+def _is_compose(words: Sequence[str]) -> bool:
+    return all(word.endswith((".yaml", ".yml", ".json")) for word in words)
+
+
+def _of_container(name: str, options: argparse.Namespace) -> Units:
+    """The service of a container that is there. It has its restart policy, so systemd has none."""
+    config = find_kept(Store.open(os.environ), name).config
+    notes = ("the container restarts by its own policy",) if config.spec.restart else ()
+    unit = ServiceUnit(
+        name=f"{config.title}.service",
+        description=f"Container {config.title}",
+        command=(_program(), "start", "--attach", config.title),
+        stop=(_program(), "stop", config.title),
+        notifies=False,
+        grace=config.spec.stop_grace_period,
+        wanted_by=_wanted_by(options),
+        notes=notes,
+    )
+    return {unit.name: service_text(unit, is_users=options.user)}
+
+
+def _of_files(loaded: LoadedCases, options: argparse.Namespace) -> Units:
+    """One service that runs the files as `up` does."""
+    words = [absolute(word) for word in options.words]
+    name = _unit_name(os.path.splitext(os.path.basename(words[0]))[0])
+    together = is_project(loaded.cases)
+    # of several containers, systemd would restart all
+    alone = [case for case in loaded.cases if not (case.service and case.service.is_pod)] if together else []
+    one = alone[0] if len(alone) == 1 else None
+    flags = ["--no-restart", "--exit-code-from", service_of(one).name] if one else []
+    project = ["-p", options.project_name] if options.project_name else []
+    unit = ServiceUnit(
+        name=f"{name}.service",
+        description=f"Containers of {', '.join(os.path.basename(word) for word in words)}",
+        command=(_program(), "up", "--no-log-prefix" if together else "--keep-going", *project, *flags, *words),
+        before=tuple(_pulls(loaded.cases)),
+        notifies=together,
+        grace=max((case.container.stop_grace_period for case in loaded.cases), default=10.0),
+        restart=one.container.restart if one else None,
+        wanted_by=_wanted_by(options),
+    )
+    return {unit.name: service_text(unit, is_users=options.user)}
+
+
+def _of_project(loaded: LoadedCases, options: argparse.Namespace) -> Units:
+    """A service for each service of the project, and the target that starts them."""
+    project = project_of(loaded.cases, active=loaded.active)
+    cases = chosen(project, loaded.names)
+    target = f"{_unit_name(project.name)}.target"
+    names = {service_of(case).name: _unit_name(f"{project.name}-{service_of(case).name}") for case in cases}
+    jobs = {each.name for case in cases for each in case.depends_on if each.condition == COMPLETED}
+    before = _before_service(options, project.name)
+    found: Units = {
+        target: target_text(
+            f"Services of {project.name}", [f"{name}.service" for name in names.values()], wanted_by=_wanted_by(options)
+        )
+    }
+    for case in cases:
+        service = service_of(case)
+        needs = [(each.required, f"{names[each.name]}.service") for each in case.depends_on if each.name in names]
+        unit = ServiceUnit(
+            name=f"{names[service.name]}.service",
+            description=f"Service {service.name} of {project.name}",
+            command=(_program(), "up", *before, *_FLAGS, "--exit-code-from", service.name, service.name),
+            before=tuple(_pulls([case])),
+            is_job=service.name in jobs,
+            notifies=service.name not in jobs,
+            needs=tuple(name for is_required, name in needs if is_required),
+            after=tuple(name for _, name in needs),
+            target=target,
+            grace=case.container.stop_grace_period,
+            restart=case.container.restart if service.name not in jobs else None,
+        )
+        found[unit.name] = service_text(unit, is_users=options.user)
+    return found
+
+
+_FLAGS = ("--no-deps", "--no-log-prefix", "--no-restart")
+
+
+def _before_service(options: argparse.Namespace, project: str) -> list[str]:
+    """The options that say which project it is, with absolute paths. Raises UsageError without a file."""
+    given = project_options(options)
+    files = given.files or tuple(word for word in options.words if _is_file(word))
+    if not files:
+        from mydocker.specs.load.project_files import find_project
+
+        found = find_project(given, os.environ)
+        files = found.paths if found else ()
+    if not files or "-" in files:
+        raise UsageError("a unit needs a file that stays: expected the name of a Compose file")
+    words = ["-p", project]
+    for file in files:
+        words += ["-f", absolute(file)]
+    words += ["--project-directory", absolute(given.directory)] if given.directory else []
+    for name in given.env_files:
+        words += ["--env-file", absolute(name)]
+    for profile in given.profiles:
+        words += ["--profile", profile]
+    return words
+
+
+def _pulls(cases: Sequence[CaseSpec]) -> list[tuple[str, ...]]:
+    """The command that pulls the images before the start, which has a time limit of its own."""
+    found: dict[tuple[str, ...], None] = {}
+    for case in cases:
+        spec = case.container
+        if spec.image and spec.pull_policy != "never" and spec.image.location is None:
+            platform = ("--platform", str(spec.platform)) if spec.platform else ()
+            found[(_program(), "pull", "-q", "--policy", spec.pull_policy, *platform, str(spec.image))] = None
+    return [*found]
+
+
+def _program() -> str:
+    """The absolute path of the command that runs now."""
+    path = sys.argv[0]
+    return absolute(path) if os.path.isfile(path) and os.access(path, os.X_OK) else shutil.which("mydocker") or path
+
+
+def _unit_name(text: str) -> str:
+    """TEXT with what the name of a unit may not have replaced (systemd.unit(5))."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in ":-_.@") else "-" for letter in text)
+
+
+def _wanted_by(options: argparse.Namespace) -> str:
+    return "default.target" if options.user else "multi-user.target"
+
+
+def _install(units: Units, options: argparse.Namespace) -> None:
+    """Write UNITS. Raises HostError if a file is there that 'mydocker unit' has not written."""
+    directory = absolute(options.directory) if options.directory else _directory(options)
+    paths = {os.path.join(directory, name): text for name, text in units.items()}
+    for path in paths:
+        if os.path.lexists(path) and not _is_own(path):
+            raise HostError(
+                f"{path} is there already, and not by 'mydocker unit'", hint="remove it, or use --directory"
+            )
+    try:
+        os.makedirs(directory, exist_ok=True)
+        for path, text in paths.items():
+            with open(f"{path}.new", "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(f"{path}.new", path)
+    except OSError as error:
+        raise HostError(f"cannot write {error.filename}: {(error.strerror or '').lower()}") from None
+    for path in paths:
+        print(path)
+    manager = "systemctl --user" if options.user else "systemctl"
+    say(f"now: {manager} daemon-reload && {manager} enable --now {next(iter(units))}")
+    if options.user:
+        say("for units that run while you are not logged in: loginctl enable-linger")
+
+
+def _directory(options: argparse.Namespace) -> str:
+    if not options.user:
+        return _SYSTEM
+    config = xdg(os.environ, "XDG_CONFIG_HOME") or f"{home(os.environ)}/.config"
+    return f"{config}/systemd/user"
+
+
+def _is_own(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return os.path.isfile(path) and not os.path.islink(path) and file.read(len(HEAD)) == HEAD
+    except OSError:
+        return False

@@ -1,0 +1,131 @@
+"""Units of systemd that run mydocker: a service for a container or for files, a target for a project.
+
+Pure text: which command line runs, the caller says. systemd.service(5), systemd.unit(5), systemd.kill(5).
+"""
+
+from __future__ import annotations
+
+from mydocker.record import TYPE_CHECKING, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mydocker.specs.model.parts import RestartPolicy
+
+HEAD = "# Written by 'mydocker unit'; it is overwritten by 'mydocker unit --install'."
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:@,^~")
+_SECONDS_TO_START = 900  # a pull may take long
+_SECONDS_TO_STOP = 10  # more than the container's own grace
+_WATCHDOG = 60
+
+
+class ServiceUnit(Record):
+    """What a service does. `command` is its command line, those `before` may fail; times are seconds.
+
+    `notifies`: mydocker says when it is ready, and that it lives; else with `is_job`, it has started when it has ended.
+    `needs` and `after` are names of units; `part_of` is the target that it belongs to, or what wants it at boot.
+    """
+
+    name: str
+    description: str
+    command: tuple[str, ...]
+    before: tuple[tuple[str, ...], ...] = ()
+    stop: tuple[str, ...] = ()
+    directory: str = ""
+    notifies: bool = True
+    is_job: bool = False
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    target: str = ""
+    wanted_by: str = "multi-user.target"
+    grace: float = 10.0
+    restart: RestartPolicy | None = None
+    notes: tuple[str, ...] = ()
+
+
+def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
+    """The text of a `.service` file; IS_USERS: for a user's manager."""
+    network = [] if is_users else ["network-online.target"]
+    lines = [HEAD, *(f"# {note}" for note in unit.notes), "", "[Unit]", f"Description={_plain(unit.description)}"]
+    lines += _words("Requires", unit.needs)
+    lines += _words("Wants", network)
+    lines += _words("After", (*network, *unit.after))
+    lines += [f"PartOf={unit.target}"] if unit.target else []
+    lines += _start_limit(unit.restart)
+    lines += ["", "[Service]", *_type(unit), *_environment(unit)]
+    lines += [f"ExecStartPre=-{command_line(words)}" for words in unit.before]
+    lines.append(f"ExecStart={command_line(unit.command)}")
+    lines += [f"ExecStop={command_line(unit.stop)}"] if unit.stop else []
+    lines += [
+        f"TimeoutStartSec={'infinity' if unit.is_job else _SECONDS_TO_START}",
+        f"TimeoutStopSec={unit.grace + _SECONDS_TO_STOP:g}",
+        # the signal is for mydocker, which stops the containers by their own signals; what is left is killed
+        "KillMode=mixed",
+        "SuccessExitStatus=143",
+        "Delegate=yes",
+        "TasksMax=infinity",
+        "OOMPolicy=continue",
+        "KeyringMode=private",
+    ]
+    lines += _restart(unit.restart)
+    lines += ["", "[Install]", f"WantedBy={unit.target or unit.wanted_by}"]
+    return "\n".join(lines) + "\n"
+
+
+def target_text(description: str, services: Iterable[str], *, wanted_by: str) -> str:
+    """The text of a `.target` file, which starts SERVICES."""
+    lines = [HEAD, "", "[Unit]", f"Description={_plain(description)}", *_words("Wants", [*services])]
+    return "\n".join([*lines, "", "[Install]", f"WantedBy={wanted_by}"]) + "\n"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """WORDS as a command line of a unit: quoted, and without specifiers and variables."""
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    text = word.replace("%", "%%").replace("$", "$$")
+    if word and _PLAIN.issuperset(word):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("%", "%%").split())
+
+
+def _words(key: str, words: Sequence[str]) -> list[str]:
+    return [f"{key}={' '.join(words)}"] if words else []
+
+
+def _type(unit: ServiceUnit) -> list[str]:
+    if unit.is_job:
+        return ["Type=oneshot", "RemainAfterExit=yes"]
+    return ["Type=notify", "NotifyAccess=main", f"WatchdogSec={_WATCHDOG}"] if unit.notifies else ["Type=exec"]
+
+
+def _environment(unit: ServiceUnit) -> list[str]:
+    return [f"WorkingDirectory={_plain(unit.directory)}"] if unit.directory else []
+
+
+def _start_limit(policy: RestartPolicy | None) -> list[str]:
+    """How often systemd starts it again: as for Docker without end, unless the policy says otherwise."""
+    if policy is None:
+        return []
+    if policy.burst:
+        return [f"StartLimitIntervalSec={_span(policy.interval)}", f"StartLimitBurst={policy.burst}"]
+    if policy.attempts:
+        return ["StartLimitIntervalSec=infinity", f"StartLimitBurst={policy.attempts + 1}"]
+    return ["StartLimitIntervalSec=0"]
+
+
+def _restart(policy: RestartPolicy | None) -> list[str]:
+    if policy is None:
+        return []
+    word = "on-failure" if policy.name == "on-failure" else "always"
+    return [f"Restart={word}", f"RestartSec={_span(1.0 if policy.delay is None else policy.delay)}"]
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:g}s" if seconds != int(seconds) or seconds < 1 else str(int(seconds))

@@ -1,0 +1,221 @@
+"""`mydocker unit`: the units that it prints and installs, and what `mydocker up` reports to systemd."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab.command import Command
+from lab.processes import within
+
+from mydocker.specs.model.parts import RestartPolicy
+from mydocker.specs.render.systemd_unit import HEAD, ServiceUnit, command_line, service_text
+
+SHOP = """
+name: shop
+services:
+  web:
+    image: alpine
+    command: sleep 100
+    restart: on-failure:3
+    depends_on: {db: {condition: service_healthy}, init: {condition: service_completed_successfully}}
+  db: {image: alpine, command: sleep 1000, restart: always, stop_grace_period: 1m, pull_policy: never}
+  init: {image: alpine, command: "true"}
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def verify(paths: list[Path]) -> None:
+    """systemd itself has nothing to say about the units at PATHS."""
+    if not shutil.which("systemd-analyze"):
+        pytest.fail("systemd-analyze is needed: it is in Debian's package systemd")
+    done = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_a_project_becomes_a_target_and_a_service_each(mydocker: Command, here: Path) -> None:
+    (here / "compose.yaml").write_text(SHOP)
+    done = mydocker("unit", "--directory", "units", "compose.yaml", cwd=here)
+    assert done.code == 0, done
+    names = ["shop.target", "shop-db.service", "shop-init.service", "shop-web.service"]
+    assert [Path(line).name for line in done.stdout.decode().splitlines()] == names
+    assert b"now: systemctl daemon-reload && systemctl enable --now shop.target" in done.stderr
+    verify([here / "units" / name for name in names])
+    web = (here / "units/shop-web.service").read_text().splitlines()
+    for line in (
+        "Requires=shop-db.service shop-init.service",
+        "After=network-online.target shop-db.service shop-init.service",
+        "PartOf=shop.target",
+        "StartLimitBurst=4",
+        "Restart=on-failure",
+        "Type=notify",
+        "KillMode=mixed",
+        "Delegate=yes",
+    ):
+        assert line in web
+    [pull] = [line for line in web if line.startswith("ExecStartPre=")]
+    assert pull.endswith("mydocker pull -q --policy missing docker.io/library/alpine:latest")
+    [start] = [line for line in web if line.startswith("ExecStart=")]
+    flags = f"up -p shop -f {here}/compose.yaml --no-deps --no-log-prefix --no-restart --exit-code-from web web"
+    assert start.endswith(flags)
+    db = (here / "units/shop-db.service").read_text()
+    assert "TimeoutStopSec=70" in db and "Restart=always" in db and "ExecStartPre" not in db
+    init = (here / "units/shop-init.service").read_text()
+    assert "Type=oneshot\nRemainAfterExit=yes" in init and "WatchdogSec" not in init
+
+
+def test_files_and_units_of_a_user(mydocker: Command, here: Path) -> None:
+    (here / "my web.container").write_text("[Container]\nImage=alpine\n[Service]\nRestart=always\n")
+    (here / "job.yaml").write_text("image: alpine\n")
+    env = {"XDG_CONFIG_HOME": str(here / "config")}
+    for file, name in (("my web.container", "my-web.service"), ("./job.yaml", "job.service")):
+        done = mydocker("unit", "--user", "--install", file, cwd=here, env=env)
+        path = here / "config/systemd/user" / name
+        assert (done.stdout.decode(), done.code) == (f"{path}\n", 0), done
+        assert f"systemctl --user enable --now {name}".encode() in done.stderr
+        verify([path])
+        assert "network-online" not in path.read_text() and "WantedBy=default.target" in path.read_text()
+    text = (here / "config/systemd/user/my-web.service").read_text()
+    assert f'--no-restart --exit-code-from "my web" "{here}/my web.container"' in text
+    assert "StartLimitBurst=5" in text and "Type=notify" in text
+    assert "Type=exec" in (here / "config/systemd/user/job.service").read_text()
+
+
+def test_a_file_that_is_not_mydockers_stays(mydocker: Command, here: Path) -> None:
+    (here / "compose.yaml").write_text(SHOP)
+    (here / "units").mkdir()
+    foreign = here / "units/shop-web.service"
+    for make in (lambda: foreign.write_text("[Service]\n"), lambda: foreign.symlink_to("/etc/passwd"), foreign.mkdir):
+        make()
+        done = mydocker("unit", "--directory", "units", "compose.yaml", cwd=here)
+        assert done.code == 125 and b"shop-web.service is there already, and not by 'mydocker unit'" in done.stderr
+        assert os.listdir(here / "units") == ["shop-web.service"]
+        foreign.rmdir() if foreign.is_dir() else foreign.unlink()
+    foreign.write_text(f"{HEAD}\nold\n")
+    assert mydocker("unit", "--directory", "units", "compose.yaml", cwd=here).code == 0
+    assert "old" not in foreign.read_text()
+
+
+@pytest.mark.root
+def test_a_container_in_the_background(alpine: Command, here: Path) -> None:
+    created = alpine("create", "--name", "kept", "--restart", "always", "alpine", "sleep", "9")
+    assert created.code == 0, created
+    done = alpine("unit", "kept")
+    text = done.stdout.decode()
+    assert "mydocker start --attach kept\nExecStop=" in text and "Restart=" not in text, done
+    (here / "kept.service").write_text(text)
+    verify([here / "kept.service"])
+    assert alpine("unit", "nonesuch").code != 0
+    assert alpine("rm", "kept").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("a", "b c", ""), 'a "b c" ""'),
+        (("50%", "$HOME", "${X}"), '"50%%" "$$HOME" "$${X}"'),
+        (('say "hi"', "a\\b", "two\nlines", "it's"), '"say \\"hi\\"" "a\\\\b" "two\\nlines" "it\'s"'),
+        (("'x", ";", "#"), '"\'x" ";" "#"'),
+    ],
+)
+def test_words_are_those_that_systemd_reads(words: tuple[str, ...], line: str) -> None:
+    from mydocker.specs.nodes.unit_file import split_words
+
+    assert command_line(words) == line
+    assert [word.replace("%%", "%").replace("$$", "$") for word in split_words(line)] == [*words]
+
+
+@pytest.mark.parametrize(
+    ("policy", "lines"),
+    [
+        (RestartPolicy(name="unless-stopped"), ["StartLimitIntervalSec=0", "Restart=always", "RestartSec=1"]),
+        (RestartPolicy(name="on-failure", attempts=2, delay=0.5),
+         ["StartLimitIntervalSec=infinity", "StartLimitBurst=3", "Restart=on-failure", "RestartSec=0.5s"]),
+        (RestartPolicy(name="always", burst=3, interval=20.0, delay=5.0),
+         ["StartLimitIntervalSec=20", "StartLimitBurst=3", "Restart=always", "RestartSec=5"]),
+        (None, []),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_a_restart_policy_is_given_to_systemd(policy: RestartPolicy | None, lines: list[str]) -> None:
+    unit = ServiceUnit(name="x.service", description="50%\nx", command=("/bin/true",), restart=policy)
+    text = service_text(unit, is_users=False).splitlines()
+    assert [line for line in text if line.startswith(("StartLimit", "Restart"))] == lines
+    assert "Description=50%% x" in text
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, here: Path) -> Iterator[tuple[socket.socket, str]]:
+    """A socket as systemd has it, and its name in $NOTIFY_SOCKET."""
+    name = str(here / "notify") if request.param == "path" else f"@mydocker-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(name.replace("@", "\0"))
+        listener.settimeout(20)
+        yield listener, name
+
+
+@pytest.mark.root
+def test_up_is_ready_when_its_services_are_healthy(
+    alpine: Command, here: Path, manager: tuple[socket.socket, str]
+) -> None:
+    listener, name = manager
+    (here / "compose.yaml").write_text(
+        "services:\n  web: {image: alpine, command: sleep 100, init: true, stop_signal: KILL,\n"
+        f"    volumes: ['{here}:/d'], healthcheck: {{test: test -e /d/up, interval: 100ms, retries: 1000}}}}\n"
+    )
+    env = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"}
+    running = alpine.start("up", cwd=here, env=env)
+    try:
+        assert listener.recv(4096) == b"WATCHDOG=1"
+        assert listener.recv(4096) == b"WATCHDOG=1"  # and it is not ready, because its container is not healthy yet
+        (here / "up").touch()
+        messages = [listener.recv(4096)]
+        while not messages[-1].startswith(b"READY"):
+            messages.append(listener.recv(4096))
+        assert messages[-1] == b"READY=1\nSTATUS=1 running" and set(messages[:-1]) <= {b"WATCHDOG=1"}
+        running.terminate()
+        while (message := listener.recv(4096)) == b"WATCHDOG=1":
+            pass
+        assert message == b"STOPPING=1"
+    finally:
+        running.terminate()
+        running.communicate(timeout=30)
+    assert within(5, lambda: alpine("ps", "-aq").stdout == b"")
+
+
+@pytest.mark.root
+def test_an_unhealthy_service_is_no_longer_alive_for_the_watchdog(alpine: Command, here: Path) -> None:
+    (here / "compose.yaml").write_text(
+        "services:\n  web: {image: alpine, command: sleep 100, stop_signal: KILL,\n"
+        "    healthcheck: {test: 'false', interval: 100ms, retries: 1, start_period: 0s}}\n"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(here / "notify"))
+        listener.settimeout(1.5)
+        env = {"NOTIFY_SOCKET": str(here / "notify"), "WATCHDOG_USEC": "200000"}
+        running = alpine.start("up", cwd=here, env=env)
+        messages = []
+        try:
+            while True:
+                messages.append(listener.recv(4096))
+        except TimeoutError:
+            pass
+        finally:
+            running.terminate()
+            running.communicate(timeout=30)
+    assert set(messages) <= {b"WATCHDOG=1"} and len(messages) < 10, messages
+
+
+@pytest.mark.root
+def test_without_restarts_the_end_of_a_service_is_that_of_up(alpine: Command, here: Path) -> None:
+    (here / "compose.yaml").write_text("services:\n  job: {image: alpine, command: 'false', restart: always}\n")
+    done = alpine("up", "--no-restart", "--exit-code-from", "job", cwd=here)
+    assert done.code == 1, done
