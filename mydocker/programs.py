@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHOWN = 2000  # bytes of a program's complaint that an error repeats
 _PATIENCE = 10.0  # seconds in which a program that is followed ends after SIGINT
+_SETTLING = 0.2  # seconds for a child that only starts a container to be gone
 _SHORT_PATIENCE = 2.0  # seconds for the reaction to the end of what it has started
 _PAUSE = 0.01  # seconds between two looks at it
 _EVERY_STATUS = tuple(range(-64, 256))
@@ -156,7 +157,10 @@ def _interrupt(process: Any, output: BinaryIO) -> None:
     What it has started is interrupted first: a builder that sees its container end removes what belongs to it, and one
     that ends itself may leave the container running, as Podman does.
     """
+    started = _descendants(process.pid)
+    held = [os.pidfd_open(each) for each in started if os.path.exists(f"/proc/{each}")]
     try:
+        time.sleep(_SETTLING)
         if leaves := _leaves(process.pgid):
             for each in leaves:
                 with suppress(ProcessLookupError):
@@ -170,6 +174,10 @@ def _interrupt(process: Any, output: BinaryIO) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pgid, signal.SIGKILL)
         process.wait()
+        for descriptor in held:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            os.close(descriptor)
 
 
 def _await_end(process: Any, output: BinaryIO, seconds: float) -> None:
@@ -181,14 +189,28 @@ def _await_end(process: Any, output: BinaryIO, seconds: float) -> None:
 
 
 def _leaves(group: int) -> list[int]:
-    """The processes of GROUP, other than its first, that have no children in it (proc(5), stat)."""
-    parents: dict[int, int] = {}
+    """The processes of GROUP, other than its first, that have no children in it."""
+    parents = {each: parent for each, (parent, its_group) in _processes().items() if its_group == group}
+    return [each for each in parents if each != group and each not in parents.values()]
+
+
+def _descendants(ancestor: int) -> list[int]:
+    """The children of a process, and theirs: a container is in no group of its builder's."""
+    processes = _processes()
+    found = [ancestor]
+    for each in found:
+        found += [number for number, (parent, _) in processes.items() if parent == each]
+    return found[1:]
+
+
+def _processes() -> dict[int, tuple[int, int]]:
+    """The parent and the group of each process (proc(5), stat)."""
+    found = {}
     for name in filter(is_whole_number, os.listdir("/proc")):
         with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            _, parent, its_group, *_ = file.read().rpartition(b")")[2].split()
-            if int(its_group) == group:
-                parents[int(name)] = int(parent)
-    return [each for each in parents if each != group and each not in parents.values()]
+            _, parent, group, *_ = file.read().rpartition(b")")[2].split()
+            found[int(name)] = int(parent), int(group)
+    return found
 
 
 def _group_is_alive(process: Any) -> bool:
