@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.project.options import add_project, project_options
-from mydocker.errors import NetworkError, UsageError
+from mydocker.errors import ImageNotFoundError, NetworkError, UsageError
+from mydocker.image.store import catalog
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store
 from mydocker.runtime.network import lifecycle
@@ -22,7 +24,8 @@ from mydocker.specs.model import VolumeMount
 from mydocker.specs.values.duration import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import argparse
+    from collections.abc import Iterable, Mapping
 
     from mydocker.image.store import Store
     from mydocker.specs.model import ContainerSpec
@@ -40,7 +43,8 @@ def down_command(argv: list[str]) -> int:
             raise UsageError("no Compose file in this directory or above it", hint="name the project with -p")
         found = containers_of(store, wanted.name)
         take_down(store, in_order(found, ()), say=say, timeout=timeout)
-        _remove_rest(store, wanted.name, [each.config.spec for each in found], volumes_too=options.volumes)
+        specs = {each.config.labels.get(SERVICE, ""): each.config.spec for each in found}
+        _remove_rest(store, wanted.name, specs, options)
         return 0
     project = project_of(load_project(files), active=frozenset("*"))
     services = [service_of(case).name for case in chosen(project)]
@@ -48,18 +52,32 @@ def down_command(argv: list[str]) -> int:
     if not options.remove_orphans:
         groups = [group for group in groups if group[0].config.labels.get(SERVICE) in services]
     take_down(store, groups, say=say, timeout=timeout)
-    _remove_rest(store, project.name, [case.container for case in project.services], volumes_too=options.volumes)
+    _remove_rest(store, project.name, {service_of(case).name: case.container for case in project.services}, options)
     return 0
 
 
-def _remove_rest(store: Store, project: str, specs: Sequence[ContainerSpec], *, volumes_too: bool) -> None:
-    """The networks, and with VOLUMES_TOO the volumes, that are of PROJECT, which has the containers SPECS."""
-    _remove_networks(store, specs)
-    if volumes_too:
-        _remove_volumes(store, project, specs)
+def _remove_rest(store: Store, project: str, specs: Mapping[str, ContainerSpec], options: argparse.Namespace) -> None:
+    """The networks, and as OPTIONS say the volumes and images, of PROJECT, which has SPECS by the names of services."""
+    _remove_networks(store, specs.values())
+    if options.volumes:
+        _remove_volumes(store, project, specs.values())
+    if options.rmi:
+        _remove_images(store, project, specs, everything=options.rmi == "all")
 
 
-def _remove_networks(store: Store, specs: Sequence[ContainerSpec]) -> None:
+def _remove_images(store: Store, project: str, specs: Mapping[str, ContainerSpec], *, everything: bool) -> None:
+    """Those of all services, or of those that are called by the service's own name, as images are that were built."""
+    known = catalog.Known(store)
+    names = {spec.image: f"{project}-{service}" for service, spec in specs.items() if spec.image}
+    for image, own in names.items():
+        if not everything and image.familiar.partition(":")[0] != own:
+            continue
+        with suppress(ImageNotFoundError):
+            for each in catalog.find(store, image.familiar, environ=os.environ, known=known):
+                catalog.untag(store, catalog.entries_of(each, image.familiar, environ=os.environ))
+
+
+def _remove_networks(store: Store, specs: Iterable[ContainerSpec]) -> None:
     """Those that the project's files declare, if nothing else is in them."""
     attachments = [each for spec in specs for each in spec.networks]
     own = {each.name for each in attachments if each.definition and not each.definition.external}
@@ -71,7 +89,7 @@ def _remove_networks(store: Store, specs: Sequence[ContainerSpec]) -> None:
                 say(f"warning: {error.message}")
 
 
-def _remove_volumes(store: Store, project: str, specs: Sequence[ContainerSpec]) -> None:
+def _remove_volumes(store: Store, project: str, specs: Iterable[ContainerSpec]) -> None:
     """Those that have the project's name before theirs: others are shared."""
     mounts = (mount for spec in specs for mount in spec.volumes)
     names = {mount.volume for mount in mounts if isinstance(mount, VolumeMount) and mount.volume}
@@ -95,6 +113,11 @@ def parser() -> Parser:
     )
     add_project(parser)
     parser.add_argument("-v", "--volumes", action="store_true", help="remove the volumes of the project, too")
+    parser.add_argument(
+        "--rmi",
+        choices=("local", "all"),
+        help="remove the images of the services, too; local: those that were built and have no name of their own",
+    )
     parser.add_argument(
         "-t", "--timeout", metavar="DURATION", help="time until a container is killed (default: its own)"
     )

@@ -47,13 +47,26 @@ def open_network(run_dir: str) -> int:
 def open_namespace(run_dir: str, kind: str, *, what: str = "its namespaces") -> int:
     """The same of its namespace KIND, as /proc/PID/ns calls it."""
     try:
-        descriptor = os.open(f"/proc/{int(read_link(run_dir, 'process'))}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor, _ = _open(run_dir, f"ns/{kind}")
     except (OSError, ValueError):
         raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and {what} with it") from None
     if not is_held(run_dir):
         os.close(descriptor)
         raise LaunchError(f"container {os.path.basename(run_dir)} has ended, and {what} with it")
     return descriptor
+
+
+def _open(run_dir: str, entry: str, flags: int = os.O_RDONLY) -> tuple[int, int]:
+    """A descriptor of ENTRY in /proc/PID of the container with RUN_DIR, such as ns/net, and the process that it is of:
+    the first one, or below an init of mydocker's, into which only root may look (prctl(2), PR_SET_DUMPABLE), the
+    command. Raises OSError, or ValueError, if it has ended."""
+    first = int(read_link(run_dir, "process"))
+    try:
+        return os.open(f"/proc/{first}/{entry}", flags | os.O_CLOEXEC), first
+    except PermissionError:
+        with open(f"/proc/{first}/task/{first}/children", encoding="ascii") as children:
+            command = int(children.read().split(" ")[0])
+        return os.open(f"/proc/{command}/{entry}", flags | os.O_CLOEXEC), command
 
 
 def hostname_of(run_dir: str) -> str:
@@ -78,9 +91,11 @@ def shares_network(run_dir: str) -> bool:
 def shares(run_dir: str, kind: str) -> bool:
     """Whether its namespace KIND is the caller's."""
     try:
-        theirs = os.stat(f"/proc/{int(read_link(run_dir, 'process'))}/ns/{kind}")
+        descriptor, _ = _open(run_dir, f"ns/{kind}")
     except (OSError, ValueError):  # it has ended, which is for whoever opens it to say
         return False
+    theirs = os.fstat(descriptor)
+    os.close(descriptor)
     return os.path.samestat(theirs, os.stat(f"/proc/self/ns/{kind}"))
 
 
@@ -89,8 +104,7 @@ def open_users(run_dir: str, ids: IdMap) -> int:
     whoever joins the network has to be in it. LaunchError if the ids there are not IDS, or if it has ended."""
     container = os.path.basename(run_dir)
     try:
-        process = int(read_link(run_dir, "process"))
-        descriptor = os.open(f"/proc/{process}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor, process = _open(run_dir, "ns/user")
         found = idmap.of_process(process)
     except (OSError, ValueError):
         raise LaunchError(f"container {container} has ended, and its network with it") from None
@@ -106,7 +120,7 @@ def open_users(run_dir: str, ids: IdMap) -> int:
 def read_etc(run_dir: str, name: str) -> str:
     """File NAME of /etc in the container with RUN_DIR, as its programs see it; empty if it cannot be read."""
     try:
-        root = os.open(f"/proc/{int(read_link(run_dir, 'process'))}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        root, _ = _open(run_dir, "root", os.O_PATH | os.O_DIRECTORY)
     except (OSError, ValueError):
         return ""
     try:

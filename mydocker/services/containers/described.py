@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 
@@ -107,7 +108,7 @@ def document(container: Container, image: ImageConfig | None = None) -> dict[str
     """What `docker inspect` prints of a container of IMAGE, as far as there is such a thing here; the types are
     Docker's."""
     config, state, spec = container.config, container.state, container.config.spec
-    command = [*config.command]
+    command, store = [*config.command], os.path.dirname(os.path.dirname(container.directory))
     return {
         "Id": config.id,
         "Created": _time(config.created),
@@ -119,7 +120,7 @@ def document(container: Container, image: ImageConfig | None = None) -> dict[str
         "Name": f"/{config.title}",
         "RestartCount": state.restarts,
         "Platform": "linux",
-        "Mounts": [_mount(mount) for mount in spec.volumes],
+        "Mounts": [_mount(mount, f"{store}/volumes") for mount in spec.volumes],
         "Config": _config(config, image),
         "HostConfig": _host_config(config),
         "NetworkSettings": {
@@ -257,7 +258,8 @@ def _type(mount: Any) -> str:
     return {"BindMount": "bind", "VolumeMount": "volume", "TmpfsMount": "tmpfs"}.get(type(mount).__name__, "bind")
 
 
-def _mount(mount: Any) -> Mapping[str, Any]:
+def _mount(mount: Any, volumes: str) -> Mapping[str, Any]:
+    """VOLUMES is the directory of named volumes."""
     kind = _type(mount)
     described = {
         "Type": kind,
@@ -267,7 +269,9 @@ def _mount(mount: Any) -> Mapping[str, Any]:
         "RW": not mount.read_only,
         "Propagation": getattr(mount, "propagation", "") or "",
     }
-    return {**described, "Name": mount.volume or ""} if kind == "volume" else described
+    if kind != "volume":
+        return described
+    return {**described, "Name": mount.volume or "", "Source": f"{volumes}/{mount.volume}/data" if mount.volume else ""}
 
 
 def _published(container: Container) -> dict[str, Any]:

@@ -69,6 +69,11 @@ def test_a_stack_is_built_once_and_again_when_asked(fresh: Command, shop: pathli
     policy = fresh("up", "--pull", "build", "--no-deps", "web", cwd=shop, env={"WORD": "three"})
     assert b"web three" in policy.stdout, policy
 
+    for which, left in (("local", [b"example.invalid/db"]), ("all", [])):
+        assert fresh("down", "--rmi", which, cwd=shop).code == 0
+        assert [line.split()[0] for line in fresh("images").stdout.splitlines()[1:]] == left
+    assert fresh("down", "--rmi", "all", cwd=shop).code == 0
+
 
 def test_a_container_in_the_background_follows_its_image(fresh: Command, shop: pathlib.Path) -> None:
     (shop / "web" / "Dockerfile").write_text(

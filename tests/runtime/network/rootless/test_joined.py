@@ -38,6 +38,13 @@ def test_it_has_the_other_s_addresses_names_and_loopback(owned: Host) -> None:
         assert done.code == 0, done
 
 
+def test_below_an_init_into_which_only_root_may_look(owned: Host) -> None:
+    with owned.container("--init", "--name", "one", "--add-host", "far:10.0.0.7") as one:
+        done = owned.command("run", "--network", "container:one", "alpine", "cat", "/etc/hosts")
+        assert done.code == 0 and b"10.0.0.7\tfar" in done.stdout, done
+        assert one.address.encode() in done.stdout
+
+
 @pytest.mark.parametrize("network", ["bridge", "none"])
 def test_other_networks(owned: Host, network: str) -> None:
     with owned.container("--network", network, "--name", "one") as one:
