@@ -249,7 +249,15 @@ def attach(lease: Lease, *, bridge: Link, pid: int, is_published: bool = False) 
     if is_published:
         changes.append(netlink.allow_hairpin(lease.veth))
     with netlink.Channel() as channel:
-        channel.send(*changes)
+        try:
+            channel.send(*changes)
+        except FileExistsError:  # of the container's start before: it goes with its namespace, in the kernel's own time
+            try:  # noqa: SIM105  # contextlib is not on the warm path
+                channel.send(netlink.delete_link(lease.veth))
+            except OSError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+            channel.send(*changes)
 
 
 def configure(leases: tuple[Lease, ...]) -> None:
