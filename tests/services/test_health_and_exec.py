@@ -74,7 +74,8 @@ def test_both_ways(alpine: Command, tmp_path: pathlib.Path) -> None:
     ]
     done = _test(alpine, tmp_path, "---\n".join(texts), "-j", "8")
     assert (done.stderr, done.code) == (b"", 1)
-    assert _marks(done) == [f"{mark} {number}" for number in range(len(BOTH_WAYS)) for mark in ("passed", "FAILED")]
+    expected = [f"{mark} {number}" for number in range(len(BOTH_WAYS)) for mark in ("passed", "FAILED")]
+    assert _marks(done) == expected, done.stdout.decode()
     pattern = r"^    x\.smoke\.yaml:\d+:\d+: (.*)\n      expected: .*, within 3 s\n      actual:   (.*)$"
     failures = re.findall(pattern, done.stdout.decode(), re.MULTILINE)
     assert [about for about, _ in failures] == [about for *_, about, _ in BOTH_WAYS]

@@ -216,8 +216,12 @@ def test_the_file_of_variables_is_in_the_working_directory(tmp_path: pathlib.Pat
     (tmp_path / "tests/cst.yaml").write_text(
         "schemaVersion: 2.0.0\ncommandTests: [{name: x, command: y}]\ncontainerRunOptions: {envFile: run.env}\n"
     )
-    done = mydocker("check", "--image", "a", "tests/cst.yaml", cwd=tmp_path)
-    assert done.code == 1 and f"{tmp_path}/run.env".encode() in done.stderr, done
+    done = mydocker("check", "--image", "a", "tests/cst.yaml", cwd=tmp_path)  # which judges the file alone
+    assert done.code == 0 and f"warning: tests/cst.yaml:3:32: env file '{tmp_path}/run.env'".encode() in done.stderr, (
+        done
+    )
+    done = mydocker("test", "--image", "a", "tests/cst.yaml", cwd=tmp_path)
+    assert done.code == 2 and f"{tmp_path}/run.env".encode() in done.stderr, done
 
 
 @pytest.mark.parametrize(

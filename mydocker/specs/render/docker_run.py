@@ -214,6 +214,8 @@ def _mount(mount: Mount, notes: list[str]) -> list[str]:
             if mount.copy_on_write:  # what the container writes must not reach the host
                 notes.append(f"volume {mount.target}: docker run has no copy-on-write (O), so it is read-only here")
                 mount = mount.replace(copy_on_write=False, read_only=True)
+            if mount.idmap is not None:
+                notes.append(f"volume {mount.target}: docker run has no idmap, so its owners are the host's")
             if isinstance(mount, BindMount):
                 return _bind(mount, notes)
             return _volume(mount, notes)

@@ -83,6 +83,7 @@ OTHERS = {
     "propagation": "rslave",
     "recursive": False,
     "copy_on_write": True,
+    "idmap": "uids=0-1000-1",
     "copy": False,
     "subpath": "a",
     "external": True,
@@ -119,7 +120,7 @@ def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path:
 
 def test_everything_of_a_container_is_an_option_of_docker_or_a_note() -> None:
     """Nothing that a container has is dropped without a word, nor what its case has."""
-    fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service"}
+    fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service", "on_project"}
     assert {*docker_run._APART, *docker_run._ROWS} == fields
 
 

@@ -105,12 +105,12 @@ def _has_socket(pid: int) -> bool:
 
 @root
 def test_one_who_takes_nothing_does_not_hold_up_the_end(kept: Command) -> None:
-    assert kept("create", "--name", "job", "alpine", "sh", "-c", "head -c 300000 /dev/zero; exit 6").code == 0
+    assert kept("create", "--name", "job", "alpine", "sh", "-c", "head -c 150000 /dev/zero; exit 6").code == 0
     stuck = kept.start("start", "-a", "job")
     assert within(30, lambda: kept("inspect", "-f", "{{.State.Status}}", "job").stdout == b"exited\n")
     assert kept("rm", "job").code == 0
     out, _ = stuck.communicate(timeout=60)
-    assert (len(out), stuck.returncode) == (300_000, 6)
+    assert (len(out), stuck.returncode) == (150_000, 6)
 
 
 @root
