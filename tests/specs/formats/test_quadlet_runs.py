@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -124,6 +125,7 @@ def test_an_unhealthy_container_is_killed_and_restarted(alpine: Command, here: P
     assert (here / "log").read_text() == "run\nrun\n"
 
 
+@pytest.mark.skipif(not shutil.which("podman"), reason="needs Podman")
 def test_a_secret_of_podman_is_a_file_or_a_variable(alpine: Command, here: Path) -> None:
     """Podman itself makes it, in a store of its own."""
     with tempfile.TemporaryDirectory() as run:  # whose path must be short
