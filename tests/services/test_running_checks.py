@@ -77,7 +77,8 @@ def test_both_ways(alpine: Command, tmp_path: pathlib.Path) -> None:
     ]
     done = _test(alpine, tmp_path, "---\n".join(texts), "-j", "8")
     assert (done.stderr, done.code) == (b"", 1)
-    assert _marks(done) == [f"{mark} {number}" for number in range(len(BOTH_WAYS)) for mark in ("passed", "FAILED")]
+    expected = [f"{mark} {number}" for number in range(len(BOTH_WAYS)) for mark in ("passed", "FAILED")]
+    assert _marks(done) == expected, done.stdout.decode()
     assert _failures(done) == [pair[2:] for pair in BOTH_WAYS]
     assert os.listdir(alpine.store / "containers") == []
 

@@ -212,8 +212,10 @@ class Batch:
             self.poll.unregister(descriptor)
 
     def _turn(self) -> None:
+        polled = {**self.actions}
         for descriptor, _ in self.poll.poll(self._patience()):
-            if descriptor in self.actions:  # an earlier action of this turn may have forgotten it
+            # an earlier action of this turn may have forgotten it, and its number be that of another descriptor by now
+            if descriptor in self.actions and self.actions[descriptor] is polled[descriptor]:
                 self.actions[descriptor]()
         if self.limits.timeout is not None and not self.stopped and self._left() <= 0:
             self._stop(f"the batch was over its {self.limits.timeout:g} s")
