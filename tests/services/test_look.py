@@ -138,3 +138,22 @@ def test_what_is_wrong(alpine: Command, words: tuple[str, ...], code: int, messa
     with background(alpine, name, script="echo > /new; sleep 3600"):
         done = alpine(*(name if word == "looked-at" else word for word in words))
     assert done.code == code and message in done.stderr.decode() and b"Traceback" not in done.stderr, done
+
+
+@root
+def test_an_archive_is_whole_or_not_there(mydocker: Command, tmp_path: pathlib.Path) -> None:
+    started = mydocker("run", "-d", "--name", "tree", "--network", "none", "--rootfs", "/", "sleep", "3600")
+    assert started.code == 0, started
+    assert mydocker("stop", "-t", "0", "tree").code == 0
+    (tmp_path / "old.tar").write_text("old")
+    for name in ("new.tar", "old.tar"):
+        done = mydocker("export", "-o", str(tmp_path / name), "tree")
+        assert done.code == 125 and b"was in memory" in done.stderr, done
+    mydocker("rm", "tree")
+    assert (tmp_path / "old.tar").read_text() == "old"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("new") or path.name.endswith(".part")]
+    with background(mydocker, "tree", "--network", "none"):
+        assert mydocker("export", "-o", str(tmp_path / "old.tar"), "tree").code == 0
+    with tarfile.open(tmp_path / "old.tar") as tar:
+        assert "./new" in tar.getnames()
+    assert mydocker("export", "-o", str(tmp_path / "gone/x.tar"), "tree").code != 0

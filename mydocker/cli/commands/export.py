@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
+from functools import partial
 
 from mydocker.cli.common.parser import Parser
-from mydocker.errors import UsageError
+from mydocker.cli.output.archives import refuse_terminal, write_archive
 from mydocker.image.store import Store
+from mydocker.paths import usable
 from mydocker.runtime.copy import session
 from mydocker.services.containers import trees
 
@@ -15,14 +16,10 @@ from mydocker.services.containers import trees
 def export_command(argv: list[str]) -> int:
     """Write the tree of the container that ARGV names as tar; 0."""
     options = parser().parse_args(argv)
-    if options.output == "-" and sys.stdout.isatty():
-        raise UsageError("an archive is not written to a terminal", hint="name a file with -o, or redirect the output")
+    refuse_terminal(options.output)
+    usable(options.output)
     with trees.tree(Store.open(os.environ), options.container, environ=os.environ) as tree:
-        if options.output == "-":
-            session.export(tree, sys.stdout.buffer)
-            return 0
-        with open(options.output, "wb") as file:
-            session.export(tree, file)
+        write_archive(options.output, partial(session.export, tree))
     return 0
 
 
