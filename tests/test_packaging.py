@@ -170,6 +170,7 @@ def test_the_inputs_of_the_action_are_data(world: Command, inputs: dict[str, str
 @pytest.mark.root
 def test_parts_of_the_action_and_of_gitlab(world: Command) -> None:
     template = yaml.safe_load((ROOT / "docs" / "mydocker.gitlab-ci.yml").read_text())
+    assert template[".mydocker-report"]["when"] == "always", "what is lost would not be reported"
     merge = "\n".join(template[".mydocker-report"]["script"])
     reports = world.directory / "parts"
     codes = {_run_step(world, shard=f"{number}/2", report="parts").code for number in (1, 2)}
