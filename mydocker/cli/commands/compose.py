@@ -14,7 +14,8 @@ from mydocker.specs.model.unsupported import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_VALUES = ("-f", "--file", "-p", "--project-name", "--project-directory", "--env-file", "--profile")
+_VALUES = ("-f", "--file", "-p", "--project-name", "--project-directory", "--env-file", "--profile", "--ignore")
+_WITH_PROJECT = ("up", "down", "config", "check", "explain", "unit")  # commands of mydocker that take these options
 
 
 def compose_command(argv: list[str]) -> int:
@@ -28,10 +29,12 @@ def compose_command(argv: list[str]) -> int:
         before = []
     elif name in PROJECT_COMMANDS:
         return PROJECT_COMMANDS[name](before, rest)
-    elif name not in COMMANDS or name == "compose":
-        near = nearest(name, {*COMMANDS, *PROJECT_COMMANDS})
-        message = f"'compose {name}' is not a mydocker command"
-        raise UsageError(message + (f"; did you mean {near!r}?" if near else ""), hint="see 'mydocker --help'")
+    elif name not in _WITH_PROJECT:
+        near = None if name in COMMANDS else nearest(name, {*_WITH_PROJECT, *PROJECT_COMMANDS})
+        message = f"'compose {name}' is not a mydocker command" + (f"; did you mean {near!r}?" if near else "")
+        elsewhere = f"'mydocker {name}' is one, and not about a project"
+        hint = elsewhere if name in COMMANDS else "see 'mydocker compose --help'"
+        raise UsageError(message, hint=hint)
     command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
     return command([*before, *rest])
 

@@ -21,6 +21,7 @@ from mydocker.services.project.plan import chosen, project_of, service_of
 from mydocker.specs.load.load import load_project
 from mydocker.specs.load.project_files import find_project
 from mydocker.specs.model import VolumeMount
+from mydocker.specs.model.build import default_name
 from mydocker.specs.values.duration import parse_duration
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def _remove_rest(store: Store, project: str, specs: Mapping[str, ContainerSpec],
 def _remove_images(store: Store, project: str, specs: Mapping[str, ContainerSpec], *, everything: bool) -> None:
     """Those of all services, or of those that are called by the service's own name, as images are that were built."""
     known = catalog.Known(store)
-    names = {spec.image: f"{project}-{service}" for service, spec in specs.items() if spec.image}
+    names = {spec.image: default_name(project, service) for service, spec in specs.items() if spec.image}
     for image, own in names.items():
-        if not everything and image.familiar.partition(":")[0] != own:
+        if not everything and image != own:
             continue
         with suppress(ImageNotFoundError):
             for each in catalog.find(store, image.familiar, environ=os.environ, known=known):

@@ -69,10 +69,12 @@ def test_a_stack_is_built_once_and_again_when_asked(fresh: Command, shop: pathli
     policy = fresh("up", "--pull", "build", "--no-deps", "web", cwd=shop, env={"WORD": "three"})
     assert b"web three" in policy.stdout, policy
 
-    for which, left in (("local", [b"example.invalid/db"]), ("all", [])):
+    assert fresh("tag", "example.invalid/db:test", "shop-db:7").code == 0  # not quite the name without `image`
+    (shop / "compose.yaml").write_text(FILE.replace("example.invalid/db:test", "shop-db:7"))
+    for which, left in (("local", [b"shop-db", b"example.invalid/db"]), ("all", [b"example.invalid/db"])):
         assert fresh("down", "--rmi", which, cwd=shop).code == 0
         rows = [line.split() for line in fresh("images").stdout.splitlines()[1:]]
-        assert [name for name, tag, *_ in rows if tag != b"<none>"] == left
+        assert sorted(name for name, tag, *_ in rows if tag != b"<none>") == sorted(left)
     assert fresh("down", "--rmi", "all", cwd=shop).code == 0
 
 

@@ -177,11 +177,22 @@ def test_a_terminal_if_there_is_one(alpine: Command, shop: pathlib.Path) -> None
         (("port", "web"), 125, b"PORT"),
         (("pss",), 125, b"did you mean 'ps'?"),
         (("-f", "gone.yaml", "ps"), 125, b"gone.yaml: cannot read it"),
+        (("images",), 125, b"'mydocker images' is one, and not about a project"),
+        (("create", "web"), 125, b"'compose create' is not a mydocker command"),
+        (("--ignore",), 125, b"option --ignore needs a value"),
     ],
 )
 def test_wrong_usage(alpine: Command, shop: pathlib.Path, words: tuple[str, ...], code: int, message: bytes) -> None:
     done = alpine("compose", *words, cwd=shop)
     assert (message in done.stderr, done.code) == (True, code), done
+
+
+def test_keys_that_are_passed_over(alpine: Command, shop: pathlib.Path) -> None:
+    """With the files, commands on containers have to read what `up` has read."""
+    (shop / "compose.yaml").write_text(FILE.replace("scale: 2", "scale: 2\n    cgroup_parent: x"))
+    refused = alpine("compose", "ps", cwd=shop)
+    assert refused.code == 125 and b"cgroup_parent" in refused.stderr
+    assert alpine("compose", "--ignore", "cgroup_parent", "ps", "-q", cwd=shop).code == 0
 
 
 @pytest.mark.parametrize("command", [*COMMANDS])
