@@ -22,11 +22,9 @@ from mydocker.specs.nodes.node import text_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mydocker.specs.nodes.node import Mapping, Node
+    from mydocker.specs.formats.quadlet.entries import Entries, Entry
+    from mydocker.specs.nodes.node import Mapping
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
-    Entries = list[tuple[Setting | None, Entry]]
 
 _OF_NETWORK = {
     "AddHost": "extra_hosts",

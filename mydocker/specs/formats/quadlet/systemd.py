@@ -18,12 +18,10 @@ from mydocker.specs.nodes.reader import unknown_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.formats.quadlet.unit_files import Settings
     from mydocker.specs.formats.quadlet.units import Neighbour
-    from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
 
 # settings that concern only units of other kinds, or how systemd itself is used
 _IDLE_WORDS = """

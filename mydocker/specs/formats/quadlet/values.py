@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.node import Node
-
-    Entry = tuple[str, Node]
 
 _ZONES = "/usr/share/zoneinfo"
 # what the image declares as volumes is gone with the container, whatever it is (podman-run(1), --image-volume)

@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from mydocker.specs.nodes.node import Node
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
 
 _IMAGE_READ = ("AllTags", "Arch", "Image", "ImageTag", "OS", "Policy", "TLSVerify", "Variant")
 _IMAGE_IDLE = ("Retry", "RetryDelay", "ServiceName")

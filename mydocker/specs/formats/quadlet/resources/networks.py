@@ -25,11 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.model.parts import NetworkAttachment
-    from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
 
 _WITH_OPTIONS = ("bridge",)  # and units of networks
 _OPTIONS = {  # of podman run --network, as members of an entry of `networks`

@@ -30,10 +30,8 @@ from mydocker.specs.nodes.node import text_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mydocker.specs.nodes.node import Node
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
 
 _READ = ("Copy", "Device", "Driver", "Group", "Image", "Label", "Options", "Type", "User", "VolumeName")
 _IDLE = ("ServiceName",)
