@@ -169,12 +169,18 @@ def default_name(context: Context) -> str:
     return f"systemd-{prefix}" + (f"-{instance or context.unit.instance}" if at else "")
 
 
-def once(context: Context, key: str, read: Callable[[], T]) -> T:
+def described(setting: Setting, name: str, context: Context, read: Callable[[Context], T]) -> T | None:
+    """What READ makes of the unit NAME, which SETTING refers to; None if that cannot be read, which is refused."""
+    other = neighbour_of(setting, name, context)
+    return once(other, read) if other else None
+
+
+def once(context: Context, read: Callable[[Context], T]) -> T:
     """The result of READ for the unit of CONTEXT, which is read once for all files that refer to it."""
     source = context.reader.file
     if source is None:
-        return read()
-    name = f"{key}\0{context.unit.path}\0{context.unit.instance}"
+        return read(context)
+    name = f"{read.__qualname__}\0{context.unit.path}\0{context.unit.instance}"
     if name not in source.cache:
-        source.cache[name] = read()
+        source.cache[name] = read(context)
     return source.cache[name]  # type: ignore[return-value]  # what READ has returned before

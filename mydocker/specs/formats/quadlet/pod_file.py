@@ -61,8 +61,8 @@ def document(context: Context, entries: Entries) -> Mapping:
     found.append((None, ("labels", text_at(top, label))))
     found += dependencies(context)
     found += entries
-    once(context, "members", lambda: [*_of_members(context)])
-    found += [(setting, entry) for setting, entry in _entries(context)]
+    once(context, _of_members)
+    found += _entries(context)
     found += restarts(context)
     for member in context.units.members(context.unit.path):
         need(member, context)
@@ -100,15 +100,15 @@ def pod(settings: list[Setting], context: Context) -> Iterator[Entry]:
     yield "labels", text_at(setting.value, f"{_LABEL}={pod_of}")
     if not context.settings.get("ShmSize"):  # else it has a /dev/shm of its own
         yield "ipc", text_at(setting.value, f"service:{unit.container}")
-    yield from once(other, "members", lambda: [*_of_members(other)])
+    yield from once(other, _of_members)
 
 
-def _of_members(context: Context) -> Iterator[Entry]:
+def _of_members(context: Context) -> list[Entry]:
     """What the pod of CONTEXT sets for each container in it."""
-    yield from volumes(context.settings.get("Volume", []), context)
+    found = [*volumes(context.settings.get("Volume", []), context)]
     for key in REMAP:
         if settings := context.settings.get(key):
-            yield from remap(settings, context)
+            found += remap(settings, context)
     for key, name in _OF_MEMBERS.items():
-        for each in context.settings.get(key, ()):
-            yield name, text_at(each.value, resolve(each, context))
+        found += ((name, text_at(each.value, resolve(each, context))) for each in context.settings.get(key, ()))
+    return found

@@ -6,14 +6,12 @@ See podman-systemd.unit(5), "Image=", "Image units [Image]" and "Build units [Bu
 from __future__ import annotations
 
 import os
-from functools import partial
 
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.quadlet.context import (
     Context,
     boolean,
-    neighbour_of,
-    once,
+    described,
     refuse_keys,
     resolve,
     resolve_words,
@@ -94,8 +92,7 @@ def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
     setting = settings[-1]
     name = resolve(setting, context)
     if name.endswith(IMAGE):
-        other = neighbour_of(setting, name, context)
-        unit = once(other, "image", partial(read_image, other)) if other else ImageUnit(name="unknown")
+        unit = described(setting, name, context, read_image) or ImageUnit(name="unknown")
         yield "image", text_at(setting.value, unit.name)
         if unit.platform and not context.settings.get("Platform"):
             yield "platform", text_at(setting.value, unit.platform)
@@ -109,8 +106,7 @@ def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 def _built(setting: Setting, name: str, context: Context) -> Iterator[Entry]:
     """An image that a unit builds."""
-    other = neighbour_of(setting, name, context)
-    unit = once(other, "build", partial(read_build, other)) if other else BuildUnit(tags=("unknown",))
+    unit = described(setting, name, context, read_build) or BuildUnit(tags=("unknown",))
     yield "image", text_at(setting.value, unit.tags[0])
     for key in _NOT_OF_COMPOSE:
         if getattr(unit, key):

@@ -10,8 +10,7 @@ from mydocker.specs.formats.quadlet.context import (
     Context,
     boolean,
     default_name,
-    neighbour_of,
-    once,
+    described,
     refuse_keys,
     resolve,
     resolve_words,
@@ -69,10 +68,9 @@ def _network(setting: Setting, text: str, context: Context) -> tuple[str, Any]:
         return text, None
     members = _members(setting, options, context) if colon else {}
     if is_unit:
-        other = neighbour_of(setting, name, context)
-        if other is not None:
-            found = other
-            name, members["create"] = once(found, "network", lambda: network_of_unit(found))
+        unit = described(setting, name, context, network_of_unit)
+        if unit is not None:
+            name, members["create"] = unit
     return name, members or None
 
 

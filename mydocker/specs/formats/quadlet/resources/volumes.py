@@ -17,8 +17,7 @@ from mydocker.specs.formats.quadlet.context import (
     Context,
     boolean,
     default_name,
-    neighbour_of,
-    once,
+    described,
     refuse_keys,
     resolve,
     resolve_words,
@@ -126,10 +125,7 @@ def mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
 
 def unit_of_volume(setting: Setting, name: str, context: Context) -> VolumeUnit:
     """The volume that the unit NAME, which SETTING refers to, describes."""
-    other = neighbour_of(setting, name, context)
-    if other is None:
-        return VolumeUnit(name=f"systemd-{stem(name)}")
-    return once(other, "volume", lambda: read_volume(other))
+    return described(setting, name, context, read_volume) or VolumeUnit(name=f"systemd-{stem(name)}")
 
 
 def read_volume(context: Context) -> VolumeUnit:
