@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_BOOLEANS = {  # parse_boolean of systemd
-    **dict.fromkeys(("1", "yes", "y", "true", "t", "on"), True),
-    **dict.fromkeys(("0", "no", "n", "false", "f", "off"), False),
-}
 _SPANS = {  # systemd.time(7), the units of its examples; seconds
     **dict.fromkeys(("", "s", "sec", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec"), 1e-3),
@@ -112,9 +108,9 @@ def _resolved(setting: Setting, text: str, context: Context) -> list[str]:
 
 def boolean(setting: Setting, context: Context) -> bool:
     text = setting.text.lower()
-    if text not in _BOOLEANS:
+    if text not in unit_files.BOOLEANS:
         context.reader.refuse(setting.value, f"expected true or false, not {setting.text!r}")
-    return _BOOLEANS.get(text, False)
+    return unit_files.BOOLEANS.get(text, False)
 
 
 def time_span(setting: Setting, context: Context) -> str:
