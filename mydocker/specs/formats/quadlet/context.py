@@ -33,6 +33,7 @@ _SPANS = {  # systemd.time(7), the units of its examples; seconds
     **dict.fromkeys(("d", "day", "days"), 86400.0),
     **dict.fromkeys(("w", "week", "weeks"), 604800.0),
 }
+_REFUSED = ("ContainersConfModule", "GlobalArgs", "PodmanArgs")  # what is for Podman itself
 
 
 class Context(Record):
@@ -127,12 +128,14 @@ def time_span(setting: Setting, context: Context) -> str:
     return "1s"  # one mistake is enough
 
 
-def refuse_keys(context: Context, *, idle: Collection[str], known: Collection[str], read: Collection[str]) -> None:
-    """Refuse the settings of CONTEXT that are neither READ nor IDLE: those KNOWN by their names, others as unknown."""
-    names = {*idle, *known, *read}
+def refuse_keys(context: Context, *, accepted: Collection[str], refused: Collection[str] = ()) -> None:
+    """Refuse the settings of CONTEXT that are not ACCEPTED: those to be REFUSED by their names, others as unknown. What
+    units of all kinds have is known here."""
+    accepted, refused = {*accepted, "ServiceName"}, {*refused, *_REFUSED}
     for key, settings in context.settings.items():
-        if settings and key not in idle and key not in read and not key.startswith("X-"):
-            message = f"{key} is not supported" if key in known else unknown_key(key, nearest(key, names))
+        if settings and key not in accepted and not key.startswith("X-"):
+            is_known = key in refused
+            message = f"{key} is not supported" if is_known else unknown_key(key, nearest(key, accepted | refused))
             context.reader.refuse(settings[-1].key, message)
 
 

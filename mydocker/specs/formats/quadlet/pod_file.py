@@ -41,16 +41,14 @@ _OF_NETWORK = {
 }
 _OF_MEMBERS = {"UserNS": "userns_mode", "UIDMap": "uidmap", "GIDMap": "gidmap", "SubUIDMap": "subuidname"}
 _OF_MEMBERS |= {"SubGIDMap": "subgidname"}
-_READ = (*_OF_NETWORK, *_OF_MEMBERS, *REMAP, "ExitPolicy", "Label", "Network", "PodName", "Volume")
-_IDLE = ("ServiceName",)
-_KNOWN = ("ContainersConfModule", "GlobalArgs", "PodmanArgs")
+_ACCEPTED = (*_OF_NETWORK, *_OF_MEMBERS, *REMAP, "ExitPolicy", "Label", "Network", "PodName", "Volume")
 _PAUSE = ("sleep", "infinity")
 _LABEL = "io.podman.pod"  # the pod that a container is in, or holds the network of
 
 
 def document(context: Context, entries: Entries) -> Mapping:
     """The document of the pod of CONTEXT; ENTRIES are those of the sections for systemd. Its containers take part."""
-    refuse_keys(context, idle=_IDLE, known=_KNOWN, read=_READ)
+    refuse_keys(context, accepted=_ACCEPTED)
     if (policy := last(context.settings, "ExitPolicy")) and policy not in ("stop", "continue"):
         context.reader.refuse(context.settings["ExitPolicy"][-1].value, f"{policy!r}: expected stop or continue")
     top = context.top

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.unit_file import Setting
 
+_IDLE = ("Retry", "RetryDelay")
 _IMAGE_READ = ("AllTags", "Arch", "Image", "ImageTag", "OS", "Policy", "TLSVerify", "Variant")
-_IMAGE_IDLE = ("Retry", "RetryDelay", "ServiceName")
-_IMAGE_KNOWN = ("AuthFile", "CertDir", "ContainersConfModule", "Creds", "DecryptionKey", "GlobalArgs", "PodmanArgs")
+_IMAGE_REFUSED = ("AuthFile", "CertDir", "Creds", "DecryptionKey")
 _BUILD_LISTS = {"BuildArg": "arguments", "Environment": "environment", "Label": "labels", "Annotation": "annotations"}
 _BUILD_LISTS |= {"DNS": "dns", "DNSOption": "dns_options", "DNSSearch": "dns_search"}
 _BUILD_PLAIN = {
@@ -44,8 +44,6 @@ _BUILD_READ = (
     *(*_BUILD_LISTS, *_BUILD_PLAIN, "Arch", "ForceRM", "GroupAdd", "ImageTag", "OS", "Secret", "SetWorkingDirectory"),
     *("TLSVerify", "Variant", "Volume"),
 )
-_BUILD_IDLE = ("Retry", "RetryDelay", "ServiceName")
-_BUILD_KNOWN = ("ContainersConfModule", "GlobalArgs", "PodmanArgs")
 # attributes of a BuildUnit that a Compose file has no word for
 _NOT_OF_COMPOSE = ("annotations", "auth_file", "dns", "dns_options", "dns_search", "environment", "groups", "volumes")
 _POLICIES = ("always", "missing", "never", "newer", "ifnotpresent")
@@ -150,7 +148,7 @@ def _secret_data(text: str, directory: str) -> dict[str, str]:
 
 def read_image(context: Context) -> ImageUnit:
     """The image that the unit of CONTEXT pulls."""
-    refuse_keys(context, idle=_IMAGE_IDLE, known=_IMAGE_KNOWN, read=_IMAGE_READ)
+    refuse_keys(context, accepted=(*_IMAGE_READ, *_IDLE), refused=_IMAGE_REFUSED)
     settings = context.settings
     if not last(settings, "Image"):
         context.reader.refuse(context.top, "no Image key specified in [Image]: expected Image=NAME")
@@ -185,7 +183,7 @@ def _platform(context: Context) -> str:
 
 def read_build(context: Context) -> BuildUnit:
     """What the unit of CONTEXT builds (podman-systemd.unit(5), "Build units [Build]")."""
-    refuse_keys(context, idle=_BUILD_IDLE, known=_BUILD_KNOWN, read=_BUILD_READ)
+    refuse_keys(context, accepted=(*_BUILD_READ, *_IDLE))
     settings, refuse = context.settings, context.reader.refuse
     tags = tuple(resolve(each, context) for each in settings.get("ImageTag", ()))
     if not tags:

@@ -39,8 +39,8 @@ _OPTIONS = {  # of podman run --network, as members of an entry of `networks`
 _SWITCHES = {"Internal": "internal", "IPv6": "enable_ipv6"}
 _POOL = {"Subnet": "subnet", "Gateway": "gateway", "IPRange": "ip_range"}
 _PAIRS = {"Label": "labels", "Options": "driver_opts"}
-_IDLE = ("InterfaceName", "NetworkDeleteOnStop", "ServiceName")
-_KNOWN = ("ContainersConfModule", "DNS", "GlobalArgs", "PodmanArgs")
+_IDLE = ("InterfaceName", "NetworkDeleteOnStop")
+_REFUSED = ("DNS",)
 _READ = (*_SWITCHES, *_POOL, *_PAIRS, "DisableDNS", "Driver", "IPAMDriver", "NetworkName")
 
 
@@ -102,7 +102,7 @@ def _members(setting: Setting, options: str, context: Context) -> dict[str, Any]
 def network_of_unit(context: Context) -> tuple[str, dict[str, Any]]:
     """The name of the network that the unit of CONTEXT describes (its NetworkName, else from the unit's name), and how
     it is made."""
-    refuse_keys(context, idle=_IDLE, known=_KNOWN, read=_READ)
+    refuse_keys(context, accepted=(*_READ, *_IDLE), refused=_REFUSED)
     found: dict[str, Any] = {}
     pools: dict[str, list[str]] = {}
     for key, settings in context.settings.items():

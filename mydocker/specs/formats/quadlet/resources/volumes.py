@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.unit_file import Setting
 
-_READ = ("Copy", "Device", "Driver", "Group", "Image", "Label", "Options", "Type", "User", "VolumeName")
-_IDLE = ("ServiceName",)
-_KNOWN = ("ContainersConfModule", "GID", "GlobalArgs", "PodmanArgs", "UID")
+_ACCEPTED = ("Copy", "Device", "Driver", "Group", "Image", "Label", "Options", "Type", "User", "VolumeName")
+_REFUSED = ("GID", "UID")
 _ID_LIMIT = 2**32 - 2
 _ROOT = ("0", "root")
 _NO_EFFECT = ("defaults", "rw", "nodev", "nosuid", "nouuid")  # of mount(8); volumes are mounted nodev and nosuid
@@ -130,7 +129,7 @@ def unit_of_volume(setting: Setting, name: str, context: Context) -> VolumeUnit:
 
 def read_volume(context: Context) -> VolumeUnit:
     """The volume that the unit of CONTEXT describes."""
-    refuse_keys(context, idle=_IDLE, known=_KNOWN, read=_READ)
+    refuse_keys(context, accepted=_ACCEPTED, refused=_REFUSED)
     settings, refuse = context.settings, context.reader.refuse
     driver, kind, device = last(settings, "Driver"), last(settings, "Type"), last(settings, "Device")
     if driver not in ("", "local"):
