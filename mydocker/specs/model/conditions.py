@@ -11,7 +11,7 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _LIMIT = 2**32 - 2  # of a group's number
 _MACHINES = {"x86_64": "x86-64", "aarch64": "arm64", "i686": "x86", "armv7l": "arm"}  # uname's, and systemd's
@@ -32,11 +32,10 @@ class Condition(Record):
         return f"{'Assert' if self.is_assert else 'Condition'}{self.kind}={marks}{self.value}"
 
 
-def unmet(conditions: Iterable[Condition], environ: Mapping[str, str]) -> Condition | None:
+def unmet(conditions: Sequence[Condition], environ: Mapping[str, str]) -> Condition | None:
     """The first of CONDITIONS that keeps the service from starting, asserts first; None if nothing does."""
-    every = sorted(conditions, key=lambda each: not each.is_assert)
     for is_assert in (True, False):
-        same = [each for each in every if each.is_assert == is_assert]
+        same = [each for each in conditions if each.is_assert == is_assert]
         failed = [each for each in same if not _holds(each, environ)]
         plain = [each for each in failed if not each.is_trigger]
         triggers = [each for each in same if each.is_trigger]
