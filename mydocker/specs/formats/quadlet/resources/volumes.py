@@ -179,26 +179,21 @@ def _with_device(unit: VolumeUnit, kind: str, device: str, context: Context) -> 
 def _owner(context: Context) -> list[str]:
     """User and Group as the options that mount(8) has for most file systems."""
     found = []
-    for key, name, number_of in (("User", "uid", _user), ("Group", "gid", _group)):
+    for key, name in (("User", "uid"), ("Group", "gid")):
         if setting := context.settings.get(key):
-            number = context.reader.attempt(setting[-1].value, partial(number_of, resolve(setting[-1], context)))
+            number = context.reader.attempt(setting[-1].value, partial(_number, key, resolve(setting[-1], context)))
             found.append(f"{name}={number}")
     return found
 
 
-def _user(text: str) -> str:
+def _number(kind: str, text: str) -> str:
+    """The number of a user or a group of this machine, KIND, which TEXT may be as well. Raises UsageError."""
+    import grp
     import pwd
 
     try:
-        return text if whole_number(text, _ID_LIMIT) is not None else str(pwd.getpwnam(text).pw_uid)
+        if whole_number(text, _ID_LIMIT) is not None:
+            return text
+        return str(pwd.getpwnam(text).pw_uid if kind == "User" else grp.getgrnam(text).gr_gid)
     except KeyError:
-        raise UsageError(f"this machine has no user {text!r}") from None
-
-
-def _group(text: str) -> str:
-    import grp
-
-    try:
-        return text if whole_number(text, _ID_LIMIT) is not None else str(grp.getgrnam(text).gr_gid)
-    except KeyError:
-        raise UsageError(f"this machine has no group {text!r}") from None
+        raise UsageError(f"this machine has no {kind.lower()} {text!r}") from None
