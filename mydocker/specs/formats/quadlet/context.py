@@ -39,8 +39,8 @@ _REFUSED = ("ContainersConfModule", "GlobalArgs", "PodmanArgs")  # what is for P
 class Context(Record):
     """The unit, the reader of its file, and its `settings`, those of the section of its kind; `sections` are all.
 
-    `service_environment` are the variables that [Service] sets. `lacks_variables`: a file with some of them cannot be
-    read here. `file` is the file's name in messages, empty for the one that is being read.
+    `service_environment` are the variables that [Service] sets. `file` is the file's name in messages, empty for the
+    one that is being read.
     """
 
     unit: Unit
@@ -48,7 +48,6 @@ class Context(Record):
     settings: Settings
     sections: Mapping[str, Settings]
     service_environment: Mapping[str, str] = {}
-    lacks_variables: bool = False
     file: str = ""
 
     @property

@@ -84,10 +84,8 @@ def _context(path: str, sections: dict[str, Settings], reader: Reader) -> Contex
         reader.refuse(_TOP, f"{os.path.basename(path)} is a template: {hint}")
     unit = unit_of(path, name, default if "@" in name else "", {**reader.scope.environ})
     context = Context(unit=unit, reader=reader, settings=own, sections=sections)
-    found, lacks = service_variables(context)
-    return context.replace(
-        unit=unit.replace(variables={**reader.scope.environ, **found}), service_environment=found, lacks_variables=lacks
-    )
+    found = service_variables(context)
+    return context.replace(unit=unit.replace(variables={**reader.scope.environ, **found}), service_environment=found)
 
 
 def _without_unset(context: Context) -> Context:

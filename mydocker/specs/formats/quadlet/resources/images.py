@@ -32,18 +32,12 @@ _IMAGE_READ = ("AllTags", "Arch", "Image", "ImageTag", "OS", "Policy", "TLSVerif
 _IMAGE_REFUSED = ("AuthFile", "CertDir", "Creds", "DecryptionKey")
 _BUILD_LISTS = {"BuildArg": "arguments", "Environment": "environment", "Label": "labels", "Annotation": "annotations"}
 _BUILD_LISTS |= {"DNS": "dns", "DNSOption": "dns_options", "DNSSearch": "dns_search"}
-_BUILD_PLAIN = {
-    "AuthFile": "auth_file",
-    "File": "file",
-    "Target": "target",
-    "Pull": "pull",
-    "IgnoreFile": "ignore_file",
-    "Network": "network",
-}
+_BUILD_PLAIN = {"AuthFile": "auth_file", "File": "file", "Target": "target", "Pull": "pull", "Network": "network"}
 _BUILD_READ = (
-    *(*_BUILD_LISTS, *_BUILD_PLAIN, "Arch", "ForceRM", "GroupAdd", "ImageTag", "OS", "Secret", "SetWorkingDirectory"),
-    *("TLSVerify", "Variant", "Volume"),
+    *(*_BUILD_LISTS, *_BUILD_PLAIN, "Arch", "GroupAdd", "ImageTag", "OS", "Secret", "SetWorkingDirectory"),
+    *("Variant", "Volume"),
 )
+_BUILD_IDLE = (*_IDLE, "ForceRM", "IgnoreFile", "TLSVerify")
 # attributes of a BuildUnit that a Compose file has no word for
 _NOT_OF_COMPOSE = ("annotations", "auth_file", "dns", "dns_options", "dns_search", "environment", "groups", "volumes")
 _POLICIES = ("always", "missing", "never", "newer", "ifnotpresent")
@@ -66,7 +60,6 @@ class BuildUnit(Record):
     tags: tuple[str, ...]
     directory: str = ""  # the build context
     file: str = ""
-    ignore_file: str = ""
     target: str = ""
     pull: str = ""
     network: str = ""
@@ -82,7 +75,6 @@ class BuildUnit(Record):
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     auth_file: str = ""
-    verifies_tls: bool = True
 
 
 def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -183,7 +175,7 @@ def _platform(context: Context) -> str:
 
 def read_build(context: Context) -> BuildUnit:
     """What the unit of CONTEXT builds (podman-systemd.unit(5), "Build units [Build]")."""
-    refuse_keys(context, accepted=(*_BUILD_READ, *_IDLE))
+    refuse_keys(context, accepted=(*_BUILD_READ, *_BUILD_IDLE))
     settings, refuse = context.settings, context.reader.refuse
     tags = tuple(resolve(each, context) for each in settings.get("ImageTag", ()))
     if not tags:
@@ -198,17 +190,17 @@ def read_build(context: Context) -> BuildUnit:
     file = plain.get("file", "")
     if file and not directory and not file.startswith("/") and not _is_address(file):
         refuse(settings["File"][-1].value, f"{file!r}: a relative path needs SetWorkingDirectory")
-    for name in ("file", "ignore_file"):
-        if plain.get(name) and not _is_address(directory):
-            plain[name] = _beneath(plain[name], directory or context.directory)
+    if file and not _is_address(directory):
+        plain["file"] = _beneath(file, directory or context.directory)
     if not directory and plain.get("file", "").startswith("/"):
         directory = os.path.dirname(plain["file"])
+    if settings.get("TLSVerify"):
+        boolean(settings["TLSVerify"][-1], context)
     return BuildUnit(
         **{**lists, **plain},
         tags=tags or ("unknown",),
         directory=directory,
         platform=_platform(context),
-        verifies_tls=not settings.get("TLSVerify") or boolean(settings["TLSVerify"][-1], context),
         secrets=tuple(resolve(each, context) for each in settings.get("Secret", ())),
         volumes=tuple(resolve(each, context) for each in settings.get("Volume", ())),
         groups=_words("GroupAdd", context),
