@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import HostCommand
 
 _TAIL = 4096  # bytes of output that are looked at
+_LONGEST = 2**31 - 1  # milliseconds, poll(2)
 _DEFAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)  # as a program expects them
 
 
@@ -86,7 +87,7 @@ def _wait(pid: int, timeout: float | None) -> int | None:
     try:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)  # readable once the process has ended (pidfd_open(2))
-        ended = bool(poll.poll(None if timeout is None else timeout * 1000))
+        ended = bool(poll.poll(None if timeout is None else min(timeout * 1000, _LONGEST)))
         if not ended:
             os.killpg(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)

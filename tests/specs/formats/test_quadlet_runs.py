@@ -51,7 +51,7 @@ def test_commands_of_the_host_go_with_a_start(alpine: Command, here: Path) -> No
     write(
         here,
         job_container="[Container]\nImage=alpine\nExec=sh -c 'until [ -e /d/begun ]; do sleep 0.05; done; exit 3'\n"
-        f"Volume={here}:/d\n[Service]\nEnvironment=WORD='a b'\nExecStartPre=-false\n"
+        f"Volume={here}:/d\n[Service]\nEnvironment=WORD='a b'\nTimeoutStartSec=5w\nExecStartPre=-false\n"
         f'ExecStartPre=/bin/sh -c "echo pre ${{WORD}} $$WORD >> {here}/log"\n'
         f"ExecStartPost=touch {here}/begun\n"
         f'ExecStopPost=/bin/sh -c "echo after $$EXIT_STATUS >> {here}/log"\n',
