@@ -90,6 +90,30 @@ def test_files_and_units_of_a_user(mydocker: Command, here: Path) -> None:
     assert "Type=exec" in (here / "config/systemd/user/job.service").read_text()
 
 
+def test_an_instance_of_a_template_has_a_unit_without_a_file_of_its_own(mydocker: Command, here: Path) -> None:
+    (here / "web@.container").write_text("[Container]\nImage=alpine\n")
+    done = mydocker("unit", "--directory", "units", "web@one.container", cwd=here)
+    assert done.stdout.decode() == f"{here}/units/web@one.service\n", done
+    verify([here / "units/web@one.service"])
+    assert f" {here}/web@one.container\n" in (here / "units/web@one.service").read_text()
+
+
+def test_the_keys_to_ignore_and_the_profiles_are_those_of_the_start_as_well(mydocker: Command, here: Path) -> None:
+    service = "{image: alpine, cgroup_parent: x, profiles: [big]}"
+    (here / "shop.yaml").write_text(f"services:\n  web: {service}\n")
+    (here / "job.yaml").write_text("image: alpine\ncgroup_parent: x\n")
+    for file in ("shop.yaml", "job.yaml"):
+        done = mydocker("unit", "--ignore", "cgroup_parent", "--profile", "big", file, cwd=here)
+        [start] = [line for line in done.stdout.decode().splitlines() if line.startswith("ExecStart=")]
+        assert " --profile big --ignore cgroup_parent " in start
+
+
+def test_a_unit_needs_a_file_that_stays(mydocker: Command, here: Path) -> None:
+    for text in (b"image: alpine\n", SHOP.encode()):
+        done = mydocker("unit", "-", cwd=here, input=text)
+        assert done.code != 0 and b"a unit needs a file that stays" in done.stderr, done
+
+
 def test_a_file_that_is_not_mydockers_stays(mydocker: Command, here: Path) -> None:
     (here / "compose.yaml").write_text(SHOP)
     (here / "units").mkdir()
