@@ -7,9 +7,9 @@ fails ends the list. They get no input, and what they write is read for the mess
 from __future__ import annotations
 
 import os
-import select
 
 from mydocker.errors import LaunchError
+from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import HostCommand
 
 _TAIL = 4096  # bytes of output that are looked at
-_LONGEST = 2**31 - 1  # milliseconds, poll(2)
 _DEFAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)  # as a program expects them
 
 
@@ -85,9 +84,7 @@ def _wait(pid: int, timeout: float | None) -> int | None:
     """The status of PID, the leader of a process group; None if it took too long, and was killed."""
     pidfd = os.pidfd_open(pid)
     try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)  # readable once the process has ended (pidfd_open(2))
-        ended = bool(poll.poll(None if timeout is None else min(timeout * 1000, _LONGEST)))
+        ended = has_ended(pidfd, timeout)
         if not ended:
             os.killpg(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
