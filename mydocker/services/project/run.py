@@ -244,10 +244,7 @@ class ProjectRun:
             each.ended or (each.is_up and each.state.health in ("", "healthy")) for each in self.running
         ):
             self.manager.ready(f"{len(self.running)} running")
-        if all(each.state.health != "unhealthy" or each.ended for each in self.running):
-            self.manager.live()
-        else:
-            self.manager.put_off()
+        self.manager.live(is_well=all(each.state.health != "unhealthy" or each.ended for each in self.running))
 
     def _stop_bound(self, ended: RunningInstance) -> None:
         """Stop those that are bound to one that has ended."""
