@@ -720,7 +720,7 @@ def test_units_that_need_each_other(alpine: Command, here: Path) -> None:
         "[Unit]\nRequires=db.container x.target\nAfter=db.container x.service\nWants=log.container\n[Container]\n"
         f"Image=alpine\nVolume={here}:/data\nExec=sh -c 'until [ -e /data/up ]; do sleep 0.05; done; echo answers'\n"
     )
-    Path("log.container").write_text("[Container]\nImage=alpine\n")
+    Path("log.container").write_text("[Container]\nImage=alpine\nExec=sleep 100\nStopSignal=KILL\n")
     done = alpine("up", "--abort-on-container-exit", "web.container", "db.container", cwd=here)
     assert (done.stdout, done.code) == (b"web   | answers\n", 0), done
     done = alpine("up", "--abort-on-container-exit", "web.container", cwd=here)  # which takes the others with it
