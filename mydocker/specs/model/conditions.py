@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import glob
-import grp
 import os
-import pwd
 
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
@@ -50,6 +47,12 @@ def _holds(condition: Condition, environ: Mapping[str, str]) -> bool:
     return _TESTS[condition.kind](condition.value, environ) != condition.is_negated
 
 
+def _has_match(pattern: str) -> bool:
+    import glob
+
+    return bool(glob.glob(pattern))
+
+
 def _is_filled(path: str) -> bool:
     try:
         return bool(os.listdir(path))
@@ -70,6 +73,8 @@ def _is_writable_system(path: str) -> bool:
 
 def _is_user(text: str) -> bool:
     """A name or a number; `@system` are the users below 1000."""
+    import pwd
+
     number = os.geteuid()
     if text == "@system":
         return number < 1000 or number == 65534
@@ -80,6 +85,8 @@ def _is_user(text: str) -> bool:
 
 
 def _is_in_group(text: str) -> bool:
+    import grp
+
     numbers = {os.getegid(), *os.getgroups()}
     try:
         number = whole_number(text, _LIMIT)
@@ -115,7 +122,7 @@ def _has_parameter(text: str) -> bool:
 
 _TESTS: dict[str, Callable[[str, Mapping[str, str]], bool]] = {
     "PathExists": lambda path, environ: os.path.exists(path),
-    "PathExistsGlob": lambda pattern, environ: bool(glob.glob(pattern)),
+    "PathExistsGlob": lambda pattern, environ: _has_match(pattern),
     "PathIsDirectory": lambda path, environ: os.path.isdir(path),
     "PathIsSymbolicLink": lambda path, environ: os.path.islink(path),
     "PathIsMountPoint": lambda path, environ: os.path.ismount(path),

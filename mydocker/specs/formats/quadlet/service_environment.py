@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from functools import partial
@@ -43,6 +42,8 @@ def _expanded(setting: Setting, text: str, context: Context) -> str:
 def _of_files(setting: Setting, context: Context) -> dict[str, str]:
     """The variables of the files that SETTING means, which may be a pattern; none if it needs one that is not here.
     With `-` before it, a file may be missing."""
+    import glob
+
     text = _expanded(setting, setting.text, context)
     pattern = text.removeprefix("-")
     if not pattern.startswith("/"):
