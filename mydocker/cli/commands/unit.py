@@ -11,7 +11,7 @@ from mydocker.cli.common.parser import Parser
 from mydocker.cli.project.options import add_project, is_file, load_cases, project_options
 from mydocker.errors import HostError, UsageError
 from mydocker.image.store import Store
-from mydocker.paths import absolute, home, xdg
+from mydocker.paths import absolute, xdg_or_home
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers.find import find_kept
 from mydocker.services.project.plan import chosen, is_project, project_of, service_of
@@ -240,8 +240,7 @@ def _install(units: Units, options: argparse.Namespace) -> None:
 def _directory(options: argparse.Namespace) -> str:
     if not options.user:
         return _SYSTEM
-    config = xdg(os.environ, "XDG_CONFIG_HOME") or f"{home(os.environ)}/.config"
-    return f"{config}/systemd/user"
+    return f"{xdg_or_home(os.environ, 'XDG_CONFIG_HOME', '.config')}/systemd/user"
 
 
 def _is_own(path: str) -> bool:
