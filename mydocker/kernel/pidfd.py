@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 
-_LONGEST = 2**31 - 1  # milliseconds, an int of poll(2)
+LONGEST_WAIT = 2**31 - 1  # milliseconds, an int of poll(2)
 
 
 def has_ended(pidfd: int, timeout: float | None = 0.0) -> bool:
@@ -12,4 +12,4 @@ def has_ended(pidfd: int, timeout: float | None = 0.0) -> bool:
     longest time."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(None if timeout is None else min(timeout * 1000, _LONGEST)))
+    return bool(poll.poll(None if timeout is None else min(timeout * 1000, LONGEST_WAIT)))

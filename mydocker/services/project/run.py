@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 
 from mydocker.errors import LaunchError, UsageError
+from mydocker.kernel.pidfd import LONGEST_WAIT
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform
@@ -213,7 +214,7 @@ class ProjectRun:
         for descriptor in actions:
             poll.register(descriptor, select.POLLIN)
         limits = [each for each in (remaining(until), self.manager.milliseconds) if each is not None]
-        ready = {descriptor for descriptor, _ in poll.poll(min(limits, default=None))}
+        ready = {descriptor for descriptor, _ in poll.poll(min((*limits, LONGEST_WAIT)) if limits else None)}
         ended = [each for each in self.running if each.is_over]
         for descriptor in ready & actions.keys():
             actions[descriptor]()
