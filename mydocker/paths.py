@@ -98,3 +98,8 @@ def xdg(environ: Mapping[str, str], name: str) -> str:
     """The directory that variable NAME of the XDG Base Directory Specification names; empty if it names none."""
     found = environ.get(name, "")
     return found if found.startswith("/") else ""
+
+
+def xdg_or_home(environ: Mapping[str, str], name: str, below: str) -> str:
+    """The directory that variable NAME names, as `xdg` says; BELOW the home if it names none."""
+    return xdg(environ, name) or os.path.join(home(environ), below)

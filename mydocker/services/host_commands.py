@@ -7,10 +7,9 @@ fails ends the list. They get no input, and what they write is read for the mess
 from __future__ import annotations
 
 import os
-import select
-import time
 
 from mydocker.errors import LaunchError
+from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import HostCommand
 
 _TAIL = 4096  # bytes of output that are looked at
+_DEFAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)  # as a program expects them
 
 
 def run_commands(
@@ -84,10 +84,7 @@ def _wait(pid: int, timeout: float | None) -> int | None:
     """The status of PID, the leader of a process group; None if it took too long, and was killed."""
     pidfd = os.pidfd_open(pid)
     try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        until = None if timeout is None else time.monotonic() + timeout
-        ended = bool(poll.poll(None if until is None else max(0.0, until - time.monotonic()) * 1000))
+        ended = has_ended(pidfd, timeout)
         if not ended:
             os.killpg(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
@@ -100,6 +97,3 @@ def _last_line(output: int) -> str:
     size = os.fstat(output).st_size
     text = os.pread(output, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace").strip()
     return f": {text.splitlines()[-1]}" if text else ""
-
-
-_DEFAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)

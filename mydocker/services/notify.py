@@ -43,16 +43,12 @@ class ServiceManager:
             self._is_stopping = True
             self._send("STOPPING=1")
 
-    def put_off(self) -> None:
-        """Say nothing now, and wait as if something had been said."""
+    def live(self, *, is_well: bool) -> None:
+        """Say so, if it is time. Without IS_WELL nothing is said, and the next time is as far off."""
         if self.interval is not None and time.monotonic() >= self._due:
             self._due = time.monotonic() + self.interval
-
-    def live(self) -> None:
-        """Say so, if it is time."""
-        if self.interval is not None and time.monotonic() >= self._due:
-            self._due = time.monotonic() + self.interval
-            self._send("WATCHDOG=1")
+            if is_well:
+                self._send("WATCHDOG=1")
 
     @property
     def milliseconds(self) -> float | None:

@@ -8,10 +8,10 @@ import sys
 
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.project.options import add_project, load_cases, project_options
+from mydocker.cli.project.options import add_project, is_file, load_cases, project_options
 from mydocker.errors import HostError, UsageError
 from mydocker.image.store import Store
-from mydocker.paths import absolute, home, xdg
+from mydocker.paths import absolute, xdg_or_home
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers.find import find_kept
 from mydocker.services.project.plan import chosen, is_project, project_of, service_of
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mydocker.cli.project.options import LoadedCases
+    from mydocker.specs.load.project_files import ProjectOptions
     from mydocker.specs.model.case import CaseSpec
 
     Units = dict[str, str]  # by the names of their files
 
 _SYSTEM = "/etc/systemd/system"
+_FLAGS = ("--no-deps", "--no-log-prefix", "--no-restart")  # of a service by itself, which systemd starts and restarts
 
 
 def unit_command(argv: list[str]) -> int:
@@ -37,8 +39,8 @@ def unit_command(argv: list[str]) -> int:
     if options.install or options.directory:
         _install(units, options)
         return 0
-    for name, text in units.items():
-        print(f"# {name}\n{text}" if len(units) > 1 else text, end="" if name == [*units][-1] else "\n")
+    texts = units.values() if len(units) == 1 else [f"# {name}\n{text}" for name, text in units.items()]
+    print("\n".join(texts), end="")
     return 0
 
 
@@ -66,17 +68,13 @@ def parser() -> Parser:
 def _units(options: argparse.Namespace) -> Units:
     """The text of each unit. Raises UsageError, SpecError."""
     words: list[str] = options.words
-    if len(words) == 1 and not options.file and not _is_file(words[0]):
+    if len(words) == 1 and not options.file and not is_file(words[0]):
         return _of_container(words[0], options)
     loaded = load_cases(options, words)
     is_compose = not words or bool(options.file) or loaded.names or _is_compose(words)
     if is_compose and is_project(loaded.cases):
         return _of_project(loaded, options)
     return _of_files(loaded, options)
-
-
-def _is_file(word: str) -> bool:
-    return "/" in word or os.path.isfile(word) or word.endswith((".yaml", ".yml", ".json"))
 
 
 def _is_compose(words: Sequence[str]) -> bool:
@@ -102,18 +100,19 @@ def _of_container(name: str, options: argparse.Namespace) -> Units:
 
 def _of_files(loaded: LoadedCases, options: argparse.Namespace) -> Units:
     """One service that runs the files as `up` does."""
-    words = [absolute(word) for word in options.words]
+    words = _lasting(options.words)
     name = _unit_name(os.path.splitext(os.path.basename(words[0]))[0])
     together = is_project(loaded.cases)
     # of several containers, systemd would restart all
     alone = [case for case in loaded.cases if not (case.service and case.service.is_pod)] if together else []
     one = alone[0] if len(alone) == 1 else None
-    flags = ["--no-restart", "--exit-code-from", service_of(one).name] if one else []
-    project = ["-p", options.project_name] if options.project_name else []
+    given = project_options(options)
+    flags = [*(["-p", given.name] if given.name else []), *_choices(given)]
+    flags += ["--no-restart", "--exit-code-from", service_of(one).name] if one else []
     unit = ServiceUnit(
         name=f"{name}.service",
         description=f"Containers of {', '.join(os.path.basename(word) for word in words)}",
-        command=(_program(), "up", "--no-log-prefix" if together else "--keep-going", *project, *flags, *words),
+        command=(_program(), "up", "--no-log-prefix" if together else "--keep-going", *flags, *words),
         before=tuple(_pulls(loaded.cases)),
         notifies=together,
         grace=max((case.container.stop_grace_period for case in loaded.cases), default=10.0),
@@ -156,29 +155,35 @@ def _of_project(loaded: LoadedCases, options: argparse.Namespace) -> Units:
     return found
 
 
-_FLAGS = ("--no-deps", "--no-log-prefix", "--no-restart")
-
-
 def _before_service(options: argparse.Namespace, project: str) -> list[str]:
     """The options that say which project it is, with absolute paths. Raises UsageError without a file."""
     given = project_options(options)
-    files = given.files or tuple(word for word in options.words if _is_file(word))
+    files = given.files or tuple(word for word in options.words if is_file(word))
     if not files:
         from mydocker.specs.load.project_files import find_project
 
         found = find_project(given, os.environ)
         files = found.paths if found else ()
-    if not files or "-" in files:
-        raise UsageError("a unit needs a file that stays: expected the name of a Compose file")
     words = ["-p", project]
-    for file in files:
-        words += ["-f", absolute(file)]
+    for file in _lasting(files):
+        words += ["-f", file]
     words += ["--project-directory", absolute(given.directory)] if given.directory else []
     for name in given.env_files:
         words += ["--env-file", absolute(name)]
-    for profile in given.profiles:
-        words += ["--profile", profile]
-    return words
+    return [*words, *_choices(given)]
+
+
+def _lasting(files: Sequence[str]) -> list[str]:
+    """The absolute paths of FILES. Raises UsageError if one is standard input."""
+    if "-" in files:
+        raise UsageError("a unit needs a file that stays: expected the name of a file, not -")
+    return [absolute(file) for file in files]
+
+
+def _choices(given: ProjectOptions) -> list[str]:
+    """The options that say which parts of the files count."""
+    profiles = [word for profile in given.profiles for word in ("--profile", profile)]
+    return [*profiles, "--ignore", ",".join(given.ignored)] if given.ignored else profiles
 
 
 def _pulls(cases: Sequence[CaseSpec]) -> list[tuple[str, ...]]:
@@ -235,8 +240,7 @@ def _install(units: Units, options: argparse.Namespace) -> None:
 def _directory(options: argparse.Namespace) -> str:
     if not options.user:
         return _SYSTEM
-    config = xdg(os.environ, "XDG_CONFIG_HOME") or f"{home(os.environ)}/.config"
-    return f"{config}/systemd/user"
+    return f"{xdg_or_home(os.environ, 'XDG_CONFIG_HOME', '.config')}/systemd/user"
 
 
 def _is_own(path: str) -> bool:

@@ -79,7 +79,7 @@ def load_cases(
     if there are no words and no Compose file, SpecError.
     """
     chosen = project_options(options)
-    if words and not chosen.files and any(_is_file(word) for word in words):
+    if words and not chosen.files and any(is_file(word) for word in words):
         environ = {**os.environ, **({"COMPOSE_PROJECT_NAME": chosen.name} if chosen.name else {})}
         if chosen.directory or chosen.env_files:
             raise UsageError("--project-directory and --env-file are for Compose files that are named with -f")
@@ -98,5 +98,6 @@ def load_cases(
     return LoadedCases(cases=tuple(cases), active=project.profiles, names=tuple(words), shown=", ".join(project.paths))
 
 
-def _is_file(word: str) -> bool:
+def is_file(word: str) -> bool:
+    """Whether WORD is a file, or looks like one."""
     return word == "-" or "/" in word or word.endswith(_SUFFIXES) or os.path.isfile(usable(word))

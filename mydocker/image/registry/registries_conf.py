@@ -55,7 +55,7 @@ def files(environ: Mapping[str, str]) -> list[str]:
     """The files in force: $CONTAINERS_REGISTRIES_CONF, or the user's, or the system's; then those in the system's
     directory, unless the user's file was the first, and in the user's. What one says of a prefix replaces what an
     earlier one said."""
-    config = paths.xdg(environ, "XDG_CONFIG_HOME") or os.path.join(paths.home(environ), ".config")
+    config = paths.xdg_or_home(environ, "XDG_CONFIG_HOME", ".config")
     place = os.path.join(config, "containers/registries.conf")
     named = environ.get("CONTAINERS_REGISTRIES_CONF")
     if not named and os.path.exists(place):

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 
 from mydocker.errors import LaunchError, UsageError
+from mydocker.kernel.pidfd import LONGEST_WAIT
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform
@@ -213,7 +214,7 @@ class ProjectRun:
         for descriptor in actions:
             poll.register(descriptor, select.POLLIN)
         limits = [each for each in (remaining(until), self.manager.milliseconds) if each is not None]
-        ready = {descriptor for descriptor, _ in poll.poll(min(limits, default=None))}
+        ready = {descriptor for descriptor, _ in poll.poll(min((*limits, LONGEST_WAIT)) if limits else None)}
         ended = [each for each in self.running if each.is_over]
         for descriptor in ready & actions.keys():
             actions[descriptor]()
@@ -244,10 +245,7 @@ class ProjectRun:
             each.ended or (each.is_up and each.state.health in ("", "healthy")) for each in self.running
         ):
             self.manager.ready(f"{len(self.running)} running")
-        if all(each.state.health != "unhealthy" or each.ended for each in self.running):
-            self.manager.live()
-        else:
-            self.manager.put_off()
+        self.manager.live(is_well=all(each.state.health != "unhealthy" or each.ended for each in self.running))
 
     def _stop_bound(self, ended: RunningInstance) -> None:
         """Stop those that are bound to one that has ended."""

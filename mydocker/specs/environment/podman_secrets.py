@@ -42,15 +42,12 @@ def read_secret(name: str, environ: Mapping[str, str]) -> str:
 
 def _storage(environ: Mapping[str, str]) -> str:
     """Where Podman stores what it has: as storage.conf says (containers-storage.conf(5)), else the default."""
-    configs = _configs(environ)
-    for path in configs:
-        root = _graph_root(path)
-        if root:
+    for path in _configs(environ):
+        if root := _graph_root(path):
             return root
     if os.geteuid() == 0:
         return _SYSTEM
-    share = paths.xdg(environ, "XDG_DATA_HOME") or f"{paths.home(environ)}/.local/share"
-    return f"{share}/containers/storage"
+    return f"{paths.xdg_or_home(environ, 'XDG_DATA_HOME', '.local/share')}/containers/storage"
 
 
 def _configs(environ: Mapping[str, str]) -> list[str]:
@@ -58,7 +55,7 @@ def _configs(environ: Mapping[str, str]) -> list[str]:
         return [own]
     if os.geteuid() == 0:
         return ["/etc/containers/storage.conf", "/usr/share/containers/storage.conf"]
-    config = paths.xdg(environ, "XDG_CONFIG_HOME") or f"{paths.home(environ)}/.config"
+    config = paths.xdg_or_home(environ, "XDG_CONFIG_HOME", ".config")
     return [f"{config}/containers/storage.conf"]
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-import grp
 import os
-import pwd
 
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _LIMIT = 2**32 - 2  # of a group's number
 _MACHINES = {"x86_64": "x86-64", "aarch64": "arm64", "i686": "x86", "armv7l": "arm"}  # uname's, and systemd's
@@ -32,11 +29,10 @@ class Condition(Record):
         return f"{'Assert' if self.is_assert else 'Condition'}{self.kind}={marks}{self.value}"
 
 
-def unmet(conditions: Iterable[Condition], environ: Mapping[str, str]) -> Condition | None:
+def unmet(conditions: Sequence[Condition], environ: Mapping[str, str]) -> Condition | None:
     """The first of CONDITIONS that keeps the service from starting, asserts first; None if nothing does."""
-    every = sorted(conditions, key=lambda each: not each.is_assert)
     for is_assert in (True, False):
-        same = [each for each in every if each.is_assert == is_assert]
+        same = [each for each in conditions if each.is_assert == is_assert]
         failed = [each for each in same if not _holds(each, environ)]
         plain = [each for each in failed if not each.is_trigger]
         triggers = [each for each in same if each.is_trigger]
@@ -49,6 +45,12 @@ def unmet(conditions: Iterable[Condition], environ: Mapping[str, str]) -> Condit
 
 def _holds(condition: Condition, environ: Mapping[str, str]) -> bool:
     return _TESTS[condition.kind](condition.value, environ) != condition.is_negated
+
+
+def _has_match(pattern: str) -> bool:
+    import glob
+
+    return bool(glob.glob(pattern))
 
 
 def _is_filled(path: str) -> bool:
@@ -71,6 +73,8 @@ def _is_writable_system(path: str) -> bool:
 
 def _is_user(text: str) -> bool:
     """A name or a number; `@system` are the users below 1000."""
+    import pwd
+
     number = os.geteuid()
     if text == "@system":
         return number < 1000 or number == 65534
@@ -81,6 +85,8 @@ def _is_user(text: str) -> bool:
 
 
 def _is_in_group(text: str) -> bool:
+    import grp
+
     numbers = {os.getegid(), *os.getgroups()}
     try:
         number = whole_number(text, _LIMIT)
@@ -116,7 +122,7 @@ def _has_parameter(text: str) -> bool:
 
 _TESTS: dict[str, Callable[[str, Mapping[str, str]], bool]] = {
     "PathExists": lambda path, environ: os.path.exists(path),
-    "PathExistsGlob": lambda pattern, environ: bool(glob.glob(pattern)),
+    "PathExistsGlob": lambda pattern, environ: _has_match(pattern),
     "PathIsDirectory": lambda path, environ: os.path.isdir(path),
     "PathIsSymbolicLink": lambda path, environ: os.path.islink(path),
     "PathIsMountPoint": lambda path, environ: os.path.ismount(path),

@@ -31,7 +31,6 @@ class ServiceUnit(Record):
     command: tuple[str, ...]
     before: tuple[tuple[str, ...], ...] = ()
     stop: tuple[str, ...] = ()
-    directory: str = ""
     notifies: bool = True
     is_job: bool = False
     needs: tuple[str, ...] = ()
@@ -52,7 +51,7 @@ def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
     lines += _words("After", (*network, *unit.after))
     lines += [f"PartOf={unit.target}"] if unit.target else []
     lines += _start_limit(unit.restart)
-    lines += ["", "[Service]", *_type(unit), *_environment(unit)]
+    lines += ["", "[Service]", *_type(unit)]
     lines += [f"ExecStartPre=-{command_line(words)}" for words in unit.before]
     lines.append(f"ExecStart={command_line(unit.command)}")
     lines += [f"ExecStop={command_line(unit.stop)}"] if unit.stop else []
@@ -103,10 +102,6 @@ def _type(unit: ServiceUnit) -> list[str]:
     if unit.is_job:
         return ["Type=oneshot", "RemainAfterExit=yes"]
     return ["Type=notify", "NotifyAccess=main", f"WatchdogSec={_WATCHDOG}"] if unit.notifies else ["Type=exec"]
-
-
-def _environment(unit: ServiceUnit) -> list[str]:
-    return [f"WorkingDirectory={_plain(unit.directory)}"] if unit.directory else []
 
 
 def _start_limit(policy: RestartPolicy | None) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,30 @@ def test_files_and_units_of_a_user(mydocker: Command, here: Path) -> None:
     assert f'--no-restart --exit-code-from "my web" "{here}/my web.container"' in text
     assert "StartLimitBurst=5" in text and "Type=notify" in text
     assert "Type=exec" in (here / "config/systemd/user/job.service").read_text()
+
+
+def test_an_instance_of_a_template_has_a_unit_without_a_file_of_its_own(mydocker: Command, here: Path) -> None:
+    (here / "web@.container").write_text("[Container]\nImage=alpine\n")
+    done = mydocker("unit", "--directory", "units", "web@one.container", cwd=here)
+    assert done.stdout.decode() == f"{here}/units/web@one.service\n", done
+    verify([here / "units/web@one.service"])
+    assert f" {here}/web@one.container\n" in (here / "units/web@one.service").read_text()
+
+
+def test_the_keys_to_ignore_and_the_profiles_are_those_of_the_start_as_well(mydocker: Command, here: Path) -> None:
+    service = "{image: alpine, cgroup_parent: x, profiles: [big]}"
+    (here / "shop.yaml").write_text(f"services:\n  web: {service}\n")
+    (here / "job.yaml").write_text("image: alpine\ncgroup_parent: x\n")
+    for file in ("shop.yaml", "job.yaml"):
+        done = mydocker("unit", "--ignore", "cgroup_parent", "--profile", "big", file, cwd=here)
+        [start] = [line for line in done.stdout.decode().splitlines() if line.startswith("ExecStart=")]
+        assert " --profile big --ignore cgroup_parent " in start
+
+
+def test_a_unit_needs_a_file_that_stays(mydocker: Command, here: Path) -> None:
+    for text in (b"image: alpine\n", SHOP.encode()):
+        done = mydocker("unit", "-", cwd=here, input=text)
+        assert done.code != 0 and b"a unit needs a file that stays" in done.stderr, done
 
 
 def test_a_file_that_is_not_mydockers_stays(mydocker: Command, here: Path) -> None:
@@ -204,14 +229,14 @@ def test_an_unhealthy_service_is_no_longer_alive_for_the_watchdog(alpine: Comman
         running = alpine.start("up", cwd=here, env=env)
         messages = []
         try:
-            while True:
-                messages.append(listener.recv(4096))
-        except TimeoutError:
-            pass
+            with suppress(TimeoutError):
+                while len(messages) < 10:
+                    messages.append(listener.recv(4096))
+            assert running.poll() is None
         finally:
             running.terminate()
             running.communicate(timeout=30)
-    assert set(messages) <= {b"WATCHDOG=1"} and len(messages) < 10, messages
+    assert set(messages) == {b"WATCHDOG=1"} and len(messages) < 10, messages
 
 
 @pytest.mark.root

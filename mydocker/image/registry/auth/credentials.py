@@ -54,7 +54,7 @@ def paths(environ: Mapping[str, str]) -> list[str]:
     """The files that count, the first that knows a registry first; the last one is where a new login goes."""
     if named := environ.get("REGISTRY_AUTH_FILE"):
         return [named]
-    config = start.xdg(environ, "XDG_CONFIG_HOME") or os.path.join(start.home(environ), ".config")
+    config = start.xdg_or_home(environ, "XDG_CONFIG_HOME", ".config")
     places = [start.xdg(environ, "XDG_RUNTIME_DIR"), config]
     podman = [os.path.join(place, "containers/auth.json") for place in places if place]
     return [*podman, docker_config(environ)]

@@ -61,6 +61,6 @@ def _report(path: str, error: Exception, warn: Callable[[str], None] | None) -> 
 
 def _directory(host: str, environ: Mapping[str, str]) -> str | None:
     """The first that there is; a user's own comes before the system's."""
-    config = paths.xdg(environ, "XDG_CONFIG_HOME") or os.path.join(paths.home(environ), ".config")
+    config = paths.xdg_or_home(environ, "XDG_CONFIG_HOME", ".config")
     own = os.path.join(config, "containers/certs.d")
     return next((f"{place}/{host}" for place in (own, *_SYSTEM) if os.path.isdir(f"{place}/{host}")), None)

@@ -16,16 +16,14 @@ from mydocker.specs.formats.quadlet.systemd import dependencies
 from mydocker.specs.formats.quadlet.values import SPECIAL
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
-from mydocker.specs.nodes.node import Mapping, Node, text_at
+from mydocker.specs.nodes.node import Mapping, text_at
 from mydocker.specs.nodes.reader import unknown_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mydocker.specs.formats.quadlet.entries import Entries, Entry
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
-    Entries = list[tuple[Setting | None, Entry]]
 
 _ROWS = {row.quadlet: row for row in FIELDS if row.quadlet}
 _SPLIT = ("AddCapability", "DropCapability", "Environment", "Label", "Sysctl")  # several in one setting

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_BOOLEANS = {  # parse_boolean of systemd
-    **dict.fromkeys(("1", "yes", "y", "true", "t", "on"), True),
-    **dict.fromkeys(("0", "no", "n", "false", "f", "off"), False),
-}
 _SPANS = {  # systemd.time(7), the units of its examples; seconds
     **dict.fromkeys(("", "s", "sec", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec"), 1e-3),
@@ -37,13 +33,14 @@ _SPANS = {  # systemd.time(7), the units of its examples; seconds
     **dict.fromkeys(("d", "day", "days"), 86400.0),
     **dict.fromkeys(("w", "week", "weeks"), 604800.0),
 }
+_REFUSED = ("ContainersConfModule", "GlobalArgs", "PodmanArgs")  # what is for Podman itself
 
 
 class Context(Record):
     """The unit, the reader of its file, and its `settings`, those of the section of its kind; `sections` are all.
 
-    `service_environment` are the variables that [Service] sets. `lacks_variables`: a file with some of them cannot be
-    read here. `file` is the file's name in messages, empty for the one that is being read.
+    `service_environment` are the variables that [Service] sets. `file` is the file's name in messages, empty for the
+    one that is being read.
     """
 
     unit: Unit
@@ -51,7 +48,6 @@ class Context(Record):
     settings: Settings
     sections: Mapping[str, Settings]
     service_environment: Mapping[str, str] = {}
-    lacks_variables: bool = False
     file: str = ""
 
     @property
@@ -112,9 +108,9 @@ def _resolved(setting: Setting, text: str, context: Context) -> list[str]:
 
 def boolean(setting: Setting, context: Context) -> bool:
     text = setting.text.lower()
-    if text not in _BOOLEANS:
+    if text not in unit_files.BOOLEANS:
         context.reader.refuse(setting.value, f"expected true or false, not {setting.text!r}")
-    return _BOOLEANS.get(text, False)
+    return unit_files.BOOLEANS.get(text, False)
 
 
 def time_span(setting: Setting, context: Context) -> str:
@@ -131,12 +127,14 @@ def time_span(setting: Setting, context: Context) -> str:
     return "1s"  # one mistake is enough
 
 
-def refuse_keys(context: Context, *, idle: Collection[str], known: Collection[str], read: Collection[str]) -> None:
-    """Refuse the settings of CONTEXT that are neither READ nor IDLE: those KNOWN by their names, others as unknown."""
-    names = {*idle, *known, *read}
+def refuse_keys(context: Context, *, accepted: Collection[str], refused: Collection[str] = ()) -> None:
+    """Refuse the settings of CONTEXT that are not ACCEPTED: those to be REFUSED by their names, others as unknown. What
+    units of all kinds have is known here."""
+    accepted, refused = {*accepted, "ServiceName"}, {*refused, *_REFUSED}
     for key, settings in context.settings.items():
-        if settings and key not in idle and key not in read and not key.startswith("X-"):
-            message = f"{key} is not supported" if key in known else unknown_key(key, nearest(key, names))
+        if settings and key not in accepted and not key.startswith("X-"):
+            is_known = key in refused
+            message = f"{key} is not supported" if is_known else unknown_key(key, nearest(key, accepted | refused))
             context.reader.refuse(settings[-1].key, message)
 
 
@@ -169,12 +167,18 @@ def default_name(context: Context) -> str:
     return f"systemd-{prefix}" + (f"-{instance or context.unit.instance}" if at else "")
 
 
-def once(context: Context, key: str, read: Callable[[], T]) -> T:
+def described(setting: Setting, name: str, context: Context, read: Callable[[Context], T]) -> T | None:
+    """What READ makes of the unit NAME, which SETTING refers to; None if that cannot be read, which is refused."""
+    other = neighbour_of(setting, name, context)
+    return once(other, read) if other else None
+
+
+def once(context: Context, read: Callable[[Context], T]) -> T:
     """The result of READ for the unit of CONTEXT, which is read once for all files that refer to it."""
     source = context.reader.file
     if source is None:
-        return read()
-    name = f"{key}\0{context.unit.path}\0{context.unit.instance}"
+        return read(context)
+    name = f"{read.__qualname__}\0{context.unit.path}\0{context.unit.instance}"
     if name not in source.cache:
-        source.cache[name] = read()
+        source.cache[name] = read(context)
     return source.cache[name]  # type: ignore[return-value]  # what READ has returned before

@@ -28,12 +28,11 @@ from mydocker.specs.values.network_definition import read_definition
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mydocker.specs.formats.quadlet.entries import Entries, Entry
     from mydocker.specs.formats.quadlet.unit_files import Settings
-    from mydocker.specs.nodes.node import Mapping, Node
+    from mydocker.specs.nodes.node import Mapping
     from mydocker.specs.nodes.reader import Reader
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entries = list[tuple[Setting | None, tuple[str, Node]]]
 
 _TOP = Scalar(line=1, column=1, text="", plain=False)
 
@@ -85,10 +84,8 @@ def _context(path: str, sections: dict[str, Settings], reader: Reader) -> Contex
         reader.refuse(_TOP, f"{os.path.basename(path)} is a template: {hint}")
     unit = unit_of(path, name, default if "@" in name else "", {**reader.scope.environ})
     context = Context(unit=unit, reader=reader, settings=own, sections=sections)
-    found, lacks = service_variables(context)
-    return context.replace(
-        unit=unit.replace(variables={**reader.scope.environ, **found}), service_environment=found, lacks_variables=lacks
-    )
+    found = service_variables(context)
+    return context.replace(unit=unit.replace(variables={**reader.scope.environ, **found}), service_environment=found)
 
 
 def _without_unset(context: Context) -> Context:
@@ -138,7 +135,7 @@ def _other_sections(settings: list[Setting], context: Context) -> Entries:
     return entries
 
 
-def _quadlet(key: str, settings: list[Setting], context: Context) -> Iterator[tuple[str, Node]]:
+def _quadlet(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
     if key != "DefaultDependencies":
         context.reader.refuse(settings[-1].key, unknown_key(key, nearest(key, ("DefaultDependencies",))))
     yield from ()
@@ -149,7 +146,7 @@ def _check_network(context: Context) -> None:
     read_definition(data_at(context.top, members), context.reader)
 
 
-_SECTIONS: dict[str, Callable[[str, list[Setting], Context], Iterator[tuple[str, Node]]]] = {
+_SECTIONS: dict[str, Callable[[str, list[Setting], Context], Iterator[Entry]]] = {
     "Unit": unit_section,
     "Install": install_section,
     "Service": service_section,

@@ -12,11 +12,13 @@ from mydocker.specs.values.duration import parse_duration
 from mydocker.specs.values.quantity import parse_cpus, parse_memory, parse_processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.unit_file import Setting
 
+    Entry = tuple[str, Node]
+    Entries = list[tuple[Setting | None, Entry]]  # and the setting that says so; None: no setting does
     Found = tuple[Setting | None, Node]
 
 _LISTED = frozenset(
@@ -26,13 +28,13 @@ _LISTED = frozenset(
 )
 
 
-def joined(entries: Iterable[tuple[Setting | None, tuple[str, Node]]], top: Node) -> Mapping:
+def joined(entries: Entries, top: Node) -> Mapping:
     """One entry for each key: the items of what is a list, the members of what is a mapping, the least of what both
     Podman and systemd limit, else the last. TOP: where what no setting says is."""
     return Mapping(line=1, column=1, entries=tuple(_pairs(entries, top)))
 
 
-def _pairs(entries: Iterable[tuple[Setting | None, tuple[str, Node]]], top: Node) -> Iterator[tuple[Scalar, Node]]:
+def _pairs(entries: Entries, top: Node) -> Iterator[tuple[Scalar, Node]]:
     nodes: dict[str, list[Found]] = {}
     for setting, (key, node) in entries:
         nodes.setdefault(key, []).append((setting, node))

@@ -22,11 +22,9 @@ from mydocker.specs.nodes.node import text_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mydocker.specs.nodes.node import Mapping, Node
+    from mydocker.specs.formats.quadlet.entries import Entries, Entry
+    from mydocker.specs.nodes.node import Mapping
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
-    Entries = list[tuple[Setting | None, Entry]]
 
 _OF_NETWORK = {
     "AddHost": "extra_hosts",
@@ -43,16 +41,14 @@ _OF_NETWORK = {
 }
 _OF_MEMBERS = {"UserNS": "userns_mode", "UIDMap": "uidmap", "GIDMap": "gidmap", "SubUIDMap": "subuidname"}
 _OF_MEMBERS |= {"SubGIDMap": "subgidname"}
-_READ = (*_OF_NETWORK, *_OF_MEMBERS, *REMAP, "ExitPolicy", "Label", "Network", "PodName", "Volume")
-_IDLE = ("ServiceName",)
-_KNOWN = ("ContainersConfModule", "GlobalArgs", "PodmanArgs")
+_ACCEPTED = (*_OF_NETWORK, *_OF_MEMBERS, *REMAP, "ExitPolicy", "Label", "Network", "PodName", "Volume")
 _PAUSE = ("sleep", "infinity")
 _LABEL = "io.podman.pod"  # the pod that a container is in, or holds the network of
 
 
 def document(context: Context, entries: Entries) -> Mapping:
     """The document of the pod of CONTEXT; ENTRIES are those of the sections for systemd. Its containers take part."""
-    refuse_keys(context, idle=_IDLE, known=_KNOWN, read=_READ)
+    refuse_keys(context, accepted=_ACCEPTED)
     if (policy := last(context.settings, "ExitPolicy")) and policy not in ("stop", "continue"):
         context.reader.refuse(context.settings["ExitPolicy"][-1].value, f"{policy!r}: expected stop or continue")
     top = context.top
@@ -63,8 +59,8 @@ def document(context: Context, entries: Entries) -> Mapping:
     found.append((None, ("labels", text_at(top, label))))
     found += dependencies(context)
     found += entries
-    once(context, "members", lambda: [*_of_members(context)])
-    found += [(setting, entry) for setting, entry in _entries(context)]
+    once(context, _of_members)
+    found += _entries(context)
     found += restarts(context)
     for member in context.units.members(context.unit.path):
         need(member, context)
@@ -102,15 +98,15 @@ def pod(settings: list[Setting], context: Context) -> Iterator[Entry]:
     yield "labels", text_at(setting.value, f"{_LABEL}={pod_of}")
     if not context.settings.get("ShmSize"):  # else it has a /dev/shm of its own
         yield "ipc", text_at(setting.value, f"service:{unit.container}")
-    yield from once(other, "members", lambda: [*_of_members(other)])
+    yield from once(other, _of_members)
 
 
-def _of_members(context: Context) -> Iterator[Entry]:
+def _of_members(context: Context) -> list[Entry]:
     """What the pod of CONTEXT sets for each container in it."""
-    yield from volumes(context.settings.get("Volume", []), context)
+    found = [*volumes(context.settings.get("Volume", []), context)]
     for key in REMAP:
         if settings := context.settings.get(key):
-            yield from remap(settings, context)
+            found += remap(settings, context)
     for key, name in _OF_MEMBERS.items():
-        for each in context.settings.get(key, ()):
-            yield name, text_at(each.value, resolve(each, context))
+        found += ((name, text_at(each.value, resolve(each, context))) for each in context.settings.get(key, ()))
+    return found

@@ -10,11 +10,9 @@ from mydocker.specs.nodes.node import text_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.formats.quadlet.unit_files import Settings
-    from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
 
 REMAP = ("RemapUsers", "RemapUid", "RemapGid", "RemapUidSize")
 

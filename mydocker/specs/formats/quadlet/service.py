@@ -18,10 +18,8 @@ from mydocker.specs.values.duration import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mydocker.specs.nodes.node import Node
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
 
 _IDLE_WORDS = """
     BusName Delegate Environment EnvironmentFile ExecReload GuessMainPID KillMode KillSignal LogLevelMax

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from functools import partial
@@ -23,29 +22,28 @@ _LIMIT = 1 << 20
 _ESCAPED = '"\\`$\n'  # what a backslash protects between double quotes
 
 
-def service_variables(context: Context) -> tuple[dict[str, str], bool]:
-    """The variables, those of files over the others; and whether a file that is needed cannot be read here."""
+def service_variables(context: Context) -> dict[str, str]:
+    """The variables, those of files over the others."""
     found: dict[str, str] = {}
-    lacks = False
     service = context.sections.get("Service", {})
     for setting in service.get("Environment", ()):
         for word in context.reader.attempt(setting.value, partial(split_words, setting.value.text)) or []:
             name, _, value = _expanded(setting, word, context).partition("=")
             found[name] = value
     for setting in service.get("EnvironmentFile", ()):
-        more = _of_files(setting, context)
-        lacks = lacks or more is None
-        found |= more or {}
-    return found, lacks
+        found |= _of_files(setting, context)
+    return found
 
 
 def _expanded(setting: Setting, text: str, context: Context) -> str:
     return context.reader.attempt(setting.value, lambda: expand(text, context.unit)) or ""
 
 
-def _of_files(setting: Setting, context: Context) -> dict[str, str] | None:
-    """The variables of the files that SETTING means, which may be a pattern; None if it needs one that is not here.
+def _of_files(setting: Setting, context: Context) -> dict[str, str]:
+    """The variables of the files that SETTING means, which may be a pattern; none if it needs one that is not here.
     With `-` before it, a file may be missing."""
+    import glob
+
     text = _expanded(setting, setting.text, context)
     pattern = text.removeprefix("-")
     if not pattern.startswith("/"):
@@ -64,7 +62,7 @@ def _of_files(setting: Setting, context: Context) -> dict[str, str] | None:
             return found
         why = why_unreadable(error) if isinstance(error, OSError) else "it is not UTF-8"
         context.lack(setting.value, f"cannot read {pattern}: {why}")
-        return None
+        return {}
     except UsageError as error:
         context.reader.refuse(setting.value, f"{pattern}: {error.message}")
     return found

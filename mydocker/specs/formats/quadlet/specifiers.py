@@ -70,8 +70,7 @@ def _directory(letter: str, environ: Mapping[str, str]) -> str:
         return paths.xdg(environ, "XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     if letter == "L":
         return f"{_directory('S', environ)}/log"
-    variable, below = _OWN[letter]
-    return paths.xdg(environ, variable) or f"{paths.home(environ)}/{below}"
+    return paths.xdg_or_home(environ, *_OWN[letter])
 
 
 def _user() -> pwd.struct_passwd:

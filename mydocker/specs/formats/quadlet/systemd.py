@@ -18,12 +18,10 @@ from mydocker.specs.nodes.reader import unknown_key
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.formats.quadlet.unit_files import Settings
     from mydocker.specs.formats.quadlet.units import Neighbour
-    from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
 
 # settings that concern only units of other kinds, or how systemd itself is used
 _IDLE_WORDS = """
@@ -121,27 +119,28 @@ def _condition_kind(key: str) -> str | None:
 
 def conditions(context: Context) -> tuple[Condition, ...]:
     """What must hold for the unit to be started (systemd.unit(5), "Conditions and Asserts")."""
-    found = []
-    for key, settings in context.sections.get("Unit", {}).items():
-        kind = _condition_kind(key)
-        for each in settings if kind in KINDS else ():
-            text = resolve(each, context)
-            is_trigger = text.startswith("|")
-            text = text.removeprefix("|").lstrip()
-            is_negated = text.startswith("!")
-            value = text.removeprefix("!").lstrip()
-            if kind and kind.startswith(("Path", "Directory", "File")) and not value.startswith("/"):
-                context.reader.refuse(each.value, f"{value!r}: expected an absolute path")
-            found.append(
-                Condition(
-                    kind=kind or "",
-                    value=value,
-                    is_negated=is_negated,
-                    is_trigger=is_trigger,
-                    is_assert=key.startswith("Assert"),
-                )
-            )
-    return tuple(found)
+    return tuple(
+        _condition(kind, each, context)
+        for key, settings in context.sections.get("Unit", {}).items()
+        if (kind := _condition_kind(key)) in KINDS
+        for each in settings
+    )
+
+
+def _condition(kind: str, setting: Setting, context: Context) -> Condition:
+    """`[|][!]VALUE`."""
+    text = resolve(setting, context)
+    negated = text.removeprefix("|").lstrip()
+    value = negated.removeprefix("!").lstrip()
+    if kind.startswith(("Path", "Directory", "File")) and not value.startswith("/"):
+        context.reader.refuse(setting.value, f"{value!r}: expected an absolute path")
+    return Condition(
+        kind=kind,
+        value=value,
+        is_negated=negated.startswith("!"),
+        is_trigger=text.startswith("|"),
+        is_assert=setting.key.text.startswith("Assert"),
+    )
 
 
 def install_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:

@@ -24,6 +24,10 @@ CONTAINER, POD, NETWORK, VOLUME, IMAGE, BUILD, KUBE, ARTIFACT = KINDS = (
 SECTIONS = {kind: kind[1:].capitalize() for kind in KINDS}
 _SERVICES = {kind: "" if kind in (CONTAINER, KUBE) else f"-{kind[1:]}" for kind in KINDS}  # what a service's name adds
 SERVICE_SUFFIX = ".service"
+BOOLEANS = {  # parse_boolean of systemd
+    **dict.fromkeys(("1", "yes", "y", "true", "t", "on"), True),
+    **dict.fromkeys(("0", "no", "n", "false", "f", "off"), False),
+}
 SIZE_LIMIT = 1 << 20
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mydocker.specs.formats.quadlet.unit_files import Settings
 
 _BEFORE = (("Unit", "Before"), ("Install", "RequiredBy"), ("Install", "WantedBy"), ("Install", "UpheldBy"))
-_OFF = ("0", "no", "n", "false", "f", "off")
 
 
 class Neighbour(Record):
@@ -120,7 +119,7 @@ def _read(path: str) -> Neighbour | None:
         before=tuple(before),
         condition=_condition(own, sections.get("Service", {})),
         pod=last(own, "Pod"),
-        joins=last(own, "StartWithPod").lower() not in _OFF,
+        joins=unit_files.BOOLEANS.get(last(own, "StartWithPod").lower(), True),
         refers=tuple(_refers(sections.get("Unit", {}), unit)),
     )
 

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.node import Node
-
-    Entry = tuple[str, Node]
 
 _ZONES = "/usr/share/zoneinfo"
 # what the image declares as volumes is gone with the container, whatever it is (podman-run(1), --image-volume)
@@ -86,15 +85,20 @@ def _json_words(text: str) -> list[str]:
 
 
 def _env_files(settings: list[Setting], context: Context) -> Iterator[Entry]:
+    """With `-` before it, one that may be missing."""
     for each in settings:
-        for path in resolve_words(each, context):
-            optional, path = path.startswith("-"), path.removeprefix("-")
-            whole = values.path(path, context.reader.scope)
-            if not os.path.exists(whole) and (optional or context.only_check):
-                if not optional:
-                    context.lack(each.value, f"cannot read {path}: no such file or directory")
-                continue
-            yield "env_file", data_at(each.value, {"path": path, "format": "raw"})
+        for text in resolve_words(each, context):
+            optional, path = text.startswith("-"), text.removeprefix("-")
+            if not optional or os.path.exists(values.path(path, context.reader.scope)):
+                yield from _env_file(each, path, context)
+
+
+def _env_file(setting: Setting, path: str, context: Context) -> Iterator[Entry]:
+    """A file with variables, which for a check may be on another machine only."""
+    if context.only_check and not os.path.exists(values.path(path, context.reader.scope)):
+        context.warn(setting.value, f"cannot read {path}: no such file or directory")
+    else:
+        yield "env_file", data_at(setting.value, {"path": path, "format": "raw"})
 
 
 def _devices(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -258,16 +262,10 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
                 yield from mount(each, text, context)
             elif field.key == "entrypoint":
                 yield "entrypoint", _program(each, text, context)
-            elif (
-                field.key == "env_file"
-                and context.only_check
-                and not os.path.exists(values.path(text, context.reader.scope))
-            ):
-                context.lack(each.value, f"cannot read {text}: no such file or directory")
             elif field.key in ("cap_add", "cap_drop"):
                 yield from ((field.key, text_at(each.value, word)) for word in text.split(","))
             elif field.key == "env_file":
-                yield "env_file", data_at(each.value, {"path": text, "format": "raw"})
+                yield from _env_file(each, text, context)
             elif field.key == "networks":
                 value = context.reader.attempt(each.value, partial(field.parse, text, context.reader.scope))
                 yield from [network_of_flag(each, value)] if value else ()

@@ -6,14 +6,12 @@ See podman-systemd.unit(5), "Image=", "Image units [Image]" and "Build units [Bu
 from __future__ import annotations
 
 import os
-from functools import partial
 
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.quadlet.context import (
     Context,
     boolean,
-    neighbour_of,
-    once,
+    described,
     refuse_keys,
     resolve,
     resolve_words,
@@ -26,30 +24,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from mydocker.specs.nodes.node import Node
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.unit_file import Setting
 
-    Entry = tuple[str, Node]
-
+_IDLE = ("Retry", "RetryDelay")
 _IMAGE_READ = ("AllTags", "Arch", "Image", "ImageTag", "OS", "Policy", "TLSVerify", "Variant")
-_IMAGE_IDLE = ("Retry", "RetryDelay", "ServiceName")
-_IMAGE_KNOWN = ("AuthFile", "CertDir", "ContainersConfModule", "Creds", "DecryptionKey", "GlobalArgs", "PodmanArgs")
+_IMAGE_REFUSED = ("AuthFile", "CertDir", "Creds", "DecryptionKey")
 _BUILD_LISTS = {"BuildArg": "arguments", "Environment": "environment", "Label": "labels", "Annotation": "annotations"}
 _BUILD_LISTS |= {"DNS": "dns", "DNSOption": "dns_options", "DNSSearch": "dns_search"}
-_BUILD_PLAIN = {
-    "AuthFile": "auth_file",
-    "File": "file",
-    "Target": "target",
-    "Pull": "pull",
-    "IgnoreFile": "ignore_file",
-    "Network": "network",
-}
+_BUILD_PLAIN = {"AuthFile": "auth_file", "File": "file", "Target": "target", "Pull": "pull", "Network": "network"}
 _BUILD_READ = (
-    *(*_BUILD_LISTS, *_BUILD_PLAIN, "Arch", "ForceRM", "GroupAdd", "ImageTag", "OS", "Secret", "SetWorkingDirectory"),
-    *("TLSVerify", "Variant", "Volume"),
+    *(*_BUILD_LISTS, *_BUILD_PLAIN, "Arch", "GroupAdd", "ImageTag", "OS", "Secret", "SetWorkingDirectory"),
+    *("Variant", "Volume"),
 )
-_BUILD_IDLE = ("Retry", "RetryDelay", "ServiceName")
-_BUILD_KNOWN = ("ContainersConfModule", "GlobalArgs", "PodmanArgs")
+_BUILD_IDLE = (*_IDLE, "ForceRM", "IgnoreFile", "TLSVerify")
 # attributes of a BuildUnit that a Compose file has no word for
 _NOT_OF_COMPOSE = ("annotations", "auth_file", "dns", "dns_options", "dns_search", "environment", "groups", "volumes")
 _POLICIES = ("always", "missing", "never", "newer", "ifnotpresent")
@@ -72,7 +60,6 @@ class BuildUnit(Record):
     tags: tuple[str, ...]
     directory: str = ""  # the build context
     file: str = ""
-    ignore_file: str = ""
     target: str = ""
     pull: str = ""
     network: str = ""
@@ -88,7 +75,6 @@ class BuildUnit(Record):
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     auth_file: str = ""
-    verifies_tls: bool = True
 
 
 def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -96,8 +82,7 @@ def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
     setting = settings[-1]
     name = resolve(setting, context)
     if name.endswith(IMAGE):
-        other = neighbour_of(setting, name, context)
-        unit = once(other, "image", partial(read_image, other)) if other else ImageUnit(name="unknown")
+        unit = described(setting, name, context, read_image) or ImageUnit(name="unknown")
         yield "image", text_at(setting.value, unit.name)
         if unit.platform and not context.settings.get("Platform"):
             yield "platform", text_at(setting.value, unit.platform)
@@ -111,8 +96,7 @@ def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 def _built(setting: Setting, name: str, context: Context) -> Iterator[Entry]:
     """An image that a unit builds."""
-    other = neighbour_of(setting, name, context)
-    unit = once(other, "build", partial(read_build, other)) if other else BuildUnit(tags=("unknown",))
+    unit = described(setting, name, context, read_build) or BuildUnit(tags=("unknown",))
     yield "image", text_at(setting.value, unit.tags[0])
     for key in _NOT_OF_COMPOSE:
         if getattr(unit, key):
@@ -156,7 +140,7 @@ def _secret_data(text: str, directory: str) -> dict[str, str]:
 
 def read_image(context: Context) -> ImageUnit:
     """The image that the unit of CONTEXT pulls."""
-    refuse_keys(context, idle=_IMAGE_IDLE, known=_IMAGE_KNOWN, read=_IMAGE_READ)
+    refuse_keys(context, accepted=(*_IMAGE_READ, *_IDLE), refused=_IMAGE_REFUSED)
     settings = context.settings
     if not last(settings, "Image"):
         context.reader.refuse(context.top, "no Image key specified in [Image]: expected Image=NAME")
@@ -191,7 +175,7 @@ def _platform(context: Context) -> str:
 
 def read_build(context: Context) -> BuildUnit:
     """What the unit of CONTEXT builds (podman-systemd.unit(5), "Build units [Build]")."""
-    refuse_keys(context, idle=_BUILD_IDLE, known=_BUILD_KNOWN, read=_BUILD_READ)
+    refuse_keys(context, accepted=(*_BUILD_READ, *_BUILD_IDLE))
     settings, refuse = context.settings, context.reader.refuse
     tags = tuple(resolve(each, context) for each in settings.get("ImageTag", ()))
     if not tags:
@@ -206,17 +190,17 @@ def read_build(context: Context) -> BuildUnit:
     file = plain.get("file", "")
     if file and not directory and not file.startswith("/") and not _is_address(file):
         refuse(settings["File"][-1].value, f"{file!r}: a relative path needs SetWorkingDirectory")
-    for name in ("file", "ignore_file"):
-        if plain.get(name) and not _is_address(directory):
-            plain[name] = _beneath(plain[name], directory or context.directory)
+    if file and not _is_address(directory):
+        plain["file"] = _beneath(file, directory or context.directory)
     if not directory and plain.get("file", "").startswith("/"):
         directory = os.path.dirname(plain["file"])
+    if settings.get("TLSVerify"):
+        boolean(settings["TLSVerify"][-1], context)
     return BuildUnit(
         **{**lists, **plain},
         tags=tags or ("unknown",),
         directory=directory,
         platform=_platform(context),
-        verifies_tls=not settings.get("TLSVerify") or boolean(settings["TLSVerify"][-1], context),
         secrets=tuple(resolve(each, context) for each in settings.get("Secret", ())),
         volumes=tuple(resolve(each, context) for each in settings.get("Volume", ())),
         groups=_words("GroupAdd", context),

@@ -10,8 +10,7 @@ from mydocker.specs.formats.quadlet.context import (
     Context,
     boolean,
     default_name,
-    neighbour_of,
-    once,
+    described,
     refuse_keys,
     resolve,
     resolve_words,
@@ -25,11 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.model.parts import NetworkAttachment
-    from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
 
 _WITH_OPTIONS = ("bridge",)  # and units of networks
 _OPTIONS = {  # of podman run --network, as members of an entry of `networks`
@@ -42,8 +39,8 @@ _OPTIONS = {  # of podman run --network, as members of an entry of `networks`
 _SWITCHES = {"Internal": "internal", "IPv6": "enable_ipv6"}
 _POOL = {"Subnet": "subnet", "Gateway": "gateway", "IPRange": "ip_range"}
 _PAIRS = {"Label": "labels", "Options": "driver_opts"}
-_IDLE = ("InterfaceName", "NetworkDeleteOnStop", "ServiceName")
-_KNOWN = ("ContainersConfModule", "DNS", "GlobalArgs", "PodmanArgs")
+_IDLE = ("InterfaceName", "NetworkDeleteOnStop")
+_REFUSED = ("DNS",)
 _READ = (*_SWITCHES, *_POOL, *_PAIRS, "DisableDNS", "Driver", "IPAMDriver", "NetworkName")
 
 
@@ -71,10 +68,9 @@ def _network(setting: Setting, text: str, context: Context) -> tuple[str, Any]:
         return text, None
     members = _members(setting, options, context) if colon else {}
     if is_unit:
-        other = neighbour_of(setting, name, context)
-        if other is not None:
-            found = other
-            name, members["create"] = once(found, "network", lambda: network_of_unit(found))
+        unit = described(setting, name, context, network_of_unit)
+        if unit is not None:
+            name, members["create"] = unit
     return name, members or None
 
 
@@ -106,7 +102,7 @@ def _members(setting: Setting, options: str, context: Context) -> dict[str, Any]
 def network_of_unit(context: Context) -> tuple[str, dict[str, Any]]:
     """The name of the network that the unit of CONTEXT describes (its NetworkName, else from the unit's name), and how
     it is made."""
-    refuse_keys(context, idle=_IDLE, known=_KNOWN, read=_READ)
+    refuse_keys(context, accepted=(*_READ, *_IDLE), refused=_REFUSED)
     found: dict[str, Any] = {}
     pools: dict[str, list[str]] = {}
     for key, settings in context.settings.items():

@@ -14,10 +14,8 @@ from mydocker.specs.nodes.node import text_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mydocker.specs.nodes.node import Node
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.unit_file import Setting
-
-    Entry = tuple[str, Node]
 
 _OPTIONS = ("type", "target", "uid", "gid", "mode")
 

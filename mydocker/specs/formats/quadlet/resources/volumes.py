@@ -17,8 +17,7 @@ from mydocker.specs.formats.quadlet.context import (
     Context,
     boolean,
     default_name,
-    neighbour_of,
-    once,
+    described,
     refuse_keys,
     resolve,
     resolve_words,
@@ -30,14 +29,11 @@ from mydocker.specs.nodes.node import text_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mydocker.specs.nodes.node import Node
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.unit_file import Setting
 
-    Entry = tuple[str, Node]
-
-_READ = ("Copy", "Device", "Driver", "Group", "Image", "Label", "Options", "Type", "User", "VolumeName")
-_IDLE = ("ServiceName",)
-_KNOWN = ("ContainersConfModule", "GID", "GlobalArgs", "PodmanArgs", "UID")
+_ACCEPTED = ("Copy", "Device", "Driver", "Group", "Image", "Label", "Options", "Type", "User", "VolumeName")
+_REFUSED = ("GID", "UID")
 _ID_LIMIT = 2**32 - 2
 _ROOT = ("0", "root")
 _NO_EFFECT = ("defaults", "rw", "nodev", "nosuid", "nouuid")  # of mount(8); volumes are mounted nodev and nosuid
@@ -128,15 +124,12 @@ def mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
 
 def unit_of_volume(setting: Setting, name: str, context: Context) -> VolumeUnit:
     """The volume that the unit NAME, which SETTING refers to, describes."""
-    other = neighbour_of(setting, name, context)
-    if other is None:
-        return VolumeUnit(name=f"systemd-{stem(name)}")
-    return once(other, "volume", lambda: read_volume(other))
+    return described(setting, name, context, read_volume) or VolumeUnit(name=f"systemd-{stem(name)}")
 
 
 def read_volume(context: Context) -> VolumeUnit:
     """The volume that the unit of CONTEXT describes."""
-    refuse_keys(context, idle=_IDLE, known=_KNOWN, read=_READ)
+    refuse_keys(context, accepted=_ACCEPTED, refused=_REFUSED)
     settings, refuse = context.settings, context.reader.refuse
     driver, kind, device = last(settings, "Driver"), last(settings, "Type"), last(settings, "Device")
     if driver not in ("", "local"):
@@ -186,26 +179,21 @@ def _with_device(unit: VolumeUnit, kind: str, device: str, context: Context) -> 
 def _owner(context: Context) -> list[str]:
     """User and Group as the options that mount(8) has for most file systems."""
     found = []
-    for key, name, number_of in (("User", "uid", _user), ("Group", "gid", _group)):
+    for key, name in (("User", "uid"), ("Group", "gid")):
         if setting := context.settings.get(key):
-            number = context.reader.attempt(setting[-1].value, partial(number_of, resolve(setting[-1], context)))
+            number = context.reader.attempt(setting[-1].value, partial(_number, key, resolve(setting[-1], context)))
             found.append(f"{name}={number}")
     return found
 
 
-def _user(text: str) -> str:
+def _number(kind: str, text: str) -> str:
+    """The number of a user or a group of this machine, KIND, which TEXT may be as well. Raises UsageError."""
+    import grp
     import pwd
 
     try:
-        return text if whole_number(text, _ID_LIMIT) is not None else str(pwd.getpwnam(text).pw_uid)
+        if whole_number(text, _ID_LIMIT) is not None:
+            return text
+        return str(pwd.getpwnam(text).pw_uid if kind == "User" else grp.getgrnam(text).gr_gid)
     except KeyError:
-        raise UsageError(f"this machine has no user {text!r}") from None
-
-
-def _group(text: str) -> str:
-    import grp
-
-    try:
-        return text if whole_number(text, _ID_LIMIT) is not None else str(grp.getgrnam(text).gr_gid)
-    except KeyError:
-        raise UsageError(f"this machine has no group {text!r}") from None
+        raise UsageError(f"this machine has no {kind.lower()} {text!r}") from None
