@@ -12,6 +12,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 from mydocker.specs.environment.files import read_compose_file, read_docker_file
+from mydocker.specs.load.pairs import read_pairs
 from mydocker.specs.model import NAMESPACES
 from mydocker.specs.mounts.mapping import long_mount
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
@@ -53,27 +54,7 @@ def _list(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
 
 
 def _pairs(node: Node, field: Field, reader: Reader) -> dict[str, str]:
-    """NAME and value: a mapping, or a list of NAME=VALUE. The field decides what a NAME without a value means."""
-    pairs: dict[str, str] = {}
-    if isinstance(node, Mapping):
-        for key, value in node.entries:
-            pairs.update(_pair(key, value, field, reader) or {})
-    elif isinstance(node, Sequence):
-        for item in node.items:
-            pairs.update(reader.value(item, field.parse) or {})
-    else:
-        reader.refuse(node, "expected a mapping, or a list of NAME=VALUE")
-    return pairs
-
-
-def _pair(key: Scalar, value: Node, field: Field, reader: Reader) -> Any:
-    if "=" in key.text:
-        reader.refuse(key, f"a name cannot have '=' in it: {key.text!r}")
-        return None
-    if isinstance(value, Scalar) and value.is_null:
-        return reader.attempt(key, lambda: field.parse(key.text, reader.scope))
-    text = reader.text(value)
-    return reader.attempt(key, lambda: field.parse(f"{key.text}={text}", reader.scope))
+    return read_pairs(node, field.parse, reader)
 
 
 def _label_files(node: Node, field: Field, reader: Reader) -> dict[str, str]:
