@@ -461,6 +461,8 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["3:28: driver_opts of type 'nfs' need a device",
           "3:68: device 'w' is not an absolute path (${PWD} is the current directory)",
           "3:110: driver_opts 'size' is not supported: expected type, o, device"]),
+        ("services:\n  web: {image: a, volumes: ['data:/v']}\nvolumes: {data: {external: maybe}}",
+         ["3:28: expected true or false, not 'maybe'"]),
         ("services:\n  web: {image: a, volumes: ['v:/v:bad', 'w:/w:O']}\n"
          "volumes: {v: {external: true}, w: {driver_opts: {o: bind, device: /d}}}",
          ["2:29: volume 'v:/v:bad': unknown option 'bad'",
