@@ -12,9 +12,9 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store
 from mydocker.services.project.plan import chosen, is_project, project_of
-from mydocker.specs.load.build import argument
+from mydocker.specs.load.build import joined
 from mydocker.specs.load.profiles import select
-from mydocker.specs.values import Scope
+from mydocker.specs.values import Scope, variable
 
 if TYPE_CHECKING:
     import argparse
@@ -94,10 +94,7 @@ def build_services(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     loaded = load_cases(options, options.services)
     cases = [case for case in _chosen(options, loaded) if case.build]
-    scope = Scope(directory="", environ=os.environ)
-    args: dict[str, str] = {}
-    for word in options.build_arg:
-        args.update(argument(word, scope))
+    args = joined(options.build_arg, variable, Scope(directory="", environ=os.environ))
     wanted = ImageOptions(
         builder=options.builder, every_platform=True, no_cache=options.no_cache, pull=options.pull, args=args
     )
