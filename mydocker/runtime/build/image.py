@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from mydocker import programs
 from mydocker.errors import BuildError, Problem, SpecError, UsageError, printable
+from mydocker.image.model.digest import digest_of
 from mydocker.image.model.manifest import Manifest, parse_manifest
 from mydocker.image.model.progress import silence
 from mydocker.image.open_source import guess
@@ -95,7 +96,7 @@ def _check(build: Build) -> None:
         problem = (
             f"the build context {build.context} is not a directory"
             if os.path.lexists(build.context)
-            else (f"the build context {build.context} does not exist")
+            else f"the build context {build.context} does not exist"
         )
     elif not build.dockerfile_inline:
         tried = (build.dockerfile,) if build.dockerfile else _DOCKERFILES
@@ -188,8 +189,6 @@ def _loaded(
     with guess(path) as layout:
         source: Layout = layout.select(layout.names()[0])
         if not names:
-            from mydocker.image.model.digest import digest_of
-
             names = [Reference(registry=LOCAL, repository="build", tag=None, digest=digest_of(source.manifest("")[0]))]
         meant = platform or own_platform(source, names[0])
         for each in reversed(names):
