@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mydocker import kernel
-from mydocker.kernel.beneath import make_target
 from mydocker.kernel.enter import Inside
 from mydocker.runtime.network.joined_container import open_namespace
-from mydocker.runtime.plan.operations import HARDENED, Operation, attach
+from mydocker.runtime.plan.operations import HARDENED, Operation
+from mydocker.runtime.volume.filesystem import PreparedTree
 
 
 class SharedMemory(Operation):
@@ -22,14 +22,4 @@ class SharedMemory(Operation):
     def ahead(self) -> Operation:
         with Inside("mnt", open_namespace(self.run_dir, "mnt")):
             tree = kernel.clone_tree(self.target)
-        return CopiedTree(target=self.target, tree=tree)
-
-
-class CopiedTree(Operation):
-    """The detached mount `tree`, attached."""
-
-    tree: int
-
-    def apply(self, root: int) -> None:
-        kernel.set_attributes(self.tree, HARDENED)
-        attach(self.tree, make_target(root, self.target, directory=True, follow=False))
+        return PreparedTree(target=self.target, what=self.title, tree=tree, attributes=HARDENED, follow=False)
