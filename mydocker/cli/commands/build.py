@@ -8,12 +8,12 @@ import sys
 from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common import complain, say
 from mydocker.cli.common.parser import Parser
+from mydocker.cli.project.build import add_making
 from mydocker.errors import BuildError, MydockerError, Origin, UsageError
 from mydocker.image.store import Store
 from mydocker.paths import current_directory, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform, Reference
-from mydocker.runtime.build.builders import NAMES
 from mydocker.runtime.build.image import build_image, id_of
 from mydocker.specs import field_types, values
 from mydocker.specs.load import build as keys
@@ -156,8 +156,6 @@ def parser() -> Parser:
         parser.add_argument(*flags, action="append", default=[], metavar=metavar, help=text)
     for flags, metavar, text in _TEXTS:
         parser.add_argument(*flags, default="", metavar=metavar, help=text)
-    parser.add_argument("--no-cache", action="store_true", help="run every instruction anew")
-    parser.add_argument("--pull", action="store_true", help="pull base images although they are there")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only the ID of the image")
-    parser.add_argument("--builder", default="", metavar="|".join(NAMES), help="the builder to use")
+    add_making(parser)
     return parser

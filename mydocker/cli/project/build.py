@@ -34,6 +34,13 @@ def add_build(parser: Parser) -> None:
     add_builder(parser)
 
 
+def add_making(parser: Parser) -> None:
+    """The options of a command that only builds."""
+    parser.add_argument("--no-cache", action="store_true", help="use no layers of earlier builds")
+    parser.add_argument("--pull", action="store_true", help="pull base images even if they are present")
+    add_builder(parser)
+
+
 def add_builder(parser: Parser) -> None:
     parser.add_argument(
         "--builder", default="", metavar="NAME", help="the program that builds images: buildah, podman or docker"
@@ -126,7 +133,7 @@ def parser() -> Parser:
         usage="[OPTIONS] [SERVICE...]",
         examples=(
             ("mydocker compose build", "build the images of all services that have build"),
-            ("mydocker compose build --no-cache web", "build one anew"),
+            ("mydocker compose build --no-cache web", "build one without the cache"),
         ),
     )
     parser.add_argument("services", nargs="*", metavar="SERVICE", help="a service; by default, all")
@@ -134,9 +141,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--build-arg", action="append", default=[], metavar="NAME=VALUE", help="value of an ARG, over those of the file"
     )
-    parser.add_argument("--no-cache", action="store_true", help="run every instruction anew")
-    parser.add_argument("--pull", action="store_true", help="pull base images although they are there")
     parser.add_argument("--with-dependencies", action="store_true", help="build what the services depend on, too")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    add_builder(parser)
+    add_making(parser)
     return parser
