@@ -144,7 +144,7 @@ def _names(node: Node) -> set[str]:
 
 def combinations(document: Mapping, reader: Reader) -> list[dict[str, str]]:
     """The variables of each spec that the `matrix` of DOCUMENT makes of it; without one, a single spec with none."""
-    node = next((value for key, value in document.entries if key.text == "matrix"), None)
+    node = document.get("matrix")
     if node is None or (isinstance(node, Scalar) and node.is_null):
         return [{}]
     if not isinstance(node, Mapping) or not node.entries:

@@ -125,7 +125,7 @@ def _long(item: Node, rest: str, name: str) -> Mapping:
 def _with_members(item: Mapping, volume: DeclaredVolume) -> Mapping:
     if not volume.members:
         return item
-    found = next((value for key, value in item.entries if key.text == "volume"), None)
+    found = item.get("volume")
     inner = found.entries if isinstance(found, Mapping) else ()
     added = tuple((key_at(item, name), node) for name, node in volume.members)
     own = Mapping(**item.position, entries=(*inner, *added))
