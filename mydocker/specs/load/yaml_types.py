@@ -122,12 +122,6 @@ def _volume_source(text: str, scope: values.Scope) -> Any:
     return parse_volumes_from(text if text.startswith(("container:", "service:")) else f"service:{text}")
 
 
-def _tmpfs(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
-    """One, or a list."""
-    items = node.items if isinstance(node, Sequence) else (node,)
-    return tuple(reader.value(item, field.parse) for item in items)
-
-
 def _inline_files(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
     from mydocker.specs.load.inline_files import read_inline_files
 
@@ -288,7 +282,7 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "label_files": _label_files,
     "env_files": _env_files,
     "volumes": _volumes,
-    "tmpfs": _tmpfs,
+    "tmpfs": _one_or_more,
     "volumes_from": _volumes_from,
     "inline_files": _inline_files,
     "devices": _devices,
