@@ -57,8 +57,7 @@ def build_image(
     writes, and warnings. OFFLINE: base images are not pulled. With the context `-`, the builder reads the caller's
     standard input.
 
-    For a unit of Quadlet's, and any other source: make a Build with absolute paths (specs/model/build.py), and its
-    `origin` for messages; NAME is the image that the containers name afterwards; call this before they start.
+    The paths of BUILD are absolute (specs/model/build.py), and its `origin` is the place that errors name.
 
     Raises HostError if there is no builder, SpecError or UsageError for what BUILD has wrong, BuildError if the build
     fails, and ImageError if its image cannot be loaded.
