@@ -47,10 +47,12 @@ class Services:
             if run.watching >= 0 and not run.unjudged:
                 poll.register(run.watching, select.POLLIN)
         ready = {descriptor for descriptor, _ in poll.poll()}
+        # now: the number of what one that ends here closes may be given to what the next one opens
+        ended = {key for key, run in self.running.items() if run.watching in ready}
         for key, run in [*self.running.items()]:
             if run.worker.finding in ready:
                 run.receive(run.worker.finding)
-            if run.watching in ready and not run.over:
+            if key in ended and not run.over:
                 run.end_of_watcher()
             if run.worker.pidfd in ready:
                 del self.running[key]

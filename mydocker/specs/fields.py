@@ -1054,7 +1054,7 @@ FIELDS: tuple[Field, ...] = (
             normal=field_types.written_healthcheck,
             merge="members",
             group="flow",
-            help=f"{help}; none: the image's",
+            help=f"{help} (default: the image's)" if metavar else help,
         )
         for flag, metavar, member, help in (
             (

@@ -14,10 +14,12 @@ from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show
 from mydocker.cli.project.members import Members, is_terminal, members, options_first, split
+from mydocker.errors import UsageError
 from mydocker.image.store import Store
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import PROJECT, RUNNING, directory
-from mydocker.services.project.plan import is_only_built
+from mydocker.services.project.plan import SCALE_LIMIT, is_only_built
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,12 +94,20 @@ def on_one(name: str) -> Command:
     """The command NAME on the container of the service that is its first word."""
 
     def run(before: list[str], argv: list[str]) -> int:
-        options, [service, *words] = _options_first(name, argv)
-        index, options = _take(options, "--index")
-        container = _members(before).one(service, int(index) if index else None)
-        return _call(name, [*options, container.config.title, *words])
+        options, container, words = _on_container(name, before, argv)
+        return _call(name, [*options, container, *words])
 
     return run
+
+
+def _on_container(name: str, before: list[str], argv: list[str]) -> tuple[list[str], str, list[str]]:
+    """ARGV of command NAME: its options, the container of the service that is meant, and what follows."""
+    options, [service, *words] = _options_first(name, argv)
+    index, options = _take(options, "--index")
+    number = whole_number(index, SCALE_LIMIT) if index else None
+    if index and not number:
+        raise UsageError(f"--index {index!r}: expected a number, from 1 on")
+    return options, _members(before).one(service, number).config.title, words
 
 
 def _options_first(name: str, argv: list[str]) -> tuple[list[str], list[str]]:
@@ -120,12 +130,10 @@ def _take(options: list[str], flag: str) -> tuple[str, list[str]]:
 
 def _exec(before: list[str], argv: list[str]) -> int:
     """With a terminal if there is one, unless -T is set, as Compose has it."""
-    options, [service, *words] = _options_first("exec", argv)
-    index, options = _take(options, "--index")
+    options, container, words = _on_container("exec", before, argv)
     own = [word for word in options if word not in ("-T", "--no-tty")]
     interactive = [] if "-d" in own or "--detach" in own else ["-it" if own == options and is_terminal() else "-i"]
-    container = _members(before).one(service, int(index) if index else None)
-    return _call("exec", [*interactive, *own, container.config.title, *words])
+    return _call("exec", [*interactive, *own, container, *words])
 
 
 def _rm(before: list[str], argv: list[str]) -> int:

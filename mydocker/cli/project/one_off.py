@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 
-from mydocker.cli.commands.run import progress
+from mydocker.cli.commands.run import progress, working_directory
 from mydocker.cli.common import name_memory_kill, say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.containers.reserved_name import reserved
@@ -26,18 +26,10 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 _ONE_OFF = {"com.docker.compose.oneoff": "True"}
-_OF_RUN: tuple[str, ...] = (
-    "--env",
-    "--env-file",
-    "--volume",
-    "--publish",
-    "--user",
-    "--workdir",
-    "--entrypoint",
-    "--label",
-    "--name",
+_OF_RUN = (
+    *("--env", "--env-file", "--volume", "--publish", "--user", "--workdir", "--entrypoint", "--label", "--name"),
+    *("--cap-add", "--cap-drop"),
 )
-_OF_RUN += ("--cap-add", "--cap-drop")
 
 
 def run_once(before: list[str], argv: list[str]) -> int:
@@ -85,7 +77,7 @@ def _start(project: Project, needed: list[Instance], by: Instance) -> None:
 def _spec(project: Project, own: Instance, options: argparse.Namespace, command: list[str]) -> ContainerSpec:
     """The service's, with what OPTIONS and COMMAND have in its place."""
     words = [word for flag in _OF_RUN for text in _texts(options, flag) for word in (flag, text)]
-    given = parse_run([*words, "--rootfs=/", *command], environ=os.environ, cwd=os.getcwd()).spec
+    given = parse_run([*words, "--rootfs=/", "--", *command], environ=os.environ, cwd=working_directory()).spec
     spec = own.spec
     has_terminal = is_terminal() and not options.no_tty
     networks = [each if options.use_aliases else each.replace(aliases=()) for each in spec.networks]

@@ -105,8 +105,8 @@ class Merge:
             "variables": [],
         }
         case = case_of(self.listed[number] if self.listed else named, number)
-        reason = f"no result of it is in these files: {' or '.join(parts)} has not reported it" if parts else ""
-        return JudgedCase(case=case, verdict=ERROR, reason=reason or "no result of it is in these files", attempts=0)
+        whose = f": {' or '.join(parts)} has not reported it" if parts else ""
+        return JudgedCase(case=case, verdict=ERROR, reason=f"no result of it is in these files{whose}", attempts=0)
 
 
 def _chosen(found: Sequence[PartResult]) -> PartResult:

@@ -115,6 +115,8 @@ def _executed(alpine: Command, shop: pathlib.Path) -> None:
     assert _compose(alpine, shop, "run", "--rm", "tool") == ["zero 1 1 / 0"]
     words = ("-e", "A=7", "-u", "5", "-w", "/srv", "tool", "sh", "-c", "echo $A $(id -u) $(pwd); exit 3")
     assert _compose(alpine, shop, "run", "--no-deps", *words, code=3) == ["7 5 /srv"]
+    words = ("--no-deps", "--entrypoint", "echo", "tool", "--rm", "-v", "/a")  # its own options end at the service
+    assert _compose(alpine, shop, "run", *words) == ["--rm -v /a"]
     asked = alpine("compose", "run", "-T", "tool", "cat", cwd=shop, input=b"typed")
     assert asked.stdout == b"typed"
     assert [name for name in _states(alpine, shop) if "run" in name] == []
@@ -165,6 +167,9 @@ def test_a_terminal_if_there_is_one(alpine: Command, shop: pathlib.Path) -> None
         (("exec", "nope", "true"), 125, b"no such service: nope"),
         (("exec", "web", "true"), 125, b"service web has no container"),
         (("exec",), 125, b"no service"),
+        (("exec", "--index", "x", "web", "true"), 125, b"--index 'x': expected a number"),
+        (("attach", "--index=0", "web"), 125, b"--index '0': expected a number"),
+        (("exec", "--index", "3", "web", "true"), 125, b"service web has no container"),
         (("run",), 125, b"no service"),
         (("run", "nope"), 125, b"no such service: nope"),
         (("run", "-p", "x", "web"), 125, b"invalid argument 'x' for -p"),
